@@ -1,0 +1,122 @@
+"""When a failed child may run again: pure arithmetic on times that the caller supplies.
+
+Neighbours: `child.ChildSpec` carries a `Backoff`; `supervisor` asks one `FailureHistory` for each
+child it keeps. Nothing here reads a clock, draws a random number, or imports trio.
+
+Invariants:
+
+- Times are seconds on one monotonic clock; only differences between them matter.
+- A wait is never longer than `Backoff.max_s` (or the cool-down), however many failures there were.
+- A history remembers at most `max_restarts` times.
+"""
+
+from collections import deque
+
+from attrs import define, field, frozen
+from attrs.validators import and_, ge, gt, le
+
+
+@frozen
+class Backoff:
+    """How long to wait before the next start: exponential, capped, jittered.
+
+    Attributes:
+        initial_s: The wait after the first failure.
+        factor: What each further failure multiplies the wait by.
+        max_s: No wait is longer than this.
+        jitter: The fraction of a wait that chance may take off, so that children that failed
+            together do not all come back together. 0.2 turns 10 s into something in (8 s, 10 s].
+        healthy_after_s: A child that was up for this long has its earlier failures forgiven.
+    """
+
+    initial_s: float = field(default=0.5, validator=gt(0))
+    factor: float = field(default=2.0, validator=ge(1))
+    max_s: float = field(default=60.0, validator=gt(0))
+    jitter: float = field(default=0.2, validator=and_(ge(0), le(1)))
+    healthy_after_s: float = field(default=60.0, validator=gt(0))
+
+    def delay_s(self, failures: int, rand: float) -> float:
+        """Return the wait after the given number of failures in a row.
+
+        Args:
+            failures: How many there were, at least 1.
+            rand: A random number in [0, 1), see `jitter`.
+        """
+        try:
+            grown_s = self.initial_s * self.factor ** (failures - 1)
+        except OverflowError:
+            grown_s = self.max_s
+        return min(grown_s, self.max_s) * (1 - self.jitter * rand)
+
+
+@define
+class RestartWindow:
+    """How many failures within how long are too many."""
+
+    max_restarts: int = field(validator=ge(1))
+    period_s: float = field(validator=gt(0))
+    _failed_at_s: deque[float] = field(init=False, factory=deque[float])
+
+    def record(self, now_s: float) -> bool:
+        """Note a failure; return whether it is one too many.
+
+        It is when it is the `max_restarts`-th within less than `period_s`.
+        """
+        if len(self._failed_at_s) == self.max_restarts:
+            self._failed_at_s.popleft()
+        self._failed_at_s.append(now_s)
+        is_full = len(self._failed_at_s) == self.max_restarts
+        return is_full and now_s - self._failed_at_s[0] < self.period_s
+
+    def clear(self) -> None:
+        """Forget all failures."""
+        self._failed_at_s.clear()
+
+
+@frozen
+class Verdict:
+    """What to do after a failure: wait, then start again.
+
+    Attributes:
+        gave_up: Whether that next start is only a probe.
+        wait_s: How long to wait for it.
+    """
+
+    gave_up: bool
+    wait_s: float
+
+
+@define
+class FailureHistory:
+    """What one child's failures add up to.
+
+    Giving up lasts until a run has been healthy. Until then every start is a probe, one for each
+    cool-down, and any failure, even of a probe that got up for a while, means giving up again.
+    """
+
+    backoff: Backoff
+    window: RestartWindow
+    cool_down_s: float
+    failures: int = field(default=0, init=False)
+    has_given_up: bool = field(default=False, init=False)
+
+    def failed(self, now_s: float, up_for_s: float, rand: float) -> Verdict:
+        """Note the end of a run that should not have ended.
+
+        Args:
+            now_s: When it ended.
+            up_for_s: How long it had been up by then; 0 if it never was.
+            rand: A random number in [0, 1).
+        """
+        if up_for_s >= self.backoff.healthy_after_s:
+            self._forgive()
+        self.failures += 1
+        self.has_given_up |= self.window.record(now_s)
+        if self.has_given_up:
+            return Verdict(gave_up=True, wait_s=self.cool_down_s)
+        return Verdict(gave_up=False, wait_s=self.backoff.delay_s(self.failures, rand))
+
+    def _forgive(self) -> None:
+        self.failures = 0
+        self.has_given_up = False
+        self.window.clear()

@@ -1,0 +1,179 @@
+"""Keeps children running: starts them, restarts what fails, stops what it is told to stop.
+
+Neighbours: `child` has the words it hears and says, `policy` decides when to restart, `incarnation`
+runs a child once. What the children are for is not known here.
+
+Each child has a keeper: one task that runs it again and again. A command only changes what is
+wanted of a child and tells its keeper that it has; the keeper does the waiting. So no command waits
+for another child, and nothing queues: a keeper that was busy, say with a slow stop, finds what is
+wanted by then. Commands for one child therefore take effect in order, but an incarnation that a
+later command would have stopped at once is never started.
+
+Invariants:
+
+- `supervise` never awaits anything between two commands.
+- A child is in `_Supervisor.children` exactly as long as its keeper runs. Between a keeper finding
+  nothing wanted of it and its leaving there is no checkpoint, so no command can fall in between.
+- Whatever happens to one child, the others do not notice. Only what is not an `Exception`, or the
+  loss of the events' receiver, ends the supervisor.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterable
+
+import trio
+from attrs import Factory, define, field
+
+from supervisors.child import (
+    ChildEvent,
+    ChildSpec,
+    Command,
+    Down,
+    GaveUp,
+    RestartChild,
+    StartChild,
+    StopChild,
+)
+from supervisors.incarnation import live
+from supervisors.policy import FailureHistory, RestartWindow, Verdict
+
+
+async def supervise(
+    children: Iterable[ChildSpec],
+    commands: trio.MemoryReceiveChannel[Command],
+    events: trio.MemorySendChannel[ChildEvent],
+    *,
+    max_starting: int | None = None,
+    rand: Callable[[], float] = random.random,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Start the children and keep them as commanded, until `commands` ends.
+
+    When the last sender closes `commands`, this stops all children at the same time, each within
+    its own grace period, and returns. Cancelling it cancels all of them, without further events.
+
+    Args:
+        children: What to start at once. Of two with one name the last is kept.
+        commands: What to start, stop and restart later. Those about one child take effect in order.
+        events: What becomes of the children. Sending waits for the receiver, so the receiver must
+            go on until this returns, and must never await the sending of a command.
+        max_starting: How many children may be starting at the same time; None for any number. The
+            others wait for their turn, first come, first served; of those that come at the same
+            moment, as the first ones do, any may be first.
+        rand: Returns a number in [0, 1), for the jitter.
+        task_status: Told as soon as commands are accepted. It does not wait for any child.
+
+    Resource handling:
+        Both channel ends are closed when this ends: pass a clone of what is used elsewhere.
+
+    Error handling:
+        An `Exception` of a child becomes its `Down` or `GaveUp`. Everything else that a child
+        raises, such as KeyboardInterrupt, cancels all children and propagates, in a group.
+
+    Raises:
+        BaseExceptionGroup: See above; with a `trio.BrokenResourceError` in it, the receiver of the
+            events is gone.
+    """
+    start_slots = trio.CapacityLimiter(math.inf if max_starting is None else max_starting)
+    with commands, events:
+        async with trio.open_nursery() as nursery:
+            supervisor = _Supervisor(nursery, events, start_slots, rand)
+            for spec in children:
+                supervisor.want(spec.name, spec)
+            task_status.started()
+            async for command in commands:
+                supervisor.obey(command)
+            for name in supervisor.children:
+                supervisor.want(name, None)
+
+
+@define(eq=False)
+class _Child:
+    """What is wanted of one child, and what has become of it since that was last asked."""
+
+    name: str
+    wanted: ChildSpec | None
+    told: trio.Event = field(init=False, factory=trio.Event)
+    restarts: int = field(init=False, default=0)
+    error: Exception | None = field(init=False, default=None)
+
+    def tell(self, wanted: ChildSpec | None) -> None:
+        self.wanted = wanted
+        self.told.set()
+
+    def take_up(self) -> ChildSpec | None:
+        """Return what is wanted now; `told` is from here on about what comes later."""
+        self.told = trio.Event()
+        return self.wanted
+
+    def down(self, retry_in_s: float | None) -> Down:
+        return Down(self.name, self.error, self.restarts, retry_in_s)
+
+    def failed(self, verdict: Verdict) -> Down | GaveUp:
+        if verdict.gave_up:
+            return GaveUp(self.name, self.error, self.restarts, verdict.wait_s)
+        return self.down(verdict.wait_s)
+
+
+@define(eq=False)
+class _Supervisor:
+    nursery: trio.Nursery  # opened by `supervise` for the keepers, and only for them
+    events: trio.MemorySendChannel[ChildEvent]
+    start_slots: trio.CapacityLimiter
+    rand: Callable[[], float]
+    children: dict[str, _Child] = Factory(dict[str, _Child])
+
+    def obey(self, command: Command) -> None:
+        match command:
+            case StartChild(spec):
+                self.want(spec.name, spec)
+            case StopChild(name):
+                self.want(name, None)
+            case RestartChild(name, None):
+                known = self.children.get(name)
+                self.want(name, None if known is None else known.wanted)
+            case RestartChild(name, spec):
+                self.want(name, spec)
+
+    def want(self, name: str, spec: ChildSpec | None) -> None:
+        """Tell the child's keeper. An unknown child gets one, even if it only has to say `Down`."""
+        known = self.children.get(name)
+        if known is not None:
+            known.tell(spec)
+            return
+        child = self.children[name] = _Child(name, spec)
+        self.nursery.start_soon(self._keep, child)
+
+    async def _keep(self, child: _Child) -> None:
+        """Be the keeper of a child, until it is not wanted any more."""
+        while True:
+            while (spec := child.take_up()) is not None:
+                await self._keep_running(child, spec)
+            await self.events.send(child.down(retry_in_s=None))
+            if not child.told.is_set():
+                break
+        del self.children[child.name]
+
+    async def _keep_running(self, child: _Child, spec: ChildSpec) -> None:
+        """Run a child again and again, until its keeper is told something else, or it is over."""
+        child.restarts = 0
+        window = RestartWindow(spec.max_restarts, spec.period_s)
+        history = FailureHistory(spec.backoff, window, spec.cool_down_s)
+        while True:
+            ending = await live(spec, child.told, self.events, self.start_slots)
+            child.error = ending.error
+            if child.told.is_set():
+                break
+            if not spec.restart.covers(ending.error):
+                child.wanted = None
+                return
+            verdict = history.failed(trio.current_time(), ending.up_for_s, self.rand())
+            await self.events.send(child.failed(verdict))
+            with trio.move_on_after(verdict.wait_s):
+                await child.told.wait()
+            if child.told.is_set():
+                return
+            child.restarts += 1
+        if child.wanted is not None:
+            await self.events.send(child.down(retry_in_s=0.0))

@@ -1,0 +1,137 @@
+"""The arithmetic of restarting."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisors.policy import Backoff, FailureHistory, RestartWindow, Verdict
+
+failure_counts = st.integers(min_value=1, max_value=10**400)
+rands = st.floats(min_value=0, max_value=1, exclude_max=True)
+backoffs = st.builds(
+    Backoff,
+    initial_s=st.floats(min_value=0.001, max_value=100),
+    factor=st.floats(min_value=1, max_value=1e6),
+    max_s=st.floats(min_value=0.001, max_value=1000),
+    jitter=st.floats(min_value=0, max_value=1),
+)
+
+
+def history(max_restarts: int = 5) -> FailureHistory:
+    return FailureHistory(Backoff(), RestartWindow(max_restarts, period_s=60), cool_down_s=30)
+
+
+def retry(wait_s: float) -> Verdict:
+    return Verdict(gave_up=False, wait_s=wait_s)
+
+
+PROBE = Verdict(gave_up=True, wait_s=30)
+
+
+# --- Backoff ---------------------------------------------------------------------------------
+
+
+def test_waits_double_from_half_a_second_to_a_minute() -> None:
+    waits_s = [Backoff().delay_s(failures, rand=0) for failures in range(1, 10)]
+    assert waits_s == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_jitter_shortens_a_wait_by_up_to_its_fraction() -> None:
+    backoff = Backoff(initial_s=10, jitter=0.2)
+    assert backoff.delay_s(1, rand=0) == 10
+    assert backoff.delay_s(1, rand=0.5) == 9
+    assert backoff.delay_s(1, rand=math.nextafter(1, 0)) == pytest.approx(8)
+
+
+@given(backoffs, failure_counts, rands)
+def test_a_wait_is_within_its_bounds_however_many_failures(
+    backoff: Backoff, failures: int, rand: float
+) -> None:
+    shortest_s = min(backoff.initial_s, backoff.max_s) * (1 - backoff.jitter)
+    assert shortest_s <= backoff.delay_s(failures, rand) <= backoff.max_s
+
+
+@given(backoffs, failure_counts, failure_counts, rands)
+def test_a_wait_never_shrinks_with_more_failures(
+    backoff: Backoff, one: int, other: int, rand: float
+) -> None:
+    fewer, more = sorted((one, other))
+    assert backoff.delay_s(fewer, rand) <= backoff.delay_s(more, rand)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"initial_s": 0}, {"factor": 0.5}, {"max_s": 0}, {"jitter": 1.1}, {"healthy_after_s": 0}],
+)
+def test_nonsense_is_refused(nonsense: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(nonsense))):
+        Backoff(**nonsense)
+
+
+# --- RestartWindow ---------------------------------------------------------------------------
+
+
+def test_the_fifth_failure_within_the_period_is_one_too_many() -> None:
+    window = RestartWindow(max_restarts=5, period_s=60)
+    assert [window.record(at_s) for at_s in (0, 10, 20, 30, 59.9)] == [False] * 4 + [True]
+
+
+def test_a_failure_is_forgotten_after_the_period() -> None:
+    window = RestartWindow(max_restarts=5, period_s=60)
+    assert [window.record(at_s) for at_s in (0, 10, 20, 30, 60, 69)] == [False] * 5 + [True]
+
+
+def test_a_cleared_window_counts_from_nothing() -> None:
+    window = RestartWindow(max_restarts=2, period_s=60)
+    window.record(0)
+    window.clear()
+    assert not window.record(1)
+
+
+@given(
+    st.integers(min_value=1, max_value=6),
+    st.integers(min_value=1, max_value=20),
+    st.lists(st.integers(min_value=0, max_value=10)),
+)
+def test_too_many_means_that_many_within_less_than_the_period(
+    max_restarts: int, period_s: int, gaps_s: list[int]
+) -> None:
+    window = RestartWindow(max_restarts, period_s)
+    failed_at_s: list[int] = []
+    for gap_s in gaps_s:
+        now_s = failed_at_s[-1] + gap_s if failed_at_s else gap_s
+        failed_at_s.append(now_s)
+        recent = [at_s for at_s in failed_at_s if now_s - at_s < period_s]
+        assert window.record(now_s) == (len(recent) >= max_restarts)
+
+
+# --- FailureHistory --------------------------------------------------------------------------
+
+
+def test_quick_failures_wait_longer_and_longer_and_then_give_up() -> None:
+    child = history()
+    verdicts = [child.failed(now_s=at_s, up_for_s=0, rand=0) for at_s in range(6)]
+    assert verdicts == [retry(0.5), retry(1), retry(2), retry(4), PROBE, PROBE]
+
+
+def test_slow_failures_back_off_but_do_not_give_up() -> None:
+    child = history()
+    verdicts = [child.failed(now_s=20 * n, up_for_s=15, rand=0) for n in range(9)]
+    assert verdicts[-1] == retry(60)
+
+
+def test_a_healthy_run_forgives_what_was_before_it() -> None:
+    child = history()
+    for at_s in range(4):
+        child.failed(now_s=at_s, up_for_s=0, rand=0)
+    assert child.failed(now_s=64, up_for_s=60, rand=0) == retry(0.5)
+
+
+def test_having_given_up_lasts_until_a_run_is_healthy() -> None:
+    child = history(max_restarts=1)
+    assert child.failed(now_s=0, up_for_s=0, rand=0) == PROBE
+    assert child.failed(now_s=1000, up_for_s=59, rand=0) == PROBE
+    child.window.max_restarts = 5
+    assert child.failed(now_s=2000, up_for_s=60, rand=0) == retry(0.5)
