@@ -1,0 +1,363 @@
+"""The frozen vocabularies everything here is said in: frames, events, effects.
+
+Job: name every message that crosses a memory channel. Neighbours: all rooms but `supervisors`
+import it; it imports nothing of ours.
+
+Invariants:
+
+- A *frame* is one JSON-RPC message: an envelope of a few routing fields around raw JSON. What is
+  raw is never modelled; it goes out as it came in (see `transports.frames` for bytes).
+- *Events* go into the core, *effects* come out of it. Both are data; neither does anything.
+- A *handle* (`Outbox`) is opaque to the core: it stores handles and names them again in effects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import attrs
+from msgspec import Raw, Struct
+
+HANDSHAKE_REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+"""MCP protocol revisions with `initialize` and sessions, oldest first."""
+
+LATEST_HANDSHAKE_REVISION: Final = HANDSHAKE_REVISIONS[-1]
+
+DEFAULT_REVISION: Final = "2025-03-26"
+"""What an HTTP request without `MCP-Protocol-Version` speaks (MCP 2025-11-25, Transports)."""
+
+RequestId: TypeAlias = int | str
+ClientId: TypeAlias = str
+"""A client session, as minted by its listener: 32 hex digits, unguessable, unique for good."""
+SessionId: TypeAlias = int
+"""One incarnation of an upstream session; a restart gets a new one."""
+
+NO_RAW: Final = Raw()
+"""The absent raw value (zero bytes)."""
+
+
+# --- Frames: one JSON-RPC message each -------------------------------------------------------
+
+
+class Request(Struct, frozen=True, gc=False):
+    """A JSON-RPC request. `params` is a raw JSON object, or `NO_RAW`."""
+
+    id: RequestId
+    method: str
+    params: Raw = NO_RAW
+
+
+class Notification(Struct, frozen=True, gc=False):
+    """A JSON-RPC notification. `params` is a raw JSON object, or `NO_RAW`."""
+
+    method: str
+    params: Raw = NO_RAW
+
+
+class Response(Struct, frozen=True, gc=False):
+    """A successful JSON-RPC response; `result` is any raw JSON value."""
+
+    id: RequestId
+    result: Raw
+
+
+class ErrorResponse(Struct, frozen=True, gc=False):
+    """A failed JSON-RPC response; `error` is the raw error object (`code`, `message`, `data`).
+
+    `id` is None where the request's id could not be read (JSON-RPC 2.0 section 5).
+    """
+
+    id: RequestId | None
+    error: Raw
+
+
+Frame: TypeAlias = Request | Notification | Response | ErrorResponse
+
+
+class Outbox(Protocol):
+    """A way to one peer or waiting task: the send end of a bounded memory channel."""
+
+    def send_nowait(self, value: Any, /) -> None:
+        """Queue `value`; raises `trio.WouldBlock` when full, `BrokenResourceError` when gone."""
+        ...
+
+    def close(self) -> None:
+        """End the channel: the reader gets what is queued, then its end. Twice is once."""
+        ...
+
+
+# --- What an upstream is ---------------------------------------------------------------------
+
+
+def _no_strings() -> dict[str, str]:
+    return {}
+
+
+def _no_metadata() -> dict[str, Any]:
+    return {}
+
+
+@attrs.frozen
+class InstanceSpec:
+    """One upstream MCP server, as configured, with `${VAR}` already expanded.
+
+    Attributes:
+        name: unique among instances.
+        provider: the folder of `data/` it stands in, unless its entry says otherwise.
+        type: how to reach it.
+        command, args, env, cwd: for `stdio`; `env` is added to a minimal environment.
+        url, headers: for `http` and `sse`.
+        try_sse: an `http` instance whose type was only guessed from its `url`: when the server
+            refuses streamable HTTP, HTTP+SSE is tried (MCP 2025-11-25, Transports, Backwards
+            Compatibility).
+        is_active: an inactive instance is listed but not connected.
+        metadata: the user's own notes, shown in listings.
+        timeout_s: overrides `mcp_client.timeout` for calls to this instance.
+        problem: why this entry cannot be started, None when it can; it names the place.
+        source: the file it was read from, for messages.
+    """
+
+    name: str
+    provider: str
+    type: Literal["stdio", "http", "sse"] = "stdio"
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = attrs.field(factory=_no_strings, repr=False)
+    cwd: str | None = None
+    url: str = ""
+    headers: dict[str, str] = attrs.field(factory=_no_strings, repr=False)
+    try_sse: bool = False
+    is_active: bool = True
+    metadata: dict[str, Any] = attrs.field(factory=_no_metadata)
+    timeout_s: float | None = None
+    problem: str | None = None
+    source: str = ""
+
+    @property
+    def display_name(self) -> str:
+        """The name shown to people (contract: `mcp.router.list`)."""
+        return f"{self.name} (provider: {self.provider})"
+
+    def starts_like(self, other: InstanceSpec) -> bool:
+        """Is a session of this one as good for the other, which differs in what is shown only?"""
+        shown = {"metadata", "provider", "source", "timeout_s"}
+        return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})
+
+
+class Item(Struct, frozen=True, gc=False):
+    """One tool, prompt, resource or template: `key` is its name or URI, `raw` all of it."""
+
+    key: str
+    raw: Raw
+
+
+class Catalog(Struct, frozen=True, gc=False):
+    """Everything an upstream offers, in its own order."""
+
+    tools: tuple[Item, ...] = ()
+    prompts: tuple[Item, ...] = ()
+    resources: tuple[Item, ...] = ()
+    templates: tuple[Item, ...] = ()
+
+
+# --- Events into the core --------------------------------------------------------------------
+
+
+class ClientOpened(Struct, frozen=True):
+    """A client session exists from here on.
+
+    `outbox` takes what belongs to no request. `one_shot` marks a lone HTTP request without a
+    session: it may call without `initialize` and is closed after its answer.
+    """
+
+    client: ClientId
+    outbox: Outbox
+    principal: str = ""
+    one_shot: bool = False
+
+
+class ClientClosed(Struct, frozen=True):
+    """The client is gone; its calls in flight are cancelled upstream."""
+
+    client: ClientId
+    reason: str = ""
+
+
+class ClientOverflowed(Struct, frozen=True):
+    """A frame did not fit into one of the client's outboxes: it reads too slowly."""
+
+    client: ClientId
+
+
+class FromClient(Struct, frozen=True):
+    """A frame from a client. `reply_to` takes what belongs to it: progress, then its answer."""
+
+    client: ClientId
+    frame: Frame
+    reply_to: Outbox
+
+
+class SessionUp(Struct, frozen=True):
+    """An upstream session finished its handshake and listing; `inbox` takes frames for it.
+
+    `capabilities` and `server_info` are the raw objects of its `initialize` result.
+    """
+
+    instance: str
+    session: SessionId
+    inbox: Outbox
+    revision: str
+    capabilities: Raw
+    server_info: Raw
+    instructions: str | None
+    catalog: Catalog
+
+
+class SessionLost(Struct, frozen=True):
+    """The wire of this incarnation broke; said by the session before it cleans up."""
+
+    session: SessionId
+    reason: str
+
+
+class SessionOverflowed(Struct, frozen=True):
+    """A frame did not fit into the session's inbox, or the session is gone (`lost`)."""
+
+    session: SessionId
+    frame: Frame
+    lost: bool = False
+
+
+class FromSession(Struct, frozen=True):
+    """A frame from an upstream.
+
+    `related` is the id of the request on whose response stream a server's own request or
+    notification came (HTTP only), else None.
+    """
+
+    session: SessionId
+    frame: Frame
+    related: RequestId | None = None
+
+
+class CatalogChanged(Struct, frozen=True):
+    """The upstream said `list_changed` and was listed anew."""
+
+    session: SessionId
+    catalog: Catalog
+
+
+class InstanceStarting(Struct, frozen=True):
+    """The supervisor began an incarnation of this instance's session."""
+
+    instance: str
+
+
+class InstanceDown(Struct, frozen=True):
+    """An incarnation ended; `retry_in_s` is None when it is not to be restarted."""
+
+    instance: str
+    reason: str
+    restarts: int
+    retry_in_s: float | None
+
+
+class InstanceFailed(Struct, frozen=True):
+    """Restarted too often: one probe per cool-down from here on."""
+
+    instance: str
+    reason: str
+    restarts: int
+    probe_in_s: float
+
+
+class InstancesChanged(Struct, frozen=True):
+    """The whole set of configured instances, at start and after every change on disk."""
+
+    specs: tuple[InstanceSpec, ...]
+
+
+class Drain(Struct, frozen=True):
+    """Take no new calls; `reply_to` gets None once no call is in flight."""
+
+    reply_to: Outbox
+
+
+class Tick(Struct, frozen=True):
+    """Time has passed; deadlines may be due."""
+
+
+Event: TypeAlias = (
+    ClientOpened
+    | ClientClosed
+    | ClientOverflowed
+    | FromClient
+    | SessionUp
+    | SessionLost
+    | SessionOverflowed
+    | FromSession
+    | CatalogChanged
+    | InstanceStarting
+    | InstanceDown
+    | InstanceFailed
+    | InstancesChanged
+    | Drain
+    | Tick
+)
+
+
+# --- Effects out of the core -----------------------------------------------------------------
+
+
+class ToClient(Struct, frozen=True):
+    """Send `frame` to a client through `outbox` (a request's `reply_to` or its own outbox)."""
+
+    client: ClientId
+    outbox: Outbox
+    frame: Frame
+
+
+class CloseClient(Struct, frozen=True):
+    """End this client's session; its listener sees `outbox` end."""
+
+    client: ClientId
+    outbox: Outbox
+    reason: str
+
+
+class CloseReply(Struct, frozen=True):
+    """No answer will come on this `reply_to`: its request was cancelled, or its client is gone."""
+
+    outbox: Outbox
+
+
+class ToSession(Struct, frozen=True):
+    """Send `frame` to an upstream session."""
+
+    session: SessionId
+    inbox: Outbox
+    frame: Frame
+
+
+class StartSession(Struct, frozen=True):
+    """Have the supervisor run a session for this instance (anew, if there is one)."""
+
+    spec: InstanceSpec
+
+
+class StopSession(Struct, frozen=True):
+    """Have the supervisor stop this instance's session."""
+
+    instance: str
+
+
+class Reply(Struct, frozen=True):
+    """Answer a command of our own."""
+
+    reply_to: Outbox
+    value: Any
+
+
+Effect: TypeAlias = (
+    ToClient | CloseClient | CloseReply | ToSession | StartSession | StopSession | Reply
+)
