@@ -1,0 +1,162 @@
+"""Who is let in: the headers of a request -> a principal, or a refusal.
+
+Job: the three checks in front of every HTTP route: `Host` against DNS rebinding, `Origin` against
+other sites in a browser, the bearer token. Neighbours: the listeners ask, the composition root
+builds it from the settings; `errors` below.
+
+Invariants: pure, no I/O; a token is never compared as text, kept in a message or shown in a repr.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from router.errors import ConfigError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from router.settings import Security, Server
+
+ANONYMOUS: Final = ""
+BEARER: Final = "bearer"
+"""The principal of whoever knows `security.bearer_token`."""
+
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}))?")
+_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
+_REALM: Final = (("WWW-Authenticate", "Bearer"),)
+
+_NO_HOST: Final = "Host is not allowed. Add it to server.allowed_hosts in config.json"
+_NO_ORIGIN: Final = "Origin is not allowed. Add it to server.allowed_origins in config.json"
+_NO_TOKEN: Final = "Bearer token required but not provided"
+_WRONG_TOKEN: Final = "Invalid bearer token"
+
+
+@attrs.frozen
+class Admission:
+    """The rules of one router. Header names are lower case, as ASGI has them.
+
+    Attributes:
+        hosts: allowed in `Host`, lower case, with or without `:port`.
+        any_address: bound to all addresses: any literal address may stand in `Host`. DNS
+            rebinding needs a name, so this lets none in.
+        origins: allowed in `Origin`, lower case.
+        loopback_origins: bound to loopback: pages of this machine may call, from any port.
+        digest: SHA-256 of the token, None for no token.
+    """
+
+    hosts: frozenset[str]
+    any_address: bool
+    origins: frozenset[str]
+    loopback_origins: bool
+    digest: bytes | None = attrs.field(repr=False)
+
+    @classmethod
+    def from_settings(
+        cls, server: Server, security: Security, bound_host: str | None = None
+    ) -> Admission:
+        """The rules for a listener on `bound_host`, which is `server.host` if not given."""
+        bound = _bare(server.host if bound_host is None else bound_host)
+        allowed = {_bare(host) for host in server.allowed_hosts}
+        return cls(
+            hosts=LOOPBACK_NAMES | {bound} | allowed,
+            any_address=bound in ("0.0.0.0", "::"),
+            origins=frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
+            loopback_origins=is_loopback(bound),
+            digest=_digest_of(security.bearer_token),
+        )
+
+    def admit(self, headers: Mapping[str, str]) -> str:
+        """Let a request in, as a principal (`ANONYMOUS` where there is no token to know).
+
+        Raises:
+            Refused: 403 for its `Host` or `Origin`, 401 for its token.
+        """
+        if not self._is_host_allowed(headers.get("host", "")):
+            raise Refused(403, _NO_HOST)
+        origin = headers.get("origin")
+        if origin is not None and not self._is_origin_allowed(origin.lower()):
+            raise Refused(403, _NO_ORIGIN)
+        return ANONYMOUS if self.digest is None else self._identify(headers, self.digest)
+
+    def _is_host_allowed(self, host: str) -> bool:
+        found = _HOST.fullmatch(host.lower())
+        if found is None:
+            return False
+        name = found[1] or found[2]
+        if name in self.hosts or f"{name}:{found[3]}" in self.hosts:
+            return True
+        return self.any_address and _address(name) is not None
+
+    def _is_origin_allowed(self, origin: str) -> bool:
+        if origin in self.origins:
+            return True
+        scheme, _, rest = origin.partition("://")
+        found = _HOST.fullmatch(rest)
+        if not self.loopback_origins or scheme not in ("http", "https") or found is None:
+            return False
+        return (found[1] or found[2]) in LOOPBACK_NAMES
+
+    def _identify(self, headers: Mapping[str, str], digest: bytes) -> str:
+        # RFC 9110 section 11.1: the scheme's name is not case-sensitive.
+        scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise Refused(401, _NO_TOKEN, _REALM)
+        sent = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        if not hmac.compare_digest(sent, digest):
+            raise Refused(401, _WRONG_TOKEN, _REALM)
+        return BEARER
+
+
+def check_exposure(host: str, security: Security) -> None:
+    """Refuse to serve beyond this machine without a token.
+
+    Raises:
+        ConfigError: `host` is no loopback address, there is no token, and
+            `security.allow_anonymous` does not say that this is meant.
+    """
+    if is_loopback(host) or security.bearer_token or security.allow_anonymous:
+        return
+    raise ConfigError(
+        "config.json: server.host",
+        f'"{host}" can be reached from other machines, and no token is set. Set '
+        "security.bearer_token, or set security.allow_anonymous to true to serve everybody",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Can this host to bind to be reached from this machine only? Other names count as no."""
+    bare = _bare(host)
+    address = _address(bare)
+    return bare == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _bare(host: str) -> str:
+    """Lower case, and an IPv6 address without its brackets; a port stays."""
+    found = _HOST.fullmatch(host.lower())
+    if found is None or found[1] is None:
+        return host.lower()
+    return f"{found[1]}:{found[3]}" if found[3] else found[1]
+
+
+def _digest_of(token: str) -> bytes | None:
+    stored = _DIGEST.fullmatch(token)
+    if stored is not None:
+        return bytes.fromhex(stored[1])
+    return hashlib.sha256(token.encode()).digest() if token else None

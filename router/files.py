@@ -1,0 +1,191 @@
+"""JSON files of the user's: bounded reading with the place of an error, and atomic writing.
+
+Job: the only room that opens `config.json` and `mcp_settings.json`. Neighbours: `settings` and
+`store` above, `errors` below; it knows nothing of what the files mean.
+
+Invariants:
+
+- A file is read whole or not at all, up to a limit, and only where it is a regular file: a pipe
+  or a device cannot make the program wait.
+- A file is replaced in one step (write a temporary file, fsync, rename, fsync the folder): after
+  a crash or on a full disk either the old or the new content is there, never half of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+from router.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEW_FILE_MODE: Final = 0o600
+"""Files written here may hold tokens; an existing file keeps its own mode."""
+
+_TRUNCATED: Final = "Input data was truncated"
+_BYTE: Final = re.compile(r" \(byte (\d+)\)$")
+_BOM: Final = b"\xef\xbb\xbf"
+_KINDS: Final[dict[type, str]] = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+}
+
+
+def read_bytes(path: Path, place: str, limit_bytes: int) -> bytes:
+    """The content of a regular file, without a UTF-8 byte order mark.
+
+    Args:
+        path: what to read.
+        place: how messages name it.
+        limit_bytes: how large it may be.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: it is too large, no regular file, or cannot be read.
+    """
+    try:
+        data = _read(path, limit_bytes + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise ConfigError(place, f"cannot be read: {exc.strerror or exc}") from None
+    if len(data) > limit_bytes:
+        raise ConfigError(place, f"is larger than {limit_bytes // (1024 * 1024)} MB")
+    return data.removeprefix(_BOM)
+
+
+def decode_object(data: bytes, place: str) -> dict[str, Any]:
+    """The JSON object in `data` (RFC 8259).
+
+    Raises:
+        ConfigError: it is no UTF-8, no JSON (with line and column), or no object.
+    """
+    value = _decode(data, place, Any)
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    raise ConfigError(place, f"expected an object, got {kind_of(value)}")
+
+
+def decode_members(data: bytes, place: str) -> dict[str, msgspec.Raw]:
+    """The members of the JSON object in `data`, in their order and as they are written.
+
+    Raises:
+        ConfigError: as `decode_object`.
+    """
+    decode_object(data, place)
+    return _decode(data, place, dict[str, msgspec.Raw])
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by a file that holds `data`, or leave it exactly as it was.
+
+    Raises:
+        OSError: it could not be written; or it is a symbolic link, which would stop being one,
+            while the file it points to would not change.
+    """
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a symbolic link; edit what it points to", str(path))
+    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode_of(path))
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(path.parent)
+
+
+def shown(value: object) -> str:
+    """A value from a file as messages quote it: JSON, cut short; of an array, only that it is."""
+    if isinstance(value, (dict, list)):
+        return kind_of(cast("object", value))
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def path_step(key: str) -> str:
+    """A key from a file as messages name it: as it is, unless it could forge a line."""
+    return key if key.isprintable() else shown(key)
+
+
+def kind_of(value: object) -> str:
+    """What sort of JSON value this is, for where its content is not to be shown."""
+    return _KINDS.get(type(value), "null")
+
+
+def _read(path: Path, limit_bytes: int) -> bytes:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "it is no regular file")
+        return file.read(limit_bytes)
+
+
+def _decode(data: bytes, place: str, kind: Any) -> Any:
+    try:
+        data.decode("utf-8")
+        return msgspec.json.decode(data, type=kind)
+    except UnicodeDecodeError as exc:
+        where = _where(data, exc.start)
+        raise ConfigError(place, f"{where}: is not UTF-8; save it as UTF-8") from None
+    except msgspec.DecodeError as exc:
+        raise ConfigError(place, _explained(data, str(exc))) from None
+    except RecursionError:
+        raise ConfigError(place, "is nested too deeply") from None
+
+
+def _explained(data: bytes, problem: str) -> str:
+    """msgspec's words with line and column instead of a byte offset."""
+    if problem == _TRUNCATED:
+        return f"{_where(data, len(data))}: invalid JSON: it ends too early"
+    found = _BYTE.search(problem)
+    if found is None:
+        return f"invalid JSON: {problem.partition(' - at ')[0]}"
+    offset = min(int(found[1]), len(data))
+    reason = _BYTE.sub("", problem).removeprefix("JSON is malformed: ")
+    if data[offset : offset + 2] in (b"//", b"/*"):
+        reason = "JSON knows no comments; remove this one"
+    return f"{_where(data, offset)}: invalid JSON: {reason}"
+
+
+def _where(data: bytes, offset: int) -> str:
+    head = data[:offset].decode("utf-8", "replace")
+    return f"line {head.count(chr(10)) + 1}, column {len(head) - head.rfind(chr(10))}"
+
+
+def _mode_of(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return NEW_FILE_MODE
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable. Windows cannot open folders and needs no such thing."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    # Some network file systems refuse this. The new file is in place then, so it is no failure.
+    with suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,334 @@
+"""`config.json` as frozen classes; where it is; what the command line changes in it.
+
+Job: from the files and arguments of the user to one `Settings` that the rest reads. Neighbours:
+`cli` above, `structure` and `files` below; `auth`, `logs` and the composition root are handed
+parts of it.
+
+Invariants: settings are data and never change; a missing key has its default, and anything that
+is not understood is an error with its path, never ignored.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+
+import attrs
+import msgspec
+
+from router.errors import ConfigError
+from router.files import decode_object, read_bytes, write_atomically
+from router.structure import Check, structure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger("mcp_router.settings")
+
+CONFIG_LIMIT_BYTES: Final = 10 * 1024 * 1024
+CONFIG_VARIABLE: Final = "MCP_ROUTER_CONFIG"
+
+Mode: TypeAlias = Literal["stdio", "http", "sse", "api"]
+MODES: Final[tuple[Mode, ...]] = ("stdio", "http", "sse", "api")
+Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF"]
+LEVELS: Final[tuple[Level, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF")
+
+
+# --- Values that are more than their type ----------------------------------------------------
+
+
+def _is_host(text: str) -> bool:
+    return bool(text) and not any(c.isspace() or c in "/@" for c in text)
+
+
+def _is_origin(text: str) -> bool:
+    scheme, separator, rest = text.partition("://")
+    return bool(scheme and separator) and _is_host(rest)
+
+
+def _is_token(text: str) -> bool:
+    # What a client can send in a header and what gets through unchanged (RFC 9110 section 5.5).
+    if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+        return False
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _is_log_format(text: str) -> bool:
+    try:
+        return bool(text and logging.Formatter(text).format(logging.makeLogRecord({"msg": "x"})))
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+Port: TypeAlias = Annotated[
+    int, Check("a port from 0 (any free one) to 65535", lambda port: 0 <= port <= 65535)
+]
+Seconds: TypeAlias = Annotated[float, Check("a positive number of seconds", lambda s: s > 0)]
+Delay: TypeAlias = Annotated[float, Check("a number of seconds", lambda s: s >= 0)]
+Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
+Host: TypeAlias = Annotated[str, Check('a host such as "127.0.0.1" or "mcp.example.org"', _is_host)]
+Origin: TypeAlias = Annotated[str, Check('an origin such as "https://app.example.org"', _is_origin)]
+Token: TypeAlias = Annotated[
+    str,
+    Check(
+        "a token of printable ASCII characters without spaces, or sha256: and 64 hex digits",
+        _is_token,
+        secret=True,
+    ),
+]
+LogFormat: TypeAlias = Annotated[
+    str, Check('a format such as "%(asctime)s %(levelname)s %(message)s"', _is_log_format)
+]
+Folder: TypeAlias = Annotated[str, Check("the path of a folder", bool)]
+
+
+# --- The keys of config.json -----------------------------------------------------------------
+
+
+@attrs.frozen
+class Api:
+    """The REST API."""
+
+    enabled: bool = False
+    host: Host = "127.0.0.1"
+    port: Port = 8001
+    cors_origin: str = "*"
+    auto_find_port: bool = True
+    enable_realtime_logs: bool = False
+
+
+@attrs.frozen
+class HttpListener:
+    """Streamable HTTP; with `auto_find_port` a taken port makes it try upwards."""
+
+    enabled: bool = True
+    port: Port = 3000
+    auto_find_port: bool = False
+
+
+@attrs.frozen
+class SseListener:
+    """HTTP+SSE; with `auto_find_port` a taken port makes it try upwards."""
+
+    enabled: bool = True
+    port: Port = 3001
+    auto_find_port: bool = False
+
+
+@attrs.frozen
+class Server:
+    """What listens.
+
+    Attributes:
+        allowed_hosts: names in `Host` that are let in besides loopback and the bound host;
+            with `:port`, only with that port.
+        allowed_origins: what browsers may send in `Origin` besides loopback.
+        transport_type: the mode when the command line names none.
+        allow_instance_management: may an LLM add and remove instances?
+        tool_names: `mcp.router.use` or `mcp_router_use`.
+        drain_s: how long calls in flight may go on after the first signal to stop.
+    """
+
+    host: Host = "127.0.0.1"
+    allowed_hosts: tuple[Host, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
+    http: HttpListener = attrs.field(factory=HttpListener)
+    sse: SseListener = attrs.field(factory=SseListener)
+    transport_type: Mode = "stdio"
+    allow_instance_management: bool = False
+    tool_names: Literal["dotted", "underscored"] = "dotted"
+    drain_s: Delay = 30
+
+
+@attrs.frozen
+class McpClient:
+    """The upstream side.
+
+    Attributes:
+        enabled: connect to upstreams at all?
+        timeout: seconds for one call.
+        start_timeout_s: from starting an upstream to the end of its handshake.
+        max_starting: how many upstreams start at the same time.
+    """
+
+    enabled: bool = True
+    timeout: Seconds = 30
+    start_timeout_s: Seconds = 60
+    max_starting: Count = 16
+
+
+@attrs.frozen
+class Security:
+    """Who may do what.
+
+    Attributes:
+        bearer_token: guards every listener but stdio; empty for none; `sha256:` and 64 hex
+            digits stands for the token with that SHA-256 digest.
+        allow_anonymous: serve beyond loopback although there is no token.
+        enable_validation: check tool arguments before they are sent. It never switches the
+            token off.
+        allow_stdio_via_api: may a token add instances that run a command?
+    """
+
+    bearer_token: Token = attrs.field(default="", repr=False)
+    allow_anonymous: bool = False
+    enable_validation: bool = True
+    allow_stdio_via_api: Literal["with_token", "never"] = "with_token"
+
+
+@attrs.frozen
+class Logging:
+    """Logs; at `OFF` there are none, and no files."""
+
+    level: Level = "INFO"
+    directory: Folder = "logs"
+    format: LogFormat = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+
+
+@attrs.frozen
+class Watcher:
+    """Reload on change; `debounce_delay` is in seconds."""
+
+    enabled: bool = True
+    watch_path: Folder = "data"
+    debounce_delay: Delay = 1.0
+
+
+@attrs.frozen
+class Settings:
+    """All of `config.json`; `Settings()` is what the program runs on without one."""
+
+    api: Api = attrs.field(factory=Api)
+    server: Server = attrs.field(factory=Server)
+    mcp_client: McpClient = attrs.field(factory=McpClient)
+    security: Security = attrs.field(factory=Security)
+    logging: Logging = attrs.field(factory=Logging)
+    watcher: Watcher = attrs.field(factory=Watcher)
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in `path`; where there is no such file, the defaults, which are written.
+
+    A file that cannot be written is a warning in the log.
+
+    Raises:
+        ConfigError: the file cannot be read or understood; its text has one problem a line.
+    """
+    try:
+        data = read_bytes(path, path.name, CONFIG_LIMIT_BYTES)
+    except FileNotFoundError:
+        _write_defaults(path)
+        return Settings()
+    return structure(decode_object(data, path.name), Settings, path.name)
+
+
+def to_json(settings: Settings) -> bytes:
+    """The settings as the text of a `config.json`, its keys in the order of the classes."""
+    # msgspec alone would take the slots of the classes, which are sorted.
+    return msgspec.json.format(msgspec.json.encode(attrs.asdict(settings)), indent=2) + b"\n"
+
+
+def _write_defaults(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, to_json(Settings()))
+    except OSError as exc:
+        log.warning("%s cannot be written (%s); going on with the defaults", path, exc.strerror)
+
+
+# --- The command line ------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Options:
+    """What the command line said; None and () where it said nothing.
+
+    Attributes:
+        port: for the one listener among `modes` that has a port; 0 is any free one.
+    """
+
+    modes: tuple[Mode, ...] = ()
+    config: str | None = None
+    data: str | None = None
+    host: str | None = None
+    port: int | None = None
+    level: Level | None = None
+
+
+@attrs.frozen
+class Paths:
+    """Where everything is: the config file, the folder of providers, the folder of logs."""
+
+    config: Path
+    data: Path
+    logs: Path
+
+
+def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
+    """Find the files (contract: "Where it is").
+
+    `logs` is for the default `logging.directory`; see `with_log_folder`.
+    """
+    named = options.config or environ.get(CONFIG_VARIABLE)
+    config = cwd / Path(named).expanduser() if named else cwd / "config.json"
+    if named or config.exists():
+        paths = Paths(config, config.parent / "data", config.parent / "logs")
+    else:
+        paths = _user_paths()
+    if options.data is None:
+        return paths
+    return attrs.evolve(paths, data=cwd / Path(options.data).expanduser())
+
+
+def with_log_folder(paths: Paths, directory: str) -> Paths:
+    """`paths` with `logging.directory`, which is relative to where `logs` would be."""
+    return attrs.evolve(paths, logs=paths.logs.parent / Path(directory).expanduser())
+
+
+def chosen_modes(settings: Settings, options: Options) -> tuple[Mode, ...]:
+    """What to listen on: each once, in the order of `MODES`."""
+    chosen = options.modes or (settings.server.transport_type,)
+    return tuple(mode for mode in MODES if mode in chosen)
+
+
+def merge(settings: Settings, options: Options) -> Settings:
+    """The settings with what the command line overrides.
+
+    Raises:
+        ConfigError: a port was given, but not exactly one listener that could take it.
+    """
+    if options.level is not None:
+        settings = attrs.evolve(
+            settings, logging=attrs.evolve(settings.logging, level=options.level)
+        )
+    server = settings.server
+    if options.host is not None:
+        server = attrs.evolve(server, host=options.host)
+    if options.port is not None:
+        server = _with_port(server, chosen_modes(settings, options), options.port)
+    return attrs.evolve(settings, server=server)
+
+
+def _with_port(server: Server, modes: tuple[Mode, ...], port: int) -> Server:
+    if modes == ("http",):
+        return attrs.evolve(server, http=attrs.evolve(server.http, port=port))
+    if modes == ("sse",):
+        return attrs.evolve(server, sse=attrs.evolve(server.sse, port=port))
+    if len(modes) == 1:
+        raise ConfigError("--port", "only http and sse have a port; leave it out")
+    way_out = "set server.http.port and server.sse.port in config.json"
+    raise ConfigError("--port", f"it is for one listener, and there are several; {way_out}")
+
+
+def _user_paths() -> Paths:
+    # Only this last resort needs platformdirs: imported here, it costs no one else's start.
+    import platformdirs
+
+    where: dict[str, Any] = {"appname": "mcp-router", "appauthor": False}
+    return Paths(
+        platformdirs.user_config_path(**where) / "config.json",
+        platformdirs.user_data_path(**where) / "data",
+        platformdirs.user_state_path(**where) / "logs",
+    )

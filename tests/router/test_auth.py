@@ -1,0 +1,234 @@
+"""Who is let in."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from router.auth import ANONYMOUS, BEARER, Admission, check_exposure, is_loopback
+from router.errors import ConfigError, Refused
+from router.settings import Security, Server
+
+TOKEN = "s3cret-token"
+CHALLENGE = (("WWW-Authenticate", "Bearer"),)
+DIGEST = "sha256:" + hashlib.sha256(TOKEN.encode()).hexdigest()
+
+
+def admission(token: str = "", bound: str | None = None, **server: Any) -> Admission:
+    return Admission.from_settings(Server(**server), Security(bearer_token=token), bound)
+
+
+def refused(who: Admission, **headers: str) -> Refused:
+    with pytest.raises(Refused) as raised:
+        who.admit({"host": "127.0.0.1:3000"} | headers)
+    return raised.value
+
+
+def said(answer: Refused) -> tuple[int, str, tuple[tuple[str, str], ...]]:
+    return answer.status, answer.detail, answer.headers
+
+
+# --- Host: DNS rebinding (OWASP MCP07) --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:3000", "127.0.0.1", "localhost:3000", "LOCALHOST", "[::1]:3000", "[::1]"],
+)
+def test_loopback_names_are_let_in_with_any_port(host: str) -> None:
+    assert admission().admit({"host": host}) == ANONYMOUS
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.test",
+        "evil.test:3000",
+        "127.0.0.1.evil.com",
+        "localhost.evil.com",
+        "evil.com@127.0.0.1",
+        "127.0.0.1:evil",
+        "127.0.0.1:3000:3000",
+        "127.0.0.1 evil.com",
+        "127.0.0.1/evil.com",
+        "127.0.0.1,evil.com",
+        "::1",
+        "[::1",
+        "[::1].evil.com",
+        "192.168.0.2",
+        "2130706433",
+        "é",
+        "",
+    ],
+)
+def test_other_hosts_are_refused_even_with_the_token(host: str) -> None:
+    answer = refused(admission(TOKEN), host=host, authorization=f"Bearer {TOKEN}")
+    assert (answer.status, answer.detail) == (
+        403,
+        "Host is not allowed. Add it to server.allowed_hosts in config.json",
+    )
+
+
+def test_request_without_a_host_is_refused() -> None:
+    with pytest.raises(Refused, match="403"):
+        admission().admit({})
+
+
+def test_bound_host_is_let_in() -> None:
+    assert admission(host="192.168.0.2").admit({"host": "192.168.0.2:3000"}) == ANONYMOUS
+    assert admission(bound="192.168.0.2").admit({"host": "192.168.0.2:8001"}) == ANONYMOUS
+    assert admission(bound="[fd00::1]").admit({"host": "[fd00::1]:8001"}) == ANONYMOUS
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "is_in"),
+    [
+        ("mcp.example.org", "mcp.example.org", True),
+        ("MCP.example.org", "mcp.Example.org:8443", True),
+        ("mcp.example.org:8443", "mcp.example.org:8443", True),
+        ("mcp.example.org:8443", "mcp.example.org:8444", False),
+        ("mcp.example.org:8443", "mcp.example.org", False),
+        ("mcp.example.org", "sub.mcp.example.org", False),
+        ("[fd00::1]", "[fd00::1]:3000", True),
+        ("[fd00::1]:3000", "[fd00::1]:3000", True),
+        ("[fd00::1]:3000", "[fd00::1]:3001", False),
+    ],
+)
+def test_allowed_hosts_are_let_in_as_they_are_written(
+    allowed: str, host: str, *, is_in: bool
+) -> None:
+    who = admission(allowed_hosts=(allowed,))
+    if is_in:
+        assert who.admit({"host": host}) == ANONYMOUS
+    else:
+        assert refused(who, host=host).status == 403
+
+
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::", "[::]"])
+def test_bound_to_all_addresses_any_address_is_let_in_but_no_name(bound: str) -> None:
+    who = admission(host=bound)
+    for host in ("192.168.0.2:3000", "[fd00::1]:3000", "127.0.0.1"):
+        assert who.admit({"host": host}) == ANONYMOUS
+    assert refused(who, host="evil.test").status == 403
+
+
+# --- Origin -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:6274", "https://127.0.0.1", "http://[::1]:5173", "HTTP://LOCALHOST"],
+)
+def test_pages_of_this_machine_may_call_a_loopback_listener(origin: str) -> None:
+    assert admission().admit({"host": "localhost", "origin": origin}) == ANONYMOUS
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "",
+        "http://127.0.0.1.evil.com",
+        "http://localhost.evil.com",
+        "http://evil.com/127.0.0.1",
+        "http://127.0.0.1@evil.com",
+        "http://127.0.0.1:3000/path",
+        "http://evil.com#@127.0.0.1",
+        "ftp://127.0.0.1",
+        "127.0.0.1",
+        "http://",
+        "https://app.example.org.evil.com",
+        "http://app.example.org",
+        "https://app.example.org:8443",
+    ],
+)
+def test_other_origins_are_refused(origin: str) -> None:
+    who = admission(TOKEN, allowed_origins=("https://app.example.org",))
+    answer = refused(who, origin=origin, authorization=f"Bearer {TOKEN}")
+    assert (answer.status, answer.detail) == (
+        403,
+        "Origin is not allowed. Add it to server.allowed_origins in config.json",
+    )
+
+
+def test_pages_of_this_machine_may_not_call_a_listener_for_others() -> None:
+    who = admission(host="0.0.0.0")
+    assert refused(who, origin="http://localhost:6274").status == 403
+
+
+@pytest.mark.parametrize("allowed", ["https://app.example.org", "https://App.Example.org/"])
+def test_allowed_origins_are_let_in(allowed: str) -> None:
+    who = admission(host="0.0.0.0", allowed_origins=(allowed,))
+    headers = {"host": "127.0.0.1", "origin": "https://APP.example.org"}
+    assert who.admit(headers) == ANONYMOUS
+
+
+# --- Token (OWASP MCP07) ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [TOKEN, DIGEST])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_token_is_let_in_whether_stored_as_it_is_or_as_digest(stored: str, scheme: str) -> None:
+    headers = {"host": "localhost", "authorization": f"{scheme}  {TOKEN} "}
+    assert admission(stored).admit(headers) == BEARER
+
+
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", f"Basic {TOKEN}", TOKEN])
+def test_missing_token_is_401(authorization: str | None) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+    answer = refused(admission(TOKEN), **headers)
+    assert said(answer) == (401, "Bearer token required but not provided", CHALLENGE)
+
+
+@pytest.mark.parametrize(
+    "token", ["wrong", "é", "\ud800", TOKEN.upper(), TOKEN + "x", TOKEN[:-1], f"{TOKEN} x", DIGEST]
+)
+@pytest.mark.parametrize("stored", [TOKEN, DIGEST])
+def test_wrong_token_is_401(stored: str, token: str) -> None:
+    """Of any characters: comparing text as such raises for those beyond ASCII."""
+    answer = refused(admission(stored), authorization=f"Bearer {token}")
+    assert said(answer) == (401, "Invalid bearer token", CHALLENGE)
+
+
+def test_token_that_nobody_asked_for_is_not_looked_at() -> None:
+    headers = {"host": "localhost", "authorization": "Bearer é"}
+    assert admission().admit(headers) == ANONYMOUS
+
+
+def test_neither_token_nor_digest_is_in_a_repr() -> None:
+    text = repr(admission(TOKEN)) + repr(Security(bearer_token=TOKEN))
+    assert TOKEN not in text
+    assert "digest" not in text
+
+
+# --- Open by mistake (OWASP MCP07) ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "mcp.example.org", "[::]"])
+def test_serving_others_without_a_token_is_refused_with_both_ways_out(host: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_exposure(host, Security())
+    assert str(raised.value) == (
+        f'config.json: server.host: "{host}" can be reached from other machines, and no token is '
+        "set. Set security.bearer_token, or set security.allow_anonymous to true to serve everybody"
+    )
+
+
+def test_serving_others_is_allowed_with_a_token_or_on_purpose() -> None:
+    check_exposure("0.0.0.0", Security(bearer_token=TOKEN))
+    check_exposure("0.0.0.0", Security(allow_anonymous=True))
+    check_exposure("127.0.0.1", Security())
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "[::1]"]
+)
+def test_loopback_hosts_are_told(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.evil.com", "10.0.0.1", "127.0.0.1.x"])
+def test_other_hosts_are_told(host: str) -> None:
+    assert not is_loopback(host)

@@ -1,0 +1,61 @@
+"""Secrets of an entry are in no message and no repr, and known to be masked (OWASP MCP01)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from router.entries import secrets_of
+from tests.router.reading import COMMAND, URL, read
+
+CANARY = "canary-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"command": ["npx", CANARY]},
+        {**COMMAND, "env": CANARY},
+        {**COMMAND, "env": {"A": CANARY * 200}},
+        {**COMMAND, "env": {"A": [CANARY]}},
+        {**COMMAND, "env": {"A": f"{CANARY}\0"}},
+        {**COMMAND, "args": CANARY},
+        {**COMMAND, "args": [[CANARY]]},
+        {"url": f"htps://{CANARY}@x"},
+        {"url": [CANARY]},
+        {**URL, "headers": {"A": f"{CANARY}\n"}},
+        {**URL, "headers": {"A": {"x": CANARY}}},
+        {**URL, "type": {"x": CANARY}},
+        {**COMMAND, "isActive": [CANARY]},
+        {**COMMAND, "env": {"A": f"{CANARY} ${{UNSET}}"}},
+    ],
+)
+def test_secret_is_in_no_problem(entry: dict[str, Any]) -> None:
+    text = read(entry).problem
+    assert text is not None
+    assert CANARY not in text
+
+
+def test_secret_is_in_no_repr() -> None:
+    assert CANARY not in repr(read({**COMMAND, "env": {"A": CANARY}}))
+    assert CANARY not in repr(read({**URL, "headers": {"A": CANARY}}))
+
+
+def test_secrets_are_known_to_be_masked() -> None:
+    spec = read({**COMMAND, "env": {"A": "env-value", "PATH": "/bin", "HOME": "/home/me"}})
+    assert secrets_of(spec) == {"env-value"}
+    spec = read(
+        {
+            "url": f"https://user:pass@x/{CANARY}/mcp?key=query-key&v=2#frag",
+            "headers": {"Authorization": "Bearer header-token"},
+        }
+    )
+    assert secrets_of(spec) == {
+        "Bearer header-token",
+        "header-token",
+        "user:pass",
+        CANARY,
+        "query-key",
+        "2",
+    }
