@@ -1,0 +1,294 @@
+"""Forwarding a request upstream, and every way in which it ends.
+
+Job: open a call, park a request until its instance is ready, answer, fail, cancel, expire.
+Neighbours: `from_client` and `from_session` decide that; this does the bookkeeping. Pure.
+
+Invariant: every request of a client gets exactly one answer, unless the client cancelled it or
+is gone; then it gets none, and the channel that waited for it is ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from router.core import toolbox
+from router.core.calls import MAX_CALLS, MAX_EXTENSION, Call
+from router.core.params import given, id_of, known, object_of, printable, raw_of
+from router.errors import (
+    INTERNAL_ERROR,
+    OVERLOADED,
+    SESSION_LOST,
+    UNAVAILABLE,
+    RpcError,
+)
+from router.messages import (
+    NO_RAW,
+    CloseReply,
+    ErrorResponse,
+    Notification,
+    Request,
+    Response,
+    ToClient,
+    ToSession,
+)
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from router.core.calls import Parked
+    from router.core.clients import Client
+    from router.core.instances import Instance
+    from router.core.state import State
+    from router.messages import Frame, FromClient, Outbox, RequestId, SessionUp
+
+MAX_PARKED: Final = 10_000
+"""Requests that may wait for instances to start; beyond it they are shed (-32015)."""
+
+STOPPING: Final = "The router is stopping"
+
+
+# --- Answers ---------------------------------------------------------------------------------
+
+
+def answer(state: State, event: FromClient, request: Request, result: Raw) -> None:
+    """Answer a request that the router itself can answer."""
+    frame = Response(request.id, result)
+    state.effects.append(ToClient(event.client, event.reply_to, frame))
+
+
+def refuse(state: State, event: FromClient, request: Request, error: RpcError) -> None:
+    """Answer a request with a JSON-RPC error."""
+    frame = error_frame(request.id, error)
+    state.effects.append(ToClient(event.client, event.reply_to, frame))
+
+
+def error_frame(request_id: RequestId, error: RpcError) -> ErrorResponse:
+    """The wire form of an error (JSON-RPC 2.0 section 5.1)."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return ErrorResponse(request_id, raw_of(body))
+
+
+def fail_call(state: State, call: Call, error: RpcError) -> None:
+    """Answer a call that was already closed: as a tool result, or as a JSON-RPC error."""
+    if call.is_tool:
+        frame = Response(call.request_id, toolbox.error_result_of(error))
+    else:
+        frame = error_frame(call.request_id, error)
+    state.effects.append(ToClient(call.client.id, call.reply_to, frame))
+
+
+# --- Forwarding ------------------------------------------------------------------------------
+
+
+def forward(
+    state: State,
+    event: FromClient,
+    request: Request,
+    instance: Instance,
+    session: SessionUp,
+    members: dict[str, Raw],
+    *,
+    is_tool: bool,
+) -> None:
+    """Send a request upstream and wait for its answer.
+
+    Args:
+        members: its `params`; the progress token in `_meta` is replaced by one of ours.
+        is_tool: see `Call.is_tool`.
+
+    Raises:
+        RpcError: -32602, `_meta` is no object; -32015, too many calls are in flight.
+    """
+    if len(state.calls.by_id) >= MAX_CALLS:
+        raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
+    client = state.clients[event.client]
+    call_id = state.calls.next_id()
+    members, token = _with_own_token(members, call_id)
+    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
+    call = Call(
+        id=call_id,
+        client=client,
+        reply_to=event.reply_to,
+        request_id=request.id,
+        session=session,
+        instance=instance.name,
+        progress_token=token,
+        is_tool=is_tool,
+        timeout_s=timeout_s,
+        ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
+    )
+    state.calls.open(call, state.now_s)
+    to_session(state, session, Request(call_id, request.method, raw_of(members)))
+
+
+def _with_own_token(members: dict[str, Raw], call_id: int) -> tuple[dict[str, Raw], Raw | None]:
+    if "_meta" not in members:
+        return members, None
+    meta = meta_of(members)
+    token: Raw | None = meta.pop("progressToken", NO_RAW)
+    if id_of(token) is None:
+        token = None  # There is none, or something that is no token.
+    else:
+        meta["progressToken"] = raw_of(call_id)
+    return members | {"_meta": raw_of(meta)}, token
+
+
+_META_KEYS: Final = frozenset({"progressToken"})
+
+
+def meta_of(members: dict[str, Raw]) -> dict[str, Raw]:
+    """The members of `_meta` of these `params`.
+
+    Raises:
+        RpcError: -32602, it is no object, or holds a key like one that is read here.
+    """
+    meta = given(members, "_meta")
+    return (
+        {} if meta is None else known(object_of(meta, "params._meta"), _META_KEYS, "params._meta")
+    )
+
+
+def to_session(state: State, session: SessionUp, frame: Frame) -> None:
+    """Send a frame upstream."""
+    state.effects.append(ToSession(session.session, session.inbox, frame))
+
+
+# --- Parking ---------------------------------------------------------------------------------
+
+
+def park(state: State, parked: Parked) -> None:
+    """Keep a request until its instance is ready; `SessionUp` has it handled again.
+
+    Raises:
+        RpcError: too many are waiting already.
+    """
+    instance, request_id, client_id = parked.instance, parked.request.id, parked.event.client
+    if len(state.parked) >= MAX_PARKED:
+        raise RpcError(OVERLOADED, f"Too many calls wait for instances; '{instance.name}' starts")
+    key = (client_id, request_id)
+    instance.waiting[key] = state.clients[client_id].parked[request_id] = parked
+    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
+    state.parked.arm(key, state.now_s + timeout_s)
+
+
+def unpark(state: State, parked: Parked) -> None:
+    """Have a parked request wait no more."""
+    key = (parked.event.client, parked.request.id)
+    del state.clients[parked.event.client].parked[parked.request.id]
+    del parked.instance.waiting[key]
+    state.parked.disarm(key)
+
+
+def take_waiting(state: State, instance: Instance) -> list[Parked]:
+    """Everything that waits for this instance, oldest first; it waits no more."""
+    waiting = list(instance.waiting.values())
+    for parked in waiting:
+        unpark(state, parked)
+    return waiting
+
+
+# --- The ends of a call ----------------------------------------------------------------------
+
+
+def finish(state: State, call: Call) -> None:
+    """Close a call for whatever reason; what its upstream still asks the client is withdrawn."""
+    state.calls.close(call)
+    if call.asked:
+        for ask_id, ask in list(call.client.asks.items()):
+            if ask.call is call:
+                withdraw(state, call.client, ask_id, "The call it belongs to has ended")
+
+
+def withdraw(state: State, client: Client, ask_id: RequestId, reason: str) -> None:
+    """Tell a client that an upstream's request needs no answer any more."""
+    ask = client.asks.pop(ask_id)
+    params = raw_of({"requestId": ask_id, "reason": reason})
+    frame = Notification("notifications/cancelled", params)
+    state.effects.append(ToClient(client.id, ask.call.reply_to, frame))
+
+
+def fail_ask(state: State, client: Client, ask_id: RequestId, reason: str) -> None:
+    """Tell an upstream that its request to a client will not be answered."""
+    ask = client.asks.pop(ask_id)
+    frame = error_frame(ask.upstream_id, RpcError(INTERNAL_ERROR, reason))
+    to_session(state, ask.call.session, frame)
+
+
+def cancel_upstream(state: State, call: Call, reason: str | None) -> None:
+    """Tell the upstream that nobody waits any more (MCP 2025-11-25, Cancellation)."""
+    members: dict[str, Any] = {"requestId": call.id}
+    if reason is not None:
+        members["reason"] = reason
+    to_session(state, call.session, Notification("notifications/cancelled", raw_of(members)))
+
+
+def cancelled_by_client(
+    state: State, client: Client, request_id: RequestId, reason: str | None
+) -> None:
+    """The client wants no answer: tell the upstream, end the channel that waited for it."""
+    parked = client.parked.get(request_id)
+    call = client.calls.get(request_id)
+    if parked is not None:
+        unpark(state, parked)
+        end_reply(state, client, parked.event.reply_to)
+    elif call is not None:
+        finish(state, call)
+        cancel_upstream(state, call, reason)
+        end_reply(state, client, call.reply_to)
+
+
+def end_reply(state: State, client: Client, reply_to: Outbox) -> None:
+    """No answer will come: end the channel that waits for it, if it is there for that alone."""
+    if reply_to is not client.outbox:
+        state.effects.append(CloseReply(reply_to))
+
+
+def expire(state: State) -> None:
+    """End every call and every parked request whose time is up."""
+    for call_id in state.calls.deadlines.due(state.now_s):
+        call = state.calls.by_id[call_id]
+        error = call.timed_out()
+        finish(state, call)
+        cancel_upstream(state, call, error.message)
+        fail_call(state, call, error)
+    for client_id, request_id in state.parked.due(state.now_s):
+        parked = state.clients[client_id].parked[request_id]
+        unpark(state, parked)
+        _refuse_parked(state, parked, parked.instance.unavailable(state.now_s))
+
+
+def fail_session(state: State, session: int, instance: Instance, reason: str) -> None:
+    """Fail everything in flight on a session that is gone; nothing is retried by itself."""
+    message = f"Instance '{instance.name}' was lost during the call: {printable(reason)}"
+    for call in state.calls.of_session(session):
+        finish(state, call)
+        fail_call(state, call, RpcError(SESSION_LOST, message))
+
+
+def fail_waiting(state: State, instance: Instance, error: RpcError | None = None) -> None:
+    """Fail everything that waits for an instance that will not be ready soon."""
+    for parked in take_waiting(state, instance):
+        _refuse_parked(state, parked, error or instance.unavailable(state.now_s))
+
+
+def _refuse_parked(state: State, parked: Parked, error: RpcError) -> None:
+    """Answer a request that was parked: as a tool result when it called one of our tools."""
+    if parked.is_tool:
+        answer(state, parked.event, parked.request, toolbox.error_result_of(error))
+    else:
+        refuse(state, parked.event, parked.request, error)
+
+
+# --- Stopping --------------------------------------------------------------------------------
+
+
+def check_not_draining(state: State) -> None:
+    """New calls are refused while the router stops.
+
+    Raises:
+        RpcError: -32013, it is stopping.
+    """
+    if state.draining:
+        raise RpcError(UNAVAILABLE, STOPPING)

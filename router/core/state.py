@@ -1,0 +1,74 @@
+"""The routing state, all of it, and the effects that are being decided.
+
+Job: hold what the rules of `forward`, `from_client` and `from_session` read and change.
+Neighbours: `core` owns the one instance. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from router.core.calls import Calls
+from router.core.deadlines import Deadlines
+from router.core.instances import Instance, Instances
+
+if TYPE_CHECKING:
+    from router.core.clients import Client
+    from router.messages import ClientId, Effect, Outbox, RequestId, SessionId
+
+MAX_LOST_EARLY: Final = 64
+"""Several times as many as start at once; most of them are sessions that were simply stopped."""
+
+
+def _lost_early() -> deque[SessionId]:
+    return deque(maxlen=MAX_LOST_EARLY)
+
+
+@attrs.frozen
+class CoreSettings:
+    """What the core is told once.
+
+    Attributes:
+        version: of this program.
+        timeout_s: the default for one call (`mcp_client.timeout`).
+        tool_names: "dotted" or "underscored" (`server.tool_names`).
+    """
+
+    version: str
+    timeout_s: float = 30.0
+    tool_names: str = "dotted"
+
+
+@attrs.define
+class State:
+    """Everything the core knows.
+
+    Attributes:
+        now_s: monotonic time of the event being handled.
+        effects: what has been decided for it so far.
+        sessions: live sessions by id.
+        lost_early: the last sessions said to be lost that were not known: one of them may have
+            broken between its start and the supervisor's report that it is up, which follows.
+        parked: deadlines of requests that wait for an instance.
+        log_level: the lowest that any client set, as upstreams were told it; None for none.
+        draining: is the router stopping?
+        drained: who waits for the last call to end, until it is told.
+    """
+
+    settings: CoreSettings
+    now_s: float = 0.0
+    effects: list[Effect] = attrs.field(factory=list["Effect"])
+    instances: Instances = attrs.field(factory=Instances)
+    clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
+    calls: Calls = attrs.field(factory=Calls)
+    sessions: dict[SessionId, Instance] = attrs.field(factory=dict["SessionId", Instance])
+    lost_early: deque[SessionId] = attrs.field(factory=_lost_early)
+    parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
+        factory=Deadlines[tuple["ClientId", "RequestId"]]
+    )
+    log_level: str | None = None
+    draining: bool = False
+    drained: Outbox | None = None

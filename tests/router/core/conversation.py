@@ -1,0 +1,388 @@
+"""The core in conversation: fake clients ask, fake upstreams answer, a clock that is told the time.
+
+A test reads: client asks, upstream sees, upstream answers, client gets. Everything the core decides
+is performed on the spot, into mailboxes that nobody empties but the test.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import msgspec
+from attrs import define, field
+from msgspec import Raw
+
+from router.core.core import Core
+from router.core.state import CoreSettings, State
+from router.messages import (
+    NO_RAW,
+    Catalog,
+    CatalogChanged,
+    ClientClosed,
+    ClientOpened,
+    ClientOverflowed,
+    CloseClient,
+    CloseReply,
+    Drain,
+    ErrorResponse,
+    Event,
+    Frame,
+    FromClient,
+    FromSession,
+    InstanceDown,
+    InstanceFailed,
+    InstancesChanged,
+    InstanceSpec,
+    InstanceStarting,
+    Item,
+    Notification,
+    Reply,
+    Request,
+    RequestId,
+    Response,
+    SessionLost,
+    SessionOverflowed,
+    SessionUp,
+    StartSession,
+    StopSession,
+    Tick,
+    ToClient,
+    ToSession,
+)
+
+TICK = Tick()
+T_S = 30.0
+"""The timeout of a call in these tests."""
+
+
+def raw(value: Any) -> Raw:
+    """JSON, as it comes off a wire; None for an absent value, bytes for exactly these."""
+    if value is None:
+        return NO_RAW
+    return Raw(value if isinstance(value, bytes) else msgspec.json.encode(value))
+
+
+def value_of(data: Raw) -> Any:
+    return msgspec.json.decode(data) if data else None
+
+
+def plain(frame: Frame) -> dict[str, Any]:
+    """A frame as its members, decoded, the absent ones left out."""
+    return {
+        key: value_of(value) if isinstance(value, Raw) else value
+        for key, value in msgspec.structs.asdict(frame).items()
+        if value is not None and value != NO_RAW
+    }
+
+
+def tool(name: str) -> Item:
+    schema = {"type": "object", "properties": {}}
+    return Item(name, raw({"name": name, "description": f"Does {name}", "inputSchema": schema}))
+
+
+def spec(name: str, **changes: Any) -> InstanceSpec:
+    settings: dict[str, Any] = {"name": name, "provider": "acme", "command": name}
+    return InstanceSpec(**settings | changes)
+
+
+@define(eq=False)
+class Mailbox:
+    """An outbox; what was sent into it waits here to be looked at."""
+
+    waiting: list[Any] = field(factory=list[Any])
+    closed: bool = False
+
+    def send_nowait(self, value: Any, /) -> None:
+        assert not self.closed, f"{value} sent into a closed mailbox"
+        self.waiting.append(value)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def take(self) -> list[dict[str, Any]]:
+        """Everything that came since the last time, decoded."""
+        taken, self.waiting = self.waiting, []
+        return [plain(frame) for frame in taken]
+
+
+@define(eq=False)
+class Asked:
+    """A request of a client, and what came for it."""
+
+    id: RequestId
+    mailbox: Mailbox
+
+    @property
+    def finals(self) -> list[Response | ErrorResponse]:
+        mine = [frame for frame in self.mailbox.waiting if getattr(frame, "id", None) == self.id]
+        return [frame for frame in mine if isinstance(frame, (Response, ErrorResponse))]
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self.finals and not self.mailbox.closed
+
+    @property
+    def result(self) -> Any:
+        (final,) = self.finals
+        assert isinstance(final, Response), plain(final)
+        return value_of(final.result)
+
+    @property
+    def exactly(self) -> bytes:
+        """The bytes of the result."""
+        (final,) = self.finals
+        assert isinstance(final, Response), plain(final)
+        return bytes(final.result)
+
+    @property
+    def error(self) -> Any:
+        (final,) = self.finals
+        assert isinstance(final, ErrorResponse), plain(final)
+        return value_of(final.error)
+
+    @property
+    def text(self) -> Any:
+        """What the one text of a tool result says, decoded."""
+        (content,) = self.result["content"]
+        assert content["type"] == "text"
+        return msgspec.json.decode(content["text"])
+
+    @property
+    def failure(self) -> tuple[str, str]:
+        """Code and message of a tool result that is an error."""
+        assert self.result["isError"] is True, self.result
+        assert list(self.text) == ["error", "code"]
+        return self.text["code"], self.text["error"]
+
+
+@define(eq=False)
+class FakeClient:
+    """A client session. With `one_channel` all goes through its outbox, as on stdio."""
+
+    talk: "Conversation"
+    id: str
+    outbox: Mailbox = field(factory=Mailbox)
+    one_channel: bool = False
+    _ids: Iterator[int] = field(factory=lambda: count(1))
+
+    def asks(self, method: str, params: Any = None, id: RequestId | None = None) -> Asked:  # noqa: A002
+        asked = Asked(
+            next(self._ids) if id is None else id, self.outbox if self.one_channel else Mailbox()
+        )
+        request = Request(asked.id, method, raw(params))
+        self.talk.happens(FromClient(self.id, request, asked.mailbox))
+        return asked
+
+    def calls(self, name: str, arguments: Any = None, **more: Any) -> Asked:
+        """`tools/call`, with `more` members of its params."""
+        request_id = more.pop("id", None)
+        given = {} if arguments is None else {"arguments": arguments}
+        return self.asks("tools/call", {"name": name} | given | more, request_id)
+
+    def routes(self, tool_name: str, instance: str = "a", **more: Any) -> Asked:
+        """`mcp.router.call`."""
+        arguments = {"instance_name": instance, "tool_name": tool_name, "arguments": {"x": 1}}
+        return self.calls("mcp.router.call", arguments, **more)
+
+    def uses(self, instance: str = "a") -> Asked:
+        return self.calls("mcp.router.use", {"instance_name": instance})
+
+    def lists(self) -> list[str]:
+        """The names of the tools it sees."""
+        return [one["name"] for one in self.asks("tools/list").result["tools"]]
+
+    def initializes(self, revision: str = "2025-11-25", **capabilities: Any) -> Asked:
+        params = {"protocolVersion": revision, "capabilities": capabilities}
+        return self.asks("initialize", params)
+
+    def says(self, method: str, params: Any = None) -> None:
+        self._sends(Notification(method, raw(params)))
+
+    def cancels(self, asked: Asked, **more: Any) -> None:
+        self.says("notifications/cancelled", {"requestId": asked.id} | more)
+
+    def answers(self, question: dict[str, Any], result: Any) -> None:
+        self._sends(Response(question["id"], raw(result)))
+
+    def refuses(self, question: dict[str, Any], error: Any) -> None:
+        self._sends(ErrorResponse(question["id"], raw(error)))
+
+    def _sends(self, frame: Frame) -> None:
+        self.talk.happens(FromClient(self.id, frame, Mailbox()))
+
+    def leaves(self, reason: str = "bye") -> None:
+        self.talk.happens(ClientClosed(self.id, reason))
+
+    def overflows(self) -> None:
+        self.talk.happens(ClientOverflowed(self.id))
+
+
+@define(eq=False)
+class FakeUpstream:
+    """One incarnation of an upstream session."""
+
+    talk: "Conversation"
+    instance: str
+    session: int
+    inbox: Mailbox = field(factory=Mailbox)
+
+    def sees(self) -> list[dict[str, Any]]:
+        return self.inbox.take()
+
+    def sees_one(self) -> dict[str, Any]:
+        (seen,) = self.sees()
+        return seen
+
+    def answers(self, request: dict[str, Any], result: Any) -> None:
+        self.sends(Response(request["id"], raw(result)))
+
+    def fails(self, request: dict[str, Any], error: Any) -> None:
+        self.sends(ErrorResponse(request["id"], raw(error)))
+
+    def asks(
+        self,
+        method: str,
+        params: Any = None,
+        id: RequestId = 1,  # noqa: A002
+        related: RequestId | None = None,
+    ) -> None:
+        self.sends(Request(id, method, raw(params)), related)
+
+    def says(self, method: str, params: Any = None, related: RequestId | None = None) -> None:
+        self.sends(Notification(method, raw(params)), related)
+
+    def sends(self, frame: Frame, related: RequestId | None = None) -> None:
+        self.talk.happens(FromSession(self.session, frame, related))
+
+    def lists(self, *tools: str) -> None:
+        self.talk.happens(CatalogChanged(self.session, Catalog(tools=tuple(map(tool, tools)))))
+
+    def breaks(self, reason: str = "it broke") -> None:
+        self.talk.happens(SessionLost(self.session, reason))
+
+    def overflows(self, frame: Frame, *, lost: bool = False) -> None:
+        self.talk.happens(SessionOverflowed(self.session, frame, lost))
+
+
+class Conversation:
+    """A core, with what it has commanded and a clock."""
+
+    def __init__(self, **settings: Any) -> None:
+        usual: dict[str, Any] = {"version": "9.9", "timeout_s": T_S}
+        self.core = Core(CoreSettings(**usual | settings))
+        self.now_s = 1000.0
+        self.started: list[InstanceSpec] = []
+        self.stopped: list[str] = []
+        self.closed: dict[str, str] = {}
+        self.replies: list[Any] = []
+        self._ids = count(1)
+
+    @property
+    def state(self) -> State:
+        """For tests of what must not pile up."""
+        return self.core._state
+
+    def happens(self, event: Event) -> None:
+        for effect in self.core.handle(event, self.now_s):
+            self._perform(effect)
+
+    def _perform(self, effect: Any) -> None:
+        match effect:
+            case ToClient(_, outbox, frame):
+                outbox.send_nowait(frame)
+            case ToSession(_, inbox, frame):
+                inbox.send_nowait(frame)
+            case CloseClient(client, outbox, reason):
+                self.closed[client] = reason
+                outbox.close()
+            case CloseReply(outbox):
+                outbox.close()
+            case StartSession(started):
+                self.started.append(started)
+            case StopSession(name):
+                self.stopped.append(name)
+            case Reply(outbox, value):
+                self.replies.append(value)
+                outbox.send_nowait(value)
+            case _:
+                raise AssertionError(effect)
+
+    def passes(self, seconds: float) -> None:
+        """Time goes by; the core is woken whenever it wants to be."""
+        until_s = self.now_s + seconds
+        while (due_s := self.core.next_deadline_s()) is not None and due_s <= until_s:
+            self.now_s = max(self.now_s, due_s)
+            self.happens(TICK)
+        self.now_s = until_s
+
+    def client(
+        self, name: str | None = None, *, one_shot: bool = False, one_channel: bool = False
+    ) -> FakeClient:
+        client = FakeClient(self, name or f"client-{next(self._ids)}", one_channel=one_channel)
+        self.happens(ClientOpened(client.id, client.outbox, one_shot=one_shot))
+        return client
+
+    def configured(self, *specs: InstanceSpec) -> None:
+        self.happens(InstancesChanged(specs))
+
+    def starting(self, name: str) -> None:
+        self.happens(InstanceStarting(name))
+
+    def up(
+        self, name: str, *tools: str, capabilities: Any = None, session: int | None = None
+    ) -> FakeUpstream:
+        """The session of an instance that has begun is ready."""
+        upstream = FakeUpstream(self, name, next(self._ids) if session is None else session)
+        catalog = Catalog(tools=tuple(map(tool, tools)))
+        self.happens(
+            SessionUp(
+                instance=name,
+                session=upstream.session,
+                inbox=upstream.inbox,
+                revision="2025-11-25",
+                capabilities=raw(capabilities or {}),
+                server_info=raw({"name": name}),
+                instructions=None,
+                catalog=catalog,
+            )
+        )
+        return upstream
+
+    def down(
+        self,
+        name: str,
+        reason: str = "it ended",
+        retry_in_s: float | None = 1.0,
+        restarts: int = 0,
+    ) -> None:
+        self.happens(InstanceDown(name, reason, restarts, retry_in_s))
+
+    def failed(self, name: str, reason: str = "too often", probe_in_s: float = 60.0) -> None:
+        self.happens(InstanceFailed(name, reason, 5, probe_in_s))
+
+    def drains(self) -> Mailbox:
+        mailbox = Mailbox()
+        self.happens(Drain(mailbox))
+        return mailbox
+
+    def with_upstreams(self, *names: str, tools: tuple[str, ...] = ("echo",)) -> list[FakeUpstream]:
+        """Instances of these names, all ready."""
+        self.configured(*map(spec, names))
+        for name in names:
+            self.starting(name)
+        return [self.up(name, *tools) for name in names]
+
+    def listed(self, name: str) -> dict[str, Any]:
+        """What `mcp.router.list` shows of an instance."""
+        rows = self.client(one_shot=True).calls("mcp.router.list").text
+        (row,) = [row for row in rows if row["name"] == name]
+        return row
+
+
+def ready(*names: str, **settings: Any) -> tuple[Conversation, FakeClient, FakeUpstream]:
+    """The usual beginning: a conversation, an initialized client, an instance `a` with `echo`."""
+    talk = Conversation(**settings)
+    upstream = talk.with_upstreams("a", *names)[0]
+    client = talk.client()
+    client.initializes()
+    return talk, client, upstream

@@ -1,0 +1,326 @@
+"""Whatever happens in whatever order: one end for each request, nothing crossed, nothing left."""
+
+from typing import Any
+
+import attrs
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from router.messages import Request, Response
+from tests.router.core.conversation import (
+    Asked,
+    Conversation,
+    FakeClient,
+    FakeUpstream,
+    plain,
+    spec,
+    value_of,
+)
+
+NAMES = st.sampled_from(["a", "b"])
+CHANGES = st.sampled_from(["same", "shown only", "restarted", "restarted", "disabled", "removed"])
+REASONS = st.sampled_from(["", "it broke", "\udcff"])
+PICK = st.integers(0, 2**16)
+"""Chooses among what there is at that moment."""
+
+
+@attrs.define(eq=False)
+class Track:
+    """A request and what is known about it."""
+
+    client: FakeClient
+    asked: Asked
+    mark: int
+    cancelled: bool = False
+
+
+class Interleavings(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.talk = Conversation(timeout_s=2.0)
+        self.upstreams: list[FakeUpstream] = self.talk.with_upstreams("a", "b")
+        self.specs = {name: spec(name) for name in ("a", "b")}
+        self.clients: list[FakeClient] = []
+        self.gone: set[str] = set()
+        self.tracks: list[Track] = []
+        self.marks = 0
+        self.a_client_comes(one_shot=False, one_channel=False, able=True)
+        self.a_client_comes(one_shot=False, one_channel=True, able=True)
+
+    # --- Clients -----------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.clients) < 5)
+    @rule(one_shot=st.booleans(), one_channel=st.booleans(), able=st.booleans())
+    def a_client_comes(self, one_shot: bool, one_channel: bool, able: bool) -> None:
+        client = self.talk.client(one_shot=one_shot, one_channel=one_channel)
+        self.clients.append(client)
+        if able:
+            self.track(client, client.initializes(roots={}, sampling={}), 0)
+
+    @precondition(lambda self: self.clients)
+    @rule(pick=PICK, name=NAMES, kind=st.sampled_from(["direct", "use", "list", "odd"]))
+    def a_client_asks(self, pick: int, name: str, kind: str) -> None:
+        self.asks(chosen(self.clients, pick), name, kind)
+
+    @precondition(lambda self: self.clients)
+    @rule(pick=PICK, names=st.lists(NAMES, min_size=1, max_size=4))
+    def clients_call(self, pick: int, names: list[str]) -> None:
+        for n, name in enumerate(names):
+            self.asks(chosen(self.clients, pick + n), name, "route")
+
+    def asks(self, client: FakeClient, name: str, kind: str) -> None:
+        self.marks += 1
+        arguments = {"mark": self.marks}
+        meta = {"progressToken": self.marks}
+        match kind:
+            case "route":
+                routed = {"instance_name": name, "tool_name": "echo", "arguments": arguments}
+                asked = client.calls("mcp.router.call", routed, _meta=meta)
+            case "direct":
+                asked = client.calls("echo", arguments, _meta=meta)
+            case "use":
+                asked = client.uses(name)
+            case "list":
+                asked = client.asks("tools/list")
+            case _:
+                asked = client.asks("tools/nothing", {"mark": self.marks})
+        self.track(client, asked, self.marks)
+
+    @precondition(lambda self: self.tracks)
+    @rule(pick=PICK)
+    def a_client_uses_an_id_that_may_be_in_flight(self, pick: int) -> None:
+        track = self.a_track(pick)
+        if track.client.one_channel or track.client.id in self.gone:
+            return
+        again = track.client.asks("ping", id=track.asked.id)
+        assert len(again.finals) == 1
+        assert isinstance(again.finals[0], Response) != track.asked.is_waiting
+
+    @precondition(lambda self: self.tracks)
+    @rule(pick=PICK)
+    def a_client_cancels(self, pick: int) -> None:
+        track = self.a_track(pick)
+        track.cancelled = track.cancelled or track.asked.is_waiting
+        track.client.cancels(track.asked)
+
+    @precondition(lambda self: self.tracks)
+    @rule(pick=PICK, refuse=st.booleans())
+    def a_client_answers_a_question(self, pick: int, refuse: bool) -> None:
+        track = self.a_track(pick)
+        questions = [frame for frame in track.asked.mailbox.waiting if isinstance(frame, Request)]
+        if not questions:
+            return
+        question = plain(chosen(questions, pick))
+        if refuse:
+            track.client.refuses(question, {"code": 1, "message": "no"})
+        else:
+            track.client.answers(question, {"answer": question["params"]["mark"]})
+
+    # --- Upstreams ---------------------------------------------------------------------------
+
+    @precondition(lambda self: self.upstreams)
+    @rule(pick=PICK, which=PICK, fail=st.booleans())
+    def an_upstream_answers(self, pick: int, which: int, fail: bool) -> None:
+        upstream, request = self.a_call_seen(pick, which)
+        if request is None:
+            return
+        mark = value_of(request.params)["arguments"]["mark"]
+        if fail:
+            upstream.fails({"id": request.id}, {"code": -1, "message": str(mark)})
+        else:
+            upstream.answers({"id": request.id}, {"mark": mark})
+
+    @precondition(lambda self: len(self.upstreams) > 1)
+    @rule(pick=PICK, other=PICK, which=PICK)
+    def an_upstream_forges_an_answer(self, pick: int, other: int, which: int) -> None:
+        upstream = chosen(self.upstreams[-3:], other)
+        victim, request = self.a_call_seen(pick, which)
+        if request is not None and victim is not upstream:
+            upstream.answers({"id": request.id}, {"mark": "forged"})
+
+    @precondition(lambda self: self.upstreams)
+    @rule(pick=PICK, which=PICK, kind=st.sampled_from(["progress", "ask", "ask plainly", "log"]))
+    def an_upstream_says_more(self, pick: int, which: int, kind: str) -> None:
+        upstream, request = self.a_call_seen(pick, which)
+        if request is None:
+            return
+        mark = value_of(request.params)["arguments"]["mark"]
+        match kind:
+            case "progress":
+                params = {"progressToken": request.id, "progress": 1, "mark": mark}
+                upstream.says("notifications/progress", params)
+            case "log":
+                upstream.says("notifications/message", {"level": "error"}, related=request.id)
+            case "ask":
+                upstream.asks("roots/list", {"mark": mark}, id=mark, related=request.id)
+            case _:
+                upstream.asks("sampling/createMessage", {"mark": mark}, id=mark)
+
+    @precondition(lambda self: self.upstreams)
+    @rule(pick=PICK, mark=PICK)
+    def an_upstream_withdraws_a_question(self, pick: int, mark: int) -> None:
+        params = {"requestId": mark % (self.marks + 1)}
+        chosen(self.upstreams[-3:], pick).says("notifications/cancelled", params)
+
+    @rule(name=NAMES, unannounced=st.booleans())
+    def an_instance_is_up(self, name: str, unannounced: bool) -> None:
+        if not unannounced:
+            self.talk.starting(name)
+        self.upstreams.append(self.talk.up(name, "echo"))
+
+    @rule(pick=PICK, name=NAMES, reason=REASONS, kind=st.sampled_from(["break", "down", "fail"]))
+    def an_upstream_ends(self, pick: int, name: str, reason: str, kind: str) -> None:
+        match kind:
+            case "break" if self.upstreams:
+                chosen(self.upstreams[-3:], pick).breaks(reason)
+            case "down":
+                self.talk.down(name, reason, chosen([None, 0.0, 0.5, 0.5], pick))
+            case _:
+                self.talk.failed(name, reason)
+
+    @precondition(lambda self: self.clients)
+    @rule(pick=PICK, which=PICK, kind=st.sampled_from(["full", "lost", "slow", "leaves"]))
+    def something_does_not_fit(self, pick: int, which: int, kind: str) -> None:
+        if kind in ("full", "lost") or len(self.clients) < 2:
+            upstream: FakeUpstream = chosen(self.upstreams[-3:], pick)
+            if upstream.inbox.waiting:
+                upstream.overflows(chosen(upstream.inbox.waiting, which), lost=kind == "lost")
+            return
+        client = chosen(self.clients, pick)
+        self.clients.remove(client)
+        self.gone.add(client.id)
+        if kind == "slow":
+            client.overflows()
+        else:
+            client.leaves("\udcff")
+
+    @rule(name=NAMES, change=CHANGES, back=st.sampled_from([True, True, False]))
+    def the_configuration_changes(self, name: str, change: str, back: bool) -> None:
+        self.marks += 1
+        match change:
+            case "same":
+                changed = [self.specs[name]]
+            case "shown only":
+                changed = [attrs.evolve(self.specs[name], metadata={"n": self.marks})]
+            case "restarted":
+                changed = [spec(name, command=str(self.marks))]
+            case "disabled":
+                changed = [attrs.evolve(self.specs[name], is_active=False)]
+            case _:
+                changed = []
+        others = [kept for key, kept in self.specs.items() if key != name]
+        self.talk.configured(*changed, *others)
+        if back:
+            self.specs[name] = spec(name)
+            self.talk.configured(*self.specs.values())
+            self.an_instance_is_up(name, unannounced=False)
+
+    @rule(seconds=st.sampled_from([0.1, 0.3, 0.5, 2.5, 30.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.talk.passes(seconds)
+
+    @precondition(lambda self: self.marks > 30)
+    @rule()
+    def the_router_drains(self) -> None:
+        self.talk.drains()
+
+    def a_call_seen(self, pick: int, which: int) -> tuple[FakeUpstream, Request | None]:
+        """A request that an upstream has seen: mostly one in flight, else any."""
+        live = list(self.talk.state.calls.by_id.values())
+        if live and pick % 4:
+            call = chosen(live, which)
+            (upstream,) = [one for one in self.upstreams if one.session == call.session.session]
+            (request,) = [one for one in calls_seen(upstream) if one.id == call.id]
+            return upstream, request
+        upstream = chosen(self.upstreams, pick)
+        seen = calls_seen(upstream)
+        return upstream, chosen(seen, which) if seen else None
+
+    def a_track(self, pick: int) -> Track:
+        """A request of a client: mostly one that waits, else any."""
+        waiting = [track for track in self.tracks if track.asked.is_waiting]
+        return chosen(waiting if waiting and pick % 4 else self.tracks, pick)
+
+    # --- What always holds -------------------------------------------------------------------
+
+    @invariant()
+    def every_request_has_one_end_or_is_waited_for(self) -> None:
+        for track in self.tracks:
+            self.check(track)
+
+    def check(self, track: Track) -> None:
+        asked, client = track.asked, self.talk.state.clients.get(track.client.id)
+        finals = [plain(final) for final in asked.finals]
+        assert len(finals) <= 1
+        in_flight = client is not None and (asked.id in client.calls or asked.id in client.parked)
+        ended = bool(finals) or track.cancelled or client is None
+        assert in_flight != ended, (finals, track)
+        if not track.client.one_channel:
+            assert asked.mailbox.closed == (ended and not finals)
+        for final in finals:
+            assert final.get("result", {}).get("mark", track.mark) == track.mark
+            error = final.get("error", {"code": 0})
+            assert error["code"] != -1 or error["message"] == str(track.mark)
+        for said in map(plain, asked.mailbox.waiting):
+            if not track.client.one_channel:
+                assert said.get("params", {}).get("mark", track.mark) == track.mark or (
+                    "id" in said  # A question without a stream goes to any call of its client.
+                )
+
+    @invariant()
+    def the_books_balance(self) -> None:
+        state = self.talk.state
+        calls = state.calls.by_id
+        assert len(state.calls.deadlines) == len(calls)
+        assert {id(call) for call in calls.values()} == {
+            id(call) for client in state.clients.values() for call in client.calls.values()
+        }
+        assert {call_id for of in state.calls.by_session.values() for call_id in of} == set(calls)
+        assert all(state.calls.by_session.values())
+        assert set(state.calls.by_session) <= set(state.sessions)
+        parked = {(c.id, key) for c in state.clients.values() for key in c.parked}
+        assert parked == {key for one in state.instances for key in one.waiting}
+        assert len(state.parked) == len(parked)
+        for client in state.clients.values():
+            assert all(calls[ask.call.id] is ask.call for ask in client.asks.values())
+        for call in calls.values():
+            asks = [ask for ask in call.client.asks.values() if ask.call is call]
+            assert call.asked == len(asks)
+        for session_id, instance in state.sessions.items():
+            assert instance.session is not None
+            assert instance.session.session == session_id
+            assert state.instances.by_name[instance.name] is instance
+
+    def teardown(self) -> None:
+        for track in self.tracks:
+            if track.client.id not in self.gone and not track.cancelled:
+                self.talk.passes(30.0)
+                assert not track.asked.is_waiting
+        for client in self.clients:
+            client.leaves()
+        self.talk.configured()
+        state = self.talk.state
+        left = (state.clients, state.sessions, state.calls.by_id, state.calls.by_session)
+        assert not any(left), left
+        assert len(state.parked) == len(state.calls.deadlines) == 0
+        assert self.talk.core.next_deadline_s() is None
+
+    def track(self, client: FakeClient, asked: Asked, mark: int) -> None:
+        self.tracks.append(Track(client, asked, mark))
+
+
+def chosen(things: list[Any], pick: int) -> Any:
+    return things[pick % len(things)]
+
+
+def calls_seen(upstream: FakeUpstream) -> list[Request]:
+    frames = upstream.inbox.waiting
+    return [one for one in frames if isinstance(one, Request) and one.method == "tools/call"]
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(
+    stateful_step_count=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
