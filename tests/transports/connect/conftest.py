@@ -1,0 +1,20 @@
+"""What several modules here need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.processes import kill_all, running_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Iterator[str]:
+    """Stands in the command line of everything a test starts, which is killed in the end."""
+    yield str(tmp_path)
+    kill_all(running_with(str(tmp_path)))
