@@ -1,0 +1,393 @@
+"""The stdio listener: lines in, lines out, and an end that loses no answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from msgspec import Raw
+
+from router.messages import (
+    ClientClosed,
+    ClientOpened,
+    ErrorResponse,
+    Event,
+    FromClient,
+    Notification,
+    Request,
+    Response,
+)
+from transports.listen import stdio, stdio_outbox
+from transports.listen.stdio import StdioListener
+from transports.listen.stdio_streams import LINE_LIMIT_BYTES
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+WAIT_S = 60.0
+LINGER_S = 20.0
+
+
+@attrs.define
+class Wire:
+    """A listener that runs in the test's nursery, the client's ends of its streams, and the inbox
+    of the actor, which the test plays."""
+
+    to_router: trio.testing.MemorySendStream
+    from_router: trio.testing.MemoryReceiveStream
+    inbox: trio.MemoryReceiveChannel[Event]
+    stopping: trio.Event = attrs.field(factory=trio.Event)
+    returned: trio.Event = attrs.field(factory=trio.Event)
+    opened: Any = None
+    _lines: list[Any] = attrs.field(factory=list)
+    _rest: bytes = b""
+
+    async def say(self, *messages: Any) -> None:
+        await self.to_router.send_all(
+            b"".join(json.dumps(one).encode() + b"\n" for one in messages)
+        )
+
+    async def event(self) -> Any:
+        with trio.fail_after(WAIT_S):
+            return await self.inbox.receive()
+
+    async def asked(self) -> FromClient:
+        event = await self.event()
+        assert isinstance(event, FromClient)
+        assert isinstance(event.frame, Request)
+        return event
+
+    async def hear(self) -> Any:
+        """The next message to the client."""
+        with trio.fail_after(WAIT_S):
+            while b"\n" not in self._rest:
+                data = await self.from_router.receive_some()
+                assert data, "no more messages"
+                self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        return json.loads(line)
+
+    async def ended(self) -> ClientClosed:
+        """The listener ends by itself; the last thing it says."""
+        event = await self.event()
+        assert isinstance(event, ClientClosed)
+        with trio.fail_after(WAIT_S):
+            await self.returned.wait()
+        return event
+
+    async def negotiate(self, revision: str) -> None:
+        await self.say(request(0, "initialize"))
+        answer(await self.asked(), {"protocolVersion": revision})
+        assert (await self.hear())["id"] == 0
+
+
+def request(request_id: int, method: str = "ping", **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+
+
+def answer(event: FromClient, result: Any = None) -> None:
+    """As the actor does."""
+    assert isinstance(event.frame, Request)
+    event.reply_to.send_nowait(Response(event.frame.id, Raw(json.dumps(result or {}).encode())))
+
+
+@pytest.fixture
+async def wire(nursery: trio.Nursery) -> Wire:
+    to_router, stdin = trio.testing.memory_stream_one_way_pair()
+    stdout, from_router = trio.testing.memory_stream_one_way_pair()
+    send, receive = trio.open_memory_channel[Event](4)
+    wire = Wire(to_router, from_router, receive)
+    listener = StdioListener(send, stdin, stdout, linger_s=LINGER_S)
+
+    async def run(task_status: trio.TaskStatus[str]) -> None:
+        await listener(wire.stopping, task_status=task_status)
+        wire.returned.set()
+
+    assert await nursery.start(run) == "stdio"
+    wire.opened = await wire.event()
+    return wire
+
+
+async def _run(
+    listener: StdioListener,
+    stopping: trio.Event,
+    *,
+    task_status: trio.TaskStatus[str],
+) -> None:
+    await listener(stopping, task_status=task_status)
+
+
+# --- One message after another ---------------------------------------------------------------
+
+
+async def test_client_is_there_from_the_start(wire: Wire) -> None:
+    assert isinstance(wire.opened, ClientOpened)
+    assert wire.opened.principal == "stdio"
+    assert len(wire.opened.client) == 32
+
+
+async def test_request_is_passed_on_and_answered(wire: Wire) -> None:
+    await wire.say(request(1, "tools/list", a=1))
+    event = await wire.asked()
+    assert event.client == wire.opened.client
+    assert event.frame == Request(1, "tools/list", Raw(b'{"a": 1}'))
+    answer(event, {"tools": []})
+    assert await wire.hear() == {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}
+
+
+async def test_message_may_come_in_pieces_and_lines_may_end_as_on_windows(wire: Wire) -> None:
+    for piece in (b'{"jsonrpc":"2.', b'0","id":1,"meth', b'od":"ping"}\r', b"\n  \n\n"):
+        await wire.to_router.send_all(piece)
+        await trio.testing.wait_all_tasks_blocked()
+    assert (await wire.asked()).frame == Request(1, "ping")
+
+
+async def test_what_belongs_to_no_request_goes_out_too(wire: Wire) -> None:
+    wire.opened.outbox.send_nowait(Notification("notifications/tools/list_changed"))
+    assert (await wire.hear())["method"] == "notifications/tools/list_changed"
+
+
+async def test_what_has_queued_up_goes_out_in_order(wire: Wire) -> None:
+    for number in range(1000):
+        wire.opened.outbox.send_nowait(Response(number, Raw(b"{}")))
+    assert [(await wire.hear())["id"] for _ in range(1000)] == list(range(1000))
+
+
+async def test_pretty_printed_result_becomes_one_line(wire: Wire) -> None:
+    await wire.say(request(1))
+    event = await wire.asked()
+    event.reply_to.send_nowait(Response(1, Raw(b'{\n  "a": 1\r\n}')))
+    assert (await wire.hear())["result"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", -32700),
+        (b"\xff\xfe", -32700),
+        (b'{"jsonrpc":"2.0","id":7}', -32600),
+        (b"null", -32600),
+        (b"[" * 100_000, -32700),
+    ],
+)
+async def test_malformed_line_is_answered_and_harms_nobody(
+    wire: Wire, line: bytes, code: int
+) -> None:
+    await wire.to_router.send_all(line + b"\n")
+    if line.startswith(b"["):
+        code = -32600  # a batch, which no revision was agreed on for
+    assert (await wire.hear())["error"]["code"] == code
+    await wire.say(request(1))
+    await wire.asked()
+
+
+async def test_line_beyond_the_limit_is_answered_and_skipped(wire: Wire) -> None:
+    piece = b"x" * (LINE_LIMIT_BYTES // 4)
+    for _ in range(5):
+        await wire.to_router.send_all(piece)
+        await trio.testing.wait_all_tasks_blocked()
+    error = await wire.hear()
+    assert (error["id"], error["error"]["code"]) == (None, -32600)
+    await wire.to_router.send_all(b"and its end\n")
+    await wire.say(request(1))
+    await wire.asked()
+
+
+async def test_invalid_lines_without_end_do_not_overflow_anything(wire: Wire) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.to_router.send_all, b"x\n" * 20_000)
+        for _ in range(20_000):
+            assert (await wire.hear())["error"]["code"] == -32700
+
+
+# --- Batches ---------------------------------------------------------------------------------
+
+
+async def test_batch_is_answered_by_one_array(wire: Wire) -> None:
+    await wire.negotiate("2025-03-26")
+    await wire.say([request(1), {"jsonrpc": "2.0", "method": "notifications/x"}, 5, request(2)])
+    first, notified, second = await wire.asked(), await wire.event(), await wire.asked()
+    assert notified.frame == Notification("notifications/x")
+    answer(second)
+    first.reply_to.send_nowait(Notification("notifications/progress"))
+    answer(first)
+    assert (await wire.hear())["method"] == "notifications/progress"
+    batch = await wire.hear()
+    assert [one["id"] for one in batch] == [None, 2, 1]
+    assert batch[0]["error"]["code"] == -32600
+
+
+async def test_cancelled_member_of_a_batch_is_left_out(wire: Wire) -> None:
+    await wire.negotiate("2025-03-26")
+    await wire.say([request(1), request(2)])
+    first, second = await wire.asked(), await wire.asked()
+    answer(first)
+    second.reply_to.close()
+    assert [one["id"] for one in await wire.hear()] == [1]
+
+
+async def test_batch_of_nothing_but_notifications_has_no_answer(wire: Wire) -> None:
+    await wire.negotiate("2025-03-26")
+    await wire.say([{"jsonrpc": "2.0", "method": "notifications/x"}], request(1))
+    await wire.event()
+    answer(await wire.asked())
+    assert (await wire.hear())["id"] == 1
+
+
+@pytest.mark.parametrize("revision", ["2024-11-05", "2025-06-18", "2025-11-25"])
+async def test_batch_at_another_revision_is_refused(wire: Wire, revision: str) -> None:
+    await wire.negotiate(revision)
+    await wire.say([request(1)])
+    error = await wire.hear()
+    assert (error["id"], error["error"]["code"]) == (None, -32600)
+
+
+async def test_batch_right_behind_initialize_waits_for_its_answer(wire: Wire) -> None:
+    await wire.say(request(0, "initialize"), [request(1)])
+    answer(await wire.asked(), {"protocolVersion": "2025-03-26"})
+    answer(await wire.asked())
+    assert (await wire.hear())["id"] == 0
+    assert [one["id"] for one in await wire.hear()] == [1]
+
+
+@pytest.mark.parametrize("batch", [[], [request(1)] * (stdio.BATCH_LIMIT + 1)])
+async def test_batch_of_no_size_that_makes_sense_is_refused(wire: Wire, batch: list[Any]) -> None:
+    await wire.negotiate("2025-03-26")
+    await wire.say(batch)
+    assert (await wire.hear())["error"]["code"] == -32600
+
+
+# --- Too much --------------------------------------------------------------------------------
+
+
+async def test_outbox_is_bounded_in_bytes(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdio_outbox, "OUTBOX_BYTES", 1000)
+    frame = Response(1, Raw(b'"%b"' % (b"x" * 600)))
+    wire.opened.outbox.send_nowait(frame)
+    with pytest.raises(trio.WouldBlock):
+        wire.opened.outbox.send_nowait(frame)
+    await wire.hear()
+    wire.opened.outbox.send_nowait(Response(1, Raw(b'"%b"' % (b"x" * 5000))))
+
+
+async def test_outbox_is_bounded_in_number(wire: Wire) -> None:
+    for number in range(stdio_outbox.OUTBOX_LINES + 1):  # the writer has taken the first
+        wire.opened.outbox.send_nowait(Response(number, Raw(b"{}")))
+    with pytest.raises(trio.WouldBlock):
+        wire.opened.outbox.send_nowait(Response(-1, Raw(b"{}")))
+
+
+async def test_nothing_is_read_while_the_client_does_not_read(
+    nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio_outbox, "OUTBOX_LINES", 8)
+    to_router, stdin = trio.testing.memory_stream_one_way_pair()
+    stdout, from_router = trio.testing.lockstep_stream_one_way_pair()
+    send, receive = trio.open_memory_channel[Event](100)
+    await nursery.start(_run, StdioListener(send, stdin, stdout), trio.Event())
+    await receive.receive()
+
+    async def play_actor() -> None:
+        async for event in receive:
+            assert isinstance(event, FromClient)
+            answer(event)
+
+    nursery.start_soon(play_actor)
+    for number in range(100):
+        await to_router.send_all(json.dumps(request(number)).encode() + b"\n")
+        await trio.testing.wait_all_tasks_blocked()
+    heard = b""
+    while heard.count(b"\n") < 100:
+        heard += await from_router.receive_some()
+    assert [json.loads(line)["id"] for line in heard.splitlines()] == list(range(100))
+
+
+async def test_router_that_closes_the_client_ends_it(wire: Wire) -> None:
+    wire.opened.outbox.close()
+    assert (await wire.ended()).reason == "the router closed it"
+    with pytest.raises(trio.BrokenResourceError):
+        wire.opened.outbox.send_nowait(Response(1, Raw(b"{}")))
+
+
+# --- The end ---------------------------------------------------------------------------------
+
+
+async def test_end_of_stdin_ends_it(wire: Wire) -> None:
+    await wire.to_router.aclose()
+    assert await wire.ended() == ClientClosed(wire.opened.client, "end of stdin")
+
+
+async def test_last_line_needs_no_end(wire: Wire) -> None:
+    await wire.to_router.send_all(json.dumps(request(1)).encode())
+    await wire.to_router.aclose()
+    answer(await wire.asked())
+    await wire.ended()
+
+
+async def test_what_was_asked_before_the_end_of_stdin_is_answered(
+    wire: Wire, autojump_clock: MockClock
+) -> None:
+    await wire.say(request(1), request(2), request(3))
+    await wire.to_router.aclose()
+    events = [await wire.asked() for _ in range(3)]
+    answer(events[0])
+    await trio.sleep(LINGER_S / 2)
+    assert not wire.returned.is_set()
+    events[1].reply_to.send_nowait(ErrorResponse(2, Raw(b"{}")))
+    events[2].reply_to.close()
+    await wire.ended()
+    assert [(await wire.hear())["id"] for _ in range(2)] == [1, 2]
+
+
+async def test_answers_are_not_waited_for_for_ever(wire: Wire, autojump_clock: MockClock) -> None:
+    began_s = trio.current_time()
+    await wire.say(request(1))
+    await wire.to_router.aclose()
+    await wire.asked()
+    await wire.ended()
+    assert trio.current_time() - began_s == pytest.approx(LINGER_S)
+
+
+async def test_client_that_closed_stdout_ends_it(wire: Wire) -> None:
+    await wire.from_router.aclose()
+    wire.opened.outbox.send_nowait(Response(1, Raw(b"{}")))
+    assert (await wire.ended()).reason == "stdout is closed"
+
+
+async def test_told_to_stop_it_writes_what_it_has(wire: Wire) -> None:
+    wire.opened.outbox.send_nowait(Response(1, Raw(b"{}")))
+    wire.stopping.set()
+    assert (await wire.ended()).reason == "the router stops"
+    assert (await wire.hear())["id"] == 1
+
+
+async def test_client_that_does_not_read_cannot_hold_up_the_end(autojump_clock: MockClock) -> None:
+    _to_router, stdin = trio.testing.memory_stream_one_way_pair()
+    stdout, _from_router = trio.testing.lockstep_stream_one_way_pair()
+    send, receive = trio.open_memory_channel[Event](100)
+    stopping = trio.Event()
+    with trio.fail_after(WAIT_S):
+        async with trio.open_nursery() as inner:
+            await inner.start(_run, StdioListener(send, stdin, stdout), stopping)
+            opened: Any = await receive.receive()
+            opened.outbox.send_nowait(Response(1, Raw(b"{}")))
+            stopping.set()
+
+
+async def test_cancelling_it_ends_it_at_once(autojump_clock: MockClock) -> None:
+    to_router, stdin = trio.testing.memory_stream_one_way_pair()
+    stdout, _from_router = trio.testing.lockstep_stream_one_way_pair()
+    send, receive = trio.open_memory_channel[Event](100)
+    began_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_run, StdioListener(send, stdin, stdout), trio.Event())
+        opened: Any = await receive.receive()
+        opened.outbox.send_nowait(Response(1, Raw(b"{}")))
+        await to_router.send_all(b"{")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() == began_s

@@ -1,0 +1,185 @@
+"""The sessions of one endpoint, and its line to the dispatch actor.
+
+Job: mint session ids, find a session by its id and owner, cap their number, say which have been
+idle for too long; send events to the actor from where nothing can wait. Neighbours: `http` and
+`sse` keep their sessions here.
+
+Invariants: an id that is unknown and one that belongs to somebody else are the same (None). Every
+session is counted for its principal exactly as long as it is here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter, OrderedDict, deque
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+import attrs
+import trio
+
+from router.errors import Refused
+from transports.listen.exchange import RETRY_AFTER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.messages import ClientId, Event
+
+FAREWELL_S: Final = 1.0
+"""How long the end of a listener waits for the actor to take the last `ClientClosed`s."""
+
+
+@attrs.frozen
+class SessionLimits:
+    """How many sessions there may be, and for how long.
+
+    Attributes:
+        total: of all principals. An idle session costs about 5 kB, one with an open stream 40.
+        per_principal: of one of them.
+        idle_s: after so long without a request or an open stream a session ends.
+    """
+
+    total: int = 4096
+    per_principal: int = 2048
+    idle_s: float = 30 * 60.0
+
+
+class Session(Protocol):
+    """What the table has to know of a session."""
+
+    id: ClientId
+    principal: str
+    used_at_s: float
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Sessions(Generic[S]):
+    """All sessions of one endpoint, the least recently used first."""
+
+    def __init__(self, limits: SessionLimits) -> None:
+        self.limits = limits
+        self._by_id: OrderedDict[ClientId, S] = OrderedDict()
+        self._of_principal: Counter[str] = Counter()
+
+    def check_room(self, principal: str) -> None:
+        """Make sure that one more session may be opened.
+
+        Raises:
+            Refused: 503, there are too many.
+        """
+        of_principal = self._of_principal[principal]
+        if len(self._by_id) >= self.limits.total or of_principal >= self.limits.per_principal:
+            raise Refused(503, "Too many sessions; try again later", RETRY_AFTER)
+
+    def add(self, session: S) -> None:
+        """Keep a new session."""
+        self._by_id[session.id] = session
+        self._of_principal[session.principal] += 1
+
+    def find(self, session_id: str, principal: str) -> S | None:
+        """The session of this id, if it belongs to `principal`."""
+        session = self._by_id.get(session_id)
+        return session if session is not None and session.principal == principal else None
+
+    def touch(self, session: S, now_s: float) -> None:
+        """It is being used."""
+        session.used_at_s = now_s
+        self._by_id.move_to_end(session.id)
+
+    def remove(self, session: S) -> None:
+        """Forget a session, unless it is gone already."""
+        if self._by_id.pop(session.id, None) is None:
+            return
+        self._of_principal[session.principal] -= 1
+        if not self._of_principal[session.principal]:
+            del self._of_principal[session.principal]
+
+    def next_expiry_s(self, now_s: float) -> float:
+        """The first moment at which any session, opened by then, can have been idle too long."""
+        first = next(iter(self._by_id.values()), None)
+        return (now_s if first is None else first.used_at_s) + self.limits.idle_s
+
+    def overdue(self, now_s: float) -> list[S]:
+        """Those that have not been used for too long."""
+        limit_s = now_s - self.limits.idle_s
+        return list(takewhile(lambda session: session.used_at_s <= limit_s, self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[S]:
+        return iter(list(self._by_id.values()))
+
+
+def new_id() -> ClientId:
+    """An unguessable id: 32 hex digits (MCP 2025-11-25, Transports, Session Management)."""
+    return secrets.token_hex(16)
+
+
+class Line:
+    """Into the actor's inbox.
+
+    A task that can wait awaits its send: that is the back-pressure. What has to be said where
+    nothing can wait (a client is gone, in a `finally`; a question cannot be put, in the actor's
+    own task) is put aside when the inbox is full, and sent by `run`. That is at most one event for
+    each client or question, so it is as bounded as those are.
+    """
+
+    def __init__(self, inbox: trio.MemorySendChannel[Event]) -> None:
+        self._inbox = inbox
+        self._aside: deque[Event] = deque()
+        self._woken = trio.Event()
+
+    async def tell(self, event: Event) -> None:
+        """Send an event; waits while the actor is busy, and does not checkpoint otherwise.
+
+        Raises:
+            Refused: 503, the actor is gone, because the router stops.
+        """
+        try:
+            try:
+                self._inbox.send_nowait(event)
+            except trio.WouldBlock:
+                await self._inbox.send(event)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise stopping() from None
+
+    def tell_soon(self, event: Event) -> None:
+        """Send an event without waiting."""
+        try:
+            if self._aside:
+                raise trio.WouldBlock
+            self._inbox.send_nowait(event)
+        except trio.WouldBlock:
+            self._aside.append(event)
+            self._woken.set()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return  # the actor is gone, and with it all it knew of clients
+
+    async def run(self) -> None:
+        """Send what was put aside, until cancelled; then send the rest."""
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken = trio.Event()
+                await self._send_aside()
+        finally:
+            with trio.move_on_after(FAREWELL_S, shield=True):
+                await self._send_aside()
+
+    async def _send_aside(self) -> None:
+        while self._aside:
+            try:
+                await self._inbox.send(self._aside[0])
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._aside.clear()
+                return
+            self._aside.popleft()
+
+
+def stopping() -> Refused:
+    """The answer of an endpoint that is being stopped."""
+    return Refused(503, "The router is stopping", RETRY_AFTER)

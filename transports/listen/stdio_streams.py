@@ -1,0 +1,144 @@
+"""This process's stdin and stdout as streams that belong to MCP alone, and lines from bytes.
+
+Job: the descriptors behind `stdio`, on every platform. Neighbours: the composition root calls
+`open_stdio`, once; `stdio` reads lines.
+
+Invariants: after `open_stdio` neither a stray `print` nor a child process can reach the client;
+no more than one line of the limit is ever held.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import Final
+
+import trio
+
+LINE_LIMIT_BYTES: Final = 10 * 1024 * 1024
+"""One message, as in the body of a POST."""
+
+READ_SIZE_BYTES: Final = 64 * 1024
+"""What a pipe holds on Linux: more rarely comes at once."""
+
+
+class LineSplitter:
+    """Bytes as they come -> lines."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+        self._is_skipping = False
+
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """The lines that `data` completes, without their ends; blank ones are left out.
+
+        None stands for a line beyond the limit, as soon as it is; the rest of it is skipped.
+        """
+        lines: list[bytes | None] = []
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            self._add(end, lines)
+            self._complete(lines)
+        self._add(rest, lines)
+        return lines
+
+    def rest(self) -> list[bytes | None]:
+        """The last line, where the bytes ended without an end of line."""
+        lines: list[bytes | None] = []
+        self._complete(lines)
+        return lines
+
+    def _add(self, part: bytes, lines: list[bytes | None]) -> None:
+        if self._is_skipping or not part:
+            return
+        self._size_bytes += len(part)
+        if self._size_bytes > LINE_LIMIT_BYTES:
+            self._parts, self._is_skipping = [], True
+            lines.append(None)
+        else:
+            self._parts.append(part)
+
+    def _complete(self, lines: list[bytes | None]) -> None:
+        line = b"".join(self._parts)
+        if line and not line.isspace():
+            lines.append(line)
+        self._parts, self._size_bytes, self._is_skipping = [], 0, False
+
+
+def open_stdio() -> tuple[trio.abc.ReceiveStream, trio.abc.SendStream]:
+    """Take stdin and stdout. From here on, what anybody else prints goes to stderr.
+
+    Descriptors 0, 1 and 2 must be open.
+    """
+    stdin, stdout = os.dup(0), os.dup(1)  # copies are not inherited by child processes
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return receiver(stdin), sender(stdout)
+
+
+def receiver(fd: int) -> trio.abc.ReceiveStream:
+    """A stream that reads this descriptor."""
+    return trio.lowlevel.FdStream(fd) if _is_pollable(fd) else _ThreadReceiver(fd)
+
+
+def sender(fd: int) -> trio.abc.SendStream:
+    """A stream that writes to this descriptor."""
+    return trio.lowlevel.FdStream(fd) if _is_pollable(fd) else _ThreadSender(fd)
+
+
+def _is_pollable(fd: int) -> bool:
+    """Can the event loop wait for it? Not for regular files, and on Windows for none of these."""
+    if sys.platform == "win32":
+        return False
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+
+
+class _ThreadReceiver(trio.abc.ReceiveStream):
+    """Reads in a thread, which is left behind when it is cancelled."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        size_bytes = READ_SIZE_BYTES if max_bytes is None else max_bytes
+        try:
+            return await trio.to_thread.run_sync(
+                os.read, self._fd, size_bytes, abandon_on_cancel=True
+            )
+        except OSError as exc:
+            raise trio.BrokenResourceError from exc
+
+    async def aclose(self) -> None:
+        # A thread that was left behind may still use the descriptor: the process's end closes it.
+        await trio.lowlevel.checkpoint()
+
+
+class _ThreadSender(trio.abc.SendStream):
+    """Writes in a thread, which is left behind when it is cancelled."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            await trio.to_thread.run_sync(_write_all, self._fd, data, abandon_on_cancel=True)
+        except OSError as exc:
+            raise trio.BrokenResourceError from exc
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        # As in `_ThreadReceiver`.
+        await trio.lowlevel.checkpoint()
+
+
+def _write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
