@@ -1,0 +1,8 @@
+"""`python -m router`: the same as the command `mcp-router`."""
+
+import sys
+
+from router.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The file a router logs to: `latest-{mode}.txt`, and what becomes of the one before.
+
+Job: claim a file that is no other router's, and put an old one aside. Neighbours: `logs` above.
+
+Invariants: no log is ever overwritten or written to by two routers. A router holds a lock on its
+file for as long as it lives; the next one of the same mode sees that, and takes
+`latest-{mode}-2.txt`. (Windows refuses to rename an open file, which says the same.)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None
+
+if TYPE_CHECKING:
+    from io import FileIO
+    from pathlib import Path
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+
+MAX_FILES: Final = 100
+"""Routers of one mode that may log into one folder at the same time."""
+
+ATTEMPTS: Final = 10
+"""For one name, when other routers put the file aside between our looking at it and locking it."""
+
+_OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+
+
+def open_log(folder: Path, mode: str) -> FileIO:
+    """Open a fresh log for a router of this mode, to append to.
+
+    Args:
+        folder: is made if there is none, for this user's eyes only.
+        mode: as in `latest-{mode}.txt`.
+
+    Raises:
+        OSError: there can be none.
+    """
+    if not folder.is_dir():
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    for number in range(1, MAX_FILES + 1):
+        suffix = "" if number == 1 else f"-{number}"
+        fd = _claim(folder / f"latest-{mode}{suffix}.txt", mode)
+        if fd is not None:
+            return open(fd, "ab", buffering=0)
+    raise OSError(0, f"{MAX_FILES} routers of this mode log there already")
+
+
+def _claim(path: Path, mode: str) -> int | None:
+    """A descriptor of the empty file at `path`; None when another router logs there."""
+    claim_once = _claim_unlocked if fcntl is None else _claim_locked
+    for _ in range(ATTEMPTS):
+        with suppress(FileNotFoundError, FileExistsError):
+            return claim_once(path, mode)
+    return None
+
+
+def _claim_locked(path: Path, mode: str) -> int | None:
+    fd = os.open(path, _OPEN, FILE_MODE)
+    try:
+        if not _lock(fd):
+            os.close(fd)
+            return None
+        status = os.fstat(fd)
+        if not os.path.samestat(status, os.stat(path)):
+            raise FileNotFoundError  # put aside before it was locked
+        if status.st_size:
+            put_aside(path, mode)
+            raise FileNotFoundError  # the next attempt makes a new one
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _claim_unlocked(path: Path, mode: str) -> int | None:
+    try:
+        put_aside(path, mode)
+    except PermissionError:
+        return None  # open somewhere else
+    except FileNotFoundError:
+        pass
+    return os.open(path, _OPEN | os.O_EXCL, FILE_MODE)
+
+
+def _lock(fd: int) -> bool:
+    assert fcntl is not None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # some network file systems have no locks
+    return True
+
+
+def put_aside(path: Path, mode: str) -> Path:
+    """Rename an old log by its time of modification; returns where it is now.
+
+    Raises:
+        OSError: it is not there, or cannot be renamed.
+    """
+    changed_at = time.localtime(path.stat().st_mtime)
+    stem = f"{time.strftime('%y.%m.%d-%H-%M', changed_at)}-{mode}"
+    number = 0
+    while True:
+        aside = path.with_name(f"{stem}-{number}.txt" if number else f"{stem}.txt")
+        try:
+            # Taking the name first, so that nothing that has it already is replaced.
+            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+        except FileExistsError:
+            number += 1
+            continue
+        _replace(path, aside)
+        return aside
+
+
+def _replace(path: Path, aside: Path) -> None:
+    try:
+        os.replace(path, aside)
+    except OSError:
+        os.unlink(aside)
+        raise
