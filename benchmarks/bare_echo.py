@@ -1,0 +1,58 @@
+"""The floor: an ASGI app that reads a body and answers, on the same Hypercorn and Trio settings.
+
+Job: show what HTTP alone costs, so that the router's figures can be told as a share of it. It
+answers every call with the very bytes the router does, whatever the path. Neighbours:
+`throughput` starts it; `load` calls it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+
+from benchmarks.echo_upstream import result_of
+from benchmarks.load import CALL_ID, TEXT
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+_RESULT: Final = json.dumps(result_of("tools/call", {"arguments": {"text": TEXT}}))
+ANSWER: Final = f'{{"jsonrpc":"2.0","id":{CALL_ID},"result":{_RESULT}}}'.encode()
+
+
+async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Read the whole body, answer with `ANSWER`."""
+    if scope["type"] != "http":
+        raise ValueError(f"Not for {scope['type']}")  # Hypercorn then serves without a lifespan
+    more = True
+    while more:
+        event = await receive()
+        more = event["type"] == "http.request" and event["more_body"]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(ANSWER)).encode()),
+    ]
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": headers, "trailers": False}
+    )
+    await send({"type": "http.response.body", "body": ANSWER, "more_body": False})
+
+
+async def main() -> None:
+    """Serve until killed; says where on stderr, as the router does."""
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.keep_alive_max_requests = sys.maxsize
+    config.loglevel = "WARNING"
+    async with trio.open_nursery() as nursery:
+        (where,) = await nursery.start(serve, app, config)
+        print(f"Listening on {where}/mcp", file=sys.stderr, flush=True)  # noqa: T201 - our one line
+
+
+if __name__ == "__main__":
+    trio.run(main)

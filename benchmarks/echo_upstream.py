@@ -1,0 +1,56 @@
+"""The fastest MCP server there is in plain Python: it answers every call at once with its text.
+
+Job: be a stdio upstream whose own cost is next to nothing, so that what is measured is the router.
+It answers what has come in together in one write. Neighbours: none; it runs as a script, with
+nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final
+
+TOOL: Final = {
+    "name": "echo",
+    "description": "Give back the text",
+    "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}},
+}
+
+
+def result_of(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """What is answered to a request."""
+    if method == "tools/call":
+        return {"content": [{"type": "text", "text": params["arguments"]["text"]}]}
+    if method == "tools/list":
+        return {"tools": [TOOL]}
+    if method == "initialize":
+        return {
+            "protocolVersion": params["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "echo", "version": "1"},
+        }
+    return {}
+
+
+def answer(line: bytes) -> bytes:
+    """The line for a line; none for a notification."""
+    message = json.loads(line)
+    if "id" not in message:
+        return b""
+    result = result_of(message["method"], message.get("params") or {})
+    return json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\n"
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    buffer = b""
+    while chunk := os.read(0, 1 << 16):
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        data = b"".join(map(answer, lines))
+        while data:
+            data = data[os.write(1, data) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""A raw MCP server over stdio for the tests: well-behaved, or misbehaving in exactly one way.
+
+Run as `python chaos_upstream.py MODE`; `MODES` names the modes. It uses nothing but the standard
+library, so it starts at once and says exactly what is written here. It answers from one thread,
+in the order of arrival unless the mode says otherwise; tools that wait are kept in `_waiting`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any, Final
+
+PIXEL: Final = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "YPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+GARBAGE: Final = b'this is no JSON\n\xff\xfe\x00 nor this\n{"half": \n[]\n'
+
+MODES: Final = {
+    "plain": "well-behaved",
+    "reversed": "answers what has come in together in the opposite order",
+    "exit": "says why on stderr and exits at once with status 3",
+    "garbage": "prints lines that are no JSON, and nothing else",
+    "noisy": "prints such lines before each of its answers",
+    "silent": "reads and never answers",
+    "stubborn": "ignores SIGTERM and the end of its stdin",
+    "parent": "starts a child that would outlive it",
+    "growing": "has one tool, `grow`, that adds a tool whenever it is called",
+}
+
+
+def _tool(name: str, description: str, **properties: str) -> dict[str, Any]:
+    schema = {key: {"type": kind} for key, kind in properties.items()}
+    return {
+        "name": name,
+        "description": description,
+        "inputSchema": {"type": "object", "properties": schema},
+    }
+
+
+TOOLS: Final = [
+    _tool("echo", "Give back the text", text="string"),
+    _tool("image", "One text and one image"),
+    _tool("structured", "Structured content")
+    | {
+        "outputSchema": {
+            "type": "object",
+            "properties": {"sum": {"type": "number"}},
+            "required": ["sum"],
+        }
+    },
+    _tool("fail", "A result with isError"),
+    _tool("refuse", "A JSON-RPC error"),
+    _tool("steps", "Report progress `count` times, then answer", count="integer"),
+    _tool("hang", "Report progress once and never answer", label="string"),
+    _tool(
+        "await_cancelled",
+        "Answer once the hanging call of that label was cancelled",
+        label="string",
+    ),
+    _tool("pid", "The number of this process"),
+    _tool("raw", "The params of this very call, as they came in"),
+]
+
+
+def _text(text: str, **more: Any) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": text}], **more}
+
+
+class Upstream:
+    """One server; `answer` is called with each message that came in."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self._out: list[bytes] = []
+        self._hanging: dict[Any, str] = {}
+        self._cancelled: set[str] = set()
+        self._waiting: list[tuple[Any, str]] = []
+        self._tools = [_tool("grow", "Add a tool")] if mode == "growing" else TOOLS
+
+    def send(self, message: dict[str, Any]) -> None:
+        noise = GARBAGE if self.mode == "noisy" else b""
+        self._out.append(noise + json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    def flush(self) -> None:
+        out = reversed(self._out) if self.mode == "reversed" else self._out
+        data = b"".join(out)
+        self._out.clear()
+        while data:
+            data = data[os.write(1, data) :]
+
+    def result(self, request_id: Any, result: dict[str, Any]) -> None:
+        self.send({"id": request_id, "result": result})
+
+    def answer(self, message: dict[str, Any]) -> None:
+        method, request_id = message.get("method"), message.get("id")
+        if method == "initialize":
+            self.result(request_id, self._hello(message["params"]["protocolVersion"]))
+        elif method == "tools/list":
+            self.result(request_id, {"tools": self._tools})
+        elif method == "tools/call":
+            self._call(request_id, message["params"])
+        elif method == "notifications/cancelled":
+            self._cancel(message["params"]["requestId"])
+        elif method == "ping":
+            self.result(request_id, {})
+        elif request_id is not None and method is not None:
+            error = {"code": -32601, "message": f"Method not found: {method}"}
+            self.send({"id": request_id, "error": error})
+
+    def _hello(self, revision: str) -> dict[str, Any]:
+        return {
+            "protocolVersion": revision,
+            "capabilities": {"tools": {"listChanged": self.mode == "growing"}},
+            "serverInfo": {"name": f"chaos-{self.mode}", "version": "1"},
+        }
+
+    def _call(self, request_id: Any, params: dict[str, Any]) -> None:
+        arguments = params.get("arguments") or {}
+        tool = getattr(self, f"_tool_{params['name']}", None)
+        if tool is None:
+            error = {"code": -32602, "message": f"Unknown tool: {params['name']}"}
+            self.send({"id": request_id, "error": error})
+        else:
+            tool(request_id, arguments, params)
+
+    def _tool_echo(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        self.result(request_id, _text(arguments.get("text", "")))
+
+    def _tool_image(self, request_id: Any, _: Any, __: Any) -> None:
+        image = {"type": "image", "data": PIXEL, "mimeType": "image/png"}
+        self.result(request_id, {"content": [{"type": "text", "text": "one pixel"}, image]})
+
+    def _tool_structured(self, request_id: Any, _: Any, __: Any) -> None:
+        more = {"_meta": {"example.test/kept": [1, 2]}, "structuredContent": {"sum": 3}}
+        self.result(request_id, _text('{"sum": 3}', **more))
+
+    def _tool_fail(self, request_id: Any, _: Any, __: Any) -> None:
+        self.result(request_id, _text("It did not work", isError=True))
+
+    def _tool_refuse(self, request_id: Any, _: Any, __: Any) -> None:
+        self.send({"id": request_id, "error": {"code": -32602, "message": "I refuse"}})
+
+    def _tool_steps(self, request_id: Any, arguments: dict[str, Any], params: Any) -> None:
+        for step in range(1, arguments["count"] + 1):
+            self._progress(params, step, arguments["count"])
+        self.result(request_id, _text("done"))
+
+    def _progress(self, params: dict[str, Any], step: int, total: int) -> None:
+        token = (params.get("_meta") or {}).get("progressToken")
+        if token is not None:
+            news = {"progressToken": token, "progress": step, "total": total}
+            self.send({"method": "notifications/progress", "params": news})
+
+    def _tool_hang(self, request_id: Any, arguments: dict[str, Any], params: Any) -> None:
+        self._hanging[request_id] = arguments.get("label", "")
+        self._progress(params, 0, 1)
+
+    def _tool_await_cancelled(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        self._waiting.append((request_id, arguments.get("label", "")))
+        self._settle()
+
+    def _cancel(self, request_id: Any) -> None:
+        if request_id in self._hanging:
+            self._cancelled.add(self._hanging.pop(request_id))
+            self._settle()
+
+    def _settle(self) -> None:
+        for request_id, label in [one for one in self._waiting if one[1] in self._cancelled]:
+            self._waiting.remove((request_id, label))
+            self.result(request_id, _text("cancelled"))
+
+    def _tool_pid(self, request_id: Any, _: Any, __: Any) -> None:
+        self.result(request_id, _text(str(os.getpid())))
+
+    def _tool_grow(self, request_id: Any, _: Any, __: Any) -> None:
+        name = f"grown-{len(self._tools)}"
+        self._tools.append(_tool(name, "Has come later"))
+        self.send({"method": "notifications/tools/list_changed"})
+        self.result(request_id, _text(name))
+
+    def _tool_raw(self, request_id: Any, _: Any, params: Any) -> None:
+        self.result(request_id, _text(json.dumps(params)))
+
+
+def serve(mode: str) -> None:
+    """Answer until stdin ends; what has come in together is answered together."""
+    upstream, buffer = Upstream(mode), b""
+    while chunk := os.read(0, 1 << 20):
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        for line in lines:
+            upstream.answer(json.loads(line))
+        upstream.flush()
+
+
+def main() -> None:
+    mode = sys.argv[1]
+    if mode not in MODES:
+        sys.exit(f"chaos_upstream: unknown mode {mode!r}; one of {', '.join(MODES)}")
+    if mode == "exit":
+        sys.stderr.write("chaos: the licence has expired\n")
+        sys.exit(3)
+    if mode == "garbage":
+        os.write(1, GARBAGE)
+    if mode in {"garbage", "silent"}:
+        while os.read(0, 1 << 20):
+            pass
+        return
+    if mode == "parent":
+        command = [sys.executable, __file__, "stubborn", *sys.argv[2:]]
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    if mode == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    serve(mode)
+    if mode == "stubborn":
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The SDK's own client against a router, over each transport and on each event loop.
+
+Neighbours: `site` and `processes` start the router; tests write scenarios as coroutines and `run`
+them. A scenario uses anyio only, so it is the same on Trio and on asyncio.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import attrs
+import mcp_types as types
+from mcp import Client
+from mcp.client.sse import sse_client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.e2e.processes import running_with, still_running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.e2e.processes import RouterProcess
+    from tests.e2e.site import Site
+
+BACKENDS: Final = ("trio", "asyncio")
+TRANSPORTS: Final = ("stdio", "http", "sse")
+
+SCENARIO_LIMIT_S: Final = 60.0
+
+
+def run(scenario: Callable[[], Awaitable[None]], backend: str = "trio") -> None:
+    """Run a coroutine to its end on an event loop of its own, within a limit."""
+
+    async def limited() -> None:
+        with anyio.fail_after(SCENARIO_LIMIT_S):
+            await scenario()
+
+    anyio.run(limited, backend=backend)
+
+
+@attrs.define
+class Seen:
+    """What a client was told without having asked."""
+
+    notifications: list[Any] = attrs.field(factory=list[Any])
+    _news: anyio.Event = attrs.field(factory=anyio.Event)
+
+    async def take(self, message: Any) -> None:
+        """Note a message (the client's `message_handler`)."""
+        self.notifications.append(message)
+        self._news.set()
+        self._news = anyio.Event()
+        await anyio.lowlevel.checkpoint()
+
+    async def wait_for(self, kind: type[Any]) -> Any:
+        """The first notification of a kind, past or to come."""
+        await anyio.lowlevel.checkpoint()
+        while True:
+            found = [one for one in self.notifications if isinstance(one, kind)]
+            if found:
+                return found[0]
+            await self._news.wait()
+
+
+@attrs.frozen
+class Target:
+    """A router to connect to: one that runs (`http`, `sse`) or one the client starts (`stdio`)."""
+
+    transport: str
+    site: Site
+    router: RouterProcess | None = None
+
+    @asynccontextmanager
+    async def connect(self, **options: Any) -> AsyncIterator[Client]:
+        """A client that has shaken hands; `options` are those of `mcp.Client`."""
+        if self.transport == "stdio":
+            async with _over_stdio(self.site, options) as client:
+                yield client
+        else:
+            assert self.router is not None
+            over = {"http": streamable_http_client, "sse": sse_client}[self.transport]
+            path = {"http": "/mcp", "sse": "/sse"}[self.transport]
+            async with Client(over(self.router.url(path)), **options) as client:
+                yield client
+
+
+@asynccontextmanager
+async def _over_stdio(site: Site, options: dict[str, Any]) -> AsyncIterator[Client]:
+    """Have the client start the router; afterwards nothing of it may be left."""
+    command, *args = site.stdio_command
+    params = StdioServerParameters(command=command, args=args)
+    log = site.folder / "stderr.txt"
+    others = running_with(str(site.folder))  # a router that serves this folder on the network
+    with log.open("a") as errlog:
+        async with Client(stdio_client(params, errlog), **options) as client:
+            yield client
+    left = still_running([row for row in running_with(str(site.folder)) if row not in others])
+    assert not left, f"Left running: {left}\n{log.read_text()}"
+
+
+# --- Calling the router's tools --------------------------------------------------------------
+
+
+def text_of(result: Any) -> str:
+    """The text of a result's first content."""
+    (first, *_) = result.content
+    assert isinstance(first, types.TextContent)
+    return first.text
+
+
+def value_of(result: Any) -> Any:
+    """The JSON value in the text of a result."""
+    return json.loads(text_of(result))
+
+
+def error_of(result: Any) -> tuple[str, str]:
+    """The message and the code of an error of the router's own tools."""
+    assert result.is_error, result
+    told = value_of(result)
+    assert sorted(told) == ["code", "error"]
+    return told["error"], told["code"]
+
+
+async def call(
+    client: Client, instance: str, tool: str, arguments: dict[str, Any] | None = None, **more: Any
+) -> Any:
+    """Call a tool of an instance by `mcp.router.call`; waits while the instance starts."""
+    wanted = {"instance_name": instance, "tool_name": tool, "arguments": arguments or {}}
+    return await client.call_tool("mcp.router.call", wanted, **more)
+
+
+async def call_text(client: Client, instance: str, tool: str, **arguments: Any) -> str:
+    """The text that a tool of an instance answers with."""
+    result = await call(client, instance, tool, arguments)
+    assert not result.is_error, result
+    return text_of(result)
+
+
+async def listed(client: Client) -> dict[str, dict[str, Any]]:
+    """What `mcp.router.list` says of each instance, by name."""
+    return {row["name"]: row for row in value_of(await client.call_tool("mcp.router.list", {}))}
+
+
+async def listed_when(
+    client: Client, name: str, is_so: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """The row of an instance once it is as wanted; the caller limits the wait."""
+    while True:
+        row = (await listed(client))[name]
+        if is_so(row):
+            return row
+        await anyio.sleep(0.02)  # states are asked for, they are not announced
+
+
+async def tool_names(client: Client) -> list[str]:
+    """The names of all tools that are listed to this client."""
+    return [tool.name for tool in (await client.list_tools()).tools]
+
+
+OWN_TOOLS: Final = ["mcp.router.use", "mcp.router.list", "mcp.router.help", "mcp.router.call"]

@@ -1,0 +1,49 @@
+"""Routers that several tests share, so that starting them is paid for once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.e2e.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.processes import RouterProcess
+
+
+SDK_LEAVES_STREAMS: Final = "ignore:Async generator 'http(x|core)2:ResourceWarning"
+"""The SDK's client leaves the response stream of a call as soon as the answer is there, which Trio
+notes when the generators under it are collected. That is the client under test, not the router."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all that lies in this folder as end-to-end."""
+    for item in items:
+        if "tests/e2e/" in item.nodeid:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.filterwarnings(SDK_LEAVES_STREAMS))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A folder for a router of the test's own."""
+    return Site(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def plain_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Two well-behaved upstreams and one that is switched off."""
+    site = Site(tmp_path_factory.mktemp("plain"))
+    site.add_chaos("plain").add_chaos("other")
+    return site.add_command("off", "true", isActive=False)
+
+
+@pytest.fixture(scope="session")
+def router(plain_site: Site) -> Iterator[RouterProcess]:
+    """A router over `plain_site` with streamable HTTP and SSE, for the whole run."""
+    with plain_site.serve() as router:
+        yield router

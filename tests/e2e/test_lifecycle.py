@@ -1,0 +1,198 @@
+"""Start and end: what the router says, what it refuses to start with, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.e2e.processes import (
+    RouterProcess,
+    descendants,
+    kill_all,
+    router_command,
+    running_with,
+    still_running,
+)
+from tests.e2e.wire import StdioRouter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.site import Site
+
+STUBBORN_LIMIT_S: Final = 10.5
+"""Close stdin, 5 s, TERM, 5 s, KILL (reliability: ignores SIGTERM)."""
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        router_command(*words),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The one readable line on stderr of a router that did not start."""
+    assert done.returncode == 1, done
+    assert not done.stdout
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+# --- Not starting ----------------------------------------------------------------------------
+
+
+def test_half_written_config_is_named_and_ends_it(site: Site) -> None:
+    site.config_file.write_text('{"server": {"http": {"por')
+    assert str(site.config_file.name) in _one_line(_run("serve", *site.words))
+
+
+def test_wrongly_typed_key_is_named_with_its_path(site: Site) -> None:
+    site.configure(api={"port": "x"})
+    line = _one_line(_run("serve", *site.words))
+    assert 'config.json: api.port: expected an integer, got "x"' in line
+
+
+def test_port_in_use_is_named_and_no_upstream_is_started(site: Site) -> None:
+    started = site.folder / "started"
+    site.add_command("marker", "touch", str(started))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["serve", "--transport", "http", "--port", str(port), *site.words]
+        began_s = time.monotonic()
+        line = _one_line(_run(*words))
+        assert time.monotonic() - began_s < 5.0
+    assert f"127.0.0.1:{port}" in line
+    assert not started.exists()
+
+
+def test_unknown_words_end_it_with_a_usage_error() -> None:
+    done = _run("serve", "--no-such-option")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+def test_version_and_help_are_told() -> None:
+    assert _run("--version").stdout.startswith("MCP Router v")
+    for words in (["--help"], ["help"]):
+        done = _run(*words)
+        assert done.returncode == 0
+        assert "serve" in done.stdout
+
+
+# --- Stopping --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_with_0_and_nothing_left(site: Site, how: signal.Signals) -> None:
+    site.add_chaos("plain").add_chaos("parent", "parent")
+    with site.serve() as router:
+        router.url("/mcp")
+        router.url("/sse")
+        _wait_for_upstreams(router, 2)
+        assert router.stop(how) == 0
+        assert "Traceback" not in router.stderr.text
+    assert not still_running(running_with(str(site.folder)))
+
+
+def _wait_for_upstreams(router: RouterProcess, number: int) -> None:
+    ends_at_s = time.monotonic() + 30
+    while sum("chaos_upstream" in row.command for row in router.children()) < number:
+        assert time.monotonic() < ends_at_s, router.stderr.text
+        time.sleep(0.01)  # the process table has no event to wait for
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_on_stdio_too(site: Site, how: signal.Signals) -> None:
+    with StdioRouter(site.add_chaos("plain").stdio_command) as router:
+        router.initialize()
+        router.popen.send_signal(how)
+        assert router.popen.wait(30) == 0
+    assert not still_running(running_with(str(site.folder)))
+
+
+def test_end_of_stdin_ends_it_with_0_and_nothing_left(site: Site) -> None:
+    with StdioRouter(site.add_chaos("plain").add_chaos("parent", "parent").stdio_command) as router:
+        router.initialize()
+        assert router.call("plain", "echo", text="x")["content"][0]["text"] == "x"
+        assert router.call("parent", "echo", text="y")["content"][0]["text"] == "y"
+        router.end_stdin()
+        assert router.popen.wait(30) == 0
+    assert not still_running(running_with(str(site.folder)))
+
+
+def test_answers_are_written_before_the_end_of_stdin_takes_effect(site: Site) -> None:
+    messages: list[dict[str, Any]] = [
+        {"jsonrpc": "2.0", "id": number, "method": "ping"} for number in range(100)
+    ]
+    lines = "".join(json.dumps(message) + "\n" for message in messages)
+    done = subprocess.run(
+        site.stdio_command, input=lines, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == list(range(100))
+
+
+def test_upstream_that_ignores_sigterm_is_gone_in_time(site: Site) -> None:
+    with site.add_chaos("deaf", "stubborn").serve("http") as router:
+        router.url("/mcp")
+        _wait_for_upstreams(router, 1)
+        began_s = time.monotonic()
+        assert router.stop() == 0
+        assert time.monotonic() - began_s < STUBBORN_LIMIT_S + 1.0
+
+
+def test_second_signal_ends_it_at_once(site: Site) -> None:
+    with site.add_chaos("deaf", "stubborn").serve("http") as router:
+        router.url("/mcp")
+        _wait_for_upstreams(router, 1)
+        children = descendants(router.pid)
+        router.popen.send_signal(signal.SIGTERM)
+        router.stderr.wait_for(r"(?i)stopping")
+        began_s = time.monotonic()
+        router.popen.send_signal(signal.SIGTERM)
+        router.wait()
+        assert time.monotonic() - began_s < 3.0
+        left = still_running(children)
+        kill_all(left)
+        assert not left
+
+
+# --- Where things are ------------------------------------------------------------------------
+
+
+def test_stdout_carries_mcp_only(site: Site) -> None:
+    with StdioRouter(site.add_chaos("plain").stdio_command) as router:
+        router.initialize()
+        router.call("plain", "steps", count=3)
+        router.end_stdin()
+        router.popen.wait(30)
+        for line in router.lines:
+            assert json.loads(line)["jsonrpc"] == "2.0"
+
+
+def test_missing_config_is_written_with_its_defaults(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    with StdioRouter(router_command("stdio", "-c", str(config))) as router:
+        router.initialize()
+    http = json.loads(config.read_text())["server"]["http"]
+    assert (http["enabled"], http["port"]) == (True, 3000)
+
+
+def test_log_goes_to_the_log_folder_beside_the_config(site: Site) -> None:
+    with StdioRouter(site.add_chaos("plain").stdio_command) as router:
+        router.initialize()
+        assert len(router.request("tools/list")["tools"]) == 4
+        assert router.call("plain", "echo", text="x")
+    assert (site.folder / "logs" / "latest-stdio.txt").exists()

@@ -1,0 +1,17 @@
+"""What a router on stdio loads before it answers: nothing that it can do without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.imports import unwanted
+from benchmarks.starting import imported
+
+if TYPE_CHECKING:
+    from tests.e2e.site import Site
+
+
+def test_nothing_heavy_is_imported_to_serve_stdio_upstreams_on_stdio(site: Site) -> None:
+    modules = imported(site.add_chaos("plain"))
+    assert "router.core.core" in {one.name for one in modules}
+    assert not unwanted(modules)

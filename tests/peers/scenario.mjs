@@ -1,0 +1,75 @@
+// What every npm client does with the router; prints what it saw as one JSON object.
+// Usage: node CLIENT.mjs http|sse URL, or node CLIENT.mjs stdio COMMAND ARGUMENT...
+
+export const [, , transport, address, ...args] = process.argv;
+
+const textOf = (result) => result.content[0].text;
+
+export async function play(client, callTool) {
+  const notified = {};
+  const waiting = {};
+  client.fallbackNotificationHandler = async ({ method }) => {
+    notified[method] = (notified[method] ?? 0) + 1;
+    waiting[method]?.();
+  };
+  const told = (method) =>
+    notified[method] ? Promise.resolve() : new Promise((resolve) => (waiting[method] = resolve));
+  const call = (tool_name, args = {}, options = {}) =>
+    callTool(
+      {
+        name: "mcp.router.call",
+        arguments: { instance_name: "plain", tool_name, arguments: args },
+      },
+      options,
+    );
+  const own = async (name, args = {}) =>
+    JSON.parse(textOf(await callTool({ name: `mcp.router.${name}`, arguments: args })));
+  const names = async () => (await client.listTools()).tools.map((tool) => tool.name);
+
+  const saw = { server: client.getServerVersion().name, tools: await names() };
+  saw.echo = textOf(await call("echo", { text: "za\u017c\u00f3\u0142\u0107" }));
+  saw.list = (await own("list")).map((row) => [row.name, row.state]);
+  saw.help = (await own("help")).plain.tools.map((tool) => tool.name);
+  saw.used = (await own("use", { instance_name: "plain" })).tools;
+  await told("notifications/tools/list_changed");
+  saw.tools_after_use = await names();
+  saw.own_name = textOf(await callTool({ name: "echo", arguments: { text: "mine" } }));
+  saw.image = (await call("image")).content[1];
+  saw.structured = (await call("structured")).structuredContent;
+  saw.failed = await call("fail");
+  saw.unknown = await own("use", { instance_name: "nobody" });
+  saw.progress = await progressOf(client, (onprogress) => call("steps", { count: 3 }, { onprogress }));
+  saw.cancelled = await cancel(call, `${transport}-${process.pid}`);
+  await client.close();
+  return saw;
+}
+
+// What comes in on the wire: when an answer is in the same chunk as progress before it, these SDKs
+// take the answer first and drop the progress.
+async function progressOf(client, makeCall) {
+  const wire = client.transport;
+  const take = wire.onmessage;
+  const came = [];
+  wire.onmessage = (message, extra) => {
+    if (message.method === "notifications/progress") came.push(message.params.progress);
+    if ("result" in message) came.push("answer");
+    take(message, extra);
+  };
+  await makeCall(() => {});
+  wire.onmessage = take;
+  return came;
+}
+
+async function cancel(call, label) {
+  const controller = new AbortController();
+  const options = { signal: controller.signal, onprogress: () => controller.abort("enough") };
+  const outcome = await call("hang", { label }, options).then(
+    () => "answered",
+    () => "rejected",
+  );
+  return [outcome, textOf(await call("await_cancelled", { label }))];
+}
+
+export function show(saw) {
+  process.stdout.write(JSON.stringify(saw), () => process.exit(0));
+}
