@@ -317,7 +317,7 @@ class _Entry:
             expanded = expand(text)
         except Unresolved as exc:
             self.note(step, exc.problem)
-            return text
+            return ""  # the log masks values, and this reference has to stay readable in it
         if "\0" in expanded:
             self.note(step, "has a NUL character")
         return expanded

@@ -59,3 +59,8 @@ def test_secrets_are_known_to_be_masked() -> None:
         "query-key",
         "2",
     }
+
+
+def test_reference_that_is_not_set_is_no_secret_so_that_the_log_can_name_it() -> None:
+    spec = read({**COMMAND, "env": {"TOKEN": "${UNSET_TOKEN}"}})
+    assert not any("UNSET_TOKEN" in secret for secret in secrets_of(spec))
