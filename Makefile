@@ -50,6 +50,7 @@ coverage: .venv/dev.stamp
 	$(BIN)/coverage report --skip-covered --show-missing
 
 bench: .venv/dev.stamp
+	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m benchmarks
 
 # --- The environment. Each stamp is made last, so an interrupted step is done again. ---

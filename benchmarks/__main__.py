@@ -31,8 +31,8 @@ MOST_START: Final = 1.6
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="loads of each kind (default: 5)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each load (default: 2)")
+    parser.add_argument("--rounds", type=int, default=9, help="loads of each kind (default: 9)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each load (default: 1)")
     parser.add_argument("--starts", type=int, default=15, help="starts of each (default: 15)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser.parse_args()
