@@ -20,7 +20,7 @@ from tests.e2e.processes import Lines
 from tests.e2e.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _EVERYTHING: Final = "@modelcontextprotocol/server-everything"
 
@@ -204,14 +204,24 @@ def free_port() -> int:
 
 @contextmanager
 def remote(transport: str, port: int | None = None) -> Iterator[int]:
-    """Run the everything-server over `streamableHttp` or `sse`; yields its port.
+    """Run the everything-server over `streamableHttp` or `sse`; yields its port."""
+    port = port or free_port()
+    command = [*_npm_server("server-everything"), transport]
+    with listening(command, rf"on port {port}\b", env=os.environ | {"PORT": str(port)}):
+        yield port
+
+
+@contextmanager
+def listening(
+    command: list[str], says: str, env: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Run a server that listens, once it has said so on stderr (`says` is a regular expression).
 
     It is killed on leaving, with its connections open.
     """
-    port = port or free_port()
     process = subprocess.Popen(
-        [*_npm_server("server-everything"), transport],
-        env=os.environ | {"PORT": str(port)},
+        command,
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -219,8 +229,8 @@ def remote(transport: str, port: int | None = None) -> Iterator[int]:
     assert process.stderr is not None
     said = Lines(process.stderr)
     try:
-        said.wait_for(rf"on port {port}\b")
-        yield port
+        said.wait_for(says)
+        yield
     finally:
         process.kill()
         process.wait()

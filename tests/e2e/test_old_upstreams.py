@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import subprocess
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -12,7 +11,6 @@ import pytest
 
 from tests.e2e import fleet, peers
 from tests.e2e.clients import Target, call, call_text, listed_when, run, text_of
-from tests.e2e.processes import Lines
 from tests.e2e.site import Site
 
 if TYPE_CHECKING:
@@ -38,34 +36,14 @@ def _command(revision: str, *words: str) -> list[str]:
     return [peers.python_of(f"sdk-{revision}"), "-B", str(script), *words]
 
 
-@contextmanager
-def _remote(transport: str, revision: str) -> Iterator[int]:
-    """Run a server that listens; yields its port."""
-    port = fleet.free_port()
-    process = subprocess.Popen(
-        _command(revision, transport, str(port)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    said = Lines(process.stderr)
-    try:
-        said.wait_for(r"running on http://")
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-        said.join()
-        process.stderr.close()
-
-
 def _add(site: Site, upstream: str, stack: ExitStack) -> None:
     transport, _, revision = upstream.partition("-")
     if transport == "stdio":
         site.add_command(upstream, *_command(revision, "stdio"))
     else:
-        port = stack.enter_context(_remote(transport, revision))
+        port = fleet.free_port()
+        command = _command(revision, transport, str(port))
+        stack.enter_context(fleet.listening(command, "running on http://"))
         path = {"http": "mcp", "sse": "sse"}[transport]
         site.add(upstream, type=transport, url=f"http://127.0.0.1:{port}/{path}")
 
