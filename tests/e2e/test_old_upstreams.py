@@ -28,6 +28,10 @@ UPSTREAMS: Final = [
 ]
 """Transport and revision; the oldest had no streamable HTTP."""
 
+IN_ORDER: Final = [name for name in UPSTREAMS if name not in {"http-2025-03-26", "http-2025-06-18"}]
+"""Those that send progress where its answer comes. The others send it on the stream that belongs
+to no request, so it may come after the answer, or be lost while that stream is being opened."""
+
 READY_LIMIT_S: Final = 60.0
 
 
@@ -78,7 +82,7 @@ def test_server_of_an_older_revision_answers_as_ever(upstream: str, old: Target)
     run(scenario)
 
 
-@pytest.mark.parametrize("upstream", UPSTREAMS)
+@pytest.mark.parametrize("upstream", IN_ORDER)
 def test_progress_of_an_older_server_reaches_the_caller(upstream: str, old: Target) -> None:
     async def scenario() -> None:
         seen: list[float] = []
