@@ -21,6 +21,7 @@ NOT_AT_START: Final = frozenset(
         "httpx",
         "httpx2",
         "hypercorn",
+        "jsonschema_rs",
         "mcp",
         "mcp_types",
         "opentelemetry",

@@ -1,10 +1,11 @@
 """Who is let in: the headers of a request -> a principal, or a refusal.
 
-Job: the three checks in front of every HTTP route: `Host` against DNS rebinding, `Origin` against
-other sites in a browser, the bearer token. Neighbours: the listeners ask, the composition root
-builds it from the settings; `errors` below.
+Job: the checks in front of every HTTP route: `Host` against DNS rebinding, `Origin` against other
+sites in a browser, the bearer token, what its principal may do. Neighbours: the listeners ask, the
+composition root builds it from the settings; `admin` and `errors` below.
 
-Invariants: pure, no I/O; a token is never compared as text, kept in a message or shown in a repr.
+Invariants: pure, no I/O; a token is never compared as text, kept in a message or shown in a repr;
+whichever token it is, or none, comparing takes the same work.
 """
 
 from __future__ import annotations
@@ -17,27 +18,40 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from router.admin import Principal
 from router.errors import ConfigError, Refused
+from router.tokens import BEARER_NAME, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
 
+    from router.admin import Permission
     from router.settings import Security, Server
 
-ANONYMOUS: Final = ""
-BEARER: Final = "bearer"
-"""The principal of whoever knows `security.bearer_token`."""
+    Admit: TypeAlias = Callable[[Mapping[str, str]], Principal]
+
+ANONYMOUS: Final = Principal("", frozenset({"call", "read"}))
+"""Everybody, where no token is configured. An instance is code, so nobody unknown may add one."""
+
+BEARER: Final = Principal(BEARER_NAME)
+"""Whoever knows `security.bearer_token`."""
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}))?")
-_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _REALM: Final = (("WWW-Authenticate", "Bearer"),)
 
+_HOST_KEY: Final = "config.json: server.host"
 _NO_HOST: Final = "Host is not allowed. Add it to server.allowed_hosts in config.json"
 _NO_ORIGIN: Final = "Origin is not allowed. Add it to server.allowed_origins in config.json"
 _NO_TOKEN: Final = "Bearer token required but not provided"
 _WRONG_TOKEN: Final = "Invalid bearer token"
+_LACKS: Final = 'This token has no permission "{}"; see security.tokens in config.json'
+_NEEDS_TOKEN: Final = (
+    'This takes the permission "{}" of a token, and none is set. Set security.bearer_token in '
+    "config.json"
+)
 
 
 @attrs.frozen
@@ -50,14 +64,14 @@ class Admission:
             rebinding needs a name, so this lets none in.
         origins: allowed in `Origin`, lower case.
         loopback_origins: bound to loopback: pages of this machine may call, from any port.
-        digest: SHA-256 of the token, None for no token.
+        tokens: SHA-256 of each token and who has it; none: everybody is `ANONYMOUS`.
     """
 
     hosts: frozenset[str]
     any_address: bool
     origins: frozenset[str]
     loopback_origins: bool
-    digest: bytes | None = attrs.field(repr=False)
+    tokens: tuple[tuple[bytes, Principal], ...] = attrs.field(repr=False)
 
     @classmethod
     def from_settings(
@@ -71,10 +85,10 @@ class Admission:
             any_address=bound in ("0.0.0.0", "::"),
             origins=frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
             loopback_origins=is_loopback(bound),
-            digest=_digest_of(security.bearer_token),
+            tokens=tuple(_principals(security)),
         )
 
-    def admit(self, headers: Mapping[str, str]) -> str:
+    def admit(self, headers: Mapping[str, str]) -> Principal:
         """Let a request in, as a principal (`ANONYMOUS` where there is no token to know).
 
         Raises:
@@ -85,7 +99,14 @@ class Admission:
         origin = headers.get("origin")
         if origin is not None and not self._is_origin_allowed(origin.lower()):
             raise Refused(403, _NO_ORIGIN)
-        return ANONYMOUS if self.digest is None else self._identify(headers, self.digest)
+        return self._identify(headers) if self.tokens else ANONYMOUS
+
+    def admit_with(self, permission: Permission) -> Admit:
+        """`admit`, for those only who have this permission.
+
+        What it returns raises `Refused` as `admit` does, and 403 for who lacks the permission.
+        """
+        return requiring(permission, self.admit)
 
     def _is_host_allowed(self, host: str) -> bool:
         found = _HOST.fullmatch(host.lower())
@@ -105,29 +126,82 @@ class Admission:
             return False
         return (found[1] or found[2]) in LOOPBACK_NAMES
 
-    def _identify(self, headers: Mapping[str, str], digest: bytes) -> str:
+    def _identify(self, headers: Mapping[str, str]) -> Principal:
         # RFC 9110 section 11.1: the scheme's name is not case-sensitive.
         scheme, _, token = headers.get("authorization", "").strip().partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Refused(401, _NO_TOKEN, _REALM)
         sent = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        if not hmac.compare_digest(sent, digest):
+        found = None
+        for digest, principal in self.tokens:
+            if hmac.compare_digest(sent, digest):
+                found = principal  # and go on: how long it takes must not tell which one it is
+        if found is None:
             raise Refused(401, _WRONG_TOKEN, _REALM)
-        return BEARER
+        return found
 
 
-def check_exposure(host: str, security: Security) -> None:
-    """Refuse to serve beyond this machine without a token.
+class Gate:
+    """The rules in force, for listeners that live longer than the rules do.
+
+    Attributes:
+        rules: of the router as it is configured now; a reload exchanges them.
+    """
+
+    def __init__(self, rules: Admission) -> None:
+        self.rules = rules
+
+    def admit(self, headers: Mapping[str, str]) -> Principal:
+        """See `Admission.admit`."""
+        return self.rules.admit(headers)
+
+    def admit_with(self, permission: Permission) -> Admit:
+        """See `Admission.admit_with`; what it returns asks the rules of the moment."""
+        return requiring(permission, self.admit)
+
+
+def requiring(permission: Permission, admit: Admit) -> Admit:
+    """`admit`, for those only who have a permission; see `Admission.admit_with`."""
+
+    def admit_some(headers: Mapping[str, str]) -> Principal:
+        principal = admit(headers)
+        check_permission(principal, permission)
+        return principal
+
+    return admit_some
+
+
+def check_permission(principal: Principal, permission: Permission) -> None:
+    """Let only those go on who have a permission.
+
+    Raises:
+        Refused: 403, and how to get it.
+    """
+    if permission not in principal.permissions:
+        problem = _LACKS if principal.name else _NEEDS_TOKEN
+        raise Refused(403, problem.format(permission))
+
+
+def _principals(security: Security) -> Iterator[tuple[bytes, Principal]]:
+    if security.bearer_token:
+        yield digest_of(security.bearer_token), BEARER
+    for name, one in security.tokens.items():
+        instances = None if one.instances is None else frozenset(one.instances)
+        yield digest_of(one.token), Principal(name, frozenset(one.permissions), instances)
+
+
+def check_exposure(host: str, security: Security, key: str = _HOST_KEY) -> None:
+    """Refuse to serve beyond this machine without a token; `key` is where `host` is configured.
 
     Raises:
         ConfigError: `host` is no loopback address, there is no token, and
             `security.allow_anonymous` does not say that this is meant.
     """
-    if is_loopback(host) or security.bearer_token or security.allow_anonymous:
+    if is_loopback(host) or security.has_token or security.allow_anonymous:
         return
     raise ConfigError(
-        "config.json: server.host",
+        key,
         f'"{host}" can be reached from other machines, and no token is set. Set '
         "security.bearer_token, or set security.allow_anonymous to true to serve everybody",
     )
@@ -153,10 +227,3 @@ def _bare(host: str) -> str:
     if found is None or found[1] is None:
         return host.lower()
     return f"{found[1]}:{found[3]}" if found[3] else found[1]
-
-
-def _digest_of(token: str) -> bytes | None:
-    stored = _DIGEST.fullmatch(token)
-    if stored is not None:
-        return bytes.fromhex(stored[1])
-    return hashlib.sha256(token.encode()).digest() if token else None

@@ -6,8 +6,9 @@ runs the router, `store` does what `add` asks for.
 Exit status: 0 for a stop that was asked for, 1 for a fatal error, 2 for arguments that cannot be
 understood; see `stopping` for signals.
 
-Invariants: stdout is for `--help` and `--version`, and otherwise for MCP alone; an error is one
-readable line for each problem, never a traceback (the log file has it).
+Invariants: stdout is for what was asked for (help, a version, a status), and of a router that
+serves, for MCP alone; an error is one readable line for each problem, never a traceback (the log
+file has it).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import logging
 import os
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -32,6 +32,7 @@ from router.settings import (
     load_settings,
     locate,
     merge,
+    settings_at,
     with_log_folder,
 )
 from router.version import VERSION
@@ -51,8 +52,11 @@ MCP Router: one endpoint in front of all your MCP servers.
 Usage:
   {PROGRAM} serve [--transport MODE]...     several listeners in one process
   {PROGRAM} stdio | http | sse | api        one listener; without a word the one that
-                                           server.transport_type in config.json names
+                                            server.transport_type in config.json names
   {PROGRAM} add INSTANCE PROVIDER [DISPLAY] bring data/PROVIDER/mcp_settings.json into shape
+  {PROGRAM} check                           look for mistakes in config.json and data/
+  {PROGRAM} status [--json]                 what a running router says of its instances
+  {PROGRAM} logs [-f]                       its log, as it is written
   {PROGRAM} help
 
 Options, before or after the command:
@@ -60,8 +64,11 @@ Options, before or after the command:
   -c, --config FILE  instead of $MCP_ROUTER_CONFIG, ./config.json or the user's config folder
   --data DIR         the folder of providers, instead of data/ beside the config file
   -l, --level LEVEL  {", ".join(LEVELS)}
-  --host HOST        where http and sse listen
-  --port PORT        for the one of http and sse that listens; 0 is any free port
+  --host HOST        where http, sse and api listen
+  --port PORT        for the one of http, sse and api that listens; 0 is any free port
+  --url URL          with status and logs: the router's REST API; else where config.json has it
+  --token TOKEN      with status and logs: the token for it; else $MCP_ROUTER_TOKEN
+  --json             with status: as JSON
   -v, --version      print the version
   -h, --help         print this
 
@@ -70,9 +77,15 @@ Examples:
   {PROGRAM} stdio --config ~/mcp/config.json
 """
 
-COMMANDS: Final = ("serve", *MODES, "add", "help")
+COMMANDS: Final = ("serve", *MODES, "add", "check", "status", "logs", "help")
 
-_NO_API: Final = "this version has no REST API yet"
+ASKING: Final = ("status", "logs")
+"""Commands that ask a running router."""
+
+_FOR: Final = {"url": ASKING, "token": ASKING, "json": ("status",), "follow": ("logs",)}
+"""Options of some commands alone."""
+
+TOKEN_VARIABLE: Final = "MCP_ROUTER_TOKEN"
 
 
 class UsageError(Exception):
@@ -111,6 +124,12 @@ def _obey(arguments: argparse.Namespace) -> int:
         _say(f"MCP Router v{VERSION}\n")
     elif command == "add":
         _add(arguments)
+    elif command == "check":
+        return _check_files(options_of(arguments))
+    elif command == "status":
+        _show_status(arguments)
+    elif command == "logs":
+        return _follow_logs(arguments)
     else:
         return _serve(options_of(arguments))
     return 0
@@ -165,6 +184,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("-l", "--level", type=str.upper, choices=LEVELS)
     parser.add_argument("--host", type=_host)
     parser.add_argument("--port", type=_port)
+    parser.add_argument("--url")
+    parser.add_argument("--token")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("-f", "--follow", action="store_true")
     parser.add_argument("-v", "--version", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
     try:
@@ -201,6 +224,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"unexpected {operands[0]!r} after {command}")
     if arguments.transport and command not in (None, "serve"):
         raise UsageError("--transport is for serve")
+    for option, commands in _FOR.items():
+        if getattr(arguments, option) and command not in commands:
+            raise UsageError(f"--{option} is for {' and '.join(commands)}")
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
@@ -221,7 +247,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 def _add(arguments: argparse.Namespace) -> None:
     # For start-up time: no other command needs it before its first answer.
-    from router.store import normalise_instance
+    from router.tidying import normalise_instance
 
     paths = locate(options_of(arguments), os.environ, Path.cwd())
     try:
@@ -231,38 +257,79 @@ def _add(arguments: argparse.Namespace) -> None:
     _complain(f"{spec.display_name} is ready in {spec.source}")
 
 
+def _check_files(options: Options) -> int:
+    # As in `_add`.
+    from router.checking import check
+
+    found = check(locate(options, os.environ, Path.cwd()), options, os.environ)
+    for problem in found.problems:
+        _complain(problem)
+    _say(f"{one_line(found.summary)}\n")
+    return 1 if found.problems else 0
+
+
+def _show_status(arguments: argparse.Namespace) -> None:
+    # As in `_add`.
+    from router.status import fetch, rows_of, table
+
+    url, token = _whom_to_ask(arguments)
+    answer = fetch(url, token)
+    rows = rows_of(answer, url)
+    _say(f"{answer.decode()}\n" if arguments.json else table(rows))
+
+
+def _follow_logs(arguments: argparse.Namespace) -> int:
+    # As in `_add`.
+    from router.follow import follow
+
+    gc.enable()  # this may go on for days
+    return follow(*_whom_to_ask(arguments), arguments.level or "DEBUG")
+
+
+def _whom_to_ask(arguments: argparse.Namespace) -> tuple[str, str]:
+    """The URL of the REST API, and the token for it.
+
+    The token in `config.json` is for the router it configures, and is sent to no other.
+    """
+    # As in `_add`.
+    from router.status import whom_to_ask
+
+    url, token = arguments.url, ""
+    if url is None:
+        settings = settings_at(locate(options_of(arguments), os.environ, Path.cwd()).config)
+        url, token = whom_to_ask(settings.api, settings.security)
+    return url, arguments.token or os.environ.get(TOKEN_VARIABLE) or token
+
+
 def _serve(options: Options) -> int:
     paths = locate(options, os.environ, Path.cwd())
     settings = merge(load_settings(paths.config), options)
     paths = with_log_folder(paths, settings.logging.directory)
     modes = chosen_modes(settings, options)
-    if "api" in modes:
-        raise ConfigError("api", f"{_NO_API}; choose stdio, http or sse")
     # For start-up time: what ended before this point did not need the event loop.
     from router.listeners import bind
+    from router.privacy import keep_private
 
+    keep_private()
     bound = bind(settings, modes)
     with Logs.from_settings(settings.logging, paths.logs, "+".join(modes)) as logs:
-        logs.hide([settings.security.bearer_token])
-        if settings.api.enabled:
-            log.warning("api.enabled is true, but %s", _NO_API)
-        return _run(settings, paths, modes, bound, logs)
+        logs.hide(settings.security.secrets)
+        return _run(options, paths, settings, modes, bound, logs)
 
 
 def _run(
-    settings: Settings, paths: Paths, modes: Sequence[Mode], bound: Sequence[Bound], logs: Logs
+    options: Options,
+    paths: Paths,
+    settings: Settings,
+    modes: Sequence[Mode],
+    bound: Sequence[Bound],
+    logs: Logs,
 ) -> int:
     # As in `_serve`.
     from router import app
-    from router.listeners import Listeners
-    from router.upstreams import announce_instances
+    from router.composing import Parts, compose
 
-    plan = app.Plan(
-        settings=settings,
-        listeners=Listeners.open(settings, modes, bound).children,
-        announce=partial(announce_instances, paths.data, settings.mcp_client, hide=logs.hide),
-        is_for_people=bool(bound) or os.isatty(2),
-    )
+    plan = compose(Parts(options, paths, settings, modes, bound, logs))
     try:
         return app.run(plan)
     except Exception as exc:  # the boundary of the program

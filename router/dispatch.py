@@ -6,7 +6,8 @@ core decides; it sends out with `send_nowait` only.
 Invariants:
 
 - It waits for nothing but its inbox and the core's next deadline. What does not fit is shed: a
-  full session inbox is an overload error for that call, a full client outbox ends that client.
+  full session inbox is an overload error for that call, a full client outbox ends that client,
+  a change for which the storekeeper has no room is refused.
 - It takes what else is in the inbox before it yields, so that a burst costs one wake-up and the
   writers it feeds write once.
 - Effects are performed in order, and what follows from them (something did not fit) is handled
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import trio
 
+from router.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages import (
     ClientOverflowed,
     CloseClient,
@@ -30,8 +32,10 @@ from router.messages import (
     Event,
     InstanceDown,
     InstanceFailed,
+    InstanceSaved,
     InstanceStarting,
     Reply,
+    SaveInstance,
     SessionOverflowed,
     SessionUp,
     StartSession,
@@ -83,6 +87,7 @@ async def dispatch(
     inbox: trio.MemoryReceiveChannel[Inbound],
     commands: trio.MemorySendChannel[Command],
     child_of: Callable[[InstanceSpec], ChildSpec],
+    saves: trio.MemorySendChannel[SaveInstance],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -94,10 +99,12 @@ async def dispatch(
         commands: to the supervisor of upstream sessions; what does not fit waits here, the last
             command for each instance.
         child_of: how the session of an instance is run.
+        saves: to the storekeeper, which sends an `InstanceSaved` into the inbox for each; what
+            does not fit is refused.
     """
-    actor = _Actor(core, commands, child_of)
+    actor = _Actor(core, commands, child_of, saves)
     task_status.started()
-    with inbox, commands:
+    with inbox, commands, saves:
         scope = await _take_all(actor, core, inbox)
         while scope.cancelled_caught:
             actor.tick()
@@ -149,10 +156,12 @@ class _Actor:
         core: Deciding,
         commands: trio.MemorySendChannel[Command],
         child_of: Callable[[InstanceSpec], ChildSpec],
+        saves: trio.MemorySendChannel[SaveInstance],
     ) -> None:
         self._core = core
         self._commands = commands
         self._child_of = child_of
+        self._saves = saves
         self._follow_ups: deque[Event] = deque()
         self._owed: dict[str, Command] = {}
 
@@ -232,6 +241,17 @@ class _Actor:
     def stop_session(self, effect: StopSession) -> None:
         self._owe(effect.instance, StopChild(effect.instance))
 
+    def save_instance(self, effect: SaveInstance) -> None:
+        try:
+            self._saves.send_nowait(effect)
+        except trio.WouldBlock:
+            problem = RpcError(OVERLOADED, "Too many changes are being saved; try again later")
+        except trio.BrokenResourceError:
+            problem = RpcError(UNAVAILABLE, "Nothing can be saved any more")
+        else:
+            return
+        self._follow_ups.append(InstanceSaved(effect.key, problem=problem))
+
     def reply(self, effect: Reply) -> None:
         try:
             effect.reply_to.send_nowait(effect.value)
@@ -246,6 +266,7 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     CloseReply: _Actor.close_reply,
     StartSession: _Actor.start_session,
     StopSession: _Actor.stop_session,
+    SaveInstance: _Actor.save_instance,
     Reply: _Actor.reply,
 }
 

@@ -23,9 +23,10 @@ from router.errors import ConfigError
 from router.expand import PUBLIC_VARIABLES, Unresolved
 from router.files import kind_of, path_step, shown
 from router.messages import InstanceSpec
+from router.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from router.expand import Expander
 
@@ -63,33 +64,12 @@ _KNOWN: Final = (
 )
 _SPELLED: Final = {key.lower(): key for key in _KNOWN}
 
-# Han with its extensions, Hiragana, Katakana, Bopomofo, Hangul, and the Han iteration marks.
-_CJK: Final = (
-    r"\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff"
-    r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af"
-)
-_NAME: Final = re.compile(rf"[a-zA-Z0-9_{_CJK}][a-zA-Z0-9_\-{_CJK}]{{0,99}}")
-_PROVIDER: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
 _ENV_KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _HEADER_KEY: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2: token
 _URL: Final = re.compile(r"https?://[^\s/?#\\]+[^\s\\]*", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _URL_SECRET: Final = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<==)[^&#=]+|(?<=/)[^/?#]{16,}(?=[/?#]|$)")
-
-NAME_RULE: Final = (
-    "expected letters, digits, _, - and CJK letters, at most 100, not beginning with -"
-)
-PROVIDER_RULE: Final = "expected letters, digits, _ and -, at most 100, not beginning with -"
-
-
-def is_name(text: object) -> bool:
-    """May an instance be called this? (security.md: path traversal through names)"""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
-
-
-def is_provider(text: object) -> bool:
-    """May a provider, which is a folder, be called this?"""
-    return isinstance(text, str) and _PROVIDER.fullmatch(text) is not None
 
 
 @attrs.frozen
@@ -156,11 +136,24 @@ def infer_type(members: Mapping[str, Any]) -> tuple[InstanceType | None, bool]:
 
 
 def secrets_of(spec: InstanceSpec) -> frozenset[str]:
-    """What of this instance must not be in a log: env and header values, keys in its URL."""
+    """What must not be in a log: env and header values, what is secret in the URL and in args."""
     env = {value for key, value in spec.env.items() if key not in PUBLIC_VARIABLES}
     headers = set(spec.headers.values())
     tokens = {value.partition(" ")[2] for value in headers} - {""}
-    return frozenset(env | headers | tokens | set(_URL_SECRET.findall(spec.url)))
+    in_url = set(_URL_SECRET.findall(spec.url))
+    return frozenset(env | headers | tokens | in_url | set(_secret_args(spec.args)))
+
+
+def _secret_args(args: Sequence[str]) -> Iterator[str]:
+    """The values in `--token=abc`, `TOKEN=abc` and `--api-key abc`."""
+    for arg, following in zip(args, (*args[1:], ""), strict=False):
+        name, equals, value = arg.partition("=")
+        if not _SECRET_NAME.search(name):
+            continue
+        if equals:
+            yield from {value} - {""}
+        elif name.startswith("-") and following and not following.startswith("-"):
+            yield following
 
 
 def _url_key(members: Mapping[str, Any]) -> str | None:
@@ -248,8 +241,8 @@ class _Entry:
         key = _url_key(self.members) or "url"
         before = len(self.problems)
         url = self.text(key, URL_LIMIT)
-        expanded = self.expander.environ is not None and len(self.problems) == before
-        if url and expanded and not _URL.fullmatch(url):
+        is_whole = self.expander.environ is not None or "${" not in url
+        if url and is_whole and len(self.problems) == before and not _URL.fullmatch(url):
             self.note(key, "expected a URL that begins with http:// or https://")
         return url
 

@@ -29,6 +29,9 @@ TOOL_NOT_FOUND: Final = -32014
 OVERLOADED: Final = -32015
 NOT_ALLOWED: Final = -32016
 AMBIGUOUS_CLIENT: Final = -32017
+ALREADY_EXISTS: Final = -32018
+NOT_SAVED: Final = -32019
+"""A change could not be written to disk; `data` may say `{"errno": "ENOSPC"}`."""
 
 UNSUPPORTED_REVISION: Final = -32022
 """MCP 2026-07-28: the peer asks for a protocol revision that is not spoken here."""
@@ -47,6 +50,8 @@ STRING_CODES: Final[dict[int, str]] = {
     OVERLOADED: "OVERLOADED",
     NOT_ALLOWED: "SECURITY_ERROR",
     AMBIGUOUS_CLIENT: "TRANSPORT_ERROR",
+    ALREADY_EXISTS: "CONFIG_ERROR",
+    NOT_SAVED: "CONFIG_ERROR",
 }
 """JSON-RPC code -> the string code of tool results and REST answers."""
 

@@ -97,6 +97,13 @@ class Expander:
         return value
 
 
+def is_reference(text: str, *, bare: bool = False) -> bool:
+    """Would any of it stand for something else? `bare`: also where it is just `$VAR`."""
+    inner = (found[1] for found in _REFERENCE.finditer(text))
+    written = any(_VARIABLE.fullmatch(one) or _ASKING.fullmatch(one) for one in inner)
+    return written or (bare and _BARE.fullmatch(text) is not None)
+
+
 def _unless_asking(found: re.Match[str]) -> str:
     asking = _ASKING.fullmatch(found[1])
     if asking is None:

@@ -1,35 +1,29 @@
 """JSON files of the user's: bounded reading with the place of an error, and atomic writing.
 
-Job: the only room that opens `config.json` and `mcp_settings.json`. Neighbours: `settings` and
-`store` above, `errors` below; it knows nothing of what the files mean.
+Job: the bytes of `config.json` and `mcp_settings.json`, and what JSON they are. Neighbours:
+`settings` and `store` above, `folders` and `errors` below; it knows nothing of what the files mean.
 
 Invariants:
 
 - A file is read whole or not at all, up to a limit, and only where it is a regular file: a pipe
   or a device cannot make the program wait.
-- A file is replaced in one step (write a temporary file, fsync, rename, fsync the folder): after
-  a crash or on a full disk either the old or the new content is there, never half of it.
+- A file is replaced in one step (see `folders`).
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
-import tempfile
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
 from router.errors import ConfigError
+from router.folders import Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NEW_FILE_MODE: Final = 0o600
-"""Files written here may hold tokens; an existing file keeps its own mode."""
 
 _TRUNCATED: Final = "Input data was truncated"
 _BYTE: Final = re.compile(r" \(byte (\d+)\)$")
@@ -62,6 +56,20 @@ def read_bytes(path: Path, place: str, limit_bytes: int) -> bytes:
         raise
     except OSError as exc:
         raise ConfigError(place, f"cannot be read: {exc.strerror or exc}") from None
+    return _without_bom(data, place, limit_bytes)
+
+
+def read_in(folder: Folder, name: str, place: str, limit_bytes: int) -> bytes:
+    """As `read_bytes`, but through no symbolic link.
+
+    Raises:
+        OSError: as `Folder.read`.
+        ConfigError: it is too large.
+    """
+    return _without_bom(folder.read(name, limit_bytes + 1), place, limit_bytes)
+
+
+def _without_bom(data: bytes, place: str, limit_bytes: int) -> bytes:
     if len(data) > limit_bytes:
         raise ConfigError(place, f"is larger than {limit_bytes // (1024 * 1024)} MB")
     return data.removeprefix(_BOM)
@@ -93,24 +101,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by a file that holds `data`, or leave it exactly as it was.
 
     Raises:
-        OSError: it could not be written; or it is a symbolic link, which would stop being one,
-            while the file it points to would not change.
+        OSError: as `Folder.write`.
     """
-    if path.is_symlink():
-        raise OSError(errno.ELOOP, "it is a symbolic link; edit what it points to", str(path))
-    fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode_of(path))
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(path.parent)
+    with Folder.open(path.parent) as folder:
+        folder.write(path.name, data)
 
 
 def shown(value: object) -> str:
@@ -169,23 +163,3 @@ def _explained(data: bytes, problem: str) -> str:
 def _where(data: bytes, offset: int) -> str:
     head = data[:offset].decode("utf-8", "replace")
     return f"line {head.count(chr(10)) + 1}, column {len(head) - head.rfind(chr(10))}"
-
-
-def _mode_of(path: Path) -> int:
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return NEW_FILE_MODE
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows cannot open folders and needs no such thing."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    # Some network file systems refuse this. The new file is in place then, so it is no failure.
-    with suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -1,6 +1,6 @@
 """The listeners: their sockets, bound before anything else is started, and their children.
 
-Job: from host and ports in the settings to listening sockets, or to one line that says why not;
+Job: from hosts and ports in the settings to listening sockets, or to one line that says why not;
 from those to what `app` has supervised. Neighbours: `cli` binds, `app` runs the children; `auth`
 says what may be bound and who may come in; `transports.listen` are what the children do.
 
@@ -13,24 +13,27 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
-from router.auth import Admission, check_exposure
+from router.auth import Admission, Gate, check_exposure
+from router.described import masked
 from router.errors import ConfigError
+from router.version import VERSION
 from supervisors.child import ChildSpec, Restart
 from transports.listen.stdio import StdioListener
 from transports.listen.stdio_streams import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from router.dispatch import Inbound
-    from router.settings import HttpListener, Mode, Settings, SseListener
+    from router.settings import Api, HttpListener, Mode, Settings, SseListener
     from supervisors.child import Run
     from transports.listen.http import HttpEndpoint
+    from transports.listen.rest_logs import Follow
     from transports.listen.sse import SseEndpoint
 
 PORTS_TRIED: Final = 100
@@ -45,8 +48,8 @@ STDIO: Final = "stdio"
 GRACE_S: Final = 8.0
 """How long a listener may take to end; they bound their parts of it themselves, below this."""
 
-_PATHS: Final[dict[Mode, str]] = {"http": "/mcp", "sse": "/sse"}
-_HOST_KEY: Final = "config.json: server.host"
+_PATHS: Final[dict[Mode, str]] = {"http": "/mcp", "sse": "/sse", "api": ""}
+_SECTIONS: Final[dict[Mode, str]] = {"http": "server.http", "sse": "server.sse", "api": "api"}
 
 
 @attrs.frozen
@@ -54,11 +57,11 @@ class Bound:
     """Where one listener listens.
 
     Attributes:
-        mode: `http` or `sse`.
+        mode: `http`, `sse` or `api`.
         host: as configured.
         port: the real one.
         wanted_port: as configured; 0 is any.
-        sock: listening, and open for as long as the program runs.
+        sock: listening, and open for as long as the listener is there.
     """
 
     mode: Mode
@@ -73,55 +76,114 @@ class Bound:
         return f"http://{address(self.host, self.port)}{_PATHS[self.mode]}"
 
 
+@attrs.frozen
+class _Wanted:
+    """One listener as it is configured."""
+
+    mode: Mode
+    host: str
+    listener: HttpListener | SseListener | Api
+
+    @property
+    def host_key(self) -> str:
+        return f"config.json: {'api' if self.mode == 'api' else 'server'}.host"
+
+    @property
+    def section(self) -> str:
+        return _SECTIONS[self.mode]
+
+    def is_at(self, bound: Bound) -> bool:
+        """Is this where it is bound already?"""
+        port = self.listener.port
+        is_there = self.listener.auto_find_port or port in (0, bound.port)
+        return is_there and (self.host, port) == (bound.host, bound.wanted_port)
+
+
+def with_api(settings: Settings, modes: Sequence[Mode]) -> tuple[Mode, ...]:
+    """The modes, and `api` where `api.enabled` puts it next to any other (contract: CLI)."""
+    if settings.api.enabled and "api" not in modes:
+        return (*modes, "api")
+    return tuple(modes)
+
+
 def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
-    """Bind what these modes listen on; `stdio` needs nothing.
+    """Bind what these modes listen on, and the REST API where it is enabled.
 
     Raises:
         ConfigError: an address cannot be bound, or must not be (see `check_exposure`).
     """
-    server = settings.server
-    wanted: list[tuple[Mode, HttpListener | SseListener]] = []
-    if "http" in modes:
-        wanted.append(("http", server.http))
-    if "sse" in modes:
-        wanted.append(("sse", server.sse))
-    if wanted:
-        check_exposure(server.host, settings.security)
+    modes = with_api(settings, modes)
+    bound = _bind_all(settings, list(_wanted(settings, modes)))
+    return tuple(sorted(bound, key=lambda one: modes.index(one.mode)))
+
+
+def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
+    """Bind anew those of `bound` that these settings have elsewhere.
+
+    Raises:
+        ConfigError: as `bind`; then none is.
+    """
+    at: dict[Mode, Bound] = {one.mode: one for one in bound}
+    wanted = [one for one in _wanted(settings, tuple(at)) if not one.is_at(at[one.mode])]
+    return tuple(_bind_all(settings, wanted, own={one.port for one in bound}))
+
+
+def _bind_all(
+    settings: Settings, wanted: Sequence[_Wanted], own: Container[int] = ()
+) -> list[Bound]:
+    """Bind all or none; `own` are ports that this router has already."""
+    for one in wanted:
+        check_exposure(one.host, settings.security, one.host_key)
     bound: list[Bound] = []
     try:
         # Fixed ports first, so that nobody who may choose takes them.
-        for mode, listener in sorted(wanted, key=lambda one: one[1].auto_find_port):
-            bound.append(_bind(mode, server.host, listener))
+        for one in sorted(wanted, key=lambda one: one.listener.auto_find_port):
+            bound.append(_bind(one, own))  # noqa: PERF401 - those before one that fails are closed
     except BaseException:
         for one in bound:
             one.sock.close()
         raise
-    return tuple(sorted(bound, key=lambda one: modes.index(one.mode)))
+    return bound
 
 
-def _bind(mode: Mode, host: str, listener: HttpListener | SseListener) -> Bound:
-    family, where = _resolve(host)
-    wanted = listener.port
-    tried = PORTS_TRIED if listener.auto_find_port and wanted else 1
-    for port in range(wanted, min(wanted + tried, 65536)):
+def _wanted(settings: Settings, modes: Sequence[Mode]) -> Iterator[_Wanted]:
+    server, api = settings.server, settings.api
+    if "http" in modes:
+        yield _Wanted("http", server.host, server.http)
+    if "sse" in modes:
+        yield _Wanted("sse", server.host, server.sse)
+    if "api" in modes:
+        yield _Wanted("api", api.host, api)
+
+
+def _bind(wanted: _Wanted, own: Container[int]) -> Bound:
+    family, where = _resolve(wanted)
+    listener, host = wanted.listener, wanted.host
+    tried = PORTS_TRIED if listener.auto_find_port and listener.port else 1
+    for port in range(listener.port, min(listener.port + tried, 65536)):
         try:
             sock = _listen(family, where, port)
         except OSError as exc:
+            if exc.errno == errno.EADDRINUSE and port == listener.port and port in own:
+                # The next port up would only be right until the next start.
+                problem = "this router itself has that port; restart it to apply"
+                raise ConfigError(address(host, port), problem) from None
             if exc.errno == errno.EADDRINUSE and tried > 1:
                 continue
-            raise _refused(mode, host, port, exc) from None
-        return Bound(mode, host, sock.getsockname()[1], wanted, sock)
-    problem = f"already in use, and so are the ports above; set server.{mode}.port in config.json"
-    raise ConfigError(address(host, wanted), problem)
+            raise _refused(wanted, port, exc) from None
+        return Bound(wanted.mode, host, sock.getsockname()[1], listener.port, sock)
+    section = wanted.section
+    problem = f"already in use, and so are the ports above; set {section}.port in config.json"
+    raise ConfigError(address(host, listener.port), problem)
 
 
-def _refused(mode: Mode, host: str, port: int, exc: OSError) -> ConfigError:
-    place = address(host, port)
+def _refused(wanted: _Wanted, port: int, exc: OSError) -> ConfigError:
+    place = address(wanted.host, port)
     if exc.errno == errno.EADDRINUSE:
         return ConfigError(
             place,
-            f"already in use. Stop what listens there, set another server.{mode}.port in "
-            f"config.json, or set server.{mode}.auto_find_port to true",
+            f"already in use. Stop what listens there, set another {wanted.section}.port in "
+            f"config.json, or set {wanted.section}.auto_find_port to true",
         )
     return ConfigError(place, f"cannot listen there: {exc.strerror or exc}")
 
@@ -136,13 +198,16 @@ def _bare(host: str) -> str:
     return host.removeprefix("[").removesuffix("]")
 
 
-def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
+def _resolve(wanted: _Wanted) -> tuple[socket.AddressFamily, str]:
     """The address a host stands for; of several, one of IPv4: `localhost` is 127.0.0.1."""
+    host = wanted.host
     try:
         found = socket.getaddrinfo(_bare(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as exc:
         why = getattr(exc, "strerror", None) or exc
-        raise ConfigError(_HOST_KEY, f'"{host}" is no address of this machine: {why}') from None
+        raise ConfigError(
+            wanted.host_key, f'"{host}" is no address of this machine: {why}'
+        ) from None
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     return family, str(where[0])
 
@@ -170,46 +235,105 @@ def _listen(family: socket.AddressFamily, where: str, port: int) -> socket.socke
 # --- The children that listen ----------------------------------------------------------------
 
 
-@attrs.frozen
+class Gates:
+    """Who may come in where; `update` puts the rules of other settings in force.
+
+    Attributes:
+        server: of the MCP listeners.
+        api: of the REST API.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.server = Gate(_server_rules(settings))
+        self.api = Gate(_api_rules(settings))
+
+    def update(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self.server.rules = _server_rules(settings)
+        self.api.rules = _api_rules(settings)
+
+    def needs_token(self) -> bool:
+        """Does anybody need a token?"""
+        return bool(self.api.rules.tokens)
+
+
+def _server_rules(settings: Settings) -> Admission:
+    return Admission.from_settings(settings.server, settings.security)
+
+
+def _api_rules(settings: Settings) -> Admission:
+    """Pages of the origin that may read the API's answers may ask, too."""
+    server, cors_origin = settings.server, settings.api.cors_origin
+    if "://" in cors_origin:
+        server = attrs.evolve(server, allowed_origins=(*server.allowed_origins, cors_origin))
+    return Admission.from_settings(server, settings.security, settings.api.host)
+
+
+def _no_problems() -> Sequence[str]:
+    return ()
+
+
+@attrs.define(eq=False)
 class Listeners:
     """What the listeners are made of.
 
     Attributes:
-        settings: all of them.
-        bound: of the network.
+        settings: all of them, as they were at the start.
+        bound: of the network, where they are now.
         stdio: this process's streams, None where they are not for MCP.
+        follow: the log; None where there is none to be followed.
+        current: the settings as they are now, for `GET /api/config`.
+        problems: what is wrong in the files now, for the same.
+        gates: who may come in.
     """
 
     settings: Settings
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
+    follow: Follow | None = None
+    current: Callable[[], Settings] = attrs.field(
+        default=attrs.Factory(lambda self: lambda: self.settings, takes_self=True)
+    )
+    problems: Callable[[], Sequence[str]] = _no_problems
+    gates: Gates = attrs.field(
+        default=attrs.Factory(lambda self: Gates(self.settings), takes_self=True)
+    )
 
     @classmethod
-    def open(cls, settings: Settings, modes: Sequence[Mode], bound: Sequence[Bound]) -> Listeners:
-        """Take stdin and stdout, where they are asked for.
+    def open(
+        cls, settings: Settings, modes: Sequence[Mode], bound: Sequence[Bound], **more: Any
+    ) -> Listeners:
+        """Take stdin and stdout, where they are asked for; `more` are other attributes.
 
         Raises:
             ConfigError: there is no stdin or stdout.
         """
         if "stdio" not in modes:
-            return cls(settings, bound)
+            return cls(settings, bound, **more)
         # Python has None for what it was started without, although typeshed does not say so.
         if None in (sys.stdin, sys.stdout):
             raise ConfigError("stdio", "the router was started without stdin or stdout")
-        return cls(settings, bound, open_stdio())
+        return cls(settings, bound, open_stdio(), **more)
 
     def children(self, inbox: trio.MemorySendChannel[Inbound]) -> list[ChildSpec]:
         """The supervised children; they send into `inbox`."""
-        server = self.settings.server
-        admission = Admission.from_settings(server, self.settings.security)
-        children = [
-            ChildSpec(one.mode, _Network(one, inbox, admission), grace_s=GRACE_S)
-            for one in self.bound
-        ]
+        children = [self.child_of(one, inbox) for one in self.bound]
         if self.stdio is not None:
-            run = StdioListener(inbox, *self.stdio, linger_s=server.drain_s)
+            run = StdioListener(inbox, *self.stdio, linger_s=self.settings.server.drain_s)
             children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=GRACE_S))
         return children
+
+    def child_of(self, bound: Bound, inbox: trio.MemorySendChannel[Inbound]) -> ChildSpec:
+        """The supervised child that listens there."""
+        return ChildSpec(bound.mode, _Network(bound, inbox, self), grace_s=GRACE_S)
+
+    def about(self) -> dict[str, Any]:
+        """Where this router listens, for everybody who asks the REST API what it is."""
+        return {"endpoints": {one.mode: one.url for one in self.bound}}
+
+    def config(self) -> dict[str, Any]:
+        """What `GET /api/config` says besides the instances."""
+        return {"settings": masked(self.current()), "problems": list(self.problems())}
 
 
 @attrs.frozen
@@ -218,7 +342,7 @@ class _Network:
 
     bound: Bound
     inbox: trio.MemorySendChannel[Inbound]
-    admission: Admission
+    listeners: Listeners
 
     async def __call__(
         self, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
@@ -228,14 +352,34 @@ class _Network:
 
     def _load(self) -> Run[str]:
         # For start-up time: Hypercorn is not needed on stdio, nor for the first answer there.
+        if self.bound.mode == "api":
+            return self._load_api()
         from transports.listen.hosting import HttpListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
+        admit = self.listeners.gates.server.admit_with("call")
         return HttpListener(
-            self.bound.sock,
-            self.bound.url,
-            lambda: endpoint_class(self.inbox, self.admission.admit),
+            self.bound.sock, self.bound.url, lambda: endpoint_class(self.inbox, admit)
         )
+
+    def _load_api(self) -> Run[str]:
+        # As in `_load`, and Quart takes twice as long as all the rest.
+        from transports.listen import rest
+        from transports.listen.hosting import AsgiListener
+
+        listeners = self.listeners
+        settings = listeners.current().api
+        api = rest.Api(
+            inbox=self.inbox,
+            admit=listeners.gates.api.admit,
+            version=VERSION,
+            needs_token=listeners.gates.needs_token,
+            cors_origin=settings.cors_origin,
+            about=listeners.about,
+            config=listeners.config,
+            follow=listeners.follow if settings.enable_realtime_logs else None,
+        )
+        return AsgiListener(self.bound.sock, self.bound.url, lambda: rest.RestApp(api))
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

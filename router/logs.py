@@ -1,7 +1,8 @@
 """Logs: to stderr and to `logs/latest-{mode}.txt`, without ever holding up the event loop.
 
 Job: set up the standard `logging` and undo it. Neighbours: `cli` sets it up; whoever learns of a
-secret calls `hide`; everyone else just uses `logging.getLogger("mcp_router.…")`; `logfile` below.
+secret calls `hide`; everyone else just uses `logging.getLogger("mcp_router.…")`; `logfile` and
+`broadcast` below.
 
 Invariants:
 
@@ -29,6 +30,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
+from router.broadcast import Broadcast
 from router.logfile import open_log
 
 if TYPE_CHECKING:
@@ -75,12 +77,19 @@ class Raw(Protocol):
 
 
 class Logs:
-    """What `from_settings` has set up; `close` undoes it. It is its own context manager."""
+    """What `from_settings` has set up; `close` undoes it. It is its own context manager.
 
-    def __init__(self, level: int, handler: logging.Handler, masks: Masks) -> None:
+    Attributes:
+        broadcast: the last lines, and the next ones for those who follow.
+    """
+
+    def __init__(
+        self, level: int, handler: logging.Handler, masks: Masks, broadcast: Broadcast
+    ) -> None:
+        self.broadcast = broadcast
         self._handler = handler
         self._masks = masks
-        self._levels = {None: max(level, logging.WARNING), OURS: level}
+        self._levels = _levels_at(level)
 
     @classmethod
     def from_settings(
@@ -99,7 +108,7 @@ class Logs:
         masks = Masks()
         level = LEVELS[settings.level]
         if settings.level == "OFF":
-            logs = cls(level, logging.NullHandler(), masks)
+            logs = cls(level, logging.NullHandler(), masks, Broadcast(str))
             logs._install()
             return logs
         file, problem = _try_to_open(folder, mode)
@@ -108,7 +117,8 @@ class Logs:
             Output(console or _stderr(), traces=level <= logging.DEBUG, owned=False),
         ]
         lines = Lines(logging.Formatter(settings.format), masks)
-        logs = cls(level, _Handler(lines, outputs), masks)
+        handler = _Handler(lines, outputs)
+        logs = cls(level, handler, masks, handler.broadcast)
         logs._install()
         if problem is not None:
             why = problem.strerror or problem
@@ -120,6 +130,11 @@ class Logs:
     def hide(self, values: Iterable[str]) -> None:
         """Mask these values from now on, as they are and as JSON strings."""
         self._masks.add(values)
+
+    def set_level(self, name: str) -> None:
+        """Log from this level on; where there were no logs at the start, there are none now."""
+        for logger, level in _levels_at(LEVELS[name]).items():
+            logging.getLogger(logger).setLevel(level)
 
     def close(self) -> None:
         """Write what is still waiting, within `CLOSE_TIMEOUT_S`, and log no more."""
@@ -148,6 +163,11 @@ class Logs:
             logger = logging.getLogger(name)
             self._levels[name] = logger.level
             logger.setLevel(level)
+
+
+def _levels_at(level: int) -> dict[str | None, int]:
+    """The level of each logger: everybody else is only heard when there is something wrong."""
+    return {None: max(level, logging.WARNING), OURS: level}
 
 
 def _try_to_open(folder: Path, mode: str) -> tuple[Any, OSError | None]:
@@ -250,6 +270,7 @@ class _Handler(logging.Handler):
         super().__init__()
         self._lines = lines
         self._outputs = outputs
+        self.broadcast = Broadcast(self._note)
         for output in outputs:
             output.start(self._note)
 
@@ -261,6 +282,7 @@ class _Handler(logging.Handler):
             head, trace, reason = self._note(f"{record.name}: unusable record: {exc!r}"), "", ""
         for output in self._outputs:
             output.put(head + (trace if output.traces else reason) + "\n")
+        self.broadcast.put(record.levelno, head + reason)
 
     def close(self) -> None:
         ends_at_s = time.monotonic() + CLOSE_TIMEOUT_S

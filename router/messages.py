@@ -1,7 +1,7 @@
 """The frozen vocabularies everything here is said in: frames, events, effects.
 
 Job: name every message that crosses a memory channel. Neighbours: all rooms but `supervisors`
-import it; it imports nothing of ours.
+import it; `admin`, `configured` and `errors` below.
 
 Invariants:
 
@@ -13,10 +13,17 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-import attrs
 from msgspec import Raw, Struct
+
+from router.admin import Principal
+from router.configured import InstanceSpec as InstanceSpec  # noqa: TC001 -- named from here too
+
+if TYPE_CHECKING:
+    from router.admin import Change, Question
+    from router.configured import CoreSettings
+    from router.errors import RpcError
 
 HANDSHAKE_REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """MCP protocol revisions with `initialize` and sessions, oldest first."""
@@ -86,62 +93,7 @@ class Outbox(Protocol):
         ...
 
 
-# --- What an upstream is ---------------------------------------------------------------------
-
-
-def _no_strings() -> dict[str, str]:
-    return {}
-
-
-def _no_metadata() -> dict[str, Any]:
-    return {}
-
-
-@attrs.frozen
-class InstanceSpec:
-    """One upstream MCP server, as configured, with `${VAR}` already expanded.
-
-    Attributes:
-        name: unique among instances.
-        provider: the folder of `data/` it stands in, unless its entry says otherwise.
-        type: how to reach it.
-        command, args, env, cwd: for `stdio`; `env` is added to a minimal environment.
-        url, headers: for `http` and `sse`.
-        try_sse: an `http` instance whose type was only guessed from its `url`: when the server
-            refuses streamable HTTP, HTTP+SSE is tried (MCP 2025-11-25, Transports, Backwards
-            Compatibility).
-        is_active: an inactive instance is listed but not connected.
-        metadata: the user's own notes, shown in listings.
-        timeout_s: overrides `mcp_client.timeout` for calls to this instance.
-        problem: why this entry cannot be started, None when it can; it names the place.
-        source: the file it was read from, for messages.
-    """
-
-    name: str
-    provider: str
-    type: Literal["stdio", "http", "sse"] = "stdio"
-    command: str = ""
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = attrs.field(factory=_no_strings, repr=False)
-    cwd: str | None = None
-    url: str = ""
-    headers: dict[str, str] = attrs.field(factory=_no_strings, repr=False)
-    try_sse: bool = False
-    is_active: bool = True
-    metadata: dict[str, Any] = attrs.field(factory=_no_metadata)
-    timeout_s: float | None = None
-    problem: str | None = None
-    source: str = ""
-
-    @property
-    def display_name(self) -> str:
-        """The name shown to people (contract: `mcp.router.list`)."""
-        return f"{self.name} (provider: {self.provider})"
-
-    def starts_like(self, other: InstanceSpec) -> bool:
-        """Is a session of this one as good for the other, which differs in what is shown only?"""
-        shown = {"metadata", "provider", "source", "timeout_s"}
-        return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})
+# --- What an upstream offers -----------------------------------------------------------------
 
 
 class Item(Struct, frozen=True, gc=False):
@@ -172,7 +124,7 @@ class ClientOpened(Struct, frozen=True):
 
     client: ClientId
     outbox: Outbox
-    principal: str = ""
+    principal: Principal = Principal()
     one_shot: bool = False
 
 
@@ -277,6 +229,47 @@ class InstancesChanged(Struct, frozen=True):
     specs: tuple[InstanceSpec, ...]
 
 
+class CoreSettingsChanged(Struct, frozen=True):
+    """`config.json` changed in what concerns the core; it holds from now on."""
+
+    settings: CoreSettings
+
+
+class InstanceSaved(Struct, frozen=True):
+    """The end of a `SaveInstance`.
+
+    Attributes:
+        key: of that effect.
+        specs: all instances, as they are configured now; None when nothing was changed.
+        problem: why nothing was changed; None when the change is safely on disk.
+    """
+
+    key: int
+    specs: tuple[InstanceSpec, ...] | None = None
+    problem: RpcError | None = None
+
+
+class AdminCommand(Struct, frozen=True):
+    """A question or order of our own, such as from the REST API.
+
+    Attributes:
+        principal: who asks.
+        what: the question; what is answered stands with it.
+        reply_to: gets exactly one value, the answer or an `RpcError`, unless it is `Abandoned`
+            before; it is for this one command alone.
+    """
+
+    principal: Principal
+    what: Question
+    reply_to: Outbox
+
+
+class Abandoned(Struct, frozen=True):
+    """Nobody waits for an `AdminCommand`'s answer any more; a call is cancelled upstream."""
+
+    reply_to: Outbox
+
+
 class Drain(Struct, frozen=True):
     """Take no new calls; `reply_to` gets None once no call is in flight."""
 
@@ -301,6 +294,10 @@ Event: TypeAlias = (
     | InstanceDown
     | InstanceFailed
     | InstancesChanged
+    | CoreSettingsChanged
+    | InstanceSaved
+    | AdminCommand
+    | Abandoned
     | Drain
     | Tick
 )
@@ -351,6 +348,17 @@ class StopSession(Struct, frozen=True):
     instance: str
 
 
+class SaveInstance(Struct, frozen=True):
+    """Have a change written to `data/`; `InstanceSaved` with the same `key` follows.
+
+    `spec` is the instance to be changed, None for an `AddInstance`.
+    """
+
+    key: int
+    change: Change
+    spec: InstanceSpec | None = None
+
+
 class Reply(Struct, frozen=True):
     """Answer a command of our own."""
 
@@ -359,5 +367,12 @@ class Reply(Struct, frozen=True):
 
 
 Effect: TypeAlias = (
-    ToClient | CloseClient | CloseReply | ToSession | StartSession | StopSession | Reply
+    ToClient
+    | CloseClient
+    | CloseReply
+    | ToSession
+    | StartSession
+    | StopSession
+    | SaveInstance
+    | Reply
 )

@@ -11,7 +11,6 @@ is not understood is an error with its path, never ignored.
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
@@ -20,7 +19,8 @@ import msgspec
 
 from router.errors import ConfigError
 from router.files import decode_object, read_bytes, write_atomically
-from router.structure import Check, structure
+from router.structure import Check, joined, structure
+from router.tokens import NamedToken, OptionalToken, TokenName, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,13 +48,6 @@ def _is_origin(text: str) -> bool:
     return bool(scheme and separator) and _is_host(rest)
 
 
-def _is_token(text: str) -> bool:
-    # What a client can send in a header and what gets through unchanged (RFC 9110 section 5.5).
-    if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
-        return False
-    return text.isascii() and text.isprintable() and " " not in text
-
-
 def _is_log_format(text: str) -> bool:
     try:
         return bool(text and logging.Formatter(text).format(logging.makeLogRecord({"msg": "x"})))
@@ -70,14 +63,6 @@ Delay: TypeAlias = Annotated[float, Check("a number of seconds", lambda s: s >= 
 Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
 Host: TypeAlias = Annotated[str, Check('a host such as "127.0.0.1" or "mcp.example.org"', _is_host)]
 Origin: TypeAlias = Annotated[str, Check('an origin such as "https://app.example.org"', _is_origin)]
-Token: TypeAlias = Annotated[
-    str,
-    Check(
-        "a token of printable ASCII characters without spaces, or sha256: and 64 hex digits",
-        _is_token,
-        secret=True,
-    ),
-]
 LogFormat: TypeAlias = Annotated[
     str, Check('a format such as "%(asctime)s %(levelname)s %(message)s"', _is_log_format)
 ]
@@ -159,23 +144,39 @@ class McpClient:
     max_starting: Count = 16
 
 
+def _no_tokens() -> dict[str, NamedToken]:
+    return {}
+
+
 @attrs.frozen
 class Security:
     """Who may do what.
 
     Attributes:
-        bearer_token: guards every listener but stdio; empty for none; `sha256:` and 64 hex
-            digits stands for the token with that SHA-256 digest.
+        bearer_token: guards every listener but stdio, and has every permission; empty for none;
+            `sha256:` and 64 hex digits stands for the token with that SHA-256 digest.
+        tokens: more of them by name, each with its permissions.
         allow_anonymous: serve beyond loopback although there is no token.
         enable_validation: check tool arguments before they are sent. It never switches the
             token off.
         allow_stdio_via_api: may a token add instances that run a command?
     """
 
-    bearer_token: Token = attrs.field(default="", repr=False)
+    bearer_token: OptionalToken = attrs.field(default="", repr=False)
+    tokens: dict[TokenName, NamedToken] = attrs.field(factory=_no_tokens)
     allow_anonymous: bool = False
     enable_validation: bool = True
     allow_stdio_via_api: Literal["with_token", "never"] = "with_token"
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every token, for the logs to hide."""
+        return [self.bearer_token, *(one.token for one in self.tokens.values())]
+
+    @property
+    def has_token(self) -> bool:
+        """Does anybody need a token?"""
+        return bool(self.bearer_token or self.tokens)
 
 
 @attrs.frozen
@@ -217,11 +218,38 @@ def load_settings(path: Path) -> Settings:
         ConfigError: the file cannot be read or understood; its text has one problem a line.
     """
     try:
-        data = read_bytes(path, path.name, CONFIG_LIMIT_BYTES)
+        return read_settings(path)
     except FileNotFoundError:
         _write_defaults(path)
         return Settings()
-    return structure(decode_object(data, path.name), Settings, path.name)
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in `path`; nothing is written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: as `load_settings`.
+    """
+    data = read_bytes(path, path.name, CONFIG_LIMIT_BYTES)
+    settings = structure(decode_object(data, path.name), Settings, path.name)
+    security = settings.security
+    place = f"{path.name}: security.tokens"
+    if problems := list(repeated(security.bearer_token, security.tokens, place)):
+        raise joined(problems)
+    return settings
+
+
+def settings_at(path: Path) -> Settings:
+    """The settings in `path`, or the defaults where there is no such file; nothing is written.
+
+    Raises:
+        ConfigError: as `load_settings`.
+    """
+    try:
+        return read_settings(path)
+    except FileNotFoundError:
+        return Settings()
 
 
 def to_json(settings: Settings) -> bytes:
@@ -299,27 +327,42 @@ def merge(settings: Settings, options: Options) -> Settings:
     Raises:
         ConfigError: a port was given, but not exactly one listener that could take it.
     """
+    modes = chosen_modes(settings, options)
     if options.level is not None:
         settings = attrs.evolve(
             settings, logging=attrs.evolve(settings.logging, level=options.level)
         )
-    server = settings.server
     if options.host is not None:
-        server = attrs.evolve(server, host=options.host)
+        settings = _with_host(settings, modes, options.host)
     if options.port is not None:
-        server = _with_port(server, chosen_modes(settings, options), options.port)
-    return attrs.evolve(settings, server=server)
+        settings = _with_port(settings, modes, options.port)
+    return settings
 
 
-def _with_port(server: Server, modes: tuple[Mode, ...], port: int) -> Server:
+def _with_host(settings: Settings, modes: tuple[Mode, ...], host: str) -> Settings:
+    """`host` for what the command line has listen; an `api` that config.json adds keeps its own."""
+    server, api = settings.server, settings.api
+    if modes != ("api",):
+        server = attrs.evolve(server, host=host)
+    if "api" in modes:
+        api = attrs.evolve(api, host=host)
+    return attrs.evolve(settings, server=server, api=api)
+
+
+def _with_port(settings: Settings, modes: tuple[Mode, ...], port: int) -> Settings:
+    server = settings.server
     if modes == ("http",):
-        return attrs.evolve(server, http=attrs.evolve(server.http, port=port))
-    if modes == ("sse",):
-        return attrs.evolve(server, sse=attrs.evolve(server.sse, port=port))
-    if len(modes) == 1:
-        raise ConfigError("--port", "only http and sse have a port; leave it out")
-    way_out = "set server.http.port and server.sse.port in config.json"
-    raise ConfigError("--port", f"it is for one listener, and there are several; {way_out}")
+        server = attrs.evolve(server, http=attrs.evolve(server.http, port=port))
+    elif modes == ("sse",):
+        server = attrs.evolve(server, sse=attrs.evolve(server.sse, port=port))
+    elif modes == ("api",):
+        return attrs.evolve(settings, api=attrs.evolve(settings.api, port=port))
+    elif modes == ("stdio",):
+        raise ConfigError("--port", "stdio has no port; leave it out")
+    else:
+        way_out = "set server.http.port, server.sse.port and api.port in config.json"
+        raise ConfigError("--port", f"it is for one listener, and there are several; {way_out}")
+    return attrs.evolve(settings, server=server)
 
 
 def _user_paths() -> Paths:

@@ -1,7 +1,7 @@
 """How the program is told to stop, and how it ends when it cannot.
 
-Job: signals, the exit status, and the last resort. Neighbours: `app` waits for `Stop.asked`, and
-asks for a stop itself when there is nothing left to do.
+Job: signals, the exit status, and the last resort. Neighbours: `app` waits for `Stop.asked`,
+asks for a stop itself when there is nothing left to do, and says what SIGHUP does.
 
 Exit status: 0 after a stop that was asked for, also where something did not end in time of its
 own; 1 after a failure, or where the last resort was needed; 128 + the number of the signal after
@@ -41,7 +41,11 @@ def _signals(*names: str) -> frozenset[int]:
 
 
 STOPPING: Final = _signals("SIGINT", "SIGTERM", "SIGBREAK")
-IGNORED: Final = _signals("SIGHUP")
+RELOADING: Final = _signals("SIGHUP")
+
+
+def _nothing() -> None:
+    pass
 
 
 class LastResort:
@@ -78,6 +82,7 @@ class Stop:
         asked: set once it is to end.
         status: the exit status.
         last_resort: ends the process should it not end by itself.
+        reload: what SIGHUP does; nothing before there is something to read again.
     """
 
     drain_s: float
@@ -85,6 +90,7 @@ class Stop:
     asked: trio.Event = attrs.field(factory=trio.Event)
     status: int = 0
     last_resort: LastResort = attrs.field(factory=LastResort, repr=False)
+    reload: Callable[[], None] = attrs.field(default=_nothing, repr=False)
     _has_signalled: bool = attrs.field(default=False, init=False)
 
     def ask(self, why: str, status: int = 0) -> None:
@@ -117,11 +123,12 @@ class Stop:
 async def obey_signals(
     stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Turn signals into `stop`, until cancelled."""
-    with trio.open_signal_receiver(*STOPPING, *IGNORED) as numbers:
+    """Turn signals into `stop`, and SIGHUP into a reload, until cancelled."""
+    with trio.open_signal_receiver(*STOPPING, *RELOADING) as numbers:
         task_status.started()
         async for number in numbers:
-            if number in IGNORED:
-                log.info("%s is ignored: restart to apply changes", signal.Signals(number).name)
+            if number in RELOADING:
+                log.info("%s: reading config.json and data/ again", signal.Signals(number).name)
+                stop.reload()
             else:
                 stop.signal(number)

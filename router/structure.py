@@ -127,6 +127,25 @@ def _array(value: Any, kind: Any) -> Any:
     return tuple(_converter.structure(value, list[get_args(kind)[0]]))
 
 
+def _mapping(value: Any, kind: Any) -> Any:
+    """An object whose keys are the user's own words; every one of them is checked."""
+    if not isinstance(value, dict):
+        raise _wrong("an object", value)
+    key_kind, item_kind = get_args(kind)
+    found: dict[str, Any] = {}
+    problems: list[Exception] = []
+    for key, item in cast("dict[str, Any]", value).items():
+        try:
+            found[_converter.structure(key, key_kind)] = _converter.structure(item, item_kind)
+        except (ClassValidationError, IterableValidationError, _Wrong) as exc:
+            exc.add_note(AttributeValidationNote("in an object", path_step(key), item_kind))
+            problems.append(exc)
+    if problems:
+        # `ExceptionGroup.__new__`, as typeshed has it, hides the third parameter.
+        raise IterableValidationError("in an object", problems, kind)  # pyright: ignore[reportCallIssue]
+    return found
+
+
 def _wrong(expected: str, value: object, *, secret: bool = False) -> _Wrong:
     got = kind_of(value) if secret else shown(value)
     return _Wrong(f"expected {expected}, got {got}")
@@ -149,6 +168,7 @@ def _new_converter() -> Converter:
         converter.register_structure_hook(kind, _plain)
     converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _one_of)
     converter.register_structure_hook_func(lambda t: get_origin(t) is tuple, _array)
+    converter.register_structure_hook_func(lambda t: get_origin(t) is dict, _mapping)
     converter.register_structure_hook_func(_has_check, _checked)
     converter.register_structure_hook_factory(attrs.has, _object_of)
     return converter
@@ -173,6 +193,8 @@ def _problems(exc: BaseException, place: str, path: str) -> Iterator[ConfigError
         for key in sorted(exc.extra_fields):
             where = _joined_path(place, f"{path}.{path_step(key)}")
             yield ConfigError(where, f"unknown key; the keys here are {known}")
+    elif isinstance(exc, KeyError):
+        yield ConfigError(_joined_path(place, path), "is missing")
     else:
         yield ConfigError(_joined_path(place, path), str(exc))
 

@@ -12,9 +12,14 @@ import attrs
 from router.messages import DEFAULT_REVISION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from msgspec import Raw
 
+    from router.admin import Principal
     from router.core.calls import Ask, Call, Parked
+    from router.core.from_client import Method
+    from router.core.saving import Saving
     from router.messages import ClientId, Outbox, RequestId
 
 LOG_LEVELS: Final = {
@@ -39,32 +44,40 @@ class Client:
 
     Attributes:
         outbox: takes what belongs to no request of its own.
-        principal: who it is, as its listener found out.
+        principal: who it is and what it may do, as its listener found out.
         one_shot: a lone HTTP request without a session; nothing is remembered for it.
+        methods: what it may ask for, and what is done then.
         revision: the negotiated protocol revision.
         capabilities: what it declared (`roots`, `sampling`, ...), each a raw value.
         selected: the instance it chose with `mcp.router.use`, whose tools it is listed.
         log_level: what it set with `logging/setLevel`, None until then.
-        owes_listing: it was told `list_changed` and has not listed since, so that telling it
-            again would tell it nothing.
+        owes_listing: it has not listed since it came or was last told `list_changed`, so that
+            telling it again would tell it nothing.
         calls: its requests in flight upstream, by its own id.
         parked: its requests that wait for an instance to become ready, by its own id.
+        saving: its requests that wait for a change to be on disk, by its own id.
         asks: requests of upstreams it has not answered yet, by the id it knows them under.
     """
 
     id: ClientId
     outbox: Outbox
-    principal: str
+    principal: Principal
     one_shot: bool
+    methods: Mapping[str, Method] = attrs.field(repr=False)
     revision: str = DEFAULT_REVISION
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
     selected: str | None = None
     log_level: str | None = None
-    owes_listing: bool = False
+    owes_listing: bool = True
     calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
     parked: dict[RequestId, Parked] = attrs.field(factory=dict["RequestId", "Parked"])
+    saving: dict[RequestId, Saving] = attrs.field(factory=dict["RequestId", "Saving"])
     asks: dict[RequestId, Ask] = attrs.field(factory=dict["RequestId", "Ask"])
     _last_ask_id: int = 0
+
+    def waits_for(self, request_id: RequestId) -> bool:
+        """Is this request of its own not answered yet?"""
+        return request_id in self.calls or request_id in self.parked or request_id in self.saving
 
     def next_ask_id(self) -> int:
         """An id for a request to this client, unique within its session."""

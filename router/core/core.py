@@ -14,25 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core import forward, from_client, from_session
+from router.core import admin, configuring, forward, from_client, from_session, saving, toolbox
 from router.core.clients import Client
-from router.core.instances import State as InstanceState
-from router.core.instances import new_instance
 from router.core.params import printable
-from router.core.state import CoreSettings, State
+from router.core.state import State
 from router.errors import OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages import (
+    Abandoned,
+    AdminCommand,
     CatalogChanged,
     ClientClosed,
     ClientOpened,
     ClientOverflowed,
     CloseClient,
+    CoreSettingsChanged,
     Drain,
     Event,
     FromClient,
     FromSession,
     InstanceDown,
     InstanceFailed,
+    InstanceSaved,
     InstancesChanged,
     InstanceStarting,
     Reply,
@@ -40,16 +42,15 @@ from router.messages import (
     SessionLost,
     SessionOverflowed,
     SessionUp,
-    StartSession,
-    StopSession,
     Tick,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.configured import CoreSettings
     from router.core.instances import Instance
-    from router.messages import Effect, InstanceSpec
+    from router.messages import Effect
 
 
 class Core:
@@ -68,7 +69,11 @@ class Core:
         state = self._state
         state.now_s = now_s
         _HANDLE[type(event)](state, event)
-        if state.drained is not None and not state.calls.by_id:
+        if state.leaving:
+            configuring.see_off(state)
+        if state.asking:
+            admin.settle(state)
+        if state.drained is not None and not state.calls.by_id and not state.saving:
             state.effects.append(Reply(state.drained, None))
             state.drained = None
         if not state.effects:
@@ -78,9 +83,10 @@ class Core:
 
     def next_deadline_s(self) -> float | None:
         """When to hand in a `Tick` at the latest; None while nothing is waited for."""
-        calls, parked = self._state.calls.deadlines.next_s(), self._state.parked.next_s()
-        if calls is None or parked is None:
-            return parked if calls is None else calls
+        state = self._state
+        calls, parked = state.calls.deadlines.next_s(), state.parked.next_s()
+        if state.leaving or calls is None or parked is None:
+            return _earliest(calls, parked, state.leaving_due.next_s())
         return min(calls, parked)
 
     def __repr__(self) -> str:
@@ -91,12 +97,16 @@ class Core:
         )
 
 
+def _earliest(*deadlines_s: float | None) -> float | None:
+    return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
+
+
 # --- Clients ---------------------------------------------------------------------------------
 
 
 def _client_opened(state: State, event: ClientOpened) -> None:
     state.clients[event.client] = Client(
-        event.client, event.outbox, event.principal, event.one_shot
+        event.client, event.outbox, event.principal, event.one_shot, from_client.REQUESTS
     )
 
 
@@ -119,6 +129,8 @@ def _forget_client(state: State, client_id: str, reason: str) -> None:
     for parked in list(client.parked.values()):
         forward.unpark(state, parked)
         forward.end_reply(state, client, parked.event.reply_to)
+    for saving_now in client.saving.values():
+        forward.end_reply(state, client, saving_now.event.reply_to)
     for ask_id in list(client.asks):
         forward.fail_ask(state, client, ask_id, "The client is gone")
     for call in list(client.calls.values()):
@@ -137,14 +149,14 @@ def _session_up(state: State, event: SessionUp) -> None:
     instance = _begun(state, event.instance)
     if instance is None or event.session in state.lost_early:
         return
-    _end_session(state, instance, "another one took its place")
+    configuring.end_session(state, instance, "another one took its place")
     instance.went_up(event, state.now_s)
     state.sessions[event.session] = instance
     from_client.tell_log_level(state, event)
     for parked in forward.take_waiting(state, instance):
         client = state.clients[parked.event.client]
         from_client.request(state, client, parked.event, parked.request)
-    _tell_users(state, instance)
+    from_client.tell_users(state, instance.name)
 
 
 def _session_lost(state: State, event: SessionLost) -> None:
@@ -152,20 +164,8 @@ def _session_lost(state: State, event: SessionLost) -> None:
     if instance is None:
         state.lost_early.append(event.session)
         return
-    _end_session(state, instance, event.reason)
+    configuring.end_session(state, instance, event.reason)
     instance.lost(event.reason, state.now_s)
-
-
-def _end_session(state: State, instance: Instance, reason: str) -> None:
-    """Let go of an instance's session, if it has one; its calls in flight fail.
-
-    The caller says what state the instance is in now.
-    """
-    if instance.session is not None:
-        session, instance.session = instance.session.session, None
-        del state.sessions[session]
-        forward.fail_session(state, session, instance, reason)
-        _tell_users(state, instance)
 
 
 def _session_overflowed(state: State, event: SessionOverflowed) -> None:
@@ -187,14 +187,7 @@ def _catalog_changed(state: State, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
         instance.listed(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        _tell_users(state, instance)
-
-
-def _tell_users(state: State, instance: Instance) -> None:
-    """Who selected this instance gets `list_changed`, once until it lists again."""
-    for client in state.clients.values():
-        if client.selected == instance.name and not client.owes_listing:
-            from_client.tell_list_changed(state, client)
+        from_client.tell_users(state, instance.name)
 
 
 # --- Instances -------------------------------------------------------------------------------
@@ -208,72 +201,65 @@ def _begun(state: State, name: str) -> Instance | None:
 
 def _instance_starting(state: State, event: InstanceStarting) -> None:
     instance = state.instances.by_name.get(event.instance)
+    if configuring.hurry(state, event.instance, "it was started anew"):
+        return  # The one before the change; the one after it has not been asked for yet.
     if instance is not None and instance.is_wanted():
-        _end_session(state, instance, "it was started anew")
+        configuring.end_session(state, instance, "it was started anew")
         instance.began(state.now_s)
 
 
 def _instance_down(state: State, event: InstanceDown) -> None:
+    configuring.hurry(state, event.instance, event.reason)
     instance = _begun(state, event.instance)
     if instance is None:
         return
-    _end_session(state, instance, event.reason)
+    configuring.end_session(state, instance, event.reason)
     instance.went_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
     if not instance.may_become_ready():
         forward.fail_waiting(state, instance)
 
 
 def _instance_failed(state: State, event: InstanceFailed) -> None:
+    configuring.hurry(state, event.instance, event.reason)
     instance = _begun(state, event.instance)
     if instance is not None:
-        _end_session(state, instance, event.reason)
+        configuring.end_session(state, instance, event.reason)
         instance.gave_up(event.reason, event.restarts, event.probe_in_s, state.now_s)
         forward.fail_waiting(state, instance)
 
 
 def _instances_changed(state: State, event: InstancesChanged) -> None:
-    present = state.instances.by_name
-    wanted = {spec.name: spec for spec in event.specs}
-    for name in [name for name in present if name not in wanted]:
-        _stop(state, present.pop(name))
-    # Rebuilt so that the order of listing is always the order of configuration.
-    state.instances.by_name = {
-        name: _configured(state, present.get(name), spec) for name, spec in wanted.items()
-    }
+    configuring.configure(state, event.specs)
 
 
-def _configured(state: State, instance: Instance | None, spec: InstanceSpec) -> Instance:
-    if instance is not None and instance.spec.starts_like(spec):
-        instance.spec = spec
-        return instance
-    fresh = new_instance(spec, state.now_s)
-    if fresh.state is InstanceState.STARTING:
-        if instance is not None:
-            _let_go(state, instance)
-        state.effects.append(StartSession(spec))
-    elif instance is not None:
-        _stop(state, instance)
-    return fresh
+def _instance_saved(state: State, event: InstanceSaved) -> None:
+    if event.specs is not None:
+        configuring.configure(state, event.specs)
+    saving.ended(state, event)
 
 
-def _stop(state: State, instance: Instance) -> None:
-    """Have it stopped if it runs or may be about to run."""
-    if instance.is_wanted():
-        state.effects.append(StopSession(instance.name))
-    _let_go(state, instance)
+def _settings_changed(state: State, event: CoreSettingsChanged) -> None:
+    before, state.settings = state.settings, event.settings
+    if toolbox.items_for(before) is not toolbox.items_for(event.settings):
+        for client in state.clients.values():
+            if not client.owes_listing:
+                from_client.tell_list_changed(state, client)
 
 
-def _let_go(state: State, instance: Instance) -> None:
-    """Answer everything that was waiting for this row, which is about to be replaced."""
-    _end_session(state, instance, "its configuration changed")
-    instance.enter(InstanceState.STOPPING, state.now_s)
-    forward.fail_waiting(state, instance)
+# --- Commands --------------------------------------------------------------------------------
+
+
+def _abandoned(state: State, event: Abandoned) -> None:
+    client_id = admin.abandoned(state, event.reply_to)
+    if client_id is not None:
+        _forget_client(state, client_id, "Nobody waits for the answer any more")
 
 
 # --- Time and stopping -----------------------------------------------------------------------
 
 
 def _tick(state: State, _: Tick) -> None:
+    configuring.expire(state)
     forward.expire(state)
 
 
@@ -297,6 +283,10 @@ _HANDLE: dict[type[Any], Callable[[State, Any], None]] = {
     InstanceDown: _instance_down,
     InstanceFailed: _instance_failed,
     InstancesChanged: _instances_changed,
+    CoreSettingsChanged: _settings_changed,
+    InstanceSaved: _instance_saved,
+    AdminCommand: admin.handle,
+    Abandoned: _abandoned,
     Drain: _drain,
     Tick: _tick,
 }

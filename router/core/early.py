@@ -1,4 +1,4 @@
-"""What clients ask before the instances are known.
+"""What is asked before the instances are known.
 
 Job: hold that back, so that the router can shake hands while `data/` is still being read, and yet
 never says of a configured instance that there is none. Neighbours: stands in front of `core`, as
@@ -12,18 +12,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.messages import Drain, FromClient, InstancesChanged, Request
+from router.messages import (
+    Abandoned,
+    AdminCommand,
+    Drain,
+    FromClient,
+    InstancesChanged,
+    Request,
+)
 
 if TYPE_CHECKING:
     from router.core.core import Core
-    from router.messages import Effect, Event
+    from router.messages import Effect, Event, Frame
 
 HELD_LIMIT: Final = 10_000
-"""Frames that are held, of all clients."""
+"""Frames and commands that are held, of everybody."""
 
 PATIENCE_S: Final = 10.0
 """How long: reading files takes milliseconds, unless their disk is in trouble."""
 
+_HELD: Final = (FromClient, AdminCommand, Abandoned)
 _ANSWERED_EARLY: Final = frozenset({"initialize", "ping"})
 
 
@@ -32,14 +40,14 @@ class EarlyCore:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._held: list[FromClient] | None = []
+        self._held: list[Event] | None = []
         self._until_s: float | None = None
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """See `Core.handle`."""
         if self._held is None:
             return self._core.handle(event, now_s)
-        if isinstance(event, FromClient) and self._holds(event, now_s):
+        if isinstance(event, _HELD) and self._holds(event, now_s):
             return []
         if isinstance(event, InstancesChanged):
             return self._core.handle(event, now_s) + self._release(now_s)
@@ -54,9 +62,8 @@ class EarlyCore:
             return core_s if self._until_s is None else self._until_s
         return min(core_s, self._until_s)
 
-    def _holds(self, event: FromClient, now_s: float) -> bool:
-        frame = event.frame
-        if isinstance(frame, Request) and frame.method in _ANSWERED_EARLY:
+    def _holds(self, event: Event, now_s: float) -> bool:
+        if isinstance(event, FromClient) and _is_answered_early(event.frame):
             return False
         if self._held is None or len(self._held) >= HELD_LIMIT:
             return False
@@ -68,3 +75,7 @@ class EarlyCore:
     def _release(self, now_s: float) -> list[Effect]:
         held, self._held, self._until_s = self._held or [], None, None
         return [effect for event in held for effect in self._core.handle(event, now_s)]
+
+
+def _is_answered_early(frame: Frame) -> bool:
+    return isinstance(frame, Request) and frame.method in _ANSWERED_EARLY

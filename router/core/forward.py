@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core import toolbox
-from router.core.calls import MAX_CALLS, MAX_EXTENSION, Call
+from router.core.calls import MAX_CALLS, MAX_EXTENSION, Call, Parked
 from router.core.params import given, id_of, known, object_of, printable, raw_of
 from router.errors import (
     INTERNAL_ERROR,
@@ -35,7 +35,6 @@ from router.messages import (
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.calls import Parked
     from router.core.clients import Client
     from router.core.instances import Instance
     from router.core.state import State
@@ -60,6 +59,16 @@ def refuse(state: State, event: FromClient, request: Request, error: RpcError) -
     """Answer a request with a JSON-RPC error."""
     frame = error_frame(request.id, error)
     state.effects.append(ToClient(event.client, event.reply_to, frame))
+
+
+def refuse_in_kind(
+    state: State, event: FromClient, request: Request, error: RpcError, *, is_tool: bool
+) -> None:
+    """Answer with an error: as a tool result when the request called one of our tools."""
+    if is_tool:
+        answer(state, event, request, toolbox.error_result_of(error))
+    else:
+        refuse(state, event, request, error)
 
 
 def error_frame(request_id: RequestId, error: RpcError) -> ErrorResponse:
@@ -119,6 +128,7 @@ def forward(
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
     )
+    instance.calls += 1
     state.calls.open(call, state.now_s)
     to_session(state, session, Request(call_id, request.method, raw_of(members)))
 
@@ -158,7 +168,35 @@ def to_session(state: State, session: SessionUp, frame: Frame) -> None:
 # --- Parking ---------------------------------------------------------------------------------
 
 
-def park(state: State, parked: Parked) -> None:
+def ready(
+    state: State,
+    event: FromClient,
+    request: Request,
+    instance: Instance,
+    *,
+    is_tool: bool,
+    patience_s: float | None = None,
+) -> SessionUp | None:
+    """The instance's session; None when the request was parked until there is one.
+
+    Args:
+        is_tool: see `Call.is_tool`.
+        patience_s: how long it may be parked, if not for the time of a call.
+
+    Raises:
+        RpcError: -32013, it will not be ready soon, or the router is stopping.
+    """
+    check_not_draining(state)
+    if instance.session is not None:
+        return instance.session
+    if not instance.may_become_ready():
+        raise instance.unavailable(state.now_s)
+    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
+    park(state, Parked(event, request, instance, is_tool), patience_s or timeout_s)
+    return None
+
+
+def park(state: State, parked: Parked, timeout_s: float) -> None:
     """Keep a request until its instance is ready; `SessionUp` has it handled again.
 
     Raises:
@@ -169,7 +207,6 @@ def park(state: State, parked: Parked) -> None:
         raise RpcError(OVERLOADED, f"Too many calls wait for instances; '{instance.name}' starts")
     key = (client_id, request_id)
     instance.waiting[key] = state.clients[client_id].parked[request_id] = parked
-    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     state.parked.arm(key, state.now_s + timeout_s)
 
 
@@ -237,6 +274,9 @@ def cancelled_by_client(
         finish(state, call)
         cancel_upstream(state, call, reason)
         end_reply(state, client, call.reply_to)
+    elif request_id in client.saving:
+        # The change itself goes on: it may be on disk already.
+        end_reply(state, client, client.saving.pop(request_id).event.reply_to)
 
 
 def end_reply(state: State, client: Client, reply_to: Outbox) -> None:
@@ -256,7 +296,8 @@ def expire(state: State) -> None:
     for client_id, request_id in state.parked.due(state.now_s):
         parked = state.clients[client_id].parked[request_id]
         unpark(state, parked)
-        _refuse_parked(state, parked, parked.instance.unavailable(state.now_s))
+        error = parked.instance.unavailable(state.now_s)
+        refuse_in_kind(state, parked.event, parked.request, error, is_tool=parked.is_tool)
 
 
 def fail_session(state: State, session: int, instance: Instance, reason: str) -> None:
@@ -270,15 +311,8 @@ def fail_session(state: State, session: int, instance: Instance, reason: str) ->
 def fail_waiting(state: State, instance: Instance, error: RpcError | None = None) -> None:
     """Fail everything that waits for an instance that will not be ready soon."""
     for parked in take_waiting(state, instance):
-        _refuse_parked(state, parked, error or instance.unavailable(state.now_s))
-
-
-def _refuse_parked(state: State, parked: Parked, error: RpcError) -> None:
-    """Answer a request that was parked: as a tool result when it called one of our tools."""
-    if parked.is_tool:
-        answer(state, parked.event, parked.request, toolbox.error_result_of(error))
-    else:
-        refuse(state, parked.event, parked.request, error)
+        why = error or instance.unavailable(state.now_s)
+        refuse_in_kind(state, parked.event, parked.request, why, is_tool=parked.is_tool)
 
 
 # --- Stopping --------------------------------------------------------------------------------

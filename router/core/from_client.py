@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from router.core import forward, toolbox
-from router.core.calls import Parked
+from router.core import forward, saving, toolbox
 from router.core.clients import LOG_LEVELS
 from router.core.params import (
     EMPTY_OBJECT,
@@ -25,6 +24,7 @@ from router.core.params import (
     request_id_of,
     text_of,
 )
+from router.core.permissions import check_may
 from router.core.revisions import negotiate, refuse_stateless
 from router.errors import (
     INVALID_PARAMS,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.admin import Permission
     from router.core.clients import Client
     from router.core.instances import Instance
     from router.core.state import State
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 Members: TypeAlias = "dict[str, Raw]"
 """The members of `params`."""
 
-_Method: TypeAlias = "Callable[[State, Client, FromClient, Request, Members], None]"
+Method: TypeAlias = "Callable[[State, Client, FromClient, Request, Members], None]"
+"""What is done about a request; it raises `RpcError` where that is the answer."""
 
 SERVER_NAME: Final = "mcp_router"
 INSTRUCTIONS: Final = (
@@ -81,12 +83,12 @@ def _unknown(state: State, event: FromClient) -> None:
 def request(state: State, client: Client, event: FromClient, frame: Request) -> None:
     """Answer or forward one request; every way out of here answers, forwards or parks it."""
     try:
-        if frame.id in client.calls or frame.id in client.parked:
+        if client.waits_for(frame.id):
             raise RpcError(INVALID_REQUEST, f"Request id {frame.id!r} is already in use")
         members = object_of(frame.params)
         if "_meta" in members and frame.method != "initialize":
             refuse_stateless(forward.meta_of(members))
-        method = _REQUESTS.get(frame.method)
+        method = client.methods.get(frame.method)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {frame.method}")
         method(state, client, event, frame, members)
@@ -166,7 +168,7 @@ def _list_tools(
 
 def _listed_tools(state: State, client: Client) -> list[Item]:
     """The router's own tools, then those of the selected instance; ours win a name."""
-    own = toolbox.items(state.settings.tool_names)
+    own = toolbox.items_for(state.settings)
     selected = _selected_session(state, client)
     theirs = () if selected is None else selected.catalog.tools
     return [*own, *(item for item in theirs if toolbox.canonical(item.key) is None)]
@@ -188,13 +190,27 @@ def _call_tool(
     if own is not None:
         _call_own(state, client, event, frame, own, members)
         return
+    check_may(client.principal, "call")
     instance = state.instances.by_name.get(client.selected or "")
     if instance is None:
         raise RpcError(TOOL_NOT_FOUND, f"Unknown tool: {name}")
-    session = _ready(state, event, frame, instance, is_tool=False)
+    call_of_instance(state, event, frame, instance, members)
+
+
+def call_of_instance(
+    state: State, event: FromClient, frame: Request, instance: Instance, members: Members
+) -> None:
+    """Forward a `tools/call` by the instance's own name of the tool, or park it.
+
+    Raises:
+        RpcError: -32013, the instance is not there; -32014, it has no such tool.
+    """
+    session = forward.ready(state, event, frame, instance, is_tool=False)
     if session is not None:
+        name = text_of(members, "name")
         _check_tool(instance, name)
         call = _as_plain_call(members)
+        _check_arguments(state, instance, session, name, call.get("arguments"))
         forward.forward(state, event, frame, instance, session, call, is_tool=False)
 
 
@@ -213,27 +229,25 @@ def _as_plain_call(members: Members) -> Members:
     return {key: raw for key, raw in members.items() if key not in dropped}
 
 
-def _ready(
-    state: State, event: FromClient, frame: Request, instance: Instance, *, is_tool: bool
-) -> SessionUp | None:
-    """The instance's session; None when the request was parked until there is one.
-
-    Raises:
-        RpcError: -32013, it will not be ready soon, or the router is stopping.
-    """
-    forward.check_not_draining(state)
-    if instance.session is not None:
-        return instance.session
-    if not instance.may_become_ready():
-        raise instance.unavailable(state.now_s)
-    forward.park(state, Parked(event, frame, instance, is_tool))
-    return None
-
-
 def _check_tool(instance: Instance, name: str) -> None:
     if name not in instance.tool_names:
         message = f"Tool '{name}' not found in instance '{instance.name}'"
         raise RpcError(TOOL_NOT_FOUND, message)
+
+
+def _check_arguments(
+    state: State, instance: Instance, session: SessionUp, tool: str, arguments: Raw | None
+) -> None:
+    """Check them against the tool's own schema, unless that is switched off."""
+    if not state.settings.enable_validation:
+        return
+    if instance.schemas is None:
+        # Not needed before the first call. Not in a worker thread: this library aborts the process
+        # when the interpreter ends while a thread imports it.
+        from router.core.arguments import Schemas
+
+        instance.schemas = Schemas.of(session.catalog.tools)
+    instance.schemas.check(tool, arguments)
 
 
 # --- The router's own tools ------------------------------------------------------------------
@@ -243,27 +257,32 @@ def _call_own(
     state: State, client: Client, event: FromClient, frame: Request, own: str, members: Members
 ) -> None:
     """Run one of our tools; what goes wrong is a tool result, so that the model can read it."""
+    needed, method = _OWN_TOOLS[own]
     try:
-        _OWN_TOOLS[own](state, client, event, frame, members)
+        if own in toolbox.MANAGEMENT:
+            toolbox.check_management(state.settings, text_of(members, "name"))
+        check_may(client.principal, *needed)
+        method(state, client, event, frame, members)
     except RpcError as error:
         forward.answer(state, event, frame, toolbox.error_result_of(error))
 
 
 def _own_list(state: State, client: Client, event: FromClient, frame: Request, _: Members) -> None:
-    value = toolbox.listing(state.instances, state.now_s)
+    value = toolbox.listing(state.instances.seen_by(client.principal), state.now_s)
     forward.answer(state, event, frame, toolbox.result_of(value, client.revision))
 
 
 def _own_help(state: State, client: Client, event: FromClient, frame: Request, _: Members) -> None:
-    value = toolbox.help_text(state.instances)
+    value = toolbox.help_text(state.instances.seen_by(client.principal))
     forward.answer(state, event, frame, toolbox.result_of(value, client.revision))
 
 
 def _own_use(
     state: State, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
-    instance = state.instances.find(toolbox.instance_name_of(given(members, "arguments")))
-    if _ready(state, event, frame, instance, is_tool=True) is None:
+    name = toolbox.instance_name_of(given(members, "arguments"))
+    instance = state.instances.seen_by(client.principal).find(name)
+    if forward.ready(state, event, frame, instance, is_tool=True) is None:
         return
     client.selected = instance.name
     value = toolbox.used(instance)
@@ -271,17 +290,28 @@ def _own_use(
     tell_list_changed(state, client)
 
 
-def _own_call(state: State, _: Client, event: FromClient, frame: Request, members: Members) -> None:
+def _own_call(
+    state: State, client: Client, event: FromClient, frame: Request, members: Members
+) -> None:
     called = toolbox.call_arguments_of(given(members, "arguments"))
-    instance = state.instances.find(called.instance_name)
-    session = _ready(state, event, frame, instance, is_tool=True)
+    instance = state.instances.seen_by(client.principal).find(called.instance_name)
+    session = forward.ready(state, event, frame, instance, is_tool=True)
     if session is None:
         return
     _check_tool(instance, called.tool_name)
+    _check_arguments(state, instance, session, called.tool_name, called.arguments)
     forwarded = {"name": raw_of(called.tool_name), "arguments": called.arguments}
     if "_meta" in members:
         forwarded["_meta"] = members["_meta"]
     forward.forward(state, event, frame, instance, session, forwarded, is_tool=True)
+
+
+def _own_change(
+    state: State, client: Client, event: FromClient, frame: Request, members: Members
+) -> None:
+    own = toolbox.canonical(text_of(members, "name")) or ""
+    change = toolbox.change_of(own, given(members, "arguments"))
+    saving.begin(state, client, event, frame, change, is_tool=True)
 
 
 def tell_list_changed(state: State, client: Client) -> None:
@@ -290,6 +320,13 @@ def tell_list_changed(state: State, client: Client) -> None:
         client.owes_listing = True
         frame = Notification("notifications/tools/list_changed")
         state.effects.append(ToClient(client.id, client.outbox, frame))
+
+
+def tell_users(state: State, instance_name: str) -> None:
+    """Who selected this instance gets `list_changed`, once until it lists again."""
+    for client in state.clients.values():
+        if client.selected == instance_name and not client.owes_listing:
+            tell_list_changed(state, client)
 
 
 # --- Notifications and answers ---------------------------------------------------------------
@@ -335,7 +372,7 @@ def _answered(state: State, client: Client, frame: Response | ErrorResponse) -> 
     state.calls.resume(ask.call, state.now_s)
 
 
-_REQUESTS: Final[dict[str, _Method]] = {
+REQUESTS: Final[dict[str, Method]] = {
     "initialize": _initialize,
     "ping": _ping,
     "logging/setLevel": _set_level,
@@ -343,9 +380,12 @@ _REQUESTS: Final[dict[str, _Method]] = {
     "tools/call": _call_tool,
 }
 
-_OWN_TOOLS: Final[dict[str, _Method]] = {
-    toolbox.USE: _own_use,
-    toolbox.LIST: _own_list,
-    toolbox.HELP: _own_help,
-    toolbox.CALL: _own_call,
+_OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
+    # Who may call must be able to find out what there is to call.
+    toolbox.USE: (("read", "call"), _own_use),
+    toolbox.LIST: (("read", "call"), _own_list),
+    toolbox.HELP: (("read", "call"), _own_help),
+    toolbox.CALL: (("call",), _own_call),
+    **dict.fromkeys(toolbox.MANAGEMENT, (("admin",), _own_change)),
 }
+"""Our tools -> the permissions of which one is needed, and what is done."""

@@ -21,6 +21,8 @@ from router.errors import INSTANCE_NOT_FOUND, UNAVAILABLE, RpcError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from router.admin import Principal
+    from router.core.arguments import Schemas
     from router.core.calls import Parked
     from router.messages import ClientId, InstanceSpec, RequestId, SessionUp
 
@@ -50,8 +52,10 @@ class Instance:
         retry_at_s: monotonic second of the next start, while in `backoff` or probed `failed`.
         session: its live session, only while `ready`.
         tool_names: the tools of that session, to look a name up.
+        schemas: their input schemas, since one was first called after they were listed.
         begun: has the supervisor begun an incarnation of this row? What it says before that is
             about one with an earlier configuration.
+        calls: how many were sent to it, since it was configured like this.
         was_ready: did the last incarnation get as far as `ready`?
         waiting: requests that wait for it to become ready, oldest first.
     """
@@ -64,8 +68,10 @@ class Instance:
     retry_at_s: float | None = None
     session: SessionUp | None = None
     tool_names: frozenset[str] = frozenset()
+    schemas: Schemas | None = None
     begun: bool = False
     was_ready: bool = False
+    calls: int = 0
     waiting: dict[tuple[ClientId, RequestId], Parked] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], "Parked"]
     )
@@ -80,7 +86,7 @@ class Instance:
             self.state, self.since_s = state, now_s
         self.retry_at_s = None
         if state is not State.READY:
-            self.session, self.tool_names = None, frozenset()
+            self.session, self.tool_names, self.schemas = None, frozenset(), None
 
     def began(self, now_s: float) -> None:
         """The supervisor began an incarnation; after a failure that is a restart."""
@@ -97,7 +103,7 @@ class Instance:
 
     def listed(self, session: SessionUp) -> None:
         """The session was listed (anew)."""
-        self.session = session
+        self.session, self.schemas = session, None
         self.tool_names = frozenset(item.key for item in session.catalog.tools)
 
     def lost(self, reason: str, now_s: float) -> None:
@@ -139,12 +145,16 @@ class Instance:
         """
         return self.state is State.STARTING or (self.state is State.BACKOFF and self.was_ready)
 
+    def retry_in_s(self, now_s: float) -> float | None:
+        """Seconds until it is started again; None when nobody plans that."""
+        return None if self.retry_at_s is None else max(0.0, self.retry_at_s - now_s)
+
     def unavailable(self, now_s: float) -> RpcError:
         """The error for a call that cannot be made now: -32013, with why and what next."""
         if not self.spec.is_active:
             message = f"Instance '{self.name}' is not active"
             return RpcError(UNAVAILABLE, message, {"state": self.state})
-        retry_in_s = None if self.retry_at_s is None else max(0.0, self.retry_at_s - now_s)
+        retry_in_s = self.retry_in_s(now_s)
         why = str(self.state) if self.last_error is None else f"{self.state}: {self.last_error}"
         then = "" if retry_in_s is None else f" (next try in {retry_in_s:.1f} s)"
         data = {"state": self.state, "last_error": self.last_error, "retry_in_s": retry_in_s}
@@ -168,6 +178,13 @@ class Instances:
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(self.by_name.values())
+
+    def seen_by(self, principal: Principal) -> Instances:
+        """Those that there are for this principal."""
+        if principal.instances is None:
+            return self
+        seen = principal.instances
+        return Instances({name: one for name, one in self.by_name.items() if name in seen})
 
     def find(self, wanted: str) -> Instance:
         """Look up by name, then by provider.

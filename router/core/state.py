@@ -16,8 +16,11 @@ from router.core.deadlines import Deadlines
 from router.core.instances import Instance, Instances
 
 if TYPE_CHECKING:
+    from router.configured import CoreSettings
     from router.core.clients import Client
-    from router.messages import ClientId, Effect, Outbox, RequestId, SessionId
+    from router.core.configuring import Leaving
+    from router.core.saving import Saving
+    from router.messages import AdminCommand, ClientId, Effect, Outbox, RequestId, SessionId
 
 MAX_LOST_EARLY: Final = 64
 """Several times as many as start at once; most of them are sessions that were simply stopped."""
@@ -25,21 +28,6 @@ MAX_LOST_EARLY: Final = 64
 
 def _lost_early() -> deque[SessionId]:
     return deque(maxlen=MAX_LOST_EARLY)
-
-
-@attrs.frozen
-class CoreSettings:
-    """What the core is told once.
-
-    Attributes:
-        version: of this program.
-        timeout_s: the default for one call (`mcp_client.timeout`).
-        tool_names: "dotted" or "underscored" (`server.tool_names`).
-    """
-
-    version: str
-    timeout_s: float = 30.0
-    tool_names: str = "dotted"
 
 
 @attrs.define
@@ -53,9 +41,13 @@ class State:
         lost_early: the last sessions said to be lost that were not known: one of them may have
             broken between its start and the supervisor's report that it is up, which follows.
         parked: deadlines of requests that wait for an instance.
+        saving: changes that are being written, by their key.
+        asking: commands that are not answered yet, by the client that stands in for the asker.
+        leaving: sessions whose instances changed and that have calls in flight still, by name.
+        leaving_due: until when these may go on.
         log_level: the lowest that any client set, as upstreams were told it; None for none.
         draining: is the router stopping?
-        drained: who waits for the last call to end, until it is told.
+        drained: who waits for the last call and change to end, until it is told.
     """
 
     settings: CoreSettings
@@ -69,6 +61,16 @@ class State:
     parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
         factory=Deadlines[tuple["ClientId", "RequestId"]]
     )
+    saving: dict[int, Saving] = attrs.field(factory=dict[int, "Saving"])
+    asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
+    leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
+    leaving_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
     log_level: str | None = None
     draining: bool = False
     drained: Outbox | None = None
+    _last_key: int = 0
+
+    def next_key(self) -> int:
+        """A number that was never given out before."""
+        self._last_key += 1
+        return self._last_key

@@ -1,4 +1,4 @@
-"""The router's own tools: `mcp.router.use`, `list`, `help`, `call`.
+"""The router's own tools: `mcp.router.use`, `list`, `help`, `call`, and four to change instances.
 
 Job: their definitions, what their arguments say, and the shape of their results. Neighbours:
 `from_client` calls the tools; `instances` and the catalogues are shown here. Pure.
@@ -16,6 +16,7 @@ import attrs
 import msgspec
 from msgspec import Raw
 
+from router.admin import AddInstance, RemoveInstance, SetActive
 from router.core.instances import State
 from router.core.params import (
     EMPTY_OBJECT,
@@ -27,18 +28,27 @@ from router.core.params import (
     text_of,
 )
 from router.core.revisions import has_structured_content
-from router.errors import INVALID_PARAMS, RpcError
-from router.messages import Item
+from router.errors import INVALID_PARAMS, NOT_ALLOWED, RpcError
+from router.messages import NO_RAW, Item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from router.admin import Change
+    from router.configured import CoreSettings
     from router.core.instances import Instance
 
 USE: Final = "mcp.router.use"
 LIST: Final = "mcp.router.list"
 HELP: Final = "mcp.router.help"
 CALL: Final = "mcp.router.call"
+ADD: Final = "mcp.router.add"
+REMOVE: Final = "mcp.router.remove"
+DISABLE: Final = "mcp.router.disable"
+ENABLE: Final = "mcp.router.enable"
+
+MANAGEMENT: Final = (ADD, REMOVE, DISABLE, ENABLE)
+"""The tools that change instances, which `server.allow_instance_management` allows."""
 
 _INSTANCE_NAME: Final = {
     "type": "string",
@@ -46,8 +56,10 @@ _INSTANCE_NAME: Final = {
 }
 
 
-def _tool(name: str, description: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    required = [key for key, schema in properties.items() if schema.get("type") == "string"]
+def _tool(
+    name: str, description: str, optional: str = "", **properties: dict[str, Any]
+) -> dict[str, Any]:
+    required = [key for key in properties if key != optional]
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     return {
         "name": name,
@@ -74,15 +86,36 @@ _DEFINITIONS: Final = (
     _tool(
         CALL,
         "Call a tool of an instance without selecting it first; the result is the tool's own.",
+        optional="arguments",
         instance_name=_INSTANCE_NAME,
         tool_name={"type": "string", "description": "Name of the tool, as mcp.router.help shows"},
         arguments={"type": "object", "description": "Arguments for the tool, as its schema says"},
     ),
 )
 
+_MANAGEMENT_DEFINITIONS: Final = (
+    _tool(
+        ADD,
+        "Add an MCP server instance, and start it. It is saved and survives a restart.",
+        provider_name={"type": "string", "description": "Provider: the folder it is kept in"},
+        config={
+            "type": "object",
+            "description": "Its configuration, as in mcp_settings.json: name (default: the "
+            "provider's), and command, args, env or url, headers",
+        },
+    ),
+    _tool(REMOVE, "Stop an instance and remove its configuration.", instance_name=_INSTANCE_NAME),
+    _tool(
+        DISABLE,
+        "Stop an instance; it stays configured and is not started again until it is enabled.",
+        instance_name=_INSTANCE_NAME,
+    ),
+    _tool(ENABLE, "Start an instance that was disabled.", instance_name=_INSTANCE_NAME),
+)
+
 _CANONICAL: Final = {
     spelling: definition["name"]
-    for definition in _DEFINITIONS
+    for definition in (*_DEFINITIONS, *_MANAGEMENT_DEFINITIONS)
     for spelling in (definition["name"], definition["name"].replace(".", "_"))
 }
 
@@ -92,16 +125,22 @@ def canonical(name: str) -> str | None:
     return _CANONICAL.get(name)
 
 
+def items_for(settings: CoreSettings) -> tuple[Item, ...]:
+    """Our tools as they are listed with these settings."""
+    return items(settings.tool_names, with_management=settings.allow_instance_management)
+
+
 @functools.cache
-def items(spelling: str) -> tuple[Item, ...]:
+def items(spelling: str, *, with_management: bool = False) -> tuple[Item, ...]:
     """Our tools as they are listed.
 
     Args:
         spelling: "dotted", or "underscored" for clients that reject dots
             (`server.tool_names` of config.json).
+        with_management: those that change instances as well.
     """
     listed: list[Item] = []
-    for definition in _DEFINITIONS:
+    for definition in (*_DEFINITIONS, *(_MANAGEMENT_DEFINITIONS if with_management else ())):
         name = definition["name"]
         shown = name.replace(".", "_") if spelling == "underscored" else name
         listed.append(Item(shown, raw_of(definition | {"name": shown})))
@@ -120,16 +159,16 @@ class CallArguments:
     arguments: Raw
 
 
-_USE_KEYS: Final = frozenset({"instance_name"})
+_INSTANCE_KEYS: Final = frozenset({"instance_name"})
 
 
 def instance_name_of(arguments: Raw | None) -> str:
-    """The one argument of `use`.
+    """The one argument of `use`, and of most tools that change instances.
 
     Raises:
         RpcError: it is missing or no string.
     """
-    members = known(object_of(arguments, "arguments"), _USE_KEYS, "arguments")
+    members = known(object_of(arguments, "arguments"), _INSTANCE_KEYS, "arguments")
     return text_of(members, "instance_name", "arguments")
 
 
@@ -153,15 +192,53 @@ def call_arguments_of(arguments: Raw | None) -> CallArguments:
     )
 
 
+_ADD_KEYS: Final = frozenset({"provider_name", "config"})
+
+
+def change_of(tool: str, arguments: Raw | None) -> Change:
+    """What one of the `MANAGEMENT` tools is to change.
+
+    Raises:
+        RpcError: an argument is missing or of the wrong type.
+    """
+    if tool == ADD:
+        members = known(object_of(arguments, "arguments"), _ADD_KEYS, "arguments")
+        config = given(members, "config") or NO_RAW
+        if not is_object(config):
+            raise RpcError(INVALID_PARAMS, "arguments.config must be an object")
+        provider = text_of(members, "provider_name", "arguments")
+        return AddInstance(provider, msgspec.json.decode(config))
+    name = instance_name_of(arguments)
+    return RemoveInstance(name) if tool == REMOVE else SetActive(name, tool == ENABLE)
+
+
+def check_management(settings: CoreSettings, called: str) -> None:
+    """Are there tools that change instances?
+
+    Args:
+        called: how the tool was called.
+
+    Raises:
+        RpcError: -32016, there are none.
+    """
+    if not settings.allow_instance_management:
+        raise RpcError(
+            NOT_ALLOWED,
+            f"Instance management is disabled. Tool '{called}' is not available. Enable "
+            "'server.allow_instance_management' in config.json to use this tool.",
+        )
+
+
 # --- What the tools show ---------------------------------------------------------------------
 
 
 def listing(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any]]:
     """The value of `list`: one object for each instance."""
-    return [_listed(instance, now_s) for instance in instances]
+    return [row(instance, now_s) for instance in instances]
 
 
-def _listed(instance: Instance, now_s: float) -> dict[str, Any]:
+def row(instance: Instance, now_s: float) -> dict[str, Any]:
+    """What is shown of one instance."""
     spec, session = instance.spec, instance.session
     return {
         "name": spec.name,

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.e2e.guarded import guarded_router
 from tests.e2e.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.e2e.guarded import Guarded
     from tests.e2e.processes import RouterProcess
 
 
@@ -47,3 +49,10 @@ def router(plain_site: Site) -> Iterator[RouterProcess]:
     """A router over `plain_site` with streamable HTTP and SSE, for the whole run."""
     with plain_site.serve() as router:
         yield router
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A router with tokens and secrets, for all tests that try to get at them."""
+    with guarded_router(tmp_path_factory.mktemp("guarded")) as guarded:
+        yield guarded

@@ -122,7 +122,7 @@ class StdioRouter:
 class HttpClient:
     """A client of streamable HTTP that reads one JSON body for each request."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
         self._path = parts.path
         self._connection = http.client.HTTPConnection(parts.netloc, timeout=ANSWER_LIMIT_S)
@@ -130,6 +130,8 @@ class HttpClient:
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
         }
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
 
     def post(self, message: dict[str, Any]) -> tuple[int, bytes]:
         """Post a message; the status and the body."""

@@ -14,15 +14,18 @@ import trio.testing
 from msgspec import Raw
 
 from router import upstreams
+from router.admin import AddInstance, MakeChange, Principal
 from router.app import Plan, run, serve
 from router.listeners import STDIO
 from router.messages import (
+    AdminCommand,
     Catalog,
     ClientClosed,
     ClientOpened,
     ErrorResponse,
     FromClient,
     FromSession,
+    InstanceSaved,
     InstancesChanged,
     InstanceSpec,
     Item,
@@ -33,7 +36,7 @@ from router.messages import (
 )
 from router.settings import Server, Settings
 from router.stopping import LastResort, Stop
-from supervisors.child import ChildSpec, Restart
+from supervisors.child import ChildSpec, Restart, RestartChild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,21 +145,33 @@ class Program:
     names: tuple[str, ...] = ("http",)
     specs: tuple[InstanceSpec, ...] = ()
     may_announce: trio.Event = attrs.field(factory=trio.Event)
+    may_save: trio.Event = attrs.field(factory=trio.Event)
+    commands: Any = None
     ended: trio.Event = attrs.field(factory=trio.Event)
     _ready: trio.Event = attrs.field(factory=trio.Event)
 
     def plan(self, **plan: Any) -> Plan:
         settings = Settings(server=Server(drain_s=DRAIN_S))
-        return Plan(settings, self._listeners, self._announce, **plan)
+        return Plan(settings, self._listeners, self._announce, self._keep, **plan)
 
-    def _listeners(self, inbox: Any) -> list[ChildSpec]:
+    def _listeners(self, inbox: Any, commands: Any) -> list[ChildSpec]:
+        self.commands = commands
         self.listeners += [FakeListener(self.log, inbox, name) for name in self.names]
         self._ready.set()
         return [one.child() for one in self.listeners]
 
-    async def _announce(self, inbox: Any) -> None:
+    async def _announce(self, hints: Any, hint: Any, inbox: Any) -> None:
         await self.may_announce.wait()
         await inbox.send(InstancesChanged(self.specs))
+        async for _ in hints:
+            self.log.append("reading again")
+
+    async def _keep(self, saves: Any, inbox: Any) -> None:
+        with saves, inbox:
+            async for save in saves:
+                await self.may_save.wait()
+                self.log.append("saved")
+                await inbox.send(InstanceSaved(save.key, self.specs))
 
     async def run(self) -> None:
         await serve(self.plan(), self.stop)
@@ -358,8 +373,64 @@ async def test_another_listener_that_fails_is_started_again(
     assert program.log.count("http up") >= 5
 
 
+async def test_one_listener_that_is_to_restart_leaves_the_others(
+    program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
+) -> None:
+    caplog.set_level(logging.INFO)
+    program.names = ("http", "sse")
+    nursery.start_soon(serve, program.plan(is_for_people=True), program.stop)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    new = FakeListener(program.log, program.listeners[0].inbox)
+    program.commands.send_nowait(RestartChild("http", new.child()))
+    with trio.fail_after(WAIT_S):
+        await new.ready.wait()
+    await trio.testing.wait_all_tasks_blocked()
+    assert sorted(program.log[:2]) == ["http up", "sse up"]
+    assert program.log[2:] == ["http ended", "http up"]
+    said = [f"Listening on {ADDRESS}"]
+    assert caplog.messages == [*said, *said, "Press Ctrl+C to stop", *said]
+    program.stop.ask("enough")
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_hang_up_has_the_files_read_again_as_often_as_it_makes_sense(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.may_announce.set()
+    nursery.start_soon(program.run)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    program.stop.reload()
+    program.stop.reload()
+    program.stop.reload()
+    await trio.testing.wait_all_tasks_blocked()
+    assert program.log.count("reading again") in (1, 2)
+    program.stop.ask("enough")
+    await program.end()
+
+
+async def test_change_that_was_asked_for_is_made_before_the_end(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.may_announce.set()
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    answer_in, answer = trio.open_memory_channel[Any](1)
+    what = MakeChange(AddInstance("p", {"name": "new", "command": "x"}))
+    await listener.inbox.send(AdminCommand(Principal(), what, answer_in))
+    await trio.testing.wait_all_tasks_blocked()
+    program.stop.ask("enough")
+    await trio.testing.wait_all_tasks_blocked()
+    assert not program.ended.is_set()
+    program.may_save.set()
+    await program.end()
+    assert "saved" in program.log
+    assert answer.receive_nowait() == "new"
+
+
 def test_bug_comes_out_of_it_as_an_error(program: Program) -> None:
-    def fail(_: Any) -> list[ChildSpec]:
+    def fail(*_: Any) -> list[ChildSpec]:
         raise ValueError("a bug")
 
     plan = attrs.evolve(program.plan(), listeners=fail)

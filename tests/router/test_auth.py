@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from router.auth import ANONYMOUS, BEARER, Admission, check_exposure, is_loopback
+from router.admin import Permission, Principal
+from router.auth import ANONYMOUS, BEARER, Admission, Gate, check_exposure, is_loopback
 from router.errors import ConfigError, Refused
 from router.settings import Security, Server
+from router.tokens import NamedToken
 
 TOKEN = "s3cret-token"
 CHALLENGE = (("WWW-Authenticate", "Bearer"),)
@@ -200,7 +204,117 @@ def test_token_that_nobody_asked_for_is_not_looked_at() -> None:
 def test_neither_token_nor_digest_is_in_a_repr() -> None:
     text = repr(admission(TOKEN)) + repr(Security(bearer_token=TOKEN))
     assert TOKEN not in text
-    assert "digest" not in text
+    assert "tokens=" not in repr(admission(TOKEN))
+
+
+# --- Several tokens (OWASP MCP02, MCP07) --------------------------------------------------------
+
+NAMED = Security(
+    bearer_token=TOKEN,
+    tokens={
+        "caller": NamedToken("t-caller", ("call",)),
+        "reader": NamedToken("sha256:" + hashlib.sha256(b"t-reader").hexdigest(), ("read",)),
+        "some": NamedToken("t-some", ("call", "read"), ("a", "b")),
+        "none": NamedToken("t-none", (), ()),
+    },
+)
+
+
+def bearing(token: str) -> dict[str, str]:
+    return {"host": "localhost", "authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    ("token", "principal"),
+    [
+        (TOKEN, Principal("bearer", frozenset({"call", "read", "admin"}))),
+        ("t-caller", Principal("caller", frozenset({"call"}))),
+        ("t-reader", Principal("reader", frozenset({"read"}))),
+        ("t-some", Principal("some", frozenset({"call", "read"}), frozenset({"a", "b"}))),
+        ("t-none", Principal("none", frozenset(), frozenset())),
+    ],
+)
+def test_each_token_is_a_principal_of_its_own(token: str, principal: Principal) -> None:
+    assert Admission.from_settings(Server(), NAMED).admit(bearing(token)) == principal
+
+
+@pytest.mark.parametrize("token", [TOKEN, "t-caller", "t-none", "wrong"])
+def test_every_token_is_compared_with_all_of_them(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def counted(sent: bytes, stored: bytes) -> bool:
+        compared.append(stored)
+        return compare(sent, stored)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    who = Admission.from_settings(Server(), NAMED)
+    with suppress(Refused):
+        who.admit(bearing(token))
+    assert len(set(compared)) == len(compared) == 5
+
+
+def test_named_tokens_alone_are_asked_for_too() -> None:
+    who = Admission.from_settings(Server(), Security(tokens=NAMED.tokens))
+    assert refused(who).status == 401
+    assert refused(who, **bearing(TOKEN)).status == 401
+    assert who.admit(bearing("t-caller")).name == "caller"
+
+
+def test_without_a_token_everybody_may_call_and_read() -> None:
+    assert admission().admit({"host": "localhost"}) == Principal(
+        "", frozenset({"call", "read"}), None
+    )
+
+
+@pytest.mark.parametrize(
+    ("permission", "let_in"),
+    [("call", ["t-caller", "t-some"]), ("read", ["t-reader", "t-some"]), ("admin", [])],
+)
+def test_permission_is_asked_for_after_the_token(permission: Permission, let_in: list[str]) -> None:
+    admit = Admission.from_settings(Server(), NAMED).admit_with(permission)
+    assert admit(bearing(TOKEN)) == BEARER
+    for token in ("t-caller", "t-reader", "t-some", "t-none"):
+        if token in let_in:
+            assert permission in admit(bearing(token)).permissions
+            continue
+        with pytest.raises(Refused) as raised:
+            admit(bearing(token))
+        assert said(raised.value) == (
+            403,
+            f'This token has no permission "{permission}"; see security.tokens in config.json',
+            (),
+        )
+    with pytest.raises(Refused, match="401"):
+        admit(bearing("wrong"))
+    with pytest.raises(Refused, match="403 Host"):
+        admit(bearing("t-caller") | {"host": "evil.test"})
+
+
+def test_without_a_token_changes_are_refused_with_the_way_out() -> None:
+    headers = {"host": "localhost"}
+    assert admission().admit_with("call")(headers) == ANONYMOUS
+    assert admission().admit_with("read")(headers) == ANONYMOUS
+    with pytest.raises(Refused) as raised:
+        admission().admit_with("admin")(headers)
+    assert said(raised.value) == (
+        403,
+        'This takes the permission "admin" of a token, and none is set. Set security.bearer_token '
+        "in config.json",
+        (),
+    )
+
+
+def test_gate_goes_by_the_rules_of_the_moment() -> None:
+    gate = Gate(admission())
+    admit = gate.admit_with("call")
+    assert admit({"host": "localhost"}) == gate.admit({"host": "localhost"}) == ANONYMOUS
+    gate.rules = admission(TOKEN)
+    with pytest.raises(Refused, match="401"):
+        admit({"host": "localhost"})
+    assert admit(bearing(TOKEN)) == gate.admit(bearing(TOKEN)) == BEARER
 
 
 # --- Open by mistake (OWASP MCP07) ------------------------------------------------------------
@@ -218,6 +332,7 @@ def test_serving_others_without_a_token_is_refused_with_both_ways_out(host: str)
 
 def test_serving_others_is_allowed_with_a_token_or_on_purpose() -> None:
     check_exposure("0.0.0.0", Security(bearer_token=TOKEN))
+    check_exposure("0.0.0.0", Security(tokens=NAMED.tokens))
     check_exposure("0.0.0.0", Security(allow_anonymous=True))
     check_exposure("127.0.0.1", Security())
 

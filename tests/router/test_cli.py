@@ -27,6 +27,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own to run in; the collector stays on."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MCP_ROUTER_CONFIG", raising=False)
+    monkeypatch.delenv("MCP_ROUTER_TOKEN", raising=False)
     yield tmp_path
     gc.enable()
 
@@ -37,12 +38,14 @@ class Ran:
     def __init__(self) -> None:
         self.plan: app.Plan | None = None
         self.level = 0
+        self.listening: list[str] = []
         self.error: BaseException | None = None
 
     def __call__(self, plan: app.Plan) -> int:
         self.plan = plan
         self.level = logging.getLogger("mcp_router").level
-        for child in plan.listeners(None):  # type: ignore[arg-type]
+        for child in plan.listeners(None, None):  # type: ignore[arg-type]
+            self.listening.append(child.name)
             bound = getattr(child.run, "bound", None)
             if bound is not None:
                 bound.sock.close()
@@ -131,6 +134,10 @@ def test_options_stand_before_or_after_the_command(words: list[str]) -> None:
         (["add", "one"], "add takes an instance, a provider"),
         (["add", "a", "b", "c", "d"], "add takes an instance, a provider"),
         (["--conf", "x"], "--conf"),
+        (["serve", "--json"], "--json is for status"),
+        (["http", "--token", "x"], "--token is for status and logs"),
+        (["check", "--url", "http://x"], "--url is for status and logs"),
+        (["status", "-f"], "--follow is for logs"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(
@@ -208,19 +215,21 @@ def test_interrupt_before_anything_runs_is_quiet(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("words", [["api"], ["serve", "--transport", "api"]])
-def test_rest_api_is_not_there_yet(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    _configure()
-    assert main(words) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "mcp-router: api: this version has no REST API yet; choose stdio, http or sse"
-
-
-def test_enabled_rest_api_is_a_warning(ran: Ran, at_home: Path) -> None:
-    _configure(api={"enabled": True})
-    assert main(["http"]) == 0
-    text = (at_home / "logs" / "latest-http.txt").read_text()
-    assert "WARNING - api.enabled is true, but this version has no REST API yet" in text
+@pytest.mark.parametrize(
+    ("words", "enabled", "listening"),
+    [
+        (["api"], False, ["api"]),
+        (["serve", "--transport", "http", "--transport", "api"], False, ["http", "api"]),
+        (["http"], True, ["http", "api"]),
+        (["http"], False, ["http"]),
+    ],
+)
+def test_rest_api_listens_alone_beside_others_or_where_it_is_enabled(
+    ran: Ran, words: list[str], *, enabled: bool, listening: list[str]
+) -> None:
+    _configure(api={"enabled": enabled, "port": 0})
+    assert main(words) == 0
+    assert ran.listening == listening
 
 
 def test_every_problem_of_a_config_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:

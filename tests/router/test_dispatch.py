@@ -10,9 +10,11 @@ import trio
 from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
+from router.admin import RemoveInstance
+from router.configured import CoreSettings
 from router.core.core import Core
-from router.core.state import CoreSettings
 from router.dispatch import BATCH_SIZE, Deciding, Inbound, dispatch
+from router.errors import OVERLOADED, UNAVAILABLE
 from router.messages import (
     Catalog,
     ClientClosed,
@@ -28,6 +30,7 @@ from router.messages import (
     FromSession,
     InstanceDown,
     InstanceFailed,
+    InstanceSaved,
     InstancesChanged,
     InstanceSpec,
     InstanceStarting,
@@ -36,6 +39,7 @@ from router.messages import (
     Reply,
     Request,
     Response,
+    SaveInstance,
     SessionOverflowed,
     SessionUp,
     StartSession,
@@ -94,6 +98,7 @@ class Acting:
 
     inbox: trio.MemorySendChannel[Inbound]
     commands: trio.MemoryReceiveChannel[Command]
+    saves: trio.MemoryReceiveChannel[SaveInstance]
     ended: trio.Event
     scope: trio.CancelScope
 
@@ -118,11 +123,14 @@ class Acting:
 async def acting(nursery: trio.Nursery, core: Deciding, *, commands: int = 8) -> Acting:
     inbox_in, inbox_out = trio.open_memory_channel[Inbound](2000)
     commands_in, commands_out = trio.open_memory_channel[Command](commands)
-    actor = Acting(inbox_in, commands_out, trio.Event(), trio.CancelScope())
+    saves_in, saves_out = trio.open_memory_channel[SaveInstance](1)
+    actor = Acting(inbox_in, commands_out, saves_out, trio.Event(), trio.CancelScope())
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
         with actor.scope:
-            await dispatch(core, inbox_out, commands_in, child_of, task_status=task_status)
+            await dispatch(
+                core, inbox_out, commands_in, child_of, saves_in, task_status=task_status
+            )
         actor.ended.set()
 
     await nursery.start(run)
@@ -163,6 +171,7 @@ async def test_it_ends_when_every_sender_has_closed(
         await actor.ended.wait()
     assert core.kinds == ["InstanceStarting", "InstanceStarting"]
     assert content(actor.commands) == ["end"]
+    assert content(actor.saves) == ["end"]
 
 
 async def test_cancelled_it_closes_what_it_holds(
@@ -176,6 +185,7 @@ async def test_cancelled_it_closes_what_it_holds(
     with pytest.raises(trio.BrokenResourceError):
         actor.inbox.send_nowait(Tick())
     assert content(actor.commands) == ["end"]
+    assert content(actor.saves) == ["end"]
 
 
 async def test_an_event_the_core_fails_on_is_logged_and_skipped(
@@ -372,6 +382,34 @@ async def test_a_supervisor_that_is_gone_is_commanded_no_more(
 
 
 # --- The supervisor's events -----------------------------------------------------------------
+
+
+async def test_a_change_that_does_not_fit_is_refused_and_the_storekeeper_gets_the_others(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    saves = [SaveInstance(key, RemoveInstance("a"), SPEC) for key in (1, 2)]
+    core = Script({Tick: list(saves)})
+    actor = await acting(nursery, core)
+    await actor.happens(Tick())
+    assert content(actor.saves) == [saves[0]]
+    assert core.kinds == ["Tick", "InstanceSaved"]
+    refused = core.events[1][1]
+    assert isinstance(refused, InstanceSaved)
+    assert (refused.key, refused.specs) == (2, None)
+    assert refused.problem is not None
+    assert refused.problem.code == OVERLOADED
+
+
+async def test_without_a_storekeeper_a_change_is_refused(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    core = Script({Tick: [SaveInstance(7, RemoveInstance("a"), SPEC)]})
+    actor = await acting(nursery, core)
+    actor.saves.close()
+    await actor.happens(Tick())
+    problem = core.events[1][1].problem
+    assert problem is not None
+    assert problem.code == UNAVAILABLE
 
 
 def session_up(inbox: trio.MemorySendChannel[Frame]) -> SessionUp:

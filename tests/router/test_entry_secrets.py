@@ -61,6 +61,20 @@ def test_secrets_are_known_to_be_masked() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("args", "secrets"),
+    [
+        (["--token=abc"], {"abc"}),
+        (["--api-key", "abc"], {"abc"}),
+        (["-e", "GITHUB_TOKEN=a=b"], {"a=b"}),
+        (["--Password=", "--auth", "--verbose", "--secret"], set()),
+        (["tokenizer", "abc", "--port=1"], set()),
+    ],
+)
+def test_secrets_in_args_are_known_to_be_masked(args: list[str], secrets: set[str]) -> None:
+    assert secrets_of(read({**COMMAND, "args": args})) == secrets
+
+
 def test_reference_that_is_not_set_is_no_secret_so_that_the_log_can_name_it() -> None:
     spec = read({**COMMAND, "env": {"TOKEN": "${UNSET_TOKEN}"}})
     assert not any("UNSET_TOKEN" in secret for secret in secrets_of(spec))

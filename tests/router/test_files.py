@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router import folders
 from router.errors import ConfigError
 from router.files import (
     decode_members,
@@ -180,11 +181,11 @@ def test_reader_of_the_old_file_goes_on_reading_the_old_file(tmp_path: Path) -> 
         assert file.read() == b"old"
 
 
-def no_space(*_: object) -> None:
+def no_space(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("step", ["fsync", "replace", "fchmod"])
 def test_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -216,7 +217,7 @@ def test_folder_that_cannot_be_synced_does_not_undo_the_write(
 def test_system_that_cannot_open_folders_needs_no_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(os, "O_DIRECTORY", raising=False)
+    monkeypatch.setattr(folders, "_DIRECTORY", 0)
     write_atomically(tmp_path / "x.json", b"new")
     assert (tmp_path / "x.json").read_bytes() == b"new"
 

@@ -119,22 +119,37 @@ def test_level_and_host_override_the_file() -> None:
     assert attrs.evolve(merged, logging=Settings().logging, server=Settings().server) == Settings()
 
 
-@pytest.mark.parametrize("mode", ["http", "sse"])
+@pytest.mark.parametrize(
+    ("modes", "hosts"),
+    [
+        (("http",), ("h", "127.0.0.1")),
+        (("api",), ("127.0.0.1", "h")),
+        (("sse", "api"), ("h", "h")),
+    ],
+)
+def test_host_is_for_what_the_command_line_has_listen(
+    modes: tuple[Mode, ...], hosts: tuple[str, str]
+) -> None:
+    merged = merge(Settings(), Options(host="h", modes=modes))
+    assert (merged.server.host, merged.api.host) == hosts
+
+
+@pytest.mark.parametrize("mode", ["http", "sse", "api"])
 def test_port_is_that_of_the_one_listener_that_has_one(mode: Mode) -> None:
     merged = merge(Settings(), Options(modes=(mode,), port=0))
-    ports = {"http": merged.server.http.port, "sse": merged.server.sse.port}
-    assert ports == {"http": 3000, "sse": 3001} | {mode: 0}
+    server = merged.server
+    ports = {"http": server.http.port, "sse": server.sse.port, "api": merged.api.port}
+    assert ports == {"http": 3000, "sse": 3001, "api": 8001} | {mode: 0}
 
 
 @pytest.mark.parametrize(
     ("modes", "problem"),
     [
-        (("stdio",), "--port: only http and sse have a port; leave it out"),
-        (("api",), "--port: only http and sse have a port; leave it out"),
+        (("stdio",), "--port: stdio has no port; leave it out"),
         (
             ("http", "sse"),
-            "--port: it is for one listener, and there are several; set server.http.port and "
-            "server.sse.port in config.json",
+            "--port: it is for one listener, and there are several; set server.http.port, "
+            "server.sse.port and api.port in config.json",
         ),
     ],
 )

@@ -95,13 +95,17 @@ async def test_first_signal_is_polite_even_if_it_was_stopping_already() -> None:
 
 
 @posix
-async def test_hang_up_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
+async def test_hang_up_reloads_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stop = _stop()
+    reloads: list[str] = []
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(obey_signals, stop)
             await _signal(signal.SIGHUP)
+            stop.reload = lambda: reloads.append("now")
+            await _signal(signal.SIGHUP)
             nursery.cancel_scope.cancel()
     assert not stop.asked.is_set()
-    assert caplog.messages == ["SIGHUP is ignored: restart to apply changes"]
+    assert reloads == ["now"]
+    assert caplog.messages == ["SIGHUP: reading config.json and data/ again"] * 2

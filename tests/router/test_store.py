@@ -176,3 +176,88 @@ def test_secrets_of_all_instances_are_known_and_not_shown(data: Path) -> None:
     loaded = load(data)
     assert loaded.secrets == {"t0ken-value", "env-value"}
     assert "env-value" not in repr(loaded)
+
+
+# --- Reading it again ------------------------------------------------------------------------
+
+
+def again(data: Path, last: Loaded) -> Loaded:
+    return load_instances(data, ENVIRON, last)
+
+
+STAYS = "; what was there before stays in force"
+
+
+@pytest.mark.parametrize("content", ["", '{"mcpServers": {"a": {"comm', b"\xff", "[]"])
+def test_file_that_became_invalid_keeps_what_it_held(data: Path, content: Any) -> None:
+    put(data, "p", {"mcpServers": {"a": COMMAND, "b": COMMAND}})
+    put(data, "q", COMMAND)
+    before = load(data)
+    put(data, "p", content)
+    put(data, "q", {"command": "other"})
+    after = again(data, before)
+    assert after.specs[:2] == before.specs[:2]
+    assert [spec.command for spec in after.specs] == ["npx", "npx", "other"]
+    (problem,) = told(after)
+    assert problem.startswith("data/p/mcp_settings.json: ")
+    assert problem.endswith(STAYS)
+    assert again(data, after).specs == after.specs
+
+
+@pytest.mark.parametrize("entry", [{}, 1, {"command": "${UNSET}"}, {"command": ""}])
+def test_entry_that_became_invalid_stays_as_it_was_and_its_siblings_change(
+    data: Path, entry: Any
+) -> None:
+    put(data, "p", {"mcpServers": {"a": COMMAND, "b": COMMAND}})
+    before = load(data)
+    put(data, "p", {"mcpServers": {"a": entry, "b": {"command": "other"}}})
+    after = again(data, before)
+    assert after.specs[0] == before.specs[0]
+    assert after.specs[1].command == "other"
+    (problem,) = told(after)
+    assert problem.startswith("data/p/mcp_settings.json: mcpServers.a")
+    assert problem.endswith(STAYS)
+
+
+def test_invalid_entry_may_still_be_switched_off(data: Path) -> None:
+    put(data, "p", COMMAND)
+    before = load(data)
+    put(data, "p", {"isActive": False})
+    (spec,) = again(data, before).specs
+    assert not spec.is_active
+
+
+def test_entries_and_files_that_are_gone_are_gone(data: Path) -> None:
+    path = put(data, "p", {"mcpServers": {"a": COMMAND, "b": COMMAND}})
+    put(data, "q", COMMAND)
+    before = load(data)
+    put(data, "p", {"mcpServers": {"b": COMMAND}})
+    (data / "q" / "mcp_settings.json").unlink()
+    after = again(data, before)
+    assert names(after) == ["b"]
+    assert after.problems == ()
+    path.unlink()
+    assert again(data, after) == Loaded()
+
+
+def test_folder_that_is_gone_as_a_whole_keeps_what_it_held(data: Path) -> None:
+    put(data, "p", COMMAND)
+    before = load(data)
+    data.rename(data.parent / "moved")
+    after = again(data, before)
+    assert after.specs == before.specs
+    assert told(after) == [f"data: is gone{STAYS}"]
+    data.write_text("")
+    assert again(data, after).specs == before.specs
+    data.unlink()
+    data.mkdir()
+    assert again(data, after).specs == ()
+
+
+def test_what_was_never_good_does_not_stay(data: Path) -> None:
+    put(data, "p", {"command": "${UNSET}"})
+    before = load(data)
+    put(data, "p", "{")
+    after = again(data, before)
+    assert after.specs == ()
+    assert not told(after)[0].endswith(STAYS)

@@ -91,6 +91,39 @@ def test_what_is_no_object_at_all_has_no_path() -> None:
     assert problems([]) == ["f.json: expected an object, got an array"]
 
 
+@attrs.frozen
+class Needing:
+    number: int
+    text: str = "x"
+
+
+@attrs.frozen
+class Tables:
+    by_word: dict[Annotated[str, Check("a short word", lambda s: len(s) < 9)], Needing] = (
+        attrs.field(factory=dict)
+    )
+
+
+def test_object_with_words_of_the_user_as_keys_is_taken_over_in_their_order() -> None:
+    value = {"by_word": {"b": {"number": 1}, "a": {"number": 2, "text": "y"}}}
+    assert list(structure(value, Tables, "f").by_word.items()) == [
+        ("b", Needing(1)),
+        ("a", Needing(2, "y")),
+    ]
+
+
+def test_every_problem_below_such_keys_is_named_with_its_path() -> None:
+    value = {"by_word": {"a": {}, "b": [], "too long a word": {"number": 1}, "d": {"number": "x"}}}
+    with pytest.raises(ConfigError) as raised:
+        structure(value, Tables, "f")
+    assert str(raised.value).splitlines() == [
+        "f: by_word.a.number: is missing",
+        "f: by_word.b: expected an object, got an array",
+        'f: by_word.too long a word: expected a short word, got "too long a word"',
+        'f: by_word.d.number: expected an integer, got "x"',
+    ]
+
+
 def test_all_problems_are_found_in_one_go() -> None:
     value = {"number": "x", "inner": {"flag": 1, "y": 2}, "texts": [1, 2], "z": 3, "w": 4}
     assert problems(value) == [

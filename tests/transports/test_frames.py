@@ -13,6 +13,8 @@ from router.messages import NO_RAW, ErrorResponse, Frame, Notification, Request,
 from transports.frames import (
     FrameError,
     decode,
+    decode_from_client,
+    depth_of,
     encode,
     encode_line,
     encode_lines,
@@ -243,6 +245,64 @@ def test_what_nests_far_too_deeply_is_a_parse_error() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     error = refused(b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"x":' + deep + b"}}")
     assert (error.code, str(error)) == (-32700, "Parse error: nested too deeply")
+
+
+DEPTH_1 = b'{"jsonrpc":"2.0","id":1,"method":"m","params":%b}'
+
+
+@pytest.mark.parametrize("pair", ["[]", "{}"])
+def test_client_nests_64_levels_and_no_more(pair: str) -> None:
+    opening, closing = ("[", "]") if pair == "[]" else ('{"k":', "}")
+    fits, deeper = (
+        DEPTH_1 % f'{{"x":{opening * levels}1{closing * levels}}}'.encode() for levels in (62, 63)
+    )
+    assert encode(decode_from_client(fits)) == fits
+    with pytest.raises(FrameError) as caught:
+        decode_from_client(deeper)
+    assert (caught.value.code, caught.value.id) == (-32700, None)
+    assert str(caught.value) == "Parse error: nested more than 64 levels deep"
+    assert encode(decode(deeper)) == deeper  # from an upstream
+
+
+def test_brackets_in_strings_are_no_levels() -> None:
+    hostile = [
+        "[" * 100,
+        "{" * 100 + "\\",
+        '"[' * 100,
+        '\\"[' * 100,
+        "]" * 100,
+        "\\\\" + "[" * 100 + "\\",
+        "\u2028[{" * 50,
+        "",
+    ]
+    whole = DEPTH_1 % json.dumps({"x": hostile, "[[[": [[hostile]]}).encode()
+    assert encode(decode_from_client(whole)) == whole
+
+
+def test_brackets_beside_one_another_are_no_levels() -> None:
+    whole = DEPTH_1 % json.dumps({"x": [[], {}, [{}]] * 1000}).encode()
+    assert encode(decode_from_client(whole)) == whole
+
+
+STRINGS_OF_BRACKETS = st.text(st.sampled_from('[]{}"\\ua1 :,'))
+
+
+def depth(value: Any) -> int:
+    """The obvious way to count."""
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
+@given(
+    st.recursive(
+        st.integers() | STRINGS_OF_BRACKETS,
+        lambda inner: st.lists(inner) | st.dictionaries(STRINGS_OF_BRACKETS, inner),
+    ),
+    st.none() | st.just(2),
+)
+def test_levels_are_counted_right(value: Any, indent: int | None) -> None:
+    assert depth_of(json.dumps(value, indent=indent).encode()) == depth(value)
 
 
 def test_numbers_are_kept_as_they_were_written() -> None:

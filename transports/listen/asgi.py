@@ -74,6 +74,8 @@ class AsgiApp:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self.run = endpoint.run
+        self.end = endpoint.end
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection of ASGI's, which for HTTP is one request."""
@@ -86,7 +88,7 @@ class AsgiApp:
             await send({"type": "websocket.close"})
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = _Body(receive)
+        body = Body(receive)
         try:
             request: HttpRequest | Answer = _request_of(scope, body)
         except Refused as refused:
@@ -109,7 +111,7 @@ class _Exchange:
 
     __slots__ = ("_body", "_receive", "_send", "_timer", "_waiting")
 
-    def __init__(self, body: _Body, receive: Receive, send: Send) -> None:
+    def __init__(self, body: Body, receive: Receive, send: Send) -> None:
         self._body = body
         self._receive = receive
         self._send = send
@@ -155,7 +157,7 @@ class _Exchange:
     async def _respond_late(self) -> Answer | Events:
         """What the response is after the first deadline has passed."""
         if self._waiting is None:
-            return refusal(_too_slow(self._body))
+            return refusal(too_slow(self._body))
         response = await _wait_watched(self._waiting, self._receive)
         if response is None:
             raise ClientGone
@@ -193,10 +195,9 @@ class _Exchange:
 # --- Reading ---------------------------------------------------------------------------------
 
 
-def _request_of(scope: Message, body: _Body) -> HttpRequest:
+def _request_of(scope: Message, body: Body) -> HttpRequest:
     headers = headers_of(scope["headers"])
-    body.announced = _length_of(headers)
-    body.is_complete = body.announced == 0 and "transfer-encoding" not in headers
+    body.expect(headers)
     root_path = scope.get("root_path", "")
     return HttpRequest(
         method=scope["method"],
@@ -222,7 +223,7 @@ def _length_of(headers: dict[str, str]) -> int:
     return int(announced)
 
 
-class _Body:
+class Body:
     """The body of one request, as it comes in."""
 
     __slots__ = ("_receive", "announced", "is_complete")
@@ -231,6 +232,15 @@ class _Body:
         self._receive = receive
         self.announced = 0
         self.is_complete = False
+
+    def expect(self, headers: dict[str, str]) -> None:
+        """Learn from the head what is to come.
+
+        Raises:
+            Refused: 400, the head contradicts itself.
+        """
+        self.announced = _length_of(headers)
+        self.is_complete = self.announced == 0 and "transfer-encoding" not in headers
 
     async def read(self) -> bytes:
         """See `exchange.HttpRequest.read_body`."""
@@ -263,7 +273,7 @@ class _Body:
                 size += len(await self._receive_part())
 
 
-def _too_slow(body: _Body) -> Refused:
+def too_slow(body: Body) -> Refused:
     """What kept a request from being taken in time: its own body, or a busy router."""
     if body.is_complete:
         return Refused(503, "The router is overloaded; try again later", RETRY_AFTER)

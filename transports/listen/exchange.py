@@ -289,7 +289,7 @@ def batch_of(body: bytes, revision: str) -> list[Frame]:
         raise _invalid(f"only sessions of {BATCH_REVISION} may send batches")
     if len(members) > MAX_BATCH_MESSAGES:
         raise _invalid(f"more than {MAX_BATCH_MESSAGES} messages in a batch")
-    messages = [frames.decode(member) for member in members]
+    messages = [frames.decode_from_client(member) for member in members]
     if any(isinstance(one, Request) and one.method == "initialize" for one in messages):
         # MCP 2025-03-26, Lifecycle: "The initialize request MUST NOT be part of a JSON-RPC batch".
         raise _invalid("initialize in a batch")

@@ -2,7 +2,7 @@
 
 Job: accept connections on a listening socket, have Hypercorn speak HTTP on each of them, and end
 all of it in bounded time. Neighbours: the composition root binds the socket and supervises an
-`HttpListener`; `asgi` is what is served.
+`HttpListener` for an endpoint, with `asgi` around it, or an `AsgiListener` for `rest`.
 
 Invariants:
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import attrs
 import trio
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from transports.listen.asgi import Message, Receive, Send
     from transports.listen.exchange import Endpoint
 
 log = logging.getLogger("mcp_router.listen")
@@ -56,11 +57,70 @@ HEAD_LIMIT_BYTES: Final = 32 * 1024
 REQUESTS_PER_CONNECTION: Final = 2**62
 """Hypercorn closes a connection after so many, in the middle of a busy client's work."""
 
+MESSAGE_LIMIT_BYTES: Final = 64 * 1024
+"""One message of a WebSocket's client, which has nothing to say."""
+
 GRACE_S: Final = 2.0
 """From the end of all streams and calls to cutting what connections are left."""
 
 MAX_CONNECTIONS: Final = 4096
 """On one listener, where the limit of open files allows it; one that is idle costs about 25 kB."""
+
+
+class Served(Protocol):
+    """An ASGI application, and what goes on beside it."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        ...
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """What has to go on beside the requests; until cancelled."""
+        ...
+
+    def end(self) -> None:
+        """End every stream and WebSocket; whoever asks from here on is told to come back later."""
+        ...
+
+
+@attrs.frozen
+class AsgiListener:
+    """One ASGI application on one socket, as a supervised child.
+
+    Attributes:
+        sock: bound; not closed here.
+        address: what it is called, such as `http://127.0.0.1:8001`; given to `started`.
+        app: makes the application of one run.
+        max_connections: beyond it, connections are closed as soon as they are accepted.
+    """
+
+    sock: socket.socket
+    address: str
+    app: Callable[[], Served]
+    max_connections: int = attrs.field(factory=lambda: connection_limit())
+
+    async def __call__(
+        self,
+        stopping: trio.Event,
+        *,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until `stopping` is set, then end every stream and session."""
+        app = self.app()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(app.run)
+            try:
+                async with trio.open_nursery() as serving:
+                    host = _Host(app, self.max_connections)
+                    await serving.start(host.serve, self.sock)
+                    task_status.started(self.address)
+                    await stopping.wait()
+                    app.end()
+                    await host.stop()
+                    serving.cancel_scope.cancel("the listener has stopped")
+            finally:
+                app.end()
+            nursery.cancel_scope.cancel("the listener has stopped")
 
 
 @attrs.frozen
@@ -86,21 +146,10 @@ class HttpListener:
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until `stopping` is set, then end every stream and session."""
-        endpoint = self.endpoint()
-        async with trio.open_nursery() as nursery:
-            await nursery.start(endpoint.run)
-            try:
-                async with trio.open_nursery() as serving:
-                    host = _Host(AsgiApp(endpoint), self.max_connections)
-                    await serving.start(host.serve, self.sock)
-                    task_status.started(self.address)
-                    await stopping.wait()
-                    endpoint.end()
-                    await host.stop()
-                    serving.cancel_scope.cancel("the listener has stopped")
-            finally:
-                endpoint.end()
-            nursery.cancel_scope.cancel("the listener has stopped")
+        listener = AsgiListener(
+            self.sock, self.address, lambda: AsgiApp(self.endpoint()), self.max_connections
+        )
+        await listener(stopping, task_status=task_status)
 
 
 class _Host:
@@ -287,6 +336,10 @@ def _config() -> Config:
     config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
     # It would end idle event streams too; bodies have a deadline of their own, in `asgi`.
     config.read_timeout = None
+    config.websocket_max_message_size = MESSAGE_LIMIT_BYTES
+    # Its task for that would hold a connection for as long as the interval after its end. Clients
+    # may ping.
+    config.websocket_ping_interval = None
     return config
 
 

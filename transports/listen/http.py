@@ -45,6 +45,7 @@ from transports.listen.sessions import Line, SessionLimits, Sessions, new_id, st
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from router.admin import Principal
     from router.messages import Event, Frame, RequestId
     from transports.listen.exchange import Accepts, Answer, Events, HttpRequest, Waiting
 
@@ -71,7 +72,7 @@ class HttpEndpoint:
     def __init__(
         self,
         inbox: trio.MemorySendChannel[Event],
-        admit: Callable[[Mapping[str, str]], str],
+        admit: Callable[[Mapping[str, str]], Principal],
         *,
         path: str = PATH,
         limits: SessionLimits | None = None,
@@ -130,7 +131,7 @@ class HttpEndpoint:
 
     # --- POST ---
 
-    async def _post(self, request: HttpRequest, principal: str) -> Answer | Waiting:
+    async def _post(self, request: HttpRequest, principal: Principal) -> Answer | Waiting:
         headers = request.headers
         taken = accepts(headers.get("accept"))
         if not taken.json and not taken.events:
@@ -144,7 +145,7 @@ class HttpEndpoint:
             return await self._batch(
                 batch_of(body, session.revision if session else ""), session, headers, taken
             )
-        frame = frames.decode(body)
+        frame = frames.decode_from_client(body)
         if isinstance(frame, Request) and frame.method == "initialize":
             return await self._initialize(frame, session, principal, taken)
         _check_revision(headers, frame.id if isinstance(frame, Request) else None)
@@ -156,7 +157,7 @@ class HttpEndpoint:
         return empty_answer(202)
 
     async def _initialize(
-        self, frame: Request, session: HttpSession | None, principal: str, taken: Accepts
+        self, frame: Request, session: HttpSession | None, principal: Principal, taken: Accepts
     ) -> Waiting:
         if session is not None:
             raise Rejected.because(400, "This session is initialized already", frame.id)
@@ -205,7 +206,7 @@ class HttpEndpoint:
 
     # --- GET and DELETE ---
 
-    def _other(self, request: HttpRequest, principal: str) -> Answer | Events:
+    def _other(self, request: HttpRequest, principal: Principal) -> Answer | Events:
         if request.method not in {"GET", "DELETE"}:
             raise Refused(405, "Method not allowed", (("Allow", METHODS),))
         session = self._session_of(request.headers, principal)
@@ -217,7 +218,7 @@ class HttpEndpoint:
         session.end()
         return empty_answer(204)
 
-    def _session_of(self, headers: Mapping[str, str], principal: str) -> HttpSession | None:
+    def _session_of(self, headers: Mapping[str, str], principal: Principal) -> HttpSession | None:
         """The session a request belongs to; None when it names none.
 
         Raises:

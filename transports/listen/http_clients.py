@@ -46,6 +46,7 @@ from transports.listen.stream import Reply, Stream, StreamEvents
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from router.admin import Principal
     from router.messages import Frame, Outbox
     from transports.listen.exchange import Accepts, Answer, Headers
     from transports.listen.sessions import Line, Sessions
@@ -152,7 +153,9 @@ class OneShot:
     one_shot: ClassVar = True
     response_headers: ClassVar[Headers] = ()
 
-    def __init__(self, client_id: str, principal: str, line: Line, among: set[OneShot]) -> None:
+    def __init__(
+        self, client_id: str, principal: Principal, line: Line, among: set[OneShot]
+    ) -> None:
         self.id = client_id
         self.principal = principal
         self.is_new = True
@@ -215,7 +218,7 @@ class HttpSession:
     one_shot: ClassVar = False
 
     def __init__(
-        self, session_id: str, principal: str, line: Line, among: Sessions[HttpSession]
+        self, session_id: str, principal: Principal, line: Line, among: Sessions[HttpSession]
     ) -> None:
         self.id = session_id
         self.principal = principal

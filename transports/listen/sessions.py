@@ -5,7 +5,8 @@ idle for too long; send events to the actor from where nothing can wait. Neighbo
 `sse` keep their sessions here.
 
 Invariants: an id that is unknown and one that belongs to somebody else are the same (None). Every
-session is counted for its principal exactly as long as it is here.
+session is counted for its principal exactly as long as it is here. It belongs to a principal's
+name, and lives only as long as what that principal may do stays the same.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from transports.listen.exchange import RETRY_AFTER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from router.admin import Principal
     from router.messages import ClientId, Event
 
 FAREWELL_S: Final = 1.0
@@ -49,8 +51,12 @@ class Session(Protocol):
     """What the table has to know of a session."""
 
     id: ClientId
-    principal: str
+    principal: Principal
     used_at_s: float
+
+    def end(self) -> None:
+        """End it, which removes it from its table."""
+        ...
 
 
 S = TypeVar("S", bound=Session)
@@ -64,25 +70,34 @@ class Sessions(Generic[S]):
         self._by_id: OrderedDict[ClientId, S] = OrderedDict()
         self._of_principal: Counter[str] = Counter()
 
-    def check_room(self, principal: str) -> None:
+    def check_room(self, principal: Principal) -> None:
         """Make sure that one more session may be opened.
 
         Raises:
             Refused: 503, there are too many.
         """
-        of_principal = self._of_principal[principal]
+        of_principal = self._of_principal[principal.name]
         if len(self._by_id) >= self.limits.total or of_principal >= self.limits.per_principal:
             raise Refused(503, "Too many sessions; try again later", RETRY_AFTER)
 
     def add(self, session: S) -> None:
         """Keep a new session."""
         self._by_id[session.id] = session
-        self._of_principal[session.principal] += 1
+        self._of_principal[session.principal.name] += 1
 
-    def find(self, session_id: str, principal: str) -> S | None:
-        """The session of this id, if it belongs to `principal`."""
+    def find(self, session_id: str, principal: Principal) -> S | None:
+        """The session of this id, if it belongs to `principal`.
+
+        Where the permissions of its owner have changed since it was opened, it is ended: whoever
+        opens it anew gets what is allowed now, and nothing goes on with what was allowed before.
+        """
         session = self._by_id.get(session_id)
-        return session if session is not None and session.principal == principal else None
+        if session is None or session.principal.name != principal.name:
+            return None
+        if session.principal != principal:
+            session.end()
+            return None
+        return session
 
     def touch(self, session: S, now_s: float) -> None:
         """It is being used."""
@@ -93,9 +108,9 @@ class Sessions(Generic[S]):
         """Forget a session, unless it is gone already."""
         if self._by_id.pop(session.id, None) is None:
             return
-        self._of_principal[session.principal] -= 1
-        if not self._of_principal[session.principal]:
-            del self._of_principal[session.principal]
+        self._of_principal[session.principal.name] -= 1
+        if not self._of_principal[session.principal.name]:
+            del self._of_principal[session.principal.name]
 
     def next_expiry_s(self, now_s: float) -> float:
         """The first moment at which any session, opened by then, can have been idle too long."""

@@ -39,6 +39,7 @@ from transports.listen.stream import Stream, StreamEvents
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from router.admin import Principal
     from router.messages import Event, Frame, RequestId
     from transports.listen.exchange import Events, HttpRequest, Waiting
 
@@ -62,7 +63,7 @@ class SseEndpoint:
     def __init__(
         self,
         inbox: trio.MemorySendChannel[Event],
-        admit: Callable[[Mapping[str, str]], str],
+        admit: Callable[[Mapping[str, str]], Principal],
         *,
         limits: SessionLimits | None = None,
     ) -> None:
@@ -103,7 +104,7 @@ class SseEndpoint:
     def __repr__(self) -> str:
         return f"<SseEndpoint sessions={len(self._sessions)}>"
 
-    async def _open(self, request: HttpRequest, principal: str) -> Events:
+    async def _open(self, request: HttpRequest, principal: Principal) -> Events:
         _check_method(request, "GET")
         self._sessions.check_room(principal)
         session = _SseSession(new_id(), principal, self._line, self._sessions)
@@ -115,7 +116,7 @@ class SseEndpoint:
             raise
         return session.stream_events(request.root_path)
 
-    async def _post(self, request: HttpRequest, principal: str) -> Answer:
+    async def _post(self, request: HttpRequest, principal: Principal) -> Answer:
         _check_method(request, "POST")
         if not is_json(request.headers.get("content-type")):
             raise Refused(415, "Content-Type must be application/json")
@@ -129,7 +130,7 @@ class SseEndpoint:
             await self._line.tell(FromClient(session.id, message, session))
         return _ACCEPTED
 
-    def _session_of(self, query: str, principal: str) -> _SseSession:
+    def _session_of(self, query: str, principal: Principal) -> _SseSession:
         ids = parse_qs(query).get("session_id", [])
         if not ids:
             raise Rejected.because(400, "session_id is missing")
@@ -140,7 +141,7 @@ class SseEndpoint:
 
 
 def _messages_of(body: bytes, revision: str) -> list[Frame]:
-    return batch_of(body, revision) if frames.is_batch(body) else [frames.decode(body)]
+    return batch_of(body, revision) if frames.is_batch(body) else [frames.decode_from_client(body)]
 
 
 def _check_method(request: HttpRequest, method: str) -> None:
@@ -161,7 +162,7 @@ class _SseSession:
     """
 
     def __init__(
-        self, session_id: str, principal: str, line: Line, among: Sessions[_SseSession]
+        self, session_id: str, principal: Principal, line: Line, among: Sessions[_SseSession]
     ) -> None:
         self.id = session_id
         self.principal = principal

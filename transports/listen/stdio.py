@@ -21,6 +21,7 @@ import attrs
 import msgspec
 import trio
 
+from router.admin import Principal
 from router.errors import INVALID_REQUEST
 from router.messages import (
     ClientClosed,
@@ -30,7 +31,7 @@ from router.messages import (
     Request,
     Response,
 )
-from transports.frames import FrameError, decode, encode_line, is_batch, split_batch
+from transports.frames import FrameError, decode_from_client, encode_line, is_batch, split_batch
 from transports.listen.stdio_outbox import StdioOutbox
 from transports.listen.stdio_streams import LINE_LIMIT_BYTES, READ_SIZE_BYTES, LineSplitter
 
@@ -42,6 +43,9 @@ BATCH_LIMIT: Final = 1000
 
 BATCH_REVISION: Final = "2025-03-26"
 """The one protocol revision with JSON-RPC batches."""
+
+STDIO: Final = Principal("stdio")
+"""The parent of this process, which could do everything without the router too."""
 
 FLUSH_S: Final = 5.0
 """How long the last messages may take to be written when it ends."""
@@ -59,14 +63,14 @@ class StdioListener:
         inbox: of the dispatch actor.
         stdin, stdout: are closed at the end, so this runs once.
         linger_s: how long after the end of stdin answers may still come.
-        principal: what the client counts as; it is the parent of this process.
+        principal: what the client counts as.
     """
 
     inbox: trio.MemorySendChannel[Event]
     stdin: trio.abc.ReceiveStream
     stdout: trio.abc.SendStream
     linger_s: float = 30.0
-    principal: str = "stdio"
+    principal: Principal = STDIO
 
     async def __call__(
         self, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
@@ -155,7 +159,7 @@ class StdioClient:
                 raise FrameError(INVALID_REQUEST, _TOO_LONG)
             if is_batch(line):
                 return self._batch_events(line)
-            return [self._event(decode(line), self)]
+            return [self._event(decode_from_client(line), self)]
         except FrameError as error:
             if not self.outbox.ended.is_set():
                 self.outbox.send_nowait(error.to_frame())
@@ -171,7 +175,7 @@ class StdioClient:
         events: list[FromClient] = []
         for member in members:
             try:
-                events.append(self._event(decode(member), batch))
+                events.append(self._event(decode_from_client(member), batch))
             except FrameError as error:
                 batch.answers.append(encode_line(error.to_frame()))
         batch.complete()

@@ -12,10 +12,15 @@ import msgspec
 from attrs import define, field
 from msgspec import Raw
 
+from router.admin import Principal, Question
+from router.configured import CoreSettings
 from router.core.core import Core
-from router.core.state import CoreSettings, State
+from router.core.state import State
+from router.errors import RpcError
 from router.messages import (
     NO_RAW,
+    Abandoned,
+    AdminCommand,
     Catalog,
     CatalogChanged,
     ClientClosed,
@@ -31,6 +36,7 @@ from router.messages import (
     FromSession,
     InstanceDown,
     InstanceFailed,
+    InstanceSaved,
     InstancesChanged,
     InstanceSpec,
     InstanceStarting,
@@ -40,6 +46,7 @@ from router.messages import (
     Request,
     RequestId,
     Response,
+    SaveInstance,
     SessionLost,
     SessionOverflowed,
     SessionUp,
@@ -50,6 +57,7 @@ from router.messages import (
     ToSession,
 )
 
+EVERYTHING = Principal("all")
 TICK = Tick()
 T_S = 30.0
 """The timeout of a call in these tests."""
@@ -218,6 +226,33 @@ class FakeClient:
 
 
 @define(eq=False)
+class Commanded:
+    """A question to the router itself, and the one value that came for it."""
+
+    talk: "Conversation"
+    mailbox: Mailbox
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self.mailbox.waiting
+
+    @property
+    def answer(self) -> Any:
+        (answer,) = self.mailbox.waiting
+        assert not isinstance(answer, RpcError), answer
+        return answer
+
+    @property
+    def error(self) -> RpcError:
+        (error,) = self.mailbox.waiting
+        assert isinstance(error, RpcError), error
+        return error
+
+    def is_abandoned(self) -> None:
+        self.talk.happens(Abandoned(self.mailbox))
+
+
+@define(eq=False)
 class FakeUpstream:
     """One incarnation of an upstream session."""
 
@@ -275,6 +310,7 @@ class Conversation:
         self.stopped: list[str] = []
         self.closed: dict[str, str] = {}
         self.replies: list[Any] = []
+        self.saves: list[SaveInstance] = []
         self._ids = count(1)
 
     @property
@@ -301,6 +337,8 @@ class Conversation:
                 self.started.append(started)
             case StopSession(name):
                 self.stopped.append(name)
+            case SaveInstance():
+                self.saves.append(effect)
             case Reply(outbox, value):
                 self.replies.append(value)
                 outbox.send_nowait(value)
@@ -316,11 +354,27 @@ class Conversation:
         self.now_s = until_s
 
     def client(
-        self, name: str | None = None, *, one_shot: bool = False, one_channel: bool = False
+        self,
+        name: str | None = None,
+        *,
+        one_shot: bool = False,
+        one_channel: bool = False,
+        principal: Principal = EVERYTHING,
     ) -> FakeClient:
         client = FakeClient(self, name or f"client-{next(self._ids)}", one_channel=one_channel)
-        self.happens(ClientOpened(client.id, client.outbox, one_shot=one_shot))
+        self.happens(ClientOpened(client.id, client.outbox, principal, one_shot))
         return client
+
+    def asked(self, what: Question, principal: Principal = EVERYTHING) -> Commanded:
+        commanded = Commanded(self, Mailbox())
+        self.happens(AdminCommand(principal, what, commanded.mailbox))
+        return commanded
+
+    def saved(self, *specs: InstanceSpec, problem: RpcError | None = None) -> SaveInstance:
+        """The oldest change has been written, and these are the instances; or it was not."""
+        save = self.saves.pop(0)
+        self.happens(InstanceSaved(save.key, None if problem else specs, problem))
+        return save
 
     def configured(self, *specs: InstanceSpec) -> None:
         self.happens(InstancesChanged(specs))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from router.admin import ListInstances, Principal
 from router.core import early
 from router.core.early import PATIENCE_S, EarlyCore
 from router.messages import (
+    Abandoned,
+    AdminCommand,
     ClientOpened,
     Drain,
     Effect,
@@ -66,6 +69,14 @@ def test_all_else_is_held_in_order_until_the_instances_are_known() -> None:
     assert [core.handle(event, 0.0) for event in events] == [[], [], []]
     assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, *events]
     assert core.handle(events[1], 2.0) == [events[1]]
+
+
+def test_commands_are_held_too_and_so_is_that_nobody_waits_for_them() -> None:
+    core, _ = _core()
+    command = AdminCommand(Principal(), ListInstances(), Nowhere())
+    events = [command, Abandoned(command.reply_to)]
+    assert [core.handle(event, 0.0) for event in events] == [[], []]
+    assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, *events]
 
 
 def test_it_is_held_only_so_long() -> None:

@@ -7,13 +7,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from router.admin import CallTool, ListInstances, MakeChange, SetActive
+from router.configured import InstanceSpec
+from router.errors import NOT_SAVED, RpcError
 from router.messages import Request, Response
 from tests.router.core.conversation import (
     Asked,
+    Commanded,
     Conversation,
     FakeClient,
     FakeUpstream,
     plain,
+    raw,
     spec,
     value_of,
 )
@@ -38,12 +43,14 @@ class Track:
 class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.talk = Conversation(timeout_s=2.0)
+        self.talk = Conversation(timeout_s=2.0, allow_instance_management=True)
         self.upstreams: list[FakeUpstream] = self.talk.with_upstreams("a", "b")
         self.specs = {name: spec(name) for name in ("a", "b")}
         self.clients: list[FakeClient] = []
         self.gone: set[str] = set()
         self.tracks: list[Track] = []
+        self.commanded: list[Commanded] = []
+        self.abandoned: list[Commanded] = []
         self.marks = 0
         self.a_client_comes(one_shot=False, one_channel=False, able=True)
         self.a_client_comes(one_shot=False, one_channel=True, able=True)
@@ -59,7 +66,7 @@ class Interleavings(RuleBasedStateMachine):
             self.track(client, client.initializes(roots={}, sampling={}), 0)
 
     @precondition(lambda self: self.clients)
-    @rule(pick=PICK, name=NAMES, kind=st.sampled_from(["direct", "use", "list", "odd"]))
+    @rule(pick=PICK, name=NAMES, kind=st.sampled_from(["direct", "use", "list", "odd", "manage"]))
     def a_client_asks(self, pick: int, name: str, kind: str) -> None:
         self.asks(chosen(self.clients, pick), name, kind)
 
@@ -81,6 +88,8 @@ class Interleavings(RuleBasedStateMachine):
                 asked = client.calls("echo", arguments, _meta=meta)
             case "use":
                 asked = client.uses(name)
+            case "manage":
+                asked = client.calls("mcp.router.disable", {"instance_name": name})
             case "list":
                 asked = client.asks("tools/list")
             case _:
@@ -116,6 +125,39 @@ class Interleavings(RuleBasedStateMachine):
             track.client.refuses(question, {"code": 1, "message": "no"})
         else:
             track.client.answers(question, {"answer": question["params"]["mark"]})
+
+    # --- Commands ----------------------------------------------------------------------------
+
+    @rule(name=NAMES, kind=st.sampled_from(["call", "call", "list", "change", "wait"]))
+    def somebody_asks_the_router(self, name: str, kind: str) -> None:
+        self.marks += 1
+        match kind:
+            case "call":
+                what = CallTool(name, "echo", raw({"mark": self.marks}))
+            case "list":
+                what = ListInstances()
+            case _:
+                what = MakeChange(SetActive(name, True), wait_ready=kind == "wait")
+        self.commanded.append(self.talk.asked(what))
+
+    @precondition(lambda self: self.commanded)
+    @rule(pick=PICK)
+    def nobody_waits_for_an_answer(self, pick: int) -> None:
+        commanded = self.commanded.pop(pick % len(self.commanded))
+        was_answered = not commanded.is_waiting
+        commanded.is_abandoned()
+        if not was_answered:
+            self.abandoned.append(commanded)
+
+    @precondition(lambda self: self.talk.saves)
+    @rule(change=CHANGES, fail=st.booleans())
+    def a_change_is_saved(self, change: str, fail: bool) -> None:
+        named = self.talk.saves[0].change
+        assert isinstance(named, SetActive)
+        if fail:
+            self.talk.saved(problem=RpcError(NOT_SAVED, "why"))
+        else:
+            self.talk.saved(*self.specs_after(named.name, change))
 
     # --- Upstreams ---------------------------------------------------------------------------
 
@@ -197,6 +239,13 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(name=NAMES, change=CHANGES, back=st.sampled_from([True, True, False]))
     def the_configuration_changes(self, name: str, change: str, back: bool) -> None:
+        self.talk.configured(*self.specs_after(name, change))
+        if back:
+            self.specs[name] = spec(name)
+            self.talk.configured(*self.specs.values())
+            self.an_instance_is_up(name, unannounced=False)
+
+    def specs_after(self, name: str, change: str) -> list[InstanceSpec]:
         self.marks += 1
         match change:
             case "same":
@@ -209,12 +258,7 @@ class Interleavings(RuleBasedStateMachine):
                 changed = [attrs.evolve(self.specs[name], is_active=False)]
             case _:
                 changed = []
-        others = [kept for key, kept in self.specs.items() if key != name]
-        self.talk.configured(*changed, *others)
-        if back:
-            self.specs[name] = spec(name)
-            self.talk.configured(*self.specs.values())
-            self.an_instance_is_up(name, unannounced=False)
+        return [*changed, *(kept for key, kept in self.specs.items() if key != name)]
 
     @rule(seconds=st.sampled_from([0.1, 0.3, 0.5, 2.5, 30.0]))
     def time_passes(self, seconds: float) -> None:
@@ -253,7 +297,7 @@ class Interleavings(RuleBasedStateMachine):
         asked, client = track.asked, self.talk.state.clients.get(track.client.id)
         finals = [plain(final) for final in asked.finals]
         assert len(finals) <= 1
-        in_flight = client is not None and (asked.id in client.calls or asked.id in client.parked)
+        in_flight = client is not None and client.waits_for(asked.id)
         ended = bool(finals) or track.cancelled or client is None
         assert in_flight != ended, (finals, track)
         if not track.client.one_channel:
@@ -269,6 +313,13 @@ class Interleavings(RuleBasedStateMachine):
                 )
 
     @invariant()
+    def every_command_has_one_answer_or_is_waited_for(self) -> None:
+        waiting = {id(command.reply_to) for command in self.talk.state.asking.values()}
+        assert waiting == {id(one.mailbox) for one in self.commanded if one.is_waiting}
+        assert all(len(one.mailbox.waiting) <= 1 for one in self.commanded)
+        assert all(one.is_waiting for one in self.abandoned)
+
+    @invariant()
     def the_books_balance(self) -> None:
         state = self.talk.state
         calls = state.calls.by_id
@@ -279,6 +330,10 @@ class Interleavings(RuleBasedStateMachine):
         assert {call_id for of in state.calls.by_session.values() for call_id in of} == set(calls)
         assert all(state.calls.by_session.values())
         assert set(state.calls.by_session) <= set(state.sessions)
+        assert {id(one) for c in state.clients.values() for one in c.saving.values()} <= {
+            id(one) for one in state.saving.values()
+        }
+        assert set(state.saving) == {save.key for save in self.talk.saves}
         parked = {(c.id, key) for c in state.clients.values() for key in c.parked}
         assert parked == {key for one in state.instances for key in one.waiting}
         assert len(state.parked) == len(parked)
@@ -290,9 +345,19 @@ class Interleavings(RuleBasedStateMachine):
         for session_id, instance in state.sessions.items():
             assert instance.session is not None
             assert instance.session.session == session_id
-            assert state.instances.by_name[instance.name] is instance
+            leaving = state.leaving.get(instance.name)
+            current = state.instances.by_name.get(instance.name)
+            assert instance is (current if leaving is None else leaving.row)
+        assert len(state.leaving_due) == len(state.leaving)
+        for leaving in state.leaving.values():
+            assert leaving.row.session is not None
+            assert state.calls.of_session(leaving.row.session.session)
 
     def teardown(self) -> None:
+        while self.talk.saves:
+            self.talk.saved(*self.specs.values())
+        self.talk.passes(200.0)
+        assert not any(one.is_waiting for one in self.commanded)
         for track in self.tracks:
             if track.client.id not in self.gone and not track.cancelled:
                 self.talk.passes(30.0)
@@ -302,6 +367,7 @@ class Interleavings(RuleBasedStateMachine):
         self.talk.configured()
         state = self.talk.state
         left = (state.clients, state.sessions, state.calls.by_id, state.calls.by_session)
+        left = (*left, state.asking, state.saving, state.leaving)
         assert not any(left), left
         assert len(state.parked) == len(state.calls.deadlines) == 0
         assert self.talk.core.next_deadline_s() is None

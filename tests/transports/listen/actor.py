@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import trio
 from msgspec import Raw
 
+from router.admin import Principal
 from router.errors import Refused
 from router.messages import ErrorResponse, Event, FromClient, Notification, Request, Response
 from transports.listen.exchange import Answer, Events, HttpRequest, Waiting
@@ -57,12 +58,12 @@ class Actor:
         self._events.close()
 
 
-def admit(headers: Mapping[str, str]) -> str:
+def admit(headers: Mapping[str, str]) -> Principal:
     """`Authorization` names the principal; `nobody` is not let in."""
     name = headers.get("authorization", "")
     if name == "nobody":
         raise Refused(401, "Who are you?", (("WWW-Authenticate", "Bearer"),))
-    return name
+    return Principal(name)
 
 
 def response(request_id: int | str, result: Any = None) -> Response:

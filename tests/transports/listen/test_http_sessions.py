@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from router.admin import Principal
 from router.messages import (
     HANDSHAKE_REVISIONS,
     ClientClosed,
@@ -84,6 +85,23 @@ async def test_session_of_somebody_else_is_as_unknown_as_any(
     assert theirs == unknown
     assert theirs.status == 404
     assert actor.is_quiet()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor, method: str) -> None:
+    """Their client initializes again, and has the permissions of now."""
+    rules = {"a": Principal("a")}
+    endpoint = HttpEndpoint(actor.inbox, lambda _: rules["a"])
+    session = await Session.open(endpoint, actor)
+    rules["a"] = Principal("a")
+    waiting, asked = await session.call()
+    put(asked.reply_to, response(7))
+    await decided(waiting, Answer)
+    rules["a"] = Principal("a", frozenset({"call"}))
+    wanted = request(method, "/mcp", CALL, mcp_session_id=session.id, **JSON)
+    assert (await answer_of(endpoint, wanted)).status == 404
+    assert (await actor.next(ClientClosed)).client == session.id
+    assert "sessions=0" in repr(endpoint)
 
 
 async def test_refused_initialize_opens_no_session(endpoint: HttpEndpoint, actor: Actor) -> None:

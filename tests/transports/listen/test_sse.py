@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from router.admin import Principal
 from router.messages import ClientClosed, ClientOpened, FromClient
 from tests.transports.listen.actor import (
     CHANGED,
@@ -123,6 +124,17 @@ async def test_end_of_the_stream_is_the_end_of_the_session(
     assert (await actor.next(ClientClosed)).client == client.client
     assert (await answer_of(endpoint, post(CALL, client.client))).status == 404
     assert repr(endpoint) == "<SseEndpoint sessions=0>"
+
+
+async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor) -> None:
+    rules = {"a": Principal("a")}
+    endpoint = SseEndpoint(actor.inbox, lambda _: rules["a"])
+    events, client = await opened(endpoint, actor)
+    assert client.principal == Principal("a")
+    rules["a"] = Principal("a", frozenset({"call"}))
+    assert (await answer_of(endpoint, post(CALL, client.client))).status == 404
+    assert (await actor.next(ClientClosed)).client == client.client
+    assert await chunk(events) is None
 
 
 async def test_what_was_said_before_the_actor_ends_it_is_still_sent(

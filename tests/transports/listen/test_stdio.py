@@ -11,6 +11,7 @@ import trio
 import trio.testing
 from msgspec import Raw
 
+from router.admin import PERMISSIONS, Principal
 from router.messages import (
     ClientClosed,
     ClientOpened,
@@ -126,7 +127,7 @@ async def _run(
 
 async def test_client_is_there_from_the_start(wire: Wire) -> None:
     assert isinstance(wire.opened, ClientOpened)
-    assert wire.opened.principal == "stdio"
+    assert wire.opened.principal == Principal("stdio", PERMISSIONS)
     assert len(wire.opened.client) == 32
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.errors import ConfigError
-from router.store import load_instances, normalise_instance
+from router.store import load_instances
+from router.tidying import normalise_instance
 from tests.router.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def test_mode_of_the_file_stays(data: Path) -> None:
 def test_full_disk_leaves_the_old_file_byte_for_byte(
     data: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def no_space(*_: object) -> None:
+    def no_space(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = put(data, "p", COMMAND)

@@ -1,0 +1,88 @@
+"""What the core is told of the configuration: the instances, and a few settings.
+
+Job: data only, from `config.json` and `data/`, with every `${VAR}` expanded. Neighbours: `store`
+and the composition root make it; `messages` carries it into the core.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+
+@attrs.frozen
+class CoreSettings:
+    """What the core is told at start, and again when it changed.
+
+    Attributes:
+        version: of this program.
+        timeout_s: the default for one call (`mcp_client.timeout`).
+        tool_names: "dotted" or "underscored" (`server.tool_names`).
+        allow_instance_management: are there tools that change instances (`server`)?
+        allow_stdio_via_api: "with_token", or "never" (`security`): may a change define what
+            command is run?
+        enable_validation: check the arguments of calls against the tools' schemas (`security`)?
+    """
+
+    version: str
+    timeout_s: float = 30.0
+    tool_names: str = "dotted"
+    allow_instance_management: bool = False
+    allow_stdio_via_api: str = "with_token"
+    enable_validation: bool = True
+
+
+def _no_strings() -> dict[str, str]:
+    return {}
+
+
+def _no_metadata() -> dict[str, Any]:
+    return {}
+
+
+@attrs.frozen
+class InstanceSpec:
+    """One upstream MCP server, as configured, with `${VAR}` already expanded.
+
+    Attributes:
+        name: unique among instances.
+        provider: the folder of `data/` it stands in, unless its entry says otherwise.
+        type: how to reach it.
+        command, args, env, cwd: for `stdio`; `env` is added to a minimal environment.
+        url, headers: for `http` and `sse`.
+        try_sse: an `http` instance whose type was only guessed from its `url`: when the server
+            refuses streamable HTTP, HTTP+SSE is tried (MCP 2025-11-25, Transports, Backwards
+            Compatibility).
+        is_active: an inactive instance is listed but not connected.
+        metadata: the user's own notes, shown in listings.
+        timeout_s: overrides `mcp_client.timeout` for calls to this instance.
+        problem: why this entry cannot be started, None when it can; it names the place.
+        source: the file it was read from, for messages.
+    """
+
+    name: str
+    provider: str
+    type: Literal["stdio", "http", "sse"] = "stdio"
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = attrs.field(factory=_no_strings, repr=False)
+    cwd: str | None = None
+    url: str = ""
+    headers: dict[str, str] = attrs.field(factory=_no_strings, repr=False)
+    try_sse: bool = False
+    is_active: bool = True
+    metadata: dict[str, Any] = attrs.field(factory=_no_metadata)
+    timeout_s: float | None = None
+    problem: str | None = None
+    source: str = ""
+
+    @property
+    def display_name(self) -> str:
+        """The name shown to people (contract: `mcp.router.list`)."""
+        return f"{self.name} (provider: {self.provider})"
+
+    def starts_like(self, other: InstanceSpec) -> bool:
+        """Is a session of this one as good for the other, which differs in what is shown only?"""
+        shown = {"metadata", "provider", "source", "timeout_s"}
+        return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})

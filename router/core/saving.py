@@ -1,0 +1,122 @@
+"""Changes of the instances on their way to the disk, and what is answered when they are there.
+
+Job: the one path of every change, whoever asks for it. Neighbours: `admin` and `from_client`
+begin, `core` says how it ended; `changes` checks. Pure.
+
+Invariant: a change that was begun is made, even if nobody waits for it any more; who still waits
+gets exactly one answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from router.core import forward, toolbox
+from router.core.changes import checked
+from router.core.params import raw_of
+from router.errors import OVERLOADED, RpcError
+from router.messages import SaveInstance
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from router.admin import Change
+    from router.core.clients import Client
+    from router.core.state import State
+    from router.messages import FromClient, InstanceSaved, Request
+
+READY_WITHIN_S: Final = 150.0
+"""An instance that was waited for so long is `starting` still; two default start timeouts, since
+it may have to wait for its turn."""
+
+MAX_SAVING: Final = 256
+"""Changes that may be on their way; each takes the disk some milliseconds."""
+
+
+@attrs.frozen(eq=False)
+class Saving:
+    """A change that is being written.
+
+    Attributes:
+        event, request: whose answer depends on it.
+        name: what the instance is called afterwards.
+        is_tool: it was asked for by one of our tools.
+        wait_ready: the answer is to wait until the instance is ready.
+    """
+
+    event: FromClient
+    request: Request
+    name: str
+    is_tool: bool
+    wait_ready: bool
+
+
+def begin(
+    state: State,
+    client: Client,
+    event: FromClient,
+    request: Request,
+    change: Change,
+    *,
+    is_tool: bool,
+    wait_ready: bool = False,
+) -> None:
+    """Have a change written; the request is answered after that.
+
+    Raises:
+        RpcError: see `changes.checked`; -32013, the router is stopping; -32015, too many.
+    """
+    made = checked(change, client.principal, state.instances, state.settings)
+    forward.check_not_draining(state)
+    if len(state.saving) >= MAX_SAVING:
+        raise RpcError(OVERLOADED, "Too many changes are being saved; try again later")
+    saving = Saving(event, request, made.name, is_tool, wait_ready)
+    key = state.next_key()
+    state.saving[key] = client.saving[request.id] = saving
+    state.effects.append(SaveInstance(key, made.change, made.spec))
+
+
+def ended(state: State, event: InstanceSaved) -> None:
+    """The storekeeper is done with a change: tell who waits for that."""
+    saving = state.saving.pop(event.key, None)
+    client = None if saving is None else state.clients.get(saving.event.client)
+    if saving is None or client is None or client.saving.get(saving.request.id) is not saving:
+        return
+    del client.saving[saving.request.id]
+    try:
+        if event.problem is not None:
+            raise event.problem
+        _answer(state, client, saving)
+    except RpcError as error:
+        forward.refuse_in_kind(state, saving.event, saving.request, error, is_tool=saving.is_tool)
+
+
+def _answer(state: State, client: Client, saving: Saving) -> None:
+    if saving.is_tool:
+        result = toolbox.result_of("Done", client.revision)
+        forward.answer(state, saving.event, saving.request, result)
+        return
+    client.selected = saving.name
+    instance = state.instances.by_name.get(saving.name)
+    if saving.wait_ready and instance is not None and instance.spec.is_active:
+        when_ready(state, client, saving.event, saving.request, {})
+    else:
+        forward.answer(state, saving.event, saving.request, raw_of(saving.name))
+
+
+def when_ready(
+    state: State, client: Client, event: FromClient, request: Request, _: dict[str, Raw]
+) -> None:
+    """Answer with the name of the instance once it is ready.
+
+    Raises:
+        RpcError: -32013, it will not be ready soon, or the router is stopping.
+    """
+    instance = state.instances.by_name[client.selected or ""]
+    session = forward.ready(
+        state, event, request, instance, is_tool=False, patience_s=READY_WITHIN_S
+    )
+    if session is not None:
+        forward.answer(state, event, request, raw_of(instance.name))

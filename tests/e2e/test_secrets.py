@@ -1,0 +1,114 @@
+"""What a server or a client could find out: the environment, credentials, tokens."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.guarded import (
+    ALL,
+    CANARIES,
+    NOSY,
+    PASSING,
+    READER,
+    A,
+    B,
+    Guarded,
+    ask,
+    call,
+    open_session,
+    rpc,
+)
+from tests.e2e.processes import Lines, router_command
+from tests.e2e.wire import StdioRouter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.site import Site
+
+
+# --- Servers of the same user (MCP04) ----------------------------------------------------------
+
+
+@contextmanager
+def nosy_router(site: Site) -> Iterator[StdioRouter]:
+    """A router with a secret in its environment, without the powers of root."""
+    command = site.add_command("nosy", sys.executable, "-B", str(NOSY)).stdio_command
+    if os.geteuid() == 0:
+        # Root may read everything, but not a root that loses its capabilities on execution.
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            pytest.skip("root without setpriv(1), which could make it an ordinary user")
+        command = [setpriv, "--securebits=+noroot,+noroot_locked", *command]
+    secrets = {"SECRET": CANARIES["env"], "LD_PRELOAD": "", "PYTHONUNBUFFERED": "1"}
+    with StdioRouter(command, env=dict(os.environ) | secrets) as router:
+        router.initialize()
+        yield router
+
+
+def test_environment_of_a_server_is_minimal(site: Site) -> None:
+    with nosy_router(site) as router:
+        seen = json.loads(router.call("nosy", "environment")["content"][0]["text"])
+    assert CANARIES["env"] not in str(seen)
+    assert not {"SECRET", "LD_PRELOAD", "PYTHONUNBUFFERED", "VIRTUAL_ENV"} & set(seen)
+    assert "PATH" in seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc and prctl(2) are Linux's")
+def test_server_cannot_read_the_environment_of_the_router(site: Site) -> None:
+    with nosy_router(site) as router:
+        seen = json.loads(router.call("nosy", "parents")["content"][0]["text"])
+        assert seen[str(router.popen.pid)] == "PermissionError"
+    # What stands between the router and its servers is readable, and holds nothing.
+    assert CANARIES["env"] not in str(seen)
+
+
+# --- Secrets (MCP01, MCP10) --------------------------------------------------------------------
+
+
+def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded) -> None:
+    """At DEBUG, with errors of every kind provoked."""
+    session = open_session(guarded.http, A)
+    asked = [
+        call("nosy", "arguments"),
+        call("nosy", "nothing"),
+        call("missing", "x"),
+        call("nobody", "x"),
+        call("remote", "echo"),
+        rpc("tools/list"),
+        rpc("resources/list"),
+        rpc("no/such/method", token=1),
+        *(rpc("tools/call", name=f"mcp.router.{name}", arguments={}) for name in ("list", "help")),
+        rpc("tools/call", name="mcp.router.use", arguments={"instance_name": "remote"}),
+    ]
+    said = [str(ask(guarded.http, "POST", "/mcp", A, one, Mcp_Session_Id=session)) for one in asked]
+    said += [str(ask(guarded.http, "POST", "/mcp", B, one)) for one in asked]
+    said += [str(ask(guarded.http, "POST", f"/mcp?token={A}", None, rpc("ping")))]
+    for path in ("instances", "instances/nosy", "tools", "tools/remote", "status", "config"):
+        for token in (ALL, A, READER):
+            said.append(str(ask(guarded.api, "GET", f"/api/{path}", token)))
+    for body in ({"instance": "missing", "tool": "x"}, {"instance": "nosy", "tool": "arguments"}):
+        said.append(str(ask(guarded.api, "POST", "/api/call", A, body)))
+    said.append(str(ask(guarded.api, "PATCH", "/api/instances/nosy", ALL, {"env": {"X": 1}})))
+    log = (guarded.site.folder / "logs" / "latest-http+sse.txt").read_text()
+    assert "nosy" in log
+    words = router_command("logs", "--url", f"http://{guarded.api}", "--token", ALL, "-l", "DEBUG")
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as follower:
+        assert follower.stdout is not None
+        live = Lines(follower.stdout)
+        live.wait_for(re.escape(log.splitlines()[-1]))
+        follower.kill()
+        live.join()
+    secrets = [*CANARIES.values(), ALL, A, B, READER, PASSING]
+    of_router = (guarded.router.stderr.text, guarded.router.stdout.text)
+    for where in ("\n".join(said), log, live.text, *of_router):
+        assert [secret for secret in secrets if secret in where] == []

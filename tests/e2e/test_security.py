@@ -1,0 +1,249 @@
+"""Threats, each played against a real router: what must not come in, go out, or be told apart.
+
+The ids are those of the OWASP MCP Top 10. What is hostile in itself is in `test_hostile`, secrets
+are in `test_secrets`, crossed answers in `test_faults`, comparing tokens and all spellings of
+`Host` and `Origin` in `tests/router/test_auth.py`, floods of sessions in `tests/transports/listen`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.e2e.guarded import (
+    ALL,
+    API_URL,
+    CANARIES,
+    PASSING,
+    READER,
+    SECURITY,
+    A,
+    B,
+    Guarded,
+    Said,
+    ask,
+    call,
+    open_session,
+    rpc,
+    sse_stream,
+    text_of,
+)
+from tests.e2e.processes import router_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.site import Site
+
+
+# --- DNS rebinding (MCP07) -------------------------------------------------------------------
+
+ROUTES: Final = [
+    ("http", "POST", "/mcp"),
+    ("http", "GET", "/mcp"),
+    ("http", "DELETE", "/mcp"),
+    ("http", "GET", "/nothing"),
+    ("sse", "GET", "/sse"),
+    ("sse", "POST", "/messages?session_id=" + "0" * 32),
+]
+API_ROUTES: Final = [
+    ("api", "GET", "/"),
+    ("api", "GET", "/api/instances"),
+    ("api", "GET", "/api/config"),
+    ("api", "POST", "/api/call"),
+    ("api", "POST", "/api/instances"),
+    ("api", "DELETE", "/api/instances/nosy"),
+    ("api", "GET", "/ws"),
+]
+UPGRADE: Final = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec_WebSocket_Version": "13",
+}
+
+
+@pytest.mark.parametrize(("listener", "method", "path"), ROUTES + API_ROUTES)
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Host": "evil.test"},
+        {"Host": "127.0.0.1.evil.com"},
+        {"Host": "evil.test@127.0.0.1"},
+        {"Origin": "http://127.0.0.1.evil.com"},
+        {"Origin": "http://evil.test"},
+        {"Origin": "null"},
+    ],
+    ids=lambda header: "-".join(*header.items()),
+)
+def test_other_sites_are_refused_on_every_route_even_with_the_token(
+    guarded: Guarded, listener: str, method: str, path: str, header: dict[str, str]
+) -> None:
+    body = rpc("ping") if method == "POST" else None
+    headers = header | (UPGRADE if path == "/ws" else {})
+    status, _, said = ask(getattr(guarded, listener), method, path, ALL, body, **headers)
+    assert status == 403
+    assert path == "/ws" or list(json.loads(said)) == ["detail"]
+
+
+@pytest.mark.parametrize("listener", ["http", "sse"])
+@pytest.mark.parametrize("origin", [None, "http://localhost:6274"])
+def test_good_host_with_no_or_a_good_origin_is_let_in(
+    guarded: Guarded, listener: str, origin: str | None
+) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    if listener == "http":
+        assert ask(guarded.http, "POST", "/mcp", ALL, rpc("ping"), **headers)[0] == 200
+    else:
+        assert ask(guarded.sse, "GET", "/sse", ALL, **headers)[0] == 200
+
+
+# --- Open by mistake (MCP07) -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["http", "sse"])
+def test_serving_others_without_a_token_does_not_start_and_says_both_ways_out(
+    site: Site, mode: str
+) -> None:
+    words = router_command(mode, "--host", "0.0.0.0", *site.words)
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert "security.bearer_token" in line
+    assert "security.allow_anonymous" in line
+
+
+# --- Tokens (MCP01, MCP02, MCP07) ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("listener", "method", "path"), ROUTES)
+@pytest.mark.parametrize(
+    ("authorization", "detail"),
+    [
+        (None, "Bearer token required but not provided"),
+        ("Bearer wrong", "Invalid bearer token"),
+        ("Bearer \xe9", "Invalid bearer token"),
+        (f"Bearer {SECURITY['tokens']['digest']['token']}", "Invalid bearer token"),
+    ],
+)
+def test_every_route_wants_a_token(
+    guarded: Guarded, listener: str, method: str, path: str, authorization: str | None, detail: str
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    body = rpc("ping") if method == "POST" else None
+    status, answered, said = ask(getattr(guarded, listener), method, path, None, body, **headers)
+    assert (status, json.loads(said)) == (401, {"detail": detail})
+    assert answered["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("token", [ALL, A, B, PASSING])
+def test_every_token_that_may_call_is_let_in(guarded: Guarded, token: str) -> None:
+    assert ask(guarded.http, "POST", "/mcp", token, rpc("ping"))[0] == 200
+
+
+@pytest.mark.parametrize(("listener", "method", "path"), ROUTES)
+def test_token_without_the_permission_to_call_gets_nowhere(
+    guarded: Guarded, listener: str, method: str, path: str
+) -> None:
+    """MCP02."""
+    body = rpc("ping") if method == "POST" else None
+    status, _, said = ask(getattr(guarded, listener), method, path, READER, body)
+    problem = 'This token has no permission "call"; see security.tokens in config.json'
+    assert (status, json.loads(said)) == (403, {"detail": problem})
+
+
+def test_token_of_a_client_never_goes_upstream(guarded: Guarded) -> None:
+    """MCP01: neither as a header nor anywhere else; what the instance is given does."""
+    session = open_session(guarded.http, A)
+    for token, headers in [(A, {"Mcp_Session_Id": session}), (ALL, {}), (PASSING, {})]:
+        said = ask(guarded.http, "POST", "/mcp", token, call("remote", "echo", x=1), **headers)
+        assert json.loads(text_of(said)) == {"name": "echo", "arguments": {"x": 1}}
+    seen = "\n".join(guarded.upstream.seen)
+    assert seen.count("tools/call") >= 3
+    assert [token for token in (ALL, A, B, READER, PASSING) if token in seen] == []
+    assert f"Bearer {CANARIES['header']}" in seen
+
+
+# --- An instance is code (MCP05) ---------------------------------------------------------------
+
+
+def wants_code_run(netloc: str, token: str | None, mark: Path) -> list[int]:
+    """Ask for a command by every route that takes an instance; the statuses."""
+    entry = {"name": "evil", "type": "stdio", "command": "sh", "args": ["-c", f"touch {mark}"]}
+    changed = {"command": "sh", "args": ["-c", f"touch {mark}"]}
+    asked = [
+        ("POST", "/api/instances?wait=ready", {"provider": "evil", **entry}),
+        ("PATCH", "/api/instances/idle?wait=ready", changed),
+        ("POST", "/api/instances/idle/enable?wait=ready", None),
+    ]
+    return [ask(netloc, method, path, token, body)[0] for method, path, body in asked]
+
+
+@pytest.mark.parametrize(
+    ("token", "security", "is_run"),
+    [
+        (None, {}, False),
+        (A, SECURITY, False),
+        (READER, SECURITY, False),
+        ("wrong", SECURITY, False),
+        (ALL, SECURITY | {"allow_stdio_via_api": "never"}, False),
+        (ALL, SECURITY, True),
+    ],
+    ids=["no token", "call", "read", "wrong", "never", "admin"],
+)
+def test_only_an_admin_has_a_command_run(
+    site: Site, token: str | None, security: dict[str, Any], *, is_run: bool
+) -> None:
+    mark = site.folder / "mark"
+    site.configure(security=security, api={"enabled": True, "port": 0})
+    site.add_command("idle", "true", isActive=False)
+    with site.serve("http") as router:
+        statuses = wants_code_run(router.stderr.wait_for(API_URL)[1], token, mark)
+    assert mark.exists() is is_run
+    if not is_run:
+        assert set(statuses[:2]) <= {401, 403}
+
+
+# --- Session hijack (MCP07) ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+def test_session_of_somebody_else_is_as_unknown_as_any(guarded: Guarded, method: str) -> None:
+    session = open_session(guarded.http, A)
+    body = rpc("ping", 7) if method == "POST" else None
+
+    def asked(token: str, session_id: str) -> Said:
+        status, headers, said = ask(
+            guarded.http,
+            method,
+            "/mcp",
+            token,
+            body,
+            Mcp_Session_Id=session_id,
+            Accept="application/json, text/event-stream",
+        )
+        headers.pop("date", None)
+        return status, headers, said
+
+    theirs = asked(B, session)
+    assert theirs == asked(B, "0" * 32)
+    assert theirs[0] == 404
+    assert asked(A, session)[0] in (200, 204)
+
+
+def test_stream_of_somebody_else_takes_nothing(guarded: Guarded) -> None:
+    def posted(token: str, path: str) -> Said:
+        status, headers, said = ask(guarded.sse, "POST", path, token, rpc("ping", 7))
+        headers.pop("date", None)
+        return status, headers, said
+
+    with sse_stream(guarded, A) as target:
+        theirs = posted(B, target)
+        assert theirs == posted(B, f"/messages?session_id={'0' * 32}")
+        assert theirs[0] == 404
+        assert posted(A, target)[0] == 202

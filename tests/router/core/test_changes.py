@@ -1,0 +1,176 @@
+"""Which changes may be made, as far as that needs no disk."""
+
+from typing import Any
+
+import pytest
+
+from router.admin import AddInstance, Change, Principal, RemoveInstance, SetActive, UpdateInstance
+from router.configured import CoreSettings
+from router.core.changes import Checked, checked
+from router.core.instances import Instances, new_instance
+from router.errors import ALREADY_EXISTS, INSTANCE_NOT_FOUND, INVALID_PARAMS, NOT_ALLOWED, RpcError
+from tests.router.core.conversation import spec
+
+OPEN = CoreSettings("1")
+NEVER = CoreSettings("1", allow_stdio_via_api="never")
+ADMIN = Principal("admin")
+ANYBODY = Principal("", frozenset({"read", "call"}))
+A, B = spec("a", provider="pa"), spec("b", provider="pb", type="http", url="http://b")
+
+
+def check(change: Change, principal: Principal = ADMIN, settings: CoreSettings = OPEN) -> Checked:
+    instances = Instances({one.name: new_instance(one, 0.0) for one in (A, B)})
+    return checked(change, principal, instances, settings)
+
+
+def refusal(
+    change: Change, principal: Principal = ADMIN, settings: CoreSettings = OPEN
+) -> RpcError:
+    with pytest.raises(RpcError) as caught:
+        check(change, principal, settings)
+    return caught.value
+
+
+def add(**entry: Any) -> AddInstance:
+    return AddInstance("acme", entry)
+
+
+def update(**fields: Any) -> UpdateInstance:
+    return UpdateInstance("a", fields)
+
+
+# --- Who and which ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [add(), update(), RemoveInstance("a"), SetActive("a", True)])
+def test_every_change_needs_the_admin_permission(change: Change) -> None:
+    error = refusal(change, ANYBODY)
+    assert error.code == NOT_ALLOWED
+    assert "set security.bearer_token in config.json" in error.message
+
+
+@pytest.mark.parametrize(
+    "change", [UpdateInstance("x", {}), RemoveInstance("x"), SetActive("x", False)]
+)
+def test_what_is_not_there_or_not_seen_cannot_be_changed(change: Change) -> None:
+    error = refusal(change)
+    assert error.code == INSTANCE_NOT_FOUND
+    assert error.message == "Instance not found: x. Available instances: 'a', 'b'"
+    limited = Principal("limited", instances=frozenset({"b"}))
+    unseen = refusal(RemoveInstance("a"), limited)
+    assert unseen.message == "Instance not found: a. Available instances: 'b'"
+
+
+def test_an_instance_may_be_named_by_its_provider() -> None:
+    assert check(SetActive("pb", True)) == Checked(SetActive("b", True), B, "b")
+    assert check(RemoveInstance("a")) == Checked(RemoveInstance("a"), A, "a")
+    assert check(UpdateInstance("pa", {"url": "u"})).change == UpdateInstance("a", {"url": "u"})
+
+
+# --- The name of a new one -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "flat"),
+    [
+        ({"url": "u"}, {"url": "u", "name": "acme"}),
+        ({"name": "n", "url": "u"}, {"name": "n", "url": "u"}),
+        ({"mcpServers": {"n": {"url": "u"}}}, {"url": "u", "name": "n"}),
+        ({"servers": {"n": {"url": "u", "name": "m"}}, "inputs": []}, {"url": "u", "name": "m"}),
+    ],
+)
+def test_a_new_entry_is_taken_out_of_what_it_is_wrapped_in_and_named(
+    entry: dict[str, Any], flat: dict[str, Any]
+) -> None:
+    assert check(add(**entry)) == Checked(AddInstance("acme", flat), None, flat["name"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"mcpServers": {"n": {}, "m": {}}}, "mcpServers must hold one entry"),
+        ({"mcpServers": {}}, "mcpServers must hold one entry"),
+        ({"servers": [1]}, "servers must hold one entry"),
+        ({"mcpServers": {"n": 1}}, "mcpServers must hold one entry"),
+        ({"mcpServers": {"n": {"mcpServers": {}}}}, "mcpServers is no key of an entry"),
+        ({"servers": None}, "servers is no key of an entry"),
+        ({"name": 1}, "name must be a string"),
+        ({"name": "A"}, "'A' differs from another instance in case only"),
+    ],
+)
+def test_an_entry_that_makes_no_sense_is_refused(entry: dict[str, Any], message: str) -> None:
+    error = refusal(add(**entry))
+    assert error.code == INVALID_PARAMS
+    assert error.message.startswith(message)
+
+
+def test_an_update_cannot_turn_an_entry_into_a_wrapper() -> None:
+    assert refusal(update(servers={"x": {"command": "sh"}})).code == INVALID_PARAMS
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    error = refusal(add(name="a"))
+    assert (error.code, error.message) == (ALREADY_EXISTS, "Instance 'a' already exists")
+
+
+def test_whose_instances_are_listed_may_add_those_only_and_learns_of_no_others() -> None:
+    limited = Principal("limited", instances=frozenset({"b", "c"}))
+    assert check(add(name="c"), limited).name == "c"
+    messages = {refusal(add(name=name), limited).message.replace(name, "X", 1) for name in "ax"}
+    assert messages == {"'X' is not among the instances of this token"}
+
+
+# --- What is run -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"command": "sh", "args": ["-c", "x"]},
+        {"Command": "sh"},
+        {"args": []},
+        {"env": {"A": "b"}},
+        {"cwd": "/"},
+        {"type": "stdio"},
+        {"type": None},
+        {"transport": "STDIO"},
+    ],
+)
+def test_what_is_run_can_be_forbidden_to_everybody(entry: dict[str, Any]) -> None:
+    for change in (add(**entry), update(**entry), add(mcpServers={"n": entry})):
+        error = refusal(change, settings=NEVER)
+        assert error.code == NOT_ALLOWED
+        assert "security.allow_stdio_via_api" in error.message
+        check(change)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"url": "http://x", "headers": {"A": "b"}},
+        {"type": "streamableHttp", "url": "http://x"},
+        {"type": "sse", "metadata": {"command": "x"}},
+        {"isActive": False},
+    ],
+)
+def test_remote_instances_can_be_changed_even_then(entry: dict[str, Any]) -> None:
+    check(add(**entry), settings=NEVER)
+    check(update(**entry), settings=NEVER)
+    check(SetActive("a", True), settings=NEVER)
+    check(RemoveInstance("a"), settings=NEVER)
+
+
+@pytest.mark.parametrize(
+    "name", ["LD_PRELOAD", "LD_ANYTHING", "DYLD_INSERT_LIBRARIES", "NODE_OPTIONS", "pythonpath"]
+)
+@pytest.mark.parametrize("key", ["env", "ENV"])
+def test_variables_that_have_code_loaded_belong_in_the_file(key: str, name: str) -> None:
+    for change in (add(**{key: {name: "x"}}), update(**{key: {"OK": "1", name: 1}})):
+        error = refusal(change)
+        assert error.code == NOT_ALLOWED
+        assert error.message == f"{key}.{name} has programs load code; it belongs in the file"
+
+
+def test_such_a_variable_may_stay_as_it_is_or_go() -> None:
+    check(update(env={"LD_PRELOAD": {"set": True}, "PATH": None, "OTHER": "x"}))
+    check(update(env="no object: for the storekeeper to refuse"))

@@ -1,0 +1,372 @@
+"""The REST API described: an OpenAPI document, and a page that shows it.
+
+Job: say what `rest` serves, so that clients can be generated and people can read it. Neighbours:
+`rest` serves both; a test compares the document with the routes.
+
+Invariants: pure data. The page loads nothing from another host and has no script; its style is a
+file of its own, as the Content-Security-Policy wants it.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any, Final, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+
+def _object(required: str = "", more: bool = True, **properties: Json) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required.split(),
+        "additionalProperties": more,
+    }
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _array(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _nullable(kind: str) -> Json:
+    return {"type": [kind, "null"]}
+
+
+STRING: Final[Json] = {"type": "string"}
+TEXT: Final[Json] = {"type": "string", "minLength": 1}
+NAME: Final[Json] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 100,
+    "pattern": r"^[^-.\x00-\x20\x7f/\\][^\x00-\x20\x7f/\\]*$",
+}
+BOOLEAN: Final[Json] = {"type": "boolean"}
+INTEGER: Final[Json] = {"type": "integer"}
+ANY_OBJECT: Final[Json] = {"type": "object"}
+STRINGS: Final[Json] = {"type": "object", "additionalProperties": STRING}
+SUCCESS: Final[Json] = {"const": "success"}
+
+_ENTRY: Final[Json] = {
+    "name": {**NAME, "description": "Letters, digits, _, - and CJK letters; unique"},
+    "provider": {**NAME, "description": "The folder in data/; the name, if it is missing"},
+    "type": {"enum": ["stdio", "sse", "http"]},
+    "command": TEXT,
+    "args": _array(STRING),
+    "env": {**STRINGS, "description": 'A value that is read as {"set": true} is written so too'},
+    "cwd": TEXT,
+    "url": TEXT,
+    "headers": STRINGS,
+    "isActive": BOOLEAN,
+    "metadata": ANY_OBJECT,
+}
+
+_INSTANCE: Final[Json] = _object(
+    "name provider display_name active connected transport_type tools_count metadata",
+    name=TEXT,
+    provider=TEXT,
+    display_name=STRING,
+    active=BOOLEAN,
+    connected=BOOLEAN,
+    transport_type=STRING,
+    tools_count=INTEGER,
+    metadata=ANY_OBJECT,
+    state={"enum": ["disabled", "idle", "starting", "ready", "backoff", "failed", "stopping"]},
+    last_error=_nullable("string"),
+)
+
+SCHEMAS: Final[Json] = {
+    "Instance": _INSTANCE,
+    "Status": {
+        "allOf": [
+            _ref("Instance"),
+            _object(
+                since_s={"type": "number"},
+                restarts=INTEGER,
+                calls=INTEGER,
+                in_flight=INTEGER,
+                retry_in_s=_nullable("number"),
+            ),
+        ]
+    },
+    "Tool": _object("name", name=STRING, description=_nullable("string"), inputSchema=ANY_OBJECT),
+    "Entry": _object(**_ENTRY),
+    "NewInstance": {
+        "anyOf": [
+            _object("name", **_ENTRY),
+            _object("provider_name config", provider_name=NAME, config=_ref("Entry")),
+        ]
+    },
+    "Call": _object(
+        "instance tool",
+        instance=NAME,
+        tool=TEXT,
+        params={**ANY_OBJECT, "default": {}},
+    ),
+    "ToolResult": _object(
+        content=_array(ANY_OBJECT), isError=BOOLEAN, structuredContent={}, _meta=ANY_OBJECT
+    ),
+    "Error": _object("detail", detail=_object("error code", error=STRING, code=STRING)),
+    "Refusal": _object("detail", detail=STRING),
+    "DoesNotFit": _object(
+        "detail",
+        detail=_array(_object("loc msg type", loc=_array(STRING), msg=STRING, type=STRING)),
+    ),
+}
+
+_REASONS: Final = {
+    400: "Not JSON, or the server refused the call",
+    401: "No token, or a wrong one",
+    403: "Host, Origin or the token's permissions do not allow it",
+    404: "There is no such instance or tool",
+    409: "There is an instance of that name already",
+    413: "The body is larger than 10 MB",
+    422: "A value does not fit; `loc` says where",
+    500: "A fault in the router, or a file that cannot be written",
+    503: "The instance or the router cannot take it now",
+    504: "The server did not answer in time",
+    507: "No space left on the disk; nothing was changed",
+}
+
+
+def _json_body(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _errors(codes: str) -> Json:
+    either = {"anyOf": [_ref("Error"), _ref("DoesNotFit"), _ref("Refusal")]}
+    return {
+        code: {"description": _REASONS[int(code)], "content": _json_body(either)}
+        for code in codes.split()
+    }
+
+
+def _route(
+    name: str,
+    summary: str,
+    result: Json,
+    errors: str = "",
+    *,
+    body: str = "",
+    parameters: tuple[Json, ...] = (),
+    status: str = "200",
+    is_open: bool = False,
+) -> Json:
+    """One operation; every route may also answer what the guard before it does."""
+    route: Json = {
+        "operationId": name,
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {
+            status: {"description": "Success", "content": _json_body(result)},
+            **_errors(f"400 401 403 413 {errors} 500 503"),
+        },
+    }
+    if body:
+        route["requestBody"] = {"required": True, "content": _json_body(_ref(body))}
+    if is_open:
+        route["security"] = []
+    return route
+
+
+_NAME_IN_PATH: Final[Json] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": NAME,
+    "description": "The name of an instance, or of a provider that has only one",
+}
+_WAIT: Final[Json] = {
+    "name": "wait",
+    "in": "query",
+    "schema": {"enum": ["ready"]},
+    "description": "Answer when the instance is ready, or 503 when it has failed, with the reason",
+}
+
+
+def _instance_paths() -> Json:
+    changed = _object("status instance_name", status=SUCCESS, instance_name=STRING)
+    switched = _object("status instance active", status=SUCCESS, instance=STRING, active=BOOLEAN)
+    removed = _object("status removed", status=SUCCESS, removed=STRING)
+    named = (_NAME_IN_PATH,)
+    waiting = (_NAME_IN_PATH, _WAIT)
+    return {
+        "/api/instances": {
+            "get": _route("listInstances", "All instances", _array(_ref("Instance"))),
+            "post": _route(
+                "addInstance",
+                "Add an instance; it is on disk when this answers",
+                changed,
+                "409 422 507",
+                body="NewInstance",
+                parameters=(_WAIT,),
+                status="201",
+            ),
+        },
+        "/api/instances/{name}": {
+            "get": _route(
+                "getInstance", "One instance", _ref("Instance"), "404 422", parameters=named
+            ),
+            "patch": _route(
+                "updateInstance",
+                "Change the given keys of an instance, all of them or none; null removes one",
+                changed,
+                "404 409 422 507",
+                body="Entry",
+                parameters=waiting,
+            ),
+            "delete": _route(
+                "removeInstance", "Remove an instance", removed, "404 422 507", parameters=named
+            ),
+        },
+        "/api/instances/{name}/enable": {
+            "post": _route(
+                "enableInstance", "Start it, now and always", switched, "404 422 507",
+                parameters=waiting,
+            )
+        },
+        "/api/instances/{name}/disable": {
+            "post": _route(
+                "disableInstance", "Stop it, now and for good", switched, "404 422 507",
+                parameters=named,
+            )
+        },
+    }  # fmt: skip
+
+
+def _other_paths() -> Json:
+    tools = _array(_ref("Tool"))
+    config = _object(
+        "instances current_instance",
+        instances=_array(_ref("Instance")),
+        current_instance={"type": "null"},
+    )
+    running = _object("name version status", name=STRING, version=STRING, status=STRING)
+    return {
+        "/": {"get": _route("getRoot", "What this is", running, is_open=True)},
+        "/health": {
+            "get": _route("getHealth", "Is it alive?", _object(status=STRING), is_open=True)
+        },
+        "/api/tools": {
+            "get": _route(
+                "listTools", "All tools by instance",
+                {"type": "object", "additionalProperties": tools},
+            )
+        },
+        "/api/tools/{name}": {
+            "get": _route(
+                "getTools", "The tools of one instance", tools, "404 422 503",
+                parameters=(_NAME_IN_PATH,),
+            )
+        },
+        "/api/call": {
+            "post": _route(
+                "callTool",
+                "Call a tool; a tool that fails answers 200 with isError: true",
+                _ref("ToolResult"),
+                "404 422 504",
+                body="Call",
+            )
+        },
+        "/api/status": {
+            "get": _route("getStatus", "The state of all instances", _array(_ref("Status")))
+        },
+        "/api/config": {
+            "get": _route("getConfig", "The configuration, with secrets masked", config)
+        },
+    }  # fmt: skip
+
+
+def _log_paths() -> Json:
+    ticket = _object("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
+    summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
+    return {"/api/ws-ticket": {"post": _route("makeTicket", summary, ticket)}}
+
+
+def document(version: str, *, has_logs: bool) -> Json:
+    """The OpenAPI 3.1 document; `has_logs`: may the log be followed?"""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "MCP Router API",
+            "version": version,
+            "description": "Every answer has nosniff, frame and content policies; errors are JSON.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": {**_other_paths(), **_instance_paths(), **(_log_paths() if has_logs else {})},
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"bearer": []}, {}],
+    }
+
+
+# --- The page --------------------------------------------------------------------------------
+
+STYLE: Final = """\
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 52rem; padding: 0 1rem; }
+h2 { font-size: 1.05rem; margin: 2rem 0 0; }
+h2 code { background: #eef; padding: .15rem .4rem; border-radius: .2rem; }
+pre { background: #f4f4f4; padding: .6rem; overflow-x: auto; }
+dt { float: left; clear: left; width: 3rem; font-weight: bold; }
+dd { margin-left: 3rem; }
+@media (prefers-color-scheme: dark) {
+  body { background: #161616; color: #ddd; }
+  h2 code, pre { background: #262630; }
+  a { color: #9bf; }
+}
+"""
+
+
+def page(described: Json) -> str:
+    """The document as HTML."""
+    info = described["info"]
+    title = html.escape(f"{info['title']} {info['version']}")
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f'<title>{title}</title><link rel="stylesheet" href="docs.css"></head>\n<body>\n'
+        f'<h1>{title}</h1>\n<p>As a document for programs: <a href="openapi.json">'
+        "openapi.json</a>. Where a token is set, <code>/api</code> wants "
+        "<code>Authorization: Bearer …</code>.</p>\n"
+    ]
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            parts.append(_section(path, method.upper(), operation))
+    parts.append("<h1>Schemas</h1>\n")
+    for name, schema in described["components"]["schemas"].items():
+        parts.append(f"<h2><code>{html.escape(name)}</code></h2>\n{_pre(schema)}")
+    return "".join([*parts, "</body>\n</html>\n"])
+
+
+def _section(path: str, method: str, operation: Json) -> str:
+    parts = [
+        f"<h2><code>{method} {html.escape(path)}</code></h2>\n"
+        f"<p>{html.escape(operation['summary'])}.</p>\n"
+    ]
+    parts += [
+        f"<p><code>{html.escape(one['name'])}</code> ({one['in']}): "
+        f"{html.escape(one['description'])}.</p>\n"
+        for one in operation["parameters"]
+    ]
+    if "requestBody" in operation:
+        parts.append("<p>Body:</p>\n" + _pre(_schema_in(operation["requestBody"])))
+    responses = operation["responses"].items()
+    parts.append("<dl>\n")
+    for status, response in responses:
+        parts.append(f"<dt>{status}</dt><dd>{html.escape(response['description'])}</dd>\n")
+    parts.append("</dl>\n")
+    success = next(response for status, response in responses if status.startswith("2"))
+    return "".join([*parts, _pre(_schema_in(success))])
+
+
+def _schema_in(part: Json) -> Json:
+    return part["content"]["application/json"]["schema"]
+
+
+def _pre(value: Json) -> str:
+    return f"<pre>{html.escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>\n"
