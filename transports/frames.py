@@ -166,6 +166,33 @@ def split_batch(data: bytes) -> list[Raw]:
     return members
 
 
+BATCH_REVISION: Final = "2025-03-26"
+"""The only revision that has JSON-RPC batches (MCP 2025-06-18, Changelog)."""
+
+MAX_BATCH_MESSAGES: Final = 1000
+"""Messages in one batch. Each is an event of its own for the actor, whose inbox has as many."""
+
+
+def batch_from_client(data: bytes, revision: str | None) -> list[Raw]:
+    """The members of a client's batch, to be decoded one by one.
+
+    Args:
+        data: a JSON array.
+        revision: what that client's session negotiated; None where there is no session.
+
+    Raises:
+        FrameError: as `split_batch`; it has too many members, or its revision has no batches.
+    """
+    members = split_batch(data)
+    if revision != BATCH_REVISION:
+        problem = f"only sessions of {BATCH_REVISION} may send batches"
+        raise FrameError(INVALID_REQUEST, f"Invalid request: {problem}")
+    if len(members) > MAX_BATCH_MESSAGES:
+        problem = f"more than {MAX_BATCH_MESSAGES} messages in a batch"
+        raise FrameError(INVALID_REQUEST, f"Invalid request: {problem}")
+    return members
+
+
 def encode(frame: Frame) -> bytes:
     """The message as one line of JSON, without a newline at its end.
 

@@ -271,33 +271,17 @@ def event(data: bytes, kind: bytes = b"message", event_id: bytes = b"") -> bytes
 # --- What a listener has to know of a message -------------------------------------------------
 
 
-BATCH_REVISION: Final = "2025-03-26"
-"""The only revision that has JSON-RPC batches (MCP 2025-06-18, Changelog)."""
-
-MAX_BATCH_MESSAGES: Final = 1000
-"""Messages in one batch. Each is an event of its own for the actor, whose inbox has as many."""
-
-
 def batch_of(body: bytes, revision: str) -> list[Frame]:
     """The messages of a batch from a session of this revision (empty: not from a session).
 
     Raises:
         FrameError: it is no batch of messages, or it must not be one.
     """
-    members = frames.split_batch(body)
-    if revision != BATCH_REVISION:
-        raise _invalid(f"only sessions of {BATCH_REVISION} may send batches")
-    if len(members) > MAX_BATCH_MESSAGES:
-        raise _invalid(f"more than {MAX_BATCH_MESSAGES} messages in a batch")
-    messages = [frames.decode_from_client(member) for member in members]
+    messages = [frames.decode_from_client(one) for one in frames.batch_from_client(body, revision)]
     if any(isinstance(one, Request) and one.method == "initialize" for one in messages):
         # MCP 2025-03-26, Lifecycle: "The initialize request MUST NOT be part of a JSON-RPC batch".
-        raise _invalid("initialize in a batch")
+        raise frames.FrameError(INVALID_REQUEST, "Invalid request: initialize in a batch")
     return messages
-
-
-def _invalid(problem: str) -> frames.FrameError:
-    return frames.FrameError(INVALID_REQUEST, f"Invalid request: {problem}")
 
 
 class _Agreed(Struct):

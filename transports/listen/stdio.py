@@ -31,18 +31,18 @@ from router.messages import (
     Request,
     Response,
 )
-from transports.frames import FrameError, decode_from_client, encode_line, is_batch, split_batch
+from transports.frames import (
+    FrameError,
+    batch_from_client,
+    decode_from_client,
+    encode_line,
+    is_batch,
+)
 from transports.listen.stdio_outbox import StdioOutbox
 from transports.listen.stdio_streams import LINE_LIMIT_BYTES, READ_SIZE_BYTES, LineSplitter
 
 if TYPE_CHECKING:
     from router.messages import ClientId, Event, Frame, RequestId
-
-BATCH_LIMIT: Final = 1000
-"""Messages in one batch: their answers are collected in memory."""
-
-BATCH_REVISION: Final = "2025-03-26"
-"""The one protocol revision with JSON-RPC batches."""
 
 STDIO: Final = Principal("stdio")
 """The parent of this process, which could do everything without the router too."""
@@ -51,8 +51,6 @@ FLUSH_S: Final = 5.0
 """How long the last messages may take to be written when it ends."""
 
 _TOO_LONG: Final = f"Invalid request: larger than {LINE_LIMIT_BYTES} bytes"
-_NO_BATCHES: Final = f"Invalid request: batches are for protocol revision {BATCH_REVISION}"
-_LARGE_BATCH: Final = f"Invalid request: more than {BATCH_LIMIT} messages in a batch"
 
 
 @attrs.frozen
@@ -166,11 +164,7 @@ class StdioClient:
             return []
 
     def _batch_events(self, line: bytes) -> list[FromClient]:
-        if self.revision != BATCH_REVISION:
-            raise FrameError(INVALID_REQUEST, _NO_BATCHES)
-        members = split_batch(line)
-        if len(members) > BATCH_LIMIT:
-            raise FrameError(INVALID_REQUEST, _LARGE_BATCH)
+        members = batch_from_client(line, self.revision)
         batch = _Batch(self)
         events: list[FromClient] = []
         for member in members:

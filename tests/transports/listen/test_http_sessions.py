@@ -37,8 +37,9 @@ from tests.transports.listen.actor import (
     waiting_of,
 )
 from tests.transports.listen.http_client import CALL, Session, get, post
+from transports.frames import MAX_BATCH_MESSAGES
 from transports.listen import http_clients
-from transports.listen.exchange import MAX_BATCH_MESSAGES, Answer, Events
+from transports.listen.exchange import Answer, Events
 from transports.listen.http import HttpEndpoint
 from transports.listen.sessions import SessionLimits
 
