@@ -32,6 +32,7 @@ from router.dispatch import INBOX_SIZE, Inbound, dispatch
 from router.listeners import STDIO
 from router.messages import Drain, SaveInstance
 from router.reloading import core_settings
+from router.sealing import ProcessSeal
 from router.stopping import Stop, obey_signals
 from router.upstreams import COMMANDS_SIZE, Upstreams
 from supervisors.child import ChildEvent, Command, Down, GaveUp, Stuck, Up
@@ -123,7 +124,7 @@ async def serve(plan: Plan, stop: Stop) -> None:
     upstreams = Upstreams(settings, inbox_in)
     async with trio.open_nursery() as actor_nursery:
         with inbox_in:
-            core = EarlyCore(Core(core_settings(plan.settings)))
+            core = EarlyCore(Core(core_settings(plan.settings), ProcessSeal()))
             await actor_nursery.start(
                 dispatch, core, inbox, sessions_in, upstreams.child_of, saves_in
             )

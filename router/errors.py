@@ -33,6 +33,12 @@ ALREADY_EXISTS: Final = -32018
 NOT_SAVED: Final = -32019
 """A change could not be written to disk; `data` may say `{"errno": "ENOSPC"}`."""
 
+HEADER_MISMATCH: Final = -32020
+"""MCP 2026-07-28: an HTTP header says something else than the message it came with."""
+
+MISSING_CAPABILITY: Final = -32021
+"""MCP 2026-07-28: the request needs something of its client which that did not declare."""
+
 UNSUPPORTED_REVISION: Final = -32022
 """MCP 2026-07-28: the peer asks for a protocol revision that is not spoken here."""
 

@@ -13,7 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -30,8 +30,17 @@ HANDSHAKE_REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11
 
 LATEST_HANDSHAKE_REVISION: Final = HANDSHAKE_REVISIONS[-1]
 
+STATELESS_REVISION: Final = "2026-07-28"
+"""The revision without sessions: each request says of itself what a handshake would have."""
+
+REVISIONS: Final = (*HANDSHAKE_REVISIONS, STATELESS_REVISION)
+"""All that clients may speak, oldest first."""
+
 DEFAULT_REVISION: Final = "2025-03-26"
 """What an HTTP request without `MCP-Protocol-Version` speaks (MCP 2025-11-25, Transports)."""
+
+Era: TypeAlias = Literal["handshake", "stateless", "either"]
+"""Of requests: with `initialize` before them, of 2026-07-28, or each as it says itself (stdio)."""
 
 RequestId: TypeAlias = int | str
 ClientId: TypeAlias = str
@@ -119,13 +128,15 @@ class ClientOpened(Struct, frozen=True):
     """A client session exists from here on.
 
     `outbox` takes what belongs to no request. `one_shot` marks a lone HTTP request without a
-    session: it may call without `initialize` and is closed after its answer.
+    session: it may call without `initialize` and is closed after its answer. `era` is what its
+    requests have to be, where its transport has told that already.
     """
 
     client: ClientId
     outbox: Outbox
     principal: Principal = Principal()
     one_shot: bool = False
+    era: Era = "handshake"
 
 
 class ClientClosed(Struct, frozen=True):

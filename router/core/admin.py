@@ -22,7 +22,7 @@ from router.admin import (
     ShowStatus,
     ShowTools,
 )
-from router.core import forward, from_client, saving, toolbox
+from router.core import forward, from_client, instance_tools, saving, toolbox
 from router.core.clients import Client
 from router.core.params import EMPTY_OBJECT, raw_of
 from router.core.permissions import check_may
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.admin import Permission
-    from router.core.from_client import Members, Method
+    from router.core.clients import Members, Method
     from router.core.instances import Instance
     from router.core.state import State
     from router.messages import ClientId, Outbox
@@ -112,7 +112,7 @@ def _call_tool(state: State, event: AdminCommand, what: CallTool) -> None:
     params = raw_of({"name": what.tool, "arguments": what.arguments or EMPTY_OBJECT})
     request = Request(_ID, "tools/call", params)
     client, asked = _stand_in(state, event, request)
-    client.selected = instance.name
+    client.selection.instance = instance.name
     from_client.request(state, client, asked, request)
 
 
@@ -120,8 +120,8 @@ def _call_selected(
     state: State, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
     """As `tools/call`, but every name is one of the instance's, even one like our tools' names."""
-    instance = state.instances.by_name[client.selected or ""]
-    from_client.call_of_instance(state, event, frame, instance, members)
+    instance = state.instances.by_name[client.selection.instance or ""]
+    instance_tools.call(state, event, frame, instance, members)
 
 
 def _make_change(state: State, event: AdminCommand, what: MakeChange) -> None:

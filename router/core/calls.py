@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from router.core.clients import Client
     from router.core.instances import Instance
-    from router.messages import FromClient, Outbox, Request, RequestId, SessionUp
+    from router.messages import (
+        ErrorResponse,
+        FromClient,
+        Outbox,
+        Request,
+        RequestId,
+        Response,
+        SessionUp,
+    )
 
 MAX_ID: Final = 2**31 - 2
 """Upstreams in some languages hold ids in 32 bits."""
@@ -50,6 +58,7 @@ class Call:
         timeout_s: the time without news after which it ends.
         ends_at_s: the second after which not even progress extends it.
         asked: how many questions of the upstream about it the client has not answered yet.
+        held: what it waits for with nobody there to be answered, until it is taken up again.
     """
 
     id: int
@@ -63,6 +72,7 @@ class Call:
     timeout_s: float
     ends_at_s: float
     asked: int = 0
+    held: Held | None = None
 
     def timed_out(self) -> RpcError:
         """The error of a call that got no answer in time."""
@@ -92,6 +102,34 @@ class Ask:
     call: Call
     upstream_id: RequestId
     progress_token: RequestId | None
+
+
+@attrs.frozen(eq=False)
+class Question:
+    """A request of an upstream that waits for a stateless client to bring its answer.
+
+    Attributes:
+        upstream_id: the upstream's own id for it.
+        raw: `method` and `params`, as they stand in `inputRequests`.
+    """
+
+    upstream_id: RequestId
+    raw: Raw
+
+
+@attrs.define(eq=False)
+class Held:
+    """A call whose request was answered with `input_required` (MCP 2026-07-28).
+
+    Attributes:
+        call: it goes on upstream.
+        questions: what is asked, by the keys of `inputRequests`.
+        outcome: the call's answer, where it came before the client did.
+    """
+
+    call: Call
+    questions: dict[str, Question]
+    outcome: Response | ErrorResponse | None = None
 
 
 @attrs.define
@@ -125,7 +163,17 @@ class Calls:
         del of_session[call.id]
         if not of_session:
             del self.by_session[call.session.session]
+        if call.held is None:
+            del call.client.calls[call.request_id]
+
+    def leave(self, call: Call) -> None:
+        """The request that brought this call in flight is over, the call is not."""
         del call.client.calls[call.request_id]
+
+    def take_up(self, call: Call, client: Client, request: Request, reply_to: Outbox) -> None:
+        """Another request waits for this call from here on."""
+        call.client, call.request_id, call.reply_to = client, request.id, reply_to
+        client.calls[request.id] = call
 
     def find(self, call_id: RequestId | None, session: int) -> Call | None:
         """The call in flight with this id; None when there is none *on this session*.

@@ -5,22 +5,28 @@ Job: one row for each client session. Neighbours: `core` alone changes it. Pure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
 from router.messages import DEFAULT_REVISION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from msgspec import Raw
 
     from router.admin import Principal
     from router.core.calls import Ask, Call, Parked
-    from router.core.from_client import Method
     from router.core.saving import Saving
-    from router.messages import ClientId, Outbox, RequestId
+    from router.core.state import State
+    from router.messages import ClientId, Era, FromClient, Outbox, Request, RequestId
+
+Members: TypeAlias = "dict[str, Raw]"
+"""The members of `params`."""
+
+Method: TypeAlias = "Callable[[State, Client, FromClient, Request, Members], None]"
+"""What is done about a request; it raises `RpcError` where that is the answer."""
 
 LOG_LEVELS: Final = {
     "debug": 0,
@@ -38,25 +44,59 @@ DEFAULT_LOG_LEVEL: Final = "info"
 """What a client gets that never set a level: the specification leaves it to the server."""
 
 
-@attrs.define
+@attrs.define(eq=False)
+class Selection:
+    """What was chosen with `mcp.router.use`: the instance whose tools are listed beside ours.
+
+    It belongs to a session. Without sessions (2026-07-28) it belongs to the connection on stdio,
+    and to the principal on HTTP, as long as that does not stay away (`used_at_s`).
+    """
+
+    instance: str | None = None
+    used_at_s: float = 0.0
+
+
+@attrs.frozen(eq=False)
+class Listening:
+    """An open `subscriptions/listen` (MCP 2026-07-28, Subscriptions).
+
+    Attributes:
+        request_id: of that request.
+        reply_to: where it is answered, and notified before.
+        meta: what marks its messages.
+        to_tools: does it want `tools/list_changed`?
+    """
+
+    request_id: RequestId
+    reply_to: Outbox
+    meta: dict[str, Any]
+    to_tools: bool
+
+
+@attrs.define(eq=False)
 class Client:
-    """One client session.
+    """One client session; or one request without a session, which is like a client of its own.
 
     Attributes:
         outbox: takes what belongs to no request of its own.
         principal: who it is and what it may do, as its listener found out.
         one_shot: a lone HTTP request without a session; nothing is remembered for it.
         methods: what it may ask for, and what is done then.
+        era: what its requests have to be.
+        selection: which instance it chose.
         revision: the negotiated protocol revision.
         capabilities: what it declared (`roots`, `sampling`, ...), each a raw value.
-        selected: the instance it chose with `mcp.router.use`, whose tools it is listed.
-        log_level: what it set with `logging/setLevel`, None until then.
+        log_level: what it asked for, None until then.
         owes_listing: it has not listed since it came or was last told `list_changed`, so that
             telling it again would tell it nothing.
         calls: its requests in flight upstream, by its own id.
         parked: its requests that wait for an instance to become ready, by its own id.
         saving: its requests that wait for a change to be on disk, by its own id.
         asks: requests of upstreams it has not answered yet, by the id it knows them under.
+        requests: its requests without a session that are not answered yet, by its own id.
+        request: the one request that it is, without a session.
+        connection: whose request that is, if there are others on it.
+        listening: the subscription that it is.
     """
 
     id: ClientId
@@ -64,20 +104,60 @@ class Client:
     principal: Principal
     one_shot: bool
     methods: Mapping[str, Method] = attrs.field(repr=False)
+    era: Era = "handshake"
+    selection: Selection = attrs.field(factory=Selection)
     revision: str = DEFAULT_REVISION
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
-    selected: str | None = None
     log_level: str | None = None
     owes_listing: bool = True
     calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
     parked: dict[RequestId, Parked] = attrs.field(factory=dict["RequestId", "Parked"])
     saving: dict[RequestId, Saving] = attrs.field(factory=dict["RequestId", "Saving"])
     asks: dict[RequestId, Ask] = attrs.field(factory=dict["RequestId", "Ask"])
+    requests: dict[RequestId, Client] = attrs.field(factory=dict["RequestId", "Client"])
+    request: Request | None = None
+    connection: Client | None = None
+    listening: Listening | None = None
     _last_ask_id: int = 0
+
+    @property
+    def is_stateless(self) -> bool:
+        """Is it one request of MCP 2026-07-28?"""
+        return self.era == "stateless"
+
+    @property
+    def is_for_one_request(self) -> bool:
+        """Is there nothing of it that goes on after its request?"""
+        return self.one_shot or self.is_stateless
+
+    @property
+    def the_request(self) -> Request:
+        """The one request that it is."""
+        assert self.request is not None, "a session is more than one request"
+        return self.request
+
+    @property
+    def peer(self) -> Client:
+        """Who sent its requests: itself, or the connection that it is a request on."""
+        return self.connection or self
+
+    def awaits_news(self) -> bool:
+        """Is it to be told that its list of tools is another one?"""
+        return self.listening is not None or not (self.owes_listing or self.is_for_one_request)
 
     def waits_for(self, request_id: RequestId) -> bool:
         """Is this request of its own not answered yet?"""
-        return request_id in self.calls or request_id in self.parked or request_id in self.saving
+        return (
+            request_id in self.calls
+            or request_id in self.parked
+            or request_id in self.saving
+            or request_id in self.requests
+        )
+
+    def let_go(self, clients: dict[ClientId, Client]) -> None:
+        """Forget it among these, if it was one request on a connection: that is over."""
+        if self.connection is not None and clients.pop(self.id, None) is not None:
+            del self.connection.requests[self.the_request.id]
 
     def next_ask_id(self) -> int:
         """An id for a request to this client, unique within its session."""
@@ -85,6 +165,11 @@ class Client:
         return self._last_ask_id
 
     def wants_log(self, level: str) -> bool:
-        """Is a log message of this severity to be sent to it?"""
+        """Is a log message of this severity to be sent to it?
+
+        Without a session only to those that ask for it (MCP 2026-07-28, Logging).
+        """
+        if self.is_stateless and self.log_level is None:
+            return False
         wanted = LOG_LEVELS[self.log_level or DEFAULT_LOG_LEVEL]
         return LOG_LEVELS.get(level, LOG_LEVELS["emergency"]) >= wanted

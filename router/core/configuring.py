@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.core import forward, from_client
+from router.core import forward, listed
 from router.core.instances import State as InstanceState
 from router.core.instances import new_instance
 from router.messages import StartSession, StopSession
@@ -82,7 +82,7 @@ def _replace(
     if instance is not None and then is not None and _has_calls(state, instance):
         state.leaving[name] = Leaving(instance, then)
         state.leaving_due.arm(name, state.now_s + LEAVE_WITHIN_S)
-        from_client.tell_users(state, name)
+        listed.tell_users(state, name)
         return
     if instance is not None:
         end_session(state, instance, _CHANGED)
@@ -107,7 +107,7 @@ def end_session(state: State, instance: Instance, reason: str) -> None:
         session, instance.session = instance.session.session, None
         del state.sessions[session]
         forward.fail_session(state, session, instance, reason)
-        from_client.tell_users(state, instance.name)
+        listed.tell_users(state, instance.name)
 
 
 # --- Sessions that leave ---------------------------------------------------------------------

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core import admin, configuring, forward, from_client, from_session, saving, toolbox
+from router.core import (
+    admin,
+    configuring,
+    forward,
+    from_client,
+    from_session,
+    held,
+    levels,
+    listed,
+    saving,
+    stateless,
+    toolbox,
+)
 from router.core.clients import Client
 from router.core.params import printable
 from router.core.state import State
@@ -50,14 +62,15 @@ if TYPE_CHECKING:
 
     from router.configured import CoreSettings
     from router.core.instances import Instance
+    from router.core.state import Seal
     from router.messages import Effect
 
 
 class Core:
     """The routing state behind one function."""
 
-    def __init__(self, settings: CoreSettings) -> None:
-        self._state = State(settings)
+    def __init__(self, settings: CoreSettings, seal: Seal) -> None:
+        self._state = State(settings, seal)
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """Take one event and say what is to be done about it, in order.
@@ -85,8 +98,8 @@ class Core:
         """When to hand in a `Tick` at the latest; None while nothing is waited for."""
         state = self._state
         calls, parked = state.calls.deadlines.next_s(), state.parked.next_s()
-        if state.leaving or calls is None or parked is None:
-            return _earliest(calls, parked, state.leaving_due.next_s())
+        if state.leaving or state.held or calls is None or parked is None:
+            return _earliest(calls, parked, state.leaving_due.next_s(), state.held_due.next_s())
         return min(calls, parked)
 
     def __repr__(self) -> str:
@@ -105,9 +118,17 @@ def _earliest(*deadlines_s: float | None) -> float | None:
 
 
 def _client_opened(state: State, event: ClientOpened) -> None:
-    state.clients[event.client] = Client(
-        event.client, event.outbox, event.principal, event.one_shot, from_client.REQUESTS
+    client = Client(
+        event.client,
+        event.outbox,
+        event.principal,
+        event.one_shot,
+        methods=stateless.REQUESTS if event.era == "stateless" else from_client.REQUESTS,
+        era=event.era,
     )
+    if client.is_stateless:
+        client.selection = stateless.selection_of(state, client.principal)
+    state.clients[client.id] = client
 
 
 def _client_closed(state: State, event: ClientClosed) -> None:
@@ -126,6 +147,10 @@ def _forget_client(state: State, client_id: str, reason: str) -> None:
     client = state.clients.get(client_id)
     if client is None:
         return
+    for row in list(client.requests.values()):
+        _forget_client(state, row.id, reason)
+    if client.era == "either":
+        held.forget(state, client, printable(reason))
     for parked in list(client.parked.values()):
         forward.unpark(state, parked)
         forward.end_reply(state, client, parked.event.reply_to)
@@ -137,9 +162,10 @@ def _forget_client(state: State, client_id: str, reason: str) -> None:
         forward.finish(state, call)
         forward.cancel_upstream(state, call, printable(reason))
         forward.end_reply(state, client, call.reply_to)
-    del state.clients[client_id]
-    if client.log_level is not None:
-        from_client.spread_log_level(state)
+    client.let_go(state.clients)
+    state.clients.pop(client_id, None)
+    if client.log_level is not None and not client.is_stateless:
+        levels.spread(state)
 
 
 # --- Sessions --------------------------------------------------------------------------------
@@ -152,11 +178,11 @@ def _session_up(state: State, event: SessionUp) -> None:
     configuring.end_session(state, instance, "another one took its place")
     instance.went_up(event, state.now_s)
     state.sessions[event.session] = instance
-    from_client.tell_log_level(state, event)
+    levels.tell(state, event)
     for parked in forward.take_waiting(state, instance):
         client = state.clients[parked.event.client]
         from_client.request(state, client, parked.event, parked.request)
-    from_client.tell_users(state, instance.name)
+    listed.tell_users(state, instance.name)
 
 
 def _session_lost(state: State, event: SessionLost) -> None:
@@ -187,7 +213,7 @@ def _catalog_changed(state: State, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
         instance.listed(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        from_client.tell_users(state, instance.name)
+        listed.tell_users(state, instance.name)
 
 
 # --- Instances -------------------------------------------------------------------------------
@@ -241,9 +267,7 @@ def _instance_saved(state: State, event: InstanceSaved) -> None:
 def _settings_changed(state: State, event: CoreSettingsChanged) -> None:
     before, state.settings = state.settings, event.settings
     if toolbox.items_for(before) is not toolbox.items_for(event.settings):
-        for client in state.clients.values():
-            if not client.owes_listing:
-                from_client.tell_list_changed(state, client)
+        listed.tell_everybody(state)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -261,10 +285,12 @@ def _abandoned(state: State, event: Abandoned) -> None:
 def _tick(state: State, _: Tick) -> None:
     configuring.expire(state)
     forward.expire(state)
+    held.expire(state)
 
 
 def _drain(state: State, event: Drain) -> None:
     state.draining, state.drained = True, event.reply_to
+    stateless.end_listening(state)
     for instance in state.instances:
         forward.fail_waiting(state, instance, RpcError(UNAVAILABLE, forward.STOPPING))
 

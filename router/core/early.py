@@ -32,7 +32,7 @@ PATIENCE_S: Final = 10.0
 """How long: reading files takes milliseconds, unless their disk is in trouble."""
 
 _HELD: Final = (FromClient, AdminCommand, Abandoned)
-_ANSWERED_EARLY: Final = frozenset({"initialize", "ping"})
+_ANSWERED_EARLY: Final = frozenset({"initialize", "ping", "server/discover"})
 
 
 class EarlyCore:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core import toolbox
 from router.core.calls import MAX_CALLS, MAX_EXTENSION, Call, Parked
 from router.core.params import given, id_of, known, object_of, printable, raw_of
+from router.core.revisions import as_stateless
+from router.core.toolbox import server_info
 from router.errors import (
     INTERNAL_ERROR,
     OVERLOADED,
@@ -51,14 +53,46 @@ STOPPING: Final = "The router is stopping"
 
 def answer(state: State, event: FromClient, request: Request, result: Raw) -> None:
     """Answer a request that the router itself can answer."""
-    frame = Response(request.id, result)
-    state.effects.append(ToClient(event.client, event.reply_to, frame))
+    respond(state, state.clients[event.client], event.reply_to, Response(request.id, result))
+
+
+def respond(
+    state: State,
+    client: Client,
+    reply_to: Outbox,
+    frame: Response | ErrorResponse,
+    *,
+    result_type: str = "complete",
+) -> None:
+    """Answer a request in the words of its revision; nothing follows on it.
+
+    Args:
+        result_type: of 2026-07-28.
+    """
+    if client.is_stateless:
+        frame = as_stateless(frame, result_type, client.capabilities, server_info(state.settings))
+        client.let_go(state.clients)
+    state.effects.append(ToClient(client.id, reply_to, frame))
+
+
+def tell(state: State, call: Call, frame: Notification | Request) -> None:
+    """Send what belongs to a call to whoever waits for it, if anybody is there."""
+    if call.held is None:
+        state.effects.append(ToClient(call.client.id, call.reply_to, frame))
+
+
+def settle(state: State, call: Call, answer: Response | ErrorResponse) -> None:
+    """Bring a call that was closed its answer; for a held one it is kept."""
+    if call.held is None:
+        respond(state, call.client, call.reply_to, answer)
+    else:
+        call.held.outcome = answer
 
 
 def refuse(state: State, event: FromClient, request: Request, error: RpcError) -> None:
     """Answer a request with a JSON-RPC error."""
     frame = error_frame(request.id, error)
-    state.effects.append(ToClient(event.client, event.reply_to, frame))
+    respond(state, state.clients[event.client], event.reply_to, frame)
 
 
 def refuse_in_kind(
@@ -82,10 +116,9 @@ def error_frame(request_id: RequestId, error: RpcError) -> ErrorResponse:
 def fail_call(state: State, call: Call, error: RpcError) -> None:
     """Answer a call that was already closed: as a tool result, or as a JSON-RPC error."""
     if call.is_tool:
-        frame = Response(call.request_id, toolbox.error_result_of(error))
+        settle(state, call, Response(call.request_id, toolbox.error_result_of(error)))
     else:
-        frame = error_frame(call.request_id, error)
-    state.effects.append(ToClient(call.client.id, call.reply_to, frame))
+        settle(state, call, error_frame(call.request_id, error))
 
 
 # --- Forwarding ------------------------------------------------------------------------------
@@ -137,12 +170,22 @@ def _with_own_token(members: dict[str, Raw], call_id: int) -> tuple[dict[str, Ra
     if "_meta" not in members:
         return members, None
     meta = meta_of(members)
-    token: Raw | None = meta.pop("progressToken", NO_RAW)
-    if id_of(token) is None:
-        token = None  # There is none, or something that is no token.
+    token = _token_of(meta)
+    if token is None:
+        meta.pop("progressToken", None)
     else:
         meta["progressToken"] = raw_of(call_id)
     return members | {"_meta": raw_of(meta)}, token
+
+
+def progress_token_of(members: dict[str, Raw]) -> Raw | None:
+    """The progress token in these `params`, raw; None where there is none, or something else."""
+    return _token_of(meta_of(members))
+
+
+def _token_of(meta: dict[str, Raw]) -> Raw | None:
+    token = meta.get("progressToken", NO_RAW)
+    return None if id_of(token) is None else token
 
 
 _META_KEYS: Final = frozenset({"progressToken"})
@@ -277,6 +320,7 @@ def cancelled_by_client(
     elif request_id in client.saving:
         # The change itself goes on: it may be on disk already.
         end_reply(state, client, client.saving.pop(request_id).event.reply_to)
+    client.let_go(state.clients)
 
 
 def end_reply(state: State, client: Client, reply_to: Outbox) -> None:

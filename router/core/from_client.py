@@ -1,63 +1,32 @@
 """What a client sends: each method and notification, and what is decided about it.
 
-Job: answer what the router answers itself, forward the rest. Neighbours: `forward` does the
-bookkeeping of calls, `toolbox` knows our tools. Pure.
-
-Another revision of the protocol adds rows to the tables at the end; another way to be seen by a
-client (every tool of every instance, one instance alone) adds a view beside `_listed_tools`.
+Job: answer what the router answers itself, forward the rest. Neighbours: `stateless` does it for
+requests without a session, `tools` and `listed` for both; `forward` does the bookkeeping of calls.
+Pure.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from router.core import forward, saving, toolbox
-from router.core.clients import LOG_LEVELS
+from router.core import forward, levels, listed, stateless, toolbox, tools
 from router.core.params import (
     EMPTY_OBJECT,
     given,
-    is_object,
-    known,
     object_of,
     optional_text_of,
     raw_of,
     request_id_of,
     text_of,
 )
-from router.core.permissions import check_may
-from router.core.revisions import negotiate, refuse_stateless
-from router.errors import (
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    TOOL_NOT_FOUND,
-    RpcError,
-)
-from router.messages import CloseReply, ErrorResponse, Notification, Request, Response, ToClient
+from router.core.revisions import negotiate
+from router.errors import INVALID_REQUEST, METHOD_NOT_FOUND, RpcError
+from router.messages import CloseReply, ErrorResponse, Notification, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from msgspec import Raw
-
-    from router.admin import Permission
-    from router.core.clients import Client
-    from router.core.instances import Instance
+    from router.core.clients import Client, Members, Method
     from router.core.state import State
-    from router.messages import FromClient, Item, SessionUp
-
-Members: TypeAlias = "dict[str, Raw]"
-"""The members of `params`."""
-
-Method: TypeAlias = "Callable[[State, Client, FromClient, Request, Members], None]"
-"""What is done about a request; it raises `RpcError` where that is the answer."""
-
-SERVER_NAME: Final = "mcp_router"
-INSTRUCTIONS: Final = (
-    "This server stands in front of several MCP servers. mcp.router.list shows them, "
-    "mcp.router.help shows their tools, mcp.router.call calls one of those tools, and "
-    "mcp.router.use lists the tools of one server beside these for the rest of the session."
-)
+    from router.messages import FromClient
 
 
 def handle(state: State, event: FromClient) -> None:
@@ -86,8 +55,9 @@ def request(state: State, client: Client, event: FromClient, frame: Request) -> 
         if client.waits_for(frame.id):
             raise RpcError(INVALID_REQUEST, f"Request id {frame.id!r} is already in use")
         members = object_of(frame.params)
-        if "_meta" in members and frame.method != "initialize":
-            refuse_stateless(forward.meta_of(members))
+        if stateless.is_meant(client, frame, members):
+            client, event = stateless.begun(state, client, event, frame)
+            members = stateless.told(state, client, members)
         method = client.methods.get(frame.method)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {frame.method}")
@@ -96,7 +66,7 @@ def request(state: State, client: Client, event: FromClient, frame: Request) -> 
         forward.refuse(state, event, frame, error)
 
 
-# --- Lifecycle and utilities -----------------------------------------------------------------
+# --- With a session --------------------------------------------------------------------------
 
 
 def _initialize(
@@ -108,9 +78,9 @@ def _initialize(
     client.revision, client.capabilities = negotiate(requested), capabilities
     result = {
         "protocolVersion": client.revision,
-        "capabilities": {"tools": {"listChanged": True}, "logging": {}},
-        "serverInfo": {"name": SERVER_NAME, "version": state.settings.version},
-        "instructions": INSTRUCTIONS,
+        "capabilities": toolbox.CAPABILITIES,
+        "serverInfo": toolbox.server_info(state.settings),
+        "instructions": toolbox.INSTRUCTIONS,
     }
     forward.answer(state, event, frame, raw_of(result))
 
@@ -122,211 +92,19 @@ def _ping(state: State, _: Client, event: FromClient, frame: Request, __: Member
 def _set_level(
     state: State, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
-    level = text_of(members, "level")
-    if level not in LOG_LEVELS:
-        raise RpcError(INVALID_PARAMS, f"params.level must be one of {', '.join(LOG_LEVELS)}")
+    level = levels.level_of(members, "level")
     if not client.one_shot:
         client.log_level = level
-        spread_log_level(state)
+        levels.spread(state)
     forward.answer(state, event, frame, EMPTY_OBJECT)
-
-
-def spread_log_level(state: State) -> None:
-    """Have the upstreams send logs from the lowest level that any client set."""
-    levels = [client.log_level for client in state.clients.values() if client.log_level]
-    lowest = min(levels, key=LOG_LEVELS.__getitem__, default=None)
-    if lowest in (None, state.log_level):
-        return
-    state.log_level = lowest
-    for instance in state.instances:
-        if instance.session is not None:
-            tell_log_level(state, instance.session)
-
-
-def tell_log_level(state: State, session: SessionUp) -> None:
-    """Tell an upstream the level, if one was ever set and it has levels."""
-    if state.log_level is None or "logging" not in object_of(session.capabilities):
-        return
-    params = raw_of({"level": state.log_level})
-    # Nobody waits for the answer: an id that no call has is dropped when it comes back.
-    frame = Request(state.calls.next_id(), "logging/setLevel", params)
-    forward.to_session(state, session, frame)
-
-
-# --- Tools -----------------------------------------------------------------------------------
 
 
 def _list_tools(
     state: State, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
-    if given(members, "cursor") is not None:
-        raise RpcError(INVALID_PARAMS, "params.cursor is not one of ours: the list has one page")
+    found = listed.listed_to(state, client, members)
     client.owes_listing = False
-    tools = [item.raw for item in _listed_tools(state, client)]
-    forward.answer(state, event, frame, raw_of({"tools": tools}))
-
-
-def _listed_tools(state: State, client: Client) -> list[Item]:
-    """The router's own tools, then those of the selected instance; ours win a name."""
-    own = toolbox.items_for(state.settings)
-    selected = _selected_session(state, client)
-    theirs = () if selected is None else selected.catalog.tools
-    return [*own, *(item for item in theirs if toolbox.canonical(item.key) is None)]
-
-
-def _selected_session(state: State, client: Client) -> SessionUp | None:
-    instance = state.instances.by_name.get(client.selected or "")
-    return None if instance is None else instance.session
-
-
-_CALL_KEYS: Final = frozenset({"name", "arguments", "_meta", "task"})
-
-
-def _call_tool(
-    state: State, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    name = text_of(known(members, _CALL_KEYS), "name")
-    own = toolbox.canonical(name)
-    if own is not None:
-        _call_own(state, client, event, frame, own, members)
-        return
-    check_may(client.principal, "call")
-    instance = state.instances.by_name.get(client.selected or "")
-    if instance is None:
-        raise RpcError(TOOL_NOT_FOUND, f"Unknown tool: {name}")
-    call_of_instance(state, event, frame, instance, members)
-
-
-def call_of_instance(
-    state: State, event: FromClient, frame: Request, instance: Instance, members: Members
-) -> None:
-    """Forward a `tools/call` by the instance's own name of the tool, or park it.
-
-    Raises:
-        RpcError: -32013, the instance is not there; -32014, it has no such tool.
-    """
-    session = forward.ready(state, event, frame, instance, is_tool=False)
-    if session is not None:
-        name = text_of(members, "name")
-        _check_tool(instance, name)
-        call = _as_plain_call(members)
-        _check_arguments(state, instance, session, name, call.get("arguments"))
-        forward.forward(state, event, frame, instance, session, call, is_tool=False)
-
-
-def _as_plain_call(members: Members) -> Members:
-    """The call with its arguments checked, without null ones, and without `task`.
-
-    A server that did not declare tasks ignores that (MCP 2025-11-25, Tasks, Capabilities), and
-    the answer would be an upstream's task that nobody here could ask for.
-    """
-    arguments = given(members, "arguments")
-    if arguments is not None and not is_object(arguments):
-        raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
-    dropped = {"task"} if arguments is not None else {"task", "arguments"}
-    if members.keys().isdisjoint(dropped):
-        return members
-    return {key: raw for key, raw in members.items() if key not in dropped}
-
-
-def _check_tool(instance: Instance, name: str) -> None:
-    if name not in instance.tool_names:
-        message = f"Tool '{name}' not found in instance '{instance.name}'"
-        raise RpcError(TOOL_NOT_FOUND, message)
-
-
-def _check_arguments(
-    state: State, instance: Instance, session: SessionUp, tool: str, arguments: Raw | None
-) -> None:
-    """Check them against the tool's own schema, unless that is switched off."""
-    if not state.settings.enable_validation:
-        return
-    if instance.schemas is None:
-        # Not needed before the first call. Not in a worker thread: this library aborts the process
-        # when the interpreter ends while a thread imports it.
-        from router.core.arguments import Schemas
-
-        instance.schemas = Schemas.of(session.catalog.tools)
-    instance.schemas.check(tool, arguments)
-
-
-# --- The router's own tools ------------------------------------------------------------------
-
-
-def _call_own(
-    state: State, client: Client, event: FromClient, frame: Request, own: str, members: Members
-) -> None:
-    """Run one of our tools; what goes wrong is a tool result, so that the model can read it."""
-    needed, method = _OWN_TOOLS[own]
-    try:
-        if own in toolbox.MANAGEMENT:
-            toolbox.check_management(state.settings, text_of(members, "name"))
-        check_may(client.principal, *needed)
-        method(state, client, event, frame, members)
-    except RpcError as error:
-        forward.answer(state, event, frame, toolbox.error_result_of(error))
-
-
-def _own_list(state: State, client: Client, event: FromClient, frame: Request, _: Members) -> None:
-    value = toolbox.listing(state.instances.seen_by(client.principal), state.now_s)
-    forward.answer(state, event, frame, toolbox.result_of(value, client.revision))
-
-
-def _own_help(state: State, client: Client, event: FromClient, frame: Request, _: Members) -> None:
-    value = toolbox.help_text(state.instances.seen_by(client.principal))
-    forward.answer(state, event, frame, toolbox.result_of(value, client.revision))
-
-
-def _own_use(
-    state: State, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    name = toolbox.instance_name_of(given(members, "arguments"))
-    instance = state.instances.seen_by(client.principal).find(name)
-    if forward.ready(state, event, frame, instance, is_tool=True) is None:
-        return
-    client.selected = instance.name
-    value = toolbox.used(instance)
-    forward.answer(state, event, frame, toolbox.result_of(value, client.revision))
-    tell_list_changed(state, client)
-
-
-def _own_call(
-    state: State, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    called = toolbox.call_arguments_of(given(members, "arguments"))
-    instance = state.instances.seen_by(client.principal).find(called.instance_name)
-    session = forward.ready(state, event, frame, instance, is_tool=True)
-    if session is None:
-        return
-    _check_tool(instance, called.tool_name)
-    _check_arguments(state, instance, session, called.tool_name, called.arguments)
-    forwarded = {"name": raw_of(called.tool_name), "arguments": called.arguments}
-    if "_meta" in members:
-        forwarded["_meta"] = members["_meta"]
-    forward.forward(state, event, frame, instance, session, forwarded, is_tool=True)
-
-
-def _own_change(
-    state: State, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    own = toolbox.canonical(text_of(members, "name")) or ""
-    change = toolbox.change_of(own, given(members, "arguments"))
-    saving.begin(state, client, event, frame, change, is_tool=True)
-
-
-def tell_list_changed(state: State, client: Client) -> None:
-    """Notify a client that its list of tools is another one now."""
-    if not client.one_shot:
-        client.owes_listing = True
-        frame = Notification("notifications/tools/list_changed")
-        state.effects.append(ToClient(client.id, client.outbox, frame))
-
-
-def tell_users(state: State, instance_name: str) -> None:
-    """Who selected this instance gets `list_changed`, once until it lists again."""
-    for client in state.clients.values():
-        if client.selected == instance_name and not client.owes_listing:
-            tell_list_changed(state, client)
+    forward.answer(state, event, frame, raw_of({"tools": found}))
 
 
 # --- Notifications and answers ---------------------------------------------------------------
@@ -346,6 +124,7 @@ def _notification(state: State, client: Client, frame: Notification) -> None:
 def _cancelled(state: State, client: Client, members: Members) -> None:
     request_id = request_id_of(members, "requestId")
     if request_id is not None:
+        client = client.requests.get(request_id, client)
         reason = optional_text_of(members, "reason")
         forward.cancelled_by_client(state, client, request_id, reason)
 
@@ -377,15 +156,5 @@ REQUESTS: Final[dict[str, Method]] = {
     "ping": _ping,
     "logging/setLevel": _set_level,
     "tools/list": _list_tools,
-    "tools/call": _call_tool,
+    "tools/call": tools.call,
 }
-
-_OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
-    # Who may call must be able to find out what there is to call.
-    toolbox.USE: (("read", "call"), _own_use),
-    toolbox.LIST: (("read", "call"), _own_list),
-    toolbox.HELP: (("read", "call"), _own_help),
-    toolbox.CALL: (("call",), _own_call),
-    **dict.fromkeys(toolbox.MANAGEMENT, (("admin",), _own_change)),
-}
-"""Our tools -> the permissions of which one is needed, and what is done."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core import forward
+from router.core import elicited, forward, held
 from router.core.calls import Ask
 from router.core.params import known, object_of, raw_of, request_id_of, text_of
 from router.core.revisions import check_may_ask
@@ -52,7 +52,8 @@ def _answered(state: State, session: SessionId, frame: Response | ErrorResponse)
         answer: Response | ErrorResponse = Response(call.request_id, frame.result)
     else:
         answer = ErrorResponse(call.request_id, frame.error)
-    state.effects.append(ToClient(call.client.id, call.reply_to, answer))
+        elicited.required(state, call, answer)
+    forward.settle(state, call, answer)
 
 
 # --- The upstream asks the client ------------------------------------------------------------
@@ -63,9 +64,14 @@ def _asked(state: State, session: SessionUp, frame: Request, related: RequestId 
         members = object_of(frame.params)
         call = _whose(state, session, related)
         client = call.client
-        capabilities = {} if client.one_shot else client.capabilities
+        # Over a lone request of a handshake revision no answer could come.
+        can_answer = client.is_stateless or not client.one_shot
+        capabilities = client.capabilities if can_answer else {}
         check_may_ask(frame.method, members, client.revision, capabilities)
-        _ask(state, call, frame, members)
+        if client.is_stateless:
+            held.ask(state, call, frame, members)
+        else:
+            _ask(state, call, frame, members)
     except RpcError as error:
         forward.to_session(state, session, forward.error_frame(frame.id, error))
 
@@ -82,7 +88,7 @@ def _whose(state: State, session: SessionUp, related: RequestId | None) -> Call:
     calls = state.calls.of_session(session.session)
     if not calls:
         raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
-    if any(call.client is not calls[0].client for call in calls):
+    if any(call.client.peer is not calls[0].client.peer for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
             f'Several clients have calls in flight; set "sessions": "per_client" for instance '
@@ -102,7 +108,8 @@ def _ask(state: State, call: Call, frame: Request, members: dict[str, Raw]) -> N
     client.asks[ask_id] = Ask(call, frame.id, token)
     state.calls.suspend(call)
     question = Request(ask_id, frame.method, raw_of(members) if frame.params else NO_RAW)
-    state.effects.append(ToClient(client.id, call.reply_to, question))
+    elicited.asked(state, call, members)
+    forward.tell(state, call, question)
 
 
 # --- Notifications ---------------------------------------------------------------------------
@@ -119,6 +126,8 @@ def _notification(
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
             _cancelled(state, session, frame)
+        elif frame.method == elicited.COMPLETE:
+            elicited.complete(state, event.session, frame)
     except RpcError:
         return
 
@@ -133,8 +142,7 @@ def _progress(state: State, session: SessionId, frame: Notification) -> None:
         return
     state.calls.extend(call, state.now_s)
     forwarded = raw_of(members | {"progressToken": call.progress_token})
-    progress = Notification(frame.method, forwarded)
-    state.effects.append(ToClient(call.client.id, call.reply_to, progress))
+    forward.tell(state, call, Notification(frame.method, forwarded))
 
 
 def _log(
@@ -151,19 +159,24 @@ def _log(
     call = state.calls.find(related, session.session)
     if call is not None:
         if call.client.wants_log(level):
-            state.effects.append(ToClient(call.client.id, call.reply_to, frame))
+            forward.tell(state, call, frame)
         return
-    calling = {call.client.id for call in state.calls.of_session(session.session)}
+    calls = state.calls.of_session(session.session)
+    calling = {call.client.id for call in calls}
     for client in state.clients.values():
-        concerned = client.selected == instance.name or client.id in calling
-        if concerned and not client.one_shot and client.wants_log(level):
+        concerned = client.selection.instance == instance.name or client.id in calling
+        if concerned and not client.is_for_one_request and client.wants_log(level):
             state.effects.append(ToClient(client.id, client.outbox, frame))
+    if len(calls) == 1 and calls[0].client.is_stateless and calls[0].client.wants_log(level):
+        forward.tell(state, calls[0], frame)
 
 
 def _cancelled(state: State, session: SessionUp, frame: Notification) -> None:
     """The upstream wants no answer to its question any more."""
     request_id = request_id_of(object_of(frame.params), "requestId")
     for call in state.calls.of_session(session.session):
+        if held.withdraw(call, request_id):
+            state.calls.resume(call, state.now_s)
         for ask_id, ask in list(call.client.asks.items()):
             if ask.call is call and ask.upstream_id == request_id:
                 forward.withdraw(state, call.client, ask_id, "Cancelled by the server")

@@ -3,24 +3,49 @@
 Job: every decision that depends on a revision stands here, so that another one is added in this
 module. Neighbours: `core` and `toolbox`. Pure.
 
-The handshake revisions (2024-11-05 to 2025-11-25) are spoken. The stateless revision 2026-07-28
-has its place in `refuse_stateless`: until it is spoken, its clients get the answer on which the
-specification and the SDKs have them fall back to `initialize`.
+Clients may speak the handshake revisions (2024-11-05 to 2025-11-25) and the one without sessions
+(2026-07-28), upstreams the former.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from router.core.params import given, object_of, request_id_of, text_of
-from router.errors import INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_REVISION, RpcError
-from router.messages import HANDSHAKE_REVISIONS, LATEST_HANDSHAKE_REVISION
+import msgspec
+from msgspec import Raw, Struct
 
-if TYPE_CHECKING:
-    from msgspec import Raw
+from router.core.params import given, object_of, raw_of, request_id_of, text_of
+from router.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    MISSING_CAPABILITY,
+    UNSUPPORTED_REVISION,
+    RpcError,
+)
+from router.messages import (
+    HANDSHAKE_REVISIONS,
+    LATEST_HANDSHAKE_REVISION,
+    NO_RAW,
+    REVISIONS,
+    STATELESS_REVISION,
+    ErrorResponse,
+    Response,
+)
 
-ENVELOPE_REVISION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-"""`params._meta` member that marks a request of the stateless era (MCP 2026-07-28)."""
+REVISION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
+CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
+CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
+LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
+ENVELOPE_KEYS: Final = frozenset({REVISION_KEY, CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY})
+"""Members of `params._meta` in which a request of MCP 2026-07-28 speaks for its client."""
+
+SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
+
+RESOURCE_NOT_FOUND: Final = -32002
+URL_ELICITATION_REQUIRED: Final = -32042
+"""Error codes of handshake revisions that MCP 2026-07-28 says in another way."""
 
 
 def negotiate(requested: str) -> str:
@@ -32,28 +57,144 @@ def negotiate(requested: str) -> str:
     return requested if requested in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE_REVISION
 
 
-def has_structured_content(revision: str) -> bool:
-    """Does a tool result carry `structuredContent` (since 2025-06-18)?"""
-    return revision >= "2025-06-18"
+def structured(value: Any, revision: str) -> dict[str, Any]:
+    """The member of a tool result that holds a value as it is, where this revision has one.
+
+    There is `structuredContent` since 2025-06-18. Before 2026-07-28 it is an object, so that a
+    value that is none stands under `result` in it.
+    """
+    if revision < "2025-06-18":
+        return {}
+    is_free = revision >= STATELESS_REVISION or isinstance(value, dict)
+    return {"structuredContent": value if is_free else {"result": value}}
 
 
-def refuse_stateless(meta: dict[str, Raw]) -> None:
-    """Refuse a request that carries the stateless era's envelope.
+# --- Without sessions ------------------------------------------------------------------------
+
+
+def is_enveloped(meta: dict[str, Raw]) -> bool:
+    """Does this request say of itself what a handshake would have?
+
+    A handshake revision there is no envelope: those are negotiated with `initialize`.
 
     Args:
         meta: the members of `params._meta`.
+    """
+    requested = meta.get(REVISION_KEY)
+    return requested is not None and request_id_of(meta, REVISION_KEY) not in HANDSHAKE_REVISIONS
+
+
+def check_envelope(meta: dict[str, Raw]) -> None:
+    """Is this the envelope of a request that is served here?
+
+    MCP 2026-07-28, Per-request protocol fields.
 
     Raises:
-        RpcError: -32022 with `supported` and `requested`, on which a client of both eras
-            falls back to `initialize`.
+        RpcError: -32602, what it needs is missing; -32022, its revision is another one, with
+            `supported` and `requested`.
     """
-    requested = request_id_of(meta, ENVELOPE_REVISION_KEY)
-    if isinstance(requested, str) and requested not in HANDSHAKE_REVISIONS:
-        raise RpcError(
-            UNSUPPORTED_REVISION,
-            f"Protocol revision {requested} is not supported here; use initialize",
-            {"supported": list(HANDSHAKE_REVISIONS), "requested": requested},
-        )
+    missing = [key for key in (REVISION_KEY, CAPABILITIES_KEY) if key not in meta]
+    if missing:
+        raise RpcError(INVALID_PARAMS, f"params._meta lacks {' and '.join(missing)}")
+    requested = text_of(meta, REVISION_KEY, "params._meta")
+    if requested != STATELESS_REVISION:
+        raise unsupported(requested, REVISIONS)
+
+
+def unsupported(requested: str, supported: tuple[str, ...]) -> RpcError:
+    """The error on which a client chooses among what is supported."""
+    return RpcError(
+        UNSUPPORTED_REVISION,
+        f"Protocol revision {requested} is not supported here",
+        {"supported": list(supported), "requested": requested},
+    )
+
+
+class _Error(Struct):
+    code: int = 0
+    message: str = ""
+    data: Raw = NO_RAW
+
+
+class _Elicitations(Struct):
+    elicitations: list[dict[str, Raw]]
+
+
+_error: Final = msgspec.json.Decoder(_Error)
+_elicitations: Final = msgspec.json.Decoder(_Elicitations)
+
+
+def as_stateless(
+    answer: Response | ErrorResponse,
+    result_type: str,
+    capabilities: dict[str, Raw],
+    server_info: dict[str, str],
+) -> Response | ErrorResponse:
+    """An answer of ours or of a server with sessions, as MCP 2026-07-28 has it.
+
+    Args:
+        result_type: what it is, whatever the server says: that cannot mean this revision's.
+        capabilities: what the client declared.
+        server_info: of this server.
+    """
+    if isinstance(answer, ErrorResponse):
+        return _error_as_stateless(answer, capabilities, server_info)
+    try:
+        members = object_of(answer.result, "result")
+        meta = object_of(given(members, "_meta"), "result._meta")
+    except RpcError as error:
+        told = {"code": INTERNAL_ERROR, "message": f"The server's answer is malformed: {error}"}
+        return ErrorResponse(answer.id, raw_of(told))
+    members["resultType"] = raw_of(result_type)
+    members["_meta"] = raw_of(meta | {SERVER_INFO_KEY: server_info})
+    return Response(answer.id, raw_of(members))
+
+
+def _error_as_stateless(
+    answer: ErrorResponse, capabilities: dict[str, Raw], server_info: dict[str, str]
+) -> Response | ErrorResponse:
+    error = _error_in(answer.error)
+    if error.code == RESOURCE_NOT_FOUND:
+        members = object_of(answer.error) | {"code": raw_of(INVALID_PARAMS)}
+        return ErrorResponse(answer.id, raw_of(members))
+    if error.code != URL_ELICITATION_REQUIRED or answer.id is None:
+        return answer
+    wanted = url_elicitations(answer.error)
+    if wanted and "url" in object_of(capabilities.get("elicitation"), "elicitation"):
+        asked = {str(number): _url_request(one) for number, one in enumerate(wanted, 1)}
+        result = Response(answer.id, raw_of({"inputRequests": asked}))
+        return as_stateless(result, "input_required", capabilities, server_info)
+    told = {"code": MISSING_CAPABILITY, "message": error.message, "data": _NEEDS_URLS}
+    return ErrorResponse(answer.id, raw_of(told))
+
+
+_NEEDS_URLS: Final = raw_of({"requiredCapabilities": {"elicitation": {"url": {}}}})
+
+
+def _url_request(elicitation: dict[str, Raw]) -> dict[str, Any]:
+    params = {key: raw for key, raw in elicitation.items() if key != "elicitationId"}
+    return {"method": "elicitation/create", "params": params}
+
+
+def url_elicitations(error: Raw) -> list[dict[str, Raw]]:
+    """What a server wants to be visited before it is asked again, if that is what the error says.
+
+    MCP 2025-11-25, Elicitation, URL Elicitation Required Error.
+    """
+    found = _error_in(error)
+    if found.code != URL_ELICITATION_REQUIRED:
+        return []
+    try:
+        return _elicitations.decode(found.data).elicitations
+    except msgspec.MsgspecError:
+        return []
+
+
+def _error_in(error: Raw) -> _Error:
+    try:
+        return _error.decode(error)
+    except msgspec.MsgspecError:
+        return _Error()
 
 
 # --- What a client may be asked --------------------------------------------------------------

@@ -98,7 +98,7 @@ def _answer(state: State, client: Client, saving: Saving) -> None:
         result = toolbox.result_of("Done", client.revision)
         forward.answer(state, saving.event, saving.request, result)
         return
-    client.selected = saving.name
+    client.selection.instance = saving.name
     instance = state.instances.by_name.get(saving.name)
     if saving.wait_ready and instance is not None and instance.spec.is_active:
         when_ready(state, client, saving.event, saving.request, {})
@@ -114,7 +114,7 @@ def when_ready(
     Raises:
         RpcError: -32013, it will not be ready soon, or the router is stopping.
     """
-    instance = state.instances.by_name[client.selected or ""]
+    instance = state.instances.by_name[client.selection.instance or ""]
     session = forward.ready(
         state, event, request, instance, is_tool=False, patience_s=READY_WITHIN_S
     )

@@ -6,17 +6,19 @@ Neighbours: `core` owns the one instance. Pure.
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
 from router.core.calls import Calls
+from router.core.clients import Selection
 from router.core.deadlines import Deadlines
 from router.core.instances import Instance, Instances
 
 if TYPE_CHECKING:
     from router.configured import CoreSettings
+    from router.core.calls import Held
     from router.core.clients import Client
     from router.core.configuring import Leaving
     from router.core.saving import Saving
@@ -24,6 +26,26 @@ if TYPE_CHECKING:
 
 MAX_LOST_EARLY: Final = 64
 """Several times as many as start at once; most of them are sessions that were simply stopped."""
+
+
+class Seal(Protocol):
+    """Authenticated encryption with a key that only this process has."""
+
+    def seal(self, secret: bytes, context: bytes) -> str:
+        """Printable text that says nothing, and from which `unseal` gets the secret back."""
+        ...
+
+    def unseal(self, sealed: str, context: bytes) -> bytes:
+        """What was sealed.
+
+        Raises:
+            ValueError: it was not sealed here, or in another context, or was changed since.
+        """
+        ...
+
+
+def _selections() -> defaultdict[str, Selection]:
+    return defaultdict(Selection)
 
 
 def _lost_early() -> deque[SessionId]:
@@ -45,12 +67,18 @@ class State:
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions whose instances changed and that have calls in flight still, by name.
         leaving_due: until when these may go on.
+        seal: makes and reads what a client has to bring back unread and unchanged.
+        held: calls that wait for their client to come again, by a key of their own.
+        held_due: until when their outcome is kept.
+        elicited: clients that were sent to a URL, by the session and its name for that.
+        selections: of the principals that have no session.
         log_level: the lowest that any client set, as upstreams were told it; None for none.
         draining: is the router stopping?
         drained: who waits for the last call and change to end, until it is told.
     """
 
     settings: CoreSettings
+    seal: Seal
     now_s: float = 0.0
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
@@ -65,6 +93,12 @@ class State:
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
     leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
     leaving_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
+    held: dict[int, Held] = attrs.field(factory=dict[int, "Held"])
+    held_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
+    elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(
+        factory=dict[tuple["SessionId", str], "ClientId"]
+    )
+    selections: defaultdict[str, Selection] = attrs.field(factory=_selections)
     log_level: str | None = None
     draining: bool = False
     drained: Outbox | None = None

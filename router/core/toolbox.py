@@ -27,7 +27,7 @@ from router.core.params import (
     raw_of,
     text_of,
 )
-from router.core.revisions import has_structured_content
+from router.core.revisions import structured
 from router.errors import INVALID_PARAMS, NOT_ALLOWED, RpcError
 from router.messages import NO_RAW, Item
 
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     from router.admin import Change
     from router.configured import CoreSettings
     from router.core.instances import Instance
+
+SERVER_NAME: Final = "mcp_router"
+CAPABILITIES: Final = {"tools": {"listChanged": True}, "logging": {}}
+INSTRUCTIONS: Final = (
+    "This server stands in front of several MCP servers. mcp.router.list shows them, "
+    "mcp.router.help shows their tools, mcp.router.call calls one of those tools, and "
+    "mcp.router.use lists the tools of one server beside these from then on."
+)
 
 USE: Final = "mcp.router.use"
 LIST: Final = "mcp.router.list"
@@ -118,6 +126,11 @@ _CANONICAL: Final = {
     for definition in (*_DEFINITIONS, *_MANAGEMENT_DEFINITIONS)
     for spelling in (definition["name"], definition["name"].replace(".", "_"))
 }
+
+
+def server_info(settings: CoreSettings) -> dict[str, str]:
+    """What the router says of itself (MCP 2025-11-25, Lifecycle: `Implementation`)."""
+    return {"name": SERVER_NAME, "version": settings.version}
 
 
 def canonical(name: str) -> str | None:
@@ -299,16 +312,10 @@ def used(instance: Instance) -> dict[str, Any]:
 
 
 def result_of(value: Any, revision: str) -> Raw:
-    """A tool result: the value as JSON text (indent 2), and as `structuredContent`.
-
-    `structuredContent` is an object in the handshake revisions (MCP 2025-06-18, Tools), so a
-    value that is none stands under `result` in it.
-    """
+    """A tool result: the value as JSON text (indent 2), and structured where there is that."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": False}
-    if has_structured_content(revision):
-        result["structuredContent"] = value if isinstance(value, dict) else {"result": value}
-    return raw_of(result)
+    result = {"content": [{"type": "text", "text": text}], "isError": False}
+    return raw_of(result | structured(value, revision))
 
 
 def error_result_of(error: RpcError) -> Raw:

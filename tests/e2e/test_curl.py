@@ -167,17 +167,24 @@ def test_other_hosts_and_origins_are_refused(header: str, router: RouterProcess)
     assert _post(router.url("/mcp"), INITIALIZE, "-H", header)[0] == 403
 
 
-def test_probe_for_the_stateless_revision_gets_the_answer_that_makes_clients_fall_back(
-    router: RouterProcess,
-) -> None:
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
+def test_a_probe_is_answered_in_the_revision_it_asks_for(router: RouterProcess) -> None:
     revision = ("-H", "MCP-Protocol-Version: 2026-07-28", "-H", "Mcp-Method: server/discover")
-    probe = _request("server/discover", _meta=meta)
-    status, _, body = _post(router.url("/mcp"), probe, *BOTH, *revision)
+    status, _, body = _post(router.url("/mcp"), _probe("2026-07-28"), *BOTH, *revision)
+    assert (status, json.loads(body)["result"]["supportedVersions"]) == (200, ["2026-07-28"])
+
+
+def test_a_probe_for_a_revision_to_come_is_told_what_is_spoken(router: RouterProcess) -> None:
+    revision = ("-H", "MCP-Protocol-Version: 2099-01-01", "-H", "Mcp-Method: server/discover")
+    status, _, body = _post(router.url("/mcp"), _probe("2099-01-01"), *BOTH, *revision)
     error = json.loads(body)["error"]
     assert (status, error["code"]) == (400, -32022)
-    assert error["data"]["supported"][-1] == "2025-11-25"
-    assert error["data"]["requested"] == "2026-07-28"
+    assert error["data"]["supported"][-2:] == ["2025-11-25", "2026-07-28"]
+    assert error["data"]["requested"] == "2099-01-01"
+
+
+def _probe(revision: str) -> dict[str, Any]:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": revision,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    return _request("server/discover", _meta=meta)

@@ -48,6 +48,7 @@ from router.messages import (
     ToClient,
     ToSession,
 )
+from router.sealing import ProcessSeal
 from supervisors.child import ChildSpec, Command, Down, GaveUp, StartChild, Starting, StopChild
 from supervisors.child import Stuck as StuckChild
 from supervisors.child import Up as UpChild
@@ -451,7 +452,7 @@ async def test_a_call_goes_through_and_times_out_on_time(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     (inbox, upstream), (outbox, _), (reply, answers) = mailbox(), mailbox(), mailbox()
-    actor = await acting(nursery, Core(CoreSettings("1", timeout_s=30.0)))
+    actor = await acting(nursery, Core(CoreSettings("1", timeout_s=30.0), ProcessSeal()))
     await actor.happens(
         InstancesChanged((SPEC,)),
         Starting("a"),
@@ -480,7 +481,7 @@ async def test_a_slow_reader_is_closed_and_its_calls_are_cancelled_after_they_we
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     (inbox, upstream), (outbox, listener), (full, waiting) = mailbox(), mailbox(), mailbox(0)
-    actor = await acting(nursery, Core(CoreSettings("1")))
+    actor = await acting(nursery, Core(CoreSettings("1"), ProcessSeal()))
     use = Raw(b'{"name":"mcp.router.use","arguments":{"instance_name":"a"}}')
     await actor.happens(
         InstancesChanged((SPEC,)),
@@ -502,7 +503,7 @@ async def test_drain_is_replied_to_when_the_last_client_is_gone(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     (inbox, _), (outbox, _), (reply, _), (drained, got) = (mailbox() for _ in range(4))
-    actor = await acting(nursery, Core(CoreSettings("1")))
+    actor = await acting(nursery, Core(CoreSettings("1"), ProcessSeal()))
     await actor.happens(
         InstancesChanged((SPEC,)),
         Starting("a"),

@@ -188,6 +188,9 @@ def rejection(rejected: Rejected) -> Answer:
 def headers_of(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Request headers as one dict; repeated ones are joined (RFC 9110 section 5.3).
 
+    Those of MCP are no lists, and others on the way may have read only one of them: they are joined
+    with what cannot be in a header, so that they never equal one that was sent once.
+
     Args:
         pairs: as they came in, names in lower case.
 
@@ -201,7 +204,8 @@ def headers_of(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         if name in headers:
             if name == "host":
                 raise Refused(400, "More than one Host header", (("Connection", "close"),))
-            value = f"{headers[name]}, {value}"
+            separator = "\n" if name.startswith("mcp-") else ", "
+            value = f"{headers[name]}{separator}{value}"
         headers[name] = value
     if "transfer-encoding" in headers and "content-length" in headers:
         problem = "Both Content-Length and Transfer-Encoding"

@@ -10,6 +10,7 @@ Invariants:
   head is known to be good.
 - A request is answered with one JSON body unless something has to be said before its answer.
 - A session is never told from one of somebody else: both are 404.
+- A message under the header of 2026-07-28 belongs to no session, whatever else its headers say.
 """
 
 from __future__ import annotations
@@ -17,18 +18,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+import attrs
 import trio
-from msgspec import Raw
 
-from router.errors import UNSUPPORTED_REVISION, Refused
-from router.messages import (
-    HANDSHAKE_REVISIONS,
-    ClientOpened,
-    ErrorResponse,
-    FromClient,
-    Request,
-)
+from router.errors import Refused
+from router.messages import STATELESS_REVISION, ClientOpened, FromClient, Notification, Request
 from transports import frames
 from transports.listen.exchange import (
     Rejected,
@@ -39,21 +33,31 @@ from transports.listen.exchange import (
     refusal,
     rejection,
 )
-from transports.listen.http_clients import HttpSession, OneShot, Pending
+from transports.listen.http_clients import HttpSession, Pending
+from transports.listen.one_shot import OneShot
+from transports.listen.routing_headers import (
+    ENVELOPE_MARK,
+    REVISION_HEADER,
+    check_headers,
+    check_revision,
+    envelope_of,
+    is_stateless,
+)
 from transports.listen.sessions import Line, SessionLimits, Sessions, new_id, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from router.admin import Principal
-    from router.messages import Event, Frame, RequestId
+    from router.messages import Event, Frame
     from transports.listen.exchange import Accepts, Answer, Events, HttpRequest, Waiting
+    from transports.listen.routing_headers import Envelope
 
 PATH: Final = "/mcp"
 METHODS: Final = "GET, POST, DELETE"
+LISTEN_METHOD: Final = "subscriptions/listen"
 
 SESSION_HEADER: Final = "mcp-session-id"
-REVISION_HEADER: Final = "mcp-protocol-version"
 LAST_EVENT_HEADER: Final = "last-event-id"
 
 _EVENT_ID: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
@@ -138,7 +142,9 @@ class HttpEndpoint:
             raise Refused(406, "Accept must admit application/json or text/event-stream")
         if not is_json(headers.get("content-type")):
             raise Refused(415, "Content-Type must be application/json")
-        session = self._session_of(headers, principal)
+        requested = headers.get(REVISION_HEADER)
+        has_header = requested == STATELESS_REVISION
+        session = None if has_header else self._session_of(headers, principal)
         body = await request.read_body()
         _check_open(session)
         if frames.is_batch(body):
@@ -146,9 +152,15 @@ class HttpEndpoint:
                 batch_of(body, session.revision if session else ""), session, headers, taken
             )
         frame = frames.decode_from_client(body)
+        if has_header or (session is None and ENVELOPE_MARK in body):
+            # To look for it in each body would cost sessions up to a tenth of a call. To the core
+            # their requests are of the handshake, and it refuses those that have an envelope.
+            envelope = envelope_of(frame)
+            if is_stateless(frame, envelope, requested):
+                return await self._stateless(frame, envelope, headers, principal, taken)
         if isinstance(frame, Request) and frame.method == "initialize":
             return await self._initialize(frame, session, principal, taken)
-        _check_revision(headers, frame.id if isinstance(frame, Request) else None)
+        check_revision(requested, frame.id if isinstance(frame, Request) else None)
         if isinstance(frame, Request):
             client = session or OneShot(new_id(), principal, self._line, self._one_shots)
             return await self._ask(client, [frame], taken)
@@ -166,6 +178,28 @@ class HttpEndpoint:
         self._sessions.add(session)
         return await self._ask(session, [frame], taken)
 
+    async def _stateless(
+        self,
+        frame: Frame,
+        envelope: Envelope | None,
+        headers: Mapping[str, str],
+        principal: Principal,
+        taken: Accepts,
+    ) -> Answer | Waiting:
+        """Answer a message of 2026-07-28."""
+        if isinstance(frame, Notification):
+            # It belongs to nothing: a request is cancelled by closing its connection.
+            check_revision(headers.get(REVISION_HEADER), None)
+            return empty_answer(202)
+        if not isinstance(frame, Request):
+            raise Rejected.because(400, "Invalid request: nothing was asked that this could answer")
+        if envelope is not None:
+            check_headers(frame, envelope, headers)
+        if frame.method == LISTEN_METHOD:
+            taken = _as_events(taken)
+        client = OneShot(new_id(), principal, self._line, self._one_shots, "stateless")
+        return await self._ask(client, [frame], taken)
+
     async def _batch(
         self,
         messages: Sequence[Frame],
@@ -174,7 +208,7 @@ class HttpEndpoint:
         taken: Accepts,
     ) -> Answer | Waiting:
         assert session is not None  # `batch_of` has seen to it
-        _check_revision(headers, None)
+        check_revision(headers.get(REVISION_HEADER), None)
         if any(isinstance(message, Request) for message in messages):
             return await self._ask(session, messages, taken, as_array=True)
         for message in messages:
@@ -194,7 +228,9 @@ class HttpEndpoint:
         try:
             if client.is_new:
                 client.is_new = False
-                opened = ClientOpened(client.id, client, client.principal, client.one_shot)
+                opened = ClientOpened(
+                    client.id, client, client.principal, client.one_shot, client.era
+                )
                 await self._line.tell(opened)
             for message in messages:
                 reply_to = pending.reply_to(message)
@@ -207,12 +243,15 @@ class HttpEndpoint:
     # --- GET and DELETE ---
 
     def _other(self, request: HttpRequest, principal: Principal) -> Answer | Events:
+        requested = request.headers.get(REVISION_HEADER)
+        if requested == STATELESS_REVISION:
+            raise Refused(405, f"{STATELESS_REVISION} has only POST", (("Allow", "POST"),))
         if request.method not in {"GET", "DELETE"}:
             raise Refused(405, "Method not allowed", (("Allow", METHODS),))
         session = self._session_of(request.headers, principal)
         if session is None:
             raise Rejected.because(400, "Mcp-Session-Id is missing")
-        _check_revision(request.headers, None)
+        check_revision(requested, None)
         if request.method == "GET":
             return _get(session, request.headers)
         session.end()
@@ -235,9 +274,7 @@ class HttpEndpoint:
 
 
 def _get(session: HttpSession, headers: Mapping[str, str]) -> Events:
-    taken = accepts(headers.get("accept"))
-    if not taken.events and not taken.wildcard:
-        raise Refused(406, "Accept must admit text/event-stream")
+    _as_events(accepts(headers.get("accept")))
     found = _EVENT_ID.fullmatch(headers.get(LAST_EVENT_HEADER, ""))
     if found is not None:
         resumed = session.resume(int(found[1]), int(found[2]))
@@ -248,6 +285,17 @@ def _get(session: HttpSession, headers: Mapping[str, str]) -> Events:
     return session.listen()
 
 
+def _as_events(taken: Accepts) -> Accepts:
+    """What a client takes for which there is an event stream and nothing else.
+
+    Raises:
+        Refused: 406, it takes none.
+    """
+    if not taken.events and not taken.wildcard:
+        raise Refused(406, "Accept must admit text/event-stream")
+    return attrs.evolve(taken, events=True)
+
+
 def _check_open(session: HttpSession | None) -> None:
     """The session may have ended while the body was read."""
     if session is not None and session.ended:
@@ -256,20 +304,3 @@ def _check_open(session: HttpSession | None) -> None:
 
 def _no_session() -> Rejected:
     return Rejected.because(404, "Session not found; initialize again")
-
-
-def _check_revision(headers: Mapping[str, str], request_id: RequestId | None) -> None:
-    """Refuse a protocol revision that is not spoken here.
-
-    MCP 2025-11-25, Transports, Protocol Version Header, asks for 400. The error is the one of
-    2026-07-28, on which clients of both eras fall back to `initialize`.
-    """
-    requested = headers.get(REVISION_HEADER)
-    if requested is None or requested in HANDSHAKE_REVISIONS:
-        return
-    error = {
-        "code": UNSUPPORTED_REVISION,
-        "message": f"Protocol revision {requested} is not supported here; use initialize",
-        "data": {"supported": list(HANDSHAKE_REVISIONS), "requested": requested},
-    }
-    raise Rejected(400, ErrorResponse(request_id, Raw(msgspec.json.encode(error))))

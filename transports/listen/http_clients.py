@@ -1,8 +1,8 @@
 """What goes on for one client of the streamable HTTP endpoint.
 
-Job: the streams of a session and of a lone request, and the choice between one JSON body and an
-event stream. Neighbours: `http` makes these, the dispatch actor puts frames into them, `stream`
-is what they consist of. No I/O.
+Job: the streams of a session, and the choice between one JSON body and an event stream.
+Neighbours: `http` makes these, `one_shot` is the client without a session, the dispatch actor puts
+frames into them, `stream` is what they consist of. No I/O.
 
 Invariants:
 
@@ -18,9 +18,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import trio
-from msgspec import Raw
 
-from router.errors import UNSUPPORTED_REVISION
+from router.errors import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    MISSING_CAPABILITY,
+    PARSE_ERROR,
+    UNSUPPORTED_REVISION,
+)
 from router.messages import (
     DEFAULT_REVISION,
     ClientClosed,
@@ -36,19 +43,19 @@ from transports.listen.exchange import (
     Waiting,
     code_of,
     json_answer,
-    refusal,
     rejection,
     revision_of,
 )
-from transports.listen.sessions import stopping
+from transports.listen.one_shot import UNREACHABLE
 from transports.listen.stream import Reply, Stream, StreamEvents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.admin import Principal
-    from router.messages import Frame, Outbox
+    from router.messages import Era, Frame, Outbox
     from transports.listen.exchange import Accepts, Answer, Headers
+    from transports.listen.one_shot import OneShot
     from transports.listen.sessions import Line, Sessions
 
 PRIMING_SINCE: Final = "2025-11-25"
@@ -63,7 +70,20 @@ MAX_STREAMS: Final = 4096
 KEPT_STREAMS: Final = 8
 """Ended streams of a session whose last client may not have got everything, the newest ones."""
 
-UNREACHABLE: Final = Raw(b'{"code":-32603,"message":"The client cannot be asked on this request"}')
+ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
+    # What requests of 2026-07-28 get under the wrong header; clients of both eras fall back on it.
+    "handshake": {HEADER_MISMATCH: 400, UNSUPPORTED_REVISION: 400},
+    "stateless": {
+        PARSE_ERROR: 400,
+        INVALID_REQUEST: 400,
+        INVALID_PARAMS: 400,
+        METHOD_NOT_FOUND: 404,
+        HEADER_MISMATCH: 400,
+        MISSING_CAPABILITY: 400,
+        UNSUPPORTED_REVISION: 400,
+    },
+}
+"""Code of an error that is the whole answer -> the status it has, where that is not 200."""
 
 
 class Pending(Waiting):
@@ -122,7 +142,9 @@ class Pending(Waiting):
         if self._as_array:
             return json_answer(b"[%b]" % b",".join([frames.encode(answer) for answer in answers]))
         return json_answer(
-            frames.encode(answers[0]), _status_of(answers[0]), self._client.response_headers
+            frames.encode(answers[0]),
+            _status_of(answers[0], self._client.era),
+            self._client.response_headers,
         )
 
     def abandon(self) -> None:
@@ -130,76 +152,10 @@ class Pending(Waiting):
         self._client.abandon(self._stream)
 
 
-def _status_of(answer: Frame) -> int:
-    """200 for every answer but the one for which MCP 2026-07-28 wants 400."""
-    if isinstance(answer, ErrorResponse) and code_of(answer.error) == UNSUPPORTED_REVISION:
-        return 400
+def _status_of(answer: Frame, era: Era) -> int:
+    if isinstance(answer, ErrorResponse):
+        return ERROR_STATUSES[era].get(code_of(answer.error), 200)
     return 200
-
-
-# --- A lone request --------------------------------------------------------------------------
-
-
-class OneShot:
-    """A client that exists for one request.
-
-    It is also the `Outbox` for what belongs to no request: nobody could read that.
-
-    Args:
-        among: all of them; it is in there while its request is open.
-    """
-
-    __slots__ = ("_among", "_line", "_stream", "id", "is_new", "principal")
-    one_shot: ClassVar = True
-    response_headers: ClassVar[Headers] = ()
-
-    def __init__(
-        self, client_id: str, principal: Principal, line: Line, among: set[OneShot]
-    ) -> None:
-        self.id = client_id
-        self.principal = principal
-        self.is_new = True
-        self._line = line
-        self._among = among
-        self._stream: Stream | None = None
-
-    def send_nowait(self, _: Frame, /) -> None:
-        """Drop what belongs to no request."""
-
-    def close(self) -> None:
-        """The actor gave it up, or the endpoint ends."""
-        if self._stream is not None:
-            self._stream.end()
-
-    def open_stream(self, expected: int, *, answers_only: bool) -> Stream:
-        """The stream of its one request."""
-        self._among.add(self)
-        self._stream = Stream(self._refuse, unanswered=expected, answers_only=answers_only)
-        return self._stream
-
-    def stream_events(self, stream: Stream) -> StreamEvents:
-        """Answer with an event stream."""
-        events = StreamEvents(stream, EVENT_HEADERS, on_leave=lambda: self.settle(stream))
-        stream.attach(events)
-        return events
-
-    def settle(self, stream: Stream) -> None:
-        """Its response is over."""
-        self._among.discard(self)
-        self._stream = None
-        stream.abandon()
-        self._line.tell_soon(ClientClosed(self.id, "The request is over"))
-
-    def abandon(self, stream: Stream) -> None:
-        """Nobody waits for the response any more, and so nobody does for the call."""
-        self.settle(stream)
-
-    def lost(self) -> Answer:
-        """The answer when there is none."""
-        return refusal(stopping())
-
-    def _refuse(self, request: Request) -> None:
-        self._line.tell_soon(FromClient(self.id, ErrorResponse(request.id, UNREACHABLE), self))
 
 
 # --- A session -------------------------------------------------------------------------------
@@ -216,6 +172,7 @@ class HttpSession:
     """
 
     one_shot: ClassVar = False
+    era: ClassVar[Era] = "handshake"
 
     def __init__(
         self, session_id: str, principal: Principal, line: Line, among: Sessions[HttpSession]

@@ -7,7 +7,7 @@ the composition root opens the streams.
 Invariants:
 
 - Whatever was read is answered before the end, as far as it comes in time: the end of stdin only
-  ends the reading.
+  ends the reading. What goes on for good (`subscriptions/listen`) holds up no end.
 - While the outbox is half full nothing is read: a client that does not read its answers is held
   back before it is thrown out.
 """
@@ -50,6 +50,8 @@ STDIO: Final = Principal("stdio")
 FLUSH_S: Final = 5.0
 """How long the last messages may take to be written when it ends."""
 
+LISTEN_METHOD: Final = "subscriptions/listen"
+
 _TOO_LONG: Final = f"Invalid request: larger than {LINE_LIMIT_BYTES} bytes"
 
 
@@ -76,7 +78,8 @@ class StdioListener:
         client = StdioClient()
         outbox = client.outbox
         async with self.stdin, self.stdout, trio.open_nursery() as nursery:
-            await self.inbox.send(ClientOpened(client.id, outbox, self.principal))
+            opened = ClientOpened(client.id, outbox, self.principal, era="either")
+            await self.inbox.send(opened)
             nursery.start_soon(outbox.write_to, self.stdout)
             nursery.start_soon(self._read, client)
             nursery.start_soon(_end_when, stopping, outbox)
@@ -157,7 +160,9 @@ class StdioClient:
                 raise FrameError(INVALID_REQUEST, _TOO_LONG)
             if is_batch(line):
                 return self._batch_events(line)
-            return [self._event(decode_from_client(line), self)]
+            frame = decode_from_client(line)
+            is_standing = isinstance(frame, Request) and frame.method == LISTEN_METHOD
+            return [self._event(frame, _Standing(self) if is_standing else self)]
         except FrameError as error:
             if not self.outbox.ended.is_set():
                 self.outbox.send_nowait(error.to_frame())
@@ -175,7 +180,7 @@ class StdioClient:
         batch.complete()
         return events
 
-    def _event(self, frame: Frame, reply_to: StdioClient | _Batch) -> FromClient:
+    def _event(self, frame: Frame, reply_to: StdioClient | _Standing | _Batch) -> FromClient:
         if isinstance(frame, Request):
             reply_to.expect(frame)
         return FromClient(self.id, frame, reply_to)
@@ -211,6 +216,32 @@ class StdioClient:
         if isinstance(answer, Response):
             result = msgspec.json.decode(answer.result, type=_Initialized)
             self.revision = result.protocolVersion
+
+
+class _Standing:
+    """The `reply_to` of a request that goes on until it is left, or the router stops.
+
+    It is waited for until it begins, with an acknowledgement or with an error.
+    """
+
+    def __init__(self, client: StdioClient) -> None:
+        self._client = client
+        self._has_begun = False
+
+    def expect(self, request: Request) -> None:
+        """This request is about to be asked."""
+        self._client.expect(request)
+
+    def send_nowait(self, frame: Frame) -> None:
+        """Take what belongs to it. Raises as the outbox does."""
+        self._client.outbox.send_nowait(frame)
+        self.close()
+
+    def close(self) -> None:
+        """It needs no more waiting."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._client.answered(None)
 
 
 class _Batch:

@@ -15,6 +15,7 @@ from msgspec import Raw
 from router.admin import Principal, Question
 from router.configured import CoreSettings
 from router.core.core import Core
+from router.core.revisions import CAPABILITIES_KEY, REVISION_KEY
 from router.core.state import State
 from router.errors import RpcError
 from router.messages import (
@@ -91,6 +92,24 @@ def tool(name: str) -> Item:
 def spec(name: str, **changes: Any) -> InstanceSpec:
     settings: dict[str, Any] = {"name": name, "provider": "acme", "command": name}
     return InstanceSpec(**settings | changes)
+
+
+@define(eq=False)
+class FakeSeal:
+    """Remembers what it sealed, under a number."""
+
+    sealed: dict[str, tuple[bytes, bytes]] = field(factory=dict[str, tuple[bytes, bytes]])
+
+    def seal(self, secret: bytes, context: bytes) -> str:
+        key = f"sealed-{len(self.sealed)}"
+        self.sealed[key] = (secret, context)
+        return key
+
+    def unseal(self, sealed: str, context: bytes) -> bytes:
+        secret, wanted = self.sealed.get(sealed, (b"", None))
+        if context != wanted:
+            raise ValueError(sealed)
+        return secret
 
 
 @define(eq=False)
@@ -226,6 +245,35 @@ class FakeClient:
 
 
 @define(eq=False)
+class StatelessClient(FakeClient):
+    """A client of 2026-07-28: on HTTP each request is a client of its own, or all on a connection.
+
+    `declares` and `meta` are what its next requests say of it.
+    """
+
+    principal: Principal = EVERYTHING
+    is_connection: bool = False
+    declares: dict[str, Any] = field(factory=dict[str, Any])
+    meta: dict[str, Any] = field(factory=dict[str, Any])
+
+    def asks(self, method: str, params: Any = None, id: RequestId | None = None) -> Asked:  # noqa: A002
+        envelope = {REVISION_KEY: "2026-07-28", CAPABILITIES_KEY: self.declares} | self.meta
+        params = params or {}
+        params = params | {"_meta": envelope | params.get("_meta", {})}
+        if self.is_connection:
+            return super().asks(method, params, id)
+        self.id = f"request-{next(self.talk.ids)}"
+        opened = ClientOpened(self.id, Mailbox(), self.principal, one_shot=True, era="stateless")
+        self.talk.happens(opened)
+        return super().asks(method, params, id)
+
+    def retries(self, asked: Asked, answers: dict[str, Any], **changes: Any) -> Asked:
+        """The same call again, with what `asked` wanted to know."""
+        state = {"requestState": asked.result["requestState"]} | changes.pop("state", {})
+        return self.routes(**{"tool_name": "echo"} | changes, inputResponses=answers, **state)
+
+
+@define(eq=False)
 class Commanded:
     """A question to the router itself, and the one value that came for it."""
 
@@ -304,14 +352,14 @@ class Conversation:
 
     def __init__(self, **settings: Any) -> None:
         usual: dict[str, Any] = {"version": "9.9", "timeout_s": T_S}
-        self.core = Core(CoreSettings(**usual | settings))
+        self.core = Core(CoreSettings(**usual | settings), FakeSeal())
         self.now_s = 1000.0
         self.started: list[InstanceSpec] = []
         self.stopped: list[str] = []
         self.closed: dict[str, str] = {}
         self.replies: list[Any] = []
         self.saves: list[SaveInstance] = []
-        self._ids = count(1)
+        self.ids = count(1)
 
     @property
     def state(self) -> State:
@@ -361,8 +409,21 @@ class Conversation:
         one_channel: bool = False,
         principal: Principal = EVERYTHING,
     ) -> FakeClient:
-        client = FakeClient(self, name or f"client-{next(self._ids)}", one_channel=one_channel)
+        client = FakeClient(self, name or f"client-{next(self.ids)}", one_channel=one_channel)
         self.happens(ClientOpened(client.id, client.outbox, principal, one_shot))
+        return client
+
+    def stateless(self, principal: Principal = EVERYTHING, **declares: Any) -> StatelessClient:
+        """A client of 2026-07-28 over HTTP."""
+        return StatelessClient(self, "none yet", principal=principal, declares=declares)
+
+    def connection(self, principal: Principal = EVERYTHING, **declares: Any) -> StatelessClient:
+        """A client of 2026-07-28 on stdio, which may speak of a handshake as well."""
+        name = f"connection-{next(self.ids)}"
+        client = StatelessClient(
+            self, name, one_channel=True, principal=principal, is_connection=True, declares=declares
+        )
+        self.happens(ClientOpened(name, client.outbox, principal, era="either"))
         return client
 
     def asked(self, what: Question, principal: Principal = EVERYTHING) -> Commanded:
@@ -386,7 +447,7 @@ class Conversation:
         self, name: str, *tools: str, capabilities: Any = None, session: int | None = None
     ) -> FakeUpstream:
         """The session of an instance that has begun is ready."""
-        upstream = FakeUpstream(self, name, next(self._ids) if session is None else session)
+        upstream = FakeUpstream(self, name, next(self.ids) if session is None else session)
         catalog = Catalog(tools=tuple(map(tool, tools)))
         self.happens(
             SessionUp(

@@ -10,13 +10,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from router.admin import CallTool, ListInstances, MakeChange, SetActive
 from router.configured import InstanceSpec
 from router.errors import NOT_SAVED, RpcError
-from router.messages import Request, Response
+from router.messages import ClientClosed, Request, Response
 from tests.router.core.conversation import (
     Asked,
     Commanded,
     Conversation,
     FakeClient,
     FakeUpstream,
+    StatelessClient,
     plain,
     raw,
     spec,
@@ -40,6 +41,26 @@ class Track:
     cancelled: bool = False
 
 
+@attrs.define(eq=False)
+class Lone:
+    """A request without a session; over HTTP it is a client of its own, which may leave."""
+
+    peer: StatelessClient
+    asked: Asked
+    name: str
+    mark: int
+    client: str
+    left: bool = False
+
+    @property
+    def wants_input(self) -> bool:
+        finals = self.asked.finals
+        return (
+            bool(finals)
+            and plain(finals[0]).get("result", {}).get("resultType") == "input_required"
+        )
+
+
 class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +72,8 @@ class Interleavings(RuleBasedStateMachine):
         self.tracks: list[Track] = []
         self.commanded: list[Commanded] = []
         self.abandoned: list[Commanded] = []
+        self.lone: list[Lone] = []
+        self.peers = [talking(roots={}) for talking in (self.talk.stateless, self.talk.connection)]
         self.marks = 0
         self.a_client_comes(one_shot=False, one_channel=False, able=True)
         self.a_client_comes(one_shot=False, one_channel=True, able=True)
@@ -125,6 +148,43 @@ class Interleavings(RuleBasedStateMachine):
             track.client.refuses(question, {"code": 1, "message": "no"})
         else:
             track.client.answers(question, {"answer": question["params"]["mark"]})
+
+    # --- Clients without sessions ------------------------------------------------------------
+
+    @rule(pick=PICK, name=NAMES)
+    def somebody_asks_without_a_session(self, pick: int, name: str) -> None:
+        self.marks += 1
+        self.asks_alone(chosen(self.peers, pick), name, self.marks)
+
+    @precondition(lambda self: any(one.wants_input for one in self.lone))
+    @rule(pick=PICK, answered=st.booleans(), changed=st.sampled_from([False, False, True]))
+    def somebody_comes_again_with_input(self, pick: int, answered: bool, changed: bool) -> None:
+        before = chosen([one for one in self.lone if one.wants_input], pick)
+        result = before.asked.result
+        answers = {key: {"roots": []} for key in result["inputRequests"]} if answered else {}
+        again = {"requestState": result["requestState"], "inputResponses": answers}
+        held = len(self.talk.state.held)
+        one = self.asks_alone(before.peer, before.name, before.mark + changed, **again)
+        if changed:
+            assert one.asked.error["code"] == -32602
+            assert len(self.talk.state.held) == held
+
+    def asks_alone(self, peer: StatelessClient, name: str, mark: int, **more: Any) -> Lone:
+        routed = {"instance_name": name, "tool_name": "echo", "arguments": {"mark": mark}}
+        asked = peer.calls("mcp.router.call", routed, _meta={"progressToken": mark}, **more)
+        one = Lone(peer, asked, name, mark, peer.id)
+        self.lone.append(one)
+        return one
+
+    @precondition(lambda self: self.lone)
+    @rule(pick=PICK)
+    def somebody_does_not_wait(self, pick: int) -> None:
+        one = chosen(self.lone[-4:], pick)
+        one.left = True
+        if one.peer.is_connection:
+            one.peer.cancels(one.asked)
+        else:
+            self.talk.happens(ClientClosed(one.client, "gone"))
 
     # --- Commands ----------------------------------------------------------------------------
 
@@ -313,6 +373,21 @@ class Interleavings(RuleBasedStateMachine):
                 )
 
     @invariant()
+    def every_lone_request_has_one_end_or_is_waited_for(self) -> None:
+        for one in self.lone:
+            finals = [plain(final) for final in one.asked.finals]
+            assert len(finals) <= 1
+            client = self.talk.state.clients.get(one.client)
+            in_flight = client is not None and client.waits_for(one.asked.id)
+            assert in_flight != (bool(finals) or one.left)
+            for final in finals:
+                result = final.get("result", {"resultType": "complete"})
+                assert result["resultType"] in {"complete", "input_required"}
+                assert result.get("mark", one.mark) == one.mark
+            if one.left and not one.peer.is_connection:
+                assert client is None
+
+    @invariant()
     def every_command_has_one_answer_or_is_waited_for(self) -> None:
         waiting = {id(command.reply_to) for command in self.talk.state.asking.values()}
         assert waiting == {id(one.mailbox) for one in self.commanded if one.is_waiting}
@@ -324,9 +399,11 @@ class Interleavings(RuleBasedStateMachine):
         state = self.talk.state
         calls = state.calls.by_id
         assert len(state.calls.deadlines) == len(calls)
+        held = [one for one in state.held.values() if one.outcome is None]
         assert {id(call) for call in calls.values()} == {
             id(call) for client in state.clients.values() for call in client.calls.values()
-        }
+        } | {id(one.call) for one in held}
+        assert len(state.held_due) == len(state.held)
         assert {call_id for of in state.calls.by_session.values() for call_id in of} == set(calls)
         assert all(state.calls.by_session.values())
         assert set(state.calls.by_session) <= set(state.sessions)
@@ -341,7 +418,8 @@ class Interleavings(RuleBasedStateMachine):
             assert all(calls[ask.call.id] is ask.call for ask in client.asks.values())
         for call in calls.values():
             asks = [ask for ask in call.client.asks.values() if ask.call is call]
-            assert call.asked == len(asks)
+            questions = () if call.held is None else call.held.questions
+            assert call.asked == len(asks) + len(questions)
         for session_id, instance in state.sessions.items():
             assert instance.session is not None
             assert instance.session.session == session_id
@@ -364,10 +442,14 @@ class Interleavings(RuleBasedStateMachine):
                 assert not track.asked.is_waiting
         for client in self.clients:
             client.leaves()
+        for one in self.lone:
+            assert one.left or not one.asked.is_waiting
+            self.talk.happens(ClientClosed(one.client, "bye"))
+        self.peers[1].leaves()
         self.talk.configured()
         state = self.talk.state
         left = (state.clients, state.sessions, state.calls.by_id, state.calls.by_session)
-        left = (*left, state.asking, state.saving, state.leaving)
+        left = (*left, state.asking, state.saving, state.leaving, state.held)
         assert not any(left), left
         assert len(state.parked) == len(state.calls.deadlines) == 0
         assert self.talk.core.next_deadline_s() is None

@@ -1,11 +1,15 @@
 """What differs between protocol revisions. (What a client may be asked: `test_from_session`.)"""
 
+from typing import Any
+
+import msgspec
 import pytest
 from msgspec import Raw
 
 from router.core import revisions
+from router.core.params import raw_of
 from router.errors import RpcError
-from router.messages import HANDSHAKE_REVISIONS
+from router.messages import HANDSHAKE_REVISIONS, REVISIONS, ErrorResponse, Response
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
@@ -19,21 +23,114 @@ def test_for_any_other_the_latest_is_offered(revision: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("revision", "answer"),
-    [("2024-11-05", False), ("2025-03-26", False), ("2025-06-18", True), ("2025-11-25", True)],
+    ("revision", "an_object", "a_list"),
+    [
+        ("2024-11-05", {}, {}),
+        ("2025-03-26", {}, {}),
+        ("2025-06-18", {"structuredContent": {"x": 1}}, {"structuredContent": {"result": [1]}}),
+        ("2025-11-25", {"structuredContent": {"x": 1}}, {"structuredContent": {"result": [1]}}),
+        ("2026-07-28", {"structuredContent": {"x": 1}}, {"structuredContent": [1]}),
+    ],
 )
-def test_structured_content_came_in_june_2025(revision: str, answer: bool) -> None:
-    assert revisions.has_structured_content(revision) is answer
+def test_a_value_is_structured_as_the_revision_allows(
+    revision: str, an_object: Any, a_list: Any
+) -> None:
+    assert revisions.structured({"x": 1}, revision) == an_object
+    assert revisions.structured([1], revision) == a_list
 
 
-@pytest.mark.parametrize("value", [b"5", b"null", b'"2025-06-18"'])
-def test_only_an_unknown_revision_marks_the_stateless_era(value: bytes) -> None:
-    revisions.refuse_stateless({revisions.ENVELOPE_REVISION_KEY: Raw(value)})
-    revisions.refuse_stateless({})
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [(b"5", True), (b"null", True), (b'"2099-01-01"', True), (b'"2025-06-18"', False)],
+)
+def test_all_but_a_handshake_revision_is_an_envelope(value: bytes, answer: bool) -> None:
+    assert revisions.is_enveloped({revisions.REVISION_KEY: Raw(value)}) is answer
+    assert revisions.is_enveloped({}) is False
 
 
-def test_the_stateless_era_is_refused_with_what_is_spoken() -> None:
+@pytest.mark.parametrize(
+    ("meta", "code", "said"),
+    [
+        ({}, -32602, "protocolVersion and io.modelcontextprotocol/clientCapabilities"),
+        ({revisions.REVISION_KEY: b'"2026-07-28"'}, -32602, "clientCapabilities"),
+        ({revisions.REVISION_KEY: b"5", revisions.CAPABILITIES_KEY: b"{}"}, -32602, "string"),
+    ],
+)
+def test_an_envelope_that_lacks_something_is_refused(
+    meta: dict[str, bytes], code: int, said: str
+) -> None:
+    with pytest.raises(RpcError, match=said) as caught:
+        revisions.check_envelope({key: Raw(value) for key, value in meta.items()})
+    assert caught.value.code == code
+
+
+def test_another_revision_is_told_all_that_are_spoken() -> None:
+    meta = {revisions.REVISION_KEY: Raw(b'"2099-01-01"'), revisions.CAPABILITIES_KEY: Raw(b"{}")}
     with pytest.raises(RpcError) as caught:
-        revisions.refuse_stateless({revisions.ENVELOPE_REVISION_KEY: Raw(b'"2026-07-28"')})
+        revisions.check_envelope(meta)
     assert caught.value.code == -32022
-    assert caught.value.data["supported"] == list(HANDSHAKE_REVISIONS)
+    assert caught.value.data == {"supported": list(REVISIONS), "requested": "2099-01-01"}
+
+
+INFO = {"name": "mcp_router", "version": "9.9"}
+
+
+def stateless(answer: Any, capabilities: Any = None) -> Any:
+    """What an answer (a result, or an error in an `ErrorResponse`) looks like without sessions."""
+    frame = answer if isinstance(answer, ErrorResponse) else Response(1, Raw(answer))
+    declared = {key: raw_of(value) for key, value in (capabilities or {}).items()}
+    told = revisions.as_stateless(frame, "complete", declared, INFO)
+    return msgspec.json.decode(told.error if isinstance(told, ErrorResponse) else told.result)
+
+
+def test_a_result_says_that_it_is_complete_and_who_made_it() -> None:
+    result = b'{"content":[],"_meta":{"mine":1},"odd":2}'
+    assert stateless(result) == {
+        "content": [],
+        "odd": 2,
+        "resultType": "complete",
+        "_meta": {"mine": 1, revisions.SERVER_INFO_KEY: INFO},
+    }
+
+
+def test_a_server_with_sessions_cannot_ask_by_its_result() -> None:
+    assert stateless(b'{"resultType":"input_required"}')["resultType"] == "complete"
+
+
+@pytest.mark.parametrize("result", [b"5", b"[]", b"null", b'{"_meta":5}'])
+def test_a_result_that_is_no_object_is_an_error(result: bytes) -> None:
+    assert stateless(result)["code"] == -32603
+
+
+def failed(code: int, **more: Any) -> ErrorResponse:
+    return ErrorResponse(1, raw_of({"code": code, "message": "no"} | more))
+
+
+def test_a_resource_that_is_missing_has_another_code() -> None:
+    told = stateless(failed(-32002, data={"uri": "x:"}))
+    assert told == {"code": -32602, "message": "no", "data": {"uri": "x:"}}
+
+
+@pytest.mark.parametrize("error", [b'{"code":"5"}', b'{"code":-32050,"message":"x","more":[1]}'])
+def test_other_errors_stay_as_they_are(error: bytes) -> None:
+    assert stateless(ErrorResponse(1, Raw(error))) == msgspec.json.decode(error)
+
+
+URLS = {"elicitations": [{"mode": "url", "url": "https://a.test", "elicitationId": "e"}]}
+
+
+def test_a_url_to_visit_first_is_asked_for_as_input() -> None:
+    told = stateless(failed(-32042, data=URLS), {"elicitation": {"url": {}}})
+    assert told["resultType"] == "input_required"
+    asked = {"method": "elicitation/create", "params": {"mode": "url", "url": "https://a.test"}}
+    assert told["inputRequests"] == {"1": asked}
+
+
+@pytest.mark.parametrize(
+    ("data", "capabilities"),
+    [(URLS, {}), (URLS, {"elicitation": {}}), (5, {"elicitation": {"url": {}}}), (None, {})],
+)
+def test_a_url_that_cannot_be_asked_for_names_what_is_lacking(data: Any, capabilities: Any) -> None:
+    told = stateless(failed(-32042, data=data), capabilities)
+    needed = {"elicitation": {"url": {}}}
+    assert told == {"code": -32021, "message": "no", "data": {"requiredCapabilities": needed}}

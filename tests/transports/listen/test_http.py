@@ -9,6 +9,7 @@ import trio
 
 from router.messages import (
     HANDSHAKE_REVISIONS,
+    REVISIONS,
     ClientClosed,
     ClientOpened,
     ErrorResponse,
@@ -267,13 +268,13 @@ async def test_request_waits_while_the_actor_is_busy_and_can_be_cancelled(
 async def test_unsupported_revision_header_is_400_naming_the_supported_ones(
     endpoint: HttpEndpoint, actor: Actor
 ) -> None:
-    asked = post(message("server/discover", 7), mcp_protocol_version="2026-07-28")
+    asked = post(message("server/discover", 7), mcp_protocol_version="2099-01-01")
     answer = await answer_of(endpoint, asked)
     assert (answer.status, json.loads(answer.body)["id"]) == (400, 7)
     assert error(answer)["code"] == -32022
     assert error(answer)["data"] == {
-        "supported": list(HANDSHAKE_REVISIONS),
-        "requested": "2026-07-28",
+        "supported": list(REVISIONS),
+        "requested": "2099-01-01",
     }
     assert actor.is_quiet()
 
