@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from router.messages import DEFAULT_REVISION
+from router.messages import DEFAULT_REVISION, NO_RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,6 +86,7 @@ class Client:
         selection: which instance it chose.
         revision: the negotiated protocol revision.
         capabilities: what it declared (`roots`, `sampling`, ...), each a raw value.
+        info: what it said of itself, raw.
         log_level: what it asked for, None until then.
         owes_listing: it has not listed since it came or was last told `list_changed`, so that
             telling it again would tell it nothing.
@@ -108,6 +109,7 @@ class Client:
     selection: Selection = attrs.field(factory=Selection)
     revision: str = DEFAULT_REVISION
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    info: Raw = NO_RAW
     log_level: str | None = None
     owes_listing: bool = True
     calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])

@@ -150,23 +150,26 @@ _KEYS: Final = frozenset({"name", "arguments", "_meta", "inputResponses", "reque
 
 def resume(
     state: State, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    """Go on with the call that the request's `requestState` stands for.
+) -> bool:
+    """Go on with the call that the request's `requestState` stands for; False if that is not ours.
 
     Questions it brings no answers to are asked again.
 
     Raises:
-        RpcError: -32602, the state is no good, or an answer is no object; -32016, this principal
-            may not call (any more). The call is still held then.
+        RpcError: -32602, the state is no good any more, or an answer is no object; -32016, this
+            principal may not call (any more). The call is still held then.
     """
     check_may(client.principal, "call")
-    answers = _answers_of(known(members, _KEYS))
-    key, held = _find(state, client, members)
+    secret = _unsealed(state, client, known(members, _KEYS))
+    if secret is None:
+        return False
+    answers = _answers_of(members)
+    key, held = _find(state, client, *secret)
     _drop(state, key, held)
     if held.outcome is not None:
         outcome = msgspec.structs.replace(held.outcome, id=frame.id)
         forward.respond(state, client, event.reply_to, outcome)
-        return
+        return True
     call, call.held = held.call, None
     state.calls.take_up(call, client, frame, event.reply_to)
     if call.progress_token is not None:
@@ -174,6 +177,7 @@ def resume(
     unanswered = _answer(state, held, answers)
     if unanswered:
         _hold(state, call, unanswered)
+    return True
 
 
 def _answers_of(members: Members) -> dict[str, Raw]:
@@ -197,17 +201,20 @@ def _answer(state: State, held: Held, answers: dict[str, Raw]) -> dict[str, Ques
     return unanswered
 
 
-def _find(state: State, client: Client, members: Members) -> tuple[int, Held]:
-    """The held call, if this client may go on with it by this very request."""
+def _unsealed(state: State, client: Client, members: Members) -> tuple[int, float] | None:
+    """What a `requestState` says, if it was made here and for this very request."""
     try:
         sealed = text_of(members, "requestState")
-        secret = state.seal.unseal(sealed, _context_of(client))
-        key, good_until_s = _secret.decode(secret)
+        return _secret.decode(state.seal.unseal(sealed, _context_of(client)))
     except (RpcError, ValueError):
-        raise _no_good() from None
+        return None
+
+
+def _find(state: State, client: Client, key: int, good_until_s: float) -> tuple[int, Held]:
+    """The held call, if this client may go on with it now."""
     held = state.held.get(key)
     if held is None or state.now_s > good_until_s or not _may_see(client, held.call.instance):
-        raise _no_good()
+        raise no_good()
     return key, held
 
 
@@ -215,7 +222,7 @@ def _may_see(client: Client, instance: str) -> bool:
     return client.principal.instances is None or instance in client.principal.instances
 
 
-def _no_good() -> RpcError:
+def no_good() -> RpcError:
     """The same in every case: who made it up learns nothing."""
     data = {"reason": "invalid_request_state"}
     return RpcError(INVALID_PARAMS, "Invalid or expired requestState", data)

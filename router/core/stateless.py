@@ -22,6 +22,7 @@ from router.core.clients import Client, Listening, Selection
 from router.core.params import given, object_of, raw_of
 from router.core.revisions import (
     CAPABILITIES_KEY,
+    CLIENT_INFO_KEY,
     ENVELOPE_KEYS,
     LOG_LEVEL_KEY,
     SUBSCRIPTION_KEY,
@@ -32,6 +33,7 @@ from router.core.revisions import (
 from router.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages import (
     HANDSHAKE_REVISIONS,
+    NO_RAW,
     STATELESS_REVISION,
     FromClient,
     Notification,
@@ -117,6 +119,7 @@ def told(state: State, client: Client, members: Members) -> Members:
     check_envelope(meta)
     client.revision = STATELESS_REVISION
     client.capabilities = object_of(meta[CAPABILITIES_KEY], f"params._meta.{CAPABILITIES_KEY}")
+    client.info = given(meta, CLIENT_INFO_KEY) or NO_RAW
     if given(meta, LOG_LEVEL_KEY) is not None:
         client.log_level = levels.level_of(meta, LOG_LEVEL_KEY, "params._meta")
         levels.spread(state)
@@ -148,16 +151,16 @@ def _call_tool(
 ) -> None:
     """Call a tool, or go on with a call that needed input.
 
-    Input without a state belongs to no call that is held: the call is made anew, after what it
-    needed was done.
+    A state that is not ours is for a server of this revision, which made it; no other server could
+    have. Input without a state belongs to no call that is held: the call is made anew.
     """
     if given(members, "requestState") is not None:
-        held.resume(state, client, event, frame, members)
-        return
-    fresh = {
-        key: raw for key, raw in members.items() if key not in {"inputResponses", "requestState"}
-    }
-    tools.call(state, client, event, frame, fresh)
+        if held.resume(state, client, event, frame, members):
+            return
+        instance = tools.instance_of(state, client, members)
+        if instance is None or instance.session is None or not instance.session.is_stateless:
+            raise held.no_good()
+    tools.call(state, client, event, frame, members)
 
 
 # --- Subscriptions ---------------------------------------------------------------------------
