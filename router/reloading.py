@@ -99,7 +99,7 @@ class ConfigFile:
         apply: called with new settings, to put into force what `LIVE` promises.
         prepare: called with them before, in a worker thread, to do what of that can fail; raises
             `ConfigError`, and then nothing of them takes effect.
-        problems: why the file as it is now is not in force, one line each.
+        problems: what of the file as it is now is not in force, and why, one line each.
         waiting: the keys whose new values wait for a restart.
     """
 
@@ -120,14 +120,15 @@ class ConfigFile:
         if isinstance(found, ConfigError):
             self._note(found)
             return False
-        self.problems = ()
         if found == self.current:
+            self.problems = self._waiting_lines()
             return False
         keys = changed_keys(self.current, found)
         self.current = found
         self.apply(found)
         log.info("%s: changed: %s", self.path.name, ", ".join(keys))
         self._warn()
+        self.problems = self._waiting_lines()
         return True
 
     def _try_to_read(self) -> Settings | ConfigError:
@@ -146,7 +147,11 @@ class ConfigFile:
         for problem in problems:
             if problem not in self.problems:
                 log.error("%s", problem)
-        self.problems = problems
+        self.problems = (*problems, *self._waiting_lines())
+
+    def _waiting_lines(self) -> tuple[str, ...]:
+        name = self.path.name
+        return tuple(f"{name}: {key}: waits for a restart of the router" for key in self.waiting)
 
     def _warn(self) -> None:
         """Say what has to wait."""
