@@ -117,7 +117,7 @@ class ConfigFile:
     async def reload(self) -> bool:
         """Read it again; did anything change?"""
         found = await trio.to_thread.run_sync(self._try_to_read, abandon_on_cancel=True)
-        if isinstance(found, ConfigError):
+        if isinstance(found, str):
             self._note(found)
             return False
         if found == self.current:
@@ -131,19 +131,20 @@ class ConfigFile:
         self.problems = self._waiting_lines()
         return True
 
-    def _try_to_read(self) -> Settings | ConfigError:
+    def _try_to_read(self) -> Settings | str:
+        """The settings, or what is wrong with them, a problem a line."""
         try:
             found = self.read()
             if found != self.current:
                 self.prepare(found)
         except FileNotFoundError:
-            return ConfigError(self.path.name, "is gone")
+            return f"{self.path.name}: is gone"
         except ConfigError as exc:
-            return exc
+            return str(exc)  # not the error: its traceback holds all of the file, in a cycle
         return found
 
-    def _note(self, error: ConfigError) -> None:
-        problems = tuple(f"{line}; the settings before stay" for line in str(error).splitlines())
+    def _note(self, found: str) -> None:
+        problems = tuple(f"{line}; the settings before stay" for line in found.splitlines())
         for problem in problems:
             if problem not in self.problems:
                 log.error("%s", problem)
