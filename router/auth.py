@@ -20,6 +20,7 @@ import attrs
 
 from router.admin import Principal
 from router.errors import ConfigError, Refused
+from router.structure import joined
 from router.tokens import BEARER_NAME, digest_of
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ class Admission:
             raise Refused(403, _NO_ORIGIN)
         return self._identify(headers) if self.tokens else ANONYMOUS
 
+    def knows(self, principal: Principal) -> bool:
+        """Is there still somebody who is called that and may do just that?"""
+        known = (one for _, one in self.tokens) if self.tokens else (ANONYMOUS,)
+        return principal in known
+
     def admit_with(self, permission: Permission) -> Admit:
         """`admit`, for those only who have this permission.
 
@@ -156,6 +162,10 @@ class Gate:
         """See `Admission.admit`."""
         return self.rules.admit(headers)
 
+    def knows(self, principal: Principal) -> bool:
+        """See `Admission.knows`."""
+        return self.rules.knows(principal)
+
     def admit_with(self, permission: Permission) -> Admit:
         """See `Admission.admit_with`; what it returns asks the rules of the moment."""
         return requiring(permission, self.admit)
@@ -205,6 +215,18 @@ def check_exposure(host: str, security: Security, key: str = _HOST_KEY) -> None:
         f'"{host}" can be reached from other machines, and no token is set. Set '
         "security.bearer_token, or set security.allow_anonymous to true to serve everybody",
     )
+
+
+def check_exposures(hosts: Mapping[str, str], security: Security) -> None:
+    """As `check_exposure`, for hosts by where they are configured, and for all in one go."""
+    problems: list[ConfigError] = []
+    for key, host in hosts.items():
+        try:
+            check_exposure(host, security, key)
+        except ConfigError as exc:
+            problems.append(exc)
+    if problems:
+        raise joined(problems)
 
 
 def is_loopback(host: str) -> bool:

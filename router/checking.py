@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from router.auth import check_exposure
+from router.auth import check_exposures
 from router.errors import ConfigError
-from router.settings import merge, settings_at
+from router.settings import Settings, merge, settings_at, with_data_folder
 from router.store import load_instances, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from router.messages import InstanceSpec
     from router.settings import Options, Paths
     from router.store import Loaded
 
@@ -43,21 +44,30 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
         options: of the command line.
         environ: what `${VAR}` stands for.
     """
+    settings, wrong = _config(paths, options)
+    paths = with_data_folder(paths, options, settings.watcher.watch_path)
     loaded = load_instances(paths.data, environ)
-    problems = (*_in_config(paths, options), *_in_data(loaded))
+    problems = (*wrong, *_in_place(paths, options), *_in_data(loaded))
     return Findings(problems, _summary(paths, loaded, len(problems)))
 
 
-def _in_config(paths: Paths, options: Options) -> Iterator[str]:
+def _config(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
+    """The settings, as far as they can be told, and what is wrong with them."""
+    settings = Settings()
     try:
         settings = merge(settings_at(paths.config), options)
-        hosts = {"server": settings.server.host}
+        hosts = {"config.json: server.host": settings.server.host}
         if settings.api.enabled:
-            hosts["api"] = settings.api.host
-        for host in hosts.values():
-            check_exposure(host, settings.security)
+            hosts["config.json: api.host"] = settings.api.host
+        check_exposures(hosts, settings.security)
     except ConfigError as exc:
-        yield from str(exc).splitlines()
+        return settings, str(exc).splitlines()
+    return settings, []
+
+
+def _in_place(paths: Paths, options: Options) -> Iterator[str]:
+    if options.data is not None and not paths.data.is_dir():
+        yield str(ConfigError("--data", f"there is no folder {paths.data}"))
 
 
 def _in_data(loaded: Loaded) -> Iterator[str]:
@@ -65,7 +75,12 @@ def _in_data(loaded: Loaded) -> Iterator[str]:
         yield str(problem)
     for spec in loaded.specs:
         if spec.problem is not None:
-            yield str(problem_of(spec))
+            yield from _lines(spec)
+
+
+def _lines(spec: InstanceSpec) -> list[str]:
+    """Each problem of an entry in a line of its own."""
+    return str(problem_of(spec)).replace(f"; {spec.source}: ", f"\n{spec.source}: ").splitlines()
 
 
 def _summary(paths: Paths, loaded: Loaded, problems: int) -> str:

@@ -33,6 +33,7 @@ from router.settings import (
     locate,
     merge,
     settings_at,
+    with_data_folder,
     with_log_folder,
 )
 from router.version import VERSION
@@ -181,7 +182,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--transport", action="append", choices=MODES, default=[])
     parser.add_argument("-c", "--config")
     parser.add_argument("--data")
-    parser.add_argument("-l", "--level", type=str.upper, choices=LEVELS)
+    parser.add_argument("-l", "--level", "--log-level", type=str.upper, choices=LEVELS)
     parser.add_argument("--host", type=_host)
     parser.add_argument("--port", type=_port)
     parser.add_argument("--url")
@@ -249,7 +250,9 @@ def _add(arguments: argparse.Namespace) -> None:
     # For start-up time: no other command needs it before its first answer.
     from router.tidying import normalise_instance
 
-    paths = locate(options_of(arguments), os.environ, Path.cwd())
+    options = options_of(arguments)
+    paths = locate(options, os.environ, Path.cwd())
+    paths = with_data_folder(paths, options, settings_at(paths.config).watcher.watch_path)
     try:
         spec = normalise_instance(paths.data, *arguments.operands)
     except ConfigError as exc:
@@ -305,6 +308,7 @@ def _serve(options: Options) -> int:
     paths = locate(options, os.environ, Path.cwd())
     settings = merge(load_settings(paths.config), options)
     paths = with_log_folder(paths, settings.logging.directory)
+    paths = with_data_folder(paths, options, settings.watcher.watch_path)
     modes = chosen_modes(settings, options)
     # For start-up time: what ended before this point did not need the event loop.
     from router.listeners import bind

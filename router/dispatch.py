@@ -285,7 +285,9 @@ def _starting(event: Starting) -> Event | None:
 
 def _down(event: Down) -> Event | None:
     reason = "" if event.error is None else str(event.error)
-    if event.retry_in_s is not None:
+    if event.retry_in_s == 0:
+        log.info("%s is started anew", event.name)
+    elif event.retry_in_s is not None:
         log.warning("%s is down (%s); next try in %.1f s", event.name, reason, event.retry_in_s)
     return InstanceDown(event.name, reason, event.restarts, event.retry_in_s)
 

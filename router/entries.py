@@ -62,11 +62,12 @@ TYPES: Final[dict[str, InstanceType]] = {
 
 _KNOWN: Final = (
     *("provider", "name", "type", "transport", "command", "args", "env", "cwd", "headers"),
-    *("isActive", "disabled", "metadata", "timeout", "protocol", *URL_KEYS),
+    *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", *URL_KEYS),
 )
 _SPELLED: Final = {key.lower(): key for key in _KNOWN}
 
 _ENV_KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_]+")
 _HEADER_KEY: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2: token
 _URL: Final = re.compile(r"https?://[^\s/?#\\]+[^\s\\]*", re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
@@ -105,6 +106,7 @@ def read_entry(
     if name is None or provider is None:
         return entry.problems[0]
     entry.check_spelling()
+    entry.check_env_file()
     kind, try_sse = entry.kind()
     spec = InstanceSpec(
         name=name,
@@ -195,14 +197,27 @@ class _Entry:
         if value is not None and fits(value):
             return value
         if value is not None or not fits(default):
-            self.note(key, f"{rule}, got {shown(default if value is None else value)}")
+            hint = self._other_name(default) if key == "name" and value is None else ""
+            self.note(key, f"{rule}, got {shown(default if value is None else value)}{hint}")
         return default if fits(default) else None
+
+    def _other_name(self, key: str) -> str:
+        """What to call an entry whose key is no name, such as `awslabs.core-mcp-server`."""
+        fitting = _NO_NAME.sub("-", key).strip("-")[:100]
+        is_usable = bool(self.where.path) and is_name(fitting)
+        return f'; give it another one with "name": "{fitting}"' if is_usable else ""
 
     def check_spelling(self) -> None:
         for key in self.members:
             known = _SPELLED.get(key.lower(), key)
             if known != key:
                 self.note(path_step(key), f'unknown key; did you mean "{known}"?')
+
+    def check_env_file(self) -> None:
+        """VS Code and Cursor read one; a server that silently lacks its variables helps nobody."""
+        if self.members.get("envFile") is not None:
+            way_out = 'put its variables into "env", such as "KEY": "${KEY}"'
+            self.note("envFile", f"is not read here: {way_out}, and take it out")
 
     def kind(self) -> tuple[InstanceType, bool]:
         """The type, and whether SSE is to be tried as well."""

@@ -2,8 +2,9 @@
 
 Job: resolve references against the router's environment. Neighbours: `entries` above, `files`
 below. Understood: `${VAR}`, `${VAR:-default}` (Claude Code; as in POSIX sh, the default also
-stands in for an empty value), `${env:VAR}` (VS Code, Cursor, Windsurf). Anything else that looks
-like it stays as it is, so that `${x##y}` in the argument of a shell survives.
+stands in for an empty value), `${env:VAR}` (VS Code, Cursor, Windsurf), and of what editors know
+besides, `${userHome}`, `${pathSeparator}` and `${/}`. Anything else that looks like it stays as it
+is, so that `${x##y}` in the argument of a shell survives.
 
 Invariants: pure; one pass, what was put in is not looked at again; the value of a variable is
 never part of a message.
@@ -11,6 +12,7 @@ never part of a message.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +31,7 @@ PUBLIC_VARIABLES: Final = frozenset(
 _REFERENCE: Final = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE: Final = re.compile(r"(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _ASKING: Final = re.compile(r"(?:input|promptString|command|config|file):(.+)", re.DOTALL)
+_WORKSPACE: Final = re.compile(r"workspace(?:Folder|Root|FolderBasename|RootFolderName)(?::.*)?")
 _BARE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -83,12 +86,12 @@ class Expander:
     def _resolve(self, found: re.Match[str], environ: Mapping[str, str]) -> str:
         variable = _VARIABLE.fullmatch(found[1])
         if variable is None:
-            return _unless_asking(found)
+            return os.sep if found[1] == "/" else _unless_asking(found)
         value, default = environ.get(variable[1]), variable[2]
         if value or (value is not None and default is None):
             return self._seen(variable[1], value)
         if default is None:
-            raise Unresolved(f"{found[0]} is not set")
+            return _known_to_editors(found, environ)
         return default
 
     def _seen(self, name: str, value: str) -> str:
@@ -104,7 +107,26 @@ def is_reference(text: str, *, bare: bool = False) -> bool:
     return written or (bare and _BARE.fullmatch(text) is not None)
 
 
+def _known_to_editors(found: re.Match[str], environ: Mapping[str, str]) -> str:
+    """What Cursor and VS Code have for this, where no variable is called so."""
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    if found[1] == "userHome" and home:
+        return home
+    if found[1] == "pathSeparator":
+        return os.sep
+    _check_workspace(found)
+    raise Unresolved(f"{found[0]} is not set")
+
+
+def _check_workspace(found: re.Match[str]) -> None:
+    if _WORKSPACE.fullmatch(found[1]):
+        raise Unresolved(
+            f"{path_step(found[0])} only works in an editor: write the folder itself instead"
+        )
+
+
 def _unless_asking(found: re.Match[str]) -> str:
+    _check_workspace(found)
     asking = _ASKING.fullmatch(found[1])
     if asking is None:
         return found[0]

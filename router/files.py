@@ -7,6 +7,7 @@ Invariants:
 
 - A file is read whole or not at all, up to a limit, and only where it is a regular file: a pipe
   or a device cannot make the program wait.
+- A key that is there twice is an error.
 - A file is replaced in one step (see `folders`).
 """
 
@@ -79,12 +80,35 @@ def decode_object(data: bytes, place: str) -> dict[str, Any]:
     """The JSON object in `data` (RFC 8259).
 
     Raises:
-        ConfigError: it is no UTF-8, no JSON (with line and column), or no object.
+        ConfigError: it is no UTF-8, no JSON (with line and column), no object, or has a key twice.
     """
     value = _decode(data, place, Any)
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value)
-    raise ConfigError(place, f"expected an object, got {kind_of(value)}")
+    if not isinstance(value, dict):
+        raise ConfigError(place, f"expected an object, got {kind_of(value)}")
+    members = cast("dict[str, Any]", value)
+    _check_repetition(data, members, place)
+    return members
+
+
+def _check_repetition(data: bytes, value: object, place: str) -> None:
+    """Nobody is to believe in what stands under a key that another one of the same name hides."""
+    if len(msgspec.json.encode(value)) == len(msgspec.json.format(data, indent=-1)):
+        return  # nothing was left out
+    # For start-up time: hardly any file is written so that this is needed to be sure.
+    import json
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            key = next(key for key in keys if keys.count(key) > 1)
+            raise ConfigError(place, f"the key {shown(key)} is there twice in one object")
+        return found
+
+    try:
+        json.loads(data, object_pairs_hook=once, parse_int=str, parse_float=str)
+    except RecursionError:
+        raise ConfigError(place, "is nested too deeply") from None
 
 
 def decode_members(data: bytes, place: str) -> dict[str, msgspec.Raw]:
@@ -111,6 +135,9 @@ def shown(value: object) -> str:
     """A value from a file as messages quote it: JSON, cut short; of an array, only that it is."""
     if isinstance(value, (dict, list)):
         return kind_of(cast("object", value))
+    if isinstance(value, str):
+        # Names of files may be no UTF-8; Python has lone surrogates for that.
+        value = value.encode(errors="backslashreplace").decode()
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -46,7 +46,8 @@ _PORTS: Final = {"http": 80, "https": 443}
 _IS_IT_THERE: Final = "Is the router running, and api.enabled true in its config.json?"
 _WAY_OUT: Final = {
     401: "Give --token, or set $MCP_ROUTER_TOKEN",
-    404: "Set api.enable_realtime_logs to true in its config.json",
+    404: "Set api.enable_realtime_logs to true in its config.json; where api.port was taken, the "
+    "router has another, which its log names: give it with --url",
 }
 
 

@@ -11,6 +11,7 @@ listener may look for another one; then it is said which one it took.
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from router.auth import Admission, Gate, check_exposure
+from router.auth import Admission, Gate, check_exposures
 from router.described import masked
 from router.errors import ConfigError
 from router.version import VERSION
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from transports.listen.http import HttpEndpoint
     from transports.listen.rest_logs import Follow
     from transports.listen.sse import SseEndpoint
+
+log = logging.getLogger("mcp_router.listen")
 
 PORTS_TRIED: Final = 100
 """How far `auto_find_port` looks upwards."""
@@ -132,8 +135,7 @@ def _bind_all(
     settings: Settings, wanted: Sequence[_Wanted], own: Container[int] = ()
 ) -> list[Bound]:
     """Bind all or none; `own` are ports that this router has already."""
-    for one in wanted:
-        check_exposure(one.host, settings.security, one.host_key)
+    check_exposures({one.host_key: one.host for one in wanted}, settings.security)
     bound: list[Bound] = []
     try:
         # Fixed ports first, so that nobody who may choose takes them.
@@ -325,6 +327,10 @@ class Listeners:
 
     def child_of(self, bound: Bound, inbox: trio.MemorySendChannel[Inbound]) -> ChildSpec:
         """The supervised child that listens there."""
+        if bound.wanted_port not in (0, bound.port):
+            text = "Port %d is taken, so %s listens on %d, as %s.auto_find_port allows"
+            section = _SECTIONS[bound.mode]
+            log.warning(text, bound.wanted_port, bound.mode, bound.port, section)
         return ChildSpec(bound.mode, _Network(bound, inbox, self), grace_s=GRACE_S)
 
     def about(self) -> dict[str, Any]:

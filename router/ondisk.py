@@ -72,7 +72,10 @@ class OnDisk:
     async def announce(self, inbox: trio.MemorySendChannel[Inbound]) -> None:
         """Read it all and tell the actor."""
         async with self._turn:
-            await inbox.send(InstancesChanged(await self._read()))
+            before = self._last
+            specs = await self._read()
+            self._tell(before)
+            await inbox.send(InstancesChanged(specs))
 
     async def save(self, save: SaveInstance, inbox: trio.MemorySendChannel[Inbound]) -> None:
         """Make a change, read it all, and tell the actor how it went."""
@@ -101,6 +104,17 @@ class OnDisk:
         self.prepare(loaded.specs)
         return loaded
 
+    def _tell(self, before: Loaded | None) -> None:
+        """Log what the last reading found: all of it at first, then what was not so before."""
+        now = self._last
+        if now is None:
+            return
+        if before is None:
+            number = len(now.specs)
+            log.info("%d instance%s in %s", number, "" if number == 1 else "s", self.data)
+        elif changes := _changes(before, now):
+            log.info("%s: %s", self.data.name, changes)
+
     def _note(self, problems: tuple[str, ...]) -> None:
         """Log what was not wrong before."""
         for problem in problems:
@@ -109,6 +123,17 @@ class OnDisk:
         if self.problems and not problems:
             log.info("All of %s is valid again", self.data.name)
         self.problems = problems
+
+
+def _changes(before: Loaded, now: Loaded) -> str:
+    """Which instances came, went or changed, in words; empty where nothing did."""
+    old, new = ({spec.name: spec for spec in loaded.specs} for loaded in (before, now))
+    found = {
+        "added": [name for name in new if name not in old],
+        "changed": [name for name in new if name in old and new[name] != old[name]],
+        "removed": [name for name in old if name not in new],
+    }
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in found.items() if names)
 
 
 @contextmanager

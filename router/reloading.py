@@ -99,7 +99,7 @@ class ConfigFile:
         apply: called with new settings, to put into force what `LIVE` promises.
         prepare: called with them before, in a worker thread, to do what of that can fail; raises
             `ConfigError`, and then nothing of them takes effect.
-        problems: why the file as it is now is not in force, one line each.
+        problems: what of the file as it is now is not in force, and why, one line each.
         waiting: the keys whose new values wait for a restart.
     """
 
@@ -117,36 +117,42 @@ class ConfigFile:
     async def reload(self) -> bool:
         """Read it again; did anything change?"""
         found = await trio.to_thread.run_sync(self._try_to_read, abandon_on_cancel=True)
-        if isinstance(found, ConfigError):
+        if isinstance(found, str):
             self._note(found)
             return False
-        self.problems = ()
         if found == self.current:
+            self.problems = self._waiting_lines()
             return False
         keys = changed_keys(self.current, found)
         self.current = found
         self.apply(found)
         log.info("%s: changed: %s", self.path.name, ", ".join(keys))
         self._warn()
+        self.problems = self._waiting_lines()
         return True
 
-    def _try_to_read(self) -> Settings | ConfigError:
+    def _try_to_read(self) -> Settings | str:
+        """The settings, or what is wrong with them, a problem a line."""
         try:
             found = self.read()
             if found != self.current:
                 self.prepare(found)
         except FileNotFoundError:
-            return ConfigError(self.path.name, "is gone")
+            return f"{self.path.name}: is gone"
         except ConfigError as exc:
-            return exc
+            return str(exc)  # not the error: its traceback holds all of the file, in a cycle
         return found
 
-    def _note(self, error: ConfigError) -> None:
-        problems = tuple(f"{line}; the settings before stay" for line in str(error).splitlines())
+    def _note(self, found: str) -> None:
+        problems = tuple(f"{line}; the settings before stay" for line in found.splitlines())
         for problem in problems:
             if problem not in self.problems:
                 log.error("%s", problem)
-        self.problems = problems
+        self.problems = (*problems, *self._waiting_lines())
+
+    def _waiting_lines(self) -> tuple[str, ...]:
+        name = self.path.name
+        return tuple(f"{name}: {key}: waits for a restart of the router" for key in self.waiting)
 
     def _warn(self) -> None:
         """Say what has to wait."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 import msgspec
@@ -190,7 +190,7 @@ class Logging:
 
 @attrs.frozen
 class Watcher:
-    """Reload on change; `debounce_delay` is in seconds."""
+    """Reload on change; `debounce_delay` is in seconds, `watch_path` for `with_data_folder`."""
 
     enabled: bool = True
     watch_path: Folder = "data"
@@ -232,12 +232,28 @@ def read_settings(path: Path) -> Settings:
         ConfigError: as `load_settings`.
     """
     data = read_bytes(path, path.name, CONFIG_LIMIT_BYTES)
-    settings = structure(decode_object(data, path.name), Settings, path.name)
+    config = _without_idle_keys(decode_object(data, path.name))
+    settings = structure(config, Settings, path.name)
     security = settings.security
     place = f"{path.name}: security.tokens"
     if problems := list(repeated(security.bearer_token, security.tokens, place)):
         raise joined(problems)
     return settings
+
+
+_IDLE: Final[dict[str, tuple[Any, ...]]] = {
+    "enabled": (True, False),
+    "stdio": ({}, {"enabled": True}, {"enabled": False}),
+}
+"""Keys of `server` that the original wrote: the command line and its default say what listens."""
+
+
+def _without_idle_keys(config: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(config.get("server"), dict):
+        return config
+    server = cast("dict[str, Any]", config["server"])
+    kept = {key: value for key, value in server.items() if value not in _IDLE.get(key, ())}
+    return {**config, "server": kept}
 
 
 def settings_at(path: Path) -> Settings:
@@ -297,7 +313,7 @@ class Paths:
 def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
     """Find the files (contract: "Where it is").
 
-    `logs` is for the default `logging.directory`; see `with_log_folder`.
+    The folders are the default ones; see `with_log_folder` and `with_data_folder`.
     """
     named = options.config or environ.get(CONFIG_VARIABLE)
     config = cwd / Path(named).expanduser() if named else cwd / "config.json"
@@ -313,6 +329,13 @@ def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
 def with_log_folder(paths: Paths, directory: str) -> Paths:
     """`paths` with `logging.directory`, which is relative to where `logs` would be."""
     return attrs.evolve(paths, logs=paths.logs.parent / Path(directory).expanduser())
+
+
+def with_data_folder(paths: Paths, options: Options, directory: str) -> Paths:
+    """`paths` with `watcher.watch_path`, relative to where `data` would be; `--data` wins."""
+    if options.data is not None:
+        return paths
+    return attrs.evolve(paths, data=paths.data.parent / Path(directory).expanduser())
 
 
 def chosen_modes(settings: Settings, options: Options) -> tuple[Mode, ...]:

@@ -33,6 +33,10 @@ ERROR_CHARACTERS: Final = 120
 _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}
 """Where what listens on every address is reached from this machine."""
 
+_ELSEWHERE: Final = (
+    "Where api.port was taken, the router has another, which its log names: give it with --url"
+)
+
 HEAD: Final = (
     *("INSTANCE", "STATE", "SINCE", "RESTARTS", "TOOLS", "CALLS", "NEXT RETRY", "LAST ERROR"),
 )
@@ -179,6 +183,8 @@ def _refusal(status: int, body: bytes) -> str:
     detail = _detail_of(body)
     if status == 401:
         return f"{detail}. Give --token, or set $MCP_ROUTER_TOKEN"
+    if status == 404:
+        return f"answered 404, so it is no REST API of an MCP Router. {_ELSEWHERE}"
     return f"answered {status}: {detail}" if detail else f"answered {status}"
 
 

@@ -85,6 +85,8 @@ def guarded_router(folder: Path) -> Iterator[Guarded]:
         "GIVEN": CANARIES["env"], "REFERRED": "${VARIABLE}",
     })  # fmt: skip
     site.add_command("missing", str(site.folder / "nothing"), "--key", "${ARG}")
+    key_in_path = f"http://127.0.0.1:1/{CANARIES['url']}/mcp?key={CANARIES['url']}"
+    site.add("gone", type="http", url=key_in_path, headers={"X-Key": CANARIES["header"]})
     with recording() as upstream:
         site.add(
             "remote",

@@ -1,6 +1,6 @@
 """An MCP server that looks around: what was it given, what can it read that it was not given?
 
-Run as a command, it serves on stdio.
+Run as a command, it serves on stdio. It also says on stderr and stdout whatever it is told to.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-TOOLS = ("environment", "parents", "arguments")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOOLS = ("environment", "parents", "arguments", "complain")
 
 
 def environment() -> dict[str, str]:
@@ -33,6 +36,13 @@ def parents() -> dict[str, str]:
     return found
 
 
+def complain(stderr: str = "", stdout: str = "") -> None:
+    """Write bytes, given in hex, to stderr and, between messages, to stdout."""
+    for stream, data in ((sys.stderr, stderr), (sys.stdout, stdout)):
+        stream.buffer.write(bytes.fromhex(data))
+        stream.flush()
+
+
 def _result(method: str, params: dict[str, Any]) -> dict[str, Any]:
     if method == "initialize":
         return {
@@ -42,7 +52,12 @@ def _result(method: str, params: dict[str, Any]) -> dict[str, Any]:
         }
     if method == "tools/list":
         return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]}
-    seen = {"environment": environment, "parents": parents, "arguments": lambda: params}
+    seen: dict[str, Callable[[], Any]] = {
+        "environment": environment,
+        "parents": parents,
+        "arguments": lambda: params,
+        "complain": lambda: complain(**params["arguments"]),
+    }
     return {"content": [{"type": "text", "text": json.dumps(seen[params["name"]]())}]}
 
 

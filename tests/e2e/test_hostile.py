@@ -11,7 +11,10 @@ import pytest
 
 from tests.e2e.guarded import (
     ALL,
+    API_URL,
     LIMIT_S,
+    READER,
+    SECURITY,
     Guarded,
     ask,
     call,
@@ -21,9 +24,13 @@ from tests.e2e.guarded import (
     text_of,
 )
 from tests.e2e.wire import StdioRouter
+from transports.listen.hosting import HEAD_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from tests.e2e.site import Site
+
+
+API: Final = {"enabled": True, "port": 0}
 
 
 # --- Hostile JSON and parser disagreement ----------------------------------------------------
@@ -94,6 +101,47 @@ def test_key_that_differs_in_case_only_is_refused(guarded: Guarded, params: byte
     assert "error" in answer or answer["result"]["isError"], answer
 
 
+# --- What is checked, and what is left alone -------------------------------------------------
+
+DANGEROUS: Final = (
+    rb'{ "q":"SELECT * FROM t WHERE a=\u0027x\u0027; DROP TABLE t; -- <script>alert(1)</script>",'
+    rb'"path": "../../etc/passwd%00", "sh":"$(id) `id` && rm -rf / | ${HOME} %2e%2e",'
+    rb'"n":1.0E+2 , "big": 18446744073709551617,"html":"&lt;img src=x onerror=alert(1)&gt;" }'
+)
+
+
+def test_what_looks_dangerous_reaches_the_server_byte_for_byte(guarded: Guarded) -> None:
+    head = rb'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"mcp.router.call",'
+    body = head + rb'"arguments":{"instance_name":"remote","tool_name":"echo","arguments":'
+    assert ask(guarded.http, "POST", "/mcp", ALL, body + DANGEROUS + b"}}}")[0] == 200
+    assert DANGEROUS.decode() in guarded.upstream.seen[-1]
+    body = b'{"instance": "remote", "tool": "echo", "params": '
+    assert ask(guarded.api, "POST", "/api/call", ALL, body + DANGEROUS + b"}")[0] == 200
+    assert DANGEROUS.decode() in guarded.upstream.seen[-1]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_without_validation_all_but_the_arguments_is_checked_all_the_same(
+    site: Site, *, enabled: bool
+) -> None:
+    site.configure(security={**SECURITY, "enable_validation": enabled}, api=API)
+    site.add_chaos("plain")
+    with site.serve("http") as router:
+        api, mcp = router.stderr.wait_for(API_URL)[1], router.url("/mcp").split("/")[2]
+        router.stderr.wait_for("plain is ready")
+        told = ask(mcp, "POST", "/mcp", ALL, call("plain", "echo", text=["no", "text"]))
+        assert ("arguments.text" in told[2].decode()) is enabled
+        for token, status in [(None, 401), ("wrong", 401), (READER, 403)]:
+            assert ask(mcp, "POST", "/mcp", token, rpc("ping"))[0] == status
+        assert ask(mcp, "POST", "/mcp", ALL, rpc("ping"), Host="evil.test")[0] == 403
+        body, code = HOSTILE["deep"]
+        assert json.loads(ask(mcp, "POST", "/mcp", ALL, body)[2])["error"]["code"] == code
+        for entry in ({"name": "../x", "command": "true"}, {"name": "x", "url": "file:///etc"}):
+            assert ask(api, "POST", "/api/instances", ALL, entry)[0] == 422
+        loading = {"name": "x", "command": "true", "env": {"LD_PRELOAD": "x"}}
+        assert ask(api, "POST", "/api/instances", ALL, loading)[0] == 403
+
+
 # --- HTTP abuse ------------------------------------------------------------------------------
 
 
@@ -124,21 +172,89 @@ HEAD: Final = (
         b"Content-Length: %d\r\nHost: evil.test\r\n" % len(PING),
         b"Content-Length: %d\r\nContent-Length: 7\r\n" % len(PING),
         b"Content-Length: -1\r\n",
+        b"Content-Length: +%d\r\n" % len(PING),
+        b"Content-Length: 99999999999999999999\r\n",
+        b"Transfer-Encoding:\r\n chunked\r\nContent-Length: %d\r\n" % len(PING),
+        b"Transfer-Encoding : chunked\r\nContent-Length: %d\r\n" % len(PING),
+        b"Transfer-Encoding: \x0bchunked\r\nContent-Length: %d\r\n" % len(PING),
+        b"X: a\rContent-Length: 1\r\nContent-Length: %d\r\n" % len(PING),
+        b"X: a\0b\r\nContent-Length: %d\r\n" % len(PING),
     ],
-    ids=["CL+TE", "TE+CL", "two-Hosts", "two-lengths", "negative"],
+    ids=[
+        *("CL+TE", "TE+CL", "two-Hosts", "two-lengths", "negative", "plus", "huge", "folded"),
+        *("space", "tab", "return", "NUL"),
+    ],
 )
+@pytest.mark.parametrize("listener", ["http", "sse", "api"])
 def test_ambiguous_request_is_400_and_the_connection_is_closed(
-    guarded: Guarded, lines: bytes
+    guarded: Guarded, listener: str, lines: bytes
 ) -> None:
-    answer = raw_answer(guarded.http, HEAD + lines + b"\r\n" + PING)
+    """What comes after the head is never taken for another request."""
+    path = {"http": b"/mcp", "sse": b"/messages", "api": b"/api/call"}[listener]
+    head = HEAD.replace(b"/mcp", path, 1)
+    answer = raw_answer(getattr(guarded, listener), head + lines + b"\r\n" + PING)
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1") == 1
     ping(guarded)
 
 
+@pytest.mark.parametrize(
+    "coding", [b"gzip, chunked", b"chunked, identity", b"identity", b"xchunked"]
+)
+def test_unknown_transfer_coding_is_501_and_the_connection_is_closed(
+    guarded: Guarded, coding: bytes
+) -> None:
+    lines = b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
+    answer = raw_answer(guarded.http, HEAD + lines + HEAD + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 501")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+HTTP_2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+
+
+@pytest.mark.parametrize("listener", ["http", "sse", "api"])
+def test_http_2_is_not_spoken(guarded: Guarded, listener: str) -> None:
+    netloc = getattr(guarded, listener)
+    assert raw_answer(netloc, HTTP_2).startswith(b"HTTP/1.1 505")
+    offer = b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nConnection: Upgrade, close\r\n"
+    answer = raw_answer(netloc, HEAD.replace(b"POST /mcp", b"GET /none") + offer + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 404")
+
+
+HANDSHAKE: Final = (
+    b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
+)
+KEY: Final = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"",
+        KEY + b"Sec-WebSocket-Protocol: \xff\r\n",
+        KEY.replace(b"AA==", b"\xff=="),
+        KEY + b"\r\nx",
+    ],
+    ids=["no-key", "protocol", "key", "early"],
+)
+@pytest.mark.parametrize("listener", ["http", "sse", "api"])
+def test_broken_handshake_of_a_stranger_is_closed_and_not_worth_a_line_in_the_log(
+    guarded: Guarded, listener: str, lines: bytes
+) -> None:
+    before = guarded.router.stderr.text
+    answer = raw_answer(getattr(guarded, listener), HANDSHAKE + lines + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    ping(guarded)
+    assert guarded.router.stderr.text == before
+
+
 def test_head_that_is_too_large_is_refused(guarded: Guarded) -> None:
-    answer = raw_answer(guarded.http, HEAD + b"X: " + b"x" * 200_000 + b"\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 4")
+    for line in (b"X: " + b"x" * HEAD_LIMIT_BYTES, b"X: y\r\n" * HEAD_LIMIT_BYTES):
+        # One byte too much, so that nothing is left unread: closing would then lose the answer.
+        answer = raw_answer(guarded.http, (HEAD + line)[: HEAD_LIMIT_BYTES + 1])
+        assert answer.startswith(b"HTTP/1.1 431")
     ping(guarded)
 
 

@@ -1,11 +1,15 @@
-"""A config.json and a data/ folder as MCP Router 1.1 documents them, unchanged."""
+"""What MCP Router 1.1 documents, unchanged: config.json, data/, and the clients in its README."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.e2e import peers
+from tests.e2e.clients import OWN_TOOLS
+from tests.e2e.processes import RouterProcess
 from tests.e2e.rest import Client
 from tests.e2e.site import CHAOS
 from tests.e2e.wire import HttpClient
@@ -25,9 +29,11 @@ CONFIG: Final[dict[str, Any]] = {
         "enable_realtime_logs": False,
     },
     "server": {
+        "enabled": True,
         "host": "0.0.0.0",
         "transport_type": "stdio",
         "allow_instance_management": False,
+        "stdio": {"enabled": True},
         "http": {"enabled": True, "port": 0},
         "sse": {"enabled": True, "port": 0},
     },
@@ -68,3 +74,69 @@ def test_documented_files_serve_as_they_are(site: Site) -> None:
         assert http.call(1, "flat", "echo", text="by MCP")["content"][0]["text"] == "by MCP"
         http.close()
     assert site.config_file.read_text() == documented
+
+
+def test_watch_path_is_where_the_instances_are(site: Site) -> None:
+    site.add_chaos("elsewhere")
+    (site.folder / "data").rename(site.folder / "servers")
+    site.configure(watcher={"watch_path": "servers"})
+    with RouterProcess(["http", "-c", str(site.config_file)]) as router:
+        router.stderr.wait_for(r"1 instance in .*/servers$")
+        router.stderr.wait_for("elsewhere is ready")
+        (site.folder / "servers" / "elsewhere" / "mcp_settings.json").unlink()
+        router.stderr.wait_for("servers: removed elsewhere")
+    assert not (site.folder / "data").exists()
+
+
+CLIENT: Final = """
+import httpx
+
+client = httpx.Client()
+
+def ask(method, params, request_id):
+    message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+    return client.post("URL", json=message).json()["result"]
+
+info = {"name": "python-client", "version": "1.0.0"}
+hello = {"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": info}
+print(ask("initialize", hello, 1)["protocolVersion"])
+print(*(tool["name"] for tool in ask("tools/list", {}, 2)["tools"]))
+"""
+
+
+def test_documented_httpx_client_needs_neither_session_nor_accept_header(
+    router: RouterProcess,
+) -> None:
+    done = subprocess.run(
+        [peers.python_of("sdk-2025-11-25"), "-"],
+        input=CLIENT.replace("URL", router.url("/mcp")),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["2024-11-05", " ".join(OWN_TOOLS)]
+
+
+def test_documented_entry_is_added_and_patched_as_a_whole_over_rest(site: Site) -> None:
+    site.configure(api=CONFIG["api"], security={"bearer_token": TOKEN})
+    entry: dict[str, Any] = {
+        "provider": "test",
+        "name": "test_instance",
+        "type": "stdio",
+        "command": "echo",
+        "args": ["hello"],
+        "env": {},
+        "isActive": False,
+    }
+    with RouterProcess(["api", *site.words]) as router:
+        port = int(router.stderr.wait_for(r"Listening on http://127\.0\.0\.1:(\d+)$")[1])
+        api = Client(port, TOKEN)
+        assert api.ask("POST", "/api/instances", entry).status == 201
+        changed = entry | {"args": ["other"], "metadata": {"version": "1"}}
+        got = api.ask("PATCH", "/api/instances/test_instance", changed)
+        assert got.json == {"status": "success", "instance_name": "test_instance"}
+        assert api.ask("GET", "/api/instances/test_instance").json["metadata"] == {"version": "1"}
+    file = site.folder / "data" / "test" / "mcp_settings.json"
+    assert json.loads(file.read_text()) == changed

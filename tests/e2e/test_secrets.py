@@ -8,14 +8,16 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.e2e.guarded import (
     ALL,
     CANARIES,
+    LIMIT_S,
     NOSY,
     PASSING,
     READER,
@@ -75,13 +77,35 @@ def test_server_cannot_read_the_environment_of_the_router(site: Site) -> None:
 # --- Secrets (MCP01, MCP10) --------------------------------------------------------------------
 
 
+TOLD: Final = "this is what I know"
+
+
+def told_by_a_server() -> str:
+    """A server's complaint in which are all secrets, in hex."""
+    secrets = [*CANARIES.values(), ALL, A, B, READER]
+    lines = [f"error: {secret} is not good, nor is Bearer {secret}\n" for secret in secrets]
+    return "".join([*lines, f"{' '.join(secrets)}: {TOLD}\n"]).encode().hex()
+
+
+def log_with(mark: str, guarded: Guarded) -> str:
+    """The log file, once `mark` is in it; a thread writes it when it can."""
+    file = guarded.site.folder / "logs" / "latest-http+sse.txt"
+    ends_at_s = time.monotonic() + LIMIT_S
+    while mark not in (text := file.read_text()):
+        assert time.monotonic() < ends_at_s, text
+        time.sleep(0.01)
+    return text
+
+
 def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded) -> None:
     """At DEBUG, with errors of every kind provoked."""
     session = open_session(guarded.http, A)
     asked = [
+        call("nosy", "complain", stderr=told_by_a_server()),
         call("nosy", "arguments"),
         call("nosy", "nothing"),
         call("missing", "x"),
+        call("gone", "x"),
         call("nobody", "x"),
         call("remote", "echo"),
         rpc("tools/list"),
@@ -99,8 +123,7 @@ def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded) -> None:
     for body in ({"instance": "missing", "tool": "x"}, {"instance": "nosy", "tool": "arguments"}):
         said.append(str(ask(guarded.api, "POST", "/api/call", A, body)))
     said.append(str(ask(guarded.api, "PATCH", "/api/instances/nosy", ALL, {"env": {"X": 1}})))
-    log = (guarded.site.folder / "logs" / "latest-http+sse.txt").read_text()
-    assert "nosy" in log
+    log = log_with(TOLD, guarded)
     words = router_command("logs", "--url", f"http://{guarded.api}", "--token", ALL, "-l", "DEBUG")
     with subprocess.Popen(words, stdout=subprocess.PIPE) as follower:
         assert follower.stdout is not None

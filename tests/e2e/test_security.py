@@ -1,8 +1,9 @@
 """Threats, each played against a real router: what must not come in, go out, or be told apart.
 
-The ids are those of the OWASP MCP Top 10. What is hostile in itself is in `test_hostile`, secrets
-are in `test_secrets`, crossed answers in `test_faults`, comparing tokens and all spellings of
-`Host` and `Origin` in `tests/router/test_auth.py`, floods of sessions in `tests/transports/listen`.
+The ids are those of the OWASP MCP Top 10. Beside this: `test_hostile` (messages and requests),
+`test_secrets`, `test_admin_gate` (all ways to a command), `test_names` (and links and modes),
+`test_websocket`, `test_log_injection`, `test_floods`, and crossed answers in `test_faults`. Tokens
+that are compared and all spellings of `Host` and `Origin` are in `tests/router/test_auth.py`.
 """
 
 from __future__ import annotations
@@ -163,8 +164,13 @@ def test_token_of_a_client_never_goes_upstream(guarded: Guarded) -> None:
     for token, headers in [(A, {"Mcp_Session_Id": session}), (ALL, {}), (PASSING, {})]:
         said = ask(guarded.http, "POST", "/mcp", token, call("remote", "echo", x=1), **headers)
         assert json.loads(text_of(said)) == {"name": "echo", "arguments": {"x": 1}}
-    seen = "\n".join(guarded.upstream.seen)
-    assert seen.count("tools/call") >= 3
+        by_api = {"instance": "remote", "tool": "echo", "params": {"x": 1}}
+        assert ask(guarded.api, "POST", "/api/call", token, by_api)[0] == 200
+        with sse_stream(guarded, token) as target:
+            assert ask(guarded.sse, "POST", target, token, call("remote", "echo"))[0] == 202
+    environment = ask(guarded.http, "POST", "/mcp", A, call("nosy", "environment"))
+    seen = "\n".join([*guarded.upstream.seen, text_of(environment)])
+    assert seen.count("tools/call") >= 6
     assert [token for token in (ALL, A, B, READER, PASSING) if token in seen] == []
     assert f"Bearer {CANARIES['header']}" in seen
 

@@ -317,6 +317,19 @@ def test_gate_goes_by_the_rules_of_the_moment() -> None:
     assert admit(bearing(TOKEN)) == gate.admit(bearing(TOKEN)) == BEARER
 
 
+def test_principal_is_known_for_as_long_as_it_may_do_the_same() -> None:
+    gate = Gate(admission())
+    caller = Principal("caller", frozenset({"call"}))
+    assert gate.knows(ANONYMOUS)
+    assert not gate.knows(caller)
+    gate.rules = Admission.from_settings(Server(), NAMED)
+    assert gate.knows(caller)
+    assert gate.knows(BEARER)
+    assert not gate.knows(ANONYMOUS)
+    assert not gate.knows(Principal("caller", frozenset({"call", "read"})))
+    assert not gate.knows(Principal("some", frozenset({"call", "read"})))
+
+
 # --- Open by mistake (OWASP MCP07) ------------------------------------------------------------
 
 

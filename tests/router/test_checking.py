@@ -89,6 +89,38 @@ def test_listening_for_others_without_a_token_is_a_problem(paths: Paths, section
     assert found(paths).problems == ()
 
 
+def test_every_host_that_needs_a_token_is_named(paths: Paths) -> None:
+    configure(paths, server={"host": "0.0.0.0"}, api={"enabled": True, "host": "0.0.0.0"})
+    assert [problem.rpartition(': "')[0] for problem in found(paths).problems] == [
+        "config.json: server.host",
+        "config.json: api.host",
+    ]
+
+
+def test_each_problem_of_an_entry_has_a_line_of_its_own(paths: Paths) -> None:
+    add(paths, "a", '{"mcpServers": {"x": {"command": "${NO}", "args": ["; ", "${NEITHER}"]}}}')
+    assert found(paths).problems == (
+        "data/a/mcp_settings.json: mcpServers.x.command: ${NO} is not set",
+        "data/a/mcp_settings.json: mcpServers.x.args[1]: ${NEITHER} is not set",
+    )
+
+
+def test_folder_of_watch_path_is_looked_at(paths: Paths) -> None:
+    configure(paths, watcher={"watch_path": "servers"})
+    folder = paths.config.parent / "servers" / "a"
+    folder.mkdir(parents=True)
+    (folder / "mcp_settings.json").write_text('{"command": "a"}')
+    assert found(paths).summary.endswith(
+        f"and {paths.config.parent / 'servers'}; 1 instance that can be started"
+    )
+
+
+def test_folder_of_the_command_line_has_to_be_there(paths: Paths) -> None:
+    assert found(paths, Options(data="data")).problems == (
+        f"--data: there is no folder {paths.data}",
+    )
+
+
 def test_options_of_the_command_line_count(paths: Paths) -> None:
     (problem,) = found(paths, Options(host="0.0.0.0")).problems
     assert "can be reached from other machines" in problem

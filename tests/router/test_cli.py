@@ -104,6 +104,7 @@ def test_modes_are_understood(words: list[str], modes: list[str]) -> None:
     [
         ["-c", "f", "--data", "d", "-l", "debug", "--host", "h", "--port", "7", "http"],
         ["http", "--config", "f", "--data=d", "--level", "DEBUG", "--host", "h", "--port=7"],
+        ["http", "-c", "f", "--log-level", "DEBUG", "--data=d", "--host", "h", "--port", "7"],
         ["-cf", "-lDebug", "http", "--data", "d", "--host", "h", "--port", "7"],
     ],
 )
@@ -263,6 +264,15 @@ def test_add_brings_an_entry_into_shape(at_home: Path, capsys: pytest.CaptureFix
     assert (entry["name"], entry["provider"], entry["type"]) == ("mine", "git", "stdio")
     assert entry["metadata"]["display_name"] == "My Git"
     assert "mine (provider: git) is ready in data/git/mcp_settings.json" in capsys.readouterr().err
+
+
+def test_add_looks_where_watch_path_has_the_instances(at_home: Path) -> None:
+    _configure(watcher={"watch_path": "servers"})
+    file = at_home / "servers" / "git" / "mcp_settings.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"command": "git"}')
+    assert main(["add", "mine", "git"]) == 0
+    assert json.loads(file.read_text())["name"] == "mine"
 
 
 def test_add_of_nothing_says_so_and_where(

@@ -430,6 +430,7 @@ async def test_what_the_supervisor_says_is_told_to_the_core_in_its_words(
         UpChild("listener", "http://127.0.0.1:3000/mcp"),
         Down("a", OSError("it ended"), 1, 0.5),
         Down("a", None, 1, None),
+        Down("a", None, 1, 0.0),
         GaveUp("a", OSError("again"), 5, 60.0),
         StuckChild("a", 17.0),
     )
@@ -438,9 +439,11 @@ async def test_what_the_supervisor_says_is_told_to_the_core_in_its_words(
         up,
         InstanceDown("a", "it ended", 1, 0.5),
         InstanceDown("a", "", 1, None),
+        InstanceDown("a", "", 1, 0.0),
         InstanceFailed("a", "again", 5, 60.0),
     ]
     assert "a is down (it ended); next try in 0.5 s" in caplog.text
+    assert "a is started anew" in caplog.text
     assert "a failed (again); next probe in 60 s" in caplog.text
     assert "a does not stop" in caplog.text
 

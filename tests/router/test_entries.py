@@ -90,6 +90,27 @@ def test_entry_without_any_usable_name_cannot_be_listed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("awslabs.core-mcp-server", "awslabs-core-mcp-server"),
+        ("@scope/Pkg 7", "scope-Pkg-7"),
+        ("x" * 101, "x" * 100),
+    ],
+)
+def test_key_that_is_no_name_is_told_one_to_give_instead(key: str, name: str) -> None:
+    where = Where("data/a/mcp_settings.json", f"mcpServers.{key}", "a", key)
+    read_it = read_entry(COMMAND, where, Expander(ENVIRON))
+    assert isinstance(read_it, ConfigError)
+    assert str(read_it).endswith(f'; give it another one with "name": "{name}"')
+    assert isinstance(read_entry({**COMMAND, "name": name}, where, Expander({})), InstanceSpec)
+
+
+def test_key_with_nothing_to_make_a_name_of_gets_no_hint() -> None:
+    where = Where("data/a/mcp_settings.json", "mcpServers...", "a", "..")
+    assert str(read_entry(COMMAND, where, Expander(ENVIRON))).endswith('got ".."')
+
+
 def test_folder_that_cannot_be_a_provider_may_hold_an_entry_that_names_one() -> None:
     where = Where("data/a b/mcp_settings.json", "", "a b", "a b")
     entry = {**COMMAND, "name": "x", "provider": "ab"}
@@ -154,6 +175,11 @@ def test_type_is_inferred_from_command_or_url(entry: dict[str, Any], inferred: o
         (
             {**COMMAND, "transport": "sse"},
             'transport: is "sse", so there must be a url, and there is none',
+        ),
+        (
+            {**COMMAND, "envFile": "${workspaceFolder}/.env"},
+            'envFile: is not read here: put its variables into "env", such as "KEY": "${KEY}", '
+            "and take it out",
         ),
         ({**URL, "type": "ws"}, 'type: expected one of stdio, http, sse, got "ws"'),
         ({**URL, "type": 1}, "type: expected one of stdio, http, sse, got 1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,13 +33,34 @@ ENVIRON = {"TOKEN": "t0ken", "EMPTY": "", "HOME": "/home/me", "NESTED": "${TOKEN
         ("$HOME; echo $(x) `y` | z & ", "$HOME; echo $(x) `y` | z & "),
         ("${x##y} ${a b} ${} ${1}", "${x##y} ${a b} ${} ${1}"),
         ("${TOKEN", "${TOKEN"),
+        ("${userHome}/x", "/home/me/x"),
+        ("a${/}b${pathSeparator}c", f"a{os.sep}b{os.sep}c"),
+        ("${env:pathSeparator:-x} ${/x}", "x ${/x}"),
     ],
 )
 def test_references_are_resolved_and_all_else_stays(text: str, expanded: str) -> None:
     assert Expander(ENVIRON).expand(text) == expanded
 
 
-@pytest.mark.parametrize("reference", ["${UNSET}", "${env:UNSET}"])
+def test_variable_of_that_name_counts_more_than_what_editors_have_for_it() -> None:
+    environ = {"userHome": "a", "pathSeparator": "b", "workspaceFolder": "c"}
+    text = "${userHome}${pathSeparator}${workspaceFolder}"
+    assert Expander(environ).expand(text) == "abc"
+    assert Expander({"USERPROFILE": "C:/me"}).expand("${userHome}") == "C:/me"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["${workspaceFolder}", "${workspaceFolder:web}", "${workspaceFolderBasename}"],
+)
+def test_folder_that_only_an_editor_knows_is_to_be_written_out(reference: str) -> None:
+    with pytest.raises(Unresolved) as raised:
+        Expander(ENVIRON).expand(f"{reference}/bin")
+    assert str(raised.value).endswith("only works in an editor: write the folder itself instead")
+    assert "workspaceFolder" in str(raised.value)
+
+
+@pytest.mark.parametrize("reference", ["${UNSET}", "${env:UNSET}", "${env:userHome}"])
 def test_missing_variable_is_named(reference: str) -> None:
     with pytest.raises(Unresolved) as raised:
         Expander(ENVIRON).expand(f"{reference} ${{TOKEN}}")

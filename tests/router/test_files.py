@@ -101,6 +101,33 @@ def test_any_bytes_are_an_object_or_an_error(data: bytes) -> None:
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "b": {"a": 2}, "a": 3}',
+        '{"servers": {"x": {}, "x": {"command": "y"}}}',
+        '{"l": [{"e": 1, "e": 1}]}',
+        '{"\\u0061": 1, "a": "\u9375"}',
+    ],
+)
+def test_key_that_is_there_twice_is_named(text: str) -> None:
+    for decode in (decode_object, decode_members):
+        with pytest.raises(ConfigError, match=r'^f: the key "\w+" is there twice in one object$'):
+            decode(text.encode(), "f")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": {"a": [{"a": 1}, {"a": 1}]}}',
+        '{"\\u9375": 1.50, "b": 1e3, "\u00e9": "\\/"}',
+        '{"n": 1' + "0" * 300 + "}",
+    ],
+)
+def test_key_may_be_there_again_elsewhere_however_the_file_is_written(text: str) -> None:
+    assert decode_object(text.encode(), "f")
+
+
 def test_members_are_as_they_are_written() -> None:
     members = decode_members(b'{"b": 1.0, "a": {"x":  "\\u00e9"}}', "x")
     assert {key: bytes(raw) for key, raw in members.items()} == {
@@ -134,6 +161,10 @@ def test_of_arrays_and_objects_no_content_is_shown() -> None:
 def test_key_cannot_forge_a_line() -> None:
     assert path_step("mcpServers") == "mcpServers"
     assert path_step("a\nb") == '"a\\nb"'
+
+
+def test_name_of_a_file_that_is_no_utf_8_can_be_told() -> None:
+    assert path_step("bad\udcff") == '"bad\\\\udcff"'
 
 
 @pytest.mark.parametrize(

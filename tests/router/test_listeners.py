@@ -6,6 +6,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -13,7 +14,7 @@ import trio.testing
 from router import listeners
 from router.errors import ConfigError
 from router.listeners import STDIO, Bound, Listeners, address, bind
-from router.settings import HttpListener, Security, Server, Settings, SseListener
+from router.settings import Api, HttpListener, Security, Server, Settings, SseListener
 from supervisors.child import Restart
 
 if TYPE_CHECKING:
@@ -77,6 +78,30 @@ def test_port_may_be_looked_for_upwards(taken: int) -> None:
     with bound.sock:
         assert taken < bound.port < taken + listeners.PORTS_TRIED
         assert bound.wanted_port == taken
+
+
+def test_port_that_was_taken_is_named_with_the_one_taken_instead(
+    taken: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = _settings(http=taken, auto=True)
+    (bound,) = bind(settings, ["http"])
+    with bound.sock:
+        inbox: Any = None
+        Listeners.open(settings, ["http"], [bound]).children(inbox)
+    assert caplog.messages == [
+        f"Port {taken} is taken, so http listens on {bound.port}, "
+        "as server.http.auto_find_port allows"
+    ]
+
+
+def test_every_host_that_needs_a_token_is_named() -> None:
+    settings = attrs.evolve(_settings(host="0.0.0.0"), api=Api(enabled=True, host="0.0.0.0"))
+    with pytest.raises(ConfigError) as caught:
+        bind(settings, ["http", "sse"])
+    assert [line.rpartition(': "')[0] for line in str(caught.value).splitlines()] == [
+        "config.json: server.host",
+        "config.json: api.host",
+    ]
 
 
 def test_looking_for_a_port_ends(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:

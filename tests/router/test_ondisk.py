@@ -62,6 +62,10 @@ class Site:
         return event
 
 
+def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     (tmp_path / "data").mkdir()
@@ -86,9 +90,10 @@ async def test_what_is_wrong_is_logged_and_harms_nobody_else(
     put(site.data, "unset", {"command": "x", "args": ["${NOT_SET_ANYWHERE}"]})
     assert [spec.name for spec in await site.announced()] == ["good", "unset"]
     assert len(site.disk.problems) == 2
-    assert list(site.disk.problems) == caplog.messages
-    assert "bad/mcp_settings.json" in caplog.messages[0]
-    assert "NOT_SET_ANYWHERE" in caplog.messages[1]
+    bad, unset = said = _errors(caplog)
+    assert list(site.disk.problems) == said
+    assert "bad/mcp_settings.json" in bad
+    assert "NOT_SET_ANYWHERE" in unset
 
 
 async def test_problem_is_logged_once_and_its_end_too(
@@ -103,9 +108,34 @@ async def test_problem_is_logged_once_and_its_end_too(
     put(site.data, "p", COMMAND)
     assert await site.announced() == good
     assert site.disk.problems == ()
-    broken, mended = caplog.messages
+    first, broken, mended = caplog.messages
+    assert first == f"1 instance in {site.data}"
     assert broken.endswith("; what was there before stays in force")
     assert mended == "All of data is valid again"
+
+
+async def test_what_came_changed_and_went_is_logged_by_name(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    put(site.data, "a", COMMAND)
+    put(site.data, "b", COMMAND)
+    await site.announced()
+    put(site.data, "a", {"command": "other", "env": {"KEY": "sk-12345"}})
+    put(site.data, "c", COMMAND)
+    (site.data / "b" / "mcp_settings.json").unlink()
+    await site.announced()
+    await site.announced()
+    assert caplog.messages == [
+        f"2 instances in {site.data}",
+        "data: added c; changed a; removed b",
+    ]
+
+
+async def test_empty_folder_is_said_to_be(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await site.announced()
+    assert caplog.messages == [f"0 instances in {site.data}"]
 
 
 async def test_switched_off_instances_are_listed_and_not_started(site: Site) -> None:
@@ -125,7 +155,7 @@ async def test_too_many_instances_are_cut(
     for name in ("a", "b", "c"):
         put(site.data, name, COMMAND)
     assert [spec.name for spec in await site.announced()] == ["a"]
-    assert caplog.messages == ["There are 2 instances too many; the last ones are left out"]
+    assert _errors(caplog) == ["There are 2 instances too many; the last ones are left out"]
 
 
 # --- Changing --------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from router.settings import (
     chosen_modes,
     locate,
     merge,
+    with_data_folder,
     with_log_folder,
 )
 
@@ -83,6 +84,13 @@ def test_log_folder_is_relative_to_the_config_file(tmp_path: Path) -> None:
     assert with_log_folder(paths, str(Path("/var/log/x").absolute())).logs == (
         Path("/var/log/x").absolute()
     )
+
+
+def test_watch_path_is_the_data_folder_relative_to_the_config_file(tmp_path: Path) -> None:
+    paths = folders(tmp_path / "config.json")
+    assert with_data_folder(paths, Options(), "data") == paths
+    assert with_data_folder(paths, Options(), "my/servers").data == tmp_path / "my" / "servers"
+    assert with_data_folder(paths, Options(data="data"), "servers") == paths
 
 
 # --- The command line ------------------------------------------------------------------------

@@ -108,16 +108,28 @@ async def test_what_is_live_is_applied_and_what_is_not_is_named(
     assert fake.applied == [new]
     assert fake.file.current == new
     assert fake.file.waiting == ("api.enabled",)
+    waiting = "config.json: api.enabled: waits for a restart of the router"
+    assert fake.file.problems == (waiting,)
     assert caplog.messages == [
         "config.json: changed: api.enabled, logging.level",
         "config.json: restart the router to apply: api.enabled",
     ]
 
 
+async def test_what_waits_is_told_beside_what_is_wrong(fake: Fake) -> None:
+    waiting = "config.json: api.enabled: waits for a restart of the router"
+    new = Settings(api=Api(enabled=True))
+    await fake.becomes(new)
+    await fake.becomes(FileNotFoundError())
+    assert fake.file.problems == ("config.json: is gone; the settings before stay", waiting)
+    await fake.becomes(new)
+    assert fake.file.problems == (waiting,)
+
+
 async def test_what_is_as_it_was_at_the_start_waits_for_nothing(fake: Fake) -> None:
     await fake.becomes(Settings(api=Api(enabled=True)))
     await fake.becomes(Settings())
-    assert fake.file.waiting == ()
+    assert (fake.file.waiting, fake.file.problems) == ((), ())
 
 
 async def test_logs_that_were_off_wait_for_a_restart(tmp_path: Path) -> None:

@@ -159,6 +159,20 @@ def test_file_of_the_original_is_understood(config: Path) -> None:
     assert settings.logging.level == "OFF"
 
 
+@pytest.mark.parametrize(
+    "idle",
+    [
+        {"stdio": {"enabled": True}},
+        {"enabled": True, "transport_type": "stdio", "allow_instance_management": False},
+        {"enabled": False, "stdio": {}},
+    ],
+)
+def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
+    config: Path, idle: dict[str, Any]
+) -> None:
+    assert load_settings(written(config, {"server": idle})) == Settings()
+
+
 # --- Errors ----------------------------------------------------------------------------------
 
 
@@ -224,6 +238,17 @@ def test_file_of_the_original_is_understood(config: Path) -> None:
             "servers: unknown key; the keys here are api, server, mcp_client, security, logging, "
             "watcher",
         ),
+        (
+            {"server": {"enabled": "no"}},
+            "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
+            "http, sse, transport_type, allow_instance_management, tool_names, drain_s",
+        ),
+        (
+            {"server": {"stdio": {"port": 1}}},
+            "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
+            "http, sse, transport_type, allow_instance_management, tool_names, drain_s",
+        ),
+        ({"server": 1}, "server: expected an object, got a number"),
         (
             {"watcher": {"path": "x"}},
             "watcher.path: unknown key; the keys here are enabled, watch_path, debounce_delay",

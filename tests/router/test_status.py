@@ -139,6 +139,11 @@ def test_rows_are_those_of_the_router(token: str) -> None:
             "answered 403: no\\nway",
         ),
         (answer_of("302 Found", "elsewhere"), "answered 302"),
+        (
+            answer_of("404 Not Found", "another program"),
+            "answered 404, so it is no REST API of an MCP Router. Where api.port was taken, the "
+            "router has another, which its log names: give it with --url",
+        ),
         (answer_of("500 Oops", "[]"), "answered 500"),
         (b"SSH-2.0-nothing\r\n", "no answer (SSH-2.0-nothing"),
         (b"", "no answer (Remote end closed connection without response)"),

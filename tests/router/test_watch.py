@@ -274,7 +274,7 @@ async def test_what_cannot_be_watched_is_looked_at(
     await real.until_there_are("other")
     put(real.data, "b", {"command": "second"})
     await real.until_there_are("other", "second")
-    (message,) = caplog.messages
+    (message,) = (one.message for one in caplog.records if one.name == "mcp_router.watch")
     assert message.startswith("Changes on disk cannot be watched ([Errno 28] OS file watch limit")
 
 

@@ -4,11 +4,13 @@ Job: sentences for the user about an upstream that refuses or fails. Neighbours:
 `connect` that speaks HTTP; `transports.wire` beside it. Pure.
 
 Invariants: a sentence shows scheme, host, port and path of the URL, never its user info, query or
-fragment, and no header: those may be secret.
+fragment, no long part of its path (many services put a key there), and no header: those may be
+secret.
 """
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +28,7 @@ _HINTS: Final = {
     404: "; is the URL right?",
     407: "; the proxy on the way wants credentials",
 }
+_KEY_IN_PATH: Final = re.compile(r"(?<=/)[^/]{16,}")
 _SESSION_WORDS: Final = ("session", "not initialized")
 
 
@@ -59,7 +62,8 @@ class Endpoint:
             )
         name = f"[{host}]" if ":" in host else host
         where = name if port is None else f"{name}:{port}"
-        return cls(url, f"{parts.scheme}://{where}{parts.path}")
+        path = _KEY_IN_PATH.sub("***", parts.path)
+        return cls(url, f"{parts.scheme}://{where}{path}")
 
     def answered(self, status: int, said: str = "") -> str:
         """An HTTP status that is no success; `said` is the upstream's own explanation."""
@@ -114,4 +118,7 @@ def suggests_sse(status: int) -> bool:
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= SAID_CHARS else f"{line[:SAID_CHARS]}…"
+    if len(line) <= SAID_CHARS:
+        return line
+    # Not within a word: half a secret would pass by whoever masks whole ones.
+    return f"{re.sub(r'(?<= )[^ ]+$', '', line[:SAID_CHARS])}…"

@@ -41,6 +41,8 @@ _TELLING: Final = re.compile(
     r"^\S.*(error|exception|fatal|panic|denied|failed|cannot|not found|no such)", re.IGNORECASE
 )
 
+_PART_OF_WORD: Final = re.compile(rb"(?<=[\s\"',;&?()\[\]{}<>])[^\s\"',;&?()\[\]{}<>]+\Z")
+
 
 @attrs.define
 class StderrLog:
@@ -106,6 +108,14 @@ class StderrLog:
             self.left_out = 0
 
 
+def beginning(line: bytes, limit: int) -> bytes:
+    """The line, cut after `limit` bytes where it is longer, and then before the word it was cut in.
+
+    Half a secret would pass by whoever masks whole ones.
+    """
+    return line if len(line) <= limit else _PART_OF_WORD.sub(b"", line[:limit])
+
+
 def _readable(line: bytes, limit: int) -> str:
-    text = line[:limit].decode("utf-8", "replace").rstrip()
+    text = beginning(line, limit).decode("utf-8", "replace").rstrip()
     return text if len(line) <= limit else f"{text}…"

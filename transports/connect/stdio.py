@@ -22,6 +22,7 @@ import trio
 from transports.connect import process as processes
 from transports.connect.process import BRIEF, NONE, POLITE, Patience, receive
 from transports.connect.rate import Allowance
+from transports.connect.stderr import beginning
 from transports.frames import FrameError, decode, encode_lines, is_batch, split_batch
 from transports.wire import Received, WireLost
 
@@ -208,5 +209,5 @@ class SkippedLines:
                 self.name,
                 self.count,
                 error,
-                line[:SHOWN_BYTES],
+                beginning(line, SHOWN_BYTES),
             )

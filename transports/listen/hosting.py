@@ -2,7 +2,8 @@
 
 Job: accept connections on a listening socket, have Hypercorn speak HTTP on each of them, and end
 all of it in bounded time. Neighbours: the composition root binds the socket and supervises an
-`HttpListener` for an endpoint, with `asgi` around it, or an `AsgiListener` for `rest`.
+`HttpListener` for an endpoint, with `asgi` around it, or an `AsgiListener` for `rest`; `http1` is
+what is spoken.
 
 Invariants:
 
@@ -11,6 +12,7 @@ Invariants:
 - Hypercorn sends in a shield and without a deadline. A `_Connection` is cut when one takes too
   long, so neither a client that does not read nor a stop can be held up by it.
 - One connection that fails ends nothing but itself.
+- A connection has its place among `max_connections` until its client is gone, and no longer.
 
 Hypercorn's own `serve` is not used, because it leaves no place for `_Connection`; what is used is
 the part of it that speaks HTTP on one stream.
@@ -27,11 +29,11 @@ import attrs
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from transports.listen.asgi import SEND_S, AsgiApp
+from transports.listen.http1 import Http1Server
 
 if TYPE_CHECKING:
     import socket
@@ -56,9 +58,6 @@ HEAD_LIMIT_BYTES: Final = 32 * 1024
 
 REQUESTS_PER_CONNECTION: Final = 2**62
 """Hypercorn closes a connection after so many, in the middle of a busy client's work."""
-
-MESSAGE_LIMIT_BYTES: Final = 64 * 1024
-"""One message of a WebSocket's client, which has nothing to say."""
 
 GRACE_S: Final = 2.0
 """From the end of all streams and calls to cutting what connections are left."""
@@ -215,7 +214,7 @@ class _Host:
     async def _speak(self, connection: _Connection) -> None:
         state = ConnectionState({})
         stream = cast("Any", connection)
-        await TCPServer(self._app, self._config, self._context, state, stream)
+        await _Server(self._app, self._config, self._context, state, stream)
 
     def _log_full(self) -> None:
         if not self._is_full:
@@ -231,6 +230,18 @@ class _Started:
 
     def started(self, _: Any = None) -> None:
         self.outer.started()
+
+
+class _Server(Http1Server):
+    """What speaks on one stream, and ends with its client.
+
+    Where a client leaves after an answer, Hypercorn would still wait `IDLE_S` for its next request:
+    whoever comes and leaves again and again would take all the places.
+    """
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
 
 
 class _Connection:
@@ -336,7 +347,6 @@ def _config() -> Config:
     config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
     # It would end idle event streams too; bodies have a deadline of their own, in `asgi`.
     config.read_timeout = None
-    config.websocket_max_message_size = MESSAGE_LIMIT_BYTES
     # Its task for that would hold a connection for as long as the interval after its end. Clients
     # may ping.
     config.websocket_ping_interval = None
@@ -344,11 +354,15 @@ def _config() -> Config:
 
 
 def connection_limit() -> int:
-    """How many connections one listener may hold, leaving half of the open files for the rest."""
+    """How many connections one listener may hold.
+
+    There are at most three listeners, and one that is full must leave room for the others and for
+    the files of the rest, such as the streams of servers. So each gets a quarter.
+    """
     if sys.platform == "win32":
         return MAX_CONNECTIONS
     # Only where there is such a module.
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 4)

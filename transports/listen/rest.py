@@ -2,7 +2,7 @@
 
 Job: HTTP to questions, and answers to HTTP. Neighbours: `rest_guard` stands before all of it,
 `rest_bodies` reads what is sent, `rest_asking` asks, `rest_logs` follows the log, `rest_openapi`
-describes it; `hosting` serves it.
+describes it and `rest_page` shows that; `hosting` serves it.
 
 Invariants: a route sends one message and awaits the answer, it never touches routing state.
 """
@@ -18,7 +18,8 @@ import msgspec
 import trio
 from quart import Response, has_request_context, request, websocket
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import WebsocketMismatch
 
 from router.admin import (
     ListInstances,
@@ -43,7 +44,9 @@ from transports.listen.rest_bodies import (
 )
 from transports.listen.rest_guard import PRINCIPAL, Cors, Door, Guard
 from transports.listen.rest_logs import GOING_AWAY, LEVELS, TICKET_S, Followers, Tickets
-from transports.listen.rest_openapi import STYLE, document, page
+from transports.listen.rest_openapi import document
+from transports.listen.rest_page import page
+from transports.listen.rest_page_parts import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -172,11 +175,17 @@ def _add_errors(app: QuartTrio) -> None:
     @app.errorhandler(HTTPException)
     @_short
     def http_error(error: HTTPException) -> Response:
-        response = _json({"detail": error.name}, error.code or 500)
-        for name, value in error.get_headers():
-            if name.lower() in ("allow", "retry-after", "location"):
-                response.headers[name] = value
-        return response
+        return _http_error(error)
+
+    @app.errorhandler(WebsocketMismatch)
+    @_short
+    def no_websocket(error: WebsocketMismatch) -> Response:
+        if not has_request_context():
+            return _http_error(error)
+        if request.method != "GET":
+            return _http_error(MethodNotAllowed(["GET"]))
+        detail = "This is a WebSocket: open it as ws://…/ws, or with mcp-router logs -f"
+        return _json({"detail": detail}, 400)
 
     @app.errorhandler(DoesNotFit)
     @_short
@@ -199,6 +208,14 @@ def _add_errors(app: QuartTrio) -> None:
         path = request.path if has_request_context() else websocket.path
         log.error("%s failed", path, exc_info=error)
         return _json(detail_of(RpcError(INTERNAL_ERROR, "Internal error")), 500)
+
+
+def _http_error(error: HTTPException) -> Response:
+    response = _json({"detail": error.name}, error.code or 500)
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after", "location"):
+            response.headers[name] = value
+    return response
 
 
 def _refusal(error: RpcError, question: Question | None) -> Response:
@@ -275,10 +292,12 @@ def _add_open_routes(app: QuartTrio, api: Api) -> None:
     def docs() -> Response:
         return Response(html, content_type="text/html; charset=utf-8")
 
-    @app.get("/docs.css")
+    @app.get("/docs.<kind>")
     @_short
-    def style() -> Response:
-        return Response(STYLE, content_type="text/css; charset=utf-8")
+    def part(kind: str) -> Response:
+        if kind not in PARTS:
+            raise NotFound
+        return Response(PARTS[kind][0], content_type=PARTS[kind][1])
 
 
 def _add_questions(app: QuartTrio, api: Api, asking: _Asking) -> None:

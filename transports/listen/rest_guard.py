@@ -5,7 +5,8 @@ that every answer has. Neighbours: an ASGI application behind it (`rest`), Hyper
 `asgi` has the body's limits.
 
 Invariants: it is ASGI around ASGI, so no route, known or not, and no error page escapes it. What
-goes in has been read whole; a `Principal` goes in with it, or None on the routes that are open.
+goes in has been read whole; a `Principal` goes in with it, or None on the routes that are open. A
+WebSocket gets nothing more once whoever opened it would not be let in any more.
 Credentials are never allowed across origins: whoever calls from a page needs a token in a header.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -43,7 +45,9 @@ log = logging.getLogger("mcp_router.listen")
 PRINCIPAL: Final = "mcp_router.principal"
 """Where in an ASGI scope it is said who asks."""
 
-OPEN_PATHS: Final = frozenset({"/", "/health", "/openapi.json", "/docs", "/docs.css"})
+OPEN_PATHS: Final = frozenset(
+    {"/", "/health", "/openapi.json", "/docs", "/docs.css", "/docs.js", "/docs.svg"}
+)
 """They tell nothing that would need a token; `Host` and `Origin` are checked there too."""
 
 SECURITY_HEADERS: Final[Headers] = (
@@ -60,6 +64,9 @@ PREFLIGHT_HEADERS: Final[Headers] = (
     (b"access-control-max-age", b"600"),
 )
 VARY: Final = (b"vary", b"Origin")
+
+NOT_WELCOME: Final = 1008  # RFC 6455 section 7.4.1: policy violation
+_GONE: Final = "This token is not valid any more, or may do something else now"
 
 _LOOPBACK: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?")
 
@@ -95,6 +102,10 @@ class Cors:
         return origin.lower() == self.allowed.lower().rstrip("/")
 
 
+def _yes(_: Principal) -> bool:
+    return True
+
+
 @attrs.frozen
 class Door:
     """Who is let in.
@@ -105,12 +116,14 @@ class Door:
             without knowing one, so `api.cors_origin` may let all of them try.
         cors: whose pages may read the answers.
         redeem: who a WebSocket's ticket was made for; None for an unknown one.
+        knows: is there somebody like that still? For those who came with a ticket.
     """
 
     admit: Callable[[Mapping[str, str]], Principal]
     needs_token: Callable[[], bool]
     cors: Cors
     redeem: Callable[[str], Principal | None]
+    knows: Callable[[Principal], bool] = _yes
 
     def let_in(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
         """Who asks; None for somebody unknown where that does not matter.
@@ -129,6 +142,16 @@ class Door:
                 return None
             raise
 
+    def is_welcome_still(
+        self, principal: Principal, scope: Message, headers: Mapping[str, str]
+    ) -> bool:
+        """Would whoever was let in with this be let in now, and as the same?"""
+        try:
+            return self._admit(scope, headers) == principal
+        except Refused as refused:
+            # Their ticket is used up by now.
+            return refused.status == 401 and "ticket" in _query(scope) and self.knows(principal)
+
     def _admit(self, scope: Message, headers: Mapping[str, str]) -> Principal:
         try:
             return self.admit(headers)
@@ -140,11 +163,15 @@ class Door:
         return self.admit({name: headers[name] for name in headers if name != "origin"})
 
     def _by_ticket(self, scope: Message, refused: Refused) -> Principal:
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        for ticket in query.get("ticket", [])[:1]:
-            if (principal := self.redeem(ticket)) is not None:
+        for ticket in _query(scope).get("ticket", [])[:1]:
+            principal = self.redeem(ticket)
+            if principal is not None and self.knows(principal):
                 return principal
         raise refused
+
+
+def _query(scope: Message) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
 
 
 class Guard:
@@ -166,7 +193,12 @@ class Guard:
     def _enter(self, scope: Message, headers: Mapping[str, str]) -> Message:
         if self.is_ending:
             raise Refused(503, "The router is stopping", RETRY_AFTER)
-        return {**scope, PRINCIPAL: self._door.let_in(scope, headers)}
+        inner = {**scope, PRINCIPAL: self._door.let_in(scope, headers)}
+        if not scope["path"].startswith("/"):
+            # RFC 9112 section 3.2: other forms are for proxies. One with a host in it would be
+            # another path, and another host, to whoever looks for them there.
+            raise Refused(400, "The request target must begin with /", (("Connection", "close"),))
+        return inner
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
         body = Body(receive)
@@ -199,12 +231,15 @@ class Guard:
     async def _websocket(self, scope: Message, receive: Receive, send: Send) -> None:
         sender = _Sender(send, _extra(scope))
         try:
-            inner = self._enter(scope, headers_of(scope["headers"]))
+            headers = headers_of(scope["headers"])
+            inner = self._enter(scope, headers)
         except Refused as refused:
             await receive()  # the connect event
             await sender.answer_handshake(refusal(refused), scope)
             return
-        await self._app(inner, receive, sender)
+        is_welcome = partial(self._door.is_welcome_still, inner[PRINCIPAL], scope, headers)
+        with trio.CancelScope() as followed:
+            await self._app(inner, receive, _Watched(sender, is_welcome, followed))
 
 
 def is_preflight(scope: Message, headers: Mapping[str, str]) -> bool:
@@ -225,13 +260,14 @@ async def _read(body: Body) -> bytes:
 
 
 async def _refuse(refused: Refused, body: Body, sender: _Sender) -> None:
-    try:
-        await body.discard()
-    except ClientGone:
-        return
     answer = refusal(refused)
-    if not body.is_complete:
-        sender.extra += (CLOSE,)
+    if not body.is_complete and CLOSE not in answer.headers:
+        try:
+            await body.discard()
+        except ClientGone:
+            return
+        if not body.is_complete:
+            sender.extra += (CLOSE,)
     await sender.answer(answer)
 
 
@@ -253,6 +289,23 @@ class _Receiver:
             # it is sent keeps them from closing the connection.
             await trio.sleep_forever()
         return message
+
+
+@attrs.frozen
+class _Watched:
+    """Sends on a WebSocket for as long as its client is welcome, and closes it then."""
+
+    sender: _Sender
+    is_welcome: Callable[[], bool]
+    followed: trio.CancelScope
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] != "websocket.send" or self.is_welcome():
+            await self.sender(message)
+            return
+        await self.sender({"type": "websocket.close", "code": NOT_WELCOME, "reason": _GONE})
+        self.followed.cancel(_GONE)
+        await trio.sleep_forever()
 
 
 @attrs.define

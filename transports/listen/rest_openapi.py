@@ -1,16 +1,13 @@
-"""The REST API described: an OpenAPI document, and a page that shows it.
+"""The REST API described: an OpenAPI document.
 
 Job: say what `rest` serves, so that clients can be generated and people can read it. Neighbours:
-`rest` serves both; a test compares the document with the routes.
+`rest` serves it, `rest_page` shows it; a test compares it with the routes.
 
-Invariants: pure data. The page loads nothing from another host and has no script; its style is a
-file of its own, as the Content-Security-Policy wants it.
+Invariants: pure data.
 """
 
 from __future__ import annotations
 
-import html
-import json
 from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
@@ -76,6 +73,8 @@ _INSTANCE: Final[Json] = _object(
     tools_count=INTEGER,
     metadata=ANY_OBJECT,
     state={"enum": ["disabled", "idle", "starting", "ready", "backoff", "failed", "stopping"]},
+    in_state_s={"type": "number"},
+    restarts=INTEGER,
     last_error=_nullable("string"),
 )
 
@@ -86,7 +85,6 @@ SCHEMAS: Final[Json] = {
             _ref("Instance"),
             _object(
                 since_s={"type": "number"},
-                restarts=INTEGER,
                 calls=INTEGER,
                 in_flight=INTEGER,
                 retry_in_s=_nullable("number"),
@@ -108,7 +106,10 @@ SCHEMAS: Final[Json] = {
         params={**ANY_OBJECT, "default": {}},
     ),
     "ToolResult": _object(
-        content=_array(ANY_OBJECT), isError=BOOLEAN, structuredContent={}, _meta=ANY_OBJECT
+        content=_array(ANY_OBJECT),
+        isError={**BOOLEAN, "default": False},
+        structuredContent={},
+        _meta=ANY_OBJECT,
     ),
     "Error": _object("detail", detail=_object("error code", error=STRING, code=STRING)),
     "Refusal": _object("detail", detail=STRING),
@@ -118,6 +119,24 @@ SCHEMAS: Final[Json] = {
     ),
 }
 
+_EXAMPLES: Final[Json] = {
+    "NewInstance": {
+        "name": "files",
+        "type": "stdio",
+        "command": "npx",
+        "args": ["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"],
+    },
+    "Entry": {"metadata": {"team": "tools"}},
+    "Call": {"instance": "example", "tool": "add", "params": {"a": 1, "b": 2}},
+}
+"""A body for each schema of one, to begin with."""
+
+OPEN_REASONS: Final = ("400", "403", "413", "500", "503")
+"""What the guard before a route, or a fault behind it, may answer to everybody."""
+
+GENERAL_REASONS: Final = ("400", "401", "403", "413", "500", "503")
+"""The same where a token is wanted."""
+
 _REASONS: Final = {
     400: "Not JSON, or the server refused the call",
     401: "No token, or a wrong one",
@@ -125,7 +144,7 @@ _REASONS: Final = {
     404: "There is no such instance or tool",
     409: "There is an instance of that name already",
     413: "The body is larger than 10 MB",
-    422: "A value does not fit; `loc` says where",
+    422: "A value does not fit; detail.loc says where",
     500: "A fault in the router, or a file that cannot be written",
     503: "The instance or the router cannot take it now",
     504: "The server did not answer in time",
@@ -157,17 +176,19 @@ def _route(
     is_open: bool = False,
 ) -> Json:
     """One operation; every route may also answer what the guard before it does."""
+    general = " ".join(OPEN_REASONS if is_open else GENERAL_REASONS)
     route: Json = {
         "operationId": name,
         "summary": summary,
         "parameters": list(parameters),
         "responses": {
             status: {"description": "Success", "content": _json_body(result)},
-            **_errors(f"400 401 403 413 {errors} 500 503"),
+            **_errors(" ".join(sorted({*general.split(), *errors.split()}))),
         },
     }
     if body:
-        route["requestBody"] = {"required": True, "content": _json_body(_ref(body))}
+        content = {"schema": _ref(body), "example": _EXAMPLES[body]}
+        route["requestBody"] = {"required": True, "content": {"application/json": content}}
     if is_open:
         route["security"] = []
     return route
@@ -185,6 +206,20 @@ _WAIT: Final[Json] = {
     "in": "query",
     "schema": {"enum": ["ready"]},
     "description": "Answer when the instance is ready, or 503 when it has failed, with the reason",
+}
+
+
+_LEVEL: Final[Json] = {
+    "name": "level",
+    "in": "query",
+    "schema": {"enum": ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]},
+    "description": "Leave out records below this level",
+}
+_TICKET: Final[Json] = {
+    "name": "ticket",
+    "in": "query",
+    "schema": STRING,
+    "description": "In place of the token, which a page cannot send here",
 }
 
 
@@ -244,8 +279,12 @@ def _other_paths() -> Json:
         "instances current_instance",
         instances=_array(_ref("Instance")),
         current_instance={"type": "null"},
+        settings=ANY_OBJECT,
+        problems=_array(STRING),
     )
-    running = _object("name version status", name=STRING, version=STRING, status=STRING)
+    running = _object(
+        "name version status", name=STRING, version=STRING, status=STRING, endpoints=STRINGS
+    )
     return {
         "/": {"get": _route("getRoot", "What this is", running, is_open=True)},
         "/health": {
@@ -284,7 +323,21 @@ def _other_paths() -> Json:
 def _log_paths() -> Json:
     ticket = _object("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
     summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
-    return {"/api/ws-ticket": {"post": _route("makeTicket", summary, ticket)}}
+    made = _route("makeTicket", summary, ticket)
+    return {"/api/ws-ticket": {"post": made}, "/ws": {"get": _follow()}}
+
+
+def _follow() -> Json:
+    """The WebSocket, as far as OpenAPI has words for it: its handshake."""
+    route = _route(
+        "followLog",
+        "The log, over a WebSocket: a greeting, then one record a text frame",
+        {},
+        "422",
+        parameters=(_LEVEL, _TICKET),
+    )
+    errors = {status: one for status, one in route["responses"].items() if status != "200"}
+    return {**route, "responses": {"101": {"description": "Frames follow"}, **errors}}
 
 
 def document(version: str, *, has_logs: bool) -> Json:
@@ -304,69 +357,3 @@ def document(version: str, *, has_logs: bool) -> Json:
         },
         "security": [{"bearer": []}, {}],
     }
-
-
-# --- The page --------------------------------------------------------------------------------
-
-STYLE: Final = """\
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 52rem; padding: 0 1rem; }
-h2 { font-size: 1.05rem; margin: 2rem 0 0; }
-h2 code { background: #eef; padding: .15rem .4rem; border-radius: .2rem; }
-pre { background: #f4f4f4; padding: .6rem; overflow-x: auto; }
-dt { float: left; clear: left; width: 3rem; font-weight: bold; }
-dd { margin-left: 3rem; }
-@media (prefers-color-scheme: dark) {
-  body { background: #161616; color: #ddd; }
-  h2 code, pre { background: #262630; }
-  a { color: #9bf; }
-}
-"""
-
-
-def page(described: Json) -> str:
-    """The document as HTML."""
-    info = described["info"]
-    title = html.escape(f"{info['title']} {info['version']}")
-    parts = [
-        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
-        f'<title>{title}</title><link rel="stylesheet" href="docs.css"></head>\n<body>\n'
-        f'<h1>{title}</h1>\n<p>As a document for programs: <a href="openapi.json">'
-        "openapi.json</a>. Where a token is set, <code>/api</code> wants "
-        "<code>Authorization: Bearer …</code>.</p>\n"
-    ]
-    for path, operations in described["paths"].items():
-        for method, operation in operations.items():
-            parts.append(_section(path, method.upper(), operation))
-    parts.append("<h1>Schemas</h1>\n")
-    for name, schema in described["components"]["schemas"].items():
-        parts.append(f"<h2><code>{html.escape(name)}</code></h2>\n{_pre(schema)}")
-    return "".join([*parts, "</body>\n</html>\n"])
-
-
-def _section(path: str, method: str, operation: Json) -> str:
-    parts = [
-        f"<h2><code>{method} {html.escape(path)}</code></h2>\n"
-        f"<p>{html.escape(operation['summary'])}.</p>\n"
-    ]
-    parts += [
-        f"<p><code>{html.escape(one['name'])}</code> ({one['in']}): "
-        f"{html.escape(one['description'])}.</p>\n"
-        for one in operation["parameters"]
-    ]
-    if "requestBody" in operation:
-        parts.append("<p>Body:</p>\n" + _pre(_schema_in(operation["requestBody"])))
-    responses = operation["responses"].items()
-    parts.append("<dl>\n")
-    for status, response in responses:
-        parts.append(f"<dt>{status}</dt><dd>{html.escape(response['description'])}</dd>\n")
-    parts.append("</dl>\n")
-    success = next(response for status, response in responses if status.startswith("2"))
-    return "".join([*parts, _pre(_schema_in(success))])
-
-
-def _schema_in(part: Json) -> Json:
-    return part["content"]["application/json"]["schema"]
-
-
-def _pre(value: Json) -> str:
-    return f"<pre>{html.escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>\n"

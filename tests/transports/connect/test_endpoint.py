@@ -14,6 +14,8 @@ from transports.wire import WireLost
         ("https://a.example/mcp", "https://a.example/mcp"),
         ("https://u:p@a.example:8443/x/y?key=k&b#f", "https://a.example:8443/x/y"),
         ("http://[::1]:3000/mcp", "http://[::1]:3000/mcp"),
+        ("https://a.example/s/key-0123456789-abcdef/mcp", "https://a.example/s/***/mcp"),
+        ("https://a.example/key-0123456789-abcdef", "https://a.example/***"),
         ("HTTP://A.example", "http://a.example"),
     ],
 )
@@ -31,9 +33,12 @@ def test_what_cannot_be_reached_over_http_is_refused(url: str) -> None:
 
 def test_long_and_multi_line_explanations_become_one_short_line() -> None:
     said = Endpoint.from_url("http://h/").answered(599, "a\n\tb" + "c" * 1000)
-    assert said.startswith("http://h/ answered 599: a bccc")
-    assert said.endswith("c…")
-    assert len(said) < 400
+    assert said == "http://h/ answered 599: a …"
+    words = Endpoint.from_url("http://h/").answered(599, "word " * 100)
+    assert words.endswith(": " + "word " * 60 + "…")
+    one_word = Endpoint.from_url("http://h/").answered(599, "c" * 1000)
+    assert one_word.endswith("c…")
+    assert len(one_word) < 400
 
 
 @pytest.mark.parametrize(

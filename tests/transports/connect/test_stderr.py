@@ -48,6 +48,16 @@ def test_a_long_line_is_cut_however_it_comes_in(
     assert caplog.messages == ["x" * LINE_LIMIT_BYTES + "…"] * 2 + ["next"]
 
 
+@pytest.mark.parametrize("before", ["", "Bearer ", "x" * 1_980 + " ", "x" * 1_980 + ' token="'])
+def test_no_part_of_a_word_is_left_where_a_line_is_cut(
+    before: str, stderr: StderrLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "s3cret/0123456789+abcdef.0123456789-abcdef=="
+    stderr.feed(f"{before}{secret} {'y' * LINE_LIMIT_BYTES}\n".encode(), 0.0)
+    assert caplog.messages[0].endswith("…")
+    assert caplog.messages[0].count("s3cret") == caplog.messages[0].count(secret)
+
+
 def test_a_flood_is_counted_instead_of_logged(
     stderr: StderrLog, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,6 +94,13 @@ async def test_garbage_is_skipped_counted_and_logged_a_few_times(
     assert caplog.messages[0].endswith("b'Listening on stdio'")
 
 
+async def test_no_part_of_a_word_is_logged_of_long_garbage(
+    token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await receive_all(says(token, b"using token %b%b\n" % (b"x" * 80, b"s3cret" * 20) + PONG), 1)
+    assert caplog.messages[0].endswith(": b'using token '")
+
+
 async def test_a_message_over_the_limit_ends_the_wire(token: str) -> None:
     spec = python(token, "while True: os.write(1, b'x' * 1000)")
     reason = await why_lost(spec, frame_limit_bytes=100_000)

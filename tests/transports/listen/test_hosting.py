@@ -13,12 +13,13 @@ import attrs
 import pytest
 import trio
 
-from router.messages import ClientClosed, ClientOpened, FromClient
+from router.messages import STATELESS_REVISION, ClientClosed, ClientOpened, FromClient
 from tests.transports.listen.actor import CHANGED, Actor, admit, message, put, response
 from transports.listen import hosting
 from transports.listen.exchange import Answer, json_answer
 from transports.listen.hosting import HttpListener, connection_limit
 from transports.listen.http import HttpEndpoint
+from transports.listen.routing_headers import REVISION_KEY
 from transports.listen.sse import SseEndpoint
 
 if TYPE_CHECKING:
@@ -314,6 +315,24 @@ async def test_stop_ends_streams_and_idle_connections(sock: socket.socket, actor
         assert (await streaming.until(b"never")).endswith(b"0\r\n\r\n")
         assert await idle.until(b"never") == b""
         await actor.next(ClientClosed)
+        await site.ended.wait()
+
+
+async def test_stop_ends_a_listen_after_its_last_event(sock: socket.socket, actor: Actor) -> None:
+    listen = json.dumps(
+        message("subscriptions/listen", 7, _meta={REVISION_KEY: STATELESS_REVISION})
+    )
+    routing = (f"MCP-Protocol-Version: {STATELESS_REVISION}", "Mcp-Method: subscriptions/listen")
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        await client.send("POST", "/mcp", listen.encode(), *routing)
+        await actor.next(ClientOpened)
+        asked = await actor.next(FromClient)
+        put(asked.reply_to, CHANGED)
+        assert b"list_changed" in await client.until(b"}\n\n")
+        put(asked.reply_to, response(7))
+        site.stopping.set()
+        assert b'"id":7' in await client.until(b"nothing more")
         await site.ended.wait()
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 
+from router.admin import Principal
+from router.errors import Refused
 from tests.transports.listen.rest_client import Got, RestSite, rest_site
 from transports.listen.asgi import BODY_LIMIT_BYTES
-from transports.listen.rest_guard import OPEN_PATHS, Cors
+from transports.listen.rest_guard import NOT_WELCOME, OPEN_PATHS, Cors, Door, Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PAGE = "http://127.0.0.1:9999"
 FOREIGN = "https://ui.example.org"
@@ -74,13 +80,14 @@ async def test_wrong_host_or_origin_is_403_on_every_route(headers: Any) -> None:
 @pytest.mark.parametrize(
     "header", [("content-length", "5"), ("host", "127.0.0.1:8001")], ids=["framing", "host"]
 )
-async def test_ambiguous_head_is_400(header: tuple[str, str]) -> None:
+async def test_ambiguous_head_is_400_before_anything_else_of_it_is_read(
+    header: tuple[str, str],
+) -> None:
     async with rest_site() as site:
         statuses: list[int] = []
 
         async def receive() -> dict[str, Any]:
-            await trio.lowlevel.checkpoint()
-            return {"type": "http.request", "body": b"", "more_body": False}
+            raise AssertionError("what follows such a head means nothing")
 
         async def send(message: Any) -> None:
             await trio.lowlevel.checkpoint()
@@ -201,3 +208,121 @@ async def test_page_of_another_origin_stays_out_where_there_is_no_token() -> Non
 async def test_origin_that_may_read_some_does_not_open_the_door_for_others() -> None:
     async with rest_site(cors_origin=PAGE) as site:
         assert (await site.ask("GET", "/", origin=FOREIGN)).status == 403
+
+
+# --- Request targets -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", [None, "all"])
+@pytest.mark.parametrize(
+    "target", ["http://evil.test/health", "http://127.0.0.1:8001/", "*", "evil.test:80", "health"]
+)
+async def test_target_that_is_no_path_of_ours_reaches_no_route(
+    target: str, token: str | None
+) -> None:
+    async with rest_site() as site:
+        for method in ("GET", "OPTIONS", "CONNECT"):
+            got = await site.ask(method, target, token=token)
+            assert got.status == (401 if token is None else 400)
+            _assert_guarded(got)
+
+
+# --- WebSockets of those who are not welcome any more ----------------------------------------
+
+
+class Rules:
+    """Who is let in, and with what; it can change."""
+
+    def __init__(self) -> None:
+        self.of_token: dict[str, Principal] = {"all": Principal("all")}
+
+    def admit(self, headers: Mapping[str, str]) -> Principal:
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        if token not in self.of_token:
+            raise Refused(401, "Invalid bearer token")
+        return self.of_token[token]
+
+    def knows(self, principal: Principal) -> bool:
+        return principal in self.of_token.values()
+
+    def redeem(self, ticket: str) -> Principal | None:
+        return Principal("all") if ticket == "good" else None
+
+
+class Talking:
+    """An application that says everything it is told to on a WebSocket."""
+
+    def __init__(self) -> None:
+        self.say, self._said = trio.open_memory_channel[str](10)
+        self.was_cancelled = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await send({"type": "websocket.accept"})
+            async for text in self._said:
+                await send({"type": "websocket.send", "text": text})
+        except trio.Cancelled:
+            self.was_cancelled = True
+            raise
+
+
+BY_TOKEN: Any = {"headers": [(b"authorization", b"Bearer all")]}
+BY_TICKET: Any = {"query_string": b"ticket=good"}
+
+
+async def sent_on(scope: Any, rules: Rules, talking: Talking) -> list[dict[str, Any]]:
+    """Everything that goes out on a WebSocket until it ends."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        sent.append(message)
+
+    door = Door(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.knows)
+    guard = Guard(talking, door)
+    with trio.fail_after(5):
+        full: Any = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}
+        await guard(full | scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("scope", [BY_TOKEN, BY_TICKET], ids=["token", "ticket"])
+async def test_whoever_is_welcome_hears_everything(scope: Any) -> None:
+    talking = Talking()
+    talking.say.send_nowait("one")
+    talking.say.close()
+    sent = await sent_on(scope, Rules(), talking)
+    assert [one["type"] for one in sent] == ["websocket.accept", "websocket.send"]
+
+
+@pytest.mark.parametrize("scope", [BY_TOKEN, BY_TICKET], ids=["token", "ticket"])
+@pytest.mark.parametrize(
+    "of_token", [{}, {"all": Principal("all", frozenset({"call"}))}, {"new": Principal("new")}]
+)
+async def test_whoever_is_not_any_more_hears_nothing_and_is_closed(
+    scope: Any, of_token: dict[str, Principal]
+) -> None:
+    rules, talking = Rules(), Talking()
+
+    async def change() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        rules.of_token = of_token
+        talking.say.send_nowait("secret")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(change)
+        sent = await sent_on(scope, rules, talking)
+    assert [one["type"] for one in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[-1]["code"] == NOT_WELCOME
+    assert talking.was_cancelled
+
+
+async def test_ticket_of_somebody_who_is_gone_opens_nothing() -> None:
+    rules = Rules()
+    rules.of_token = {}
+    sent = await sent_on(BY_TICKET, rules, Talking())
+    assert [one["type"] for one in sent] == ["websocket.close"]

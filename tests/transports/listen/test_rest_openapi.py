@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.transports.listen.rest_client import rest_site
-from transports.listen.rest_openapi import document, page
+from transports.listen.rest_openapi import document
 
 METHODS: Final = {"GET", "POST", "PATCH", "DELETE", "PUT"}
 
@@ -46,9 +46,23 @@ def test_every_operation_has_a_name_of_its_own() -> None:
     assert len(operations) == len(set(operations))
 
 
-def test_page_loads_nothing_from_elsewhere_and_has_no_script() -> None:
-    html = page(document("9", has_logs=True))
-    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", html)
-    assert "<script" not in html
-    assert "style=" not in html
-    assert "<style" not in html
+def test_every_body_has_an_example_and_no_route_of_the_open_ones_wants_a_token() -> None:
+    for path, operations in document("9", has_logs=True)["paths"].items():
+        for operation in operations.values():
+            if "requestBody" in operation:
+                assert operation["requestBody"]["content"]["application/json"]["example"]
+            assert ("401" in operation["responses"]) == path.startswith(("/api/", "/ws"))
+
+
+async def test_websocket_is_described_and_asked_for_otherwise_says_what_it_is() -> None:
+    assert "/ws" not in document("9", has_logs=False)["paths"]
+    follow: Any = lambda level, wake: None  # noqa: E731
+    async with rest_site(follow=follow) as site:
+        got = await site.ask("GET", "/ws")
+        other = await site.ask("POST", "/ws")
+        elsewhere = await site.ask("GET", "/health")
+    assert got.status == 400
+    assert got.json["detail"].startswith("This is a WebSocket")
+    assert other.status == 405
+    assert "GET" in other.headers["allow"]
+    assert elsewhere.status == 200

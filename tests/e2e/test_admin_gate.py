@@ -1,0 +1,288 @@
+"""An instance with a command is code (MCP05): every way to one, and who gets how far.
+
+Neighbours: `test_security` has the routes of the REST API that take a command; what is refused,
+key by key, is in `tests/router/core/test_changes.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.e2e.guarded import ALL, API_URL, READER, SECURITY, A, B, Guarded, ask, open_session, rpc
+from tests.e2e.site import Site
+from tests.e2e.wire import StdioRouter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANAGED: Final = {
+    "http": {"port": 0},
+    "sse": {"port": 0},
+    "allow_instance_management": True,
+}
+LIMITED: Final = "canary-token-of-limited-0123456789"
+NEVER: Final = {"allow_stdio_via_api": "never"}
+
+
+def touching(mark: Path) -> dict[str, Any]:
+    return {"name": "evil", "command": "sh", "args": ["-c", f"touch {mark}; cat"]}
+
+
+# --- The management tools --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "security", "is_run"),
+    [
+        (None, {}, False),
+        (A, SECURITY, False),
+        (ALL, SECURITY | NEVER, False),
+        (ALL, SECURITY, True),
+    ],
+    ids=["no token", "call", "never", "admin"],
+)
+def test_only_an_admin_has_a_tool_run_a_command(
+    site: Site, token: str | None, security: dict[str, Any], *, is_run: bool
+) -> None:
+    mark = site.folder / "mark"
+    site.configure(security=security, server=MANAGED)
+    with site.serve("http") as router:
+        netloc = router.url("/mcp").split("/")[2]
+        arguments = {"provider_name": "evil", "config": touching(mark)}
+        for tool in ("mcp_router_add", "mcp.router.add"):
+            body = rpc("tools/call", name=tool, arguments=arguments)
+            status, _, said = ask(netloc, "POST", "/mcp", token, body)
+            assert status == 200
+            assert ("SECURITY_ERROR" in said.decode()) is not is_run
+        use = rpc("tools/call", name="mcp.router.use", arguments={"instance_name": "evil"})
+        ask(netloc, "POST", "/mcp", token, use)  # waits until it has started or failed
+    assert mark.exists() is is_run
+    assert (site.folder / "data" / "evil").exists() is is_run
+
+
+def test_the_parent_on_stdio_defines_no_command_where_nobody_may(site: Site) -> None:
+    mark = site.folder / "mark"
+    site.configure(security=NEVER, server=MANAGED)
+    with StdioRouter(site.stdio_command) as router:
+        router.initialize()
+        arguments = {"provider_name": "evil", "config": touching(mark)}
+        result = router.request("tools/call", name="mcp.router.add", arguments=arguments)
+        assert result["isError"]
+        assert "SECURITY_ERROR" in result["content"][0]["text"]
+        assert router.listed() == {}
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("token", [A, READER])
+def test_session_opened_by_an_admin_lends_its_powers_to_nobody(
+    guarded: Guarded, token: str
+) -> None:
+    session = open_session(guarded.http, ALL)
+    body = rpc("tools/call", name="mcp.router.list", arguments={})
+    status, _, _ = ask(guarded.http, "POST", "/mcp", token, body, Mcp_Session_Id=session)
+    assert status == (404 if token == A else 403)
+
+
+# --- Every route of the REST API -------------------------------------------------------------
+
+WITHOUT_ADMIN: Final = {("post", "/api/call"), ("post", "/api/ws-ticket")}
+SERVES_ALL: Final = {"name": "evil", "command": "true", "instance": "nosy", "tool": "arguments"}
+
+
+def changing_routes(guarded: Guarded) -> Iterator[tuple[str, str]]:
+    document = json.loads(ask(guarded.api, "GET", "/openapi.json", None)[2])
+    for path, methods in document["paths"].items():
+        for method in methods:
+            if method in ("put", "post", "patch", "delete") and (method, path) not in WITHOUT_ADMIN:
+                yield method.upper(), re.sub(r"\{\w+\}", "nosy", path)
+
+
+def test_no_route_that_changes_something_is_open_to_less_than_an_admin(guarded: Guarded) -> None:
+    """Those of the document, so a route that is new is tried too."""
+    before = ask(guarded.api, "GET", "/api/config", ALL)[2]
+    routes = list(changing_routes(guarded))
+    assert len(routes) >= 5
+    for method, path in routes:
+        for query in ("", "?wait=ready"):
+            statuses = [
+                ask(guarded.api, method, path + query, token, SERVES_ALL)[0]
+                for token in (None, "wrong", A, READER)
+            ]
+            assert statuses == [401, 401, 403, 403], (method, path)
+    rows, rows_before = (
+        [row["name"] for row in json.loads(config)["instances"]]
+        for config in (ask(guarded.api, "GET", "/api/config", ALL)[2], before)
+    )
+    assert rows == rows_before
+
+
+def test_no_route_under_api_tells_anything_without_a_token(guarded: Guarded) -> None:
+    document = json.loads(ask(guarded.api, "GET", "/openapi.json", None)[2])
+    paths = [path for path in document["paths"] if path.startswith("/api/")]
+    for path in [*paths, "/ws", "/api", "/api/", "/nothing"]:
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            target = re.sub(r"\{\w+\}", "nosy", path)
+            assert ask(guarded.api, method, target, None)[0] == 401, (method, target)
+
+
+# --- What belongs in the file alone ----------------------------------------------------------
+
+LOADING: Final = (
+    *("LD_PRELOAD", "ld_preload", "LD_AUDIT", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"),
+    *("NODE_OPTIONS", "Node_Options", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "BASH_ENV"),
+    *("ENV", "PATH", "PERL5OPT", "RUBYOPT", "JAVA_TOOL_OPTIONS", "GIT_SSH_COMMAND"),
+)
+
+
+def test_variable_that_has_code_loaded_is_refused_to_an_admin_too(site: Site) -> None:
+    site.configure(security=SECURITY, api={"enabled": True, "port": 0})
+    site.add_command("idle", "true", isActive=False)
+    file = site.folder / "data" / "idle" / "mcp_settings.json"
+    before = file.read_bytes()
+    with site.serve("http") as router:
+        netloc = router.stderr.wait_for(API_URL)[1]
+        for name in LOADING:
+            entry = {"name": "evil", "command": "true", "env": {"GOOD": "1", name: "x"}}
+            asked = [("POST", "/api/instances", entry), ("PATCH", "/api/instances/idle", entry)]
+            for method, path, body in asked:
+                status, _, said = ask(netloc, method, path, ALL, body)
+                assert (status, name in said.decode()) == (403, True), (method, name)
+        for key in ("Env", "ENV", "eNV"):
+            changed = {key: {"LD_PRELOAD": "x"}}
+            assert ask(netloc, "PATCH", "/api/instances/idle", ALL, changed)[0] in (403, 422)
+    assert file.read_bytes() == before
+    assert not (site.folder / "data" / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"command": "sh"},
+        {"args": ["-c", "touch x"]},
+        {"env": {"A": "b"}},
+        {"cwd": "/"},
+        {"type": "stdio"},
+        {"transport": "stdio"},
+        {"Command": "sh"},
+        {"mcpServers": {"idle": {"command": "sh"}}},
+        {"config": {"command": "sh"}, "command": "sh"},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_where_nobody_may_define_a_command_no_key_of_it_can_be_changed(
+    never: tuple[str, Path], change: dict[str, Any]
+) -> None:
+    netloc, file = never
+    before = file.read_bytes()
+    status, _, said = ask(netloc, "PATCH", "/api/instances/idle?wait=ready", ALL, change)
+    assert status in (403, 422), said
+    assert file.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def never(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    site = Site(tmp_path_factory.mktemp("never"))
+    site.configure(security=SECURITY | NEVER, api={"enabled": True, "port": 0})
+    site.add_command("idle", "true", isActive=False)
+    with site.serve("http") as router:
+        file = site.folder / "data" / "idle" / "mcp_settings.json"
+        yield router.stderr.wait_for(API_URL)[1], file
+
+
+# --- Instances that a token may not see (MCP02) ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Where REST and MCP are; `LIMITED` may do everything with `mine`, and there is `theirs`."""
+    site = Site(tmp_path_factory.mktemp("limited"))
+    permissions = ["call", "read", "admin"]
+    other = {"token": B, "instances": ["theirs"]}
+    token = {"token": LIMITED, "permissions": permissions, "instances": ["mine"]}
+    site.configure(
+        security={"bearer_token": ALL, "tokens": {"limited": token, "other": other}},
+        api={"enabled": True, "port": 0, "enable_realtime_logs": True},
+        server=MANAGED,
+    )
+    site.add_chaos("mine").add_chaos("theirs")
+    with site.serve("http") as router:
+        router.stderr.wait_for("mine is ready")
+        router.stderr.wait_for("theirs is ready")
+        yield router.stderr.wait_for(API_URL)[1], router.url("/mcp").split("/")[2]
+
+
+ENTRY: Final = {"command": "true", "isActive": False}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/instances/NAME", None),
+        ("GET", "/api/tools/NAME", None),
+        ("PATCH", "/api/instances/NAME", {"metadata": {}}),
+        ("PATCH", "/api/instances/NAME", {"name": "mine"}),
+        ("DELETE", "/api/instances/NAME", None),
+        ("POST", "/api/instances/NAME/enable?wait=ready", None),
+        ("POST", "/api/instances/NAME/disable", None),
+        ("POST", "/api/call", {"instance": "NAME", "tool": "echo"}),
+        ("POST", "/api/instances", {"name": "NAME", "provider": "p", **ENTRY}),
+        ("POST", "/api/instances", {"mcpServers": {"NAME": ENTRY}, "provider": "p"}),
+    ],
+)
+def test_api_answers_of_what_a_token_may_not_see_as_of_what_is_not_there(
+    limited: tuple[str, str], method: str, path: str, body: Any
+) -> None:
+    def asked(name: str) -> tuple[int, str]:
+        sent = None if body is None else json.loads(json.dumps(body).replace("NAME", name))
+        status, _, said = ask(limited[0], method, path.replace("NAME", name), LIMITED, sent)
+        return status, said.decode().replace(name, "?")
+
+    theirs = asked("theirs")
+    assert theirs == asked("nobody")
+    assert theirs[0] in (403, 404)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("call", {"instance_name": "NAME", "tool_name": "echo"}),
+        ("use", {"instance_name": "NAME"}),
+        ("enable", {"instance_name": "NAME"}),
+        ("disable", {"instance_name": "NAME"}),
+        ("remove", {"instance_name": "NAME"}),
+        ("add", {"provider_name": "NAME", "config": ENTRY}),
+        ("add", {"provider_name": "p", "config": {"name": "NAME", **ENTRY}}),
+    ],
+)
+def test_tools_answer_of_what_a_token_may_not_see_as_of_what_is_not_there(
+    limited: tuple[str, str], tool: str, arguments: dict[str, Any]
+) -> None:
+    def asked(name: str) -> str:
+        given = json.loads(json.dumps(arguments).replace("NAME", name))
+        body = rpc("tools/call", name=f"mcp.router.{tool}", arguments=given)
+        status, _, said = ask(limited[1], "POST", "/mcp", LIMITED, body)
+        assert status == 200
+        return said.decode().replace(name, "?")
+
+    theirs = asked("theirs")
+    assert theirs == asked("nobody")
+    assert '"isError":true' in theirs
+
+
+def test_nothing_that_is_listed_names_what_a_token_may_not_see(limited: tuple[str, str]) -> None:
+    said = [ask(limited[0], "GET", path, LIMITED) for path in (
+        "/api/instances", "/api/status", "/api/tools", "/api/config", "/",
+    )]  # fmt: skip
+    for tool in ("list", "help"):
+        body = rpc("tools/call", name=f"mcp.router.{tool}", arguments={})
+        said.append(ask(limited[1], "POST", "/mcp", LIMITED, body))
+    assert {status for status, _, _ in said} == {200}
+    text = "\n".join(body.decode() for _, _, body in said)
+    assert "mine" in text
+    assert "theirs" not in text
+    assert ask(limited[0], "POST", "/api/ws-ticket", LIMITED)[0] == 403

@@ -1,0 +1,347 @@
+"""More sessions and connections than there is room for: the rest is refused, and it lives on.
+
+All of this is with the limits that a router has by itself. That idle sessions expire is shown with
+a clock that can be moved, in `tests/transports/listen/test_http_sessions.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pytest
+
+from benchmarks.load import whole_answer
+from tests.e2e.guarded import ALL, API_URL, LIMIT_S, SECURITY, A, B, ask, rpc
+from tests.e2e.resources import (
+    MIB,
+    file_limit,
+    has_files,
+    open_files,
+    open_files_at_most,
+    resident_bytes,
+)
+from tests.e2e.wire import HELLO, HttpClient
+from transports.listen.hosting import connection_limit
+from transports.listen.sessions import SessionLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.processes import RouterProcess
+    from tests.e2e.site import Site
+
+FLOOD: Final = 10_000
+OF_ONE: Final = SessionLimits().per_principal
+OF_ALL: Final = SessionLimits().total
+MORE_BYTES: Final = 10 * MIB
+"""How much memory may grow while all is refused; sessions for the whole flood would take 40 MiB."""
+
+CALLERS: Final = 8
+FILES: Final = 4 * OF_ALL
+"""Open files with which a listener has all of its connections."""
+
+needs_files = pytest.mark.skipif(not has_files(FILES), reason=f"needs {FILES} open files")
+
+
+@pytest.fixture
+def guarded_site(site: Site) -> Site:
+    """Three principals, and one well-behaved upstream."""
+    site.configure(security=SECURITY)
+    return site.add_chaos("plain")
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """As many as one listener, and one client of all its connections, can use."""
+    with file_limit(FILES):
+        yield
+
+
+# --- Clients ---------------------------------------------------------------------------------
+
+
+def connect(netloc: str) -> socket.socket:
+    host, port = netloc.split(":")
+    return socket.create_connection((host, int(port)), timeout=LIMIT_S)
+
+
+def request(method: str, path: str, token: str, message: dict[str, Any] | None = None) -> bytes:
+    """A request as it is written."""
+    body = b"" if message is None else json.dumps(message).encode()
+    return (
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def answers(netloc: str, sent: bytes, times: int) -> list[tuple[bytes, bytes]]:
+    """Head and body of each answer to the same request, sent over and over on one connection."""
+    found: list[tuple[bytes, bytes]] = []
+    with closing(connect(netloc)) as sock:
+        for _ in range(times):
+            sock.sendall(sent)
+            data = b""
+            while (answer := whole_answer(data)) is None:
+                more = sock.recv(1 << 16)
+                assert more, "The router closed the connection"
+                data += more
+            found.append(answer)
+    return found
+
+
+class Flood:
+    """Some callers that each initialise over and over; what came of that."""
+
+    def __init__(self, netloc: str, token: str, times: int) -> None:
+        sent = request("POST", "/mcp", token, rpc("initialize", **HELLO))
+        shares = [times // CALLERS + (n < times % CALLERS) for n in range(CALLERS)]
+        self._threads = ThreadPoolExecutor(CALLERS)
+        self._callers = [self._threads.submit(answers, netloc, sent, share) for share in shares]
+        self.sessions: list[str] = []
+        self.refusals: list[tuple[bytes, bytes]] = []
+
+    def goes_on(self) -> bool:
+        """Is it not over yet, a moment from now?"""
+        return bool(wait(self._callers, timeout=0.05).not_done)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        for head, body in (answer for caller in self._callers for answer in caller.result()):
+            if head.startswith(b"HTTP/1.1 200 "):
+                self.sessions.append(value_of(b"mcp-session-id", head))
+            else:
+                self.refusals.append((head, body))
+
+
+def value_of(name: bytes, head: bytes) -> str:
+    """The value of a header."""
+    return head.partition(b"\r\n" + name + b": ")[2].partition(b"\r\n")[0].decode()
+
+
+def flooded(netloc: str, token: str, times: int) -> Flood:
+    """A flood that is over."""
+    with Flood(netloc, token, times) as flood:
+        pass
+    return flood
+
+
+def is_refused(head: bytes, body: bytes) -> bool:
+    """Is it told that there are too many, and when to come back?"""
+    told = {"detail": "Too many sessions; try again later"}
+    is_503 = head.startswith(b"HTTP/1.1 503 ")
+    return is_503 and int(value_of(b"retry-after", head)) > 0 and json.loads(body) == told
+
+
+def initialize(netloc: str, token: str) -> int:
+    """Try to open one more session; the status."""
+    return ask(netloc, "POST", "/mcp", token, rpc("initialize", **HELLO))[0]
+
+
+def end_session(netloc: str, token: str, session: str) -> None:
+    assert ask(netloc, "DELETE", "/mcp", token, Mcp_Session_Id=session)[0] == 204
+
+
+def keeper(router: RouterProcess, token: str) -> HttpClient:
+    """A client that has its session before all others come."""
+    client = HttpClient(router.url("/mcp"), token)
+    client.initialize()
+    assert_served(client)
+    return client
+
+
+def assert_served(client: HttpClient) -> None:
+    content = client.call(1, "plain", "echo", text="here")["content"]
+    assert content == [{"type": "text", "text": "here"}]
+
+
+def netloc_of(router: RouterProcess, path: str) -> str:
+    return router.url(path).split("/")[2]
+
+
+# --- Sessions --------------------------------------------------------------------------------
+
+
+def test_ten_thousand_initialises_are_capped_with_503_and_memory_stays_flat(
+    guarded_site: Site,
+) -> None:
+    with guarded_site.serve("http") as router, closing(keeper(router, A)) as client:
+        netloc = netloc_of(router, "/mcp")
+        files = open_files(router.pid)
+        first = flooded(netloc, A, OF_ONE)
+        memory_bytes = resident_bytes(router.pid)
+        with Flood(netloc, A, FLOOD - OF_ONE) as rest:
+            while rest.goes_on():
+                assert_served(client)
+        assert len(first.sessions) == OF_ONE - 1, "the client that was there first has one"
+        assert not rest.sessions
+        refusals = first.refusals + rest.refusals
+        assert len(refusals) == FLOOD - OF_ONE + 1
+        assert all(is_refused(*refusal) for refusal in refusals)
+        assert resident_bytes(router.pid) - memory_bytes < MORE_BYTES
+        assert open_files_at_most(router.pid, files) <= files
+        assert_served(client)
+        end_session(netloc, A, first.sessions[0])
+        assert [initialize(netloc, A) for _ in range(2)] == [200, 503]
+
+
+def test_who_has_all_of_its_sessions_leaves_room_for_others_until_all_are_taken(
+    guarded_site: Site,
+) -> None:
+    with guarded_site.serve("http") as router:
+        netloc = netloc_of(router, "/mcp")
+        a, b = flooded(netloc, A, OF_ONE + 1), flooded(netloc, B, OF_ONE + 1)
+        assert [len(a.sessions), len(b.sessions)] == [OF_ONE, OF_ONE]
+        assert 2 * OF_ONE == OF_ALL
+        assert initialize(netloc, ALL) == 503
+        end_session(netloc, A, a.sessions[0])
+        assert [initialize(netloc, ALL) for _ in range(2)] == [200, 503]
+        end_session(netloc, B, b.sessions[0])
+        assert [initialize(netloc, A) for _ in range(2)] == [200, 503]
+
+
+@needs_files
+@pytest.mark.usefixtures("many_files")
+def test_streams_of_one_principal_are_capped_and_those_that_end_make_room(
+    guarded_site: Site,
+) -> None:
+    with guarded_site.serve("sse") as router, ExitStack() as streams:
+        netloc = netloc_of(router, "/sse")
+        router.stderr.wait_for("plain is ready")
+        files = open_files(router.pid)
+        targets = [opened(netloc, A, streams)[1] for _ in range(OF_ONE)]
+        memory_bytes = resident_bytes(router.pid)
+        refusals = [ask(netloc, "GET", "/sse", A) for _ in range(200)]
+        assert {status for status, _, _ in refusals} == {503}
+        assert all(int(headers["retry-after"]) > 0 for _, headers, _ in refusals)
+        assert resident_bytes(router.pid) - memory_bytes < MORE_BYTES
+        assert ask(netloc, "POST", targets[0], A, rpc("ping"))[0] == 202
+        assert ask(netloc, "GET", "/sse", B)[0] == 200
+        streams.close()
+        assert open_files_at_most(router.pid, files) <= files
+        assert ask(netloc, "GET", "/sse", A)[0] == 200
+
+
+def opened(netloc: str, token: str, among: ExitStack) -> tuple[socket.socket, str]:
+    """A stream that has said where to post."""
+    sock = among.enter_context(closing(connect(netloc)))
+    sock.sendall(request("GET", "/sse", token))
+    data = b""
+    while b"\n\n" not in (found := data.partition(b"event: endpoint\ndata: ")[2]):
+        more = sock.recv(1 << 16)
+        assert more, data
+        data += more
+    return sock, found.partition(b"\n")[0].decode()
+
+
+# --- Connections -----------------------------------------------------------------------------
+
+HALF: Final = request("POST", "/mcp", A, rpc("ping"))[:-1]
+"""A request that goes on waiting for its last byte."""
+
+
+def assert_closed(netloc: str) -> None:
+    """Whoever connects is turned away."""
+    with closing(connect(netloc)) as sock:
+        assert is_closed(sock)
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Has the other side closed it? Waits for a sign."""
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("sent", "files_of_all"),
+    [pytest.param(b"", FILES, marks=needs_files), (HALF, 1024)],
+    ids=["silent", "half"],
+)
+def test_connections_beyond_the_cap_are_closed_and_there_is_room_once_others_end(
+    guarded_site: Site, sent: bytes, files_of_all: int
+) -> None:
+    with (
+        file_limit(files_of_all),
+        guarded_site.serve("http") as router,
+        closing(keeper(router, A)) as client,
+    ):
+        netloc = netloc_of(router, "/mcp")
+        files = open_files(router.pid)
+        with ExitStack() as held:
+            for number in range(connection_limit() - 1):
+                held.enter_context(closing(connect(netloc))).sendall(sent)
+                if number % 200 == 0:
+                    assert_served(client)  # and it has time to accept them
+            assert_closed(netloc)
+            memory_bytes = resident_bytes(router.pid)
+            for _ in range(500):
+                assert_closed(netloc)
+            assert_served(client)
+            assert resident_bytes(router.pid) - memory_bytes < MORE_BYTES
+        assert open_files_at_most(router.pid, files) <= files
+        assert initialize_when_there_is_room(netloc, B) == 200
+
+
+def initialize_when_there_is_room(netloc: str, token: str) -> int:
+    """The status of the first answer: a place is free a moment after its file is closed."""
+    ends_at_s = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            return initialize(netloc, token)
+        except ConnectionError:
+            assert time.monotonic() < ends_at_s, "there is no room"
+
+
+FEW_FILES: Final = 256
+"""What a shell lets a program open on some systems."""
+
+
+@pytest.fixture
+def cramped(guarded_site: Site) -> RouterProcess:
+    """A router with all its listeners, and few open files."""
+    guarded_site.configure(security=SECURITY, api={"enabled": True, "port": 0})
+    with file_limit(FEW_FILES):
+        return guarded_site.serve("http", "sse")
+
+
+def test_flood_on_two_listeners_leaves_files_for_the_third_and_for_servers(
+    cramped: RouterProcess,
+) -> None:
+    with cramped as router, closing(keeper(router, A)) as client, ExitStack() as held:
+        api = router.stderr.wait_for(API_URL)[1]
+        for path in ("/mcp", "/sse"):
+            fill(netloc_of(router, path), held)
+        assert open_files(router.pid) < FEW_FILES
+        for action in ("disable", "enable?wait=ready"):
+            status, _, body = ask(api, "POST", f"/api/instances/plain/{action}", ALL)
+            assert status == 200, body
+        assert_served(client)
+    assert "Too many open files" not in router.stderr.text
+
+
+def fill(netloc: str, among: ExitStack) -> None:
+    """Take all places of a listener: the last one to come is turned away."""
+    socks = [among.enter_context(closing(connect(netloc))) for _ in range(FEW_FILES)]
+    assert is_closed(socks[-1])
+
+
+@pytest.mark.parametrize(("listener", "path"), [("/mcp", "/mcp"), ("/sse", "/nothing")])
+def test_clients_that_have_left_take_no_places(
+    cramped: RouterProcess, listener: str, path: str
+) -> None:
+    with cramped as router:
+        netloc = netloc_of(router, listener)
+        statuses = [ask(netloc, "GET", path, A)[0] for _ in range(2 * FEW_FILES)]
+        assert set(statuses) <= {400, 404}
+        files = open_files(router.pid)
+        assert files < FEW_FILES // 4

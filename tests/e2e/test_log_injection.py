@@ -1,0 +1,85 @@
+"""What others say ends up in the log: it must not look like a line of ours, nor move a cursor.
+
+Neighbours: each character alone is in `tests/router/test_logs.py`; here are the ways in, and the
+ways out: the file, stderr, the WebSocket, and `mcp-router status`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import unicodedata
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from tests.e2e.follower import Follower
+from tests.e2e.guarded import ALL, Guarded, ask, call, rpc
+from tests.e2e.processes import router_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORGED: Final = "2026-01-01 00:00:00,000 - mcp_router.auth - INFO - forged"
+NASTY: Final = (
+    f"\x1b[2J\x1b]0;title\x07\r{FORGED}\n{FORGED}\x00\x08\x7f\x85{FORGED}\x9b31m\u2028{FORGED}\u2029"
+    "\u202edesrever\u202c\u200b\ufeff\u2066"
+)
+OURS: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - [\w.]+(\.[^ ]+)? - [A-Z]+ - ")
+END: Final = "the-end-of-what-is-nasty"
+
+
+def nasty_things(guarded: Guarded) -> None:
+    """Have everything that others can say said."""
+    raw = NASTY.encode() + b"\xff\xfe\x9b31m\n"
+    for place in ("stderr", "stdout"):
+        told = call("nosy", "complain", **{place: (b"{" + raw).hex(), "stderr": raw.hex()})
+        assert ask(guarded.http, "POST", "/mcp", ALL, told)[0] == 200
+    info = {"name": NASTY, "version": NASTY}
+    hello = rpc("initialize", protocolVersion=NASTY, capabilities={}, clientInfo=info)
+    for body in (hello, call(NASTY, NASTY), rpc(NASTY), rpc("tools/call", name=NASTY)):
+        ask(guarded.http, "POST", "/mcp", ALL, body)
+    for path in (f"/api/instances/{quote(NASTY)}", f"/{quote(NASTY)}", "/ws?level=" + quote(NASTY)):
+        ask(guarded.api, "GET", path, ALL)
+    ask(guarded.http, "GET", f"/{quote(NASTY)}?{quote(NASTY)}", ALL)
+    ask(guarded.api, "POST", "/api/instances", ALL, {"name": NASTY, "command": NASTY})
+    entry = {"name": "nasty", "command": "/" + NASTY.replace("\0", ""), "metadata": {NASTY: NASTY}}
+    assert ask(guarded.api, "POST", "/api/instances", ALL, entry)[0] == 201
+    ask(guarded.api, "POST", "/api/instances/nasty/enable?wait=ready", ALL)
+    ask(guarded.api, "DELETE", "/api/instances/nasty", ALL)
+
+
+def check_lines(lines: Iterable[str]) -> None:
+    """Every line is one of ours, or the indented rest of one; all of it prints."""
+    for line in lines:
+        assert OURS.match(line) or line.startswith("    ") or not line, ascii(line)
+        assert "mcp_router.auth - INFO - forged" not in line[: len(FORGED)], ascii(line)
+        shown = [character for character in line if unicodedata.category(character)[0] == "C"]
+        assert shown == [], ascii(line)
+
+
+def test_nothing_that_others_say_can_pass_for_a_line_of_ours(guarded: Guarded) -> None:
+    before = len(guarded.router.stderr.text)
+    with Follower(guarded.api, ALL) as follower:
+        nasty_things(guarded)
+        told = call("nosy", "complain", stderr=f"{END}\n".encode().hex())
+        ask(guarded.http, "POST", "/mcp", ALL, told)
+        guarded.router.stderr.wait_for(END)
+        _, *live = follower.until(END)
+    assert any("forged" in line for line in live)
+    check_lines(live)
+    check_lines(guarded.router.stderr.text[before:].split("\n")[1:])
+    logged = (guarded.site.folder / "logs" / "latest-http+sse.txt").read_text()
+    check_lines(logged.split("\n"))
+
+
+def test_status_shows_what_others_say_on_one_line(guarded: Guarded) -> None:
+    entry = {"name": "nasty", "command": "/" + NASTY.replace("\0", "")}
+    assert ask(guarded.api, "POST", "/api/instances?wait=ready", ALL, entry)[0] == 503
+    try:
+        words = router_command("status", "--url", f"http://{guarded.api}", "--token", ALL)
+        done = subprocess.run(words, capture_output=True, check=True, timeout=60)
+        (row,) = [line for line in done.stdout.decode().split("\n") if line.startswith("nasty")]
+        assert "forged" in row
+        assert [one for one in row if unicodedata.category(one)[0] == "C"] == []
+    finally:
+        ask(guarded.api, "DELETE", "/api/instances/nasty", ALL)
