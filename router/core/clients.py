@@ -49,7 +49,8 @@ class Selection:
     """What was chosen with `mcp.router.use`: the instance whose tools are listed beside ours.
 
     It belongs to a session. Without sessions (2026-07-28) it belongs to the connection on stdio,
-    and to the principal on HTTP, as long as that does not stay away (`used_at_s`).
+    and to the principal on HTTP, as long as that does not stay away (`used_at_s`). So whoever has
+    the same one is the same client.
     """
 
     instance: str | None = None
@@ -137,11 +138,6 @@ class Client:
         """The one request that it is."""
         assert self.request is not None, "a session is more than one request"
         return self.request
-
-    @property
-    def peer(self) -> Client:
-        """Who sent its requests: itself, or the connection that it is a request on."""
-        return self.connection or self
 
     def awaits_news(self) -> bool:
         """Is it to be told that its list of tools is another one?"""

@@ -91,13 +91,13 @@ def _whose(state: State, session: SessionUp, related: RequestId | None) -> Call:
     calls = state.calls.of_session(session.session)
     if not calls:
         raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
-    if any(call.client.peer is not calls[0].client.peer for call in calls):
+    if any(call.client.selection is not calls[0].client.selection for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
             f'Several clients have calls in flight; set "sessions": "per_client" for instance '
             f"'{calls[0].instance}' so that each has a session of its own",
         )
-    return calls[-1]
+    return next((call for call in reversed(calls) if call.held is None), calls[-1])
 
 
 def _ask(state: State, call: Call, frame: Request, members: dict[str, Raw]) -> None:

@@ -34,7 +34,7 @@ from router.core.params import (
     text_of,
 )
 from router.core.permissions import check_may
-from router.errors import INVALID_PARAMS, OVERLOADED, RpcError
+from router.errors import INTERNAL_ERROR, INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages import Response
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def withdraw(call: Call, upstream_id: RequestId | None) -> bool:
 def forget(state: State, connection: Client, reason: str) -> None:
     """Nobody will come again on this connection for what is held for it."""
     for key, held in list(state.held.items()):
-        if held.call.client.peer is connection:
+        if held.call.client.connection is connection:
             _drop(state, key, held)
             if held.outcome is None:
                 forward.finish(state, held.call)
@@ -140,7 +140,15 @@ def _drop(state: State, key: int, held: Held) -> None:
 def expire(state: State) -> None:
     """Forget what nobody came for."""
     for key in state.held_due.due(state.now_s):
-        del state.held[key]
+        held = state.held.pop(key)
+        _give_up(state, held.call, held.questions)
+
+
+def _give_up(state: State, call: Call, questions: dict[str, Question]) -> None:
+    """Tell the upstream of a call that has ended that these will not be answered."""
+    error = RpcError(INTERNAL_ERROR, "The client has not answered")
+    for question in questions.values():
+        forward.to_session(state, call.session, forward.error_frame(question.upstream_id, error))
 
 
 # --- Going on --------------------------------------------------------------------------------
@@ -166,15 +174,18 @@ def resume(
     answers = _answers_of(members)
     key, held = _find(state, client, *secret)
     _drop(state, key, held)
+    call = held.call
+    # Also where the call has ended: a question may have been about another one of this client.
+    unanswered = _answer(state, held, answers)
     if held.outcome is not None:
+        _give_up(state, call, unanswered)
         outcome = msgspec.structs.replace(held.outcome, id=frame.id)
         forward.respond(state, client, event.reply_to, outcome)
         return True
-    call, call.held = held.call, None
+    call.held = None
     state.calls.take_up(call, client, frame, event.reply_to)
     if call.progress_token is not None:
         call.progress_token = forward.progress_token_of(members)
-    unanswered = _answer(state, held, answers)
     if unanswered:
         _hold(state, call, unanswered)
     return True
@@ -195,7 +206,8 @@ def _answer(state: State, held: Held, answers: dict[str, Raw]) -> dict[str, Ques
         if key in answers:
             answer = Response(question.upstream_id, answers[key])
             forward.to_session(state, held.call.session, answer)
-            state.calls.resume(held.call, state.now_s)
+            if held.outcome is None:
+                state.calls.resume(held.call, state.now_s)
         else:
             unanswered[key] = question
     return unanswered

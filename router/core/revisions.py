@@ -9,7 +9,7 @@ Either side may speak the handshake revisions (2024-11-05 to 2025-11-25) or the 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Raw, Struct
@@ -203,6 +203,30 @@ def _error_in(error: Raw) -> _Error:
         return _error.decode(error)
     except msgspec.MsgspecError:
         return _Error()
+
+
+_ROUTED: Final = "x-mcp-header"
+
+
+def tool_as_stateless(tool: Raw) -> Raw:
+    """A tool whose schema asks for no headers: these would be for its own server, not for us."""
+    if _ROUTED.encode() not in bytes(tool):
+        return tool
+    members = object_of(tool, "tool")
+    try:
+        schema = msgspec.json.decode(members.get("inputSchema", NO_RAW))
+    except (msgspec.MsgspecError, RecursionError):
+        return tool
+    return raw_of(members | {"inputSchema": raw_of(_unrouted(schema))})
+
+
+def _unrouted(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_unrouted(one) for one in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    members = cast("dict[str, Any]", node)
+    return {key: _unrouted(value) for key, value in members.items() if key != _ROUTED}
 
 
 # --- Servers without sessions ----------------------------------------------------------------

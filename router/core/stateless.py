@@ -34,6 +34,7 @@ from router.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages import (
     HANDSHAKE_REVISIONS,
     NO_RAW,
+    REVISIONS,
     STATELESS_REVISION,
     FromClient,
     Notification,
@@ -132,7 +133,7 @@ def told(state: State, client: Client, members: Members) -> Members:
 
 def _discover(state: State, _: Client, event: FromClient, frame: Request, __: Members) -> None:
     result: dict[str, Any] = {
-        "supportedVersions": [STATELESS_REVISION],
+        "supportedVersions": REVISIONS,
         "capabilities": toolbox.CAPABILITIES,
         "instructions": toolbox.INSTRUCTIONS,
     }
@@ -171,7 +172,8 @@ def _listen(
 ) -> None:
     """Open a subscription; it is answered when the router ends it."""
     forward.check_not_draining(state)
-    open_ones = [row for row in client.peer.requests.values() if row.listening is not None]
+    of_connection = {} if client.connection is None else client.connection.requests
+    open_ones = [row for row in of_connection.values() if row.listening is not None]
     if len(open_ones) >= MAX_LISTENING:
         raise RpcError(OVERLOADED, "Too many subscriptions are open on this connection")
     if "notifications" not in members:
