@@ -13,6 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Raw
@@ -158,10 +159,17 @@ def _call_tool(
     if given(members, "requestState") is not None:
         if held.resume(state, client, event, frame, members):
             return
-        instance = tools.instance_of(state, client, members)
-        if instance is None or instance.session is None or not instance.session.is_stateless:
+        if not _is_for_stateless_server(state, client, members):
             raise held.no_good()
     tools.call(state, client, event, frame, members)
+
+
+def _is_for_stateless_server(state: State, client: Client, members: Members) -> bool:
+    with suppress(RpcError):
+        instance = tools.instance_of(state, client, members)
+        session = None if instance is None else instance.session
+        return session is not None and session.is_stateless
+    return False
 
 
 # --- Subscriptions ---------------------------------------------------------------------------

@@ -154,11 +154,12 @@ def test_its_state_passes_verbatim_and_comes_back_so() -> None:
     assert upstream.sees_one()["params"]["requestState"] == "its own"
 
 
-@pytest.mark.parametrize("name", ["mcp.router.list", "unknown"])
-def test_a_state_for_what_is_not_its_tool_is_no_good(name: str) -> None:
+@pytest.mark.parametrize("name", ["mcp.router.list", "mcp.router.call", "unknown", 5])
+def test_a_state_for_what_is_not_its_tool_is_no_good(name: Any) -> None:
     talk, _, _ = talking()
     client = talk.stateless()
-    assert client.calls(name, {}, requestState="its own").error["code"] == -32602
+    error = client.calls(name, {}, requestState="its own").error
+    assert (error["code"], error["message"]) == (-32602, "Invalid or expired requestState")
 
 
 # --- What it asks ----------------------------------------------------------------------------
