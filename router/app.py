@@ -84,6 +84,7 @@ class Plan:
             is given hints to look for changes, and what gives such a hint.
         keep: makes the changes of instances that the actor asks for.
         is_for_people: say how to stop.
+        mask: takes known secrets out of a text.
     """
 
     settings: Settings
@@ -91,6 +92,7 @@ class Plan:
     announce: Announce
     keep: Keep
     is_for_people: bool = False
+    mask: Callable[[str], str] = str
 
 
 def run(plan: Plan) -> int:
@@ -126,7 +128,7 @@ async def serve(plan: Plan, stop: Stop) -> None:
         with inbox_in:
             core = EarlyCore(Core(core_settings(plan.settings), ProcessSeal()))
             await actor_nursery.start(
-                dispatch, core, inbox, sessions_in, upstreams.child_of, saves_in
+                dispatch, core, inbox, sessions_in, upstreams.child_of, saves_in, plan.mask
             )
             async with trio.open_nursery() as sessions_nursery:
                 with sessions_in:

@@ -12,11 +12,13 @@ Invariants:
 - Nothing but the entry concerned changes: siblings, unknown keys and the order of keys stay.
 - What comes from outside is no reference: `${VAR}` in a new value is refused, so that nobody can
   read the router's environment. A secret that comes back as it is shown (`MASK`) stays what it was.
+- Nor can anybody read a secret that is there: with the `url` of another server, no header stays.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw
@@ -94,6 +96,10 @@ def _encoded(members: Mapping[str, Any], source: str) -> bytes:
     return text
 
 
+def _decoded(members: Mapping[str, Raw]) -> dict[str, Any]:
+    return {key: msgspec.json.decode(raw) for key, raw in members.items()}
+
+
 def _raw(value: object) -> Raw:
     try:
         return Raw(msgspec.json.encode(value))
@@ -146,9 +152,10 @@ def _update(data: Data, name: str, fields: Mapping[str, Any]) -> str:
         _check_free(data, new_name)
 
     def updated(file: File, slot: Slot) -> dict[str, Any]:
-        entry = file.entry(slot)
+        before = entry = file.entry(slot)
         for key, value in fields.items():
             entry = _with_field(entry, key, value, slot, file.provider)
+        _check_headers_stay_here(_decoded(before), _decoded(entry), fields)
         members = file.with_entry(slot, entry)
         _check_entry(_encoded(members, file.source), file.source, file.provider, new_name)
         return members
@@ -160,7 +167,7 @@ def _update(data: Data, name: str, fields: Mapping[str, Any]) -> str:
 def _with_field(
     entry: dict[str, Raw], key: str, value: Any, slot: Slot, provider: str
 ) -> dict[str, Raw]:
-    old = {key: msgspec.json.decode(raw) for key, raw in entry.items()}
+    old = _decoded(entry)
     if key == "provider" and value != (old.get(key) or provider):
         raise _invalid("provider: cannot be changed; add a new instance and remove this one")
     if key == "provider" or (key == "name" and value in (None, slot.name)):
@@ -246,7 +253,7 @@ def _check_names(data: Data, provider: str, name: object, said: object) -> None:
         raise _invalid("provider: is not the one that the entry is to be added to")
     for other in data.providers():
         if other != provider and other.casefold() == provider.casefold():
-            raise _invalid(f"provider: '{provider}' differs from '{other}' only in case")
+            raise _invalid(f"provider: '{provider}' differs from another one only in case")
 
 
 def _check_entry(text: bytes, source: str, provider: str, name: str) -> None:
@@ -277,6 +284,30 @@ def _check_new(new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
             if text not in before and is_reference(text, bare=key in _TABLES):
                 problem = "a reference such as ${VAR} only works where it stands in the file"
                 raise _invalid(f"{path}: {problem}; write it there")
+
+
+def _check_headers_stay_here(
+    old: Mapping[str, Any], new: Mapping[str, Any], fields: Mapping[str, Any]
+) -> None:
+    """Refuse another server that would be sent what is in the file (security: secrets)."""
+    if not old.get("headers") or _origin(old) == _origin(new):
+        return
+    given = fields.get("headers", MASK)
+    if given == MASK or (isinstance(given, dict) and MASK in cast("Any", given).values()):
+        problem = "is another server's, which gets no header of this one"
+        raise _invalid(f"url: {problem}; give the headers anew, or null for none")
+    _check_new({"headers": given}, {})
+
+
+def _origin(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    """Whom an entry's URL leads to (RFC 6454 section 4); a URL that is none leads to itself."""
+    url = next((entry[key] for key in URL_KEYS if entry.get(key) is not None), "")
+    try:
+        parts = urlsplit(url)
+        default = {"http": 80, "https": 443}.get(parts.scheme)
+        return parts.scheme, parts.hostname, parts.port or default
+    except (ValueError, TypeError, AttributeError):
+        return (url,)
 
 
 def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -273,12 +273,12 @@ def _check_files(options: Options) -> int:
 
 def _show_status(arguments: argparse.Namespace) -> None:
     # As in `_add`.
-    from router.status import fetch, rows_of, table
+    from router.status import fetch, printable_json, rows_of, table
 
     url, token = _whom_to_ask(arguments)
     answer = fetch(url, token)
     rows = rows_of(answer, url)
-    _say(f"{answer.decode()}\n" if arguments.json else table(rows))
+    _say(f"{printable_json(answer)}\n" if arguments.json else table(rows))
 
 
 def _follow_logs(arguments: argparse.Namespace) -> int:

@@ -81,6 +81,7 @@ def compose(parts: Parts) -> Plan:
         announce=partial(keep_current, disk, config),
         keep=partial(keep_store, disk),
         is_for_people=bool(bound) or os.isatty(2),
+        mask=parts.logs.mask,
     )
 
 

@@ -13,6 +13,8 @@ Invariants:
 - Effects are performed in order, and what follows from them (something did not fit) is handled
   when all of them are: so a call is never cancelled before it was sent.
 - An event the core fails on (a bug) is logged and skipped: one bad message ends nobody else.
+- What a server says when it fails is for everybody to read: known secrets in it are masked here,
+  before it reaches the core.
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+import msgspec
 import trio
 
 from router.errors import OVERLOADED, UNAVAILABLE, RpcError
@@ -36,6 +40,7 @@ from router.messages import (
     InstanceStarting,
     Reply,
     SaveInstance,
+    SessionLost,
     SessionOverflowed,
     SessionUp,
     StartSession,
@@ -58,8 +63,6 @@ from supervisors.child import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from router.messages import Effect, InstanceSpec
 
 log = logging.getLogger("mcp_router.dispatch")
@@ -72,6 +75,9 @@ BATCH_SIZE: Final = 256
 
 Inbound: TypeAlias = Event | ChildEvent
 """What the inbox holds: our own events, and those of the supervisor as they are."""
+
+Mask: TypeAlias = Callable[[str], str]
+"""A text -> the same without the secrets that are known."""
 
 
 class Deciding(Protocol):
@@ -88,6 +94,7 @@ async def dispatch(
     commands: trio.MemorySendChannel[Command],
     child_of: Callable[[InstanceSpec], ChildSpec],
     saves: trio.MemorySendChannel[SaveInstance],
+    mask: Mask = str,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -101,8 +108,9 @@ async def dispatch(
         child_of: how the session of an instance is run.
         saves: to the storekeeper, which sends an `InstanceSaved` into the inbox for each; what
             does not fit is refused.
+        mask: takes known secrets out of a text.
     """
-    actor = _Actor(core, commands, child_of, saves)
+    actor = _Actor(core, commands, child_of, saves, mask)
     task_status.started()
     with inbox, commands, saves:
         scope = await _take_all(actor, core, inbox)
@@ -157,8 +165,10 @@ class _Actor:
         commands: trio.MemorySendChannel[Command],
         child_of: Callable[[InstanceSpec], ChildSpec],
         saves: trio.MemorySendChannel[SaveInstance],
+        mask: Mask,
     ) -> None:
         self._core = core
+        self._mask = mask
         self._commands = commands
         self._child_of = child_of
         self._saves = saves
@@ -168,7 +178,7 @@ class _Actor:
     def take(self, inbound: Inbound) -> None:
         """Handle one event and whatever follows from performing its effects."""
         translate = _TRANSLATE.get(type(inbound))
-        event = inbound if translate is None else translate(inbound)
+        event = inbound if translate is None else translate(inbound, self._mask)
         if event is not None:
             self._handle(event)
         if self._owed:
@@ -271,20 +281,24 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
 }
 
 
-# --- The supervisor's events in the words of the core ----------------------------------------
+# --- What others say of instances, in the words of the core ----------------------------------
 
 
-def _up(event: Up) -> Event | None:
+def _up(event: Up, _: Mask) -> Event | None:
     log.info("%s is ready", event.name)
     return event.value if isinstance(event.value, SessionUp) else None
 
 
-def _starting(event: Starting) -> Event | None:
+def _starting(event: Starting, _: Mask) -> Event | None:
     return InstanceStarting(event.name)
 
 
-def _down(event: Down) -> Event | None:
-    reason = "" if event.error is None else str(event.error)
+def _lost(event: SessionLost, mask: Mask) -> Event | None:
+    return msgspec.structs.replace(event, reason=mask(event.reason))
+
+
+def _down(event: Down, mask: Mask) -> Event | None:
+    reason = "" if event.error is None else mask(str(event.error))
     if event.retry_in_s == 0:
         log.info("%s is started anew", event.name)
     elif event.retry_in_s is not None:
@@ -292,19 +306,21 @@ def _down(event: Down) -> Event | None:
     return InstanceDown(event.name, reason, event.restarts, event.retry_in_s)
 
 
-def _gave_up(event: GaveUp) -> Event | None:
-    log.error("%s failed (%s); next probe in %.0f s", event.name, event.error, event.probe_in_s)
-    return InstanceFailed(event.name, str(event.error), event.restarts, event.probe_in_s)
+def _gave_up(event: GaveUp, mask: Mask) -> Event | None:
+    reason = mask(str(event.error))
+    log.error("%s failed (%s); next probe in %.0f s", event.name, reason, event.probe_in_s)
+    return InstanceFailed(event.name, reason, event.restarts, event.probe_in_s)
 
 
-def _stuck(event: Stuck) -> Event | None:
+def _stuck(event: Stuck, _: Mask) -> Event | None:
     log.error("%s does not stop, although it was cancelled; it is left behind", event.name)
     return None
 
 
-_TRANSLATE: Final[dict[type[Any], Callable[[Any], Event | None]]] = {
+_TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Up: _up,
     Starting: _starting,
+    SessionLost: _lost,
     Down: _down,
     GaveUp: _gave_up,
     Stuck: _stuck,

@@ -15,7 +15,9 @@ Invariants:
 from __future__ import annotations
 
 import re
+from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from urllib.parse import unquote
 
 import attrs
 
@@ -73,6 +75,7 @@ _URL: Final = re.compile(r"https?://[^\s/?#\\]+[^\s\\]*", re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _URL_SECRET: Final = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<==)[^&#=]+|(?<=/)[^/?#]{16,}(?=[/?#]|$)")
+_USER_INFO: Final = re.compile(r"(?<=//)[^/?#\s]+(?=@)")
 
 
 @attrs.frozen
@@ -146,7 +149,16 @@ def secrets_of(spec: InstanceSpec) -> frozenset[str]:
     headers = set(spec.headers.values())
     tokens = {value.partition(" ")[2] for value in headers} - {""}
     in_url = set(_URL_SECRET.findall(spec.url))
-    return frozenset(env | headers | tokens | in_url | set(_secret_args(spec.args)))
+    decoded = set(map(unquote, in_url)) | set(_credentials(spec.url))
+    return frozenset(env | headers | tokens | in_url | decoded | set(_secret_args(spec.args)))
+
+
+def _credentials(url: str) -> Iterator[str]:
+    """The password in a URL, and both together as they are sent (RFC 7617 section 2)."""
+    for found in _USER_INFO.findall(url):
+        user, _, password = map(unquote, found.partition(":"))
+        sent = b2a_base64(f"{user}:{password}".encode(), newline=False)
+        yield from {password, sent.decode().rstrip("=")} - {""}
 
 
 def _secret_args(args: Sequence[str]) -> Iterator[str]:

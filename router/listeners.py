@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from router.auth import Admission, Gate, check_exposures
+from router.auth import check_exposures
 from router.described import masked
 from router.errors import ConfigError
+from router.gates import Gates
 from router.version import VERSION
 from supervisors.child import ChildSpec, Restart
 from transports.listen.stdio import StdioListener
@@ -237,40 +238,6 @@ def _listen(family: socket.AddressFamily, where: str, port: int) -> socket.socke
 # --- The children that listen ----------------------------------------------------------------
 
 
-class Gates:
-    """Who may come in where; `update` puts the rules of other settings in force.
-
-    Attributes:
-        server: of the MCP listeners.
-        api: of the REST API.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.server = Gate(_server_rules(settings))
-        self.api = Gate(_api_rules(settings))
-
-    def update(self, settings: Settings) -> None:
-        """Go by these settings from now on."""
-        self.server.rules = _server_rules(settings)
-        self.api.rules = _api_rules(settings)
-
-    def needs_token(self) -> bool:
-        """Does anybody need a token?"""
-        return bool(self.api.rules.tokens)
-
-
-def _server_rules(settings: Settings) -> Admission:
-    return Admission.from_settings(settings.server, settings.security)
-
-
-def _api_rules(settings: Settings) -> Admission:
-    """Pages of the origin that may read the API's answers may ask, too."""
-    server, cors_origin = settings.server, settings.api.cors_origin
-    if "://" in cors_origin:
-        server = attrs.evolve(server, allowed_origins=(*server.allowed_origins, cors_origin))
-    return Admission.from_settings(server, settings.security, settings.api.host)
-
-
 def _no_problems() -> Sequence[str]:
     return ()
 
@@ -363,9 +330,12 @@ class _Network:
         from transports.listen.hosting import HttpListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
-        admit = self.listeners.gates.server.admit_with("call")
+        gates = self.listeners.gates
+        admit = gates.server.admit_with("call")
         return HttpListener(
-            self.bound.sock, self.bound.url, lambda: endpoint_class(self.inbox, admit)
+            self.bound.sock,
+            self.bound.url,
+            lambda: gates.watched(endpoint_class(self.inbox, admit)),
         )
 
     def _load_api(self) -> Run[str]:
@@ -380,6 +350,7 @@ class _Network:
             admit=listeners.gates.api.admit,
             version=VERSION,
             needs_token=listeners.gates.needs_token,
+            knows=listeners.gates.api.knows,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,

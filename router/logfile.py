@@ -9,7 +9,9 @@ file for as long as it lives; the next one of the same mode sees that, and takes
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -32,7 +34,13 @@ MAX_FILES: Final = 100
 ATTEMPTS: Final = 10
 """For one name, when other routers put the file aside between our looking at it and locking it."""
 
-_OPEN: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+_OPEN: Final = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # or a pipe would be waited for
+)
 
 
 def open_log(folder: Path, mode: str) -> FileIO:
@@ -65,8 +73,11 @@ def _claim(path: Path, mode: str) -> int | None:
 
 
 def _claim_locked(path: Path, mode: str) -> int | None:
-    fd = os.open(path, _OPEN, FILE_MODE)
+    fd = _open(path)
     try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise _no_file(path)
         if not _lock(fd):
             os.close(fd)
             return None
@@ -80,6 +91,19 @@ def _claim_locked(path: Path, mode: str) -> int | None:
         os.close(fd)
         raise
     return fd
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, _OPEN, FILE_MODE)
+    except OSError as exc:
+        if exc.errno == errno.ENXIO:  # a pipe that nobody reads, or a socket
+            raise _no_file(path) from None
+        raise
+
+
+def _no_file(path: Path) -> OSError:
+    return OSError(0, f"{path.name} is no regular file")
 
 
 def _claim_unlocked(path: Path, mode: str) -> int | None:

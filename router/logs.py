@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from router.broadcast import Broadcast
 from router.logfile import open_log
+from router.masks import Masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,16 +55,15 @@ BATCH_SIZE: Final = 500
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long the end of the program waits for the last lines to be written."""
 
-SHORTEST_SECRET: Final = 6
-"""Shorter values (`true`, `8080`) are in every other line; masking them would hide the log."""
-
-MASK: Final = "***"
 OURS: Final = "mcp_router"
 """The root of our loggers."""
 
-_UNPRINTABLE: Final = re.compile(
-    "[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+UNPRINTABLE: Final = re.compile(
+    "[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2"
+    "\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd"
+    "\\U00013430-\\U0001343f\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001-\\U000e007f]"
 )
+"""What moves the cursor or cannot be seen: Unicode's Cc but the tab, Cf, Zl and Zp."""
 
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50, "OFF": 60}
 
@@ -131,6 +131,10 @@ class Logs:
         """Mask these values from now on, as they are and as JSON strings."""
         self._masks.add(values)
 
+    def mask(self, text: str) -> str:
+        """The text without the hidden values; also where nothing is logged."""
+        return self._masks.mask(text)
+
     def set_level(self, name: str) -> None:
         """Log from this level on; where there were no logs at the start, there are none now."""
         for logger, level in _levels_at(LEVELS[name]).items():
@@ -186,37 +190,6 @@ def _stderr() -> Raw | None:
 # --- From a record to text -------------------------------------------------------------------
 
 
-class Masks:
-    """The known secrets, and text without them."""
-
-    def __init__(self) -> None:
-        self._forms: frozenset[str] = frozenset()
-        self._pattern: re.Pattern[str] | None = None
-
-    def add(self, values: Iterable[str]) -> None:
-        forms = {form for value in values for form in _forms_of(value)}
-        self._forms |= {form for form in forms if len(form) >= SHORTEST_SECRET}
-        if self._forms:
-            # The longest first, or a secret that begins like another would show its end.
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-
-    def mask(self, text: str) -> str:
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
-
-
-def _forms_of(value: str) -> set[str]:
-    """How a value may turn up: as it is, line by line, or inside a JSON string."""
-    forms = {value, *(line.strip() for line in value.splitlines())}
-    if not value.isascii() or not value.isprintable() or any(quoted in value for quoted in '"\\'):
-        # Few values need this, and an import here costs the start of the others nothing.
-        from json import encoder
-
-        forms |= {encoder.encode_basestring(form)[1:-1] for form in set(forms)}
-        forms |= {encoder.encode_basestring_ascii(form)[1:-1] for form in set(forms)}
-    return forms
-
-
 class Lines:
     """Records as text, with secrets masked and nothing in them that could pass for another."""
 
@@ -257,7 +230,7 @@ def _described(error: BaseException) -> str:
 
 def one_line(text: str) -> str:
     """The text with what does not print escaped, as in a Python string."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 # --- From text to bytes ----------------------------------------------------------------------

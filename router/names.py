@@ -18,17 +18,25 @@ _CJK: Final = (
 _NAME: Final = re.compile(rf"[a-zA-Z0-9_{_CJK}][a-zA-Z0-9_\-{_CJK}]{{0,99}}")
 _PROVIDER: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
 
-NAME_RULE: Final = (
-    "expected letters, digits, _, - and CJK letters, at most 100, not beginning with -"
-)
-PROVIDER_RULE: Final = "expected letters, digits, _ and -, at most 100, not beginning with -"
+# They end up as folders, and those move between systems.
+_DEVICE: Final = re.compile(r"con|nul|prn|aux|com[0-9]|lpt[0-9]", re.IGNORECASE)
+
+_NO_DEVICE: Final = "at most 100, not beginning with -, and no device of Windows such as con"
+NAME_RULE: Final = f"expected letters, digits, _, - and CJK letters, {_NO_DEVICE}"
+PROVIDER_RULE: Final = f"expected letters, digits, _ and -, {_NO_DEVICE}"
 
 
 def is_name(text: object) -> bool:
     """May an instance be called this?"""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+    return _fits(text, _NAME)
 
 
 def is_provider(text: object) -> bool:
     """May a provider, which is a folder, be called this?"""
-    return isinstance(text, str) and _PROVIDER.fullmatch(text) is not None
+    return _fits(text, _PROVIDER)
+
+
+def _fits(text: object, pattern: re.Pattern[str]) -> bool:
+    if not isinstance(text, str) or pattern.fullmatch(text) is None:
+        return False
+    return _DEVICE.fullmatch(text) is None

@@ -16,9 +16,11 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from router.errors import ConfigError
-from router.logs import one_line
+from router.logs import UNPRINTABLE, one_line
 
 if TYPE_CHECKING:
+    import re
+
     from router.settings import Api, Security
 
 ANSWER_S: Final = 10.0
@@ -68,6 +70,18 @@ def table(rows: list[Row]) -> str:
     lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
     ready = sum(row.state == "ready" for row in rows)
     return "\n".join([*lines, "", f"{ready} of {len(rows)} ready", ""])
+
+
+def printable_json(body: bytes) -> str:
+    """The same JSON, with what does not print escaped (RFC 8259 section 7)."""
+    return UNPRINTABLE.sub(_escaped, body.decode())
+
+
+def _escaped(found: re.Match[str]) -> str:
+    if found[0] in "\n\r":
+        return "\n"  # white space between its parts: within a string there can be none
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -9,17 +9,20 @@ Invariants:
 - Nothing is fetched or opened because a schema says so. Regular expressions take linear time.
 - A schema that cannot be compiled, or might take long, is not checked: the server does that too.
 - No message quotes a value; they may be secrets.
+- Who reads the bytes reads what was checked: a key that is there twice in one object is refused,
+  since another reader might take the other one.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import jsonschema_rs
 import msgspec
 
-from router.core.params import EMPTY_OBJECT, object_of
+from router.core.params import EMPTY_OBJECT, object_of, printable
 from router.errors import INVALID_PARAMS, RpcError
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ MAX_PATTERN_BYTES: Final = 1024 * 1024
 MAX_MESSAGE: Final = 300
 """Characters of one message; names of keys and the options of an `enum` may be long."""
 
+_encode: Final = msgspec.json.Encoder().encode
 _REFERENCES: Final = frozenset({"$dynamicRef", "$recursiveRef"})
 
 
@@ -60,8 +64,12 @@ class Checker:
             error = next(self.validator.iter_errors(arguments))
             place = "".join(_step(step) for step in error.instance_path)
             problem = f"arguments{place}: {error.message}"
-        is_long = len(problem) > MAX_MESSAGE
-        raise RpcError(INVALID_PARAMS, problem[:MAX_MESSAGE] + "…" if is_long else problem)
+        raise _refusal(problem)
+
+
+def _refusal(problem: str) -> RpcError:
+    is_long = len(problem) > MAX_MESSAGE
+    return RpcError(INVALID_PARAMS, problem[:MAX_MESSAGE] + "…" if is_long else problem)
 
 
 def _step(step: str | int) -> str:
@@ -91,11 +99,43 @@ class Schemas:
         checker = self._checkers[tool]
         if checker is None:
             return
+        raw = arguments or EMPTY_OBJECT
         try:
-            given = msgspec.json.decode(arguments or EMPTY_OBJECT)
+            given = msgspec.json.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
+            _refuse_repetition(raw)
             return  # Numbers beyond what a float holds: only the server may understand them.
+        if _may_repeat(raw, given):
+            _refuse_repetition(raw)
         checker.check(given)
+
+
+def _may_repeat(raw: Raw, given: Any) -> bool:
+    """May there be keys in the bytes that are not in what was decoded from them?
+
+    Each key and text has two quotes, and `\\"` one more: there and in the copy alike, unless
+    it is written as `\\u0022`.
+    """
+    data = bytes(raw)
+    if data.count(b'"') != _encode(given).count(b'"'):
+        return True
+    return b"\\" in data and b"\\u0022" in data
+
+
+def _refuse_repetition(raw: Raw) -> None:
+    # For start-up time: hardly any call needs this.
+    import json
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                shown = msgspec.json.encode(printable(key)).decode()
+                raise _refusal(f"arguments: the key {shown} is there twice in one object")
+            seen.add(key)
+
+    with suppress(RecursionError):
+        json.loads(bytes(raw), object_pairs_hook=once, parse_int=str, parse_float=str)
 
 
 def compiled(raw: Raw | None) -> Checker | None:

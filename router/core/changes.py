@@ -21,6 +21,8 @@ from router.core.permissions import check_may, check_may_name
 from router.errors import ALREADY_EXISTS, INVALID_PARAMS, NOT_ALLOWED, RpcError
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from router.admin import Change, Principal
     from router.configured import CoreSettings, InstanceSpec
     from router.core.instances import Instances
@@ -39,16 +41,25 @@ _MASK: Final = {"set": True}
 
 _LOADING: Final = frozenset(
     {
-        *("PATH", "PATHEXT", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "IFS"),
-        *("NODE_OPTIONS", "NODE_PATH", "NPM_CONFIG_NODE_OPTIONS", "NPM_CONFIG_SCRIPT_SHELL"),
+        *("PATH", "PATHEXT", "COMSPEC", "SHELL", "ENV", "SHELLOPTS", "PROMPT_COMMAND", "IFS"),
+        *("EDITOR", "VISUAL", "PAGER", "BROWSER", "CLASSPATH", "PHPRC", "GCONV_PATH"),
+        *("NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"),
         *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONBREAKPOINT", "PYTHONUSERBASE"),
-        *("PERL5LIB", "PERL5OPT", "PERL5DB", "PERLLIB", "RUBYLIB", "RUBYOPT", "GEM_PATH"),
-        *("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"),
-        *("DOTNET_STARTUP_HOOKS", "LUA_INIT", "LUA_PATH", "LUA_CPATH", "PHPRC", "GCONV_PATH"),
-        *("GIT_SSH_COMMAND", "GIT_EXTERNAL_DIFF", "GIT_EXEC_PATH", "OPENSSL_CONF"),
+        *("PYTHONWARNINGS", "PYTHONPYCACHEPREFIX", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE"),
+        *("GIT_ASKPASS", "GIT_EDITOR", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF", "GIT_PAGER"),
+        *("GIT_PROXY_COMMAND", "GIT_SEQUENCE_EDITOR", "GIT_TEMPLATE_DIR"),
+        # Where programs look for settings, which say what they load.
+        *("HOME", "HOMEDRIVE", "HOMEPATH", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "ZDOTDIR"),
     }
 )
-_LOADING_PREFIXES: Final = ("LD_", "DYLD_")
+_LOADING_PREFIXES: Final = (
+    *("LD_", "DYLD_", "BASH", "PERL", "RUBY", "LUA_", "PHP_INI", "OPENSSL_"),
+    *("DOTNET_", "CORECLR_", "COR_", "GIT_CONFIG", "GIT_SSH", "SSH_ASKPASS"),
+    # What installs packages before it runs them: from where, and which.
+    *("NPM_CONFIG_", "YARN_", "PIP_", "UV_", "GEM_", "BUNDLE_"),
+    *("XDG_CONFIG", "XDG_DATA"),
+)
+"""Families of variables: those among them that are harmless can be set in the file as well."""
 
 
 @attrs.frozen
@@ -58,7 +69,7 @@ class Checked:
     Attributes:
         change: with the instance's own name, and a flat entry that says its name.
         spec: the instance to be changed, None for a new one.
-        name: what the instance is called.
+        name: what the instance is called afterwards.
     """
 
     change: Change
@@ -85,13 +96,17 @@ def checked(
     if isinstance(change, AddInstance):
         added = _flat(change)
         _check_entry(added.entry, settings)
-        _check_free(added.entry["name"], principal, instances)
+        _check_free(added.entry["name"], principal, instances.by_name.keys())
         return Checked(added, None, added.entry["name"])
     instance = instances.seen_by(principal).find(change.name)
+    name = instance.name
     if isinstance(change, UpdateInstance):
         _check_entry(change.fields, settings)
+        name = _name_in(change.fields, name)
+    if name != instance.name:
+        _check_free(name, principal, instances.by_name.keys() - {instance.name})
     named = msgspec.structs.replace(change, name=instance.name)
-    return Checked(named, instance.spec, instance.name)
+    return Checked(named, instance.spec, name)
 
 
 # --- Names -----------------------------------------------------------------------------------
@@ -125,11 +140,11 @@ def _name_in(entry: dict[str, Any], default: str) -> str:
     return name
 
 
-def _check_free(name: str, principal: Principal, instances: Instances) -> None:
+def _check_free(name: str, principal: Principal, taken: Set[str]) -> None:
     check_may_name(principal, name)
-    if name in instances.by_name:
+    if name in taken:
         raise RpcError(ALREADY_EXISTS, f"Instance '{name}' already exists")
-    if name.casefold() in {other.casefold() for other in instances.by_name}:
+    if name.casefold() in {other.casefold() for other in taken}:
         raise RpcError(INVALID_PARAMS, f"'{name}' differs from another instance in case only")
 
 

@@ -16,7 +16,7 @@ import attrs
 from router.core import forward, toolbox
 from router.core.changes import checked
 from router.core.params import raw_of
-from router.errors import OVERLOADED, RpcError
+from router.errors import ALREADY_EXISTS, OVERLOADED, RpcError
 from router.messages import SaveInstance
 
 if TYPE_CHECKING:
@@ -87,10 +87,17 @@ def ended(state: State, event: InstanceSaved) -> None:
     del client.saving[saving.request.id]
     try:
         if event.problem is not None:
-            raise event.problem
+            raise _told(event.problem, client, saving)
         _answer(state, client, saving)
     except RpcError as error:
         forward.refuse_in_kind(state, saving.event, saving.request, error, is_tool=saving.is_tool)
+
+
+def _told(problem: RpcError, client: Client, saving: Saving) -> RpcError:
+    """The same for whom there are some instances only, without whose file has the name."""
+    if problem.code != ALREADY_EXISTS or client.principal.instances is None:
+        return problem
+    return RpcError(ALREADY_EXISTS, f"Instance '{saving.name}' already exists")
 
 
 def _answer(state: State, client: Client, saving: Saving) -> None:

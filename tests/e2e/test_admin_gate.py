@@ -286,3 +286,21 @@ def test_nothing_that_is_listed_names_what_a_token_may_not_see(limited: tuple[st
     assert "mine" in text
     assert "theirs" not in text
     assert ask(limited[0], "POST", "/api/ws-ticket", LIMITED)[0] == 403
+
+
+def test_instance_gets_no_name_that_its_admin_may_not_see_and_none_is_told(site: Site) -> None:
+    limited = {"token": A, "permissions": ["call", "read", "admin"], "instances": ["mine"]}
+    site.configure(
+        security={"bearer_token": ALL, "tokens": {"a": limited}}, api={"enabled": True, "port": 0}
+    )
+    for name in ("mine", "theirs"):
+        site.add_command(name, "true", isActive=False)
+    with site.serve("http") as router:
+        api = router.stderr.wait_for(API_URL)[1]
+        said = []
+        for name in ("theirs", "nobody", "THEIRS"):
+            status, _, body = ask(api, "PATCH", "/api/instances/mine", A, {"name": name})
+            said.append((status, body.decode().replace(name, "?")))
+        assert set(said) == {(403, said[0][1])}
+        renamed = ask(api, "PATCH", "/api/instances/mine", ALL, {"name": "THEIRS"})
+        assert renamed[0] == 422  # differs from `theirs` in case only

@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.guarded import (
     ALL,
+    API_URL,
     CANARIES,
     LIMIT_S,
     NOSY,
@@ -30,6 +31,7 @@ from tests.e2e.guarded import (
     rpc,
 )
 from tests.e2e.processes import Lines, router_command
+from tests.e2e.recording import recording
 from tests.e2e.wire import StdioRouter
 
 if TYPE_CHECKING:
@@ -135,3 +137,51 @@ def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded) -> None:
     of_router = (guarded.router.stderr.text, guarded.router.stdout.text)
     for where in ("\n".join(said), log, live.text, *of_router):
         assert [secret for secret in secrets if secret in where] == []
+
+
+DIES: Final = "import os, sys; sys.exit('Error: invalid token ' + os.environ['TOKEN'])"
+REFUSES: Final = """
+import json, os, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        error = {"code": -1, "message": "bad token " + os.environ["TOKEN"]}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}), flush=True)
+"""
+
+
+@pytest.mark.parametrize("program", [DIES, REFUSES], ids=["last words", "initialize"])
+def test_secret_that_a_server_gives_as_its_reason_is_in_no_answer(site: Site, program: str) -> None:
+    site.configure(security={"bearer_token": ALL}, api={"enabled": True, "port": 0})
+    site.add_command("bad", sys.executable, "-c", program, env={"TOKEN": CANARIES["env"]})
+    with site.serve("http") as router:
+        router.stderr.wait_for("bad is down")
+        api, mcp = router.stderr.wait_for(API_URL)[1], router.url("/mcp").split("/")[2]
+        said = [
+            *(ask(api, "GET", path, ALL) for path in ("/api/status", "/api/instances/bad")),
+            ask(api, "POST", "/api/call", ALL, {"instance": "bad", "tool": "x"}),
+            ask(mcp, "POST", "/mcp", ALL, call("bad", "x")),
+        ]
+    assert "token" in said[0][2].decode()
+    assert [body for _, _, body in said if CANARIES["env"] in body.decode()] == []
+
+
+def test_secrets_do_not_follow_an_instance_to_another_server(site: Site) -> None:
+    with recording() as good, recording() as evil:
+        site.configure(
+            security={"bearer_token": ALL, "allow_stdio_via_api": "never"},
+            api={"enabled": True, "port": 0},
+        )
+        header = {"Authorization": f"Bearer {CANARIES['header']}"}
+        site.add("remote", type="http", url=good.url, headers=header)
+        with site.serve("http") as router:
+            api = router.stderr.wait_for(API_URL)[1]
+            router.stderr.wait_for("remote is ready")
+            target = "/api/instances/remote?wait=ready"
+            masked = {"Authorization": {"set": True}}
+            assert ask(api, "PATCH", target, ALL, {"url": evil.url})[0] == 422
+            assert ask(api, "PATCH", target, ALL, {"url": evil.url, "headers": masked})[0] == 422
+            assert evil.seen == []
+            anew = {"url": evil.url, "headers": {"Authorization": "Bearer other"}}
+            assert ask(api, "PATCH", target, ALL, anew)[0] == 200
+        assert CANARIES["header"] not in "".join(evil.seen)

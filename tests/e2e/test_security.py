@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.e2e import stateless
 from tests.e2e.guarded import (
     ALL,
     API_URL,
     CANARIES,
+    LIMIT_S,
     PASSING,
     READER,
     SECURITY,
@@ -35,6 +39,7 @@ from tests.e2e.guarded import (
 from tests.e2e.processes import router_command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.site import Site
@@ -253,3 +258,42 @@ def test_stream_of_somebody_else_takes_nothing(guarded: Guarded) -> None:
         assert theirs == posted(B, f"/messages?session_id={'0' * 32}")
         assert theirs[0] == 404
         assert posted(A, target)[0] == 202
+
+
+# --- Tokens that are taken away (MCP07) ------------------------------------------------------
+
+
+@contextmanager
+def opened_stream(kind: str, netloc: str) -> Iterator[HTTPResponse]:
+    """What `A` can hold open: `sse`, a `session`'s own stream, or a `subscription`."""
+    method, path, body = "GET", "/sse" if kind == "sse" else "/mcp", None
+    headers = {"Authorization": f"Bearer {A}", "Accept": "text/event-stream"}
+    if kind == "session":
+        headers["Mcp-Session-Id"] = open_session(netloc, A)
+    elif kind == "subscription":
+        method, headers["Mcp-Method"] = "POST", "subscriptions/listen"
+        wanted = {"toolsListChanged": True}
+        body = json.dumps(stateless.request("subscriptions/listen", notifications=wanted))
+        headers |= {"Mcp-Protocol-Version": stateless.REVISION, "Content-Type": "application/json"}
+    with closing(HTTPConnection(netloc, timeout=LIMIT_S)) as connection:
+        connection.request(method, path, body, headers)
+        with connection.getresponse() as stream:
+            assert stream.status == 200
+            yield stream
+
+
+@pytest.mark.parametrize("kind", ["sse", "session", "subscription"])
+@pytest.mark.parametrize("tokens", [{}, {"a": {"token": B}}], ids=["gone", "another one"])
+def test_stream_ends_with_the_token_that_opened_it(
+    site: Site, kind: str, tokens: dict[str, Any]
+) -> None:
+    watcher = {"enabled": True, "debounce_delay": 0.1}
+    security = {"bearer_token": ALL, "tokens": {"a": {"token": A}}}
+    site.configure(security=security, watcher=watcher)
+    mode = "sse" if kind == "sse" else "http"
+    with site.serve(mode) as router:
+        netloc = router.url("/sse" if kind == "sse" else "/mcp").split("/")[2]
+        with opened_stream(kind, netloc) as stream:
+            site.configure(security=security | {"tokens": tokens}, watcher=watcher)
+            stream.read()  # to its end, which would not come
+        assert ask(netloc, "POST", "/mcp", A, rpc("ping"))[0] == 401

@@ -106,3 +106,14 @@ def test_token_that_is_taken_away_takes_the_log_with_it(site: Site, tokens: dict
                 assert b"later" not in data
                 kind, data = follower.frame()
             assert (kind, data[:2]) == (CLOSE, (1008).to_bytes(2, "big"))
+
+
+def test_ticket_of_a_token_that_was_taken_away_opens_nothing(site: Site) -> None:
+    configure(site, TOKENS)
+    with site.serve("api") as router:
+        netloc = router.stderr.wait_for(API_URL)[1]
+        target = f"/ws?ticket={ticket(netloc, READER)}"
+        configure(site, {})
+        router.stderr.wait_for("security.tokens")  # said when it is in force
+        with Follower(netloc, None, target) as refused:
+            assert refused.status == 401

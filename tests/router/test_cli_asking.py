@@ -100,6 +100,21 @@ def test_status_as_json_is_what_the_router_said(
     assert capsys.readouterr().out == '[{"name":"a","state":"ready","more":1}]\n'
 
 
+def test_status_cannot_move_the_cursor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"name": "a\u9b00", "last_error": "\x9b2J\u202e\xad\U000e0041\x7f\n"}]
+    answer = json.dumps(rows, ensure_ascii=False).replace(", ", ",\r").encode()
+    monkeypatch.setattr(status, "fetch", lambda url, token: answer)
+    assert main(["status", "--json", "--url", "http://x"]) == 0
+    said = capsys.readouterr().out
+    assert said.replace("\n", "").isprintable()
+    assert "\\u009b2J\\u202e\\u00ad\\udb40\\udc41\\u007f" in said
+    assert json.loads(said) == rows
+    assert main(["status", "--url", "http://x"]) == 0
+    assert capsys.readouterr().out.replace("\n", "").isprintable()
+
+
 def test_status_of_nobody_is_one_line_and_1(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"

@@ -69,6 +69,12 @@ def test_token_cannot_be_taken_away_from_what_others_can_reach(
         read_again(parts, exposed)
 
 
+def test_what_the_log_masks_is_masked_in_reasons_too(parts: Parts) -> None:
+    plan = compose(parts)
+    parts.logs.hide(["sk-12345"])
+    assert plan.mask("sk-12345 is wrong") == "*** is wrong"
+
+
 async def test_what_is_live_takes_effect(parts: Parts, tmp_path: Path) -> None:
     options = Options(modes=("http",))
     parts = Parts(options, parts.paths, parts.settings, ("http",), parts.bound, parts.logs)

@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from router.admin import RemoveInstance
 from router.configured import CoreSettings
 from router.core.core import Core
-from router.dispatch import BATCH_SIZE, Deciding, Inbound, dispatch
+from router.dispatch import BATCH_SIZE, Deciding, Inbound, Mask, dispatch
 from router.errors import OVERLOADED, UNAVAILABLE
 from router.messages import (
     Catalog,
@@ -40,6 +40,7 @@ from router.messages import (
     Request,
     Response,
     SaveInstance,
+    SessionLost,
     SessionOverflowed,
     SessionUp,
     StartSession,
@@ -121,7 +122,9 @@ class Acting:
             told.append(f"{type(command).__name__} {name}")
 
 
-async def acting(nursery: trio.Nursery, core: Deciding, *, commands: int = 8) -> Acting:
+async def acting(
+    nursery: trio.Nursery, core: Deciding, *, commands: int = 8, mask: Mask = str
+) -> Acting:
     inbox_in, inbox_out = trio.open_memory_channel[Inbound](2000)
     commands_in, commands_out = trio.open_memory_channel[Command](commands)
     saves_in, saves_out = trio.open_memory_channel[SaveInstance](1)
@@ -130,7 +133,7 @@ async def acting(nursery: trio.Nursery, core: Deciding, *, commands: int = 8) ->
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
         with actor.scope:
             await dispatch(
-                core, inbox_out, commands_in, child_of, saves_in, task_status=task_status
+                core, inbox_out, commands_in, child_of, saves_in, mask, task_status=task_status
             )
         actor.ended.set()
 
@@ -446,6 +449,25 @@ async def test_what_the_supervisor_says_is_told_to_the_core_in_its_words(
     assert "a is started anew" in caplog.text
     assert "a failed (again); next probe in 60 s" in caplog.text
     assert "a does not stop" in caplog.text
+
+
+async def test_secret_in_a_reason_is_masked_for_the_core_and_for_the_log(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    core = Script()
+    actor = await acting(nursery, core, mask=lambda text: text.replace("secret", "***"))
+    await actor.happens(
+        SessionLost(7, "secret is bad"),
+        Down("a", OSError("secret is bad"), 1, 0.5),
+        GaveUp("a", OSError("secret is bad"), 5, 60.0),
+    )
+    assert [event for _, event in core.events] == [
+        SessionLost(7, "*** is bad"),
+        InstanceDown("a", "*** is bad", 1, 0.5),
+        InstanceFailed("a", "*** is bad", 5, 60.0),
+    ]
+    assert "secret" not in caplog.text
 
 
 # --- With the real core ----------------------------------------------------------------------

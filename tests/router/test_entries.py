@@ -62,6 +62,17 @@ def test_unusable_names(name: object) -> None:
     assert not is_provider(name)
 
 
+@pytest.mark.parametrize("name", ["con", "NUL", "prn", "Aux", "com1", "LPT9"])
+def test_device_of_windows_is_no_name_anywhere(name: str) -> None:
+    """A folder of that name cannot be there, and data moves between systems."""
+    assert not is_name(name)
+    assert not is_provider(name)
+    assert is_name(f"{name}-server")
+    assert is_provider(f"{name}2x")
+    said = read({**COMMAND, "name": name}).problem or ""
+    assert "no device of Windows such as con, got" in said
+
+
 def test_provider_has_no_letters_beyond_ascii() -> None:
     assert is_provider("a" * 100)
     assert is_provider("Git-Hub_2")
@@ -76,7 +87,8 @@ def test_unusable_name_is_a_problem_of_the_instance_that_is_listed_by_its_defaul
     assert spec.name == "github"
     assert spec.problem == (
         "data/github/mcp_settings.json: mcpServers.github.name: expected letters, digits, _, - "
-        f"and CJK letters, at most 100, not beginning with -, got {json.dumps(name)}"
+        "and CJK letters, at most 100, not beginning with -, and no device of Windows such as con, "
+        f"got {json.dumps(name)}"
     )
 
 
@@ -86,7 +98,7 @@ def test_entry_without_any_usable_name_cannot_be_listed() -> None:
     assert isinstance(read_it, ConfigError)
     assert str(read_it) == (
         "data/a b/mcp_settings.json: name: expected letters, digits, _, - and CJK letters, "
-        'at most 100, not beginning with -, got "a b"'
+        'at most 100, not beginning with -, and no device of Windows such as con, got "a b"'
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 import pytest
 
 from router.entries import secrets_of
@@ -55,10 +56,29 @@ def test_secrets_are_known_to_be_masked() -> None:
         "Bearer header-token",
         "header-token",
         "user:pass",
+        "pass",
+        "dXNlcjpwYXNz",
         CANARY,
         "query-key",
         "2",
     }
+
+
+@pytest.mark.parametrize(
+    ("info", "secrets"),
+    [
+        ("user:p%40ss%2Fword", {"user:p%40ss%2Fword", "user:p@ss/word", "p@ss/word"}),
+        ("us%3Aer:password", {"us%3Aer:password", "us:er:password", "password"}),
+        ("token-as-user", {"token-as-user"}),
+    ],
+)
+def test_credentials_in_a_url_are_known_as_they_are_sent(info: str, secrets: set[str]) -> None:
+    url = f"https://{info}@x/mcp"
+    request = httpx2.Request("GET", url)
+    auth = httpx2.BasicAuth(request.url.username, request.url.password)
+    header = next(auth.sync_auth_flow(request)).headers["Authorization"]
+    sent = header.removeprefix("Basic ").rstrip("=")
+    assert secrets_of(read({"url": url})) == secrets | {sent}
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,19 @@ def test_mode_of_a_folder_that_was_there_is_left_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
+@posix
+@pytest.mark.parametrize("is_read", [False, True])
+def test_pipe_is_not_waited_for_and_named(tmp_path: Path, is_read: bool) -> None:
+    path = tmp_path / "latest-http.txt"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if is_read else None
+    with pytest.raises(OSError, match=r"latest-http\.txt is no regular file"):
+        open_log(tmp_path, "http")
+    if reader is not None:
+        os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
 def test_old_log_is_renamed_by_its_time_of_modification(tmp_path: Path) -> None:
     _write(tmp_path, "old")
     _age(tmp_path / "latest-http.txt")

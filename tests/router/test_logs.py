@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import sys
 import threading
+import unicodedata
 import warnings
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from router import logs as logs_module
-from router.logs import LINE_LIMIT, Logs
+from router.logs import LINE_LIMIT, Logs, one_line
 from router.settings import Level, Logging
 
 if TYPE_CHECKING:
@@ -101,6 +104,17 @@ def test_below_the_level_nothing_is_logged(setup: Setup) -> None:
     log.info("no")
     log.warning("yes")
     assert setup.filed() == ["WARNING mcp_router.test yes"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_pipe_in_the_place_of_the_file_is_told_and_stderr_goes_on(setup: Setup) -> None:
+    setup.folder.mkdir()
+    os.mkfifo(setup.folder / "latest-http.txt")
+    setup.start()
+    log.info("hello")
+    told, hello = setup.shown()
+    assert "latest-http.txt is no regular file): logs go to stderr alone" in told
+    assert hello.endswith("hello")
 
 
 def test_off_means_no_logs_and_no_files(setup: Setup, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,6 +254,15 @@ def test_secret_is_masked_however_it_is_written(setup: Setup, secret: str, writt
     assert all(part not in line for part in secret.split())
 
 
+def test_nothing_invisible_is_printed_as_it_is() -> None:
+    for letter in map(chr, range(sys.maxunicode + 1)):
+        kind = unicodedata.category(letter)
+        if kind in ("Cc", "Cf", "Zl", "Zp") and letter != "\t":
+            assert one_line(letter).isascii(), hex(ord(letter))
+        elif one_line(letter) != letter:
+            assert kind == "Cn", hex(ord(letter))  # kept free for more of them
+
+
 def test_secret_is_masked_in_errors_and_tracebacks(setup: Setup) -> None:
     setup.start("INFO").hide(["sk-12345"])
     log.error("x", exc_info=ValueError("with sk-12345 in it"))
@@ -250,6 +273,13 @@ def test_secret_that_begins_like_another_is_masked_whole(setup: Setup) -> None:
     setup.start().hide(["secret", "secret-longer"])
     log.info("secret-longer")
     assert setup.filed() == ["INFO mcp_router.test ***"]
+
+
+@pytest.mark.parametrize("level", ["INFO", "OFF"])
+def test_text_for_somebody_else_is_masked_whatever_is_logged(setup: Setup, level: Level) -> None:
+    logs = setup.start(level)
+    logs.hide(["sk-12345"])
+    assert logs.mask("sk-12345 is wrong") == "*** is wrong"
 
 
 def test_short_values_are_not_masked(setup: Setup) -> None:

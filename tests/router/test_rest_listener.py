@@ -10,8 +10,8 @@ import attrs
 import pytest
 import trio
 
-from router.errors import ConfigError, Refused
-from router.listeners import Gates, Listeners, bind, with_api
+from router.errors import ConfigError
+from router.listeners import Listeners, bind, with_api
 from router.settings import Api, HttpListener, Security, Server, Settings
 
 if TYPE_CHECKING:
@@ -65,25 +65,6 @@ def test_beyond_this_machine_it_needs_a_token() -> None:
     with pytest.raises(ConfigError, match=r"config\.json: api\.host.*security\.bearer_token"):
         bind(_settings(host="0.0.0.0"), ["api"])
     bind(_settings(host="0.0.0.0", token="secret"), ["api"])[0].sock.close()
-
-
-def test_origin_that_may_read_the_api_may_ask_it_and_nobody_else() -> None:
-    gates = Gates(_settings(cors_origin=FOREIGN))
-    asked = {**HOST, "origin": FOREIGN}
-    gates.api.admit(asked)
-    with pytest.raises(Refused):
-        gates.server.admit(asked)
-
-
-def test_other_settings_take_effect_on_listeners_that_are_there() -> None:
-    gates = Gates(_settings())
-    admit = gates.api.admit
-    assert admit(HOST).permissions == {"call", "read"}
-    assert not gates.needs_token()
-    gates.update(_settings(token="secret"))
-    with pytest.raises(Refused):
-        admit(HOST)
-    assert gates.needs_token()
 
 
 @pytest.mark.parametrize("has_logs", [True, False])

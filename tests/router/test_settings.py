@@ -365,7 +365,7 @@ def test_named_token_is_read_with_its_permissions_and_instances(config: Path) ->
         (
             {"ci": {"token": "s3cret", "instances": ["a", "../b"]}},
             ".ci.instances[1]: expected letters, digits, _, - and CJK letters, at most 100, not "
-            'beginning with -, got "../b"',
+            'beginning with -, and no device of Windows such as con, got "../b"',
         ),
         (
             {"ci": {"token": "s3cret", "scopes": []}},
@@ -375,7 +375,8 @@ def test_named_token_is_read_with_its_permissions_and_instances(config: Path) ->
             (
                 {name: {"token": "s3cret"}},
                 f".{shown}: expected as its name letters, digits, _, - and CJK letters, at most "
-                f'100, not beginning with -, and not "bearer" or "stdio", got {json.dumps(name)}',
+                "100, not beginning with -, and no device of Windows such as con, "
+                f'and not "bearer" or "stdio", got {json.dumps(name)}',
             )
             for name, shown in [
                 ("-c", "-c"),

@@ -161,7 +161,7 @@ def test_variable_that_is_not_set_yet_is_no_obstacle(data: Path) -> None:
     ("content", "words", "problem"),
     [
         (COMMAND, ("a/b",), 'instance: expected letters, digits, _, - and CJK letters, at most '
-         '100, not beginning with -, got "a/b"'),
+         '100, not beginning with -, and no device of Windows such as con, got "a/b"'),
         ({}, ("x",), "data/p/mcp_settings.json: there is neither a command nor a url"),
         ({"mcpServers": {}}, ("x",), "data/p/mcp_settings.json: mcpServers: no entry 'x'; there "
          "are: none"),

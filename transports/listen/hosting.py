@@ -65,6 +65,9 @@ GRACE_S: Final = 2.0
 MAX_CONNECTIONS: Final = 4096
 """On one listener, where the limit of open files allows it; one that is idle costs about 25 kB."""
 
+RELIEVED: Final = 0.9
+"""At so much of it, being full is over. Sooner, whoever comes and goes would fill the log."""
+
 
 class Served(Protocol):
     """An ASGI application, and what goes on beside it."""
@@ -207,7 +210,8 @@ class _Host:
         finally:
             connection.cut()
             self._open.discard(connection)
-            self._is_full = False
+            if len(self._open) < self._max_connections * RELIEVED:
+                self._is_full = False
             if self._emptied is not None and not self._open:
                 self._emptied.set()
 

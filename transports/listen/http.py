@@ -87,6 +87,8 @@ class HttpEndpoint:
         self._sessions: Sessions[HttpSession] = Sessions(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
         self._ended = False
+        self._rules = 0
+        """How often it was said that the rules of `admit` have changed."""
 
     async def respond(self, request: HttpRequest) -> Answer | Events | Waiting:
         """See `exchange.Endpoint`."""
@@ -123,6 +125,14 @@ class HttpEndpoint:
         for one_shot in list(self._one_shots):
             one_shot.close()
 
+    def end_unknown(self, knows: Callable[[Principal], bool]) -> None:
+        """`admit` goes by other rules now: end what belongs to those it does not know any more."""
+        self._rules += 1
+        self._sessions.end_unknown(knows)
+        for one_shot in list(self._one_shots):
+            if not knows(one_shot.principal):
+                one_shot.revoke()
+
     def __repr__(self) -> str:
         return f"<HttpEndpoint sessions={len(self._sessions)} one_shots={len(self._one_shots)}>"
 
@@ -145,7 +155,10 @@ class HttpEndpoint:
         requested = headers.get(REVISION_HEADER)
         has_header = requested == STATELESS_REVISION
         session = None if has_header else self._session_of(headers, principal)
+        rules = self._rules
         body = await request.read_body()
+        if self._rules != rules:
+            principal = self._admit(headers)
         _check_open(session)
         if frames.is_batch(body):
             return await self._batch(

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from router.messages import ClientClosed, ErrorResponse, FromClient
 from transports.listen.exchange import EVENT_HEADERS, refusal
-from transports.listen.sessions import stopping
+from transports.listen.sessions import stopping, unwelcome
 from transports.listen.stream import Stream, StreamEvents
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class OneShot:
         era: what its request is.
     """
 
-    __slots__ = ("_among", "_line", "_stream", "era", "id", "is_new", "principal")
+    __slots__ = ("_among", "_line", "_lost", "_stream", "era", "id", "is_new", "principal")
     one_shot: ClassVar = True
     response_headers: ClassVar[Headers] = ()
 
@@ -56,6 +56,7 @@ class OneShot:
         self._line = line
         self._among = among
         self._stream: Stream | None = None
+        self._lost = stopping
 
     def send_nowait(self, _: Frame, /) -> None:
         """Drop what belongs to no request."""
@@ -64,6 +65,11 @@ class OneShot:
         """The actor gave it up, or the endpoint ends."""
         if self._stream is not None:
             self._stream.end()
+
+    def revoke(self) -> None:
+        """Whoever asked would not be let in any more."""
+        self._lost = unwelcome
+        self.close()
 
     def open_stream(self, expected: int, *, answers_only: bool) -> Stream:
         """The stream of its one request."""
@@ -90,7 +96,7 @@ class OneShot:
 
     def lost(self) -> Answer:
         """The answer when there is none."""
-        return refusal(stopping())
+        return refusal(self._lost())
 
     def _refuse(self, request: Request) -> None:
         self._line.tell_soon(FromClient(self.id, ErrorResponse(request.id, UNREACHABLE), self))

@@ -42,7 +42,7 @@ from transports.listen.rest_bodies import (
     read_call,
     read_update,
 )
-from transports.listen.rest_guard import PRINCIPAL, Cors, Door, Guard
+from transports.listen.rest_guard import PRINCIPAL, Cors, Door, Guard, everybody
 from transports.listen.rest_logs import GOING_AWAY, LEVELS, TICKET_S, Followers, Tickets
 from transports.listen.rest_openapi import document
 from transports.listen.rest_page import page
@@ -84,7 +84,7 @@ class Api:
         inbox: of the actor.
         admit: who may come in; see `rest_guard.Door`.
         version: of the router.
-        needs_token: is there any token?
+        needs_token, knows: see `rest_guard.Door`.
         cors_origin: `api.cors_origin` of the settings.
         about: more for `GET /`: open to everybody, so nothing that should be secret.
         config: more for `GET /api/config`, with secrets masked. Called for each request, because
@@ -96,6 +96,7 @@ class Api:
     admit: Callable[[Mapping[str, str]], Principal]
     version: str
     needs_token: Callable[[], bool] = _no
+    knows: Callable[[Principal], bool] = everybody
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _nothing
     config: Callable[[], dict[str, Any]] = _nothing
@@ -108,7 +109,7 @@ class RestApp:
     def __init__(self, api: Api) -> None:
         tickets = Tickets()
         self._followers = _followers(api)
-        door = Door(api.admit, api.needs_token, Cors(api.cors_origin), tickets.redeem)
+        door = Door(api.admit, api.needs_token, Cors(api.cors_origin), tickets.redeem, api.knows)
         self._guard = Guard(_quart(api, tickets, self._followers), door)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

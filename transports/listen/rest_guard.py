@@ -32,6 +32,7 @@ from transports.listen.exchange import (
     json_answer,
     refusal,
 )
+from transports.listen.sessions import GONE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -66,7 +67,6 @@ PREFLIGHT_HEADERS: Final[Headers] = (
 VARY: Final = (b"vary", b"Origin")
 
 NOT_WELCOME: Final = 1008  # RFC 6455 section 7.4.1: policy violation
-_GONE: Final = "This token is not valid any more, or may do something else now"
 
 _LOOPBACK: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?")
 
@@ -102,7 +102,8 @@ class Cors:
         return origin.lower() == self.allowed.lower().rstrip("/")
 
 
-def _yes(_: Principal) -> bool:
+def everybody(_: Principal) -> bool:
+    """For `Door.knows`: nobody is ever taken away."""
     return True
 
 
@@ -123,7 +124,7 @@ class Door:
     needs_token: Callable[[], bool]
     cors: Cors
     redeem: Callable[[str], Principal | None]
-    knows: Callable[[Principal], bool] = _yes
+    knows: Callable[[Principal], bool] = everybody
 
     def let_in(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
         """Who asks; None for somebody unknown where that does not matter.
@@ -212,6 +213,8 @@ class Guard:
                 await sender.answer(Answer(204, PREFLIGHT_HEADERS))
                 return
             data = await _read(body)
+            if data:
+                inner = self._enter(scope, headers)  # whoever took their time is asked again
         except ClientGone:
             return
         except Refused as refused:
@@ -303,8 +306,8 @@ class _Watched:
         if message["type"] != "websocket.send" or self.is_welcome():
             await self.sender(message)
             return
-        await self.sender({"type": "websocket.close", "code": NOT_WELCOME, "reason": _GONE})
-        self.followed.cancel(_GONE)
+        await self.sender({"type": "websocket.close", "code": NOT_WELCOME, "reason": GONE})
+        self.followed.cancel(GONE)
         await trio.sleep_forever()
 
 

@@ -23,10 +23,12 @@ from router.errors import Refused
 from transports.listen.exchange import RETRY_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from router.admin import Principal
     from router.messages import ClientId, Event
+
+GONE: Final = "This token is not valid any more, or may do something else now"
 
 FAREWELL_S: Final = 1.0
 """How long the end of a listener waits for the actor to take the last `ClientClosed`s."""
@@ -112,6 +114,12 @@ class Sessions(Generic[S]):
         if not self._of_principal[session.principal.name]:
             del self._of_principal[session.principal.name]
 
+    def end_unknown(self, knows: Callable[[Principal], bool]) -> None:
+        """End the sessions of all but those whom the router still knows."""
+        for session in self:
+            if not knows(session.principal):
+                session.end()
+
     def next_expiry_s(self, now_s: float) -> float:
         """The first moment at which any session, opened by then, can have been idle too long."""
         first = next(iter(self._by_id.values()), None)
@@ -193,6 +201,11 @@ class Line:
                 self._aside.clear()
                 return
             self._aside.popleft()
+
+
+def unwelcome() -> Refused:
+    """The answer to whoever was let in and is not any more."""
+    return Refused(401, GONE, (("WWW-Authenticate", "Bearer"),))
 
 
 def stopping() -> Refused:

@@ -60,6 +60,41 @@ def test_arguments_are_what_the_schema_says(schema: Any, given: Any, problem: st
 
 
 @pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        (b'{"city":"Bonn","city":"Bonn"}', '"city"'),
+        (b'{"city":5,"city":"Bonn"}', '"city"'),
+        (b'{"city":"Bonn","x":[{"y":{"z":1,"z":2}}]}', '"z"'),
+        (b'{"city":"Bonn","c\\u0069ty":"Bonn"}', '"city"'),
+        # Numbers that are longer when written anew, and quotes that are.
+        (b'{"city":"Bonn","a":1,"a":2,"n":1e20}', '"a"'),
+        (b'{"city":"\\u0022\\u0022","a":1,"a":2}', '"a"'),
+        (b'{"city":"Bonn","a":1,"a":1e999}', '"a"'),
+        (b'{"city":"Bonn","\\ud800":1,"\\ud800":2,"n":1e999}', '"\\\\ud800"'),
+    ],
+)
+def test_key_that_is_there_twice_is_refused_at_any_depth(given: bytes, key: str) -> None:
+    expected = f"arguments: the key {key} is there twice in one object"
+    assert problem_of(CITY, given) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b'{ "city" : "Bo\\u006en", "a": {"city": 1}, "b": [{"a": 1}, {"a": 1}], "n": 1.50 }',
+        b'{"city":"say \\"a\\": 1, \\u0022a\\u0022: 2"}',
+        b'{"city":"Bonn","City":1,"a":"a","b":"a"}',
+    ],
+)
+def test_keys_that_only_look_alike_are_let_through(given: bytes) -> None:
+    assert problem_of(CITY, given) is None
+
+
+def test_without_a_schema_a_key_may_be_there_twice() -> None:
+    assert problem_of(None, b'{"a":1,"a":2}') is None
+
+
+@pytest.mark.parametrize(
     "schema",
     [
         None,

@@ -113,6 +113,42 @@ def test_a_name_that_is_taken_is_refused() -> None:
     assert (error.code, error.message) == (ALREADY_EXISTS, "Instance 'a' already exists")
 
 
+@pytest.mark.parametrize("name", [None, "a"])
+def test_an_update_that_changes_no_name_is_one(name: str | None) -> None:
+    assert check(update(name=name)) == Checked(update(name=name), A, "a")
+
+
+@pytest.mark.parametrize("name", ["c", "A"])
+def test_a_new_name_is_what_the_instance_is_called_afterwards(name: str) -> None:
+    assert check(update(name=name)) == Checked(update(name=name), A, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("b", ALREADY_EXISTS, "Instance 'b' already exists"),
+        ("B", INVALID_PARAMS, "'B' differs from another instance in case only"),
+        (1, INVALID_PARAMS, "name must be a string"),
+    ],
+)
+def test_a_new_name_is_checked_as_that_of_a_new_instance(
+    name: object, code: int, message: str
+) -> None:
+    error = refusal(update(name=name))
+    assert (error.code, error.message) == (code, message)
+
+
+@pytest.mark.parametrize("name", ["b", "B", "x"])
+def test_whose_instances_are_listed_gives_no_other_names_and_learns_of_no_others(
+    name: str,
+) -> None:
+    limited = Principal("limited", instances=frozenset({"a", "c"}))
+    error = refusal(update(name=name), limited)
+    assert error.code == NOT_ALLOWED
+    assert error.message == f"'{name}' is not among the instances of this token"
+    assert check(update(name="c"), limited).name == "c"
+
+
 def test_whose_instances_are_listed_may_add_those_only_and_learns_of_no_others() -> None:
     limited = Principal("limited", instances=frozenset({"b", "c"}))
     assert check(add(name="c"), limited).name == "c"
@@ -161,7 +197,16 @@ def test_remote_instances_can_be_changed_even_then(entry: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["LD_PRELOAD", "LD_ANYTHING", "DYLD_INSERT_LIBRARIES", "NODE_OPTIONS", "pythonpath"]
+    "name",
+    [
+        *("LD_PRELOAD", "LD_ANYTHING", "DYLD_INSERT_LIBRARIES", "NODE_OPTIONS", "pythonpath"),
+        *("PYTHONWARNINGS", "PYTHONPYCACHEPREFIX", "GIT_CONFIG_COUNT", "GIT_CONFIG_VALUE_0"),
+        *("GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "SSH_ASKPASS", "ZDOTDIR", "BASH_ENV"),
+        *("GEM_HOME", "BUNDLE_GEMFILE", "RUBYOPT", "PERL5LIB", "LUA_INIT", "OPENSSL_CONF"),
+        *("CORECLR_PROFILER_PATH", "COR_PROFILER", "DOTNET_STARTUP_HOOKS", "PHP_INI_SCAN_DIR"),
+        *("UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL", "npm_config_registry", "HOME"),
+        *("USERPROFILE", "APPDATA", "XDG_CONFIG_HOME", "PATH", "_JAVA_OPTIONS", "PAGER"),
+    ],
 )
 @pytest.mark.parametrize("key", ["env", "ENV"])
 def test_variables_that_have_code_loaded_belong_in_the_file(key: str, name: str) -> None:
@@ -169,6 +214,17 @@ def test_variables_that_have_code_loaded_belong_in_the_file(key: str, name: str)
         error = refusal(change)
         assert error.code == NOT_ALLOWED
         assert error.message == f"{key}.{name} has programs load code; it belongs in the file"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("API_KEY", "GITHUB_TOKEN", "LOG_LEVEL", "HOME_ASSISTANT_URL", "LDAP_URL", "NODE_ENV"),
+        *("PYTHONUNBUFFERED", "PYTHONIOENCODING", "GIT_AUTHOR_NAME", "HTTPS_PROXY", "TZ"),
+    ],
+)
+def test_others_may_be_set_here(name: str) -> None:
+    check(update(env={name: "x"}))
 
 
 def test_such_a_variable_may_stay_as_it_is_or_go() -> None:

@@ -5,7 +5,14 @@ from typing import Any
 import attrs
 import pytest
 
-from router.admin import AddInstance, MakeChange, Principal, RemoveInstance, SetActive
+from router.admin import (
+    AddInstance,
+    MakeChange,
+    Principal,
+    RemoveInstance,
+    SetActive,
+    UpdateInstance,
+)
 from router.core import saving
 from router.errors import (
     ALREADY_EXISTS,
@@ -63,6 +70,34 @@ def test_a_change_that_changed_nothing_is_answered_as_well() -> None:
     enabled = talk.asked(MakeChange(SetActive("a", True)))
     talk.happens(InstanceSaved(talk.saves[0].key))
     assert enabled.answer == "a"
+
+
+def test_an_instance_is_waited_for_and_answered_by_its_new_name() -> None:
+    talk, _, _ = ready()
+    renamed = talk.asked(MakeChange(UpdateInstance("a", {"name": "n"}), wait_ready=True))
+    talk.saved(N)
+    assert renamed.is_waiting
+    talk.starting("n")
+    talk.up("n")
+    assert renamed.answer == "n"
+
+
+@pytest.mark.parametrize(
+    ("instances", "message"),
+    [
+        (None, "Instance 'n' already exists (in data/hidden/mcp_settings.json)"),
+        (frozenset({"a", "n"}), "Instance 'n' already exists"),
+    ],
+)
+def test_file_of_a_name_that_is_taken_is_told_to_those_only_who_may_know_of_all(
+    instances: frozenset[str] | None, message: str
+) -> None:
+    talk, _, _ = ready()
+    admin = Principal("admin", instances=instances)
+    added = talk.asked(MakeChange(ADD), admin)
+    taken = "Instance 'n' already exists (in data/hidden/mcp_settings.json)"
+    talk.saved(problem=RpcError(ALREADY_EXISTS, taken))
+    assert (added.error.code, added.error.message) == (ALREADY_EXISTS, message)
 
 
 def test_a_change_that_is_refused_is_not_saved() -> None:

@@ -85,11 +85,12 @@ async def rest_of(stream: trio.SocketStream) -> bytes:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Site]:
+async def serving(**more: Any) -> AsyncIterator[Site]:
+    """Serve it; `more` are attributes of the listener."""
     app = App()
     with socket.socket() as sock, trio.fail_after(LIMIT_S):
         sock.bind(("127.0.0.1", 0))
-        listener = AsgiListener(sock, "", lambda: app)
+        listener = AsgiListener(sock, "", lambda: app, **more)
         async with trio.open_nursery() as nursery:
             await nursery.start(listener, trio.Event())
             yield Site(sock.getsockname()[1], app)

@@ -227,6 +227,31 @@ async def test_target_that_is_no_path_of_ours_reaches_no_route(
             _assert_guarded(got)
 
 
+# --- Those who are not welcome any more ------------------------------------------------------
+
+
+async def test_whoever_sends_slowly_is_asked_again() -> None:
+    """Else a body that was begun in time would change something for somebody who may not."""
+    rules, served, sent = Rules(), list[Any](), list[Any]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served.append(scope)
+
+    async def receive() -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        rules.of_token = {}
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/api/call", **BY_TOKEN}
+    door = Door(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.knows)
+    await Guard(app, door)(scope, receive, send)
+    assert (served, sent[0]["status"]) == ([], 401)
+
+
 # --- WebSockets of those who are not welcome any more ----------------------------------------
 
 

@@ -137,6 +137,18 @@ async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor) -
     assert await chunk(events) is None
 
 
+async def test_stream_ends_as_soon_as_its_owner_is_not_known_any_more(
+    endpoint: SseEndpoint, actor: Actor
+) -> None:
+    theirs, client = await opened(endpoint, actor, authorization="a")
+    others, _ = await opened(endpoint, actor, authorization="b")
+    endpoint.end_unknown(lambda principal: principal.name == "b")
+    assert await chunk(theirs) is None
+    assert (await actor.next(ClientClosed)).client == client.client
+    assert repr(endpoint) == "<SseEndpoint sessions=1>"
+    others.leave()
+
+
 async def test_what_was_said_before_the_actor_ends_it_is_still_sent(
     endpoint: SseEndpoint, actor: Actor
 ) -> None:

@@ -1,0 +1,53 @@
+"""Texts without the secrets that are known.
+
+Job: take them out, in every form in which they may turn up. Neighbours: `logs` above says which
+they are, and masks each record; reasons that servers give pass here before anybody is told them.
+
+Invariant: no I/O; a short value stays, because it is in every other line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHORTEST_SECRET: Final = 6
+"""Shorter values (`true`, `8080`) are in every other line; masking them would hide the log."""
+
+MASK: Final = "***"
+
+
+class Masks:
+    """The known secrets, and text without them."""
+
+    def __init__(self) -> None:
+        self._forms: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, values: Iterable[str]) -> None:
+        """Mask these from now on, as they are and as JSON strings."""
+        forms = {form for value in values for form in _forms_of(value)}
+        self._forms |= {form for form in forms if len(form) >= SHORTEST_SECRET}
+        if self._forms:
+            # The longest first, or a secret that begins like another would show its end.
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def mask(self, text: str) -> str:
+        """The text with `MASK` for each of them."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+
+def _forms_of(value: str) -> set[str]:
+    """How a value may turn up: as it is, line by line, or inside a JSON string."""
+    forms = {value, *(line.strip() for line in value.splitlines())}
+    if not value.isascii() or not value.isprintable() or any(quoted in value for quoted in '"\\'):
+        # Few values need this, and an import here costs the start of the others nothing.
+        from json import encoder
+
+        forms |= {encoder.encode_basestring(form)[1:-1] for form in set(forms)}
+        forms |= {encoder.encode_basestring_ascii(form)[1:-1] for form in set(forms)}
+    return forms
