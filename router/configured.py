@@ -6,9 +6,12 @@ and the composition root make it; `messages` carries it into the core.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
+
+Protocol: TypeAlias = Literal["auto", "legacy", "2026-07-28"]
+"""How an instance is spoken to."""
 
 
 @attrs.frozen
@@ -56,6 +59,7 @@ class InstanceSpec:
             Compatibility).
         is_active: an inactive instance is listed but not connected.
         metadata: the user's own notes, shown in listings.
+        protocol: "legacy" begins with `initialize`; "2026-07-28" has no sessions; "auto" finds out.
         timeout_s: overrides `mcp_client.timeout` for calls to this instance.
         problem: why this entry cannot be started, None when it can; it names the place.
         source: the file it was read from, for messages.
@@ -73,6 +77,7 @@ class InstanceSpec:
     try_sse: bool = False
     is_active: bool = True
     metadata: dict[str, Any] = attrs.field(factory=_no_metadata)
+    protocol: Protocol = "auto"
     timeout_s: float | None = None
     problem: str | None = None
     source: str = ""

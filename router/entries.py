@@ -21,10 +21,10 @@ from urllib.parse import unquote
 
 import attrs
 
+from router.configured import InstanceSpec, Protocol
 from router.errors import ConfigError
 from router.expand import PUBLIC_VARIABLES, Unresolved
 from router.files import kind_of, path_step, shown
-from router.messages import InstanceSpec
 from router.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ LONGEST_TIMEOUT_S: Final = 3600
 URL_KEYS: Final = ("httpUrl", "serverUrl", "url")
 """Gemini CLI's name for a streamable HTTP server, Windsurf's, everybody's; the first counts."""
 
+PROTOCOLS: Final[tuple[Protocol, ...]] = ("auto", "legacy", "2026-07-28")
+
 TYPES: Final[dict[str, InstanceType]] = {
     "stdio": "stdio",
     "sse": "sse",
@@ -62,7 +64,7 @@ TYPES: Final[dict[str, InstanceType]] = {
 
 _KNOWN: Final = (
     *("provider", "name", "type", "transport", "command", "args", "env", "cwd", "headers"),
-    *("isActive", "disabled", "metadata", "timeout", "envFile", *URL_KEYS),
+    *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", *URL_KEYS),
 )
 _SPELLED: Final = {key.lower(): key for key in _KNOWN}
 
@@ -122,6 +124,7 @@ def read_entry(
         try_sse=try_sse,
         is_active=entry.flag("isActive", default=True) and not entry.flag("disabled"),
         metadata=entry.metadata(),
+        protocol=entry.protocol(),
         timeout_s=entry.timeout_s(),
         source=where.source,
     )
@@ -353,6 +356,17 @@ class _Entry:
 
     def metadata(self) -> dict[str, Any]:
         return self._object("metadata", METADATA_LIMIT)
+
+    def protocol(self) -> Protocol:
+        value = self.members.get("protocol")
+        for protocol in PROTOCOLS:
+            if value == protocol:
+                return protocol
+        if value is None:
+            return "auto"
+        known = ", ".join(f'"{protocol}"' for protocol in PROTOCOLS)
+        self.note("protocol", f"expected one of {known}, got {shown(value)}")
+        return "auto"
 
     def timeout_s(self) -> float | None:
         value = self.members.get("timeout")

@@ -163,7 +163,8 @@ class FromClient(Struct, frozen=True):
 class SessionUp(Struct, frozen=True):
     """An upstream session finished its handshake and listing; `inbox` takes frames for it.
 
-    `capabilities` and `server_info` are the raw objects of its `initialize` result.
+    `capabilities` and `server_info` are the raw objects of its `initialize` or `server/discover`
+    result. `revision` is what it speaks; 2026-07-28 has no sessions, whatever this is called.
     """
 
     instance: str
@@ -174,6 +175,11 @@ class SessionUp(Struct, frozen=True):
     server_info: Raw
     instructions: str | None
     catalog: Catalog
+
+    @property
+    def is_stateless(self) -> bool:
+        """Does it know no session, but what each request says of its client?"""
+        return self.revision == STATELESS_REVISION
 
 
 class SessionLost(Struct, frozen=True):

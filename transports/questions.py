@@ -30,9 +30,17 @@ _error: Final = msgspec.json.Decoder(dict[str, Any])
 
 @attrs.frozen
 class Refused(Exception):
-    """A request was answered with an error, or with what is no answer to it."""
+    """A request was answered with an error, or with what is no answer to it.
+
+    Attributes:
+        reason: what the upstream said, in one line.
+        code: of the error, 0 where it has none.
+        data: of the error.
+    """
 
     reason: str
+    code: int = 0
+    data: Any = None
 
     def __str__(self) -> str:
         return self.reason
@@ -50,9 +58,12 @@ class Questions:
 
     Attributes:
         outbox: what is put there is sent to the upstream.
+        envelope: what each request says of its client (MCP 2026-07-28, Per-request protocol
+            fields); None with a handshake, which has said it once and for all.
     """
 
     outbox: trio.MemorySendChannel[Frame]
+    envelope: dict[str, Any] | None = None
     _open: dict[int, _Question] = attrs.field(init=False, factory=dict[int, _Question])
     _next_id: int = attrs.field(init=False, default=1)
 
@@ -63,6 +74,8 @@ class Questions:
             Refused: the answer is an error.
         """
         request_id, self._next_id = self._next_id, self._next_id + 2
+        if self.envelope is not None:
+            params = params | {"_meta": self.envelope}
         question = self._open[request_id] = _Question()
         try:
             await self.outbox.send(Request(request_id, method, Raw(encode(params))))
@@ -74,7 +87,7 @@ class Questions:
             del self._open[request_id]
         if isinstance(question.answer, Response):
             return question.answer.result
-        raise Refused(_message(question.answer))
+        raise _refused(question.answer)
 
     def answered(self, answer: Response | ErrorResponse) -> bool:
         """Take an answer if it is one to a request of ours, as its odd id says."""
@@ -99,11 +112,17 @@ def say(outbox: trio.MemorySendChannel[Frame], frame: Frame) -> None:
         return
 
 
-def _message(answer: ErrorResponse | None) -> str:
-    """The message of an error, whatever it looks like, in one line."""
+def _refused(answer: ErrorResponse | None) -> Refused:
+    """What an error says, whatever it looks like."""
     raw = b"" if answer is None else bytes(answer.error)
     try:
-        text = str(_error.decode(raw)["message"])
+        error = _error.decode(raw)
+        text = str(error["message"])
     except (msgspec.MsgspecError, KeyError):
-        text = raw.decode(errors="replace")
+        return Refused(_one_line(raw.decode(errors="replace")))
+    code = error.get("code")
+    return Refused(_one_line(text), code if isinstance(code, int) else 0, error.get("data"))
+
+
+def _one_line(text: str) -> str:
     return " ".join(text.split())[:SHOWN]

@@ -1,8 +1,9 @@
 """An upstream MCP session, from the handshake to the loss of its wire.
 
 Job: make a client's side of MCP out of a wire: handshake, listing, re-listing, `ping`; pass on
-everything else. Neighbours: a connector below gives the wire; above, the supervisor runs
-`UpstreamSession` and the dispatch actor exchanges frames with it.
+everything else. Neighbours: a connector below gives the wire, `meeting` begins and `subscription`
+listens; above, the supervisor runs `UpstreamSession` and the dispatch actor exchanges frames with
+it. With an upstream of 2026-07-28 it is a session only in that it has a beginning and an end.
 
 ```
 actor ── session inbox ──▶ _write ──▶ wire ──▶ _read ── FromSession ──▶ actor
@@ -23,18 +24,15 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
-import msgspec
 import trio
 import trio.lowlevel
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from router.errors import AMBIGUOUS_CLIENT
+from router.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
 from router.messages import (
-    HANDSHAKE_REVISIONS,
-    LATEST_HANDSHAKE_REVISION,
     CatalogChanged,
     ErrorResponse,
     FromSession,
@@ -45,13 +43,16 @@ from router.messages import (
     SessionUp,
 )
 from transports.catalog import LIST_CHANGED, Lists
-from transports.questions import SHOWN, Questions, Refused, encode, say
+from transports.meeting import Acquaintance, Meeting
+from transports.questions import Questions, encode, say
+from transports.subscription import ACKNOWLEDGED, Subscription, announced
 from transports.wire import WireLost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from router.messages import Catalog, Event, Frame, InstanceSpec, SessionId
+    from transports.meeting import Greeting
     from transports.wire import Connect, Received, Wire
 
 log = logging.getLogger("mcp_router.upstream")
@@ -89,6 +90,7 @@ class UpstreamSession:
         inbox: the actor's; not closed here.
         new_id: gives the number of an incarnation.
         version: of the router, which the upstream is told.
+        past: what incarnations remember of the upstream for the next.
     """
 
     spec: InstanceSpec
@@ -96,6 +98,7 @@ class UpstreamSession:
     inbox: trio.MemorySendChannel[Event]
     new_id: Callable[[], SessionId]
     version: str
+    past: Acquaintance = attrs.field(init=False, factory=Acquaintance)
 
     async def __call__(
         self,
@@ -113,43 +116,28 @@ class UpstreamSession:
         """
         session = self.new_id()
         async with self.connect() as wire:
-            incarnation = _Incarnation(self.spec, wire, self.inbox, session, self.version)
+            incarnation = _Incarnation(self, wire, session)
             await incarnation.live(stopping, lambda up: task_status.started(up))
-
-
-class _Greeting(Struct, gc=False):
-    """The result of `initialize` (MCP 2025-11-25, Lifecycle)."""
-
-    protocolVersion: str
-    capabilities: dict[str, Raw]
-    serverInfo: Raw = _EMPTY
-    instructions: str | None = None
-
-
-_greeting: Final = msgspec.json.Decoder(_Greeting)
 
 
 class _Incarnation:
     """One wire and what is said on it."""
 
-    def __init__(
-        self,
-        spec: InstanceSpec,
-        wire: Wire,
-        events: trio.MemorySendChannel[Event],
-        session: SessionId,
-        version: str,
-    ) -> None:
-        self._spec = spec
+    def __init__(self, upstream: UpstreamSession, wire: Wire, session: SessionId) -> None:
+        self._spec = upstream.spec
         self._wire = wire
-        self._events = events
+        self._events = upstream.inbox
         self._session = session
-        self._version = version
         self._inbox, self._to_write = trio.open_memory_channel["Frame"](INBOX_SIZE)
         self._questions = Questions(self._inbox)
+        self._meeting = Meeting(
+            upstream.spec, wire, self._questions, upstream.version, upstream.past
+        )
+        self._subscription: Subscription | None = None
         self._scope = trio.CancelScope()
         self._changed: set[str] = set()
         self._has_changed = trio.Event()
+        self._is_said = False
         self._is_up = False
         self._is_known = False
         self._lost: WireLost | None = None
@@ -161,7 +149,7 @@ class _Incarnation:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._until_lost, self._read)
                     nursery.start_soon(self._until_lost, self._write)
-                    nursery.start_soon(self._until_lost, self._run, started)
+                    nursery.start_soon(self._until_lost, self._run, nursery, started)
                     await stopping.wait()
                     self._scope.cancel("told to stop")
         finally:
@@ -171,7 +159,7 @@ class _Incarnation:
                 with trio.move_on_after(SAY_LOST_LIMIT_S, shield=True):
                     await self._say_lost()
         if self._lost is not None and not stopping.is_set():
-            raise self._lost
+            raise self._meeting.explained(self._lost)
 
     async def _until_lost(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run a task; the first to find the wire lost says why, and ends the others."""
@@ -206,15 +194,33 @@ class _Incarnation:
             if self._questions.answered(frame):
                 return None
         elif isinstance(frame, Notification):
-            if frame.method in LIST_CHANGED:
-                self._note_change(LIST_CHANGED[frame.method])
+            if self._is_news(frame.method):
                 return None
-        elif frame.method == "ping":
-            say(self._inbox, Response(frame.id, _EMPTY))
+        elif self._answer(frame):
             return None
-        elif not self._is_known:
-            say(self._inbox, _too_early(frame))
         return FromSession(self._session, frame, received.related) if self._is_known else None
+
+    def _is_news(self, method: str) -> bool:
+        """Take a notification if it is about the lists, which are read here."""
+        if method in LIST_CHANGED:
+            self._note_change(LIST_CHANGED[method])
+            return True
+        if self._subscription is not None and method == ACKNOWLEDGED:
+            self._subscription.acknowledged()
+            return True
+        return False
+
+    def _answer(self, question: Request) -> bool:
+        """Answer a server's request here, unless it is for a client."""
+        if self._questions.envelope is not None:
+            say(self._inbox, _against_protocol(question))
+        elif question.method == "ping":
+            say(self._inbox, Response(question.id, _EMPTY))
+        elif not self._is_known:
+            say(self._inbox, _too_early(question))
+        else:
+            return False
+        return True
 
     async def _write(self) -> None:
         with trio.CancelScope() as limit:
@@ -237,14 +243,15 @@ class _Incarnation:
             frames.append(frame)
             size_bytes += _size(frame)
 
-    # --- The handshake, and the catalog ------------------------------------------------------
+    # --- The beginning, and the catalog ------------------------------------------------------
 
-    async def _run(self, started: Callable[[SessionUp], None]) -> None:
-        """Shake hands, list, be up, and keep the catalog true."""
-        greeting = await self._shake_hands()
+    async def _run(self, nursery: trio.Nursery, started: Callable[[SessionUp], None]) -> None:
+        """Meet the upstream, list, be up, and keep the catalog true."""
+        greeting = await self._meeting.greet()
         declared = (name for name, value in greeting.capabilities.items() if bytes(value) != _NULL)
         lists = Lists(self._spec.name, self._questions.ask, frozenset(declared))
         up = self._session_up(greeting, await lists.read_all())
+        self._wire.listed(lists.catalog)
         self._is_up = True
         started(up)
         # The supervisor passes `up` on in a task of its own, which has had its turn when we have
@@ -252,46 +259,33 @@ class _Incarnation:
         await trio.lowlevel.checkpoint()
         await trio.lowlevel.checkpoint()
         self._is_known = True
+        if up.is_stateless:
+            self._subscription = self._subscribe(greeting)
+            nursery.start_soon(self._subscription.keep)
         await self._keep_true(lists)
 
-    async def _shake_hands(self) -> _Greeting:
-        """`initialize` and `notifications/initialized` (MCP 2025-11-25, Lifecycle).
+    def _subscribe(self, greeting: Greeting) -> Subscription:
+        capabilities = announced(greeting.capabilities)
+        return Subscription(self._spec.name, self._questions.ask, capabilities, self._read_again)
 
-        Raises:
-            WireLost: the upstream does not want to, or speaks what we do not.
-        """
-        nothing: dict[str, Any] = {}
-        params = {
-            "protocolVersion": LATEST_HANDSHAKE_REVISION,
-            "capabilities": {"roots": nothing, "sampling": nothing, "elicitation": nothing},
-            "clientInfo": {"name": "mcp-router", "title": "MCP Router", "version": self._version},
-        }
-        try:
-            greeting = _greeting.decode(await self._questions.ask("initialize", params))
-        except Refused as refused:
-            raise WireLost(f"initialize was refused: {refused}") from None
-        except msgspec.MsgspecError as exc:
-            raise WireLost(f"initialize was answered with something else: {exc}") from None
-        revision = greeting.protocolVersion[:SHOWN]
-        if revision not in HANDSHAKE_REVISIONS:
-            raise WireLost(f"speaks protocol revision {revision}, which is not spoken here")
-        self._wire.agreed(revision)
-        await self._inbox.send(Notification("notifications/initialized"))
-        return greeting
-
-    def _session_up(self, greeting: _Greeting, catalog: Catalog) -> SessionUp:
+    def _session_up(self, greeting: Greeting, catalog: Catalog) -> SessionUp:
         return SessionUp(
             instance=self._spec.name,
             session=self._session,
             inbox=self._inbox.clone(),
-            revision=greeting.protocolVersion,
+            revision=greeting.revision,
             capabilities=Raw(encode(greeting.capabilities)),
-            server_info=greeting.serverInfo,
+            server_info=greeting.server_info,
             instructions=greeting.instructions,
             catalog=catalog,
         )
 
     def _note_change(self, capability: str) -> None:
+        """The server said that a list is another one now."""
+        self._is_said = True
+        self._read_again(capability)
+
+    def _read_again(self, capability: str) -> None:
         self._changed.add(capability)
         self._has_changed.set()
 
@@ -300,12 +294,14 @@ class _Incarnation:
         while True:
             await self._has_changed.wait()
             changed, self._changed, self._has_changed = self._changed, set(), trio.Event()
+            is_said, self._is_said = self._is_said, False
             before = lists.catalog
             with trio.move_on_after(RELIST_LIMIT_S) as limit:
                 await lists.read_again(changed)
             if limit.cancelled_caught:
                 log.warning("%s: listing again took too long; kept the old", self._spec.name)
-            if lists.catalog is not before:
+            if lists.catalog != before or (is_said and lists.catalog is not before):
+                self._wire.listed(lists.catalog)
                 await self._events.send(CatalogChanged(self._session, lists.catalog))
             await trio.sleep(RELIST_PAUSE_S)
 
@@ -314,6 +310,12 @@ def _size(frame: Frame) -> int:
     if isinstance(frame, (Request, Notification)):
         return len(frame.params)
     return len(frame.result if isinstance(frame, Response) else frame.error)
+
+
+def _against_protocol(question: Request) -> ErrorResponse:
+    """The answer to a request of a server without sessions: it may make none (MCP 2026-07-28)."""
+    message = f"Method not found: {question.method}"
+    return ErrorResponse(question.id, Raw(encode({"code": METHOD_NOT_FOUND, "message": message})))
 
 
 def _too_early(question: Request) -> ErrorResponse:

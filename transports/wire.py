@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from router.messages import Frame, RequestId
+    from router.messages import Catalog, Frame, RequestId
 
 
 class Received(Struct, frozen=True, gc=False):
@@ -66,7 +66,11 @@ class Wire(Protocol):
         ...
 
     def agreed(self, revision: str) -> None:
-        """The handshake ended with this protocol revision."""
+        """This protocol revision is spoken from now on."""
+        ...
+
+    def listed(self, catalog: Catalog) -> None:
+        """The upstream offers this; some requests of MCP 2026-07-28 need to know over HTTP."""
         ...
 
 

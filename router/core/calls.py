@@ -59,6 +59,8 @@ class Call:
         ends_at_s: the second after which not even progress extends it.
         asked: how many questions of the upstream about it the client has not answered yet.
         held: what it waits for with nobody there to be answered, until it is taken up again.
+        sent: its `params` as they were sent, where it may have to be sent again with input.
+        inputs: what was asked for, and of it what the client has answered already.
     """
 
     id: int
@@ -73,6 +75,8 @@ class Call:
     ends_at_s: float
     asked: int = 0
     held: Held | None = None
+    sent: dict[str, Raw] | None = None
+    inputs: Inputs | None = None
 
     def timed_out(self) -> RpcError:
         """The error of a call that got no answer in time."""
@@ -97,11 +101,13 @@ class Ask:
         call: that call.
         upstream_id: the upstream's own id for its request.
         progress_token: the upstream's own token, or None when it wants no progress.
+        input_key: its key in `inputRequests`, where the upstream has no sessions and no ids.
     """
 
     call: Call
     upstream_id: RequestId
     progress_token: RequestId | None
+    input_key: str | None = None
 
 
 @attrs.frozen(eq=False)
@@ -132,6 +138,23 @@ class Held:
     outcome: Response | ErrorResponse | None = None
 
 
+@attrs.define(eq=False)
+class Inputs:
+    """What an upstream without sessions needs before it goes on with a call.
+
+    Attributes:
+        state: its `requestState`, raw; `NO_RAW` where it sent none.
+        wanted: the keys of `inputRequests` that have no answer yet.
+        answers: those that have one.
+        rounds: how often it has asked.
+    """
+
+    state: Raw
+    wanted: set[str]
+    rounds: int
+    answers: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+
+
 @attrs.define
 class Calls:
     """All calls in flight, by their upstream id."""
@@ -153,7 +176,7 @@ class Calls:
         self.by_id[call.id] = call
         self.by_session.setdefault(call.session.session, {})[call.id] = call
         call.client.calls[call.request_id] = call
-        self.deadlines.arm(call.id, now_s + call.timeout_s)
+        self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def close(self, call: Call) -> None:
         """Stop waiting for the answer of a call in flight."""
@@ -165,6 +188,12 @@ class Calls:
             del self.by_session[call.session.session]
         if call.held is None:
             del call.client.calls[call.request_id]
+
+    def again(self, call: Call, now_s: float) -> None:
+        """It is sent upstream once more, under another id."""
+        self.close(call)
+        call.id = self.next_id()
+        self.open(call, now_s)
 
     def leave(self, call: Call) -> None:
         """The request that brought this call in flight is over, the call is not."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from router.messages import DEFAULT_REVISION
+from router.messages import DEFAULT_REVISION, NO_RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +49,8 @@ class Selection:
     """What was chosen with `mcp.router.use`: the instance whose tools are listed beside ours.
 
     It belongs to a session. Without sessions (2026-07-28) it belongs to the connection on stdio,
-    and to the principal on HTTP, as long as that does not stay away (`used_at_s`).
+    and to the principal on HTTP, as long as that does not stay away (`used_at_s`). So whoever has
+    the same one is the same client.
     """
 
     instance: str | None = None
@@ -86,6 +87,7 @@ class Client:
         selection: which instance it chose.
         revision: the negotiated protocol revision.
         capabilities: what it declared (`roots`, `sampling`, ...), each a raw value.
+        info: what it said of itself, raw.
         log_level: what it asked for, None until then.
         owes_listing: it has not listed since it came or was last told `list_changed`, so that
             telling it again would tell it nothing.
@@ -108,6 +110,7 @@ class Client:
     selection: Selection = attrs.field(factory=Selection)
     revision: str = DEFAULT_REVISION
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    info: Raw = NO_RAW
     log_level: str | None = None
     owes_listing: bool = True
     calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
@@ -135,11 +138,6 @@ class Client:
         """The one request that it is."""
         assert self.request is not None, "a session is more than one request"
         return self.request
-
-    @property
-    def peer(self) -> Client:
-        """Who sent its requests: itself, or the connection that it is a request on."""
-        return self.connection or self
 
     def awaits_news(self) -> bool:
         """Is it to be told that its list of tools is another one?"""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core import toolbox
 from router.core.calls import MAX_CALLS, MAX_EXTENSION, Call, Parked
 from router.core.params import given, id_of, known, object_of, printable, raw_of
-from router.core.revisions import as_stateless
+from router.core.revisions import RETRY_KEYS, as_stateless, envelope
 from router.core.toolbox import server_info
 from router.errors import (
     INTERNAL_ERROR,
@@ -62,15 +62,17 @@ def respond(
     reply_to: Outbox,
     frame: Response | ErrorResponse,
     *,
-    result_type: str = "complete",
+    result_type: str | None = "complete",
 ) -> None:
     """Answer a request in the words of its revision; nothing follows on it.
 
     Args:
-        result_type: of 2026-07-28.
+        result_type: of 2026-07-28; None for an answer that is one of that revision already.
     """
     if client.is_stateless:
-        frame = as_stateless(frame, result_type, client.capabilities, server_info(state.settings))
+        if result_type is not None:
+            info = server_info(state.settings)
+            frame = as_stateless(frame, result_type, client.capabilities, info)
         client.let_go(state.clients)
     state.effects.append(ToClient(client.id, reply_to, frame))
 
@@ -148,6 +150,7 @@ def forward(
     client = state.clients[event.client]
     call_id = state.calls.next_id()
     members, token = _with_own_token(members, call_id)
+    members = _for_session(members, client, session)
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     call = Call(
         id=call_id,
@@ -161,9 +164,21 @@ def forward(
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
     )
+    if session.is_stateless and not client.is_stateless:
+        call.sent = members
     instance.calls += 1
     state.calls.open(call, state.now_s)
     to_session(state, session, Request(call_id, request.method, raw_of(members)))
+
+
+def _for_session(members: dict[str, Raw], client: Client, session: SessionUp) -> dict[str, Raw]:
+    """The `params` as a server of this session's revision knows them."""
+    if session.is_stateless:
+        said = envelope(client.info, client.capabilities, client.log_level)
+        return members | {"_meta": raw_of(object_of(members.get("_meta")) | said)}
+    if client.is_stateless and not members.keys().isdisjoint(RETRY_KEYS):
+        return {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
+    return members
 
 
 def _with_own_token(members: dict[str, Raw], call_id: int) -> tuple[dict[str, Raw], Raw | None]:
@@ -292,6 +307,8 @@ def withdraw(state: State, client: Client, ask_id: RequestId, reason: str) -> No
 def fail_ask(state: State, client: Client, ask_id: RequestId, reason: str) -> None:
     """Tell an upstream that its request to a client will not be answered."""
     ask = client.asks.pop(ask_id)
+    if ask.input_key is not None:
+        return  # It asked by an answer, and waits for nothing.
     frame = error_frame(ask.upstream_id, RpcError(INTERNAL_ERROR, reason))
     to_session(state, ask.call.session, frame)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core import forward, levels, listed, stateless, toolbox, tools
+from router.core import forward, inputs, levels, listed, stateless, toolbox, tools
 from router.core.params import (
     EMPTY_OBJECT,
     given,
@@ -21,7 +21,7 @@ from router.core.params import (
 )
 from router.core.revisions import negotiate
 from router.errors import INVALID_REQUEST, METHOD_NOT_FOUND, RpcError
-from router.messages import CloseReply, ErrorResponse, Notification, Request, Response
+from router.messages import NO_RAW, CloseReply, ErrorResponse, Notification, Request, Response
 
 if TYPE_CHECKING:
     from router.core.clients import Client, Members, Method
@@ -76,6 +76,7 @@ def _initialize(
     declared = given(members, "capabilities")
     capabilities = {} if declared is None else object_of(declared, "params.capabilities")
     client.revision, client.capabilities = negotiate(requested), capabilities
+    client.info = given(members, "clientInfo") or NO_RAW
     result = {
         "protocolVersion": client.revision,
         "capabilities": toolbox.CAPABILITIES,
@@ -142,6 +143,9 @@ def _answered(state: State, client: Client, frame: Response | ErrorResponse) -> 
     """A client answers a request of an upstream; an answer to no question is dropped."""
     ask = client.asks.pop(frame.id or 0, None)
     if ask is None:
+        return
+    if ask.input_key is not None:
+        inputs.answered(state, ask.call, ask.input_key, frame)
         return
     if isinstance(frame, Response):
         answer: Response | ErrorResponse = Response(ask.upstream_id, frame.result)

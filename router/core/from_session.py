@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core import elicited, forward, held
+from router.core import elicited, forward, held, inputs
 from router.core.calls import Ask
 from router.core.params import known, object_of, raw_of, request_id_of, text_of
 from router.core.revisions import check_may_ask
@@ -46,6 +46,9 @@ def handle(state: State, event: FromSession) -> None:
 def _answered(state: State, session: SessionId, frame: Response | ErrorResponse) -> None:
     call = state.calls.find(frame.id, session)
     if call is None:
+        return
+    if call.session.is_stateless:
+        inputs.settle(state, call, frame)
         return
     forward.finish(state, call)
     if isinstance(frame, Response):
@@ -88,13 +91,13 @@ def _whose(state: State, session: SessionUp, related: RequestId | None) -> Call:
     calls = state.calls.of_session(session.session)
     if not calls:
         raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
-    if any(call.client.peer is not calls[0].client.peer for call in calls):
+    if any(call.client.selection is not calls[0].client.selection for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
             f'Several clients have calls in flight; set "sessions": "per_client" for instance '
             f"'{calls[0].instance}' so that each has a session of its own",
         )
-    return calls[-1]
+    return next((call for call in reversed(calls) if call.held is None), calls[-1])
 
 
 def _ask(state: State, call: Call, frame: Request, members: dict[str, Raw]) -> None:
@@ -178,6 +181,6 @@ def _cancelled(state: State, session: SessionUp, frame: Notification) -> None:
         if held.withdraw(call, request_id):
             state.calls.resume(call, state.now_s)
         for ask_id, ask in list(call.client.asks.items()):
-            if ask.call is call and ask.upstream_id == request_id:
+            if ask.call is call and ask.upstream_id == request_id and ask.input_key is None:
                 forward.withdraw(state, call.client, ask_id, "Cancelled by the server")
                 state.calls.resume(call, state.now_s)

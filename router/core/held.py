@@ -34,7 +34,7 @@ from router.core.params import (
     text_of,
 )
 from router.core.permissions import check_may
-from router.errors import INVALID_PARAMS, OVERLOADED, RpcError
+from router.errors import INTERNAL_ERROR, INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages import Response
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def withdraw(call: Call, upstream_id: RequestId | None) -> bool:
 def forget(state: State, connection: Client, reason: str) -> None:
     """Nobody will come again on this connection for what is held for it."""
     for key, held in list(state.held.items()):
-        if held.call.client.peer is connection:
+        if held.call.client.connection is connection:
             _drop(state, key, held)
             if held.outcome is None:
                 forward.finish(state, held.call)
@@ -140,7 +140,15 @@ def _drop(state: State, key: int, held: Held) -> None:
 def expire(state: State) -> None:
     """Forget what nobody came for."""
     for key in state.held_due.due(state.now_s):
-        del state.held[key]
+        held = state.held.pop(key)
+        _give_up(state, held.call, held.questions)
+
+
+def _give_up(state: State, call: Call, questions: dict[str, Question]) -> None:
+    """Tell the upstream of a call that has ended that these will not be answered."""
+    error = RpcError(INTERNAL_ERROR, "The client has not answered")
+    for question in questions.values():
+        forward.to_session(state, call.session, forward.error_frame(question.upstream_id, error))
 
 
 # --- Going on --------------------------------------------------------------------------------
@@ -150,30 +158,37 @@ _KEYS: Final = frozenset({"name", "arguments", "_meta", "inputResponses", "reque
 
 def resume(
     state: State, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    """Go on with the call that the request's `requestState` stands for.
+) -> bool:
+    """Go on with the call that the request's `requestState` stands for; False if that is not ours.
 
     Questions it brings no answers to are asked again.
 
     Raises:
-        RpcError: -32602, the state is no good, or an answer is no object; -32016, this principal
-            may not call (any more). The call is still held then.
+        RpcError: -32602, the state is no good any more, or an answer is no object; -32016, this
+            principal may not call (any more). The call is still held then.
     """
     check_may(client.principal, "call")
-    answers = _answers_of(known(members, _KEYS))
-    key, held = _find(state, client, members)
+    secret = _unsealed(state, client, known(members, _KEYS))
+    if secret is None:
+        return False
+    answers = _answers_of(members)
+    key, held = _find(state, client, *secret)
     _drop(state, key, held)
+    call = held.call
+    # Also where the call has ended: a question may have been about another one of this client.
+    unanswered = _answer(state, held, answers)
     if held.outcome is not None:
+        _give_up(state, call, unanswered)
         outcome = msgspec.structs.replace(held.outcome, id=frame.id)
         forward.respond(state, client, event.reply_to, outcome)
-        return
-    call, call.held = held.call, None
+        return True
+    call.held = None
     state.calls.take_up(call, client, frame, event.reply_to)
     if call.progress_token is not None:
         call.progress_token = forward.progress_token_of(members)
-    unanswered = _answer(state, held, answers)
     if unanswered:
         _hold(state, call, unanswered)
+    return True
 
 
 def _answers_of(members: Members) -> dict[str, Raw]:
@@ -191,23 +206,27 @@ def _answer(state: State, held: Held, answers: dict[str, Raw]) -> dict[str, Ques
         if key in answers:
             answer = Response(question.upstream_id, answers[key])
             forward.to_session(state, held.call.session, answer)
-            state.calls.resume(held.call, state.now_s)
+            if held.outcome is None:
+                state.calls.resume(held.call, state.now_s)
         else:
             unanswered[key] = question
     return unanswered
 
 
-def _find(state: State, client: Client, members: Members) -> tuple[int, Held]:
-    """The held call, if this client may go on with it by this very request."""
+def _unsealed(state: State, client: Client, members: Members) -> tuple[int, float] | None:
+    """What a `requestState` says, if it was made here and for this very request."""
     try:
         sealed = text_of(members, "requestState")
-        secret = state.seal.unseal(sealed, _context_of(client))
-        key, good_until_s = _secret.decode(secret)
+        return _secret.decode(state.seal.unseal(sealed, _context_of(client)))
     except (RpcError, ValueError):
-        raise _no_good() from None
+        return None
+
+
+def _find(state: State, client: Client, key: int, good_until_s: float) -> tuple[int, Held]:
+    """The held call, if this client may go on with it now."""
     held = state.held.get(key)
     if held is None or state.now_s > good_until_s or not _may_see(client, held.call.instance):
-        raise _no_good()
+        raise no_good()
     return key, held
 
 
@@ -215,7 +234,7 @@ def _may_see(client: Client, instance: str) -> bool:
     return client.principal.instances is None or instance in client.principal.instances
 
 
-def _no_good() -> RpcError:
+def no_good() -> RpcError:
     """The same in every case: who made it up learns nothing."""
     data = {"reason": "invalid_request_state"}
     return RpcError(INVALID_PARAMS, "Invalid or expired requestState", data)

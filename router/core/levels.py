@@ -46,6 +46,8 @@ def spread(state: State) -> None:
 
 def tell(state: State, session: SessionUp) -> None:
     """Tell an upstream the level, if one was ever set and it has levels."""
+    if session.is_stateless:
+        return  # Each request says for itself what it wants.
     if state.log_level is None or "logging" not in object_of(session.capabilities):
         return
     params = raw_of({"level": state.log_level})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from router.core import toolbox
 from router.core.params import given, raw_of
+from router.core.revisions import tool_as_handshake, tool_as_stateless
 from router.errors import INVALID_PARAMS, RpcError
 from router.messages import Notification, ToClient
 
@@ -39,8 +40,12 @@ def listed_to(state: State, client: Client, members: Members) -> list[Raw]:
     selected = selected_by(state, client)
     session = None if selected is None else selected.session
     theirs: tuple[Item, ...] = () if session is None else session.catalog.tools
-    listed = [*own, *(item for item in theirs if toolbox.canonical(item.key) is None)]
-    return [item.raw for item in listed]
+    shown = [item.raw for item in theirs if toolbox.canonical(item.key) is None]
+    if client.is_stateless:
+        shown = [tool_as_stateless(tool) for tool in shown]
+    elif session is not None and session.is_stateless:
+        shown = [tool_as_handshake(tool) for tool in shown]
+    return [*(item.raw for item in own), *shown]
 
 
 def selected_by(state: State, client: Client) -> Instance | None:

@@ -3,18 +3,26 @@
 Job: every decision that depends on a revision stands here, so that another one is added in this
 module. Neighbours: `core` and `toolbox`. Pure.
 
-Clients may speak the handshake revisions (2024-11-05 to 2025-11-25) and the one without sessions
-(2026-07-28), upstreams the former.
+Either side may speak the handshake revisions (2024-11-05 to 2025-11-25) or the one without sessions
+(2026-07-28).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
-from router.core.params import given, object_of, raw_of, request_id_of, text_of
+from router.core.params import (
+    given,
+    is_object,
+    object_of,
+    optional_text_of,
+    raw_of,
+    request_id_of,
+    text_of,
+)
 from router.errors import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -195,6 +203,92 @@ def _error_in(error: Raw) -> _Error:
         return _error.decode(error)
     except msgspec.MsgspecError:
         return _Error()
+
+
+_ROUTED: Final = "x-mcp-header"
+
+
+def tool_as_stateless(tool: Raw) -> Raw:
+    """A tool whose schema asks for no headers: these would be for its own server, not for us."""
+    if _ROUTED.encode() not in bytes(tool):
+        return tool
+    members = object_of(tool, "tool")
+    try:
+        schema = msgspec.json.decode(members.get("inputSchema", NO_RAW))
+    except (msgspec.MsgspecError, RecursionError):
+        return tool
+    return raw_of(members | {"inputSchema": raw_of(_unrouted(schema))})
+
+
+def _unrouted(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_unrouted(one) for one in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    members = cast("dict[str, Any]", node)
+    return {key: _unrouted(value) for key, value in members.items() if key != _ROUTED}
+
+
+# --- Servers without sessions ----------------------------------------------------------------
+
+_KNOWN_CAPABILITIES: Final = frozenset(
+    {"elicitation", "experimental", "extensions", "roots", "sampling"}
+)
+"""What a client may declare in 2026-07-28; there are no tasks of clients, for one."""
+
+
+def envelope(
+    client_info: Raw, capabilities: dict[str, Raw], log_level: str | None
+) -> dict[str, Any]:
+    """What a request to a server without sessions says of the client it is for.
+
+    Args:
+        client_info: raw, or `NO_RAW` where the client did not say.
+        capabilities: what it declared.
+        log_level: None where it wants no logs, or never said which.
+    """
+    declared = {name: raw for name, raw in capabilities.items() if name in _KNOWN_CAPABILITIES}
+    said: dict[str, Any] = {REVISION_KEY: STATELESS_REVISION, CAPABILITIES_KEY: declared}
+    if client_info:
+        said[CLIENT_INFO_KEY] = client_info
+    if log_level is not None:
+        said[LOG_LEVEL_KEY] = log_level
+    return said
+
+
+RETRY_KEYS: Final = frozenset({"inputResponses", "requestState"})
+"""Members of `params` with which a client comes again (MCP 2026-07-28, Input Required)."""
+
+_ADDED_TO_RESULTS: Final = frozenset({"resultType", "ttlMs", "cacheScope"})
+
+
+def result_type_of(members: dict[str, Raw]) -> str | None:
+    """What kind of result of 2026-07-28 this is; by default "complete", None for nonsense."""
+    if given(members, "resultType") is None:
+        return "complete"
+    return optional_text_of(members, "resultType")
+
+
+def as_handshake(members: dict[str, Raw], revision: str) -> Raw:
+    """A complete result of a server without sessions, as a handshake revision has it."""
+    kept = {key: raw for key, raw in members.items() if key not in _ADDED_TO_RESULTS}
+    structure = kept.get("structuredContent")
+    if structure is not None and not is_object(structure):
+        del kept["structuredContent"]
+        kept |= structured(structure, revision)
+    return raw_of(kept)
+
+
+def tool_as_handshake(tool: Raw) -> Raw:
+    """A tool without an `outputSchema` that is for no object: clients refuse the list for it."""
+    members = object_of(tool, "tool")
+    if "outputSchema" not in members:
+        return tool
+    schema = members.pop("outputSchema")
+    describes_objects = (
+        is_object(schema) and optional_text_of(object_of(schema), "type") == "object"
+    )
+    return tool if describes_objects else raw_of(members)
 
 
 # --- What a client may be asked --------------------------------------------------------------

@@ -13,6 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Raw
@@ -22,6 +23,7 @@ from router.core.clients import Client, Listening, Selection
 from router.core.params import given, object_of, raw_of
 from router.core.revisions import (
     CAPABILITIES_KEY,
+    CLIENT_INFO_KEY,
     ENVELOPE_KEYS,
     LOG_LEVEL_KEY,
     SUBSCRIPTION_KEY,
@@ -32,6 +34,8 @@ from router.core.revisions import (
 from router.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages import (
     HANDSHAKE_REVISIONS,
+    NO_RAW,
+    REVISIONS,
     STATELESS_REVISION,
     FromClient,
     Notification,
@@ -117,6 +121,7 @@ def told(state: State, client: Client, members: Members) -> Members:
     check_envelope(meta)
     client.revision = STATELESS_REVISION
     client.capabilities = object_of(meta[CAPABILITIES_KEY], f"params._meta.{CAPABILITIES_KEY}")
+    client.info = given(meta, CLIENT_INFO_KEY) or NO_RAW
     if given(meta, LOG_LEVEL_KEY) is not None:
         client.log_level = levels.level_of(meta, LOG_LEVEL_KEY, "params._meta")
         levels.spread(state)
@@ -129,7 +134,7 @@ def told(state: State, client: Client, members: Members) -> Members:
 
 def _discover(state: State, _: Client, event: FromClient, frame: Request, __: Members) -> None:
     result: dict[str, Any] = {
-        "supportedVersions": [STATELESS_REVISION],
+        "supportedVersions": REVISIONS,
         "capabilities": toolbox.CAPABILITIES,
         "instructions": toolbox.INSTRUCTIONS,
     }
@@ -148,16 +153,23 @@ def _call_tool(
 ) -> None:
     """Call a tool, or go on with a call that needed input.
 
-    Input without a state belongs to no call that is held: the call is made anew, after what it
-    needed was done.
+    A state that is not ours is for a server of this revision, which made it; no other server could
+    have. Input without a state belongs to no call that is held: the call is made anew.
     """
     if given(members, "requestState") is not None:
-        held.resume(state, client, event, frame, members)
-        return
-    fresh = {
-        key: raw for key, raw in members.items() if key not in {"inputResponses", "requestState"}
-    }
-    tools.call(state, client, event, frame, fresh)
+        if held.resume(state, client, event, frame, members):
+            return
+        if not _is_for_stateless_server(state, client, members):
+            raise held.no_good()
+    tools.call(state, client, event, frame, members)
+
+
+def _is_for_stateless_server(state: State, client: Client, members: Members) -> bool:
+    with suppress(RpcError):
+        instance = tools.instance_of(state, client, members)
+        session = None if instance is None else instance.session
+        return session is not None and session.is_stateless
+    return False
 
 
 # --- Subscriptions ---------------------------------------------------------------------------
@@ -168,7 +180,8 @@ def _listen(
 ) -> None:
     """Open a subscription; it is answered when the router ends it."""
     forward.check_not_draining(state)
-    open_ones = [row for row in client.peer.requests.values() if row.listening is not None]
+    of_connection = {} if client.connection is None else client.connection.requests
+    open_ones = [row for row in of_connection.values() if row.listening is not None]
     if len(open_ones) >= MAX_LISTENING:
         raise RpcError(OVERLOADED, "Too many subscriptions are open on this connection")
     if "notifications" not in members:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Final
 from router.core import forward, instance_tools, listed, saving, toolbox
 from router.core.params import given, known, raw_of, text_of
 from router.core.permissions import check_may
+from router.core.revisions import RETRY_KEYS
 from router.errors import TOOL_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
     from router.admin import Permission
     from router.core.clients import Client, Members, Method
+    from router.core.instances import Instance
     from router.core.state import State
     from router.messages import FromClient, Request
 
-_CALL_KEYS: Final = frozenset(
-    {"name", "arguments", "_meta", "task", "inputResponses", "requestState"}
-)
+_CALL_KEYS: Final = frozenset({"name", "arguments", "_meta", "task", *RETRY_KEYS})
 
 
 def call(state: State, client: Client, event: FromClient, frame: Request, members: Members) -> None:
@@ -37,6 +37,21 @@ def call(state: State, client: Client, event: FromClient, frame: Request, member
     if instance is None:
         raise RpcError(TOOL_NOT_FOUND, f"Unknown tool: {name}")
     instance_tools.call(state, event, frame, instance, members)
+
+
+def instance_of(state: State, client: Client, members: Members) -> Instance | None:
+    """Whose tool a `tools/call` is for; None for our own, and where there is no telling.
+
+    Raises:
+        RpcError: it names no tool, or no instance that there is.
+    """
+    own = toolbox.canonical(text_of(members, "name"))
+    if own is None:
+        return listed.selected_by(state, client)
+    if own != toolbox.CALL:
+        return None
+    called = toolbox.call_arguments_of(given(members, "arguments"))
+    return state.instances.seen_by(client.principal).find(called.instance_name)
 
 
 def _call_own(
@@ -74,6 +89,9 @@ def _use(state: State, client: Client, event: FromClient, frame: Request, member
     listed.tell_selected(state, client)
 
 
+_KEPT: Final = frozenset({"_meta", *RETRY_KEYS})
+
+
 def _call(
     state: State, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
@@ -83,9 +101,8 @@ def _call(
     if session is None:
         return
     instance_tools.check(state, instance, session, called.tool_name, called.arguments)
-    forwarded = {"name": raw_of(called.tool_name), "arguments": called.arguments}
-    if "_meta" in members:
-        forwarded["_meta"] = members["_meta"]
+    kept = {key: raw for key, raw in members.items() if key in _KEPT}
+    forwarded = kept | {"name": raw_of(called.tool_name), "arguments": called.arguments}
     forward.forward(state, event, frame, instance, session, forwarded, is_tool=True)
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import attrs
+import httpx2
 import mcp_types as types
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.e2e.processes import running_with, still_running
+from tests.e2e.processes import descendants, running_with, still_running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 BACKENDS: Final = ("trio", "asyncio")
 TRANSPORTS: Final = ("stdio", "http", "sse")
+
+HANDSHAKE: Final = "legacy"
+STATELESS: Final = "2026-07-28"
+"""The eras, as `mcp.Client` names them in its `mode`."""
 
 SCENARIO_LIMIT_S: Final = 60.0
 
@@ -68,23 +73,34 @@ class Seen:
 
 @attrs.frozen
 class Target:
-    """A router to connect to: one that runs (`http`, `sse`) or one the client starts (`stdio`)."""
+    """A router to connect to: one that runs (`http`, `sse`) or one the client starts (`stdio`).
+
+    `mode` is the client's: an era, or `auto` to ask the router which. `token` is for HTTP.
+    """
 
     transport: str
     site: Site
     router: RouterProcess | None = None
+    mode: str = HANDSHAKE
+    token: str | None = None
 
     @asynccontextmanager
     async def connect(self, **options: Any) -> AsyncIterator[Client]:
-        """A client that has shaken hands; `options` are those of `mcp.Client`."""
+        """A client that is ready to ask; `options` are those of `mcp.Client`."""
+        options = {"mode": self.mode, **options}
         if self.transport == "stdio":
             async with _over_stdio(self.site, options) as client:
                 yield client
-        else:
-            assert self.router is not None
-            over = {"http": streamable_http_client, "sse": sse_client}[self.transport]
-            path = {"http": "/mcp", "sse": "/sse"}[self.transport]
-            async with Client(over(self.router.url(path)), **options) as client:
+            return
+        assert self.router is not None
+        if self.transport == "sse":
+            async with Client(sse_client(self.router.url("/sse")), **options) as client:
+                yield client
+            return
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=SCENARIO_LIMIT_S) as http:
+            over = streamable_http_client(self.router.url("/mcp"), http_client=http)
+            async with Client(over, **options) as client:
                 yield client
 
 
@@ -98,7 +114,9 @@ async def _over_stdio(site: Site, options: dict[str, Any]) -> AsyncIterator[Clie
     with log.open("a") as errlog:
         async with Client(stdio_client(params, errlog), **options) as client:
             yield client
-    left = still_running([row for row in running_with(str(site.folder)) if row not in others])
+    running = running_with(str(site.folder))
+    of_others = [row for other in others for row in descendants(other.pid)]
+    left = still_running([row for row in running if row not in [*others, *of_others]])
     assert not left, f"Left running: {left}\n{log.read_text()}"
 
 

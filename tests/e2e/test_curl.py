@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from router.messages import REVISIONS
 from tests.e2e import peers
 from tests.e2e.clients import OWN_TOOLS
 
@@ -170,7 +171,7 @@ def test_other_hosts_and_origins_are_refused(header: str, router: RouterProcess)
 def test_a_probe_is_answered_in_the_revision_it_asks_for(router: RouterProcess) -> None:
     revision = ("-H", "MCP-Protocol-Version: 2026-07-28", "-H", "Mcp-Method: server/discover")
     status, _, body = _post(router.url("/mcp"), _probe("2026-07-28"), *BOTH, *revision)
-    assert (status, json.loads(body)["result"]["supportedVersions"]) == (200, ["2026-07-28"])
+    assert (status, json.loads(body)["result"]["supportedVersions"]) == (200, list(REVISIONS))
 
 
 def test_a_probe_for_a_revision_to_come_is_told_what_is_spoken(router: RouterProcess) -> None:

@@ -45,30 +45,32 @@ def test_inspector_lists_the_tools(transport: str, router: RouterProcess) -> Non
     assert [tool["name"] for tool in listed["tools"]] == OWN_TOOLS
 
 
-@pytest.mark.parametrize("era", ["legacy", "auto"])
-def test_inspector_lists_the_tools_whether_it_probes_or_not(
-    era: str, router: RouterProcess
-) -> None:
+ERAS: Final = ["legacy", "auto", "modern"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_inspector_lists_the_tools_in_each_era(era: str, router: RouterProcess) -> None:
     target = [*_over(router, "http"), "--protocol-era", era]
     listed = _asked(target, "--method", "tools/list")
     assert [tool["name"] for tool in listed["tools"]] == OWN_TOOLS
 
 
-def test_inspector_calls_a_tool_of_an_instance(router: RouterProcess) -> None:
+@pytest.mark.parametrize("era", ERAS)
+def test_inspector_calls_a_tool_of_an_instance(era: str, router: RouterProcess) -> None:
+    target = [*_over(router, "http"), "--protocol-era", era]
     words = ["--method", "tools/call", "--tool-name", "mcp.router.call"]
     arguments = ["--tool-arg", "instance_name=plain", "--tool-arg", "tool_name=image"]
-    result = _asked(_over(router, "http"), *words, *arguments)
+    result = _asked(target, *words, *arguments)
     assert result["content"][1] == {"type": "image", "data": PIXEL, "mimeType": "image/png"}
 
 
-def test_inspector_starts_a_router_on_stdio_and_leaves_nothing(
-    plain_site: Site,
-) -> None:
-    config = plain_site.folder / "inspector.json"
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_inspector_starts_a_router_on_stdio_and_leaves_nothing(era: str, plain_site: Site) -> None:
+    config = plain_site.folder / f"inspector-{era}.json"
     command, *args = plain_site.stdio_command
     server = {"type": "stdio", "command": command, "args": args}
     config.write_text(json.dumps({"mcpServers": {"router": server}}))
-    target = ["--config", str(config), "--server", "router"]
+    target = ["--config", str(config), "--server", "router", "--protocol-era", era]
     listed = _asked(target, "--method", "tools/list")
     assert [tool["name"] for tool in listed["tools"]] == OWN_TOOLS
     own = [row for row in running_with(str(plain_site.folder)) if " stdio " in row.command]

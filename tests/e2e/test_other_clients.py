@@ -6,6 +6,7 @@ The scenario is in `tests/peers/scenario.mjs` and `tests/peers/old_sdk.py`.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +16,14 @@ from tests.e2e import peers
 from tests.e2e.chaos_upstream import PIXEL, TOOLS
 from tests.e2e.clients import OWN_TOOLS, TRANSPORTS
 from tests.e2e.processes import running_with, still_running
+from tests.e2e.site import Site
+from tests.e2e.stateless import served
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from collections.abc import Iterator
+
+    from tests.e2e.processes import RouterProcess
+    from tests.e2e.stateless import Served
 
 PLAY_LIMIT_S: Final = 120.0
 
@@ -33,10 +39,24 @@ def address(request: pytest.FixtureRequest, plain_site: Site) -> list[str]:
     return [request.param, router.url({"http": "/mcp", "sse": "/sse"}[request.param])]
 
 
-def _play(command: list[str], address: list[str], site: Site) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A router of which each stateless client over HTTP is another principal."""
+    site = Site(tmp_path_factory.mktemp("other-clients"))
+    site.add_chaos("plain").add_chaos("other").add_command("off", "true", isActive=False)
+    with served(site) as place:
+        yield place
+
+
+def _play(command: list[str], address: list[str], site: Site, **env: str) -> dict[str, Any]:
     """Have a client play the scenario; what it saw."""
     played = subprocess.run(
-        [*command, *address], capture_output=True, text=True, timeout=PLAY_LIMIT_S, check=False
+        [*command, *address],
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=PLAY_LIMIT_S,
+        check=False,
     )
     assert played.returncode == 0, played.stderr
     if address[0] == "stdio":
@@ -73,10 +93,31 @@ def test_npm_sdk_1_does_everything(address: list[str], plain_site: Site) -> None
     _check_npm(_play(peers.node_script("sdk1.mjs"), address, plain_site))
 
 
-def test_npm_client_2_falls_back_from_its_probe_and_does_everything(
+@pytest.mark.parametrize("era", ["auto", "2026-07-28"])
+@pytest.mark.parametrize("transport", ["http", "stdio"])
+def test_npm_client_2_chooses_the_stateless_revision_and_does_everything(
+    transport: str, era: str, place: Served
+) -> None:
+    where = place.site.stdio_command if transport == "stdio" else [place.router.url("/mcp")]
+    command = peers.node_script("client2.mjs")
+    saw = _play(command, [transport, *where], place.site, ERA=era, TOKEN=place.token())
+    assert (saw["era"], saw["revision"]) == ("modern", "2026-07-28")
+    assert saw["honoured"] == {"toolsListChanged": True}
+    _check_npm(saw)
+
+
+def test_npm_client_2_does_everything_with_a_handshake(
     address: list[str], plain_site: Site
 ) -> None:
-    saw = _play(peers.node_script("client2.mjs"), address, plain_site)
+    saw = _play(peers.node_script("client2.mjs"), address, plain_site, ERA="legacy")
+    assert (saw["era"], saw["revision"]) == ("legacy", "2025-11-25")
+    _check_npm(saw)
+
+
+def test_npm_client_2_falls_back_from_its_probe_over_sse(
+    router: RouterProcess, plain_site: Site
+) -> None:
+    saw = _play(peers.node_script("client2.mjs"), ["sse", router.url("/sse")], plain_site)
     assert saw["era"] == "legacy"
     _check_npm(saw)
 

@@ -1,8 +1,12 @@
-"""`mcp.Client` on Trio and on asyncio, over all three transports: the router's main job."""
+"""`mcp.Client` on Trio and on asyncio, over all transports, in both eras: the router's main job.
+
+What is the stateless era's own is in `test_stateless_client`. No stateless client over HTTP may
+select an instance on the shared router: there, the selection would stay with its principal.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import mcp_types as types
@@ -12,7 +16,9 @@ from mcp import MCPDeprecationWarning, MCPError
 from tests.e2e.chaos_upstream import PIXEL, TOOLS
 from tests.e2e.clients import (
     BACKENDS,
+    HANDSHAKE,
     OWN_TOOLS,
+    STATELESS,
     TRANSPORTS,
     Seen,
     Target,
@@ -29,23 +35,37 @@ from tests.e2e.clients import (
 if TYPE_CHECKING:
     from mcp import Client
 
-    from tests.e2e.site import Site
-
 pytestmark = pytest.mark.parametrize("backend", BACKENDS)
 
 
+def _target(request: pytest.FixtureRequest, transport: str, mode: str) -> Target:
+    shared = None if transport == "stdio" else request.getfixturevalue("router")
+    return Target(transport, request.getfixturevalue("plain_site"), shared, mode)
+
+
+WAYS: Final = [
+    *[(transport, HANDSHAKE) for transport in TRANSPORTS],
+    *[(transport, STATELESS) for transport in TRANSPORTS if transport != "sse"],
+]
+
+
+@pytest.fixture(params=WAYS, ids="-".join)
+def target(request: pytest.FixtureRequest) -> Target:
+    """The router over each transport, in each era that it has."""
+    return _target(request, *request.param)
+
+
 @pytest.fixture(params=TRANSPORTS)
-def target(request: pytest.FixtureRequest, plain_site: Site) -> Target:
-    """The router over each transport."""
-    shared = None if request.param == "stdio" else request.getfixturevalue("router")
-    return Target(request.param, plain_site, shared)
+def handshake(request: pytest.FixtureRequest) -> Target:
+    """The router over each transport, with a handshake."""
+    return _target(request, request.param, HANDSHAKE)
 
 
 def test_router_says_who_it_is_at_the_newest_handshake_revision(
-    target: Target, backend: str
+    handshake: Target, backend: str
 ) -> None:
     async def scenario() -> None:
-        async with target.connect() as client:
+        async with handshake.connect() as client:
             assert client.protocol_version == "2025-11-25"
             assert client.server_info is not None
             assert client.server_info.name == "mcp_router"
@@ -53,6 +73,17 @@ def test_router_says_who_it_is_at_the_newest_handshake_revision(
             assert client.server_capabilities.tools.list_changed
             with pytest.warns(MCPDeprecationWarning):  # it is gone from 2026-07-28
                 await client.send_ping()
+
+    run(scenario, backend)
+
+
+def test_client_that_asks_first_shakes_hands_over_sse(
+    request: pytest.FixtureRequest, backend: str
+) -> None:
+    async def scenario() -> None:
+        async with _target(request, "sse", "auto").connect() as client:
+            assert client.protocol_version == "2025-11-25"
+            assert await tool_names(client) == OWN_TOOLS
 
     run(scenario, backend)
 
@@ -73,9 +104,11 @@ def test_list_shows_every_instance_as_documented(target: Target, backend: str) -
         async with target.connect() as client:
             await call(client, "plain", "pid")
             result = await client.call_tool("mcp.router.list", {})
-            rows = {row["name"]: row for row in value_of(result)}
-            assert result.structured_content == {"result": value_of(result)}
-            _check_rows(rows)
+            told = value_of(result)
+            # Before 2026-07-28 it has to be an object.
+            structured = told if target.mode == STATELESS else {"result": told}
+            assert result.structured_content == structured
+            _check_rows({row["name"]: row for row in told})
 
     run(scenario, backend)
 
@@ -119,10 +152,10 @@ def test_help_shows_the_tools_of_connected_instances(target: Target, backend: st
     run(scenario, backend)
 
 
-def test_use_lists_the_instance_beside_and_says_so(target: Target, backend: str) -> None:
+def test_use_lists_the_instance_beside_and_says_so(handshake: Target, backend: str) -> None:
     async def scenario() -> None:
         seen = Seen()
-        async with target.connect(message_handler=seen.take) as client:
+        async with handshake.connect(message_handler=seen.take) as client:
             used = value_of(await client.call_tool("mcp.router.use", {"instance_name": "plain"}))
             names = [tool["name"] for tool in TOOLS]
             assert used == {"instance": "plain", "tools": names, "active": True}
@@ -135,14 +168,14 @@ def test_use_lists_the_instance_beside_and_says_so(target: Target, backend: str)
     run(scenario, backend)
 
 
-def test_selection_belongs_to_one_client_session(target: Target, backend: str) -> None:
+def test_selection_belongs_to_one_client_session(handshake: Target, backend: str) -> None:
     async def scenario() -> None:
-        async with target.connect() as user, target.connect() as other:
+        async with handshake.connect() as user, handshake.connect() as other:
             await user.call_tool("mcp.router.use", {"instance_name": "plain"})
             assert len(await tool_names(user)) > len(OWN_TOOLS)
             assert await tool_names(other) == OWN_TOOLS
 
-    if target.transport == "stdio":
+    if handshake.transport == "stdio":
         pytest.skip("stdio has one client only")
     run(scenario, backend)
 
@@ -170,7 +203,9 @@ async def _check_image(client: Client) -> None:
 async def _check_structured(client: Client) -> None:
     result = await call(client, "plain", "structured")
     assert result.structured_content == {"sum": 3}
-    assert result.meta == {"example.test/kept": [1, 2]}
+    meta = dict(result.meta)
+    meta.pop("io.modelcontextprotocol/serverInfo", None)  # of the router, at 2026-07-28
+    assert meta == {"example.test/kept": [1, 2]}
 
 
 def test_errors_of_an_upstream_reach_the_client_as_they_are(target: Target, backend: str) -> None:
@@ -236,7 +271,7 @@ def test_progress_reaches_the_caller_in_order_before_the_result(
 def test_cancelling_a_call_cancels_it_upstream(target: Target, backend: str) -> None:
     async def scenario() -> None:
         begun = anyio.Event()
-        label = f"{target.transport}-{backend}"
+        label = f"{target.transport}-{target.mode}-{backend}"
 
         async def note(*_: Any) -> None:
             begun.set()

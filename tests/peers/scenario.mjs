@@ -1,9 +1,12 @@
 // What every npm client does with the router; prints what it saw as one JSON object.
-// Usage: node CLIENT.mjs http|sse URL, or node CLIENT.mjs stdio COMMAND ARGUMENT...
+// Usage: [TOKEN=...] node CLIENT.mjs http|sse URL, or node CLIENT.mjs stdio COMMAND ARGUMENT...
 
 export const [, , transport, address, ...args] = process.argv;
 
-const textOf = (result) => result.content[0].text;
+const { TOKEN } = process.env;
+export const headers = TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {};
+
+export const textOf = (result) => result.content[0].text;
 
 export async function play(client, callTool) {
   const notified = {};

@@ -279,7 +279,8 @@ def test_input_of_an_editor_is_a_problem_that_says_what_to_set() -> None:
 
 
 def test_null_is_an_absent_key() -> None:
-    keys = ("args", "env", "cwd", "headers", "metadata", "timeout", "name", "provider", "type")
+    strings = ("name", "provider", "type", "cwd", "protocol")
+    keys = (*strings, "args", "env", "headers", "metadata", "timeout")
     spec = read({**COMMAND, **dict.fromkeys(keys)})
     assert spec == read(COMMAND)
     assert read({**COMMAND, "env": {"A": None}}).env == {}
@@ -306,6 +307,12 @@ def test_null_is_an_absent_key() -> None:
         ("headers", {"A": "x\r\nB: y"},
          "headers.A: has a line break or another control character"),
         ("metadata", [], "metadata: expected an object, got an array"),
+        (
+            "protocol",
+            "2025-11-25",
+            'protocol: expected one of "auto", "legacy", "2026-07-28", got "2025-11-25"',
+        ),
+        ("protocol", 5, 'protocol: expected one of "auto", "legacy", "2026-07-28", got 5'),
         ("timeout", 0, "timeout: expected a positive number of seconds, got 0"),
         ("timeout", True, "timeout: expected a positive number of seconds, got true"),
         ("timeout", "5", 'timeout: expected a positive number of seconds, got "5"'),
@@ -393,3 +400,9 @@ def test_large_timeout_is_in_milliseconds(timeout: float, timeout_s: float) -> N
 def test_metadata_is_taken_as_it_is() -> None:
     metadata = {"description": "x", "tags": ["a", {"b": None}]}
     assert read({**COMMAND, "metadata": metadata}).metadata == metadata
+
+
+@pytest.mark.parametrize("protocol", ["auto", "legacy", "2026-07-28"])
+def test_how_a_server_is_spoken_to(protocol: str) -> None:
+    assert read({**COMMAND, "protocol": protocol}).protocol == protocol
+    assert read(COMMAND).protocol == "auto"

@@ -13,16 +13,24 @@ import trio.lowlevel
 import trio.testing
 from msgspec import Raw
 
-from router.messages import ErrorResponse, InstanceSpec, Notification, Request, Response
+from router.messages import (
+    STATELESS_REVISION,
+    ErrorResponse,
+    InstanceSpec,
+    Notification,
+    Request,
+    Response,
+)
 from transports.session import UpstreamSession
 from transports.wire import Received, WireLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from router.messages import CatalogChanged, Event, Frame, SessionUp
+    from router.messages import Catalog, CatalogChanged, Event, Frame, SessionUp
 
-SPEC = InstanceSpec(name="fake", provider="test", command="fake")
+AUTO = InstanceSpec(name="fake", provider="test", command="fake")
+SPEC = InstanceSpec(name="fake", provider="test", command="fake", protocol="legacy")
 
 Answer: TypeAlias = "Raw | Exception | None"
 """A result, an error to refuse with, or no answer at all."""
@@ -48,6 +56,27 @@ def hello(*capabilities: str, revision: str = "2025-11-25") -> Raw:
     )
 
 
+def discovery(*capabilities: str, supported: Sequence[str] = (STATELESS_REVISION,)) -> Raw:
+    """The result of `server/discover` that declares these, and that their lists may change."""
+    return raw(
+        {
+            "supportedVersions": list(supported),
+            "capabilities": {name: {"listChanged": True} for name in capabilities},
+            "instructions": "Ask nicely",
+            "resultType": "complete",
+            "ttlMs": 0,
+            "cacheScope": "private",
+            "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "fake", "version": "2"}},
+        }
+    )
+
+
+def unsupported(*supported: str) -> Exception:
+    """What refuses a revision, and names others."""
+    data = {"supported": supported, "requested": "x"}
+    return Exception(json.dumps({"code": -32022, "message": "Unsupported", "data": data}))
+
+
 def refusal(message: str, code: int = -32601) -> Exception:
     return Exception(json.dumps({"code": code, "message": message}))
 
@@ -60,6 +89,7 @@ class FakeUpstream:
         answers: method -> its answer, or what makes one of the params.
         sent: what the session has sent, one list for each write.
         agreed: the revision the handshake ended with, with the frames sent before that.
+        listed: the tools the wire was told of, each time.
         reads: False for an upstream that takes nothing in.
         cleanup_s: how long its wire takes to be cleaned up.
         cleaned_up_at_s: when that was done.
@@ -68,6 +98,7 @@ class FakeUpstream:
     answers: dict[str, Answer | Callable[[Any], Answer]] = attrs.field(factory=dict)
     sent: list[list[Frame]] = attrs.field(factory=list)
     agreed: tuple[str, int] | None = None
+    listed: list[list[str]] = attrs.field(factory=list)
     reads: bool = True
     cleanup_s: float = 0.0
     cleaned_up_at_s: float | None = None
@@ -93,6 +124,11 @@ class FakeUpstream:
             with trio.CancelScope(shield=True):
                 await trio.sleep(self.cleanup_s)
             self.cleaned_up_at_s = trio.current_time()
+
+    @property
+    def methods(self) -> list[str]:
+        """Those of all requests and notifications."""
+        return [frame.method for frame in self.frames if isinstance(frame, (Request, Notification))]
 
     def say(self, *frames: Frame, related: int | None = None) -> None:
         """Have these frames come in together."""
@@ -145,6 +181,9 @@ class FakeWire:
     def agreed(self, revision: str) -> None:
         self.upstream.agreed = (revision, len(self.upstream.frames))
 
+    def listed(self, catalog: Catalog) -> None:
+        self.upstream.listed.append([tool.key for tool in catalog.tools])
+
 
 @attrs.define(eq=False)
 class Running:
@@ -152,6 +191,7 @@ class Running:
 
     Attributes:
         told: the actor's inbox.
+        session: what runs.
         up: what it gave to `started`.
         error: what it ended with.
         is_up, ended: set when it is.
@@ -159,7 +199,7 @@ class Running:
 
     upstream: FakeUpstream
     told: trio.MemoryReceiveChannel[Event]
-    inbox: trio.MemorySendChannel[Event]
+    session: UpstreamSession
     up: SessionUp | None = None
     error: BaseException | None = None
     is_up: trio.Event = attrs.field(factory=trio.Event)
@@ -182,10 +222,9 @@ class Running:
         self.is_up.set()
 
     async def run(self) -> None:
-        session = UpstreamSession(SPEC, self.upstream.connect, self.inbox, count(7).__next__, "2.0")
         try:
             with self.scope:
-                await session(self.stopping, task_status=self)
+                await self.session(self.stopping, task_status=self)
         except Exception as exc:
             self.error = exc
             if self.up is None:
@@ -200,18 +239,37 @@ class Running:
         return self.up.inbox
 
 
-async def start(nursery: trio.Nursery, upstream: FakeUpstream, *, inbox_size: int = 100) -> Running:
+async def start(
+    nursery: trio.Nursery,
+    upstream: FakeUpstream,
+    *,
+    inbox_size: int = 100,
+    spec: InstanceSpec = SPEC,
+) -> Running:
     """Start a session and wait until it is up and quiet.
 
     Raises:
         WireLost: it could not be.
     """
     inbox, told = trio.open_memory_channel["Event"](inbox_size)
-    running = Running(upstream, told, inbox)
+    session = UpstreamSession(spec, upstream.connect, inbox, count(7).__next__, "2.0")
+    running = Running(upstream, told, session)
     nursery.start_soon(running.run)
     await running.is_up.wait()
     await trio.testing.wait_all_tasks_blocked()
     return running
+
+
+def stateless(*tools: str) -> FakeUpstream:
+    """A server of 2026-07-28 alone that has these tools, and whose subscription never ends."""
+    return FakeUpstream(
+        {
+            "server/discover": discovery("tools"),
+            "initialize": unsupported(STATELESS_REVISION),
+            "tools/list": raw({"tools": [{"name": name} for name in tools]}),
+            "subscriptions/listen": None,
+        }
+    )
 
 
 def call(request_id: int, size_bytes: int = 0) -> Request:

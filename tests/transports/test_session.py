@@ -11,7 +11,7 @@ import trio.lowlevel
 import trio.testing
 from msgspec import Raw
 
-from router.errors import AMBIGUOUS_CLIENT
+from router.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
 from router.messages import (
     HANDSHAKE_REVISIONS,
     ErrorResponse,
@@ -24,6 +24,7 @@ from router.messages import (
 from supervisors.child import ChildSpec, Starting, Up
 from supervisors.supervisor import supervise
 from tests.transports.fake_upstream import (
+    AUTO,
     SPEC,
     FakeUpstream,
     call,
@@ -33,6 +34,7 @@ from tests.transports.fake_upstream import (
     raw,
     refusal,
     start,
+    stateless,
     tool_names,
     with_tools,
 )
@@ -391,3 +393,47 @@ async def test_without_an_actor_it_ends(
             await running.ended.wait()
             assert running.error is not None
             raise running.error
+
+
+# --- Without sessions ------------------------------------------------------------------------
+
+
+async def test_a_server_without_sessions_may_ask_nothing(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = stateless("a")
+    running = await start(nursery, upstream, spec=AUTO)
+    upstream.say(Request("q", "sampling/createMessage"), Request("p", "ping"), related=2)
+    await trio.testing.wait_all_tasks_blocked()
+    answers = [frame for frame in upstream.frames if isinstance(frame, ErrorResponse)]
+    assert [answer.id for answer in answers] == ["q", "p"]
+    assert {load(answer.error)["code"] for answer in answers} == {METHOD_NOT_FOUND}
+    assert running.events() == []
+
+
+async def test_what_else_a_server_without_sessions_says_is_passed_on_in_order(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = stateless("a")
+    running = await start(nursery, upstream, spec=AUTO)
+    frames = [
+        log_notice("first"),
+        Notification("notifications/of/tomorrow", raw({"any": "thing"})),
+        Response(4, raw({"resultType": "input_required"})),
+        ErrorResponse(6, raw({"code": -32021})),
+    ]
+    upstream.say(*frames, related=4)
+    await trio.testing.wait_all_tasks_blocked()
+    assert running.events() == [FromSession(7, frame, 4) for frame in frames]
+    running.session_inbox.send_nowait(call(8))
+    await trio.testing.wait_all_tasks_blocked()
+    assert upstream.frames[-1] == call(8)
+
+
+async def test_the_wire_is_told_the_tools_before_any_is_called(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = stateless("a", "b")
+    running = await start(nursery, upstream, spec=AUTO)
+    assert running.up is not None
+    assert upstream.listed == [["a", "b"]]

@@ -2,7 +2,8 @@
 
 Job: send exactly our bytes, take messages out of the responses, and turn every failure into an
 answer or into the end of the line. Neighbours: the SDK above calls `send`, `line` takes what
-comes of it. Imports the HTTP client: loaded by `sdk.load` only.
+comes of it, `responses` reads and makes single ones. Imports the HTTP client: loaded by `sdk.load`
+only.
 
 Invariants:
 
@@ -10,16 +11,17 @@ Invariants:
   everyone, or leave the request without an answer. It sees small answers of ours instead.
 - Redirects are followed within the origin only, by the SDK or by the same rule here: everything
   that a request carries was configured for that origin.
+- A request of 2026-07-28 names no session, whatever an instance's own headers say. It is done with
+  when its response ends, which is never resumed.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import httpx2
-import msgspec
 import trio
-from msgspec import Struct
 
 from router.errors import INTERNAL_ERROR, SESSION_LOST
 from router.messages import ErrorResponse
@@ -28,6 +30,20 @@ from transports.connect import events
 from transports.connect.endpoint import is_session_gone, suggests_sse
 from transports.connect.failures import CONNECT_S, describe, is_unreachable
 from transports.connect.line import Abandoned, Exchange, Line, sending
+from transports.connect.responses import (
+    SESSION_HEADER,
+    Done,
+    TooLarge,
+    body_of,
+    ended,
+    error_in,
+    explanation,
+    is_of,
+    is_within_origin,
+    streamed,
+    stub,
+)
+from transports.connect.routing import is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,10 +56,6 @@ TELL_S: Final = 30.0
 
 SAY_GOODBYE_S: Final = 2.0
 """Time for the DELETE that ends a session."""
-
-EXPLAIN_S: Final = 5.0
-EXPLAIN_BYTES: Final = 64 * 1024
-"""What is read of the body of an error."""
 
 TELLING: Final = 32
 """Messages sent at once; the SDK would wait for the acknowledgement of each."""
@@ -60,30 +72,9 @@ _LIMITS: Final = httpx2.Limits(
     # Common servers close after 5 s; a request must not meet that.
     keepalive_expiry=4.0,
 )
-_SESSION_HEADER: Final = "mcp-session-id"
-_STUB: Final = b'{"jsonrpc":"2.0","id":0,"result":{}}'
-"""Tells the SDK that a request is done with."""
 
 
-class _TooLarge(Exception):
-    pass
-
-
-class _Error(Struct):
-    message: str = ""
-
-
-class _Done(httpx2.AsyncByteStream):
-    """A resumed stream that needs no more: the SDK takes a stream error as the end of it."""
-
-    def __aiter__(self) -> _Done:
-        return self
-
-    async def __anext__(self) -> bytes:
-        raise httpx2.SSEError("done")
-
-
-class Client(httpx2.AsyncClient):
+class Client(httpx2.AsyncClient, ABC):
     """What streamable HTTP and HTTP+SSE have in common."""
 
     is_all_one_stream: ClassVar[bool]
@@ -111,13 +102,15 @@ class Client(httpx2.AsyncClient):
         if request.method == "DELETE":
             return await self._delete(request)
         exchange = sending.get()
-        return await self._post(_with_body(request, frames.encode(exchange.frame)), exchange)
+        return await self._post(_as_ours(request, exchange), exchange)
 
+    @abstractmethod
     async def _post(self, request: httpx2.Request, exchange: Exchange) -> httpx2.Response:
-        raise NotImplementedError
+        """Send a message of ours."""
 
+    @abstractmethod
     def _has_session(self, request: httpx2.Request) -> bool:
-        raise NotImplementedError
+        """Does this request belong to a session, which the upstream may have forgotten?"""
 
     async def _open(self, request: httpx2.Request) -> httpx2.Response:
         return await super().send(request, stream=True, follow_redirects=False)
@@ -155,13 +148,13 @@ class Client(httpx2.AsyncClient):
             await self._refused(response, exchange)
         else:
             # Read to its end, so that the connection can be used again.
-            await _explanation(response)
+            await explanation(response)
 
     async def _open_within_origin(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._open(request)
         for _ in range(MAX_REDIRECTS):
             onward = response.next_request
-            if onward is None or not _is_within_origin(request, onward):
+            if onward is None or not is_within_origin(request, onward):
                 break
             await response.aclose()
             response = await self._open(onward)
@@ -172,7 +165,7 @@ class Client(httpx2.AsyncClient):
     async def _refused(self, response: httpx2.Response, exchange: Exchange) -> None:
         """A status that is no success answers `exchange`, or ends the line."""
         status, endpoint = response.status_code, self._line.endpoint
-        error, said = _error_in(await _explanation(response))
+        error, said = error_in(await explanation(response))
         sentence = endpoint.answered(status, said)
         if status == 401:
             self._line.lose(sentence)
@@ -209,24 +202,24 @@ class Client(httpx2.AsyncClient):
             raise
         if response.status_code == 404 and self._has_session(request):
             self._line.lose(self._line.endpoint.session_gone(404))
-        if not _is(response, "text/event-stream") or response.status_code != 200:
+        if not is_of(response, "text/event-stream") or response.status_code != 200:
             return response
         if asked is not None and asked.request is not None:
             return await self._resume(response, asked)
         background = events.Background(response, self._line, is_all=self.is_all_one_stream)
-        return _streamed(response, background)
+        return streamed(response, background)
 
     async def _resume(self, response: httpx2.Response, asked: Exchange) -> httpx2.Response:
         try:
             seen = await events.follow(response, self._line, asked)
         except httpx2.SSEError as exc:
             await self._line.fail(asked, describe(self._line.endpoint, exc))
-            return _streamed(response, _Done())
+            return streamed(response, Done())
         finally:
             await response.aclose()
         if seen.answered:
-            return _streamed(response, _Done())
-        return _ended(response, seen)
+            return streamed(response, Done())
+        return ended(response, seen)
 
     async def _delete(self, request: httpx2.Request) -> httpx2.Response:
         with trio.move_on_after(SAY_GOODBYE_S):
@@ -245,17 +238,17 @@ class HttpClient(Client):
         return await self._notify(request, exchange)
 
     def _has_session(self, request: httpx2.Request) -> bool:
-        return _SESSION_HEADER in request.headers
+        return SESSION_HEADER in request.headers
 
     async def _ask(self, request: httpx2.Request, exchange: Exchange) -> httpx2.Response:
         await trio.lowlevel.checkpoint()
         try:
             response = await exchange.wait(lambda: self._open(request))
         except Abandoned:
-            return _stub(request)
+            return stub(request)
         except httpx2.RequestError as exc:
             await self._broken(exc, exchange)
-            return _stub(request)
+            return stub(request)
         if response.next_request is not None:
             return response  # The SDK follows it, or says why not.
         try:
@@ -267,9 +260,9 @@ class HttpClient(Client):
         endpoint = self._line.endpoint
         if response.status_code >= 300:
             await self._refused(response, exchange)
-        elif _is(response, "text/event-stream"):
+        elif is_of(response, "text/event-stream"):
             return await self._follow(response, exchange)
-        elif response.status_code == 200 and _is(response, "application/json"):
+        elif response.status_code == 200 and is_of(response, "application/json"):
             await self._read(response, exchange)
         elif response.status_code == 200:
             kind = response.headers.get("content-type", "")
@@ -277,32 +270,32 @@ class HttpClient(Client):
         else:
             sentence = f"{endpoint.answered(response.status_code)} instead of an answer"
             await self._line.fail(exchange, sentence)
-        return _stub(response.request, response)
+        return stub(response.request, response)
 
     async def _follow(self, response: httpx2.Response, exchange: Exchange) -> httpx2.Response:
         try:
             seen = await events.follow(response, self._line, exchange)
         except httpx2.SSEError as exc:
             await self._line.fail(exchange, describe(self._line.endpoint, exc))
-            return _stub(response.request, response)
-        if seen.last_id and not seen.answered:
-            return _ended(response, seen)
+            return stub(response.request, response)
+        if seen.last_id and not seen.answered and not exchange.is_stateless:
+            return ended(response, seen)
         if not seen.answered:
             sentence = self._line.endpoint.broke("its answer ended before it was complete")
             await self._line.fail(exchange, sentence, SESSION_LOST)
-        return _stub(response.request, response)
+        return stub(response.request, response)
 
     async def _read(self, response: httpx2.Response, exchange: Exchange) -> None:
         """An answer in one piece."""
         await trio.lowlevel.checkpoint()
         endpoint = self._line.endpoint
         try:
-            body = await exchange.wait(lambda: _body(response, events.MAX_MESSAGE_BYTES))
+            body = await exchange.wait(lambda: body_of(response, events.MAX_MESSAGE_BYTES))
         except Abandoned:
             pass
         except httpx2.RequestError as exc:
             await self._line.fail(exchange, describe(endpoint, exc), SESSION_LOST)
-        except _TooLarge:
+        except TooLarge:
             sentence = f"the answer of {endpoint.shown} is larger than 16 MiB"
             await self._line.fail(exchange, sentence)
         else:
@@ -323,78 +316,18 @@ class SseClient(Client):
         return request.method == "POST"  # The URL of every POST names it.
 
 
-def _with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
+def _as_ours(request: httpx2.Request, exchange: Exchange) -> httpx2.Request:
+    """The SDK's request with our message in it."""
     headers = httpx2.Headers(request.headers)
     headers.pop("content-length", None)
+    if exchange.headers is not None:
+        for name in [name for name in headers if is_reserved(name)]:
+            del headers[name]
+        headers.update(exchange.headers)
     return httpx2.Request(
-        request.method, request.url, headers=headers, content=body, extensions=request.extensions
+        request.method,
+        request.url,
+        headers=headers,
+        content=frames.encode(exchange.frame),
+        extensions=request.extensions,
     )
-
-
-def _is(response: httpx2.Response, media_type: str) -> bool:
-    kind = str(response.headers.get("content-type", "")).partition(";")[0]
-    return kind.strip().lower() == media_type
-
-
-def _is_within_origin(request: httpx2.Request, onward: httpx2.Request) -> bool:
-    """Same method, scheme, host and port, and no credentials of its own."""
-    before, after = request.url, onward.url
-    return (
-        onward.method == request.method
-        and (after.scheme, after.host, after.port) == (before.scheme, before.host, before.port)
-        and after.userinfo in (b"", before.userinfo)
-    )
-
-
-async def _body(response: httpx2.Response, limit_bytes: float) -> bytes:
-    body = bytearray()
-    async with events.unwinding(response.aiter_bytes()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > limit_bytes:
-                raise _TooLarge
-    return bytes(body)
-
-
-async def _explanation(response: httpx2.Response) -> bytes:
-    """The body of an error, empty if there is none to be had."""
-    with trio.move_on_after(EXPLAIN_S):
-        await trio.lowlevel.checkpoint()
-        try:
-            return await _body(response, EXPLAIN_BYTES)
-        except (httpx2.RequestError, _TooLarge):
-            pass
-    return b""
-
-
-def _error_in(body: bytes) -> tuple[ErrorResponse | None, str]:
-    """The JSON-RPC error in the body of an HTTP error, and its message."""
-    try:
-        frame = frames.decode(body)
-        if isinstance(frame, ErrorResponse):
-            return frame, msgspec.json.decode(frame.error, type=_Error).message
-    except (frames.FrameError, msgspec.DecodeError):
-        pass
-    return None, ""
-
-
-def _stub(request: httpx2.Request, response: httpx2.Response | None = None) -> httpx2.Response:
-    """What the SDK gets for a request that is done with."""
-    headers = {"content-type": "application/json"}
-    if response is not None and _SESSION_HEADER in response.headers:
-        headers[_SESSION_HEADER] = response.headers[_SESSION_HEADER]
-    return httpx2.Response(200, headers=headers, content=_STUB, request=request)
-
-
-def _streamed(response: httpx2.Response, stream: httpx2.AsyncByteStream) -> httpx2.Response:
-    headers = {"content-type": "text/event-stream"}
-    return httpx2.Response(200, headers=headers, stream=stream, request=response.request)
-
-
-def _ended(response: httpx2.Response, seen: events.Followed) -> httpx2.Response:
-    """What the SDK gets for a stream that ended too early, but can be resumed."""
-    headers = {"content-type": "text/event-stream"}
-    if _SESSION_HEADER in response.headers:
-        headers[_SESSION_HEADER] = response.headers[_SESSION_HEADER]
-    text = events.progress(seen.last_id, seen.retry_ms)
-    return httpx2.Response(200, headers=headers, content=text, request=response.request)

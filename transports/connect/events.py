@@ -124,6 +124,8 @@ async def follow(response: httpx2.Response, line: Line, exchange: Exchange) -> F
     await trio.lowlevel.checkpoint()
     seen = Followed()
     line.streams += 1
+    if exchange.is_stateless:  # There is no other stream that would notice.
+        _watch(response)
     try:
         await exchange.wait(lambda: _follow(response, line, exchange, seen))
     except Abandoned:

@@ -30,7 +30,7 @@ from transports import frames
 from transports.wire import Received
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from router.messages import Frame
     from transports.connect.endpoint import Endpoint
@@ -57,9 +57,14 @@ class _Cancelled(Struct):
 
 @attrs.define(eq=False)
 class Exchange:
-    """One message of ours and the HTTP requests made for it."""
+    """One message of ours and the HTTP requests made for it.
+
+    Attributes:
+        headers: what a request of MCP 2026-07-28 says in them; None with a session.
+    """
 
     frame: Frame
+    headers: Mapping[str, str] | None = None
     _scope: trio.CancelScope | None = attrs.field(default=None, init=False, repr=False)
     _deadline: float = attrs.field(default=math.inf, init=False, repr=False)
 
@@ -67,6 +72,11 @@ class Exchange:
     def request(self) -> Request | None:
         """The message, where it is a request."""
         return self.frame if isinstance(self.frame, Request) else None
+
+    @property
+    def is_stateless(self) -> bool:
+        """Is it a request that is over with its response, and cancelled by closing that?"""
+        return self.headers is not None
 
     @property
     def is_initialize(self) -> bool:
@@ -125,21 +135,26 @@ class Line:
 
     # --- towards the upstream ---
 
-    def start(self, exchange: Exchange) -> None:
-        """Take note of a message that is about to be sent."""
+    def start(self, exchange: Exchange) -> bool:
+        """Take note of a message that is about to be sent; has it to be sent at all?"""
         frame = exchange.frame
         if isinstance(frame, Request):
             self._open[frame.id] = exchange
         elif isinstance(frame, Notification) and frame.method == "notifications/cancelled":
-            self._abandon(frame)
+            return self._abandon(frame)
+        return True
 
-    def _abandon(self, cancelled: Notification) -> None:
+    def _abandon(self, cancelled: Notification) -> bool:
+        """Drop a request of ours; has the upstream to be told in a message?"""
         try:
             request_id = msgspec.json.decode(cancelled.params, type=_Cancelled).requestId
         except msgspec.DecodeError:
-            return
-        if (exchange := self._open.pop(request_id, None)) is not None:
-            exchange.abandon(ABANDON_S)
+            return True
+        exchange = self._open.pop(request_id, None)
+        if exchange is None:
+            return True
+        exchange.abandon(0 if exchange.is_stateless else ABANDON_S)
+        return not exchange.is_stateless
 
     # --- from the upstream ---
 

@@ -33,10 +33,11 @@ from mcp_types import (
 )
 
 from router.errors import INTERNAL_ERROR, SESSION_LOST
-from router.messages import Notification, Request, Response
+from router.messages import STATELESS_REVISION, Notification, Request, Response
 from transports.connect.client import HttpClient, SseClient
 from transports.connect.failures import CONNECT_S, describe
 from transports.connect.line import Exchange, Line, sending
+from transports.connect.routing import VERSION_HEADER, Routing
 from transports.wire import Received, WireLost
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from mcp.shared._httpx_utils import McpHttpClientFactory
     from mcp_types import JSONRPCMessage
 
-    from router.messages import Frame
+    from router.messages import Catalog, Frame
     from transports.connect.client import Client
     from transports.connect.endpoint import Endpoint
     from transports.connect.sdk import Kind
@@ -59,7 +60,6 @@ OPEN_S: Final = CONNECT_S + 5.0
 
 _CLIENTS: Final = {"http": HttpClient, "sse": SseClient}
 _NAMES: Final = {"http": "streamable HTTP", "sse": "HTTP+SSE"}
-_VERSION_HEADER: Final = "mcp-protocol-version"
 _log: Final = logging.getLogger("mcp_router.upstream")
 
 # These write URLs and payloads into the log. What matters is said here in words of our own.
@@ -108,6 +108,7 @@ class RemoteWire:
     _line: Line | None = attrs.field(default=None, init=False, repr=False)
     _client: Client | None = attrs.field(default=None, init=False, repr=False)
     _out: WriteStream[SessionMessage] | None = attrs.field(default=None, init=False, repr=False)
+    _routing: Routing = attrs.field(factory=Routing, init=False, repr=False)
     _initialize: Frame | None = attrs.field(default=None, init=False, repr=False)
 
     async def send(self, frames: Sequence[Frame]) -> None:
@@ -129,8 +130,13 @@ class RemoteWire:
     def agreed(self, revision: str) -> None:
         """Name the revision in every request from now on (MCP, Transports, Protocol Version
         Header)."""
+        self._routing.is_stateless = revision == STATELESS_REVISION
         if self._client is not None:
-            self._client.headers[_VERSION_HEADER] = revision
+            self._client.headers[VERSION_HEADER] = revision
+
+    def listed(self, catalog: Catalog) -> None:
+        """Calls of some tools repeat parts of their arguments in headers."""
+        self._routing.listed(catalog)
 
     def hang_up(self) -> None:
         """End the connection in good order."""
@@ -204,10 +210,13 @@ class RemoteWire:
     async def _send(self, frame: Frame) -> None:
         if self._out is None or self._line is None:
             raise self._gone()
-        exchange = Exchange(frame)
+        exchange = Exchange(frame, self._routing.headers_of(frame))
         if exchange.is_initialize:
             self._initialize = frame
-        self._line.start(exchange)
+        has_to_be_sent = self._line.start(exchange)
+        if not has_to_be_sent or (self._routing.is_stateless and exchange.request is None):
+            await trio.lowlevel.checkpoint()  # 2026-07-28 knows nothing but requests over HTTP.
+            return
         token = sending.set(exchange)
         try:
             await self._out.send(SessionMessage(_envelope(frame)))

@@ -29,7 +29,7 @@ from transports.wire import Received, WireLost
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from router.messages import Frame, InstanceSpec
+    from router.messages import Catalog, Frame, InstanceSpec
     from transports.connect.process import Process
     from transports.wire import Wire
 
@@ -116,7 +116,10 @@ class StdioWire:
                 return received
 
     def agreed(self, revision: str) -> None:
-        """The handshake ended with this protocol revision: nothing changes on this wire."""
+        """This protocol revision is spoken: nothing changes on this wire."""
+
+    def listed(self, catalog: Catalog) -> None:
+        """The upstream offers this: nothing changes on this wire."""
 
     async def _receive_lines(self) -> list[bytes]:
         chunk = await receive(self._process.stdout)

@@ -307,6 +307,7 @@ class FakeUpstream:
     talk: "Conversation"
     instance: str
     session: int
+    is_stateless: bool = False
     inbox: Mailbox = field(factory=Mailbox)
 
     def sees(self) -> list[dict[str, Any]]:
@@ -444,17 +445,23 @@ class Conversation:
         self.happens(InstanceStarting(name))
 
     def up(
-        self, name: str, *tools: str, capabilities: Any = None, session: int | None = None
+        self,
+        name: str,
+        *tools: str,
+        capabilities: Any = None,
+        session: int | None = None,
+        revision: str = "2025-11-25",
     ) -> FakeUpstream:
         """The session of an instance that has begun is ready."""
-        upstream = FakeUpstream(self, name, next(self.ids) if session is None else session)
+        number = next(self.ids) if session is None else session
+        upstream = FakeUpstream(self, name, number, revision == "2026-07-28")
         catalog = Catalog(tools=tuple(map(tool, tools)))
         self.happens(
             SessionUp(
                 instance=name,
                 session=upstream.session,
                 inbox=upstream.inbox,
-                revision="2025-11-25",
+                revision=revision,
                 capabilities=raw(capabilities or {}),
                 server_info=raw({"name": name}),
                 instructions=None,
@@ -486,6 +493,12 @@ class Conversation:
         for name in names:
             self.starting(name)
         return [self.up(name, *tools) for name in names]
+
+    def with_stateless_upstream(self, name: str = "a") -> FakeUpstream:
+        """One instance that has no sessions, ready."""
+        self.configured(spec(name))
+        self.starting(name)
+        return self.up(name, "echo", revision="2026-07-28")
 
     def listed(self, name: str) -> dict[str, Any]:
         """What `mcp.router.list` shows of an instance."""

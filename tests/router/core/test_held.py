@@ -148,8 +148,21 @@ def test_an_outcome_that_came_first_is_kept_for_the_retry() -> None:
     upstream.answers(sent, {"content": [], "isError": True})
     retry = client.retries(call, answers_to(call))
     assert (retry.result["isError"], retry.result["resultType"]) == (True, "complete")
-    assert upstream.sees() == []
+    # On a shared wire the question may have been about another call of this client.
+    assert upstream.sees() == [{"id": "q", "result": ANSWER}]
     assert talk.state.held == {}
+
+
+def test_what_is_left_unanswered_when_the_call_has_ended_is_refused_upstream() -> None:
+    talk, client, upstream = talking()
+    call, sent = asked(client, upstream)
+    upstream.answers(sent, {"content": []})
+    assert client.retries(call, {}).result["resultType"] == "complete"
+    assert upstream.sees_one()["error"]["code"] == -32603
+    call, sent = asked(client, upstream)
+    upstream.answers(sent, {"content": []})
+    talk.passes(T_S * 10 + 61)
+    assert upstream.sees_one()["error"]["code"] == -32603
 
 
 def test_a_session_that_is_lost_meanwhile_is_told_with_the_retry() -> None:
@@ -208,13 +221,35 @@ def test_the_end_of_a_connection_ends_what_is_held_for_it() -> None:
     assert other.retries(kept, answers_to(kept)).is_waiting
 
 
-def test_a_question_on_stdio_is_not_put_to_one_of_two_requests_at_a_guess() -> None:
+def test_a_question_on_stdio_is_not_put_to_one_of_two_clients_at_a_guess() -> None:
     _, client, upstream = talking()
     client.routes("echo")
+    client.principal = Principal("another")
     client.routes("echo")
     upstream.sees()
     upstream.asks(ELICIT, FORM)
     assert upstream.sees_one()["error"]["code"] == -32017
+
+
+def test_two_requests_of_one_principal_are_of_the_same_client() -> None:
+    _, client, upstream = talking()
+    client.routes("echo")
+    last = client.routes("echo")
+    upstream.sees()
+    upstream.asks(ELICIT, FORM)
+    assert last.result["resultType"] == "input_required"
+
+
+def test_who_has_left_a_question_is_asked_the_next_one_on_another_call() -> None:
+    _, client, upstream = talking()
+    left = client.routes("echo")
+    upstream.asks(ELICIT, FORM, id="q1", related=upstream.sees_one()["id"])
+    call = client.routes("echo")
+    upstream.sees()
+    upstream.asks(ELICIT, FORM, id="q2")
+    assert call.result["resultType"] == "input_required"
+    again = left.result["requestState"] != call.result["requestState"]
+    assert again
 
 
 def test_two_requests_on_one_connection_are_of_the_same_client() -> None:

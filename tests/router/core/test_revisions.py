@@ -134,3 +134,9 @@ def test_a_url_that_cannot_be_asked_for_names_what_is_lacking(data: Any, capabil
     told = stateless(failed(-32042, data=data), capabilities)
     needed = {"elicitation": {"url": {}}}
     assert told == {"code": -32021, "message": "no", "data": {"requiredCapabilities": needed}}
+
+
+@pytest.mark.parametrize("schema", [b"5", b'{"x-mcp-header":1e999}'])
+def test_a_schema_that_makes_no_sense_is_listed_as_far_as_it_can_be(schema: bytes) -> None:
+    tool = Raw(b'{"name":"x-mcp-header","inputSchema":%b}' % schema)
+    assert bytes(revisions.tool_as_stateless(tool)) == bytes(tool)

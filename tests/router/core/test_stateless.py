@@ -14,8 +14,14 @@ from router.core.revisions import (
     SUBSCRIPTION_KEY,
 )
 from router.core.stateless import MAX_LISTENING, SELECTION_IDLE_S
-from router.messages import HANDSHAKE_REVISIONS, REVISIONS
-from tests.router.core.conversation import Conversation, FakeUpstream, StatelessClient, spec
+from router.messages import HANDSHAKE_REVISIONS, REVISIONS, Catalog, CatalogChanged, Item
+from tests.router.core.conversation import (
+    Conversation,
+    FakeUpstream,
+    StatelessClient,
+    raw,
+    spec,
+)
 
 OTHER = Principal("other")
 LISTEN = "subscriptions/listen"
@@ -37,7 +43,7 @@ def test_discover_says_what_a_handshake_would_have(on_connection: bool) -> None:
     if on_connection:
         client = talk.connection()
     found = client.asks("server/discover").result
-    assert found["supportedVersions"] == ["2026-07-28"]
+    assert found["supportedVersions"] == list(REVISIONS)
     assert found["capabilities"]["tools"] == {"listChanged": True}
     assert "mcp.router.list" in found["instructions"]
     assert (found["ttlMs"], found["cacheScope"], found["resultType"]) == (0, "private", "complete")
@@ -59,6 +65,25 @@ def test_lists_are_not_to_be_cached() -> None:
 def test_what_this_revision_has_not_is_not_found(method: str) -> None:
     _, client, _ = talking()
     assert client.asks(method).error["code"] == -32601
+
+
+def test_tools_are_listed_without_headers_that_only_their_server_could_compare() -> None:
+    talk, client, upstream = talking()
+    schema = {"type": "object", "properties": {"city": {"type": "string", "x-mcp-header": "City"}}}
+    plain = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools: list[Any] = [
+        {"name": "t0", "inputSchema": schema, "odd": 1},
+        {"name": "t1", "inputSchema": {"allOf": [schema]}},
+        {"name": "t2", "description": "x-mcp-header"},
+    ]
+    listed = Catalog(tools=tuple(Item(tool["name"], raw(tool)) for tool in tools))
+    talk.happens(CatalogChanged(upstream.session, listed))
+    client.uses()
+    assert client.asks("tools/list").result["tools"][-3:] == [
+        {"name": "t0", "inputSchema": plain, "odd": 1},
+        {"name": "t1", "inputSchema": {"allOf": [plain]}},
+        {"name": "t2", "description": "x-mcp-header"},
+    ]
 
 
 # --- The envelope ----------------------------------------------------------------------------
