@@ -26,7 +26,7 @@ from router.messages import (
     STATELESS_REVISION,
     Notification,
 )
-from transports.questions import SHOWN, Refused
+from transports.questions import Refused, in_short
 from transports.wire import WireLost
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ class Meeting:
             greeting = _initialized.decode(await self.questions.ask("initialize", params))
         except msgspec.MsgspecError as exc:
             raise WireLost(f"initialize was answered with something else: {exc}") from None
-        revision = greeting.protocolVersion[:SHOWN]
+        revision = in_short(greeting.protocolVersion)
         if revision not in HANDSHAKE_REVISIONS:
             raise WireLost(f"speaks protocol revision {revision}, which is not spoken here")
         self.wire.agreed(revision)
@@ -294,4 +294,4 @@ def _unwilling(refused: Refused) -> WireLost:
 
 
 def _listed(revisions: list[str]) -> str:
-    return ", ".join(revisions)[:SHOWN] or "none that it names"
+    return in_short(", ".join(revisions)) or "none that it names"

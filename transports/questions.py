@@ -119,10 +119,15 @@ def _refused(answer: ErrorResponse | None) -> Refused:
         error = _error.decode(raw)
         text = str(error["message"])
     except (msgspec.MsgspecError, KeyError):
-        return Refused(_one_line(raw.decode(errors="replace")))
+        return Refused(in_short(raw.decode(errors="replace")))
     code = error.get("code")
-    return Refused(_one_line(text), code if isinstance(code, int) else 0, error.get("data"))
+    return Refused(in_short(text), code if isinstance(code, int) else 0, error.get("data"))
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:SHOWN]
+def in_short(text: str) -> str:
+    """The text in one line, cut before the word in which it gets longer than `SHOWN`.
+
+    Half a secret would pass by whoever masks whole ones.
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN + 1].rpartition(' ')[0]}…"

@@ -41,6 +41,8 @@ _TELLING: Final = re.compile(
     r"^\S.*(error|exception|fatal|panic|denied|failed|cannot|not found|no such)", re.IGNORECASE
 )
 
+_GROUP_EDGE: Final = re.compile(r"^(?:\s*\|)+ ?")
+
 _PART_OF_WORD: Final = re.compile(rb"(?<=[\s\"',;&?()\[\]{}<>])[^\s\"',;&?()\[\]{}<>]+\Z")
 
 
@@ -82,9 +84,10 @@ class StderrLog:
         """The line that most likely tells why the process ended; empty if it said nothing.
 
         That is the last one, unless an earlier one speaks of an error: Node.js ends its
-        tracebacks with its version.
+        tracebacks with its version, and Python draws a frame around those of exception groups.
         """
-        lines = [_readable(line, REASON_LIMIT) for line in self._last]
+        shown = (_GROUP_EDGE.sub("", _readable(line, REASON_LIMIT)) for line in self._last)
+        lines = [line for line in shown if any(map(str.isalnum, line))]
         telling = [line for line in lines if _TELLING.search(line)]
         return (telling or lines or [""])[-1].strip()
 

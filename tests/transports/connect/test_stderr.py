@@ -58,6 +58,19 @@ def test_no_part_of_a_word_is_left_where_a_line_is_cut(
     assert caplog.messages[0].count("s3cret") == caplog.messages[0].count(secret)
 
 
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "server.py", line 9, in <module>
+  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "server.py", line 5, in send
+    |     raise BrokenResourceError("the stream is closed")
+    | BrokenResourceError: the stream is closed
+    +------------------------------------
+"""
+
+
 def test_a_flood_is_counted_instead_of_logged(
     stderr: StderrLog, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,6 +108,8 @@ def test_what_was_left_out_is_reported_at_the_end(
         ("Error: Cannot find module '/x.js'\n    at error (x)\n\nNode.js v20\n", "Error: Cannot "),
         ("last" + "\nflood" * 100_000, "flood"),
         ("no end", "no end"),
+        (GROUP, "BrokenResourceError: the stream is closed"),
+        ("it begins\n+-----------\n", "it begins"),
     ],
 )
 def test_the_last_words_are_those_that_tell_most(stderr: StderrLog, said: str, words: str) -> None:
