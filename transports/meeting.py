@@ -6,7 +6,7 @@ has this done before anything else; `questions` carries the requests.
 A server that speaks 2026-07-28 is known by its answer to `server/discover` alone. Whatever else it
 answers, also nothing, may be how a server of a handshake revision takes a request that it does not
 know, so `initialize` follows on the same wire. Some processes even die of it, or never answer
-anything again: the next incarnation begins with `initialize` then.
+anything again: the next one begins with `initialize` then.
 """
 
 from __future__ import annotations
@@ -142,11 +142,12 @@ class Meeting:
             self.past.was_lost = self._is_probed and self.spec.type == "stdio"
             raise
 
-    def explained(self, lost: WireLost) -> WireLost:
-        """Why there was no meeting, where the wire was lost during it."""
-        if not self.past.was_lost:
-            return lost
-        return WireLost(f"{lost.reason} (when asked whether it speaks {STATELESS_REVISION})")
+    def is_to_blame(self, lost: WireLost) -> bool:
+        """Was the wire lost because of what was asked here? Then the next meeting asks less."""
+        if self.past.was_lost:
+            text = "%s: %s (when asked whether it speaks %s); started again, for a handshake"
+            log.info(text, self.spec.name, lost, STATELESS_REVISION)
+        return self.past.was_lost
 
     # --- Without sessions --------------------------------------------------------------------
 

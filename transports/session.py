@@ -114,10 +114,14 @@ class UpstreamSession:
             WireLost: there was no connection or handshake, or the wire broke (perhaps in the
                 exception group of the connector's nursery).
         """
-        session = self.new_id()
-        async with self.connect() as wire:
-            incarnation = _Incarnation(self, wire, session)
-            await incarnation.live(stopping, lambda up: task_status.started(up))
+        is_to_be_met_again = True
+        while is_to_be_met_again:
+            session = self.new_id()
+            async with self.connect() as wire:
+                incarnation = _Incarnation(self, wire, session)
+                is_to_be_met_again = await incarnation.live(
+                    stopping, lambda up: task_status.started(up)
+                )
 
 
 class _Incarnation:
@@ -142,8 +146,11 @@ class _Incarnation:
         self._is_known = False
         self._lost: WireLost | None = None
 
-    async def live(self, stopping: trio.Event, started: Callable[[SessionUp], None]) -> None:
-        """Be a session until `stopping` is set or the wire is lost; `started` is told once up."""
+    async def live(self, stopping: trio.Event, started: Callable[[SessionUp], None]) -> bool:
+        """Be a session until `stopping` is set or the wire is lost; `started` is told once up.
+
+        True: it was lost because of our first question, so another one is to be met without that.
+        """
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -158,8 +165,11 @@ class _Incarnation:
             if self._is_up:
                 with trio.move_on_after(SAY_LOST_LIMIT_S, shield=True):
                     await self._say_lost()
-        if self._lost is not None and not stopping.is_set():
-            raise self._meeting.explained(self._lost)
+        if self._lost is None or stopping.is_set():
+            return False
+        if self._meeting.is_to_blame(self._lost):
+            return True
+        raise self._lost
 
     async def _until_lost(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run a task; the first to find the wire lost says why, and ends the others."""
