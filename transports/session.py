@@ -114,14 +114,13 @@ class UpstreamSession:
             WireLost: there was no connection or handshake, or the wire broke (perhaps in the
                 exception group of the connector's nursery).
         """
-        is_to_be_met_again = True
-        while is_to_be_met_again:
+        while True:
             session = self.new_id()
             async with self.connect() as wire:
                 incarnation = _Incarnation(self, wire, session)
-                is_to_be_met_again = await incarnation.live(
-                    stopping, lambda up: task_status.started(up)
-                )
+                is_over = await incarnation.live(stopping, lambda up: task_status.started(up))
+            if is_over:
+                return
 
 
 class _Incarnation:
@@ -149,7 +148,7 @@ class _Incarnation:
     async def live(self, stopping: trio.Event, started: Callable[[SessionUp], None]) -> bool:
         """Be a session until `stopping` is set or the wire is lost; `started` is told once up.
 
-        True: it was lost because of our first question, so another one is to be met without that.
+        False: it was lost because of our first question, so another one is to be met without that.
         """
         try:
             with self._scope:
@@ -166,9 +165,9 @@ class _Incarnation:
                 with trio.move_on_after(SAY_LOST_LIMIT_S, shield=True):
                     await self._say_lost()
         if self._lost is None or stopping.is_set():
-            return False
-        if self._meeting.is_to_blame(self._lost):
             return True
+        if self._meeting.is_to_blame(self._lost):
+            return False
         raise self._lost
 
     async def _until_lost(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
