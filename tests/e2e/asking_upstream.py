@@ -147,6 +147,9 @@ class Upstream:
             self.send({"id": request_id, "result": {}})
         elif method is None and request_id in self._asked:
             self._asked[request_id].answered(request_id, message)
+        elif method is not None and request_id is not None:
+            unknown = {"code": -32601, "message": f"Method not found: {method}"}
+            self.send({"id": request_id, "error": unknown})
 
     def _call(self, request_id: Any, params: dict[str, Any]) -> None:
         name = params["name"]
