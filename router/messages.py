@@ -36,6 +36,15 @@ STATELESS_REVISION: Final = "2026-07-28"
 REVISIONS: Final = (*HANDSHAKE_REVISIONS, STATELESS_REVISION)
 """All that clients may speak, oldest first."""
 
+KEY_PREFIX: Final = "io.modelcontextprotocol/"
+"""Of the members of `_meta` that the protocol itself has (MCP 2026-07-28)."""
+
+REVISION_KEY: Final = f"{KEY_PREFIX}protocolVersion"
+"""Member of `params._meta` that makes a message one of 2026-07-28 or later."""
+
+LISTEN_METHOD: Final = "subscriptions/listen"
+"""The request that goes on until it is left, or the server stops (MCP 2026-07-28)."""
+
 DEFAULT_REVISION: Final = "2025-03-26"
 """What an HTTP request without `MCP-Protocol-Version` speaks (MCP 2025-11-25, Transports)."""
 

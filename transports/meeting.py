@@ -22,6 +22,7 @@ from msgspec import Raw, Struct
 from router.errors import UNSUPPORTED_REVISION
 from router.messages import (
     HANDSHAKE_REVISIONS,
+    KEY_PREFIX,
     LATEST_HANDSHAKE_REVISION,
     STATELESS_REVISION,
     Notification,
@@ -40,7 +41,6 @@ PROBE_S: Final = 5.0
 """How long a server may take to say that it speaks 2026-07-28 before it is tried with a handshake:
 a process that has just been started may need that, and one that never answers costs it once."""
 
-_KEY_PREFIX: Final = "io.modelcontextprotocol/"
 _EMPTY: Final = Raw(b"{}")
 _WAY_OUT: Final = 'set "protocol" to "auto" for this instance, to speak an older revision with it'
 
@@ -216,7 +216,7 @@ class Meeting:
         return Greeting(
             STATELESS_REVISION,
             discovered.capabilities,
-            (discovered.meta or {}).get(f"{_KEY_PREFIX}serverInfo", _EMPTY),
+            (discovered.meta or {}).get(f"{KEY_PREFIX}serverInfo", _EMPTY),
             discovered.instructions,
         )
 
@@ -227,7 +227,7 @@ class Meeting:
             "clientCapabilities": {},
             "clientInfo": self._client_info(),
         }
-        return {f"{_KEY_PREFIX}{key}": value for key, value in said.items()}
+        return {f"{KEY_PREFIX}{key}": value for key, value in said.items()}
 
     # --- With a session ----------------------------------------------------------------------
 

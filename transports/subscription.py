@@ -19,6 +19,7 @@ import trio
 from msgspec import Raw, Struct
 
 from router.errors import METHOD_NOT_FOUND
+from router.messages import LISTEN_METHOD
 from transports.catalog import LIST_CHANGED
 from transports.questions import Refused
 
@@ -85,7 +86,7 @@ class Subscription:
 
     async def _listen(self) -> None:
         kinds = {f"{capability}ListChanged": True for capability in self.capabilities}
-        await self.ask("subscriptions/listen", {"notifications": kinds})
+        await self.ask(LISTEN_METHOD, {"notifications": kinds})
 
 
 def announced(capabilities: Mapping[str, Raw]) -> tuple[str, ...]:

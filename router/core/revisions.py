@@ -33,6 +33,7 @@ from router.errors import (
 )
 from router.messages import (
     HANDSHAKE_REVISIONS,
+    KEY_PREFIX,
     LATEST_HANDSHAKE_REVISION,
     NO_RAW,
     REVISIONS,
@@ -40,16 +41,16 @@ from router.messages import (
     ErrorResponse,
     Response,
 )
+from router.messages import REVISION_KEY as REVISION_KEY
 
-REVISION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
-CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
-LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
+CAPABILITIES_KEY: Final = f"{KEY_PREFIX}clientCapabilities"
+CLIENT_INFO_KEY: Final = f"{KEY_PREFIX}clientInfo"
+LOG_LEVEL_KEY: Final = f"{KEY_PREFIX}logLevel"
 ENVELOPE_KEYS: Final = frozenset({REVISION_KEY, CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY})
 """Members of `params._meta` in which a request of MCP 2026-07-28 speaks for its client."""
 
-SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
-SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
+SERVER_INFO_KEY: Final = f"{KEY_PREFIX}serverInfo"
+SUBSCRIPTION_KEY: Final = f"{KEY_PREFIX}subscriptionId"
 
 RESOURCE_NOT_FOUND: Final = -32002
 URL_ELICITATION_REQUIRED: Final = -32042

@@ -34,6 +34,7 @@ from router.core.revisions import (
 from router.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages import (
     HANDSHAKE_REVISIONS,
+    LISTEN_METHOD,
     NO_RAW,
     REVISIONS,
     STATELESS_REVISION,
@@ -211,5 +212,5 @@ REQUESTS: Final[dict[str, Method]] = {
     "server/discover": _discover,
     "tools/list": _list_tools,
     "tools/call": _call_tool,
-    "subscriptions/listen": _listen,
+    LISTEN_METHOD: _listen,
 }

@@ -22,7 +22,14 @@ import attrs
 import trio
 
 from router.errors import Refused
-from router.messages import STATELESS_REVISION, ClientOpened, FromClient, Notification, Request
+from router.messages import (
+    LISTEN_METHOD,
+    STATELESS_REVISION,
+    ClientOpened,
+    FromClient,
+    Notification,
+    Request,
+)
 from transports import frames
 from transports.listen.exchange import (
     Rejected,
@@ -55,7 +62,6 @@ if TYPE_CHECKING:
 
 PATH: Final = "/mcp"
 METHODS: Final = "GET, POST, DELETE"
-LISTEN_METHOD: Final = "subscriptions/listen"
 
 SESSION_HEADER: Final = "mcp-session-id"
 LAST_EVENT_HEADER: Final = "last-event-id"

@@ -22,6 +22,7 @@ from router.errors import HEADER_MISMATCH, UNSUPPORTED_REVISION
 from router.messages import (
     HANDSHAKE_REVISIONS,
     NO_RAW,
+    REVISION_KEY,
     REVISIONS,
     STATELESS_REVISION,
     ErrorResponse,
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 REVISION_HEADER: Final = "mcp-protocol-version"
 METHOD_HEADER: Final = "mcp-method"
 NAME_HEADER: Final = "mcp-name"
-
-REVISION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-"""Member of `params._meta` that makes a message one of 2026-07-28 or later."""
 
 ENVELOPE_MARK: Final = REVISION_KEY.encode()
 """Bodies without these bytes have no envelope, but for those that escape characters in its keys.

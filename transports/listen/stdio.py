@@ -24,6 +24,7 @@ import trio
 from router.admin import Principal
 from router.errors import INVALID_REQUEST
 from router.messages import (
+    LISTEN_METHOD,
     ClientClosed,
     ClientOpened,
     ErrorResponse,
@@ -49,8 +50,6 @@ STDIO: Final = Principal("stdio")
 
 FLUSH_S: Final = 5.0
 """How long the last messages may take to be written when it ends."""
-
-LISTEN_METHOD: Final = "subscriptions/listen"
 
 _TOO_LONG: Final = f"Invalid request: larger than {LINE_LIMIT_BYTES} bytes"
 
