@@ -37,8 +37,6 @@ REVISIONS: Final = (*HANDSHAKE_REVISIONS, STATELESS_REVISION)
 """All that clients may speak, oldest first."""
 
 KEY_PREFIX: Final = "io.modelcontextprotocol/"
-"""Of the members of `_meta` that the protocol itself has (MCP 2026-07-28)."""
-
 REVISION_KEY: Final = f"{KEY_PREFIX}protocolVersion"
 """Member of `params._meta` that makes a message one of 2026-07-28 or later."""
 
@@ -136,9 +134,8 @@ class Catalog(Struct, frozen=True, gc=False):
 class ClientOpened(Struct, frozen=True):
     """A client session exists from here on.
 
-    `outbox` takes what belongs to no request. `one_shot` marks a lone HTTP request without a
-    session: it may call without `initialize` and is closed after its answer. `era` is what its
-    requests have to be, where its transport has told that already.
+    `outbox` takes what belongs to no request. `one_shot` marks a lone HTTP request: it may call
+    without `initialize` and is closed after its answer. `era` is what its requests have to be.
     """
 
     client: ClientId
@@ -172,8 +169,7 @@ class FromClient(Struct, frozen=True):
 class SessionUp(Struct, frozen=True):
     """An upstream session finished its handshake and listing; `inbox` takes frames for it.
 
-    `capabilities` and `server_info` are the raw objects of its `initialize` or `server/discover`
-    result. `revision` is what it speaks; 2026-07-28 has no sessions, whatever this is called.
+    `capabilities` and `server_info` are raw, of its `initialize` or `server/discover` result.
     """
 
     instance: str
