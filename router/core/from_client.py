@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from router.core import forward, inputs, levels, listed, stateless, toolbox, tools
 from router.core.params import (
     EMPTY_OBJECT,
@@ -147,10 +149,7 @@ def _answered(state: State, client: Client, frame: Response | ErrorResponse) -> 
     if ask.input_key is not None:
         inputs.answered(state, ask.call, ask.input_key, frame)
         return
-    if isinstance(frame, Response):
-        answer: Response | ErrorResponse = Response(ask.upstream_id, frame.result)
-    else:
-        answer = ErrorResponse(ask.upstream_id, frame.error)
+    answer = msgspec.structs.replace(frame, id=ask.upstream_id)
     forward.to_session(state, ask.call.session, answer)
     state.calls.resume(ask.call, state.now_s)
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from router.core import elicited, forward, held, inputs
 from router.core.calls import Ask
 from router.core.params import known, object_of, raw_of, request_id_of, text_of
@@ -51,12 +53,9 @@ def _answered(state: State, session: SessionId, frame: Response | ErrorResponse)
         inputs.settle(state, call, frame)
         return
     forward.finish(state, call)
-    if isinstance(frame, Response):
-        answer: Response | ErrorResponse = Response(call.request_id, frame.result)
-    else:
-        answer = ErrorResponse(call.request_id, frame.error)
-        elicited.required(state, call, answer)
-    forward.settle(state, call, answer)
+    if isinstance(frame, ErrorResponse):
+        elicited.required(state, call, frame)
+    forward.settle(state, call, msgspec.structs.replace(frame, id=call.request_id))
 
 
 # --- The upstream asks the client ------------------------------------------------------------

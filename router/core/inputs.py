@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from router.core import forward
 from router.core.calls import Ask, Inputs
 from router.core.params import given, is_object, object_of, raw_of, text_of
@@ -67,10 +69,7 @@ def _end(
     result_type: str | None = "complete",
 ) -> None:
     forward.finish(state, call)
-    if isinstance(frame, Response):
-        answer: Response | ErrorResponse = Response(call.request_id, frame.result)
-    else:
-        answer = ErrorResponse(call.request_id, frame.error)
+    answer = msgspec.structs.replace(frame, id=call.request_id)
     forward.respond(state, call.client, call.reply_to, answer, result_type=result_type)
 
 
