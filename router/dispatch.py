@@ -28,26 +28,28 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import msgspec
 import trio
 
-from router.errors import OVERLOADED, UNAVAILABLE, RpcError
-from router.messages import (
-    ClientOverflowed,
+from router.messages.effects import (
     CloseClient,
     CloseReply,
+    Reply,
+    SaveInstance,
+    StartSession,
+    StopSession,
+    ToClient,
+    ToSession,
+)
+from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
+from router.messages.events import (
+    ClientOverflowed,
     Event,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
     InstanceStarting,
-    Reply,
-    SaveInstance,
     SessionLost,
     SessionOverflowed,
     SessionUp,
-    StartSession,
-    StopSession,
     Tick,
-    ToClient,
-    ToSession,
 )
 from supervisors.child import (
     ChildEvent,
@@ -63,7 +65,8 @@ from supervisors.child import (
 )
 
 if TYPE_CHECKING:
-    from router.messages import Effect, InstanceSpec
+    from router.messages.effects import Effect
+    from router.messages.instance_spec import InstanceSpec
 
 log = logging.getLogger("mcp_router.dispatch")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from router.messages import REVISIONS
+from router.messages.revisions import REVISIONS
 from tests.e2e import peers
 from tests.e2e.clients import OWN_TOOLS
 

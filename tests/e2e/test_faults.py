@@ -16,7 +16,7 @@ import anyio
 import pytest
 from mcp import MCPError
 
-from router.errors import SESSION_LOST
+from router.messages.errors import SESSION_LOST
 from tests.e2e import fleet
 from tests.e2e.clients import (
     Target,

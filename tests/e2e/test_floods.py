@@ -26,8 +26,8 @@ from tests.e2e.resources import (
     resident_bytes,
 )
 from tests.e2e.wire import HELLO, HttpClient
-from transports.listen.hosting import connection_limit
-from transports.listen.sessions import SessionLimits
+from transports.listen.http.session_table import SessionLimits
+from transports.listen.serving.hosting import connection_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

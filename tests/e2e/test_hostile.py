@@ -24,7 +24,7 @@ from tests.e2e.guarded import (
     text_of,
 )
 from tests.e2e.wire import StdioRouter
-from transports.listen.hosting import HEAD_LIMIT_BYTES
+from transports.listen.serving.hosting import HEAD_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from tests.e2e.site import Site

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from router.store import load_instances
+from router.instance_files.reader import load_instances
 from tests.e2e import rest
 from tests.e2e.processes import descendants
 from tests.e2e.site import CHAOS, CONFIG

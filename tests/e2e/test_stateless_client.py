@@ -14,7 +14,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ToolsListChanged
 
-from router.messages import REVISIONS
+from router.messages.revisions import REVISIONS
 from tests.e2e.chaos_upstream import TOOLS
 from tests.e2e.clients import (
     BACKENDS,

@@ -10,46 +10,44 @@ import trio
 from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
-from router.admin import RemoveInstance
-from router.configured import CoreSettings
+from router.access.request_state_seal import ProcessSeal
 from router.core.core import Core
 from router.dispatch import BATCH_SIZE, Deciding, Inbound, Mask, dispatch
-from router.errors import OVERLOADED, UNAVAILABLE
-from router.messages import (
-    Catalog,
+from router.messages.catalog import Catalog, Item
+from router.messages.commands import RemoveInstance
+from router.messages.core_settings import CoreSettings
+from router.messages.effects import (
+    CloseClient,
+    CloseReply,
+    Effect,
+    Reply,
+    SaveInstance,
+    StartSession,
+    StopSession,
+    ToClient,
+    ToSession,
+)
+from router.messages.errors import OVERLOADED, UNAVAILABLE
+from router.messages.events import (
     ClientClosed,
     ClientOpened,
     ClientOverflowed,
-    CloseClient,
-    CloseReply,
     Drain,
-    Effect,
     Event,
-    Frame,
     FromClient,
     FromSession,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
     InstancesChanged,
-    InstanceSpec,
     InstanceStarting,
-    Item,
-    Notification,
-    Reply,
-    Request,
-    Response,
-    SaveInstance,
     SessionLost,
     SessionOverflowed,
     SessionUp,
-    StartSession,
-    StopSession,
     Tick,
-    ToClient,
-    ToSession,
 )
-from router.sealing import ProcessSeal
+from router.messages.frames import Frame, Notification, Request, Response
+from router.messages.instance_spec import InstanceSpec
 from supervisors.child import ChildSpec, Command, Down, GaveUp, StartChild, Starting, StopChild
 from supervisors.child import Stuck as StuckChild
 from supervisors.child import Up as UpChild

@@ -12,51 +12,54 @@ import msgspec
 from attrs import define, field
 from msgspec import Raw
 
-from router.admin import Principal, Question
-from router.configured import CoreSettings
 from router.core.core import Core
-from router.core.revisions import CAPABILITIES_KEY, REVISION_KEY
-from router.core.state import State
-from router.errors import RpcError
-from router.messages import (
-    NO_RAW,
+from router.core.protocol.bridging import CAPABILITIES_KEY, REVISION_KEY
+from router.core.state.routing_state import RoutingState
+from router.messages.catalog import Catalog, Item
+from router.messages.commands import Principal, RouterCommand
+from router.messages.core_settings import CoreSettings
+from router.messages.effects import (
+    CloseClient,
+    CloseReply,
+    Reply,
+    SaveInstance,
+    StartSession,
+    StopSession,
+    ToClient,
+    ToSession,
+)
+from router.messages.errors import RpcError
+from router.messages.events import (
     Abandoned,
     AdminCommand,
-    Catalog,
     CatalogChanged,
     ClientClosed,
     ClientOpened,
     ClientOverflowed,
-    CloseClient,
-    CloseReply,
     Drain,
-    ErrorResponse,
     Event,
-    Frame,
     FromClient,
     FromSession,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
     InstancesChanged,
-    InstanceSpec,
     InstanceStarting,
-    Item,
-    Notification,
-    Reply,
-    Request,
-    RequestId,
-    Response,
-    SaveInstance,
     SessionLost,
     SessionOverflowed,
     SessionUp,
-    StartSession,
-    StopSession,
     Tick,
-    ToClient,
-    ToSession,
 )
+from router.messages.frames import (
+    NO_RAW,
+    ErrorResponse,
+    Frame,
+    Notification,
+    Request,
+    RequestId,
+    Response,
+)
+from router.messages.instance_spec import InstanceSpec
 
 EVERYTHING = Principal("all")
 TICK = Tick()
@@ -363,7 +366,7 @@ class Conversation:
         self.ids = count(1)
 
     @property
-    def state(self) -> State:
+    def state(self) -> RoutingState:
         """For tests of what must not pile up."""
         return self.core._state
 
@@ -427,7 +430,7 @@ class Conversation:
         self.happens(ClientOpened(name, client.outbox, principal, era="either"))
         return client
 
-    def asked(self, what: Question, principal: Principal = EVERYTHING) -> Commanded:
+    def asked(self, what: RouterCommand, principal: Principal = EVERYTHING) -> Commanded:
         commanded = Commanded(self, Mailbox())
         self.happens(AdminCommand(principal, what, commanded.mailbox))
         return commanded

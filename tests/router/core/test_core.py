@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.messages import NO_RAW, Request
+from router.messages.frames import NO_RAW, Request
 from tests.router.core.conversation import Conversation, ready, spec
 
 # --- Clients ---------------------------------------------------------------------------------

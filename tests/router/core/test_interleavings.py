@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from router.admin import CallTool, ListInstances, MakeChange, SetActive
-from router.configured import InstanceSpec
-from router.errors import NOT_SAVED, RpcError
-from router.messages import ClientClosed, Request, Response
+from router.messages.commands import CallTool, ListInstances, MakeChange, SetActive
+from router.messages.errors import NOT_SAVED, RpcError
+from router.messages.events import ClientClosed
+from router.messages.frames import Request, Response
+from router.messages.instance_spec import InstanceSpec
 from tests.router.core.conversation import (
     Asked,
     Commanded,

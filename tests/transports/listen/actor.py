@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import trio
 from msgspec import Raw
 
-from router.admin import Principal
-from router.errors import Refused
-from router.messages import ErrorResponse, Event, FromClient, Notification, Request, Response
-from transports.listen.exchange import Answer, Events, HttpRequest, Waiting
+from router.messages.commands import Principal
+from router.messages.errors import HttpRefusal
+from router.messages.events import Event, FromClient
+from router.messages.frames import ErrorResponse, Notification, Request, Response
+from transports.listen.serving.exchange import Answer, Events, HttpRequest, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from router.messages import Frame
-    from transports.listen.exchange import Endpoint
+    from router.messages.frames import Frame
+    from transports.listen.serving.exchange import Endpoint
 
 E = TypeVar("E")
 
@@ -62,7 +63,7 @@ def admit(headers: Mapping[str, str]) -> Principal:
     """`Authorization` names the principal; `nobody` is not let in."""
     name = headers.get("authorization", "")
     if name == "nobody":
-        raise Refused(401, "Who are you?", (("WWW-Authenticate", "Bearer"),))
+        raise HttpRefusal(401, "Who are you?", (("WWW-Authenticate", "Bearer"),))
     return Principal(name)
 
 

@@ -1,0 +1,220 @@
+"""Binds the sockets of the listeners before anything else is started.
+
+Invariants: all sockets are bound, or none. A port that is taken is an error with the way out,
+unless that listener may look for another one; then the log says which one it took.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from router.access.admission import check_exposures
+from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+    from router.config.settings import Api, HttpListener, Mode, Settings, SseListener
+
+
+PORTS_TRIED: Final = 100
+"""How far `auto_find_port` looks upwards."""
+
+
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted; the system may allow fewer."""
+
+
+_PATHS: Final[dict[Mode, str]] = {"http": "/mcp", "sse": "/sse", "api": ""}
+
+
+_SECTIONS: Final[dict[Mode, str]] = {"http": "server.http", "sse": "server.sse", "api": "api"}
+
+
+@attrs.frozen
+class Bound:
+    """Where one listener listens.
+
+    Attributes:
+        mode: `http`, `sse` or `api`.
+        host: as configured.
+        port: the real one.
+        wanted_port: as configured; 0 is any.
+        sock: listening, and open for as long as the listener is there.
+    """
+
+    mode: Mode
+    host: str
+    port: int
+    wanted_port: int
+    sock: socket.socket
+
+    @property
+    def section(self) -> str:
+        """Its section of `config.json`."""
+        return _SECTIONS[self.mode]
+
+    @property
+    def url(self) -> str:
+        """Where to point a client."""
+        return f"http://{address(self.host, self.port)}{_PATHS[self.mode]}"
+
+
+@attrs.frozen
+class _Wanted:
+    """One listener as it is configured."""
+
+    mode: Mode
+    host: str
+    listener: HttpListener | SseListener | Api
+
+    @property
+    def host_key(self) -> str:
+        return f"config.json: {'api' if self.mode == 'api' else 'server'}.host"
+
+    @property
+    def section(self) -> str:
+        return _SECTIONS[self.mode]
+
+    def is_at(self, bound: Bound) -> bool:
+        """Is this where it is bound already?"""
+        port = self.listener.port
+        is_there = self.listener.auto_find_port or port in (0, bound.port)
+        return is_there and (self.host, port) == (bound.host, bound.wanted_port)
+
+
+def with_api(settings: Settings, modes: Sequence[Mode]) -> tuple[Mode, ...]:
+    """The modes, and `api` where `api.enabled` puts it next to any other (contract: CLI)."""
+    if settings.api.enabled and "api" not in modes:
+        return (*modes, "api")
+    return tuple(modes)
+
+
+def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
+    """Bind what these modes listen on, and the REST API where it is enabled.
+
+    Raises:
+        ConfigError: an address cannot be bound, or must not be (see `check_exposure`).
+    """
+    modes = with_api(settings, modes)
+    bound = _bind_all(settings, list(_wanted(settings, modes)))
+    return tuple(sorted(bound, key=lambda one: modes.index(one.mode)))
+
+
+def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
+    """Bind anew those of `bound` that these settings have elsewhere.
+
+    Raises:
+        ConfigError: as `bind`; then none is.
+    """
+    at: dict[Mode, Bound] = {one.mode: one for one in bound}
+    wanted = [one for one in _wanted(settings, tuple(at)) if not one.is_at(at[one.mode])]
+    return tuple(_bind_all(settings, wanted, own={one.port for one in bound}))
+
+
+def _bind_all(
+    settings: Settings, wanted: Sequence[_Wanted], own: Container[int] = ()
+) -> list[Bound]:
+    """Bind all or none; `own` are ports that this router has already."""
+    check_exposures({one.host_key: one.host for one in wanted}, settings.security)
+    bound: list[Bound] = []
+    try:
+        # Fixed ports first, so that nobody who may choose takes them.
+        for one in sorted(wanted, key=lambda one: one.listener.auto_find_port):
+            bound.append(_bind(one, own))  # noqa: PERF401 - those before one that fails are closed
+    except BaseException:
+        for one in bound:
+            one.sock.close()
+        raise
+    return bound
+
+
+def _wanted(settings: Settings, modes: Sequence[Mode]) -> Iterator[_Wanted]:
+    server, api = settings.server, settings.api
+    if "http" in modes:
+        yield _Wanted("http", server.host, server.http)
+    if "sse" in modes:
+        yield _Wanted("sse", server.host, server.sse)
+    if "api" in modes:
+        yield _Wanted("api", api.host, api)
+
+
+def _bind(wanted: _Wanted, own: Container[int]) -> Bound:
+    family, where = _resolve(wanted)
+    listener, host = wanted.listener, wanted.host
+    tried = PORTS_TRIED if listener.auto_find_port and listener.port else 1
+    for port in range(listener.port, min(listener.port + tried, 65536)):
+        try:
+            sock = _listen(family, where, port)
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE and port == listener.port and port in own:
+                # The next port up would only be right until the next start.
+                problem = "this router itself has that port; restart it to apply"
+                raise ConfigError(address(host, port), problem) from None
+            if exc.errno == errno.EADDRINUSE and tried > 1:
+                continue
+            raise _refused(wanted, port, exc) from None
+        return Bound(wanted.mode, host, sock.getsockname()[1], listener.port, sock)
+    section = wanted.section
+    problem = f"already in use, and so are the ports above; set {section}.port in config.json"
+    raise ConfigError(address(host, listener.port), problem)
+
+
+def _refused(wanted: _Wanted, port: int, exc: OSError) -> ConfigError:
+    place = address(wanted.host, port)
+    if exc.errno == errno.EADDRINUSE:
+        return ConfigError(
+            place,
+            f"already in use. Stop what listens there, set another {wanted.section}.port in "
+            f"config.json, or set {wanted.section}.auto_find_port to true",
+        )
+    return ConfigError(place, f"cannot listen there: {exc.strerror or exc}")
+
+
+def address(host: str, port: int) -> str:
+    """Host and port as in a URL (RFC 3986 section 3.2.2)."""
+    bare = _bare(host)
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
+def _bare(host: str) -> str:
+    return host.removeprefix("[").removesuffix("]")
+
+
+def _resolve(wanted: _Wanted) -> tuple[socket.AddressFamily, str]:
+    """The address a host stands for; of several, one of IPv4: `localhost` is 127.0.0.1."""
+    host = wanted.host
+    try:
+        found = socket.getaddrinfo(_bare(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        raise ConfigError(
+            wanted.host_key, f'"{host}" is no address of this machine: {why}'
+        ) from None
+    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return family, str(where[0])
+
+
+def _listen(family: socket.AddressFamily, where: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            # There, SO_REUSEADDR would let two programs have one port.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            # Connections of the program before this one may still be fading away.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `::` is every address of this machine, those of IPv4 too, on every platform.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(where != "::"))
+        sock.bind((where, port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock

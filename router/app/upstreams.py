@@ -1,0 +1,99 @@
+"""The upstream side of the composition: how a session of an instance is run.
+
+Job: make the child of each instance. Neighbours: the dispatch actor asks for children; `ondisk`
+reads the files; `transports.session` and `transports.connect` are what the children do.
+
+Invariants: what an instance needs is imported in a worker thread, before the actor hears of the
+instance: the first answers of the router wait for none of it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from router.reload.instance_store import MAX_INSTANCES
+from router.version import VERSION
+from supervisors.child import ChildSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    import trio
+
+    from router.config.settings import McpClient
+    from router.dispatch import Inbound
+    from router.instance_files.entries import InstanceType
+    from router.messages.frames import SessionId
+    from router.messages.instance_spec import InstanceSpec
+    from supervisors.child import Run
+    from transports.connect.session.session import UpstreamSession
+    from transports.connect.wire import Wire
+
+COMMANDS_SIZE: Final = 2 * MAX_INSTANCES
+"""Commands that may wait for the supervisor of sessions: two for each instance (`dispatch`)."""
+
+
+@attrs.frozen
+class Upstreams:
+    """How instances are run.
+
+    Attributes:
+        settings: of the upstream side.
+        inbox: of the dispatch actor; the sessions send into it.
+    """
+
+    settings: McpClient
+    inbox: trio.MemorySendChannel[Inbound]
+    _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
+
+    def child_of(self, spec: InstanceSpec) -> ChildSpec:
+        """The supervised child that is a session of this instance; see `supervisors.child`."""
+        return ChildSpec(
+            spec.name, self._session(spec), start_timeout_s=self.settings.start_timeout_s
+        )
+
+    def _session(self, spec: InstanceSpec) -> Run[object]:
+        return _session_class()(
+            spec=spec,
+            connect=partial(_connector(spec.type), spec),
+            inbox=self.inbox,
+            new_id=partial(next, self._numbers),
+            version=VERSION,
+        )
+
+
+def prepare(specs: Iterable[InstanceSpec]) -> None:
+    """Import what these instances need; for a worker thread."""
+    for spec in specs:
+        _connector(spec.type)
+        _session_class()
+
+
+# --- For start-up time: `prepare` calls these in a thread first, so later they cost nothing ------
+
+
+def _session_class() -> type[UpstreamSession]:
+    from transports.connect.session.session import UpstreamSession
+
+    return UpstreamSession
+
+
+def _connector(
+    kind: InstanceType,
+) -> Callable[[InstanceSpec], AbstractAsyncContextManager[Wire]]:
+    if kind == "stdio":
+        from transports.connect.stdio.stdio_wire import connect_stdio
+
+        return connect_stdio
+    if kind == "http":
+        from transports.connect.remote.connect import connect_http
+
+        return connect_http
+    from transports.connect.remote.connect import connect_sse
+
+    return connect_sse

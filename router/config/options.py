@@ -1,0 +1,136 @@
+"""What the command line says: where the files are, and what it changes in the settings.
+
+Job: find `config.json`, `data/` and `logs/` (contract: config.json), and put the options of the
+command line over the settings of the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from router.config.settings import MODES, Level, Mode, Settings
+from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+CONFIG_VARIABLE: Final = "MCP_ROUTER_CONFIG"
+
+
+@attrs.frozen
+class Options:
+    """What the command line said; None and () where it said nothing.
+
+    Attributes:
+        port: for the one listener among `modes` that has a port; 0 is any free one.
+    """
+
+    modes: tuple[Mode, ...] = ()
+    config: str | None = None
+    data: str | None = None
+    host: str | None = None
+    port: int | None = None
+    level: Level | None = None
+
+
+@attrs.frozen
+class Paths:
+    """Where everything is: the config file, the folder of providers, the folder of logs."""
+
+    config: Path
+    data: Path
+    logs: Path
+
+
+def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
+    """Find the files (contract: "Where it is").
+
+    The folders are the default ones; see `with_log_folder` and `with_data_folder`.
+    """
+    named = options.config or environ.get(CONFIG_VARIABLE)
+    config = cwd / Path(named).expanduser() if named else cwd / "config.json"
+    if named or config.exists():
+        paths = Paths(config, config.parent / "data", config.parent / "logs")
+    else:
+        paths = _user_paths()
+    if options.data is None:
+        return paths
+    return attrs.evolve(paths, data=cwd / Path(options.data).expanduser())
+
+
+def with_log_folder(paths: Paths, directory: str) -> Paths:
+    """`paths` with `logging.directory`, which is relative to where `logs` would be."""
+    return attrs.evolve(paths, logs=paths.logs.parent / Path(directory).expanduser())
+
+
+def with_data_folder(paths: Paths, options: Options, directory: str) -> Paths:
+    """`paths` with `watcher.watch_path`, relative to where `data` would be; `--data` wins."""
+    if options.data is not None:
+        return paths
+    return attrs.evolve(paths, data=paths.data.parent / Path(directory).expanduser())
+
+
+def chosen_modes(settings: Settings, options: Options) -> tuple[Mode, ...]:
+    """What to listen on: each once, in the order of `MODES`."""
+    chosen = options.modes or (settings.server.transport_type,)
+    return tuple(mode for mode in MODES if mode in chosen)
+
+
+def merge(settings: Settings, options: Options) -> Settings:
+    """The settings with what the command line overrides.
+
+    Raises:
+        ConfigError: a port was given, but not exactly one listener that could take it.
+    """
+    modes = chosen_modes(settings, options)
+    if options.level is not None:
+        settings = attrs.evolve(
+            settings, logging=attrs.evolve(settings.logging, level=options.level)
+        )
+    if options.host is not None:
+        settings = _with_host(settings, modes, options.host)
+    if options.port is not None:
+        settings = _with_port(settings, modes, options.port)
+    return settings
+
+
+def _with_host(settings: Settings, modes: tuple[Mode, ...], host: str) -> Settings:
+    """`host` for what the command line has listen; an `api` that config.json adds keeps its own."""
+    server, api = settings.server, settings.api
+    if modes != ("api",):
+        server = attrs.evolve(server, host=host)
+    if "api" in modes:
+        api = attrs.evolve(api, host=host)
+    return attrs.evolve(settings, server=server, api=api)
+
+
+def _with_port(settings: Settings, modes: tuple[Mode, ...], port: int) -> Settings:
+    server = settings.server
+    if modes == ("http",):
+        server = attrs.evolve(server, http=attrs.evolve(server.http, port=port))
+    elif modes == ("sse",):
+        server = attrs.evolve(server, sse=attrs.evolve(server.sse, port=port))
+    elif modes == ("api",):
+        return attrs.evolve(settings, api=attrs.evolve(settings.api, port=port))
+    elif modes == ("stdio",):
+        raise ConfigError("--port", "stdio has no port; leave it out")
+    else:
+        way_out = "set server.http.port, server.sse.port and api.port in config.json"
+        raise ConfigError("--port", f"it is for one listener, and there are several; {way_out}")
+    return attrs.evolve(settings, server=server)
+
+
+def _user_paths() -> Paths:
+    # Only this last resort needs platformdirs: imported here, it costs no one else's start.
+    import platformdirs
+
+    where: dict[str, Any] = {"appname": "mcp-router", "appauthor": False}
+    return Paths(
+        platformdirs.user_config_path(**where) / "config.json",
+        platformdirs.user_data_path(**where) / "data",
+        platformdirs.user_state_path(**where) / "logs",
+    )

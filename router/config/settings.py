@@ -1,0 +1,283 @@
+"""`config.json` as frozen classes; where it is; what the command line changes in it.
+
+Job: from the files and arguments of the user to one `Settings` that the rest reads. Neighbours:
+`cli` above, `structure` and `files` below; `auth`, `logs` and the composition root are handed
+parts of it.
+
+Invariants: settings are data and never change; a missing key has its default, and anything that
+is not understood is an error with its path, never ignored.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, cast
+
+import attrs
+import msgspec
+
+from router.config.strict import Check, joined, structure
+from router.config.tokens import NamedToken, OptionalToken, TokenName, repeated
+from router.files.json_files import decode_object, read_bytes, write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+log = logging.getLogger("mcp_router.settings")
+
+CONFIG_LIMIT_BYTES: Final = 10 * 1024 * 1024
+
+Mode: TypeAlias = Literal["stdio", "http", "sse", "api"]
+MODES: Final[tuple[Mode, ...]] = ("stdio", "http", "sse", "api")
+Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF"]
+LEVELS: Final[tuple[Level, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF")
+
+
+# --- Values that are more than their type ----------------------------------------------------
+
+
+def _is_host(text: str) -> bool:
+    return bool(text) and not any(c.isspace() or c in "/@" for c in text)
+
+
+def _is_origin(text: str) -> bool:
+    scheme, separator, rest = text.partition("://")
+    return bool(scheme and separator) and _is_host(rest)
+
+
+def _is_log_format(text: str) -> bool:
+    try:
+        return bool(text and logging.Formatter(text).format(logging.makeLogRecord({"msg": "x"})))
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+Port: TypeAlias = Annotated[
+    int, Check("a port from 0 (any free one) to 65535", lambda port: 0 <= port <= 65535)
+]
+Seconds: TypeAlias = Annotated[float, Check("a positive number of seconds", lambda s: s > 0)]
+Delay: TypeAlias = Annotated[float, Check("a number of seconds", lambda s: s >= 0)]
+Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
+Host: TypeAlias = Annotated[str, Check('a host such as "127.0.0.1" or "mcp.example.org"', _is_host)]
+Origin: TypeAlias = Annotated[str, Check('an origin such as "https://app.example.org"', _is_origin)]
+LogFormat: TypeAlias = Annotated[
+    str, Check('a format such as "%(asctime)s %(levelname)s %(message)s"', _is_log_format)
+]
+Folder: TypeAlias = Annotated[str, Check("the path of a folder", bool)]
+
+
+# --- The keys of config.json -----------------------------------------------------------------
+
+
+@attrs.frozen
+class Api:
+    """The REST API."""
+
+    enabled: bool = False
+    host: Host = "127.0.0.1"
+    port: Port = 8001
+    cors_origin: str = "*"
+    auto_find_port: bool = True
+    enable_realtime_logs: bool = False
+
+
+@attrs.frozen
+class HttpListener:
+    """Streamable HTTP; with `auto_find_port` a taken port makes it try upwards."""
+
+    enabled: bool = True
+    port: Port = 3000
+    auto_find_port: bool = False
+
+
+@attrs.frozen
+class SseListener:
+    """HTTP+SSE; with `auto_find_port` a taken port makes it try upwards."""
+
+    enabled: bool = True
+    port: Port = 3001
+    auto_find_port: bool = False
+
+
+@attrs.frozen
+class Server:
+    """What listens.
+
+    Attributes:
+        allowed_hosts: names in `Host` that are let in besides loopback and the bound host;
+            with `:port`, only with that port.
+        allowed_origins: what browsers may send in `Origin` besides loopback.
+        transport_type: the mode when the command line names none.
+        allow_instance_management: may an LLM add and remove instances?
+        tool_names: `mcp.router.use` or `mcp_router_use`.
+        drain_s: how long calls in flight may go on after the first signal to stop.
+    """
+
+    host: Host = "127.0.0.1"
+    allowed_hosts: tuple[Host, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
+    http: HttpListener = attrs.field(factory=HttpListener)
+    sse: SseListener = attrs.field(factory=SseListener)
+    transport_type: Mode = "stdio"
+    allow_instance_management: bool = False
+    tool_names: Literal["dotted", "underscored"] = "dotted"
+    drain_s: Delay = 30
+
+
+@attrs.frozen
+class McpClient:
+    """The upstream side.
+
+    Attributes:
+        enabled: connect to upstreams at all?
+        timeout: seconds for one call.
+        start_timeout_s: from starting an upstream to the end of its handshake.
+        max_starting: how many upstreams start at the same time.
+    """
+
+    enabled: bool = True
+    timeout: Seconds = 30
+    start_timeout_s: Seconds = 60
+    max_starting: Count = 16
+
+
+def _no_tokens() -> dict[str, NamedToken]:
+    return {}
+
+
+@attrs.frozen
+class Security:
+    """Who may do what.
+
+    Attributes:
+        bearer_token: guards every listener but stdio, and has every permission; empty for none;
+            `sha256:` and 64 hex digits stands for the token with that SHA-256 digest.
+        tokens: more of them by name, each with its permissions.
+        allow_anonymous: serve beyond loopback although there is no token.
+        enable_validation: check tool arguments before they are sent. It never switches the
+            token off.
+        allow_stdio_via_api: may a token add instances that run a command?
+    """
+
+    bearer_token: OptionalToken = attrs.field(default="", repr=False)
+    tokens: dict[TokenName, NamedToken] = attrs.field(factory=_no_tokens)
+    allow_anonymous: bool = False
+    enable_validation: bool = True
+    allow_stdio_via_api: Literal["with_token", "never"] = "with_token"
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every token, for the logs to hide."""
+        return [self.bearer_token, *(one.token for one in self.tokens.values())]
+
+    @property
+    def has_token(self) -> bool:
+        """Does anybody need a token?"""
+        return bool(self.bearer_token or self.tokens)
+
+
+@attrs.frozen
+class Logging:
+    """Logs; at `OFF` there are none, and no files."""
+
+    level: Level = "INFO"
+    directory: Folder = "logs"
+    format: LogFormat = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+
+
+@attrs.frozen
+class Watcher:
+    """Reload on change; `debounce_delay` is in seconds, `watch_path` for `with_data_folder`."""
+
+    enabled: bool = True
+    watch_path: Folder = "data"
+    debounce_delay: Delay = 1.0
+
+
+@attrs.frozen
+class Settings:
+    """All of `config.json`; `Settings()` is what the program runs on without one."""
+
+    api: Api = attrs.field(factory=Api)
+    server: Server = attrs.field(factory=Server)
+    mcp_client: McpClient = attrs.field(factory=McpClient)
+    security: Security = attrs.field(factory=Security)
+    logging: Logging = attrs.field(factory=Logging)
+    watcher: Watcher = attrs.field(factory=Watcher)
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in `path`; where there is no such file, the defaults, which are written.
+
+    A file that cannot be written is a warning in the log.
+
+    Raises:
+        ConfigError: the file cannot be read or understood; its text has one problem a line.
+    """
+    try:
+        return read_settings(path)
+    except FileNotFoundError:
+        _write_defaults(path)
+        return Settings()
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in `path`; nothing is written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: as `load_settings`.
+    """
+    data = read_bytes(path, path.name, CONFIG_LIMIT_BYTES)
+    config = _without_idle_keys(decode_object(data, path.name))
+    settings = structure(config, Settings, path.name)
+    security = settings.security
+    place = f"{path.name}: security.tokens"
+    if problems := list(repeated(security.bearer_token, security.tokens, place)):
+        raise joined(problems)
+    return settings
+
+
+_IDLE: Final[dict[str, tuple[Any, ...]]] = {
+    "enabled": (True, False),
+    "stdio": ({}, {"enabled": True}, {"enabled": False}),
+}
+"""Keys of `server` that the original wrote: the command line and its default say what listens."""
+
+
+def _without_idle_keys(config: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(config.get("server"), dict):
+        return config
+    server = cast("dict[str, Any]", config["server"])
+    kept = {key: value for key, value in server.items() if value not in _IDLE.get(key, ())}
+    return {**config, "server": kept}
+
+
+def settings_at(path: Path) -> Settings:
+    """The settings in `path`, or the defaults where there is no such file; nothing is written.
+
+    Raises:
+        ConfigError: as `load_settings`.
+    """
+    try:
+        return read_settings(path)
+    except FileNotFoundError:
+        return Settings()
+
+
+def to_json(settings: Settings) -> bytes:
+    """The settings as the text of a `config.json`, its keys in the order of the classes."""
+    # msgspec alone would take the slots of the classes, which are sorted.
+    return msgspec.json.format(msgspec.json.encode(attrs.asdict(settings)), indent=2) + b"\n"
+
+
+def _write_defaults(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, to_json(Settings()))
+    except OSError as exc:
+        log.warning("%s cannot be written (%s); going on with the defaults", path, exc.strerror)
+
+
+# --- The command line ------------------------------------------------------------------------

@@ -1,0 +1,56 @@
+"""How much upstreams are to log: the lowest level that any client wants.
+
+Job: tell the upstreams, of which there is one session for all clients. Neighbours: `from_client`,
+`stateless` and `core` say when; `from_session` gives each client what it wants of it. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.calls import forwarding
+from router.core.protocol.raw_json import object_of, raw_of, text_of
+from router.core.state.clients import LOG_LEVELS
+from router.messages.errors import INVALID_PARAMS, RpcError
+from router.messages.frames import Request
+
+if TYPE_CHECKING:
+    from router.core.state.clients import Members
+    from router.core.state.routing_state import RoutingState
+    from router.messages.events import SessionUp
+
+
+def level_of(members: Members, key: str, place: str = "params") -> str:
+    """The log level at `key`.
+
+    Raises:
+        RpcError: -32602, it is missing or none.
+    """
+    level = text_of(members, key, place)
+    if level not in LOG_LEVELS:
+        raise RpcError(INVALID_PARAMS, f"{place}.{key} must be one of {', '.join(LOG_LEVELS)}")
+    return level
+
+
+def broadcast_log_level(state: RoutingState) -> None:
+    """Have the upstreams send logs from the lowest level that any client set."""
+    levels = [client.log_level for client in state.clients.values() if client.log_level]
+    lowest = min(levels, key=LOG_LEVELS.__getitem__, default=None)
+    if lowest in (None, state.log_level):
+        return
+    state.log_level = lowest
+    for instance in state.instances:
+        if instance.session is not None:
+            tell_log_level(state, instance.session)
+
+
+def tell_log_level(state: RoutingState, session: SessionUp) -> None:
+    """Tell an upstream the level, if one was ever set and it has levels."""
+    if session.is_stateless:
+        return  # Each request says for itself what it wants.
+    if state.log_level is None or "logging" not in object_of(session.capabilities):
+        return
+    params = raw_of({"level": state.log_level})
+    # Nobody waits for the answer: an id that no call has is dropped when it comes back.
+    frame = Request(state.calls.next_id(), "logging/setLevel", params)
+    forwarding.to_session(state, session, frame)

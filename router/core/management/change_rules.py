@@ -1,0 +1,187 @@
+"""Is a change of the instances one that may be made? What needs no disk to answer.
+
+Job: permission, names, and what of an entry may come from elsewhere than the file. Neighbours:
+`saving` has the change made; the storekeeper checks the rest, against the files. Pure.
+
+An instance with a command is code. Whoever may change instances through the API runs it, so:
+
+- `security.allow_stdio_via_api: "never"` forbids every key that defines what is run;
+- variables that have another program load code belong in the file, where its owner sees them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+import msgspec
+
+from router.core.state.permissions import check_may, check_may_name
+from router.messages.commands import AddInstance, UpdateInstance
+from router.messages.errors import ALREADY_EXISTS, INVALID_PARAMS, NOT_ALLOWED, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from router.core.state.instances import Instances
+    from router.messages.commands import Change, Principal
+    from router.messages.core_settings import CoreSettings
+    from router.messages.instance_spec import InstanceSpec
+
+OUTER_KEYS: Final = ("mcpServers", "servers")
+"""What an entry may be wrapped in, and what it must therefore never be called inside."""
+
+_RUN_KEYS: Final = frozenset({"command", "args", "env", "cwd"})
+_TYPE_KEYS: Final = frozenset({"type", "transport"})
+_REMOTE_TYPES: Final = frozenset(
+    {"http", "sse", "streamablehttp", "streamable-http", "streamable_http"}
+)
+
+_MASK: Final = {"set": True}
+"""How a secret is shown; written back, it leaves the value as the file has it."""
+
+_LOADING: Final = frozenset(
+    {
+        *("PATH", "PATHEXT", "COMSPEC", "SHELL", "ENV", "SHELLOPTS", "PROMPT_COMMAND", "IFS"),
+        *("EDITOR", "VISUAL", "PAGER", "BROWSER", "CLASSPATH", "PHPRC", "GCONV_PATH"),
+        *("NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONBREAKPOINT", "PYTHONUSERBASE"),
+        *("PYTHONWARNINGS", "PYTHONPYCACHEPREFIX", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE"),
+        *("GIT_ASKPASS", "GIT_EDITOR", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF", "GIT_PAGER"),
+        *("GIT_PROXY_COMMAND", "GIT_SEQUENCE_EDITOR", "GIT_TEMPLATE_DIR"),
+        # Where programs look for settings, which say what they load.
+        *("HOME", "HOMEDRIVE", "HOMEPATH", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "ZDOTDIR"),
+    }
+)
+_LOADING_PREFIXES: Final = (
+    *("LD_", "DYLD_", "BASH", "PERL", "RUBY", "LUA_", "PHP_INI", "OPENSSL_"),
+    *("DOTNET_", "CORECLR_", "COR_", "GIT_CONFIG", "GIT_SSH", "SSH_ASKPASS"),
+    # What installs packages before it runs them: from where, and which.
+    *("NPM_CONFIG_", "YARN_", "PIP_", "UV_", "GEM_", "BUNDLE_"),
+    *("XDG_CONFIG", "XDG_DATA"),
+)
+"""Families of variables: those among them that are harmless can be set in the file as well."""
+
+
+@attrs.frozen
+class Checked:
+    """A change that may be made.
+
+    Attributes:
+        change: with the instance's own name, and a flat entry that says its name.
+        spec: the instance to be changed, None for a new one.
+        name: what the instance is called afterwards.
+    """
+
+    change: Change
+    spec: InstanceSpec | None
+    name: str
+
+
+def checked(
+    change: Change, principal: Principal, instances: Instances, settings: CoreSettings
+) -> Checked:
+    """Check a change, as far as that needs no disk.
+
+    Args:
+        change: as it was asked for.
+        principal: who asks.
+        instances: all of them.
+        settings: say whether commands may be defined here.
+
+    Raises:
+        RpcError: -32016, it is not allowed; -32010, there is no such instance; -32018, the name
+            is taken; -32602, the entry makes no sense.
+    """
+    check_may(principal, "admin")
+    if isinstance(change, AddInstance):
+        added = _flat(change)
+        _check_entry(added.entry, settings)
+        _check_free(added.entry["name"], principal, instances.by_name.keys())
+        return Checked(added, None, added.entry["name"])
+    instance = instances.seen_by(principal).find(change.name)
+    name = instance.name
+    if isinstance(change, UpdateInstance):
+        _check_entry(change.fields, settings)
+        name = _name_in(change.fields, name)
+    if name != instance.name:
+        _check_free(name, principal, instances.by_name.keys() - {instance.name})
+    named = msgspec.structs.replace(change, name=instance.name)
+    return Checked(named, instance.spec, name)
+
+
+# --- Names -----------------------------------------------------------------------------------
+
+
+def _flat(change: AddInstance) -> AddInstance:
+    """The change with its entry taken out of `{"mcpServers": {name: entry}}`, and named."""
+    entry, default = change.entry, change.provider
+    for key in OUTER_KEYS:
+        if entry.get(key) is not None:
+            default, entry = _only_entry(key, entry[key])
+            break
+    return AddInstance(change.provider, entry | {"name": _name_in(entry, default)})
+
+
+def _only_entry(key: str, wrapped: Any) -> tuple[str, dict[str, Any]]:
+    entries = cast("dict[str, Any]", wrapped) if isinstance(wrapped, dict) else {}
+    if len(entries) == 1:
+        [(name, entry)] = entries.items()
+        if isinstance(entry, dict):
+            return name, cast("dict[str, Any]", entry)
+    raise RpcError(INVALID_PARAMS, f"{key} must hold one entry: instances are added one by one")
+
+
+def _name_in(entry: dict[str, Any], default: str) -> str:
+    name = entry.get("name")
+    if name is None:
+        return default
+    if not isinstance(name, str):
+        raise RpcError(INVALID_PARAMS, "name must be a string")
+    return name
+
+
+def _check_free(name: str, principal: Principal, taken: Set[str]) -> None:
+    check_may_name(principal, name)
+    if name in taken:
+        raise RpcError(ALREADY_EXISTS, f"Instance '{name}' already exists")
+    if name.casefold() in {other.casefold() for other in taken}:
+        raise RpcError(INVALID_PARAMS, f"'{name}' differs from another instance in case only")
+
+
+# --- Entries ---------------------------------------------------------------------------------
+
+
+def _check_entry(entry: dict[str, Any], settings: CoreSettings) -> None:
+    for key in OUTER_KEYS:
+        if key in entry:
+            raise RpcError(INVALID_PARAMS, f"{key} is no key of an entry")
+    if settings.allow_stdio_via_api == "never":
+        _check_runs_nothing(entry)
+    for key, value in entry.items():
+        # In any spelling: what is refused here must not get by because somebody else corrects it.
+        if key.casefold() == "env" and isinstance(value, dict):
+            _check_loads_nothing(key, cast("dict[str, Any]", value))
+
+
+def _check_runs_nothing(entry: dict[str, Any]) -> None:
+    for key, value in entry.items():
+        folded = key.casefold()
+        is_remote = isinstance(value, str) and value.casefold() in _REMOTE_TYPES
+        if folded in _RUN_KEYS or (folded in _TYPE_KEYS and not is_remote):
+            raise RpcError(
+                NOT_ALLOWED,
+                f'{key} says what is run, and security.allow_stdio_via_api is "never"; '
+                "it belongs in the file",
+            )
+
+
+def _check_loads_nothing(key: str, env: dict[str, Any]) -> None:
+    for name, value in env.items():
+        if value is None or value == _MASK:
+            continue
+        upper = name.upper()  # Windows knows no case here.
+        if upper in _LOADING or upper.startswith(_LOADING_PREFIXES):
+            raise RpcError(
+                NOT_ALLOWED, f"{key}.{name} has programs load code; it belongs in the file"
+            )

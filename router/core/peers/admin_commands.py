@@ -1,0 +1,184 @@
+"""What is asked of the router itself: the questions of the REST API and the command line.
+
+Job: answer from the state, or stand in for the asker as a client of one request, so that a call
+or a change has the same ends as any other. Neighbours: `core` hands in the commands; `from_client`,
+`saving` and `toolbox` do what is done. Pure.
+
+Invariant: every command gets exactly one reply, unless it is abandoned before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from router.core.calls import forwarding
+from router.core.management import saving
+from router.core.peers import client_requests
+from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of
+from router.core.state import instance_views
+from router.core.state.clients import Client
+from router.core.state.permissions import check_may
+from router.messages.commands import (
+    CallTool,
+    ListInstances,
+    ListTools,
+    MakeChange,
+    ShowInstance,
+    ShowStatus,
+    ShowTools,
+)
+from router.messages.effects import Reply, ToClient
+from router.messages.errors import INTERNAL_ERROR, RpcError
+from router.messages.events import AdminCommand, FromClient
+from router.messages.frames import ErrorResponse, Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.core.state.instances import Instance
+    from router.core.state.routing_state import RoutingState
+    from router.messages.commands import Permission
+    from router.messages.frames import ClientId, Outbox
+
+
+def handle(state: RoutingState, event: AdminCommand) -> None:
+    """Answer a command, or begin what will answer it."""
+    needed, answer = _QUESTIONS[type(event.what)]
+    try:
+        check_may(event.principal, needed)
+        answer(state, event, event.what)
+    except RpcError as error:
+        _reply(state, event, error)
+
+
+def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
+    state.effects.append(Reply(event.reply_to, value))
+
+
+# --- Answers from the state ------------------------------------------------------------------
+
+
+def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
+    seen = state.instances.seen_by(event.principal)
+    _reply(state, event, instance_views.listing(seen, state.now_s))
+
+
+def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
+    instance = state.instances.seen_by(event.principal).find(what.name)
+    _reply(state, event, instance_views.row(instance, state.now_s))
+
+
+def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
+    seen = state.instances.seen_by(event.principal)
+    _reply(state, event, [_status(state, instance) for instance in seen])
+
+
+def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
+    session = instance.session
+    return instance_views.row(instance, state.now_s) | {
+        "since_s": round(state.now_s - instance.since_s, 1),
+        "calls": instance.calls,
+        "in_flight": 0 if session is None else len(state.calls.of_session(session.session)),
+        "retry_in_s": instance.retry_in_s(state.now_s),
+    }
+
+
+def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
+    seen = state.instances.seen_by(event.principal)
+    connected = [instance for instance in seen if instance.session is not None]
+    _reply(state, event, {one.name: instance_views.tools_of(one) for one in connected})
+
+
+def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> None:
+    instance = state.instances.seen_by(event.principal).find(what.name)
+    _reply(state, event, instance_views.tools_of(instance))
+
+
+# --- What takes its time ---------------------------------------------------------------------
+
+_ID: Final = 1
+"""Of the one request of a client that stands in for an asker."""
+
+
+def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
+    instance = state.instances.seen_by(event.principal).find(what.instance)
+    params = raw_of({"name": what.tool, "arguments": what.arguments or EMPTY_OBJECT})
+    request = Request(_ID, "tools/call", params)
+    client, asked = _stand_in(state, event, request)
+    client.selection.instance = instance.name
+    client_requests.request(state, client, asked, request)
+
+
+def _make_change(state: RoutingState, event: AdminCommand, what: MakeChange) -> None:
+    request = Request(_ID, saving.READY_METHOD)
+    client, asked = _stand_in(state, event, request)
+    try:
+        saving.begin(
+            state, client, asked, request, what.change, is_tool=False, wait_ready=what.wait_ready
+        )
+    except RpcError as error:
+        forwarding.refuse(state, asked, request, error)
+
+
+def _stand_in(
+    state: RoutingState, event: AdminCommand, request: Request
+) -> tuple[Client, FromClient]:
+    """A client of one request that stands in for the asker; `settle` and `abandon` let it go."""
+    client_id = f"command-{state.next_key()}"
+    client = Client(client_id, event.reply_to, event.principal, one_shot=True, era="own")
+    state.clients[client_id], state.asking[client_id] = client, event
+    return client, FromClient(client_id, request, event.reply_to)
+
+
+def reply_to_askers(state: RoutingState) -> None:
+    """What was decided for clients that stand in for somebody becomes the reply to him."""
+    decided, state.effects = state.effects, []
+    for effect in decided:
+        command = state.asking.get(effect.client) if isinstance(effect, ToClient) else None
+        if command is None or not isinstance(effect, ToClient):
+            state.effects.append(effect)
+        elif isinstance(effect.frame, (Response, ErrorResponse)):
+            del state.asking[effect.client], state.clients[effect.client]
+            _reply(state, command, _value_of(effect.frame, command))
+
+
+def abandoned(state: RoutingState, reply_to: Outbox) -> ClientId | None:
+    """Whose asker waits no more: to be let go of like a client that has left."""
+    for client_id, command in state.asking.items():
+        if command.reply_to is reply_to:
+            del state.asking[client_id]
+            return client_id
+    return None
+
+
+class _Error(msgspec.Struct):
+    code: int
+    message: str = ""
+    data: Any = None
+
+
+def _value_of(frame: Response | ErrorResponse, command: AdminCommand) -> Any:
+    """What a command is answered with: the raw result of a call, anything else decoded."""
+    if isinstance(frame, Response):
+        is_call = isinstance(command.what, CallTool)
+        return frame.result if is_call else msgspec.json.decode(frame.result)
+    try:
+        error = msgspec.json.decode(frame.error, type=_Error)
+    except (msgspec.MsgspecError, RecursionError):
+        return RpcError(INTERNAL_ERROR, "The upstream failed with an error that makes no sense")
+    return RpcError(error.code, error.message, error.data)
+
+
+_QUESTIONS: Final[
+    dict[type[Any], tuple[Permission, Callable[[RoutingState, AdminCommand, Any], None]]]
+] = {
+    ListInstances: ("read", _list_instances),
+    ShowInstance: ("read", _show_instance),
+    ShowStatus: ("read", _show_status),
+    ListTools: ("read", _list_tools),
+    ShowTools: ("read", _show_tools),
+    CallTool: ("call", _call_tool),
+    MakeChange: ("admin", _make_change),
+}

@@ -1,0 +1,259 @@
+"""The router's own tools: `mcp.router.use`, `list`, `help`, `call`, and four to change instances.
+
+Job: their definitions, what their arguments say, and the shape of their results. Neighbours:
+`from_client` calls the tools; `instances` and the catalogues are shown here. Pure.
+
+Invariants: names, order, keys and sentences are those of MCP Router 1.1, which prompts and
+scripts rely on. `call` never shapes anything: the upstream's own result is the result.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import msgspec
+from msgspec import Raw
+
+from router.core.protocol.bridging import structured
+from router.core.protocol.raw_json import (
+    EMPTY_OBJECT,
+    given,
+    is_object,
+    known,
+    object_of,
+    raw_of,
+    text_of,
+)
+from router.messages.catalog import Item
+from router.messages.commands import AddInstance, RemoveInstance, SetActive
+from router.messages.errors import INVALID_PARAMS, NOT_ALLOWED, RpcError
+from router.messages.frames import NO_RAW
+
+if TYPE_CHECKING:
+    from router.messages.commands import Change
+    from router.messages.core_settings import CoreSettings
+
+SERVER_NAME: Final = "mcp_router"
+CAPABILITIES: Final = {"tools": {"listChanged": True}, "logging": {}}
+INSTRUCTIONS: Final = (
+    "This server stands in front of several MCP servers. mcp.router.list shows them, "
+    "mcp.router.help shows their tools, mcp.router.call calls one of those tools, and "
+    "mcp.router.use lists the tools of one server beside these from then on."
+)
+
+USE: Final = "mcp.router.use"
+LIST: Final = "mcp.router.list"
+HELP: Final = "mcp.router.help"
+CALL: Final = "mcp.router.call"
+ADD: Final = "mcp.router.add"
+REMOVE: Final = "mcp.router.remove"
+DISABLE: Final = "mcp.router.disable"
+ENABLE: Final = "mcp.router.enable"
+
+MANAGEMENT: Final = (ADD, REMOVE, DISABLE, ENABLE)
+"""The tools that change instances, which `server.allow_instance_management` allows."""
+
+_INSTANCE_NAME: Final = {
+    "type": "string",
+    "description": "Name of the instance, as mcp.router.list shows it (or its provider's name)",
+}
+
+
+def _tool(
+    name: str, description: str, optional: str = "", **properties: dict[str, Any]
+) -> dict[str, Any]:
+    required = [key for key in properties if key != optional]
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    return {
+        "name": name,
+        "description": description,
+        "inputSchema": schema | ({"required": required} if required else {}),
+    }
+
+
+_DEFINITIONS: Final = (
+    _tool(
+        USE,
+        "Select an MCP server instance for this session. From then on its tools are listed "
+        "beside the router's and can be called by their own names.",
+        instance_name=_INSTANCE_NAME,
+    ),
+    _tool(
+        LIST,
+        "List all configured MCP server instances with their state, transport and number of tools.",
+    ),
+    _tool(
+        HELP,
+        "Show the tools of every connected instance: names, descriptions and input schemas.",
+    ),
+    _tool(
+        CALL,
+        "Call a tool of an instance without selecting it first; the result is the tool's own.",
+        optional="arguments",
+        instance_name=_INSTANCE_NAME,
+        tool_name={"type": "string", "description": "Name of the tool, as mcp.router.help shows"},
+        arguments={"type": "object", "description": "Arguments for the tool, as its schema says"},
+    ),
+)
+
+_MANAGEMENT_DEFINITIONS: Final = (
+    _tool(
+        ADD,
+        "Add an MCP server instance, and start it. It is saved and survives a restart.",
+        provider_name={"type": "string", "description": "Provider: the folder it is kept in"},
+        config={
+            "type": "object",
+            "description": "Its configuration, as in mcp_settings.json: name (default: the "
+            "provider's), and command, args, env or url, headers",
+        },
+    ),
+    _tool(REMOVE, "Stop an instance and remove its configuration.", instance_name=_INSTANCE_NAME),
+    _tool(
+        DISABLE,
+        "Stop an instance; it stays configured and is not started again until it is enabled.",
+        instance_name=_INSTANCE_NAME,
+    ),
+    _tool(ENABLE, "Start an instance that was disabled.", instance_name=_INSTANCE_NAME),
+)
+
+_CANONICAL: Final = {
+    spelling: definition["name"]
+    for definition in (*_DEFINITIONS, *_MANAGEMENT_DEFINITIONS)
+    for spelling in (definition["name"], definition["name"].replace(".", "_"))
+}
+
+
+def server_info(settings: CoreSettings) -> dict[str, str]:
+    """What the router says of itself (MCP 2025-11-25, Lifecycle: `Implementation`)."""
+    return {"name": SERVER_NAME, "version": settings.version}
+
+
+def canonical(name: str) -> str | None:
+    """The dotted name of one of our tools in either spelling; None for any other tool."""
+    return _CANONICAL.get(name)
+
+
+def items_for(settings: CoreSettings) -> tuple[Item, ...]:
+    """Our tools as they are listed with these settings."""
+    return items(settings.tool_names, with_management=settings.allow_instance_management)
+
+
+@functools.cache
+def items(spelling: str, *, with_management: bool = False) -> tuple[Item, ...]:
+    """Our tools as they are listed.
+
+    Args:
+        spelling: "dotted", or "underscored" for clients that reject dots
+            (`server.tool_names` of config.json).
+        with_management: those that change instances as well.
+    """
+    listed: list[Item] = []
+    for definition in (*_DEFINITIONS, *(_MANAGEMENT_DEFINITIONS if with_management else ())):
+        name = definition["name"]
+        shown = name.replace(".", "_") if spelling == "underscored" else name
+        listed.append(Item(shown, raw_of(definition | {"name": shown})))
+    return tuple(listed)
+
+
+# --- Arguments -------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class CallArguments:
+    """What `mcp.router.call` is to call."""
+
+    instance_name: str
+    tool_name: str
+    arguments: Raw
+
+
+_INSTANCE_KEYS: Final = frozenset({"instance_name"})
+
+
+def instance_name_of(arguments: Raw | None) -> str:
+    """The one argument of `use`, and of most tools that change instances.
+
+    Raises:
+        RpcError: it is missing or no string.
+    """
+    members = known(object_of(arguments, "arguments"), _INSTANCE_KEYS, "arguments")
+    return text_of(members, "instance_name", "arguments")
+
+
+_CALL_KEYS: Final = frozenset({"instance_name", "tool_name", "arguments"})
+
+
+def call_arguments_of(arguments: Raw | None) -> CallArguments:
+    """The arguments of `call`; absent or null tool arguments are an empty object.
+
+    Raises:
+        RpcError: one is missing or of the wrong type.
+    """
+    members = known(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
+    of_tool = given(members, "arguments") or EMPTY_OBJECT
+    if not is_object(of_tool):
+        raise RpcError(INVALID_PARAMS, "arguments.arguments must be an object")
+    return CallArguments(
+        text_of(members, "instance_name", "arguments"),
+        text_of(members, "tool_name", "arguments"),
+        of_tool,
+    )
+
+
+_ADD_KEYS: Final = frozenset({"provider_name", "config"})
+
+
+def change_of(tool: str, arguments: Raw | None) -> Change:
+    """What one of the `MANAGEMENT` tools is to change.
+
+    Raises:
+        RpcError: an argument is missing or of the wrong type.
+    """
+    if tool == ADD:
+        members = known(object_of(arguments, "arguments"), _ADD_KEYS, "arguments")
+        config = given(members, "config") or NO_RAW
+        if not is_object(config):
+            raise RpcError(INVALID_PARAMS, "arguments.config must be an object")
+        provider = text_of(members, "provider_name", "arguments")
+        return AddInstance(provider, msgspec.json.decode(config))
+    name = instance_name_of(arguments)
+    return RemoveInstance(name) if tool == REMOVE else SetActive(name, tool == ENABLE)
+
+
+def check_management(settings: CoreSettings, called: str) -> None:
+    """Are there tools that change instances?
+
+    Args:
+        called: how the tool was called.
+
+    Raises:
+        RpcError: -32016, there are none.
+    """
+    if not settings.allow_instance_management:
+        raise RpcError(
+            NOT_ALLOWED,
+            f"Instance management is disabled. Tool '{called}' is not available. Enable "
+            "'server.allow_instance_management' in config.json to use this tool.",
+        )
+
+
+# --- What the tools show ---------------------------------------------------------------------
+
+
+# --- Results ---------------------------------------------------------------------------------
+
+
+def result_of(value: Any, revision: str) -> Raw:
+    """A tool result: the value as JSON text (indent 2), and structured where there is that."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    result = {"content": [{"type": "text", "text": text}], "isError": False}
+    return raw_of(result | structured(value, revision))
+
+
+def error_result_of(error: RpcError) -> Raw:
+    """The result that tells a model what went wrong (MCP 2025-11-25, Tools, Error Handling)."""
+    told = {"error": error.message, "code": error.string_code}
+    text = msgspec.json.format(msgspec.json.encode(told), indent=0).decode()
+    return raw_of({"content": [{"type": "text", "text": text}], "isError": True})

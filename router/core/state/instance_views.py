@@ -1,0 +1,80 @@
+"""What is shown of instances: by `list`, `help`, `use` and the REST API. Pure.
+
+The keys are those of MCP Router 1.1; new ones may only be added.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from router.core.protocol.raw_json import EMPTY_OBJECT, object_of
+from router.core.state.instances import InstanceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from router.core.state.instances import Instance
+    from router.messages.catalog import Item
+
+
+def listing(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any]]:
+    """The value of `list`: one object for each instance."""
+    return [row(instance, now_s) for instance in instances]
+
+
+def row(instance: Instance, now_s: float) -> dict[str, Any]:
+    """What is shown of one instance."""
+    spec, session = instance.spec, instance.session
+    return {
+        "name": spec.name,
+        "provider": spec.provider,
+        "display_name": spec.display_name,
+        "active": spec.is_active,
+        "connected": session is not None,
+        "transport_type": spec.type,
+        "tools_count": 0 if session is None else len(session.catalog.tools),
+        "metadata": spec.metadata,
+        "state": instance.state,
+        "in_state_s": round(now_s - instance.since_s, 1),
+        "restarts": instance.restarts,
+        "last_error": instance.last_error,
+    }
+
+
+def help_text(instances: Iterable[Instance]) -> dict[str, Any]:
+    """The value of `help`: active and connected instances that have at least one tool."""
+    return {
+        instance.name: {
+            "provider": instance.spec.provider,
+            "display_name": instance.spec.display_name,
+            "tools": tools_of(instance),
+        }
+        for instance in instances
+        if instance.session is not None and instance.session.catalog.tools
+    }
+
+
+def tools_of(instance: Instance) -> list[dict[str, Any]]:
+    """An instance's tools with the three keys that help and REST show."""
+    if instance.session is None:
+        return []
+    return [_shown(item) for item in instance.session.catalog.tools]
+
+
+def _shown(item: Item) -> dict[str, Any]:
+    tool = object_of(item.raw, "tool")
+    return {
+        "name": item.key,
+        "description": tool.get("description", ""),
+        "inputSchema": tool.get("inputSchema", EMPTY_OBJECT),
+    }
+
+
+def used(instance: Instance) -> dict[str, Any]:
+    """The value of `use`."""
+    tools = () if instance.session is None else instance.session.catalog.tools
+    return {
+        "instance": instance.name,
+        "tools": [item.key for item in tools],
+        "active": instance.state is InstanceState.READY,
+    }

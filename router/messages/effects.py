@@ -1,0 +1,84 @@
+"""Effects: what the core decided, for the dispatch actor to perform. Data only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from router.messages.commands import Change
+    from router.messages.frames import ClientId, Frame, Outbox, SessionId
+    from router.messages.instance_spec import InstanceSpec
+
+
+class ToClient(Struct, frozen=True):
+    """Send `frame` to a client through `outbox` (a request's `reply_to` or its own outbox)."""
+
+    client: ClientId
+    outbox: Outbox
+    frame: Frame
+
+
+class CloseClient(Struct, frozen=True):
+    """End this client's session; its listener sees `outbox` end."""
+
+    client: ClientId
+    outbox: Outbox
+    reason: str
+
+
+class CloseReply(Struct, frozen=True):
+    """No answer will come on this `reply_to`: its request was cancelled, or its client is gone."""
+
+    outbox: Outbox
+
+
+class ToSession(Struct, frozen=True):
+    """Send `frame` to an upstream session."""
+
+    session: SessionId
+    inbox: Outbox
+    frame: Frame
+
+
+class StartSession(Struct, frozen=True):
+    """Have the supervisor run a session for this instance (anew, if there is one)."""
+
+    spec: InstanceSpec
+
+
+class StopSession(Struct, frozen=True):
+    """Have the supervisor stop this instance's session."""
+
+    instance: str
+
+
+class SaveInstance(Struct, frozen=True):
+    """Have a change written to `data/`; `InstanceSaved` with the same `key` follows.
+
+    `spec` is the instance to be changed, None for an `AddInstance`.
+    """
+
+    key: int
+    change: Change
+    spec: InstanceSpec | None = None
+
+
+class Reply(Struct, frozen=True):
+    """Answer a command of our own."""
+
+    reply_to: Outbox
+    value: Any
+
+
+Effect: TypeAlias = (
+    ToClient
+    | CloseClient
+    | CloseReply
+    | ToSession
+    | StartSession
+    | StopSession
+    | SaveInstance
+    | Reply
+)

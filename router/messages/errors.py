@@ -1,0 +1,119 @@
+"""Error codes and the two kinds of error: ours to answer with, and ours to report at start.
+
+Neighbours: every other room may import this one; it imports nothing of ours.
+
+Two families of codes exist and each error knows both:
+
+- JSON-RPC integer codes, for answers on the MCP endpoints (JSON-RPC 2.0 section 5.1; the MCP
+  specification reserves -32020..-32099, so ours are -32010..-32019).
+- string codes, for the results of the router's own tools and the REST API.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+
+INSTANCE_NOT_FOUND: Final = -32010
+TIMEOUT: Final = -32011
+SESSION_LOST: Final = -32012
+UNAVAILABLE: Final = -32013
+TOOL_NOT_FOUND: Final = -32014
+OVERLOADED: Final = -32015
+NOT_ALLOWED: Final = -32016
+AMBIGUOUS_CLIENT: Final = -32017
+ALREADY_EXISTS: Final = -32018
+NOT_SAVED: Final = -32019
+"""A change could not be written to disk; `data` may say `{"errno": "ENOSPC"}`."""
+
+HEADER_MISMATCH: Final = -32020
+"""MCP 2026-07-28: an HTTP header says something else than the message it came with."""
+
+MISSING_CAPABILITY: Final = -32021
+"""MCP 2026-07-28: the request needs something of its client which that did not declare."""
+
+UNSUPPORTED_REVISION: Final = -32022
+"""MCP 2026-07-28: the peer asks for a protocol revision that is not spoken here."""
+
+STRING_CODES: Final[dict[int, str]] = {
+    PARSE_ERROR: "VALIDATION_ERROR",
+    INVALID_REQUEST: "VALIDATION_ERROR",
+    METHOD_NOT_FOUND: "VALIDATION_ERROR",
+    INVALID_PARAMS: "VALIDATION_ERROR",
+    INTERNAL_ERROR: "INTERNAL_ERROR",
+    INSTANCE_NOT_FOUND: "INSTANCE_NOT_FOUND",
+    TIMEOUT: "TIMEOUT",
+    SESSION_LOST: "SESSION_LOST",
+    UNAVAILABLE: "UNAVAILABLE",
+    TOOL_NOT_FOUND: "TOOL_NOT_FOUND",
+    OVERLOADED: "OVERLOADED",
+    NOT_ALLOWED: "SECURITY_ERROR",
+    AMBIGUOUS_CLIENT: "TRANSPORT_ERROR",
+    ALREADY_EXISTS: "CONFIG_ERROR",
+    NOT_SAVED: "CONFIG_ERROR",
+}
+"""JSON-RPC code -> the string code of tool results and REST answers."""
+
+
+@attrs.frozen
+class RpcError(Exception):
+    """An error that is answered to the peer whose message caused it.
+
+    Attributes:
+        code: a JSON-RPC error code.
+        message: one sentence for a person.
+        data: anything JSON can hold, or None for no `data` member.
+    """
+
+    code: int
+    message: str
+    data: Any = None
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def string_code(self) -> str:
+        """The same error in the words of tool results and REST (contract: error codes)."""
+        return STRING_CODES.get(self.code, "TRANSPORT_ERROR")
+
+
+@attrs.frozen
+class ConfigError(Exception):
+    """A file or argument of the user's that cannot be used; ends the program or one instance.
+
+    Attributes:
+        place: the file and the path in it, such as `config.json: api.port`.
+        problem: what is wrong there and the way out.
+    """
+
+    place: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}"
+
+
+@attrs.frozen
+class HttpRefusal(Exception):
+    """An HTTP request that is not let in; becomes the answer as it stands.
+
+    Attributes:
+        status: 400, 401, 403, 404, 413, 421 or 503.
+        detail: one sentence; the body is `{"detail": detail}`.
+        headers: extra response headers, such as `WWW-Authenticate`.
+    """
+
+    status: int
+    detail: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.detail}"

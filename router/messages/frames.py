@@ -1,0 +1,75 @@
+"""JSON-RPC messages as frames, and the addresses they are sent to.
+
+A *frame* is one JSON-RPC message: an envelope of a few routing fields around raw JSON. The
+raw part is never modelled; it goes out as it came in. `transports.json_rpc` converts between frames
+and bytes.
+
+A *handle* (`Outbox`) is opaque to the core, which stores handles and names them in effects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol, TypeAlias
+
+from msgspec import Raw, Struct
+
+RequestId: TypeAlias = int | str
+
+
+ClientId: TypeAlias = str
+"""A client session, as minted by its listener: 32 hex digits, unguessable, unique for good."""
+
+
+SessionId: TypeAlias = int
+"""One incarnation of an upstream session; a restart gets a new one."""
+
+
+NO_RAW: Final = Raw()
+"""The absent raw value (zero bytes)."""
+
+
+class Request(Struct, frozen=True, gc=False):
+    """A JSON-RPC request. `params` is a raw JSON object, or `NO_RAW`."""
+
+    id: RequestId
+    method: str
+    params: Raw = NO_RAW
+
+
+class Notification(Struct, frozen=True, gc=False):
+    """A JSON-RPC notification. `params` is a raw JSON object, or `NO_RAW`."""
+
+    method: str
+    params: Raw = NO_RAW
+
+
+class Response(Struct, frozen=True, gc=False):
+    """A successful JSON-RPC response; `result` is any raw JSON value."""
+
+    id: RequestId
+    result: Raw
+
+
+class ErrorResponse(Struct, frozen=True, gc=False):
+    """A failed JSON-RPC response; `error` is the raw error object (`code`, `message`, `data`).
+
+    `id` is None where the request's id could not be read (JSON-RPC 2.0 section 5).
+    """
+
+    id: RequestId | None
+    error: Raw
+
+
+Frame: TypeAlias = Request | Notification | Response | ErrorResponse
+
+
+class Outbox(Protocol):
+    """A way to one peer or waiting task: the send end of a bounded memory channel."""
+
+    def send_nowait(self, value: Any, /) -> None:
+        """Queue `value`; raises `trio.WouldBlock` when full, `BrokenResourceError` when gone."""
+        ...
+
+    def close(self) -> None:
+        """End the channel: the reader gets what is queued, then its end. Twice is once."""
+        ...

@@ -1,0 +1,195 @@
+"""`data/` while the router runs: read again and again, and changed.
+
+Job: keep what is known of the instances in step with the files, one reading or change at a time,
+and tell the dispatch actor. Neighbours: `watch` and `storekeeper` above say when; `store` and
+`changes` below do the work in a worker thread.
+
+Invariants:
+
+- The actor hears of what was read in the order in which it was read, and of a change after it is
+  safely on disk.
+- What has become invalid keeps what was there before; why stands in `problems`, and once in the
+  log.
+- Nothing here fails because of a file; secrets are hidden before anything is logged.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from router.messages.errors import INTERNAL_ERROR, NOT_SAVED, ConfigError, RpcError
+from router.messages.events import InstanceSaved, InstancesChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from pathlib import Path
+
+    from router.dispatch import Inbound
+    from router.instance_files.reader import Loaded
+    from router.messages.commands import Change
+    from router.messages.effects import SaveInstance
+    from router.messages.instance_spec import InstanceSpec
+
+log = logging.getLogger("mcp_router.instances")
+
+MAX_INSTANCES: Final = 4096
+"""Instances that are taken from `data/`: each may cost a process."""
+
+SWITCHED_OFF: Final = "mcp_client.enabled is false in config.json"
+
+
+def _nothing_to_prepare(_: Iterable[InstanceSpec]) -> None:
+    pass
+
+
+@attrs.define
+class InstanceStore:
+    """What is known of `data/`.
+
+    Attributes:
+        data: the folder of providers.
+        is_switched_on: are instances to be connected to at all (`mcp_client.enabled`)?
+        hide: is told the secrets.
+        prepare: called in a worker thread before the actor hears of instances.
+        problems: what was wrong at the last reading, one line each.
+    """
+
+    data: Path
+    is_switched_on: bool
+    hide: Callable[[Iterable[str]], None]
+    prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_prepare
+    problems: tuple[str, ...] = ()
+    _last: Loaded | None = None
+    _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    async def announce(self, inbox: trio.MemorySendChannel[Inbound]) -> None:
+        """Read it all and tell the actor."""
+        async with self._turn:
+            before = self._last
+            specs = await self._read()
+            self._tell(before)
+            await inbox.send(InstancesChanged(specs))
+
+    async def save(self, save: SaveInstance, inbox: trio.MemorySendChannel[Inbound]) -> None:
+        """Make a change, read it all, and tell the actor how it went."""
+        async with self._turn:
+            problem = await trio.to_thread.run_sync(_try_to_apply, self.data, save.change)
+            specs = None
+            if problem is None:
+                with _bugs_logged(self.data):
+                    specs = await self._read()
+            await inbox.send(InstanceSaved(save.key, specs, problem))
+
+    async def _read(self) -> tuple[InstanceSpec, ...]:
+        last = self._last
+        loaded = await trio.to_thread.run_sync(self._load, last, abandon_on_cancel=True)
+        self.hide(loaded.secrets)
+        self._note(_problems_of(loaded))
+        self._last = loaded
+        specs = loaded.specs[:MAX_INSTANCES]
+        return specs if self.is_switched_on else tuple(map(_switched_off, specs))
+
+    def _load(self, last: Loaded | None) -> Loaded:
+        # For start-up time: this runs in a thread, beside the first answers.
+        from router.instance_files.reader import NOTHING, load_instances
+
+        loaded = load_instances(self.data, os.environ, last or NOTHING)
+        self.prepare(loaded.specs)
+        return loaded
+
+    def _tell(self, before: Loaded | None) -> None:
+        """Log what the last reading found: all of it at first, then what was not so before."""
+        now = self._last
+        if now is None:
+            return
+        if before is None:
+            number = len(now.specs)
+            log.info("%d instance%s in %s", number, "" if number == 1 else "s", self.data)
+        elif changes := _changes(before, now):
+            log.info("%s: %s", self.data.name, changes)
+
+    def _note(self, problems: tuple[str, ...]) -> None:
+        """Log what was not wrong before."""
+        for problem in problems:
+            if problem not in self.problems:
+                log.error("%s", problem)
+        if self.problems and not problems:
+            log.info("All of %s is valid again", self.data.name)
+        self.problems = problems
+
+
+def _changes(before: Loaded, now: Loaded) -> str:
+    """Which instances came, went or changed, in words; empty where nothing did."""
+    old, new = ({spec.name: spec for spec in loaded.specs} for loaded in (before, now))
+    found = {
+        "added": [name for name in new if name not in old],
+        "changed": [name for name in new if name in old and new[name] != old[name]],
+        "removed": [name for name in old if name not in new],
+    }
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in found.items() if names)
+
+
+@contextmanager
+def _bugs_logged(data: Path) -> Generator[None]:
+    """Reading failed, but what was asked for is on disk all the same."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s was changed, and cannot be read any more", data)
+
+
+def _problems_of(loaded: Loaded) -> tuple[str, ...]:
+    broken = (spec for spec in loaded.specs if spec.problem is not None)
+    surplus = len(loaded.specs) - MAX_INSTANCES
+    too_many = f"There are {surplus} instances too many; the last ones are left out"
+    return (
+        *map(str, loaded.problems),
+        *(f"{spec.name} cannot be started: {spec.problem}" for spec in broken),
+        *([too_many] if surplus > 0 else []),
+    )
+
+
+def _switched_off(spec: InstanceSpec) -> InstanceSpec:
+    """Listed as it is configured, but not to be started."""
+    return attrs.evolve(spec, problem=spec.problem or SWITCHED_OFF)
+
+
+def _try_to_apply(data: Path, change: Change) -> RpcError | None:
+    """Make a change; why it could not be made."""
+    # For start-up time: not every router is ever changed from inside.
+    from router.instance_files.edits import apply_change
+
+    try:
+        name = apply_change(data, change)
+    except RpcError as exc:
+        return exc
+    except ConfigError as exc:
+        return RpcError(NOT_SAVED, f"Nothing was changed: {exc}")
+    except OSError as exc:
+        log.error("A change could not be saved: %s", exc)
+        code = errno.errorcode.get(exc.errno or 0, "EIO")
+        why = exc.strerror or type(exc).__name__
+        return RpcError(NOT_SAVED, f"The change could not be saved: {why}", {"errno": code})
+    except Exception:  # a bug must not end the storekeeper
+        log.exception("%s failed", type(change).__name__)
+        return RpcError(INTERNAL_ERROR, "The change failed because of a fault in the router")
+    log.info("%s: %s is on disk", type(change).__name__, name)
+    return None
+
+
+async def keep_store(
+    disk: InstanceStore,
+    saves: trio.MemoryReceiveChannel[SaveInstance],
+    inbox: trio.MemorySendChannel[Inbound],
+) -> None:
+    """Make changes until cancelled, or until nobody can ask for one any more."""
+    with saves, inbox:
+        async for save in saves:
+            await disk.save(save, inbox)

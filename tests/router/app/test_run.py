@@ -1,0 +1,435 @@
+"""The composition: what starts and stops when, with listeners and instances of the test's own."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from msgspec import Raw
+
+from router.app import upstreams
+from router.app.listeners import STDIO
+from router.app.run import Plan, run, serve
+from router.app.shutdown import LastResort, Stop
+from router.config.settings import Server, Settings
+from router.messages.catalog import Catalog, Item
+from router.messages.commands import AddInstance, MakeChange, Principal
+from router.messages.events import (
+    AdminCommand,
+    ClientClosed,
+    ClientOpened,
+    FromClient,
+    FromSession,
+    InstanceSaved,
+    InstancesChanged,
+    SessionLost,
+    SessionUp,
+)
+from router.messages.frames import ErrorResponse, Request, Response
+from router.messages.instance_spec import InstanceSpec
+from supervisors.child import ChildSpec, Restart, RestartChild
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAIT_S = 60.0
+DRAIN_S = 20.0
+ADDRESS = "http://127.0.0.1:1/mcp"
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """The program changes it."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+@attrs.define
+class FakeListener:
+    """A way in that the test is at the other end of; what happened to it is in `log`."""
+
+    log: list[str]
+    inbox: Any
+    name: str = "http"
+    error: Exception | None = None
+    ready: trio.Event = attrs.field(factory=trio.Event)
+    leave: trio.Event = attrs.field(factory=trio.Event)
+    answers: Any = None
+    _send: Any = None
+
+    async def __call__(self, stopping: trio.Event, *, task_status: trio.TaskStatus[str]) -> None:
+        self._send, self.answers = trio.open_memory_channel[Any](100)
+        await self.inbox.send(ClientOpened("c", self._send))
+        task_status.started(ADDRESS)
+        self.log.append(f"{self.name} up")
+        self.ready.set()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._leave_when, stopping)
+            await self.leave.wait()
+            nursery.cancel_scope.cancel()
+        await self.inbox.send(ClientClosed("c"))
+        self.log.append(f"{self.name} ended")
+        if self.error is not None:
+            raise self.error
+
+    async def _leave_when(self, stopping: trio.Event) -> None:
+        await stopping.wait()
+        self.leave.set()
+
+    def child(self) -> ChildSpec:
+        restart = Restart.NEVER if self.name == STDIO else Restart.ALWAYS
+        return ChildSpec(self.name, self, restart=restart)
+
+    async def ask(self, method: str, request_id: int = 1, params: bytes = b"{}") -> None:
+        await self.inbox.send(FromClient("c", Request(request_id, method, Raw(params)), self._send))
+
+    async def answer(self) -> Any:
+        with trio.fail_after(WAIT_S):
+            return await self.answers.receive()
+
+
+@attrs.define
+class FakeSession:
+    """An upstream with one tool, `t`, which answers when the test says so."""
+
+    spec: InstanceSpec
+    inbox: Any
+    new_id: Any
+    log: list[str]
+    called: trio.Event = attrs.field(factory=trio.Event)
+    may_answer: trio.Event = attrs.field(factory=trio.Event)
+
+    async def __call__(
+        self, stopping: trio.Event, *, task_status: trio.TaskStatus[SessionUp]
+    ) -> None:
+        send, receive = trio.open_memory_channel[Any](10)
+        session = self.new_id()
+        catalog = Catalog(tools=(Item("t", Raw(b'{"name":"t"}')),))
+        args = (self.spec.name, session, send, "2025-11-25", Raw(b"{}"), Raw(b"{}"), None, catalog)
+        task_status.started(SessionUp(*args))
+        self.log.append("session up")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._serve, receive, session)
+            await stopping.wait()
+            nursery.cancel_scope.cancel()
+        self.log.append("session ended")
+        await self.inbox.send(SessionLost(session, "stopped"))
+
+    async def _serve(self, receive: trio.MemoryReceiveChannel[Any], session: int) -> None:
+        async for frame in receive:
+            self.called.set()
+            await self.may_answer.wait()
+            if isinstance(frame, Request):
+                await self.inbox.send(FromSession(session, Response(frame.id, Raw(b'{"x":1}'))))
+
+
+@attrs.define
+class Program:
+    """A router made of fakes, running in the test's nursery."""
+
+    log: list[str] = attrs.field(factory=list)
+    stop: Stop = attrs.field(factory=lambda: Stop(DRAIN_S, last_resort=LastResort(lambda _: None)))
+    listeners: list[FakeListener] = attrs.field(factory=list)
+    sessions: list[FakeSession] = attrs.field(factory=list)
+    names: tuple[str, ...] = ("http",)
+    specs: tuple[InstanceSpec, ...] = ()
+    may_announce: trio.Event = attrs.field(factory=trio.Event)
+    may_save: trio.Event = attrs.field(factory=trio.Event)
+    commands: Any = None
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    _ready: trio.Event = attrs.field(factory=trio.Event)
+
+    def plan(self, **plan: Any) -> Plan:
+        settings = Settings(server=Server(drain_s=DRAIN_S))
+        return Plan(settings, self._listeners, self._announce, self._keep, **plan)
+
+    def _listeners(self, inbox: Any, commands: Any) -> list[ChildSpec]:
+        self.commands = commands
+        self.listeners += [FakeListener(self.log, inbox, name) for name in self.names]
+        self._ready.set()
+        return [one.child() for one in self.listeners]
+
+    async def _announce(self, hints: Any, hint: Any, inbox: Any) -> None:
+        await self.may_announce.wait()
+        await inbox.send(InstancesChanged(self.specs))
+        async for _ in hints:
+            self.log.append("reading again")
+
+    async def _keep(self, saves: Any, inbox: Any) -> None:
+        with saves, inbox:
+            async for save in saves:
+                await self.may_save.wait()
+                self.log.append("saved")
+                await inbox.send(InstanceSaved(save.key, self.specs))
+
+    async def run(self) -> None:
+        await serve(self.plan(), self.stop)
+        self.stop.ended()
+        self.ended.set()
+
+    async def listener(self) -> FakeListener:
+        with trio.fail_after(WAIT_S):
+            await self._ready.wait()
+            await self.listeners[0].ready.wait()
+        return self.listeners[0]
+
+    async def end(self) -> None:
+        with trio.fail_after(WAIT_S):
+            await self.ended.wait()
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Program:
+    program = Program()
+
+    def session(*, spec: InstanceSpec, inbox: Any, new_id: Any, **_: Any) -> FakeSession:
+        program.sessions.append(FakeSession(spec, inbox, new_id, program.log))
+        return program.sessions[-1]
+
+    monkeypatch.setattr(upstreams, "_session_class", lambda: session)
+    monkeypatch.setattr(upstreams, "_connector", lambda _: lambda _: None)
+    return program
+
+
+CALL = json.dumps(
+    {
+        "name": "mcp.router.call",
+        "arguments": {"instance_name": "a", "tool_name": "t", "arguments": {}},
+    }
+).encode()
+
+
+# --- Start -----------------------------------------------------------------------------------
+
+
+async def test_handshake_waits_for_no_instance(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    await listener.ask("initialize", params=b'{"protocolVersion":"2025-06-18"}')
+    assert isinstance(await listener.answer(), Response)
+    program.stop.ask("enough")
+    await program.end()
+
+
+async def test_call_before_the_instances_are_known_waits_for_them(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.specs = (InstanceSpec("a", "p", command="x"),)
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    await listener.ask("tools/call", params=CALL)
+    await trio.testing.wait_all_tasks_blocked()
+    program.may_announce.set()
+    await trio.testing.wait_all_tasks_blocked()
+    program.sessions[0].may_answer.set()
+    assert await listener.answer() == Response(1, Raw(b'{"x":1}'))
+    program.stop.ask("enough")
+    await program.end()
+
+
+async def test_addresses_and_the_way_to_stop_are_said(
+    program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
+) -> None:
+    caplog.set_level(logging.INFO)
+    nursery.start_soon(serve, program.plan(is_for_people=True), program.stop)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    program.stop.ask("enough")
+    await trio.testing.wait_all_tasks_blocked()
+    assert caplog.messages == [
+        f"Listening on {ADDRESS}",
+        "Press Ctrl+C to stop",
+        "Stopping (enough)",
+    ]
+
+
+async def test_collector_is_tuned_once_all_is_up(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    gc.disable()
+    nursery.start_soon(program.run)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    assert gc.isenabled()
+    assert gc.get_threshold()[0] == 10_000
+    assert gc.get_freeze_count() > 0
+    program.stop.ask("enough")
+    await program.end()
+
+
+# --- Stop ------------------------------------------------------------------------------------
+
+
+async def test_it_stops_in_the_reverse_order_of_starting(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.specs = (InstanceSpec("a", "p", command="x"),)
+    program.may_announce.set()
+    nursery.start_soon(program.run)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    program.stop.ask("enough")
+    await program.end()
+    assert program.log == ["http up", "session up", "http ended", "session ended"]
+    assert program.stop.status == 0
+
+
+async def _with_call_in_flight(program: Program, nursery: trio.Nursery) -> FakeListener:
+    program.specs = (InstanceSpec("a", "p", command="x"),)
+    program.may_announce.set()
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    await listener.ask("tools/call", params=CALL)
+    await trio.testing.wait_all_tasks_blocked()
+    await program.sessions[0].called.wait()
+    return listener
+
+
+async def test_calls_in_flight_come_to_their_end_and_new_ones_are_refused(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    listener = await _with_call_in_flight(program, nursery)
+    program.stop.ask("enough")
+    await trio.testing.wait_all_tasks_blocked()
+    await listener.ask("tools/call", 2, CALL)
+    refused = await listener.answer()
+    assert isinstance(refused, ErrorResponse) or b"UNAVAILABLE" in bytes(refused.result)
+    await trio.sleep(DRAIN_S / 2)
+    assert not program.ended.is_set()
+    program.sessions[0].may_answer.set()
+    assert await listener.answer() == Response(1, Raw(b'{"x":1}'))
+    await program.end()
+
+
+async def test_calls_that_do_not_end_are_not_waited_for_for_ever(
+    program: Program,
+    nursery: trio.Nursery,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: Any,
+) -> None:
+    await _with_call_in_flight(program, nursery)
+    began_s = trio.current_time()
+    program.stop.ask("enough")
+    await program.end()
+    assert trio.current_time() - began_s == pytest.approx(DRAIN_S)
+    assert "Calls in flight have not ended within 20 s; they are cancelled" in caplog.messages
+
+
+async def test_end_of_stdio_ends_the_program(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.names = (STDIO, "http")
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    listener.leave.set()
+    await program.end()
+    assert program.stop.status == 0
+    assert program.log[-1] == "http ended"
+
+
+async def test_failure_of_the_stdio_listener_ends_it_with_1(
+    program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
+) -> None:
+    program.names = (STDIO,)
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    listener.error = ValueError("boom")
+    listener.leave.set()
+    await program.end()
+    assert program.stop.status == 1
+    assert "The stdio listener failed" in caplog.messages
+
+
+async def test_another_listener_that_fails_is_started_again(
+    program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
+) -> None:
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    listener.error = ValueError("boom")
+    for _ in range(5):
+        listener.leave.set()
+        listener.ready = trio.Event()
+        await trio.testing.wait_all_tasks_blocked()
+        listener.leave = trio.Event()
+        with trio.move_on_after(30):
+            await listener.ready.wait()
+    listener.error = None
+    assert any("http listener failed; next try in" in message for message in caplog.messages)
+    program.stop.ask("enough")
+    await program.end()
+    assert program.log.count("http up") >= 5
+
+
+async def test_one_listener_that_is_to_restart_leaves_the_others(
+    program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
+) -> None:
+    caplog.set_level(logging.INFO)
+    program.names = ("http", "sse")
+    nursery.start_soon(serve, program.plan(is_for_people=True), program.stop)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    new = FakeListener(program.log, program.listeners[0].inbox)
+    program.commands.send_nowait(RestartChild("http", new.child()))
+    with trio.fail_after(WAIT_S):
+        await new.ready.wait()
+    await trio.testing.wait_all_tasks_blocked()
+    assert sorted(program.log[:2]) == ["http up", "sse up"]
+    assert program.log[2:] == ["http ended", "http up"]
+    said = [f"Listening on {ADDRESS}"]
+    assert caplog.messages == [*said, *said, "Press Ctrl+C to stop", *said]
+    program.stop.ask("enough")
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_hang_up_has_the_files_read_again_as_often_as_it_makes_sense(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.may_announce.set()
+    nursery.start_soon(program.run)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    program.stop.reload()
+    program.stop.reload()
+    program.stop.reload()
+    await trio.testing.wait_all_tasks_blocked()
+    assert program.log.count("reading again") in (1, 2)
+    program.stop.ask("enough")
+    await program.end()
+
+
+async def test_change_that_was_asked_for_is_made_before_the_end(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.may_announce.set()
+    nursery.start_soon(program.run)
+    listener = await program.listener()
+    answer_in, answer = trio.open_memory_channel[Any](1)
+    what = MakeChange(AddInstance("p", {"name": "new", "command": "x"}))
+    await listener.inbox.send(AdminCommand(Principal(), what, answer_in))
+    await trio.testing.wait_all_tasks_blocked()
+    program.stop.ask("enough")
+    await trio.testing.wait_all_tasks_blocked()
+    assert not program.ended.is_set()
+    program.may_save.set()
+    await program.end()
+    assert "saved" in program.log
+    assert answer.receive_nowait() == "new"
+
+
+def test_bug_comes_out_of_it_as_an_error(program: Program) -> None:
+    def fail(*_: Any) -> list[ChildSpec]:
+        raise ValueError("a bug")
+
+    plan = attrs.evolve(program.plan(), listeners=fail)
+    with pytest.RaisesGroup(ValueError, flatten_subgroups=True):
+        run(plan)

@@ -1,0 +1,33 @@
+"""How an instance is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from router.app import upstreams
+from router.config.settings import McpClient
+from router.messages.instance_spec import InstanceSpec
+
+
+def test_each_type_of_instance_has_its_connector() -> None:
+    made = [
+        upstreams.Upstreams(McpClient(start_timeout_s=7), inbox=_channel()).child_of(
+            InstanceSpec(kind, "p", type=kind)
+        )
+        for kind in ("stdio", "http", "sse")
+    ]
+    assert [(child.name, child.start_timeout_s) for child in made] == [
+        ("stdio", 7),
+        ("http", 7),
+        ("sse", 7),
+    ]
+
+
+def _channel() -> Any:
+    return trio.open_memory_channel[Any](0)[0]
+
+
+def test_what_instances_need_can_be_imported_before_they_start() -> None:
+    upstreams.prepare([InstanceSpec(kind, "p", type=kind) for kind in ("stdio", "http", "sse")])

@@ -1,0 +1,126 @@
+"""Every problem of the files, found without a start."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from router.cli.check import Findings, check
+from router.config.options import Options, Paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path / "config.json", tmp_path / "data", tmp_path / "logs")
+
+
+def configure(paths: Paths, **sections: Any) -> None:
+    paths.config.write_text(json.dumps(sections))
+
+
+def add(paths: Paths, folder: str, text: str) -> None:
+    (paths.data / folder).mkdir(parents=True)
+    (paths.data / folder / "mcp_settings.json").write_text(text)
+
+
+def found(paths: Paths, options: Options | None = None) -> Findings:
+    before = sorted(paths.config.parent.rglob("*"))
+    findings = check(paths, options or Options(), {"SET": "x"})
+    assert sorted(paths.config.parent.rglob("*")) == before
+    return findings
+
+
+def test_good_files_have_no_problem(paths: Paths) -> None:
+    configure(paths, server={"http": {"port": 0}})
+    add(paths, "a", '{"command": "a", "args": ["${SET}"]}')
+    add(paths, "b", '{"command": "b", "isActive": false}')
+    assert found(paths) == Findings(
+        (),
+        f"No problem in {paths.config} and {paths.data}; 2 instances that can be started, "
+        "1 of them inactive",
+    )
+
+
+def test_missing_files_are_no_problem_and_are_not_written(paths: Paths) -> None:
+    assert found(paths) == Findings(
+        (),
+        f"No problem in {paths.data} ({paths.config} is not there: it would have the defaults); "
+        "0 instances that can be started",
+    )
+
+
+def test_every_problem_has_its_line_and_path(paths: Paths) -> None:
+    configure(paths, api={"port": "x"}, security={"tokens": {"ci": {"token": "s3 cret"}}})
+    add(paths, "a", '{"mcpServers": {"x": {"command": "a", "env": {"T": "${UNSET}"}}}}')
+    add(paths, "b", '{"command": ')
+    add(paths, "c", '{"name": "fine", "command": "c"}')
+    add(paths, "d", '{"name": "fine", "command": "d"}')
+    add(paths, "e", "[]")
+    findings = found(paths)
+    assert [problem.partition(" ")[0] for problem in findings.problems] == [
+        "config.json:",
+        "config.json:",
+        "data/b/mcp_settings.json:",
+        "data/d/mcp_settings.json:",
+        "data/e/mcp_settings.json:",
+        "data/a/mcp_settings.json:",
+    ]
+    assert findings.problems[0] == 'config.json: api.port: expected an integer, got "x"'
+    assert "mcpServers.x.env.T: ${UNSET} is not set" in findings.problems[-1]
+    assert "s3 cret" not in str(findings)
+    assert findings.summary == (
+        f"6 problems in {paths.config} and {paths.data}; 1 instance that can be started"
+    )
+
+
+@pytest.mark.parametrize("section", ["server", "api"])
+def test_listening_for_others_without_a_token_is_a_problem(paths: Paths, section: str) -> None:
+    configure(
+        paths, **{section: {"host": "0.0.0.0"} | ({"enabled": True} if section == "api" else {})}
+    )
+    (problem,) = found(paths).problems
+    assert "can be reached from other machines, and no token is set" in problem
+    configure(paths, **{section: {"host": "0.0.0.0"}}, security={"bearer_token": "s3cret"})
+    assert found(paths).problems == ()
+
+
+def test_every_host_that_needs_a_token_is_named(paths: Paths) -> None:
+    configure(paths, server={"host": "0.0.0.0"}, api={"enabled": True, "host": "0.0.0.0"})
+    assert [problem.rpartition(': "')[0] for problem in found(paths).problems] == [
+        "config.json: server.host",
+        "config.json: api.host",
+    ]
+
+
+def test_each_problem_of_an_entry_has_a_line_of_its_own(paths: Paths) -> None:
+    add(paths, "a", '{"mcpServers": {"x": {"command": "${NO}", "args": ["; ", "${NEITHER}"]}}}')
+    assert found(paths).problems == (
+        "data/a/mcp_settings.json: mcpServers.x.command: ${NO} is not set",
+        "data/a/mcp_settings.json: mcpServers.x.args[1]: ${NEITHER} is not set",
+    )
+
+
+def test_folder_of_watch_path_is_looked_at(paths: Paths) -> None:
+    configure(paths, watcher={"watch_path": "servers"})
+    folder = paths.config.parent / "servers" / "a"
+    folder.mkdir(parents=True)
+    (folder / "mcp_settings.json").write_text('{"command": "a"}')
+    assert found(paths).summary.endswith(
+        f"and {paths.config.parent / 'servers'}; 1 instance that can be started"
+    )
+
+
+def test_folder_of_the_command_line_has_to_be_there(paths: Paths) -> None:
+    assert found(paths, Options(data="data")).problems == (
+        f"--data: there is no folder {paths.data}",
+    )
+
+
+def test_options_of_the_command_line_count(paths: Paths) -> None:
+    (problem,) = found(paths, Options(host="0.0.0.0")).problems
+    assert "can be reached from other machines" in problem

@@ -1,0 +1,410 @@
+"""`config.json`: defaults, errors, where it is, and what the command line changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from router.config.settings import Settings, load_settings, to_json
+from router.config.tokens import NamedToken
+from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOKEN_RULE = "a token of printable ASCII characters without spaces, or sha256: and 64 hex digits"
+
+DEFAULTS: dict[str, Any] = {
+    "api": {
+        "enabled": False,
+        "host": "127.0.0.1",
+        "port": 8001,
+        "cors_origin": "*",
+        "auto_find_port": True,
+        "enable_realtime_logs": False,
+    },
+    "server": {
+        "host": "127.0.0.1",
+        "allowed_hosts": [],
+        "allowed_origins": [],
+        "http": {"enabled": True, "port": 3000, "auto_find_port": False},
+        "sse": {"enabled": True, "port": 3001, "auto_find_port": False},
+        "transport_type": "stdio",
+        "allow_instance_management": False,
+        "tool_names": "dotted",
+        "drain_s": 30,
+    },
+    "mcp_client": {"enabled": True, "timeout": 30, "start_timeout_s": 60, "max_starting": 16},
+    "security": {
+        "bearer_token": "",
+        "tokens": {},
+        "allow_anonymous": False,
+        "enable_validation": True,
+        "allow_stdio_via_api": "with_token",
+    },
+    "logging": {
+        "level": "INFO",
+        "directory": "logs",
+        "format": "%(asctime)s - %(name)s - %(levelname)s - %(message)s",
+    },
+    "watcher": {"enabled": True, "watch_path": "data", "debounce_delay": 1.0},
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config.json"
+
+
+def written(config: Path, value: Any) -> Path:
+    config.write_text(value if isinstance(value, str) else json.dumps(value))
+    return config
+
+
+def problems(config: Path, value: Any) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        load_settings(written(config, value))
+    return str(raised.value).splitlines()
+
+
+# --- Defaults --------------------------------------------------------------------------------
+
+
+def test_missing_file_is_written_with_the_defaults_indented_by_two(config: Path) -> None:
+    assert load_settings(config) == Settings()
+    text = config.read_text()
+    assert json.loads(text) == DEFAULTS
+    assert text == json.dumps(DEFAULTS, indent=2) + "\n"
+
+
+def test_written_defaults_are_read_as_they_were(config: Path) -> None:
+    load_settings(config)
+    before = config.read_bytes()
+    assert load_settings(config) == Settings()
+    assert config.read_bytes() == before
+
+
+def test_missing_folder_is_made_for_the_defaults(tmp_path: Path) -> None:
+    load_settings(tmp_path / "a" / "b" / "config.json")
+    assert (tmp_path / "a" / "b" / "config.json").exists()
+
+
+def test_defaults_that_cannot_be_written_are_a_warning(
+    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", read_only)
+    assert load_settings(config) == Settings()
+    assert not config.exists()
+    assert caplog.messages == [
+        f"{config} cannot be written (Read-only file system); going on with the defaults"
+    ]
+
+
+@pytest.mark.parametrize("value", [{}, {"api": {}}, {"server": {"http": {}, "sse": {}}}])
+def test_partial_file_is_completed_and_not_written(config: Path, value: Any) -> None:
+    assert load_settings(written(config, value)) == Settings()
+    assert json.loads(config.read_text()) == value
+
+
+def test_given_values_stay_beside_completed_ones(config: Path) -> None:
+    value = {"server": {"http": {"port": 4000}}, "mcp_client": {"timeout": 2.5}}
+    settings = load_settings(written(config, value))
+    assert settings.server.http.port == 4000
+    assert settings.server.http.enabled
+    assert settings.server.sse.port == 3001
+    assert settings.mcp_client.timeout == 2.5
+
+
+def test_every_default_may_be_written_out(config: Path) -> None:
+    assert load_settings(written(config, DEFAULTS)) == Settings()
+    assert json.loads(to_json(Settings())) == DEFAULTS
+
+
+def test_whole_number_of_seconds_is_a_number_of_seconds(config: Path) -> None:
+    assert load_settings(written(config, {"watcher": {"debounce_delay": 2}})).watcher == (
+        attrs.evolve(Settings().watcher, debounce_delay=2)
+    )
+
+
+def test_file_of_the_original_is_understood(config: Path) -> None:
+    value = {
+        "api": {"enabled": True, "port": 8000, "host": "0.0.0.0", "cors_origin": "0.0.0.0"},
+        "server": {
+            "transport_type": "http",
+            "host": "0.0.0.0",
+            "http": {"enabled": True, "port": 3000},
+            "sse": {"enabled": False, "port": 3001},
+            "allow_instance_management": True,
+        },
+        "mcp_client": {"enabled": True, "timeout": 30},
+        "security": {"bearer_token": "my-secret", "enable_validation": True},
+        "logging": {"level": "OFF", "format": "%(message)s", "directory": "logs"},
+        "watcher": {"enabled": True, "watch_path": "data", "debounce_delay": 1.0},
+    }
+    settings = load_settings(written(config, value))
+    assert settings.api.host == "0.0.0.0"
+    assert settings.security.bearer_token == "my-secret"
+    assert settings.logging.level == "OFF"
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        {"stdio": {"enabled": True}},
+        {"enabled": True, "transport_type": "stdio", "allow_instance_management": False},
+        {"enabled": False, "stdio": {}},
+    ],
+)
+def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
+    config: Path, idle: dict[str, Any]
+) -> None:
+    assert load_settings(written(config, {"server": idle})) == Settings()
+
+
+# --- Errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"api": {"port": "x"}}, 'api.port: expected an integer, got "x"'),
+        (
+            {"api": {"port": 65536}},
+            "api.port: expected a port from 0 (any free one) to 65535, got 65536",
+        ),
+        (
+            {"server": {"http": {"port": -1}}},
+            "server.http.port: expected a port from 0 (any free one) to 65535, got -1",
+        ),
+        (
+            {"server": {"host": ""}},
+            'server.host: expected a host such as "127.0.0.1" or "mcp.example.org", got ""',
+        ),
+        (
+            {"server": {"allowed_hosts": ["a b"]}},
+            'server.allowed_hosts[0]: expected a host such as "127.0.0.1" or "mcp.example.org", '
+            'got "a b"',
+        ),
+        (
+            {"server": {"allowed_origins": ["app.example.org"]}},
+            'server.allowed_origins[0]: expected an origin such as "https://app.example.org", '
+            'got "app.example.org"',
+        ),
+        (
+            {"server": {"transport_type": "tcp"}},
+            'server.transport_type: expected one of "stdio", "http", "sse", "api", got "tcp"',
+        ),
+        (
+            {"server": {"tool_names": 1}},
+            'server.tool_names: expected one of "dotted", "underscored", got 1',
+        ),
+        ({"server": {"drain_s": -1}}, "server.drain_s: expected a number of seconds, got -1"),
+        (
+            {"mcp_client": {"timeout": 0}},
+            "mcp_client.timeout: expected a positive number of seconds, got 0",
+        ),
+        (
+            {"mcp_client": {"max_starting": 0}},
+            "mcp_client.max_starting: expected a positive integer, got 0",
+        ),
+        (
+            {"security": {"allow_stdio_via_api": True}},
+            'security.allow_stdio_via_api: expected one of "with_token", "never", got true',
+        ),
+        (
+            {"logging": {"level": "info"}},
+            'logging.level: expected one of "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", '
+            '"OFF", got "info"',
+        ),
+        (
+            {"logging": {"directory": ""}},
+            'logging.directory: expected the path of a folder, got ""',
+        ),
+        ({"api": []}, "api: expected an object, got an array"),
+        (
+            {"servers": {}},
+            "servers: unknown key; the keys here are api, server, mcp_client, security, logging, "
+            "watcher",
+        ),
+        (
+            {"server": {"enabled": "no"}},
+            "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
+            "http, sse, transport_type, allow_instance_management, tool_names, drain_s",
+        ),
+        (
+            {"server": {"stdio": {"port": 1}}},
+            "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
+            "http, sse, transport_type, allow_instance_management, tool_names, drain_s",
+        ),
+        ({"server": 1}, "server: expected an object, got a number"),
+        (
+            {"watcher": {"path": "x"}},
+            "watcher.path: unknown key; the keys here are enabled, watch_path, debounce_delay",
+        ),
+    ],
+)
+def test_wrong_key_or_value_is_named_with_file_and_path(
+    config: Path, value: Any, problem: str
+) -> None:
+    assert problems(config, value) == [f"config.json: {problem}"]
+
+
+@pytest.mark.parametrize("text", ["%(message", "%(nothing)s", "%(levelno)z", "", "{message}"])
+def test_log_format_that_would_fail_is_refused(config: Path, text: str) -> None:
+    (problem,) = problems(config, {"logging": {"format": text}})
+    assert problem.startswith("config.json: logging.format: expected a format such as")
+
+
+def test_all_problems_are_told_in_one_go(config: Path) -> None:
+    value = {"api": {"port": "x", "enabled": 1}, "sever": {}, "logging": {"level": 0}}
+    assert [line.split(": ")[1] for line in problems(config, value)] == [
+        "api.enabled",
+        "api.port",
+        "logging.level",
+        "sever",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"server": {"http": {"por', "line 1, column 26: invalid JSON: it ends too early"),
+        ('{\n  "api": {},\n}', "line 3, column 1: invalid JSON: trailing comma in object"),
+        ("[]", "expected an object, got an array"),
+        ("", "line 1, column 1: invalid JSON: it ends too early"),
+    ],
+)
+def test_what_is_no_json_object_is_named_with_its_line(
+    config: Path, text: str, problem: str
+) -> None:
+    assert problems(config, text) == [f"config.json: {problem}"]
+
+
+def test_file_over_10_mb_is_refused(config: Path) -> None:
+    limit_bytes = 10 * 1024 * 1024
+    text = "{}" + " " * (limit_bytes - 2)
+    assert load_settings(written(config, text)) == Settings()
+    assert problems(config, text + " ") == ["config.json: is larger than 10 MB"]
+
+
+def test_folder_in_its_place_is_an_error(config: Path) -> None:
+    config.mkdir()
+    with pytest.raises(ConfigError, match=r"^config\.json: cannot be read: "):
+        load_settings(config)
+
+
+@pytest.mark.parametrize(
+    "token", ["two words", "tøken", "tab\tbed", "sha256:abc", f"sha256:{'G' * 64}", "line\nbreak"]
+)
+def test_unusable_token_is_refused_and_not_quoted(config: Path, token: str) -> None:
+    assert problems(config, {"security": {"bearer_token": token}}) == [
+        "config.json: security.bearer_token: expected a token of printable ASCII characters "
+        "without spaces, or sha256: and 64 hex digits"
+    ]
+
+
+@pytest.mark.parametrize("token", ["", "s3cret", "a.b-c_d~e+f/g==", f"sha256:{'0f' * 32}"])
+def test_usable_token_is_taken_and_never_shown(config: Path, token: str) -> None:
+    settings = load_settings(written(config, {"security": {"bearer_token": token}}))
+    assert settings.security.bearer_token == token
+    assert not token or token not in repr(settings)
+
+
+# --- Several tokens --------------------------------------------------------------------------
+
+
+def tokens_problems(config: Path, tokens: Any, bearer_token: str = "") -> list[str]:
+    value = {"security": {"bearer_token": bearer_token, "tokens": tokens}}
+    return [line.removeprefix("config.json: security.tokens") for line in problems(config, value)]
+
+
+def test_named_token_is_read_with_its_permissions_and_instances(config: Path) -> None:
+    tokens = {
+        "ci": {"token": "t0k3n-of-ci", "permissions": ["read"], "instances": ["a", "工具"]},
+        "客服": {"token": f"sha256:{'0f' * 32}"},
+    }
+    security = load_settings(written(config, {"security": {"tokens": tokens}})).security
+    assert security.tokens == {
+        "ci": NamedToken("t0k3n-of-ci", ("read",), ("a", "工具")),
+        "客服": NamedToken(f"sha256:{'0f' * 32}", ("call", "read"), None),
+    }
+    assert security.has_token
+    assert security.secrets == ["", "t0k3n-of-ci", f"sha256:{'0f' * 32}"]
+    assert "t0k3n" not in repr(security)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "problem"),
+    [
+        ([], ": expected an object, got an array"),
+        ({"ci": "s3cret"}, ".ci: expected an object, got a string"),
+        ({"ci": {}}, ".ci.token: is missing"),
+        ({"ci": {"token": ""}}, f".ci.token: expected {TOKEN_RULE}"),
+        ({"ci": {"token": "s3 cret"}}, f".ci.token: expected {TOKEN_RULE}"),
+        ({"ci": {"token": 1234}}, ".ci.token: expected a string, got a number"),
+        (
+            {"ci": {"token": "s3cret", "permissions": ["root"]}},
+            '.ci.permissions[0]: expected one of "call", "read", "admin", got "root"',
+        ),
+        (
+            {"ci": {"token": "s3cret", "permissions": "call"}},
+            '.ci.permissions: expected an array, got "call"',
+        ),
+        (
+            {"ci": {"token": "s3cret", "instances": ["a", "../b"]}},
+            ".ci.instances[1]: expected letters, digits, _, - and CJK letters, at most 100, not "
+            'beginning with -, and no device of Windows such as con, got "../b"',
+        ),
+        (
+            {"ci": {"token": "s3cret", "scopes": []}},
+            ".ci.scopes: unknown key; the keys here are token, permissions, instances",
+        ),
+        *(
+            (
+                {name: {"token": "s3cret"}},
+                f".{shown}: expected as its name letters, digits, _, - and CJK letters, at most "
+                "100, not beginning with -, and no device of Windows such as con, "
+                f'and not "bearer" or "stdio", got {json.dumps(name)}',
+            )
+            for name, shown in [
+                ("-c", "-c"),
+                ("", ""),
+                ("a b", "a b"),
+                ("a\nb", '"a\\nb"'),
+                ("bearer", "bearer"),
+                ("stdio", "stdio"),
+            ]
+        ),
+    ],
+)
+def test_wrong_named_token_is_named_with_its_path_and_not_quoted(
+    config: Path, tokens: Any, problem: str
+) -> None:
+    assert tokens_problems(config, tokens) == [problem]
+
+
+def test_all_problems_of_named_tokens_are_told_in_one_go(config: Path) -> None:
+    tokens = {"a": {"permissions": ["x", "call", "y"]}, "b": {"token": 1}}
+    assert [line.partition(":")[0] for line in tokens_problems(config, tokens)] == [
+        ".a.token",
+        ".a.permissions[0]",
+        ".a.permissions[2]",
+        ".b.token",
+    ]
+
+
+def test_token_that_two_names_have_is_refused(config: Path) -> None:
+    digest = "sha256:" + hashlib.sha256(b"s3cret").hexdigest()
+    tokens = {"a": {"token": "s3cret"}, "b": {"token": "other"}, "c": {"token": digest}}
+    assert tokens_problems(config, tokens) == [".c.token: is the token of a too; give each its own"]
+    assert tokens_problems(config, {"d": {"token": "s3cret"}}, digest) == [
+        ".d.token: is the token of security.bearer_token too; give each its own"
+    ]

@@ -1,0 +1,292 @@
+"""Questions to the router itself."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from router.messages.commands import (
+    PERMISSIONS,
+    CallTool,
+    ListInstances,
+    ListTools,
+    MakeChange,
+    Principal,
+    RemoveInstance,
+    RouterCommand,
+    ShowInstance,
+    ShowStatus,
+    ShowTools,
+)
+from router.messages.errors import (
+    INSTANCE_NOT_FOUND,
+    INTERNAL_ERROR,
+    NOT_ALLOWED,
+    OVERLOADED,
+    SESSION_LOST,
+    TIMEOUT,
+    TOOL_NOT_FOUND,
+    UNAVAILABLE,
+)
+from router.messages.frames import NO_RAW, ErrorResponse
+from tests.router.core.conversation import (
+    Commanded,
+    Conversation,
+    raw,
+    ready,
+    spec,
+    value_of,
+)
+
+LIMITED = Principal("limited", instances=frozenset({"b"}))
+CALL = CallTool("a", "echo", raw({"x": 1}))
+
+
+def calls(talk: Conversation, **changes: Any) -> Commanded:
+    return talk.asked(msgspec.structs.replace(CALL, **changes))
+
+
+def named(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["name"] for row in rows]
+
+
+# --- Who may ask -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("what", "needed"),
+    [
+        (ListInstances(), "read"),
+        (ShowInstance("a"), "read"),
+        (ShowStatus(), "read"),
+        (ListTools(), "read"),
+        (ShowTools("a"), "read"),
+        (CALL, "call"),
+        (MakeChange(RemoveInstance("a")), "admin"),
+    ],
+)
+def test_every_question_needs_its_permission(what: RouterCommand, needed: Any) -> None:
+    talk, _, upstream = ready()
+    others = PERMISSIONS - {needed}
+    refused = talk.asked(what, Principal("t", others)).error
+    assert refused.code == NOT_ALLOWED
+    assert f"'{needed}'" in refused.message
+    assert upstream.sees() == []
+    allowed = talk.asked(what, Principal("t", frozenset({needed})))
+    assert allowed.is_waiting or allowed.answer is not None
+
+
+@pytest.mark.parametrize("name", ["a", "acme"])
+@pytest.mark.parametrize("kind", [ShowInstance, ShowTools, CallTool])
+def test_what_is_not_among_its_instances_does_not_exist_for_a_principal(
+    kind: Any, name: str
+) -> None:
+    talk = Conversation()
+    talk.configured(spec("a"), spec("b", provider="other"))
+    what = kind(name, "echo", NO_RAW) if kind is CallTool else kind(name)
+    error = talk.asked(what, LIMITED).error
+    assert error.code == INSTANCE_NOT_FOUND
+    assert error.message == f"Instance not found: {name}. Available instances: 'b'"
+
+
+def test_lists_hold_only_what_a_principal_may_see() -> None:
+    talk = Conversation()
+    talk.with_upstreams("a", "b")
+    assert named(talk.asked(ListInstances(), LIMITED).answer) == ["b"]
+    assert named(talk.asked(ShowStatus(), LIMITED).answer) == ["b"]
+    assert list(talk.asked(ListTools(), LIMITED).answer) == ["b"]
+    assert named(talk.asked(ListInstances()).answer) == ["a", "b"]
+
+
+def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
+    talk = Conversation()
+    talk.with_upstreams("a", "b")
+    assert talk.asked(ShowInstance("acme"), LIMITED).answer["name"] == "b"
+
+
+# --- Answers from the state ------------------------------------------------------------------
+
+
+def test_an_instance_is_shown_as_its_tool_shows_it() -> None:
+    talk, alice, _ = ready("b")
+    rows = talk.asked(ListInstances()).answer
+    assert rows == alice.calls("mcp.router.list").text
+    assert talk.asked(ShowInstance("a")).answer == rows[0]
+
+
+def test_the_status_tells_of_calls_and_of_what_comes_next() -> None:
+    talk, alice, upstream = ready("b")
+    alice.routes("echo")
+    upstream.answers(upstream.sees_one(), {})
+    alice.routes("echo")
+    talk.down("b", "it ended", retry_in_s=2.0, restarts=3)
+    talk.passes(1.5)
+    a, b = talk.asked(ShowStatus()).answer
+    assert (a["calls"], a["in_flight"], a["since_s"], a["retry_in_s"]) == (2, 1, 1.5, None)
+    assert (b["calls"], b["in_flight"], b["since_s"], b["retry_in_s"]) == (0, 0, 1.5, 0.5)
+    assert (b["state"], b["restarts"], b["last_error"]) == ("backoff", 3, "it ended")
+
+
+def test_tools_are_shown_by_instance() -> None:
+    talk, _, _ = ready()
+    talk.configured(spec("a"), spec("off", is_active=False))
+    shown = value_of(raw(talk.asked(ListTools()).answer))
+    schema = {"type": "object", "properties": {}}
+    echo = {"name": "echo", "description": "Does echo", "inputSchema": schema}
+    assert shown == {"a": [echo]}
+    assert value_of(raw(talk.asked(ShowTools("a")).answer)) == [echo]
+    assert talk.asked(ShowTools("off")).answer == []
+
+
+# --- Calls -----------------------------------------------------------------------------------
+
+
+def test_a_call_is_answered_with_the_upstreams_own_bytes() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    seen = upstream.sees_one()
+    assert seen["method"] == "tools/call"
+    assert seen["params"] == {"name": "echo", "arguments": {"x": 1}}
+    assert called.is_waiting
+    upstream.answers(seen, b'{"isError": true,  "x": 1.0}')
+    assert bytes(called.answer) == b'{"isError": true,  "x": 1.0}'
+    assert talk.state.asking == {}
+    assert talk.state.clients.keys() == {"client-2"}
+
+
+def test_a_call_without_arguments_has_empty_ones() -> None:
+    talk, _, upstream = ready()
+    calls(talk, arguments=NO_RAW)
+    assert upstream.sees_one()["params"]["arguments"] == {}
+
+
+def test_a_tool_may_be_called_as_one_of_ours_is() -> None:
+    talk = Conversation()
+    upstream = talk.with_upstreams("a", tools=("mcp.router.list",))[0]
+    called = calls(talk, tool="mcp.router.list")
+    upstream.answers(upstream.sees_one(), {"theirs": True})
+    assert value_of(called.answer) == {"theirs": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"tool": "x"}, TOOL_NOT_FOUND),
+        ({"instance": "x"}, INSTANCE_NOT_FOUND),
+        ({"arguments": raw([])}, -32602),
+    ],
+)
+def test_a_call_of_nothing_is_an_error(changes: dict[str, Any], code: int) -> None:
+    talk, _, upstream = ready()
+    assert calls(talk, **changes).error.code == code
+    assert upstream.sees() == []
+    assert talk.state.asking == {}
+
+
+def test_an_error_of_the_upstream_comes_as_it_is() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    upstream.fails(upstream.sees_one(), {"code": -1, "message": "no", "data": {"k": [1]}})
+    error = called.error
+    assert (error.code, error.message, error.data) == (-1, "no", {"k": [1]})
+    assert error.string_code == "TRANSPORT_ERROR"
+
+
+def test_an_error_of_the_upstream_that_makes_no_sense_is_one_too() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    upstream.sends(ErrorResponse(upstream.sees_one()["id"], raw({"code": "x"})))
+    assert called.error.code == INTERNAL_ERROR
+
+
+def test_a_call_times_out_and_is_cancelled_upstream() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    talk.passes(30.3)
+    assert (called.error.code, called.error.message) == (TIMEOUT, "Timeout exceeded: 30s")
+    assert upstream.sees()[-1]["method"] == "notifications/cancelled"
+
+
+def test_a_call_is_lost_with_its_session() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    upstream.breaks()
+    assert called.error.code == SESSION_LOST
+
+
+def test_a_call_that_does_not_fit_is_shed() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    upstream.overflows(upstream.inbox.waiting[0])
+    assert called.error.code == OVERLOADED
+
+
+def test_a_call_waits_while_its_instance_starts() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    called = talk.asked(CALL)
+    talk.starting("a")
+    assert called.is_waiting
+    upstream = talk.up("a", "echo")
+    upstream.answers(upstream.sees_one(), {"ok": 1})
+    assert value_of(called.answer) == {"ok": 1}
+
+
+def test_a_call_whose_instance_does_not_start_says_why() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    called = talk.asked(CALL)
+    talk.starting("a")
+    talk.down("a", "no such file", retry_in_s=None)
+    assert called.error.code == UNAVAILABLE
+    assert called.error.data == {
+        "state": "failed",
+        "last_error": "no such file",
+        "retry_in_s": None,
+    }
+
+
+def test_what_an_upstream_says_besides_is_for_nobody() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    seen = upstream.sees_one()
+    upstream.says("notifications/message", {"level": "error"}, related=seen["id"])
+    upstream.asks("roots/list", id="q", related=seen["id"])
+    assert upstream.sees_one()["error"]["code"] == -32601
+    assert called.is_waiting
+    upstream.answers(seen, {})
+    assert value_of(called.answer) == {}
+
+
+def test_an_abandoned_call_is_cancelled_upstream_and_answered_no_more() -> None:
+    talk, _, upstream = ready()
+    kept, called = talk.asked(CALL), talk.asked(CALL)
+    first, second = upstream.sees()
+    called.is_abandoned()
+    assert upstream.sees_one()["params"]["requestId"] == second["id"]
+    upstream.answers(second, {})
+    upstream.answers(first, {})
+    assert called.mailbox.waiting == []
+    assert not kept.is_waiting
+    called.is_abandoned()
+
+
+def test_drain_takes_no_new_calls_and_waits_for_those_in_flight() -> None:
+    talk, _, upstream = ready()
+    called = talk.asked(CALL)
+    drained = talk.drains()
+    assert talk.asked(CALL).error.code == UNAVAILABLE
+    assert drained.waiting == []
+    upstream.answers(upstream.sees_one(), {})
+    assert not called.is_waiting
+    assert drained.waiting == [None]
+
+
+def test_other_clients_are_answered_as_ever_while_somebody_asks() -> None:
+    talk, alice, upstream = ready()
+    called = talk.asked(CALL)
+    routed = alice.routes("echo")
+    _, seen = upstream.sees()
+    upstream.answers(seen, {"for": "alice"})
+    assert routed.result == {"for": "alice"}
+    assert called.is_waiting

@@ -1,0 +1,407 @@
+"""Requests without a session: whose they are, and what only they can ask."""
+
+from typing import Any
+
+import pytest
+
+from router.core.peers.stateless_requests import MAX_LISTENING, SELECTION_IDLE_S
+from router.core.protocol.bridging import (
+    CAPABILITIES_KEY,
+    CLIENT_INFO_KEY,
+    LOG_LEVEL_KEY,
+    REVISION_KEY,
+    SERVER_INFO_KEY,
+    SUBSCRIPTION_KEY,
+)
+from router.messages.catalog import Catalog, Item
+from router.messages.commands import Principal
+from router.messages.events import CatalogChanged
+from router.messages.revisions import HANDSHAKE_REVISIONS, REVISIONS
+from tests.router.core.conversation import (
+    Conversation,
+    FakeUpstream,
+    StatelessClient,
+    raw,
+    spec,
+)
+
+OTHER = Principal("other")
+LISTEN = "subscriptions/listen"
+TOOLS = {"notifications": {"toolsListChanged": True}}
+
+
+def talking(*names: str) -> tuple[Conversation, StatelessClient, FakeUpstream]:
+    talk = Conversation()
+    upstream = talk.with_upstreams("a", *names)[0]
+    return talk, talk.stateless(), upstream
+
+
+# --- Discovery and lists ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_connection", [False, True])
+def test_discover_says_what_a_handshake_would_have(on_connection: bool) -> None:
+    talk, client, _ = talking()
+    if on_connection:
+        client = talk.connection()
+    found = client.asks("server/discover").result
+    assert found["supportedVersions"] == list(REVISIONS)
+    assert found["capabilities"]["tools"] == {"listChanged": True}
+    assert "mcp.router.list" in found["instructions"]
+    assert (found["ttlMs"], found["cacheScope"], found["resultType"]) == (0, "private", "complete")
+    assert found["_meta"] == {SERVER_INFO_KEY: {"name": "mcp_router", "version": "9.9"}}
+
+
+def test_lists_are_not_to_be_cached() -> None:
+    _, client, _ = talking()
+    listed = client.asks("tools/list").result
+    assert (listed["ttlMs"], listed["cacheScope"], listed["resultType"]) == (
+        0,
+        "private",
+        "complete",
+    )
+    assert listed["tools"][0]["name"] == "mcp.router.use"
+
+
+@pytest.mark.parametrize("method", ["ping", "logging/setLevel", "initialize", "prompts/list"])
+def test_what_this_revision_has_not_is_not_found(method: str) -> None:
+    _, client, _ = talking()
+    assert client.asks(method).error["code"] == -32601
+
+
+def test_tools_are_listed_without_headers_that_only_their_server_could_compare() -> None:
+    talk, client, upstream = talking()
+    schema = {"type": "object", "properties": {"city": {"type": "string", "x-mcp-header": "City"}}}
+    plain = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools: list[Any] = [
+        {"name": "t0", "inputSchema": schema, "odd": 1},
+        {"name": "t1", "inputSchema": {"allOf": [schema]}},
+        {"name": "t2", "description": "x-mcp-header"},
+    ]
+    listed = Catalog(tools=tuple(Item(tool["name"], raw(tool)) for tool in tools))
+    talk.happens(CatalogChanged(upstream.session, listed))
+    client.uses()
+    assert client.asks("tools/list").result["tools"][-3:] == [
+        {"name": "t0", "inputSchema": plain, "odd": 1},
+        {"name": "t1", "inputSchema": {"allOf": [plain]}},
+        {"name": "t2", "description": "x-mcp-header"},
+    ]
+
+
+# --- The envelope ----------------------------------------------------------------------------
+
+
+def test_a_request_that_was_said_to_be_stateless_needs_its_envelope() -> None:
+    _, client, _ = talking()
+    client.meta = {REVISION_KEY: None}
+    assert client.asks("tools/list").error["code"] == -32602
+    client.meta, client.declares = {}, 5  # type: ignore[assignment]
+    assert "clientCapabilities" in client.asks("tools/list").error["message"]
+
+
+def test_another_revision_is_told_what_is_spoken() -> None:
+    _, client, _ = talking()
+    client.meta = {REVISION_KEY: "2099-01-01"}
+    error = client.asks("tools/list").error
+    assert error["code"] == -32022
+    assert error["data"] == {"supported": list(REVISIONS), "requested": "2099-01-01"}
+
+
+def test_a_session_does_not_take_requests_without_one() -> None:
+    talk, _, _ = talking()
+    session = talk.client()
+    session.initializes()
+    envelope = {REVISION_KEY: "2026-07-28", CAPABILITIES_KEY: {}}
+    error = session.asks("tools/list", {"_meta": envelope}).error
+    assert (error["code"], error["data"]["supported"]) == (-32022, list(HANDSHAKE_REVISIONS))
+
+
+def test_upstreams_see_nothing_of_the_envelope() -> None:
+    _, client, upstream = talking()
+    client.meta = {CLIENT_INFO_KEY: {"name": "me", "version": "1"}, LOG_LEVEL_KEY: "debug"}
+    client.routes("echo", _meta={"traceparent": "00-1", "progressToken": "p"})
+    sent = upstream.sees_one()
+    assert sent["params"]["_meta"] == {"traceparent": "00-1", "progressToken": sent["id"]}
+
+
+def test_a_null_state_and_answers_to_nothing_are_not_sent_on() -> None:
+    _, client, upstream = talking()
+    client.uses()
+    client.calls("echo", {}, requestState=None, inputResponses={"1": {"action": "accept"}})
+    assert set(upstream.sees_one()["params"]) == {"name", "arguments", "_meta"}
+
+
+# --- Calls -----------------------------------------------------------------------------------
+
+
+def test_progress_comes_before_a_result_that_is_complete() -> None:
+    _, client, upstream = talking()
+    asked = client.routes("echo", _meta={"progressToken": 7})
+    sent = upstream.sees_one()
+    upstream.says("notifications/progress", {"progressToken": sent["id"], "progress": 1})
+    upstream.answers(sent, {"content": [], "structuredContent": {"x": 1}})
+    progress, answer = asked.mailbox.take()
+    assert progress["params"] == {"progressToken": 7, "progress": 1}
+    assert answer["result"]["structuredContent"] == {"x": 1}
+    assert answer["result"]["resultType"] == "complete"
+
+
+def test_leaving_cancels_the_call() -> None:
+    _, client, upstream = talking()
+    client.routes("echo")
+    sent = upstream.sees_one()
+    client.leaves()
+    assert upstream.sees_one()["params"]["requestId"] == sent["id"]
+
+
+def test_a_connection_cancels_by_notification() -> None:
+    talk, _, upstream = talking()
+    client = talk.connection()
+    asked = client.routes("echo")
+    sent = upstream.sees_one()
+    client.cancels(asked)
+    assert upstream.sees_one()["params"]["requestId"] == sent["id"]
+    client.routes("echo", id=asked.id)
+    assert upstream.sees_one()["params"]["name"] == "echo"
+
+
+def test_requests_of_a_connection_are_let_go_of_when_answered() -> None:
+    talk, _, upstream = talking()
+    client = talk.connection()
+    asked = [client.routes("echo"), client.routes("echo"), client.asks("tools/list")]
+    for sent in upstream.sees():
+        upstream.answers(sent, {"content": []})
+    assert [one.result["resultType"] for one in asked] == ["complete"] * 3
+    assert list(talk.state.clients) == [client.id]
+    assert talk.state.clients[client.id].requests == {}
+
+
+def test_an_id_that_is_in_use_is_refused_on_a_connection() -> None:
+    talk, _, upstream = talking()
+    client = talk.connection()
+    client.routes("echo", id=1)
+    again = client.routes("echo", id=1)
+    assert again.error["code"] == -32600
+    upstream.answers(upstream.sees_one(), {"content": []})
+
+
+def test_the_end_of_a_connection_is_the_end_of_its_requests() -> None:
+    talk, _, upstream = talking()
+    client = talk.connection()
+    client.routes("echo")
+    client.asks(LISTEN, TOOLS)
+    upstream.sees()
+    client.leaves()
+    assert upstream.sees_one()["method"] == "notifications/cancelled"
+    assert talk.state.clients == {}
+
+
+def test_a_connection_that_reads_too_slowly_is_closed_as_a_whole() -> None:
+    talk, _, _ = talking()
+    client = talk.connection()
+    client.routes("echo")
+    (request,) = talk.state.clients[client.id].requests.values()
+    client.id = request.id
+    client.overflows()
+    assert client.outbox.closed
+
+
+def test_a_request_waits_for_an_instance_that_starts() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    talk.starting("a")
+    for client in (talk.stateless(), talk.connection()):
+        asked = client.routes("echo")
+        assert asked.is_waiting
+    upstream = talk.up("a", "echo")
+    assert [sent["params"]["_meta"] for sent in upstream.sees()] == [{}, {}]
+
+
+def test_router_errors_of_our_tools_are_results_of_this_revision() -> None:
+    _, client, _ = talking()
+    asked = client.routes("nothing")
+    assert asked.failure[0] == "TOOL_NOT_FOUND"
+    assert asked.result["resultType"] == "complete"
+
+
+# --- Selection -------------------------------------------------------------------------------
+
+
+def test_a_selection_over_http_belongs_to_the_principal() -> None:
+    talk, client, _ = talking()
+    client.uses()
+    assert client.lists()[-1] == "echo"
+    assert talk.stateless().lists()[-1] == "echo"
+    assert "echo" not in talk.stateless(OTHER).lists()
+    assert "echo" not in talk.connection().lists()
+
+
+def test_a_selection_on_a_connection_is_its_own() -> None:
+    talk, client, upstream = talking()
+    connection = talk.connection()
+    connection.uses()
+    assert connection.lists()[-1] == "echo"
+    assert "echo" not in client.lists()
+    connection.calls("echo")
+    assert upstream.sees_one()["params"]["name"] == "echo"
+
+
+def test_a_selection_is_no_way_to_an_instance_that_was_taken_away() -> None:
+    _, client, upstream = talking()
+    client.uses()
+    client.principal = Principal(client.principal.name, instances=frozenset({"b"}))
+    assert "echo" not in client.lists()
+    assert client.calls("echo").error["code"] == -32014
+    assert upstream.sees() == []
+
+
+def test_a_selection_is_forgotten_when_its_principal_stays_away() -> None:
+    talk, client, _ = talking()
+    client.uses()
+    talk.passes(SELECTION_IDLE_S)
+    assert client.lists()[-1] == "echo"
+    talk.passes(SELECTION_IDLE_S + 1)
+    assert "echo" not in client.lists()
+
+
+def test_who_listens_has_not_stayed_away() -> None:
+    talk, client, _ = talking()
+    client.uses()
+    client.asks(LISTEN, TOOLS)
+    talk.passes(SELECTION_IDLE_S + 1)
+    assert client.lists()[-1] == "echo"
+
+
+# --- Subscriptions ---------------------------------------------------------------------------
+
+
+def test_a_subscription_is_acknowledged_first_with_what_is_honoured() -> None:
+    _, client, _ = talking()
+    wanted = TOOLS["notifications"] | {"promptsListChanged": True, "resourceSubscriptions": ["x:"]}
+    asked = client.asks(LISTEN, {"notifications": wanted}, id="l")
+    (acknowledged,) = asked.mailbox.take()
+    assert acknowledged == {
+        "method": "notifications/subscriptions/acknowledged",
+        "params": {"_meta": {SUBSCRIPTION_KEY: "l"}, "notifications": {"toolsListChanged": True}},
+    }
+    assert asked.is_waiting
+
+
+@pytest.mark.parametrize("params", [{}, {"notifications": 5}])
+def test_a_subscription_to_nothing_that_can_be_read_is_refused(params: Any) -> None:
+    _, client, _ = talking()
+    assert client.asks(LISTEN, params).error["code"] == -32602
+
+
+@pytest.mark.parametrize("on_connection", [False, True])
+def test_who_listens_is_told_that_the_list_is_another_one(on_connection: bool) -> None:
+    talk, client, upstream = talking()
+    client = talk.connection() if on_connection else client
+    listening = client.asks(LISTEN, TOOLS)
+    deaf = client.asks(LISTEN, {"notifications": {"toolsListChanged": False}})
+    listening.mailbox.take()
+    deaf.mailbox.take()
+    client.uses().mailbox.take()
+    upstream.lists("echo", "more")
+    told = [one for one in listening.mailbox.take() if "result" not in one]
+    changed = "notifications/tools/list_changed"
+    if not on_connection:  # on a connection the answer to `use` went another way already
+        assert len(told) == 2
+        assert deaf.mailbox.take() == []
+    assert told[-1] == {
+        "method": changed,
+        "params": {"_meta": {SUBSCRIPTION_KEY: listening.id}},
+    }
+
+
+def test_who_does_not_listen_is_told_nothing() -> None:
+    talk, client, upstream = talking()
+    connection = talk.connection()
+    connection.uses().mailbox.take()
+    client.uses()
+    upstream.lists("echo", "more")
+    assert connection.outbox.take() == []
+
+
+def test_another_principal_hears_nothing_of_a_selection() -> None:
+    talk, client, _ = talking()
+    other = talk.stateless(OTHER).asks(LISTEN, TOOLS)
+    other.mailbox.take()
+    client.uses()
+    assert other.mailbox.take() == []
+
+
+def test_subscriptions_end_with_a_result_when_the_router_stops() -> None:
+    talk, client, _ = talking()
+    connection = talk.connection()
+    asked = [client.asks(LISTEN, TOOLS), connection.asks(LISTEN, TOOLS)]
+    assert talk.drains().waiting == [None]
+    for one in asked:
+        assert one.result["resultType"] == "complete"
+        assert one.result["_meta"][SUBSCRIPTION_KEY] == one.id
+    assert client.asks(LISTEN, TOOLS).error["code"] == -32013
+    assert connection.id in talk.state.clients
+
+
+def test_a_subscription_is_cancelled_on_its_connection() -> None:
+    talk, _, upstream = talking()
+    client = talk.connection()
+    asked = client.asks(LISTEN, TOOLS)
+    client.cancels(asked)
+    client.outbox.take()
+    client.uses().mailbox.take()
+    upstream.lists("echo", "more")
+    assert client.outbox.take() == []
+    assert not client.outbox.closed
+
+
+def test_subscriptions_of_a_connection_are_bounded() -> None:
+    talk, _, _ = talking()
+    client = talk.connection()
+    for _ in range(MAX_LISTENING):
+        client.asks(LISTEN, TOOLS)
+    client.outbox.take()
+    assert client.asks(LISTEN, TOOLS).error["code"] == -32015
+
+
+# --- Logs ------------------------------------------------------------------------------------
+
+
+def logging_upstream() -> tuple[Conversation, FakeUpstream]:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    talk.starting("a")
+    return talk, talk.up("a", "echo", capabilities={"logging": {}})
+
+
+def test_logs_come_to_those_who_ask_for_them_with_their_request() -> None:
+    talk, upstream = logging_upstream()
+    client = talk.stateless()
+    quiet = client.routes("echo")
+    call = upstream.sees_one()
+    upstream.says("notifications/message", {"level": "error", "data": "x"}, related=call["id"])
+    assert quiet.mailbox.take() == []
+    client.leaves()
+    client.meta = {LOG_LEVEL_KEY: "warning"}
+    loud = client.routes("echo")
+    _, set_level, call = upstream.sees()
+    assert set_level["params"] == {"level": "warning"}
+    upstream.says("notifications/message", {"level": "info", "data": "x"}, related=call["id"])
+    upstream.says("notifications/message", {"level": "error", "data": "y"}, related=call["id"])
+    upstream.says("notifications/message", {"level": "error", "data": "z"})
+    assert [one["params"]["data"] for one in loud.mailbox.take()] == ["y", "z"]
+
+
+def test_a_log_that_may_belong_to_another_call_is_dropped() -> None:
+    talk, upstream = logging_upstream()
+    client = talk.stateless()
+    client.meta = {LOG_LEVEL_KEY: "debug"}
+    first, second = client.routes("echo"), client.routes("echo")
+    upstream.says("notifications/message", {"level": "error", "data": "x"})
+    assert first.mailbox.take() == second.mailbox.take() == []
+
+
+def test_a_level_there_is_not_is_refused() -> None:
+    _, client, _ = talking()
+    client.meta = {LOG_LEVEL_KEY: "loud"}
+    assert client.asks("tools/list").error["code"] == -32602

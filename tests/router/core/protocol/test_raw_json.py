@@ -1,0 +1,90 @@
+"""Raw JSON objects, one level at a time."""
+
+import pytest
+from msgspec import Raw
+
+from router.core.protocol import raw_json
+from router.messages.errors import RpcError
+from router.messages.frames import NO_RAW
+
+
+def refused(call: object, *args: object) -> str:
+    assert callable(call)
+    with pytest.raises(RpcError) as caught:
+        call(*args)
+    assert caught.value.code == -32602
+    return caught.value.message
+
+
+def test_the_members_of_an_object_keep_their_order_and_their_bytes() -> None:
+    members = raw_json.object_of(Raw(b'{"b": 1.50, "a" :{"x" : 1}}'))
+    assert [(key, bytes(value)) for key, value in members.items()] == [
+        ("b", b"1.50"),
+        ("a", b'{"x" : 1}'),
+    ]
+
+
+@pytest.mark.parametrize("absent", [None, NO_RAW])
+def test_an_absent_object_has_no_members(absent: Raw | None) -> None:
+    assert raw_json.object_of(absent) == {}
+
+
+@pytest.mark.parametrize("data", [b"[]", b"5", b"null", b'"x"', b"{", b"[" * 9999])
+def test_what_is_no_object_is_refused(data: bytes) -> None:
+    assert refused(raw_json.object_of, Raw(data), "params.x") == "params.x must be an object"
+
+
+def test_an_object_nested_too_deeply_is_refused() -> None:
+    deep = Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    assert refused(raw_json.object_of, deep) == "params must be an object"
+
+
+def test_unknown_members_are_kept_but_not_those_like_a_known_one() -> None:
+    names = frozenset({"name", "_meta"})
+    members = {"name": Raw(b"1"), "other": Raw(b"2")}
+    assert raw_json.known(members, names) is members
+    problem = refused(raw_json.known, members | {"NAME": Raw(b"3")}, names, "p")
+    assert problem == "p: 'NAME' differs from a known key in case"
+
+
+def test_a_text_is_a_string_that_is_there() -> None:
+    members = {"a": Raw(b'"\\u00e9"'), "b": Raw(b"5")}
+    assert raw_json.text_of(members, "a") == "é"
+    assert refused(raw_json.text_of, members, "b") == "params.b must be a string"
+    assert refused(raw_json.text_of, members, "c", "p") == "p.c is missing"
+    assert [raw_json.optional_text_of(members, key) for key in "abc"] == ["é", None, None]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"1", 1),
+        (b'"1"', "1"),
+        (b"true", None),
+        (b"1.0", None),
+        (b"null", None),
+        (b"", None),
+        (b"9" * 5000, None),
+    ],
+)
+def test_an_id_is_an_integer_or_a_string(data: bytes, found: int | str | None) -> None:
+    assert raw_json.id_of(Raw(data)) == found
+    assert raw_json.request_id_of({"id": Raw(data)}, "id") == found
+
+
+def test_null_is_not_given() -> None:
+    members = {"null": Raw(b"null"), "true": Raw(b"true"), "one": Raw(b"1")}
+    assert [raw_json.given(members, key) for key in ("null", "none")] == [None, None]
+    assert [bytes(raw_json.given(members, key) or b"") for key in ("true", "one")] == [
+        b"true",
+        b"1",
+    ]
+
+
+@pytest.mark.parametrize(("data", "answer"), [(b"{}", True), (b"[]", False), (b"", False)])
+def test_an_object_is_told_by_its_first_byte(data: bytes, answer: bool) -> None:
+    assert raw_json.is_object(Raw(data)) is answer
+
+
+def test_what_utf8_has_no_place_for_is_escaped() -> None:
+    assert raw_json.printable("é \udcff") == "é \\udcff"

@@ -1,0 +1,138 @@
+"""The router's own tools as they are seen. (What they do: `test_from_client`.)"""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from router.core.protocol import router_tools
+from router.messages.errors import INSTANCE_NOT_FOUND, STRING_CODES, RpcError
+from tests.router.core.conversation import Conversation, ready, spec
+
+
+def test_the_schemas_say_what_is_needed() -> None:
+    tools = [msgspec.json.decode(item.raw) for item in router_tools.items("dotted")]
+    schemas = {tool["name"]: tool["inputSchema"] for tool in tools}
+    assert list(schemas) == [
+        router_tools.USE,
+        router_tools.LIST,
+        router_tools.HELP,
+        router_tools.CALL,
+    ]
+    assert [schema.get("required", []) for schema in schemas.values()] == [
+        ["instance_name"],
+        [],
+        [],
+        ["instance_name", "tool_name"],
+    ]
+    assert schemas[router_tools.CALL]["properties"]["arguments"]["type"] == "object"
+    assert all(tool["description"] for tool in tools)
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("mcp.router.use", "mcp.router.use"),
+        ("mcp_router_use", "mcp.router.use"),
+        ("mcp.router_use", None),
+        ("MCP.router.use", None),
+        ("echo", None),
+    ],
+)
+def test_a_name_is_ours_in_either_spelling(name: str, canonical: str | None) -> None:
+    assert router_tools.canonical(name) == canonical
+
+
+def test_list_shows_every_instance_with_the_keys_scripts_rely_on() -> None:
+    talk, alice, _ = ready()
+    talk.configured(spec("a"), spec("b", is_active=False, type="http", metadata={"note": "é"}))
+    a, b = alice.calls("mcp.router.list").text
+    assert a == {
+        "name": "a",
+        "provider": "acme",
+        "display_name": "a (provider: acme)",
+        "active": True,
+        "connected": True,
+        "transport_type": "stdio",
+        "tools_count": 1,
+        "metadata": {},
+        "state": "ready",
+        "in_state_s": 0.0,
+        "restarts": 0,
+        "last_error": None,
+    }
+    assert list(a)[:8] == [
+        "name",
+        "provider",
+        "display_name",
+        "active",
+        "connected",
+        "transport_type",
+        "tools_count",
+        "metadata",
+    ]
+    assert (b["active"], b["connected"], b["tools_count"]) == (False, False, 0)
+    assert (b["state"], b["transport_type"], b["metadata"]) == ("disabled", "http", {"note": "é"})
+
+
+def test_help_shows_the_tools_of_connected_instances_that_have_any() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"), spec("none"), spec("off", is_active=False), spec("starts"))
+    for name, tools in (("a", ("echo", "add")), ("none", ())):
+        talk.starting(name)
+        talk.up(name, *tools)
+    assert talk.client().calls("mcp.router.help").text == {
+        "a": {
+            "provider": "acme",
+            "display_name": "a (provider: acme)",
+            "tools": [
+                {
+                    "name": name,
+                    "description": f"Does {name}",
+                    "inputSchema": {"type": "object", "properties": {}},
+                }
+                for name in ("echo", "add")
+            ],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "structured"),
+    [({"k": "é"}, {"k": "é"}), ([1], {"result": [1]}), ("Done", {"result": "Done"})],
+)
+def test_a_result_is_text_to_read_and_the_same_value_to_use(value: Any, structured: Any) -> None:
+    result = msgspec.json.decode(router_tools.result_of(value, "2025-06-18"))
+    assert result["structuredContent"] == structured
+    assert result["isError"] is False
+    (content,) = result["content"]
+    assert msgspec.json.decode(content["text"]) == value
+    assert "é" in content["text"] or "é" not in str(value)
+
+
+def test_the_text_is_indented_by_two() -> None:
+    result = msgspec.json.decode(router_tools.result_of({"a": [1]}, "2025-11-25"))
+    assert result["content"][0]["text"] == '{\n  "a": [\n    1\n  ]\n}'
+
+
+def test_older_revisions_know_no_structured_content() -> None:
+    assert "structuredContent" not in msgspec.json.decode(router_tools.result_of({}, "2025-03-26"))
+
+
+def test_an_error_is_a_result_with_message_and_code() -> None:
+    error = RpcError(INSTANCE_NOT_FOUND, "Instance not found: 'é'")
+    result = msgspec.json.decode(router_tools.error_result_of(error))
+    assert result == {
+        "content": [
+            {
+                "type": "text",
+                "text": '{"error": "Instance not found: \'é\'", "code": "INSTANCE_NOT_FOUND"}',
+            }
+        ],
+        "isError": True,
+    }
+
+
+@pytest.mark.parametrize("code", STRING_CODES)
+def test_every_error_of_ours_has_a_word(code: int) -> None:
+    assert RpcError(code, "").string_code.isupper()

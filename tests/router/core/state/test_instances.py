@@ -1,0 +1,114 @@
+"""The states of instances, and finding one."""
+
+import pytest
+
+from router.core.state.instances import Instances, InstanceState, new_instance
+from router.messages.errors import RpcError
+from tests.router.core.conversation import Conversation, ready, spec
+
+
+def named(*specs: tuple[str, str]) -> Instances:
+    rows = {name: new_instance(spec(name, provider=provider), 0.0) for name, provider in specs}
+    return Instances(rows)
+
+
+def test_an_instance_is_found_by_name_then_by_provider() -> None:
+    instances = named(("one", "p"), ("p", "q"), ("two", "r"))
+    assert instances.find("p").name == "p"
+    assert instances.find("r").name == "two"
+    assert [instance.name for instance in instances] == ["one", "p", "two"]
+
+
+def test_a_provider_with_several_instances_is_an_error_that_names_them() -> None:
+    with pytest.raises(RpcError) as caught:
+        named(("a", "p"), ("b", "p")).find("p")
+    assert caught.value.string_code == "INSTANCE_NOT_FOUND"
+    assert str(caught.value) == "Provider 'p' has several instances; name one of them: 'a', 'b'"
+
+
+def test_with_no_instances_at_all_the_error_says_none() -> None:
+    with pytest.raises(RpcError, match=r"Instance not found: x\. Available instances: none"):
+        named().find("x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, InstanceState.STARTING),
+        ({"is_active": False}, InstanceState.DISABLED),
+        ({"problem": "no command"}, InstanceState.FAILED),
+        ({"is_active": False, "problem": "no command"}, InstanceState.DISABLED),
+    ],
+)
+def test_a_new_instance_begins_as_it_is_configured(
+    changes: dict[str, object], state: InstanceState
+) -> None:
+    assert new_instance(spec("a", **changes), 0.0).state is state
+
+
+def test_a_configuration_error_is_why_it_is_not_there() -> None:
+    talk = Conversation()
+    talk.configured(spec("a", problem="data/p: \udcff: X is not set"))
+    code, message = talk.client().routes("echo").failure
+    assert code == "UNAVAILABLE"
+    assert message == "Instance 'a' not connected: failed: data/p: \\udcff: X is not set"
+
+
+def test_the_life_of_an_instance_can_be_seen() -> None:
+    talk, _, upstream = ready()
+
+    def seen() -> tuple[object, ...]:
+        row = talk.listed("a")
+        return row["state"], row["connected"], row["restarts"], row["last_error"]
+
+    assert seen() == ("ready", True, 0, None)
+    upstream.breaks("exit code 1")
+    assert seen() == ("backoff", False, 0, "exit code 1")
+    talk.down("a", "")
+    assert seen() == ("backoff", False, 0, "exit code 1")
+    talk.starting("a")
+    assert seen() == ("starting", False, 1, "exit code 1")
+    talk.down("a", "exit code 2", restarts=1)
+    assert seen() == ("backoff", False, 1, "exit code 2")
+    talk.failed("a", "exit code 3")
+    assert seen() == ("failed", False, 5, "exit code 3")
+    talk.starting("a")
+    talk.up("a")
+    assert seen() == ("ready", True, 6, None)
+    talk.down("a", "", 0.0)
+    assert seen() == ("starting", False, 0, None)
+    talk.starting("a")
+    assert seen() == ("starting", False, 0, None)
+    talk.down("a", "", None)
+    assert seen() == ("failed", False, 0, None)
+
+
+def test_the_time_in_a_state_begins_with_the_state() -> None:
+    talk, _, _ = ready()
+    talk.passes(10)
+    assert talk.listed("a")["in_state_s"] == 10.0
+    talk.down("a")
+    talk.down("a")
+    talk.passes(1.5)
+    assert talk.listed("a")["in_state_s"] == 1.5
+
+
+def test_the_wait_for_the_next_try_is_counted_down() -> None:
+    talk, alice, _ = ready()
+    talk.failed("a", "why", probe_in_s=60.0)
+    talk.passes(45)
+    assert alice.routes("echo").failure[1].endswith("failed: why (next try in 15.0 s)")
+    talk.passes(45)
+    assert alice.routes("echo").failure[1].endswith("(next try in 0.0 s)")
+
+
+def test_a_call_waits_for_an_instance_that_was_ready_but_not_for_one_that_never_was() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    talk.starting("a")
+    talk.down("a", "no such command")
+    assert talk.client().routes("echo").failure[0] == "UNAVAILABLE"
+    talk.starting("a")
+    talk.up("a", "echo")
+    talk.down("a", "killed")
+    assert talk.client().routes("echo").is_waiting

@@ -1,0 +1,29 @@
+"""Reads an entry as if it stood in `data/github/mcp_settings.json`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router.instance_files.entries import Where, read_entry
+from router.instance_files.variables import Expander
+from router.messages.instance_spec import InstanceSpec
+
+ENVIRON = {"GITHUB_TOKEN": "gh-s3cret-value", "PATH": "/usr/bin"}
+COMMAND = {"command": "npx"}
+URL = {"url": "https://mcp.example.org/mcp"}
+
+
+def read(entry: dict[str, Any], name: str = "github") -> InstanceSpec:
+    where = Where("data/github/mcp_settings.json", f"mcpServers.{name}", "github", name)
+    spec = read_entry(entry, where, Expander(ENVIRON))
+    assert isinstance(spec, InstanceSpec)
+    return spec
+
+
+def problem(entry: dict[str, Any]) -> str:
+    """The only problem of an entry, without the place that all share."""
+    text = read(entry).problem
+    assert text is not None
+    prefix = "data/github/mcp_settings.json: mcpServers.github"
+    assert text.startswith(prefix)
+    return text.removeprefix(prefix).removeprefix(".").removeprefix(": ")

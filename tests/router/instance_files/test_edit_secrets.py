@@ -1,0 +1,111 @@
+"""Secrets of an instance that is changed: they can be written, and not read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from router.instance_files.edits import apply_change
+from router.messages.commands import UpdateInstance
+from router.messages.errors import INVALID_PARAMS
+from tests.router.instance_files.changing import refused, value
+from tests.router.instance_files.providers import COMMAND, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+def test_masked_secrets_keep_their_values(data: Path) -> None:
+    env = {"KEEP": "old", "DROP": "old", "REF": "${TOKEN}"}
+    path = put(data, "p", {"command": "x", "args": ["a", "s3cret"], "env": env})
+    mask = {"set": True}
+    fields = {"env": {"REF": mask, "KEEP": mask, "NEW": "new"}, "args": ["b", mask]}
+    apply_change(data, UpdateInstance("p", fields))
+    assert value(path)["env"] == {"REF": "${TOKEN}", "KEEP": "old", "NEW": "new"}
+    assert value(path)["args"] == ["b", "s3cret"]
+    apply_change(data, UpdateInstance("p", {"env": mask}))
+    assert value(path)["env"] == {"REF": "${TOKEN}", "KEEP": "old", "NEW": "new"}
+
+
+def test_mask_without_a_value_behind_it_is_refused(data: Path) -> None:
+    put(data, "p", COMMAND)
+    error = refused(data, UpdateInstance("p", {"env": {"NEW": {"set": True}}}))
+    assert str(error).startswith("env.NEW: is shown as set")
+
+
+REMOTE: dict[str, Any] = {
+    "type": "http",
+    "url": "https://u:p@good.test/mcp?a=1",
+    "headers": {"Authorization": "Bearer s3cret", "X-Key": "${KEY}"},
+}
+EVIL = {"url": "https://evil.test/mcp"}
+ANEW = {"Authorization": "Bearer other"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        EVIL,
+        {"url": None, "httpUrl": "https://evil.test/mcp"},
+        {"serverUrl": "https://evil.test/mcp"},
+        {"url": "http://good.test/mcp"},
+        {"url": "https://good.test:444/mcp"},
+        {"url": "https://good.test@evil.test/mcp"},
+        {"url": "https://good.test.evil.test/mcp"},
+        {**EVIL, "headers": {"set": True}},
+        {**EVIL, "headers": {"Authorization": {"set": True}}},
+        {"headers": {**ANEW, "X-Key": {"set": True}}, **EVIL},
+        {**EVIL, "headers": {"X-Key": "${KEY}"}},
+        {**EVIL, "headers": {"X-Other": "${KEY}"}},
+    ],
+)
+def test_another_server_gets_no_header_that_is_there(data: Path, fields: dict[str, Any]) -> None:
+    put(data, "p", REMOTE)
+    error = refused(data, UpdateInstance("p", fields))
+    assert error.code == INVALID_PARAMS
+    assert "s3cret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"url": "https://good.test/other"},
+        {"url": "HTTPS://GOOD.test:443/mcp"},
+        {"url": "https://good.test/mcp", "headers": {"Authorization": {"set": True}}},
+        {**EVIL, "headers": None},
+        {**EVIL, "headers": {}},
+        {"headers": ANEW, **EVIL},
+    ],
+)
+def test_server_may_be_another_one_with_headers_of_its_own(
+    data: Path, fields: dict[str, Any]
+) -> None:
+    path = put(data, "p", REMOTE)
+    apply_change(data, UpdateInstance("p", fields))
+    assert value(path)["url"] == fields["url"]
+
+
+@pytest.mark.parametrize("url", [5, {}, ["https://evil.test/mcp"], "https://[evil", "https://e:x/"])
+def test_url_that_is_none_leads_elsewhere(data: Path, url: Any) -> None:
+    put(data, "p", {**REMOTE, "url": url})
+    assert str(refused(data, UpdateInstance("p", EVIL))).startswith("url: is another server's")
+
+
+def test_without_headers_any_server_will_do(data: Path) -> None:
+    path = put(data, "p", {"url": "https://good.test/mcp"})
+    apply_change(data, UpdateInstance("p", EVIL))
+    assert value(path) == EVIL
+
+
+def test_reference_that_was_there_may_come_back_and_no_other(data: Path) -> None:
+    put(data, "p", {"command": "x", "args": ["${HOME}/x"]})
+    apply_change(data, UpdateInstance("p", {"args": ["${HOME}/x", "y"]}))
+    assert "args[1]" in str(refused(data, UpdateInstance("p", {"args": ["a", "${TOKEN}"]})))

@@ -1,0 +1,76 @@
+"""The log as it is followed: bounded, and never waiting for a reader."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from router.logs.broadcast import BACKLOG_LINES, MAX_CHARACTERS, QUEUE_LINES, Broadcast
+
+
+@pytest.fixture
+def broadcast() -> Broadcast:
+    return Broadcast(lambda text: f"note: {text}")
+
+
+def _nothing() -> None:
+    pass
+
+
+def test_backlog_is_the_last_lines(broadcast: Broadcast) -> None:
+    for number in range(BACKLOG_LINES + 3):
+        broadcast.put(logging.INFO, str(number))
+    lines = broadcast.follow(logging.DEBUG, _nothing).take()
+    assert lines == [str(number) for number in range(3, BACKLOG_LINES + 3)]
+
+
+def test_backlog_is_bounded_in_characters_too(broadcast: Broadcast) -> None:
+    for _ in range(5):
+        broadcast.put(logging.INFO, "x" * (MAX_CHARACTERS // 2))
+    assert len(broadcast.follow(logging.DEBUG, _nothing).take()) == 2
+
+
+def test_slow_reader_loses_the_oldest_lines_and_is_told_how_many(broadcast: Broadcast) -> None:
+    following = broadcast.follow(logging.DEBUG, _nothing)
+    for number in range(QUEUE_LINES + 7):
+        broadcast.put(logging.INFO, str(number))
+    note, first, *_ = following.take()
+    assert note == "note: 7 records were dropped here: they were read too slowly"
+    assert first == "7"
+    broadcast.put(logging.INFO, "next")
+    assert following.take() == ["next"]
+
+
+def test_lines_below_the_level_are_left_out(broadcast: Broadcast) -> None:
+    broadcast.put(logging.INFO, "a")
+    following = broadcast.follow(logging.WARNING, _nothing)
+    broadcast.put(logging.INFO, "b")
+    broadcast.put(logging.WARNING, "c")
+    assert following.take() == ["c"]
+
+
+def test_it_is_woken_once_for_all_that_is_to_be_taken(broadcast: Broadcast) -> None:
+    woken: list[int] = []
+    following = broadcast.follow(logging.DEBUG, lambda: woken.append(1))
+    for _ in range(3):
+        broadcast.put(logging.INFO, "x")
+    assert len(woken) == 1
+    following.take()
+    broadcast.put(logging.INFO, "x")
+    assert len(woken) == 2
+
+
+def test_backlog_wakes_at_once(broadcast: Broadcast) -> None:
+    woken: list[int] = []
+    broadcast.put(logging.INFO, "x")
+    broadcast.follow(logging.DEBUG, lambda: woken.append(1))
+    assert woken == [1]
+
+
+def test_who_has_left_gets_nothing(broadcast: Broadcast) -> None:
+    following = broadcast.follow(logging.DEBUG, _nothing)
+    following.close()
+    following.close()
+    broadcast.put(logging.INFO, "x")
+    assert following.take() == []

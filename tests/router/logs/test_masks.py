@@ -1,0 +1,29 @@
+"""Texts without the secrets that are known; `test_logs` has their forms in records."""
+
+import pytest
+
+from router.logs.masks import Masks
+
+
+def test_without_secrets_a_text_stays_as_it_is() -> None:
+    assert Masks().mask("nothing is known") == "nothing is known"
+
+
+def test_secrets_are_masked_from_the_moment_they_are_known() -> None:
+    masks = Masks()
+    masks.add(["sk-12345"])
+    masks.add(["another"])
+    assert masks.mask("sk-12345, another, sk-1234") == "***, ***, sk-1234"
+
+
+@pytest.mark.parametrize("written", ['a"b\nc-line', 'a\\"b\\nc-line', "c-line"])
+def test_secret_is_masked_in_every_form(written: str) -> None:
+    masks = Masks()
+    masks.add(['a"b\nc-line'])
+    assert masks.mask(f"<{written}>") == "<***>"
+
+
+def test_short_values_are_not_masked() -> None:
+    masks = Masks()
+    masks.add(["true", ""])
+    assert masks.mask("it is true") == "it is true"

@@ -1,0 +1,35 @@
+"""What an instance is, in words and when another one is as good."""
+
+import pytest
+
+from router.messages.instance_spec import InstanceSpec
+
+SPEC = InstanceSpec("n", "p", command="c", env={"K": "secret"}, headers={"A": "secret"})
+
+
+def test_an_instance_is_shown_with_its_provider() -> None:
+    assert SPEC.display_name == "n (provider: p)"
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "secret" not in repr(SPEC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({}, True),
+        ({"metadata": {"k": 1}, "timeout_s": 5.0, "provider": "q", "source": "f"}, True),
+        ({"command": "d"}, False),
+        ({"args": ("x",)}, False),
+        ({"env": {}}, False),
+        ({"is_active": False}, False),
+        ({"problem": "why"}, False),
+    ],
+)
+def test_only_what_is_shown_can_change_without_a_restart(
+    changes: dict[str, object], answer: bool
+) -> None:
+    settings = {"name": "n", "provider": "p", "command": "c"}
+    other = InstanceSpec(**settings | {"env": SPEC.env, "headers": SPEC.headers} | changes)  # type: ignore[arg-type]
+    assert SPEC.starts_like(other) is answer

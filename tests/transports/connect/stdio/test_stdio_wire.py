@@ -1,0 +1,107 @@
+"""The stdio wire, to real processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from msgspec import Raw
+
+from router.messages.frames import Notification, Request, Response
+from tests.transports.connect.stdio.children import (
+    ECHO,
+    LIMIT_S,
+    PONG,
+    PONGED,
+    python,
+    receive_all,
+    result_of,
+    says,
+    why_lost,
+)
+from transports.connect.stdio.stdio_wire import LineSplitter, connect_stdio
+from transports.connect.wire import Received, WireLost
+
+if TYPE_CHECKING:
+    from router.messages.frames import Frame
+
+# --- Lines -----------------------------------------------------------------------------------
+
+
+async def test_frames_go_there_and_back(token: str) -> None:
+    frames: list[Frame] = [
+        Request(2, "tools/call", Raw('{"text": "ü\\n€"}'.encode())),
+        Notification("notifications/x"),
+        Response("a", Raw(b'{"pretty":\n  true}')),
+    ]
+    results: list[Any] = []
+    with trio.fail_after(LIMIT_S):
+        async with connect_stdio(python(token, ECHO)) as wire:
+            wire.agreed("2025-11-25")
+            await wire.send(frames)
+            while len(results) < len(frames):
+                results += [result_of(received) for received in await wire.receive()]
+    assert results == [
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"text": "ü\n€"}},
+        {"jsonrpc": "2.0", "method": "notifications/x"},
+        {"jsonrpc": "2.0", "id": "a", "result": {"pretty": True}},
+    ]
+
+
+def test_a_line_may_be_cut_anywhere() -> None:
+    line = '{"text": "ü€😀\\u2028"}'.encode()
+    for cut in range(len(line) + 1):
+        lines = LineSplitter(1000)
+        found = lines.feed(line[:cut]) + lines.feed(line[cut:] + b"\nnext") + lines.feed(b"\n\n")
+        assert found == [line, b"next", b""]
+
+
+@pytest.mark.parametrize("chunk", [b"x" * 11, b"x" * 11 + b"\n", b"a\n" + b"x" * 11])
+def test_a_line_over_the_limit_is_refused_complete_or_not(chunk: bytes) -> None:
+    lines = LineSplitter(10)
+    assert lines.feed(b"x" * 10 + b"\n") == [b"x" * 10]
+    with pytest.raises(WireLost, match="sent a message longer than the limit of 10 bytes"):
+        lines.feed(chunk)
+
+
+async def test_blank_lines_and_carriage_returns_mean_nothing(token: str) -> None:
+    data = b"\n\r\n  \n" + PONG[:-1] + b"\r\n\t" + PONG
+    assert await receive_all(says(token, data), 2) == [PONGED, PONGED]
+
+
+async def test_what_comes_in_one_chunk_is_received_together(token: str) -> None:
+    with trio.fail_after(LIMIT_S):
+        async with connect_stdio(says(token, PONG * 50)) as wire:
+            assert await wire.receive() == [PONGED] * 50
+
+
+async def test_a_batch_is_its_members(token: str) -> None:
+    note = b'{"jsonrpc":"2.0","method":"n"}'
+    batch = b"[%b, 5,\t%b]\n" % (PONG[:-1], note)
+    assert await receive_all(says(token, batch), 2) == [PONGED, Received(Notification("n"))]
+
+
+async def test_garbage_is_skipped_counted_and_logged_a_few_times(
+    token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    garbage = b"Listening on stdio\n\xff\xfe\n[]\n{}\n" * 10
+    assert await receive_all(says(token, garbage + PONG), 1) == [PONGED]
+    assert len(caplog.messages) == 5
+    assert caplog.messages[1].startswith(
+        "test: skipped a line that is no JSON-RPC message (2 so far): "
+    )
+    assert caplog.messages[0].endswith("b'Listening on stdio'")
+
+
+async def test_no_part_of_a_word_is_logged_of_long_garbage(
+    token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await receive_all(says(token, b"using token %b%b\n" % (b"x" * 80, b"s3cret" * 20) + PONG), 1)
+    assert caplog.messages[0].endswith(": b'using token '")
+
+
+async def test_a_message_over_the_limit_ends_the_wire(token: str) -> None:
+    spec = python(token, "while True: os.write(1, b'x' * 1000)")
+    reason = await why_lost(spec, frame_limit_bytes=100_000)
+    assert reason == "sent a message longer than the limit of 100000 bytes"

@@ -1,0 +1,140 @@
+"""Streamable HTTP when somebody is not known any more: what is open ends, and no other does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from router.messages.commands import Principal
+from router.messages.errors import HttpRefusal
+from router.messages.events import ClientClosed, ClientOpened, FromClient
+from router.messages.revisions import STATELESS_REVISION
+from tests.transports.listen.actor import (
+    BOTH,
+    PROGRESS,
+    Actor,
+    admit,
+    answer_of,
+    chunk,
+    data_of,
+    decided,
+    detail,
+    events_of,
+    message,
+    put,
+    response,
+    waiting_of,
+)
+from tests.transports.listen.http.http_client import CALL, Session, get, post
+from transports.listen.http.http_endpoint import HttpEndpoint
+from transports.listen.serving.exchange import Answer, Events, HttpRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+A = {"authorization": "a"}
+B = {"authorization": "b"}
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor()
+
+
+@pytest.fixture
+def endpoint(actor: Actor) -> HttpEndpoint:
+    return HttpEndpoint(actor.inbox, admit)
+
+
+def knows_b(principal: Principal) -> bool:
+    return principal.name == "b"
+
+
+async def test_sessions_end_with_their_streams_and_calls(
+    endpoint: HttpEndpoint, actor: Actor
+) -> None:
+    session = await Session.open(endpoint, actor, "2025-06-18", **A)
+    stream = await events_of(endpoint, get(session, **A))
+    waiting, _ = await session.call(**A)
+    endpoint.end_unknown(knows_b)
+    assert await chunk(stream) is None
+    assert (await decided(waiting, Answer)).status == 404
+    assert (await actor.next(ClientClosed)).client == session.id
+    assert repr(endpoint) == "<HttpEndpoint sessions=0 one_shots=0>"
+
+
+async def test_what_others_have_open_goes_on(endpoint: HttpEndpoint, actor: Actor) -> None:
+    session = await Session.open(endpoint, actor, **B)
+    waiting, asked = await session.call(**B)
+    lone = await waiting_of(endpoint, post(CALL, **BOTH, **B))
+    await actor.next(ClientOpened)
+    endpoint.end_unknown(knows_b)
+    put(asked.reply_to, response(7))
+    put((await actor.next(FromClient)).reply_to, response(7))
+    for one in (waiting, lone):
+        assert (await decided(one, Answer)).status == 200
+
+
+async def test_lone_request_is_answered_as_one_that_is_not_let_in(
+    endpoint: HttpEndpoint, actor: Actor
+) -> None:
+    waiting = await waiting_of(endpoint, post(CALL, **A))
+    opened = await actor.next(ClientOpened)
+    await actor.next(FromClient)
+    endpoint.end_unknown(knows_b)
+    answer = await decided(waiting, Answer)
+    assert answer.status == 401
+    assert dict(answer.headers)[b"www-authenticate"] == b"Bearer"
+    assert detail(answer).startswith("This token is not valid any more")
+    assert (await actor.next(ClientClosed)).client == opened.client
+
+
+async def test_subscription_ends(endpoint: HttpEndpoint, actor: Actor) -> None:
+    headers = {**BOTH, **A, "mcp_protocol_version": STATELESS_REVISION}
+    listen = message("subscriptions/listen", 7)
+    waiting = await waiting_of(endpoint, post(listen, **headers, mcp_method="subscriptions/listen"))
+    await actor.next(ClientOpened)
+    put((await actor.next(FromClient)).reply_to, PROGRESS)
+    events = await decided(waiting, Events)
+    assert data_of(await chunk(events))
+    endpoint.end_unknown(knows_b)
+    assert await chunk(events) is None
+    events.leave()
+    await actor.next(ClientClosed)
+
+
+@pytest.mark.parametrize("body", [CALL, message("initialize", 0)], ids=["call", "initialize"])
+async def test_whoever_sends_slowly_is_asked_again(actor: Actor, body: object) -> None:
+    """Else a body that was begun in time would open what nobody ends."""
+    known = {"a"}
+
+    def admit_known(headers: Mapping[str, str]) -> Principal:
+        if headers["authorization"] not in known:
+            raise HttpRefusal(401, "Who are you?")
+        return Principal(headers["authorization"])
+
+    endpoint = HttpEndpoint(actor.inbox, admit_known)
+    asked, sent = post(body, **A), trio.Event()
+
+    async def read_body() -> bytes:
+        await sent.wait()
+        return await asked.read_body()
+
+    slow = HttpRequest(asked.method, asked.path, asked.headers, read_body, asked.query)
+    answers: list[Answer] = []
+
+    async def ask() -> None:
+        answers.append(await answer_of(endpoint, slow))
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            known.clear()
+            endpoint.end_unknown(lambda _: False)
+            sent.set()
+    assert answers[0].status == 401
+    assert actor.is_quiet()

@@ -1,0 +1,335 @@
+"""Sessions of streamable HTTP: how they begin and end, and what is said in them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import trio
+
+from router.messages.commands import Principal
+from router.messages.events import ClientClosed, ClientOpened, FromClient
+from router.messages.frames import Notification, Response
+from router.messages.revisions import HANDSHAKE_REVISIONS
+from tests.transports.listen.actor import (
+    CHANGED,
+    JSON,
+    PROGRESS,
+    Actor,
+    admit,
+    answer_of,
+    chunk,
+    data_of,
+    decided,
+    error,
+    events_of,
+    failure,
+    message,
+    put,
+    request,
+    response,
+    waiting_of,
+)
+from tests.transports.listen.http.http_client import CALL, Session, get, post
+from transports.json_rpc import MAX_BATCH_MESSAGES
+from transports.listen.http import http_sessions
+from transports.listen.http.http_endpoint import HttpEndpoint
+from transports.listen.http.session_table import SessionLimits
+from transports.listen.serving.exchange import Answer, Events
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor()
+
+
+@pytest.fixture
+def endpoint(actor: Actor) -> HttpEndpoint:
+    return HttpEndpoint(actor.inbox, admit)
+
+
+# --- Opening and ending sessions -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
+async def test_initialize_opens_a_session_of_its_principal(
+    endpoint: HttpEndpoint, actor: Actor, revision: str
+) -> None:
+    session = await Session.open(endpoint, actor, revision, authorization="a")
+    assert len(session.id) == 32
+    assert set(session.id) <= set("0123456789abcdef")
+    waiting, asked = await session.call(authorization="a")
+    assert asked.client == session.id
+    put(asked.reply_to, response(7))
+    assert json.loads((await decided(waiting, Answer)).body)["id"] == 7
+    assert actor.is_quiet()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_session_of_somebody_else_is_as_unknown_as_any(
+    endpoint: HttpEndpoint, actor: Actor, method: str
+) -> None:
+    session = await Session.open(endpoint, actor, authorization="a")
+    theirs = await answer_of(
+        endpoint,
+        request(method, "/mcp", CALL, mcp_session_id=session.id, authorization="b", **JSON),
+    )
+    unknown = await answer_of(
+        endpoint, request(method, "/mcp", CALL, mcp_session_id="0" * 32, authorization="b", **JSON)
+    )
+    assert theirs == unknown
+    assert theirs.status == 404
+    assert actor.is_quiet()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor, method: str) -> None:
+    """Their client initializes again, and has the permissions of now."""
+    rules = {"a": Principal("a")}
+    endpoint = HttpEndpoint(actor.inbox, lambda _: rules["a"])
+    session = await Session.open(endpoint, actor)
+    rules["a"] = Principal("a")
+    waiting, asked = await session.call()
+    put(asked.reply_to, response(7))
+    await decided(waiting, Answer)
+    rules["a"] = Principal("a", frozenset({"call"}))
+    wanted = request(method, "/mcp", CALL, mcp_session_id=session.id, **JSON)
+    assert (await answer_of(endpoint, wanted)).status == 404
+    assert (await actor.next(ClientClosed)).client == session.id
+    assert "sessions=0" in repr(endpoint)
+
+
+async def test_refused_initialize_opens_no_session(endpoint: HttpEndpoint, actor: Actor) -> None:
+    waiting = await waiting_of(endpoint, post(message("initialize", 0)))
+    await actor.next(ClientOpened)
+    put((await actor.next(FromClient)).reply_to, failure(0, -32602))
+    answer = await decided(waiting, Answer)
+    assert answer.status == 200
+    assert b"mcp-session-id" not in dict(answer.headers)
+    await actor.next(ClientClosed)
+    assert "sessions=0" in repr(endpoint)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "abandoned"])
+async def test_initialize_without_an_end_leaves_no_session(
+    endpoint: HttpEndpoint, actor: Actor, how: str
+) -> None:
+    waiting = await waiting_of(endpoint, post(message("initialize", 0)))
+    await actor.next(ClientOpened)
+    asked = await actor.next(FromClient)
+    if how == "cancelled":
+        asked.reply_to.close()
+        assert error(await decided(waiting, Answer))["code"] == -32800
+    else:
+        waiting.abandon()
+    await actor.next(ClientClosed)
+    assert "sessions=0" in repr(endpoint)
+
+
+async def test_initialize_within_a_session_is_refused(endpoint: HttpEndpoint, actor: Actor) -> None:
+    session = await Session.open(endpoint, actor)
+    answer = await answer_of(endpoint, post(message("initialize", 1), session))
+    assert (answer.status, error(answer)["code"]) == (400, -32600)
+
+
+async def test_delete_ends_the_session_and_what_waits_in_it(
+    endpoint: HttpEndpoint, actor: Actor
+) -> None:
+    session = await Session.open(endpoint, actor)
+    waiting, asked = await session.call()
+    events = await events_of(endpoint, get(session))
+    ended = request("DELETE", "/mcp", mcp_session_id=session.id)
+    assert (await answer_of(endpoint, ended)).status == 204
+    await actor.next(ClientClosed)
+    assert await chunk(events) is None
+    events.leave()
+    assert (await decided(waiting, Answer)).status == 404
+    assert (await answer_of(endpoint, ended)).status == 404
+    with pytest.raises(trio.BrokenResourceError):
+        put(asked.reply_to, response(7))
+    asked.reply_to.close()
+
+
+async def test_actor_ends_the_session(endpoint: HttpEndpoint, actor: Actor) -> None:
+    session = await Session.open(endpoint, actor)
+    events = await events_of(endpoint, get(session))
+    session.outbox.send_nowait(CHANGED)
+    session.outbox.close()
+    assert data_of(await chunk(events))[0]["method"] == CHANGED.method
+    assert await chunk(events) is None
+    assert (await answer_of(endpoint, post(CALL, session))).status == 404
+    with pytest.raises(trio.BrokenResourceError):
+        session.outbox.send_nowait(CHANGED)
+
+
+async def test_session_that_ends_while_a_body_is_read_is_404(
+    endpoint: HttpEndpoint, actor: Actor
+) -> None:
+    session = await Session.open(endpoint, actor)
+
+    async def read_body() -> bytes:
+        await trio.lowlevel.checkpoint()
+        session.outbox.close()
+        return json.dumps(CALL).encode()
+
+    asked = post(CALL, session)
+    asked = type(asked)(asked.method, asked.path, asked.headers, read_body)
+    assert (await answer_of(endpoint, asked)).status == 404
+
+
+async def test_idle_session_expires_and_a_used_one_does_not(
+    actor: Actor, autojump_clock: trio.testing.MockClock
+) -> None:
+    endpoint = HttpEndpoint(actor.inbox, admit, limits=SessionLimits(idle_s=100))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(endpoint.run)
+        listening = await Session.open(endpoint, actor)
+        events = await events_of(endpoint, get(listening))
+        calling = await Session.open(endpoint, actor)
+        call, asked = await calling.streaming_call()
+        call.leave()
+        idle = await Session.open(endpoint, actor)
+        await trio.sleep(250)
+        assert (await actor.next(ClientClosed)).client == idle.id
+        put(asked.reply_to, response(7))
+        events.leave()
+        left_s = trio.current_time()
+        closed = {(await actor.next(ClientClosed)).client for _ in range(2)}
+        assert closed == {listening.id, calling.id}
+        assert trio.current_time() - left_s == 100
+        nursery.cancel_scope.cancel()
+
+
+async def test_too_many_sessions_are_503_until_one_ends(actor: Actor) -> None:
+    limits = SessionLimits(total=3, per_principal=2)
+    endpoint = HttpEndpoint(actor.inbox, admit, limits=limits)
+    first = await Session.open(endpoint, actor, authorization="a")
+    await Session.open(endpoint, actor, authorization="a")
+    initialize = message("initialize", 0)
+    refused = await answer_of(endpoint, post(initialize, authorization="a"))
+    assert refused.status == 503
+    assert dict(refused.headers)[b"retry-after"]
+    await Session.open(endpoint, actor, authorization="b")
+    assert (await answer_of(endpoint, post(initialize, authorization="b"))).status == 503
+    first.outbox.close()
+    await actor.next(ClientClosed)
+    await Session.open(endpoint, actor, authorization="a")
+
+
+async def test_too_many_open_requests_of_a_session_are_503(
+    endpoint: HttpEndpoint, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_sessions, "MAX_STREAMS", 2)
+    session = await Session.open(endpoint, actor)
+    waiting, _ = await session.call()
+    assert (await answer_of(endpoint, post(CALL, session))).status == 503
+    waiting.abandon()
+    await session.call()
+
+
+async def test_end_ends_everything(endpoint: HttpEndpoint, actor: Actor) -> None:
+    session = await Session.open(endpoint, actor)
+    events = await events_of(endpoint, get(session))
+    waiting, _ = await session.call()
+    lone = await waiting_of(endpoint, post(CALL))
+    endpoint.end()
+    assert await chunk(events) is None
+    assert (await decided(waiting, Answer)).status == 404
+    assert (await decided(lone, Answer)).status == 503
+    assert (await answer_of(endpoint, post(CALL))).status == 503
+
+
+# --- Messages of a session -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [message("notifications/initialized"), {"jsonrpc": "2.0", "id": 3, "result": {}}],
+    ids=["notification", "response"],
+)
+async def test_what_needs_no_answer_is_202(
+    endpoint: HttpEndpoint, actor: Actor, body: dict[str, Any]
+) -> None:
+    session = await Session.open(endpoint, actor)
+    answer = await answer_of(endpoint, post(body, session))
+    assert (answer.status, answer.body) == (202, b"")
+    told = await actor.next(FromClient)
+    assert told.client == session.id
+    assert isinstance(told.frame, (Notification, Response))
+
+
+async def test_cancelled_request_is_answered_so_that_its_response_ends(
+    endpoint: HttpEndpoint, actor: Actor
+) -> None:
+    session = await Session.open(endpoint, actor)
+    waiting, asked = await session.call()
+    asked.reply_to.close()
+    answer = await decided(waiting, Answer)
+    assert (answer.status, error(answer)["code"]) == (200, -32800)
+
+
+async def test_disconnect_is_not_a_cancel(endpoint: HttpEndpoint, actor: Actor) -> None:
+    session = await Session.open(endpoint, actor)
+    waiting, asked = await session.call()
+    waiting.abandon()
+    assert actor.is_quiet()
+    put(asked.reply_to, PROGRESS, response(7))
+    await session.call()
+
+
+async def test_batch_is_answered_with_one_array(endpoint: HttpEndpoint, actor: Actor) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    batch = [message("ping", 1), message("notifications/progress"), message("ping", 2)]
+    waiting, first = await session.call(batch)
+    assert isinstance((await actor.next(FromClient)).frame, Notification)
+    second = await actor.next(FromClient)
+    put(second.reply_to, response(2))
+    first.reply_to.close()
+    answers = json.loads((await decided(waiting, Answer)).body)
+    assert [answer["id"] for answer in answers] == [2, 1]
+
+
+async def test_batch_with_progress_is_answered_on_one_stream(
+    endpoint: HttpEndpoint, actor: Actor
+) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    waiting, first = await session.call([message("ping", 1), message("ping", 2)])
+    second = await actor.next(FromClient)
+    put(second.reply_to, response(2))
+    put(first.reply_to, PROGRESS, response(1))
+    events = await decided(waiting, Events)
+    assert [one.get("id") for one in data_of(await chunk(events))] == [2, None, 1]
+    assert await chunk(events) is None
+
+
+async def test_batch_without_requests_is_202(endpoint: HttpEndpoint, actor: Actor) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    batch = [message("notifications/a"), message("notifications/b")]
+    assert (await answer_of(endpoint, post(batch, session))).status == 202
+    assert [(await actor.next(FromClient)).frame.method for _ in batch] == [  # type: ignore[union-attr]
+        "notifications/a",
+        "notifications/b",
+    ]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [[message("initialize", 1)], [{}], [message("ping", 1)] * (MAX_BATCH_MESSAGES + 1)],
+    ids=["initialize", "no message", "too many"],
+)
+async def test_batch_that_must_not_be_is_refused_whole(
+    endpoint: HttpEndpoint, actor: Actor, batch: list[Any]
+) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    answer = await answer_of(endpoint, post(batch, session))
+    assert (answer.status, error(answer)["code"]) == (400, -32600)
+    assert actor.is_quiet()
+
+
+async def test_batch_in_a_session_of_another_revision_is_refused(
+    endpoint: HttpEndpoint, actor: Actor
+) -> None:
+    session = await Session.open(endpoint, actor, "2025-06-18")
+    answer = await answer_of(endpoint, post([message("ping", 1)], session))
+    assert (answer.status, error(answer)["code"]) == (400, -32600)

@@ -1,0 +1,391 @@
+"""Hypercorn around an endpoint, on real sockets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+import trio
+
+from router.messages.events import ClientClosed, ClientOpened, FromClient
+from router.messages.revisions import STATELESS_REVISION
+from tests.transports.listen.actor import CHANGED, Actor, admit, message, put, response
+from transports.listen.http.http_endpoint import HttpEndpoint
+from transports.listen.http.routing_headers import REVISION_KEY
+from transports.listen.http.sse_endpoint import SseEndpoint
+from transports.listen.serving import hosting
+from transports.listen.serving.exchange import Answer, json_answer
+from transports.listen.serving.hosting import HttpListener, connection_limit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from transports.listen.serving.exchange import Endpoint
+
+LIMIT_S: Final = 30
+"""No test takes a second; this is what makes a hang a failure."""
+
+CALL: Final = json.dumps(message("tools/call", 7, name="echo")).encode()
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor()
+
+
+@pytest.fixture
+def sock() -> Iterator[socket.socket]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+@attrs.frozen
+class Site:
+    """A running listener."""
+
+    port: int
+    address: str
+    stopping: trio.Event
+    ended: trio.Event
+    clients: list[Client] = attrs.field(factory=list)
+
+    async def connect(self) -> Client:
+        client = Client(await trio.open_tcp_stream("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
+
+    def hang_up(self) -> None:
+        for client in self.clients:
+            client.stream.socket.close()
+
+
+class Client:
+    """A raw connection."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._received = b""
+
+    async def send(self, method: str, target: str, body: bytes = b"", *extra: str) -> None:
+        lines = [f"{method} {target} HTTP/1.1", "Host: x", "Content-Type: application/json", *extra]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        await self.stream.send_all("\r\n".join([*lines, "", ""]).encode() + body)
+
+    async def until(self, mark: bytes) -> bytes:
+        """Everything up to and with `mark`, or what came before the end."""
+        while mark not in self._received:
+            data = await self.stream.receive_some()
+            if not data:
+                rest, self._received = self._received, b""
+                return rest
+            self._received += data
+        found, mark, self._received = self._received.partition(mark)
+        return found + mark
+
+    async def head(self) -> bytes:
+        return await self.until(b"\r\n\r\n")
+
+    async def post(self, body: bytes, *extra: str) -> int:
+        await self.send("POST", "/mcp", body, *extra)
+        return await self.status()
+
+    async def status(self) -> int:
+        head = (await self.head()).lower()
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or b"0")
+        while len(self._received) < length:
+            self._received += await self.stream.receive_some()
+        self._received = self._received[length:]
+        return int(head.split()[1])
+
+
+@asynccontextmanager
+async def serving(
+    sock: socket.socket, endpoint: Callable[[], Endpoint], **more: Any
+) -> AsyncIterator[Site]:
+    port = sock.getsockname()[1]
+    listener = HttpListener(sock, f"http://127.0.0.1:{port}/mcp", endpoint, **more)
+    stopping, ended = trio.Event(), trio.Event()
+
+    async def run(*, task_status: trio.TaskStatus[str]) -> None:
+        await listener(stopping, task_status=task_status)
+        ended.set()
+
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            site = Site(port, await nursery.start(run), stopping, ended)
+            try:
+                yield site
+            finally:
+                stopping.set()
+                site.hang_up()
+
+
+def http(actor: Actor) -> Callable[[], Endpoint]:
+    return partial(HttpEndpoint, actor.inbox, admit)
+
+
+class Large(SseEndpoint):
+    """An endpoint whose answers are too large for the buffers between two sockets."""
+
+    SIZE_BYTES: Final = 64 * 1024 * 1024
+
+    async def respond(self, request: Any) -> Answer:
+        await request.read_body()
+        return json_answer(b"x" * self.SIZE_BYTES)
+
+
+# --- Serving ---------------------------------------------------------------------------------
+
+
+async def test_address_is_told_once_it_accepts(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor)) as site:
+        assert site.address == f"http://127.0.0.1:{site.port}/mcp"
+        client = await site.connect()
+        await client.send("GET", "/nothing")
+        assert b" 404 " in await client.head()
+
+
+async def test_head_of_an_answer_without_content_is_sent(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        for _ in range(2):
+            await client.send("HEAD", "/mcp")
+            head = await client.head()
+            assert head.startswith(b"HTTP/1.1 405 ")
+            assert b"content-length: " in head
+
+
+async def test_many_calls_on_one_connection(sock: socket.socket, actor: Actor) -> None:
+    async def answer_all() -> None:
+        while True:
+            opened = await actor.next(ClientOpened)
+            await actor.answer({"x": 1})
+            assert (await actor.next(ClientClosed)).client == opened.client
+
+    async with serving(sock, http(actor)) as site, trio.open_nursery() as nursery:
+        nursery.start_soon(answer_all)
+        client = await site.connect()
+        for _ in range(50):
+            assert await client.post(CALL) == 200
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [("Transfer-Encoding: chunked",), ("Host: y",), ("Content-Length: 1",)],
+    ids=["length and encoding", "two hosts", "two lengths"],
+)
+async def test_head_that_can_be_read_in_two_ways_is_400_and_closed(
+    sock: socket.socket, actor: Actor, headers: tuple[str]
+) -> None:
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        await client.send("POST", "/mcp", CALL, *headers)
+        answer = await client.until(b"never")
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"connection: close" in answer.lower()
+
+
+async def test_head_that_is_too_large_is_refused(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        await client.stream.send_all(b"GET /mcp HTTP/1.1\r\nX: " + b"x" * hosting.HEAD_LIMIT_BYTES)
+        assert (await client.head()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_refused_call_leaves_the_connection_usable(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        for _ in range(20):
+            assert await client.post(CALL, "Authorization: nobody") == 401
+
+
+async def test_disconnect_closes_the_lone_client(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        await client.send("POST", "/mcp", CALL)
+        opened = await actor.next(ClientOpened)
+        await actor.next(FromClient)
+        await client.stream.aclose()
+        assert (await actor.next(ClientClosed)).client == opened.client
+
+
+async def test_stream_that_is_ended_at_once_says_its_endpoint_nevertheless(
+    sock: socket.socket, actor: Actor
+) -> None:
+    async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
+        for _ in range(20):
+            client = await site.connect()
+            await client.send("GET", "/sse")
+            (await actor.next(ClientOpened)).outbox.close()
+            await actor.next(ClientClosed)
+            answer = await client.until(b"\r\n0\r\n\r\n")
+            assert b"data: /messages?session_id=" in answer
+
+
+async def test_events_arrive_when_they_are_sent(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
+        client = await site.connect()
+        await client.send("GET", "/sse")
+        opened = await actor.next(ClientOpened)
+        await client.until(b"\n\n\r\n")
+        for _ in range(3):
+            put(opened.outbox, CHANGED)
+            assert b"list_changed" in await client.until(b"\n\n\r\n")
+
+
+# --- What clients do wrong -------------------------------------------------------------------
+
+
+class Heard(logging.Handler):
+    """A log whose first line can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = trio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.line.set()
+
+
+async def test_client_that_does_not_read_is_cut(
+    sock: socket.socket,
+    actor: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(hosting, "SEND_S", 0.2)
+    caplog.set_level("INFO")
+    heard = Heard()
+    hosting.log.addHandler(heard)
+    async with serving(sock, partial(Large, actor.inbox, admit)) as site:
+        slow = await site.connect()
+        await slow.send("POST", "/mcp", CALL)
+        await heard.line.wait()
+        assert "did not read" in caplog.text
+        assert len(await slow.until(b"never")) < Large.SIZE_BYTES
+    hosting.log.removeHandler(heard)
+
+
+async def test_connections_beyond_the_limit_are_closed(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor), max_connections=2) as site:
+        clients = [await site.connect() for _ in range(2)]
+        for client in clients:
+            assert await client.post(CALL, "Authorization: nobody") == 401
+        for _ in range(2):
+            refused = await site.connect()
+            with pytest.raises((trio.BrokenResourceError, AssertionError)):
+                assert await refused.stream.receive_some() != b""
+        assert await clients[0].post(CALL, "Authorization: nobody") == 401
+
+
+async def test_connection_that_fails_ends_only_itself(
+    sock: socket.socket, actor: Actor, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(HttpEndpoint):
+        async def respond(self, request: Any) -> Any:
+            if request.method == "PUT":
+                raise RuntimeError("a bug")
+            return await super().respond(request)
+
+    async with serving(sock, partial(Failing, actor.inbox, admit)) as site:
+        first, second = await site.connect(), await site.connect()
+        await first.send("PUT", "/mcp")
+        assert (await first.head()).startswith(b"HTTP/1.1 500 ")
+        assert await second.post(CALL, "Authorization: nobody") == 401
+    assert [record.name for record in caplog.records] == ["mcp_router.listen"]
+
+
+# --- Stopping --------------------------------------------------------------------------------
+
+
+async def test_stop_ends_streams_and_idle_connections(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
+        idle, streaming = await site.connect(), await site.connect()
+        await streaming.send("GET", "/sse")
+        await actor.next(ClientOpened)
+        site.stopping.set()
+        assert (await streaming.until(b"never")).endswith(b"0\r\n\r\n")
+        assert await idle.until(b"never") == b""
+        await actor.next(ClientClosed)
+        await site.ended.wait()
+
+
+async def test_stop_ends_a_listen_after_its_last_event(sock: socket.socket, actor: Actor) -> None:
+    listen = json.dumps(
+        message("subscriptions/listen", 7, _meta={REVISION_KEY: STATELESS_REVISION})
+    )
+    routing = (f"MCP-Protocol-Version: {STATELESS_REVISION}", "Mcp-Method: subscriptions/listen")
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        await client.send("POST", "/mcp", listen.encode(), *routing)
+        await actor.next(ClientOpened)
+        asked = await actor.next(FromClient)
+        put(asked.reply_to, CHANGED)
+        assert b"list_changed" in await client.until(b"}\n\n")
+        put(asked.reply_to, response(7))
+        site.stopping.set()
+        assert b'"id":7' in await client.until(b"nothing more")
+        await site.ended.wait()
+
+
+async def test_restart_serves_on_the_same_socket(sock: socket.socket, actor: Actor) -> None:
+    for _ in range(3):
+        async with serving(sock, http(actor)) as site:
+            client = await site.connect()
+            assert await client.post(CALL, "Authorization: nobody") == 401
+    assert sock.getsockname()[1]
+
+
+async def test_stop_cuts_who_does_not_read(
+    sock: socket.socket, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "GRACE_S", 0.1)
+    async with serving(sock, partial(Large, actor.inbox, admit)) as site:
+        slow = await site.connect()
+        await slow.send("POST", "/mcp", CALL)
+        await slow.head()
+        site.stopping.set()
+        await site.ended.wait()
+
+
+async def test_stop_answers_what_is_still_open(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        await client.send("POST", "/mcp", CALL)
+        await actor.next(ClientOpened)
+        await actor.next(FromClient)
+        site.stopping.set()
+        assert await client.status() == 503
+        await site.ended.wait()
+
+
+async def test_cancellation_ends_it_too(sock: socket.socket, actor: Actor) -> None:
+    async with serving(sock, http(actor)) as site:
+        client = await site.connect()
+        await client.send("POST", "/mcp", CALL)
+        await actor.next(ClientOpened)
+        asked = await actor.next(FromClient)
+        put(asked.reply_to, response(7))
+        assert await client.status() == 200
+        await actor.next(ClientClosed)
+        await client.send("POST", "/mcp", CALL)
+        await actor.next(ClientOpened)
+
+    with trio.move_on_after(0.2):
+        async with serving(sock, http(actor)) as site:
+            client = await site.connect()
+            await client.send("POST", "/mcp", CALL)
+            await trio.sleep_forever()
+
+
+def test_limit_of_connections_leaves_files_for_the_rest() -> None:
+    assert 0 < connection_limit() <= hosting.MAX_CONNECTIONS

@@ -1,0 +1,83 @@
+"""What went wrong with an HTTP request, in words.
+
+Job: exceptions of the HTTP client -> a sentence for the user. Neighbours: `client` asks,
+`endpoint` has the sentences. Imports the HTTP client: loaded by `sdk.load` only.
+
+Invariants: the text of an exception is never repeated, unless it comes from the system: libraries
+put URLs and header values into theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final, cast
+
+import httpx2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from transports.connect.remote.endpoint import Endpoint
+
+CONNECT_S: Final = 10.0
+"""Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
+
+
+def is_unreachable(exc: httpx2.HTTPError) -> bool:
+    """Did the request fail before there was a connection, so that nothing of it was sent?"""
+    return isinstance(
+        exc,
+        (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol),
+    )
+
+
+def describe(endpoint: Endpoint, exc: httpx2.HTTPError) -> str:
+    """One sentence about `exc`."""
+    if isinstance(exc, httpx2.HTTPStatusError):
+        return _status(endpoint, exc.response)
+    if isinstance(exc, httpx2.ConnectTimeout):
+        return endpoint.unreachable(f"no answer within {CONNECT_S:g} s")
+    if isinstance(exc, httpx2.ProxyError):
+        return endpoint.unreachable("the proxy on the way refused")
+    if isinstance(exc, httpx2.ConnectError):
+        return endpoint.unreachable(_cause(exc))
+    if isinstance(exc, httpx2.LocalProtocolError):
+        return endpoint.unreachable("a header of this instance cannot be sent in HTTP")
+    if isinstance(exc, httpx2.DecodingError):
+        return endpoint.broke("its answer is not encoded as it says")
+    if isinstance(exc, httpx2.SSEError):
+        return endpoint.broke("its event stream cannot be read")
+    return endpoint.broke(_cause(exc))
+
+
+def _status(endpoint: Endpoint, response: httpx2.Response) -> str:
+    sentence = endpoint.answered(response.status_code)
+    if response.has_redirect_location:
+        return f"{sentence}, a redirect that is not followed; set the url it leads to"
+    return sentence
+
+
+def _cause(exc: BaseException) -> str:
+    for link in _chain(exc):
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return f"TLS failed: {link.verify_message}"
+        if isinstance(link, ssl.SSLError):
+            return f"TLS failed: {link.reason or 'no common ground'}"
+        if isinstance(link, socket.gaierror):
+            return f"its host name cannot be resolved ({link.strerror})"
+        if isinstance(link, OSError) and link.errno:
+            return os.strerror(link.errno).lower()
+    return "it was closed by the other side"
+
+
+def _chain(exc: BaseException) -> Iterator[BaseException]:
+    """`exc` and what it came from, outermost first; Trio groups failures to connect."""
+    yield exc
+    if isinstance(exc, BaseExceptionGroup):
+        for member in cast("BaseExceptionGroup[BaseException]", exc).exceptions:
+            yield from _chain(member)
+    cause = exc.__cause__ or exc.__context__
+    if cause is not None:
+        yield from _chain(cause)

@@ -1,0 +1,215 @@
+"""What the REST API takes: JSON bodies and names, as questions to the actor.
+
+Job: from bytes to `AddInstance`, `UpdateInstance` and `CallTool`, or a list of what does not fit
+and where. Neighbours: `rest` has the bytes; what a value means (can this entry run?) is judged
+behind the actor, for files and requests alike. Pure, no I/O.
+
+Invariants: what is inspected goes on as what was read here, never as the text it came in, so that
+nobody reads another thing into it. The arguments of a call are not inspected, but known to be JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cast
+
+import attrs
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from router.messages.commands import AddInstance, CallTool, UpdateInstance
+from transports import json_rpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
+
+NO_PARAMS: Final = Raw(b"{}")
+
+_MALFORMED: Final = re.compile(r"[-.].*|.*[\x00-\x20\x7f/\\].*|.{101,}|", re.DOTALL)
+"""Names that no instance can have, wherever it was configured."""
+
+_RULE: Final = "expected letters, digits, _ and -, at most 100, not beginning with -"
+
+
+@attrs.frozen
+class DoesNotFit(Exception):
+    """A request that is JSON, but not what the route takes.
+
+    Attributes:
+        where: `body` or `path`, then the keys that lead to the value.
+        problem: for a person.
+    """
+
+    where: tuple[str, ...]
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.where)}: {self.problem}"
+
+    def to_detail(self) -> dict[str, Any]:
+        """The body of the 422 answer."""
+        return {
+            "detail": [{"loc": list(self.where), "msg": self.problem, "type": "validation_error"}]
+        }
+
+
+@attrs.frozen
+class NotJson(Exception):
+    """A body that is no JSON; `problem` says where it stops being that."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class _Entry(Struct):
+    """The types of the keys of an entry of `mcp_settings.json`; others are kept as they are."""
+
+    name: Name | UnsetType = UNSET
+    provider: Name | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    command: str | UnsetType | None = UNSET
+    args: list[str] | UnsetType | None = UNSET
+    env: dict[str, Any] | UnsetType | None = UNSET
+    cwd: str | UnsetType | None = UNSET
+    url: str | UnsetType | None = UNSET
+    headers: dict[str, Any] | UnsetType | None = UNSET
+    isActive: bool | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType | None = UNSET
+
+
+class _Call(Struct):
+    instance: Name
+    tool: Annotated[str, Meta(min_length=1, max_length=1000)]
+    params: Raw = NO_PARAMS
+
+
+_OUTER_KEYS: Final = frozenset({"provider_name", "config"})
+_CALL_KEYS: Final = frozenset(_Call.__struct_fields__)
+_ENTRY_KEYS: Final = frozenset(_Entry.__struct_fields__)
+
+
+def check_name(name: str) -> str:
+    """The name of an instance or provider in a path.
+
+    Raises:
+        DoesNotFit: none can be called that.
+    """
+    if _MALFORMED.fullmatch(name):
+        raise DoesNotFit(("path", "name"), "expected a name of an instance")
+    return name
+
+
+def read_addition(body: bytes) -> AddInstance:
+    """An instance to be added.
+
+    Either the entry itself, with its `name` and `provider` (the name, if it is missing), or, as
+    the tool `mcp.router.add` has it, `{"provider_name", "config": entry}`. An entry may be wrapped
+    in `mcpServers`, as it is pasted from elsewhere.
+
+    Raises:
+        NotJson, DoesNotFit: it is something else.
+    """
+    members = _object(body)
+    _check_case(members, _OUTER_KEYS, ("body",))
+    entry, where = _entry_of(members)
+    _check(entry, where)
+    provider = members.get("provider_name", entry.get("provider", _name_of(entry)))
+    if provider is None:
+        raise DoesNotFit((*where, "name"), "this key is missing")
+    if not isinstance(provider, str) or _MALFORMED.fullmatch(provider):
+        raise DoesNotFit(("body", "provider_name"), _RULE)
+    return AddInstance(provider, entry)
+
+
+def _entry_of(members: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    inner = members.get("config")
+    is_flat = "command" in members or "url" in members
+    if is_flat or not isinstance(inner, dict):
+        own = {key: value for key, value in members.items() if key != "provider_name"}
+        return own, ("body",)
+    outer = {key: members[key] for key in ("name", "provider") if key in members}
+    return outer | cast("dict[str, Any]", inner), ("body", "config")
+
+
+def _name_of(entry: dict[str, Any]) -> Any:
+    """The name of an entry, wherever it says it; None where it does not."""
+    for key in ("mcpServers", "servers"):
+        wrapped: Any = entry.get(key)
+        if isinstance(wrapped, dict) and len(cast("dict[str, Any]", wrapped)) == 1:
+            return next(iter(cast("dict[str, Any]", wrapped)))
+    return entry.get("name")
+
+
+def read_update(name: str, body: bytes) -> UpdateInstance:
+    """Keys of an instance that are to change.
+
+    Raises:
+        NotJson, DoesNotFit: it is something else.
+    """
+    fields = _object(body)
+    if not fields:
+        raise DoesNotFit(("body",), "expected at least one key to change")
+    _check({key: value for key, value in fields.items() if value is not None}, ("body",))
+    return UpdateInstance(name, fields)
+
+
+def read_call(body: bytes) -> CallTool:
+    """A tool to be called.
+
+    Raises:
+        NotJson, DoesNotFit: it is something else.
+    """
+    _check_case(_object(body), _CALL_KEYS, ("body",))
+    call = _convert(partial(msgspec.json.decode, body, type=_Call), ("body",))
+    if not bytes(call.params).startswith(b"{"):
+        raise DoesNotFit(("body", "params"), "expected a JSON object")
+    return CallTool(call.instance, call.tool, call.params)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise NotJson(f"The body is not JSON: {exc}") from None
+    except RecursionError:
+        raise NotJson("The body is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise DoesNotFit(("body",), "expected a JSON object")
+    if json_rpc.depth_of(body) > json_rpc.MAX_DEPTH:
+        raise NotJson(f"The body is nested more than {json_rpc.MAX_DEPTH} levels deep")
+    return cast("dict[str, Any]", value)
+
+
+def _check(entry: dict[str, Any], where: tuple[str, ...]) -> None:
+    _check_case(entry, _ENTRY_KEYS, where)
+    _convert(partial(msgspec.convert, entry, _Entry), where)
+    for key in ("name", "provider"):
+        if _MALFORMED.fullmatch(entry.get(key, "x")):
+            raise DoesNotFit((*where, key), _RULE)
+
+
+def _check_case(members: dict[str, Any], known: frozenset[str], where: tuple[str, ...]) -> None:
+    """Refuse what a reader that does not mind case would take for a key that is known."""
+    folded = {key.casefold(): key for key in known}
+    for key in members:
+        if key not in known and key.casefold() in folded:
+            raise DoesNotFit((*where, key), f"did you mean {folded[key.casefold()]!r}?")
+
+
+def _convert(read: Callable[[], _T], where: tuple[str, ...]) -> _T:
+    try:
+        return read()
+    except msgspec.ValidationError as exc:
+        problem, _, path = str(exc).partition(" - at `")
+        keys = re.findall(r"[^.\[\]$`]+", path)
+        missing = re.search(r"missing required field `(\w+)`", problem)
+        if missing:
+            keys.append(missing[1])
+        raise DoesNotFit((*where, *keys), problem) from None
