@@ -48,7 +48,6 @@ from router.messages.events import (
     InstanceStarting,
     SessionLost,
     SessionOverflowed,
-    SessionUp,
     Tick,
 )
 from supervisors.child import (
@@ -289,7 +288,7 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
 
 def _up(event: Up, _: Mask) -> Event | None:
     log.info("%s is ready", event.name)
-    return event.value if isinstance(event.value, SessionUp) else None
+    return None
 
 
 def _starting(event: Starting, _: Mask) -> Event | None:

@@ -162,7 +162,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
 
 def _session_up(state: RoutingState, event: SessionUp) -> None:
     instance = _begun(state, event.instance)
-    if instance is None or event.session in state.lost_early:
+    if instance is None:
         return
     reconfigure.end_session(state, instance, "another one took its place")
     instance.went_up(event, state.now_s)
@@ -177,7 +177,6 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
 def _session_lost(state: RoutingState, event: SessionLost) -> None:
     instance = state.sessions.get(event.session)
     if instance is None:
-        state.lost_early.append(event.session)
         return
     reconfigure.end_session(state, instance, event.reason)
     instance.lost(event.reason, state.now_s)

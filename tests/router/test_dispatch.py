@@ -423,11 +423,11 @@ async def test_what_the_supervisor_says_is_told_to_the_core_in_its_words(
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    core, up = Script(), session_up(mailbox()[0])
+    core = Script()
     actor = await acting(nursery, core)
     await actor.happens(
         Starting("a"),
-        UpChild("a", up),
+        UpChild("a", None),
         UpChild("listener", "http://127.0.0.1:3000/mcp"),
         Down("a", OSError("it ended"), 1, 0.5),
         Down("a", None, 1, None),
@@ -437,12 +437,12 @@ async def test_what_the_supervisor_says_is_told_to_the_core_in_its_words(
     )
     assert [event for _, event in core.events] == [
         InstanceStarting("a"),
-        up,
         InstanceDown("a", "it ended", 1, 0.5),
         InstanceDown("a", "", 1, None),
         InstanceDown("a", "", 1, 0.0),
         InstanceFailed("a", "again", 5, 60.0),
     ]
+    assert "a is ready" in caplog.text
     assert "a is down (it ended); next try in 0.5 s" in caplog.text
     assert "a is started anew" in caplog.text
     assert "a failed (again); next probe in 60 s" in caplog.text
@@ -479,7 +479,7 @@ async def test_a_call_goes_through_and_times_out_on_time(
     await actor.happens(
         InstancesChanged((SPEC,)),
         Starting("a"),
-        UpChild("a", session_up(inbox)),
+        session_up(inbox),
         ClientOpened("c", outbox),
         FromClient("c", Request(1, "tools/call", CALL), reply),
     )
@@ -512,7 +512,7 @@ async def test_a_slow_reader_is_closed_and_its_calls_are_cancelled_after_they_we
         FromClient("c", Request(1, "tools/call", use), full),
         FromClient("c", Request(2, "tools/call", CALL), mailbox()[0]),
         Starting("a"),
-        UpChild("a", session_up(inbox)),
+        session_up(inbox),
     )
     assert [frame.method for frame in content(upstream)] == [
         "tools/call",
@@ -530,7 +530,7 @@ async def test_drain_is_replied_to_when_the_last_client_is_gone(
     await actor.happens(
         InstancesChanged((SPEC,)),
         Starting("a"),
-        UpChild("a", session_up(inbox)),
+        session_up(inbox),
         ClientOpened("c", outbox),
         FromClient("c", Request(1, "tools/call", CALL), reply),
         Drain(drained),

@@ -6,8 +6,8 @@ Neighbours: `core` owns the one instance. Pure.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from collections import defaultdict
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand, FromClient
     from router.messages.frames import ClientId, Outbox, Request, RequestId, SessionId
-
-MAX_LOST_EARLY: Final = 64
-"""Several times as many as start at once; most of them are sessions that were simply stopped."""
 
 
 class Seal(Protocol):
@@ -50,10 +47,6 @@ def _selections() -> defaultdict[str, Selection]:
     return defaultdict(Selection)
 
 
-def _lost_early() -> deque[SessionId]:
-    return deque(maxlen=MAX_LOST_EARLY)
-
-
 @attrs.define
 class RoutingState:
     """Everything the core knows.
@@ -62,8 +55,6 @@ class RoutingState:
         now_s: monotonic time of the event being handled.
         effects: what has been decided for it so far.
         sessions: live sessions by id.
-        lost_early: the last sessions said to be lost that were not known: one of them may have
-            broken between its start and the supervisor's report that it is up, which follows.
         parked: deadlines of requests that wait for an instance.
         saving: changes that are being written, by their key.
         asking: commands that are not answered yet, by the client that stands in for the asker.
@@ -87,7 +78,6 @@ class RoutingState:
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
     calls: Calls = attrs.field(factory=Calls)
     sessions: dict[SessionId, Instance] = attrs.field(factory=dict["SessionId", Instance])
-    lost_early: deque[SessionId] = attrs.field(factory=_lost_early)
     parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
         factory=Deadlines[tuple["ClientId", "RequestId"]]
     )

@@ -107,14 +107,13 @@ class FakeSession:
     called: trio.Event = attrs.field(factory=trio.Event)
     may_answer: trio.Event = attrs.field(factory=trio.Event)
 
-    async def __call__(
-        self, stopping: trio.Event, *, task_status: trio.TaskStatus[SessionUp]
-    ) -> None:
+    async def __call__(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         send, receive = trio.open_memory_channel[Any](10)
         session = self.new_id()
         catalog = Catalog(tools=(Item("t", Raw(b'{"name":"t"}')),))
         args = (self.spec.name, session, send, "2025-11-25", Raw(b"{}"), Raw(b"{}"), None, catalog)
-        task_status.started(SessionUp(*args))
+        await self.inbox.send(SessionUp(*args))
+        task_status.started()
         self.log.append("session up")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve, receive, session)

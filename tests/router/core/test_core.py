@@ -144,21 +144,26 @@ def test_a_session_whose_end_only_the_supervisor_saw_fails_its_calls_as_well() -
     assert talk.state.sessions == {}
 
 
-def test_a_session_lost_before_it_was_reported_up_never_is() -> None:
+def test_a_session_that_is_lost_at_once_fails_the_calls_that_waited_for_it() -> None:
+    """A start timeout can pass while `SessionUp` is on its way; then `SessionLost` follows it."""
     talk = Conversation()
     talk.configured(spec("a"))
     talk.starting("a")
-    early = talk.up("b", session=7)  # Only to have something that breaks.
-    early.breaks()
-    talk.up("a", "echo", session=7)
+    waiting = talk.client().routes("echo")
+    talk.up("a", "echo").breaks("it was stopped")
+    talk.down("a", "not started within 60 s", retry_in_s=1.0)
+    assert waiting.failure[0] == "SESSION_LOST"
+    assert talk.listed("a")["state"] == "backoff"
+    assert talk.listed("a")["last_error"] == "not started within 60 s"
+    assert talk.state.sessions == {}
+
+
+def test_the_loss_of_a_session_that_was_never_up_changes_nothing() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    talk.starting("a")
+    talk.up("b", session=7).breaks()
     assert talk.listed("a")["state"] == "starting"
-
-
-def test_sessions_that_were_stopped_and_then_break_do_not_pile_up() -> None:
-    talk, _, _ = ready()
-    for session in range(1000, 2000):
-        talk.up("nobody", session=session).breaks()
-    assert len(talk.state.lost_early) <= 64
 
 
 def test_a_session_of_a_removed_instance_is_ignored() -> None:

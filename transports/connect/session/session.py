@@ -15,8 +15,9 @@ Invariants:
 - Request ids: ours are odd, the actor's are even. So an answer is whose its id says.
 - The reader never waits for the writer, only for the actor; or an upstream that stops reading
   until it is read would stop all three.
-- Once a session is up, `SessionLost` is said exactly once, before the wire is cleaned up, and from
-  then on nothing can be put into its inbox.
+- `SessionUp` is the first event of a session and `SessionLost` the last; frames come between them.
+  `SessionLost` is sent exactly once, before the wire is cleaned up, and from then on nothing can be
+  put into the session's inbox.
 - What cannot be sent within `WRITE_LIMIT_S` ends the session; the start has the supervisor's limit.
 """
 
@@ -99,11 +100,11 @@ class UpstreamSession:
         self,
         stopping: trio.Event,
         *,
-        task_status: trio.TaskStatus[SessionUp] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Connect, shake hands, list, and pass frames on until `stopping` is set.
+        """Connect, negotiate, list, and pass frames on until `stopping` is set.
 
-        `task_status` gets a `SessionUp` once the catalog is there.
+        Once the catalog is there, send `SessionUp` to the actor and call `task_status.started()`.
 
         Raises:
             WireLost: there was no connection or handshake, or the wire broke (perhaps in the
@@ -113,7 +114,7 @@ class UpstreamSession:
             session = self.new_id()
             async with self.connect() as wire:
                 incarnation = _Incarnation(self, wire, session)
-                is_over = await incarnation.live(stopping, lambda up: task_status.started(up))
+                is_over = await incarnation.live(stopping, task_status)
             if is_over:
                 return
 
@@ -137,20 +138,21 @@ class _Incarnation:
         self._has_changed = trio.Event()
         self._is_said = False
         self._is_up = False
-        self._is_known = False
         self._lost: WireLost | None = None
 
-    async def live(self, stopping: trio.Event, started: Callable[[SessionUp], None]) -> bool:
-        """Be a session until `stopping` is set or the wire is lost; `started` is told once up.
+    async def live(self, stopping: trio.Event, task_status: trio.TaskStatus[None]) -> bool:
+        """Be a session until `stopping` is set or the wire is lost.
 
-        False: it was lost because of our first question, so another one is to be met without that.
+        Returns:
+            False when the wire was lost because of our first request: the server has to be started
+            again and spoken to without that request.
         """
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._until_lost, self._read)
                     nursery.start_soon(self._until_lost, self._write)
-                    nursery.start_soon(self._until_lost, self._run, nursery, started)
+                    nursery.start_soon(self._until_lost, self._run, nursery, task_status)
                     await stopping.wait()
                     self._scope.cancel("told to stop")
         finally:
@@ -202,7 +204,7 @@ class _Incarnation:
                 return None
         elif self._answer(frame):
             return None
-        return FromSession(self._session, frame, received.related) if self._is_known else None
+        return FromSession(self._session, frame, received.related) if self._is_up else None
 
     def _is_news(self, method: str) -> bool:
         """Take a notification if it is about the lists, which are read here."""
@@ -220,7 +222,7 @@ class _Incarnation:
             say(self._inbox, _against_protocol(question))
         elif question.method == "ping":
             say(self._inbox, Response(question.id, _EMPTY))
-        elif not self._is_known:
+        elif not self._is_up:
             say(self._inbox, _too_early(question))
         else:
             return False
@@ -249,20 +251,20 @@ class _Incarnation:
 
     # --- The beginning, and the catalog ------------------------------------------------------
 
-    async def _run(self, nursery: trio.Nursery, started: Callable[[SessionUp], None]) -> None:
-        """Meet the upstream, list, be up, and keep the catalog true."""
+    async def _run(self, nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
+        """Negotiate, list, say that the session is up, and keep the catalog current."""
         greeting = await self._meeting.greet()
         declared = (name for name, value in greeting.capabilities.items() if bytes(value) != _NULL)
         lists = Lists(self._spec.name, self._questions.ask, frozenset(declared))
         up = self._session_up(greeting, await lists.read_all())
         self._wire.listed(lists.catalog)
+        # From here on frames go to the actor. Its inbox is first in, first out, also for senders
+        # that wait for room, so none of them can overtake `up`.
         self._is_up = True
-        started(up)
-        # The supervisor passes `up` on in a task of its own, which has had its turn when we have
-        # had two. Nothing may reach the actor before that.
-        await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
-        self._is_known = True
+        await self._events.send(up)
+        # If the start timeout passed during the send, the supervisor ignores this and cancels us at
+        # the next checkpoint. The actor then hears `SessionUp`, `SessionLost` and `Down`, in order.
+        task_status.started()
         if up.is_stateless:
             self._subscription = self._subscribe(greeting)
             nursery.start_soon(self._subscription.keep)

@@ -13,6 +13,7 @@ import trio.lowlevel
 import trio.testing
 from msgspec import Raw
 
+from router.messages.events import SessionUp
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from router.messages.instance_spec import InstanceSpec
 from router.messages.revisions import STATELESS_REVISION
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from router.messages.catalog import Catalog
-    from router.messages.events import CatalogChanged, Event, SessionUp
+    from router.messages.events import CatalogChanged, Event
     from router.messages.frames import Frame
 
 AUTO = InstanceSpec(name="fake", provider="test", command="fake")
@@ -189,7 +190,7 @@ class Running:
     Attributes:
         told: the actor's inbox.
         session: what runs.
-        up: what it gave to `started`.
+        up: the first event, once the session has started.
         error: what it ended with.
         is_up, ended: set when it is.
     """
@@ -213,9 +214,8 @@ class Running:
             except trio.WouldBlock:
                 return events
 
-    def started(self, value: SessionUp | None = None) -> None:
+    def started(self, value: None = None) -> None:
         """Be the session's `TaskStatus`."""
-        self.up = value
         self.is_up.set()
 
     async def run(self) -> None:
@@ -252,6 +252,9 @@ async def start(
     session = UpstreamSession(spec, upstream.connect, inbox, count(7).__next__, "2.0")
     running = Running(upstream, told, session)
     nursery.start_soon(running.run)
+    up = await told.receive()
+    assert isinstance(up, SessionUp)
+    running.up = up
     await running.is_up.wait()
     await trio.testing.wait_all_tasks_blocked()
     return running

@@ -123,7 +123,8 @@ async def talking(place: Any, protocol: str) -> AsyncGenerator[Talk]:
     stopping = trio.Event()
     with trio.fail_after(2 * LIMIT_S):
         async with trio.open_nursery() as nursery:
-            yield Talk(await nursery.start(session, stopping), told)
+            await nursery.start(session, stopping)
+            yield Talk(await told.receive(), told)
             stopping.set()
 
 

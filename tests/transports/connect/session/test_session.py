@@ -12,10 +12,10 @@ import trio.testing
 from msgspec import Raw
 
 from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
-from router.messages.events import FromSession, SessionLost
+from router.messages.events import FromSession, SessionLost, SessionUp
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from router.messages.revisions import HANDSHAKE_REVISIONS
-from supervisors.child import ChildSpec, Starting, Up
+from supervisors.child import ChildSpec, Down, Restart, Starting, Up
 from supervisors.supervisor import supervise
 from tests.transports.connect.session.fake_upstream import (
     AUTO,
@@ -264,13 +264,14 @@ async def test_a_question_before_it_is_up_is_refused_at_once(
     assert running.events() == []
 
 
-@pytest.mark.parametrize("_", range(10))  # Trio runs what is ready in a random order
-async def test_nothing_of_it_reaches_the_actor_before_the_supervisor_said_up(
-    autojump_clock: MockClock, nursery: trio.Nursery, _: int
+@pytest.mark.parametrize("room", [0, 1, 1000])
+@pytest.mark.parametrize("_", range(5))  # Trio runs tasks that are ready in random order
+async def test_no_frame_overtakes_the_news_that_the_session_is_up(
+    autojump_clock: MockClock, nursery: trio.Nursery, room: int, _: int
 ) -> None:
     upstream = with_tools()
-    inbox, told = trio.open_memory_channel[Any](1000)
-    commands, commands_out = trio.open_memory_channel[Any](1)
+    inbox, told = trio.open_memory_channel[Any](room)
+    _commands, commands_out = trio.open_memory_channel[Any](1)
     session = UpstreamSession(SPEC, upstream.connect, inbox, lambda: 7, "2.0")
 
     async def chatter() -> None:
@@ -282,9 +283,41 @@ async def test_nothing_of_it_reaches_the_actor_before_the_supervisor_said_up(
     nursery.start_soon(supervise, [ChildSpec("fake", session)], commands_out, inbox.clone())
     with trio.fail_after(5):
         assert await told.receive() == Starting("fake")
-        assert isinstance(await told.receive(), Up)
-        assert isinstance(await told.receive(), FromSession)
-    commands.close()
+        assert isinstance(await told.receive(), SessionUp)
+        later = {type(await told.receive()) for _ in range(300)}
+    assert later == {FromSession, Up}
+    nursery.cancel_scope.cancel("the test has seen enough")
+
+
+@pytest.mark.parametrize("_", range(20))  # Both orders of the send and the timeout occur
+async def test_a_start_timeout_while_the_actor_is_told_loses_every_session_that_was_said_to_be_up(
+    autojump_clock: MockClock, nursery: trio.Nursery, _: int
+) -> None:
+    upstream = with_tools()
+    events, heard = trio.open_memory_channel[Any](10)
+    inbox, told = trio.open_memory_channel[Any](1)
+    _commands, commands_out = trio.open_memory_channel[Any](1)
+    session = UpstreamSession(SPEC, upstream.connect, inbox, lambda: 7, "2.0")
+    child = ChildSpec("fake", session, restart=Restart.ON_FAILURE, start_timeout_s=3)
+    inbox.send_nowait("the actor is busy")
+    nursery.start_soon(supervise, [child], commands_out, events)
+    assert await heard.receive() == Starting("fake")
+
+    await trio.sleep_until(trio.current_time() + 3)  # in the very moment of the timeout
+    said = [told.receive_nowait()]
+    nursery.start_soon(keep_receiving, told, said)
+    with trio.fail_after(1):
+        down = await heard.receive()
+    assert isinstance(down, Down)
+    assert str(down.error) == "not started within 3 s"
+    # The core ignores the loss of a session that it never heard of.
+    assert [type(event) for event in said[1:]] in ([SessionUp, SessionLost], [SessionLost])
+    nursery.cancel_scope.cancel("the next try is another story")
+
+
+async def keep_receiving(told: trio.MemoryReceiveChannel[Any], said: list[Any]) -> None:
+    async for event in told:
+        said.append(event)  # noqa: PERF401 - read by the test while this goes on
 
 
 # --- The end ---------------------------------------------------------------------------------
