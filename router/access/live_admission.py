@@ -35,7 +35,7 @@ E = TypeVar("E", bound=Endpoint)
 
 
 class LiveAdmission:
-    """Who may come in where; `update` puts the rules of other settings in force.
+    """Who may come in where; `apply` puts the rules of other settings in force.
 
     Attributes:
         server: of the MCP listeners.
@@ -53,11 +53,14 @@ class LiveAdmission:
         self._endpoints.add(endpoint)
         return endpoint
 
-    def update(self, settings: Settings) -> None:
-        """Go by these settings from now on."""
+    def prepare(self, new: Settings) -> None:
+        """Do nothing: new rules cannot fail."""
+
+    def apply(self, new: Settings) -> None:
+        """Go by the rules of these settings from now on."""
         before = self.server.rules.tokens
-        self.server.rules = _server_rules(settings)
-        self.api.rules = _api_rules(settings)
+        self.server.rules = _server_rules(new)
+        self.api.rules = _api_rules(new)
         now = self.server.rules.tokens
         if now != before:
             # A token that was exchanged for another one of the same name is gone, too.

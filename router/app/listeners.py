@@ -1,11 +1,11 @@
-"""The listeners: their sockets, bound before anything else is started, and their children.
+"""The listeners of one router: their supervised children, and their moves to other addresses.
 
-Job: from hosts and ports in the settings to listening sockets, or to one line that says why not;
-from those to what `app` has supervised. Neighbours: `cli` binds, `app` runs the children; `auth`
-says what may be bound and who may come in; `transports.listen` are what the children do.
+Invariants:
 
-Invariants: all sockets or none. A port that is taken is an error with the way out, unless that
-listener may look for another one; then it is said which one it took.
+- When settings move listeners, all new sockets are bound before any old one is closed. Where one of
+  them cannot be bound, every listener stays where it is.
+- Only the listeners that moved are restarted; clients and servers of the others notice nothing.
+- What a listener needs is imported in a worker thread when it starts, beside everything else.
 """
 
 from __future__ import annotations
@@ -17,114 +17,151 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from router.access.live_admission import LiveAdmission
+from router.access.admission import check_exposure
+from router.app.sockets import rebind
+from router.config.live import values_at_api_start
 from router.config.redacted import masked
 from router.messages.errors import ConfigError
 from router.version import VERSION
-from supervisors.child import ChildSpec, Restart
+from supervisors.child import ChildSpec, Restart, RestartChild
 from transports.listen.stdio.listener import StdioListener
 from transports.listen.stdio.streams import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from router.access.live_admission import LiveAdmission
     from router.app.sockets import Bound
     from router.config.settings import Mode, Settings
     from router.dispatch import Inbound
-    from supervisors.child import Run
+    from router.reload.instance_store import InstanceStore
+    from router.reload.live_settings import LiveSettings
+    from supervisors.child import Command, Run
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
 
 log = logging.getLogger("mcp_router.listen")
 
-
 STDIO: Final = "stdio"
 """The name of the child that is the stdio listener."""
 
 GRACE_S: Final = 8.0
-"""How long a listener may take to end; they bound their parts of it themselves, below this."""
+"""How long a listener may take to end; each bounds its own steps below this."""
 
 
-# --- The children that listen ----------------------------------------------------------------
+def take_stdio(
+    modes: Sequence[Mode],
+) -> tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None:
+    """Take stdin and stdout for MCP where that is a mode; else return None.
 
-
-def _no_problems() -> Sequence[str]:
-    return ()
+    Raises:
+        ConfigError: There is no stdin or stdout.
+    """
+    if "stdio" not in modes:
+        return None
+    # Python has None for what it was started without, although typeshed does not say so.
+    if None in (sys.stdin, sys.stdout):
+        raise ConfigError("stdio", "the router was started without stdin or stdout")
+    return open_stdio()
 
 
 @attrs.define(eq=False)
 class Listeners:
-    """What the listeners are made of.
+    """The listeners, one for each socket, and one for stdio.
 
     Attributes:
-        settings: all of them, as they were at the start.
-        bound: of the network, where they are now.
-        stdio: this process's streams, None where they are not for MCP.
-        follow: the log; None where there is none to be followed.
-        current: the settings as they are now, for `GET /api/config`.
-        problems: what is wrong in the files now, for the same.
-        gates: who may come in.
+        settings: Those in force, for `GET /api/config`, and what the REST listener starts with.
+        instances: Their problems are shown beside those of the settings.
+        admission: Decides who may come in.
+        follow: Opens the log to a reader.
+        inbox: Of the dispatch actor; the listeners send into it.
+        commands: To the supervisor of the listeners, which restarts those that move.
+        bound: The sockets, where they are now.
+        stdio: This process's streams; None where they are not for MCP.
     """
 
-    settings: Settings
+    settings: LiveSettings
+    instances: InstanceStore
+    admission: LiveAdmission
+    follow: Follow
+    inbox: trio.MemorySendChannel[Inbound]
+    commands: trio.MemorySendChannel[Command]
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
-    follow: Follow | None = None
-    current: Callable[[], Settings] = attrs.field(
-        default=attrs.Factory(lambda self: lambda: self.settings, takes_self=True)
+    _moved: tuple[Bound, ...] = attrs.field(init=False, default=())
+    _at_api_start: tuple[Any, ...] = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda self: values_at_api_start(self.settings.current), takes_self=True
+        ),
     )
-    problems: Callable[[], Sequence[str]] = _no_problems
-    gates: LiveAdmission = attrs.field(
-        default=attrs.Factory(lambda self: LiveAdmission(self.settings), takes_self=True)
-    )
 
-    @classmethod
-    def open(
-        cls, settings: Settings, modes: Sequence[Mode], bound: Sequence[Bound], **more: Any
-    ) -> Listeners:
-        """Take stdin and stdout, where they are asked for; `more` are other attributes.
+    # --- Children ----------------------------------------------------------------------------
 
-        Raises:
-            ConfigError: there is no stdin or stdout.
-        """
-        if "stdio" not in modes:
-            return cls(settings, bound, **more)
-        # Python has None for what it was started without, although typeshed does not say so.
-        if None in (sys.stdin, sys.stdout):
-            raise ConfigError("stdio", "the router was started without stdin or stdout")
-        return cls(settings, bound, open_stdio(), **more)
-
-    def children(self, inbox: trio.MemorySendChannel[Inbound]) -> list[ChildSpec]:
-        """The supervised children; they send into `inbox`."""
-        children = [self.child_of(one, inbox) for one in self.bound]
+    def children(self) -> list[ChildSpec]:
+        """Return the supervised children, as they are now."""
+        children = [self._child_of(bound) for bound in self.bound]
         if self.stdio is not None:
-            run = StdioListener(inbox, *self.stdio, linger_s=self.settings.server.drain_s)
+            linger_s = self.settings.current.server.drain_s
+            run = StdioListener(self.inbox, *self.stdio, linger_s=linger_s)
             children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=GRACE_S))
         return children
 
-    def child_of(self, bound: Bound, inbox: trio.MemorySendChannel[Inbound]) -> ChildSpec:
-        """The supervised child that listens there."""
+    def _child_of(self, bound: Bound) -> ChildSpec:
         if bound.wanted_port not in (0, bound.port):
             text = "Port %d is taken, so %s listens on %d, as %s.auto_find_port allows"
             log.warning(text, bound.wanted_port, bound.mode, bound.port, bound.section)
-        return ChildSpec(bound.mode, _Network(bound, inbox, self), grace_s=GRACE_S)
+        return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=GRACE_S)
+
+    # --- Moves -------------------------------------------------------------------------------
+
+    def prepare(self, new: Settings) -> None:
+        """Bind the sockets that these settings have elsewhere. It looks up names, so it blocks.
+
+        Raises:
+            ConfigError: An address cannot be bound, or must not be bound or kept without a token.
+                Nothing has changed.
+        """
+        for bound in self.bound:  # They are served there until they have moved.
+            check_exposure(bound.host, new.security)
+        self._moved = rebind(new, self.bound)
+
+    def apply(self, new: Settings) -> None:
+        """Restart the listeners that move to what `prepare` has bound for these settings."""
+        moved: dict[Mode, Bound] = {bound.mode: bound for bound in self._moved}
+        self._moved = ()
+        before, at_api_start = self.bound, self._at_api_start
+        self.bound = tuple(moved.get(bound.mode, bound) for bound in before)
+        self._at_api_start = values_at_api_start(new)
+        for bound in self.bound:
+            is_told_anew = bound.mode == "api" and self._at_api_start != at_api_start
+            if bound.mode in moved or is_told_anew:
+                # Each mode has at most one command here, and the supervisor takes them at once.
+                self.commands.send_nowait(RestartChild(bound.mode, self._child_of(bound)))
+        for bound in before:
+            if bound.mode in moved:
+                bound.sock.close()
+
+    # --- Shown by the REST API ---------------------------------------------------------------
 
     def about(self) -> dict[str, Any]:
-        """Where this router listens, for everybody who asks the REST API what it is."""
-        return {"endpoints": {one.mode: one.url for one in self.bound}}
+        """Return what `GET /` shows of this router: where it listens."""
+        return {"endpoints": {bound.mode: bound.url for bound in self.bound}}
 
     def config(self) -> dict[str, Any]:
-        """What `GET /api/config` says besides the instances."""
-        return {"settings": masked(self.current()), "problems": list(self.problems())}
+        """Return what `GET /api/config` shows besides the instances."""
+        return {
+            "settings": masked(self.settings.current),
+            "problems": [*self.settings.problems, *self.instances.problems],
+        }
 
 
 @attrs.frozen
-class _Network:
-    """A listener for HTTP, with its parts imported beside whatever else is starting."""
+class _NetworkListener:
+    """A listener for HTTP that imports its parts when it starts."""
 
     bound: Bound
-    inbox: trio.MemorySendChannel[Inbound]
     listeners: Listeners
 
     async def __call__(
@@ -140,12 +177,12 @@ class _Network:
         from transports.listen.serving.hosting import HttpListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
-        gates = self.listeners.gates
-        admit = gates.server.admit_with("call")
+        inbox, admission = self.listeners.inbox, self.listeners.admission
+        admit = admission.server.admit_with("call")
         return HttpListener(
             self.bound.sock,
             self.bound.url,
-            lambda: gates.watched(endpoint_class(self.inbox, admit)),
+            lambda: admission.watched(endpoint_class(inbox, admit)),
         )
 
     def _load_api(self) -> Run[str]:
@@ -153,14 +190,14 @@ class _Network:
         from transports.listen.rest import rest_app
         from transports.listen.serving.hosting import AsgiListener
 
-        listeners = self.listeners
-        settings = listeners.current().api
+        listeners, admission = self.listeners, self.listeners.admission
+        settings = listeners.settings.current.api
         api = rest_app.Api(
-            inbox=self.inbox,
-            admit=listeners.gates.api.admit,
+            inbox=listeners.inbox,
+            admit=admission.api.admit,
             version=VERSION,
-            needs_token=listeners.gates.needs_token,
-            knows=listeners.gates.api.knows,
+            needs_token=admission.needs_token,
+            knows=admission.api.knows,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
@@ -170,7 +207,7 @@ class _Network:
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:
-    # As in `_Network`.
+    # As in `_NetworkListener._load`.
     if mode == "http":
         from transports.listen.http.http_endpoint import HttpEndpoint
 

@@ -1,171 +1,126 @@
-"""The composition root: opens the channels, nests the nurseries, says in what order to stop.
-
-Job: from settings and bound sockets to a running router. Neighbours: `cli` calls `run`;
-`listeners`, `upstreams` and `stopping` make the parts.
+"""Runs a router: nests the nurseries, and says in what order to stop.
 
 Invariants:
 
-- What starts first stops last: the dispatch actor, then the sessions, then the listeners. To stop
-  is to leave that nesting: no new calls, wait for those in flight, end the listeners, then the
-  sessions, then the actor.
-- The storekeeper ends when the listeners have: a change that was asked for is made.
-- Whatever is not needed for the first answer happens after the listeners are there.
-- The end of the client on stdio is the end of the program; a failure of anything else that is
-  supervised is not. A failure of the actor or a supervisor is a bug, and ends it.
+- The part that starts first stops last: the dispatch actor, then the sessions, then the listeners.
+  To stop is to leave that nesting: refuse new calls, wait for those in flight, end the listeners,
+  then the sessions, then the actor.
+- The task that saves changes ends after the listeners, so a change that was asked for is made.
+- Work that the first answer does not need happens after the listeners are up.
+- The end of the client on stdio ends the program. The failure of another supervised child does not.
+  The failure of the actor or a supervisor is a bug, and ends it.
 """
 
 from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
 
 from router.access.request_state_seal import ProcessSeal
 from router.app.listeners import STDIO
 from router.app.shutdown import Stop, obey_signals
-from router.app.upstreams import COMMANDS_SIZE, Upstreams
 from router.core.core import Core
 from router.core.startup import EarlyCore
-from router.dispatch import INBOX_SIZE, Inbound, dispatch
-from router.messages.effects import SaveInstance
+from router.dispatch import dispatch
 from router.messages.events import Drain
-from router.reload.config_file import core_settings
-from supervisors.child import ChildEvent, Command, Down, GaveUp, Stuck, Up
+from router.reload.file_watcher import keep_current
+from router.reload.instance_store import keep_store
+from router.reload.live_settings import core_settings
+from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from router.config.settings import Settings
-    from supervisors.child import ChildSpec
+    from router.app.wiring import Router
+    from router.dispatch import Inbound
 
 log = logging.getLogger("mcp_router.app")
 
 EVENTS_SIZE: Final = 16
 """Events of the listeners' supervisor: a few for each listener."""
 
-RELISTEN_SIZE: Final = 16
-"""Commands to it, which it takes at once: one for each listener in a change of `config.json`."""
-
-SAVES_SIZE: Final = 64
-"""Changes that wait for the disk; each takes it some milliseconds."""
-
 GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Messages make no cycles, and a burst of them is thousands of live objects: the default of 700
 would look at them dozens of times for nothing, and a full collection is the slowest call of all."""
 
 
-Announce: TypeAlias = Callable[
-    [trio.MemoryReceiveChannel[None], Callable[[], None], trio.MemorySendChannel[Inbound]],
-    Awaitable[None],
-]
-MakeListeners: TypeAlias = Callable[
-    [trio.MemorySendChannel[Inbound], trio.MemorySendChannel[Command]], "Sequence[ChildSpec]"
-]
-Keep: TypeAlias = Callable[
-    [trio.MemoryReceiveChannel[SaveInstance], trio.MemorySendChannel[Inbound]], Awaitable[None]
-]
-
-
-@attrs.frozen
-class Plan:
-    """What to run.
-
-    Attributes:
-        settings: all of them.
-        listeners: makes the listeners' children, given the inbox they send to, and where to
-            send commands to their supervisor. The end of the one called `STDIO` ends the program.
-        announce: tells the actor of the instances, in its own time, and again of what changes;
-            is given hints to look for changes, and what gives such a hint.
-        keep: makes the changes of instances that the actor asks for.
-        is_for_people: say how to stop.
-        mask: takes known secrets out of a text.
-    """
-
-    settings: Settings
-    listeners: MakeListeners
-    announce: Announce
-    keep: Keep
-    is_for_people: bool = False
-    mask: Callable[[str], str] = str
-
-
-def run(plan: Plan) -> int:
-    """Run the router until it is told to stop; the exit status (see `stopping`).
+def run(router: Router) -> int:
+    """Run the router until it is told to stop; return the exit status (see `shutdown`).
 
     Raises:
-        ExceptionGroup: there is a bug in the actor or a supervisor.
+        ExceptionGroup: There is a bug in the actor or a supervisor.
     """
-    stop = Stop(plan.settings.server.drain_s)
+    stop = Stop(router.settings.current.server.drain_s)
     try:
-        trio.run(_until_stopped, plan, stop)
+        trio.run(_until_stopped, router, stop)
     finally:
         stop.ended()
     return stop.status
 
 
-async def _until_stopped(plan: Plan, stop: Stop) -> None:
+async def _until_stopped(router: Router, stop: Stop) -> None:
     with stop.scope:
         async with trio.open_nursery() as nursery:
-            await nursery.start(obey_signals, stop)
-            await serve(plan, stop)
+            await nursery.start(obey_signals, stop, router.reload_request.make)
+            await serve(router, stop)
             nursery.cancel_scope.cancel("the program has stopped")
 
 
-async def serve(plan: Plan, stop: Stop) -> None:
+async def serve(router: Router, stop: Stop) -> None:
     """Start everything, wait until `stop` is asked for, and stop everything."""
-    settings = plan.settings.mcp_client
-    inbox_in, inbox = trio.open_memory_channel[Inbound](INBOX_SIZE)
-    sessions_in, sessions = trio.open_memory_channel[Command](COMMANDS_SIZE)
-    saves_in, saves = trio.open_memory_channel[SaveInstance](SAVES_SIZE)
-    upstreams = Upstreams(settings, inbox_in)
+    channels, settings = router.channels, router.settings.current
     async with trio.open_nursery() as actor_nursery:
-        with inbox_in:
-            core = EarlyCore(Core(core_settings(plan.settings), ProcessSeal()))
+        with channels.inbox_in:
+            core = EarlyCore(Core(core_settings(settings), ProcessSeal()))
             await actor_nursery.start(
-                dispatch, core, inbox, sessions_in, upstreams.child_of, saves_in, plan.mask
+                dispatch,
+                core,
+                channels.inbox,
+                channels.upstream_commands_in,
+                router.upstreams.child_of,
+                channels.saves_in,
+                router.logs.mask,
             )
             async with trio.open_nursery() as sessions_nursery:
-                with sessions_in:
-                    run = partial(supervise, max_starting=settings.max_starting)
-                    await sessions_nursery.start(run, (), sessions, inbox_in.clone())
-                    async with trio.open_nursery() as keeping:
-                        keeping.start_soon(plan.keep, saves, inbox_in.clone())
-                        await _listen(plan, inbox_in, stop)
-                        keeping.cancel_scope.cancel("nobody is left to ask for a change")
+                with channels.upstream_commands_in:
+                    sessions = partial(supervise, max_starting=settings.mcp_client.max_starting)
+                    events = channels.inbox_in.clone()
+                    await sessions_nursery.start(sessions, (), channels.upstream_commands, events)
+                    async with trio.open_nursery() as saving:
+                        inbox = channels.inbox_in.clone()
+                        saving.start_soon(keep_store, router.instances, channels.saves, inbox)
+                        await _listen(router, stop)
+                        saving.cancel_scope.cancel("nobody is left to ask for a change")
 
 
-async def _listen(plan: Plan, inbox: trio.MemorySendChannel[Inbound], stop: Stop) -> None:
+async def _listen(router: Router, stop: Stop) -> None:
     """Run the listeners until the stop; the calls they brought in come to their end first."""
-    commands_in, commands = trio.open_memory_channel[Command](RELISTEN_SIZE)
-    children = plan.listeners(inbox, commands_in)
+    channels = router.channels
+    children = router.listeners.children()
     events_in, events = trio.open_memory_channel[ChildEvent](EVENTS_SIZE)
     async with trio.open_nursery() as nursery:
-        with commands_in:
-            nursery.start_soon(_follow, events, len(children), plan, stop)
-            await nursery.start(supervise, children, commands, events_in)
-            async with trio.open_nursery() as announcing:
-                hints_in, hints = trio.open_memory_channel[None](1)
-                stop.reload = partial(_hint, hints_in)
-                announcing.start_soon(plan.announce, hints, stop.reload, inbox)
+        with channels.listener_commands_in:
+            nursery.start_soon(_follow_listeners, events, len(children), router, stop)
+            await nursery.start(supervise, children, channels.listener_commands, events_in)
+            async with trio.open_nursery() as reloading:
+                reloading.start_soon(
+                    keep_current,
+                    router.settings,
+                    router.parts,
+                    router.instances,
+                    router.reload_request,
+                    channels.inbox_in,
+                )
                 await stop.asked.wait()
-                announcing.cancel_scope.cancel("the program stops")
-            await _drain(inbox, plan.settings.server.drain_s)
-
-
-def _hint(hints: trio.MemorySendChannel[None]) -> None:
-    with suppress(trio.WouldBlock):  # One is waiting, which is as good as two.
-        hints.send_nowait(None)
+                reloading.cancel_scope.cancel("the program stops")
+            await _drain(channels.inbox_in, stop.drain_s)
 
 
 async def _drain(inbox: trio.MemorySendChannel[Inbound], limit_s: float) -> None:
-    """Have no new calls taken, and wait for those in flight."""
+    """Have new calls refused, and wait for those in flight."""
     done_in, done = trio.open_memory_channel[None](1)
     with done_in, done:
         await inbox.send(Drain(done_in))
@@ -175,10 +130,10 @@ async def _drain(inbox: trio.MemorySendChannel[Inbound], limit_s: float) -> None
         log.warning("Calls in flight have not ended within %g s; they are cancelled", limit_s)
 
 
-async def _follow(
-    events: trio.MemoryReceiveChannel[ChildEvent], expected: int, plan: Plan, stop: Stop
+async def _follow_listeners(
+    events: trio.MemoryReceiveChannel[ChildEvent], expected: int, router: Router, stop: Stop
 ) -> None:
-    """Say what becomes of the listeners."""
+    """Log what becomes of the listeners; the end of stdio is a request to stop."""
     up: set[str] = set()
     async for event in events:
         match event:
@@ -187,7 +142,7 @@ async def _follow(
                 is_new = name not in up
                 up.add(name)
                 if is_new and len(up) == expected:
-                    _tune_garbage_collection(plan)
+                    _all_are_up(router)
             case Down(name, error) if name == STDIO:
                 _stdio_ended(error, stop)
             case Down(name, error, _, retry_in_s) if retry_in_s:  # 0: it was told to
@@ -212,11 +167,10 @@ def _stdio_ended(error: Exception | None, stop: Stop) -> None:
         stop.ask("it was for stdio", status=1)
 
 
-def _tune_garbage_collection(plan: Plan) -> None:
-    """All listeners are up."""
-    if plan.is_for_people:
+def _all_are_up(router: Router) -> None:
+    if router.is_for_people:
         log.info("Press Ctrl+C to stop")
-    # What lives by now lives for good: no collection need look at it again.
+    # Objects that live by now live for good: no collection need look at them again.
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()

@@ -44,10 +44,6 @@ STOPPING: Final = _signals("SIGINT", "SIGTERM", "SIGBREAK")
 RELOADING: Final = _signals("SIGHUP")
 
 
-def _nothing() -> None:
-    pass
-
-
 class LastResort:
     """Ends the process from a thread of its own, should it still be there by then."""
 
@@ -82,7 +78,6 @@ class Stop:
         asked: set once it is to end.
         status: the exit status.
         last_resort: ends the process should it not end by itself.
-        reload: what SIGHUP does; nothing before there is something to read again.
     """
 
     drain_s: float
@@ -90,7 +85,6 @@ class Stop:
     asked: trio.Event = attrs.field(factory=trio.Event)
     status: int = 0
     last_resort: LastResort = attrs.field(factory=LastResort, repr=False)
-    reload: Callable[[], None] = attrs.field(default=_nothing, repr=False)
     _has_signalled: bool = attrs.field(default=False, init=False)
 
     def ask(self, why: str, status: int = 0) -> None:
@@ -121,14 +115,17 @@ class Stop:
 
 
 async def obey_signals(
-    stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    stop: Stop,
+    on_hang_up: Callable[[], None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Turn signals into `stop`, and SIGHUP into a reload, until cancelled."""
+    """Turn signals into `stop`, and SIGHUP into a call of `on_hang_up`, until cancelled."""
     with trio.open_signal_receiver(*STOPPING, *RELOADING) as numbers:
         task_status.started()
         async for number in numbers:
             if number in RELOADING:
                 log.info("%s: reading config.json and data/ again", signal.Signals(number).name)
-                stop.reload()
+                on_hang_up()
             else:
                 stop.signal(number)

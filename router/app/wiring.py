@@ -1,112 +1,147 @@
-"""The parts of one router, put together from what the command line found.
+"""The parts of one router, wired together.
 
-Job: from settings, paths and bound sockets to the `Plan` that `app` runs. Neighbours: `cli` above;
-below, `listeners`, `relistening`, `upstreams`, `ondisk`, `reloading` and what runs them.
-
-Invariant: what a change of `config.json` puts into force while the router runs stands here, in
-one place, beside `reloading.LIVE`, which promises it.
+`Router` holds the parts and decides nothing. Nothing runs yet: `run` starts what is here.
 """
 
 from __future__ import annotations
 
-import os
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
+import trio
 
-from router.access.admission import check_exposure
-from router.app.listeners import Listeners
-from router.app.relistening import Relistening
-from router.app.run import Plan
-from router.app.upstreams import prepare
-from router.config.options import merge
-from router.config.settings import read_settings
-from router.reload.config_file import ConfigFile
-from router.reload.file_watcher import keep_current
-from router.reload.instance_store import InstanceStore, keep_store
+from router.access.live_admission import LiveAdmission
+from router.app.listeners import Listeners, take_stdio
+from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
+from router.dispatch import INBOX_SIZE, Inbound
+from router.messages.effects import SaveInstance
+from router.reload.file_watcher import ReloadRequest
+from router.reload.instance_store import InstanceStore
+from router.reload.live_settings import LiveSettings
+from supervisors.child import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from router.app.sockets import Bound
     from router.config.options import Options, Paths
     from router.config.settings import Mode, Settings
     from router.logs.logs import Logs
+    from router.reload.live_settings import LivePart
+
+LISTENER_COMMANDS_SIZE: Final = 16
+"""Commands to the listeners' supervisor, which takes them at once: one for each listener that moves
+in a change of `config.json`."""
+
+SAVES_SIZE: Final = 64
+"""Changes that wait for the disk; each takes it some milliseconds."""
 
 
 @attrs.frozen
-class Parts:
-    """What there is before anything runs.
+class Channels:
+    """The memory channels between the parts, each with its two ends.
 
     Attributes:
-        options: of the command line, which count more than the file.
-        paths: of the files.
-        settings: of both.
-        modes: what to listen on.
-        bound: the sockets for it.
-        logs: are on.
+        inbox_in, inbox: Events for the dispatch actor, from everybody.
+        upstream_commands_in, upstream_commands: From the actor to the supervisor of the sessions.
+        listener_commands_in, listener_commands: To the supervisor of the listeners.
+        saves_in, saves: Changes of `data/`, from the actor to the instance store.
     """
 
-    options: Options
-    paths: Paths
-    settings: Settings
-    modes: Sequence[Mode]
-    bound: Sequence[Bound]
+    inbox_in: trio.MemorySendChannel[Inbound]
+    inbox: trio.MemoryReceiveChannel[Inbound]
+    upstream_commands_in: trio.MemorySendChannel[Command]
+    upstream_commands: trio.MemoryReceiveChannel[Command]
+    listener_commands_in: trio.MemorySendChannel[Command]
+    listener_commands: trio.MemoryReceiveChannel[Command]
+    saves_in: trio.MemorySendChannel[SaveInstance]
+    saves: trio.MemoryReceiveChannel[SaveInstance]
+
+    @classmethod
+    def open(cls) -> Channels:
+        """Open all of them."""
+        return cls(
+            *trio.open_memory_channel[Inbound](INBOX_SIZE),
+            *trio.open_memory_channel[Command](COMMANDS_SIZE),
+            *trio.open_memory_channel[Command](LISTENER_COMMANDS_SIZE),
+            *trio.open_memory_channel[SaveInstance](SAVES_SIZE),
+        )
+
+
+@attrs.frozen
+class Router:
+    """One router.
+
+    Attributes:
+        channels: Between the parts.
+        settings: Those in force.
+        instances: What is known of `data/`.
+        upstreams: Makes the child of each instance.
+        listeners: Make the children that listen.
+        parts: New settings are put into force in these.
+        reload_request: Has the files read again.
+        logs: They are on; their secrets are masked in what servers say.
+        is_for_people: Say how to stop.
+    """
+
+    channels: Channels
+    settings: LiveSettings
+    instances: InstanceStore
+    upstreams: Upstreams
+    listeners: Listeners
+    parts: Sequence[LivePart]
+    reload_request: ReloadRequest
     logs: Logs
+    is_for_people: bool = False
 
 
-def compose(parts: Parts) -> Plan:
-    """The router that is to be run.
-
-    Raises:
-        ConfigError: there is no stdin or stdout to listen on.
-    """
-    settings, bound = parts.settings, parts.bound
-    disk = InstanceStore(parts.paths.data, settings.mcp_client.enabled, parts.logs.hide, prepare)
-    config = ConfigFile(parts.paths.config, settings, lambda: read_again(parts, listeners.bound))
-    listeners = Listeners.open(
-        settings,
-        parts.modes,
-        bound,
-        follow=parts.logs.broadcast.follow,
-        current=lambda: config.current,
-        problems=lambda: (*config.problems, *disk.problems),
-    )
-    relistening = Relistening(listeners)
-    config.prepare = relistening.prepare
-    config.apply = partial(_apply, parts.logs, disk, relistening)
-    return Plan(
-        settings=settings,
-        listeners=relistening.children,
-        announce=partial(keep_current, disk, config),
-        keep=partial(keep_store, disk),
-        is_for_people=bool(bound) or os.isatty(2),
-        mask=parts.logs.mask,
-    )
-
-
-def read_again(parts: Parts, bound: Iterable[Bound]) -> Settings:
-    """The settings while the router runs: nothing is written, and the command line still counts.
+def wire(
+    options: Options,
+    paths: Paths,
+    settings: Settings,
+    modes: Sequence[Mode],
+    bound: Sequence[Bound],
+    logs: Logs,
+    *,
+    is_for_people: bool = False,
+) -> Router:
+    """Wire the parts of a router.
 
     Args:
-        parts: what the router was started with.
-        bound: where it listens now; what is served there needs its token until it has moved.
+        options: Of the command line, which count more than the file.
+        paths: Of the files.
+        settings: Of the file, with the options over them.
+        modes: What to listen on.
+        bound: The sockets for that.
+        logs: They are on.
+        is_for_people: Say how to stop.
 
     Raises:
-        FileNotFoundError: the file is gone.
-        ConfigError: what it says cannot be, such as no token where other machines can reach us.
+        ConfigError: There is no stdin or stdout to listen on.
     """
-    settings = merge(read_settings(parts.paths.config), parts.options)
-    for one in bound:
-        check_exposure(one.host, settings.security)
-    return settings
-
-
-def _apply(logs: Logs, disk: InstanceStore, relistening: Relistening, new: Settings) -> None:
-    """Put into force what `reloading.LIVE` promises, but for what the core is told."""
-    logs.hide(new.security.secrets)
-    logs.set_level(new.logging.level)
-    disk.is_switched_on = new.mcp_client.enabled
-    relistening.listeners.gates.update(new)
-    relistening.apply(new)
+    channels = Channels.open()
+    live = LiveSettings(paths.config, options, settings)
+    admission = LiveAdmission(settings)
+    instances = InstanceStore(paths.data, live, logs.hide, prepare)
+    upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
+    listeners = Listeners(
+        settings=live,
+        instances=instances,
+        admission=admission,
+        follow=logs.broadcast.follow,
+        inbox=channels.inbox_in,
+        commands=channels.listener_commands_in,
+        bound=bound,
+        stdio=take_stdio(modes),
+    )
+    return Router(
+        channels=channels,
+        settings=live,
+        instances=instances,
+        upstreams=upstreams,
+        listeners=listeners,
+        parts=(logs, admission, listeners),
+        reload_request=ReloadRequest(),
+        logs=logs,
+        is_for_people=is_for_people,
+    )

@@ -329,11 +329,12 @@ def _run(
 ) -> int:
     # As in `_serve`.
     from router.app import run
-    from router.app.wiring import Parts, compose
+    from router.app.wiring import wire
 
-    plan = compose(Parts(options, paths, settings, modes, bound, logs))
+    is_for_people = bool(bound) or os.isatty(2)
+    router = wire(options, paths, settings, modes, bound, logs, is_for_people=is_for_people)
     try:
-        return run.run(plan)
+        return run.run(router)
     except Exception as exc:  # the boundary of the program
         log.critical("The router ended because of a fault in itself", exc_info=exc)
         if settings.logging.level == "OFF":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, cas
 import attrs
 import msgspec
 
+from router.config.live import live
 from router.config.strict import Check, joined, structure
 from router.config.tokens import NamedToken, OptionalToken, TokenName, repeated
 from router.files.json_files import decode_object, read_bytes, write_atomically
@@ -75,11 +76,11 @@ class Api:
     """The REST API."""
 
     enabled: bool = False
-    host: Host = "127.0.0.1"
-    port: Port = 8001
-    cors_origin: str = "*"
-    auto_find_port: bool = True
-    enable_realtime_logs: bool = False
+    host: Host = live("127.0.0.1")
+    port: Port = live(8001)
+    cors_origin: str = live("*", restarts_api=True)
+    auto_find_port: bool = live(True)
+    enable_realtime_logs: bool = live(False, restarts_api=True)
 
 
 @attrs.frozen
@@ -87,8 +88,8 @@ class HttpListener:
     """Streamable HTTP; with `auto_find_port` a taken port makes it try upwards."""
 
     enabled: bool = True
-    port: Port = 3000
-    auto_find_port: bool = False
+    port: Port = live(3000)
+    auto_find_port: bool = live(False)
 
 
 @attrs.frozen
@@ -96,8 +97,8 @@ class SseListener:
     """HTTP+SSE; with `auto_find_port` a taken port makes it try upwards."""
 
     enabled: bool = True
-    port: Port = 3001
-    auto_find_port: bool = False
+    port: Port = live(3001)
+    auto_find_port: bool = live(False)
 
 
 @attrs.frozen
@@ -114,14 +115,14 @@ class Server:
         drain_s: how long calls in flight may go on after the first signal to stop.
     """
 
-    host: Host = "127.0.0.1"
-    allowed_hosts: tuple[Host, ...] = ()
-    allowed_origins: tuple[Origin, ...] = ()
+    host: Host = live("127.0.0.1")
+    allowed_hosts: tuple[Host, ...] = live(())
+    allowed_origins: tuple[Origin, ...] = live(())
     http: HttpListener = attrs.field(factory=HttpListener)
     sse: SseListener = attrs.field(factory=SseListener)
     transport_type: Mode = "stdio"
-    allow_instance_management: bool = False
-    tool_names: Literal["dotted", "underscored"] = "dotted"
+    allow_instance_management: bool = live(False, core="allow_instance_management")
+    tool_names: Literal["dotted", "underscored"] = live("dotted", core="tool_names")
     drain_s: Delay = 30
 
 
@@ -136,8 +137,8 @@ class McpClient:
         max_starting: how many upstreams start at the same time.
     """
 
-    enabled: bool = True
-    timeout: Seconds = 30
+    enabled: bool = live(True)
+    timeout: Seconds = live(30, core="timeout_s")
     start_timeout_s: Seconds = 60
     max_starting: Count = 16
 
@@ -160,11 +161,13 @@ class Security:
         allow_stdio_via_api: may a token add instances that run a command?
     """
 
-    bearer_token: OptionalToken = attrs.field(default="", repr=False)
-    tokens: dict[TokenName, NamedToken] = attrs.field(factory=_no_tokens)
-    allow_anonymous: bool = False
-    enable_validation: bool = True
-    allow_stdio_via_api: Literal["with_token", "never"] = "with_token"
+    bearer_token: OptionalToken = live("", repr=False)
+    tokens: dict[TokenName, NamedToken] = live(factory=_no_tokens)
+    allow_anonymous: bool = live(False)
+    enable_validation: bool = live(True, core="enable_validation")
+    allow_stdio_via_api: Literal["with_token", "never"] = live(
+        "with_token", core="allow_stdio_via_api"
+    )
 
     @property
     def secrets(self) -> list[str]:
@@ -181,7 +184,7 @@ class Security:
 class Logging:
     """Logs; at `OFF` there are none, and no files."""
 
-    level: Level = "INFO"
+    level: Level = live("INFO")
     directory: Folder = "logs"
     format: LogFormat = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
@@ -192,7 +195,7 @@ class Watcher:
 
     enabled: bool = True
     watch_path: Folder = "data"
-    debounce_delay: Delay = 1.0
+    debounce_delay: Delay = live(1.0)
 
 
 @attrs.frozen

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from router.config.settings import Logging
+    from router.config.settings import Logging, Settings
 
 QUEUE_SIZE: Final = 10_000
 """Records that may wait to be written: seconds of DEBUG at full load."""
@@ -139,6 +139,14 @@ class Logs:
         """Log from this level on; where there were no logs at the start, there are none now."""
         for logger, level in _levels_at(LEVELS[name]).items():
             logging.getLogger(logger).setLevel(level)
+
+    def prepare(self, new: Settings) -> None:
+        """Do nothing: new settings of the log cannot fail."""
+
+    def apply(self, new: Settings) -> None:
+        """Log at the level of these settings, and mask their secrets."""
+        self.hide(new.security.secrets)
+        self.set_level(new.logging.level)
 
     def close(self) -> None:
         """Write what is still waiting, within `CLOSE_TIMEOUT_S`, and log no more."""

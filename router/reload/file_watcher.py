@@ -1,19 +1,14 @@
-"""What changes on disk takes effect.
+"""Reads `config.json` and `data/` again when they change on disk, or when that is requested.
 
-Job: notice that `config.json` or `data/` may have changed, wait until that has settled, and have
-both read again. Neighbours: the composition root runs `keep_current`; `reloading` and `ondisk`
-read, and tell the dispatch actor.
-
-Noticing is watchfiles' (inotify, FSEvents, ReadDirectoryChangesW), in a thread of its own. It
-watches folders, not files, since editors replace files; and one level only, since servers keep
-large trees beside their `mcp_settings.json`. Where the system refuses to watch, it looks at the
-files again and again.
+watchfiles notices the changes (inotify, FSEvents, ReadDirectoryChangesW) in a thread of its own. It
+watches folders rather than files, since editors replace files, and one level only, since servers
+keep large trees beside their `mcp_settings.json`. Where the system refuses to watch, it polls.
 
 Invariants:
 
-- What was written last is read, at the latest `debounce_delay` after it was noticed, however many
-  edits there are. An edit that comes alone is read after a quarter of that.
-- Nothing is missed: after the last change that was noticed, there is one more look.
+- The last edit is read at the latest `debounce_delay` after it was noticed, however many there are.
+  A single edit is read after a quarter of that.
+- No change is missed: after the last one that was noticed, the files are read once more.
 """
 
 from __future__ import annotations
@@ -28,14 +23,14 @@ import attrs
 import trio
 
 from router.messages.events import CoreSettingsChanged
-from router.reload.config_file import core_settings
+from router.reload.live_settings import core_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from router.dispatch import Inbound
-    from router.reload.config_file import ConfigFile
     from router.reload.instance_store import InstanceStore
+    from router.reload.live_settings import LivePart, LiveSettings
 
 log = logging.getLogger("mcp_router.watch")
 
@@ -58,50 +53,71 @@ KUBERNETES_LINK: Final = "..data"
 """What is exchanged when a mounted ConfigMap changes; the files themselves are links into it."""
 
 
+class ReloadRequest:
+    """A request to read the files again. While one is waiting, another changes nothing."""
+
+    def __init__(self) -> None:
+        self._made = trio.Event()
+
+    def make(self) -> None:
+        """Request a reload; never blocks."""
+        self._made.set()
+
+    async def wait(self) -> None:
+        """Wait for a request, and take it."""
+        await self._made.wait()
+        self._made = trio.Event()
+
+
 async def keep_current(
-    disk: InstanceStore,
-    config: ConfigFile,
-    hints: trio.MemoryReceiveChannel[None],
-    hint: Callable[[], None],
+    settings: LiveSettings,
+    parts: Sequence[LivePart],
+    instances: InstanceStore,
+    request: ReloadRequest,
     inbox: trio.MemorySendChannel[Inbound],
 ) -> None:
-    """Tell the actor of the instances, and again of all that changes, until cancelled.
+    """Load the instances, then reload everything whenever that is requested, until cancelled.
 
     Args:
-        disk: reads `data/`.
-        config: reads `config.json`, and says whether and how fast to follow changes.
-        hints: that something may have changed.
-        hint: gives such a hint; never blocks, and does nothing while one is waiting.
-        inbox: of the actor.
+        settings: Reads `config.json`; says whether and how fast to follow changes.
+        parts: New settings are put into force in them.
+        instances: Reads `data/` and tells the actor of it.
+        request: Is waited for; this also makes requests itself when files change.
+        inbox: Of the actor.
     """
-    await disk.announce(inbox)
+    await instances.announce(inbox)
     async with trio.open_nursery() as nursery:
-        if config.current.watcher.enabled:
-            nursery.start_soon(_watch, Watched.of(config.path, disk.data), hint)
-        async for _ in hints:
-            await _wait_for_quiet(hints, config.current.watcher.debounce_delay)
-            await _reload(disk, config, inbox)
+        if settings.current.watcher.enabled:
+            nursery.start_soon(_watch, Watched.of(settings.path, instances.data), request)
+        while True:
+            await request.wait()
+            await _wait_for_quiet(request, settings.current.watcher.debounce_delay)
+            await _reload(settings, parts, instances, inbox)
 
 
-async def _wait_for_quiet(hints: trio.MemoryReceiveChannel[None], delay_s: float) -> None:
-    """Wait for a pause between edits, but not for ever."""
+async def _wait_for_quiet(request: ReloadRequest, delay_s: float) -> None:
+    """Wait for a pause between edits, at most `delay_s`."""
     ends_at_s = trio.current_time() + delay_s
     while True:
         quiet_at_s = trio.current_time() + delay_s * QUIET_SHARE
         with trio.CancelScope(deadline=min(quiet_at_s, ends_at_s)) as scope:
-            await hints.receive()
+            await request.wait()
         if scope.cancelled_caught:
             return
 
 
 async def _reload(
-    disk: InstanceStore, config: ConfigFile, inbox: trio.MemorySendChannel[Inbound]
+    settings: LiveSettings,
+    parts: Sequence[LivePart],
+    instances: InstanceStore,
+    inbox: trio.MemorySendChannel[Inbound],
 ) -> None:
-    told = core_settings(config.current)
-    await config.reload()
-    if core_settings(config.current) != told:
-        await inbox.send(CoreSettingsChanged(core_settings(config.current)))
-    await disk.announce(inbox)
+    before = core_settings(settings.current)
+    await settings.reload(parts)
+    now = core_settings(settings.current)
+    if now != before:
+        await inbox.send(CoreSettingsChanged(now))
+    await instances.announce(inbox)
 
 
 # --- Noticing --------------------------------------------------------------------------------
@@ -146,10 +162,10 @@ def _folders_in(folder: Path) -> list[Path]:
         return []
 
 
-async def _watch(watched: Watched, hint: Callable[[], None]) -> None:
-    """Give hints until cancelled."""
+async def _watch(watched: Watched, request: ReloadRequest) -> None:
+    """Request a reload after every change, until cancelled."""
     ending = threading.Event()
-    tell = partial(trio.from_thread.run_sync, hint)
+    tell = partial(trio.from_thread.run_sync, request.make)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_set_at_the_end, ending)
         # A place of its own: it would hold one of those for short work for good.

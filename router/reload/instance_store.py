@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Change
     from router.messages.effects import SaveInstance
     from router.messages.instance_spec import InstanceSpec
+    from router.reload.live_settings import LiveSettings
 
 log = logging.getLogger("mcp_router.instances")
 
@@ -55,14 +56,14 @@ class InstanceStore:
 
     Attributes:
         data: the folder of providers.
-        is_switched_on: are instances to be connected to at all (`mcp_client.enabled`)?
+        settings: those in force; with `mcp_client.enabled` off no instance is connected to.
         hide: is told the secrets.
         prepare: called in a worker thread before the actor hears of instances.
         problems: what was wrong at the last reading, one line each.
     """
 
     data: Path
-    is_switched_on: bool
+    settings: LiveSettings
     hide: Callable[[Iterable[str]], None]
     prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_prepare
     problems: tuple[str, ...] = ()
@@ -94,7 +95,9 @@ class InstanceStore:
         self._note(_problems_of(loaded))
         self._last = loaded
         specs = loaded.specs[:MAX_INSTANCES]
-        return specs if self.is_switched_on else tuple(map(_switched_off, specs))
+        return (
+            specs if self.settings.current.mcp_client.enabled else tuple(map(_switched_off, specs))
+        )
 
     def _load(self, last: Loaded | None) -> Loaded:
         # For start-up time: this runs in a thread, beside the first answers.

@@ -55,7 +55,7 @@ def test_other_settings_take_effect_on_listeners_that_are_there() -> None:
     admit = gates.api.admit
     assert admit(HOST).permissions == {"call", "read"}
     assert not gates.needs_token()
-    gates.update(_settings(token="secret"))
+    gates.apply(_settings(token="secret"))
     with pytest.raises(HttpRefusal):
         admit(HOST)
     assert gates.needs_token()
@@ -76,24 +76,24 @@ def test_what_is_open_ends_with_the_token_it_was_opened_with(
 ) -> None:
     gates = LiveAdmission(_settings("secret", **before))
     table = gates.watched(Table(BEARER, A))
-    gates.update(_settings("secret", **after))
+    gates.apply(_settings("secret", **after))
     assert table.open == left
 
 
 def test_what_is_open_to_everybody_ends_with_the_first_token_and_that_with_the_last() -> None:
     gates = LiveAdmission(_settings())
     table = gates.watched(Table(ANONYMOUS))
-    gates.update(_settings("secret"))
+    gates.apply(_settings("secret"))
     assert table.open == []
     table.open = [BEARER]
-    gates.update(_settings())
+    gates.apply(_settings())
     assert table.open == []
 
 
 def test_other_changes_end_nothing() -> None:
     gates = LiveAdmission(_settings("secret"))
     table = gates.watched(Table(ANONYMOUS, BEARER))
-    gates.update(_settings("secret", cors_origin=FOREIGN))
+    gates.apply(_settings("secret", cors_origin=FOREIGN))
     assert table.told == 0
 
 
@@ -102,5 +102,5 @@ def test_endpoint_that_is_over_is_forgotten() -> None:
     gates.watched(Table())
     gc.collect()
     last = gates.watched(Table(BEARER))
-    gates.update(_settings("other"))
+    gates.apply(_settings("other"))
     assert (last.told, last.open) == (1, [])

@@ -1,9 +1,10 @@
-"""Sockets: bound all or none, and what is said when they cannot be."""
+"""The listeners as supervised children, and their moves while the others stay."""
 
 from __future__ import annotations
 
 import socket
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,160 +12,33 @@ import pytest
 import trio
 import trio.testing
 
-from router.app import listeners, sockets
-from router.app.listeners import STDIO, Listeners
-from router.app.sockets import Bound, address, bind
+from router.app import listeners
+from router.app.listeners import STDIO, Listeners, take_stdio
+from router.app.sockets import Bound, bind
 from router.config.settings import Api, HttpListener, Security, Server, Settings, SseListener
 from router.messages.errors import ConfigError
 from supervisors.child import Restart
+from tests.router.app.parts import listeners_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-def _settings(
-    http: int = 0, sse: int = 0, host: str = "127.0.0.1", *, auto: bool = False, token: str = ""
-) -> Settings:
-    return Settings(
-        server=Server(
-            host=host,
-            http=HttpListener(port=http, auto_find_port=auto),
-            sse=SseListener(port=sse),
-        ),
-        security=Security(bearer_token=token),
-    )
+SETTINGS = Settings(
+    api=Api(port=0),
+    server=Server(http=HttpListener(port=0), sse=SseListener(port=0)),
+)
 
 
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port somebody else listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock.getsockname()[1]
-
-
-def test_stdio_needs_no_socket() -> None:
-    assert bind(_settings(host="0.0.0.0"), ["stdio"]) == ()
-
-
-def test_each_mode_listens_on_a_port_of_its_own() -> None:
-    http, sse = bind(_settings(), ["http", "sse"])
-    with http.sock, sse.sock:
-        assert (http.url, sse.url) == (
-            f"http://127.0.0.1:{http.port}/mcp",
-            f"http://127.0.0.1:{sse.port}/sse",
-        )
-        for one in (http, sse):
-            socket.create_connection(("127.0.0.1", one.port)).close()
-
-
-def test_port_in_use_is_named_with_the_ways_out(taken: int) -> None:
-    with pytest.raises(ConfigError) as caught:
-        bind(_settings(http=taken), ["http"])
-    text = str(caught.value)
-    assert text.startswith(f"127.0.0.1:{taken}: already in use. ")
-    assert "server.http.port" in text
-    assert "server.http.auto_find_port" in text
-
-
-def test_all_sockets_or_none(taken: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(ConfigError):
-        bind(_settings(http=port, sse=taken), ["http", "sse"])
-    socket.create_server(("127.0.0.1", port)).close()
-
-
-def test_port_may_be_looked_for_upwards(taken: int) -> None:
-    (bound,) = bind(_settings(http=taken, auto=True), ["http"])
-    with bound.sock:
-        assert taken < bound.port < taken + sockets.PORTS_TRIED
-        assert bound.wanted_port == taken
-
-
-def test_port_that_was_taken_is_named_with_the_one_taken_instead(
-    taken: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = _settings(http=taken, auto=True)
-    (bound,) = bind(settings, ["http"])
-    with bound.sock:
-        inbox: Any = None
-        Listeners.open(settings, ["http"], [bound]).children(inbox)
-    assert caplog.messages == [
-        f"Port {taken} is taken, so http listens on {bound.port}, "
-        "as server.http.auto_find_port allows"
-    ]
-
-
-def test_every_host_that_needs_a_token_is_named() -> None:
-    settings = attrs.evolve(_settings(host="0.0.0.0"), api=Api(enabled=True, host="0.0.0.0"))
-    with pytest.raises(ConfigError) as caught:
-        bind(settings, ["http", "sse"])
-    assert [line.rpartition(': "')[0] for line in str(caught.value).splitlines()] == [
-        "config.json: server.host",
-        "config.json: api.host",
-    ]
-
-
-def test_looking_for_a_port_ends(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "PORTS_TRIED", 1)
-    with pytest.raises(ConfigError, match="already in use"):
-        bind(_settings(http=taken, auto=True), ["http"])
-
-
-def test_listener_that_may_choose_leaves_the_others_their_ports() -> None:
-    http, sse, taken = _http_below_sse()
-    with http.sock, sse.sock:
-        assert (http.mode, sse.port) == ("http", taken + 1)
-        assert http.port > taken + 1
-
-
-def _http_below_sse() -> tuple[Bound, Bound, int]:
-    """Both bound, where a port is taken and sse wants the next one, which has to be free."""
-    for _ in range(100):
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            taken = sock.getsockname()[1]
-            try:
-                http, sse = bind(_settings(http=taken, sse=taken + 1, auto=True), ["http", "sse"])
-            except ConfigError:
-                continue
-            return http, sse, taken
-    raise AssertionError("no two ports in a row are free")
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "no.such.host.example", "::"])
-def test_beyond_this_machine_a_token_is_needed(host: str) -> None:
-    with pytest.raises(ConfigError, match=r"security\.bearer_token"):
-        bind(_settings(host=host), ["http"])
-
-
-def test_host_of_another_machine_is_named() -> None:
-    with pytest.raises(ConfigError) as caught:
-        bind(_settings(host="192.0.2.1", token="secret"), ["http"])
-    assert "192.0.2.1" in str(caught.value)
-
-
-def test_name_that_is_no_address_is_named() -> None:
-    with pytest.raises(ConfigError, match="is no address of this machine"):
-        bind(_settings(host="a..b", token="secret"), ["http"])
-
-
-def test_localhost_is_ipv4() -> None:
-    (bound,) = bind(_settings(host="localhost"), ["http"])
-    with bound.sock:
-        assert bound.sock.getsockname()[0] == "127.0.0.1"
-
-
-def test_ipv6_address_is_in_brackets() -> None:
-    assert address("::1", 3000) == address("[::1]", 3000) == "[::1]:3000"
+# --- Children --------------------------------------------------------------------------------
 
 
 def test_children_are_the_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin, stdout = trio.testing.memory_stream_one_way_pair()
     monkeypatch.setattr(listeners, "open_stdio", lambda: (stdout, stdin))
-    bound = bind(_settings(), ["stdio", "http", "sse"])
-    send, _receive = trio.open_memory_channel[Any](0)
-    children = Listeners.open(_settings(), ["stdio", "http", "sse"], bound).children(send)
-    assert {child.name: child.restart for child in children} == {
+    bound = bind(SETTINGS, ["http", "sse"])
+    ours = listeners_of(SETTINGS, bound)
+    ours.stdio = take_stdio(["stdio", "http", "sse"])
+    assert {child.name: child.restart for child in ours.children()} == {
         "http": Restart.ALWAYS,
         "sse": Restart.ALWAYS,
         STDIO: Restart.NEVER,
@@ -173,17 +47,34 @@ def test_children_are_the_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
         one.sock.close()
 
 
+def test_stdio_is_taken_only_where_it_is_a_mode() -> None:
+    assert take_stdio(["http", "sse"]) is None
+
+
 def test_without_stdin_there_is_no_stdio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ConfigError, match="started without stdin or stdout"):
-        Listeners.open(_settings(), ["stdio"], ())
+        take_stdio(["stdio"])
+
+
+def test_port_that_was_taken_is_named_with_the_one_taken_instead(
+    taken: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    http = HttpListener(port=taken, auto_find_port=True)
+    settings = Settings(server=Server(http=http))
+    (bound,) = bind(settings, ["http"])
+    with bound.sock:
+        listeners_of(settings, [bound]).children()
+    assert caplog.messages == [
+        f"Port {taken} is taken, so http listens on {bound.port}, "
+        "as server.http.auto_find_port allows"
+    ]
 
 
 @pytest.mark.parametrize("mode", ["http", "sse"])
 async def test_network_listener_serves_until_it_is_told_to_stop(mode: Any) -> None:
-    bound = bind(_settings(), [mode])
-    send, _receive = trio.open_memory_channel[Any](16)
-    (child,) = Listeners.open(_settings(), [mode], bound).children(send)
+    bound = bind(SETTINGS, [mode])
+    (child,) = listeners_of(SETTINGS, bound).children()
     stopping = trio.Event()
     with trio.fail_after(30), bound[0].sock:
         async with trio.open_nursery() as nursery:
@@ -195,3 +86,124 @@ async def test_network_listener_serves_until_it_is_told_to_stop(mode: Any) -> No
             await stream.aclose()
             stopping.set()
     assert "transports.listen.serving.hosting" in sys.modules
+
+
+# --- Moves -----------------------------------------------------------------------------------
+
+
+@attrs.define
+class Running:
+    """Listeners of all kinds, bound but not started; what their supervisor was told."""
+
+    listeners: Listeners
+    told: trio.MemoryReceiveChannel[Any]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return {one.mode: one.port for one in self.listeners.bound}
+
+    def move(self, new: Settings) -> None:
+        self.listeners.prepare(new)
+        self.listeners.apply(new)
+
+    def restarted(self) -> list[str]:
+        found: list[str] = []
+        while self.told.statistics().current_buffer_used:
+            found.append(self.told.receive_nowait().spec.name)
+        return found
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    bound = bind(SETTINGS, ["http", "sse", "api"])
+    commands, told = trio.open_memory_channel[Any](16)
+    listeners = listeners_of(SETTINGS, bound, commands=commands)
+    yield Running(listeners, told)
+    for one in listeners.bound:
+        one.sock.close()
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as sock:
+        return sock.getsockname()[1]
+
+
+def with_http(host: str = "127.0.0.1", **http: Any) -> Settings:
+    server = attrs.evolve(SETTINGS.server, host=host, http=HttpListener(**http))
+    return attrs.evolve(SETTINGS, server=server)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_what_stays_where_it_is_is_left_alone(running: Running) -> None:
+    before = running.ports
+    running.move(attrs.evolve(SETTINGS, security=Security(bearer_token="t")))
+    assert running.ports == before
+    assert running.restarted() == []
+
+
+def test_only_the_listener_that_moves_restarts(running: Running) -> None:
+    before, port = running.ports, free_port()
+    running.move(with_http(port=port))
+    assert running.ports == before | {"http": port}
+    assert running.restarted() == ["http"]
+    assert answers(port)
+    assert not answers(before["http"])
+    endpoints = running.listeners.about()["endpoints"]
+    assert endpoints["http"] == f"http://127.0.0.1:{port}/mcp"
+
+
+def test_port_in_use_leaves_everything_as_it_was(running: Running, taken: int) -> None:
+    before, port = running.ports, free_port()
+    new = attrs.evolve(with_http(port=port), api=Api(port=taken, auto_find_port=False))
+    with pytest.raises(ConfigError, match=rf"^127\.0\.0\.1:{taken}: already in use\. .*api\.port"):
+        running.listeners.prepare(new)
+    assert running.ports == before
+    assert running.restarted() == []
+    assert answers(before["api"])
+    assert not answers(port)
+
+
+def test_another_port_is_taken_where_that_is_allowed(running: Running, taken: int) -> None:
+    running.move(with_http(port=taken, auto_find_port=True))
+    found = running.ports["http"]
+    assert found > taken
+    assert running.restarted() == ["http"]
+    running.move(with_http(port=taken, auto_find_port=True))
+    assert running.ports["http"] == found
+    with pytest.raises(ConfigError, match="already in use"):
+        running.move(with_http(port=taken))
+
+
+def test_port_of_the_router_itself_takes_a_restart_of_the_program(running: Running) -> None:
+    new = with_http(port=running.ports["sse"], auto_find_port=True)
+    with pytest.raises(ConfigError, match=r"this router itself has that port; restart it to apply"):
+        running.listeners.prepare(new)
+
+
+def test_listener_does_not_move_to_where_others_reach_it_without_a_token(running: Running) -> None:
+    with pytest.raises(ConfigError, match=r"server\.host.*security\.bearer_token"):
+        running.listeners.prepare(with_http("0.0.0.0", port=0))
+
+
+@pytest.mark.parametrize("change", [{"cors_origin": "x"}, {"enable_realtime_logs": True}])
+def test_what_the_api_is_told_at_its_start_restarts_it_where_it_is(
+    running: Running, change: dict[str, Any]
+) -> None:
+    before = running.ports
+    new = attrs.evolve(SETTINGS, api=attrs.evolve(SETTINGS.api, **change))
+    running.move(new)
+    running.move(new)
+    assert running.ports == before
+    assert running.restarted() == ["api"]
+
+
+def test_a_token_cannot_be_taken_away_from_what_others_can_reach() -> None:
+    sock: Any = None
+    exposed = [Bound("http", "0.0.0.0", 1, 1, sock)]
+    settings = attrs.evolve(SETTINGS, security=Security(bearer_token="t0ken"))
+    with pytest.raises(ConfigError, match="can be reached from other machines"):
+        listeners_of(settings, exposed).prepare(SETTINGS)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pytest
 import trio
 
-from router.app.listeners import Listeners
 from router.app.sockets import bind, with_api
 from router.config.settings import Api, HttpListener, Security, Server, Settings
 from router.messages.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.router.app.parts import listeners_of
 
 LIMIT_S = 30
 HOST = {"host": "127.0.0.1:8001"}
@@ -29,13 +25,6 @@ def _settings(port: int = 0, token: str = "", **more: Any) -> Settings:
         server=Server(http=HttpListener(port=0)),
         security=Security(bearer_token=token),
     )
-
-
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port somebody else listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock.getsockname()[1]
 
 
 def test_it_listens_next_to_any_other_when_it_is_enabled() -> None:
@@ -73,15 +62,11 @@ async def test_it_serves_what_the_settings_say(has_logs: bool) -> None:
     settings = _settings(enable_realtime_logs=has_logs, token="secret")
     bound = bind(settings, ["api"])
     inbox, asked = trio.open_memory_channel[Any](4)
-    listeners = Listeners.open(
-        settings,
-        ["api"],
-        bound,
-        follow=lambda level, wake: None,
-        current=lambda: attrs.evolve(settings, server=Server(drain_s=7)),
-        problems=lambda: ("config.json: wrong",),
-    )
-    (child,) = listeners.children(inbox)
+    listeners = listeners_of(settings, bound, inbox=inbox)
+    listeners.settings.current = attrs.evolve(settings, server=Server(drain_s=7))
+    listeners.settings.problems = ("config.json: wrong",)
+    listeners.instances.problems = ("data: wrong too",)
+    (child,) = listeners.children()
     stopping = trio.Event()
     with trio.fail_after(LIMIT_S), bound[0].sock:
         async with trio.open_nursery() as nursery:
@@ -92,7 +77,7 @@ async def test_it_serves_what_the_settings_say(has_logs: bool) -> None:
             config = await _get(bound[0].port, "/api/config")
             assert config["settings"]["server"]["drain_s"] == 7
             assert config["settings"]["security"]["bearer_token"] == {"set": True}
-            assert config["problems"] == ["config.json: wrong"]
+            assert config["problems"] == ["config.json: wrong", "data: wrong too"]
             described = await _get(bound[0].port, "/openapi.json")
             assert ("/api/ws-ticket" in described["paths"]) == has_logs
             stopping.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
@@ -15,9 +15,11 @@ from msgspec import Raw
 
 from router.app import upstreams
 from router.app.listeners import STDIO
-from router.app.run import Plan, run, serve
+from router.app.run import run, serve
 from router.app.shutdown import LastResort, Stop
-from router.config.settings import Server, Settings
+from router.app.upstreams import Upstreams
+from router.app.wiring import Channels, Router
+from router.config.settings import Server, Settings, Watcher
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import AddInstance, MakeChange, Principal
 from router.messages.events import (
@@ -33,6 +35,7 @@ from router.messages.events import (
 )
 from router.messages.frames import ErrorResponse, Request, Response
 from router.messages.instance_spec import InstanceSpec
+from router.reload.file_watcher import ReloadRequest
 from supervisors.child import ChildSpec, Restart, RestartChild
 
 if TYPE_CHECKING:
@@ -131,6 +134,19 @@ class FakeSession:
 
 
 @attrs.define
+class FakeSettings:
+    """Settings that are the same whenever they are read."""
+
+    current: Settings
+    log: list[str]
+
+    async def reload(self, parts: Any) -> bool:
+        await trio.lowlevel.checkpoint()
+        self.log.append("reading again")
+        return False
+
+
+@attrs.define
 class Program:
     """A router made of fakes, running in the test's nursery."""
 
@@ -142,35 +158,53 @@ class Program:
     specs: tuple[InstanceSpec, ...] = ()
     may_announce: trio.Event = attrs.field(factory=trio.Event)
     may_save: trio.Event = attrs.field(factory=trio.Event)
-    commands: Any = None
+    router: Router = attrs.field(init=False)
+    settings: FakeSettings = attrs.field(init=False)
     ended: trio.Event = attrs.field(factory=trio.Event)
     _ready: trio.Event = attrs.field(factory=trio.Event)
 
-    def plan(self, **plan: Any) -> Plan:
-        settings = Settings(server=Server(drain_s=DRAIN_S))
-        return Plan(settings, self._listeners, self._announce, self._keep, **plan)
+    def __attrs_post_init__(self) -> None:
+        watcher = Watcher(enabled=False, debounce_delay=0.1)
+        settings = Settings(server=Server(drain_s=DRAIN_S), watcher=watcher)
+        channels = Channels.open()
+        fake: Any = self
+        self.settings = FakeSettings(settings, self.log)
+        self.router = Router(
+            channels=channels,
+            settings=cast("Any", self.settings),
+            instances=fake,
+            upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
+            listeners=fake,
+            parts=(),
+            reload_request=ReloadRequest(),
+            logs=fake,
+            is_for_people=True,
+        )
 
-    def _listeners(self, inbox: Any, commands: Any) -> list[ChildSpec]:
-        self.commands = commands
+    def mask(self, text: str) -> str:
+        """Be the logs of the router."""
+        return text
+
+    def children(self) -> list[ChildSpec]:
+        """Be the listeners of the router."""
+        inbox = self.router.channels.inbox_in
         self.listeners += [FakeListener(self.log, inbox, name) for name in self.names]
         self._ready.set()
         return [one.child() for one in self.listeners]
 
-    async def _announce(self, hints: Any, hint: Any, inbox: Any) -> None:
+    async def announce(self, inbox: Any) -> None:
+        """Be the instance store of the router."""
         await self.may_announce.wait()
         await inbox.send(InstancesChanged(self.specs))
-        async for _ in hints:
-            self.log.append("reading again")
 
-    async def _keep(self, saves: Any, inbox: Any) -> None:
-        with saves, inbox:
-            async for save in saves:
-                await self.may_save.wait()
-                self.log.append("saved")
-                await inbox.send(InstanceSaved(save.key, self.specs))
+    async def save(self, save: Any, inbox: Any) -> None:
+        """Be the instance store of the router."""
+        await self.may_save.wait()
+        self.log.append("saved")
+        await inbox.send(InstanceSaved(save.key, self.specs))
 
     async def run(self) -> None:
-        await serve(self.plan(), self.stop)
+        await serve(self.router, self.stop)
         self.stop.ended()
         self.ended.set()
 
@@ -240,7 +274,7 @@ async def test_addresses_and_the_way_to_stop_are_said(
     program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
 ) -> None:
     caplog.set_level(logging.INFO)
-    nursery.start_soon(serve, program.plan(is_for_people=True), program.stop)
+    nursery.start_soon(serve, program.router, program.stop)
     await program.listener()
     await trio.testing.wait_all_tasks_blocked()
     program.stop.ask("enough")
@@ -374,11 +408,11 @@ async def test_one_listener_that_is_to_restart_leaves_the_others(
 ) -> None:
     caplog.set_level(logging.INFO)
     program.names = ("http", "sse")
-    nursery.start_soon(serve, program.plan(is_for_people=True), program.stop)
+    nursery.start_soon(serve, program.router, program.stop)
     await program.listener()
     await trio.testing.wait_all_tasks_blocked()
     new = FakeListener(program.log, program.listeners[0].inbox)
-    program.commands.send_nowait(RestartChild("http", new.child()))
+    program.router.channels.listener_commands_in.send_nowait(RestartChild("http", new.child()))
     with trio.fail_after(WAIT_S):
         await new.ready.wait()
     await trio.testing.wait_all_tasks_blocked()
@@ -390,18 +424,21 @@ async def test_one_listener_that_is_to_restart_leaves_the_others(
     await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_hang_up_has_the_files_read_again_as_often_as_it_makes_sense(
+async def test_a_request_has_the_files_read_again_once_for_several_in_a_row(
     program: Program, nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     program.may_announce.set()
     nursery.start_soon(program.run)
     await program.listener()
     await trio.testing.wait_all_tasks_blocked()
-    program.stop.reload()
-    program.stop.reload()
-    program.stop.reload()
-    await trio.testing.wait_all_tasks_blocked()
-    assert program.log.count("reading again") in (1, 2)
+    program.router.reload_request.make()
+    program.router.reload_request.make()
+    program.router.reload_request.make()
+    await trio.sleep(1)
+    assert program.log.count("reading again") == 1
+    program.router.reload_request.make()
+    await trio.sleep(1)
+    assert program.log.count("reading again") == 2
     program.stop.ask("enough")
     await program.end()
 
@@ -425,10 +462,10 @@ async def test_change_that_was_asked_for_is_made_before_the_end(
     assert answer.receive_nowait() == "new"
 
 
-def test_bug_comes_out_of_it_as_an_error(program: Program) -> None:
-    def fail(*_: Any) -> list[ChildSpec]:
+def test_bug_comes_out_of_it_as_an_error(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[ChildSpec]:
         raise ValueError("a bug")
 
-    plan = attrs.evolve(program.plan(), listeners=fail)
+    monkeypatch.setattr(Program, "children", lambda _: fail())
     with pytest.RaisesGroup(ValueError, flatten_subgroups=True):
-        run(plan)
+        run(program.router)

@@ -69,7 +69,7 @@ async def test_first_signal_asks_and_the_second_cancels(number: signal.Signals) 
     stop = _stop()
     with trio.fail_after(WAIT_S), stop.scope:
         async with trio.open_nursery() as nursery:
-            await nursery.start(obey_signals, stop)
+            await nursery.start(obey_signals, stop, lambda: None)
             os.kill(os.getpid(), number)
             await stop.asked.wait()
             assert (stop.status, stop.scope.cancel_called) == (0, False)
@@ -85,7 +85,7 @@ async def test_first_signal_is_polite_even_if_it_was_stopping_already() -> None:
     stop = _stop()
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:
-            await nursery.start(obey_signals, stop)
+            await nursery.start(obey_signals, stop, lambda: None)
             stop.ask("the client is gone")
             await _signal(signal.SIGTERM)
             assert not stop.scope.cancel_called
@@ -101,11 +101,9 @@ async def test_hang_up_reloads_and_stops_nothing(caplog: pytest.LogCaptureFixtur
     reloads: list[str] = []
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:
-            await nursery.start(obey_signals, stop)
-            await _signal(signal.SIGHUP)
-            stop.reload = lambda: reloads.append("now")
+            await nursery.start(obey_signals, stop, lambda: reloads.append("now"))
             await _signal(signal.SIGHUP)
             nursery.cancel_scope.cancel()
     assert not stop.asked.is_set()
     assert reloads == ["now"]
-    assert caplog.messages == ["SIGHUP: reading config.json and data/ again"] * 2
+    assert caplog.messages == ["SIGHUP: reading config.json and data/ again"]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from router.app.wiring import Router
+
 
 @pytest.fixture(autouse=True)
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -37,15 +39,15 @@ class Ran:
     """Stands for `app.run`."""
 
     def __init__(self) -> None:
-        self.plan: run.Plan | None = None
+        self.router: Router | None = None
         self.level = 0
         self.listening: list[str] = []
         self.error: BaseException | None = None
 
-    def __call__(self, plan: run.Plan) -> int:
-        self.plan = plan
+    def __call__(self, router: Router) -> int:
+        self.router = router
         self.level = logging.getLogger("mcp_router").level
-        for child in plan.listeners(None, None):  # type: ignore[arg-type]
+        for child in router.listeners.children():
             self.listening.append(child.name)
             bound = getattr(child.run, "bound", None)
             if bound is not None:

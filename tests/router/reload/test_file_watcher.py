@@ -12,11 +12,12 @@ import trio
 import trio.testing
 import watchfiles
 
+from router.config.options import Options
 from router.config.settings import McpClient, Settings, Watcher, load_settings, to_json
 from router.messages.events import CoreSettingsChanged, InstancesChanged
-from router.reload.config_file import ConfigFile
-from router.reload.file_watcher import Watched, keep_current
+from router.reload.file_watcher import ReloadRequest, Watched, keep_current
 from router.reload.instance_store import InstanceStore
+from router.reload.live_settings import LiveSettings
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class FakeConfig:
     current: Settings
     coming: Settings | None = None
 
-    async def reload(self) -> bool:
+    async def reload(self, parts: object) -> bool:
         await trio.lowlevel.checkpoint()
         self.current, self.coming = self.coming or self.current, None
         return True
@@ -59,7 +60,7 @@ class FakeConfig:
 class Scene:
     disk: FakeDisk
     config: FakeConfig
-    hint: Any
+    request: ReloadRequest
     events: Any
 
     def read_since_s(self, began_s: float) -> list[float]:
@@ -69,22 +70,22 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path, nursery: trio.Nursery) -> Scene:
     """Something that has read everything once and waits, with a delay of 1 s."""
-    hint, hints = trio.open_memory_channel[None](1)
+    request = ReloadRequest()
     inbox, events = trio.open_memory_channel[Any](100)
     disk: Any = FakeDisk(tmp_path)
     config: Any = FakeConfig(tmp_path, Settings(watcher=Watcher(enabled=False)))
-    nursery.start_soon(keep_current, disk, config, hints, lambda: None, inbox)
+    nursery.start_soon(keep_current, config, (), disk, request, inbox)
     await trio.testing.wait_all_tasks_blocked()
     assert len(disk.read_at_s) == 1
     disk.read_at_s.clear()
-    return Scene(disk, config, hint, events)
+    return Scene(disk, config, request, events)
 
 
 async def test_edit_that_comes_alone_is_read_after_a_pause(
     scene: Scene, autojump_clock: Any
 ) -> None:
     began_s = trio.current_time()
-    await scene.hint.send(None)
+    scene.request.make()
     await trio.sleep(10)
     assert scene.read_since_s(began_s) == [0.25]
 
@@ -92,7 +93,7 @@ async def test_edit_that_comes_alone_is_read_after_a_pause(
 async def test_several_edits_in_a_row_are_read_once(scene: Scene, autojump_clock: Any) -> None:
     began_s = trio.current_time()
     for _ in range(4):
-        await scene.hint.send(None)
+        scene.request.make()
         await trio.sleep(0.2)
     await trio.sleep(10)
     assert scene.read_since_s(began_s) == [0.85]
@@ -101,7 +102,7 @@ async def test_several_edits_in_a_row_are_read_once(scene: Scene, autojump_clock
 async def test_edits_without_end_are_read_all_the_same(scene: Scene, autojump_clock: Any) -> None:
     began_s = trio.current_time()
     for _ in range(24):
-        await scene.hint.send(None)
+        scene.request.make()
         await trio.sleep(0.1)
     last_s = trio.current_time() - 0.1 - began_s
     await trio.sleep(10)
@@ -117,7 +118,7 @@ async def test_core_hears_of_settings_only_if_they_concern_it(
     for timeout_s, told in ((30, 0), (7, 1), (7, 1)):
         client = McpClient(timeout=timeout_s, max_starting=3)
         scene.config.coming = attrs.evolve(scene.config.current, mcp_client=client)
-        await scene.hint.send(None)
+        scene.request.make()
         await trio.sleep(10)
         assert scene.events.statistics().current_buffer_used == told
     event = scene.events.receive_nowait()
@@ -195,15 +196,9 @@ async def real(tmp_path: Path, nursery: trio.Nursery) -> Real:
     put(real.data, "a", COMMAND)
     real.configure()
     path = tmp_path / "config.json"
-    disk = InstanceStore(real.data, True, lambda _: None)
-    config = ConfigFile(path, load_settings(path), lambda: load_settings(path))
-    hint_in, hints = trio.open_memory_channel[None](1)
-
-    def hint() -> None:
-        if not hint_in.statistics().current_buffer_used:
-            hint_in.send_nowait(None)
-
-    nursery.start_soon(keep_current, disk, config, hints, hint, inbox)
+    live = LiveSettings(path, Options(), load_settings(path))
+    instances = InstanceStore(real.data, live, lambda _: None)
+    nursery.start_soon(keep_current, live, (), instances, ReloadRequest(), inbox)
     await real.until_there_are("npx")
     return real
 
@@ -300,9 +295,8 @@ async def test_end_of_all_means_is_told(
     inbox, _events = trio.open_memory_channel[Any](100)
     config: Any = FakeConfig(tmp_path / "config.json", Settings())
     disk: Any = FakeDisk(tmp_path / "data")
-    _hint, hints = trio.open_memory_channel[None](1)
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_current, disk, config, hints, lambda: None, inbox)
+            nursery.start_soon(keep_current, config, (), disk, ReloadRequest(), inbox)
             await said.wait()
             nursery.cancel_scope.cancel()

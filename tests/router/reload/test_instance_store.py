@@ -12,6 +12,8 @@ import pytest
 import trio
 import trio.testing
 
+from router.config.options import Options
+from router.config.settings import McpClient, Settings
 from router.instance_files import edits
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.effects import SaveInstance
@@ -19,6 +21,7 @@ from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, NOT_SAVED
 from router.messages.events import InstanceSaved, InstancesChanged
 from router.reload import instance_store
 from router.reload.instance_store import InstanceStore, keep_store
+from router.reload.live_settings import LiveSettings
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -38,11 +41,13 @@ class Site:
     prepared: list[str] = attrs.field(factory=list)
     events: Any = None
     inbox: Any = None
+    settings: Any = None
     disk: Any = None
 
     def __attrs_post_init__(self) -> None:
         self.inbox, self.events = trio.open_memory_channel[Any](100)
-        self.disk = InstanceStore(self.data, True, self.hidden.update, self._prepare)
+        self.settings = LiveSettings(self.data.parent / "config.json", Options(), Settings())
+        self.disk = InstanceStore(self.data, self.settings, self.hidden.update, self._prepare)
 
     def _prepare(self, specs: Any) -> None:
         self.prepared += [spec.name for spec in specs]
@@ -141,10 +146,10 @@ async def test_empty_folder_is_said_to_be(site: Site, caplog: pytest.LogCaptureF
 
 async def test_switched_off_instances_are_listed_and_not_started(site: Site) -> None:
     put(site.data, "p", COMMAND)
-    site.disk.is_switched_on = False
+    site.settings.current = Settings(mcp_client=McpClient(enabled=False))
     (spec,) = await site.announced()
     assert spec.problem == "mcp_client.enabled is false in config.json"
-    site.disk.is_switched_on = True
+    site.settings.current = Settings()
     (spec,) = await site.announced()
     assert spec.problem is None
 

@@ -1,0 +1,132 @@
+"""`config.json` while the router runs: the settings in force, and how new ones come into force.
+
+Invariants: an invalid or missing file changes nothing; the reason stands in `problems`, and once in
+the log. A key that does not take effect while the router runs is named in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+import trio
+
+from router.config.live import changed_keys, live_keys, values_for_core
+from router.config.options import merge
+from router.config.settings import read_settings
+from router.messages.core_settings import CoreSettings
+from router.messages.errors import ConfigError
+from router.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from router.config.options import Options
+    from router.config.settings import Settings
+
+log = logging.getLogger("mcp_router.config")
+
+
+class LivePart(Protocol):
+    """A part of the router in which new settings are put into force, in two steps."""
+
+    def prepare(self, new: Settings) -> None:
+        """Do what can fail. It is called in a worker thread, so it may block.
+
+        Raises:
+            ConfigError: These settings cannot be put into force; then no part applies them.
+        """
+        ...
+
+    def apply(self, new: Settings) -> None:
+        """Put the live keys of these settings into force. It neither fails nor blocks."""
+        ...
+
+
+def core_settings(settings: Settings) -> CoreSettings:
+    """Return what the core is told of these settings."""
+    return CoreSettings(version=VERSION, **values_for_core(settings))
+
+
+@attrs.define(eq=False)
+class LiveSettings:
+    """The settings in force.
+
+    Attributes:
+        path: The file.
+        options: Those of the command line, which count more than the file.
+        current: What was read last, with the options over it.
+        problems: What of the file is not in force, and why, one line each.
+        waiting: The keys whose new values wait for a restart of the program.
+    """
+
+    path: Path
+    options: Options
+    current: Settings
+    problems: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    _started: Settings = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self.current, takes_self=True)
+    )
+
+    async def reload(self, parts: Sequence[LivePart]) -> bool:
+        """Read the file again, and have each part apply what changed.
+
+        Returns:
+            Whether anything changed.
+        """
+        found = await trio.to_thread.run_sync(self._try_to_read, parts, abandon_on_cancel=True)
+        if isinstance(found, str):
+            self._note(found)
+            return False
+        if found == self.current:
+            self.problems = self._waiting_lines()
+            return False
+        keys = changed_keys(self.current, found)
+        self.current = found
+        for part in parts:
+            part.apply(found)
+        log.info("%s: changed: %s", self.path.name, ", ".join(keys))
+        self._warn()
+        self.problems = self._waiting_lines()
+        return True
+
+    def _try_to_read(self, parts: Sequence[LivePart]) -> Settings | str:
+        """Return the settings when all parts are prepared for them, else the problems as lines."""
+        try:
+            found = merge(read_settings(self.path), self.options)
+            if found != self.current:
+                for part in parts:
+                    part.prepare(found)
+        except FileNotFoundError:
+            return f"{self.path.name}: is gone"
+        except ConfigError as exc:
+            return str(exc)  # not the error: its traceback holds all of the file, in a cycle
+        return found
+
+    def _note(self, found: str) -> None:
+        problems = tuple(f"{line}; the settings before stay" for line in found.splitlines())
+        for problem in problems:
+            if problem not in self.problems:
+                log.error("%s", problem)
+        self.problems = (*problems, *self._waiting_lines())
+
+    def _waiting_lines(self) -> tuple[str, ...]:
+        name = self.path.name
+        return tuple(f"{name}: {key}: waits for a restart of the router" for key in self.waiting)
+
+    def _warn(self) -> None:
+        """Log the keys that wait for a restart, when they are others than before."""
+        differing = changed_keys(self._started, self.current)
+        waiting = tuple(key for key in differing if not self._is_live(key))
+        if waiting and waiting != self.waiting:
+            keys = ", ".join(waiting)
+            log.warning("%s: restart the router to apply: %s", self.path.name, keys)
+        self.waiting = waiting
+
+    def _is_live(self, key: str) -> bool:
+        # Without logs from the start there is nowhere to write to.
+        had_no_logs = key == "logging.level" and self._started.logging.level == "OFF"
+        return key in live_keys(self.current) and not had_no_logs

@@ -1,0 +1,183 @@
+"""`config.json` while the router runs."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+import trio
+
+from router.config.live import values_for_core
+from router.config.options import Options
+from router.config.settings import (
+    Api,
+    Logging,
+    McpClient,
+    Security,
+    Server,
+    Settings,
+    to_json,
+)
+from router.messages.core_settings import CoreSettings
+from router.messages.errors import ConfigError
+from router.reload.live_settings import LiveSettings, core_settings
+from router.version import VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAIT_S = 60.0
+
+
+@attrs.define
+class Site:
+    """A `config.json`, the settings in force, and a part of the router that applies them."""
+
+    path: Path
+    first: Settings = attrs.field(factory=Settings)
+    applied: list[Settings] = attrs.field(factory=list)
+    impossible: ConfigError | None = None
+    live: LiveSettings = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.live = LiveSettings(self.path, Options(), self.first)
+
+    def prepare(self, new: Settings) -> None:
+        if self.impossible is not None:
+            raise self.impossible
+
+    def apply(self, new: Settings) -> None:
+        self.applied.append(new)
+
+    async def becomes(self, content: Settings | str) -> bool:
+        self.path.write_bytes(content.encode() if isinstance(content, str) else to_json(content))
+        return await self.reload()
+
+    async def reload(self) -> bool:
+        with trio.fail_after(WAIT_S):
+            return await self.live.reload([self])
+
+
+@pytest.fixture
+def site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Site:
+    caplog.set_level(logging.INFO)
+    return Site(tmp_path / "config.json")
+
+
+def test_the_core_is_told_what_it_needs() -> None:
+    settings = Settings(
+        mcp_client=McpClient(timeout=7),
+        server=Server(tool_names="underscored", allow_instance_management=True),
+        security=Security(allow_stdio_via_api="never", enable_validation=False),
+    )
+    assert core_settings(settings) == CoreSettings(
+        version=VERSION,
+        timeout_s=7,
+        tool_names="underscored",
+        allow_instance_management=True,
+        allow_stdio_via_api="never",
+        enable_validation=False,
+    )
+
+
+def test_every_setting_of_the_core_has_its_key() -> None:
+    told = {attribute.name for attribute in attrs.fields(CoreSettings)}
+    assert {"version", *values_for_core(Settings())} == told
+
+
+# --- Reading again ---------------------------------------------------------------------------
+
+
+async def test_file_that_did_not_change_changes_nothing(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not await site.becomes(Settings())
+    assert site.applied == []
+    assert caplog.messages == []
+
+
+async def test_what_is_live_is_applied_and_what_is_not_is_named(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = Settings(api=Api(enabled=True), logging=Logging(level="DEBUG"))
+    assert await site.becomes(new)
+    assert site.applied == [new]
+    assert site.live.current == new
+    assert site.live.waiting == ("api.enabled",)
+    waiting = "config.json: api.enabled: waits for a restart of the router"
+    assert site.live.problems == (waiting,)
+    assert caplog.messages == [
+        "config.json: changed: api.enabled, logging.level",
+        "config.json: restart the router to apply: api.enabled",
+    ]
+
+
+async def test_what_waits_is_told_beside_what_is_wrong(site: Site) -> None:
+    waiting = "config.json: api.enabled: waits for a restart of the router"
+    new = Settings(api=Api(enabled=True))
+    await site.becomes(new)
+    site.path.unlink()
+    await site.reload()
+    assert site.live.problems == ("config.json: is gone; the settings before stay", waiting)
+    await site.becomes(new)
+    assert site.live.problems == (waiting,)
+
+
+async def test_what_is_as_it_was_at_the_start_waits_for_nothing(site: Site) -> None:
+    await site.becomes(Settings(api=Api(enabled=True)))
+    await site.becomes(Settings())
+    assert (site.live.waiting, site.live.problems) == ((), ())
+
+
+async def test_logs_that_were_off_wait_for_a_restart(tmp_path: Path) -> None:
+    site = Site(tmp_path / "config.json", Settings(logging=Logging(level="OFF")))
+    await site.becomes(Settings())
+    assert site.live.waiting == ("logging.level",)
+
+
+async def test_what_cannot_be_put_into_force_is_tried_again(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, new = site.live.current, Settings(api=Api(port=1))
+    site.impossible = ConfigError("127.0.0.1:1", "already in use")
+    assert not await site.becomes(new)
+    assert not await site.becomes(new)
+    assert site.live.current is before
+    assert site.applied == []
+    assert site.live.problems == ("127.0.0.1:1: already in use; the settings before stay",)
+    assert caplog.messages == list(site.live.problems)
+    site.impossible = None
+    assert await site.becomes(new)
+    assert site.applied == [new]
+    assert (site.live.problems, site.live.waiting) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (None, ["is gone"]),
+        (
+            '{"api": {"port": "x", "host": 5}}',
+            [
+                'api.port: expected an integer, got "x"',
+                "api.host: expected a string, got 5",
+            ],
+        ),
+    ],
+)
+async def test_invalid_file_keeps_the_settings_and_is_told_once(
+    site: Site, caplog: pytest.LogCaptureFixture, text: str | None, problems: list[str]
+) -> None:
+    before = site.live.current
+    if text is not None:
+        site.path.write_text(text)
+    assert not await site.reload()
+    assert not await site.reload()
+    assert site.live.current is before
+    told = [f"config.json: {problem}; the settings before stay" for problem in problems]
+    assert sorted(site.live.problems) == sorted(told)
+    assert sorted(caplog.messages) == sorted(told)
+    await site.becomes(Settings())
+    assert site.live.problems == ()
