@@ -17,12 +17,12 @@ MCP Router: one endpoint in front of all your MCP servers.
 
 Usage:
   {PROGRAM} serve [--transport MODE]...     several listeners in one process
-  {PROGRAM} stdio | http | sse | api        one listener; without a word the one that
+  {PROGRAM} stdio | http | sse | api        one listener; without a command, the one that
                                             server.transport_type in config.json names
   {PROGRAM} add INSTANCE PROVIDER [DISPLAY] bring data/PROVIDER/mcp_settings.json into shape
   {PROGRAM} check                           look for mistakes in config.json and data/
-  {PROGRAM} status [--json]                 what a running router says of its instances
-  {PROGRAM} logs [-f]                       its log, as it is written
+  {PROGRAM} status [--json]                 show the instances of a running router
+  {PROGRAM} logs [-f]                       print its log while it is written
   {PROGRAM} help
 
 Options, before or after the command:

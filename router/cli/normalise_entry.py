@@ -201,7 +201,8 @@ def _read(entry: dict[str, Raw], where: Where) -> InstanceSpec:
     """Return the instance as a start will read it.
 
     Raises:
-        ConfigError: it could not be started. `${VAR}` may be unset: it can be set later.
+        ConfigError: it could not be started. An unset `${VAR}` is no obstacle, since it can be
+            set later.
     """
     spec = read_entry(_decode(entry), where, Expander(None))
     if isinstance(spec, ConfigError):
