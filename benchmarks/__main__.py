@@ -1,7 +1,6 @@
-"""`python -m benchmarks`: what the router costs, in one run on one machine.
+"""`python -m benchmarks`: measures the cost of the router, in one run on one machine.
 
-Job: measure and print. The other modules each know one thing: `throughput`, `starting`, `imports`.
-Figures of one machine say little on another; the ratios say more.
+Figures of one machine say little about another; the ratios say more.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def _row(share: throughput.Share) -> str:
 
 
 def main() -> None:
-    """Measure everything, print it, write it where `--json` says."""
+    """Measure everything, print the figures, and write them to the file that `--json` names."""
     wanted = _arguments()
     packages = ", ".join(f"{name} {version(name)}" for name in ("trio", "hypercorn", "msgspec"))
     _say(f"Python {platform.python_version()}, {packages}. Median (lowest to highest).\n")

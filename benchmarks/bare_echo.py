@@ -1,8 +1,7 @@
-"""The floor: an ASGI app that reads a body and answers, on the same Hypercorn and Trio settings.
+"""Serves an ASGI app that only reads a body and answers, on the Hypercorn and Trio of the router.
 
-Job: show what HTTP alone costs, so that the router's figures can be told as a share of it. It
-answers every call with the very bytes the router does, whatever the path. Neighbours:
-`throughput` starts it; `load` calls it.
+It shows the cost of HTTP alone, which the router's figures are compared with. Every path answers
+every call with the same bytes as the router.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
 
 
 async def main() -> None:
-    """Serve until killed; says where on stderr, as the router does."""
+    """Serve until killed; print the address on stderr, as the router does."""
     config = Config()
     config.bind = ["127.0.0.1:0"]
     config.keep_alive_max_requests = sys.maxsize

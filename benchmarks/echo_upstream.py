@@ -1,8 +1,7 @@
-"""The fastest MCP server there is in plain Python: it answers every call at once with its text.
+"""An MCP server on stdio that costs next to nothing: it answers every call with the call's text.
 
-Job: be a stdio upstream whose own cost is next to nothing, so that what is measured is the router.
-It answers what has come in together in one write. Neighbours: none; it runs as a script, with
-nothing but the standard library.
+It runs as a script and imports only the standard library. Requests that are read together are
+answered in one write.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ TOOL: Final = {
 
 
 def result_of(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """What is answered to a request."""
+    """Return the result of a request."""
     if method == "tools/call":
         return {"content": [{"type": "text", "text": params["arguments"]["text"]}]}
     if method == "tools/list":
@@ -34,7 +33,7 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer(line: bytes) -> bytes:
-    """The line for a line; none for a notification."""
+    """Return the line that answers a line; empty for a notification."""
     message = json.loads(line)
     if "id" not in message:
         return b""

@@ -1,8 +1,4 @@
-"""What a Python process imported, from its own report (`python -X importtime`).
-
-Job: parse that report; say which modules a router on stdio has no use for before its first
-answer. Neighbours: `starting`, and the end-to-end test that none of those is imported. Pure.
-"""
+"""Parses the report of `python -X importtime` and finds imports that slow a start without need."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ NOT_AT_START: Final = frozenset(
         "uvicorn",
     }
 )
-"""Packages that cost more to import than all the rest of the start together."""
+"""Packages that are slow to import and of no use before the first answer on stdio."""
 
 _LINE: Final = re.compile(r"^import time: +(\d+) \| +(\d+) \| ( *)(\S+)$", re.MULTILINE)
 
@@ -44,8 +40,8 @@ class Import:
 
     Attributes:
         name: its full name.
-        self_ms: spent in itself.
-        total_ms: spent in it and in what it was the first to import.
+        self_ms: the time in the module itself.
+        total_ms: the time in the module and in all that it was the first to import.
     """
 
     name: str
@@ -54,7 +50,7 @@ class Import:
 
 
 def imports_in(report: str) -> list[Import]:
-    """The imports that a report tells of, in the order they ended; other lines are left out."""
+    """Return the imports in a report, in the order they ended; other lines are skipped."""
     return [
         Import(name, int(self_us) / 1000, int(total_us) / 1000)
         for self_us, total_us, _, name in _LINE.findall(report)
@@ -62,10 +58,10 @@ def imports_in(report: str) -> list[Import]:
 
 
 def unwanted(imports: Iterable[Import]) -> list[str]:
-    """Those modules that belong to `NOT_AT_START`, sorted."""
+    """Return the modules of the packages in `NOT_AT_START`, sorted."""
     return sorted(one.name for one in imports if one.name.partition(".")[0] in NOT_AT_START)
 
 
 def slowest(imports: Iterable[Import], number: int) -> list[Import]:
-    """The modules that took the longest by themselves, longest first."""
+    """Return the modules with the longest time of their own, longest first."""
     return sorted(imports, key=lambda one: one.self_ms, reverse=True)[:number]

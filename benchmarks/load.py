@@ -1,11 +1,13 @@
-"""Callers over HTTP: as many keep-alive connections, each with one `tools/call` in flight.
+"""Makes calls over keep-alive HTTP connections for a while, and prints the figures as JSON.
 
-Job: run as a process of its own, make calls for a while, print what was measured as JSON.
-Neighbours: `throughput` starts it against a router and against a bare echo; both get the same
-bytes. It is one thread over raw sockets, so that it costs little beside what is measured.
+It runs as a process of its own: one thread over raw sockets, which costs little beside the server.
 
-Invariants: a caller sends its next call when it has the answer to its last; every answer is
-compared whole with the first one, which was looked into; the first moments do not count.
+Invariants:
+
+- Each connection has one `tools/call` in flight. The next call is sent after the last answer.
+- Every answer is compared whole with the first answer, which is checked.
+- The warm-up does not count.
+- Every server gets the same bytes.
 """
 
 from __future__ import annotations
@@ -41,16 +43,16 @@ _CALL: Final = {
     "arguments": {"instance_name": "echo", "tool_name": "echo", "arguments": {"text": TEXT}},
 }
 NO_SESSION: Final = b"0" * 32
-"""Sent to a server that gave none, so that all get requests of the same size."""
+"""The session id sent to a server that gave none, so that all requests have the same size."""
 
 
 @attrs.frozen
 class Load:
-    """What came of one run.
+    """The figures of one run.
 
     Attributes:
-        calls: answered within the measured time.
-        seconds: how long that was.
+        calls: the number of calls answered within the measured time.
+        seconds: the measured time.
         p50_ms, p99_ms: from a call's first byte sent to its answer's last byte received.
     """
 
@@ -65,10 +67,10 @@ class Load:
 
 
 def whole_answer(data: bytes) -> tuple[bytes, bytes] | None:
-    """The head and the body of the one response in `data`; None while some of it is missing.
+    """Return the head and the body of the response in `data`; None while some of it is missing.
 
     Raises:
-        ValueError: it has no Content-Length, or more came than was asked for.
+        ValueError: the response has no Content-Length, or more bytes follow it.
     """
     head, end, body = data.partition(_HEAD_END)
     if not end:
@@ -83,7 +85,7 @@ def whole_answer(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def request_bytes(where: SplitResult, session: bytes | None, message: dict[str, Any]) -> bytes:
-    """A POST with the headers that the SDK's clients send."""
+    """Return a POST with the headers that the SDK's clients send."""
     body = json.dumps({"jsonrpc": "2.0", **message}, separators=(",", ":")).encode()
     head = (
         f"POST {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\n"
@@ -96,7 +98,7 @@ def request_bytes(where: SplitResult, session: bytes | None, message: dict[str, 
 
 
 class Caller:
-    """One connection with a session of its own, and the call it makes over and over."""
+    """One connection with a session of its own, which repeats one call."""
 
     def __init__(self, url: str) -> None:
         where = urlsplit(url)
@@ -132,12 +134,12 @@ class Caller:
         return data
 
     def call(self) -> None:
-        """Send the call; the socket is readable when something of the answer is there."""
+        """Send the call. The socket becomes readable when some of the answer has come."""
         self._sent_at_s = time.perf_counter()
         self.socket.sendall(self._request)
 
     def read(self) -> float | None:
-        """Take what has come: the latency in seconds when the answer is whole, else None."""
+        """Read some of the answer; return the latency in seconds once it is whole, else None."""
         self._buffer += self._receive()
         answer = whole_answer(self._buffer)
         if answer is None:
@@ -148,7 +150,7 @@ class Caller:
 
 
 def run(url: str, callers: int, seconds: float) -> Load:
-    """Call for `seconds`, after a warm-up."""
+    """Make calls for `seconds`, after a warm-up."""
     with selectors.DefaultSelector() as ready:
         for caller in [Caller(url) for _ in range(callers)]:
             ready.register(caller.socket, selectors.EVENT_READ, caller)
@@ -168,7 +170,7 @@ def run(url: str, callers: int, seconds: float) -> Load:
 
 
 def _drive(ready: selectors.BaseSelector, seconds: float) -> list[float]:
-    """Keep every caller calling; the latencies of the calls that ended."""
+    """Keep every caller calling; return the latencies of the calls that ended."""
     latencies_s: list[float] = []
     ends_at_s = time.perf_counter() + seconds
     while time.perf_counter() < ends_at_s:
@@ -181,7 +183,7 @@ def _drive(ready: selectors.BaseSelector, seconds: float) -> list[float]:
 
 
 def main() -> None:
-    """`python -m benchmarks.load URL CALLERS SECONDS`."""
+    """Run `python -m benchmarks.load URL CALLERS SECONDS`."""
     _, url, callers, seconds = sys.argv
     json.dump(attrs.asdict(run(url, int(callers), float(seconds))), sys.stdout)
 

@@ -1,4 +1,4 @@
-"""Several measurements of the same thing: their median, and how far they lie apart. Pure."""
+"""Sums up repeated measurements of one figure: their median, lowest and highest value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """The spread of one or more values."""
+        """Return the spread of one or more values."""
         return cls(statistics.median(values), min(values), max(values), len(values))
 
     def __format__(self, spec: str) -> str:
@@ -30,5 +30,5 @@ class Spread:
 
 
 def ratio_of(values: Sequence[float], base: Sequence[float]) -> Spread:
-    """Round by round, each value as a share of the base that was measured beside it."""
+    """Return the spread of the ratios, each of a value and the base measured in the same round."""
     return Spread.of([value / other for value, other in zip(values, base, strict=True)])

@@ -1,7 +1,6 @@
-"""How long it takes from starting the process to its first answer on stdio.
+"""Measures the time from starting the router to its first answer on stdio.
 
-Job: measure it beside the plain imports that any such program needs. Neighbours: `imports` says
-what was imported on the way; `__main__` prints.
+The baseline is a process that only imports the libraries every such program needs.
 """
 
 from __future__ import annotations
@@ -39,7 +38,12 @@ _LINE: Final = json.dumps(_HELLO).encode() + b"\n"
 
 @attrs.frozen
 class Start:
-    """Milliseconds from starting a process to the first answer, and to the end of the imports."""
+    """The times of both processes.
+
+    Attributes:
+        router_ms: from starting the router to its first answer.
+        imports_ms: from starting the baseline to its end.
+    """
 
     router_ms: Spread
     imports_ms: Spread
@@ -50,7 +54,7 @@ class Start:
 
 
 def measure(site: Site, rounds: int) -> Start:
-    """Start both in turn, `rounds` times, after one start of each that does not count."""
+    """Start both processes in turn, `rounds` times, after one start of each that is not counted."""
     router_ms: list[float] = []
     imports_ms: list[float] = []
     for _ in range(rounds + 1):
@@ -83,7 +87,7 @@ def _first_answer_ms(command: Sequence[str]) -> float:
 
 
 def imported(site: Site) -> list[Import]:
-    """What a router on stdio imports from its start to its end, with one call of `initialize`."""
+    """Return the imports of a router on stdio that answers one `initialize` and ends."""
     python, *words = site.stdio_command
     done = subprocess.run(
         [python, "-X", "importtime", *words], input=_LINE, capture_output=True, check=True

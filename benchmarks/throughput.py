@@ -1,7 +1,6 @@
-"""Calls per second through the router, beside a bare echo on the same Hypercorn and Trio.
+"""Measures calls per second through the router, as a share of a bare echo's on the same libraries.
 
-Job: start both, let `load` call them in turn, tell the share. The path measured is the whole one:
-HTTP client, router, stdio upstream and back. Neighbours: `bare_echo`, `echo_upstream`, `load`.
+The path of a call is the whole one: HTTP client, router, stdio upstream and back.
 """
 
 from __future__ import annotations
@@ -30,7 +29,12 @@ READY_LIMIT_S: Final = 30.0
 
 @attrs.frozen
 class Share:
-    """Both in turn, with a number of callers; `ratio` is router / bare, round by round."""
+    """The figures of the router and of the bare echo with the same number of callers.
+
+    Attributes:
+        callers: the number of connections.
+        ratio: calls per second of the router divided by those of the bare echo, by round.
+    """
 
     callers: int
     router_per_second: Spread
@@ -43,13 +47,13 @@ class Share:
 
 
 def site_with_echo(folder: Path) -> Site:
-    """A folder to run a router in, with the fast upstream."""
+    """Return a folder to run a router in, with `echo_upstream` as its only server."""
     return Site(folder).add_command("echo", sys.executable, str(UPSTREAM))
 
 
 @contextmanager
 def bare_echo() -> Iterator[str]:
-    """Run the bare echo; yields its URL."""
+    """Run the bare echo; yield its URL."""
     command = [sys.executable, "-m", "benchmarks.bare_echo"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
@@ -60,14 +64,14 @@ def bare_echo() -> Iterator[str]:
 
 
 def load(url: str, callers: int, seconds: float) -> Load:
-    """Have a process of its own make the calls."""
+    """Make the calls from a process of its own."""
     command = [sys.executable, "-m", "benchmarks.load", url, str(callers), str(seconds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return Load(**json.loads(done.stdout))
 
 
 def measure(router: str, bare: str, callers: int, *, rounds: int, seconds: float) -> Share:
-    """Load both in turn, `rounds` times; who begins changes with each round."""
+    """Load both in turn, `rounds` times; the order changes with each round."""
     routers: list[Load] = []
     bares: list[Load] = []
     for turn in range(rounds):
@@ -89,7 +93,7 @@ def measure(router: str, bare: str, callers: int, *, rounds: int, seconds: float
 
 
 def resident_mb(pid: int) -> float:
-    """The resident memory of a process, in MiB, as `ps` sees it."""
+    """Return the resident memory of a process, in MiB, as `ps` sees it."""
     listing = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
     )

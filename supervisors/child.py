@@ -1,14 +1,13 @@
-"""What the supervisor is told and what it tells: data only.
+"""The commands that a supervisor takes and the events that it sends, as plain data.
 
-Neighbours: `supervisor` takes `Command`s in and gives `ChildEvent`s out; whoever composes the
-program writes the `ChildSpec`s. The two vocabularies meet in the child's name.
+Commands and events name their child; a name is unique under one supervisor.
 
 Invariants, for the events of one child:
 
-- One run of it reads: `Starting`, then `Up` if it got that far, perhaps `Stuck`, and then exactly
-  one `Down` or `GaveUp`. (A run stopped before its turn to start came has no `Starting`.)
-- `Down` with `retry_in_s=None` is the last word: the supervisor has forgotten the child, until a
-  command names it again. Every `StopChild` is followed by one.
+- The events of one run are: `Starting`, then `Up` if the run got that far, perhaps `Stuck`, and
+  then exactly one `Down` or `GaveUp`. (A run stopped before its turn to start has no `Starting`.)
+- `Down` with `retry_in_s=None` is the last event: the supervisor has forgotten the child, until a
+  command names it again. Every `StopChild` is followed by such a `Down`.
 """
 
 from enum import Enum, auto
@@ -31,16 +30,16 @@ class Restart(Enum):
     NEVER = auto()
 
     def covers(self, error: Exception | None) -> bool:
-        """Say whether a run that ended with `error`, or cleanly with None, is to be repeated."""
+        """Return whether a run that ended with `error`, or cleanly with None, is repeated."""
         return self is Restart.ALWAYS or (self is Restart.ON_FAILURE and error is not None)
 
 
 class Run(Protocol[T_co]):
     """The code of a child. Each incarnation is one call.
 
-    It calls `task_status.started(value)` once it really works, and then returns soon after
-    `stopping` is set. If it does not return within the grace period it is cancelled, and so it is
-    if it is stopped, or takes too long, before it has called `started`.
+    The code calls `task_status.started(value)` once it really works, and then returns soon after
+    `stopping` is set. It is cancelled if it does not return within the grace period, and if it is
+    stopped or takes too long before it has called `started`.
     """
 
     async def __call__(self, stopping: trio.Event, *, task_status: trio.TaskStatus[T_co]) -> None:
@@ -50,17 +49,17 @@ class Run(Protocol[T_co]):
 
 @frozen
 class ChildSpec:
-    """A child and how it is to be kept.
+    """A child, and how the supervisor keeps it running.
 
     Attributes:
         name: Unique under one supervisor.
-        run: What it does.
+        run: The code of the child.
         restart: Whether it is started again when it ends by itself. Under `ALWAYS` a clean end
-            counts as a failure: it waits as long, and as many of them are too many.
+            counts as a failure: the wait is as long, and it counts towards giving up.
         backoff: How long to wait before each restart.
-        max_restarts: The supervisor gives up at the failure that is this many within `period_s`.
+        max_restarts: The supervisor gives up after this many failures within `period_s`.
         period_s: See `max_restarts`.
-        cool_down_s: Having given up, how long to wait before each probe.
+        cool_down_s: How long to wait before each probe, once the supervisor has given up.
         start_timeout_s: How long `run` may take to call `started`.
         grace_s: How long `run` may take to return once `stopping` is set.
     """
@@ -78,25 +77,25 @@ class ChildSpec:
 
 @frozen
 class StartChild:
-    """Start this child. If there is one of that name, this is a restart of it with this spec."""
+    """Start this child. If a child of that name exists, restart it with this spec."""
 
     spec: ChildSpec
 
 
 @frozen
 class StopChild:
-    """Stop this child and forget it. If there is none of that name, `Down` still answers."""
+    """Stop this child and forget it. `Down` answers even if there is no child of that name."""
 
     name: str
 
 
 @frozen
 class RestartChild:
-    """Stop this child if it runs, and start it at once, its failures forgiven.
+    """Stop this child if it runs, forget its failures, and start it at once.
 
     Attributes:
         name: The child. If there is none of that name and no spec, `Down` answers.
-        spec: What to start, in place of what it was so far; None to keep that.
+        spec: The new spec; None keeps the old one.
 
     Raises:
         ValueError: If the spec has another name.
@@ -123,7 +122,7 @@ class Up:
 
     Attributes:
         name: The child.
-        value: What it gave to `started`.
+        value: The argument of `started`.
     """
 
     name: str
@@ -136,12 +135,12 @@ class Down:
 
     Attributes:
         name: The child.
-        error: Why its last run ended. None: cleanly, by cancellation on command, or never ran.
-            `trio.TooSlowError` if it did not start in time, `RuntimeError` if it returned before
-            it had started. An exception group with one leaf is given as that leaf; one with
-            several as a flat group whose message names each of them.
-        restarts: How often it was restarted without being told to, since the last command.
-        retry_in_s: When it will be started again: 0 because it was told to. None: it will not be.
+        error: Why its last run ended. None: it ended cleanly or by cancellation on command, or
+            it never ran. `trio.TooSlowError`: it did not start in time. `RuntimeError`: it
+            returned before it had started. A single error is taken out of its exception groups;
+            several errors become a flat group whose message names each of them.
+        restarts: How often it was restarted by itself, without a command, since the last command.
+        retry_in_s: The seconds until it is started again; 0 after a command. None: it is not.
     """
 
     name: str
@@ -158,7 +157,7 @@ class GaveUp:
         name: The child.
         error: As in `Down`.
         restarts: As in `Down`; probes count.
-        probe_in_s: When it will be started again, to see whether that has become any use.
+        probe_in_s: The seconds until it is started again, to see whether it works by then.
     """
 
     name: str
@@ -173,7 +172,7 @@ class Stuck:
 
     Attributes:
         name: The child.
-        waited_s: How long ago it was first told to stop, or was found not to start.
+        waited_s: The seconds since it was first told to stop or found not to start.
     """
 
     name: str

@@ -1,12 +1,11 @@
-"""One life of a child, from its turn to start until its `run` has ended, for whatever reason.
+"""Runs a child once, from its turn to start until its `run` has ended, for whatever reason.
 
-Neighbours: `supervisor` calls `live` again and again and decides what its `Ending` means; `run`
-sees only the stop event and the task status.
+The caller decides what the `Ending` means. `run` sees only the stop event and the task status.
 
 Invariants:
 
-- Exceptions of `run` end here, in `_Life._call_run` and nowhere else, so an error in sending an
-  event cannot look like the child's. What is not an `Exception` passes through.
+- `_Life._call_run` alone catches the exceptions of `run`, so that an error in sending an event
+  cannot look like an error of the child. A `BaseException` such as KeyboardInterrupt passes.
 - `live` returns only when `run` has ended. A child that shields itself delays that, not others.
 - A start slot is held from before `Starting` until started, ended, or stuck.
 """
@@ -20,18 +19,21 @@ from attrs import Factory, define, frozen
 
 from supervisors.child import ChildEvent, ChildSpec, Starting, Stuck, Up
 
-# Between being cancelled and being reported. Cleaning up after a cancellation is closing and
-# killing, not talking to anybody: what takes longer than this is not going to end soon.
 STUCK_AFTER_S: Final = 5.0
+"""Between cancelling a run and reporting it as stuck.
+
+Cleaning up after a cancellation is closing and killing, not talking to anybody: a run that takes
+longer is not going to end soon.
+"""
 
 
 @frozen
 class Ending:
-    """How a life ended.
+    """The end of a life.
 
     Attributes:
         error: See `child.Down`.
-        up_for_s: How long it had been up by then; 0 if it never was.
+        up_for_s: How long the child had been up; 0 if it never was.
     """
 
     error: Exception | None
@@ -48,17 +50,18 @@ async def live(
 
     Args:
         spec: The child.
-        told: When this is set, the life is to end: softly if the child is up, at once if it is
-            still waiting for its turn or starting. A child that has not called `started` has
-            promised nothing to anybody, so its own cleanup on cancellation is enough.
-        events: Where `Starting`, `Up` and `Stuck` go. Sending waits for the receiver.
-        start_slots: One is taken while starting. The start timeout counts from then.
+        told: Set to end the life: softly if the child is up, at once if it is still waiting for
+            its turn or starting. A child that has not called `started` has promised nothing to
+            anybody, so its own cleanup on cancellation is enough.
+        events: Receives `Starting`, `Up` and `Stuck`. Sending waits for the receiver.
+        start_slots: The child holds one while it starts. The start timeout counts from then.
 
     Returns:
-        How it ended. Whether that was wanted is for the caller to say, from `told`.
+        The end, whether it was asked for or not; `told` says which.
 
     Raises:
-        BaseExceptionGroup: What `run` raised that is not an `Exception`, or what `events` raised.
+        BaseExceptionGroup: `run` raised something that is not an `Exception`, or `events` is
+            broken.
     """
     async with trio.open_nursery() as nursery:
         life = _Life(spec, told, events, start_slots, nursery)
@@ -98,7 +101,7 @@ class _Life:
                 self._release_slot()
 
     async def _call_run(self) -> None:
-        """Call `run`, and be the boundary that its exceptions do not cross."""
+        """Call `run` and keep its exception in `error`."""
         await self.events.send(Starting(self.spec.name))
         self.start_timer.deadline = trio.current_time() + self.spec.start_timeout_s
         try:
@@ -110,7 +113,7 @@ class _Life:
                 self.error = RuntimeError("returned before it had started")
 
     async def oversee(self) -> None:
-        """End the life when told to, or when it does not start in time."""
+        """End the life when `told` is set, or when the child does not start in time."""
         with self.oversight:
             with self.start_timer:
                 await self.told.wait()
@@ -126,7 +129,7 @@ class _Life:
     def started(self, value: Any = None) -> None:
         """Note that the child is up (trio calls this interface `TaskStatus`).
 
-        It is ignored if it comes too late, like that of a task whose `nursery.start` was cancelled.
+        A call that comes too late is ignored, as in a task whose `nursery.start` was cancelled.
 
         Raises:
             RuntimeError: When called twice.
@@ -146,7 +149,7 @@ class _Life:
         return Ending(error, up_for_s)
 
     def _start_timeout(self) -> trio.TooSlowError:
-        """Being too slow is the reason; what `run` made of its cancellation is a detail of it."""
+        """Return the reason for the end; an error that `run` made of it is only its cause."""
         too_slow = trio.TooSlowError(f"not started within {self.spec.start_timeout_s:g} s")
         too_slow.__cause__ = self.error
         return too_slow
@@ -158,10 +161,10 @@ class _Life:
 
 
 def plain_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return what a person wants to know of an exception group.
+    """Return the errors of an exception group without its nesting.
 
-    A group that holds one leaf, however deep, is that leaf: nurseries wrap each error once for each
-    level, which says nothing. One with several becomes a flat group whose message names them all.
+    Nurseries wrap an error once for each level, which tells a reader nothing. A single error is
+    returned as it is; several become a flat group whose message names them all.
     """
     leaves = list(_leaves(group))
     if len(leaves) == 1:

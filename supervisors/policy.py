@@ -1,13 +1,11 @@
-"""When a failed child may run again: pure arithmetic on times that the caller supplies.
-
-Neighbours: `child.ChildSpec` carries a `Backoff`; `supervisor` asks one `FailureHistory` for each
-child it keeps. Nothing here reads a clock, draws a random number, or imports trio.
+"""Decides when a failed child may run again, by arithmetic on times that the caller supplies.
 
 Invariants:
 
+- Nothing here reads a clock, draws a random number, or imports trio.
 - Times are seconds on one monotonic clock; only differences between them matter.
-- A wait is never longer than `Backoff.max_s` (or the cool-down), however many failures there were.
-- A history remembers at most `max_restarts` times.
+- A wait is never longer than `Backoff.max_s` or the cool-down, however many failures there were.
+- A history keeps the times of at most `max_restarts` failures.
 """
 
 from collections import deque
@@ -18,14 +16,14 @@ from attrs.validators import and_, ge, gt, le
 
 @frozen
 class Backoff:
-    """How long to wait before the next start: exponential, capped, jittered.
+    """The wait before each next start: exponential, capped, jittered.
 
     Attributes:
         initial_s: The wait after the first failure.
-        factor: What each further failure multiplies the wait by.
+        factor: Each further failure multiplies the wait by this.
         max_s: No wait is longer than this.
         jitter: The fraction of a wait that chance may take off, so that children that failed
-            together do not all come back together. 0.2 turns 10 s into something in (8 s, 10 s].
+            together do not all come back together. With 0.2, 10 s become 8 to 10 s.
         healthy_after_s: A child that was up for this long has its earlier failures forgiven.
     """
 
@@ -39,7 +37,7 @@ class Backoff:
         """Return the wait after the given number of failures in a row.
 
         Args:
-            failures: How many there were, at least 1.
+            failures: The number of failures, at least 1.
             rand: A random number in [0, 1), see `jitter`.
         """
         try:
@@ -51,17 +49,14 @@ class Backoff:
 
 @define
 class RestartWindow:
-    """How many failures within how long are too many."""
+    """Counts failures, and notices too many of them within a period."""
 
     max_restarts: int = field(validator=ge(1))
     period_s: float = field(validator=gt(0))
     _failed_at_s: deque[float] = field(init=False, factory=deque[float])
 
     def record(self, now_s: float) -> bool:
-        """Note a failure; return whether it is one too many.
-
-        It is when it is the `max_restarts`-th within less than `period_s`.
-        """
+        """Note a failure; return whether it is the `max_restarts`-th in less than `period_s`."""
         if len(self._failed_at_s) == self.max_restarts:
             self._failed_at_s.popleft()
         self._failed_at_s.append(now_s)
@@ -75,11 +70,11 @@ class RestartWindow:
 
 @frozen
 class Verdict:
-    """What to do after a failure: wait, then start again.
+    """The decision after a failure: wait, then start again.
 
     Attributes:
-        gave_up: Whether that next start is only a probe.
-        wait_s: How long to wait for it.
+        gave_up: Whether the next start is only a probe.
+        wait_s: The seconds to wait for the next start.
     """
 
     gave_up: bool
@@ -88,7 +83,7 @@ class Verdict:
 
 @define
 class FailureHistory:
-    """What one child's failures add up to.
+    """The failures of one child.
 
     Giving up lasts until a run has been healthy. Until then every start is a probe, one for each
     cool-down, and any failure, even of a probe that got up for a while, means giving up again.
@@ -101,11 +96,11 @@ class FailureHistory:
     has_given_up: bool = field(default=False, init=False)
 
     def failed(self, now_s: float, up_for_s: float, rand: float) -> Verdict:
-        """Note the end of a run that should not have ended.
+        """Note the end of a run that should not have ended, and decide what to do.
 
         Args:
-            now_s: When it ended.
-            up_for_s: How long it had been up by then; 0 if it never was.
+            now_s: The time of its end.
+            up_for_s: How long it had been up; 0 if it never was.
             rand: A random number in [0, 1).
         """
         if up_for_s >= self.backoff.healthy_after_s:

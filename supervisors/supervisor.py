@@ -1,21 +1,18 @@
-"""Keeps children running: starts them, restarts what fails, stops what it is told to stop.
+"""Keeps children running: starts them, restarts those that fail, and stops them on command.
 
-Neighbours: `child` has the words it hears and says, `policy` decides when to restart, `incarnation`
-runs a child once. What the children are for is not known here.
-
-Each child has a keeper: one task that runs it again and again. A command only changes what is
-wanted of a child and tells its keeper that it has; the keeper does the waiting. So no command waits
-for another child, and nothing queues: a keeper that was busy, say with a slow stop, finds what is
-wanted by then. Commands for one child therefore take effect in order, but an incarnation that a
-later command would have stopped at once is never started.
+Each child has a keeper: one task that runs it again and again. A command only changes the wanted
+spec of a child and wakes its keeper; the keeper does the waiting. So no command waits for another
+child, and no commands queue up: a keeper that was busy, say with a slow stop, finds the latest
+wanted spec. Commands for one child therefore take effect in order, but an incarnation that a later
+command would have stopped at once is never started.
 
 Invariants:
 
 - `supervise` never awaits anything between two commands.
 - A child is in `_Supervisor.children` exactly as long as its keeper runs. Between a keeper finding
   nothing wanted of it and its leaving there is no checkpoint, so no command can fall in between.
-- Whatever happens to one child, the others do not notice. Only what is not an `Exception`, or the
-  loss of the events' receiver, ends the supervisor.
+- Whatever happens to one child, the others do not notice. Only a `BaseException` that is no
+  `Exception`, or the loss of the events' receiver, ends the supervisor.
 """
 
 import math
@@ -54,26 +51,26 @@ async def supervise(
     its own grace period, and returns. Cancelling it cancels all of them, without further events.
 
     Args:
-        children: What to start at once. Of two with one name the last is kept.
-        commands: What to start, stop and restart later. Those about one child take effect in order.
-        events: What becomes of the children. Sending waits for the receiver, so the receiver must
-            go on until this returns, and must never await the sending of a command.
+        children: The children to start at once. Of two with one name the last is kept.
+        commands: Commands for later. Those about one child take effect in order.
+        events: Receives the events of all children. Sending waits for the receiver, so the
+            receiver must go on until this returns, and must never await the sending of a command.
         max_starting: How many children may be starting at the same time; None for any number. The
-            others wait for their turn, first come, first served; of those that come at the same
-            moment, as the first ones do, any may be first.
+            others wait for their turn, first come, first served. Children that come at the same
+            moment, as `children` do, get their turns in any order.
         rand: Returns a number in [0, 1), for the jitter.
-        task_status: Told as soon as commands are accepted. It does not wait for any child.
+        task_status: Started as soon as commands are accepted, without waiting for any child.
 
     Resource handling:
         Both channel ends are closed when this ends: pass a clone of what is used elsewhere.
 
     Error handling:
-        An `Exception` of a child becomes its `Down` or `GaveUp`. Everything else that a child
-        raises, such as KeyboardInterrupt, cancels all children and propagates, in a group.
+        An `Exception` of a child becomes its `Down` or `GaveUp`. Any other exception of a child,
+        such as KeyboardInterrupt, cancels all children and propagates, in a group.
 
     Raises:
-        BaseExceptionGroup: See above; with a `trio.BrokenResourceError` in it, the receiver of the
-            events is gone.
+        BaseExceptionGroup: See above. A `trio.BrokenResourceError` in it means that the receiver
+            of the events is gone.
     """
     start_slots = trio.CapacityLimiter(math.inf if max_starting is None else max_starting)
     with commands, events:
@@ -90,7 +87,15 @@ async def supervise(
 
 @define(eq=False)
 class _Child:
-    """What is wanted of one child, and what has become of it since that was last asked."""
+    """A child and its wanted state.
+
+    Attributes:
+        name: The child.
+        wanted: The spec to run; None to stop.
+        told: Set when `wanted` changes.
+        restarts: See `child.Down`.
+        error: See `child.Down`.
+    """
 
     name: str
     wanted: ChildSpec | None
@@ -103,7 +108,7 @@ class _Child:
         self.told.set()
 
     def take_up(self) -> ChildSpec | None:
-        """Return what is wanted now; `told` is from here on about what comes later."""
+        """Return the wanted spec; from here on, `told` is set by later changes only."""
         self.told = trio.Event()
         return self.wanted
 
@@ -137,7 +142,7 @@ class _Supervisor:
                 self.want(name, spec)
 
     def want(self, name: str, spec: ChildSpec | None) -> None:
-        """Tell the child's keeper. An unknown child gets one, even if it only has to say `Down`."""
+        """Tell the child's keeper. An unknown child gets a keeper, if only to send `Down`."""
         known = self.children.get(name)
         if known is not None:
             known.tell(spec)
@@ -146,7 +151,7 @@ class _Supervisor:
         self.nursery.start_soon(self._keep, child)
 
     async def _keep(self, child: _Child) -> None:
-        """Be the keeper of a child, until it is not wanted any more."""
+        """Be the keeper of a child until the child has been stopped for good."""
         while True:
             while (spec := child.take_up()) is not None:
                 await self._keep_running(child, spec)
@@ -156,7 +161,7 @@ class _Supervisor:
         del self.children[child.name]
 
     async def _keep_running(self, child: _Child, spec: ChildSpec) -> None:
-        """Run a child again and again, until its keeper is told something else, or it is over."""
+        """Run a child again and again until a command comes, or until its end is for good."""
         child.restarts = 0
         window = RestartWindow(spec.max_restarts, spec.period_s)
         history = FailureHistory(spec.backoff, window, spec.cool_down_s)

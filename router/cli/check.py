@@ -1,7 +1,6 @@
-"""What is wrong with the configuration, found without starting anything.
+"""Finds every problem of `config.json` and `data/` by reading them as a start would.
 
-Job: read `config.json` and `data/` as a start would, and collect every problem. Neighbours: `cli`
-prints what is found; `settings`, `auth` and `store` know what is right. Nothing is written.
+Invariant: nothing is started, and nothing is written.
 """
 
 from __future__ import annotations
@@ -17,20 +16,19 @@ from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from router.config.options import Options, Paths
     from router.instance_files.reader import Loaded
-    from router.messages.instance_spec import InstanceSpec
 
 
 @attrs.frozen
 class Findings:
-    """What was found.
+    """The result of a check.
 
     Attributes:
         problems: one line each, with the file and the path in it.
-        summary: one line for a person.
+        summary: one line that counts the problems and the usable instances.
     """
 
     problems: tuple[str, ...]
@@ -43,17 +41,24 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     Args:
         paths: of the files.
         options: of the command line.
-        environ: what `${VAR}` stands for.
+        environ: the variables that `${VAR}` refers to.
     """
-    settings, wrong = _config(paths, options)
+    settings, problems = _read_settings(paths, options)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
+    if options.data is not None and not paths.data.is_dir():
+        problems.append(str(ConfigError("--data", f"there is no folder {paths.data}")))
     loaded = load_instances(paths.data, environ)
-    problems = (*wrong, *_in_place(paths, options), *_in_data(loaded))
-    return Findings(problems, _summary(paths, loaded, len(problems)))
+    problems += map(str, loaded.problems)
+    for spec in loaded.specs:
+        if spec.problem is not None:
+            # The reader joins the problems of one entry; here each has a line.
+            joined = str(problem_of(spec))
+            problems += joined.replace(f"; {spec.source}: ", f"\n{spec.source}: ").splitlines()
+    return Findings(tuple(problems), _summary(paths, loaded, len(problems)))
 
 
-def _config(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
-    """The settings, as far as they can be told, and what is wrong with them."""
+def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
+    """Return the settings, or the defaults if they cannot be read, and their problems."""
     settings = Settings()
     try:
         settings = merge(settings_at(paths.config), options)
@@ -66,35 +71,17 @@ def _config(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
     return settings, []
 
 
-def _in_place(paths: Paths, options: Options) -> Iterator[str]:
-    if options.data is not None and not paths.data.is_dir():
-        yield str(ConfigError("--data", f"there is no folder {paths.data}"))
-
-
-def _in_data(loaded: Loaded) -> Iterator[str]:
-    for problem in loaded.problems:
-        yield str(problem)
-    for spec in loaded.specs:
-        if spec.problem is not None:
-            yield from _lines(spec)
-
-
-def _lines(spec: InstanceSpec) -> list[str]:
-    """Each problem of an entry in a line of its own."""
-    return str(problem_of(spec)).replace(f"; {spec.source}: ", f"\n{spec.source}: ").splitlines()
-
-
 def _summary(paths: Paths, loaded: Loaded, problems: int) -> str:
     where = f"{paths.config} and {paths.data}"
     if not paths.config.exists():
         where = f"{paths.data} ({paths.config} is not there: it would have the defaults)"
     usable = [spec for spec in loaded.specs if spec.problem is None]
     inactive = sum(not spec.is_active for spec in usable)
-    instances = f"{_counted(len(usable), 'instance')} that can be started"
+    instances = f"{_count(len(usable), 'instance')} that can be started"
     if inactive:
         instances += f", {inactive} of them inactive"
-    return f"{_counted(problems, 'problem') if problems else 'No problem'} in {where}; {instances}"
+    return f"{_count(problems, 'problem') if problems else 'No problem'} in {where}; {instances}"
 
 
-def _counted(number: int, noun: str) -> str:
+def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

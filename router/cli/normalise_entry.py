@@ -1,10 +1,10 @@
-"""One entry of `data/{provider}/mcp_settings.json` in our own words (`mcp-router add`).
+"""`mcp-router add`: rewrites a pasted entry of `data/{provider}/mcp_settings.json` with our keys.
 
-Job: unwrap, rename and complete an entry that was pasted. Neighbours: `cli` above, `store` (what
-there is), `entries` (what an entry means), `files` and `folders` (how it is written) below.
+Invariants:
 
-Invariants: what is not understood, other entries and the order of keys stay; the bytes of values
-that are not touched stay; on any problem the file is as it was.
+- Unknown keys, other entries and the order of keys stay.
+- Values that are not rewritten stay as they were written, such as `1e2` or an escaped letter.
+- On any problem the file stays as it was.
 """
 
 from __future__ import annotations
@@ -48,162 +48,176 @@ if TYPE_CHECKING:
 def normalise_instance(
     data_dir: Path, instance: str, provider: str, display: str | None = None
 ) -> InstanceSpec:
-    """Rewrite `data/{provider}/mcp_settings.json` in our own words (contract: `mcp-router add`).
+    """Give an entry its name, its provider, its type and `isActive`, and write it back.
 
-    A single entry under `mcpServers` or `servers` is unwrapped; of several, the one called
-    `instance` is rewritten in its place. `display` goes to `metadata.display_name`. Unknown keys,
-    other entries and their order stay.
+    A single entry under `mcpServers` or `servers` is unwrapped; of several, the entry with the
+    key `instance` is rewritten in its place.
+
+    Args:
+        data_dir: the folder of the providers.
+        instance: the name that the entry gets.
+        provider: the folder in `data_dir` that holds the file.
+        display: goes to `metadata.display_name`, if given.
+
+    Returns:
+        The instance as it will be read.
 
     Raises:
-        ConfigError: a name that cannot be, no such file or entry, an entry that could not be
-            started, or a name that another instance has. The file is then as it was.
+        ConfigError: a name is invalid or taken, there is no such file or entry, or the entry
+            could not be started. The file is then as it was.
         OSError: the file could not be written, and is as it was.
     """
-    _check_names(instance, provider)
+    if not is_name(instance):
+        raise ConfigError("instance", f"{NAME_RULE}, got {shown(instance)}")
+    if not is_provider(provider):
+        raise ConfigError("provider", f"{PROVIDER_RULE}, got {shown(provider)}")
     source = source_of(data_dir, provider)
     try:
         with Folder.open(data_dir) as data, locked(data), data.sub(provider) as folder:
             members = decode_members(read_in(folder, FILE_NAME, source, FILE_LIMIT_BYTES), source)
-            chosen = _choose(members, source, instance)
-            entry = _normalised(chosen.entry, instance, provider, display, source)
-            spec = _checked(entry, Where(source, chosen.path, provider, instance))
-            _check_unique(data_dir, spec, chosen)
-            folder.write(FILE_NAME, as_file(chosen.put_back(members, entry)))
+            found = _find_entry(members, source, instance)
+            entry = _normalise(found.entry, instance, provider)
+            if display is not None:
+                entry = _with_display_name(entry, display, source)
+            spec = _read(entry, Where(source, found.path, provider, instance))
+            _check_unique(data_dir, spec, found)
+            text = msgspec.json.encode(found.put_back(members, entry))
+            folder.write(FILE_NAME, msgspec.json.format(text, indent=2) + b"\n")
     except FileNotFoundError:
         raise ConfigError(source, "there is no such file; put the server's entry there") from None
     return spec
 
 
-def as_file(members: dict[str, Any]) -> bytes:
-    """The text of a file; what is `Raw` in it differs in white space only."""
-    return msgspec.json.format(msgspec.json.encode(members), indent=2) + b"\n"
-
-
-def _check_names(instance: str, provider: str) -> None:
-    if not is_name(instance):
-        raise ConfigError("instance", f"{NAME_RULE}, got {shown(instance)}")
-    if not is_provider(provider):
-        raise ConfigError("provider", f"{PROVIDER_RULE}, got {shown(provider)}")
-
-
-def _no_siblings() -> dict[str, Raw]:
-    return {}
+# --- The entry in its file -------------------------------------------------------------------
 
 
 @attrs.frozen
-class _Chosen:
-    """The entry to rewrite; `siblings` are all entries next to it, itself included."""
+class _FoundEntry:
+    """The entry to rewrite.
+
+    Attributes:
+        entry: its members.
+        outer: the key that holds it and its siblings; None if the file is the entry.
+        key: its key under `outer`.
+        siblings: all entries under `outer`, itself included.
+    """
 
     entry: dict[str, Raw]
     outer: str | None = None
     key: str = ""
-    siblings: dict[str, Raw] = attrs.field(factory=_no_siblings)
+    siblings: dict[str, Raw] = attrs.field(factory=dict[str, Raw])
 
     @property
     def path(self) -> str:
         return f"{self.outer}.{path_step(self.key)}" if self.outer else ""
 
-    def is_alone(self, members: dict[str, Raw]) -> bool:
-        """Is there no other entry in the file, so that the flat form can hold it?"""
-        return len(self.siblings) == 1 and sum(key in members for key in OUTER_KEYS) == 1
-
     def put_back(self, members: dict[str, Raw], entry: dict[str, Raw]) -> dict[str, Any]:
-        """The whole file with the rewritten entry."""
+        """Return the members of the whole file with the rewritten entry."""
         if self.outer is None:
             return dict(entry)
-        if self.is_alone(members):
+        if len(self.siblings) == 1 and sum(key in members for key in OUTER_KEYS) == 1:
+            # The only entry of the file: the flat form can hold it, beside what else is there.
             return {**{k: v for k, v in members.items() if k != self.outer}, **entry}
         return {**members, self.outer: {**self.siblings, self.key: entry}}
 
 
-def _choose(members: dict[str, Raw], source: str, instance: str) -> _Chosen:
+def _find_entry(members: dict[str, Raw], source: str, instance: str) -> _FoundEntry:
     outer = next((key for key in OUTER_KEYS if key in members), None)
     if outer is None:
-        return _Chosen(members)
+        return _FoundEntry(members)
     siblings = decode_members(bytes(members[outer]), f"{source}: {outer}")
     key = next(iter(siblings)) if len(siblings) == 1 else instance
     if key not in siblings:
         names = ", ".join(f"'{path_step(name)}'" for name in siblings) or "none"
         raise ConfigError(f"{source}: {outer}", f"no entry '{instance}'; there are: {names}")
     entry = decode_members(bytes(siblings[key]), f"{source}: {outer}.{path_step(key)}")
-    return _Chosen(entry, outer, key, siblings)
+    return _FoundEntry(entry, outer, key, siblings)
 
 
-def _normalised(
-    entry: dict[str, Raw], instance: str, provider: str, display: str | None, source: str
-) -> dict[str, Raw]:
-    values = {key: msgspec.json.decode(raw) for key, raw in entry.items()}
-    kind = _kind(values)
-    new = {"provider": provider, "name": instance} | ({"type": kind} if kind else {})
-    body = _renamed(entry, has_type=kind is not None)
-    if values.get("isActive") is None:
-        new_last = {"isActive": _raw(values.get("disabled") is not True)}
-    elif values.get("disabled") is True:
-        new_last = {"isActive": _raw(value=False)}
-    else:
-        new_last = {}
-    head = {key: _raw(value) for key, value in new.items()}
-    result = {key: raw for key, raw in head.items() if key not in body} | body | head | new_last
-    return result if display is None else result | _metadata(result, display, source)
+# --- Rewriting -------------------------------------------------------------------------------
 
 
-def _kind(values: Mapping[str, Any]) -> str | None:
-    """The type to write; None leaves a bare `url` to be tried as HTTP, then as SSE."""
+def _normalise(entry: dict[str, Raw], instance: str, provider: str) -> dict[str, Raw]:
+    values = _decode(entry)
+    instance_type = _type_to_write(values)
+    written = {"provider": provider, "name": instance}
+    if instance_type is not None:
+        written["type"] = instance_type
+    known = {key: _encode(value) for key, value in written.items()}
+    renamed = _rename_keys(entry, has_type=instance_type is not None)
+    # Keys that the entry lacks come first; the others keep their places.
+    result = {key: raw for key, raw in known.items() if key not in renamed} | renamed | known
+    if values.get("disabled") is True:
+        result["isActive"] = _encode(value=False)
+    elif values.get("isActive") is None:
+        result["isActive"] = _encode(value=True)
+    return result
+
+
+def _type_to_write(values: Mapping[str, Any]) -> str | None:
+    """Return the type, or None for a bare `url`, which is tried as HTTP and then as SSE."""
     written = values.get("type") or values.get("transport")
     if isinstance(written, str):
         return TYPES.get(written.lower(), written)
-    kind, try_sse = infer_type(values)
-    return None if try_sse else kind
+    inferred, try_sse = infer_type(values)
+    return None if try_sse else inferred
 
 
-def _renamed(entry: dict[str, Raw], *, has_type: bool) -> dict[str, Raw]:
-    """The entry with our names for its keys, each in its old place."""
+def _rename_keys(entry: dict[str, Raw], *, has_type: bool) -> dict[str, Raw]:
+    """Return the entry with our names for its keys, each in its old place."""
     names = dict.fromkeys(URL_KEYS, "url") | {"transport": "type"}
     url_key = next((key for key in URL_KEYS if key in entry), None)
     renamed: dict[str, Raw] = {}
     for key, raw in entry.items():
         if key in URL_KEYS and key != url_key:
-            continue
+            continue  # the reader takes the first of `URL_KEYS` and ignores the others
         if key == "disabled" or (key in ("type", "transport") and not has_type):
             continue
         renamed[names.get(key, key)] = raw
     return renamed
 
 
-def _metadata(entry: dict[str, Raw], display: str, source: str) -> dict[str, Raw]:
+def _with_display_name(entry: dict[str, Raw], display: str, source: str) -> dict[str, Raw]:
     written = bytes(entry.get("metadata", b"null"))
     metadata = {} if written == b"null" else decode_members(written, f"{source}: metadata")
-    metadata["display_name"] = _raw(display)
+    metadata["display_name"] = _encode(display)
     if len(metadata) > METADATA_LIMIT:
         raise ConfigError(f"{source}: metadata", f"has more than {METADATA_LIMIT} entries")
-    return {"metadata": _raw(metadata)}
+    return entry | {"metadata": _encode(metadata)}
 
 
-def _raw(value: object) -> Raw:
+def _decode(entry: Mapping[str, Raw]) -> dict[str, Any]:
+    return {key: msgspec.json.decode(raw) for key, raw in entry.items()}
+
+
+def _encode(value: object) -> Raw:
     return Raw(msgspec.json.encode(value))
 
 
-def _checked(entry: dict[str, Raw], where: Where) -> InstanceSpec:
-    """The instance as it will be read, but for `${VAR}`, which may be set later."""
-    values = {key: msgspec.json.decode(raw) for key, raw in entry.items()}
-    read = read_entry(values, where, Expander(None))
-    if isinstance(read, ConfigError):
-        raise read
-    if read.problem is not None:
-        raise problem_of(read)
-    return read
+# --- Checks before anything is written -------------------------------------------------------
 
 
-def _check_unique(data_dir: Path, spec: InstanceSpec, chosen: _Chosen) -> None:
-    for key, raw in chosen.siblings.items():
-        if key != chosen.key and _name_of(key, raw) == spec.name:
+def _read(entry: dict[str, Raw], where: Where) -> InstanceSpec:
+    """Return the instance as a start will read it.
+
+    Raises:
+        ConfigError: it could not be started. An unset `${VAR}` is no obstacle, since it can be
+            set later.
+    """
+    spec = read_entry(_decode(entry), where, Expander(None))
+    if isinstance(spec, ConfigError):
+        raise spec
+    if spec.problem is not None:
+        raise problem_of(spec)
+    return spec
+
+
+def _check_unique(data_dir: Path, spec: InstanceSpec, found: _FoundEntry) -> None:
+    for key, raw in found.siblings.items():
+        sibling = msgspec.json.decode(raw)
+        name = cast("dict[str, Any]", sibling).get("name") if isinstance(sibling, dict) else None
+        if key != found.key and (name or key) == spec.name:
             raise duplicate(spec, spec)
     for other in load_instances(data_dir, {}).specs:
         if other.name == spec.name and other.source != spec.source:
             raise duplicate(spec, other)
-
-
-def _name_of(key: str, raw: Raw) -> object:
-    entry = msgspec.json.decode(raw)
-    name = cast("dict[str, Any]", entry).get("name") if isinstance(entry, dict) else None
-    return name or key

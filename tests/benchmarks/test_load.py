@@ -1,4 +1,4 @@
-"""What the load takes for an answer, and what it sends."""
+"""Requests that the load sends, and answers that it reads."""
 
 from __future__ import annotations
 

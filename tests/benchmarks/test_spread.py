@@ -1,4 +1,4 @@
-"""Medians, and shares told round by round."""
+"""Medians with their lowest and highest values, and ratios of the same round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A supervisor on a mock clock with everything it says written down, and children to give it."""
+"""A supervisor whose events are recorded with their times, and children for it to run."""
 
 import math
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class Supervised:
     """A supervisor that runs in the test's nursery.
 
     Attributes:
-        commands: Where to command it.
-        log: What it has said, each with the seconds since it was started.
-        returned_at_s: When `supervise` returned, in the same seconds.
+        commands: Takes its commands.
+        log: Its events, each with the seconds since its start.
+        returned_at_s: The time at which `supervise` returned, in the same seconds.
         scope: Cancels it.
     """
 
@@ -40,13 +40,13 @@ class Supervised:
         return trio.current_time() - self._born_at_s
 
     def said(self, name: str = "a") -> list[tuple[float, ChildEvent]]:
-        """Return what was said of one child, and forget it."""
+        """Return the events of one child, and remove them from the log."""
         said = [(at_s, event) for at_s, event in self.log if event.name == name]
         self.log = [(at_s, event) for at_s, event in self.log if event.name != name]
         return said
 
     async def tell(self, *commands: Command) -> None:
-        """Give commands, with nothing happening between them, and wait until all is quiet."""
+        """Send commands without a checkpoint between them, and wait until all tasks are blocked."""
         for command in commands:
             self.commands.send_nowait(command)
         await trio.testing.wait_all_tasks_blocked()
@@ -86,7 +86,7 @@ async def supervised(
     max_starting: int | None = None,
     rand: Callable[[], float] = lambda: 0.0,
 ) -> Supervised:
-    """Start a supervisor, and wait until there is nothing more to do before time goes on."""
+    """Start a supervisor, and wait until all tasks wait for the clock or for a command."""
     commands_in, commands_out = trio.open_memory_channel[Command](100)
     supervisor = Supervised(commands_in)
 
@@ -102,7 +102,7 @@ async def supervised(
 
 @define
 class Script:
-    """A child whose incarnations do one thing after the other; the last is repeated."""
+    """A child whose incarnations play one act each; the last act is repeated."""
 
     acts: list[Run[Any]]
     incarnations: int = 0
@@ -118,7 +118,7 @@ def script(*acts: Run[Any]) -> Script:
 
 
 async def stay(stopping: trio.Event, *, task_status: TaskStatus) -> None:
-    """Be up at once, and stop at once."""
+    """Be up at once, and stop as soon as asked."""
     task_status.started("value")
     await stopping.wait()
 
@@ -128,7 +128,7 @@ async def crash(stopping: trio.Event, *, task_status: TaskStatus) -> None:
 
 
 async def hang(stopping: trio.Event, *, task_status: TaskStatus) -> None:
-    """Never start, and never mind being told to stop."""
+    """Never start, and ignore being asked to stop."""
     await trio.sleep_forever()
 
 
@@ -170,7 +170,7 @@ def stop_in(delay_s: float) -> Run[Any]:
 
 
 def shielded_for(duration_s: float = math.inf, *, starts: bool = True) -> Run[Any]:
-    """Do not even mind being cancelled, for a while."""
+    """Ignore even cancellation, for a while."""
 
     async def run(stopping: trio.Event, *, task_status: TaskStatus) -> None:
         if starts:
@@ -183,7 +183,7 @@ def shielded_for(duration_s: float = math.inf, *, starts: bool = True) -> Run[An
     return run
 
 
-# --- Short words for what tests give and expect ---------------------------------------------
+# --- Short forms ----------------------------------------------------------------------------
 
 
 def child(run: Run[Any], name: str = "a", **how: Any) -> ChildSpec:

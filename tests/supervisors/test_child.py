@@ -1,4 +1,4 @@
-"""The words of the supervisor, and the order in which it uses them."""
+"""Commands and events, and the order in which events come."""
 
 import re
 from typing import Any, TypeAlias
@@ -83,7 +83,7 @@ def test_nonsense_is_refused(nonsense: dict[str, Any]) -> None:
 
 @frozen
 class Once:
-    """A run that insists on being the only one of its child."""
+    """A run that fails the test if another run of its child is going on."""
 
     running: set[str]
     name: str
@@ -166,7 +166,7 @@ def name_of(command: Command) -> str:
 
 
 async def what_is_said(steps: list[Step], max_starting: int | None) -> list[ChildEvent]:
-    """Take the steps; then end it all."""
+    """Take the steps, end the supervisor, and return its events."""
     running: set[str] = set()
     async with trio.open_nursery() as nursery:
         supervisor = await supervised(nursery, max_starting=max_starting)

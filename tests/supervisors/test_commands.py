@@ -1,4 +1,4 @@
-"""Commands about children that are there, turns to start, and the end of everything."""
+"""Commands about known children, turns to start, and the end of the supervisor."""
 
 import math
 
@@ -42,7 +42,7 @@ from tests.supervisors.harness import (
     up_for,
 )
 
-# --- Commands about a child that is there ----------------------------------------------------
+# --- Commands about a known child ------------------------------------------------------------
 
 
 async def test_starting_a_child_that_runs_restarts_it_with_the_new_spec(
@@ -216,7 +216,7 @@ async def test_child_stopped_before_its_turn_never_starts(
     assert run.incarnations == 0
 
 
-# --- The end of everything -------------------------------------------------------------------
+# --- The end of the supervisor ---------------------------------------------------------------
 
 
 async def test_cancelling_it_cancels_all_children_without_further_events(
@@ -258,7 +258,7 @@ async def test_losing_the_receiver_of_its_events_ends_it(autojump_clock: MockClo
 
 
 class Overthrown(BaseException):
-    """Not an `Exception`, as KeyboardInterrupt is none."""
+    """Like KeyboardInterrupt, not an `Exception`."""
 
 
 async def test_what_is_not_an_exception_cancels_all_children_and_propagates(

@@ -16,7 +16,7 @@ from tests.supervisors.harness import BOOM, TaskStatus, hang, ignore_stopping, s
 
 @define
 class Life:
-    """A life in the test's nursery, and what came of it."""
+    """A child that runs once, and its recorded events."""
 
     run: Run[Any]
     said: list[ChildEvent] = Factory(list[ChildEvent])
@@ -24,7 +24,7 @@ class Life:
     slots: trio.CapacityLimiter = Factory(lambda: trio.CapacityLimiter(1))
 
     async def lived(self) -> Ending:
-        """Live it to its end."""
+        """Run the child to its end."""
         events_in, events_out = trio.open_memory_channel[ChildEvent](0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, events_out)
@@ -159,7 +159,7 @@ async def test_loss_of_the_events_receiver_is_no_error_of_the_child(received: in
 
 
 class Overthrown(BaseException):
-    """Not an `Exception`, as KeyboardInterrupt is none."""
+    """Like KeyboardInterrupt, not an `Exception`."""
 
 
 async def test_what_is_not_an_exception_passes_through() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of children, second by second."""
+"""Children that start, fail, restart and stop, on a mock clock."""
 
 import pytest
 import trio
@@ -40,7 +40,7 @@ from tests.supervisors.harness import (
 )
 
 STEADY = Backoff(initial_s=1, factor=1)
-"""Wait a second, always."""
+"""Always wait a second."""
 
 # --- Starting --------------------------------------------------------------------------------
 

@@ -1,8 +1,11 @@
-"""`mcp-router logs -f`, against a listener of the real kind on a real socket."""
+"""Following the log of a REST API that listens on a real socket."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 from contextlib import suppress
@@ -10,28 +13,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import trio
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection
 
+from router.cli import follow_log
 from router.cli.follow_log import follow
+from router.cli.rest_client import RestApi
 from router.logs.broadcast import Broadcast
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
+from tests.router.cli.answering import unused_url
 from transports.listen.rest.rest_app import Api, RestApp
 from transports.listen.serving.hosting import AsgiListener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 LIMIT_S: Final = 30
 
 
 class Router:
-    """A REST API in a thread of its own, as the follower has an event loop of its own."""
+    """A REST API, in a thread because the follower has an event loop of its own."""
 
     def __init__(self, *, has_logs: bool = True) -> None:
         self.broadcast = Broadcast(lambda text: f"note: {text}")
         self._follow = self.broadcast.follow if has_logs else None
         self._sock = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
+        self.api = RestApi(self.url, "right")
         self._up = threading.Event()
         self._stopping = trio.Event()
         self._thread = threading.Thread(target=trio.run, args=(self._run,))
@@ -52,7 +61,7 @@ class Router:
         return self
 
     def stop(self) -> None:
-        with suppress(trio.RunFinishedError):  # it may have been told before
+        with suppress(trio.RunFinishedError):  # it may have been stopped before
             self._token.run_sync_soon(self._stopping.set)
         self._thread.join(LIMIT_S)
 
@@ -76,9 +85,9 @@ def router() -> Iterator[Router]:
 
 
 class Printed:
-    """A stdout that does something once it has read a line."""
+    """A stdout that does something once a text is written to it."""
 
-    def __init__(self, wanted: str, then: Any) -> None:
+    def __init__(self, wanted: str, then: Callable[[], None]) -> None:
         self.text = ""
         self._wanted = wanted
         self._then = then
@@ -101,7 +110,7 @@ def test_it_prints_the_log_until_the_router_stops(
     router.broadcast.put(20, "before")
     printed = Printed("before", lambda: threading.Thread(target=router.stop).start())
     monkeypatch.setattr(sys, "stdout", printed)
-    assert follow(router.url, "right", "INFO") == 0
+    assert follow(router.api, "INFO") == 0
     greeting, ruler, line, *_ = printed.text.splitlines()
     assert greeting == "Connected to MCP Router API v9 - Realtime Logs"
     assert (set(ruler), line) == ({"-"}, "before")
@@ -111,7 +120,7 @@ def test_what_comes_cannot_move_the_cursor(router: Router, monkeypatch: pytest.M
     router.broadcast.put(20, "a\x1b[2Jb")
     printed = Printed("b", lambda: threading.Thread(target=router.stop).start())
     monkeypatch.setattr(sys, "stdout", printed)
-    follow(router.url, "right")
+    follow(router.api)
     assert "\\x1b[2J" in printed.text
 
 
@@ -123,17 +132,17 @@ def test_reader_that_has_seen_enough_ends_it(
 
     router.broadcast.put(20, "enough")
     monkeypatch.setattr(sys, "stdout", Printed("enough", gone))
-    assert follow(router.url, "right") == 0
+    assert follow(router.api) == 0
 
 
 def test_wrong_token_says_what_to_do(router: Router) -> None:
     with pytest.raises(ConfigError, match=r"401: Invalid bearer token\. Give --token"):
-        follow(router.url, "wrong")
+        follow(RestApi(router.url, "wrong"))
 
 
 def test_token_that_may_not_is_told_so(router: Router) -> None:
     with pytest.raises(ConfigError, match=r"403: This token has no permission \"read\""):
-        follow(router.url, "caller")
+        follow(RestApi(router.url, "caller"))
 
 
 def test_router_without_realtime_logs_says_how_to_have_them() -> None:
@@ -141,18 +150,49 @@ def test_router_without_realtime_logs_says_how_to_have_them() -> None:
         Router(has_logs=False) as router,
         pytest.raises(ConfigError, match=r"api\.enable_realtime_logs"),
     ):
-        follow(router.url, "right")
+        follow(router.api)
 
 
 def test_nobody_there_is_one_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
     with pytest.raises(ConfigError, match="Is the router running") as caught:
-        follow(f"http://127.0.0.1:{port}", "")
+        follow(RestApi(unused_url()))
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8001", "ftp://x", "http://", "http://x:99999"])
-def test_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="expected a URL"):
-        follow(url, "")
+def test_router_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames: list[bytes] = []
+
+    def accept_and_stay_silent(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(LIMIT_S)
+            websocket = WSConnection(ConnectionType.SERVER)
+            websocket.receive_data(connection.recv(1 << 16))
+            connection.sendall(websocket.send(AcceptConnection()))
+            while data := connection.recv(1 << 16):
+                frames.append(data)
+
+    monkeypatch.setattr(follow_log, "PING_S", 0.01)
+    monkeypatch.setattr(follow_log, "ANSWER_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=accept_and_stay_silent, args=(server,))
+        thread.start()
+        with pytest.raises(ConfigError, match=r"no answer \(TooSlowError\)"):
+            follow(RestApi(f"http://127.0.0.1:{server.getsockname()[1]}"))
+        thread.join(LIMIT_S)
+    assert frames[0][0] == 0x89  # a ping (RFC 6455 section 5.2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_ends_it_without_a_traceback(router: Router) -> None:
+    router.broadcast.put(20, "written")
+    words = ["logs", "-f", "--url", router.url, "--token", "right"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "router", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as follower:
+        assert follower.stdout is not None
+        while b"written" not in follower.stdout.readline():
+            pass
+        follower.send_signal(signal.SIGINT)
+        _, complaints = follower.communicate(timeout=LIMIT_S)
+    assert (follower.returncode, complaints) == (128 + signal.SIGINT, b"")

@@ -1,8 +1,7 @@
-"""The command line: what is understood, what is refused, and what is said then."""
+"""Commands, as `main` carries them out: what is printed where, and the exit status."""
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -14,29 +13,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.app import run
-from router.cli import main as cli
-from router.cli.main import UsageError, main, parse
+from router.cli import follow_log
+from router.cli.main import main
 from router.version import VERSION
+from tests.router.cli.answering import answering, http_response, unused_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from router.app.wiring import Router
+    from router.cli.rest_client import RestApi
 
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own to run in; the collector stays on."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MCP_ROUTER_CONFIG", raising=False)
-    monkeypatch.delenv("MCP_ROUTER_TOKEN", raising=False)
-    yield tmp_path
-    gc.enable()
+pytestmark = pytest.mark.usefixtures("home")
 
 
 class Ran:
-    """Stands for `app.run`."""
+    """Stands for `app.run`, and notes what it was given."""
 
     def __init__(self) -> None:
         self.router: Router | None = None
@@ -70,7 +62,7 @@ def _configure(**sections: Any) -> None:
         json.dump(usual | sections, file)
 
 
-# --- What is understood ----------------------------------------------------------------------
+# --- help and usage errors -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", [["-h"], ["--help"], ["help"], ["serve", "--help"]])
@@ -87,74 +79,12 @@ def test_version_goes_to_stdout(words: list[str], capsys: pytest.CaptureFixture[
     assert capsys.readouterr() == (f"MCP Router v{VERSION}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("words", "modes"),
-    [
-        ([], []),
-        (["serve"], []),
-        (["stdio"], ["stdio"]),
-        (["http"], ["http"]),
-        (["serve", "--transport", "http", "--transport", "sse"], ["http", "sse"]),
-        (["--transport=sse"], ["sse"]),
-    ],
-)
-def test_modes_are_understood(words: list[str], modes: list[str]) -> None:
-    assert list(cli.options_of(parse(words)).modes) == modes
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["-c", "f", "--data", "d", "-l", "debug", "--host", "h", "--port", "7", "http"],
-        ["http", "--config", "f", "--data=d", "--level", "DEBUG", "--host", "h", "--port=7"],
-        ["http", "-c", "f", "--log-level", "DEBUG", "--data=d", "--host", "h", "--port", "7"],
-        ["-cf", "-lDebug", "http", "--data", "d", "--host", "h", "--port", "7"],
-    ],
-)
-def test_options_stand_before_or_after_the_command(words: list[str]) -> None:
-    options = cli.options_of(parse(words))
-    assert options.modes == ("http",)
-    assert (options.config, options.data, options.level) == ("f", "d", "DEBUG")
-    assert (options.host, options.port) == ("h", 7)
-
-
-# --- What is not -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["frobnicate"], "there is no command 'frobnicate'; there are serve, stdio, http"),
-        (["--no-such-option"], "--no-such-option"),
-        (["serve", "--transport", "carrier-pigeon"], "invalid choice: 'carrier-pigeon'"),
-        (["http", "sse"], "unexpected 'sse' after http"),
-        (["http", "--transport", "sse"], "--transport is for serve"),
-        (["-l", "LOUD"], "invalid choice: 'LOUD'"),
-        (["--port", "65536"], "expected a port from 0 to 65535, got '65536'"),
-        (["--port", "x"], "expected a port from 0 to 65535, got 'x'"),
-        (["--port"], "expected one argument"),
-        (["--host", "a b"], "expected a host such as 127.0.0.1"),
-        (["--host", ""], "expected a host such as 127.0.0.1"),
-        (["add", "one"], "add takes an instance, a provider"),
-        (["add", "a", "b", "c", "d"], "add takes an instance, a provider"),
-        (["--conf", "x"], "--conf"),
-        (["serve", "--json"], "--json is for status"),
-        (["http", "--token", "x"], "--token is for status and logs"),
-        (["check", "--url", "http://x"], "--url is for status and logs"),
-        (["status", "-f"], "--follow is for logs"),
-    ],
-)
-def test_what_makes_no_sense_is_a_usage_error(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(UsageError):
-        parse(words)
-    assert main(words) == 2
+def test_usage_error_is_a_line_with_a_hint_and_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["frobnicate"]) == 2
     shown = capsys.readouterr()
     assert not shown.out
     problem, hint = shown.err.splitlines()
-    assert problem.startswith("mcp-router: ")
-    assert said in problem
+    assert problem.startswith("mcp-router: there is no command 'frobnicate'")
     assert hint == "mcp-router: Try 'mcp-router --help'."
 
 
@@ -166,16 +96,16 @@ def test_words_cannot_forge_lines(capsys: pytest.CaptureFixture[str]) -> None:
 # --- serve -----------------------------------------------------------------------------------
 
 
-def test_without_a_word_the_mode_is_that_of_the_config(ran: Ran, at_home: Path) -> None:
+def test_without_a_word_the_mode_is_that_of_the_config(ran: Ran, home: Path) -> None:
     _configure(server={"http": {"port": 0}, "transport_type": "http"})
     assert main([]) == 0
-    assert (at_home / "logs" / "latest-http.txt").exists()
+    assert (home / "logs" / "latest-http.txt").exists()
 
 
-def test_log_is_called_after_all_modes(ran: Ran, at_home: Path) -> None:
+def test_log_is_called_after_all_modes(ran: Ran, home: Path) -> None:
     _configure()
     assert main(["serve", "--transport", "sse", "--transport", "http"]) == 0
-    assert (at_home / "logs" / "latest-http+sse.txt").exists()
+    assert (home / "logs" / "latest-http+sse.txt").exists()
 
 
 def test_level_of_the_command_line_wins(ran: Ran) -> None:
@@ -184,15 +114,15 @@ def test_level_of_the_command_line_wins(ran: Ran) -> None:
     assert ran.level == logging.DEBUG
 
 
-def test_off_leaves_no_files(ran: Ran, at_home: Path) -> None:
+def test_off_leaves_no_files(ran: Ran, home: Path) -> None:
     _configure()
     assert main(["http", "-l", "OFF"]) == 0
-    assert not (at_home / "logs").exists()
+    assert not (home / "logs").exists()
 
 
-def test_missing_config_is_written_with_its_defaults(ran: Ran, at_home: Path) -> None:
+def test_missing_config_is_written_with_its_defaults(ran: Ran, home: Path) -> None:
     assert main(["-c", "new/config.json", "http", "--port", "0"]) == 0
-    written = json.loads((at_home / "new" / "config.json").read_text())
+    written = json.loads((home / "new" / "config.json").read_text())
     assert written["server"]["http"]["port"] == 3000
 
 
@@ -244,22 +174,22 @@ def test_every_problem_of_a_config_has_its_line(capsys: pytest.CaptureFixture[st
     assert all(line.startswith("mcp-router: config.json: ") for line in lines)
 
 
-def test_port_in_use_leaves_no_log(capsys: pytest.CaptureFixture[str], at_home: Path) -> None:
+def test_port_in_use_leaves_no_log(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     _configure()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["http", "--port", str(port)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"mcp-router: 127.0.0.1:{port}: already in use")
-    assert not (at_home / "logs").exists()
+    assert not (home / "logs").exists()
 
 
 # --- add -------------------------------------------------------------------------------------
 
 
-def test_add_brings_an_entry_into_shape(at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_add_brings_an_entry_into_shape(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _configure()
-    file = at_home / "data" / "git" / "mcp_settings.json"
+    file = home / "data" / "git" / "mcp_settings.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"mcpServers": {"x": {"command": "git-server"}}}')
     assert main(["add", "mine", "git", "My Git"]) == 0
@@ -269,26 +199,122 @@ def test_add_brings_an_entry_into_shape(at_home: Path, capsys: pytest.CaptureFix
     assert "mine (provider: git) is ready in data/git/mcp_settings.json" in capsys.readouterr().err
 
 
-def test_add_looks_where_watch_path_has_the_instances(at_home: Path) -> None:
+def test_add_looks_where_watch_path_has_the_instances(home: Path) -> None:
     _configure(watcher={"watch_path": "servers"})
-    file = at_home / "servers" / "git" / "mcp_settings.json"
+    file = home / "servers" / "git" / "mcp_settings.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"command": "git"}')
     assert main(["add", "mine", "git"]) == 0
     assert json.loads(file.read_text())["name"] == "mine"
 
 
-def test_add_of_nothing_says_so_and_where(
-    at_home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_add_of_nothing_says_so_and_where(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _configure()
     assert main(["add", "mine", "nowhere"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "data/nowhere/mcp_settings.json: there is no such file" in line
-    assert str(at_home / "data") in line
+    assert str(home / "data") in line
 
 
-# --- Start-up time ---------------------------------------------------------------------------
+# --- check -----------------------------------------------------------------------------------
+
+
+def test_check_of_good_files_is_0_and_writes_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("No problem in ")
+    assert not shown.err
+    assert not list(home.iterdir())
+
+
+def test_check_tells_every_problem_on_stderr_and_is_1(capsys: pytest.CaptureFixture[str]) -> None:
+    _configure(api={"port": "x"}, nonsense={})
+    assert main(["check", "-c", "config.json"]) == 1
+    shown = capsys.readouterr()
+    assert [line.partition(": ")[2].split(":")[1] for line in shown.err.splitlines()] == [
+        " api.port",
+        " nonsense",
+    ]
+    assert shown.out.startswith("2 problems in ")
+
+
+# --- status and logs -------------------------------------------------------------------------
+
+
+ROWS = '[{"name":"a","state":"ready"}]'
+
+
+def test_status_is_a_table_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(http_response("200 OK", ROWS)) as (url, _):
+        assert main(["status", "--url", url]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split()[:2] == ["a", "ready"]
+    assert not shown.err
+
+
+def test_status_as_json_is_what_the_router_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(http_response("200 OK", ROWS)) as (url, _):
+        assert main(["status", "--json", "--url", url]) == 0
+    assert capsys.readouterr().out == ROWS + "\n"
+
+
+def test_status_of_nobody_is_one_line_and_1(capsys: pytest.CaptureFixture[str]) -> None:
+    url = unused_url()
+    assert main(["status", "--url", url]) == 1
+    shown = capsys.readouterr()
+    assert not shown.out
+    (line,) = shown.err.splitlines()
+    assert line.startswith(f"mcp-router: {url}: no answer (Connection refused)")
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "sent"),
+    [
+        ([], "", "configured"),
+        ([], "by-variable", "by-variable"),
+        (["--token", "given"], "by-variable", "given"),
+        # Another router than that of the config: it does not get the token there.
+        (["--url"], "", None),
+        (["--url"], "by-variable", "by-variable"),
+        (["--token", "given", "--url"], "", "given"),
+    ],
+)
+def test_token_of_the_config_is_for_the_router_of_the_config_alone(
+    words: list[str], variable: str, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_ROUTER_TOKEN", variable)
+    with answering(http_response("200 OK", ROWS)) as (url, requests):
+        port = int(url.rpartition(":")[2])
+        _configure(api={"port": port}, security={"bearer_token": "configured"})
+        assert main(["status", *words, *([url] if "--url" in words else [])]) == 0
+    (request,) = requests
+    header = f"Authorization: Bearer {sent}\r\n".encode()
+    assert header in request if sent else b"Authorization" not in request
+
+
+@pytest.mark.parametrize("words", [["logs", "-f"], ["logs", "--follow"], ["logs"]])
+def test_logs_follows_the_router_of_the_config(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[tuple[str, str, str]] = []
+
+    def follow(api: RestApi, level: str) -> int:
+        followed.append((api.url, api.token, level))
+        return 0
+
+    monkeypatch.setattr(follow_log, "follow", follow)
+    _configure(security={"bearer_token": "s3cret"})
+    assert main(words) == 0
+    assert main([*words, "--url", "http://other.test", "--token", "x", "-l", "error"]) == 0
+    assert followed == [
+        ("http://127.0.0.1:8001", "s3cret", "DEBUG"),
+        ("http://other.test", "x", "ERROR"),
+    ]
+
+
+# --- Start-up time and standard streams ------------------------------------------------------
 
 FORBIDDEN = ("mcp", "pydantic", "quart", "starlette", "hypercorn", "anyio", "httpx2", "asyncio")
 
@@ -310,11 +336,11 @@ sys.exit(cli.main(["stdio"]))
 
 
 @pytest.mark.parametrize("kind", ["none", "stdio"])
-def test_first_answer_needs_none_of_the_heavy_libraries(at_home: Path, kind: str) -> None:
+def test_first_answer_needs_none_of_the_heavy_libraries(home: Path, kind: str) -> None:
     if kind == "stdio":
-        (at_home / "data" / "p").mkdir(parents=True)
+        (home / "data" / "p").mkdir(parents=True)
         entry = {"command": sys.executable, "args": ["-c", ""]}
-        (at_home / "data" / "p" / "mcp_settings.json").write_text(json.dumps(entry))
+        (home / "data" / "p" / "mcp_settings.json").write_text(json.dumps(entry))
     _configure()
     done = subprocess.run(
         [sys.executable, "-c", LOADED_AT_FIRST_ANSWER],

@@ -1,145 +1,123 @@
-"""`check`, `status` and `logs` on the command line."""
+"""The REST API that commands ask, and its answers in words."""
 
 from __future__ import annotations
 
-import gc
-import json
-import socket
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
-from router.cli import follow_log as router_follow
-from router.cli import status
-from router.cli.main import main
+from router.cli.rest_client import RestApi, get
+from router.config.settings import Api, Security, Settings
+from router.messages.errors import ConfigError
+from tests.router.cli.answering import answering, http_response, unused_url
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own to run in; the collector stays on."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MCP_ROUTER_CONFIG", raising=False)
-    monkeypatch.delenv("MCP_ROUTER_TOKEN", raising=False)
-    yield tmp_path
-    gc.enable()
+# --- Where it is -----------------------------------------------------------------------------
 
 
-def _configure(**sections: Any) -> None:
-    with open("config.json", "w") as file:
-        json.dump(sections, file)
+def settings(host: str = "127.0.0.1", token: str = "") -> Settings:
+    return Settings(api=Api(host=host), security=Security(bearer_token=token))
 
 
-def test_check_of_good_files_is_0_and_writes_nothing(
-    at_home: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8001"),
+        ("0.0.0.0", "http://127.0.0.1:8001"),
+        ("::", "http://[::1]:8001"),
+        ("[fd00::1]", "http://[fd00::1]:8001"),
+        ("mcp.example.org", "http://mcp.example.org:8001"),
+    ],
+)
+def test_api_is_asked_where_it_can_be_reached(host: str, url: str) -> None:
+    assert RestApi.from_settings(settings(host)).url == url
+
+
+@pytest.mark.parametrize(
+    ("configured", "given", "sent"),
+    [
+        ("s3cret", "", "s3cret"),
+        ("s3cret", "other", "other"),
+        (f"sha256:{'0f' * 32}", "", ""),
+        (f"sha256:{'0f' * 32}", "other", "other"),
+    ],
+)
+def test_token_is_the_one_given_or_the_one_configured_but_never_a_digest(
+    configured: str, given: str, sent: str
 ) -> None:
-    assert main(["check"]) == 0
-    shown = capsys.readouterr()
-    assert shown.out.startswith("No problem in ")
-    assert not shown.err
-    assert not list(at_home.iterdir())
+    assert RestApi.from_settings(settings(token=configured), given).token == sent
 
 
-def test_check_tells_every_problem_on_stderr_and_is_1(capsys: pytest.CaptureFixture[str]) -> None:
-    _configure(api={"port": "x"}, nonsense={})
-    assert main(["check", "-c", "config.json"]) == 1
-    shown = capsys.readouterr()
-    assert [line.partition(": ")[2].split(":")[1] for line in shown.err.splitlines()] == [
-        " api.port",
-        " nonsense",
-    ]
-    assert shown.out.startswith("2 problems in ")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8001",
+        "ftp://x",
+        "http://",
+        "http://[",
+        "http://x:y",
+        "http://x:0",
+        "http://x:99999",
+    ],
+)
+def test_other_texts_are_no_url(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--url: expected a URL such as http://127\.0\.0\.1"):
+        RestApi(url)
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Stands for a router; whom `status` asked, and with which token."""
-    asked: list[tuple[str, str]] = []
-
-    def fetch(url: str, token: str) -> bytes:
-        asked.append((url, token))
-        return b'[{"name":"a","state":"ready","more":1}]'
-
-    monkeypatch.setattr(status, "fetch", fetch)
-    return asked
+# --- Answers ---------------------------------------------------------------------------------
 
 
-def test_status_asks_the_router_of_the_config(
-    asked: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    _configure(api={"port": 4711}, security={"bearer_token": "s3cret"})
-    assert main(["status"]) == 0
-    assert asked == [("http://127.0.0.1:4711", "s3cret")]
-    shown = capsys.readouterr()
-    assert shown.out.splitlines()[1].split()[:2] == ["a", "ready"]
-    assert not shown.err
+@pytest.mark.parametrize("token", ["", "s3cret"])
+def test_token_goes_in_a_header(token: str) -> None:
+    with answering(http_response("200 OK", "[]")) as (url, requests):
+        assert get(RestApi(url + "/", token), "/api/status") == b"[]"
+    assert requests[0].startswith(b"GET /api/status HTTP/1.1\r\n")
+    assert (b"Authorization: Bearer s3cret\r\n" in requests[0]) is bool(token)
 
 
-def test_status_gives_the_token_of_the_config_to_no_other_url(
-    asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _configure(security={"bearer_token": "s3cret"})
-    main(["status", "--url", "http://other.test"])
-    main(["status", "--url", "http://other.test", "--token", "given"])
-    monkeypatch.setenv("MCP_ROUTER_TOKEN", "by-variable")
-    main(["status"])
-    assert asked == [
-        ("http://other.test", ""),
-        ("http://other.test", "given"),
-        ("http://127.0.0.1:8001", "by-variable"),
-    ]
+def test_path_of_a_proxy_and_a_user_in_the_url_are_understood() -> None:
+    with answering(http_response("200 OK", "[]")) as (url, requests):
+        get(RestApi(url.replace("//", "//user@") + "/router/"), "/api/status")
+    assert requests[0].startswith(b"GET /router/api/status HTTP/1.1\r\n")
+    assert f"Host: {url.removeprefix('http://')}\r\n".encode() in requests[0]
 
 
-def test_status_as_json_is_what_the_router_said(
-    asked: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["status", "--json", "--url", "http://x"]) == 0
-    assert capsys.readouterr().out == '[{"name":"a","state":"ready","more":1}]\n'
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (
+            http_response("401 Unauthorized", '{"detail": "Invalid bearer token"}'),
+            "Invalid bearer token. Give --token, or set $MCP_ROUTER_TOKEN",
+        ),
+        (
+            http_response("401 Unauthorized", "another program"),
+            "answered 401. Give --token, or set $MCP_ROUTER_TOKEN",
+        ),
+        (
+            http_response("403 Forbidden", '{"detail": {"error": "no\\nway", "code": "X"}}'),
+            "answered 403: no\\nway",
+        ),
+        (http_response("302 Found", "elsewhere"), "answered 302"),
+        (
+            http_response("404 Not Found", "another program"),
+            "answered 404, so it is no REST API of an MCP Router. Where api.port was taken, the "
+            "router has another, which its log names: give it with --url",
+        ),
+        (http_response("500 Oops", "[]"), "answered 500"),
+        (b"SSH-2.0-nothing\r\n", "no answer (SSH-2.0-nothing"),
+        (b"", "no answer (Remote end closed connection without response)"),
+    ],
+)
+def test_other_answers_are_one_line(answer: bytes, problem: str) -> None:
+    with answering(answer) as (url, _), pytest.raises(ConfigError) as raised:
+        get(RestApi(url, "wrong"), "/api/status")
+    assert f"{url}: {problem}" in str(raised.value)
+    assert len(str(raised.value).strip().splitlines()) == 1
 
 
-def test_status_cannot_move_the_cursor(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [{"name": "a\u9b00", "last_error": "\x9b2J\u202e\xad\U000e0041\x7f\n"}]
-    answer = json.dumps(rows, ensure_ascii=False).replace(", ", ",\r").encode()
-    monkeypatch.setattr(status, "fetch", lambda url, token: answer)
-    assert main(["status", "--json", "--url", "http://x"]) == 0
-    said = capsys.readouterr().out
-    assert said.replace("\n", "").isprintable()
-    assert "\\u009b2J\\u202e\\u00ad\\udb40\\udc41\\u007f" in said
-    assert json.loads(said) == rows
-    assert main(["status", "--url", "http://x"]) == 0
-    assert capsys.readouterr().out.replace("\n", "").isprintable()
-
-
-def test_status_of_nobody_is_one_line_and_1(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    assert main(["status", "--url", url]) == 1
-    shown = capsys.readouterr()
-    assert not shown.out
-    (line,) = shown.err.splitlines()
-    assert line.startswith(f"mcp-router: {url}: no answer (Connection refused)")
-
-
-@pytest.mark.parametrize("words", [["logs", "-f"], ["logs", "--follow"], ["logs"]])
-def test_logs_follows_the_router_of_the_config(
-    words: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    followed: list[tuple[str, ...]] = []
-
-    def follow(*whom: str) -> int:
-        followed.append(whom)
-        return 0
-
-    monkeypatch.setattr(router_follow, "follow", follow)
-    _configure(security={"bearer_token": "s3cret"})
-    assert main(words) == 0
-    assert main([*words, "--url", "http://other.test", "--token", "x", "-l", "error"]) == 0
-    assert followed == [
-        ("http://127.0.0.1:8001", "s3cret", "DEBUG"),
-        ("http://other.test", "x", "ERROR"),
-    ]
+def test_nobody_there_is_one_line_with_a_way_out() -> None:
+    url = unused_url()
+    with pytest.raises(ConfigError) as raised:
+        get(RestApi(url), "/api/status")
+    assert str(raised.value) == (
+        f"{url}: no answer (Connection refused). Is the router running, and api.enabled true in "
+        "its config.json?"
+    )

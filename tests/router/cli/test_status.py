@@ -1,25 +1,50 @@
-"""The table of `mcp-router status`, and what is said when there is none."""
+"""The instances of a running router, as text."""
 
 from __future__ import annotations
 
-import socket
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import json
 
 import pytest
 
-from router.cli.status import Row, duration, fetch, rows_of, table, whom_to_ask
-from router.config.settings import Api, Security
+from router.cli.rest_client import RestApi
+from router.cli.status import Row, duration, status_text, table
 from router.messages.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-URL = "http://127.0.0.1:8001"
+from tests.router.cli.answering import answering, http_response
 
 
-# --- The table -------------------------------------------------------------------------------
+def asked(body: str, *, as_json: bool = False) -> str:
+    """Return what is printed when the router answers with this body."""
+    with answering(http_response("200 OK", body)) as (url, requests):
+        text = status_text(RestApi(url), as_json=as_json)
+    assert requests[0].startswith(b"GET /api/status HTTP/1.1\r\n")
+    return text
+
+
+def test_rows_of_other_versions_are_understood() -> None:
+    body = '[{"name": "a", "state": "ready", "since_s": 1.5, "calls": 2, "new": [1]}]'
+    assert asked(body) == table([Row("a", "ready", 1.5, calls=2)])
+
+
+def test_json_is_the_answer_itself() -> None:
+    body = '[{"name":"a","state":"ready","more":1}]'
+    assert asked(body, as_json=True) == body + "\n"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_answers_cannot_move_the_cursor(*, as_json: bool) -> None:
+    rows = [{"name": "a\u9b00", "last_error": "\x9b2J\u202e\xad\U000e0041\x7f\n"}]
+    body = json.dumps(rows, ensure_ascii=False).replace(", ", ",\r")
+    said = asked(body, as_json=as_json)
+    assert said.replace("\n", "").isprintable()
+    if as_json:
+        assert "\\u009b2J\\u202e\\u00ad\\udb40\\udc41\\u007f" in said
+        assert json.loads(said) == rows
+
+
+@pytest.mark.parametrize("body", ["", "{}", "<html>", '[{"state": 1}]'])
+def test_other_programs_are_no_router(body: str) -> None:
+    with pytest.raises(ConfigError, match="what answers there is no MCP Router"):
+        asked(body)
 
 
 def test_table_has_a_line_for_each_instance() -> None:
@@ -67,113 +92,3 @@ def test_what_a_server_says_cannot_forge_lines_or_fill_the_screen() -> None:
 )
 def test_duration_has_its_two_largest_units(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
-
-
-# --- Whom to ask -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:8001"),
-        ("0.0.0.0", "http://127.0.0.1:8001"),
-        ("::", "http://[::1]:8001"),
-        ("[fd00::1]", "http://[fd00::1]:8001"),
-        ("mcp.example.org", "http://mcp.example.org:8001"),
-    ],
-)
-def test_api_is_asked_where_it_can_be_reached(host: str, url: str) -> None:
-    assert whom_to_ask(Api(host=host), Security(bearer_token="s3cret")) == (url, "s3cret")
-
-
-def test_digest_of_a_token_is_no_token() -> None:
-    assert whom_to_ask(Api(), Security(bearer_token=f"sha256:{'0f' * 32}")) == (URL, "")
-
-
-# --- Asking ----------------------------------------------------------------------------------
-
-
-@contextmanager
-def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives one answer, whatever it is asked; its URL and what it was sent."""
-    asked: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
-
-        def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.settimeout(30)
-                asked.append(connection.recv(1 << 16))
-                connection.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
-        thread.join(30)
-
-
-def answer_of(status: str, body: str) -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-
-
-@pytest.mark.parametrize("token", ["", "s3cret"])
-def test_rows_are_those_of_the_router(token: str) -> None:
-    body = '[{"name": "a", "state": "ready", "since_s": 1.5, "calls": 2, "new": [1]}]'
-    with answering(answer_of("200 OK", body)) as (url, asked):
-        answer = fetch(url + "/", token)
-    assert rows_of(answer, url) == [Row("a", "ready", 1.5, calls=2)]
-    assert asked[0].startswith(b"GET /api/status HTTP/1.1\r\n")
-    assert (b"Authorization: Bearer s3cret\r\n" in asked[0]) is bool(token)
-
-
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        (
-            answer_of("401 Unauthorized", '{"detail": "Invalid bearer token"}'),
-            "Invalid bearer token. Give --token, or set $MCP_ROUTER_TOKEN",
-        ),
-        (
-            answer_of("403 Forbidden", '{"detail": {"error": "no\\nway", "code": "X"}}'),
-            "answered 403: no\\nway",
-        ),
-        (answer_of("302 Found", "elsewhere"), "answered 302"),
-        (
-            answer_of("404 Not Found", "another program"),
-            "answered 404, so it is no REST API of an MCP Router. Where api.port was taken, the "
-            "router has another, which its log names: give it with --url",
-        ),
-        (answer_of("500 Oops", "[]"), "answered 500"),
-        (b"SSH-2.0-nothing\r\n", "no answer (SSH-2.0-nothing"),
-        (b"", "no answer (Remote end closed connection without response)"),
-    ],
-)
-def test_other_answers_are_one_line(answer: bytes, problem: str) -> None:
-    with answering(answer) as (url, _), pytest.raises(ConfigError) as raised:
-        fetch(url, "wrong")
-    assert f"{url}: {problem}" in str(raised.value)
-    assert len(str(raised.value).strip().splitlines()) == 1
-
-
-def test_nobody_there_is_one_line_with_a_way_out() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    with pytest.raises(ConfigError) as raised:
-        fetch(url, "")
-    assert str(raised.value) == (
-        f"{url}: no answer (Connection refused). Is the router running, and api.enabled true in "
-        "its config.json?"
-    )
-
-
-@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b'[{"state": 1}]'])
-def test_what_is_no_status_is_no_router(body: bytes) -> None:
-    with pytest.raises(ConfigError, match="what answers there is no MCP Router"):
-        rows_of(body, URL)
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:8001", "ftp://x", "http://", "http://[", "http://x:y"])
-def test_what_is_no_url_is_said(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"^--url: expected a URL such as http://127\.0\.0\.1"):
-        fetch(url, "")

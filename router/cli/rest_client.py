@@ -1,0 +1,162 @@
+"""Reaches the REST API of a running router, for the commands that ask one.
+
+Invariants:
+
+- The token goes in a header, never in a URL.
+- Text that comes from a router is data: errors escape what does not print, so that an answer can
+  neither forge lines nor move the cursor.
+"""
+
+from __future__ import annotations
+
+import http.client
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+import msgspec
+
+from router.logs.logs import one_line
+from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from router.config.settings import Settings
+
+ANSWER_S: Final = 10.0
+"""How long a router may take to answer; it answers from memory."""
+
+ANSWER_LIMIT_BYTES: Final = 16 * 1024 * 1024
+"""Far more than thousands of instances take."""
+
+GIVE_TOKEN: Final = "Give --token, or set $MCP_ROUTER_TOKEN"
+
+OTHER_PORT: Final = (
+    "where api.port was taken, the router has another, which its log names: give it with --url"
+)
+
+_REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}
+"""Where this machine reaches a router that listens on every address."""
+
+
+def _split_url(api: RestApi) -> SplitResult:
+    try:
+        parts = urlsplit(api.url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise ConfigError("--url", f"expected a URL such as http://127.0.0.1:8001, got {api.url}")
+
+
+@attrs.frozen
+class RestApi:
+    """The REST API of one router.
+
+    Attributes:
+        url: the base URL, such as `http://127.0.0.1:8001`; errors name the router by this text.
+        token: the bearer token to send; empty for none.
+        parts: the same URL, split.
+
+    Raises:
+        ConfigError: `url` is no HTTP URL.
+    """
+
+    url: str
+    token: str = attrs.field(default="", repr=False)
+    parts: SplitResult = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(_split_url, takes_self=True)
+    )
+
+    @classmethod
+    def from_settings(cls, settings: Settings, token: str = "") -> RestApi:
+        """Return the API of a router that runs on this machine with these settings.
+
+        Args:
+            settings: those of the router.
+            token: sent in place of the one in the settings, if not empty. Settings that keep
+                only a digest of their token have none to send.
+        """
+        host = _REACHED_AT.get(settings.api.host, settings.api.host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"  # RFC 3986 section 3.2.2
+        configured = settings.security.bearer_token
+        if not token and not configured.startswith("sha256:"):
+            token = configured
+        return cls(f"http://{host}:{settings.api.port}", token)
+
+    @property
+    def is_secure(self) -> bool:
+        return self.parts.scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """The host, with the port if the URL has one, as in a `Host` header."""
+        return self.parts.netloc.rpartition("@")[2]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def target(self, route: str) -> str:
+        """Return the request target of a route, which a proxy may have under a path of its own."""
+        return self.parts.path.rstrip("/") + route
+
+
+def get(api: RestApi, route: str) -> bytes:
+    """Return the body that the router answers to a GET. Blocks for at most `ANSWER_S` a step.
+
+    Raises:
+        ConfigError: nobody answers, or the status is not 200.
+    """
+    connect = http.client.HTTPSConnection if api.is_secure else http.client.HTTPConnection
+    try:
+        with closing(connect(api.authority, timeout=ANSWER_S)) as connection:
+            connection.request("GET", api.target(route), headers=api.headers)
+            response = connection.getresponse()
+            status, body = response.status, response.read(ANSWER_LIMIT_BYTES)
+    # A ValueError is a token that no header can hold.
+    except (OSError, http.client.HTTPException, ValueError) as exc:
+        raise ConfigError(api.url, no_answer(exc)) from None
+    match status:
+        case 200:
+            return body
+        case 401:
+            problem = f"{_detail_of(body) or refusal(status, body)}. {GIVE_TOKEN}"
+        case 404:
+            problem = (
+                f"answered 404, so it is no REST API of an MCP Router. {OTHER_PORT.capitalize()}"
+            )
+        case _:
+            problem = refusal(status, body)
+    raise ConfigError(api.url, problem)
+
+
+def no_answer(error: Exception) -> str:
+    """Return why there is no answer, and the way out."""
+    why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    way_out = "Is the router running, and api.enabled true in its config.json?"
+    return f"no answer ({one_line(why)}). {way_out}"
+
+
+def refusal(status: int, body: bytes) -> str:
+    """Return the status of an answer, with its detail if there is one."""
+    detail = _detail_of(body)
+    return f"answered {status}: {detail}" if detail else f"answered {status}"
+
+
+class _Reason(msgspec.Struct):
+    error: str
+
+
+class _ErrorBody(msgspec.Struct):
+    detail: str | _Reason
+
+
+def _detail_of(body: bytes) -> str:
+    """Return the text of an error's `detail` (see docs/rest.md); empty where there is none."""
+    try:
+        detail = msgspec.json.decode(body, type=_ErrorBody).detail
+    except msgspec.MsgspecError:
+        return ""
+    return one_line(detail if isinstance(detail, str) else detail.error)

@@ -1,0 +1,74 @@
+"""Arguments that are understood, and those that are refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from router.cli.arguments import UsageError, options_of, parse
+
+
+@pytest.mark.parametrize(
+    ("words", "modes"),
+    [
+        ([], []),
+        (["serve"], []),
+        (["stdio"], ["stdio"]),
+        (["http"], ["http"]),
+        (["serve", "--transport", "http", "--transport", "sse"], ["http", "sse"]),
+        (["--transport=sse"], ["sse"]),
+    ],
+)
+def test_modes_are_understood(words: list[str], modes: list[str]) -> None:
+    assert list(options_of(parse(words)).modes) == modes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-c", "f", "--data", "d", "-l", "debug", "--host", "h", "--port", "7", "http"],
+        ["http", "--config", "f", "--data=d", "--level", "DEBUG", "--host", "h", "--port=7"],
+        ["http", "-c", "f", "--log-level", "DEBUG", "--data=d", "--host", "h", "--port", "7"],
+        ["-cf", "-lDebug", "http", "--data", "d", "--host", "h", "--port", "7"],
+    ],
+)
+def test_options_stand_before_or_after_the_command(words: list[str]) -> None:
+    options = options_of(parse(words))
+    assert options.modes == ("http",)
+    assert (options.config, options.data, options.level) == ("f", "d", "DEBUG")
+    assert (options.host, options.port) == ("h", 7)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["frobnicate"], "there is no command 'frobnicate'; there are serve, stdio, http"),
+        (["--no-such-option"], "--no-such-option"),
+        (["serve", "--transport", "carrier-pigeon"], "invalid choice: 'carrier-pigeon'"),
+        (["http", "sse"], "unexpected 'sse' after http"),
+        (["http", "--transport", "sse"], "--transport is for serve"),
+        (["-l", "LOUD"], "invalid choice: 'LOUD'"),
+        (["--port", "65536"], "expected a port from 0 to 65535, got '65536'"),
+        (["--port", "x"], "expected a port from 0 to 65535, got 'x'"),
+        (["--port"], "expected one argument"),
+        (["--host", "a b"], "expected a host such as 127.0.0.1"),
+        (["--host", ""], "expected a host such as 127.0.0.1"),
+        (["add", "one"], "add takes an instance, a provider"),
+        (["add", "a", "b", "c", "d"], "add takes an instance, a provider"),
+        (["--conf", "x"], "--conf"),
+        (["serve", "--json"], "--json is for status"),
+        (["http", "--token", "x"], "--token is for status and logs"),
+        (["check", "--url", "http://x"], "--url is for status and logs"),
+        (["status", "-f"], "--follow is for logs"),
+    ],
+)
+def test_arguments_without_sense_are_refused(words: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        parse(words)
+
+
+@pytest.mark.parametrize("words", [["frobnicate", "-h"], ["http", "sse", "--version"]])
+def test_help_and_version_are_given_whatever_else_is_there(words: list[str]) -> None:
+    arguments = parse(words)
+    assert arguments.help or arguments.version
