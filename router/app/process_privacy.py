@@ -1,9 +1,7 @@
-"""Keep other processes of the same user out of this one.
+"""Closes the memory and environment of this process to other processes of the same user.
 
-Job: what the router holds (the environment with its tokens, the configuration) is not for the
-servers it starts, which run as the same user. Neighbours: `cli` calls it before anything is read.
-
-Linux only: elsewhere the system keeps a process's memory to itself, or offers nothing like it.
+The router holds tokens and configuration, and the servers it starts run as the same user. This
+works on Linux only: other systems protect the memory of processes anyway, or offer nothing like it.
 """
 
 from __future__ import annotations
@@ -17,9 +15,7 @@ may trace the process, and it leaves no core file."""
 
 
 def keep_private() -> bool:
-    """Close this process's memory and environment to others of the same user.
-
-    Children are not concerned: what is executed anew starts open again.
+    """Close this process. Its children start open again, since they execute another program.
 
     Returns:
         Whether it is closed.

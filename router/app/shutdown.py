@@ -1,14 +1,14 @@
-"""How the program is told to stop, and how it ends when it cannot.
+"""Turns signals into a stop, holds the exit status, and ends a process that does not end itself.
 
-Job: signals, the exit status, and the last resort. Neighbours: `app` waits for `Stop.asked`,
-asks for a stop itself when there is nothing left to do, and says what SIGHUP does.
+Exit status:
 
-Exit status: 0 after a stop that was asked for, also where something did not end in time of its
-own; 1 after a failure, or where the last resort was needed; 128 + the number of the signal after
-a second one, as a shell has it for a program ended by a signal: it was not a clean end.
+- 0 after a stop that was asked for, also where a part had to be cancelled.
+- 1 after a failure, or where the last resort was needed.
+- 128 + the number of the signal after a second signal, as a shell reports a program that a signal
+  ended: the end was not clean.
 
-Invariants: the first signal never interrupts anything; after the second, or when stopping takes
-longer than it ever may, the process is gone, whatever its event loop does.
+Invariants: the first signal interrupts nothing. After a second signal, or when stopping takes
+longer than it ever may, the process ends, whatever its event loop does.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_router.stopping")
 
 LAST_RESORT_S: Final = 2.0
-"""After a second signal: cancelling is closing and killing, which takes milliseconds."""
+"""Time to end after a second signal: cancelling closes and kills, which takes milliseconds."""
 
 STOP_MARGIN_S: Final = 30.0
-"""What stopping may take beside waiting for calls in flight: listeners and streams (5 s),
-sessions (12 s and 5 s more for those that are stuck), and as much again."""
+"""Time to stop, beside the wait for calls in flight: listeners and streams take 5 s, sessions 12 s
+and 5 s more where they are stuck; the sum is rounded up generously."""
 
 
 def _signals(*names: str) -> frozenset[int]:
-    """Those of them that this platform has."""
+    """Return the numbers of these signals, as far as this platform has them."""
     return frozenset(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
@@ -45,18 +45,18 @@ RELOADING: Final = _signals("SIGHUP")
 
 
 class LastResort:
-    """Ends the process from a thread of its own, should it still be there by then."""
+    """A timer in a thread of its own that ends the process."""
 
     def __init__(self, end: Callable[[int], Any] = os._exit) -> None:
         self._end = end
         self._disarmed = threading.Event()
 
     def arm(self, after_s: float, status: int) -> None:
-        """End the process with `status` in `after_s`, if not before."""
+        """End the process with `status` in `after_s`, unless it is disarmed before."""
         threading.Thread(target=self._wait, args=(after_s, status), daemon=True).start()
 
     def disarm(self) -> None:
-        """It will end by itself."""
+        """Let the process end by itself."""
         self._disarmed.set()
 
     def _wait(self, after_s: float, status: int) -> None:
@@ -70,14 +70,14 @@ class LastResort:
 
 @attrs.define
 class Stop:
-    """Whether, why and how this program is to end.
+    """The stop of this program, asked for or not yet.
 
     Attributes:
-        drain_s: how long calls in flight will be waited for.
-        scope: around the whole program; cancelled by a second signal.
-        asked: set once it is to end.
-        status: the exit status.
-        last_resort: ends the process should it not end by itself.
+        drain_s: Time that calls in flight get to end.
+        scope: Around the whole program; a second signal cancels it.
+        asked: Set once the program is to stop.
+        status: The exit status.
+        last_resort: Ends the process if it does not end by itself.
     """
 
     drain_s: float
@@ -88,7 +88,7 @@ class Stop:
     _has_signalled: bool = attrs.field(default=False, init=False)
 
     def ask(self, why: str, status: int = 0) -> None:
-        """Have it end, if it is not about to already."""
+        """Ask for a stop; only the first one counts."""
         if self.asked.is_set():
             return
         log.info("Stopping (%s)", why)
@@ -97,7 +97,7 @@ class Stop:
         self.asked.set()
 
     def signal(self, number: int) -> None:
-        """Take a signal to stop: the first is a request, the second an order."""
+        """Take a signal to stop: the first one asks, the second one cancels everything."""
         if self._has_signalled:
             self._at_once(number)
         self._has_signalled = True
@@ -110,7 +110,7 @@ class Stop:
         self.scope.cancel("a second signal")
 
     def ended(self) -> None:
-        """It has ended, but for what the interpreter still does."""
+        """Note that only the interpreter has work left, so no last resort is needed."""
         self.last_resort.disarm()
 
 

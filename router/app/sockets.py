@@ -21,31 +21,26 @@ if TYPE_CHECKING:
 
     from router.config.settings import Api, HttpListener, Mode, Settings, SseListener
 
-
 PORTS_TRIED: Final = 100
-"""How far `auto_find_port` looks upwards."""
-
+"""The number of ports that `auto_find_port` tries, upwards from the configured one."""
 
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted; the system may allow fewer."""
 
-
 _PATHS: Final[dict[Mode, str]] = {"http": "/mcp", "sse": "/sse", "api": ""}
-
-
 _SECTIONS: Final[dict[Mode, str]] = {"http": "server.http", "sse": "server.sse", "api": "api"}
 
 
 @attrs.frozen
 class Bound:
-    """Where one listener listens.
+    """The address and socket of one listener.
 
     Attributes:
         mode: `http`, `sse` or `api`.
-        host: as configured.
-        port: the real one.
-        wanted_port: as configured; 0 is any.
-        sock: listening, and open for as long as the listener is there.
+        host: As configured.
+        port: The port that was bound.
+        wanted_port: As configured; 0 means any.
+        sock: Listening; open for as long as the listener exists.
     """
 
     mode: Mode
@@ -56,12 +51,12 @@ class Bound:
 
     @property
     def section(self) -> str:
-        """Its section of `config.json`."""
+        """The section of `config.json` that configures this listener."""
         return _SECTIONS[self.mode]
 
     @property
     def url(self) -> str:
-        """Where to point a client."""
+        """The URL that clients use."""
         return f"http://{address(self.host, self.port)}{_PATHS[self.mode]}"
 
 
@@ -82,24 +77,24 @@ class _Wanted:
         return _SECTIONS[self.mode]
 
     def is_at(self, bound: Bound) -> bool:
-        """Is this where it is bound already?"""
+        """Return whether the listener is bound there already."""
         port = self.listener.port
         is_there = self.listener.auto_find_port or port in (0, bound.port)
         return is_there and (self.host, port) == (bound.host, bound.wanted_port)
 
 
 def with_api(settings: Settings, modes: Sequence[Mode]) -> tuple[Mode, ...]:
-    """The modes, and `api` where `api.enabled` puts it next to any other (contract: CLI)."""
+    """Return the modes, with `api` added where `api.enabled` asks for it."""
     if settings.api.enabled and "api" not in modes:
         return (*modes, "api")
     return tuple(modes)
 
 
 def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
-    """Bind what these modes listen on, and the REST API where it is enabled.
+    """Bind the sockets of these modes, and of the REST API where it is enabled.
 
     Raises:
-        ConfigError: an address cannot be bound, or must not be (see `check_exposure`).
+        ConfigError: An address cannot be bound, or must not be (see `check_exposure`).
     """
     modes = with_api(settings, modes)
     bound = _bind_all(settings, list(_wanted(settings, modes)))
@@ -107,10 +102,10 @@ def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
 
 
 def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
-    """Bind anew those of `bound` that these settings have elsewhere.
+    """Bind new sockets for those of `bound` that these settings have elsewhere.
 
     Raises:
-        ConfigError: as `bind`; then none is.
+        ConfigError: As for `bind`; then none is bound.
     """
     at: dict[Mode, Bound] = {one.mode: one for one in bound}
     wanted = [one for one in _wanted(settings, tuple(at)) if not one.is_at(at[one.mode])]
@@ -120,11 +115,11 @@ def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
 def _bind_all(
     settings: Settings, wanted: Sequence[_Wanted], own: Container[int] = ()
 ) -> list[Bound]:
-    """Bind all or none; `own` are ports that this router has already."""
+    """Bind all or none; `own` are the ports that this router listens on already."""
     check_exposures({one.host_key: one.host for one in wanted}, settings.security)
     bound: list[Bound] = []
     try:
-        # Fixed ports first, so that nobody who may choose takes them.
+        # Fixed ports first, so that no listener that may choose takes one of them.
         for one in sorted(wanted, key=lambda one: one.listener.auto_find_port):
             bound.append(_bind(one, own))  # noqa: PERF401 - those before one that fails are closed
     except BaseException:
@@ -153,7 +148,7 @@ def _bind(wanted: _Wanted, own: Container[int]) -> Bound:
             sock = _listen(family, where, port)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE and port == listener.port and port in own:
-                # The next port up would only be right until the next start.
+                # The next port up would be right only until the next start.
                 problem = "this router itself has that port; restart it to apply"
                 raise ConfigError(address(host, port), problem) from None
             if exc.errno == errno.EADDRINUSE and tried > 1:
@@ -177,7 +172,7 @@ def _refused(wanted: _Wanted, port: int, exc: OSError) -> ConfigError:
 
 
 def address(host: str, port: int) -> str:
-    """Host and port as in a URL (RFC 3986 section 3.2.2)."""
+    """Return host and port as a URL has them (RFC 3986 section 3.2.2)."""
     bare = _bare(host)
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
@@ -187,7 +182,7 @@ def _bare(host: str) -> str:
 
 
 def _resolve(wanted: _Wanted) -> tuple[socket.AddressFamily, str]:
-    """The address a host stands for; of several, one of IPv4: `localhost` is 127.0.0.1."""
+    """Return the address of a host; of several, an IPv4 one, so that `localhost` is 127.0.0.1."""
     host = wanted.host
     try:
         found = socket.getaddrinfo(_bare(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -204,13 +199,13 @@ def _listen(family: socket.AddressFamily, where: str, port: int) -> socket.socke
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
-            # There, SO_REUSEADDR would let two programs have one port.
+            # On Windows, SO_REUSEADDR would let two programs share a port.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
-            # Connections of the program before this one may still be fading away.
+            # Connections of an earlier program on this port may still be in TIME_WAIT.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # `::` is every address of this machine, those of IPv4 too, on every platform.
+            # `::` is to mean every address of this machine, IPv4 included, on every platform.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(where != "::"))
         sock.bind((where, port))
         sock.listen(BACKLOG)

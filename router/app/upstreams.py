@@ -1,10 +1,7 @@
-"""The upstream side of the composition: how a session of an instance is run.
+"""Makes the supervised child of each instance.
 
-Job: make the child of each instance. Neighbours: the dispatch actor asks for children; `ondisk`
-reads the files; `transports.session` and `transports.connect` are what the children do.
-
-Invariants: what an instance needs is imported in a worker thread, before the actor hears of the
-instance: the first answers of the router wait for none of it.
+Invariant: the modules an instance needs are imported in a worker thread, before the actor hears of
+the instance, so the first answers of the router wait for none of them.
 """
 
 from __future__ import annotations
@@ -35,16 +32,16 @@ if TYPE_CHECKING:
     from transports.connect.wire import Wire
 
 COMMANDS_SIZE: Final = 2 * MAX_INSTANCES
-"""Commands that may wait for the supervisor of sessions: two for each instance (`dispatch`)."""
+"""Commands that may wait for the supervisor of sessions: two for each instance."""
 
 
 @attrs.frozen
 class Upstreams:
-    """How instances are run.
+    """Makes sessions of instances.
 
     Attributes:
-        settings: of the upstream side.
-        inbox: of the dispatch actor; the sessions send into it.
+        settings: Those of the upstream side, as they were at the start.
+        inbox: Of the dispatch actor; the sessions send into it.
     """
 
     settings: McpClient
@@ -52,7 +49,7 @@ class Upstreams:
     _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
 
     def child_of(self, spec: InstanceSpec) -> ChildSpec:
-        """The supervised child that is a session of this instance; see `supervisors.child`."""
+        """Return the supervised child that is a session of this instance."""
         return ChildSpec(
             spec.name, self._session(spec), start_timeout_s=self.settings.start_timeout_s
         )
@@ -68,7 +65,7 @@ class Upstreams:
 
 
 def prepare(specs: Iterable[InstanceSpec]) -> None:
-    """Import what these instances need; for a worker thread."""
+    """Import the modules these instances need; for a worker thread."""
     for spec in specs:
         _connector(spec.type)
         _session_class()

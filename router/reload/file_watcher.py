@@ -35,22 +35,22 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_router.watch")
 
 QUIET_SHARE: Final = 0.25
-"""Of `debounce_delay`: so long without an edit means that there are no more to come."""
+"""The part of `debounce_delay` without an edit after which no more are expected."""
 
 STEP_MS: Final = 100
-"""Edits that follow one another faster are noticed as one; also how fast watching can end."""
+"""Edits that follow one another faster count as one. Watching ends within this time, too."""
 
 LOOK_MS: Final = 500
-"""How soon after the last change to look once more: what comes while watching begins, or in the
-moment in which watchfiles hands over what it has, is not noticed."""
+"""Time after the last change until the files are looked at once more: edits are missed while
+watching begins, and in the moment in which watchfiles hands over its changes."""
 
 POLL_MS: Final = 1000
-"""How often to look where nothing can be watched."""
+"""Time between two looks where nothing can be watched."""
 
 FILE_NAME: Final = "mcp_settings.json"
 
 KUBERNETES_LINK: Final = "..data"
-"""What is exchanged when a mounted ConfigMap changes; the files themselves are links into it."""
+"""The link that changes with a mounted ConfigMap; the files themselves are links into it."""
 
 
 class ReloadRequest:
@@ -125,11 +125,11 @@ async def _reload(
 
 @attrs.frozen
 class Watched:
-    """Where to look. Paths are resolved, as some systems report them so.
+    """The paths to watch, resolved, since some systems report resolved paths.
 
     Attributes:
-        config: the file of settings.
-        data: the folder of providers.
+        config: The file of settings.
+        data: The folder of providers.
     """
 
     config: Path
@@ -137,17 +137,17 @@ class Watched:
 
     @classmethod
     def of(cls, config: Path, data: Path) -> Watched:
-        """With what links there are resolved, but for the names themselves."""
+        """Return both with the links in their parent folders resolved."""
         return cls(config.parent.resolve() / config.name, data.parent.resolve() / data.name)
 
     def folders(self) -> frozenset[Path]:
-        """The folders that are there."""
+        """Return the folders to watch that exist."""
         outside = {self.config.parent, self.data.parent}
         inside = {self.data, *_folders_in(self.data)}
         return frozenset(folder for folder in outside | inside if folder.is_dir())
 
     def concerns(self, path: Path) -> bool:
-        """May an event at this path mean that there is something new to read?"""
+        """Return whether an event at this path may mean that there is something new to read."""
         if path in (self.config, self.data) or path.name == KUBERNETES_LINK:
             return True
         is_provider = path.parent == self.data and not path.name.startswith(".")
@@ -168,7 +168,7 @@ async def _watch(watched: Watched, request: ReloadRequest) -> None:
     tell = partial(trio.from_thread.run_sync, request.make)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_set_at_the_end, ending)
-        # A place of its own: it would hold one of those for short work for good.
+        # A limiter of its own: watching would occupy a slot for short work for ever.
         limiter = trio.CapacityLimiter(1)
         await trio.to_thread.run_sync(_notice, watched, tell, ending, limiter=limiter)
 

@@ -1,16 +1,12 @@
-"""`data/` while the router runs: read again and again, and changed.
-
-Job: keep what is known of the instances in step with the files, one reading or change at a time,
-and tell the dispatch actor. Neighbours: `watch` and `storekeeper` above say when; `store` and
-`changes` below do the work in a worker thread.
+"""Reads and changes `data/` while the router runs, one reading or change at a time.
 
 Invariants:
 
-- The actor hears of what was read in the order in which it was read, and of a change after it is
-  safely on disk.
-- What has become invalid keeps what was there before; why stands in `problems`, and once in the
-  log.
-- Nothing here fails because of a file; secrets are hidden before anything is logged.
+- The actor hears of readings in their order, and of a change after it is safely on disk.
+- An entry that becomes invalid keeps its last valid form. The reason stands in `problems`, and once
+  in the log.
+- A file that cannot be read or understood fails nothing here.
+- Secrets are hidden before anything is logged.
 """
 
 from __future__ import annotations
@@ -41,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_router.instances")
 
 MAX_INSTANCES: Final = 4096
-"""Instances that are taken from `data/`: each may cost a process."""
+"""The most instances taken from `data/`: each may cost a process."""
 
 SWITCHED_OFF: Final = "mcp_client.enabled is false in config.json"
 
@@ -52,14 +48,14 @@ def _nothing_to_prepare(_: Iterable[InstanceSpec]) -> None:
 
 @attrs.define
 class InstanceStore:
-    """What is known of `data/`.
+    """The instances as `data/` configures them.
 
     Attributes:
-        data: the folder of providers.
-        settings: those in force; with `mcp_client.enabled` off no instance is connected to.
-        hide: is told the secrets.
-        prepare: called in a worker thread before the actor hears of instances.
-        problems: what was wrong at the last reading, one line each.
+        data: The folder of providers.
+        settings: Those in force; with `mcp_client.enabled` off no instance is connected to.
+        hide: Called with the secrets of the instances.
+        prepare: Called with the instances in a worker thread, before the actor hears of them.
+        problems: Mistakes that the last reading found, one line each.
     """
 
     data: Path
@@ -71,15 +67,15 @@ class InstanceStore:
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def announce(self, inbox: trio.MemorySendChannel[Inbound]) -> None:
-        """Read it all and tell the actor."""
+        """Read all entries and tell the actor."""
         async with self._turn:
             before = self._last
             specs = await self._read()
-            self._tell(before)
+            self._log_changes(before)
             await inbox.send(InstancesChanged(specs))
 
     async def save(self, save: SaveInstance, inbox: trio.MemorySendChannel[Inbound]) -> None:
-        """Make a change, read it all, and tell the actor how it went."""
+        """Make a change, read all entries, and tell the actor how it went."""
         async with self._turn:
             problem = await trio.to_thread.run_sync(_try_to_apply, self.data, save.change)
             specs = None
@@ -92,12 +88,11 @@ class InstanceStore:
         last = self._last
         loaded = await trio.to_thread.run_sync(self._load, last, abandon_on_cancel=True)
         self.hide(loaded.secrets)
-        self._note(_problems_of(loaded))
+        self._note_problems(_problems_of(loaded))
         self._last = loaded
         specs = loaded.specs[:MAX_INSTANCES]
-        return (
-            specs if self.settings.current.mcp_client.enabled else tuple(map(_switched_off, specs))
-        )
+        is_on = self.settings.current.mcp_client.enabled
+        return specs if is_on else tuple(map(_switched_off, specs))
 
     def _load(self, last: Loaded | None) -> Loaded:
         # For start-up time: this runs in a thread, beside the first answers.
@@ -107,8 +102,8 @@ class InstanceStore:
         self.prepare(loaded.specs)
         return loaded
 
-    def _tell(self, before: Loaded | None) -> None:
-        """Log what the last reading found: all of it at first, then what was not so before."""
+    def _log_changes(self, before: Loaded | None) -> None:
+        """Log the number of instances after the first reading, and the changes after each other."""
         now = self._last
         if now is None:
             return
@@ -118,8 +113,8 @@ class InstanceStore:
         elif changes := _changes(before, now):
             log.info("%s: %s", self.data.name, changes)
 
-    def _note(self, problems: tuple[str, ...]) -> None:
-        """Log what was not wrong before."""
+    def _note_problems(self, problems: tuple[str, ...]) -> None:
+        """Keep these problems, and log the new ones."""
         for problem in problems:
             if problem not in self.problems:
                 log.error("%s", problem)
@@ -129,7 +124,7 @@ class InstanceStore:
 
 
 def _changes(before: Loaded, now: Loaded) -> str:
-    """Which instances came, went or changed, in words; empty where nothing did."""
+    """Return in words which instances were added, changed and removed; empty for none."""
     old, new = ({spec.name: spec for spec in loaded.specs} for loaded in (before, now))
     found = {
         "added": [name for name in new if name not in old],
@@ -141,7 +136,7 @@ def _changes(before: Loaded, now: Loaded) -> str:
 
 @contextmanager
 def _bugs_logged(data: Path) -> Generator[None]:
-    """Reading failed, but what was asked for is on disk all the same."""
+    """Log an error of reading: the change is on disk, so it does not fail."""
     try:
         yield
     except Exception:
@@ -160,12 +155,12 @@ def _problems_of(loaded: Loaded) -> tuple[str, ...]:
 
 
 def _switched_off(spec: InstanceSpec) -> InstanceSpec:
-    """Listed as it is configured, but not to be started."""
+    """Return the same instance with the problem that keeps it from being started."""
     return attrs.evolve(spec, problem=spec.problem or SWITCHED_OFF)
 
 
 def _try_to_apply(data: Path, change: Change) -> RpcError | None:
-    """Make a change; why it could not be made."""
+    """Make a change; return the reason where it could not be made."""
     # For start-up time: not every router is ever changed from inside.
     from router.instance_files.edits import apply_change
 
@@ -180,7 +175,7 @@ def _try_to_apply(data: Path, change: Change) -> RpcError | None:
         code = errno.errorcode.get(exc.errno or 0, "EIO")
         why = exc.strerror or type(exc).__name__
         return RpcError(NOT_SAVED, f"The change could not be saved: {why}", {"errno": code})
-    except Exception:  # a bug must not end the storekeeper
+    except Exception:  # a bug must not end the task that saves
         log.exception("%s failed", type(change).__name__)
         return RpcError(INTERNAL_ERROR, "The change failed because of a fault in the router")
     log.info("%s: %s is on disk", type(change).__name__, name)
@@ -188,11 +183,15 @@ def _try_to_apply(data: Path, change: Change) -> RpcError | None:
 
 
 async def keep_store(
-    disk: InstanceStore,
+    instances: InstanceStore,
     saves: trio.MemoryReceiveChannel[SaveInstance],
     inbox: trio.MemorySendChannel[Inbound],
 ) -> None:
-    """Make changes until cancelled, or until nobody can ask for one any more."""
+    """Make the changes that the actor asks for, one after the other, until all senders have closed.
+
+    Each gets exactly one `InstanceSaved`, in their order. This waits for room in the actor's inbox;
+    the actor never waits for this.
+    """
     with saves, inbox:
         async for save in saves:
-            await disk.save(save, inbox)
+            await instances.save(save, inbox)
