@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from router.files.json_files import decode_members, path_step, read_in, shown
-from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
+from router.files.names import INSTANCE_FILE_NAME, NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.files.safe_folder import Folder, locked
 from router.instance_files.entries import (
     METADATA_LIMIT,
@@ -28,14 +28,13 @@ from router.instance_files.entries import (
 )
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
-    FILE_NAME,
-    OUTER_KEYS,
     duplicate,
     load_instances,
     problem_of,
     source_of,
 )
 from router.instance_files.variables import Expander
+from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,12 +62,14 @@ def normalise_instance(
     source = source_of(data_dir, provider)
     try:
         with Folder.open(data_dir) as data, locked(data), data.sub(provider) as folder:
-            members = decode_members(read_in(folder, FILE_NAME, source, FILE_LIMIT_BYTES), source)
+            members = decode_members(
+                read_in(folder, INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES), source
+            )
             chosen = _choose(members, source, instance)
             entry = _normalised(chosen.entry, instance, provider, display, source)
             spec = _checked(entry, Where(source, chosen.path, provider, instance))
             _check_unique(data_dir, spec, chosen)
-            folder.write(FILE_NAME, as_file(chosen.put_back(members, entry)))
+            folder.write(INSTANCE_FILE_NAME, as_file(chosen.put_back(members, entry)))
     except FileNotFoundError:
         raise ConfigError(source, "there is no such file; put the server's entry there") from None
     return spec

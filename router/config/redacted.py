@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import attrs
 
+from router.messages.commands import SECRET_MASK
+
 
 def masked(value: Any) -> Any:
     """The value as JSON can hold it, attrs classes as objects, secrets masked."""
@@ -26,4 +28,4 @@ def masked(value: Any) -> Any:
 
 
 def _shown(field: attrs.Attribute[Any], value: Any) -> Any:
-    return masked(value) if field.repr else {"set": bool(value)}
+    return masked(value) if field.repr else SECRET_MASK if value else {"set": False}

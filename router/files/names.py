@@ -22,6 +22,9 @@ _PROVIDER: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
 _DEVICE: Final = re.compile(r"con|nul|prn|aux|com[0-9]|lpt[0-9]", re.IGNORECASE)
 
 _NO_DEVICE: Final = "at most 100, not beginning with -, and no device of Windows such as con"
+INSTANCE_FILE_NAME: Final = "mcp_settings.json"
+"""The file in each provider's folder that holds its instances."""
+
 NAME_RULE: Final = f"expected letters, digits, _, - and CJK letters, {_NO_DEVICE}"
 PROVIDER_RULE: Final = f"expected letters, digits, _ and -, {_NO_DEVICE}"
 

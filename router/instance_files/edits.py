@@ -11,7 +11,8 @@ Invariants:
 - Between reading and writing a file, its lock is held: no other process's change is lost.
 - Nothing but the entry concerned changes: siblings, unknown keys and the order of keys stay.
 - What comes from outside is no reference: `${VAR}` in a new value is refused, so that nobody can
-  read the router's environment. A secret that comes back as it is shown (`MASK`) stays what it was.
+  read the router's environment. A secret that comes back as it is shown
+  (`SECRET_MASK`) stays what it was.
 - Nor can anybody read a secret that is there: with the `url` of another server, no header stays.
 """
 
@@ -24,13 +25,19 @@ import msgspec
 from msgspec import Raw
 
 from router.files.json_files import decode_object, path_step, shown
-from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
+from router.files.names import INSTANCE_FILE_NAME, NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.files.safe_folder import NEW_FOLDER_MODE, Folder, locked
 from router.instance_files.entries import URL_KEYS, Where, read_entry
 from router.instance_files.entry_locations import Data, File
-from router.instance_files.reader import FILE_LIMIT_BYTES, FILE_NAME, entries_in, problem_of
+from router.instance_files.reader import FILE_LIMIT_BYTES, entries_in, problem_of
 from router.instance_files.variables import Expander, is_reference
-from router.messages.commands import AddInstance, RemoveInstance, SetActive, UpdateInstance
+from router.messages.commands import (
+    SECRET_MASK,
+    AddInstance,
+    RemoveInstance,
+    SetActive,
+    UpdateInstance,
+)
 from router.messages.errors import ALREADY_EXISTS, INVALID_PARAMS, ConfigError, RpcError
 
 if TYPE_CHECKING:
@@ -39,9 +46,6 @@ if TYPE_CHECKING:
 
     from router.instance_files.entry_locations import Slot
     from router.messages.commands import Change
-
-MASK: Final = {"set": True}
-"""How a secret is shown; written back, it means the value that is there."""
 
 _SAME: Final[tuple[tuple[str, ...], ...]] = (
     URL_KEYS,
@@ -138,7 +142,7 @@ def _write_new(data: Data, provider: str, text: bytes) -> None:
     """Write a file in a folder that may be new, and then goes again on a problem."""
     try:
         with data.folder.sub(provider, create=True) as folder:
-            folder.write(FILE_NAME, text)
+            folder.write(INSTANCE_FILE_NAME, text)
     except OSError:
         data.folder.remove_folder(provider)  # only if it is empty
         raise
@@ -186,9 +190,9 @@ def _remove(data: Data, name: str) -> str:
         file = File.open(folder, data.source(provider), provider)
         members = file.without(file.slot(name))
         if members is None:
-            folder.remove(FILE_NAME)
+            folder.remove(INSTANCE_FILE_NAME)
         else:
-            folder.write(FILE_NAME, _encoded(members, file.source))
+            folder.write(INSTANCE_FILE_NAME, _encoded(members, file.source))
     if members is None:
         data.folder.remove_folder(provider)  # which stays if it holds anything else
     return name
@@ -206,7 +210,7 @@ def _rewrite(data: Data, name: str, new: Callable[[File, Slot], dict[str, Any]])
     with data.folder.sub(provider) as folder:
         file = File.open(folder, data.source(provider), provider)
         members = new(file, file.slot(name))
-        folder.write(FILE_NAME, _encoded(members, file.source))
+        folder.write(INSTANCE_FILE_NAME, _encoded(members, file.source))
     return name
 
 
@@ -292,8 +296,10 @@ def _check_headers_stay_here(
     """Refuse another server that would be sent what is in the file (security: secrets)."""
     if not old.get("headers") or _origin(old) == _origin(new):
         return
-    given = fields.get("headers", MASK)
-    if given == MASK or (isinstance(given, dict) and MASK in cast("Any", given).values()):
+    given = fields.get("headers", SECRET_MASK)
+    if given == SECRET_MASK or (
+        isinstance(given, dict) and SECRET_MASK in cast("Any", given).values()
+    ):
         problem = "is another server's, which gets no header of this one"
         raise _invalid(f"url: {problem}; give the headers anew, or null for none")
     _check_new({"headers": given}, {})
@@ -328,7 +334,7 @@ def _unmasked(new: Any, old: Any, path: str) -> Any:
     Raises:
         RpcError: -32602, there is no old value.
     """
-    if new == MASK:
+    if new == SECRET_MASK:
         if old is None:
             raise _invalid(f"{path}: is shown as set, and there is no value that could stay")
         return old

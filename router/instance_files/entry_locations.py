@@ -16,17 +16,16 @@ import msgspec
 from msgspec import Raw
 
 from router.files.json_files import decode_members, decode_object, read_bytes, read_in
-from router.files.names import is_name
+from router.files.names import INSTANCE_FILE_NAME, is_name
 from router.instance_files.entries import read_entry
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
-    FILE_NAME,
-    OUTER_KEYS,
     entries_in,
     folders_in,
     source_of,
 )
 from router.instance_files.variables import Expander
+from router.messages.commands import OUTER_KEYS
 from router.messages.errors import INSTANCE_NOT_FOUND, ConfigError, RpcError
 from router.messages.instance_spec import InstanceSpec
 
@@ -85,7 +84,7 @@ class Data:
     def slots_of(self, provider: str, broken: list[ConfigError] | None = None) -> Iterator[Slot]:
         source = self.source(provider)
         try:
-            data = read_bytes(self.path / provider / FILE_NAME, source, FILE_LIMIT_BYTES)
+            data = read_bytes(self.path / provider / INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES)
             yield from _slots(decode_object(data, source), source, provider)
         except FileNotFoundError:
             return
@@ -119,7 +118,7 @@ class File:
 
     @classmethod
     def open(cls, folder: Folder, source: str, provider: str) -> File:
-        data = read_in(folder, FILE_NAME, source, FILE_LIMIT_BYTES)
+        data = read_in(folder, INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES)
         return cls(source, provider, decode_members(data, source))
 
     def slot(self, name: str) -> Slot:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from router.files.json_files import decode_object, kind_of, path_step, read_bytes
+from router.files.names import INSTANCE_FILE_NAME
 from router.instance_files.entries import Where, read_entry, secrets_of
 from router.instance_files.variables import Expander
+from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
 from router.messages.instance_spec import InstanceSpec
 
@@ -23,11 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-FILE_NAME: Final = "mcp_settings.json"
 FILE_LIMIT_BYTES: Final = 5 * 1024 * 1024
-
-OUTER_KEYS: Final = ("mcpServers", "servers")
-"""What the entries stand under, unless the file is one entry; `servers` is VS Code's."""
 
 
 @attrs.frozen
@@ -131,7 +129,7 @@ def _in_file(
     data_dir: Path, folder: str, expander: Expander, good: Mapping[str, InstanceSpec]
 ) -> Iterator[InstanceSpec | ConfigError]:
     source = source_of(data_dir, folder)
-    data = read_bytes(data_dir / folder / FILE_NAME, source, FILE_LIMIT_BYTES)
+    data = read_bytes(data_dir / folder / INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES)
     for where, entry in entries_in(decode_object(data, source), source, folder):
         if isinstance(entry, dict):
             found = read_entry(cast("dict[str, Any]", entry), where, expander)
@@ -182,4 +180,4 @@ def entries_in(
 
 def source_of(data_dir: Path, folder: str) -> str:
     """A provider's file as messages name it."""
-    return f"{data_dir.name}/{path_step(folder)}/{FILE_NAME}"
+    return f"{data_dir.name}/{path_step(folder)}/{INSTANCE_FILE_NAME}"

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from router.files.names import INSTANCE_FILE_NAME
 from router.messages.events import CoreSettingsChanged
 from router.reload.config_file import core_settings
 
@@ -51,8 +52,6 @@ moment in which watchfiles hands over what it has, is not noticed."""
 
 POLL_MS: Final = 1000
 """How often to look where nothing can be watched."""
-
-FILE_NAME: Final = "mcp_settings.json"
 
 KUBERNETES_LINK: Final = "..data"
 """What is exchanged when a mounted ConfigMap changes; the files themselves are links into it."""
@@ -135,7 +134,7 @@ class Watched:
         if path in (self.config, self.data) or path.name == KUBERNETES_LINK:
             return True
         is_provider = path.parent == self.data and not path.name.startswith(".")
-        is_file = path.name == FILE_NAME and path.parent.parent == self.data
+        is_file = path.name == INSTANCE_FILE_NAME and path.parent.parent == self.data
         return is_provider or is_file
 
 
