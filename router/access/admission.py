@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.config.strict import joined
+from router.config.strict import join_errors
 from router.config.tokens import BEARER_NAME, digest_of
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
@@ -226,7 +226,7 @@ def check_exposures(hosts: Mapping[str, str], security: Security) -> None:
         except ConfigError as exc:
             problems.append(exc)
     if problems:
-        raise joined(problems)
+        raise join_errors(problems)
 
 
 def is_loopback(host: str) -> bool:

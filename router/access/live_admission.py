@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Endpoint(Protocol):
     """Where somebody may have something open."""
 
-    def end_unknown(self, knows: Callable[[Principal], bool], /) -> None:
+    def end_revoked(self, knows: Callable[[Principal], bool], /) -> None:
         """End what belongs to those who are not known any more."""
         ...
 
@@ -48,7 +48,7 @@ class LiveAdmission:
         # Whoever runs an endpoint holds it; of those that are over nothing is left here.
         self._endpoints: WeakSet[Endpoint] = WeakSet()
 
-    def watched(self, endpoint: E) -> E:
+    def register(self, endpoint: E) -> E:
         """The endpoint, which is told from now on who is not known any more."""
         self._endpoints.add(endpoint)
         return endpoint
@@ -63,7 +63,7 @@ class LiveAdmission:
             # A token that was exchanged for another one of the same name is gone, too.
             stayed = frozenset(one[1] for one in now if one in before)
             for endpoint in list(self._endpoints):
-                endpoint.end_unknown(stayed.__contains__)
+                endpoint.end_revoked(stayed.__contains__)
 
     def needs_token(self) -> bool:
         """Does anybody need a token?"""

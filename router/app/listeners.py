@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from router.access.live_admission import LiveAdmission
-from router.config.redacted import masked
+from router.config.redacted import mask_secrets
 from router.messages.errors import ConfigError
 from router.version import VERSION
 from supervisors.child import ChildSpec, Restart
@@ -116,7 +116,7 @@ class Listeners:
 
     def config(self) -> dict[str, Any]:
         """What `GET /api/config` says besides the instances."""
-        return {"settings": masked(self.current()), "problems": list(self.problems())}
+        return {"settings": mask_secrets(self.current()), "problems": list(self.problems())}
 
 
 @attrs.frozen
@@ -145,7 +145,7 @@ class _Network:
         return HttpListener(
             self.bound.sock,
             self.bound.url,
-            lambda: gates.watched(endpoint_class(self.inbox, admit)),
+            lambda: gates.register(endpoint_class(self.inbox, admit)),
         )
 
     def _load_api(self) -> Run[str]:

@@ -63,7 +63,9 @@ def compose(parts: Parts) -> Plan:
         ConfigError: there is no stdin or stdout to listen on.
     """
     settings, bound = parts.settings, parts.bound
-    disk = InstanceStore(parts.paths.data, settings.mcp_client.enabled, parts.logs.hide, prepare)
+    disk = InstanceStore(
+        parts.paths.data, settings.mcp_client.enabled, parts.logs.add_secrets, prepare
+    )
     config = ConfigFile(parts.paths.config, settings, lambda: read_again(parts, listeners.bound))
     listeners = Listeners.open(
         settings,
@@ -105,7 +107,7 @@ def read_again(parts: Parts, bound: Iterable[Bound]) -> Settings:
 
 def _apply(logs: Logs, disk: InstanceStore, relistening: Relistening, new: Settings) -> None:
     """Put into force what `reloading.LIVE` promises, but for what the core is told."""
-    logs.hide(new.security.secrets)
+    logs.add_secrets(new.security.secrets)
     logs.set_level(new.logging.level)
     disk.is_switched_on = new.mcp_client.enabled
     relistening.listeners.gates.update(new)

@@ -12,7 +12,7 @@ import attrs
 
 from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
-from router.config.settings import Settings, settings_at
+from router.config.settings import Settings, settings_or_defaults
 from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from router.config.options import Options, Paths
-    from router.instance_files.reader import Loaded
+    from router.instance_files.reader import LoadedInstances
     from router.messages.instance_spec import InstanceSpec
 
 
@@ -56,7 +56,7 @@ def _config(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
     """The settings, as far as they can be told, and what is wrong with them."""
     settings = Settings()
     try:
-        settings = merge(settings_at(paths.config), options)
+        settings = merge(settings_or_defaults(paths.config), options)
         hosts = {"config.json: server.host": settings.server.host}
         if settings.api.enabled:
             hosts["config.json: api.host"] = settings.api.host
@@ -71,7 +71,7 @@ def _in_place(paths: Paths, options: Options) -> Iterator[str]:
         yield str(ConfigError("--data", f"there is no folder {paths.data}"))
 
 
-def _in_data(loaded: Loaded) -> Iterator[str]:
+def _in_data(loaded: LoadedInstances) -> Iterator[str]:
     for problem in loaded.problems:
         yield str(problem)
     for spec in loaded.specs:
@@ -84,7 +84,7 @@ def _lines(spec: InstanceSpec) -> list[str]:
     return str(problem_of(spec)).replace(f"; {spec.source}: ", f"\n{spec.source}: ").splitlines()
 
 
-def _summary(paths: Paths, loaded: Loaded, problems: int) -> str:
+def _summary(paths: Paths, loaded: LoadedInstances, problems: int) -> str:
     where = f"{paths.config} and {paths.data}"
     if not paths.config.exists():
         where = f"{paths.data} ({paths.config} is not there: it would have the defaults)"

@@ -30,7 +30,7 @@ from router.config.options import (
     with_data_folder,
     with_log_folder,
 )
-from router.config.settings import LEVELS, MODES, load_settings, settings_at
+from router.config.settings import LEVELS, MODES, load_settings, settings_or_defaults
 from router.logs.logs import Logs, one_line
 from router.messages.errors import ConfigError
 from router.version import VERSION
@@ -250,7 +250,7 @@ def _add(arguments: argparse.Namespace) -> None:
 
     options = options_of(arguments)
     paths = locate(options, os.environ, Path.cwd())
-    paths = with_data_folder(paths, options, settings_at(paths.config).watcher.watch_path)
+    paths = with_data_folder(paths, options, settings_or_defaults(paths.config).watcher.watch_path)
     try:
         spec = normalise_instance(paths.data, *arguments.operands)
     except ConfigError as exc:
@@ -297,7 +297,9 @@ def _whom_to_ask(arguments: argparse.Namespace) -> tuple[str, str]:
 
     url, token = arguments.url, ""
     if url is None:
-        settings = settings_at(locate(options_of(arguments), os.environ, Path.cwd()).config)
+        settings = settings_or_defaults(
+            locate(options_of(arguments), os.environ, Path.cwd()).config
+        )
         url, token = whom_to_ask(settings.api, settings.security)
     return url, arguments.token or os.environ.get(TOKEN_VARIABLE) or token
 
@@ -315,7 +317,7 @@ def _serve(options: Options) -> int:
     keep_private()
     bound = bind(settings, modes)
     with Logs.from_settings(settings.logging, paths.logs, "+".join(modes)) as logs:
-        logs.hide(settings.security.secrets)
+        logs.add_secrets(settings.security.secrets)
         return _run(options, paths, settings, modes, bound, logs)
 
 

@@ -15,20 +15,20 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from router.files.json_files import decode_members, path_step, read_in, shown
+from router.files.json_files import decode_members, quote_key, quote_value, read_bytes_in
 from router.files.names import INSTANCE_FILE_NAME, NAME_RULE, PROVIDER_RULE, is_name, is_provider
-from router.files.safe_folder import Folder, locked
+from router.files.safe_folder import SafeFolder, locked
 from router.instance_files.entries import (
     METADATA_LIMIT,
     TYPES,
     URL_KEYS,
-    Where,
+    EntryLocation,
     infer_type,
     read_entry,
 )
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
-    duplicate,
+    duplicate_name_error,
     load_instances,
     problem_of,
     source_of,
@@ -61,13 +61,13 @@ def normalise_instance(
     _check_names(instance, provider)
     source = source_of(data_dir, provider)
     try:
-        with Folder.open(data_dir) as data, locked(data), data.sub(provider) as folder:
+        with SafeFolder.open(data_dir) as data, locked(data), data.subfolder(provider) as folder:
             members = decode_members(
-                read_in(folder, INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES), source
+                read_bytes_in(folder, INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES), source
             )
             chosen = _choose(members, source, instance)
             entry = _normalised(chosen.entry, instance, provider, display, source)
-            spec = _checked(entry, Where(source, chosen.path, provider, instance))
+            spec = _checked(entry, EntryLocation(source, chosen.path, provider, instance))
             _check_unique(data_dir, spec, chosen)
             folder.write(INSTANCE_FILE_NAME, as_file(chosen.put_back(members, entry)))
     except FileNotFoundError:
@@ -82,9 +82,9 @@ def as_file(members: dict[str, Any]) -> bytes:
 
 def _check_names(instance: str, provider: str) -> None:
     if not is_name(instance):
-        raise ConfigError("instance", f"{NAME_RULE}, got {shown(instance)}")
+        raise ConfigError("instance", f"{NAME_RULE}, got {quote_value(instance)}")
     if not is_provider(provider):
-        raise ConfigError("provider", f"{PROVIDER_RULE}, got {shown(provider)}")
+        raise ConfigError("provider", f"{PROVIDER_RULE}, got {quote_value(provider)}")
 
 
 def _no_siblings() -> dict[str, Raw]:
@@ -102,7 +102,7 @@ class _Chosen:
 
     @property
     def path(self) -> str:
-        return f"{self.outer}.{path_step(self.key)}" if self.outer else ""
+        return f"{self.outer}.{quote_key(self.key)}" if self.outer else ""
 
     def is_alone(self, members: dict[str, Raw]) -> bool:
         """Is there no other entry in the file, so that the flat form can hold it?"""
@@ -124,9 +124,9 @@ def _choose(members: dict[str, Raw], source: str, instance: str) -> _Chosen:
     siblings = decode_members(bytes(members[outer]), f"{source}: {outer}")
     key = next(iter(siblings)) if len(siblings) == 1 else instance
     if key not in siblings:
-        names = ", ".join(f"'{path_step(name)}'" for name in siblings) or "none"
+        names = ", ".join(f"'{quote_key(name)}'" for name in siblings) or "none"
         raise ConfigError(f"{source}: {outer}", f"no entry '{instance}'; there are: {names}")
-    entry = decode_members(bytes(siblings[key]), f"{source}: {outer}.{path_step(key)}")
+    entry = decode_members(bytes(siblings[key]), f"{source}: {outer}.{quote_key(key)}")
     return _Chosen(entry, outer, key, siblings)
 
 
@@ -184,7 +184,7 @@ def _raw(value: object) -> Raw:
     return Raw(msgspec.json.encode(value))
 
 
-def _checked(entry: dict[str, Raw], where: Where) -> InstanceSpec:
+def _checked(entry: dict[str, Raw], where: EntryLocation) -> InstanceSpec:
     """The instance as it will be read, but for `${VAR}`, which may be set later."""
     values = {key: msgspec.json.decode(raw) for key, raw in entry.items()}
     read = read_entry(values, where, Expander(None))
@@ -198,10 +198,10 @@ def _checked(entry: dict[str, Raw], where: Where) -> InstanceSpec:
 def _check_unique(data_dir: Path, spec: InstanceSpec, chosen: _Chosen) -> None:
     for key, raw in chosen.siblings.items():
         if key != chosen.key and _name_of(key, raw) == spec.name:
-            raise duplicate(spec, spec)
+            raise duplicate_name_error(spec, spec)
     for other in load_instances(data_dir, {}).specs:
         if other.name == spec.name and other.source != spec.source:
-            raise duplicate(spec, other)
+            raise duplicate_name_error(spec, other)
 
 
 def _name_of(key: str, raw: Raw) -> object:

@@ -65,10 +65,17 @@ UNPRINTABLE: Final = re.compile(
 )
 """What moves the cursor or cannot be seen: Unicode's Cc but the tab, Cf, Zl and Zp."""
 
-LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50, "OFF": 60}
+LEVEL_NUMBERS: Final = {
+    "DEBUG": 10,
+    "INFO": 20,
+    "WARNING": 30,
+    "ERROR": 40,
+    "CRITICAL": 50,
+    "OFF": 60,
+}
 
 
-class Raw(Protocol):
+class RawWriter(Protocol):
     """Unbuffered bytes out: `io.RawIOBase`, as far as it is needed here."""
 
     def write(self, data: memoryview, /) -> int | None:
@@ -93,7 +100,7 @@ class Logs:
 
     @classmethod
     def from_settings(
-        cls, settings: Logging, folder: Path, mode: str, console: Raw | None = None
+        cls, settings: Logging, folder: Path, mode: str, console: RawWriter | None = None
     ) -> Logs:
         """Start to log.
 
@@ -106,17 +113,17 @@ class Logs:
             console: where lines for people go; stderr if not given.
         """
         masks = Masks()
-        level = LEVELS[settings.level]
+        level = LEVEL_NUMBERS[settings.level]
         if settings.level == "OFF":
             logs = cls(level, logging.NullHandler(), masks, Broadcast(str))
             logs._install()
             return logs
         file, problem = _try_to_open(folder, mode)
         outputs = [
-            Output(file, traces=True, owned=True),
-            Output(console or _stderr(), traces=level <= logging.DEBUG, owned=False),
+            LogWriter(file, traces=True, owned=True),
+            LogWriter(console or _stderr(), traces=level <= logging.DEBUG, owned=False),
         ]
-        lines = Lines(logging.Formatter(settings.format), masks)
+        lines = RecordFormatter(logging.Formatter(settings.format), masks)
         handler = _Handler(lines, outputs)
         logs = cls(level, handler, masks, handler.broadcast)
         logs._install()
@@ -127,7 +134,7 @@ class Logs:
             )
         return logs
 
-    def hide(self, values: Iterable[str]) -> None:
+    def add_secrets(self, values: Iterable[str]) -> None:
         """Mask these values from now on, as they are and as JSON strings."""
         self._masks.add(values)
 
@@ -137,7 +144,7 @@ class Logs:
 
     def set_level(self, name: str) -> None:
         """Log from this level on; where there were no logs at the start, there are none now."""
-        for logger, level in _levels_at(LEVELS[name]).items():
+        for logger, level in _levels_at(LEVEL_NUMBERS[name]).items():
             logging.getLogger(logger).setLevel(level)
 
     def close(self) -> None:
@@ -181,7 +188,7 @@ def _try_to_open(folder: Path, mode: str) -> tuple[Any, OSError | None]:
         return None, exc
 
 
-def _stderr() -> Raw | None:
+def _stderr() -> RawWriter | None:
     """The unbuffered stderr: a thread that hangs in it holds no lock that the exit waits for."""
     buffer = getattr(sys.stderr, "buffer", None)
     return getattr(buffer, "raw", buffer)
@@ -190,7 +197,7 @@ def _stderr() -> Raw | None:
 # --- From a record to text -------------------------------------------------------------------
 
 
-class Lines:
+class RecordFormatter:
     """Records as text, with secrets masked and nothing in them that could pass for another."""
 
     def __init__(self, formatter: logging.Formatter, masks: Masks) -> None:
@@ -239,7 +246,7 @@ def one_line(text: str) -> str:
 class _Handler(logging.Handler):
     """Formats records and hands them on; it never waits."""
 
-    def __init__(self, lines: Lines, outputs: Sequence[Output]) -> None:
+    def __init__(self, lines: RecordFormatter, outputs: Sequence[LogWriter]) -> None:
         super().__init__()
         self._lines = lines
         self._outputs = outputs
@@ -271,7 +278,7 @@ class _Handler(logging.Handler):
         return self._lines.head(record)
 
 
-class Output:
+class LogWriter:
     """One place where lines go, with its queue and its thread.
 
     `put` is called by one thread at a time, under the handler's lock, and what the writing thread

@@ -37,7 +37,7 @@ class Table:
         self.open = list(principals)
         self.told = 0
 
-    def end_unknown(self, knows: Callable[[Principal], bool]) -> None:
+    def end_revoked(self, knows: Callable[[Principal], bool]) -> None:
         self.told += 1
         self.open = [one for one in self.open if knows(one)]
 
@@ -75,14 +75,14 @@ def test_what_is_open_ends_with_the_token_it_was_opened_with(
     before: dict[str, Any], after: dict[str, Any], left: list[Principal]
 ) -> None:
     gates = LiveAdmission(_settings("secret", **before))
-    table = gates.watched(Table(BEARER, A))
+    table = gates.register(Table(BEARER, A))
     gates.update(_settings("secret", **after))
     assert table.open == left
 
 
 def test_what_is_open_to_everybody_ends_with_the_first_token_and_that_with_the_last() -> None:
     gates = LiveAdmission(_settings())
-    table = gates.watched(Table(ANONYMOUS))
+    table = gates.register(Table(ANONYMOUS))
     gates.update(_settings("secret"))
     assert table.open == []
     table.open = [BEARER]
@@ -92,15 +92,15 @@ def test_what_is_open_to_everybody_ends_with_the_first_token_and_that_with_the_l
 
 def test_other_changes_end_nothing() -> None:
     gates = LiveAdmission(_settings("secret"))
-    table = gates.watched(Table(ANONYMOUS, BEARER))
+    table = gates.register(Table(ANONYMOUS, BEARER))
     gates.update(_settings("secret", cors_origin=FOREIGN))
     assert table.told == 0
 
 
 def test_endpoint_that_is_over_is_forgotten() -> None:
     gates = LiveAdmission(_settings("secret"))
-    gates.watched(Table())
+    gates.register(Table())
     gc.collect()
-    last = gates.watched(Table(BEARER))
+    last = gates.register(Table(BEARER))
     gates.update(_settings("other"))
     assert (last.told, last.open) == (1, [])

@@ -72,7 +72,7 @@ def test_token_cannot_be_taken_away_from_what_others_can_reach(
 
 def test_what_the_log_masks_is_masked_in_reasons_too(parts: Parts) -> None:
     plan = compose(parts)
-    parts.logs.hide(["sk-12345"])
+    parts.logs.add_secrets(["sk-12345"])
     assert plan.mask("sk-12345 is wrong") == "*** is wrong"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from router.instance_files.entries import Where, read_entry
+from router.instance_files.entries import EntryLocation, read_entry
 from router.instance_files.variables import Expander
 from router.messages.instance_spec import InstanceSpec
 
@@ -14,7 +14,7 @@ URL = {"url": "https://mcp.example.org/mcp"}
 
 
 def read(entry: dict[str, Any], name: str = "github") -> InstanceSpec:
-    where = Where("data/github/mcp_settings.json", f"mcpServers.{name}", "github", name)
+    where = EntryLocation("data/github/mcp_settings.json", f"mcpServers.{name}", "github", name)
     spec = read_entry(entry, where, Expander(ENVIRON))
     assert isinstance(spec, InstanceSpec)
     return spec

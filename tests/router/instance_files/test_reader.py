@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from router.instance_files.reader import Loaded, load_instances
+from router.instance_files.reader import LoadedInstances, load_instances
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def load(data: Path) -> Loaded:
+def load(data: Path) -> LoadedInstances:
     return load_instances(data, ENVIRON)
 
 
-def names(loaded: Loaded) -> list[str]:
+def names(loaded: LoadedInstances) -> list[str]:
     return [spec.name for spec in loaded.specs]
 
 
-def told(loaded: Loaded) -> list[str]:
+def told(loaded: LoadedInstances) -> list[str]:
     return [str(problem) for problem in loaded.problems]
 
 
@@ -39,8 +39,8 @@ def told(loaded: Loaded) -> list[str]:
 
 
 def test_folder_that_is_missing_or_empty_has_no_instances(data: Path) -> None:
-    assert load(data) == Loaded()
-    assert load(data / "missing") == Loaded()
+    assert load(data) == LoadedInstances()
+    assert load(data / "missing") == LoadedInstances()
 
 
 def test_flat_form_is_one_instance_named_after_its_folder(data: Path) -> None:
@@ -181,7 +181,7 @@ def test_secrets_of_all_instances_are_known_and_not_shown(data: Path) -> None:
 # --- Reading it again ------------------------------------------------------------------------
 
 
-def again(data: Path, last: Loaded) -> Loaded:
+def again(data: Path, last: LoadedInstances) -> LoadedInstances:
     return load_instances(data, ENVIRON, last)
 
 
@@ -237,7 +237,7 @@ def test_entries_and_files_that_are_gone_are_gone(data: Path) -> None:
     assert names(after) == ["b"]
     assert after.problems == ()
     path.unlink()
-    assert again(data, after) == Loaded()
+    assert again(data, after) == LoadedInstances()
 
 
 def test_folder_that_is_gone_as_a_whole_keeps_what_it_held(data: Path) -> None:

@@ -247,7 +247,7 @@ def test_at_debug_the_traceback_is_on_stderr_too(setup: Setup) -> None:
     ],
 )
 def test_secret_is_masked_however_it_is_written(setup: Setup, secret: str, written: str) -> None:
-    setup.start().hide([secret])
+    setup.start().add_secrets([secret])
     log.info("%s", written)
     (line,) = setup.filed()
     assert "***" in line
@@ -264,13 +264,13 @@ def test_nothing_invisible_is_printed_as_it_is() -> None:
 
 
 def test_secret_is_masked_in_errors_and_tracebacks(setup: Setup) -> None:
-    setup.start("INFO").hide(["sk-12345"])
+    setup.start("INFO").add_secrets(["sk-12345"])
     log.error("x", exc_info=ValueError("with sk-12345 in it"))
     assert not any("12345" in line for line in setup.filed() + setup.shown())
 
 
 def test_secret_that_begins_like_another_is_masked_whole(setup: Setup) -> None:
-    setup.start().hide(["secret", "secret-longer"])
+    setup.start().add_secrets(["secret", "secret-longer"])
     log.info("secret-longer")
     assert setup.filed() == ["INFO mcp_router.test ***"]
 
@@ -278,12 +278,12 @@ def test_secret_that_begins_like_another_is_masked_whole(setup: Setup) -> None:
 @pytest.mark.parametrize("level", ["INFO", "OFF"])
 def test_text_for_somebody_else_is_masked_whatever_is_logged(setup: Setup, level: Level) -> None:
     logs = setup.start(level)
-    logs.hide(["sk-12345"])
+    logs.add_secrets(["sk-12345"])
     assert logs.mask("sk-12345 is wrong") == "*** is wrong"
 
 
 def test_short_values_are_not_masked(setup: Setup) -> None:
-    setup.start().hide(["", "true"])
+    setup.start().add_secrets(["", "true"])
     log.info("it is true")
     assert setup.filed() == ["INFO mcp_router.test it is true"]
 
