@@ -119,7 +119,7 @@ def _refuse_repeated_keys(data: bytes, value: object, place: str) -> None:
     """Raise if a key hides another of the same name: its author would believe in both."""
     # Decoding keeps the last of two equal keys: where encoding gives the file back, there were
     # none. Numbers and escapes that are written unusually come back differently, too.
-    if len(msgspec.json.encode(value)) == len(msgspec.json.format(data, indent=-1)):
+    if msgspec.json.encode(value) == msgspec.json.format(data, indent=-1):
         return
     # For start-up time: few files get here.
     import json

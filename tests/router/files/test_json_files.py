@@ -107,6 +107,7 @@ def test_any_bytes_are_an_object_or_an_error(data: bytes) -> None:
         '{"a": 1, "b": {"a": 2}, "a": 3}',
         '{"servers": {"x": {}, "x": {"command": "y"}}}',
         '{"l": [{"e": 1, "e": 1}]}',
+        '{"a": 1, "a": 1, "as long again": 1e6}',
         '{"\\u0061": 1, "a": "\u9375"}',
     ],
 )
