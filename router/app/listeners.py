@@ -160,7 +160,7 @@ class _Network:
             admit=listeners.gates.api.admit,
             version=VERSION,
             needs_token=listeners.gates.needs_token,
-            knows=listeners.gates.api.knows,
+            knows=listeners.gates.api.is_known,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
