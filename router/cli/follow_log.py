@@ -24,7 +24,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from router.logs.logs import one_line
+from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

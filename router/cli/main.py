@@ -31,7 +31,8 @@ from router.config.options import (
     with_log_folder,
 )
 from router.config.settings import LEVELS, MODES, load_settings, settings_or_defaults
-from router.logs.logs import Logs, one_line
+from router.logs.logs import Logs
+from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 from router.version import VERSION
 

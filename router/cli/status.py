@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from router.logs.logs import UNPRINTABLE, one_line
+from router.logs.record_text import UNPRINTABLE, one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
