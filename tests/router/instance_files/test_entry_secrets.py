@@ -1,4 +1,4 @@
-"""Secrets of an entry are in no message and no repr, and known to be masked (OWASP MCP01)."""
+"""Secrets of an entry are in no message and no repr, and the logs mask them (OWASP MCP01)."""
 
 from __future__ import annotations
 
