@@ -15,6 +15,7 @@ from router.access.admission import (
     Admission,
     AdmissionRules,
     check_exposure,
+    check_exposures,
     is_loopback,
 )
 from router.config.settings import Security, Server
@@ -352,6 +353,14 @@ def test_serving_others_without_a_token_is_refused_with_both_ways_out(host: str)
         f'config.json: server.host: "{host}" can be reached from other machines, and no token is '
         "set. Set security.bearer_token, or set security.allow_anonymous to true to serve everybody"
     )
+
+
+def test_every_exposed_host_is_named_in_one_go() -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_exposures({"server.host": "::", "api.host": "localhost", "x": "h"}, Security())
+    lines = str(raised.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["server.host", "x"]
+    check_exposures({"server.host": "::1", "api.host": "localhost"}, Security())
 
 
 def test_serving_others_is_allowed_with_a_token_or_on_purpose() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from router.config.settings import Security, Settings, load_settings, to_json
+from router.config.settings import Security, Settings, load_settings, settings_or_defaults, to_json
 from router.messages.errors import ConfigError
 from tests.router.config.config_file import problems, write
 
@@ -68,6 +68,13 @@ def test_written_defaults_are_read_as_they_were(config: Path) -> None:
     before = config.read_bytes()
     assert load_settings(config) == Settings()
     assert config.read_bytes() == before
+
+
+def test_defaults_can_be_had_without_writing_them(config: Path) -> None:
+    assert settings_or_defaults(config) == Settings()
+    assert not config.exists()
+    write(config, {"api": {"port": 1}})
+    assert settings_or_defaults(config).api.port == 1
 
 
 def test_missing_folder_is_made_for_the_defaults(tmp_path: Path) -> None:

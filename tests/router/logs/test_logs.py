@@ -29,6 +29,14 @@ def test_below_the_level_nothing_is_logged(setup: Setup) -> None:
     assert setup.in_file() == ["WARNING mcp_router.test yes"]
 
 
+def test_level_can_change_while_logging(setup: Setup) -> None:
+    logs = setup.start("WARNING")
+    log.info("no")
+    logs.set_level("INFO")
+    log.info("yes")
+    assert setup.in_file() == ["INFO mcp_router.test yes"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_pipe_in_the_place_of_the_file_is_reported_and_stderr_goes_on(setup: Setup) -> None:
     setup.folder.mkdir()
