@@ -1,11 +1,10 @@
-"""Who is let in: the headers of a request -> a principal, or a refusal.
+"""Admits requests to the HTTP listeners: from their headers to a principal, or to a refusal.
 
-Job: the checks in front of every HTTP route: `Host` against DNS rebinding, `Origin` against other
-sites in a browser, the bearer token, what its principal may do. Neighbours: the listeners ask, the
-composition root builds it from the settings; `admin` and `errors` below.
+Three checks stand in front of every route: `Host` (against DNS rebinding), `Origin` (against other
+sites in a browser) and the bearer token with its permissions.
 
-Invariants: pure, no I/O; a token is never compared as text, kept in a message or shown in a repr;
-whichever token it is, or none, comparing takes the same work.
+Invariants: no I/O; a token is never compared as text, kept in a message or shown in a repr;
+comparing takes the same work whichever token is sent.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.config.strict import joined
+from router.config.strict import join_errors
 from router.config.tokens import BEARER_NAME, digest_of
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
@@ -36,169 +35,166 @@ ANONYMOUS: Final = Principal("", frozenset({"call", "read"}))
 """Everybody, where no token is configured. An instance is code, so nobody unknown may add one."""
 
 BEARER: Final = Principal(BEARER_NAME)
-"""Whoever knows `security.bearer_token`."""
+"""The principal that sends `security.bearer_token`."""
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}))?")
-_REALM: Final = (("WWW-Authenticate", "Bearer"),)
+"""An IPv6 address, or a name or IPv4 address; then a port (RFC 3986 section 3.2.2)."""
+
+_CHALLENGE: Final = (("WWW-Authenticate", "Bearer"),)
 
 _HOST_KEY: Final = "config.json: server.host"
 _NO_HOST: Final = "Host is not allowed. Add it to server.allowed_hosts in config.json"
 _NO_ORIGIN: Final = "Origin is not allowed. Add it to server.allowed_origins in config.json"
 _NO_TOKEN: Final = "Bearer token required but not provided"
 _WRONG_TOKEN: Final = "Invalid bearer token"
-_LACKS: Final = 'This token has no permission "{}"; see security.tokens in config.json'
+_NO_PERMISSION: Final = 'This token has no permission "{}"; see security.tokens in config.json'
 _NEEDS_TOKEN: Final = (
     'This takes the permission "{}" of a token, and none is set. Set security.bearer_token in '
     "config.json"
 )
 
 
+# --- The rules -------------------------------------------------------------------------------
+
+
 @attrs.frozen
-class Admission:
-    """The rules of one router. Header names are lower case, as ASGI has them.
+class AdmissionRules:
+    """The rules of one listener, as data. Header values are compared in lower case.
 
     Attributes:
         hosts: allowed in `Host`, lower case, with or without `:port`.
-        any_address: bound to all addresses: any literal address may stand in `Host`. DNS
-            rebinding needs a name, so this lets none in.
+        is_any_address_allowed: the listener is bound to all addresses, so `Host` may be any
+            literal address. DNS rebinding needs a name, so this lets none in.
         origins: allowed in `Origin`, lower case.
-        loopback_origins: bound to loopback: pages of this machine may call, from any port.
-        tokens: SHA-256 of each token and who has it; none: everybody is `ANONYMOUS`.
+        are_loopback_origins_allowed: the listener is bound to loopback, so pages of this machine
+            may call, from any port.
+        tokens: SHA-256 of each token, and its principal; without any, everybody is `ANONYMOUS`.
     """
 
     hosts: frozenset[str]
-    any_address: bool
+    is_any_address_allowed: bool
     origins: frozenset[str]
-    loopback_origins: bool
+    are_loopback_origins_allowed: bool
     tokens: tuple[tuple[bytes, Principal], ...] = attrs.field(repr=False)
 
     @classmethod
     def from_settings(
         cls, server: Server, security: Security, bound_host: str | None = None
-    ) -> Admission:
-        """The rules for a listener on `bound_host`, which is `server.host` if not given."""
-        bound = _bare(server.host if bound_host is None else bound_host)
-        allowed = {_bare(host) for host in server.allowed_hosts}
+    ) -> AdmissionRules:
+        """Return the rules for a listener on `bound_host`, which is `server.host` if not given."""
+        bound = _comparable(server.host if bound_host is None else bound_host)
         return cls(
-            hosts=LOOPBACK_NAMES | {bound} | allowed,
-            any_address=bound in ("0.0.0.0", "::"),
+            hosts=LOOPBACK_NAMES | {bound} | {_comparable(host) for host in server.allowed_hosts},
+            is_any_address_allowed=bound in ("0.0.0.0", "::"),
             origins=frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
-            loopback_origins=is_loopback(bound),
+            are_loopback_origins_allowed=is_loopback(bound),
             tokens=tuple(_principals(security)),
         )
 
-    def admit(self, headers: Mapping[str, str]) -> Principal:
-        """Let a request in, as a principal (`ANONYMOUS` where there is no token to know).
-
-        Raises:
-            Refused: 403 for its `Host` or `Origin`, 401 for its token.
-        """
-        if not self._is_host_allowed(headers.get("host", "")):
-            raise HttpRefusal(403, _NO_HOST)
-        origin = headers.get("origin")
-        if origin is not None and not self._is_origin_allowed(origin.lower()):
-            raise HttpRefusal(403, _NO_ORIGIN)
-        return self._identify(headers) if self.tokens else ANONYMOUS
-
-    def knows(self, principal: Principal) -> bool:
-        """Is there still somebody who is called that and may do just that?"""
-        known = (one for _, one in self.tokens) if self.tokens else (ANONYMOUS,)
-        return principal in known
-
-    def admit_with(self, permission: Permission) -> Admit:
-        """`admit`, for those only who have this permission.
-
-        What it returns raises `Refused` as `admit` does, and 403 for who lacks the permission.
-        """
-        return requiring(permission, self.admit)
-
-    def _is_host_allowed(self, host: str) -> bool:
+    def is_host_allowed(self, host: str) -> bool:
+        """Return whether a request may have this `Host`."""
         found = _HOST.fullmatch(host.lower())
         if found is None:
             return False
         name = found[1] or found[2]
         if name in self.hosts or f"{name}:{found[3]}" in self.hosts:
             return True
-        return self.any_address and _address(name) is not None
+        return self.is_any_address_allowed and _address(name) is not None
 
-    def _is_origin_allowed(self, origin: str) -> bool:
+    def is_origin_allowed(self, origin: str) -> bool:
+        """Return whether a request may have this `Origin`."""
+        origin = origin.lower()
         if origin in self.origins:
             return True
         scheme, _, rest = origin.partition("://")
         found = _HOST.fullmatch(rest)
-        if not self.loopback_origins or scheme not in ("http", "https") or found is None:
+        if not self.are_loopback_origins_allowed or found is None:
             return False
-        return (found[1] or found[2]) in LOOPBACK_NAMES
+        return scheme in ("http", "https") and (found[1] or found[2]) in LOOPBACK_NAMES
 
-    def _identify(self, headers: Mapping[str, str]) -> Principal:
-        # RFC 9110 section 11.1: the scheme's name is not case-sensitive.
-        scheme, _, token = headers.get("authorization", "").strip().partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            raise HttpRefusal(401, _NO_TOKEN, _REALM)
+    def principal_of(self, token: str) -> Principal | None:
+        """Return the principal that has this token; None for an unknown token."""
+        # Bytes that are no UTF-8 arrive as lone surrogates: no token has them, but none may raise.
         sent = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         found = None
         for digest, principal in self.tokens:
             if hmac.compare_digest(sent, digest):
-                found = principal  # and go on: how long it takes must not tell which one it is
-        if found is None:
-            raise HttpRefusal(401, _WRONG_TOKEN, _REALM)
+                found = principal  # and go on: the time taken must not tell which token it is
         return found
-
-
-class Gate:
-    """The rules in force, for listeners that live longer than the rules do.
-
-    Attributes:
-        rules: of the router as it is configured now; a reload exchanges them.
-    """
-
-    def __init__(self, rules: Admission) -> None:
-        self.rules = rules
-
-    def admit(self, headers: Mapping[str, str]) -> Principal:
-        """See `Admission.admit`."""
-        return self.rules.admit(headers)
-
-    def knows(self, principal: Principal) -> bool:
-        """See `Admission.knows`."""
-        return self.rules.knows(principal)
-
-    def admit_with(self, permission: Permission) -> Admit:
-        """See `Admission.admit_with`; what it returns asks the rules of the moment."""
-        return requiring(permission, self.admit)
-
-
-def requiring(permission: Permission, admit: Admit) -> Admit:
-    """`admit`, for those only who have a permission; see `Admission.admit_with`."""
-
-    def admit_some(headers: Mapping[str, str]) -> Principal:
-        principal = admit(headers)
-        check_permission(principal, permission)
-        return principal
-
-    return admit_some
-
-
-def check_permission(principal: Principal, permission: Permission) -> None:
-    """Let only those go on who have a permission.
-
-    Raises:
-        Refused: 403, and how to get it.
-    """
-    if permission not in principal.permissions:
-        problem = _LACKS if principal.name else _NEEDS_TOKEN
-        raise HttpRefusal(403, problem.format(permission))
 
 
 def _principals(security: Security) -> Iterator[tuple[bytes, Principal]]:
     if security.bearer_token:
         yield digest_of(security.bearer_token), BEARER
-    for name, one in security.tokens.items():
-        instances = None if one.instances is None else frozenset(one.instances)
-        yield digest_of(one.token), Principal(name, frozenset(one.permissions), instances)
+    for name, named in security.tokens.items():
+        instances = None if named.instances is None else frozenset(named.instances)
+        yield digest_of(named.token), Principal(name, frozenset(named.permissions), instances)
+
+
+# --- Admission -------------------------------------------------------------------------------
+
+
+@attrs.define
+class Admission:
+    """Admits requests by the rules of the moment, for listeners that live longer than the rules.
+
+    Attributes:
+        rules: in force now; a reload replaces them.
+    """
+
+    rules: AdmissionRules
+
+    def admit(self, headers: Mapping[str, str]) -> Principal:
+        """Admit a request as a principal (`ANONYMOUS` where no token is configured).
+
+        Args:
+            headers: of the request; their names are lower case, as ASGI has them.
+
+        Raises:
+            HttpRefusal: 403 for its `Host` or `Origin`, 401 for its token.
+        """
+        rules = self.rules
+        if not rules.is_host_allowed(headers.get("host", "")):
+            raise HttpRefusal(403, _NO_HOST)
+        origin = headers.get("origin")
+        if origin is not None and not rules.is_origin_allowed(origin):
+            raise HttpRefusal(403, _NO_ORIGIN)
+        if not rules.tokens:
+            return ANONYMOUS
+        # RFC 9110 section 11.1: the scheme's name is not case-sensitive.
+        scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise HttpRefusal(401, _NO_TOKEN, _CHALLENGE)
+        principal = rules.principal_of(token)
+        if principal is None:
+            raise HttpRefusal(401, _WRONG_TOKEN, _CHALLENGE)
+        return principal
+
+    def admit_with(self, permission: Permission) -> Admit:
+        """Return `admit` for principals with this permission only.
+
+        The returned function raises `HttpRefusal` as `admit` does, and 403 without the permission.
+        """
+
+        def admit_permitted(headers: Mapping[str, str]) -> Principal:
+            principal = self.admit(headers)
+            if permission not in principal.permissions:
+                problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
+                raise HttpRefusal(403, problem.format(permission))
+            return principal
+
+        return admit_permitted
+
+    def is_known(self, principal: Principal) -> bool:
+        """Return whether a principal of this name still exists, with the same permissions."""
+        tokens = self.rules.tokens
+        return principal in ([known for _, known in tokens] if tokens else [ANONYMOUS])
+
+
+# --- Exposure --------------------------------------------------------------------------------
 
 
 def check_exposure(host: str, security: Security, key: str = _HOST_KEY) -> None:
@@ -206,7 +202,7 @@ def check_exposure(host: str, security: Security, key: str = _HOST_KEY) -> None:
 
     Raises:
         ConfigError: `host` is no loopback address, there is no token, and
-            `security.allow_anonymous` does not say that this is meant.
+            `security.allow_anonymous` does not allow that.
     """
     if is_loopback(host) or security.has_token or security.allow_anonymous:
         return
@@ -218,22 +214,42 @@ def check_exposure(host: str, security: Security, key: str = _HOST_KEY) -> None:
 
 
 def check_exposures(hosts: Mapping[str, str], security: Security) -> None:
-    """As `check_exposure`, for hosts by where they are configured, and for all in one go."""
-    problems: list[ConfigError] = []
+    """Check the exposure of several hosts, by the keys where they are configured.
+
+    Raises:
+        ConfigError: as `check_exposure`; one line for each host.
+    """
+    errors: list[ConfigError] = []
     for key, host in hosts.items():
         try:
             check_exposure(host, security, key)
         except ConfigError as exc:
-            problems.append(exc)
-    if problems:
-        raise joined(problems)
+            errors.append(exc)
+    if errors:
+        raise join_errors(errors)
+
+
+# --- Hosts -----------------------------------------------------------------------------------
 
 
 def is_loopback(host: str) -> bool:
-    """Can this host to bind to be reached from this machine only? Other names count as no."""
-    bare = _bare(host)
-    address = _address(bare)
-    return bare == "localhost" or (address is not None and address.is_loopback)
+    """Return whether a host to bind to can be reached from this machine only.
+
+    A name other than `localhost` counts as no, whatever it resolves to.
+    """
+    name = _comparable(host)
+    address = _address(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
+
+
+def without_brackets(host: str) -> str:
+    """Return a host without the brackets that an IPv6 address has in URLs (RFC 3986, 3.2.2)."""
+    return host.removeprefix("[").removesuffix("]")
+
+
+def _comparable(host: str) -> str:
+    """Return a host as `Host` is compared: lower case, without brackets; a port stays."""
+    return without_brackets(host.lower()).replace("]:", ":")
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -241,11 +257,3 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
-
-
-def _bare(host: str) -> str:
-    """Lower case, and an IPv6 address without its brackets; a port stays."""
-    found = _HOST.fullmatch(host.lower())
-    if found is None or found[1] is None:
-        return host.lower()
-    return f"{found[1]}:{found[3]}" if found[3] else found[1]

@@ -1,10 +1,7 @@
-"""The gates of all listeners, and what ends when their rules change.
+"""Puts the admission rules of reloaded settings in force, everywhere at once.
 
-Job: put the rules of other settings in force, everywhere at once. Neighbours: `listeners` hands
-the gates out and has its endpoints watched, `composing` updates; `auth` has the rules.
-
-Invariant: what somebody has opened with a token ends with that token, and with what it permits:
-it is not ended later, at their next request, which may never come.
+Invariant: a session or stream ends with the token that opened it, and with that token's
+permissions. It does not end later, at its owner's next request, which may never come.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from weakref import WeakSet
 
 import attrs
 
-from router.access.admission import Admission, Gate
+from router.access.admission import Admission, AdmissionRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Endpoint(Protocol):
-    """Where somebody may have something open."""
+    """An endpoint whose clients may have sessions or streams open."""
 
-    def end_unknown(self, knows: Callable[[Principal], bool], /) -> None:
-        """End what belongs to those who are not known any more."""
+    def end_revoked(self, is_known: Callable[[Principal], bool], /) -> None:
+        """End everything that belongs to principals who are not known any more."""
         ...
 
 
@@ -35,21 +32,21 @@ E = TypeVar("E", bound=Endpoint)
 
 
 class LiveAdmission:
-    """Who may come in where; `apply` puts the rules of other settings in force.
+    """The admission of all listeners; `apply` puts the rules of other settings in force.
 
     Attributes:
-        server: of the MCP listeners.
-        api: of the REST API.
+        server: for the MCP listeners.
+        api: for the REST API.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.server = Gate(_server_rules(settings))
-        self.api = Gate(_api_rules(settings))
-        # Whoever runs an endpoint holds it; of those that are over nothing is left here.
+        self.server = Admission(_server_rules(settings))
+        self.api = Admission(_api_rules(settings))
+        # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
         self._endpoints: WeakSet[Endpoint] = WeakSet()
 
-    def watched(self, endpoint: E) -> E:
-        """The endpoint, which is told from now on who is not known any more."""
+    def register(self, endpoint: E) -> E:
+        """Register an endpoint so that revoked principals are cut off at once; returns it."""
         self._endpoints.add(endpoint)
         return endpoint
 
@@ -57,29 +54,31 @@ class LiveAdmission:
         """Do nothing: new rules cannot fail."""
 
     def apply(self, new: Settings) -> None:
-        """Go by the rules of these settings from now on."""
+        """Go by these settings from now on, and end what belongs to revoked tokens."""
         before = self.server.rules.tokens
         self.server.rules = _server_rules(new)
         self.api.rules = _api_rules(new)
         now = self.server.rules.tokens
-        if now != before:
-            # A token that was exchanged for another one of the same name is gone, too.
-            stayed = frozenset(one[1] for one in now if one in before)
-            for endpoint in list(self._endpoints):
-                endpoint.end_unknown(stayed.__contains__)
+        if now == before:
+            return
+        # A token that was exchanged for another token of the same name is revoked, too, so a
+        # principal stays only together with its token.
+        stayed = frozenset(pair[1] for pair in now if pair in before)
+        for endpoint in list(self._endpoints):
+            endpoint.end_revoked(stayed.__contains__)
 
     def needs_token(self) -> bool:
-        """Does anybody need a token?"""
+        """Return whether any request needs a token."""
         return bool(self.api.rules.tokens)
 
 
-def _server_rules(settings: Settings) -> Admission:
-    return Admission.from_settings(settings.server, settings.security)
+def _server_rules(settings: Settings) -> AdmissionRules:
+    return AdmissionRules.from_settings(settings.server, settings.security)
 
 
-def _api_rules(settings: Settings) -> Admission:
-    """Pages of the origin that may read the API's answers may ask, too."""
+def _api_rules(settings: Settings) -> AdmissionRules:
+    """Return the rules of the API: the origin that may read its answers may call it, too."""
     server, cors_origin = settings.server, settings.api.cors_origin
     if "://" in cors_origin:
         server = attrs.evolve(server, allowed_origins=(*server.allowed_origins, cors_origin))
-    return Admission.from_settings(server, settings.security, settings.api.host)
+    return AdmissionRules.from_settings(server, settings.security, settings.api.host)

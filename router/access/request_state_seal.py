@@ -1,7 +1,7 @@
-"""Text that clients carry for us, and can neither read nor change.
+"""Seals text that clients carry for the router, and can neither read nor change.
 
-Job: authenticated encryption (AES-256-GCM) with a key of this process alone. Neighbours: the
-composition root gives it to the core, which says what it is good for.
+Sealing is authenticated encryption (AES-256-GCM) with a key of this process alone: text that was
+sealed before a restart cannot be unsealed after it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES: Final = 12
-"""Random ones of this size stay different for four billion messages (NIST SP 800-38D, 8.3)."""
+"""Random nonces of this size may seal four billion messages (NIST SP 800-38D, section 8.3)."""
 
 
 class ProcessSeal:
-    """See `router.core.state.Seal`. What was sealed before a restart is of no use after it."""
+    """Implements `router.core.state.Seal` with a key that this process makes at first use."""
 
     def __init__(self) -> None:
         self._cipher: AESGCM | None = None
@@ -34,8 +34,9 @@ class ProcessSeal:
         from cryptography.exceptions import InvalidTag
 
         data = base64.urlsafe_b64decode(sealed)
+        # The last digit of base64 has bits to spare: several texts decode to the same bytes.
         if base64.urlsafe_b64encode(data) != sealed.encode():
-            raise ValueError("not as it was written here")  # the last digit has bits to spare
+            raise ValueError("not as it was written here")
         try:
             return self._aead().decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], context)
         except InvalidTag:
@@ -43,7 +44,7 @@ class ProcessSeal:
 
     def _aead(self) -> AESGCM:
         if self._cipher is None:
-            # Takes 30 ms to import, and most routers never ask a client anything.
+            # For start-up time: this takes 30 ms, and most routers never ask a client anything.
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
             self._cipher = AESGCM(AESGCM.generate_key(256))

@@ -20,7 +20,7 @@ import trio
 from router.access.admission import check_exposure
 from router.app.sockets import rebind
 from router.config.live import values_at_api_start
-from router.config.redacted import masked
+from router.config.redacted import mask_secrets
 from router.messages.errors import ConfigError
 from router.version import VERSION
 from supervisors.child import ChildSpec, Restart, RestartChild
@@ -72,7 +72,7 @@ class Listeners:
 
     Attributes:
         settings: Those in force, for `GET /api/config`, and what the REST listener starts with.
-        instances: Their problems are shown beside those of the settings.
+        instances: Their problems are quote_value beside those of the settings.
         admission: Decides who may come in.
         follow: Opens the log to a reader.
         inbox: Of the dispatch actor; the listeners send into it.
@@ -152,7 +152,7 @@ class Listeners:
     def config(self) -> dict[str, Any]:
         """Return what `GET /api/config` shows besides the instances."""
         return {
-            "settings": masked(self.settings.current),
+            "settings": mask_secrets(self.settings.current),
             "problems": [*self.settings.problems, *self.instances.problems],
         }
 
@@ -182,7 +182,7 @@ class _NetworkListener:
         return HttpListener(
             self.bound.sock,
             self.bound.url,
-            lambda: admission.watched(endpoint_class(inbox, admit)),
+            lambda: admission.register(endpoint_class(inbox, admit)),
         )
 
     def _load_api(self) -> Run[str]:
@@ -197,7 +197,7 @@ class _NetworkListener:
             admit=admission.api.admit,
             version=VERSION,
             needs_token=admission.needs_token,
-            knows=admission.api.knows,
+            knows=admission.api.is_known,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,

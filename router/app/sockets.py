@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.access.admission import check_exposures
+from router.access.admission import check_exposures, without_brackets
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -173,19 +173,17 @@ def _refused(wanted: _Wanted, port: int, exc: OSError) -> ConfigError:
 
 def address(host: str, port: int) -> str:
     """Return host and port as a URL has them (RFC 3986 section 3.2.2)."""
-    bare = _bare(host)
+    bare = without_brackets(host)
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
-
-
-def _bare(host: str) -> str:
-    return host.removeprefix("[").removesuffix("]")
 
 
 def _resolve(wanted: _Wanted) -> tuple[socket.AddressFamily, str]:
     """Return the address of a host; of several, an IPv4 one, so that `localhost` is 127.0.0.1."""
     host = wanted.host
     try:
-        found = socket.getaddrinfo(_bare(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(
+            without_brackets(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except (OSError, UnicodeError) as exc:
         why = getattr(exc, "strerror", None) or exc
         raise ConfigError(

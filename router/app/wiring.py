@@ -80,7 +80,7 @@ class Router:
         listeners: Make the children that listen.
         parts: New settings are put into force in these.
         reload_request: Has the files read again.
-        logs: They are on; their secrets are masked in what servers say.
+        logs: They are on; their secrets are mask_secrets in what servers say.
         is_for_people: Say how to stop.
     """
 
@@ -122,7 +122,7 @@ def wire(
     channels = Channels.open()
     live = LiveSettings(paths.config, options, settings)
     admission = LiveAdmission(settings)
-    instances = InstanceStore(paths.data, live, logs.hide, prepare)
+    instances = InstanceStore(paths.data, live, logs.add_secrets, prepare)
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
     listeners = Listeners(
         settings=live,

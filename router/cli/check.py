@@ -11,7 +11,7 @@ import attrs
 
 from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
-from router.config.settings import Settings, settings_at
+from router.config.settings import Settings, settings_or_defaults
 from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from router.config.options import Options, Paths
-    from router.instance_files.reader import Loaded
+    from router.instance_files.reader import LoadedInstances
 
 
 @attrs.frozen
@@ -61,7 +61,7 @@ def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]
     """Return the settings, or the defaults if they cannot be read, and their problems."""
     settings = Settings()
     try:
-        settings = merge(settings_at(paths.config), options)
+        settings = merge(settings_or_defaults(paths.config), options)
         hosts = {"config.json: server.host": settings.server.host}
         if settings.api.enabled:
             hosts["config.json: api.host"] = settings.api.host
@@ -71,7 +71,7 @@ def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]
     return settings, []
 
 
-def _summary(paths: Paths, loaded: Loaded, problems: int) -> str:
+def _summary(paths: Paths, loaded: LoadedInstances, problems: int) -> str:
     where = f"{paths.config} and {paths.data}"
     if not paths.config.exists():
         where = f"{paths.data} ({paths.config} is not there: it would have the defaults)"

@@ -20,7 +20,7 @@ from trio_websocket import (
 )
 
 from router.cli.rest_client import ANSWER_S, GIVE_TOKEN, OTHER_PORT, no_answer, refusal
-from router.logs.logs import one_line
+from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

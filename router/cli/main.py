@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from router.cli.arguments import HELP, PROGRAM, UsageError, options_of, parse
 from router.config.options import chosen_modes, locate, merge, with_data_folder, with_log_folder
-from router.config.settings import load_settings, settings_at
-from router.logs.logs import Logs, one_line
+from router.config.settings import load_settings, settings_or_defaults
+from router.logs.logs import Logs
+from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 from router.version import VERSION
 
@@ -93,7 +94,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
     options = options_of(arguments)
     paths = locate(options, os.environ, Path.cwd())
-    paths = with_data_folder(paths, options, settings_at(paths.config).watcher.watch_path)
+    paths = with_data_folder(paths, options, settings_or_defaults(paths.config).watcher.watch_path)
     try:
         spec = normalise_instance(paths.data, *arguments.operands)
     except ConfigError as exc:
@@ -135,7 +136,7 @@ def _running_router(arguments: argparse.Namespace) -> RestApi:
         # The token in config.json is for the router that it configures: no other URL gets it.
         return RestApi(arguments.url, token)
     paths = locate(options_of(arguments), os.environ, Path.cwd())
-    return RestApi.from_settings(settings_at(paths.config), token)
+    return RestApi.from_settings(settings_or_defaults(paths.config), token)
 
 
 def _serve(options: Options) -> int:
@@ -151,9 +152,9 @@ def _serve(options: Options) -> int:
     keep_private()
     bound = bind(settings, modes)
     with Logs.from_settings(settings.logging, paths.logs, "+".join(modes)) as logs:
-        logs.hide(settings.security.secrets)
+        logs.add_secrets(settings.security.secrets)
 
-        # Loaded last, since a port that is taken is reported without the event loop.
+        # LoadedInstances last, since a port that is taken is reported without the event loop.
         from router.app import run
         from router.app.wiring import wire
 

@@ -15,22 +15,22 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from router.files.json_files import decode_members, path_step, read_in, shown
+from router.files.json_files import decode_members, quote_key, quote_value, read_bytes_in
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
-from router.files.safe_folder import Folder, locked
+from router.files.safe_folder import SafeFolder, locked
 from router.instance_files.entries import (
     METADATA_LIMIT,
     TYPES,
     URL_KEYS,
-    Where,
+    EntryLocation,
     infer_type,
     read_entry,
 )
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
-    FILE_NAME,
+    INSTANCE_FILE_NAME,
     OUTER_KEYS,
-    duplicate,
+    duplicate_name_error,
     load_instances,
     problem_of,
     source_of,
@@ -68,21 +68,23 @@ def normalise_instance(
         OSError: the file could not be written, and is as it was.
     """
     if not is_name(instance):
-        raise ConfigError("instance", f"{NAME_RULE}, got {shown(instance)}")
+        raise ConfigError("instance", f"{NAME_RULE}, got {quote_value(instance)}")
     if not is_provider(provider):
-        raise ConfigError("provider", f"{PROVIDER_RULE}, got {shown(provider)}")
+        raise ConfigError("provider", f"{PROVIDER_RULE}, got {quote_value(provider)}")
     source = source_of(data_dir, provider)
     try:
-        with Folder.open(data_dir) as data, locked(data), data.sub(provider) as folder:
-            members = decode_members(read_in(folder, FILE_NAME, source, FILE_LIMIT_BYTES), source)
+        with SafeFolder.open(data_dir) as data, locked(data), data.subfolder(provider) as folder:
+            members = decode_members(
+                read_bytes_in(folder, INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES), source
+            )
             found = _find_entry(members, source, instance)
             entry = _normalise(found.entry, instance, provider)
             if display is not None:
                 entry = _with_display_name(entry, display, source)
-            spec = _read(entry, Where(source, found.path, provider, instance))
+            spec = _read(entry, EntryLocation(source, found.path, provider, instance))
             _check_unique(data_dir, spec, found)
             text = msgspec.json.encode(found.put_back(members, entry))
-            folder.write(FILE_NAME, msgspec.json.format(text, indent=2) + b"\n")
+            folder.write(INSTANCE_FILE_NAME, msgspec.json.format(text, indent=2) + b"\n")
     except FileNotFoundError:
         raise ConfigError(source, "there is no such file; put the server's entry there") from None
     return spec
@@ -109,7 +111,7 @@ class _FoundEntry:
 
     @property
     def path(self) -> str:
-        return f"{self.outer}.{path_step(self.key)}" if self.outer else ""
+        return f"{self.outer}.{quote_key(self.key)}" if self.outer else ""
 
     def put_back(self, members: dict[str, Raw], entry: dict[str, Raw]) -> dict[str, Any]:
         """Return the members of the whole file with the rewritten entry."""
@@ -128,9 +130,9 @@ def _find_entry(members: dict[str, Raw], source: str, instance: str) -> _FoundEn
     siblings = decode_members(bytes(members[outer]), f"{source}: {outer}")
     key = next(iter(siblings)) if len(siblings) == 1 else instance
     if key not in siblings:
-        names = ", ".join(f"'{path_step(name)}'" for name in siblings) or "none"
+        names = ", ".join(f"'{quote_key(name)}'" for name in siblings) or "none"
         raise ConfigError(f"{source}: {outer}", f"no entry '{instance}'; there are: {names}")
-    entry = decode_members(bytes(siblings[key]), f"{source}: {outer}.{path_step(key)}")
+    entry = decode_members(bytes(siblings[key]), f"{source}: {outer}.{quote_key(key)}")
     return _FoundEntry(entry, outer, key, siblings)
 
 
@@ -197,7 +199,7 @@ def _encode(value: object) -> Raw:
 # --- Checks before anything is written -------------------------------------------------------
 
 
-def _read(entry: dict[str, Raw], where: Where) -> InstanceSpec:
+def _read(entry: dict[str, Raw], where: EntryLocation) -> InstanceSpec:
     """Return the instance as a start will read it.
 
     Raises:
@@ -217,7 +219,7 @@ def _check_unique(data_dir: Path, spec: InstanceSpec, found: _FoundEntry) -> Non
         sibling = msgspec.json.decode(raw)
         name = cast("dict[str, Any]", sibling).get("name") if isinstance(sibling, dict) else None
         if key != found.key and (name or key) == spec.name:
-            raise duplicate(spec, spec)
+            raise duplicate_name_error(spec, spec)
     for other in load_instances(data_dir, {}).specs:
         if other.name == spec.name and other.source != spec.source:
-            raise duplicate(spec, other)
+            raise duplicate_name_error(spec, other)

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 import msgspec
 
-from router.logs.logs import one_line
+from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

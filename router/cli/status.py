@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from router.cli.rest_client import get
-from router.logs.logs import UNPRINTABLE, one_line
+from router.logs.record_text import UNPRINTABLE, one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

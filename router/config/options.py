@@ -1,7 +1,6 @@
-"""What the command line says: where the files are, and what it changes in the settings.
+"""Applies the command line: finds `config.json`, `data/` and `logs/`, and overrides settings.
 
-Job: find `config.json`, `data/` and `logs/` (contract: config.json), and put the options of the
-command line over the settings of the file.
+Invariant: an option that is not given changes nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +16,21 @@ from router.messages.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 CONFIG_VARIABLE: Final = "MCP_ROUTER_CONFIG"
+"""The environment variable that names the config file."""
 
 
 @attrs.frozen
 class Options:
-    """What the command line said; None and () where it said nothing.
+    """The options of the command line; None and () where it has none.
 
     Attributes:
-        port: for the one listener among `modes` that has a port; 0 is any free one.
+        modes: what to listen on.
+        config: the path of the config file.
+        data: the folder of providers.
+        host: the address to bind to.
+        port: for the one listener among `modes` that has a port; 0 is any free port.
+        level: of the logs.
     """
 
     modes: tuple[Mode, ...] = ()
@@ -39,7 +43,7 @@ class Options:
 
 @attrs.frozen
 class Paths:
-    """Where everything is: the config file, the folder of providers, the folder of logs."""
+    """The config file, the folder of providers and the folder of logs."""
 
     config: Path
     data: Path
@@ -47,9 +51,11 @@ class Paths:
 
 
 def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
-    """Find the files (contract: "Where it is").
+    """Find the config file, and the default folders beside it.
 
-    The folders are the default ones; see `with_log_folder` and `with_data_folder`.
+    The config file is `options.config`, else `$MCP_ROUTER_CONFIG`, else `config.json` in `cwd` if
+    there is one, else that of the user. Its settings may name other folders: see
+    `with_log_folder` and `with_data_folder`.
     """
     named = options.config or environ.get(CONFIG_VARIABLE)
     config = cwd / Path(named).expanduser() if named else cwd / "config.json"
@@ -63,25 +69,25 @@ def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
 
 
 def with_log_folder(paths: Paths, directory: str) -> Paths:
-    """`paths` with `logging.directory`, which is relative to where `logs` would be."""
+    """Return `paths` with `logging.directory`, which is relative to the parent of `logs`."""
     return attrs.evolve(paths, logs=paths.logs.parent / Path(directory).expanduser())
 
 
 def with_data_folder(paths: Paths, options: Options, directory: str) -> Paths:
-    """`paths` with `watcher.watch_path`, relative to where `data` would be; `--data` wins."""
+    """Return `paths` with `watcher.watch_path`, relative to the parent of `data`; `--data` wins."""
     if options.data is not None:
         return paths
     return attrs.evolve(paths, data=paths.data.parent / Path(directory).expanduser())
 
 
 def chosen_modes(settings: Settings, options: Options) -> tuple[Mode, ...]:
-    """What to listen on: each once, in the order of `MODES`."""
+    """Return what to listen on: each mode once, in the order of `MODES`."""
     chosen = options.modes or (settings.server.transport_type,)
     return tuple(mode for mode in MODES if mode in chosen)
 
 
 def merge(settings: Settings, options: Options) -> Settings:
-    """The settings with what the command line overrides.
+    """Return the settings with the options of the command line in force.
 
     Raises:
         ConfigError: a port was given, but not exactly one listener that could take it.
@@ -99,7 +105,7 @@ def merge(settings: Settings, options: Options) -> Settings:
 
 
 def _with_host(settings: Settings, modes: tuple[Mode, ...], host: str) -> Settings:
-    """`host` for what the command line has listen; an `api` that config.json adds keeps its own."""
+    """Set the host of the listeners in `modes`; an `api` that config.json adds keeps its own."""
     server, api = settings.server, settings.api
     if modes != ("api",):
         server = attrs.evolve(server, host=host)
@@ -125,12 +131,12 @@ def _with_port(settings: Settings, modes: tuple[Mode, ...], port: int) -> Settin
 
 
 def _user_paths() -> Paths:
-    # Only this last resort needs platformdirs: imported here, it costs no one else's start.
+    # For start-up time: only this last resort needs platformdirs.
     import platformdirs
 
-    where: dict[str, Any] = {"appname": "mcp-router", "appauthor": False}
+    app: dict[str, Any] = {"appname": "mcp-router", "appauthor": False}
     return Paths(
-        platformdirs.user_config_path(**where) / "config.json",
-        platformdirs.user_data_path(**where) / "data",
-        platformdirs.user_state_path(**where) / "logs",
+        platformdirs.user_config_path(**app) / "config.json",
+        platformdirs.user_data_path(**app) / "data",
+        platformdirs.user_state_path(**app) / "logs",
     )

@@ -1,9 +1,7 @@
-"""The settings as they may be shown: every secret is `{"set": true}` or `{"set": false}`.
+"""Shows the settings with each secret as `{"set": true}` or `{"set": false}`.
 
-Job: what `GET /api/config` tells of `config.json`. Neighbours: `listeners` hands it on; `settings`
-below. Pure.
-
-Invariant: what is kept out of a repr is masked here, so a secret is marked in one place only.
+Used for `GET /api/config`. A field that is kept out of its class's repr is masked here as well, so
+a secret is marked in one place only.
 """
 
 from __future__ import annotations
@@ -12,18 +10,25 @@ from typing import Any, cast
 
 import attrs
 
+from router.messages.commands import SECRET_MASK
 
-def masked(value: Any) -> Any:
-    """The value as JSON can hold it, attrs classes as objects, secrets masked."""
+
+def mask_secrets(value: Any) -> Any:
+    """Return the value as JSON can hold it: attrs classes as objects, secrets masked."""
     kind = cast("type[Any]", type(value))
     if attrs.has(kind):
-        return {one.name: _shown(one, getattr(value, one.name)) for one in attrs.fields(kind)}
+        return {
+            field.name: _field_value(field, getattr(value, field.name))
+            for field in attrs.fields(kind)
+        }
     if isinstance(value, dict):
-        return {key: masked(one) for key, one in cast("dict[str, Any]", value).items()}
+        return {key: mask_secrets(item) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, (tuple, list)):
-        return [masked(one) for one in cast("tuple[Any, ...]", value)]
+        return [mask_secrets(item) for item in cast("tuple[Any, ...]", value)]
     return value
 
 
-def _shown(field: attrs.Attribute[Any], value: Any) -> Any:
-    return masked(value) if field.repr else {"set": bool(value)}
+def _field_value(field: attrs.Attribute[Any], value: Any) -> Any:
+    if field.repr:
+        return mask_secrets(value)
+    return SECRET_MASK if value else {"set": False}

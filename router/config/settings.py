@@ -1,8 +1,4 @@
-"""`config.json` as frozen classes; where it is; what the command line changes in it.
-
-Job: from the files and arguments of the user to one `Settings` that the rest reads. Neighbours:
-`cli` above, `structure` and `files` below; `auth`, `logs` and the composition root are handed
-parts of it.
+"""Reads `config.json` into frozen classes, and writes their defaults where there is no file.
 
 Invariants: settings are data and never change; a missing key has its default, and anything that
 is not understood is an error with its path, never ignored.
@@ -17,13 +13,12 @@ import attrs
 import msgspec
 
 from router.config.live import live
-from router.config.strict import Check, joined, structure
-from router.config.tokens import NamedToken, OptionalToken, TokenName, repeated
+from router.config.strict import Check, convert_strictly, join_errors
+from router.config.tokens import NamedToken, OptionalToken, TokenName, find_repeated_tokens
 from router.files.json_files import decode_object, read_bytes, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
-
 
 log = logging.getLogger("mcp_router.settings")
 
@@ -35,7 +30,7 @@ Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF
 LEVELS: Final[tuple[Level, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF")
 
 
-# --- Values that are more than their type ----------------------------------------------------
+# --- Types of values -------------------------------------------------------------------------
 
 
 def _is_host(text: str) -> bool:
@@ -73,7 +68,7 @@ Folder: TypeAlias = Annotated[str, Check("the path of a folder", bool)]
 
 @attrs.frozen
 class Api:
-    """The REST API."""
+    """The REST API; with `auto_find_port` a taken port makes it try upwards."""
 
     enabled: bool = False
     host: Host = live("127.0.0.1")
@@ -103,14 +98,15 @@ class SseListener:
 
 @attrs.frozen
 class Server:
-    """What listens.
+    """The MCP listeners.
 
     Attributes:
-        allowed_hosts: names in `Host` that are let in besides loopback and the bound host;
+        host: the address that HTTP and SSE bind to.
+        allowed_hosts: names that `Host` may hold besides loopback and the bound host;
             with `:port`, only with that port.
-        allowed_origins: what browsers may send in `Origin` besides loopback.
+        allowed_origins: origins that browsers may send besides those of loopback.
         transport_type: the mode when the command line names none.
-        allow_instance_management: may an LLM add and remove instances?
+        allow_instance_management: let an LLM add and remove instances.
         tool_names: `mcp.router.use` or `mcp_router_use`.
         drain_s: how long calls in flight may go on after the first signal to stop.
     """
@@ -131,10 +127,10 @@ class McpClient:
     """The upstream side.
 
     Attributes:
-        enabled: connect to upstreams at all?
+        enabled: connect to upstreams at all.
         timeout: seconds for one call.
         start_timeout_s: from starting an upstream to the end of its handshake.
-        max_starting: how many upstreams start at the same time.
+        max_starting: the number of upstreams that may start at the same time.
     """
 
     enabled: bool = live(True)
@@ -149,16 +145,16 @@ def _no_tokens() -> dict[str, NamedToken]:
 
 @attrs.frozen
 class Security:
-    """Who may do what.
+    """Access to the router.
 
     Attributes:
         bearer_token: guards every listener but stdio, and has every permission; empty for none;
             `sha256:` and 64 hex digits stands for the token with that SHA-256 digest.
-        tokens: more of them by name, each with its permissions.
+        tokens: further tokens by name, each with its permissions.
         allow_anonymous: serve beyond loopback although there is no token.
         enable_validation: check tool arguments before they are sent. It never switches the
             token off.
-        allow_stdio_via_api: may a token add instances that run a command?
+        allow_stdio_via_api: `with_token` lets its bearer add instances that run a command.
     """
 
     bearer_token: OptionalToken = live("", repr=False)
@@ -171,12 +167,12 @@ class Security:
 
     @property
     def secrets(self) -> list[str]:
-        """Every token, for the logs to hide."""
-        return [self.bearer_token, *(one.token for one in self.tokens.values())]
+        """Every token, for the logs to mask."""
+        return [self.bearer_token, *(named.token for named in self.tokens.values())]
 
     @property
     def has_token(self) -> bool:
-        """Does anybody need a token?"""
+        """Whether any token is configured."""
         return bool(self.bearer_token or self.tokens)
 
 
@@ -191,7 +187,13 @@ class Logging:
 
 @attrs.frozen
 class Watcher:
-    """Reload on change; `debounce_delay` is in seconds, `watch_path` for `with_data_folder`."""
+    """Reloading on change.
+
+    Attributes:
+        enabled: follow changes of `config.json` and the data folder.
+        watch_path: the data folder; `options.with_data_folder` says relative to what.
+        debounce_delay: seconds within which a change is read, however many follow.
+    """
 
     enabled: bool = True
     watch_path: Folder = "data"
@@ -200,7 +202,7 @@ class Watcher:
 
 @attrs.frozen
 class Settings:
-    """All of `config.json`; `Settings()` is what the program runs on without one."""
+    """All of `config.json`; `Settings()` has the defaults."""
 
     api: Api = attrs.field(factory=Api)
     server: Server = attrs.field(factory=Server)
@@ -210,8 +212,11 @@ class Settings:
     watcher: Watcher = attrs.field(factory=Watcher)
 
 
+# --- Reading and writing ---------------------------------------------------------------------
+
+
 def load_settings(path: Path) -> Settings:
-    """The settings in `path`; where there is no such file, the defaults, which are written.
+    """Return the settings in `path`; where there is no such file, write the defaults.
 
     A file that cannot be written is a warning in the log.
 
@@ -226,39 +231,25 @@ def load_settings(path: Path) -> Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings in `path`; nothing is written.
+    """Return the settings in `path`; nothing is written.
 
     Raises:
         FileNotFoundError: there is no such file.
         ConfigError: as `load_settings`.
     """
     data = read_bytes(path, path.name, CONFIG_LIMIT_BYTES)
-    config = _without_idle_keys(decode_object(data, path.name))
-    settings = structure(config, Settings, path.name)
+    config = _without_ignored_keys(decode_object(data, path.name))
+    settings = convert_strictly(config, Settings, path.name)
     security = settings.security
     place = f"{path.name}: security.tokens"
-    if problems := list(repeated(security.bearer_token, security.tokens, place)):
-        raise joined(problems)
+    errors = list(find_repeated_tokens(security.bearer_token, security.tokens, place))
+    if errors:
+        raise join_errors(errors)
     return settings
 
 
-_IDLE: Final[dict[str, tuple[Any, ...]]] = {
-    "enabled": (True, False),
-    "stdio": ({}, {"enabled": True}, {"enabled": False}),
-}
-"""Keys of `server` that the original wrote: the command line and its default say what listens."""
-
-
-def _without_idle_keys(config: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(config.get("server"), dict):
-        return config
-    server = cast("dict[str, Any]", config["server"])
-    kept = {key: value for key, value in server.items() if value not in _IDLE.get(key, ())}
-    return {**config, "server": kept}
-
-
-def settings_at(path: Path) -> Settings:
-    """The settings in `path`, or the defaults where there is no such file; nothing is written.
+def settings_or_defaults(path: Path) -> Settings:
+    """Return the settings in `path`, or the defaults where there is no file; nothing is written.
 
     Raises:
         ConfigError: as `load_settings`.
@@ -270,9 +261,31 @@ def settings_at(path: Path) -> Settings:
 
 
 def to_json(settings: Settings) -> bytes:
-    """The settings as the text of a `config.json`, its keys in the order of the classes."""
-    # msgspec alone would take the slots of the classes, which are sorted.
+    """Return the text of a `config.json` with these settings, its keys in the classes' order."""
+    # Given the classes themselves, msgspec would sort the keys.
     return msgspec.json.format(msgspec.json.encode(attrs.asdict(settings)), indent=2) + b"\n"
+
+
+_IGNORED_SERVER_KEYS: Final[dict[str, tuple[Any, ...]]] = {
+    "enabled": (True, False),
+    "stdio": ({}, {"enabled": True}, {"enabled": False}),
+}
+"""Keys of `server`, each with its ignored values, that the program before this one wrote.
+
+They decide nothing here: the command line and `transport_type` say what listens.
+"""
+
+
+def _without_ignored_keys(config: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(config.get("server"), dict):
+        return config
+    server = cast("dict[str, Any]", config["server"])
+    kept = {
+        key: value
+        for key, value in server.items()
+        if value not in _IGNORED_SERVER_KEYS.get(key, ())
+    }
+    return {**config, "server": kept}
 
 
 def _write_defaults(path: Path) -> None:
@@ -281,6 +294,3 @@ def _write_defaults(path: Path) -> None:
         write_atomically(path, to_json(Settings()))
     except OSError as exc:
         log.warning("%s cannot be written (%s); going on with the defaults", path, exc.strerror)
-
-
-# --- The command line ------------------------------------------------------------------------

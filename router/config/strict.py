@@ -1,10 +1,10 @@
-"""JSON values -> attrs classes, strictly, with errors that name the path.
+"""Converts decoded JSON to attrs classes, strictly, with errors that name the path.
 
-Job: what cattrs does, in words for a person and without its conversions: a JSON string is no
-number, `true` is no integer, and an unknown key is an error. Neighbours: `settings` above,
-`errors` below; it knows no key of ours.
+cattrs walks the classes; the conversions are ours: a JSON string is no number, `true` is no
+integer, and an unknown key is an error.
 
-Invariants: all errors of a file are found in one go; a value marked secret is never quoted.
+Invariants: all errors of a file are found in one go; a value marked secret is never quoted; no
+key of `config.json` is known here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from router.files.json_files import kind_of, path_step, shown
+from router.files.json_files import kind_of, quote_key, quote_value
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Check:
 
     Attributes:
         expected: what is accepted, for the message `expected ..., got ...`.
-        accepts: is this value, which has the right type, accepted?
+        accepts: returns whether a value, which has the right type, is accepted.
         secret: never quote the value.
     """
 
@@ -57,32 +57,38 @@ class Check:
     secret: bool = False
 
 
-class _Wrong(ValueError):
+class _UnexpectedValue(ValueError):
     """A value that is not what was expected; its text is for the user."""
 
 
-def structure(value: object, kind: type[T], place: str) -> T:
-    """The attrs class `kind` made from a decoded JSON value.
+def convert_strictly(value: object, kind: type[T], place: str) -> T:
+    """Return the attrs class `kind` made from a decoded JSON value.
+
+    Args:
+        value: as the JSON decoder returned it.
+        kind: a class with default values for the keys that may be missing.
+        place: the file's name in messages.
 
     Raises:
-        ConfigError: for everything that is wrong in it, one problem a line.
+        ConfigError: for everything that is wrong in `value`, one problem a line.
     """
     try:
         return _converter.structure(value, kind)
-    except (ClassValidationError, IterableValidationError, _Wrong) as exc:
-        raise joined(list(_problems(exc, place, ""))) from None
+    except (ClassValidationError, IterableValidationError, _UnexpectedValue) as exc:
+        raise join_errors(list(_errors_in(exc, place, ""))) from None
 
 
-def joined(problems: Sequence[ConfigError]) -> ConfigError:
-    """One error for several: its text has one problem a line."""
-    lines = "\n".join(str(problem) for problem in problems[1:])
-    first = problems[0]
-    return ConfigError(first.place, f"{first.problem}\n{lines}") if lines else first
+def join_errors(errors: Sequence[ConfigError]) -> ConfigError:
+    """Return one error for several; its text has one problem a line."""
+    first, *others = errors
+    if not others:
+        return first
+    return ConfigError(first.place, "\n".join([first.problem, *map(str, others)]))
 
 
-# --- What is accepted ------------------------------------------------------------------------
+# --- Conversions -----------------------------------------------------------------------------
 
-_NAMES: Final[dict[type, str]] = {
+_TYPE_NAMES: Final[dict[type, str]] = {
     bool: "true or false",
     int: "an integer",
     float: "a number",
@@ -91,54 +97,58 @@ _NAMES: Final[dict[type, str]] = {
 
 
 def _is_a(value: object, kind: type) -> bool:
-    if kind is bool or isinstance(value, bool):
+    """Return whether a JSON value is of a type, without Python's conversions."""
+    if kind is bool or isinstance(value, bool):  # in Python, True is an int
         return kind is bool and isinstance(value, bool)
     if kind is float:
+        # An integer will do, unless no float can hold it.
         return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     return isinstance(value, kind)
 
 
-def _plain(value: Any, kind: type) -> Any:
+def _to_plain(value: Any, kind: type) -> Any:
     if _is_a(value, kind):
         return value
-    raise _wrong(_NAMES[kind], value)
+    raise _unexpected(_TYPE_NAMES[kind], value)
 
 
-def _checked(value: Any, kind: Any) -> Any:
-    base, rule = get_args(kind)
-    if _is_a(value, base) and rule.accepts(value):
+def _to_checked(value: Any, kind: Any) -> Any:
+    base, check = get_args(kind)
+    if not _is_a(value, base):
+        raise _unexpected(_TYPE_NAMES[base], value, secret=check.secret)
+    if check.accepts(value):
         return value
-    if rule.secret and _is_a(value, base):
-        raise _Wrong(f"expected {rule.expected}")
-    expected = rule.expected if _is_a(value, base) else _NAMES[base]
-    raise _wrong(expected, value, secret=rule.secret)
+    if check.secret:
+        raise _UnexpectedValue(f"expected {check.expected}")
+    raise _unexpected(check.expected, value)
 
 
-def _one_of(value: Any, kind: Any) -> Any:
+def _to_literal(value: Any, kind: Any) -> Any:
     words = get_args(kind)
     if isinstance(value, str) and value in words:
         return value
-    raise _wrong("one of " + ", ".join(f'"{word}"' for word in words), value)
+    raise _unexpected("one of " + ", ".join(f'"{word}"' for word in words), value)
 
 
-def _array(value: Any, kind: Any) -> Any:
+def _to_tuple(value: Any, kind: Any) -> Any:
     if not isinstance(value, list):
-        raise _wrong("an array", value)
+        raise _unexpected("an array", value)
     return tuple(_converter.structure(value, list[get_args(kind)[0]]))
 
 
-def _mapping(value: Any, kind: Any) -> Any:
-    """An object whose keys are the user's own words; every one of them is checked."""
+def _to_dict(value: Any, kind: Any) -> Any:
+    """Convert an object whose keys are the user's own words; each of them is checked."""
     if not isinstance(value, dict):
-        raise _wrong("an object", value)
+        raise _unexpected("an object", value)
     key_kind, item_kind = get_args(kind)
     found: dict[str, Any] = {}
     problems: list[Exception] = []
     for key, item in cast("dict[str, Any]", value).items():
         try:
             found[_converter.structure(key, key_kind)] = _converter.structure(item, item_kind)
-        except (ClassValidationError, IterableValidationError, _Wrong) as exc:
-            exc.add_note(AttributeValidationNote("in an object", path_step(key), item_kind))
+        except (ClassValidationError, IterableValidationError, _UnexpectedValue) as exc:
+            # As cattrs does for the fields of a class: the note becomes a step of the path.
+            exc.add_note(AttributeValidationNote("in an object", quote_key(key), item_kind))
             problems.append(exc)
     if problems:
         # `ExceptionGroup.__new__`, as typeshed has it, hides the third parameter.
@@ -146,31 +156,32 @@ def _mapping(value: Any, kind: Any) -> Any:
     return found
 
 
-def _wrong(expected: str, value: object, *, secret: bool = False) -> _Wrong:
-    got = kind_of(value) if secret else shown(value)
-    return _Wrong(f"expected {expected}, got {got}")
-
-
-def _object_of(kind: Any) -> Callable[[Any, Any], Any]:
+def _to_class(kind: Any) -> Callable[[Any, Any], Any]:
+    """Return the conversion to one attrs class."""
     fill = make_dict_structure_fn(kind, _converter, _cattrs_forbid_extra_keys=True)
 
-    def object_of(value: Any, kind: Any) -> Any:
+    def convert(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise _Wrong(f"expected an object, got {kind_of(value)}")
+            raise _UnexpectedValue(f"expected an object, got {kind_of(value)}")
         return fill(cast("dict[str, Any]", value), kind)
 
-    return object_of
+    return convert
+
+
+def _unexpected(expected: str, value: object, *, secret: bool = False) -> _UnexpectedValue:
+    got = kind_of(value) if secret else quote_value(value)
+    return _UnexpectedValue(f"expected {expected}, got {got}")
 
 
 def _new_converter() -> Converter:
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind in _NAMES:
-        converter.register_structure_hook(kind, _plain)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _one_of)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is tuple, _array)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is dict, _mapping)
-    converter.register_structure_hook_func(_has_check, _checked)
-    converter.register_structure_hook_factory(attrs.has, _object_of)
+    for kind in _TYPE_NAMES:
+        converter.register_structure_hook(kind, _to_plain)
+    converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _to_literal)
+    converter.register_structure_hook_func(lambda t: get_origin(t) is tuple, _to_tuple)
+    converter.register_structure_hook_func(lambda t: get_origin(t) is dict, _to_dict)
+    converter.register_structure_hook_func(_has_check, _to_checked)
+    converter.register_structure_hook_factory(attrs.has, _to_class)
     return converter
 
 
@@ -181,26 +192,27 @@ def _has_check(kind: Any) -> bool:
 _converter: Final = _new_converter()
 
 
-# --- What was wrong, and where ---------------------------------------------------------------
+# --- Errors with their paths -----------------------------------------------------------------
 
 
-def _problems(exc: BaseException, place: str, path: str) -> Iterator[ConfigError]:
+def _errors_in(exc: BaseException, place: str, path: str) -> Iterator[ConfigError]:
+    """Yield the errors in the tree of exceptions that cattrs raises, each with its path."""
     if isinstance(exc, (ClassValidationError, IterableValidationError)):
         for part in exc.exceptions:
-            yield from _problems(part, place, path + _step(part))
+            yield from _errors_in(part, place, path + _path_step(part))
     elif isinstance(exc, ForbiddenExtraKeysError):
         known = ", ".join(attribute.name for attribute in attrs.fields(exc.cl))
         for key in sorted(exc.extra_fields):
-            where = _joined_path(place, f"{path}.{path_step(key)}")
-            yield ConfigError(where, f"unknown key; the keys here are {known}")
+            problem = f"unknown key; the keys here are {known}"
+            yield ConfigError(_with_path(place, f"{path}.{quote_key(key)}"), problem)
     elif isinstance(exc, KeyError):
-        yield ConfigError(_joined_path(place, path), "is missing")
+        yield ConfigError(_with_path(place, path), "is missing")
     else:
-        yield ConfigError(_joined_path(place, path), str(exc))
+        yield ConfigError(_with_path(place, path), str(exc))
 
 
-def _step(exc: BaseException) -> str:
-    """The last step of the path to where `exc` was raised, as cattrs noted it."""
+def _path_step(exc: BaseException) -> str:
+    """Return the last step of the path to where `exc` was raised, as cattrs noted it."""
     for note in getattr(exc, "__notes__", ()):
         if isinstance(note, AttributeValidationNote):
             return f".{note.name}"
@@ -209,5 +221,5 @@ def _step(exc: BaseException) -> str:
     return ""
 
 
-def _joined_path(place: str, path: str) -> str:
+def _with_path(place: str, path: str) -> str:
     return f"{place}: {path.removeprefix('.')}" if path else place

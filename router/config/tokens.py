@@ -1,7 +1,4 @@
-"""The tokens in `config.json`: what they look like, and what each of them may do.
-
-Job: `security.tokens` as data, and the digest by which a token is known. Neighbours: `settings`
-above holds them, `auth` compares them; `structure` below.
+"""Defines the tokens of `config.json`: their syntax, their permissions and their digests.
 
 Invariants: pure; a token is in no repr and in no message.
 """
@@ -25,20 +22,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 BEARER_NAME: Final = "bearer"
-"""Who knows `security.bearer_token` is called this."""
+"""The name of the principal that sends `security.bearer_token`."""
 
 STDIO_NAME: Final = "stdio"
-"""The parent process, on the stdio listener, is called this."""
+"""The name of the parent process, on the stdio listener."""
 
 _STORED_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
-_RULE: Final = "a token of printable ASCII characters without spaces, or sha256: and 64 hex digits"
+_TOKEN_RULE: Final = (
+    "a token of printable ASCII characters without spaces, or sha256: and 64 hex digits"
+)
 
 
 def is_token(text: str) -> bool:
-    """Can a client send this token, or is it a digest?"""
-    # What gets through a header unchanged (RFC 9110 section 5.5).
+    """Return whether a client can send this token, or it is a digest of one."""
+    # A malformed digest would lock everybody out: no token has its SHA-256.
     if text.startswith("sha256:") and not _STORED_DIGEST.fullmatch(text):
         return False
+    # Such text gets through a header unchanged (RFC 9110 section 5.5).
     return text.isascii() and text.isprintable() and " " not in text
 
 
@@ -46,9 +46,9 @@ def _is_free_name(text: str) -> bool:
     return is_name(text) and text not in (BEARER_NAME, STDIO_NAME)
 
 
-OptionalToken: TypeAlias = Annotated[str, Check(_RULE, is_token, secret=True)]
+OptionalToken: TypeAlias = Annotated[str, Check(_TOKEN_RULE, is_token, secret=True)]
 Token: TypeAlias = Annotated[
-    str, Check(_RULE, lambda text: text != "" and is_token(text), secret=True)
+    str, Check(_TOKEN_RULE, lambda text: text != "" and is_token(text), secret=True)
 ]
 Name: TypeAlias = Annotated[str, Check(NAME_RULE.removeprefix("expected "), is_name)]
 TokenName: TypeAlias = Annotated[
@@ -66,10 +66,10 @@ class NamedToken:
     """One of several tokens.
 
     Attributes:
-        token: itself, or `sha256:` and 64 hex digits, which stands for the token with that SHA-256
-            digest.
+        token: in plain text, or `sha256:` and 64 hex digits, which stands for the token with that
+            SHA-256 digest.
         permissions: what its bearer may do.
-        instances: the only ones there are for its bearer; None for all.
+        instances: names of the only instances that its bearer sees; None for all.
     """
 
     token: Token = attrs.field(repr=False)
@@ -78,24 +78,24 @@ class NamedToken:
 
 
 def digest_of(token: str) -> bytes:
-    """The SHA-256 digest of a token that may be stored as one."""
+    """Return the SHA-256 digest of a token, which may be stored as its digest."""
     stored = _STORED_DIGEST.fullmatch(token)
     return bytes.fromhex(stored[1]) if stored else hashlib.sha256(token.encode()).digest()
 
 
-def repeated(
+def find_repeated_tokens(
     bearer_token: str, tokens: Mapping[str, NamedToken], place: str
 ) -> Iterator[ConfigError]:
-    """What is wrong where two names have one token: nobody could say who it is.
+    """Yield an error for each token that has two names: its bearer would be ambiguous.
 
     Args:
         bearer_token: `security.bearer_token`.
         tokens: `security.tokens`.
         place: of `security.tokens`, for messages.
     """
-    known = {digest_of(bearer_token): "security.bearer_token"} if bearer_token else {}
-    for name, one in tokens.items():
-        first = known.setdefault(digest_of(one.token), name)
+    names = {digest_of(bearer_token): "security.bearer_token"} if bearer_token else {}
+    for name, named in tokens.items():
+        first = names.setdefault(digest_of(named.token), name)
         if first != name:
             problem = f"is the token of {first} too; give each its own"
             yield ConfigError(f"{place}.{name}.token", problem)

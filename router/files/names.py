@@ -1,14 +1,16 @@
-"""What instances, providers and tokens may be called.
+"""Defines the names that instances, providers and tokens may have, and that of a provider's file.
 
-Neighbours: `entries`, `settings` and whatever else takes a name from outside; nothing of ours
-below. A name ends up in paths, log lines and answers, so it is matched in full (security: path
-traversal through names).
+A name ends up in paths, log lines and answers, so it is matched in full: `..` or a line break
+must not get through (security: path traversal).
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+INSTANCE_FILE_NAME: Final = "mcp_settings.json"
+"""The file in each provider's folder that holds its instances."""
 
 # Han with its extensions, Hiragana, Katakana, Bopomofo, Hangul, and the Han iteration marks.
 _CJK: Final = (
@@ -18,25 +20,25 @@ _CJK: Final = (
 _NAME: Final = re.compile(rf"[a-zA-Z0-9_{_CJK}][a-zA-Z0-9_\-{_CJK}]{{0,99}}")
 _PROVIDER: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}")
 
-# They end up as folders, and those move between systems.
-_DEVICE: Final = re.compile(r"con|nul|prn|aux|com[0-9]|lpt[0-9]", re.IGNORECASE)
+# Windows has no folders of these names, and data moves between systems.
+_WINDOWS_DEVICE: Final = re.compile(r"con|nul|prn|aux|com[0-9]|lpt[0-9]", re.IGNORECASE)
 
-_NO_DEVICE: Final = "at most 100, not beginning with -, and no device of Windows such as con"
-NAME_RULE: Final = f"expected letters, digits, _, - and CJK letters, {_NO_DEVICE}"
-PROVIDER_RULE: Final = f"expected letters, digits, _ and -, {_NO_DEVICE}"
+_LIMITS: Final = "at most 100, not beginning with -, and no device of Windows such as con"
+NAME_RULE: Final = f"expected letters, digits, _, - and CJK letters, {_LIMITS}"
+PROVIDER_RULE: Final = f"expected letters, digits, _ and -, {_LIMITS}"
 
 
 def is_name(text: object) -> bool:
-    """May an instance be called this?"""
-    return _fits(text, _NAME)
+    """Return whether an instance or a token may have this name; `NAME_RULE` says it in words."""
+    return _matches(text, _NAME)
 
 
 def is_provider(text: object) -> bool:
-    """May a provider, which is a folder, be called this?"""
-    return _fits(text, _PROVIDER)
+    """Return whether a provider, which is a folder, may have this name; see `PROVIDER_RULE`."""
+    return _matches(text, _PROVIDER)
 
 
-def _fits(text: object, pattern: re.Pattern[str]) -> bool:
+def _matches(text: object, pattern: re.Pattern[str]) -> bool:
     if not isinstance(text, str) or pattern.fullmatch(text) is None:
         return False
-    return _DEVICE.fullmatch(text) is None
+    return _WINDOWS_DEVICE.fullmatch(text) is None

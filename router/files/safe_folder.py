@@ -1,14 +1,14 @@
-"""Folders that are written to: no name in them leads anywhere else, and one program at a time.
-
-Job: read, replace and remove files of a folder through its descriptor, and hold a lock between
-processes. Neighbours: `files`, `store` and `changes` above; nothing of ours below.
+"""Reads, replaces and removes files of one folder, and locks it against other processes.
 
 Invariants:
 
-- A symbolic link is never followed, neither as a file nor as a folder in a folder; only the
-  folder that was opened first may be reached through links of the user's own.
+- A symbolic link is never followed, neither as a file nor as a subfolder. Only the folder that is
+  opened first may be reached through links of the user's own.
 - A file is replaced in one step (write a temporary file, fsync, rename, fsync the folder): after
   a crash or on a full disk either the old or the new content is there, never half of it.
+
+On POSIX every name is resolved relative to the opened folder's descriptor, so that nobody can
+exchange the folder between two steps. Windows cannot open folders; names are joined to a path.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ NEW_FOLDER_MODE: Final = 0o700
 
 LOCK_NAME: Final = ".lock"
 
-LOCK_PATIENCE_S: Final = 10.0
-"""A change takes milliseconds: whoever holds the lock for longer is stopped or hangs."""
+LOCK_TIMEOUT_S: Final = 10.0
+"""A change takes milliseconds: a process that holds the lock for longer is stopped or hangs."""
 
 _LOCK_RETRY_S: Final = 0.01
 
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe would wait for a writer
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _DIRECTORY: Final = getattr(os, "O_DIRECTORY", 0)
 
 
 @attrs.frozen
-class Folder:
+class SafeFolder:
     """An opened folder; use it as a context manager.
 
     Attributes:
@@ -61,37 +62,39 @@ class Folder:
         """Open a folder of the user's own choice, which may lie behind links.
 
         Raises:
-            OSError: there is none, or it cannot be opened.
+            OSError: there is no such folder, or it cannot be opened.
         """
         if not _DIRECTORY:
             return cls(path, None)
         return cls(path, os.open(path, os.O_RDONLY | _DIRECTORY))
 
-    def sub(self, name: str, *, create: bool = False) -> Folder:
+    def subfolder(self, name: str, *, create: bool = False) -> SafeFolder:
         """Open a folder in this one; with `create`, make it if it is missing, for its owner only.
 
         Raises:
-            OSError: there is none, or it is a link or no folder.
+            OSError: there is no such folder, or it is a link or not a folder.
         """
-        path, at = self._at(name)
-        if create and self._make(path, at):
-            self.sync()
+        path, dir_fd = self._locate(name)
+        if create:
+            with suppress(FileExistsError):
+                os.mkdir(path, NEW_FOLDER_MODE, dir_fd=dir_fd)
+                self._sync()
         self._refuse_link(name)
         if self._fd is None:
-            return Folder(self.path / name, None)
+            return SafeFolder(self.path / name, None)
         flags = os.O_RDONLY | _DIRECTORY | _NO_FOLLOW
-        return Folder(self.path / name, os.open(path, flags, dir_fd=at))
+        return SafeFolder(self.path / name, os.open(path, flags, dir_fd=dir_fd))
 
     def read(self, name: str, limit_bytes: int) -> bytes:
-        """The first `limit_bytes` of a regular file.
+        """Return the first `limit_bytes` of a regular file.
 
         Raises:
-            OSError: there is none, it is a link or something else, or cannot be read.
+            OSError: there is no such file, it is a link or not regular, or it cannot be read.
         """
         self._refuse_link(name)
-        path, at = self._at(name)
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY | _NO_FOLLOW
-        with os.fdopen(os.open(path, flags, dir_fd=at), "rb") as file:
+        path, dir_fd = self._locate(name)
+        flags = os.O_RDONLY | _NO_WAIT | _BINARY | _NO_FOLLOW
+        with os.fdopen(os.open(path, flags, dir_fd=dir_fd), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError(errno.EINVAL, "it is no regular file", str(self.path / name))
             return file.read(limit_bytes)
@@ -100,50 +103,46 @@ class Folder:
         """Replace a file by one that holds `data`, or leave it exactly as it was.
 
         Raises:
-            OSError: it could not be written; or it is a link, which would stop being one, while
-                the file it points to would not change.
+            OSError: the file could not be written; or it is a link: replacing that would not
+                change the file that it points to.
         """
         self._refuse_link(name)
         temporary = f".{name}.{secrets.token_hex(8)}.tmp"
+        source, dir_fd = self._locate(temporary)
+        target, _ = self._locate(name)
         try:
             self._write_new(temporary, data, self._mode_of(name))
-            self._rename(temporary, name)
+            os.replace(source, target, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
         except BaseException:
             with suppress(OSError):
-                self._unlink(temporary)
+                os.unlink(source, dir_fd=dir_fd)
             raise
-        self.sync()
+        self._sync()
 
     def remove(self, name: str) -> None:
         """Remove a file, for good.
 
         Raises:
-            OSError: it could not be removed.
+            OSError: the file could not be removed.
         """
-        self._unlink(name)
-        self.sync()
+        path, dir_fd = self._locate(name)
+        os.unlink(path, dir_fd=dir_fd)
+        self._sync()
 
-    def remove_folder(self, name: str) -> None:
-        """Remove a folder in this one if it is empty."""
-        path, at = self._at(name)
+    def remove_empty_folder(self, name: str) -> None:
+        """Remove a folder in this one, unless it holds anything."""
+        path, dir_fd = self._locate(name)
         with suppress(OSError):
-            os.rmdir(path, dir_fd=at)
-            self.sync()
+            os.rmdir(path, dir_fd=dir_fd)
+            self._sync()
 
-    def open_lock(self) -> int:
-        """A descriptor of the file that stands for the lock; see `locked`."""
-        path, at = self._at(LOCK_NAME)
-        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, NEW_FILE_MODE, dir_fd=at)
-
-    def sync(self) -> None:
-        """Make what was renamed, made or removed durable. Windows needs no such thing."""
-        if self._fd is not None:
-            # Some network file systems refuse this. The change is in place then: no failure.
-            with suppress(OSError):
-                os.fsync(self._fd)
+    def open_lock_file(self) -> int:
+        """Return a descriptor of the file that stands for the lock; see `locked`."""
+        path, dir_fd = self._locate(LOCK_NAME)
+        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, NEW_FILE_MODE, dir_fd=dir_fd)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the folder's descriptor."""
         if self._fd is not None:
             os.close(self._fd)
 
@@ -153,47 +152,39 @@ class Folder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _at(self, name: str) -> tuple[str | Path, int | None]:
-        """How the functions of `os` are told of a name here: itself and `dir_fd`."""
+    def _locate(self, name: str) -> tuple[str | Path, int | None]:
+        """Return the path and the `dir_fd` by which the functions of `os` find a name here."""
         return (self.path / name, None) if self._fd is None else (name, self._fd)
 
-    def _make(self, path: str | Path, at: int | None) -> bool:
-        """Make a folder; was it missing?"""
-        try:
-            os.mkdir(path, NEW_FOLDER_MODE, dir_fd=at)
-        except FileExistsError:
-            return False
-        return True
-
     def _write_new(self, name: str, data: bytes, mode: int) -> None:
-        path, at = self._at(name)
+        path, dir_fd = self._locate(name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | _NO_FOLLOW
-        with os.fdopen(os.open(path, flags, NEW_FILE_MODE, dir_fd=at), "wb") as file:
+        with os.fdopen(os.open(path, flags, NEW_FILE_MODE, dir_fd=dir_fd), "wb") as file:
             file.write(data)
             file.flush()
             if sys.platform != "win32":
                 os.fchmod(file.fileno(), mode)  # whatever the umask
             os.fsync(file.fileno())
 
-    def _rename(self, old: str, new: str) -> None:
-        (source, at), (target, _) = self._at(old), self._at(new)
-        os.replace(source, target, src_dir_fd=at, dst_dir_fd=at)
-
-    def _unlink(self, name: str) -> None:
-        path, at = self._at(name)
-        os.unlink(path, dir_fd=at)
+    def _sync(self) -> None:
+        """Make what was renamed, made or removed durable. Windows needs no such thing."""
+        if self._fd is not None:
+            # Some network file systems refuse this. The change is in place then: no failure.
+            with suppress(OSError):
+                os.fsync(self._fd)
 
     def _mode_of(self, name: str) -> int:
-        path, at = self._at(name)
+        path, dir_fd = self._locate(name)
         try:
-            return stat.S_IMODE(os.stat(path, dir_fd=at, follow_symlinks=False).st_mode)
+            return stat.S_IMODE(os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode)
         except OSError:
             return NEW_FILE_MODE
 
     def _refuse_link(self, name: str) -> None:
-        path, at = self._at(name)
+        """Raise for a symbolic link, in words: O_NOFOLLOW alone gives the system's."""
+        path, dir_fd = self._locate(name)
         try:
-            mode = os.stat(path, dir_fd=at, follow_symlinks=False).st_mode
+            mode = os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode
         except FileNotFoundError:
             return
         if stat.S_ISLNK(mode):
@@ -205,13 +196,13 @@ class Folder:
 
 
 @contextmanager
-def locked(folder: Folder) -> Generator[None]:
+def locked(folder: SafeFolder) -> Generator[None]:
     """Hold the lock of a folder, which no other process (or thread) then holds. Blocks.
 
     Raises:
-        OSError: it cannot be had; `ETIMEDOUT` when another one holds it for too long.
+        OSError: the lock cannot be had; `ETIMEDOUT` when another process holds it for too long.
     """
-    fd = folder.open_lock()
+    fd = folder.open_lock_file()
     try:
         _wait_for_lock(fd, folder.path)
         yield
@@ -220,7 +211,8 @@ def locked(folder: Folder) -> Generator[None]:
 
 
 def _wait_for_lock(fd: int, folder: Path) -> None:
-    ends_at_s = time.monotonic() + LOCK_PATIENCE_S
+    ends_at_s = time.monotonic() + LOCK_TIMEOUT_S
+    # The system's own waiting call has no time limit.
     while not _try_to_lock(fd):
         if time.monotonic() > ends_at_s:
             problem = "another process is changing it and does not come to an end"

@@ -1,39 +1,38 @@
-"""One entry of a `mcp_settings.json` -> an `InstanceSpec`.
+"""Reads one entry of a `mcp_settings.json` into an `InstanceSpec`.
 
-Job: understand what people paste from Claude Desktop, Claude Code, Cursor, VS Code, Windsurf and
-Gemini CLI; check names, types and limits (contract: "data/{provider}/mcp_settings.json").
-Neighbours: `store` above reads and writes the files; `expand` and `messages` below.
+Understands entries that people paste from Claude Desktop, Claude Code, Cursor, VS Code, Windsurf
+and Gemini CLI; checks names, types and limits (contract: "data/{provider}/mcp_settings.json").
 
 Invariants:
 
-- Pure. Unknown keys are ignored; a key that differs from a known one only in case is a problem,
+- Pure. Unknown keys are ignored; a key that differs from a known key only in case is a problem,
   so that nobody believes in a setting that is not read.
-- A wrong entry with a usable name still becomes a spec, with its `problem`: it shows in lists.
+- A wrong entry with a usable name still becomes a spec, with its `problem`, so that lists show it.
 - Values of `env` and `headers` are secrets: no message quotes them.
 """
 
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
-from urllib.parse import unquote
 
 import attrs
 
-from router.files.json_files import kind_of, path_step, shown
+from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
-from router.instance_files.variables import PUBLIC_VARIABLES, Unresolved
+from router.instance_files.variables import Unresolved
 from router.messages.errors import ConfigError
 from router.messages.instance_spec import InstanceSpec, ProtocolSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from router.instance_files.variables import Expander
 
 InstanceType: TypeAlias = Literal["stdio", "sse", "http"]
 
+# Numbers of characters, or of elements. They are generous: a file that exceeds them is a mistake,
+# or is meant to fill the memory of whoever lists the instances.
 COMMAND_LIMIT: Final = 1000
 ARGS_LIMIT: Final = 100
 ARG_LIMIT: Final = 1000
@@ -48,7 +47,7 @@ LONGEST_TIMEOUT_S: Final = 3600
 """A larger `timeout` is in milliseconds, as Gemini CLI and Claude Code write it."""
 
 URL_KEYS: Final = ("httpUrl", "serverUrl", "url")
-"""Gemini CLI's name for a streamable HTTP server, Windsurf's, everybody's; the first counts."""
+"""Keys for a URL: Gemini CLI's for streamable HTTP, Windsurf's, everybody's; the first counts."""
 
 PROTOCOLS: Final[tuple[ProtocolSetting, ...]] = ("auto", "legacy", "2026-07-28")
 
@@ -60,33 +59,30 @@ TYPES: Final[dict[str, InstanceType]] = {
     "streamable-http": "http",
     "streamable_http": "http",
 }
-"""Lower case spelling -> type."""
+"""Types by their spellings in lower case."""
 
 _KNOWN: Final = (
     *("provider", "name", "type", "transport", "command", "args", "env", "cwd", "headers"),
     *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", *URL_KEYS),
 )
-_SPELLED: Final = {key.lower(): key for key in _KNOWN}
+_SPELLING: Final = {key.lower(): key for key in _KNOWN}
 
 _ENV_KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_NO_NAME: Final = re.compile(r"[^a-zA-Z0-9_]+")
+_NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_]+")
 _HEADER_KEY: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2: token
 _URL: Final = re.compile(r"https?://[^\s/?#\\]+[^\s\\]*", re.IGNORECASE)
-_SECRET_NAME: Final = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_URL_SECRET: Final = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<==)[^&#=]+|(?<=/)[^/?#]{16,}(?=[/?#]|$)")
-_USER_INFO: Final = re.compile(r"(?<=//)[^/?#\s]+(?=@)")
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @attrs.frozen
-class Where:
-    """Where an entry stands.
+class EntryLocation:
+    """The place of an entry, and the names that follow from it.
 
     Attributes:
         source: the file as messages name it, such as `data/github/mcp_settings.json`.
         path: in that file, such as `mcpServers.github`; empty for the flat form.
-        folder: the provider, unless the entry names one.
-        name: the instance's name, unless the entry names one.
+        folder: the provider, unless the entry names another.
+        name: the instance's name, unless the entry names another.
     """
 
     source: str
@@ -95,16 +91,22 @@ class Where:
     name: str
 
     def place(self, step: str = "") -> str:
-        """The entry, or a place in it, for messages."""
+        """Return the entry, or a place in it, as messages name it."""
         path = f"{self.path}.{step}" if self.path and step else self.path or step
         return f"{self.source}: {path}" if path else self.source
 
 
 def read_entry(
-    members: Mapping[str, Any], where: Where, expander: Expander
+    members: Mapping[str, Any], location: EntryLocation, expander: Expander
 ) -> InstanceSpec | ConfigError:
-    """The instance an entry describes, or why it cannot even be listed."""
-    entry = _Entry(members, where, expander)
+    """Return the instance that an entry describes, or an error if it cannot even be listed.
+
+    Args:
+        members: of the entry, decoded.
+        location: of the entry.
+        expander: resolves `${VAR}`.
+    """
+    entry = _EntryReader(members, location, expander)
     name, provider = entry.name(), entry.provider()
     if name is None or provider is None:
         return entry.problems[0]
@@ -126,51 +128,21 @@ def read_entry(
         metadata=entry.metadata(),
         protocol=entry.protocol(),
         timeout_s=entry.timeout_s(),
-        source=where.source,
+        source=location.source,
     )
     return attrs.evolve(spec, problem="; ".join(map(str, entry.problems)) or None)
 
 
 def infer_type(members: Mapping[str, Any]) -> tuple[InstanceType | None, bool]:
-    """The type of an entry that does not say it, and whether SSE is to be tried as well.
+    """Return the type of an entry that states none, and whether to try SSE as well.
 
-    None where `command` and `url` are both there or both missing.
+    The type is None where `command` and `url` are both there or both missing.
     """
     has_command = members.get("command") is not None
     url_key = _url_key(members)
     if has_command == (url_key is not None):
         return None, False
     return ("stdio", False) if has_command else ("http", url_key != "httpUrl")
-
-
-def secrets_of(spec: InstanceSpec) -> frozenset[str]:
-    """What must not be in a log: env and header values, what is secret in the URL and in args."""
-    env = {value for key, value in spec.env.items() if key not in PUBLIC_VARIABLES}
-    headers = set(spec.headers.values())
-    tokens = {value.partition(" ")[2] for value in headers} - {""}
-    in_url = set(_URL_SECRET.findall(spec.url))
-    decoded = set(map(unquote, in_url)) | set(_credentials(spec.url))
-    return frozenset(env | headers | tokens | in_url | decoded | set(_secret_args(spec.args)))
-
-
-def _credentials(url: str) -> Iterator[str]:
-    """The password in a URL, and both together as they are sent (RFC 7617 section 2)."""
-    for found in _USER_INFO.findall(url):
-        user, _, password = map(unquote, found.partition(":"))
-        sent = b2a_base64(f"{user}:{password}".encode(), newline=False)
-        yield from {password, sent.decode().rstrip("=")} - {""}
-
-
-def _secret_args(args: Sequence[str]) -> Iterator[str]:
-    """The values in `--token=abc`, `TOKEN=abc` and `--api-key abc`."""
-    for arg, following in zip(args, (*args[1:], ""), strict=False):
-        name, equals, value = arg.partition("=")
-        if not _SECRET_NAME.search(name):
-            continue
-        if equals:
-            yield from {value} - {""}
-        elif name.startswith("-") and following and not following.startswith("-"):
-            yield following
 
 
 def _url_key(members: Mapping[str, Any]) -> str | None:
@@ -182,71 +154,74 @@ def _no_problems() -> list[ConfigError]:
 
 
 @attrs.frozen
-class _Entry:
-    """Reads one key after the other and notes what is wrong. JSON null is an absent key."""
+class _EntryReader:
+    """Reads one key after the other and notes what is wrong. JSON null is an absent key.
+
+    Each method returns the value of its key, or a harmless value once it has noted a problem.
+    """
 
     members: Mapping[str, Any]
-    where: Where
+    location: EntryLocation
     expander: Expander
     problems: list[ConfigError] = attrs.field(factory=_no_problems)
 
     def note(self, step: str, problem: str) -> None:
-        self.problems.append(ConfigError(self.where.place(step), problem))
+        self.problems.append(ConfigError(self.location.place(step), problem))
 
-    # --- Who it is ---
+    # --- Names and type ---
 
     def name(self) -> str | None:
-        return self._called("name", self.where.name, NAME_RULE, is_name)
+        return self._name_under("name", self.location.name, NAME_RULE, is_name)
 
     def provider(self) -> str | None:
-        return self._called("provider", self.where.folder, PROVIDER_RULE, is_provider)
+        return self._name_under("provider", self.location.folder, PROVIDER_RULE, is_provider)
 
-    def _called(
-        self, key: str, default: str, rule: str, fits: Callable[[object], bool]
+    def _name_under(
+        self, key: str, default: str, rule: str, is_usable: Callable[[object], bool]
     ) -> str | None:
-        """The name under `key`, else the default; None if neither can be used."""
+        """Return the name under `key`, else the default; None if neither can be used."""
         value = self.members.get(key)
-        if value is not None and fits(value):
+        if value is not None and is_usable(value):
             return value
-        if value is not None or not fits(default):
-            hint = self._other_name(default) if key == "name" and value is None else ""
-            self.note(key, f"{rule}, got {shown(default if value is None else value)}{hint}")
-        return default if fits(default) else None
+        if value is not None or not is_usable(default):
+            hint = self._name_hint(default) if key == "name" and value is None else ""
+            self.note(key, f"{rule}, got {quote_value(default if value is None else value)}{hint}")
+        return default if is_usable(default) else None
 
-    def _other_name(self, key: str) -> str:
-        """What to call an entry whose key is no name, such as `awslabs.core-mcp-server`."""
-        fitting = _NO_NAME.sub("-", key).strip("-")[:100]
-        is_usable = bool(self.where.path) and is_name(fitting)
+    def _name_hint(self, key: str) -> str:
+        """Suggest a name for an entry whose key is none, such as `awslabs.core-mcp-server`."""
+        fitting = _NOT_IN_NAMES.sub("-", key).strip("-")[:100]
+        is_usable = bool(self.location.path) and is_name(fitting)
         return f'; give it another one with "name": "{fitting}"' if is_usable else ""
 
     def check_spelling(self) -> None:
         for key in self.members:
-            known = _SPELLED.get(key.lower(), key)
+            known = _SPELLING.get(key.lower(), key)
             if known != key:
-                self.note(path_step(key), f'unknown key; did you mean "{known}"?')
+                self.note(quote_key(key), f'unknown key; did you mean "{known}"?')
 
     def check_env_file(self) -> None:
-        """VS Code and Cursor read one; a server that silently lacks its variables helps nobody."""
+        """Refuse `envFile` of VS Code and Cursor: without its variables a server would fail."""
         if self.members.get("envFile") is not None:
             way_out = 'put its variables into "env", such as "KEY": "${KEY}"'
             self.note("envFile", f"is not read here: {way_out}, and take it out")
 
     def kind(self) -> tuple[InstanceType, bool]:
-        """The type, and whether SSE is to be tried as well."""
+        """Return the type, and whether to try SSE as well."""
         key = "transport" if self.members.get("type") is None else "type"
         written = self.members.get(key)
         if written is None:
-            return self._guessed_kind()
+            return self._inferred_kind()
         kind = TYPES.get(written.lower()) if isinstance(written, str) else None
         if kind is None:
-            self.note(key, f"expected one of stdio, http, sse, got {shown(written)}")
+            self.note(key, f"expected one of stdio, http, sse, got {quote_value(written)}")
             return "stdio", False
         needed = "command" if kind == "stdio" else "url"
         if (self.members.get("command") if kind == "stdio" else _url_key(self.members)) is None:
             self.note(key, f'is "{written}", so there must be a {needed}, and there is none')
         return kind, False
 
-    def _guessed_kind(self) -> tuple[InstanceType, bool]:
+    def _inferred_kind(self) -> tuple[InstanceType, bool]:
         kind, try_sse = infer_type(self.members)
         if kind is not None:
             return kind, try_sse
@@ -256,14 +231,14 @@ class _Entry:
             self.note("", 'there are both a command and a url; say with "type" which counts')
         return "stdio", False
 
-    # --- What it runs or connects to ---
+    # --- Command or URL ---
 
     def text(self, key: str, limit: int) -> str:
         value = self.members.get(key)
         if value is None:
             return ""
         if not isinstance(value, str) or not value.strip():
-            self.note(key, f"expected a string that is not empty, got {shown(value)}")
+            self.note(key, f"expected a string that is not empty, got {quote_value(value)}")
             return ""
         return self._expanded(key, value, limit, self.expander.expand)
 
@@ -271,6 +246,7 @@ class _Entry:
         key = _url_key(self.members) or "url"
         before = len(self.problems)
         url = self.text(key, URL_LIMIT)
+        # A URL that still holds references is not checked: it may consist of nothing else.
         is_whole = self.expander.environ is not None or "${" not in url
         if url and is_whole and len(self.problems) == before and not _URL.fullmatch(url):
             self.note(key, "expected a URL that begins with http:// or https://")
@@ -298,14 +274,15 @@ class _Entry:
     def headers(self) -> dict[str, str]:
         headers = self._table("headers", HEADERS_LIMIT, _HEADER_KEY, "a header's name")
         for key, value in headers.items():
-            if _CONTROL.search(value):
+            if _CONTROL_CHARACTER.search(value):
                 self.note(f"headers.{key}", "has a line break or another control character")
         return headers
 
     def _table(self, key: str, limit: int, keys: re.Pattern[str], rule: str) -> dict[str, str]:
+        """Return an object of strings; `rule` says in words which `keys` it may have."""
         table: dict[str, str] = {}
         for name, value in self._object(key, limit).items():
-            step = f"{key}.{path_step(name)}"
+            step = f"{key}.{quote_key(name)}"
             if len(name) > KEY_LIMIT or not keys.fullmatch(name):
                 self.note(step, f"the key must be {rule}, at most {KEY_LIMIT}")
             elif value is not None:
@@ -326,7 +303,7 @@ class _Entry:
 
     def _value(self, step: str, value: Any, limit: int, expand: Callable[[str], str]) -> str:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return str(value)  # VS Code allows numbers; a child process only knows text.
+            return str(value)  # VS Code allows numbers; a child process takes text alone.
         if isinstance(value, str):
             return self._expanded(step, value, limit, expand)
         self.note(step, f"expected a string, got {kind_of(value)}")
@@ -351,7 +328,7 @@ class _Entry:
         value = self.members.get(key)
         if value is None or isinstance(value, bool):
             return default if value is None else value
-        self.note(key, f"expected true or false, got {shown(value)}")
+        self.note(key, f"expected true or false, got {quote_value(value)}")
         return default
 
     def metadata(self) -> dict[str, Any]:
@@ -365,7 +342,7 @@ class _Entry:
         if value is None:
             return "auto"
         known = ", ".join(f'"{protocol}"' for protocol in PROTOCOLS)
-        self.note("protocol", f"expected one of {known}, got {shown(value)}")
+        self.note("protocol", f"expected one of {known}, got {quote_value(value)}")
         return "auto"
 
     def timeout_s(self) -> float | None:
@@ -374,6 +351,6 @@ class _Entry:
             return None
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not 0 < value <= LONGEST_TIMEOUT_S * 1000:
-            self.note("timeout", f"expected a positive number of seconds, got {shown(value)}")
+            self.note("timeout", f"expected a positive number of seconds, got {quote_value(value)}")
             return None
         return value / 1000 if value > LONGEST_TIMEOUT_S else float(value)

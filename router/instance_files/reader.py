@@ -1,10 +1,10 @@
-"""`data/{provider}/mcp_settings.json`: all instances there are.
+"""Reads all instances from `data/{provider}/mcp_settings.json`.
 
-Job: find and read the files. Neighbours: `changes` and `tidying`, which write them, and the
-composition root above; `entries` (what an entry means) and `files` (how a file is read) below.
+Invariants:
 
-Invariants: a broken file or entry never affects another one, and what was read of it before stays
-in force; names are unique, the first in the order of folders, then of entries, stays.
+- A broken file or entry never affects another, and the instances that it held before stay in
+  force.
+- Names are unique: the first in the order of folders, then of entries, stays.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from router.files.json_files import decode_object, kind_of, path_step, read_bytes
-from router.instance_files.entries import Where, read_entry, secrets_of
+from router.files.json_files import decode_object, kind_of, quote_key, read_bytes
+from router.files.names import INSTANCE_FILE_NAME
+from router.instance_files.entries import EntryLocation, read_entry
+from router.instance_files.entry_secrets import secrets_of
 from router.instance_files.variables import Expander
+from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
 from router.messages.instance_spec import InstanceSpec
 
@@ -23,20 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-FILE_NAME: Final = "mcp_settings.json"
 FILE_LIMIT_BYTES: Final = 5 * 1024 * 1024
 
-OUTER_KEYS: Final = ("mcpServers", "servers")
-"""What the entries stand under, unless the file is one entry; `servers` is VS Code's."""
+_IN_FORCE: Final = "; what was there before stays in force"
+"""Ends the message about a file or an entry that has become invalid."""
 
 
 @attrs.frozen
-class Loaded:
-    """What `data/` says.
+class LoadedInstances:
+    """The content of `data/`.
 
     Attributes:
         specs: in the order of folders, then as in the file; unusable ones have a `problem`.
-        problems: files and entries that gave no spec at all.
+        problems: of files and entries that gave no spec at all.
         secrets: values that must not appear in a log.
     """
 
@@ -44,80 +46,100 @@ class Loaded:
     problems: tuple[ConfigError, ...] = ()
     secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
 
-    def good_in(self, source: str) -> Iterator[InstanceSpec]:
-        """Those of a file that can be started."""
+    def startable_in(self, source: str) -> Iterator[InstanceSpec]:
+        """Yield the instances of a file that can be started."""
         return (spec for spec in self.specs if spec.source == source and spec.problem is None)
 
 
-NOTHING: Final = Loaded()
-
-STAYS: Final = "; what was there before stays in force"
-
-
-def load_instances(data_dir: Path, environ: Mapping[str, str], last: Loaded = NOTHING) -> Loaded:
+def load_instances(
+    data_dir: Path, environ: Mapping[str, str], last: LoadedInstances | None = None
+) -> LoadedInstances:
     """Read all instances. Blocks on disk: not for the event loop.
 
     Args:
-        data_dir: the folder of providers; one that does not exist has none.
-        environ: what `${VAR}` stands for.
-        last: what was read before. Of files and entries that have become invalid, what stands
-            there stays, and of a folder that is gone, all of it.
+        data_dir: the folder of providers; a missing folder has none.
+        environ: the values of `${VAR}`.
+        last: the result of the reading before. Its instances stay in the place of files and
+            entries that have become invalid, and all of them if the folder itself is gone.
     """
     expander = Expander(environ)
     specs: dict[str, InstanceSpec] = {}
     problems: list[ConfigError] = []
-    for found in _instances(data_dir, expander, last):
+    for found in _read_folders(data_dir, expander, last or LoadedInstances()):
         if isinstance(found, InstanceSpec) and found.name in specs:
-            problems.append(duplicate(found, specs[found.name]))
+            problems.append(duplicate_name_error(found, specs[found.name]))
         elif isinstance(found, InstanceSpec):
             specs[found.name] = found
         else:
             problems.append(found)
     secrets = frozenset(expander.values).union(*map(secrets_of, specs.values()))
-    return Loaded(tuple(specs.values()), tuple(problems), secrets)
+    return LoadedInstances(tuple(specs.values()), tuple(problems), secrets)
 
 
-def duplicate(late: InstanceSpec, first: InstanceSpec) -> ConfigError:
-    """What to say where two instances have the same name."""
-    return ConfigError(
-        late.source,
-        f'the name "{late.name}" is already taken in {first.source}, which stays; '
-        "give one of them another name",
-    )
-
-
-def _instances(
-    data_dir: Path, expander: Expander, last: Loaded
+def _read_folders(
+    data_dir: Path, expander: Expander, last: LoadedInstances
 ) -> Iterator[InstanceSpec | ConfigError]:
     try:
         folders = folders_in(data_dir)
     except ConfigError as exc:
-        yield ConfigError(exc.place, exc.problem + STAYS) if last.specs else exc
+        yield ConfigError(exc.place, exc.problem + _IN_FORCE) if last.specs else exc
         yield from last.specs
         return
     except FileNotFoundError:
         if last.specs:
-            yield ConfigError(data_dir.name, f"is gone{STAYS}")
+            yield ConfigError(data_dir.name, f"is gone{_IN_FORCE}")
         yield from last.specs
         return
     for folder in folders:
         source = source_of(data_dir, folder)
-        good = {spec.name: spec for spec in last.good_in(source)}
+        previous = {spec.name: spec for spec in last.startable_in(source)}
         try:
-            yield from _in_file(data_dir, folder, expander, good)
+            yield from _read_file(data_dir, folder, expander, previous)
         except FileNotFoundError:
             continue  # Not every folder need hold a provider, and this one may just be gone.
         except ConfigError as exc:
-            yield ConfigError(exc.place, exc.problem + STAYS) if good else exc
-            yield from good.values()
+            yield ConfigError(exc.place, exc.problem + _IN_FORCE) if previous else exc
+            yield from previous.values()
+
+
+def _read_file(
+    data_dir: Path, folder: str, expander: Expander, previous: Mapping[str, InstanceSpec]
+) -> Iterator[InstanceSpec | ConfigError]:
+    source = source_of(data_dir, folder)
+    data = read_bytes(data_dir / folder / INSTANCE_FILE_NAME, source, FILE_LIMIT_BYTES)
+    members = decode_object(data, source)
+    for location, found in read_entries(members, source, folder, expander):
+        yield from _or_previous(found, location, previous)
+
+
+def _or_previous(
+    found: InstanceSpec | ConfigError, location: EntryLocation, previous: Mapping[str, InstanceSpec]
+) -> Iterator[InstanceSpec | ConfigError]:
+    """Yield what was found; for an unusable entry, why, and the instance that was there before."""
+    if isinstance(found, ConfigError):
+        name, problem = location.name, found
+    elif found.problem is None or not found.is_active:
+        # An invalid entry that is switched off is taken as it is: nothing would start it.
+        yield found
+        return
+    else:
+        name, problem = found.name, problem_of(found)
+    if name in previous:
+        yield ConfigError(problem.place, problem.problem + _IN_FORCE)
+        yield previous[name]
+    else:
+        yield found
+
+
+# --- Parts for those who change the files ----------------------------------------------------
 
 
 def folders_in(data_dir: Path) -> list[str]:
-    """The names of the folders that may hold a provider, in order.
+    """Return the names of the folders that may hold a provider, in order.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ConfigError: it cannot be read.
+        ConfigError: the folder cannot be read.
     """
     try:
         return sorted(path.name for path in data_dir.iterdir() if path.is_dir())
@@ -127,59 +149,48 @@ def folders_in(data_dir: Path) -> list[str]:
         raise ConfigError(data_dir.name, f"cannot be read: {exc.strerror or exc}") from None
 
 
-def _in_file(
-    data_dir: Path, folder: str, expander: Expander, good: Mapping[str, InstanceSpec]
-) -> Iterator[InstanceSpec | ConfigError]:
-    source = source_of(data_dir, folder)
-    data = read_bytes(data_dir / folder / FILE_NAME, source, FILE_LIMIT_BYTES)
-    for where, entry in entries_in(decode_object(data, source), source, folder):
+def source_of(data_dir: Path, folder: str) -> str:
+    """Return a provider's file as messages name it."""
+    return f"{data_dir.name}/{quote_key(folder)}/{INSTANCE_FILE_NAME}"
+
+
+def read_entries(
+    members: Mapping[str, Any], source: str, folder: str, expander: Expander
+) -> Iterator[tuple[EntryLocation, InstanceSpec | ConfigError]]:
+    """Yield each entry of a file: the instance, or an error if it cannot even be listed."""
+    for location, entry in _locate_entries(members, source, folder):
         if isinstance(entry, dict):
-            found = read_entry(cast("dict[str, Any]", entry), where, expander)
+            yield location, read_entry(cast("dict[str, Any]", entry), location, expander)
         else:
-            found = ConfigError(where.place(), f"expected an object, got {kind_of(entry)}")
-        yield from _or_before(found, where, good)
+            problem = f"expected an object, got {kind_of(entry)}"
+            yield location, ConfigError(location.place(), problem)
 
 
-def _or_before(
-    found: InstanceSpec | ConfigError, where: Where, good: Mapping[str, InstanceSpec]
-) -> Iterator[InstanceSpec | ConfigError]:
-    """What was found; in the place of what cannot be used, what was there before."""
-    if isinstance(found, ConfigError):
-        name, problem = where.name, found
-    elif found.problem is None or not found.is_active:
-        yield found
-        return
-    else:
-        name, problem = found.name, problem_of(found)
-    before = good.get(name)
-    if before is None:
-        yield found
-    else:
-        yield ConfigError(problem.place, problem.problem + STAYS)
-        yield before
+def _locate_entries(
+    members: Mapping[str, Any], source: str, folder: str
+) -> Iterator[tuple[EntryLocation, object]]:
+    """Yield the entries of a file, or the values in their place."""
+    outer_keys = [key for key in OUTER_KEYS if key in members]
+    if not outer_keys:
+        yield EntryLocation(source, "", folder, folder), members
+    for outer_key in outer_keys:
+        entries = members[outer_key]
+        if not isinstance(entries, dict):
+            yield EntryLocation(source, outer_key, folder, folder), entries
+            continue
+        for name, entry in cast("dict[str, Any]", entries).items():
+            yield EntryLocation(source, f"{outer_key}.{quote_key(name)}", folder, name), entry
 
 
 def problem_of(spec: InstanceSpec) -> ConfigError:
-    """Why it cannot be started, as an error of its own."""
+    """Return the problem of an instance that cannot be started as an error of its own."""
     return ConfigError(spec.source, (spec.problem or "").removeprefix(f"{spec.source}: "))
 
 
-def entries_in(
-    members: Mapping[str, Any], source: str, folder: str
-) -> Iterator[tuple[Where, object]]:
-    """The entries of a file, or what stands in their place."""
-    outer_keys = [key for key in OUTER_KEYS if key in members]
-    if not outer_keys:
-        yield Where(source, "", folder, folder), members
-    for outer in outer_keys:
-        table = members[outer]
-        if not isinstance(table, dict):
-            yield Where(source, outer, folder, folder), table
-            continue
-        for name, entry in cast("dict[str, Any]", table).items():
-            yield Where(source, f"{outer}.{path_step(name)}", folder, name), entry
-
-
-def source_of(data_dir: Path, folder: str) -> str:
-    """A provider's file as messages name it."""
-    return f"{data_dir.name}/{path_step(folder)}/{FILE_NAME}"
+def duplicate_name_error(late: InstanceSpec, first: InstanceSpec) -> ConfigError:
+    """Return the error for an instance whose name an earlier instance has."""
+    return ConfigError(
+        late.source,
+        f'the name "{late.name}" is already taken in {first.source}, which stays; '
+        "give one of them another name",
+    )

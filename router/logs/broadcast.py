@@ -1,11 +1,9 @@
-"""The last lines of the log, and whoever wants the next ones as they come.
+"""Keeps the last lines of the log, and hands each new line to those who follow the log.
 
-Job: keep a backlog, and hand each line to those who follow. Neighbours: `logs` puts lines in, from
-whatever thread logs; a listener follows (it is handed `Broadcast.follow`). No Trio here.
+Lines are put in from any thread that logs, and taken by the REST API's listener.
 
-Invariants: `put` never waits for a follower: of one that reads too slowly the oldest lines are
-dropped, and it is told how many. Both the backlog and what waits for a follower are bounded, in
-lines and in characters.
+Invariants: `put` never waits for a follower: if one reads too slowly, its oldest lines are dropped
+and counted. Both the backlog and the queue of a follower are bounded, in lines and in characters.
 """
 
 from __future__ import annotations
@@ -20,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BACKLOG_LINES: Final = 200
-"""What somebody who begins to follow sees of the past: some screens."""
+"""Lines of the past that a new follower gets: some screens."""
 
 QUEUE_LINES: Final = 1000
-"""What may wait for one follower: seconds of a busy log, over a slow line."""
+"""Lines that may wait for one follower: seconds of a busy log, over a slow connection."""
 
 MAX_CHARACTERS: Final = 1024 * 1024
-"""What the backlog, or the lines that wait for one follower, may add up to."""
+"""Characters that the backlog, or the queue of one follower, may add up to."""
 
 
 @attrs.frozen
@@ -37,7 +35,7 @@ class LogLine:
     text: str
 
 
-class _Kept:
+class _NewestLines:
     """The newest lines, within bounds."""
 
     def __init__(self, max_lines: int) -> None:
@@ -46,7 +44,7 @@ class _Kept:
         self.lines: deque[LogLine] = deque()
 
     def add(self, line: LogLine) -> int:
-        """Keep it; how many older ones had to go."""
+        """Add a line, and return how many older lines were dropped for it."""
         self.lines.append(line)
         self._characters += len(line.text)
         dropped = 0
@@ -60,58 +58,63 @@ class _Kept:
         self._characters = 0
 
 
-class Following:
-    """What one follower is still to read."""
+class Follower:
+    """The queue of one reader of the log.
+
+    Attributes:
+        level: the lowest that is queued, as in `logging`.
+    """
 
     def __init__(self, owner: Broadcast, level: int, wake: Callable[[], None]) -> None:
         self._owner = owner
-        self._kept = _Kept(QUEUE_LINES)
+        self._queue = _NewestLines(QUEUE_LINES)
         self._dropped = 0
-        self._is_told = False
+        self._is_woken = False
         self._wake = wake
         self.level = level
 
     def add(self, line: LogLine) -> None:
-        """Called by the owner, under its lock."""
-        self._dropped += self._kept.add(line)
-        if not self._is_told:
-            self._is_told = True
+        """Queue a line; called by the owner, under its lock."""
+        self._dropped += self._queue.add(line)
+        if not self._is_woken:
+            self._is_woken = True
             self._wake()
 
     def take(self) -> list[str]:
-        """All lines that have come since the last time; `wake` is called for later ones."""
+        """Return all lines since the last call; `wake` is called for later ones."""
         with self._owner.lock:
-            lines = [line.text for line in self._kept.lines]
-            self._kept.clear()
+            lines = [line.text for line in self._queue.lines]
+            self._queue.clear()
             dropped, self._dropped = self._dropped, 0
-            self._is_told = False
+            self._is_woken = False
         if dropped:
             note = f"{dropped} records were dropped here: they were read too slowly"
             lines.insert(0, self._owner.note(note))
         return lines
 
     def close(self) -> None:
-        """Follow no longer."""
+        """Follow no longer; a second call does nothing."""
         self._owner.leave(self)
 
 
 class Broadcast:
-    """The log as it is followed.
+    """The log as others follow it.
 
-    Args:
+    Attributes:
         note: makes a line of a sentence about the log itself.
+        lock: guards the backlog and all queues.
     """
 
     def __init__(self, note: Callable[[str], str]) -> None:
         self.note = note
-        # Held for no longer than it takes to append to a few queues. Something may be logged in
-        # the midst of that: garbage collection can run whatever warns.
+        # Held for no longer than it takes to append to a few queues. Reentrant, because something
+        # may be logged in the midst of that: garbage collection can run whatever warns.
         self.lock = threading.RLock()
-        self._backlog = _Kept(BACKLOG_LINES)
-        self._followers: set[Following] = set()
+        self._backlog = _NewestLines(BACKLOG_LINES)
+        self._followers: set[Follower] = set()
 
     def put(self, level: int, text: str) -> None:
-        """A record was logged."""
+        """Hand a record's line to the followers, and keep it in the backlog."""
         line = LogLine(level, text)
         with self.lock:
             self._backlog.add(line)
@@ -119,23 +122,23 @@ class Broadcast:
                 if level >= follower.level:
                     follower.add(line)
 
-    def follow(self, level: int, wake: Callable[[], None]) -> Following:
-        """Begin to follow; the backlog is the first that is to be read.
+    def follow(self, level: int, wake: Callable[[], None]) -> Follower:
+        """Begin to follow; the backlog is queued first.
 
         Args:
-            level: the lowest that is of interest, as in `logging`.
+            level: the lowest that is wanted, as in `logging`.
             wake: called from any thread when there are lines again, at most once between two
-                calls of `take`. It must neither wait nor log.
+                calls of `take`; must neither wait nor log.
         """
-        following = Following(self, level, wake)
+        follower = Follower(self, level, wake)
         with self.lock:
             for line in self._backlog.lines:
                 if line.level >= level:
-                    following.add(line)
-            self._followers.add(following)
-        return following
+                    follower.add(line)
+            self._followers.add(follower)
+        return follower
 
-    def leave(self, following: Following) -> None:
-        """The opposite; twice is once."""
+    def leave(self, follower: Follower) -> None:
+        """Queue no more lines for a follower."""
         with self.lock:
-            self._followers.discard(following)
+            self._followers.discard(follower)

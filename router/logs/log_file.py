@@ -1,10 +1,8 @@
-"""The file a router logs to: `latest-{mode}.txt`, and what becomes of the one before.
-
-Job: claim a file that is no other router's, and put an old one aside. Neighbours: `logs` above.
+"""Opens the file that a router logs to, `latest-{mode}.txt`, and puts the last one aside.
 
 Invariants: no log is ever overwritten or written to by two routers. A router holds a lock on its
-file for as long as it lives; the next one of the same mode sees that, and takes
-`latest-{mode}-2.txt`. (Windows refuses to rename an open file, which says the same.)
+file for as long as it lives; the next router of the same mode finds that lock, and takes
+`latest-{mode}-2.txt`. (Windows refuses to rename an open file, which tells the same.)
 """
 
 from __future__ import annotations
@@ -29,17 +27,17 @@ FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 
 MAX_FILES: Final = 100
-"""Routers of one mode that may log into one folder at the same time."""
+"""Routers of one mode that may log to one folder at the same time."""
 
 ATTEMPTS: Final = 10
-"""For one name, when other routers put the file aside between our looking at it and locking it."""
+"""For one name: other routers may put the file aside before it is locked here."""
 
 _OPEN: Final = (
     os.O_WRONLY
     | os.O_APPEND
     | os.O_CREAT
     | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # or a pipe would be waited for
+    | getattr(os, "O_NONBLOCK", 0)  # or opening a pipe would wait for its reader
 )
 
 
@@ -47,11 +45,11 @@ def open_log(folder: Path, mode: str) -> FileIO:
     """Open a fresh log for a router of this mode, to append to.
 
     Args:
-        folder: is made if there is none, for this user's eyes only.
+        folder: is made if it is missing, for this user alone.
         mode: as in `latest-{mode}.txt`.
 
     Raises:
-        OSError: there can be none.
+        OSError: the folder or a file in it cannot be made, or too many routers log there.
     """
     if not folder.is_dir():
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -64,20 +62,22 @@ def open_log(folder: Path, mode: str) -> FileIO:
 
 
 def _claim(path: Path, mode: str) -> int | None:
-    """A descriptor of the empty file at `path`; None when another router logs there."""
+    """Return a descriptor of the empty file at `path`; None when another router logs there."""
     claim_once = _claim_unlocked if fcntl is None else _claim_locked
     for _ in range(ATTEMPTS):
+        # Both errors mean that another router was faster.
         with suppress(FileNotFoundError, FileExistsError):
             return claim_once(path, mode)
     return None
 
 
 def _claim_locked(path: Path, mode: str) -> int | None:
+    """Lock the file, and only then decide by its content whether it is an old log."""
     fd = _open(path)
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise _no_file(path)
+            raise _not_regular(path)
         if not _lock(fd):
             os.close(fd)
             return None
@@ -98,19 +98,20 @@ def _open(path: Path) -> int:
         return os.open(path, _OPEN, FILE_MODE)
     except OSError as exc:
         if exc.errno == errno.ENXIO:  # a pipe that nobody reads, or a socket
-            raise _no_file(path) from None
+            raise _not_regular(path) from None
         raise
 
 
-def _no_file(path: Path) -> OSError:
+def _not_regular(path: Path) -> OSError:
     return OSError(0, f"{path.name} is no regular file")
 
 
 def _claim_unlocked(path: Path, mode: str) -> int | None:
+    """Claim by renaming, where there are no locks (Windows)."""
     try:
         put_aside(path, mode)
     except PermissionError:
-        return None  # open somewhere else
+        return None  # another router has it open
     except FileNotFoundError:
         pass
     return os.open(path, _OPEN | os.O_EXCL, FILE_MODE)
@@ -128,10 +129,10 @@ def _lock(fd: int) -> bool:
 
 
 def put_aside(path: Path, mode: str) -> Path:
-    """Rename an old log by its time of modification; returns where it is now.
+    """Rename an old log by its time of modification, and return its new path.
 
     Raises:
-        OSError: it is not there, or cannot be renamed.
+        OSError: there is no such log, or it cannot be renamed.
     """
     changed_at = time.localtime(path.stat().st_mtime)
     stem = f"{time.strftime('%y.%m.%d-%H-%M', changed_at)}-{mode}"
@@ -139,18 +140,14 @@ def put_aside(path: Path, mode: str) -> Path:
     while True:
         aside = path.with_name(f"{stem}-{number}.txt" if number else f"{stem}.txt")
         try:
-            # Taking the name first, so that nothing that has it already is replaced.
+            # The name is taken first, so that renaming replaces nothing but this empty file.
             os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
         except FileExistsError:
             number += 1
             continue
-        _replace(path, aside)
+        try:
+            os.replace(path, aside)
+        except OSError:
+            os.unlink(aside)
+            raise
         return aside
-
-
-def _replace(path: Path, aside: Path) -> None:
-    try:
-        os.replace(path, aside)
-    except OSError:
-        os.unlink(aside)
-        raise

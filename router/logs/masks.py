@@ -1,9 +1,8 @@
-"""Texts without the secrets that are known.
+"""Masks the known secrets in texts, in every form in which they may occur.
 
-Job: take them out, in every form in which they may turn up. Neighbours: `logs` above says which
-they are, and masks each record; reasons that servers give pass here before anybody is told them.
+Every log record passes here, and so does every reason that a server gives for its failure.
 
-Invariant: no I/O; a short value stays, because it is in every other line.
+Invariants: no I/O; short values stay, because they are in every other line.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ MASK: Final = "***"
 
 
 class Masks:
-    """The known secrets, and text without them."""
+    """The known secrets."""
 
     def __init__(self) -> None:
         self._forms: frozenset[str] = frozenset()
@@ -32,20 +31,20 @@ class Masks:
         forms = {form for value in values for form in _forms_of(value)}
         self._forms |= {form for form in forms if len(form) >= SHORTEST_SECRET}
         if self._forms:
-            # The longest first, or a secret that begins like another would show its end.
+            # The longest first: of a secret that begins like another, the end would stay.
             longest_first = sorted(self._forms, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def mask(self, text: str) -> str:
-        """The text with `MASK` for each of them."""
+        """Return the text with `MASK` in the place of each secret."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
 
 def _forms_of(value: str) -> set[str]:
-    """How a value may turn up: as it is, line by line, or inside a JSON string."""
+    """Return the forms of a value in texts: as it is, line by line, and in JSON strings."""
     forms = {value, *(line.strip() for line in value.splitlines())}
     if not value.isascii() or not value.isprintable() or any(quoted in value for quoted in '"\\'):
-        # Few values need this, and an import here costs the start of the others nothing.
+        # For start-up time: few values need this.
         from json import encoder
 
         forms |= {encoder.encode_basestring(form)[1:-1] for form in set(forms)}

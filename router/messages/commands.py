@@ -103,3 +103,9 @@ class MakeChange(Struct, frozen=True):
 RouterCommand: TypeAlias = (
     ListInstances | ShowInstance | ShowStatus | ListTools | ShowTools | CallTool | MakeChange
 )
+
+OUTER_KEYS: Final[tuple[str, str]] = ("mcpServers", "servers")
+"""The keys that wrap the entries of a `mcp_settings.json`; `servers` is VS Code's."""
+
+SECRET_MASK: Final = {"set": True}
+"""Stands for a secret in answers; written back, it keeps the value that is in the file."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from router.files.names import INSTANCE_FILE_NAME
 from router.messages.events import CoreSettingsChanged
 from router.reload.live_settings import core_settings
 
@@ -46,8 +47,6 @@ watching begins, and in the moment in which watchfiles hands over its changes.""
 
 POLL_MS: Final = 1000
 """Time between two looks where nothing can be watched."""
-
-FILE_NAME: Final = "mcp_settings.json"
 
 KUBERNETES_LINK: Final = "..data"
 """The link that changes with a mounted ConfigMap; the files themselves are links into it."""
@@ -151,7 +150,7 @@ class Watched:
         if path in (self.config, self.data) or path.name == KUBERNETES_LINK:
             return True
         is_provider = path.parent == self.data and not path.name.startswith(".")
-        is_file = path.name == FILE_NAME and path.parent.parent == self.data
+        is_file = path.name == INSTANCE_FILE_NAME and path.parent.parent == self.data
         return is_provider or is_file
 
 

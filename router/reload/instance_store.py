@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.dispatch import Inbound
-    from router.instance_files.reader import Loaded
+    from router.instance_files.reader import LoadedInstances
     from router.messages.commands import Change
     from router.messages.effects import SaveInstance
     from router.messages.instance_spec import InstanceSpec
@@ -63,7 +63,7 @@ class InstanceStore:
     hide: Callable[[Iterable[str]], None]
     prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_prepare
     problems: tuple[str, ...] = ()
-    _last: Loaded | None = None
+    _last: LoadedInstances | None = None
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def announce(self, inbox: trio.MemorySendChannel[Inbound]) -> None:
@@ -94,15 +94,15 @@ class InstanceStore:
         is_on = self.settings.current.mcp_client.enabled
         return specs if is_on else tuple(map(_switched_off, specs))
 
-    def _load(self, last: Loaded | None) -> Loaded:
+    def _load(self, last: LoadedInstances | None) -> LoadedInstances:
         # For start-up time: this runs in a thread, beside the first answers.
-        from router.instance_files.reader import NOTHING, load_instances
+        from router.instance_files.reader import load_instances
 
-        loaded = load_instances(self.data, os.environ, last or NOTHING)
+        loaded = load_instances(self.data, os.environ, last)
         self.prepare(loaded.specs)
         return loaded
 
-    def _log_changes(self, before: Loaded | None) -> None:
+    def _log_changes(self, before: LoadedInstances | None) -> None:
         """Log the number of instances after the first reading, and the changes after each other."""
         now = self._last
         if now is None:
@@ -123,7 +123,7 @@ class InstanceStore:
         self.problems = problems
 
 
-def _changes(before: Loaded, now: Loaded) -> str:
+def _changes(before: LoadedInstances, now: LoadedInstances) -> str:
     """Return in words which instances were added, changed and removed; empty for none."""
     old, new = ({spec.name: spec for spec in loaded.specs} for loaded in (before, now))
     found = {
@@ -143,7 +143,7 @@ def _bugs_logged(data: Path) -> Generator[None]:
         log.exception("%s was changed, and cannot be read any more", data)
 
 
-def _problems_of(loaded: Loaded) -> tuple[str, ...]:
+def _problems_of(loaded: LoadedInstances) -> tuple[str, ...]:
     broken = (spec for spec in loaded.specs if spec.problem is not None)
     surplus = len(loaded.specs) - MAX_INSTANCES
     too_many = f"There are {surplus} instances too many; the last ones are left out"

@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Admission: hosts, origins, tokens, permissions, and exposure without a token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from router.access.admission import ANONYMOUS, BEARER, Admission, Gate, check_exposure, is_loopback
+from router.access.admission import (
+    ANONYMOUS,
+    BEARER,
+    Admission,
+    AdmissionRules,
+    check_exposure,
+    check_exposures,
+    is_loopback,
+)
 from router.config.settings import Security, Server
 from router.config.tokens import NamedToken
 from router.messages.commands import Permission, Principal
@@ -21,7 +29,11 @@ DIGEST = "sha256:" + hashlib.sha256(TOKEN.encode()).hexdigest()
 
 
 def admission(token: str = "", bound: str | None = None, **server: Any) -> Admission:
-    return Admission.from_settings(Server(**server), Security(bearer_token=token), bound)
+    return with_tokens(Security(bearer_token=token), bound, **server)
+
+
+def with_tokens(security: Security, bound: str | None = None, **server: Any) -> Admission:
+    return Admission(AdmissionRules.from_settings(Server(**server), security, bound))
 
 
 def refused(who: Admission, **headers: str) -> HttpRefusal:
@@ -30,7 +42,7 @@ def refused(who: Admission, **headers: str) -> HttpRefusal:
     return raised.value
 
 
-def said(answer: HttpRefusal) -> tuple[int, str, tuple[tuple[str, str], ...]]:
+def content_of(answer: HttpRefusal) -> tuple[int, str, tuple[tuple[str, str], ...]]:
     return answer.status, answer.detail, answer.headers
 
 
@@ -183,7 +195,7 @@ def test_token_is_let_in_whether_stored_as_it_is_or_as_digest(stored: str, schem
 def test_missing_token_is_401(authorization: str | None) -> None:
     headers = {} if authorization is None else {"authorization": authorization}
     answer = refused(admission(TOKEN), **headers)
-    assert said(answer) == (401, "Bearer token required but not provided", CHALLENGE)
+    assert content_of(answer) == (401, "Bearer token required but not provided", CHALLENGE)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +205,7 @@ def test_missing_token_is_401(authorization: str | None) -> None:
 def test_wrong_token_is_401(stored: str, token: str) -> None:
     """Of any characters: comparing text as such raises for those beyond ASCII."""
     answer = refused(admission(stored), authorization=f"Bearer {token}")
-    assert said(answer) == (401, "Invalid bearer token", CHALLENGE)
+    assert content_of(answer) == (401, "Invalid bearer token", CHALLENGE)
 
 
 def test_token_that_nobody_asked_for_is_not_looked_at() -> None:
@@ -235,7 +247,7 @@ def bearing(token: str) -> dict[str, str]:
     ],
 )
 def test_each_token_is_a_principal_of_its_own(token: str, principal: Principal) -> None:
-    assert Admission.from_settings(Server(), NAMED).admit(bearing(token)) == principal
+    assert with_tokens(NAMED).admit(bearing(token)) == principal
 
 
 @pytest.mark.parametrize("token", [TOKEN, "t-caller", "t-none", "wrong"])
@@ -250,14 +262,14 @@ def test_every_token_is_compared_with_all_of_them(
         return compare(sent, stored)
 
     monkeypatch.setattr(hmac, "compare_digest", counted)
-    who = Admission.from_settings(Server(), NAMED)
+    who = with_tokens(NAMED)
     with suppress(HttpRefusal):
         who.admit(bearing(token))
     assert len(set(compared)) == len(compared) == 5
 
 
 def test_named_tokens_alone_are_asked_for_too() -> None:
-    who = Admission.from_settings(Server(), Security(tokens=NAMED.tokens))
+    who = with_tokens(Security(tokens=NAMED.tokens))
     assert refused(who).status == 401
     assert refused(who, **bearing(TOKEN)).status == 401
     assert who.admit(bearing("t-caller")).name == "caller"
@@ -274,7 +286,7 @@ def test_without_a_token_everybody_may_call_and_read() -> None:
     [("call", ["t-caller", "t-some"]), ("read", ["t-reader", "t-some"]), ("admin", [])],
 )
 def test_permission_is_asked_for_after_the_token(permission: Permission, let_in: list[str]) -> None:
-    admit = Admission.from_settings(Server(), NAMED).admit_with(permission)
+    admit = with_tokens(NAMED).admit_with(permission)
     assert admit(bearing(TOKEN)) == BEARER
     for token in ("t-caller", "t-reader", "t-some", "t-none"):
         if token in let_in:
@@ -282,7 +294,7 @@ def test_permission_is_asked_for_after_the_token(permission: Permission, let_in:
             continue
         with pytest.raises(HttpRefusal) as raised:
             admit(bearing(token))
-        assert said(raised.value) == (
+        assert content_of(raised.value) == (
             403,
             f'This token has no permission "{permission}"; see security.tokens in config.json',
             (),
@@ -299,7 +311,7 @@ def test_without_a_token_changes_are_refused_with_the_way_out() -> None:
     assert admission().admit_with("read")(headers) == ANONYMOUS
     with pytest.raises(HttpRefusal) as raised:
         admission().admit_with("admin")(headers)
-    assert said(raised.value) == (
+    assert content_of(raised.value) == (
         403,
         'This takes the permission "admin" of a token, and none is set. Set security.bearer_token '
         "in config.json",
@@ -307,27 +319,27 @@ def test_without_a_token_changes_are_refused_with_the_way_out() -> None:
     )
 
 
-def test_gate_goes_by_the_rules_of_the_moment() -> None:
-    gate = Gate(admission())
-    admit = gate.admit_with("call")
-    assert admit({"host": "localhost"}) == gate.admit({"host": "localhost"}) == ANONYMOUS
-    gate.rules = admission(TOKEN)
+def test_replaced_rules_are_in_force_at_once() -> None:
+    who = admission()
+    admit = who.admit_with("call")
+    assert admit({"host": "localhost"}) == who.admit({"host": "localhost"}) == ANONYMOUS
+    who.rules = admission(TOKEN).rules
     with pytest.raises(HttpRefusal, match="401"):
         admit({"host": "localhost"})
-    assert admit(bearing(TOKEN)) == gate.admit(bearing(TOKEN)) == BEARER
+    assert admit(bearing(TOKEN)) == who.admit(bearing(TOKEN)) == BEARER
 
 
 def test_principal_is_known_for_as_long_as_it_may_do_the_same() -> None:
-    gate = Gate(admission())
+    who = admission()
     caller = Principal("caller", frozenset({"call"}))
-    assert gate.knows(ANONYMOUS)
-    assert not gate.knows(caller)
-    gate.rules = Admission.from_settings(Server(), NAMED)
-    assert gate.knows(caller)
-    assert gate.knows(BEARER)
-    assert not gate.knows(ANONYMOUS)
-    assert not gate.knows(Principal("caller", frozenset({"call", "read"})))
-    assert not gate.knows(Principal("some", frozenset({"call", "read"})))
+    assert who.is_known(ANONYMOUS)
+    assert not who.is_known(caller)
+    who.rules = with_tokens(NAMED).rules
+    assert who.is_known(caller)
+    assert who.is_known(BEARER)
+    assert not who.is_known(ANONYMOUS)
+    assert not who.is_known(Principal("caller", frozenset({"call", "read"})))
+    assert not who.is_known(Principal("some", frozenset({"call", "read"})))
 
 
 # --- Open by mistake (OWASP MCP07) ------------------------------------------------------------
@@ -343,6 +355,14 @@ def test_serving_others_without_a_token_is_refused_with_both_ways_out(host: str)
     )
 
 
+def test_every_exposed_host_is_named_in_one_go() -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_exposures({"server.host": "::", "api.host": "localhost", "x": "h"}, Security())
+    lines = str(raised.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["server.host", "x"]
+    check_exposures({"server.host": "::1", "api.host": "localhost"}, Security())
+
+
 def test_serving_others_is_allowed_with_a_token_or_on_purpose() -> None:
     check_exposure("0.0.0.0", Security(bearer_token=TOKEN))
     check_exposure("0.0.0.0", Security(tokens=NAMED.tokens))
@@ -353,10 +373,10 @@ def test_serving_others_is_allowed_with_a_token_or_on_purpose() -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "[::1]"]
 )
-def test_loopback_hosts_are_told(host: str) -> None:
+def test_loopback_hosts_are_recognised(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost.evil.com", "10.0.0.1", "127.0.0.1.x"])
-def test_other_hosts_are_told(host: str) -> None:
+def test_other_hosts_are_recognised(host: str) -> None:
     assert not is_loopback(host)

@@ -1,4 +1,4 @@
-"""The gates, and what ends when their rules change."""
+"""Other settings put other rules in force, and end what belongs to revoked tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FOREIGN = "https://ui.example.org"
 HOST = {"host": "127.0.0.1"}
-A = Principal("a", frozenset({"call", "read"}))
+OF_A = Principal("a", frozenset({"call", "read"}))
 
 
 def _settings(token: str = "", cors_origin: str = "*", **tokens: NamedToken) -> Settings:
@@ -30,35 +30,35 @@ def _settings(token: str = "", cors_origin: str = "*", **tokens: NamedToken) -> 
     )
 
 
-class Table:
-    """An endpoint with something open for each of these; it keeps what is not to end."""
+class FakeEndpoint:
+    """An endpoint with a session open for each of these principals."""
 
     def __init__(self, *principals: Principal) -> None:
         self.open = list(principals)
-        self.told = 0
+        self.calls = 0
 
-    def end_unknown(self, knows: Callable[[Principal], bool]) -> None:
-        self.told += 1
-        self.open = [one for one in self.open if knows(one)]
+    def end_revoked(self, is_known: Callable[[Principal], bool]) -> None:
+        self.calls += 1
+        self.open = [one for one in self.open if is_known(one)]
 
 
 def test_origin_that_may_read_the_api_may_ask_it_and_nobody_else() -> None:
-    gates = LiveAdmission(_settings(cors_origin=FOREIGN))
+    live = LiveAdmission(_settings(cors_origin=FOREIGN))
     asked = {**HOST, "origin": FOREIGN}
-    gates.api.admit(asked)
+    live.api.admit(asked)
     with pytest.raises(HttpRefusal):
-        gates.server.admit(asked)
+        live.server.admit(asked)
 
 
 def test_other_settings_take_effect_on_listeners_that_are_there() -> None:
-    gates = LiveAdmission(_settings())
-    admit = gates.api.admit
+    live = LiveAdmission(_settings())
+    admit = live.api.admit
     assert admit(HOST).permissions == {"call", "read"}
-    assert not gates.needs_token()
-    gates.apply(_settings(token="secret"))
+    assert not live.needs_token()
+    live.apply(_settings(token="secret"))
     with pytest.raises(HttpRefusal):
         admit(HOST)
-    assert gates.needs_token()
+    assert live.needs_token()
 
 
 @pytest.mark.parametrize(
@@ -67,40 +67,40 @@ def test_other_settings_take_effect_on_listeners_that_are_there() -> None:
         ({"a": NamedToken("t1")}, {}, [BEARER]),
         ({"a": NamedToken("t1")}, {"a": NamedToken("t1", ("call",))}, [BEARER]),
         ({"a": NamedToken("t1")}, {"a": NamedToken("t2")}, [BEARER]),
-        ({"a": NamedToken("t1")}, {"b": NamedToken("t2"), "a": NamedToken("t1")}, [BEARER, A]),
+        ({"a": NamedToken("t1")}, {"b": NamedToken("t2"), "a": NamedToken("t1")}, [BEARER, OF_A]),
     ],
     ids=["gone", "may do less", "another token", "stays"],
 )
 def test_what_is_open_ends_with_the_token_it_was_opened_with(
     before: dict[str, Any], after: dict[str, Any], left: list[Principal]
 ) -> None:
-    gates = LiveAdmission(_settings("secret", **before))
-    table = gates.watched(Table(BEARER, A))
-    gates.apply(_settings("secret", **after))
-    assert table.open == left
+    live = LiveAdmission(_settings("secret", **before))
+    endpoint = live.register(FakeEndpoint(BEARER, OF_A))
+    live.apply(_settings("secret", **after))
+    assert endpoint.open == left
 
 
 def test_what_is_open_to_everybody_ends_with_the_first_token_and_that_with_the_last() -> None:
-    gates = LiveAdmission(_settings())
-    table = gates.watched(Table(ANONYMOUS))
-    gates.apply(_settings("secret"))
-    assert table.open == []
-    table.open = [BEARER]
-    gates.apply(_settings())
-    assert table.open == []
+    live = LiveAdmission(_settings())
+    endpoint = live.register(FakeEndpoint(ANONYMOUS))
+    live.apply(_settings("secret"))
+    assert endpoint.open == []
+    endpoint.open = [BEARER]
+    live.apply(_settings())
+    assert endpoint.open == []
 
 
 def test_other_changes_end_nothing() -> None:
-    gates = LiveAdmission(_settings("secret"))
-    table = gates.watched(Table(ANONYMOUS, BEARER))
-    gates.apply(_settings("secret", cors_origin=FOREIGN))
-    assert table.told == 0
+    live = LiveAdmission(_settings("secret"))
+    endpoint = live.register(FakeEndpoint(ANONYMOUS, BEARER))
+    live.apply(_settings("secret", cors_origin=FOREIGN))
+    assert endpoint.calls == 0
 
 
 def test_endpoint_that_is_over_is_forgotten() -> None:
-    gates = LiveAdmission(_settings("secret"))
-    gates.watched(Table())
+    live = LiveAdmission(_settings("secret"))
+    live.register(FakeEndpoint())
     gc.collect()
-    last = gates.watched(Table(BEARER))
-    gates.apply(_settings("other"))
-    assert (last.told, last.open) == (1, [])
+    last = live.register(FakeEndpoint(BEARER))
+    live.apply(_settings("other"))
+    assert (last.calls, last.open) == (1, [])

@@ -1,4 +1,4 @@
-"""What clients carry for us is neither read nor changed by them."""
+"""Sealed text is neither read nor changed by the clients that carry it."""
 
 import base64
 

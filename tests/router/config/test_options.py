@@ -1,4 +1,4 @@
-"""Where the files are, and what the command line changes in the settings."""
+"""The command line: it finds the files, and overrides settings."""
 
 from __future__ import annotations
 
@@ -16,40 +16,36 @@ from router.config.options import (
     with_data_folder,
     with_log_folder,
 )
-from router.config.settings import Mode, Security, Settings
+from router.config.settings import Mode, Settings
 from router.messages.errors import ConfigError
 
-# --- Where it is -----------------------------------------------------------------------------
+# --- Finding the files -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return tmp_path / "config.json"
-
-
-def folders(config: Path) -> Paths:
+def beside(config: Path) -> Paths:
+    """The default folders, beside the config file."""
     return Paths(config, config.parent / "data", config.parent / "logs")
 
 
 def test_file_named_on_the_command_line_comes_first(tmp_path: Path) -> None:
     environ = {"MCP_ROUTER_CONFIG": "/elsewhere/c.json"}
-    assert locate(Options(config="my/c.json"), environ, tmp_path) == folders(
+    assert locate(Options(config="my/c.json"), environ, tmp_path) == beside(
         tmp_path / "my" / "c.json"
     )
     absolute = tmp_path / "c.json"
-    assert locate(Options(config=str(absolute)), environ, Path("/nowhere")) == folders(absolute)
+    assert locate(Options(config=str(absolute)), environ, Path("/nowhere")) == beside(absolute)
 
 
 def test_file_named_by_the_environment_comes_second(config: Path, tmp_path: Path) -> None:
     config.write_text("{}")
     environ = {"MCP_ROUTER_CONFIG": "my/c.json"}
-    assert locate(Options(), environ, tmp_path) == folders(tmp_path / "my" / "c.json")
+    assert locate(Options(), environ, tmp_path) == beside(tmp_path / "my" / "c.json")
 
 
 def test_file_in_the_working_folder_comes_third(config: Path, tmp_path: Path) -> None:
     config.write_text("{}")
-    assert locate(Options(), {}, tmp_path) == folders(config)
-    assert locate(Options(), {"MCP_ROUTER_CONFIG": ""}, tmp_path) == folders(config)
+    assert locate(Options(), {}, tmp_path) == beside(config)
+    assert locate(Options(), {"MCP_ROUTER_CONFIG": ""}, tmp_path) == beside(config)
 
 
 def test_folders_of_the_user_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,11 +68,11 @@ def test_tilde_is_the_home_of_the_user(tmp_path: Path) -> None:
 
 def test_data_folder_of_the_command_line_is_relative_to_the_working_folder(tmp_path: Path) -> None:
     paths = locate(Options(config="my/c.json", data="d"), {}, tmp_path)
-    assert paths == attrs.evolve(folders(tmp_path / "my" / "c.json"), data=tmp_path / "d")
+    assert paths == attrs.evolve(beside(tmp_path / "my" / "c.json"), data=tmp_path / "d")
 
 
 def test_log_folder_is_relative_to_the_config_file(tmp_path: Path) -> None:
-    paths = folders(tmp_path / "config.json")
+    paths = beside(tmp_path / "config.json")
     assert with_log_folder(paths, "logs") == paths
     assert with_log_folder(paths, "my/logs").logs == tmp_path / "my" / "logs"
     assert with_log_folder(paths, str(Path("/var/log/x").absolute())).logs == (
@@ -85,13 +81,13 @@ def test_log_folder_is_relative_to_the_config_file(tmp_path: Path) -> None:
 
 
 def test_watch_path_is_the_data_folder_relative_to_the_config_file(tmp_path: Path) -> None:
-    paths = folders(tmp_path / "config.json")
+    paths = beside(tmp_path / "config.json")
     assert with_data_folder(paths, Options(), "data") == paths
     assert with_data_folder(paths, Options(), "my/servers").data == tmp_path / "my" / "servers"
     assert with_data_folder(paths, Options(data="data"), "servers") == paths
 
 
-# --- The command line ------------------------------------------------------------------------
+# --- Overriding settings ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -165,7 +161,3 @@ def test_port_that_fits_no_single_listener_is_refused(
     with pytest.raises(ConfigError) as raised:
         merge(Settings(), Options(modes=modes, port=4000))
     assert str(raised.value) == problem
-
-
-def test_secrets_are_in_no_repr() -> None:
-    assert "s3cret" not in repr(Settings(security=Security(bearer_token="s3cret")))

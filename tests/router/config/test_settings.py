@@ -1,8 +1,7 @@
-"""`config.json`: defaults, errors, where it is, and what the command line changes."""
+"""`config.json`: its defaults, and the errors of what is wrong in it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from router.config.settings import Settings, load_settings, to_json
-from router.config.tokens import NamedToken
+from router.config.settings import Security, Settings, load_settings, settings_or_defaults, to_json
 from router.messages.errors import ConfigError
+from tests.router.config.config_file import problems, write
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-TOKEN_RULE = "a token of printable ASCII characters without spaces, or sha256: and 64 hex digits"
 
 DEFAULTS: dict[str, Any] = {
     "api": {
@@ -56,22 +53,6 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return tmp_path / "config.json"
-
-
-def written(config: Path, value: Any) -> Path:
-    config.write_text(value if isinstance(value, str) else json.dumps(value))
-    return config
-
-
-def problems(config: Path, value: Any) -> list[str]:
-    with pytest.raises(ConfigError) as raised:
-        load_settings(written(config, value))
-    return str(raised.value).splitlines()
-
-
 # --- Defaults --------------------------------------------------------------------------------
 
 
@@ -87,6 +68,13 @@ def test_written_defaults_are_read_as_they_were(config: Path) -> None:
     before = config.read_bytes()
     assert load_settings(config) == Settings()
     assert config.read_bytes() == before
+
+
+def test_defaults_can_be_had_without_writing_them(config: Path) -> None:
+    assert settings_or_defaults(config) == Settings()
+    assert not config.exists()
+    write(config, {"api": {"port": 1}})
+    assert settings_or_defaults(config).api.port == 1
 
 
 def test_missing_folder_is_made_for_the_defaults(tmp_path: Path) -> None:
@@ -109,14 +97,14 @@ def test_defaults_that_cannot_be_written_are_a_warning(
 
 
 @pytest.mark.parametrize("value", [{}, {"api": {}}, {"server": {"http": {}, "sse": {}}}])
-def test_partial_file_is_completed_and_not_written(config: Path, value: Any) -> None:
-    assert load_settings(written(config, value)) == Settings()
+def test_partial_file_is_completed_and_not_write(config: Path, value: Any) -> None:
+    assert load_settings(write(config, value)) == Settings()
     assert json.loads(config.read_text()) == value
 
 
 def test_given_values_stay_beside_completed_ones(config: Path) -> None:
     value = {"server": {"http": {"port": 4000}}, "mcp_client": {"timeout": 2.5}}
-    settings = load_settings(written(config, value))
+    settings = load_settings(write(config, value))
     assert settings.server.http.port == 4000
     assert settings.server.http.enabled
     assert settings.server.sse.port == 3001
@@ -124,12 +112,12 @@ def test_given_values_stay_beside_completed_ones(config: Path) -> None:
 
 
 def test_every_default_may_be_written_out(config: Path) -> None:
-    assert load_settings(written(config, DEFAULTS)) == Settings()
+    assert load_settings(write(config, DEFAULTS)) == Settings()
     assert json.loads(to_json(Settings())) == DEFAULTS
 
 
 def test_whole_number_of_seconds_is_a_number_of_seconds(config: Path) -> None:
-    assert load_settings(written(config, {"watcher": {"debounce_delay": 2}})).watcher == (
+    assert load_settings(write(config, {"watcher": {"debounce_delay": 2}})).watcher == (
         attrs.evolve(Settings().watcher, debounce_delay=2)
     )
 
@@ -149,7 +137,7 @@ def test_file_of_the_original_is_understood(config: Path) -> None:
         "logging": {"level": "OFF", "format": "%(message)s", "directory": "logs"},
         "watcher": {"enabled": True, "watch_path": "data", "debounce_delay": 1.0},
     }
-    settings = load_settings(written(config, value))
+    settings = load_settings(write(config, value))
     assert settings.api.host == "0.0.0.0"
     assert settings.security.bearer_token == "my-secret"
     assert settings.logging.level == "OFF"
@@ -166,7 +154,7 @@ def test_file_of_the_original_is_understood(config: Path) -> None:
 def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
     config: Path, idle: dict[str, Any]
 ) -> None:
-    assert load_settings(written(config, {"server": idle})) == Settings()
+    assert load_settings(write(config, {"server": idle})) == Settings()
 
 
 # --- Errors ----------------------------------------------------------------------------------
@@ -291,7 +279,7 @@ def test_what_is_no_json_object_is_named_with_its_line(
 def test_file_over_10_mb_is_refused(config: Path) -> None:
     limit_bytes = 10 * 1024 * 1024
     text = "{}" + " " * (limit_bytes - 2)
-    assert load_settings(written(config, text)) == Settings()
+    assert load_settings(write(config, text)) == Settings()
     assert problems(config, text + " ") == ["config.json: is larger than 10 MB"]
 
 
@@ -301,110 +289,5 @@ def test_folder_in_its_place_is_an_error(config: Path) -> None:
         load_settings(config)
 
 
-@pytest.mark.parametrize(
-    "token", ["two words", "tøken", "tab\tbed", "sha256:abc", f"sha256:{'G' * 64}", "line\nbreak"]
-)
-def test_unusable_token_is_refused_and_not_quoted(config: Path, token: str) -> None:
-    assert problems(config, {"security": {"bearer_token": token}}) == [
-        "config.json: security.bearer_token: expected a token of printable ASCII characters "
-        "without spaces, or sha256: and 64 hex digits"
-    ]
-
-
-@pytest.mark.parametrize("token", ["", "s3cret", "a.b-c_d~e+f/g==", f"sha256:{'0f' * 32}"])
-def test_usable_token_is_taken_and_never_shown(config: Path, token: str) -> None:
-    settings = load_settings(written(config, {"security": {"bearer_token": token}}))
-    assert settings.security.bearer_token == token
-    assert not token or token not in repr(settings)
-
-
-# --- Several tokens --------------------------------------------------------------------------
-
-
-def tokens_problems(config: Path, tokens: Any, bearer_token: str = "") -> list[str]:
-    value = {"security": {"bearer_token": bearer_token, "tokens": tokens}}
-    return [line.removeprefix("config.json: security.tokens") for line in problems(config, value)]
-
-
-def test_named_token_is_read_with_its_permissions_and_instances(config: Path) -> None:
-    tokens = {
-        "ci": {"token": "t0k3n-of-ci", "permissions": ["read"], "instances": ["a", "工具"]},
-        "客服": {"token": f"sha256:{'0f' * 32}"},
-    }
-    security = load_settings(written(config, {"security": {"tokens": tokens}})).security
-    assert security.tokens == {
-        "ci": NamedToken("t0k3n-of-ci", ("read",), ("a", "工具")),
-        "客服": NamedToken(f"sha256:{'0f' * 32}", ("call", "read"), None),
-    }
-    assert security.has_token
-    assert security.secrets == ["", "t0k3n-of-ci", f"sha256:{'0f' * 32}"]
-    assert "t0k3n" not in repr(security)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "problem"),
-    [
-        ([], ": expected an object, got an array"),
-        ({"ci": "s3cret"}, ".ci: expected an object, got a string"),
-        ({"ci": {}}, ".ci.token: is missing"),
-        ({"ci": {"token": ""}}, f".ci.token: expected {TOKEN_RULE}"),
-        ({"ci": {"token": "s3 cret"}}, f".ci.token: expected {TOKEN_RULE}"),
-        ({"ci": {"token": 1234}}, ".ci.token: expected a string, got a number"),
-        (
-            {"ci": {"token": "s3cret", "permissions": ["root"]}},
-            '.ci.permissions[0]: expected one of "call", "read", "admin", got "root"',
-        ),
-        (
-            {"ci": {"token": "s3cret", "permissions": "call"}},
-            '.ci.permissions: expected an array, got "call"',
-        ),
-        (
-            {"ci": {"token": "s3cret", "instances": ["a", "../b"]}},
-            ".ci.instances[1]: expected letters, digits, _, - and CJK letters, at most 100, not "
-            'beginning with -, and no device of Windows such as con, got "../b"',
-        ),
-        (
-            {"ci": {"token": "s3cret", "scopes": []}},
-            ".ci.scopes: unknown key; the keys here are token, permissions, instances",
-        ),
-        *(
-            (
-                {name: {"token": "s3cret"}},
-                f".{shown}: expected as its name letters, digits, _, - and CJK letters, at most "
-                "100, not beginning with -, and no device of Windows such as con, "
-                f'and not "bearer" or "stdio", got {json.dumps(name)}',
-            )
-            for name, shown in [
-                ("-c", "-c"),
-                ("", ""),
-                ("a b", "a b"),
-                ("a\nb", '"a\\nb"'),
-                ("bearer", "bearer"),
-                ("stdio", "stdio"),
-            ]
-        ),
-    ],
-)
-def test_wrong_named_token_is_named_with_its_path_and_not_quoted(
-    config: Path, tokens: Any, problem: str
-) -> None:
-    assert tokens_problems(config, tokens) == [problem]
-
-
-def test_all_problems_of_named_tokens_are_told_in_one_go(config: Path) -> None:
-    tokens = {"a": {"permissions": ["x", "call", "y"]}, "b": {"token": 1}}
-    assert [line.partition(":")[0] for line in tokens_problems(config, tokens)] == [
-        ".a.token",
-        ".a.permissions[0]",
-        ".a.permissions[2]",
-        ".b.token",
-    ]
-
-
-def test_token_that_two_names_have_is_refused(config: Path) -> None:
-    digest = "sha256:" + hashlib.sha256(b"s3cret").hexdigest()
-    tokens = {"a": {"token": "s3cret"}, "b": {"token": "other"}, "c": {"token": digest}}
-    assert tokens_problems(config, tokens) == [".c.token: is the token of a too; give each its own"]
-    assert tokens_problems(config, {"d": {"token": "s3cret"}}, digest) == [
-        ".d.token: is the token of security.bearer_token too; give each its own"
-    ]
+def test_secrets_are_in_no_repr() -> None:
+    assert "s3cret" not in repr(Settings(security=Security(bearer_token="s3cret")))

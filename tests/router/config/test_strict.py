@@ -1,4 +1,4 @@
-"""JSON values into classes, and what is said about those that do not fit."""
+"""JSON values become classes, or errors that name each value that does not fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import attrs
 import pytest
 
-from router.config.strict import Check, joined, structure
+from router.config.strict import Check, convert_strictly, join_errors
 from router.messages.errors import ConfigError
 
 Even = Annotated[int, Check("an even integer", lambda n: n % 2 == 0)]
@@ -33,13 +33,13 @@ class Outer:
 
 def problems(value: Any) -> list[str]:
     with pytest.raises(ConfigError) as raised:
-        structure(value, Outer, "f.json")
+        convert_strictly(value, Outer, "f.json")
     return str(raised.value).splitlines()
 
 
 def test_missing_keys_have_their_defaults() -> None:
-    assert structure({}, Outer, "f") == Outer()
-    assert structure({"inner": {"flag": True}}, Outer, "f") == Outer(inner=Inner(flag=True))
+    assert convert_strictly({}, Outer, "f") == Outer()
+    assert convert_strictly({"inner": {"flag": True}}, Outer, "f") == Outer(inner=Inner(flag=True))
 
 
 def test_every_kind_of_value_is_taken_over() -> None:
@@ -52,7 +52,7 @@ def test_every_kind_of_value_is_taken_over() -> None:
         "inner": {"flag": True, "ratio": 2, "word": "two"},
     }
     inner = Inner(flag=True, ratio=2, word="two")
-    assert structure(value, Outer, "f") == Outer(-3, 4, "", "0123456789", ("a", "b"), inner)
+    assert convert_strictly(value, Outer, "f") == Outer(-3, 4, "", "0123456789", ("a", "b"), inner)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ class Tables:
 
 def test_object_with_words_of_the_user_as_keys_is_taken_over_in_their_order() -> None:
     value = {"by_word": {"b": {"number": 1}, "a": {"number": 2, "text": "y"}}}
-    assert list(structure(value, Tables, "f").by_word.items()) == [
+    assert list(convert_strictly(value, Tables, "f").by_word.items()) == [
         ("b", Needing(1)),
         ("a", Needing(2, "y")),
     ]
@@ -115,7 +115,7 @@ def test_object_with_words_of_the_user_as_keys_is_taken_over_in_their_order() ->
 def test_every_problem_below_such_keys_is_named_with_its_path() -> None:
     value = {"by_word": {"a": {}, "b": [], "too long a word": {"number": 1}, "d": {"number": "x"}}}
     with pytest.raises(ConfigError) as raised:
-        structure(value, Tables, "f")
+        convert_strictly(value, Tables, "f")
     assert str(raised.value).splitlines() == [
         "f: by_word.a.number: is missing",
         "f: by_word.b: expected an object, got an array",
@@ -151,4 +151,4 @@ def test_secret_is_never_quoted(value: Any, problem: str) -> None:
 
 def test_one_problem_stays_as_it_is() -> None:
     only = ConfigError("f", "is wrong")
-    assert joined([only]) is only
+    assert join_errors([only]) is only

@@ -15,9 +15,9 @@ from router.files.json_files import (
     decode_members,
     decode_object,
     kind_of,
-    path_step,
+    quote_key,
+    quote_value,
     read_bytes,
-    shown,
     write_atomically,
 )
 from router.messages.errors import ConfigError
@@ -107,6 +107,7 @@ def test_any_bytes_are_an_object_or_an_error(data: bytes) -> None:
         '{"a": 1, "b": {"a": 2}, "a": 3}',
         '{"servers": {"x": {}, "x": {"command": "y"}}}',
         '{"l": [{"e": 1, "e": 1}]}',
+        '{"a": 1, "a": 1, "as long again": 1e6}',
         '{"\\u0061": 1, "a": "\u9375"}',
     ],
 )
@@ -146,25 +147,25 @@ def test_members_of_what_is_no_object_are_an_error() -> None:
 
 
 def test_values_are_shown_as_json_and_cut_short() -> None:
-    assert shown("x") == '"x"'
-    assert shown(None) == "null"
-    assert shown(True) == "true"
-    assert len(shown("x" * 1000)) == 60
-    assert shown("a\nb") == '"a\\nb"'
+    assert quote_value("x") == '"x"'
+    assert quote_value(None) == "null"
+    assert quote_value(True) == "true"
+    assert len(quote_value("x" * 1000)) == 60
+    assert quote_value("a\nb") == '"a\\nb"'
 
 
 def test_of_arrays_and_objects_no_content_is_shown() -> None:
-    assert shown(["--token", "s3cret"]) == "an array"
-    assert shown({"token": "s3cret"}) == "an object"
+    assert quote_value(["--token", "s3cret"]) == "an array"
+    assert quote_value({"token": "s3cret"}) == "an object"
 
 
 def test_key_cannot_forge_a_line() -> None:
-    assert path_step("mcpServers") == "mcpServers"
-    assert path_step("a\nb") == '"a\\nb"'
+    assert quote_key("mcpServers") == "mcpServers"
+    assert quote_key("a\nb") == '"a\\nb"'
 
 
 def test_name_of_a_file_that_is_no_utf_8_can_be_told() -> None:
-    assert path_step("bad\udcff") == '"bad\\\\udcff"'
+    assert quote_key("bad\udcff") == '"bad\\\\udcff"'
 
 
 @pytest.mark.parametrize(

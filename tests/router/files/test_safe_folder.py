@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from router.files import safe_folder
-from router.files.safe_folder import Folder, locked
+from router.files.safe_folder import SafeFolder, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,18 +25,18 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="links and pipes of P
 @pytest.fixture(params=["by descriptor", "by path"])
 def folder(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Folder]:
+) -> Iterator[SafeFolder]:
     """A folder, on a system that can open folders and on one that cannot."""
     if request.param == "by path" or os.name != "posix":
         monkeypatch.setattr(safe_folder, "_DIRECTORY", 0)
-    with Folder.open(tmp_path) as folder:
+    with SafeFolder.open(tmp_path) as folder:
         yield folder
 
 
 # --- Files and folders in it -----------------------------------------------------------------
 
 
-def test_what_was_written_can_be_read_replaced_and_removed(folder: Folder) -> None:
+def test_what_was_written_can_be_read_replaced_and_removed(folder: SafeFolder) -> None:
     folder.write("x", b"one")
     folder.write("x", b"two")
     assert folder.read("x", 100) == b"two"
@@ -47,22 +47,22 @@ def test_what_was_written_can_be_read_replaced_and_removed(folder: Folder) -> No
     assert list(folder.path.iterdir()) == []
 
 
-def test_folder_in_it_is_made_when_asked_for_and_goes_when_it_is_empty(folder: Folder) -> None:
+def test_folder_in_it_is_made_when_asked_for_and_goes_when_it_is_empty(folder: SafeFolder) -> None:
     with pytest.raises(FileNotFoundError):
-        folder.sub("p").read("x", 1)
-    with folder.sub("p", create=True) as sub:
+        folder.subfolder("p").read("x", 1)
+    with folder.subfolder("p", create=True) as sub:
         sub.write("x", b"one")
-    folder.remove_folder("p")
-    with folder.sub("p", create=True) as sub:
+    folder.remove_empty_folder("p")
+    with folder.subfolder("p", create=True) as sub:
         assert sub.read("x", 100) == b"one"
         sub.remove("x")
-    folder.remove_folder("p")
-    folder.remove_folder("p")
+    folder.remove_empty_folder("p")
+    folder.remove_empty_folder("p")
     assert list(folder.path.iterdir()) == []
 
 
 @posix_only
-def test_link_to_a_file_is_neither_read_nor_written(folder: Folder) -> None:
+def test_link_to_a_file_is_neither_read_nor_written(folder: SafeFolder) -> None:
     target, link = folder.path / "target", folder.path / "link"
     target.write_text("old")
     link.symlink_to(target)
@@ -76,22 +76,22 @@ def test_link_to_a_file_is_neither_read_nor_written(folder: Folder) -> None:
 
 @posix_only
 @pytest.mark.parametrize("create", [False, True])
-def test_link_to_a_folder_is_not_entered(folder: Folder, *, create: bool) -> None:
+def test_link_to_a_folder_is_not_entered(folder: SafeFolder, *, create: bool) -> None:
     (folder.path / "target").mkdir()
     (folder.path / "link").symlink_to(folder.path / "target")
     with pytest.raises(OSError, match="symbolic link"):
-        folder.sub("link", create=create)
+        folder.subfolder("link", create=create)
 
 
 @posix_only
-def test_pipe_makes_nobody_wait(folder: Folder) -> None:
+def test_pipe_makes_nobody_wait(folder: SafeFolder) -> None:
     os.mkfifo(folder.path / "pipe")
     with pytest.raises(OSError, match="no regular file"):
         folder.read("pipe", 100)
 
 
 @posix_only
-def test_modes_do_not_depend_on_the_umask(folder: Folder) -> None:
+def test_modes_do_not_depend_on_the_umask(folder: SafeFolder) -> None:
     previous = os.umask(0o777)
     try:
         folder.write("x", b"")
@@ -103,12 +103,12 @@ def test_modes_do_not_depend_on_the_umask(folder: Folder) -> None:
 # --- The lock --------------------------------------------------------------------------------
 
 
-def test_only_one_holds_the_lock(folder: Folder) -> None:
+def test_only_one_holds_the_lock(folder: SafeFolder) -> None:
     events: list[str] = []
     may_enter = threading.Event()
 
     def enter() -> None:
-        with Folder.open(folder.path) as mine:
+        with SafeFolder.open(folder.path) as mine:
             may_enter.set()
             with locked(mine):
                 events.append("second")
@@ -123,10 +123,10 @@ def test_only_one_holds_the_lock(folder: Folder) -> None:
 
 
 def test_lock_that_is_held_for_too_long_is_an_error(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
+    folder: SafeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safe_folder, "LOCK_PATIENCE_S", 0.0)
-    with locked(folder), Folder.open(folder.path) as other:
+    monkeypatch.setattr(safe_folder, "LOCK_TIMEOUT_S", 0.0)
+    with locked(folder), SafeFolder.open(folder.path) as other:
         with (
             pytest.raises(OSError, match="another process is changing it") as raised,
             locked(other),
@@ -137,7 +137,7 @@ def test_lock_that_is_held_for_too_long_is_an_error(
         pass
 
 
-def test_lock_is_given_back_after_a_failure(folder: Folder) -> None:
+def test_lock_is_given_back_after_a_failure(folder: SafeFolder) -> None:
     with pytest.raises(ZeroDivisionError), locked(folder):
         raise ZeroDivisionError
     with locked(folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from router.instance_files.entries import Where, read_entry
+from router.instance_files.entries import EntryLocation, read_entry
 from router.instance_files.variables import Expander
 from router.messages.instance_spec import InstanceSpec
 
@@ -14,14 +14,14 @@ URL = {"url": "https://mcp.example.org/mcp"}
 
 
 def read(entry: dict[str, Any], name: str = "github") -> InstanceSpec:
-    where = Where("data/github/mcp_settings.json", f"mcpServers.{name}", "github", name)
-    spec = read_entry(entry, where, Expander(ENVIRON))
+    location = EntryLocation("data/github/mcp_settings.json", f"mcpServers.{name}", "github", name)
+    spec = read_entry(entry, location, Expander(ENVIRON))
     assert isinstance(spec, InstanceSpec)
     return spec
 
 
 def problem(entry: dict[str, Any]) -> str:
-    """The only problem of an entry, without the place that all share."""
+    """Return the only problem of an entry, without the place of the entry."""
     text = read(entry).problem
     assert text is not None
     prefix = "data/github/mcp_settings.json: mcpServers.github"

@@ -1,4 +1,4 @@
-"""Secrets of an instance that is changed: they can be written, and not read."""
+"""A change of an instance can write secrets, and read none."""
 
 from __future__ import annotations
 
@@ -9,18 +9,11 @@ import pytest
 from router.instance_files.edits import apply_change
 from router.messages.commands import UpdateInstance
 from router.messages.errors import INVALID_PARAMS
-from tests.router.instance_files.changing import refused, value
+from tests.router.instance_files.applied_changes import json_in, refused
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
 
 
 def test_masked_secrets_keep_their_values(data: Path) -> None:
@@ -29,10 +22,10 @@ def test_masked_secrets_keep_their_values(data: Path) -> None:
     mask = {"set": True}
     fields = {"env": {"REF": mask, "KEEP": mask, "NEW": "new"}, "args": ["b", mask]}
     apply_change(data, UpdateInstance("p", fields))
-    assert value(path)["env"] == {"REF": "${TOKEN}", "KEEP": "old", "NEW": "new"}
-    assert value(path)["args"] == ["b", "s3cret"]
+    assert json_in(path)["env"] == {"REF": "${TOKEN}", "KEEP": "old", "NEW": "new"}
+    assert json_in(path)["args"] == ["b", "s3cret"]
     apply_change(data, UpdateInstance("p", {"env": mask}))
-    assert value(path)["env"] == {"REF": "${TOKEN}", "KEEP": "old", "NEW": "new"}
+    assert json_in(path)["env"] == {"REF": "${TOKEN}", "KEEP": "old", "NEW": "new"}
 
 
 def test_mask_without_a_value_behind_it_is_refused(data: Path) -> None:
@@ -85,16 +78,14 @@ def test_another_server_gets_no_header_that_is_there(data: Path, fields: dict[st
         {"headers": ANEW, **EVIL},
     ],
 )
-def test_server_may_be_another_one_with_headers_of_its_own(
-    data: Path, fields: dict[str, Any]
-) -> None:
+def test_another_server_may_have_headers_of_its_own(data: Path, fields: dict[str, Any]) -> None:
     path = put(data, "p", REMOTE)
     apply_change(data, UpdateInstance("p", fields))
-    assert value(path)["url"] == fields["url"]
+    assert json_in(path)["url"] == fields["url"]
 
 
 @pytest.mark.parametrize("url", [5, {}, ["https://evil.test/mcp"], "https://[evil", "https://e:x/"])
-def test_url_that_is_none_leads_elsewhere(data: Path, url: Any) -> None:
+def test_unusable_url_counts_as_another_server(data: Path, url: Any) -> None:
     put(data, "p", {**REMOTE, "url": url})
     assert str(refused(data, UpdateInstance("p", EVIL))).startswith("url: is another server's")
 
@@ -102,7 +93,7 @@ def test_url_that_is_none_leads_elsewhere(data: Path, url: Any) -> None:
 def test_without_headers_any_server_will_do(data: Path) -> None:
     path = put(data, "p", {"url": "https://good.test/mcp"})
     apply_change(data, UpdateInstance("p", EVIL))
-    assert value(path) == EVIL
+    assert json_in(path) == EVIL
 
 
 def test_reference_that_was_there_may_come_back_and_no_other(data: Path) -> None:

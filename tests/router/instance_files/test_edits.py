@@ -1,4 +1,4 @@
-"""One change of an instance, on disk."""
+"""A change of an instance is on disk as a whole, or nothing has changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from router.instance_files.edits import apply_change
 from router.instance_files.reader import load_instances
 from router.messages.commands import AddInstance, RemoveInstance, SetActive, UpdateInstance
 from router.messages.errors import ALREADY_EXISTS, INSTANCE_NOT_FOUND, INVALID_PARAMS, ConfigError
-from tests.router.instance_files.changing import everything, refused, value
+from tests.router.instance_files.applied_changes import files_in, json_in, refused
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 posix_only = pytest.mark.skipif(os.name != "posix", reason="modes and links of POSIX")
 
 ENTRY = {"name": "new", "type": "stdio", "command": "npx", "args": ["-y"]}
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
 
 
 def names_in(data: Path) -> list[str]:
@@ -50,7 +43,7 @@ def test_new_provider_gets_a_file_and_a_folder_for_its_owner_only(data: Path) ->
     finally:
         os.umask(previous)
     path = data / "p" / "mcp_settings.json"
-    assert value(path) == {"provider": "p", **ENTRY}
+    assert json_in(path) == {"provider": "p", **ENTRY}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert names_in(data) == ["new"]
@@ -63,7 +56,7 @@ def test_missing_data_folder_is_made(tmp_path: Path) -> None:
 
 def test_name_is_that_of_the_provider_unless_it_is_given(data: Path) -> None:
     assert apply_change(data, AddInstance("p", COMMAND)) == "p"
-    assert value(data / "p" / "mcp_settings.json")["name"] == "p"
+    assert json_in(data / "p" / "mcp_settings.json")["name"] == "p"
 
 
 @pytest.mark.parametrize("outer", ["mcpServers", "servers"])
@@ -71,8 +64,8 @@ def test_entry_is_added_beside_its_siblings(data: Path, outer: str) -> None:
     text = '{"$x": 1.0, "OUTER": {"a": {"command": "\\u00e9"}}, "y": 1E2}'
     path = put(data, "p", text.replace("OUTER", outer))
     apply_change(data, AddInstance("p", ENTRY))
-    assert list(value(path)) == ["$x", outer, "y"]
-    assert list(value(path)[outer]) == ["a", "new"]
+    assert list(json_in(path)) == ["$x", outer, "y"]
+    assert list(json_in(path)[outer]) == ["a", "new"]
     for untouched in ('"$x": 1.0', '"\\u00e9"', "1E2"):
         assert untouched in path.read_text()
     assert names_in(data) == ["a", "new"]
@@ -82,17 +75,10 @@ def test_flat_file_is_wrapped_to_make_room(data: Path) -> None:
     flat = {"z": [1], "name": "old", "command": "x", "a": None}
     path = put(data, "p", flat)
     apply_change(data, AddInstance("p", ENTRY))
-    assert list(value(path)) == ["mcpServers"]
-    assert value(path)["mcpServers"]["old"] == flat
-    assert list(value(path)["mcpServers"]["old"]) == list(flat)
+    assert list(json_in(path)) == ["mcpServers"]
+    assert json_in(path)["mcpServers"]["old"] == flat
+    assert list(json_in(path)["mcpServers"]["old"]) == list(flat)
     assert names_in(data) == ["old", "new"]
-
-
-def test_key_that_a_sibling_of_another_name_has_is_not_taken_from_it(data: Path) -> None:
-    path = put(data, "p", {"mcpServers": {"new": {**COMMAND, "name": "other"}}})
-    apply_change(data, AddInstance("p", ENTRY))
-    assert list(value(path)["mcpServers"]) == ["new", "new-2"]
-    assert names_in(data) == ["other", "new"]
 
 
 def test_name_that_is_taken_anywhere_is_refused(data: Path) -> None:
@@ -126,7 +112,7 @@ def test_name_that_is_taken_anywhere_is_refused(data: Path) -> None:
         ("q", {**COMMAND, "x": "y" * 5_300_000}, "data/q/mcp_settings.json would be larger than 5"),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_written(
+def test_wrong_entry_is_refused_and_nothing_is_written(
     data: Path, provider: str, entry: dict[str, Any], problem: str
 ) -> None:
     put(data, "p", {"mcpServers": {}})
@@ -170,8 +156,8 @@ def test_only_the_given_keys_change_each_in_its_place(data: Path) -> None:
     text = '{"z": 1.0, "command": "x", "args": ["\\u00e9"], "cwd": "/", "isActive": true, "y": 1E2}'
     path = put(data, "p", text)
     assert apply_change(data, UpdateInstance("p", {"command": "npx", "cwd": None})) == "p"
-    assert list(value(path)) == ["z", "command", "args", "isActive", "y"]
-    assert value(path)["command"] == "npx"
+    assert list(json_in(path)) == ["z", "command", "args", "isActive", "y"]
+    assert json_in(path)["command"] == "npx"
     for untouched in ('"z": 1.0', '"\\u00e9"', "1E2"):
         assert untouched in path.read_text()
 
@@ -179,7 +165,7 @@ def test_only_the_given_keys_change_each_in_its_place(data: Path) -> None:
 def test_siblings_stay_as_they_are(data: Path) -> None:
     path = put(data, "p", {"mcpServers": {"a": COMMAND, "b": {}, "c": 1}})
     apply_change(data, UpdateInstance("a", {"command": "other"}))
-    assert value(path) == {"mcpServers": {"a": {"command": "other"}, "b": {}, "c": 1}}
+    assert json_in(path) == {"mcpServers": {"a": {"command": "other"}, "b": {}, "c": 1}}
 
 
 def test_wrong_field_leaves_all_of_them_as_they_were(data: Path) -> None:
@@ -202,19 +188,19 @@ def test_wrong_field_leaves_all_of_them_as_they_were(data: Path) -> None:
         (COMMAND, {"command": None, "url": "https://y"}, {"url": "https://y"}),
     ],
 )
-def test_other_words_for_the_same_key_give_way(
+def test_synonyms_of_a_key_give_way(
     data: Path, entry: dict[str, Any], fields: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     path = put(data, "p", entry)
     apply_change(data, UpdateInstance("p", fields))
-    assert value(path) == expected
-    assert list(value(path)) == list(expected)
+    assert json_in(path) == expected
+    assert list(json_in(path)) == list(expected)
 
 
 def test_instance_may_get_another_name_that_is_free(data: Path) -> None:
     path = put(data, "p", {"mcpServers": {"a": COMMAND, "b": {**COMMAND, "name": "c"}}})
     assert apply_change(data, UpdateInstance("a", {"name": "new"})) == "new"
-    assert value(path)["mcpServers"]["a"] == {**COMMAND, "name": "new"}
+    assert json_in(path)["mcpServers"]["a"] == {**COMMAND, "name": "new"}
     assert names_in(data) == ["new", "c"]
     assert refused(data, UpdateInstance("new", {"name": "c"})).code == ALREADY_EXISTS
     assert refused(data, UpdateInstance("new", {"name": "a/b"})).code == INVALID_PARAMS
@@ -232,7 +218,7 @@ def test_instance_cannot_be_moved(data: Path) -> None:
 def test_only_the_entry_goes(data: Path) -> None:
     path = put(data, "p", {"x": 1, "mcpServers": {"a": COMMAND, "b": {**COMMAND, "name": "c"}}})
     assert apply_change(data, RemoveInstance("c")) == "c"
-    assert value(path) == {"x": 1, "mcpServers": {"a": COMMAND}}
+    assert json_in(path) == {"x": 1, "mcpServers": {"a": COMMAND}}
 
 
 @pytest.mark.parametrize(
@@ -253,26 +239,20 @@ def test_folder_that_holds_anything_else_stays(data: Path) -> None:
     assert [left.name for left in path.parent.iterdir()] == ["server.py"]
 
 
-def test_file_with_another_entry_stays_even_if_that_one_is_broken(data: Path) -> None:
-    path = put(data, "p", {"mcpServers": {"a": COMMAND}, "servers": {"b": 1}})
-    apply_change(data, RemoveInstance("a"))
-    assert value(path) == {"mcpServers": {}, "servers": {"b": 1}}
-
-
 @pytest.mark.parametrize("is_active", [True, False])
 @pytest.mark.parametrize("words", [{}, {"disabled": True}, {"isActive": True, "disabled": False}])
-def test_instance_is_switched_in_our_words(
+def test_instance_is_switched_by_is_active_alone(
     data: Path, words: dict[str, Any], *, is_active: bool
 ) -> None:
     path = put(data, "p", {"mcpServers": {"a": {**words, "x": 1}, "b": COMMAND}})
     assert apply_change(data, SetActive("a", is_active)) == "a"
-    assert value(path)["mcpServers"] == {"a": {"isActive": is_active, "x": 1}, "b": COMMAND}
+    assert json_in(path)["mcpServers"] == {"a": {"isActive": is_active, "x": 1}, "b": COMMAND}
 
 
 @pytest.mark.parametrize(
     "change", [UpdateInstance("x", {}), RemoveInstance("x"), SetActive("x", is_active=True)]
 )
-def test_unknown_instance_is_told(data: Path, change: Change) -> None:
+def test_unknown_instance_is_refused(data: Path, change: Change) -> None:
     put(data, "p", COMMAND)
     put(data, "broken", "{")
     error = refused(data, change)
@@ -300,7 +280,7 @@ def test_planted_link_to_a_file_is_refused_and_its_target_unchanged(
     with pytest.raises(OSError, match="symbolic link") as raised:
         apply_change(data, change)
     assert raised.value.errno == errno.ELOOP
-    assert value(target) == COMMAND
+    assert json_in(target) == COMMAND
     assert list(target.parent.iterdir()) != []
 
 
@@ -315,7 +295,7 @@ def test_planted_link_to_a_folder_is_refused_and_its_target_unchanged(
     (data / "p").symlink_to(elsewhere)
     with pytest.raises(OSError, match="symbolic link"):
         apply_change(data, change)
-    assert value(elsewhere / "mcp_settings.json") == COMMAND
+    assert json_in(elsewhere / "mcp_settings.json") == COMMAND
     assert [path.name for path in elsewhere.iterdir()] == ["mcp_settings.json"]
 
 
@@ -336,11 +316,11 @@ def test_full_disk_leaves_everything_byte_for_byte(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     put(data, "q", COMMAND)
-    before = everything(data)
+    before = files_in(data)
     monkeypatch.setattr(os, step, no_space)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         apply_change(data, change)
-    assert everything(data) == before
+    assert files_in(data) == before
     assert not (data / "p").exists()
 
 

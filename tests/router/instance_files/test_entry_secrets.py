@@ -1,4 +1,4 @@
-"""Secrets of an entry are in no message and no repr, and known to be masked (OWASP MCP01)."""
+"""Secrets of an entry are in no message and no repr, and the logs mask them (OWASP MCP01)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from router.instance_files.entries import secrets_of
+from router.instance_files.entry_secrets import secrets_of
 from tests.router.instance_files.reading import COMMAND, URL, read
 
 CANARY = "canary-0123456789abcdef"

@@ -1,4 +1,4 @@
-"""`data/`: all instances there are, and how one entry is rewritten."""
+"""All instances in `data/`: found, read again, and kept when a file becomes invalid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from router.instance_files.reader import Loaded, load_instances
+from router.instance_files.reader import LoadedInstances, load_instances
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -16,22 +16,15 @@ if TYPE_CHECKING:
 ENVIRON = {"TOKEN": "t0ken-value"}
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
-
-
-def load(data: Path) -> Loaded:
+def load(data: Path) -> LoadedInstances:
     return load_instances(data, ENVIRON)
 
 
-def names(loaded: Loaded) -> list[str]:
+def names(loaded: LoadedInstances) -> list[str]:
     return [spec.name for spec in loaded.specs]
 
 
-def told(loaded: Loaded) -> list[str]:
+def problems_of(loaded: LoadedInstances) -> list[str]:
     return [str(problem) for problem in loaded.problems]
 
 
@@ -39,8 +32,8 @@ def told(loaded: Loaded) -> list[str]:
 
 
 def test_folder_that_is_missing_or_empty_has_no_instances(data: Path) -> None:
-    assert load(data) == Loaded()
-    assert load(data / "missing") == Loaded()
+    assert load(data) == LoadedInstances()
+    assert load(data / "missing") == LoadedInstances()
 
 
 def test_flat_form_is_one_instance_named_after_its_folder(data: Path) -> None:
@@ -95,7 +88,7 @@ def test_byte_order_mark_is_no_matter(data: Path) -> None:
     assert names(load(data)) == ["a"]
 
 
-# --- What is wrong affects nothing else ------------------------------------------------------
+# --- Broken files and entries ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -118,7 +111,7 @@ def test_broken_file_is_named_and_the_others_are_read(
     put(data, "c", COMMAND)
     loaded = load(data)
     assert names(loaded) == ["a", "c"]
-    assert told(loaded) == [f"data/broken/mcp_settings.json: {problem}"]
+    assert problems_of(loaded) == [f"data/broken/mcp_settings.json: {problem}"]
 
 
 def test_file_over_5_mb_is_refused(data: Path) -> None:
@@ -128,7 +121,7 @@ def test_file_over_5_mb_is_refused(data: Path) -> None:
     put(data, "b", text + " " * (limit_bytes - len(text) + 1))
     loaded = load(data)
     assert names(loaded) == ["a"]
-    assert told(loaded) == ["data/b/mcp_settings.json: is larger than 5 MB"]
+    assert problems_of(loaded) == ["data/b/mcp_settings.json: is larger than 5 MB"]
 
 
 def test_broken_entry_does_not_touch_its_siblings(data: Path) -> None:
@@ -138,7 +131,7 @@ def test_broken_entry_does_not_touch_its_siblings(data: Path) -> None:
         ("a", False),
         ("e", True),
     ]
-    assert [problem.split(": ")[1] for problem in told(loaded)] == [
+    assert [problem.split(": ")[1] for problem in problems_of(loaded)] == [
         "mcpServers.b",
         "mcpServers.c d.name",
     ]
@@ -159,7 +152,7 @@ def test_duplicate_name_is_an_error_naming_both_files_and_the_first_stays(data: 
     put(data, "b", {"command": "other", "name": "same"})
     loaded = load(data)
     assert [spec.command for spec in loaded.specs] == ["npx"]
-    assert told(loaded) == [
+    assert problems_of(loaded) == [
         'data/b/mcp_settings.json: the name "same" is already taken in '
         "data/a/mcp_settings.json, which stays; give one of them another name"
     ]
@@ -167,7 +160,7 @@ def test_duplicate_name_is_an_error_naming_both_files_and_the_first_stays(data: 
 
 def test_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    (problem,) = told(load(tmp_path / "data"))
+    (problem,) = problems_of(load(tmp_path / "data"))
     assert problem.startswith("data: cannot be read: ")
 
 
@@ -181,11 +174,11 @@ def test_secrets_of_all_instances_are_known_and_not_shown(data: Path) -> None:
 # --- Reading it again ------------------------------------------------------------------------
 
 
-def again(data: Path, last: Loaded) -> Loaded:
+def again(data: Path, last: LoadedInstances) -> LoadedInstances:
     return load_instances(data, ENVIRON, last)
 
 
-STAYS = "; what was there before stays in force"
+IN_FORCE = "; what was there before stays in force"
 
 
 @pytest.mark.parametrize("content", ["", '{"mcpServers": {"a": {"comm', b"\xff", "[]"])
@@ -198,9 +191,9 @@ def test_file_that_became_invalid_keeps_what_it_held(data: Path, content: Any) -
     after = again(data, before)
     assert after.specs[:2] == before.specs[:2]
     assert [spec.command for spec in after.specs] == ["npx", "npx", "other"]
-    (problem,) = told(after)
+    (problem,) = problems_of(after)
     assert problem.startswith("data/p/mcp_settings.json: ")
-    assert problem.endswith(STAYS)
+    assert problem.endswith(IN_FORCE)
     assert again(data, after).specs == after.specs
 
 
@@ -214,9 +207,9 @@ def test_entry_that_became_invalid_stays_as_it_was_and_its_siblings_change(
     after = again(data, before)
     assert after.specs[0] == before.specs[0]
     assert after.specs[1].command == "other"
-    (problem,) = told(after)
+    (problem,) = problems_of(after)
     assert problem.startswith("data/p/mcp_settings.json: mcpServers.a")
-    assert problem.endswith(STAYS)
+    assert problem.endswith(IN_FORCE)
 
 
 def test_invalid_entry_may_still_be_switched_off(data: Path) -> None:
@@ -237,7 +230,7 @@ def test_entries_and_files_that_are_gone_are_gone(data: Path) -> None:
     assert names(after) == ["b"]
     assert after.problems == ()
     path.unlink()
-    assert again(data, after) == Loaded()
+    assert again(data, after) == LoadedInstances()
 
 
 def test_folder_that_is_gone_as_a_whole_keeps_what_it_held(data: Path) -> None:
@@ -246,7 +239,7 @@ def test_folder_that_is_gone_as_a_whole_keeps_what_it_held(data: Path) -> None:
     data.rename(data.parent / "moved")
     after = again(data, before)
     assert after.specs == before.specs
-    assert told(after) == [f"data: is gone{STAYS}"]
+    assert problems_of(after) == [f"data: is gone{IN_FORCE}"]
     data.write_text("")
     assert again(data, after).specs == before.specs
     data.unlink()
@@ -260,4 +253,4 @@ def test_what_was_never_good_does_not_stay(data: Path) -> None:
     put(data, "p", "{")
     after = again(data, before)
     assert after.specs == ()
-    assert not told(after)[0].endswith(STAYS)
+    assert not problems_of(after)[0].endswith(IN_FORCE)

@@ -1,4 +1,4 @@
-"""`${VAR}`."""
+"""References such as `${VAR}`, resolved against an environment."""
 
 from __future__ import annotations
 

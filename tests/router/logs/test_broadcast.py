@@ -1,4 +1,4 @@
-"""The log as it is followed: bounded, and never waiting for a reader."""
+"""The log as others follow it: bounded, and never waiting for a reader."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ def test_backlog_is_bounded_in_characters_too(broadcast: Broadcast) -> None:
 
 
 def test_slow_reader_loses_the_oldest_lines_and_is_told_how_many(broadcast: Broadcast) -> None:
-    following = broadcast.follow(logging.DEBUG, _nothing)
+    follower = broadcast.follow(logging.DEBUG, _nothing)
     for number in range(QUEUE_LINES + 7):
         broadcast.put(logging.INFO, str(number))
-    note, first, *_ = following.take()
+    note, first, *_ = follower.take()
     assert note == "note: 7 records were dropped here: they were read too slowly"
     assert first == "7"
     broadcast.put(logging.INFO, "next")
-    assert following.take() == ["next"]
+    assert follower.take() == ["next"]
 
 
 def test_lines_below_the_level_are_left_out(broadcast: Broadcast) -> None:
     broadcast.put(logging.INFO, "a")
-    following = broadcast.follow(logging.WARNING, _nothing)
+    follower = broadcast.follow(logging.WARNING, _nothing)
     broadcast.put(logging.INFO, "b")
     broadcast.put(logging.WARNING, "c")
-    assert following.take() == ["c"]
+    assert follower.take() == ["c"]
 
 
 def test_it_is_woken_once_for_all_that_is_to_be_taken(broadcast: Broadcast) -> None:
     woken: list[int] = []
-    following = broadcast.follow(logging.DEBUG, lambda: woken.append(1))
+    follower = broadcast.follow(logging.DEBUG, lambda: woken.append(1))
     for _ in range(3):
         broadcast.put(logging.INFO, "x")
     assert len(woken) == 1
-    following.take()
+    follower.take()
     broadcast.put(logging.INFO, "x")
     assert len(woken) == 2
 
@@ -69,8 +69,8 @@ def test_backlog_wakes_at_once(broadcast: Broadcast) -> None:
 
 
 def test_who_has_left_gets_nothing(broadcast: Broadcast) -> None:
-    following = broadcast.follow(logging.DEBUG, _nothing)
-    following.close()
-    following.close()
+    follower = broadcast.follow(logging.DEBUG, _nothing)
+    follower.close()
+    follower.close()
     broadcast.put(logging.INFO, "x")
-    assert following.take() == []
+    assert follower.take() == []

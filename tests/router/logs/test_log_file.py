@@ -1,4 +1,4 @@
-"""The log file: whose it is, what it is called, and what becomes of the one before."""
+"""The log file belongs to one router, and an old one is renamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts without the secrets that are known; `test_logs` has their forms in records."""
+"""Known secrets are masked in texts; `test_record_text` has their forms in records."""
 
 import pytest
 

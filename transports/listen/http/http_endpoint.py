@@ -129,10 +129,10 @@ class HttpEndpoint:
         for one_shot in list(self._one_shots):
             one_shot.close()
 
-    def end_unknown(self, knows: Callable[[Principal], bool]) -> None:
+    def end_revoked(self, knows: Callable[[Principal], bool]) -> None:
         """`admit` goes by other rules now: end what belongs to those it does not know any more."""
         self._rules += 1
-        self._sessions.end_unknown(knows)
+        self._sessions.end_revoked(knows)
         for one_shot in list(self._one_shots):
             if not knows(one_shot.principal):
                 one_shot.revoke()

@@ -108,7 +108,7 @@ class Sessions(Generic[S]):
         if not self._of_principal[session.principal.name]:
             del self._of_principal[session.principal.name]
 
-    def end_unknown(self, knows: Callable[[Principal], bool]) -> None:
+    def end_revoked(self, knows: Callable[[Principal], bool]) -> None:
         """End the sessions of all but those whom the router still knows."""
         for session in self:
             if not knows(session.principal):

@@ -105,9 +105,9 @@ class SseEndpoint:
         for session in self._sessions:
             session.end()
 
-    def end_unknown(self, knows: Callable[[Principal], bool]) -> None:
+    def end_revoked(self, knows: Callable[[Principal], bool]) -> None:
         """`admit` goes by other rules now: end what belongs to those it does not know any more."""
-        self._sessions.end_unknown(knows)
+        self._sessions.end_revoked(knows)
 
     def __repr__(self) -> str:
         return f"<SseEndpoint sessions={len(self._sessions)}>"

@@ -59,7 +59,7 @@ async def test_sessions_end_with_their_streams_and_calls(
     session = await Session.open(endpoint, actor, "2025-06-18", **A)
     stream = await events_of(endpoint, get(session, **A))
     waiting, _ = await session.call(**A)
-    endpoint.end_unknown(knows_b)
+    endpoint.end_revoked(knows_b)
     assert await chunk(stream) is None
     assert (await decided(waiting, Answer)).status == 404
     assert (await actor.next(ClientClosed)).client == session.id
@@ -71,7 +71,7 @@ async def test_what_others_have_open_goes_on(endpoint: HttpEndpoint, actor: Acto
     waiting, asked = await session.call(**B)
     lone = await waiting_of(endpoint, post(CALL, **BOTH, **B))
     await actor.next(ClientOpened)
-    endpoint.end_unknown(knows_b)
+    endpoint.end_revoked(knows_b)
     put(asked.reply_to, response(7))
     put((await actor.next(FromClient)).reply_to, response(7))
     for one in (waiting, lone):
@@ -84,7 +84,7 @@ async def test_lone_request_is_answered_as_one_that_is_not_let_in(
     waiting = await waiting_of(endpoint, post(CALL, **A))
     opened = await actor.next(ClientOpened)
     await actor.next(FromClient)
-    endpoint.end_unknown(knows_b)
+    endpoint.end_revoked(knows_b)
     answer = await decided(waiting, Answer)
     assert answer.status == 401
     assert dict(answer.headers)[b"www-authenticate"] == b"Bearer"
@@ -100,7 +100,7 @@ async def test_subscription_ends(endpoint: HttpEndpoint, actor: Actor) -> None:
     put((await actor.next(FromClient)).reply_to, PROGRESS)
     events = await decided(waiting, Events)
     assert data_of(await chunk(events))
-    endpoint.end_unknown(knows_b)
+    endpoint.end_revoked(knows_b)
     assert await chunk(events) is None
     events.leave()
     await actor.next(ClientClosed)
@@ -134,7 +134,7 @@ async def test_whoever_sends_slowly_is_asked_again(actor: Actor, body: object) -
             nursery.start_soon(ask)
             await wait_all_tasks_blocked()
             known.clear()
-            endpoint.end_unknown(lambda _: False)
+            endpoint.end_revoked(lambda _: False)
             sent.set()
     assert answers[0].status == 401
     assert actor.is_quiet()

@@ -142,7 +142,7 @@ async def test_stream_ends_as_soon_as_its_owner_is_not_known_any_more(
 ) -> None:
     theirs, client = await opened(endpoint, actor, authorization="a")
     others, _ = await opened(endpoint, actor, authorization="b")
-    endpoint.end_unknown(lambda principal: principal.name == "b")
+    endpoint.end_revoked(lambda principal: principal.name == "b")
     assert await chunk(theirs) is None
     assert (await actor.next(ClientClosed)).client == client.client
     assert repr(endpoint) == "<SseEndpoint sessions=1>"

@@ -1,4 +1,4 @@
-"""What a change of an instance leaves on disk."""
+"""Compares `data/` before and after a change of an instance."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from router.messages.commands import Change
 
 
-def value(path: Path) -> Any:
+def json_in(path: Path) -> Any:
     return json.loads(path.read_text("utf-8"))
 
 
-def everything(data: Path) -> dict[str, bytes]:
-    """All files but the lock."""
+def files_in(data: Path) -> dict[str, bytes]:
+    """Return the content of all files but the lock."""
     files = (path for path in data.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path): path.read_bytes() for path in files}
 
 
 def refused(data: Path, change: Change) -> RpcError:
-    """The error of a change that cannot be made, and changes nothing."""
-    before = everything(data)
+    """Return the error of a change that is refused, and changes nothing."""
+    before = files_in(data)
     with pytest.raises(RpcError) as raised:
         apply_change(data, change)
-    assert everything(data) == before
+    assert files_in(data) == before
     return raised.value

@@ -1,0 +1,109 @@
+"""Lets secrets be written through a change of an instance, and never be read.
+
+Invariants (security: secrets):
+
+- A new value holds no reference: with `${VAR}` anybody could read the router's environment.
+- A secret that comes back masked (`SECRET_MASK`) keeps the value that is in the file.
+- An entry whose URL leads to another server keeps no header: that server would be sent it.
+
+Pure. Every refusal is an `RpcError` -32602 that names the place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
+
+from router.files.json_files import quote_key
+from router.instance_files.entries import URL_KEYS
+from router.instance_files.variables import is_reference
+from router.messages.commands import SECRET_MASK
+from router.messages.errors import INVALID_PARAMS, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_TABLES: Final = ("env", "headers")
+_EXPANDED: Final = ("command", "args", "cwd", *_TABLES, *URL_KEYS)
+"""Keys whose values may hold references (see `entries`)."""
+
+
+def refuse_new_references(new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+    """Raise if a value of `new` holds a reference that is not in the `old` value of that key."""
+    for key in new:
+        if key not in _EXPANDED:
+            continue
+        before = {text for _, text in _strings(old.get(key), key)}
+        for path, text in _strings(new[key], key):
+            if text not in before and is_reference(text, bare=key in _TABLES):
+                problem = "a reference such as ${VAR} only works where it stands in the file"
+                raise RpcError(INVALID_PARAMS, f"{path}: {problem}; write it there")
+
+
+def refuse_kept_headers_for_another_server(
+    old: Mapping[str, Any], new: Mapping[str, Any], fields: Mapping[str, Any]
+) -> None:
+    """Raise if the URL leads to another server now, and headers of the file would go there.
+
+    Args:
+        old: the entry as it is in the file.
+        new: the entry as it is to be.
+        fields: the keys of the change; new headers are new in all their values.
+    """
+    if not old.get("headers") or _origin(old) == _origin(new):
+        return
+    given = fields.get("headers", SECRET_MASK)
+    values = cast("dict[str, Any]", given).values() if isinstance(given, dict) else ()
+    if given == SECRET_MASK or SECRET_MASK in values:
+        problem = "is another server's, which gets no header of this one"
+        way_out = "give the headers anew, or null for none"
+        raise RpcError(INVALID_PARAMS, f"url: {problem}; {way_out}")
+    # Not even a reference that was there before: its value is a secret for the old server.
+    refuse_new_references({"headers": given}, {})
+
+
+def unmask(new: Any, old: Any, path: str) -> Any:
+    """Return `new` with the old value wherever it is masked.
+
+    Raises:
+        RpcError: -32602, there is no old value.
+    """
+    if new == SECRET_MASK:
+        if old is None:
+            problem = "is shown as set, and there is no value that could stay"
+            raise RpcError(INVALID_PARAMS, f"{path}: {problem}")
+        return old
+    if isinstance(new, dict):
+        before = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
+        items = cast("dict[str, Any]", new).items()
+        return {key: unmask(part, before.get(key), f"{path}.{key}") for key, part in items}
+    if isinstance(new, list):
+        parts = cast("list[Any]", old) if isinstance(old, list) else []
+        return [
+            unmask(part, parts[index] if index < len(parts) else None, f"{path}[{index}]")
+            for index, part in enumerate(cast("list[Any]", new))
+        ]
+    return new
+
+
+def _origin(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return the origin of an entry's URL (RFC 6454 section 4), or the URL if it has none."""
+    url = next((entry[key] for key in URL_KEYS if entry.get(key) is not None), "")
+    try:
+        parts = urlsplit(url)
+        default_port = {"http": 80, "https": 443}.get(parts.scheme)
+        return parts.scheme, parts.hostname, parts.port or default_port
+    except (ValueError, TypeError, AttributeError):
+        return (url,)
+
+
+def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield all strings in a JSON value, each with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, part in cast("dict[str, Any]", value).items():
+            yield from _strings(part, f"{path}.{quote_key(key)}")
+    elif isinstance(value, list):
+        for index, part in enumerate(cast("list[Any]", value)):
+            yield from _strings(part, f"{path}[{index}]")
