@@ -137,15 +137,16 @@ class _Network:
         # For start-up time: Hypercorn is not needed on stdio, nor for the first answer there.
         if self.bound.mode == "api":
             return self._load_api()
-        from transports.listen.serving.hosting import HttpListener
+        from transports.listen.serving.asgi import AsgiApp
+        from transports.listen.serving.hosting import AsgiListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
         gates = self.listeners.gates
         admit = gates.server.admit_with("call")
-        return HttpListener(
+        return AsgiListener(
             self.bound.sock,
             self.bound.url,
-            lambda: gates.watched(endpoint_class(self.inbox, admit)),
+            lambda: AsgiApp(gates.watched(endpoint_class(self.inbox, admit))),
         )
 
     def _load_api(self) -> Run[str]:

@@ -12,7 +12,7 @@ from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from router.messages.events import Event, FromClient
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from transports.listen.serving.exchange import Answer, Events, HttpRequest, Waiting
+from transports.listen.serving.exchange import Answer, EventStream, HttpRequest, PendingResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,21 +104,21 @@ async def answer_of(endpoint: Endpoint, asked: HttpRequest) -> Answer:
     return response
 
 
-async def waiting_of(endpoint: Endpoint, asked: HttpRequest) -> Waiting:
+async def waiting_of(endpoint: Endpoint, asked: HttpRequest) -> PendingResponse:
     """The promise of an answer to a request."""
     response = await endpoint.respond(asked)
-    assert isinstance(response, Waiting), response
+    assert isinstance(response, PendingResponse), response
     return response
 
 
-async def events_of(endpoint: Endpoint, asked: HttpRequest) -> Events:
+async def events_of(endpoint: Endpoint, asked: HttpRequest) -> EventStream:
     """The event stream that answers a request."""
     response = await endpoint.respond(asked)
-    assert isinstance(response, Events), response
+    assert isinstance(response, EventStream), response
     return response
 
 
-async def decided(waiting: Waiting, kind: type[E]) -> E:
+async def decided(waiting: PendingResponse, kind: type[E]) -> E:
     """What a response turned out to be."""
     with trio.fail_after(60):
         outcome = await waiting.outcome()
@@ -126,7 +126,7 @@ async def decided(waiting: Waiting, kind: type[E]) -> E:
     return outcome
 
 
-async def chunk(events: Events) -> bytes | None:
+async def chunk(events: EventStream) -> bytes | None:
     """The next chunk of a stream."""
     with trio.fail_after(60):
         return await events.next_chunk()

@@ -22,17 +22,16 @@ import attrs
 import trio
 
 from router.messages.errors import HttpRefusal
-from transports.listen.serving.asgi import BODY_S, CLOSE, Body, too_slow
+from transports.listen.serving.asgi import BODY_S, CONNECTION_CLOSE, RequestBody, too_slow
 from transports.listen.serving.exchange import (
     NOSNIFF,
-    RETRY_AFTER,
     Answer,
     ClientGone,
+    error_answer,
     headers_of,
     json_answer,
-    refusal,
 )
-from transports.listen.serving.refusals import GONE
+from transports.listen.serving.refusals import TOKEN_REVOKED, router_stopping
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -193,7 +192,7 @@ class Guard:
 
     def _enter(self, scope: Message, headers: Mapping[str, str]) -> Message:
         if self.is_ending:
-            raise HttpRefusal(503, "The router is stopping", RETRY_AFTER)
+            raise router_stopping()
         inner = {**scope, PRINCIPAL: self._door.let_in(scope, headers)}
         if not scope["path"].startswith("/"):
             # RFC 9112 section 3.2: other forms are for proxies. One with a host in it would be
@@ -204,11 +203,11 @@ class Guard:
         return inner
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = Body(receive)
+        body = RequestBody(receive)
         sender = _Sender(send, _extra(scope))
         try:
             headers = headers_of(scope["headers"])
-            body.expect(headers)
+            body.read_head(headers)
             sender.extra += self._door.cors.headers_for(headers.get("origin"))
             inner = self._enter(scope, headers)
             if is_preflight(scope, headers):
@@ -240,7 +239,7 @@ class Guard:
             inner = self._enter(scope, headers)
         except HttpRefusal as refused:
             await receive()  # the connect event
-            await sender.answer_handshake(refusal(refused), scope)
+            await sender.answer_handshake(error_answer(refused), scope)
             return
         is_welcome = partial(self._door.is_welcome_still, inner[PRINCIPAL], scope, headers)
         with trio.CancelScope() as followed:
@@ -258,21 +257,21 @@ def _extra(scope: Message) -> Headers:
     return (*SECURITY_HEADERS, HSTS) if is_secure else SECURITY_HEADERS
 
 
-async def _read(body: Body) -> bytes:
+async def _read(body: RequestBody) -> bytes:
     with trio.move_on_after(BODY_S):
         return await body.read()
     raise too_slow(body)
 
 
-async def _refuse(refused: HttpRefusal, body: Body, sender: _Sender) -> None:
-    answer = refusal(refused)
-    if not body.is_complete and CLOSE not in answer.headers:
+async def _refuse(refused: HttpRefusal, body: RequestBody, sender: _Sender) -> None:
+    answer = error_answer(refused)
+    if not body.is_complete and CONNECTION_CLOSE not in answer.headers:
         try:
             await body.discard()
         except ClientGone:
             return
         if not body.is_complete:
-            sender.extra += (CLOSE,)
+            sender.extra += (CONNECTION_CLOSE,)
     await sender.answer(answer)
 
 
@@ -308,8 +307,8 @@ class _Watched:
         if message["type"] != "websocket.send" or self.is_welcome():
             await self.sender(message)
             return
-        await self.sender({"type": "websocket.close", "code": NOT_WELCOME, "reason": GONE})
-        self.followed.cancel(GONE)
+        await self.sender({"type": "websocket.close", "code": NOT_WELCOME, "reason": TOKEN_REVOKED})
+        self.followed.cancel(TOKEN_REVOKED)
         await trio.sleep_forever()
 
 

@@ -17,11 +17,11 @@ from tests.transports.listen.actor import (
     request,
     waiting_of,
 )
-from transports.listen.serving.exchange import Answer, Events
+from transports.listen.serving.exchange import Answer, EventStream
 
 if TYPE_CHECKING:
     from transports.listen.http.http_endpoint import HttpEndpoint
-    from transports.listen.serving.exchange import HttpRequest, Waiting
+    from transports.listen.serving.exchange import HttpRequest, PendingResponse
 
 CALL = message("tools/call", 7, name="echo")
 
@@ -57,12 +57,12 @@ class Session:
         assert dict(answer.headers)[b"mcp-session-id"].decode() == opened.client
         return cls(endpoint, actor, opened.client, opened.outbox)
 
-    async def call(self, body: Any = CALL, **headers: str) -> tuple[Waiting, FromClient]:
+    async def call(self, body: Any = CALL, **headers: str) -> tuple[PendingResponse, FromClient]:
         waiting = await waiting_of(self.endpoint, post(body, self, **{**BOTH, **headers}))
         return waiting, await self.actor.next(FromClient)
 
-    async def streaming_call(self) -> tuple[Events, FromClient]:
+    async def streaming_call(self) -> tuple[EventStream, FromClient]:
         """A call whose response was committed to be an event stream."""
         waiting, asked = await self.call()
         put(asked.reply_to, PROGRESS)
-        return await decided(waiting, Events), asked
+        return await decided(waiting, EventStream), asked

@@ -33,7 +33,8 @@ from tests.transports.listen.actor import (
 )
 from tests.transports.listen.http.http_client import CALL, Session, post
 from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.serving.exchange import KEEP_ALIVE, KEEP_ALIVE_S, Answer, Events
+from transports.listen.serving.exchange import Answer, EventStream
+from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ async def test_progress_before_the_answer_makes_it_an_event_stream(
     await actor.next(ClientOpened)
     asked = await actor.next(FromClient)
     put(asked.reply_to, PROGRESS)
-    events = await decided(waiting, Events)
+    events = await decided(waiting, EventStream)
     assert events.headers[0] == (b"content-type", b"text/event-stream")
     assert events.opening == b""
     sent = await chunk(events)
@@ -187,7 +188,7 @@ async def test_progress_before_the_answer_makes_it_an_event_stream(
     ]
     assert await chunk(events) is None
     assert actor.is_quiet()
-    events.leave()
+    events.close()
     await actor.next(ClientClosed)
 
 
@@ -197,7 +198,7 @@ async def test_client_that_takes_only_events_gets_them(
     waiting = await waiting_of(endpoint, post(CALL, **EVENTS))
     await actor.next(ClientOpened)
     await actor.answer()
-    events = await decided(waiting, Events)
+    events = await decided(waiting, EventStream)
     assert data_of(await chunk(events))[0]["id"] == 7
 
 

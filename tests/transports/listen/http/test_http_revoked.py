@@ -30,7 +30,7 @@ from tests.transports.listen.actor import (
 )
 from tests.transports.listen.http.http_client import CALL, Session, get, post
 from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.serving.exchange import Answer, Events, HttpRequest
+from transports.listen.serving.exchange import Answer, EventStream, HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,11 +98,11 @@ async def test_subscription_ends(endpoint: HttpEndpoint, actor: Actor) -> None:
     waiting = await waiting_of(endpoint, post(listen, **headers, mcp_method="subscriptions/listen"))
     await actor.next(ClientOpened)
     put((await actor.next(FromClient)).reply_to, PROGRESS)
-    events = await decided(waiting, Events)
+    events = await decided(waiting, EventStream)
     assert data_of(await chunk(events))
     endpoint.end_unknown(knows_b)
     assert await chunk(events) is None
-    events.leave()
+    events.close()
     await actor.next(ClientClosed)
 
 

@@ -36,7 +36,7 @@ from transports.json_rpc import MAX_BATCH_MESSAGES
 from transports.listen.http import http_sessions
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.session_table import SessionLimits
-from transports.listen.serving.exchange import Answer, Events
+from transports.listen.serving.exchange import Answer, EventStream
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ async def test_delete_ends_the_session_and_what_waits_in_it(
     assert (await answer_of(endpoint, ended)).status == 204
     await actor.next(ClientClosed)
     assert await chunk(events) is None
-    events.leave()
+    events.close()
     assert (await decided(waiting, Answer)).status == 404
     assert (await answer_of(endpoint, ended)).status == 404
     with pytest.raises(trio.BrokenResourceError):
@@ -188,12 +188,12 @@ async def test_idle_session_expires_and_a_used_one_does_not(
         events = await events_of(endpoint, get(listening))
         calling = await Session.open(endpoint, actor)
         call, asked = await calling.streaming_call()
-        call.leave()
+        call.close()
         idle = await Session.open(endpoint, actor)
         await trio.sleep(250)
         assert (await actor.next(ClientClosed)).client == idle.id
         put(asked.reply_to, response(7))
-        events.leave()
+        events.close()
         left_s = trio.current_time()
         closed = {(await actor.next(ClientClosed)).client for _ in range(2)}
         assert closed == {listening.id, calling.id}
@@ -298,7 +298,7 @@ async def test_batch_with_progress_is_answered_on_one_stream(
     second = await actor.next(FromClient)
     put(second.reply_to, response(2))
     put(first.reply_to, PROGRESS, response(1))
-    events = await decided(waiting, Events)
+    events = await decided(waiting, EventStream)
     assert [one.get("id") for one in data_of(await chunk(events))] == [2, None, 1]
     assert await chunk(events) is None
 

@@ -34,10 +34,11 @@ from tests.transports.listen.actor import (
 from tests.transports.listen.http.http_client import CALL, Session, post
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.routing_headers import REVISION_KEY
-from transports.listen.serving.exchange import KEEP_ALIVE, KEEP_ALIVE_S, Answer, Events
+from transports.listen.serving.exchange import Answer, EventStream
+from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
-    from transports.listen.serving.exchange import HttpRequest, Waiting
+    from transports.listen.serving.exchange import HttpRequest, PendingResponse
 
 MODERN: Final = {"mcp_protocol_version": STATELESS_REVISION}
 ACKNOWLEDGED: Final = Notification("notifications/subscriptions/acknowledged")
@@ -67,7 +68,7 @@ def asked(method: str = "tools/call", **headers: str) -> HttpRequest:
 
 async def call(
     endpoint: HttpEndpoint, actor: Actor, method: str = "tools/call", **headers: str
-) -> tuple[Waiting, FromClient]:
+) -> tuple[PendingResponse, FromClient]:
     """A request, as the client and as the actor see it."""
     waiting = await waiting_of(endpoint, asked(method, **headers))
     await actor.next(ClientOpened)
@@ -282,7 +283,7 @@ async def test_status_of_an_error_is_that_of_its_code(
 async def test_error_on_an_event_stream_is_200(endpoint: HttpEndpoint, actor: Actor) -> None:
     waiting, reached = await call(endpoint, actor)
     put(reached.reply_to, PROGRESS, failure(7, -32602))
-    events = await decided(waiting, Events)
+    events = await decided(waiting, EventStream)
     assert data_of(await chunk(events))[1]["error"]["code"] == -32602
     assert await chunk(events) is None
 
@@ -293,7 +294,7 @@ async def test_client_that_leaves_cancels_its_call(endpoint: HttpEndpoint, actor
     assert (await actor.next(ClientClosed)).client == reached.client
     waiting, reached = await call(endpoint, actor)
     put(reached.reply_to, PROGRESS)
-    (await decided(waiting, Events)).leave()
+    (await decided(waiting, EventStream)).close()
     assert (await actor.next(ClientClosed)).client == reached.client
     assert "one_shots=0" in repr(endpoint)
 
@@ -303,11 +304,11 @@ async def test_client_that_leaves_cancels_its_call(endpoint: HttpEndpoint, actor
 
 async def listening(
     endpoint: HttpEndpoint, actor: Actor, **headers: str
-) -> tuple[Events, FromClient]:
+) -> tuple[EventStream, FromClient]:
     """A listen that was acknowledged, and the acknowledgement read."""
     waiting, reached = await call(endpoint, actor, "subscriptions/listen", **headers)
     put(reached.reply_to, ACKNOWLEDGED)
-    events = await decided(waiting, Events)
+    events = await decided(waiting, EventStream)
     assert data_of(await chunk(events))[0]["method"] == ACKNOWLEDGED.method
     return events, reached
 
@@ -354,7 +355,7 @@ async def test_silent_listen_is_kept_alive(
 
 async def test_listen_ends_when_its_client_leaves(endpoint: HttpEndpoint, actor: Actor) -> None:
     events, reached = await listening(endpoint, actor)
-    events.leave()
+    events.close()
     assert (await actor.next(ClientClosed)).client == reached.client
     assert "one_shots=0" in repr(endpoint)
 

@@ -65,7 +65,7 @@ async def test_call_is_resumed_after_the_last_event(endpoint: HttpEndpoint, acto
     await chunk(events)
     put(asked.reply_to, PROGRESS)
     lost = ids_of(await chunk(events))
-    events.leave()
+    events.close()
     assert actor.is_quiet()
     put(asked.reply_to, PROGRESS)
     resumed = await events_of(endpoint, get(session, last_event_id="2-1"))
@@ -74,19 +74,19 @@ async def test_call_is_resumed_after_the_last_event(endpoint: HttpEndpoint, acto
     put(asked.reply_to, response(7))
     assert data_of(await chunk(resumed))[0]["id"] == 7
     assert await chunk(resumed) is None
-    resumed.leave()
+    resumed.close()
 
 
 async def test_answer_that_came_meanwhile_is_resumed(endpoint: HttpEndpoint, actor: Actor) -> None:
     session = await Session.open(endpoint, actor)
     events, asked = await session.streaming_call()
-    events.leave()
+    events.close()
     put(asked.reply_to, response(7))
     for _ in range(2):
         resumed = await events_of(endpoint, get(session, last_event_id="2-0"))
         assert ids_of(await chunk(resumed)) == ["2-1", "2-2"]
         assert await chunk(resumed) is None
-        resumed.leave()
+        resumed.close()
 
 
 async def test_resuming_takes_over_from_a_connection_that_seems_open(
@@ -97,7 +97,7 @@ async def test_resuming_takes_over_from_a_connection_that_seems_open(
     second = await events_of(endpoint, get(session, last_event_id="0-0"))
     session.outbox.send_nowait(CHANGED)
     assert await chunk(first) is None
-    first.leave()
+    first.close()
     assert ids_of(await chunk(second)) == ["0-1"]
 
 
@@ -106,7 +106,7 @@ async def test_only_the_newest_ended_streams_are_kept(endpoint: HttpEndpoint, ac
     for _ in range(http_sessions.KEPT_STREAMS + 2):
         events, asked = await session.streaming_call()
         put(asked.reply_to, response(7))
-        events.leave()
+        events.close()
     await session.streaming_call()
     kept = await events_of(endpoint, get(session, last_event_id="4-0"))
     assert ids_of(await chunk(kept)) == ["4-1", "4-2"]
@@ -120,7 +120,7 @@ async def test_forgotten_question_is_refused(
     monkeypatch.setattr(frame_stream, "KEPT_FRAMES", 3)
     session = await Session.open(endpoint, actor)
     events, asked = await session.streaming_call()
-    events.leave()
+    events.close()
     put(asked.reply_to, QUESTION, PROGRESS, PROGRESS, PROGRESS)
     refused = await actor.next(FromClient)
     assert isinstance(refused.frame, ErrorResponse)
@@ -149,7 +149,7 @@ async def test_second_get_stream_is_409_until_the_first_is_gone(
     first = await events_of(endpoint, get(session))
     assert (await answer_of(endpoint, get(session))).status == 409
     assert (await answer_of(endpoint, get(session, last_event_id="x"))).status == 409
-    first.leave()
+    first.close()
     await events_of(endpoint, get(session))
 
 

@@ -31,10 +31,11 @@ from tests.transports.listen.actor import (
 from transports.listen.http import frame_stream
 from transports.listen.http.session_table import SessionLimits
 from transports.listen.http.sse_endpoint import SseEndpoint
-from transports.listen.serving.exchange import KEEP_ALIVE, HttpRequest
+from transports.listen.serving.exchange import HttpRequest
+from transports.listen.serving.server_sent_events import KEEP_ALIVE
 
 if TYPE_CHECKING:
-    from transports.listen.serving.exchange import Events
+    from transports.listen.serving.exchange import EventStream
 
 CALL = message("tools/call", 7, name="echo")
 
@@ -56,7 +57,7 @@ def post(body: Any, session_id: str, /, **headers: str) -> HttpRequest:
 
 async def opened(
     endpoint: SseEndpoint, actor: Actor, **headers: str
-) -> tuple[Events, ClientOpened]:
+) -> tuple[EventStream, ClientOpened]:
     events = await events_of(endpoint, request("GET", "/sse", **headers))
     return events, await actor.next(ClientOpened)
 
@@ -120,7 +121,7 @@ async def test_end_of_the_stream_is_the_end_of_the_session(
     endpoint: SseEndpoint, actor: Actor
 ) -> None:
     events, client = await opened(endpoint, actor)
-    events.leave()
+    events.close()
     assert (await actor.next(ClientClosed)).client == client.client
     assert (await answer_of(endpoint, post(CALL, client.client))).status == 404
     assert repr(endpoint) == "<SseEndpoint sessions=0>"
@@ -146,7 +147,7 @@ async def test_stream_ends_as_soon_as_its_owner_is_not_known_any_more(
     assert await chunk(theirs) is None
     assert (await actor.next(ClientClosed)).client == client.client
     assert repr(endpoint) == "<SseEndpoint sessions=1>"
-    others.leave()
+    others.close()
 
 
 async def test_what_was_said_before_the_actor_ends_it_is_still_sent(
@@ -178,7 +179,7 @@ async def test_end_ends_all_streams_and_later_ones_are_503(
     events, _ = await opened(endpoint, actor)
     endpoint.end()
     assert await chunk(events) is None
-    events.leave()
+    events.close()
     assert (await answer_of(endpoint, request("GET", "/sse"))).status == 503
 
 
@@ -188,7 +189,7 @@ async def test_too_many_sessions_are_503(actor: Actor) -> None:
     asked = request("GET", "/sse", authorization="a")
     assert (await answer_of(endpoint, asked)).status == 503
     await opened(endpoint, actor, authorization="b")
-    events.leave()
+    events.close()
     await actor.next(ClientClosed)
     await opened(endpoint, actor, authorization="a")
 
@@ -317,7 +318,7 @@ async def test_session_that_ends_while_a_body_is_read_is_404(
 
     async def read_body() -> bytes:
         await trio.lowlevel.checkpoint()
-        events.leave()
+        events.close()
         return b"{}"
 
     asked = post(CALL, client.client)

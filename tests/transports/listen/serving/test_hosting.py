@@ -20,8 +20,9 @@ from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.routing_headers import REVISION_KEY
 from transports.listen.http.sse_endpoint import SseEndpoint
 from transports.listen.serving import hosting
+from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.exchange import Answer, json_answer
-from transports.listen.serving.hosting import HttpListener, connection_limit
+from transports.listen.serving.hosting import AsgiListener, connection_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -111,7 +112,8 @@ async def serving(
     sock: socket.socket, endpoint: Callable[[], Endpoint], **more: Any
 ) -> AsyncIterator[Site]:
     port = sock.getsockname()[1]
-    listener = HttpListener(sock, f"http://127.0.0.1:{port}/mcp", endpoint, **more)
+    address = f"http://127.0.0.1:{port}/mcp"
+    listener = AsgiListener(sock, address, lambda: AsgiApp(endpoint()), **more)
     stopping, ended = trio.Event(), trio.Event()
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.transports.listen.serving.echo_site import request, rest_of, serving
-from transports.listen.serving.http1 import HEARD_BYTES
+from transports.listen.serving.http1 import WEBSOCKET_INPUT_BYTES
 
 KEY: Final = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
 VERSION: Final = "Sec-WebSocket-Version: 13"
@@ -144,7 +144,7 @@ async def test_what_a_client_says_is_noticed_and_not_kept() -> None:
         assert site.app.heard == [{"type": "websocket.receive", "bytes": b"", "text": None}]
 
 
-@pytest.mark.parametrize("size_bytes", [HEARD_BYTES + 1, 1024])
+@pytest.mark.parametrize("size_bytes", [WEBSOCKET_INPUT_BYTES + 1, 1024])
 async def test_client_that_says_much_is_cut(
     size_bytes: int, caplog: pytest.LogCaptureFixture
 ) -> None:

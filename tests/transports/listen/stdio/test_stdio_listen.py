@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from router.messages.frames import Notification
+from router.messages.revisions import LISTEN_METHOD
 from tests.transports.listen.stdio.stdio_client import LINGER_S, Wire, answer, request
-from transports.listen.stdio.listener import LISTEN_METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
