@@ -151,23 +151,24 @@ class _Network:
 
     def _load_api(self) -> Run[str]:
         # As in `_load`, and Quart takes twice as long as all the rest.
-        from transports.listen.rest import rest_app
+        from transports.listen.rest.backend import RestBackend
+        from transports.listen.rest.rest_app import RestApp
         from transports.listen.serving.hosting import AsgiListener
 
         listeners = self.listeners
         settings = listeners.current().api
-        api = rest_app.Api(
+        backend = RestBackend(
             inbox=self.inbox,
             admit=listeners.gates.api.admit,
             version=VERSION,
             needs_token=listeners.gates.needs_token,
-            knows=listeners.gates.api.knows,
+            is_known=listeners.gates.api.knows,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
             follow=listeners.follow if settings.enable_realtime_logs else None,
         )
-        return AsgiListener(self.bound.sock, self.bound.url, lambda: rest_app.RestApp(api))
+        return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

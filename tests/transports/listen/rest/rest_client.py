@@ -12,7 +12,8 @@ import trio
 from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from router.messages.events import Abandoned, AdminCommand, Event
-from transports.listen.rest.rest_app import Api, RestApp
+from transports.listen.rest.backend import RestBackend
+from transports.listen.rest.rest_app import RestApp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -204,12 +205,12 @@ class Socket:
 async def rest_site(**more: Any) -> AsyncIterator[RestSite]:
     """Run an actor, and an application that asks it."""
     actor = FakeActor()
-    api = Api(
+    backend = RestBackend(
         **{"inbox": actor.inbox_in, "admit": admit, "version": "9", "needs_token": lambda: True}
         | more
     )
     with trio.fail_after(LIMIT_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor.run)
-            yield RestSite(RestApp(api), actor, nursery)
+            yield RestSite(RestApp(backend), actor, nursery)
             nursery.cancel_scope.cancel()

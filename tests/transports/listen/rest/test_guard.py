@@ -11,7 +11,8 @@ import trio.testing
 from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from tests.transports.listen.rest.rest_client import Got, RestSite, rest_site
-from transports.listen.rest.guard import NOT_WELCOME, OPEN_PATHS, Cors, Door, Guard
+from transports.listen.rest.admission import OPEN_PATHS, Cors, RestAdmission
+from transports.listen.rest.guard import POLICY_VIOLATION, Guard
 from transports.listen.serving.asgi import BODY_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -247,8 +248,8 @@ async def test_whoever_sends_slowly_is_asked_again() -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/api/call", **BY_TOKEN}
-    door = Door(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.knows)
-    await Guard(app, door)(scope, receive, send)
+    admission = RestAdmission(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.is_known)
+    await Guard(app, admission)(scope, receive, send)
     assert (served, sent[0]["status"]) == ([], 401)
 
 
@@ -267,7 +268,7 @@ class Rules:
             raise HttpRefusal(401, "Invalid bearer token")
         return self.of_token[token]
 
-    def knows(self, principal: Principal) -> bool:
+    def is_known(self, principal: Principal) -> bool:
         return principal in self.of_token.values()
 
     def redeem(self, ticket: str) -> Principal | None:
@@ -307,8 +308,8 @@ async def sent_on(scope: Any, rules: Rules, talking: Talking) -> list[dict[str, 
         await trio.lowlevel.checkpoint()
         sent.append(message)
 
-    door = Door(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.knows)
-    guard = Guard(talking, door)
+    admission = RestAdmission(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.is_known)
+    guard = Guard(talking, admission)
     with trio.fail_after(5):
         full: Any = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}
         await guard(full | scope, receive, send)
@@ -342,7 +343,7 @@ async def test_whoever_is_not_any_more_hears_nothing_and_is_closed(
         nursery.start_soon(change)
         sent = await sent_on(scope, rules, talking)
     assert [one["type"] for one in sent] == ["websocket.accept", "websocket.close"]
-    assert sent[-1]["code"] == NOT_WELCOME
+    assert sent[-1]["code"] == POLICY_VIOLATION
     assert talking.was_cancelled
 
 

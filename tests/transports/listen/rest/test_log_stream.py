@@ -165,7 +165,7 @@ async def test_ticket_is_for_those_who_may_read(broadcast: Broadcast) -> None:
 
 async def test_ticket_expires(autojump_clock: Any) -> None:
     tickets = Tickets()
-    early, late = tickets.make("a"), tickets.make("b")  # type: ignore[arg-type]
+    early, late = tickets.issue("a"), tickets.issue("b")  # type: ignore[arg-type]
     await trio.sleep(TICKET_S - 1)
     assert tickets.redeem(early) == "a"
     await trio.sleep(2)
@@ -174,7 +174,7 @@ async def test_ticket_expires(autojump_clock: Any) -> None:
 
 async def test_oldest_ticket_goes_when_there_are_too_many() -> None:
     tickets = Tickets()
-    first = tickets.make("a")  # type: ignore[arg-type]
-    others = [tickets.make("b") for _ in range(MAX_TICKETS)]  # type: ignore[arg-type]
+    first = tickets.issue("a")  # type: ignore[arg-type]
+    others = [tickets.issue("b") for _ in range(MAX_TICKETS)]  # type: ignore[arg-type]
     assert tickets.redeem(first) is None
     assert tickets.redeem(others[0]) == "b"
