@@ -1,4 +1,4 @@
-"""What a stream keeps and what it lets go."""
+"""Frame streams: the frames they keep and the frames they drop."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import trio.testing
 from msgspec import Raw
 
 from router.messages.frames import Notification, Request
-from tests.transports.listen.actor import CHANGED, PROGRESS, QUESTION, response
+from tests.transports.listen.fake_actor import (
+    CHANGED,
+    PROGRESS,
+    QUESTION,
+    response,
+)
 from transports.listen.http import frame_stream
 from transports.listen.http.frame_stream import FrameStream, RequestOutbox
 
 
 class Refusals(list[Request]):
-    """What was refused."""
+    """The requests that a stream dropped."""
 
 
 def numbers(one: FrameStream) -> list[int]:
@@ -41,7 +46,7 @@ def test_bytes_count_too_but_the_newest_frame_is_kept() -> None:
     assert numbers(one) == [2]
 
 
-def test_what_was_read_makes_room_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_that_were_read_make_room_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_stream, "KEPT_FRAMES", 2)
     one = FrameStream(Refusals().append, is_resumable=True)
     one.attach(one)

@@ -40,8 +40,8 @@ def admit(headers: Mapping[str, str]) -> Principal:
     return known
 
 
-class FakeActor:
-    """Answers each question with the next of what it was given, or keeps who asks waiting."""
+class AnsweringActor:
+    """Answers each command with the next of its `answers`; without one, it keeps the client waiting."""
 
     def __init__(self) -> None:
         self.inbox_in, self._inbox = trio.open_memory_channel[Event](8)
@@ -52,7 +52,7 @@ class FakeActor:
 
     @property
     def question(self) -> Any:
-        """The last one."""
+        """The last command."""
         return self.asked[-1].what
 
     async def run(self) -> None:
@@ -96,7 +96,7 @@ class RestSite:
     """An application with its actor behind it."""
 
     app: RestApp
-    actor: FakeActor
+    actor: AnsweringActor
     nursery: trio.Nursery
 
     async def ask(
@@ -204,7 +204,7 @@ class Socket:
 @asynccontextmanager
 async def rest_site(**more: Any) -> AsyncIterator[RestSite]:
     """Run an actor, and an application that asks it."""
-    actor = FakeActor()
+    actor = AnsweringActor()
     backend = RestBackend(
         **{"inbox": actor.inbox_in, "admit": admit, "version": "9", "needs_token": lambda: True}
         | more

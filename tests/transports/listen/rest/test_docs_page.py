@@ -93,7 +93,7 @@ def test_without_the_script_no_form_is_shown() -> None:
     assert all("hidden" in attrs and "live" in str(attrs["class"]) for attrs in live)
 
 
-def test_what_is_documented_is_escaped() -> None:
+def test_text_of_the_document_is_escaped() -> None:
     route = {"get": {**DOCUMENT["paths"]["/"]["get"], "summary": "<script>alert(1)</script>"}}
     html = docs_page({**DOCUMENT, "paths": {"/": route}})
     assert "<script>alert" not in html

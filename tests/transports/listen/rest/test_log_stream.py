@@ -57,7 +57,7 @@ async def test_slow_reader_is_told_how_much_it_lost_and_gets_the_newest(
         assert await socket.text() == "5"
 
 
-async def test_what_a_follower_sends_is_ignored_and_its_leaving_is_noticed(
+async def test_messages_of_a_follower_are_ignored_and_its_close_is_noticed(
     broadcast: Broadcast,
 ) -> None:
     left = trio.Event()

@@ -1,4 +1,4 @@
-"""What is spoken on a connection, and what is not, on real sockets."""
+"""HTTP/1.1 and WebSocket handshakes on one connection, on real sockets."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_handshake_of_http_1_0_is_400_and_the_connection_closes() -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-async def test_whoever_speaks_before_the_handshake_is_over_is_cut(
+async def test_client_that_sends_before_the_handshake_is_over_is_cut(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -135,7 +135,7 @@ async def test_websocket_is_opened_without_the_compression_it_offers() -> None:
         assert b"are you there" in await until(stream, b"there")
 
 
-async def test_what_a_client_says_is_noticed_and_not_kept() -> None:
+async def test_messages_of_a_websocket_client_are_reported_empty() -> None:
     async with serving() as site, await site.say(request(*UPGRADE)) as stream:
         await until(stream, b"\r\n\r\n")
         site.app.news = trio.Event()

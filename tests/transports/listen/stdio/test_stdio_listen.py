@@ -22,11 +22,6 @@ ACKNOWLEDGED: Final = Notification("notifications/subscriptions/acknowledged")
 CHANGED: Final = Notification("notifications/tools/list_changed")
 
 
-@pytest.fixture
-async def wire(nursery: trio.Nursery) -> Wire:
-    return await Wire.open(nursery)
-
-
 async def test_listen_that_was_acknowledged_holds_up_no_end(
     wire: Wire, autojump_clock: MockClock
 ) -> None:
