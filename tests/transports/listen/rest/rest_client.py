@@ -41,7 +41,7 @@ def admit(headers: Mapping[str, str]) -> Principal:
 
 
 class AnsweringActor:
-    """Answers each command with the next of its `answers`; without one, it keeps the client waiting."""
+    """Answers each command with the next of its `answers`, if there is one."""
 
     def __init__(self) -> None:
         self.inbox_in, self._inbox = trio.open_memory_channel[Event](8)
