@@ -174,36 +174,38 @@ class _NetworkListener:
         # For start-up time: Hypercorn is not needed on stdio, nor for the first answer there.
         if self.bound.mode == "api":
             return self._load_api()
-        from transports.listen.serving.hosting import HttpListener
+        from transports.listen.serving.asgi import AsgiApp
+        from transports.listen.serving.hosting import AsgiListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
         inbox, admission = self.listeners.inbox, self.listeners.admission
         admit = admission.server.admit_with("call")
-        return HttpListener(
+        return AsgiListener(
             self.bound.sock,
             self.bound.url,
-            lambda: admission.register(endpoint_class(inbox, admit)),
+            lambda: AsgiApp(admission.register(endpoint_class(inbox, admit))),
         )
 
     def _load_api(self) -> Run[str]:
         # As in `_load`, and Quart takes twice as long as all the rest.
-        from transports.listen.rest import rest_app
+        from transports.listen.rest.backend import RestBackend
+        from transports.listen.rest.rest_app import RestApp
         from transports.listen.serving.hosting import AsgiListener
 
         listeners, admission = self.listeners, self.listeners.admission
         settings = listeners.settings.current.api
-        api = rest_app.Api(
+        backend = RestBackend(
             inbox=listeners.inbox,
             admit=admission.api.admit,
             version=VERSION,
             needs_token=admission.needs_token,
-            knows=admission.api.is_known,
+            is_known=admission.api.is_known,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
             follow=listeners.follow if settings.enable_realtime_logs else None,
         )
-        return AsgiListener(self.bound.sock, self.bound.url, lambda: rest_app.RestApp(api))
+        return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

@@ -154,7 +154,7 @@ def _serve(options: Options) -> int:
     with Logs.from_settings(settings.logging, paths.logs, "+".join(modes)) as logs:
         logs.add_secrets(settings.security.secrets)
 
-        # LoadedInstances last, since a port that is taken is reported without the event loop.
+        # Loaded last, since a port that is taken is reported without the event loop.
         from router.app import run
         from router.app.wiring import wire
 

@@ -23,7 +23,8 @@ from router.logs.broadcast import Broadcast
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
 from tests.router.cli.answering import unused_url
-from transports.listen.rest.rest_app import Api, RestApp
+from transports.listen.rest.backend import RestBackend
+from transports.listen.rest.rest_app import RestApp
 from transports.listen.serving.hosting import AsgiListener
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class Router:
     async def _run(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         inbox, _ = trio.open_memory_channel[Any](1)
-        api = Api(inbox, _admit, "9", follow=self._follow)
+        backend = RestBackend(inbox, _admit, "9", follow=self._follow)
         async with trio.open_nursery() as nursery:
-            listener = AsgiListener(self._sock, self.url, lambda: RestApp(api))
+            listener = AsgiListener(self._sock, self.url, lambda: RestApp(backend))
             await nursery.start(listener, self._stopping)
             self._up.set()
 

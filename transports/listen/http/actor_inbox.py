@@ -1,4 +1,4 @@
-"""The way of a listener's frames into the dispatch actor's inbox, and the end of it."""
+"""Sends a listener's events into the dispatch actor's inbox, also from where nothing can wait."""
 
 from __future__ import annotations
 
@@ -7,31 +7,37 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from transports.listen.serving.refusals import stopping
+from transports.listen.serving.refusals import router_stopping
 
 if TYPE_CHECKING:
     from router.messages.events import Event
 
+LAST_EVENTS_S: Final = 1.0
+"""How long the end of a listener waits for the actor to take the last `ClientClosed` events."""
+
 
 class ActorInbox:
-    """Into the actor's inbox.
+    """The send end of the actor's inbox.
 
-    A task that can wait awaits its send: that is the back-pressure. What has to be said where
-    nothing can wait (a client is gone, in a `finally`; a question cannot be put, in the actor's
-    own task) is put aside when the inbox is full, and sent by `run`. That is at most one event for
-    each client or question, so it is as bounded as those are.
+    A task that can wait uses `send`, and the wait is the back-pressure. Some events occur where
+    nothing can wait: a client is gone, in a `finally`, or a request cannot reach its client, in the
+    actor's own task. They use `send_soon`, which queues them if the inbox is full. The queue holds
+    at most one event for each client or request, so it is as bounded as those are.
+
+    Args:
+        inbox: the dispatch actor's; not closed here.
     """
 
     def __init__(self, inbox: trio.MemorySendChannel[Event]) -> None:
         self._inbox = inbox
-        self._aside: deque[Event] = deque()
-        self._woken = trio.Event()
+        self._queue: deque[Event] = deque()
+        self._has_queued = trio.Event()
 
-    async def tell(self, event: Event) -> None:
-        """Send an event; waits while the actor is busy, and does not checkpoint otherwise.
+    async def send(self, event: Event) -> None:
+        """Send an event. This waits while the actor is busy, and is no checkpoint otherwise.
 
         Raises:
-            Refused: 503, the actor is gone, because the router stops.
+            HttpRefusal: 503, the actor is gone, because the router stops.
         """
         try:
             try:
@@ -39,40 +45,36 @@ class ActorInbox:
             except trio.WouldBlock:
                 await self._inbox.send(event)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise stopping() from None
+            raise router_stopping() from None
 
-    def tell_soon(self, event: Event) -> None:
-        """Send an event without waiting."""
+    def send_soon(self, event: Event) -> None:
+        """Send an event now, or queue it for `run`; events sent this way keep their order."""
         try:
-            if self._aside:
+            if self._queue:
                 raise trio.WouldBlock
             self._inbox.send_nowait(event)
         except trio.WouldBlock:
-            self._aside.append(event)
-            self._woken.set()
+            self._queue.append(event)
+            self._has_queued.set()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return  # the actor is gone, and with it all it knew of clients
+            return  # the actor is gone, and with it everything it knew of clients
 
     async def run(self) -> None:
-        """Send what was put aside, until cancelled; then send the rest."""
+        """Send queued events until cancelled, then send the rest within `LAST_EVENTS_S`."""
         try:
             while True:
-                await self._woken.wait()
-                self._woken = trio.Event()
-                await self._send_aside()
+                await self._has_queued.wait()
+                self._has_queued = trio.Event()
+                await self._send_queued()
         finally:
-            with trio.move_on_after(FAREWELL_S, shield=True):
-                await self._send_aside()
+            with trio.move_on_after(LAST_EVENTS_S, shield=True):
+                await self._send_queued()
 
-    async def _send_aside(self) -> None:
-        while self._aside:
+    async def _send_queued(self) -> None:
+        while self._queue:
             try:
-                await self._inbox.send(self._aside[0])
+                await self._inbox.send(self._queue[0])
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._aside.clear()
+                self._queue.clear()
                 return
-            self._aside.popleft()
-
-
-FAREWELL_S: Final = 1.0
-"""How long the end of a listener waits for the actor to take the last `ClientClosed`s."""
+            self._queue.popleft()  # only now: a cancelled send leaves its event to the next run

@@ -1,29 +1,29 @@
-"""A stream of frames to one client that its reader may leave and come back to.
+"""A stream of frames to one client, which may lose its connection and resume the stream.
 
-Job: be the channel between the dispatch actor, which puts frames in without waiting, and the HTTP
-response that sends them; remember what a client that lost its connection may ask for again (MCP
-2025-11-25, Transports, Resumability and Redelivery). Neighbours: `http` and `sse` make streams,
-`exchange` says how events look. No I/O.
+The dispatch actor puts frames in without waiting; an HTTP response takes them out and sends them.
+The stream keeps frames for a client that comes back (MCP 2025-11-25, Transports, Resumability and
+Redelivery). No I/O.
 
 Invariants:
 
-- Frames have numbers 1, 2, 3, ... and are read in that order.
-- It is bounded: a reader that is too slow is `WouldBlock` to whoever puts; while nobody reads, and
-  of what was read, the newest are kept.
-- It has at most one reader. A second one takes over, and the first sees the end.
+- Frames have the numbers 1, 2, 3, ... and are read in that order.
+- The stream is bounded. A reader that falls too far behind makes `put` raise `WouldBlock`. While
+  nobody reads, and of the frames that were read, only the newest are kept.
+- The stream has at most one reader. A second reader takes over, and the first sees the end.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 from msgspec import Raw
 
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports import json_rpc
-from transports.listen.serving.exchange import KEEP_ALIVE, KEEP_ALIVE_S, Events, event
+from transports.listen.serving.exchange import EventStream
+from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S, encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,66 +41,75 @@ KEPT_FRAMES: Final = 256
 """Frames kept for a client that comes back: a minute of lively progress."""
 
 KEPT_BYTES: Final = 1024 * 1024
-"""The same in bytes. The newest frame is kept however large it is: it is the answer."""
+"""The same in bytes. The newest frame is kept however large it is: it may be the answer."""
 
 CANCELLED: Final = Raw(b'{"code":-32800,"message":"Request cancelled"}')
 """The error that ends the response of a request its client cancelled.
 
-The client awaits no answer, but its HTTP response has to end somehow, and clients come back for a
-stream that ended without an answer. The code is that of the Language Server Protocol.
+The client awaits no answer, but its HTTP response has to end, and clients come back for a stream
+that ended without an answer. The code is that of the Language Server Protocol.
 """
 
+UNREACHABLE: Final = Raw(b'{"code":-32603,"message":"The client cannot be asked on this request"}')
+"""The error for a server's request that its client never sees."""
 
-class Stream:
+
+class FrameStream:
     """Frames to one client.
 
     Args:
-        refuse: is told of each request to the client that the client will never see.
-        unanswered: how many answers it waits for and ends with; None: it goes on until `end`.
+        on_dropped_request: called with each request to the client that the client will never see.
+        number: the stream's number in its session, which begins its event ids.
+        expected_answers: the stream ends after so many answers; None: only `end` ends it.
         answers_only: drop everything but answers.
-        keeps: remember what was read.
+        is_resumable: keep frames that were read, for a client that comes back.
+
+    Attributes:
+        ended: nothing more will be put.
+        has_others: something else than an answer was put.
+        reader: the object that reads now; None while nobody does.
     """
 
     __slots__ = (
-        "_bytes",
-        "_first",
-        "_keeps",
-        "_log",
-        "_read",
-        "_refuse",
-        "_unanswered",
+        "_expected_answers",
+        "_first_number",
+        "_frames",
+        "_frames_bytes",
+        "_is_resumable",
+        "_on_dropped_request",
         "_unread_bytes",
         "_woken",
         "answers_only",
         "ended",
         "has_others",
+        "last_read",
         "number",
         "reader",
     )
 
     def __init__(
         self,
-        refuse: Callable[[Request], None],
+        on_dropped_request: Callable[[Request], None],
         *,
         number: int = 0,
-        unanswered: int | None = None,
+        expected_answers: int | None = None,
         answers_only: bool = False,
-        keeps: bool = False,
+        is_resumable: bool = False,
     ) -> None:
         self.number = number
         self.answers_only = answers_only
         self.ended = False
-        self.has_others = False  # anything but answers was put
-        self.reader: Any = None
-        self._refuse = refuse
-        self._unanswered = unanswered
-        self._keeps = keeps
-        self._log: deque[Frame] = deque()
-        self._first = 1  # the number of the oldest in the log
-        self._read = 0  # the number of the last that was read
-        self._bytes = 0
+        self.has_others = False
+        self.reader: object = None
+        self.last_read = 0  # the number of the last frame that was read
+        self._on_dropped_request = on_dropped_request
+        self._expected_answers = expected_answers
+        self._is_resumable = is_resumable
+        self._frames: deque[Frame] = deque()  # kept and unread ones
+        self._frames_bytes = 0
+        self._first_number = 1  # of the oldest in `_frames`
         self._unread_bytes = 0
-        self._woken: trio.Event | None = None
+        self._woken: trio.Event | None = None  # made by a task that waits for a change
 
     # --- Putting ---
 
@@ -108,83 +117,84 @@ class Stream:
         """Add a frame.
 
         Raises:
-            trio.WouldBlock: its reader is too far behind.
-            trio.BrokenResourceError: it has ended.
+            trio.WouldBlock: the reader is too far behind.
+            trio.BrokenResourceError: the stream has ended.
         """
         if self.ended:
             raise trio.BrokenResourceError
         is_answer = isinstance(frame, (Response, ErrorResponse))
         if not is_answer:
             if self.answers_only:
-                self._drop(frame)
+                self._report_dropped(frame)
                 return
-            if self.reader is None and self._repeats(frame):
+            if self.reader is None and self._is_unread_already(frame):
                 return
             self.has_others = True
-        self._add(frame)
-        if is_answer and self._unanswered is not None:
-            self._unanswered -= 1
-            self.ended = self._unanswered == 0
+        self._append(frame)
+        if is_answer and self._expected_answers is not None:
+            self._expected_answers -= 1
+            self.ended = self._expected_answers == 0
         self._wake()
 
     def end(self) -> None:
-        """Nothing more will come; what is there can still be read."""
+        """Take no more frames; those in the stream can still be read."""
         self.ended = True
         self._wake()
 
     def abandon(self) -> None:
-        """Nobody will ever read it (again): only count the answers from here on."""
+        """Drop everything, because nobody will read the stream again; only count answers."""
         self.reader = None
         self.answers_only = True
-        self._keeps = False
-        while self._log:
+        self._is_resumable = False
+        while self._frames:
             self._drop_oldest()
         self._wake()
 
-    def _add(self, frame: Frame) -> None:
-        size = _size_of(frame)
-        if self.reader is not None and self._is_full(size):
+    def _is_unread_already(self, frame: Frame) -> bool:
+        """Return whether this `list_changed` repeats one that waits to be read."""
+        if not isinstance(frame, Notification) or not frame.method.endswith("/list_changed"):
+            return False
+        unread = list(self._frames)[max(0, self.last_read + 1 - self._first_number) :]
+        return any(isinstance(one, Notification) and one.method == frame.method for one in unread)
+
+    def _append(self, frame: Frame) -> None:
+        size_bytes = _size_bytes(frame)
+        if self.reader is not None and self._is_full(size_bytes):
             raise trio.WouldBlock
-        self._log.append(frame)
-        self._bytes += size
-        self._unread_bytes += size
-        if len(self._log) > 1:
+        self._frames.append(frame)
+        self._frames_bytes += size_bytes
+        self._unread_bytes += size_bytes
+        if len(self._frames) > 1:
             self._trim()
 
-    def _is_full(self, size: int) -> bool:
-        unread = self.unread
-        return unread >= UNREAD_FRAMES or (unread > 0 and self._unread_bytes + size > UNREAD_BYTES)
-
-    @property
-    def _last(self) -> int:
-        return self._first + len(self._log) - 1
+    def _is_full(self, more_bytes: int) -> bool:
+        unread = self.unread_count
+        if unread >= UNREAD_FRAMES:
+            return True
+        # A single frame is taken however large it is.
+        return unread > 0 and self._unread_bytes + more_bytes > UNREAD_BYTES
 
     def _trim(self) -> None:
-        while len(self._log) > 1 and (len(self._log) > KEPT_FRAMES or self._bytes > KEPT_BYTES):
-            if self.reader is not None and self._first > self._read:
-                return  # the reader has yet to read it
+        while len(self._frames) > 1 and (
+            len(self._frames) > KEPT_FRAMES or self._frames_bytes > KEPT_BYTES
+        ):
+            if self.reader is not None and self._first_number > self.last_read:
+                return  # the reader has yet to read this frame
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        frame = self._log.popleft()
-        size = _size_of(frame)
-        self._bytes -= size
-        if self._first > self._read:
-            self._unread_bytes -= size
-            self._read = self._first
-            self._drop(frame)
-        self._first += 1
+        frame = self._frames.popleft()
+        size_bytes = _size_bytes(frame)
+        self._frames_bytes -= size_bytes
+        if self._first_number > self.last_read:
+            self._unread_bytes -= size_bytes
+            self.last_read = self._first_number
+            self._report_dropped(frame)
+        self._first_number += 1
 
-    def _drop(self, frame: Frame) -> None:
+    def _report_dropped(self, frame: Frame) -> None:
         if isinstance(frame, Request):
-            self._refuse(frame)
-
-    def _repeats(self, frame: Frame) -> bool:
-        """Is this a `list_changed` that waits to be read already?"""
-        if not isinstance(frame, Notification) or not frame.method.endswith("/list_changed"):
-            return False
-        unread = list(self._log)[max(0, self._read + 1 - self._first) :]
-        return any(isinstance(one, Notification) and one.method == frame.method for one in unread)
+            self._on_dropped_request(frame)
 
     def _wake(self) -> None:
         if self._woken is not None:
@@ -194,133 +204,136 @@ class Stream:
     # --- Reading ---
 
     def attach(self, reader: object, after: int | None = None) -> None:
-        """Make `reader` the one who reads it, in place of another.
+        """Let `reader` read the stream, in place of any other reader.
 
         Args:
-            after: the number of the last frame it knows; None: go on where reading stopped.
+            reader: compared by identity only.
+            after: the number of the last frame that the client has; None: go on where reading
+                stopped.
         """
         self.reader = reader
         if after is not None:
-            self._read = max(self._first - 1, min(after, self._last))
-            skipped = self._read - self._first + 1
-            self._unread_bytes = sum(map(_size_of, list(self._log)[skipped:]))
+            self.last_read = max(self._first_number - 1, min(after, self._last_number))
+            read = self.last_read - self._first_number + 1
+            self._unread_bytes = sum(map(_size_bytes, list(self._frames)[read:]))
         self._wake()
 
     def detach(self, reader: object) -> None:
-        """`reader` reads no more; whoever took over from it is not concerned."""
+        """Stop reading; does nothing if another reader took over."""
         if self.reader is reader:
             self.reader = None
             self._trim()
 
     @property
-    def read(self) -> int:
-        """The number of the last frame that was read."""
-        return self._read
+    def _last_number(self) -> int:
+        return self._first_number + len(self._frames) - 1
 
     @property
-    def unread(self) -> int:
-        """How many frames there are to be read."""
-        return self._last - self._read
+    def unread_count(self) -> int:
+        """The number of frames to be read."""
+        return self._last_number - self.last_read
 
-    async def changed(self) -> None:
-        """Wait until a frame is put, it ends, or it gets another reader."""
+    async def wait_changed(self) -> None:
+        """Wait until a frame is put, the stream ends, or another reader takes over."""
         if self._woken is None:
             self._woken = trio.Event()
         await self._woken.wait()
 
-    def take(self) -> list[tuple[int, Frame]]:
-        """Everything unread, with its numbers; empty when there is nothing."""
-        if not self.unread:
+    def take_unread(self) -> list[tuple[int, Frame]]:
+        """Return all unread frames with their numbers."""
+        if not self.unread_count:
             return []
-        skipped = self._read - self._first + 1
-        unread = list(self._log)[skipped:] if skipped else list(self._log)
-        numbered = list(enumerate(unread, self._read + 1))
-        self._read = self._last
+        read = self.last_read - self._first_number + 1
+        unread = list(self._frames)[read:] if read else list(self._frames)
+        numbered = list(enumerate(unread, self.last_read + 1))
+        self.last_read = self._last_number
         self._unread_bytes = 0
-        if not self._keeps:
-            self._first = self._last + 1
-            self._log.clear()
-            self._bytes = 0
+        if not self._is_resumable:
+            self._first_number = self._last_number + 1
+            self._frames.clear()
+            self._frames_bytes = 0
         return numbered
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "read" if self.reader is not None else "unread"
-        return f"<Stream {self.number} {state} {self._first}..{self._last} read={self._read}>"
+        numbers = f"{self._first_number}..{self._last_number}"
+        return f"<FrameStream {self.number} {state} {numbers} read={self.last_read}>"
 
 
-class Reply:
-    """The `reply_to` of one request: its place on a stream."""
+class RequestOutbox:
+    """The `reply_to` of one request: puts frames that belong to the request on a stream."""
 
     __slots__ = ("_id", "_stream")
 
-    def __init__(self, stream: Stream, request_id: RequestId) -> None:
+    def __init__(self, stream: FrameStream, request_id: RequestId) -> None:
         self._stream = stream
         self._id = request_id
 
     def send_nowait(self, frame: Frame, /) -> None:
-        """Put what belongs to the request, and at last its answer."""
+        """Put a frame that belongs to the request, or its answer; raises as `FrameStream.put`."""
         self._stream.put(frame)
 
     def close(self) -> None:
-        """There will be no answer: its client cancelled it."""
+        """Answer with an error, because the client cancelled the request."""
         if not self._stream.ended:
             self._stream.put(ErrorResponse(self._id, CANCELLED))
 
 
-class StreamEvents(Events):
-    """One response that reads a stream; see `exchange.Events`.
+class StreamResponse(EventStream):
+    """One HTTP response that reads a stream.
 
     Args:
-        opening: see `exchange.Events`.
-        with_ids: give each event an id, by which `Last-Event-ID` finds it again.
-        on_leave: called once, after it has stopped reading.
+        opening: see `EventStream`.
+        with_ids: give each event an id, with which `Last-Event-ID` resumes the stream.
+        on_close: called once, after this response has stopped reading.
     """
 
     def __init__(
         self,
-        stream: Stream,
+        stream: FrameStream,
         headers: Headers,
         *,
         opening: bytes = b"",
         with_ids: bool = False,
-        on_leave: Callable[[], None] | None = None,
+        on_close: Callable[[], None] | None = None,
     ) -> None:
         self.headers = headers
-        self._stream = stream
         self.opening = opening
+        self._stream = stream
         self._with_ids = with_ids
-        self._on_leave = on_leave
+        self._on_close = on_close
 
     async def next_chunk(self) -> bytes | None:
-        """See `exchange.Events`. What had been put before the end is read before the end."""
+        """See `EventStream`; frames that were put before the end are read before the end."""
         with trio.move_on_after(KEEP_ALIVE_S):
-            return await self._next()
+            return await self._next_events()
         return KEEP_ALIVE
 
-    async def _next(self) -> bytes | None:
+    async def _next_events(self) -> bytes | None:
         stream = self._stream
         while stream.reader is self:
-            numbered = stream.take()
+            numbered = stream.take_unread()
             if numbered:
-                return b"".join([self._event(number, frame) for number, frame in numbered])
+                return b"".join([self._encode(number, frame) for number, frame in numbered])
             if stream.ended:
                 return None
-            await stream.changed()
-        return None
+            await stream.wait_changed()
+        return None  # another reader took over
 
-    def _event(self, number: int, frame: Frame) -> bytes:
+    def _encode(self, number: int, frame: Frame) -> bytes:
         event_id = b"%d-%d" % (self._stream.number, number) if self._with_ids else b""
-        return event(json_rpc.encode_line(frame), event_id=event_id)
+        return encode_event(json_rpc.encode_line(frame), event_id=event_id)
 
-    def leave(self) -> None:
-        """See `exchange.Events`."""
+    def close(self) -> None:
+        """See `EventStream`."""
         self._stream.detach(self)
-        on_leave, self._on_leave = self._on_leave, None
-        if on_leave is not None:
-            on_leave()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
 
 
-def _size_of(frame: Frame) -> int:
+def _size_bytes(frame: Frame) -> int:
+    """Return the size of the frame's payload, which is nearly all of the frame."""
     if isinstance(frame, Response):
         return len(memoryview(frame.result))
     if isinstance(frame, ErrorResponse):

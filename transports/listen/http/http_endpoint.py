@@ -1,16 +1,14 @@
 """The streamable HTTP endpoint (MCP 2025-03-26 and later, Transports, Streamable HTTP).
 
-Job: POST, GET and DELETE of one path as events for the dispatch actor, and frames from it as
-answers. Neighbours: `http_clients` holds what goes on for one client, `exchange` names what comes
-in and goes out, any way in (`asgi`) carries it. No I/O.
+POST, GET and DELETE of one path become events for the dispatch actor, and frames from the actor
+become responses. No I/O.
 
 Invariants:
 
-- Nothing is done for a request before it was admitted; nothing is read of its body before its
-  head is known to be good.
-- A request is answered with one JSON body unless something has to be said before its answer.
-- A session is never told from one of somebody else: both are 404.
-- A message under the header of 2026-07-28 belongs to no session, whatever else its headers say.
+- Nothing is done for a request before it is admitted. Its body is read only after its head is known
+  to be good.
+- An unknown session and the session of another principal are the same to a client: both are 404.
+- A message with the header of 2026-07-28 belongs to no session, whatever its other headers say.
 """
 
 from __future__ import annotations
@@ -27,8 +25,9 @@ from router.messages.frames import Notification, Request
 from router.messages.revisions import LISTEN_METHOD, STATELESS_REVISION
 from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.http_sessions import HttpSession, Pending
+from transports.listen.http.http_sessions import HttpSession
 from transports.listen.http.one_shot import OneShot
+from transports.listen.http.post_response import PostResponse
 from transports.listen.http.routing_headers import (
     ENVELOPE_MARK,
     REVISION_HEADER,
@@ -37,17 +36,16 @@ from transports.listen.http.routing_headers import (
     envelope_of,
     is_stateless,
 )
-from transports.listen.http.session_table import SessionLimits, Sessions, new_id
+from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
+from transports.listen.serving.client_messages import decode_batch
 from transports.listen.serving.exchange import (
     Rejected,
-    accepts,
-    batch_of,
     empty_answer,
+    error_answer,
     is_json,
-    refusal,
-    rejection,
+    parse_accept,
 )
-from transports.listen.serving.refusals import stopping
+from transports.listen.serving.refusals import router_stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +54,13 @@ if TYPE_CHECKING:
     from router.messages.events import Event
     from router.messages.frames import Frame
     from transports.listen.http.routing_headers import Envelope
-    from transports.listen.serving.exchange import Accepts, Answer, Events, HttpRequest, Waiting
+    from transports.listen.serving.exchange import (
+        Accepts,
+        Answer,
+        EventStream,
+        HttpRequest,
+        PendingResponse,
+    )
 
 PATH: Final = "/mcp"
 METHODS: Final = "GET, POST, DELETE"
@@ -65,6 +69,7 @@ SESSION_HEADER: Final = "mcp-session-id"
 LAST_EVENT_HEADER: Final = "last-event-id"
 
 _EVENT_ID: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
+"""Number of the stream, number of the frame; see `FrameStream`."""
 
 
 class HttpEndpoint:
@@ -72,8 +77,8 @@ class HttpEndpoint:
 
     Args:
         inbox: the dispatch actor's; not closed here.
-        admit: header names in lower case -> the principal; raises `Refused`.
-        path: where it is.
+        admit: header names in lower case -> the principal; raises `HttpRefusal`.
+        path: the only path that is served.
         limits: of its sessions.
     """
 
@@ -85,41 +90,44 @@ class HttpEndpoint:
         path: str = PATH,
         limits: SessionLimits | None = None,
     ) -> None:
-        self._line = ActorInbox(inbox)
+        self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._path = path
-        self._sessions: Sessions[HttpSession] = Sessions(limits or SessionLimits())
+        self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
         self._ended = False
-        self._rules = 0
-        """How often it was said that the rules of `admit` have changed."""
+        self._rule_changes = 0
+        """How often the rules of `admit` have changed."""
 
-    async def respond(self, request: HttpRequest) -> Answer | Events | Waiting:
+    async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
             principal = self._admit(request.headers)
             if request.path != self._path:
                 raise HttpRefusal(404, "Not found")
             if self._ended:
-                raise stopping()
+                raise router_stopping()
             if request.method == "POST":
                 return await self._post(request, principal)
-            return self._other(request, principal)
-        except HttpRefusal as refused:
-            return refusal(refused)
-        except Rejected as rejected:
-            return rejection(rejected)
-        except json_rpc.FrameError as error:
-            return rejection(Rejected(400, error.to_frame()))
+            return self._get_or_delete(request, principal)
+        except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
+            return error_answer(error)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """See `exchange.Endpoint`."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._line.run)
+            nursery.start_soon(self._actor_inbox.run)
             task_status.started()
             while True:
                 await trio.sleep_until(self._sessions.next_expiry_s(trio.current_time()))
-                self._expire(trio.current_time())
+                self._end_idle_sessions(trio.current_time())
+
+    def _end_idle_sessions(self, now_s: float) -> None:
+        for session in self._sessions.expired(now_s):
+            if session.is_busy():
+                self._sessions.touch(session, now_s)
+            else:
+                session.end()
 
     def end(self) -> None:
         """See `exchange.Endpoint`."""
@@ -129,83 +137,67 @@ class HttpEndpoint:
         for one_shot in list(self._one_shots):
             one_shot.close()
 
-    def end_revoked(self, knows: Callable[[Principal], bool]) -> None:
-        """`admit` goes by other rules now: end what belongs to those it does not know any more."""
-        self._rules += 1
-        self._sessions.end_revoked(knows)
+    def end_revoked(self, is_known: Callable[[Principal], bool]) -> None:
+        """The rules of `admit` have changed: end everything of principals unknown to `is_known`."""
+        self._rule_changes += 1
+        self._sessions.end_revoked(is_known)
         for one_shot in list(self._one_shots):
-            if not knows(one_shot.principal):
+            if not is_known(one_shot.principal):
                 one_shot.revoke()
 
     def __repr__(self) -> str:
         return f"<HttpEndpoint sessions={len(self._sessions)} one_shots={len(self._one_shots)}>"
 
-    def _expire(self, now_s: float) -> None:
-        for session in self._sessions.overdue(now_s):
-            if session.is_busy():
-                self._sessions.touch(session, now_s)
-            else:
-                session.end()
-
     # --- POST ---
 
-    async def _post(self, request: HttpRequest, principal: Principal) -> Answer | Waiting:
+    async def _post(self, request: HttpRequest, principal: Principal) -> Answer | PendingResponse:
+        """Check the head, read the body, and hand it on by its kind and era."""
         headers = request.headers
-        taken = accepts(headers.get("accept"))
-        if not taken.json and not taken.events:
-            raise HttpRefusal(406, "Accept must admit application/json or text/event-stream")
-        if not is_json(headers.get("content-type")):
-            raise HttpRefusal(415, "Content-Type must be application/json")
+        accepts = _check_post_head(headers)
         requested = headers.get(REVISION_HEADER)
         has_header = requested == STATELESS_REVISION
         session = None if has_header else self._session_of(headers, principal)
-        rules = self._rules
+        rule_changes = self._rule_changes
         body = await request.read_body()
-        if self._rules != rules:
+        # While the body was read, the rules may have changed and the session may have ended.
+        if self._rule_changes != rule_changes:
             principal = self._admit(headers)
-        _check_open(session)
+        if session is not None and session.ended:
+            raise _session_not_found()
         if json_rpc.is_batch(body):
-            return await self._batch(
-                batch_of(body, session.revision if session else ""), session, headers, taken
-            )
+            return await self._post_batch(body, session, requested, accepts)
         frame = json_rpc.decode_from_client(body)
         if has_header or (session is None and ENVELOPE_MARK in body):
-            # To look for it in each body would cost sessions up to a tenth of a call. To the core
-            # their requests are of the handshake, and it refuses those that have an envelope.
+            # Looking for the mark in each body would cost sessions up to a tenth of a call. The
+            # core takes requests of a session for handshake requests, and refuses an envelope.
             envelope = envelope_of(frame)
             if is_stateless(frame, envelope, requested):
-                return await self._stateless(frame, envelope, headers, principal, taken)
-        if isinstance(frame, Request) and frame.method == "initialize":
-            return await self._initialize(frame, session, principal, taken)
-        check_revision(requested, frame.id if isinstance(frame, Request) else None)
-        if isinstance(frame, Request):
-            client = session or OneShot(new_id(), principal, self._line, self._one_shots)
-            return await self._ask(client, [frame], taken)
-        if session is not None:
-            await self._line.tell(FromClient(session.id, frame, session))
+                return await self._post_stateless(frame, envelope, headers, principal, accepts)
+        return await self._post_handshake(frame, session, requested, principal, accepts)
+
+    async def _post_batch(
+        self, body: bytes, session: HttpSession | None, requested: str | None, accepts: Accepts
+    ) -> Answer | PendingResponse:
+        messages = decode_batch(body, session.revision if session else "")
+        assert session is not None  # without a session `decode_batch` raises
+        check_revision(requested, None)
+        if any(isinstance(message, Request) for message in messages):
+            return await self._ask(session, messages, accepts, as_array=True)
+        for message in messages:
+            await self._actor_inbox.send(FromClient(session.id, message, session))
         return empty_answer(202)
 
-    async def _initialize(
-        self, frame: Request, session: HttpSession | None, principal: Principal, taken: Accepts
-    ) -> Waiting:
-        if session is not None:
-            raise Rejected.because(400, "This session is initialized already", frame.id)
-        self._sessions.check_room(principal)
-        session = HttpSession(new_id(), principal, self._line, self._sessions)
-        self._sessions.add(session)
-        return await self._ask(session, [frame], taken)
-
-    async def _stateless(
+    async def _post_stateless(
         self,
         frame: Frame,
         envelope: Envelope | None,
         headers: Mapping[str, str],
         principal: Principal,
-        taken: Accepts,
-    ) -> Answer | Waiting:
-        """Answer a message of 2026-07-28."""
+        accepts: Accepts,
+    ) -> Answer | PendingResponse:
+        """Take a message of 2026-07-28."""
         if isinstance(frame, Notification):
-            # It belongs to nothing: a request is cancelled by closing its connection.
+            # There is nothing it could belong to: closing its connection cancels a request.
             check_revision(headers.get(REVISION_HEADER), None)
             return empty_answer(202)
         if not isinstance(frame, Request):
@@ -213,53 +205,77 @@ class HttpEndpoint:
         if envelope is not None:
             check_headers(frame, envelope, headers)
         if frame.method == LISTEN_METHOD:
-            taken = _as_events(taken)
-        client = OneShot(new_id(), principal, self._line, self._one_shots, "stateless")
-        return await self._ask(client, [frame], taken)
+            accepts = _require_events(accepts)
+        client = OneShot(
+            new_client_id(), principal, self._actor_inbox, self._one_shots, "stateless"
+        )
+        return await self._ask(client, [frame], accepts, is_new=True)
 
-    async def _batch(
+    async def _post_handshake(
         self,
-        messages: Sequence[Frame],
+        frame: Frame,
         session: HttpSession | None,
-        headers: Mapping[str, str],
-        taken: Accepts,
-    ) -> Answer | Waiting:
-        assert session is not None  # `batch_of` has seen to it
-        check_revision(headers.get(REVISION_HEADER), None)
-        if any(isinstance(message, Request) for message in messages):
-            return await self._ask(session, messages, taken, as_array=True)
-        for message in messages:
-            await self._line.tell(FromClient(session.id, message, session))
+        requested: str | None,
+        principal: Principal,
+        accepts: Accepts,
+    ) -> Answer | PendingResponse:
+        """Take a message of the revisions before 2026-07-28."""
+        if isinstance(frame, Request) and frame.method == "initialize":
+            # No revision is agreed on yet, so its header does not matter.
+            return await self._initialize(frame, session, principal, accepts)
+        check_revision(requested, frame.id if isinstance(frame, Request) else None)
+        if isinstance(frame, Request):
+            if session is not None:
+                return await self._ask(session, [frame], accepts)
+            client = OneShot(new_client_id(), principal, self._actor_inbox, self._one_shots)
+            return await self._ask(client, [frame], accepts, is_new=True)
+        if session is not None:
+            await self._actor_inbox.send(FromClient(session.id, frame, session))
         return empty_answer(202)
+
+    async def _initialize(
+        self, frame: Request, session: HttpSession | None, principal: Principal, accepts: Accepts
+    ) -> PendingResponse:
+        if session is not None:
+            raise Rejected.because(400, "This session is initialized already", frame.id)
+        self._sessions.check_capacity(principal)
+        session = HttpSession(new_client_id(), principal, self._actor_inbox, self._sessions)
+        self._sessions.add(session)
+        return await self._ask(session, [frame], accepts, is_new=True)
 
     async def _ask(
         self,
         client: HttpSession | OneShot,
         messages: Sequence[Frame],
-        taken: Accepts,
+        accepts: Accepts,
         *,
+        is_new: bool = False,
         as_array: bool = False,
-    ) -> Waiting:
-        """Hand messages to the actor, with a stream for their answers."""
-        pending = Pending(client, messages, taken, as_array=as_array)
+    ) -> PendingResponse:
+        """Hand messages to the actor, with a stream for their answers.
+
+        Args:
+            is_new: the actor does not know the client yet.
+            as_array: see `PostResponse`.
+        """
+        response = PostResponse(client, messages, accepts, as_array=as_array)
         try:
-            if client.is_new:
-                client.is_new = False
+            if is_new:
                 opened = ClientOpened(
                     client.id, client, client.principal, client.one_shot, client.era
                 )
-                await self._line.tell(opened)
+                await self._actor_inbox.send(opened)
             for message in messages:
-                reply_to = pending.reply_to(message)
-                await self._line.tell(FromClient(client.id, message, reply_to))
+                reply_to = response.reply_to(message)
+                await self._actor_inbox.send(FromClient(client.id, message, reply_to))
         except BaseException:
-            pending.abandon()
+            response.abandon()
             raise
-        return pending
+        return response
 
     # --- GET and DELETE ---
 
-    def _other(self, request: HttpRequest, principal: Principal) -> Answer | Events:
+    def _get_or_delete(self, request: HttpRequest, principal: Principal) -> Answer | EventStream:
         requested = request.headers.get(REVISION_HEADER)
         if requested == STATELESS_REVISION:
             raise HttpRefusal(405, f"{STATELESS_REVISION} has only POST", (("Allow", "POST"),))
@@ -275,49 +291,57 @@ class HttpEndpoint:
         return empty_answer(204)
 
     def _session_of(self, headers: Mapping[str, str], principal: Principal) -> HttpSession | None:
-        """The session a request belongs to; None when it names none.
+        """Return the session of a request; None if the request names no session.
 
         Raises:
-            Rejected: 404, there is no such session, or it is not this principal's.
+            Rejected: 404, there is no such session, or it belongs to another principal.
         """
         session_id = headers.get(SESSION_HEADER)
         if session_id is None:
             return None
         session = self._sessions.find(session_id, principal)
         if session is None:
-            raise _no_session()
+            raise _session_not_found()
         self._sessions.touch(session, trio.current_time())
         return session
 
 
-def _get(session: HttpSession, headers: Mapping[str, str]) -> Events:
-    _as_events(accepts(headers.get("accept")))
-    found = _EVENT_ID.fullmatch(headers.get(LAST_EVENT_HEADER, ""))
-    if found is not None:
-        resumed = session.resume(int(found[1]), int(found[2]))
+def _get(session: HttpSession, headers: Mapping[str, str]) -> EventStream:
+    _require_events(parse_accept(headers.get("accept")))
+    event_id = _EVENT_ID.fullmatch(headers.get(LAST_EVENT_HEADER, ""))
+    if event_id is not None:
+        resumed = session.resume(int(event_id[1]), int(event_id[2]))
         if resumed is not None:
             return resumed
-    if session.events.reader is not None:
+    if session.standalone.reader is not None:
         raise Rejected.because(409, "This session has its event stream open already")
     return session.listen()
 
 
-def _as_events(taken: Accepts) -> Accepts:
-    """What a client takes for which there is an event stream and nothing else.
+def _check_post_head(headers: Mapping[str, str]) -> Accepts:
+    """Return what the client of a POST accepts.
 
     Raises:
-        Refused: 406, it takes none.
+        HttpRefusal: 406 or 415, the client accepts no response, or its body is not JSON.
     """
-    if not taken.events and not taken.wildcard:
+    accepts = parse_accept(headers.get("accept"))
+    if not accepts.json and not accepts.events:
+        raise HttpRefusal(406, "Accept must admit application/json or text/event-stream")
+    if not is_json(headers.get("content-type")):
+        raise HttpRefusal(415, "Content-Type must be application/json")
+    return accepts
+
+
+def _require_events(accepts: Accepts) -> Accepts:
+    """Return `accepts` with event streams, for a response that can be nothing else.
+
+    Raises:
+        HttpRefusal: 406, the client does not take event streams.
+    """
+    if not accepts.events and not accepts.wildcard:
         raise HttpRefusal(406, "Accept must admit text/event-stream")
-    return attrs.evolve(taken, events=True)
+    return attrs.evolve(accepts, events=True)
 
 
-def _check_open(session: HttpSession | None) -> None:
-    """The session may have ended while the body was read."""
-    if session is not None and session.ended:
-        raise _no_session()
-
-
-def _no_session() -> Rejected:
+def _session_not_found() -> Rejected:
     return Rejected.because(404, "Session not found; initialize again")

@@ -1,23 +1,21 @@
-"""A client of the streamable HTTP endpoint without a session: a lone request.
+"""A client without a session, which exists for one HTTP request. No I/O.
 
-Job: the stream of its answer, and to say when it is over. It is what a request of MCP 2026-07-28
-always is (one that listens goes on until it is left), and a handshake request without a session id.
-Neighbours: `http` makes it, `http_clients.Pending` decides on the answer. No I/O.
+Requests of MCP 2026-07-28 always come from such a client, and so do handshake requests without a
+session id. A `subscriptions/listen` keeps its client until the connection closes.
 
-Invariant: it is over when its connection is, and the actor is told `ClientClosed` then.
+Invariant: the client ends with its connection, and the actor gets `ClientClosed` then.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
-
-from msgspec import Raw
+from typing import TYPE_CHECKING, ClassVar
 
 from router.messages.events import ClientClosed, FromClient
 from router.messages.frames import ErrorResponse
-from transports.listen.http.frame_stream import Stream, StreamEvents
-from transports.listen.serving.exchange import EVENT_HEADERS, refusal
-from transports.listen.serving.refusals import stopping, unwelcome
+from transports.listen.http.frame_stream import UNREACHABLE, FrameStream, StreamResponse
+from transports.listen.serving.exchange import error_answer
+from transports.listen.serving.refusals import router_stopping, token_revoked
+from transports.listen.serving.server_sent_events import EVENT_HEADERS
 
 if TYPE_CHECKING:
     from router.messages.commands import Principal
@@ -26,20 +24,26 @@ if TYPE_CHECKING:
     from transports.listen.http.actor_inbox import ActorInbox
     from transports.listen.serving.exchange import Answer, Headers
 
-UNREACHABLE: Final = Raw(b'{"code":-32603,"message":"The client cannot be asked on this request"}')
-
 
 class OneShot:
     """A client that exists for one request.
 
-    It is also the `Outbox` for what belongs to no request: nobody could read that.
+    As an `Outbox` it takes frames that belong to no request and drops them: nobody could read them.
 
     Args:
-        among: all of them; it is in there while its request is open.
-        era: what its request is.
+        open_one_shots: all clients of this kind; holds this one while its request is open.
+        era: the era of its request.
     """
 
-    __slots__ = ("_among", "_line", "_lost", "_stream", "era", "id", "is_new", "principal")
+    __slots__ = (
+        "_actor_inbox",
+        "_is_revoked",
+        "_open_one_shots",
+        "_stream",
+        "era",
+        "id",
+        "principal",
+    )
     one_shot: ClassVar = True
     response_headers: ClassVar[Headers] = ()
 
@@ -47,58 +51,60 @@ class OneShot:
         self,
         client_id: ClientId,
         principal: Principal,
-        line: ActorInbox,
-        among: set[OneShot],
+        actor_inbox: ActorInbox,
+        open_one_shots: set[OneShot],
         era: Era = "handshake",
     ) -> None:
         self.id = client_id
         self.principal = principal
         self.era: Era = era
-        self.is_new = True
-        self._line = line
-        self._among = among
-        self._stream: Stream | None = None
-        self._lost = stopping
+        self._actor_inbox = actor_inbox
+        self._open_one_shots = open_one_shots
+        self._stream: FrameStream | None = None
+        self._is_revoked = False
 
     def send_nowait(self, _: Frame, /) -> None:
-        """Drop what belongs to no request."""
+        """Drop a frame that belongs to no request."""
 
     def close(self) -> None:
-        """The actor gave it up, or the endpoint ends."""
+        """End the response, because the actor gave up this client or the endpoint ends."""
         if self._stream is not None:
             self._stream.end()
 
     def revoke(self) -> None:
-        """Whoever asked would not be let in any more."""
-        self._lost = unwelcome
+        """End the response, because the principal would not be admitted any more."""
+        self._is_revoked = True
         self.close()
 
-    def open_stream(self, expected: int, *, answers_only: bool) -> Stream:
-        """The stream of its one request."""
-        self._among.add(self)
-        self._stream = Stream(self._refuse, unanswered=expected, answers_only=answers_only)
+    def open_stream(self, expected_answers: int, *, answers_only: bool) -> FrameStream:
+        """Return the stream for the answer of the one request."""
+        self._open_one_shots.add(self)
+        self._stream = FrameStream(
+            self._refuse, expected_answers=expected_answers, answers_only=answers_only
+        )
         return self._stream
 
-    def stream_events(self, stream: Stream) -> StreamEvents:
-        """Answer with an event stream."""
-        events = StreamEvents(stream, EVENT_HEADERS, on_leave=lambda: self.settle(stream))
-        stream.attach(events)
-        return events
+    def respond_with_stream(self, stream: FrameStream) -> StreamResponse:
+        """Return an event stream as the response."""
+        response = StreamResponse(stream, EVENT_HEADERS, on_close=lambda: self.finish(stream))
+        stream.attach(response)
+        return response
 
-    def settle(self, stream: Stream) -> None:
-        """Its response is over."""
-        self._among.discard(self)
+    def finish(self, stream: FrameStream) -> None:
+        """End this client, because its response is over."""
+        self._open_one_shots.discard(self)
         self._stream = None
         stream.abandon()
-        self._line.tell_soon(ClientClosed(self.id, "The request is over"))
+        self._actor_inbox.send_soon(ClientClosed(self.id, "The request is over"))
 
-    def abandon(self, stream: Stream) -> None:
-        """Nobody waits for the response any more, and so nobody does for the call."""
-        self.settle(stream)
+    def abandon(self, stream: FrameStream) -> None:
+        """End this client, because nobody waits for the response; the actor cancels the call."""
+        self.finish(stream)
 
-    def lost(self) -> Answer:
-        """The answer when there is none."""
-        return refusal(self._lost())
+    def unanswered(self) -> Answer:
+        """Return the answer to a request that ended without one."""
+        return error_answer(token_revoked() if self._is_revoked else router_stopping())
 
     def _refuse(self, request: Request) -> None:
-        self._line.tell_soon(FromClient(self.id, ErrorResponse(request.id, UNREACHABLE), self))
+        error = ErrorResponse(request.id, UNREACHABLE)
+        self._actor_inbox.send_soon(FromClient(self.id, error, self))

@@ -1,12 +1,10 @@
-"""The sessions of one endpoint, and its line to the dispatch actor.
+"""The sessions of one endpoint: mints ids, finds sessions, limits their number, finds idle ones.
 
-Job: mint session ids, find a session by its id and owner, cap their number, say which have been
-idle for too long; send events to the actor from where nothing can wait. Neighbours: `http` and
-`sse` keep their sessions here.
+Invariants:
 
-Invariants: an id that is unknown and one that belongs to somebody else are the same (None). Every
-session is counted for its principal exactly as long as it is here. It belongs to a principal's
-name, and lives only as long as what that principal may do stays the same.
+- An unknown id and the id of another principal's session give the same result: None.
+- Each session counts for its principal exactly as long as the session is in the table.
+- A session belongs to a principal's name, and ends when the permissions of that principal change.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import attrs
 
 from router.messages.errors import HttpRefusal
-from transports.listen.serving.exchange import RETRY_AFTER
+from transports.listen.serving.refusals import RETRY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,14 +26,20 @@ if TYPE_CHECKING:
     from router.messages.frames import ClientId
 
 
+def new_client_id() -> ClientId:
+    """Return an unguessable id: 32 hex digits (MCP 2025-11-25, Transports, Session Management)."""
+    return secrets.token_hex(16)
+
+
 @attrs.frozen
 class SessionLimits:
-    """How many sessions there may be, and for how long.
+    """The limits of an endpoint's sessions in number and time.
 
     Attributes:
-        total: of all principals. An idle session costs about 5 kB, one with an open stream 40.
-        per_principal: of one of them.
-        idle_s: after so long without a request or an open stream a session ends.
+        total: the most sessions of all principals. An idle session costs about 5 kB, a session with
+            an open stream about 40 kB.
+        per_principal: the most sessions of one principal.
+        idle_s: a session ends after so long without a request or an open stream.
     """
 
     total: int = 4096
@@ -44,48 +48,52 @@ class SessionLimits:
 
 
 class Session(Protocol):
-    """What the table has to know of a session."""
+    """A session as the table sees it.
+
+    Attributes:
+        used_at_s: the time of the last use; written by `SessionTable.touch`.
+    """
 
     id: ClientId
     principal: Principal
     used_at_s: float
 
     def end(self) -> None:
-        """End it, which removes it from its table."""
+        """End the session, which removes it from its table."""
         ...
 
 
 S = TypeVar("S", bound=Session)
 
 
-class Sessions(Generic[S]):
+class SessionTable(Generic[S]):
     """All sessions of one endpoint, the least recently used first."""
 
     def __init__(self, limits: SessionLimits) -> None:
         self.limits = limits
         self._by_id: OrderedDict[ClientId, S] = OrderedDict()
-        self._of_principal: Counter[str] = Counter()
+        self._count_of: Counter[str] = Counter()  # name of a principal -> its sessions
 
-    def check_room(self, principal: Principal) -> None:
+    def check_capacity(self, principal: Principal) -> None:
         """Make sure that one more session may be opened.
 
         Raises:
-            Refused: 503, there are too many.
+            HttpRefusal: 503, there are too many sessions.
         """
-        of_principal = self._of_principal[principal.name]
+        of_principal = self._count_of[principal.name]
         if len(self._by_id) >= self.limits.total or of_principal >= self.limits.per_principal:
             raise HttpRefusal(503, "Too many sessions; try again later", RETRY_AFTER)
 
     def add(self, session: S) -> None:
-        """Keep a new session."""
+        """Add a new session."""
         self._by_id[session.id] = session
-        self._of_principal[session.principal.name] += 1
+        self._count_of[session.principal.name] += 1
 
     def find(self, session_id: str, principal: Principal) -> S | None:
-        """The session of this id, if it belongs to `principal`.
+        """Return the session with this id, if it belongs to `principal`.
 
-        Where the permissions of its owner have changed since it was opened, it is ended: whoever
-        opens it anew gets what is allowed now, and nothing goes on with what was allowed before.
+        A session whose owner has other permissions now is ended: a new session gets what is
+        allowed now, and nothing goes on with what was allowed before.
         """
         session = self._by_id.get(session_id)
         if session is None or session.principal.name != principal.name:
@@ -96,31 +104,31 @@ class Sessions(Generic[S]):
         return session
 
     def touch(self, session: S, now_s: float) -> None:
-        """It is being used."""
+        """Note that a session is in use."""
         session.used_at_s = now_s
         self._by_id.move_to_end(session.id)
 
     def remove(self, session: S) -> None:
-        """Forget a session, unless it is gone already."""
+        """Remove a session, unless it is gone already."""
         if self._by_id.pop(session.id, None) is None:
             return
-        self._of_principal[session.principal.name] -= 1
-        if not self._of_principal[session.principal.name]:
-            del self._of_principal[session.principal.name]
+        self._count_of[session.principal.name] -= 1
+        if not self._count_of[session.principal.name]:
+            del self._count_of[session.principal.name]
 
-    def end_revoked(self, knows: Callable[[Principal], bool]) -> None:
-        """End the sessions of all but those whom the router still knows."""
+    def end_revoked(self, is_known: Callable[[Principal], bool]) -> None:
+        """End the sessions of all principals for which `is_known` is false."""
         for session in self:
-            if not knows(session.principal):
+            if not is_known(session.principal):
                 session.end()
 
     def next_expiry_s(self, now_s: float) -> float:
-        """The first moment at which any session, opened by then, can have been idle too long."""
+        """Return the earliest time at which a session can expire, also one opened after now."""
         first = next(iter(self._by_id.values()), None)
         return (now_s if first is None else first.used_at_s) + self.limits.idle_s
 
-    def overdue(self, now_s: float) -> list[S]:
-        """Those that have not been used for too long."""
+    def expired(self, now_s: float) -> list[S]:
+        """Return the sessions that have not been used for too long."""
         limit_s = now_s - self.limits.idle_s
         return list(takewhile(lambda session: session.used_at_s <= limit_s, self._by_id.values()))
 
@@ -128,9 +136,4 @@ class Sessions(Generic[S]):
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[S]:
-        return iter(list(self._by_id.values()))
-
-
-def new_id() -> ClientId:
-    """An unguessable id: 32 hex digits (MCP 2025-11-25, Transports, Session Management)."""
-    return secrets.token_hex(16)
+        return iter(list(self._by_id.values()))  # a copy: sessions end while a caller iterates

@@ -1,14 +1,13 @@
 """The HTTP+SSE endpoint (MCP 2024-11-05, Transports, HTTP with SSE).
 
-Job: a GET opens a stream that says where to POST; what is posted there becomes events for the
-dispatch actor, and all its answers go out on the stream. Neighbours: `exchange` names what comes
-in and goes out, any way in (`asgi`) carries it. No I/O.
+A GET opens an event stream, whose first event names the address for POSTs. Posted messages become
+events for the dispatch actor, and all frames for the client go out on the stream. No I/O.
 
 Invariants:
 
-- A session is its stream: it ends when the stream does, and the stream ends when it does.
-- A stream says `endpoint` before anything else, even if it is ended at once.
-- A session is never told from one of somebody else: both are 404.
+- A session and its stream end together.
+- A stream sends the `endpoint` event before anything else, even if the stream is ended at once.
+- An unknown session and the session of another principal are the same to a client: both are 404.
 """
 
 from __future__ import annotations
@@ -23,21 +22,12 @@ from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import Request, Response
 from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.frame_stream import Stream, StreamEvents
-from transports.listen.http.session_table import SessionLimits, Sessions, new_id
-from transports.listen.serving.exchange import (
-    EVENT_HEADERS,
-    NOSNIFF,
-    Answer,
-    Rejected,
-    batch_of,
-    event,
-    is_json,
-    refusal,
-    rejection,
-    revision_of,
-)
-from transports.listen.serving.refusals import stopping
+from transports.listen.http.frame_stream import FrameStream, StreamResponse
+from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
+from transports.listen.serving.client_messages import decode_batch, negotiated_revision
+from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
+from transports.listen.serving.refusals import router_stopping
+from transports.listen.serving.server_sent_events import EVENT_HEADERS, encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +35,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
     from router.messages.events import Event
     from router.messages.frames import Frame, RequestId
-    from transports.listen.serving.exchange import Events, HttpRequest, Waiting
+    from transports.listen.serving.exchange import EventStream, HttpRequest, PendingResponse
 
 STREAM_PATH: Final = "/sse"
 POST_PATH: Final = "/messages"
@@ -60,8 +50,8 @@ class SseEndpoint:
 
     Args:
         inbox: the dispatch actor's; not closed here.
-        admit: header names in lower case -> the principal; raises `Refused`.
-        limits: of its sessions. They do not expire: each has an open stream.
+        admit: header names in lower case -> the principal; raises `HttpRefusal`.
+        limits: of its sessions. They do not expire, because each has an open stream.
     """
 
     def __init__(
@@ -71,33 +61,29 @@ class SseEndpoint:
         *,
         limits: SessionLimits | None = None,
     ) -> None:
-        self._line = ActorInbox(inbox)
+        self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
-        self._sessions: Sessions[_SseSession] = Sessions(limits or SessionLimits())
+        self._sessions: SessionTable[_SseSession] = SessionTable(limits or SessionLimits())
         self._ended = False
 
-    async def respond(self, request: HttpRequest) -> Answer | Events | Waiting:
+    async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
             principal = self._admit(request.headers)
             if request.path not in {STREAM_PATH, POST_PATH}:
                 raise HttpRefusal(404, "Not found")
             if self._ended:
-                raise stopping()
+                raise router_stopping()
             if request.path == POST_PATH:
                 return await self._post(request, principal)
             return await self._open(request, principal)
-        except HttpRefusal as refused:
-            return refusal(refused)
-        except Rejected as rejected:
-            return rejection(rejected)
-        except json_rpc.FrameError as error:
-            return rejection(Rejected(400, error.to_frame()))
+        except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
+            return error_answer(error)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """See `exchange.Endpoint`."""
         task_status.started()
-        await self._line.run()
+        await self._actor_inbox.run()
 
     def end(self) -> None:
         """See `exchange.Endpoint`."""
@@ -105,24 +91,24 @@ class SseEndpoint:
         for session in self._sessions:
             session.end()
 
-    def end_revoked(self, knows: Callable[[Principal], bool]) -> None:
-        """`admit` goes by other rules now: end what belongs to those it does not know any more."""
-        self._sessions.end_revoked(knows)
+    def end_revoked(self, is_known: Callable[[Principal], bool]) -> None:
+        """The rules of `admit` have changed: end everything of principals unknown to `is_known`."""
+        self._sessions.end_revoked(is_known)
 
     def __repr__(self) -> str:
         return f"<SseEndpoint sessions={len(self._sessions)}>"
 
-    async def _open(self, request: HttpRequest, principal: Principal) -> Events:
+    async def _open(self, request: HttpRequest, principal: Principal) -> EventStream:
         _check_method(request, "GET")
-        self._sessions.check_room(principal)
-        session = _SseSession(new_id(), principal, self._line, self._sessions)
+        self._sessions.check_capacity(principal)
+        session = _SseSession(new_client_id(), principal, self._actor_inbox, self._sessions)
         self._sessions.add(session)
         try:
-            await self._line.tell(ClientOpened(session.id, session, principal))
+            await self._actor_inbox.send(ClientOpened(session.id, session, principal))
         except BaseException:
             session.end()
             raise
-        return session.stream_events(request.root_path)
+        return session.respond_with_stream(request.root_path)
 
     async def _post(self, request: HttpRequest, principal: Principal) -> Answer:
         _check_method(request, "POST")
@@ -130,12 +116,12 @@ class SseEndpoint:
             raise HttpRefusal(415, "Content-Type must be application/json")
         session = self._session_of(request.query, principal)
         body = await request.read_body()
-        if session.ended:
-            raise _no_session()
-        for message in _messages_of(body, session.revision):
+        if session.ended:  # while the body was read
+            raise _session_not_found()
+        for message in _decode(body, session.revision):
             if isinstance(message, Request) and message.method == "initialize":
-                session.initializes(message.id)
-            await self._line.tell(FromClient(session.id, message, session))
+                session.expect_revision(message.id)
+            await self._actor_inbox.send(FromClient(session.id, message, session))
         return _ACCEPTED
 
     def _session_of(self, query: str, principal: Principal) -> _SseSession:
@@ -144,14 +130,8 @@ class SseEndpoint:
             raise Rejected.because(400, "session_id is missing")
         session = self._sessions.find(ids[0], principal)
         if session is None:
-            raise _no_session()
+            raise _session_not_found()
         return session
-
-
-def _messages_of(body: bytes, revision: str) -> list[Frame]:
-    return (
-        batch_of(body, revision) if json_rpc.is_batch(body) else [json_rpc.decode_from_client(body)]
-    )
 
 
 def _check_method(request: HttpRequest, method: str) -> None:
@@ -159,70 +139,82 @@ def _check_method(request: HttpRequest, method: str) -> None:
         raise HttpRefusal(405, "Method not allowed", (("Allow", method),))
 
 
-def _no_session() -> Rejected:
+def _decode(body: bytes, revision: str) -> list[Frame]:
+    if json_rpc.is_batch(body):
+        return decode_batch(body, revision)
+    return [json_rpc.decode_from_client(body)]
+
+
+def _session_not_found() -> Rejected:
     return Rejected.because(404, "Session not found; open a new stream")
 
 
 class _SseSession:
-    """A session, and the `Outbox` of its client for everything.
+    """A session, which is also the `Outbox` for all frames to its client.
 
     Attributes:
-        revision: what was negotiated; empty until `initialize` was answered.
-        ended: it is not to be found any more.
+        used_at_s: the time of the last use; written by the table.
+        revision: the negotiated revision; empty until `initialize` was answered.
+        ended: the session is not in its table any more.
     """
 
     def __init__(
-        self, session_id: str, principal: Principal, line: ActorInbox, among: Sessions[_SseSession]
+        self,
+        session_id: str,
+        principal: Principal,
+        actor_inbox: ActorInbox,
+        table: SessionTable[_SseSession],
     ) -> None:
         self.id = session_id
         self.principal = principal
         self.used_at_s = trio.current_time()
         self.revision = ""
         self.ended = False
-        self._line = line
-        self._among = among
-        self._stream = Stream(_ignore)
+        self._actor_inbox = actor_inbox
+        self._table = table
+        self._stream = FrameStream(_ignore_dropped)
         self._initialize_id: RequestId | None = None
 
     def send_nowait(self, frame: Frame, /) -> None:
         """Put a frame on the stream."""
         self._stream.put(frame)
+        # `_initialize_id` is None for nearly all frames, so this costs next to nothing.
         if self._initialize_id is not None and isinstance(frame, Response):
             self._note_revision(frame)
 
     def close(self) -> None:
-        """The actor ends the session."""
+        """End the session, because the actor says so."""
         self.end()
 
-    def initializes(self, request_id: RequestId) -> None:
-        """The client sends `initialize` with this id."""
+    def expect_revision(self, request_id: RequestId) -> None:
+        """Read the revision from the answer to `initialize`, which has this id."""
         self._initialize_id = request_id
 
-    def _note_revision(self, frame: Response) -> None:
-        if frame.id == self._initialize_id:
+    def _note_revision(self, response: Response) -> None:
+        if response.id == self._initialize_id:
             self._initialize_id = None
-            self.revision = revision_of(frame.result)
+            self.revision = negotiated_revision(response.result)
 
-    def stream_events(self, root_path: str) -> StreamEvents:
-        """The response that carries its stream.
+    def respond_with_stream(self, root_path: str) -> StreamResponse:
+        """Return the response that carries the stream.
 
         Args:
-            root_path: where the application is mounted.
+            root_path: the path at which the application is mounted.
         """
         target = f"{root_path}{POST_PATH}?session_id={self.id}".encode()
-        opening = event(target, kind=b"endpoint")
-        events = StreamEvents(self._stream, EVENT_HEADERS, opening=opening, on_leave=self.end)
-        self._stream.attach(events)
-        return events
+        opening = encode_event(target, kind=b"endpoint")
+        response = StreamResponse(self._stream, EVENT_HEADERS, opening=opening, on_close=self.end)
+        self._stream.attach(response)
+        return response
 
     def end(self) -> None:
-        """End it; what its stream holds can still be read."""
+        """End the session; frames on its stream can still be read."""
         if not self.ended:
             self.ended = True
-            self._among.remove(self)
+            self._table.remove(self)
             self._stream.end()
-            self._line.tell_soon(ClientClosed(self.id, "The stream ended"))
+            self._actor_inbox.send_soon(ClientClosed(self.id, "The stream ended"))
 
 
-def _ignore(_: Request) -> None:
-    """A stream without replay drops nothing unread, so there is never a request to refuse."""
+def _ignore_dropped(_: Request) -> None:
+    """Do nothing: this stream has a reader until its end, so it drops no unread request."""

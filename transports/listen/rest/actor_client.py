@@ -1,10 +1,12 @@
-"""Asking the dispatch actor on behalf of an HTTP request, and its errors as HTTP statuses.
+"""Sends commands to the dispatch actor for HTTP requests, and maps its errors to HTTP.
 
-Job: one question into the actor's inbox, one answer back; what went wrong as a status and a
-`{"detail": {"error", "code"}}` body. Neighbours: the routes of `rest` ask; the core answers.
+One command goes into the actor's inbox, one answer comes back. An error becomes a status and a body
+`{"detail": {"error", "code"}}`.
 
-Invariants: routing state is never touched here. Whoever stops waiting says so (`Abandoned`), so
-that a call of theirs is cancelled upstream.
+Invariants:
+
+- Routing state is never touched here.
+- A request that stops waiting sends `Abandoned`, so that its call is cancelled upstream.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from router.messages.events import Event
 
 ABANDON_S: Final = 5.0
-"""How long a request that has ended tries to say so to an actor whose inbox is full."""
+"""How long a request that has ended tries to tell an actor whose inbox is full."""
 
 _STATUS: Final[dict[int, int]] = {
     INSTANCE_NOT_FOUND: 404,
@@ -52,36 +54,39 @@ _STATUS: Final[dict[int, int]] = {
     AMBIGUOUS_CLIENT: 400,
     ALREADY_EXISTS: 409,
 }
-_OURS: Final = range(NOT_SAVED, INSTANCE_NOT_FOUND + 1)
-"""-32019 to -32010: the codes that only the router gives."""
+"""JSON-RPC code -> HTTP status; every other code has 400."""
+
+_ROUTER_CODES: Final = range(NOT_SAVED, INSTANCE_NOT_FOUND + 1)
+"""-32019 to -32010: the codes that only the router gives, never an upstream."""
 
 _NO_SPACE: Final = ({"errno": "ENOSPC"}, {"errno": "EDQUOT"})
+"""The data of a `NOT_SAVED` error when the disk or the quota is full."""
 
-STOPPING: Final = RpcError(UNAVAILABLE, "The router is stopping")
+ROUTER_STOPPING: Final = RpcError(UNAVAILABLE, "The router is stopping")
 
 
 @attrs.frozen
-class Asking:
-    """The way to the actor; `inbox` is the actor's."""
+class ActorClient:
+    """Sends commands to the actor; `inbox` is the actor's."""
 
     inbox: trio.MemorySendChannel[Event]
 
-    async def ask(self, principal: Principal, question: RouterCommand) -> Any:
-        """The answer to a question; what it is stands with each of them in `router.admin`.
+    async def ask(self, principal: Principal, command: RouterCommand) -> Any:
+        """Send a command and return its answer; the core's `admin_commands` gives its shape.
 
         Raises:
-            RpcError: the actor's own, or -32013 when it has stopped.
+            RpcError: the actor's own, or -32013 if the actor has stopped.
         """
         answer_in, answers = trio.open_memory_channel[Any](1)
         is_over = False
         with answer_in, answers:
             try:
-                await self.inbox.send(AdminCommand(principal, question, answer_in))
+                await self.inbox.send(AdminCommand(principal, command, answer_in))
                 answer = await answers.receive()
                 is_over = True
             except (trio.BrokenResourceError, trio.ClosedResourceError, trio.EndOfChannel):
                 is_over = True
-                raise STOPPING from None
+                raise ROUTER_STOPPING from None
             finally:
                 if not is_over:
                     with trio.move_on_after(ABANDON_S, shield=True):
@@ -97,20 +102,20 @@ class Asking:
             return  # the actor has stopped, and all calls with it
 
 
-def status_of(error: RpcError, question: RouterCommand | None = None) -> int:
-    """The HTTP status for an error.
+def http_status(error: RpcError, command: RouterCommand | None = None) -> int:
+    """Return the HTTP status for an error; `command` is the command that failed.
 
-    Of a call, what is not the router's own is what the upstream answered: the call was at fault
-    there, which is 400, and the body has its message.
+    An error of a tool call that is not the router's own comes from the upstream. The call was wrong
+    there, which is 400, and the body has the upstream's message.
     """
-    if isinstance(question, CallTool) and error.code not in _OURS:
+    if isinstance(command, CallTool) and error.code not in _ROUTER_CODES:
         return 400
     if error.code == NOT_SAVED:
-        # RFC 4918 section 11.5: the server cannot store what is needed.
+        # RFC 4918 section 11.5: the server cannot store the representation.
         return 507 if error.data in _NO_SPACE else 500
     return _STATUS.get(error.code, 400)
 
 
-def detail_of(error: RpcError) -> dict[str, Any]:
-    """The body that goes with it."""
+def error_body(error: RpcError) -> dict[str, Any]:
+    """Return the body for an error."""
     return {"detail": {"error": error.message, "code": error.string_code}}

@@ -1,11 +1,13 @@
-"""What the REST API takes: JSON bodies and names, as questions to the actor.
+"""Reads JSON bodies and names of REST requests into commands for the actor.
 
-Job: from bytes to `AddInstance`, `UpdateInstance` and `CallTool`, or a list of what does not fit
-and where. Neighbours: `rest` has the bytes; what a value means (can this entry run?) is judged
-behind the actor, for files and requests alike. Pure, no I/O.
+Bytes become `AddInstance`, `UpdateInstance` or `CallTool`, or an error that names the key that does
+not fit. Whether an entry can run is decided behind the actor, for files and requests alike. Pure.
 
-Invariants: what is inspected goes on as what was read here, never as the text it came in, so that
-nobody reads another thing into it. The arguments of a call are not inspected, but known to be JSON.
+Invariants:
+
+- Inspected values go on as they were read here, never as their text, so nobody can read something
+  else into that text.
+- The arguments of a call are not inspected; they are known to be a JSON object.
 """
 
 from __future__ import annotations
@@ -30,19 +32,19 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
 NO_PARAMS: Final = Raw(b"{}")
 
-_MALFORMED: Final = re.compile(r"[-.].*|.*[\x00-\x20\x7f/\\].*|.{101,}|", re.DOTALL)
+_MALFORMED_NAME: Final = re.compile(r"[-.].*|.*[\x00-\x20\x7f/\\].*|.{101,}|", re.DOTALL)
 """Names that no instance can have, wherever it was configured."""
 
-_RULE: Final = "expected letters, digits, _ and -, at most 100, not beginning with -"
+_NAME_RULE: Final = "expected letters, digits, _ and -, at most 100, not beginning with -"
 
 
 @attrs.frozen
 class DoesNotFit(Exception):
-    """A request that is JSON, but not what the route takes.
+    """A value in a request is not one that the route takes.
 
     Attributes:
-        where: `body` or `path`, then the keys that lead to the value.
-        problem: for a person.
+        where: `body`, `path`, `query` or `header`, then the keys that lead to the value.
+        problem: a sentence for a person.
     """
 
     where: tuple[str, ...]
@@ -52,7 +54,7 @@ class DoesNotFit(Exception):
         return f"{'.'.join(self.where)}: {self.problem}"
 
     def to_detail(self) -> dict[str, Any]:
-        """The body of the 422 answer."""
+        """Return the body of the 422 answer."""
         return {
             "detail": [{"loc": list(self.where), "msg": self.problem, "type": "validation_error"}]
         }
@@ -60,7 +62,7 @@ class DoesNotFit(Exception):
 
 @attrs.frozen
 class NotJson(Exception):
-    """A body that is no JSON; `problem` says where it stops being that."""
+    """A body is not JSON; `problem` says where."""
 
     problem: str
 
@@ -69,7 +71,7 @@ class NotJson(Exception):
 
 
 class _Entry(Struct):
-    """The types of the keys of an entry of `mcp_settings.json`; others are kept as they are."""
+    """The types of known keys in an entry of `mcp_settings.json`; other keys are kept."""
 
     name: Name | UnsetType = UNSET
     provider: Name | UnsetType = UNSET
@@ -96,39 +98,41 @@ _ENTRY_KEYS: Final = frozenset(_Entry.__struct_fields__)
 
 
 def check_name(name: str) -> str:
-    """The name of an instance or provider in a path.
+    """Return the name of an instance or provider from a path.
 
     Raises:
-        DoesNotFit: none can be called that.
+        DoesNotFit: nothing can have this name.
     """
-    if _MALFORMED.fullmatch(name):
+    if _MALFORMED_NAME.fullmatch(name):
         raise DoesNotFit(("path", "name"), "expected a name of an instance")
     return name
 
 
 def read_addition(body: bytes) -> AddInstance:
-    """An instance to be added.
+    """Read an instance to be added.
 
-    Either the entry itself, with its `name` and `provider` (the name, if it is missing), or, as
-    the tool `mcp.router.add` has it, `{"provider_name", "config": entry}`. An entry may be wrapped
-    in `mcpServers`, as it is pasted from elsewhere.
+    The body is either the entry itself, with its `name` and `provider` (by default the name), or
+    `{"provider_name", "config": entry}`, as the tool `mcp.router.add` takes it. The entry may be
+    wrapped in `mcpServers`, as other programs write it.
 
     Raises:
-        NotJson, DoesNotFit: it is something else.
+        NotJson: the body is not JSON.
+        DoesNotFit: a value is not one that an entry can have.
     """
-    members = _object(body)
+    members = _decode_object(body)
     _check_case(members, _OUTER_KEYS, ("body",))
     entry, where = _entry_of(members)
-    _check(entry, where)
+    _check_entry(entry, where)
     provider = members.get("provider_name", entry.get("provider", _name_of(entry)))
     if provider is None:
         raise DoesNotFit((*where, "name"), "this key is missing")
-    if not isinstance(provider, str) or _MALFORMED.fullmatch(provider):
-        raise DoesNotFit(("body", "provider_name"), _RULE)
+    if not isinstance(provider, str) or _MALFORMED_NAME.fullmatch(provider):
+        raise DoesNotFit(("body", "provider_name"), _NAME_RULE)
     return AddInstance(provider, entry)
 
 
 def _entry_of(members: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the entry in a body, and the keys that lead to it."""
     inner = members.get("config")
     is_flat = "command" in members or "url" in members
     if is_flat or not isinstance(inner, dict):
@@ -139,7 +143,7 @@ def _entry_of(members: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
 
 def _name_of(entry: dict[str, Any]) -> Any:
-    """The name of an entry, wherever it says it; None where it does not."""
+    """Return the name in an entry, or of the only entry in `mcpServers`; None if there is none."""
     for key in ("mcpServers", "servers"):
         wrapped: Any = entry.get(key)
         if isinstance(wrapped, dict) and len(cast("dict[str, Any]", wrapped)) == 1:
@@ -148,32 +152,34 @@ def _name_of(entry: dict[str, Any]) -> Any:
 
 
 def read_update(name: str, body: bytes) -> UpdateInstance:
-    """Keys of an instance that are to change.
+    """Read the keys of an instance that are to change; null removes a key.
 
     Raises:
-        NotJson, DoesNotFit: it is something else.
+        NotJson: the body is not JSON.
+        DoesNotFit: a value is not one that an entry can have.
     """
-    fields = _object(body)
+    fields = _decode_object(body)
     if not fields:
         raise DoesNotFit(("body",), "expected at least one key to change")
-    _check({key: value for key, value in fields.items() if value is not None}, ("body",))
+    _check_entry({key: value for key, value in fields.items() if value is not None}, ("body",))
     return UpdateInstance(name, fields)
 
 
 def read_call(body: bytes) -> CallTool:
-    """A tool to be called.
+    """Read a call of a tool.
 
     Raises:
-        NotJson, DoesNotFit: it is something else.
+        NotJson: the body is not JSON.
+        DoesNotFit: a key is missing or has a value of another type.
     """
-    _check_case(_object(body), _CALL_KEYS, ("body",))
+    _check_case(_decode_object(body), _CALL_KEYS, ("body",))
     call = _convert(partial(msgspec.json.decode, body, type=_Call), ("body",))
     if not bytes(call.params).startswith(b"{"):
         raise DoesNotFit(("body", "params"), "expected a JSON object")
     return CallTool(call.instance, call.tool, call.params)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _decode_object(body: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -187,16 +193,16 @@ def _object(body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _check(entry: dict[str, Any], where: tuple[str, ...]) -> None:
+def _check_entry(entry: dict[str, Any], where: tuple[str, ...]) -> None:
     _check_case(entry, _ENTRY_KEYS, where)
     _convert(partial(msgspec.convert, entry, _Entry), where)
     for key in ("name", "provider"):
-        if _MALFORMED.fullmatch(entry.get(key, "x")):
-            raise DoesNotFit((*where, key), _RULE)
+        if _MALFORMED_NAME.fullmatch(entry.get(key, "x")):
+            raise DoesNotFit((*where, key), _NAME_RULE)
 
 
 def _check_case(members: dict[str, Any], known: frozenset[str], where: tuple[str, ...]) -> None:
-    """Refuse what a reader that does not mind case would take for a key that is known."""
+    """Refuse a key that equals a known key but for its case: others could read it as that key."""
     folded = {key.casefold(): key for key in known}
     for key in members:
         if key not in known and key.casefold() in folded:

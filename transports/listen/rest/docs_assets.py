@@ -1,9 +1,9 @@
-"""What the page at `/docs` loads: its style, its script and its icon, from this router alone.
+"""The style, the script and the icon that the page at `/docs` loads; `docs_page` has the HTML.
 
-Job: three texts. Neighbours: `rest_page` has the HTML they are for; `rest` serves them.
+Invariants:
 
-Invariants: nothing of another host is named in them. The script writes text, never HTML; it keeps
-the token in the field it is typed into.
+- They load nothing from another host.
+- The script writes text, never HTML, and keeps the token only in the field for it.
 """
 
 from __future__ import annotations
@@ -184,9 +184,9 @@ open();
 greet().catch(failed);
 """
 
-PARTS: Final = {
+ASSETS: Final = {
     "css": (STYLE, "text/css; charset=utf-8"),
     "js": (SCRIPT, "text/javascript; charset=utf-8"),
     "svg": (ICON, "image/svg+xml; charset=utf-8"),
 }
-"""By the ending of their names, with their types."""
+"""Extension of the file's name -> its text and content type."""

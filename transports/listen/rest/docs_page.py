@@ -1,11 +1,11 @@
-"""The page at `/docs`: the OpenAPI document for people, with a form to try each route.
+"""Renders the OpenAPI document as the page at `/docs`, with a form to try each route. Pure.
 
-Job: from the document of `rest_openapi` to HTML. Neighbours: `rest` serves it; `rest_page_parts`
-has the style and the script.
+Invariants:
 
-Invariants: pure. It loads nothing from another host, and has no style or script in its own text, as
-the Content-Security-Policy wants it. Without the script all of it can be read. The token that is
-typed in stays in the page: it goes to this router only, in a header, and is stored nowhere.
+- The page loads nothing from another host, and has no style or script in its own text: the
+  Content-Security-Policy forbids both.
+- Without the script, everything can be read.
+- The token that a person types in goes to this router only, in a header, and is stored nowhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from transports.listen.rest.openapi import GENERAL_REASONS
+from transports.listen.rest.openapi import GENERAL_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,15 +28,15 @@ _SAMPLES: Final[Json] = {
     "boolean": True,
     "null": None,
 }
-"""What stands for a value of a type in an example."""
+"""Type -> a value of it for an example."""
 
-_SECTIONS: Final = (
+_SECTION_PATHS: Final = (
     ("Instances", ("/api/instances", "/api/status")),
     ("Tools", ("/api/tools", "/api/call")),
     ("The router", ("/", "/health", "/api/config")),
     ("Its log", ("/api/ws-ticket", "/ws")),
 )
-"""The sections of the page, and the beginnings of what stands in each."""
+"""Title of a section -> the paths in it, with everything below them; `/` is only itself."""
 
 _HEAD: Final = """\
 <!doctype html>
@@ -64,17 +64,17 @@ _HEAD: Final = """\
 """
 
 
-def page(described: Json) -> str:
-    """The document as HTML."""
-    info = described["info"]
+def docs_page(document: Json) -> str:
+    """Return an OpenAPI document as HTML."""
+    info = document["info"]
     title = escape(f"{info['title']} {info['version']}")
     return "".join(
         [
             _HEAD.format(title=title),
             "<main>\n",
-            *_routes(described),
-            _general(described),
-            *_schemas(described["components"]["schemas"]),
+            *_routes(document),
+            _shared_answers(document),
+            *_schemas(document["components"]["schemas"]),
             "</main>\n</body>\n</html>\n",
         ]
     )
@@ -83,24 +83,22 @@ def page(described: Json) -> str:
 # --- Routes ----------------------------------------------------------------------------------
 
 
-def _routes(described: Json) -> Iterator[str]:
-    for title, beginnings in _SECTIONS:
+def _routes(document: Json) -> Iterator[str]:
+    for title, section_paths in _SECTION_PATHS:
         found = [
             (path, method, operation)
-            for path, operations in described["paths"].items()
+            for path, operations in document["paths"].items()
             for method, operation in operations.items()
-            if _is_in(path, beginnings)
+            if _is_in(path, section_paths)
         ]
         if found:
             yield f"<h2>{title}</h2>\n"
         for path, method, operation in found:
-            yield _route(path, method.upper(), operation, described["components"]["schemas"])
+            yield _route(path, method.upper(), operation, document["components"]["schemas"])
 
 
-def _is_in(path: str, beginnings: Iterable[str]) -> bool:
-    return any(path == one or path.startswith(f"{one}/") for one in beginnings if one != "/") or (
-        path == "/" and "/" in beginnings
-    )
+def _is_in(path: str, section_paths: Iterable[str]) -> bool:
+    return any(path == one or (one != "/" and path.startswith(f"{one}/")) for one in section_paths)
 
 
 def _route(path: str, method: str, operation: Json, schemas: Json) -> str:
@@ -137,7 +135,7 @@ def _body(operation: Json) -> str:
 
 
 def _form(path: str, method: str, operation: Json) -> str:
-    """What the script makes a request of; hidden until there is one."""
+    """Return the form from which the script makes a request; hidden without the script."""
     fields = "".join(map(_field, operation["parameters"]))
     if "requestBody" in operation:
         example = operation["requestBody"]["content"]["application/json"]["example"]
@@ -167,7 +165,7 @@ def _field(parameter: Json) -> str:
 def _answers(operation: Json, schemas: Json) -> str:
     rows: list[str] = []
     for status, response in operation["responses"].items():
-        if status in GENERAL_REASONS:
+        if status in GENERAL_STATUSES:
             continue
         schema = response.get("content", {}).get("application/json", {}).get("schema")
         sample = _pre(_sample(schema, schemas)) if schema and status.startswith("2") else ""
@@ -182,16 +180,16 @@ def _link(schema: Json | None) -> str:
     return f', <a href="#{name}">{name}</a>' if name else ""
 
 
-def _general(described: Json) -> str:
-    """What every route may answer, once for all of them."""
-    told: Json = {}
-    for operations in described["paths"].values():
+def _shared_answers(document: Json) -> str:
+    """Return the table of answers that all routes share."""
+    responses: Json = {}
+    for operations in document["paths"].values():
         for operation in operations.values():
-            told |= operation["responses"]
+            responses |= operation["responses"]
     rows = "".join(
-        f"<tr><td>{status}</td><td>{escape(told[status]['description'])}</td></tr>\n"
-        for status in GENERAL_REASONS
-        if status in told
+        f"<tr><td>{status}</td><td>{escape(responses[status]['description'])}</td></tr>\n"
+        for status in GENERAL_STATUSES
+        if status in responses
     )
     return (
         "<h2>What every route may answer</h2>\n<p>An error is "
@@ -218,7 +216,7 @@ def _name_of(schema: Json) -> str:
 
 
 def _sample(schema: Json, schemas: Json) -> Any:
-    """A value that fits a schema, to show its shape."""
+    """Return a value that fits a schema, to show its shape."""
     if name := _name_of(schema):
         return _sample(schemas[name], schemas)
     for key in ("const", "default"):
@@ -251,6 +249,6 @@ def _pre(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """JSON for people: short values on one line."""
+    """Return JSON for people: a short value stays on one line."""
     short = json.dumps(value, ensure_ascii=False)
     return short if len(short) <= 72 else json.dumps(value, indent=2, ensure_ascii=False)

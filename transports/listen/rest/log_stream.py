@@ -1,10 +1,11 @@
-"""The router's log over a WebSocket, as it is written.
+"""Sends the router's log over WebSockets, and issues the tickets that open them.
 
-Job: tickets for browsers, which cannot send a token when they open a WebSocket; and one follower's
-frames. Neighbours: `rest` has the route; the lines come from a `Follow` that is handed in.
+Browsers cannot send a token when they open a WebSocket, so a page asks for a ticket first.
 
-Invariants: whoever reads slowly loses the oldest lines, is told how many, and holds up nobody. A
-ticket is good once, for a short time.
+Invariants:
+
+- A follower that reads slowly loses the oldest lines, learns how many, and delays nobody.
+- A ticket can be redeemed once, within a short time.
 """
 
 from __future__ import annotations
@@ -22,72 +23,78 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
 
 TICKET_S: Final = 30.0
-"""From asking for a ticket to opening the WebSocket with it; a browser needs milliseconds."""
+"""The time from a ticket to its WebSocket; a browser needs milliseconds."""
 
 MAX_TICKETS: Final = 1000
-"""That are not used yet; the oldest go first."""
+"""The most unused tickets; beyond that the oldest are dropped."""
 
 MAX_FOLLOWERS: Final = 64
-"""Each may hold a megabyte of lines that wait for it."""
+"""The most followers: up to a megabyte of lines may wait for each."""
 
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+"""The levels a follower may ask for, with their numbers in `logging`."""
 
-GOING_AWAY: Final = 1001  # RFC 6455 section 7.4.1
+GOING_AWAY: Final = 1001
+"""The close code of a WebSocket whose server stops (RFC 6455 section 7.4.1)."""
 
 
 class Lines(Protocol):
-    """What one follower is still to read."""
+    """The lines that one follower has still to read."""
 
     def take(self) -> list[str]:
-        """All lines since the last time."""
+        """Return all lines since the last call."""
         ...
 
     def close(self) -> None:
-        """Follow no longer."""
+        """Stop following."""
         ...
 
 
 class Follow(Protocol):
-    """Begin to follow the log.
+    """Begins to follow the log.
 
-    `wake` is called from any thread when there are lines to take.
+    `wake` may be called from any thread, when there are lines to take.
     """
 
     def __call__(self, level: int, wake: Callable[[], None], /) -> Lines: ...
 
 
 class Tickets:
-    """Tickets that are not used yet."""
+    """The tickets that are not used yet."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._unused: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
 
-    def make(self, principal: Principal) -> str:
-        """A ticket with which a WebSocket may be opened as this principal, once."""
+    def issue(self, principal: Principal) -> str:
+        """Return a ticket that opens one WebSocket as this principal."""
         ticket = secrets.token_urlsafe(32)
-        self._open[ticket] = (principal, trio.current_time() + TICKET_S)
-        if len(self._open) > MAX_TICKETS:
-            self._open.popitem(last=False)
+        self._unused[ticket] = (principal, trio.current_time() + TICKET_S)
+        if len(self._unused) > MAX_TICKETS:
+            self._unused.popitem(last=False)
         return ticket
 
     def redeem(self, ticket: str) -> Principal | None:
-        """Whose it is; None if there is no such ticket any more."""
-        principal, ends_at_s = self._open.pop(ticket, (None, 0.0))
+        """Return the principal the ticket was issued to; None if it is unknown or too old."""
+        principal, ends_at_s = self._unused.pop(ticket, (None, 0.0))
         return principal if trio.current_time() < ends_at_s else None
 
 
 class Followers:
-    """Those who follow the log, all of them ended by `end`."""
+    """The WebSockets that follow the log.
+
+    Args:
+        follow: begins to follow the log.
+        greeting: the first frame for each follower.
+    """
 
     def __init__(self, follow: Follow, greeting: str) -> None:
-        """Follow with `follow`; `greeting` is everybody's first frame."""
         self._follow = follow
         self._greeting = greeting
         self._scopes: set[trio.CancelScope] = set()
 
     @property
     def is_full(self) -> bool:
-        """Is there no place for one more?"""
+        """True if there is no place for another follower."""
         return len(self._scopes) >= MAX_FOLLOWERS
 
     async def serve(
@@ -96,57 +103,57 @@ class Followers:
         send: Callable[[str], Awaitable[None]],
         receive: Callable[[], Awaitable[object]],
     ) -> bool:
-        """Send lines until cancelled; False when that was because the listener ends.
+        """Send lines until cancelled; return False if `end` was the reason.
 
-        What the follower sends is read, and ignored: its leaving comes the same way.
+        Everything the follower sends is read and ignored, because its close arrives the same way.
         """
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
             try:
                 await send(self._greeting)
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_ignore, receive)
+                    nursery.start_soon(_ignore_received, receive)
                     await self._send_lines(level, send)
             finally:
                 self._scopes.discard(scope)
         return not scope.cancelled_caught
 
     async def _send_lines(self, level: int, send: Callable[[str], Awaitable[None]]) -> None:
-        bell = _Bell()
-        lines = self._follow(level, bell.ring)
+        has_lines = _ThreadSafeEvent()
+        lines = self._follow(level, has_lines.set)
         try:
             while True:
-                await bell.wait()
+                await has_lines.wait()
                 for line in lines.take():
                     await send(line)
         finally:
             lines.close()
 
     def end(self) -> None:
-        """End all of them."""
+        """End all of them; their `serve` returns False."""
         for scope in self._scopes:
             scope.cancel("the listener is stopping")
 
 
-class _Bell:
-    """Wakes a task from any thread."""
+class _ThreadSafeEvent:
+    """An event that any thread can set, and that resets itself when a wait is over."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
-        self._rung = trio.Event()
+        self._event = trio.Event()
 
-    def ring(self) -> None:
-        with suppress(trio.RunFinishedError):  # then there is nobody to wake
-            self._token.run_sync_soon(self._set)
+    def set(self) -> None:
+        with suppress(trio.RunFinishedError):  # then there is no task to wake
+            self._token.run_sync_soon(self._set_in_loop)
 
-    def _set(self) -> None:
-        self._rung.set()
+    def _set_in_loop(self) -> None:
+        self._event.set()
 
     async def wait(self) -> None:
-        await self._rung.wait()
-        self._rung = trio.Event()
+        await self._event.wait()
+        self._event = trio.Event()
 
 
-async def _ignore(receive: Callable[[], Awaitable[object]]) -> None:
+async def _ignore_received(receive: Callable[[], Awaitable[object]]) -> None:
     while True:
         await receive()

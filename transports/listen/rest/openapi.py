@@ -1,9 +1,6 @@
-"""The REST API described: an OpenAPI document.
+"""Describes the REST API as an OpenAPI document, for generated clients and for people.
 
-Job: say what `rest` serves, so that clients can be generated and people can read it. Neighbours:
-`rest` serves it, `rest_page` shows it; a test compares it with the routes.
-
-Invariants: pure data.
+A test compares the document with the routes and their answers. Pure data.
 """
 
 from __future__ import annotations
@@ -13,7 +10,11 @@ from typing import Any, Final, TypeAlias
 Json: TypeAlias = dict[str, Any]
 
 
+# --- Schemas ---------------------------------------------------------------------------------
+
+
 def _object(required: str = "", more: bool = True, **properties: Json) -> Json:
+    """Return the schema of an object; `required` are names, separated by spaces."""
     return {
         "type": "object",
         "properties": properties,
@@ -129,15 +130,15 @@ _EXAMPLES: Final[Json] = {
     "Entry": {"metadata": {"team": "tools"}},
     "Call": {"instance": "example", "tool": "add", "params": {"a": 1, "b": 2}},
 }
-"""A body for each schema of one, to begin with."""
+"""Schema of a request body -> an example of one."""
 
-OPEN_REASONS: Final = ("400", "403", "413", "500", "503")
-"""What the guard before a route, or a fault behind it, may answer to everybody."""
+OPEN_STATUSES: Final = ("400", "403", "413", "500", "503")
+"""Statuses that the guard in front of a route, or a fault behind it, may give to anybody."""
 
-GENERAL_REASONS: Final = ("400", "401", "403", "413", "500", "503")
-"""The same where a token is wanted."""
+GENERAL_STATUSES: Final = ("400", "401", "403", "413", "500", "503")
+"""The same for routes that need a token."""
 
-_REASONS: Final = {
+_ERROR_DESCRIPTIONS: Final = {
     400: "Not JSON, or the server refused the call",
     401: "No token, or a wrong one",
     403: "Host, Origin or the token's permissions do not allow it",
@@ -159,7 +160,7 @@ def _json_body(schema: Json) -> Json:
 def _errors(codes: str) -> Json:
     either = {"anyOf": [_ref("Error"), _ref("DoesNotFit"), _ref("Refusal")]}
     return {
-        code: {"description": _REASONS[int(code)], "content": _json_body(either)}
+        code: {"description": _ERROR_DESCRIPTIONS[int(code)], "content": _json_body(either)}
         for code in codes.split()
     }
 
@@ -175,8 +176,8 @@ def _route(
     status: str = "200",
     is_open: bool = False,
 ) -> Json:
-    """One operation; every route may also answer what the guard before it does."""
-    general = " ".join(OPEN_REASONS if is_open else GENERAL_REASONS)
+    """Return one operation; the guard's statuses are added to `errors`."""
+    general = " ".join(OPEN_STATUSES if is_open else GENERAL_STATUSES)
     route: Json = {
         "operationId": name,
         "summary": summary,
@@ -324,11 +325,11 @@ def _log_paths() -> Json:
     ticket = _object("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
     summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
     made = _route("makeTicket", summary, ticket)
-    return {"/api/ws-ticket": {"post": made}, "/ws": {"get": _follow()}}
+    return {"/api/ws-ticket": {"post": made}, "/ws": {"get": _follow_route()}}
 
 
-def _follow() -> Json:
-    """The WebSocket, as far as OpenAPI has words for it: its handshake."""
+def _follow_route() -> Json:
+    """Return the handshake of the WebSocket; OpenAPI cannot describe its frames."""
     route = _route(
         "followLog",
         "The log, over a WebSocket: a greeting, then one record a text frame",
@@ -340,8 +341,13 @@ def _follow() -> Json:
     return {**route, "responses": {"101": {"description": "Frames follow"}, **errors}}
 
 
-def document(version: str, *, has_logs: bool) -> Json:
-    """The OpenAPI 3.1 document; `has_logs`: may the log be followed?"""
+def openapi_document(version: str, *, has_logs: bool) -> Json:
+    """Return the OpenAPI 3.1 document.
+
+    Args:
+        version: of the router.
+        has_logs: the log may be followed, so its routes exist.
+    """
     return {
         "openapi": "3.1.0",
         "info": {

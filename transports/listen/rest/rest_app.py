@@ -1,10 +1,9 @@
-"""The REST API: Quart's routes over questions to the dispatch actor.
+"""The REST API: Quart routes that send commands to the dispatch actor.
 
-Job: HTTP to questions, and answers to HTTP. Neighbours: `rest_guard` stands before all of it,
-`rest_bodies` reads what is sent, `rest_asking` asks, `rest_logs` follows the log, `rest_openapi`
-describes it and `rest_page` shows that; `hosting` serves it.
+`guard` stands in front of the routes; `openapi` describes them. This is the only module that knows
+Quart.
 
-Invariants: a route sends one message and awaits the answer, it never touches routing state.
+Invariant: a route sends commands and awaits their answers; it never touches routing state.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ from router.messages.commands import (
     ShowTools,
 )
 from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_ALLOWED, RpcError
-from transports.listen.rest.actor_client import Asking, detail_of, status_of
+from transports.listen.rest.actor_client import ActorClient, error_body, http_status
+from transports.listen.rest.admission import Cors, RestAdmission
 from transports.listen.rest.bodies import (
     DoesNotFit,
     NotJson,
@@ -41,112 +41,79 @@ from transports.listen.rest.bodies import (
     read_call,
     read_update,
 )
-from transports.listen.rest.docs_assets import PARTS
-from transports.listen.rest.docs_page import page
-from transports.listen.rest.guard import PRINCIPAL, Cors, Door, Guard, everybody
+from transports.listen.rest.docs_assets import ASSETS
+from transports.listen.rest.docs_page import docs_page
+from transports.listen.rest.guard import PRINCIPAL, Guard
 from transports.listen.rest.log_stream import GOING_AWAY, LEVELS, TICKET_S, Followers, Tickets
-from transports.listen.rest.openapi import document
+from transports.listen.rest.openapi import openapi_document
 from transports.listen.serving.exchange import is_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
 
     from router.messages.commands import Change, Principal, RouterCommand
-    from router.messages.events import Event
-    from transports.listen.rest.log_stream import Follow
+    from transports.listen.rest.backend import RestBackend
     from transports.listen.serving.asgi import Message, Receive, Send
 
 log = logging.getLogger("mcp_router.rest")
 
 NAME: Final = "MCP Router API"
 GREETING: Final = "Connected to MCP Router API v{} - Realtime Logs\n" + "-" * 40 + "\n"
-"""The first frame of a WebSocket."""
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+"""The first frame of a WebSocket that follows the log."""
 
 JSON: Final = "application/json"
 
-
-def _nothing() -> dict[str, Any]:
-    return {}
-
-
-def _no() -> bool:
-    return False
-
-
-@attrs.frozen
-class Api:
-    """What the REST API is made of.
-
-    Attributes:
-        inbox: of the actor.
-        admit: who may come in; see `rest_guard.Door`.
-        version: of the router.
-        needs_token, knows: see `rest_guard.Door`.
-        cors_origin: `api.cors_origin` of the settings.
-        about: more for `GET /`: open to everybody, so nothing that should be secret.
-        config: more for `GET /api/config`, with secrets masked. Called for each request, because
-            the configuration changes.
-        follow: the log; None where it must not be followed.
-    """
-
-    inbox: trio.MemorySendChannel[Event]
-    admit: Callable[[Mapping[str, str]], Principal]
-    version: str
-    needs_token: Callable[[], bool] = _no
-    knows: Callable[[Principal], bool] = everybody
-    cors_origin: str = "*"
-    about: Callable[[], dict[str, Any]] = _nothing
-    config: Callable[[], dict[str, Any]] = _nothing
-    follow: Follow | None = None
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class RestApp:
     """The ASGI application, for `hosting.AsgiListener`."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, backend: RestBackend) -> None:
         tickets = Tickets()
-        self._followers = _followers(api)
-        door = Door(api.admit, api.needs_token, Cors(api.cors_origin), tickets.redeem, api.knows)
-        self._guard = Guard(_quart(api, tickets, self._followers), door)
+        self._followers: Followers | None = None
+        if backend.follow is not None:
+            self._followers = Followers(backend.follow, GREETING.format(backend.version))
+        admission = RestAdmission(
+            admit=backend.admit,
+            needs_token=backend.needs_token,
+            cors=Cors(backend.cors_origin),
+            redeem=tickets.redeem,
+            is_known=backend.is_known,
+        )
+        self._guard = Guard(_quart_app(backend, tickets, self._followers), admission)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
         await self._guard(scope, receive, send)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Nothing goes on beside the requests."""
+        """Do nothing: there is no work beside the requests."""
         task_status.started()
         await trio.sleep_forever()
 
     def end(self) -> None:
-        """End every WebSocket; whoever asks from here on is told to come back later."""
+        """End every WebSocket; answer later requests with 503."""
         self._guard.is_ending = True
         if self._followers is not None:
             self._followers.end()
 
 
-def _followers(api: Api) -> Followers | None:
-    if api.follow is None:
-        return None
-    return Followers(api.follow, GREETING.format(api.version))
-
-
-def _quart(api: Api, tickets: Tickets, followers: Followers | None) -> QuartTrio:
+def _quart_app(backend: RestBackend, tickets: Tickets, followers: Followers | None) -> QuartTrio:
     app = QuartTrio(__name__, static_folder=None)
+    # A path with one slash more is another path: no redirect, no second spelling.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
-    # The guard has read the body by now, and limited it; a call may take as long as it takes.
+    # The guard has read the body, within limits; a call may take as long as it needs.
     for limit in ("MAX_CONTENT_LENGTH", "BODY_TIMEOUT", "RESPONSE_TIMEOUT"):
         app.config[limit] = None
-    _add_errors(app)
-    _add_open_routes(app, api)
-    asking = _Asking(Asking(api.inbox))
-    _add_questions(app, api, asking)
-    _add_changes(app, asking)
+    _add_error_pages(app)
+    _add_open_routes(app, backend)
+    actor = _RequestActor(ActorClient(backend.inbox))
+    _add_query_routes(app, backend, actor)
+    _add_change_routes(app, actor)
     if followers is not None:
-        _add_logs(app, tickets, followers)
+        _add_log_routes(app, tickets, followers)
     return app
 
 
@@ -157,8 +124,8 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, content_type=JSON)
 
 
-def _short(function: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
-    """A function as a route: Quart would run it in a thread, and it is over before one starts."""
+def _sync_route(function: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Make a route of a short function, which Quart would otherwise run in a thread."""
 
     @wraps(function)
     async def route(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -172,14 +139,14 @@ def _principal(scope: Any) -> Principal:
     return scope[PRINCIPAL]
 
 
-def _add_errors(app: QuartTrio) -> None:
+def _add_error_pages(app: QuartTrio) -> None:
     @app.errorhandler(HTTPException)
-    @_short
+    @_sync_route
     def http_error(error: HTTPException) -> Response:
         return _http_error(error)
 
     @app.errorhandler(WebsocketMismatch)
-    @_short
+    @_sync_route
     def no_websocket(error: WebsocketMismatch) -> Response:
         if not has_request_context():
             return _http_error(error)
@@ -189,26 +156,26 @@ def _add_errors(app: QuartTrio) -> None:
         return _json({"detail": detail}, 400)
 
     @app.errorhandler(DoesNotFit)
-    @_short
+    @_sync_route
     def does_not_fit(error: DoesNotFit) -> Response:
         return _json(error.to_detail(), 422)
 
     @app.errorhandler(NotJson)
-    @_short
+    @_sync_route
     def not_json(error: NotJson) -> Response:
-        return _json(detail_of(RpcError(INVALID_REQUEST, error.problem)), 400)
+        return _json(error_body(RpcError(INVALID_REQUEST, error.problem)), 400)
 
     @app.errorhandler(RpcError)
-    @_short
+    @_sync_route
     def refused(error: RpcError) -> Response:
-        return _refusal(error, None)
+        return _rpc_error(error, None)
 
     @app.errorhandler(Exception)
-    @_short
+    @_sync_route
     def fault(error: Exception) -> Response:
         path = request.path if has_request_context() else websocket.path
         log.error("%s failed", path, exc_info=error)
-        return _json(detail_of(RpcError(INTERNAL_ERROR, "Internal error")), 500)
+        return _json(error_body(RpcError(INTERNAL_ERROR, "Internal error")), 500)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -219,38 +186,41 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _refusal(error: RpcError, question: RouterCommand | None) -> Response:
-    status = status_of(error, question)
-    response = _json(detail_of(error), status)
+def _rpc_error(error: RpcError, command: RouterCommand | None) -> Response:
+    status = http_status(error, command)
+    response = _json(error_body(error), status)
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
 
 
 @attrs.frozen
-class _Asking:
-    """Questions for whoever sent the request that is being served."""
+class _RequestActor:
+    """Sends commands to the actor for the principal of the request that is being served."""
 
-    asking: Asking
+    client: ActorClient
 
-    async def value(self, question: RouterCommand) -> Any:
-        return await self.asking.ask(_principal(request.scope), question)
+    async def ask(self, command: RouterCommand) -> Any:
+        """Return the actor's answer."""
+        return await self.client.ask(_principal(request.scope), command)
 
-    async def answer(self, question: RouterCommand) -> Response:
+    async def respond(self, command: RouterCommand) -> Response:
+        """Return the actor's answer, or its error, as the response."""
         try:
-            return _json(await self.value(question))
+            return _json(await self.ask(command))
         except RpcError as error:
-            return _refusal(error, question)
+            return _rpc_error(error, command)
 
     async def change(self, change: Change, *, wait: bool) -> str:
-        return await self.value(MakeChange(change, wait))
+        """Make a change and return the name of its instance."""
+        return await self.ask(MakeChange(change, wait))
 
 
 async def _body() -> bytes:
-    """The body of a request that has to have one.
+    """Return the body of a request.
 
     Raises:
-        DoesNotFit: it is something else than JSON.
+        DoesNotFit: its content type is not JSON.
     """
     if not is_json(request.headers.get("Content-Type")):
         raise DoesNotFit(("header", "content-type"), f"expected {JSON}")
@@ -258,7 +228,7 @@ async def _body() -> bytes:
 
 
 def _wait() -> bool:
-    """Is the answer to come only when the instance is ready?"""
+    """Return whether the answer has to wait until the instance is ready."""
     given = request.args.get("wait")
     if given not in (None, "ready"):
         raise DoesNotFit(("query", "wait"), "expected ready")
@@ -268,118 +238,119 @@ def _wait() -> bool:
 # --- Routes ----------------------------------------------------------------------------------
 
 
-def _add_open_routes(app: QuartTrio, api: Api) -> None:
-    described = document(api.version, has_logs=api.follow is not None)
-    html = page(described)
+def _add_open_routes(app: QuartTrio, backend: RestBackend) -> None:
+    document = openapi_document(backend.version, has_logs=backend.follow is not None)
+    html = docs_page(document)
 
     @app.get("/")
-    @_short
+    @_sync_route
     def root() -> Response:
-        told = {"name": NAME, "version": api.version, "status": "running"}
-        return _json({**told, **api.about()})
+        about = {"name": NAME, "version": backend.version, "status": "running"}
+        return _json({**about, **backend.about()})
 
     @app.get("/health")
-    @_short
+    @_sync_route
     def health() -> Response:
         return _json({"status": "healthy"})
 
     @app.get("/openapi.json")
-    @_short
+    @_sync_route
     def openapi() -> Response:
-        return _json(described)
+        return _json(document)
 
     @app.get("/docs")
-    @_short
+    @_sync_route
     def docs() -> Response:
         return Response(html, content_type="text/html; charset=utf-8")
 
     @app.get("/docs.<kind>")
-    @_short
-    def part(kind: str) -> Response:
-        if kind not in PARTS:
+    @_sync_route
+    def docs_asset(kind: str) -> Response:
+        if kind not in ASSETS:
             raise NotFound
-        return Response(PARTS[kind][0], content_type=PARTS[kind][1])
+        text, content_type = ASSETS[kind]
+        return Response(text, content_type=content_type)
 
 
-def _add_questions(app: QuartTrio, api: Api, asking: _Asking) -> None:
+def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: _RequestActor) -> None:
     @app.get("/api/instances")
     async def instances() -> Response:
-        return await asking.answer(ListInstances())
+        return await actor.respond(ListInstances())
 
     @app.get("/api/instances/<name>")
     async def instance(name: str) -> Response:
-        return await asking.answer(ShowInstance(check_name(name)))
+        return await actor.respond(ShowInstance(check_name(name)))
 
     @app.get("/api/tools")
     async def tools() -> Response:
-        return await asking.answer(ListTools())
+        return await actor.respond(ListTools())
 
     @app.get("/api/tools/<name>")
     async def tools_of(name: str) -> Response:
-        return await asking.answer(ShowTools(check_name(name)))
+        return await actor.respond(ShowTools(check_name(name)))
 
     @app.get("/api/status")
     async def status() -> Response:
-        return await asking.answer(ShowStatus())
+        return await actor.respond(ShowStatus())
 
     @app.post("/api/call")
     async def call() -> Response:
-        return await asking.answer(read_call(await _body()))
+        return await actor.respond(read_call(await _body()))
 
     @app.get("/api/config")
     async def config() -> Response:
-        rows = await asking.value(ListInstances())
-        # The configuration names all instances; who may see some of them only sees none of it.
+        rows = await actor.ask(ListInstances())
+        # The configuration names all instances, so a principal limited to some sees none of it.
         is_limited = _principal(request.scope).instances is not None
-        more = {} if is_limited else api.config()
+        more = {} if is_limited else backend.config()
         return _json({"instances": rows, "current_instance": None, **more})
 
 
-def _add_changes(app: QuartTrio, asking: _Asking) -> None:
+def _add_change_routes(app: QuartTrio, actor: _RequestActor) -> None:
     @app.post("/api/instances")
     async def add() -> Response:
-        name = await asking.change(read_addition(await _body()), wait=_wait())
+        name = await actor.change(read_addition(await _body()), wait=_wait())
         return _json({"status": "success", "instance_name": name}, 201)
 
     @app.patch("/api/instances/<name>")
     async def update(name: str) -> Response:
         change = read_update(check_name(name), await _body())
-        name = await asking.change(change, wait=_wait())
+        name = await actor.change(change, wait=_wait())
         return _json({"status": "success", "instance_name": name})
 
     @app.delete("/api/instances/<name>")
     async def remove(name: str) -> Response:
-        name = await asking.change(RemoveInstance(check_name(name)), wait=False)
+        name = await actor.change(RemoveInstance(check_name(name)), wait=False)
         return _json({"status": "success", "removed": name})
 
     @app.post("/api/instances/<name>/enable")
     async def enable(name: str) -> Response:
-        name = await asking.change(SetActive(check_name(name), is_active=True), wait=_wait())
+        name = await actor.change(SetActive(check_name(name), is_active=True), wait=_wait())
         return _json({"status": "success", "instance": name, "active": True})
 
     @app.post("/api/instances/<name>/disable")
     async def disable(name: str) -> Response:
-        name = await asking.change(SetActive(check_name(name), is_active=False), wait=False)
+        name = await actor.change(SetActive(check_name(name), is_active=False), wait=False)
         return _json({"status": "success", "instance": name, "active": False})
 
 
 # --- The log ---------------------------------------------------------------------------------
 
 
-def _add_logs(app: QuartTrio, tickets: Tickets, followers: Followers) -> None:
+def _add_log_routes(app: QuartTrio, tickets: Tickets, followers: Followers) -> None:
     @app.post("/api/ws-ticket")
-    @_short
+    @_sync_route
     def ticket() -> Response:
         principal = _principal(request.scope)
-        _check_reader(principal)
-        return _json({"ticket": tickets.make(principal), "expires_in_s": TICKET_S})
+        _check_may_read_log(principal)
+        return _json({"ticket": tickets.issue(principal), "expires_in_s": TICKET_S})
 
     @app.websocket("/ws")
     async def follow() -> Response | None:
         try:
-            _check_reader(_principal(websocket.scope))
+            _check_may_read_log(_principal(websocket.scope))
         except RpcError as error:
-            return _refusal(error, None)
+            return _rpc_error(error, None)
         level = websocket.args.get("level", "DEBUG").upper()
         if level not in LEVELS:
             known = ", ".join(LEVELS)
@@ -394,7 +365,11 @@ def _add_logs(app: QuartTrio, tickets: Tickets, followers: Followers) -> None:
         return None
 
 
-def _check_reader(principal: Principal) -> None:
-    """The log tells of all instances, so it is for those who may know of all of them."""
+def _check_may_read_log(principal: Principal) -> None:
+    """Let only principals read the log that may read all instances: the log mentions all.
+
+    Raises:
+        RpcError: the principal may not.
+    """
     if "read" not in principal.permissions or principal.instances is not None:
         raise RpcError(NOT_ALLOWED, 'This token has no permission "read" for all instances')

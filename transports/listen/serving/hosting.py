@@ -1,21 +1,17 @@
-"""Hypercorn on Trio, serving an ASGI application on a socket that is given to it.
+"""Serves an ASGI application on a bound socket: Hypercorn on Trio, one connection at a time.
 
-Job: accept connections on a listening socket, have Hypercorn speak HTTP on each of them, and end
-all of it in bounded time. Neighbours: the composition root binds the socket and supervises an
-`HttpListener` for an endpoint, with `asgi` around it, or an `AsgiListener` for `rest`; `http1` is
-what is spoken.
+`AsgiListener` is a supervised child. It accepts connections, lets Hypercorn speak HTTP on each
+(`http1`), and ends everything in bounded time. Hypercorn's own `serve` is not used, because it
+leaves no place for `_Connection`; only its server of a single stream is.
 
 Invariants:
 
-- The socket that was handed in stays open and usable: each run serves on a duplicate of it, so
-  a restart finds it as it was.
-- Hypercorn sends in a shield and without a deadline. A `_Connection` is cut when one takes too
+- The socket stays open and usable: each run serves on a duplicate, so a restart finds the socket as
+  it was.
+- Hypercorn sends in a shield and without a deadline. A `_Connection` is cut when a send takes too
   long, so neither a client that does not read nor a stop can be held up by it.
-- One connection that fails ends nothing but itself.
-- A connection has its place among `max_connections` until its client is gone, and no longer.
-
-Hypercorn's own `serve` is not used, because it leaves no place for `_Connection`; what is used is
-the part of it that speaks HTTP on one stream.
+- A connection that fails ends nothing but itself.
+- A connection counts towards `max_connections` until its client is gone, and no longer.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from transports.listen.serving.asgi import SEND_S, AsgiApp
+from transports.listen.serving.asgi import SEND_S
 from transports.listen.serving.http1 import Http1Server
 
 if TYPE_CHECKING:
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from transports.listen.serving.asgi import Message, Receive, Send
-    from transports.listen.serving.exchange import Endpoint
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -48,40 +43,57 @@ BACKLOG: Final = 1024
 """Connections the kernel holds until they are accepted: a burst of clients after a restart."""
 
 IDLE_S: Final = 30.0
-"""How long a connection may be without a request, and how long the head of one may take.
+"""A connection may be without a request for so long, and the head of a request may take so long.
 
-Longer than clients keep idle connections (httpx 5 s, Node 4 s), so that it is they who close.
+This is longer than clients keep idle connections (httpx 5 s, Node 4 s), so that the clients close.
 """
 
 HEAD_LIMIT_BYTES: Final = 32 * 1024
-"""The head of a request; tokens in it may be long."""
+"""The largest head of a request; tokens in it may be long."""
 
 REQUESTS_PER_CONNECTION: Final = 2**62
-"""Hypercorn closes a connection after so many, in the middle of a busy client's work."""
+"""No limit: Hypercorn would close a busy client's connection after 1,000 requests."""
 
 GRACE_S: Final = 2.0
-"""From the end of all streams and calls to cutting what connections are left."""
+"""How long connections may take to close after all streams and calls have ended."""
 
 MAX_CONNECTIONS: Final = 4096
-"""On one listener, where the limit of open files allows it; one that is idle costs about 25 kB."""
+"""The most connections of one listener, each about 25 kB; see `connection_limit`."""
 
-RELIEVED: Final = 0.9
-"""At so much of it, being full is over. Sooner, whoever comes and goes would fill the log."""
+FULL_UNTIL: Final = 0.9
+"""The listener counts as full until it falls below this share of its limit.
+
+At a higher share, clients that come and go would fill the log with warnings.
+"""
 
 
-class Served(Protocol):
-    """An ASGI application, and what goes on beside it."""
+def connection_limit() -> int:
+    """Return the number of connections that one listener may hold.
+
+    There are at most three listeners. A full one has to leave open files for the others and for
+    everything else, such as the pipes to servers. So each listener gets a quarter.
+    """
+    if sys.platform == "win32":
+        return MAX_CONNECTIONS
+    import resource  # does not exist on Windows
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 4)
+
+
+class Application(Protocol):
+    """An ASGI application with background work and an end."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
         ...
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """What has to go on beside the requests; until cancelled."""
+        """Do the application's background work until cancelled."""
         ...
 
     def end(self) -> None:
-        """End every stream and WebSocket; whoever asks from here on is told to come back later."""
+        """End every stream and WebSocket; answer later requests with 503."""
         ...
 
 
@@ -91,15 +103,15 @@ class AsgiListener:
 
     Attributes:
         sock: bound; not closed here.
-        address: what it is called, such as `http://127.0.0.1:8001`; given to `started`.
-        app: makes the application of one run.
-        max_connections: beyond it, connections are closed as soon as they are accepted.
+        address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
+        make_app: makes the application of one run.
+        max_connections: connections beyond this number are closed as soon as they are accepted.
     """
 
     sock: socket.socket
     address: str
-    app: Callable[[], Served]
-    max_connections: int = attrs.field(factory=lambda: connection_limit())
+    make_app: Callable[[], Application]
+    max_connections: int = attrs.field(factory=connection_limit)
 
     async def __call__(
         self,
@@ -108,64 +120,35 @@ class AsgiListener:
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until `stopping` is set, then end every stream and session."""
-        app = self.app()
+        app = self.make_app()
         async with trio.open_nursery() as nursery:
             await nursery.start(app.run)
             try:
                 async with trio.open_nursery() as serving:
-                    host = _Host(app, self.max_connections)
-                    await serving.start(host.serve, self.sock)
+                    connections = _Connections(app, self.max_connections)
+                    await serving.start(connections.serve, self.sock)
                     task_status.started(self.address)
                     await stopping.wait()
                     app.end()
-                    await host.stop()
+                    await connections.stop()
                     serving.cancel_scope.cancel("the listener has stopped")
             finally:
-                app.end()
+                app.end()  # on cancellation and errors; a second time does nothing
             nursery.cancel_scope.cancel("the listener has stopped")
 
 
-@attrs.frozen
-class HttpListener:
-    """One endpoint on one socket, as a supervised child.
-
-    Attributes:
-        sock: bound; not closed here.
-        address: what it is called, such as `http://127.0.0.1:3000/mcp`; given to `started`.
-        endpoint: makes the endpoint of one run.
-        max_connections: beyond it, connections are closed as soon as they are accepted.
-    """
-
-    sock: socket.socket
-    address: str
-    endpoint: Callable[[], Endpoint]
-    max_connections: int = attrs.field(factory=lambda: connection_limit())
-
-    async def __call__(
-        self,
-        stopping: trio.Event,
-        *,
-        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Serve until `stopping` is set, then end every stream and session."""
-        listener = AsgiListener(
-            self.sock, self.address, lambda: AsgiApp(self.endpoint()), self.max_connections
-        )
-        await listener(stopping, task_status=task_status)
-
-
-class _Host:
-    """Connections on one socket."""
+class _Connections:
+    """The open connections of one listener."""
 
     def __init__(self, app: Callable[..., Any], max_connections: int) -> None:
-        self._config = _config()
+        self._config = _hypercorn_config()
         self._app = ASGIWrapper(cast("Any", app))
         self._context = WorkerContext(None)
         self._max_connections = max_connections
         self._open: set[_Connection] = set()
-        self._sends = _Sends()
+        self._deadlines = _SendDeadlines()
         self._accepting = trio.CancelScope()
-        self._emptied: trio.Event | None = None
+        self._all_closed: trio.Event | None = None  # made by `stop`
         self._is_full = False
 
     async def serve(
@@ -175,60 +158,74 @@ class _Host:
         duplicate = sock.dup()
         duplicate.listen(BACKLOG)
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(duplicate))
-        async with trio.open_nursery() as connections:
-            connections.start_soon(self._sends.watch)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._deadlines.enforce)
             with self._accepting:
                 await trio.serve_listeners(
-                    self._connection,
+                    self._serve_one,
                     [listener],
-                    handler_nursery=connections,
-                    task_status=cast("Any", _Started(task_status)),
+                    handler_nursery=nursery,
+                    task_status=cast("Any", _StartedWithoutValue(task_status)),
                 )
 
     async def stop(self) -> None:
-        """Accept no more, let connections end for a while, then cut them."""
+        """Accept no more connections, let the open ones end for a while, then cut the rest."""
         self._accepting.cancel("the listener is stopping")
-        await self._context.terminated.set()
+        await self._context.terminated.set()  # Hypercorn closes idle connections on this
         if self._open:
-            self._emptied = trio.Event()
+            self._all_closed = trio.Event()
             with trio.move_on_after(GRACE_S):
-                await self._emptied.wait()
+                await self._all_closed.wait()
         for connection in list(self._open):
             connection.cut()
 
-    async def _connection(self, stream: trio.SocketStream) -> None:
-        connection = _Connection(stream, self._sends)
+    async def _serve_one(self, stream: trio.SocketStream) -> None:
+        connection = _Connection(stream, self._deadlines)
         if len(self._open) >= self._max_connections:
-            self._log_full()
+            self._warn_that_full()
             connection.cut()
             return
         self._open.add(connection)
         try:
-            await self._speak(connection)
+            state = ConnectionState({})
+            stream_like = cast("Any", connection)
+            await Http1Server(self._app, self._config, self._context, state, stream_like)
         except Exception:  # one connection must not end the others
             log.exception("a connection failed")
         finally:
             connection.cut()
             self._open.discard(connection)
-            if len(self._open) < self._max_connections * RELIEVED:
+            if len(self._open) < self._max_connections * FULL_UNTIL:
                 self._is_full = False
-            if self._emptied is not None and not self._open:
-                self._emptied.set()
+            if self._all_closed is not None and not self._open:
+                self._all_closed.set()
 
-    async def _speak(self, connection: _Connection) -> None:
-        state = ConnectionState({})
-        stream = cast("Any", connection)
-        await _Server(self._app, self._config, self._context, state, stream)
-
-    def _log_full(self) -> None:
+    def _warn_that_full(self) -> None:
         if not self._is_full:
             self._is_full = True
             log.warning("%d connections are open; closing new ones", self._max_connections)
 
 
+def _hypercorn_config() -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = log
+    config.include_server_header = False
+    config.keep_alive_timeout = cast("int", IDLE_S)
+    config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
+    config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
+    # A read timeout would end idle event streams too; bodies have a deadline of their own, in
+    # `asgi`.
+    config.read_timeout = None
+    # Hypercorn's ping task would hold a connection for one interval after its end. Clients may
+    # ping.
+    config.websocket_ping_interval = None
+    return config
+
+
 @attrs.frozen
-class _Started:
-    """Tells `started` without the listeners that `trio.serve_listeners` would give."""
+class _StartedWithoutValue:
+    """Reports `started` without the listeners that `trio.serve_listeners` passes."""
 
     outer: trio.TaskStatus[None]
 
@@ -236,70 +233,58 @@ class _Started:
         self.outer.started()
 
 
-class _Server(Http1Server):
-    """What speaks on one stream, and ends with its client.
-
-    Where a client leaves after an answer, Hypercorn would still wait `IDLE_S` for its next request:
-    whoever comes and leaves again and again would take all the places.
-    """
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        await self.idle_task.stop()
-
-
 class _Connection:
-    """A socket stream that is cut when a send takes too long; see `_Sends`.
+    """A socket stream that is cut when a send takes too long; see `_SendDeadlines`.
 
-    It has what Hypercorn uses of a `trio.SocketStream`. Hypercorn sends the head of a response,
-    its content and its end one by one; a head that announces content waits here for that, which
-    spares a system call, a packet and the client's waking up for half an answer.
+    This has the methods that Hypercorn uses of a `trio.SocketStream`. Hypercorn sends the head, the
+    content and the end of a response one by one. A head that announces content waits here for the
+    content: that saves a system call, a packet, and waking the client for half an answer.
     """
 
-    __slots__ = ("_held", "_sends", "_stream", "receive_some", "send_eof", "socket")
+    __slots__ = ("_deadlines", "_held_head", "_stream", "receive_some", "send_eof", "socket")
 
-    def __init__(self, stream: trio.SocketStream, sends: _Sends) -> None:
+    def __init__(self, stream: trio.SocketStream, deadlines: _SendDeadlines) -> None:
         self._stream = stream
-        self._sends = sends
-        self._held = b""
+        self._deadlines = deadlines
+        self._held_head = b""
         self.socket = stream.socket
         self.receive_some = stream.receive_some
         self.send_eof = stream.send_eof
 
     async def send_all(self, data: bytes) -> None:
-        """Send it.
+        """Send data, or hold the head of a response until its content comes.
 
         Raises:
             trio.BrokenResourceError: the client is gone.
-            trio.ClosedResourceError: it was cut.
+            trio.ClosedResourceError: the connection was cut.
         """
-        if self._held:
-            data, self._held = self._held + data, b""
+        if self._held_head:
+            data, self._held_head = self._held_head + data, b""
         elif _announces_content(data):
-            self._held = data
+            self._held_head = data
             return
         if not data:
             return
-        self._sends.began(self)
+        self._deadlines.start(self)
         try:
             await self._stream.send_all(data)
         finally:
-            self._sends.ended(self)
+            self._deadlines.stop(self)
 
     async def aclose(self) -> None:
-        """Close it."""
+        """Close the connection."""
         await self._stream.aclose()
 
     def cut(self) -> None:
-        """Close it at once; whoever sends or receives on it sees it closed."""
+        """Close the socket at once; every task that sends or receives gets an error."""
         self.socket.close()
 
 
 def _announces_content(data: bytes) -> bool:
-    """Is this the head of a response that has a `Content-Length` and is not empty?
+    """Return whether this is the head of a response with a `Content-Length` above 0.
 
-    Content, or the end of the response (for HEAD) follows at once; Hypercorn then sends at least
-    `b""`. Event streams have no length, so their heads are never held back.
+    Hypercorn always sends something after such a head, at least `b""` (for HEAD). Event streams
+    have no length, so their heads are never held back.
     """
     if not data.startswith(b"HTTP/1.1 "):
         return False
@@ -307,8 +292,8 @@ def _announces_content(data: bytes) -> bool:
     return bool(found) and not length.startswith(b"0\r\n")
 
 
-class _Sends:
-    """The sends in progress, oldest first. One task watches all of them.
+class _SendDeadlines:
+    """The deadlines of all sends in progress, the earliest first, enforced by one task.
 
     A cancel scope for each send would cost a tenth of a whole request.
     """
@@ -316,18 +301,18 @@ class _Sends:
     def __init__(self) -> None:
         self._ends_at_s: OrderedDict[_Connection, float] = OrderedDict()
 
-    def began(self, connection: _Connection) -> None:
-        """Hypercorn sends one thing at a time on a connection."""
+    def start(self, connection: _Connection) -> None:
+        """Note that a connection sends. Hypercorn never sends twice at a time on a connection."""
         self._ends_at_s[connection] = trio.current_time() + SEND_S
 
-    def ended(self, connection: _Connection) -> None:
-        """It is sent, or failed."""
+    def stop(self, connection: _Connection) -> None:
+        """Note that the send is over."""
         self._ends_at_s.pop(connection, None)
 
-    async def watch(self) -> None:
+    async def enforce(self) -> None:
         """Cut connections whose send takes too long, until cancelled."""
         while True:
-            # Nothing that begins while this sleeps can be due before it wakes.
+            # A send that starts while this task sleeps cannot be due before the task wakes.
             first_s = next(iter(self._ends_at_s.values()), trio.current_time() + SEND_S)
             await trio.sleep_until(first_s)
             self._cut_overdue(trio.current_time())
@@ -337,36 +322,5 @@ class _Sends:
             if ends_at_s > now_s:
                 return
             log.info("cut a connection whose client did not read for %g s", SEND_S)
-            self.ended(connection)
+            self.stop(connection)
             connection.cut()
-
-
-def _config() -> Config:
-    config = Config()
-    config.accesslog = None
-    config.errorlog = log
-    config.include_server_header = False
-    config.keep_alive_timeout = cast("int", IDLE_S)
-    config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
-    config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
-    # It would end idle event streams too; bodies have a deadline of their own, in `asgi`.
-    config.read_timeout = None
-    # Its task for that would hold a connection for as long as the interval after its end. Clients
-    # may ping.
-    config.websocket_ping_interval = None
-    return config
-
-
-def connection_limit() -> int:
-    """How many connections one listener may hold.
-
-    There are at most three listeners, and one that is full must leave room for the others and for
-    the files of the rest, such as the streams of servers. So each gets a quarter.
-    """
-    if sys.platform == "win32":
-        return MAX_CONNECTIONS
-    # Only where there is such a module.
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 4)

@@ -1,16 +1,14 @@
-"""HTTP/1.1 as Hypercorn speaks it, without what we do not want of it.
+"""Speaks HTTP/1.1 on one connection: Hypercorn's protocol without the parts that do harm here.
 
-Job: the protocol of one connection. Neighbours: `hosting` serves connections with it; Hypercorn's
-protocol is beneath it.
+Invariants, for every peer, with or without a token:
 
-Invariants, for every peer, whether it knows a token or not:
-
-- There is no HTTP/2. Nobody speaks it without TLS; its streams, windows and compressed heads
-  would get round the limits that `asgi` and `hosting` set to requests and connections.
-- A handshake that is no WebSocket's (RFC 6455 section 4.2.1) is 400, and the connection closes.
-  Hypercorn would keep it open for ever, or fail over its bytes and log a page for each.
-- A WebSocket's client has next to nothing to say, so it may not say much, nor say it compressed:
-  a few kB could become hundreds of MB.
+- There is no HTTP/2. Nobody speaks HTTP/2 without TLS, and its streams, windows and compressed
+  heads would get round the limits that `asgi` and `hosting` set.
+- An invalid WebSocket handshake (RFC 6455 section 4.2.1) is answered with 400, and the connection
+  closes. Hypercorn would keep it open for ever, or log a traceback for each.
+- A WebSocket's client may send little, and nothing compressed: a few kB could become hundreds of
+  MB, and the router needs none of it.
+- A connection ends as soon as its client closes.
 """
 
 from __future__ import annotations
@@ -30,95 +28,106 @@ if TYPE_CHECKING:
     from hypercorn.protocol import ProtocolWrapper
     from wsproto.events import Message
 
-HEARD_BYTES: Final = 64 * 1024
-"""Characters and bytes of messages that a WebSocket's client may send in its whole life."""
+WEBSOCKET_INPUT_BYTES: Final = 64 * 1024
+"""Payload that a WebSocket's client may send in its whole life, in characters and bytes.
+
+Clients only read the log here; a client that says a few words nevertheless is not cut.
+"""
 
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
-"""16 bytes in base64."""
+"""A `Sec-WebSocket-Key`: 16 bytes in base64."""
 
 _BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Http1Server(TCPServer):
-    """One connection; Hypercorn's server with a protocol of our choice."""
+    """Hypercorn's server of one connection, with `Http1` as its protocol."""
 
     @property
     def protocol(self) -> Any:
-        """What is spoken on it."""
+        """The protocol of this connection."""
         return self._protocol
 
     @protocol.setter
     def protocol(  # pyright: ignore[reportIncompatibleVariableOverride]
-        self, usual: ProtocolWrapper
+        self, replaced: ProtocolWrapper
     ) -> None:
-        """Take the place of Hypercorn's choice, which is between two versions of HTTP."""
+        """Take `Http1` where Hypercorn sets its wrapper around two versions of HTTP."""
         stream: Any = self.stream
-        self._protocol = Http1(usual, stream.cut)
+        self._protocol = Http1(replaced, stream.cut)
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        # The client has closed. Hypercorn would still wait the idle time for another request, and
+        # clients that come and leave again and again would take all the places.
+        await self.idle_task.stop()
 
 
 class Http1(H11Protocol):
     """HTTP/1.1 on one connection.
 
     Args:
-        like: has what Hypercorn gives every protocol.
+        replaced: the protocol that Hypercorn would have used; everything is taken over from it.
         cut: closes the connection at once.
     """
 
-    def __init__(self, like: ProtocolWrapper, cut: Callable[[], None]) -> None:
+    def __init__(self, replaced: ProtocolWrapper, cut: Callable[[], None]) -> None:
         super().__init__(
-            like.app, like.config, like.context, like.task_group, like.state,
-            like.ssl, like.client, like.server, like.send,
+            replaced.app, replaced.config, replaced.context, replaced.task_group, replaced.state,
+            replaced.ssl, replaced.client, replaced.server, replaced.send,
         )  # fmt: skip
         self._cut = cut
 
     async def handle(self, event: Event) -> None:
-        """Take what has come in, or note the end."""
-        if isinstance(event, RawData) and event.data and self._is_shaking_hands():
-            # RFC 6455 section 4.1: nothing is sent before the handshake is over.
+        """Process received data, or the end of the connection."""
+        if isinstance(event, RawData) and event.data and self._is_in_handshake():
+            # RFC 6455 section 4.1: a client sends nothing before the handshake is over.
             self._cut()
             event = Closed()
         await super().handle(event)
 
-    def _is_shaking_hands(self) -> bool:
+    def _is_in_handshake(self) -> bool:
         stream = self.stream
         return isinstance(stream, WSStream) and not stream.handshake.accepted
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Switch to no other protocol: who offers `h2c` is answered in this one."""
+        """Never switch protocols: a client that offers `h2c` is answered in HTTP/1.1."""
 
     async def _create_stream(self, request: h11.Request) -> None:
         if not request.http_version.startswith(b"1."):
             await self._refuse(505)
-        elif not _is_handshake(request):
+        elif not _asks_for_websocket(request):
             await super()._create_stream(request)
-        elif self.connection.trailing_data[0] or not _is_sound(request):
+        elif self.connection.trailing_data[0] or not _is_valid_handshake(request):
             await self._refuse(400)
         else:
             await super()._create_stream(_without_extensions(request))
-            hearing: Any = Hearing(self._cut)
-            cast("WSStream", self.stream).buffer = hearing
+            buffer: Any = CountingBuffer(self._cut)
+            cast("WSStream", self.stream).buffer = buffer
 
     async def _refuse(self, status: int) -> None:
         await self._send_error_response(status)
         await self.send(Closed())
 
 
-class Hearing:
-    """What a WebSocket's client says is counted and forgotten.
+class CountingBuffer:
+    """Counts the data of a WebSocket's client and forgets it.
 
-    It has what Hypercorn uses of its own `WebsocketBuffer`.
+    This has the methods that Hypercorn uses of its own `WebsocketBuffer`.
+
+    Args:
+        cut: closes the connection; called when the client has sent too much.
     """
 
     def __init__(self, cut: Callable[[], None]) -> None:
-        """Call `cut` when it is too much."""
-        self._left_bytes = HEARD_BYTES
+        self._left_bytes = WEBSOCKET_INPUT_BYTES
         self._cut = cut
 
     def extend(self, event: Message[Any]) -> None:
-        """Hear a piece of a message.
+        """Count a piece of a message.
 
         Raises:
-            FrameTooLargeError: that was too much.
+            FrameTooLargeError: the client has sent too much.
         """
         self._left_bytes -= len(event.data)
         if self._left_bytes < 0:
@@ -126,15 +135,15 @@ class Hearing:
             raise FrameTooLargeError
 
     def to_message(self) -> dict[str, Any]:
-        """What the application is told of it."""
+        """Return the ASGI event for a message: an empty one."""
         return {"type": "websocket.receive", "bytes": b"", "text": None}
 
     def clear(self) -> None:
-        """There is nothing to forget."""
+        """Do nothing: no data is kept."""
 
 
-def _is_handshake(request: h11.Request) -> bool:
-    """Will Hypercorn take it for that of a WebSocket?"""
+def _asks_for_websocket(request: h11.Request) -> bool:
+    """Return whether Hypercorn would take this request for a WebSocket handshake."""
     if request.method.upper() != b"GET":
         return False
     headers = dict(request.headers)
@@ -143,7 +152,7 @@ def _is_handshake(request: h11.Request) -> bool:
     return is_offered and b"upgrade" in map(bytes.strip, tokens)
 
 
-def _is_sound(request: h11.Request) -> bool:
+def _is_valid_handshake(request: h11.Request) -> bool:
     headers = dict(request.headers)
     if not _KEY.fullmatch(headers.get(b"sec-websocket-key", b"")) or headers.keys() & _BODY_HEADERS:
         return False
@@ -155,7 +164,7 @@ def _is_sound(request: h11.Request) -> bool:
 
 
 def _without_extensions(request: h11.Request) -> h11.Request:
-    """The request without the WebSocket extensions it offers, the only one being compression."""
+    """Return the request without offers of WebSocket extensions; the only one is compression."""
     kept = [pair for pair in request.headers if pair[0] != b"sec-websocket-extensions"]
     return h11.Request(
         method=request.method,

@@ -1,20 +1,22 @@
-"""Refusals of requests that a listener makes for reasons of its own."""
+"""Refusals that several listeners share."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from router.messages.errors import HttpRefusal
-from transports.listen.serving.exchange import RETRY_AFTER
 
-GONE: Final = "This token is not valid any more, or may do something else now"
+RETRY_AFTER: Final = (("Retry-After", "5"),)
+"""Sent with 503: long enough for streams to end and sessions to expire, short for a person."""
 
-
-def unwelcome() -> HttpRefusal:
-    """The answer to whoever was let in and is not any more."""
-    return HttpRefusal(401, GONE, (("WWW-Authenticate", "Bearer"),))
+TOKEN_REVOKED: Final = "This token is not valid any more, or may do something else now"
 
 
-def stopping() -> HttpRefusal:
-    """The answer of an endpoint that is being stopped."""
+def token_revoked() -> HttpRefusal:
+    """Refuse a client that was admitted and would not be admitted in the same way now."""
+    return HttpRefusal(401, TOKEN_REVOKED, (("WWW-Authenticate", "Bearer"),))
+
+
+def router_stopping() -> HttpRefusal:
+    """Refuse a request because its listener is being stopped."""
     return HttpRefusal(503, "The router is stopping", RETRY_AFTER)

@@ -1,9 +1,9 @@
-"""What is to be written to the stdio client: a bounded queue of lines, and its writer.
+"""The outbox of the stdio client: a bounded queue of lines, and the task that writes them.
 
-Job: the client's `Outbox`. Neighbours: `stdio` owns it; the dispatch actor sends into it.
+Invariants:
 
-Invariants: lines go out in the order they came in, all there are in one write; what is queued,
-the write under way included, is bounded in number and in bytes.
+- Lines are written in the order in which they were put, all that are queued in one write.
+- The queue is bounded in lines and in bytes; lines count until they are written.
 """
 
 from __future__ import annotations
@@ -18,27 +18,29 @@ if TYPE_CHECKING:
     from router.messages.frames import Frame
 
 WRITE_SIZE_BYTES: Final = 256 * 1024
-"""Lines are collected for one write until they are this many bytes."""
+"""Queued lines are joined for one write, which saves system calls, until they have this size."""
 
 OUTBOX_LINES: Final = 4096
-"""Lines that may wait: half of it is more than one read of requests can ask for."""
+"""The most lines that may wait: half of it is more than one read of requests can ask for."""
 
 OUTBOX_BYTES: Final = 64 * 1024 * 1024
-"""What they may add up to; a single one may be larger."""
+"""The most bytes that may wait; a single line may be larger."""
 
 
 class StdioOutbox:
-    """Lines to be written, until it is ended.
+    """Lines for the client, taken until the outbox is ended.
 
     Attributes:
-        ended: nothing more is taken, for `reason`.
-        written: everything taken has been written, or can never be.
+        ended: set when no more lines are taken.
+        reason: the reason for that.
+        written: set when every line is written, or can never be.
     """
 
     def __init__(self) -> None:
         self._put, self._get = trio.open_memory_channel[bytes](OUTBOX_LINES)
-        self._lines = self._bytes = 0  # taken and not yet written
-        self._has_room = trio.Event()
+        self._unwritten_lines = 0
+        self._unwritten_bytes = 0
+        self._got_room = trio.Event()
         self.ended = trio.Event()
         self.written = trio.Event()
         self.reason = ""
@@ -52,49 +54,51 @@ class StdioOutbox:
 
         Raises:
             trio.WouldBlock: too much is waiting.
-            trio.BrokenResourceError: it has ended.
+            trio.BrokenResourceError: the outbox has ended.
         """
         if self.ended.is_set():
             raise trio.BrokenResourceError
-        if self._lines and self._bytes + len(line) > OUTBOX_BYTES:
+        if self._unwritten_lines and self._unwritten_bytes + len(line) > OUTBOX_BYTES:
             raise trio.WouldBlock
         self._put.send_nowait(line)
-        self._lines += 1
-        self._bytes += len(line)
+        self._unwritten_lines += 1
+        self._unwritten_bytes += len(line)
 
     def close(self) -> None:
-        """End it, as the router decided."""
+        """End the outbox, because the router says so."""
         self.end("the router closed it")
 
     def end(self, reason: str) -> None:
-        """Take no more; what is queued is still written. The first reason stays."""
+        """Take no more lines; queued lines are still written. The first reason stays."""
         if not self.ended.is_set():
             self.reason = reason
             self.ended.set()
             self._put.close()
 
     def has_room(self) -> bool:
-        """Is no more than half of it taken?"""
-        return self._lines <= OUTBOX_LINES // 2 and self._bytes <= OUTBOX_BYTES // 2
+        """Return whether at most half of the outbox is in use."""
+        is_short = self._unwritten_lines <= OUTBOX_LINES // 2
+        return is_short and self._unwritten_bytes <= OUTBOX_BYTES // 2
 
-    async def room(self) -> None:
-        """Wait until it has room."""
+    async def wait_for_room(self) -> None:
+        """Wait until `has_room`."""
         await trio.lowlevel.checkpoint()
         while not self.has_room():
-            self._has_room = trio.Event()
-            await self._has_room.wait()
+            self._got_room = trio.Event()
+            await self._got_room.wait()
 
     async def write_to(self, stdout: trio.abc.SendStream) -> None:
-        """Write until it is ended and empty, or stdout is gone."""
+        """Write lines until the outbox is ended and empty, or stdout is closed."""
         try:
             with self._get:
                 async for line in self._get:
-                    await self._write(stdout, self._with_more(line))
+                    await self._write(stdout, self._with_queued(line))
         except trio.BrokenResourceError:
             self.end("stdout is closed")
         self.written.set()
 
-    def _with_more(self, line: bytes) -> list[bytes]:
+    def _with_queued(self, line: bytes) -> list[bytes]:
+        """Return a line and the queued lines after it, for one write."""
         lines, size_bytes = [line], len(line)
         while size_bytes < WRITE_SIZE_BYTES:
             try:
@@ -108,7 +112,7 @@ class StdioOutbox:
     async def _write(self, stdout: trio.abc.SendStream, lines: list[bytes]) -> None:
         data = b"".join(lines)
         await stdout.send_all(data)
-        self._lines -= len(lines)
-        self._bytes -= len(data)
+        self._unwritten_lines -= len(lines)
+        self._unwritten_bytes -= len(data)
         if self.has_room():
-            self._has_room.set()
+            self._got_room.set()

@@ -1,10 +1,9 @@
-"""This process's stdin and stdout as streams that belong to MCP alone, and lines from bytes.
+"""Opens this process's stdin and stdout as streams for MCP alone, and splits bytes into lines.
 
-Job: the descriptors behind `stdio`, on every platform. Neighbours: the composition root calls
-`open_stdio`, once; `stdio` reads lines.
+Invariants:
 
-Invariants: after `open_stdio` neither a stray `print` nor a child process can reach the client;
-no more than one line of the limit is ever held.
+- After `open_stdio` neither a stray `print` nor a child process can write to the client.
+- At most one line, of at most `LINE_LIMIT_BYTES`, is held in memory.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from typing import Final
 import trio
 
 LINE_LIMIT_BYTES: Final = 10 * 1024 * 1024
-"""One message, as in the body of a POST."""
+"""The largest message; the body of a POST has the same limit."""
 
 READ_SIZE_BYTES: Final = 64 * 1024
-"""What a pipe holds on Linux: more rarely comes at once."""
+"""A pipe holds as much on Linux, so a larger read would rarely return more."""
 
 
 class LineSplitter:
@@ -68,38 +67,41 @@ class LineSplitter:
 
 
 def open_stdio() -> tuple[trio.abc.ReceiveStream, trio.abc.SendStream]:
-    """Take stdin and stdout. From here on, what anybody else prints goes to stderr.
+    """Return stdin and stdout. All other code that prints writes to stderr from now on.
 
     Descriptors 0, 1 and 2 must be open.
     """
-    stdin, stdout = os.dup(0), os.dup(1)  # copies are not inherited by child processes
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
+    stdin, stdout = os.dup(0), os.dup(1)  # child processes do not inherit these copies
+    devnull = os.open(os.devnull, os.O_RDWR)
+    os.dup2(devnull, 0)
     os.dup2(2, 1)
-    os.close(nothing)
-    return receiver(stdin), sender(stdout)
+    os.close(devnull)
+    return receive_stream(stdin), send_stream(stdout)
 
 
-def receiver(fd: int) -> trio.abc.ReceiveStream:
-    """A stream that reads this descriptor."""
-    return trio.lowlevel.FdStream(fd) if _is_pollable(fd) else _ThreadReceiver(fd)
+def receive_stream(fd: int) -> trio.abc.ReceiveStream:
+    """Return a stream that reads from a descriptor."""
+    return trio.lowlevel.FdStream(fd) if _is_pollable(fd) else _ThreadReceiveStream(fd)
 
 
-def sender(fd: int) -> trio.abc.SendStream:
-    """A stream that writes to this descriptor."""
-    return trio.lowlevel.FdStream(fd) if _is_pollable(fd) else _ThreadSender(fd)
+def send_stream(fd: int) -> trio.abc.SendStream:
+    """Return a stream that writes to a descriptor."""
+    return trio.lowlevel.FdStream(fd) if _is_pollable(fd) else _ThreadSendStream(fd)
 
 
 def _is_pollable(fd: int) -> bool:
-    """Can the event loop wait for it? Not for regular files, and on Windows for none of these."""
+    """Return whether the event loop can wait for a descriptor.
+
+    This is false for regular files, and on Windows always.
+    """
     if sys.platform == "win32":
         return False
     mode = os.fstat(fd).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
-class _ThreadReceiver(trio.abc.ReceiveStream):
-    """Reads in a thread, which is left behind when it is cancelled."""
+class _ThreadReceiveStream(trio.abc.ReceiveStream):
+    """Reads in a thread, which is left behind when the read is cancelled."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -114,12 +116,12 @@ class _ThreadReceiver(trio.abc.ReceiveStream):
             raise trio.BrokenResourceError from exc
 
     async def aclose(self) -> None:
-        # A thread that was left behind may still use the descriptor: the process's end closes it.
+        # A thread that was left behind may still use the descriptor; the process's end closes it.
         await trio.lowlevel.checkpoint()
 
 
-class _ThreadSender(trio.abc.SendStream):
-    """Writes in a thread, which is left behind when it is cancelled."""
+class _ThreadSendStream(trio.abc.SendStream):
+    """Writes in a thread, which is left behind when the write is cancelled."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -134,7 +136,7 @@ class _ThreadSender(trio.abc.SendStream):
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        # As in `_ThreadReceiver`.
+        # See `_ThreadReceiveStream.aclose`.
         await trio.lowlevel.checkpoint()
 
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from router.messages.events import ClientOpened, FromClient
-from tests.transports.listen.actor import (
+from tests.transports.listen.endpoint_client import (
     BOTH,
     EVENTS,
     JSON,
-    PROGRESS,
-    Actor,
-    decided,
     message,
-    put,
+    outcome_of,
+    pending_of,
     request,
-    waiting_of,
 )
-from transports.listen.serving.exchange import Answer, Events
+from tests.transports.listen.fake_actor import PROGRESS, FakeActor, put
+from transports.listen.serving.exchange import Answer, EventStream
 
 if TYPE_CHECKING:
     from transports.listen.http.http_endpoint import HttpEndpoint
-    from transports.listen.serving.exchange import HttpRequest, Waiting
+    from transports.listen.serving.exchange import HttpRequest, PendingResponse
 
 CALL = message("tools/call", 7, name="echo")
 
@@ -35,10 +33,21 @@ def get(session: Session, **headers: str) -> HttpRequest:
     return request("GET", "/mcp", **{**EVENTS, "mcp_session_id": session.id, **headers})
 
 
+async def lone_call(
+    endpoint: HttpEndpoint, actor: FakeActor, sent: HttpRequest
+) -> tuple[PendingResponse, FromClient]:
+    """Send a request without a session; return it as the client and as the actor see it."""
+    pending = await pending_of(endpoint, sent)
+    await actor.next(ClientOpened)
+    return pending, await actor.next(FromClient)
+
+
 class Session:
     """A client with a session."""
 
-    def __init__(self, endpoint: HttpEndpoint, actor: Actor, session_id: str, outbox: Any) -> None:
+    def __init__(
+        self, endpoint: HttpEndpoint, actor: FakeActor, session_id: str, outbox: Any
+    ) -> None:
         self.endpoint = endpoint
         self.actor = actor
         self.id = session_id
@@ -46,23 +55,23 @@ class Session:
 
     @classmethod
     async def open(
-        cls, endpoint: HttpEndpoint, actor: Actor, revision: str = "2025-11-25", **headers: str
+        cls, endpoint: HttpEndpoint, actor: FakeActor, revision: str = "2025-11-25", **headers: str
     ) -> Session:
         asked = post(message("initialize", 0, protocolVersion=revision), **headers)
-        waiting = await waiting_of(endpoint, asked)
+        pending = await pending_of(endpoint, asked)
         opened = await actor.next(ClientOpened)
         assert not opened.one_shot
         await actor.answer({"protocolVersion": revision})
-        answer = await decided(waiting, Answer)
+        answer = await outcome_of(pending, Answer)
         assert dict(answer.headers)[b"mcp-session-id"].decode() == opened.client
         return cls(endpoint, actor, opened.client, opened.outbox)
 
-    async def call(self, body: Any = CALL, **headers: str) -> tuple[Waiting, FromClient]:
-        waiting = await waiting_of(self.endpoint, post(body, self, **{**BOTH, **headers}))
-        return waiting, await self.actor.next(FromClient)
+    async def call(self, body: Any = CALL, **headers: str) -> tuple[PendingResponse, FromClient]:
+        pending = await pending_of(self.endpoint, post(body, self, **{**BOTH, **headers}))
+        return pending, await self.actor.next(FromClient)
 
-    async def streaming_call(self) -> tuple[Events, FromClient]:
+    async def streaming_call(self) -> tuple[EventStream, FromClient]:
         """A call whose response was committed to be an event stream."""
-        waiting, asked = await self.call()
+        pending, asked = await self.call()
         put(asked.reply_to, PROGRESS)
-        return await decided(waiting, Events), asked
+        return await outcome_of(pending, EventStream), asked

@@ -1,4 +1,4 @@
-"""What a stream keeps and what it lets go."""
+"""Frame streams: the frames they keep and the frames they drop."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ import trio.testing
 from msgspec import Raw
 
 from router.messages.frames import Notification, Request
-from tests.transports.listen.actor import CHANGED, PROGRESS, QUESTION, response
+from tests.transports.listen.fake_actor import (
+    CHANGED,
+    PROGRESS,
+    QUESTION,
+    response,
+)
 from transports.listen.http import frame_stream
-from transports.listen.http.frame_stream import Reply, Stream
+from transports.listen.http.frame_stream import FrameStream, RequestOutbox
 
 
 class Refusals(list[Request]):
-    """What was refused."""
+    """The requests that a stream dropped."""
 
 
-def numbers(one: Stream) -> list[int]:
-    return [number for number, _ in one.take()]
+def numbers(one: FrameStream) -> list[int]:
+    return [number for number, _ in one.take_unread()]
 
 
 def large(size: int) -> Notification:
@@ -27,23 +32,23 @@ def large(size: int) -> Notification:
 
 def test_without_a_reader_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_stream, "KEPT_FRAMES", 2)
-    one = Stream(Refusals().append)
+    one = FrameStream(Refusals().append)
     for _ in range(5):
         one.put(PROGRESS)
-    assert repr(one) == "<Stream 0 unread 4..5 read=3>"
+    assert repr(one) == "<FrameStream 0 unread 4..5 read=3>"
     assert numbers(one) == [4, 5]
 
 
 def test_bytes_count_too_but_the_newest_frame_is_kept() -> None:
-    one = Stream(Refusals().append, keeps=True)
+    one = FrameStream(Refusals().append, is_resumable=True)
     one.put(PROGRESS)
     one.put(large(frame_stream.KEPT_BYTES * 2))
     assert numbers(one) == [2]
 
 
-def test_what_was_read_makes_room_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_that_were_read_make_room_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_stream, "KEPT_FRAMES", 2)
-    one = Stream(Refusals().append, keeps=True)
+    one = FrameStream(Refusals().append, is_resumable=True)
     one.attach(one)
     one.put(PROGRESS)
     assert numbers(one) == [1]
@@ -56,7 +61,7 @@ def test_what_was_read_makes_room_first(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_reader_may_fall_behind_by_so_many_bytes() -> None:
-    one = Stream(Refusals().append)
+    one = FrameStream(Refusals().append)
     one.attach(one)
     one.put(large(frame_stream.UNREAD_BYTES))
     with pytest.raises(trio.WouldBlock):
@@ -66,7 +71,7 @@ def test_reader_may_fall_behind_by_so_many_bytes() -> None:
 
 
 def test_position_that_was_never_reached_is_the_end() -> None:
-    one = Stream(Refusals().append, keeps=True)
+    one = FrameStream(Refusals().append, is_resumable=True)
     one.put(PROGRESS)
     one.attach(one, after=1000)
     assert numbers(one) == []
@@ -75,33 +80,33 @@ def test_position_that_was_never_reached_is_the_end() -> None:
 
 
 def test_other_notices_are_not_taken_for_repetitions() -> None:
-    one = Stream(Refusals().append)
+    one = FrameStream(Refusals().append)
     other = Notification("notifications/prompts/list_changed")
     for frame in (CHANGED, other, CHANGED, PROGRESS, PROGRESS):
         one.put(frame)
-    assert [frame for _, frame in one.take()] == [CHANGED, other, PROGRESS, PROGRESS]
+    assert [frame for _, frame in one.take_unread()] == [CHANGED, other, PROGRESS, PROGRESS]
 
 
 def test_abandoned_stream_refuses_what_it_held_and_counts_answers() -> None:
     refused = Refusals()
-    one = Stream(refused.append, unanswered=2)
+    one = FrameStream(refused.append, expected_answers=2)
     one.put(QUESTION)
     one.abandon()
     one.put(QUESTION)
     assert refused == [QUESTION, QUESTION]
-    Reply(one, 1).close()
+    RequestOutbox(one, 1).close()
     assert not one.ended
-    Reply(one, 2).send_nowait(response(2))
+    RequestOutbox(one, 2).send_nowait(response(2))
     assert one.ended
     with pytest.raises(trio.BrokenResourceError):
         one.put(response(3))
 
 
 async def test_all_who_wait_see_a_change() -> None:
-    one = Stream(Refusals().append)
+    one = FrameStream(Refusals().append)
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(one.changed)
-            nursery.start_soon(one.changed)
+            nursery.start_soon(one.wait_changed)
+            nursery.start_soon(one.wait_changed)
             await trio.testing.wait_all_tasks_blocked()
             one.put(PROGRESS)

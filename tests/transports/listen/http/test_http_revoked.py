@@ -12,25 +12,26 @@ from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.revisions import STATELESS_REVISION
-from tests.transports.listen.actor import (
+from tests.transports.listen.endpoint_client import (
     BOTH,
-    PROGRESS,
-    Actor,
-    admit,
     answer_of,
     chunk,
     data_of,
-    decided,
     detail,
     events_of,
     message,
+    outcome_of,
+    pending_of,
+)
+from tests.transports.listen.fake_actor import (
+    PROGRESS,
+    FakeActor,
     put,
     response,
-    waiting_of,
 )
-from tests.transports.listen.http.http_client import CALL, Session, get, post
+from tests.transports.listen.http.http_client import CALL, Session, get, lone_call, post
 from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.serving.exchange import Answer, Events, HttpRequest
+from transports.listen.serving.exchange import Answer, EventStream, HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,76 +40,67 @@ A = {"authorization": "a"}
 B = {"authorization": "b"}
 
 
-@pytest.fixture
-def actor() -> Actor:
-    return Actor()
-
-
-@pytest.fixture
-def endpoint(actor: Actor) -> HttpEndpoint:
-    return HttpEndpoint(actor.inbox, admit)
-
-
 def knows_b(principal: Principal) -> bool:
     return principal.name == "b"
 
 
 async def test_sessions_end_with_their_streams_and_calls(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     session = await Session.open(endpoint, actor, "2025-06-18", **A)
     stream = await events_of(endpoint, get(session, **A))
-    waiting, _ = await session.call(**A)
+    pending, _ = await session.call(**A)
     endpoint.end_revoked(knows_b)
     assert await chunk(stream) is None
-    assert (await decided(waiting, Answer)).status == 404
+    assert (await outcome_of(pending, Answer)).status == 404
     assert (await actor.next(ClientClosed)).client == session.id
     assert repr(endpoint) == "<HttpEndpoint sessions=0 one_shots=0>"
 
 
-async def test_what_others_have_open_goes_on(endpoint: HttpEndpoint, actor: Actor) -> None:
+async def test_sessions_and_calls_of_others_go_on(endpoint: HttpEndpoint, actor: FakeActor) -> None:
     session = await Session.open(endpoint, actor, **B)
-    waiting, asked = await session.call(**B)
-    lone = await waiting_of(endpoint, post(CALL, **BOTH, **B))
+    pending, asked = await session.call(**B)
+    lone = await pending_of(endpoint, post(CALL, **BOTH, **B))
     await actor.next(ClientOpened)
     endpoint.end_revoked(knows_b)
     put(asked.reply_to, response(7))
     put((await actor.next(FromClient)).reply_to, response(7))
-    for one in (waiting, lone):
-        assert (await decided(one, Answer)).status == 200
+    for one in (pending, lone):
+        assert (await outcome_of(one, Answer)).status == 200
 
 
 async def test_lone_request_is_answered_as_one_that_is_not_let_in(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
-    waiting = await waiting_of(endpoint, post(CALL, **A))
+    pending = await pending_of(endpoint, post(CALL, **A))
     opened = await actor.next(ClientOpened)
     await actor.next(FromClient)
     endpoint.end_revoked(knows_b)
-    answer = await decided(waiting, Answer)
+    answer = await outcome_of(pending, Answer)
     assert answer.status == 401
     assert dict(answer.headers)[b"www-authenticate"] == b"Bearer"
     assert detail(answer).startswith("This token is not valid any more")
     assert (await actor.next(ClientClosed)).client == opened.client
 
 
-async def test_subscription_ends(endpoint: HttpEndpoint, actor: Actor) -> None:
+async def test_subscription_ends(endpoint: HttpEndpoint, actor: FakeActor) -> None:
     headers = {**BOTH, **A, "mcp_protocol_version": STATELESS_REVISION}
     listen = message("subscriptions/listen", 7)
-    waiting = await waiting_of(endpoint, post(listen, **headers, mcp_method="subscriptions/listen"))
-    await actor.next(ClientOpened)
-    put((await actor.next(FromClient)).reply_to, PROGRESS)
-    events = await decided(waiting, Events)
+    pending, asked = await lone_call(
+        endpoint, actor, post(listen, **headers, mcp_method="subscriptions/listen")
+    )
+    put(asked.reply_to, PROGRESS)
+    events = await outcome_of(pending, EventStream)
     assert data_of(await chunk(events))
     endpoint.end_revoked(knows_b)
     assert await chunk(events) is None
-    events.leave()
+    events.close()
     await actor.next(ClientClosed)
 
 
 @pytest.mark.parametrize("body", [CALL, message("initialize", 0)], ids=["call", "initialize"])
-async def test_whoever_sends_slowly_is_asked_again(actor: Actor, body: object) -> None:
-    """Else a body that was begun in time would open what nobody ends."""
+async def test_slow_sender_is_admitted_again_after_its_body(actor: FakeActor, body: object) -> None:
+    """Otherwise a slow body could open a session that no change of rules ends."""
     known = {"a"}
 
     def admit_known(headers: Mapping[str, str]) -> Principal:

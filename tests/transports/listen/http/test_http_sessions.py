@@ -9,66 +9,57 @@ import pytest
 import trio
 
 from router.messages.commands import Principal
-from router.messages.events import ClientClosed, ClientOpened, FromClient
+from router.messages.events import ClientClosed, FromClient
 from router.messages.frames import Notification, Response
 from router.messages.revisions import HANDSHAKE_REVISIONS
-from tests.transports.listen.actor import (
-    CHANGED,
+from tests.transports.listen.endpoint_client import (
     JSON,
-    PROGRESS,
-    Actor,
-    admit,
     answer_of,
     chunk,
     data_of,
-    decided,
     error,
     events_of,
-    failure,
     message,
-    put,
+    outcome_of,
+    pending_of,
     request,
-    response,
-    waiting_of,
 )
-from tests.transports.listen.http.http_client import CALL, Session, get, post
+from tests.transports.listen.fake_actor import (
+    CHANGED,
+    PROGRESS,
+    FakeActor,
+    admit,
+    failure,
+    put,
+    response,
+)
+from tests.transports.listen.http.http_client import CALL, Session, get, lone_call, post
 from transports.json_rpc import MAX_BATCH_MESSAGES
 from transports.listen.http import http_sessions
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.session_table import SessionLimits
-from transports.listen.serving.exchange import Answer, Events
-
-
-@pytest.fixture
-def actor() -> Actor:
-    return Actor()
-
-
-@pytest.fixture
-def endpoint(actor: Actor) -> HttpEndpoint:
-    return HttpEndpoint(actor.inbox, admit)
-
+from transports.listen.serving.exchange import Answer, EventStream
 
 # --- Opening and ending sessions -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
 async def test_initialize_opens_a_session_of_its_principal(
-    endpoint: HttpEndpoint, actor: Actor, revision: str
+    endpoint: HttpEndpoint, actor: FakeActor, revision: str
 ) -> None:
     session = await Session.open(endpoint, actor, revision, authorization="a")
     assert len(session.id) == 32
     assert set(session.id) <= set("0123456789abcdef")
-    waiting, asked = await session.call(authorization="a")
+    pending, asked = await session.call(authorization="a")
     assert asked.client == session.id
     put(asked.reply_to, response(7))
-    assert json.loads((await decided(waiting, Answer)).body)["id"] == 7
+    assert json.loads((await outcome_of(pending, Answer)).body)["id"] == 7
     assert actor.is_quiet()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_session_of_somebody_else_is_as_unknown_as_any(
-    endpoint: HttpEndpoint, actor: Actor, method: str
+    endpoint: HttpEndpoint, actor: FakeActor, method: str
 ) -> None:
     session = await Session.open(endpoint, actor, authorization="a")
     theirs = await answer_of(
@@ -84,15 +75,17 @@ async def test_session_of_somebody_else_is_as_unknown_as_any(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor, method: str) -> None:
+async def test_session_ends_once_its_owner_may_do_something_else(
+    actor: FakeActor, method: str
+) -> None:
     """Their client initializes again, and has the permissions of now."""
     rules = {"a": Principal("a")}
     endpoint = HttpEndpoint(actor.inbox, lambda _: rules["a"])
     session = await Session.open(endpoint, actor)
     rules["a"] = Principal("a")
-    waiting, asked = await session.call()
+    pending, asked = await session.call()
     put(asked.reply_to, response(7))
-    await decided(waiting, Answer)
+    await outcome_of(pending, Answer)
     rules["a"] = Principal("a", frozenset({"call"}))
     wanted = request(method, "/mcp", CALL, mcp_session_id=session.id, **JSON)
     assert (await answer_of(endpoint, wanted)).status == 404
@@ -100,11 +93,12 @@ async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor, m
     assert "sessions=0" in repr(endpoint)
 
 
-async def test_refused_initialize_opens_no_session(endpoint: HttpEndpoint, actor: Actor) -> None:
-    waiting = await waiting_of(endpoint, post(message("initialize", 0)))
-    await actor.next(ClientOpened)
-    put((await actor.next(FromClient)).reply_to, failure(0, -32602))
-    answer = await decided(waiting, Answer)
+async def test_refused_initialize_opens_no_session(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    pending, asked = await lone_call(endpoint, actor, post(message("initialize", 0)))
+    put(asked.reply_to, failure(0, -32602))
+    answer = await outcome_of(pending, Answer)
     assert answer.status == 200
     assert b"mcp-session-id" not in dict(answer.headers)
     await actor.next(ClientClosed)
@@ -113,46 +107,43 @@ async def test_refused_initialize_opens_no_session(endpoint: HttpEndpoint, actor
 
 @pytest.mark.parametrize("how", ["cancelled", "abandoned"])
 async def test_initialize_without_an_end_leaves_no_session(
-    endpoint: HttpEndpoint, actor: Actor, how: str
+    endpoint: HttpEndpoint, actor: FakeActor, how: str
 ) -> None:
-    waiting = await waiting_of(endpoint, post(message("initialize", 0)))
-    await actor.next(ClientOpened)
-    asked = await actor.next(FromClient)
+    pending, asked = await lone_call(endpoint, actor, post(message("initialize", 0)))
     if how == "cancelled":
         asked.reply_to.close()
-        assert error(await decided(waiting, Answer))["code"] == -32800
+        assert error(await outcome_of(pending, Answer))["code"] == -32800
     else:
-        waiting.abandon()
+        pending.abandon()
     await actor.next(ClientClosed)
     assert "sessions=0" in repr(endpoint)
 
 
-async def test_initialize_within_a_session_is_refused(endpoint: HttpEndpoint, actor: Actor) -> None:
-    session = await Session.open(endpoint, actor)
+async def test_initialize_within_a_session_is_refused(
+    endpoint: HttpEndpoint, session: Session
+) -> None:
     answer = await answer_of(endpoint, post(message("initialize", 1), session))
     assert (answer.status, error(answer)["code"]) == (400, -32600)
 
 
 async def test_delete_ends_the_session_and_what_waits_in_it(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
-    waiting, asked = await session.call()
+    pending, asked = await session.call()
     events = await events_of(endpoint, get(session))
     ended = request("DELETE", "/mcp", mcp_session_id=session.id)
     assert (await answer_of(endpoint, ended)).status == 204
     await actor.next(ClientClosed)
     assert await chunk(events) is None
-    events.leave()
-    assert (await decided(waiting, Answer)).status == 404
+    events.close()
+    assert (await outcome_of(pending, Answer)).status == 404
     assert (await answer_of(endpoint, ended)).status == 404
     with pytest.raises(trio.BrokenResourceError):
         put(asked.reply_to, response(7))
     asked.reply_to.close()
 
 
-async def test_actor_ends_the_session(endpoint: HttpEndpoint, actor: Actor) -> None:
-    session = await Session.open(endpoint, actor)
+async def test_actor_ends_the_session(endpoint: HttpEndpoint, session: Session) -> None:
     events = await events_of(endpoint, get(session))
     session.outbox.send_nowait(CHANGED)
     session.outbox.close()
@@ -164,9 +155,8 @@ async def test_actor_ends_the_session(endpoint: HttpEndpoint, actor: Actor) -> N
 
 
 async def test_session_that_ends_while_a_body_is_read_is_404(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
 
     async def read_body() -> bytes:
         await trio.lowlevel.checkpoint()
@@ -179,7 +169,7 @@ async def test_session_that_ends_while_a_body_is_read_is_404(
 
 
 async def test_idle_session_expires_and_a_used_one_does_not(
-    actor: Actor, autojump_clock: trio.testing.MockClock
+    actor: FakeActor, autojump_clock: trio.testing.MockClock
 ) -> None:
     endpoint = HttpEndpoint(actor.inbox, admit, limits=SessionLimits(idle_s=100))
     async with trio.open_nursery() as nursery:
@@ -188,12 +178,12 @@ async def test_idle_session_expires_and_a_used_one_does_not(
         events = await events_of(endpoint, get(listening))
         calling = await Session.open(endpoint, actor)
         call, asked = await calling.streaming_call()
-        call.leave()
+        call.close()
         idle = await Session.open(endpoint, actor)
         await trio.sleep(250)
         assert (await actor.next(ClientClosed)).client == idle.id
         put(asked.reply_to, response(7))
-        events.leave()
+        events.close()
         left_s = trio.current_time()
         closed = {(await actor.next(ClientClosed)).client for _ in range(2)}
         assert closed == {listening.id, calling.id}
@@ -201,7 +191,7 @@ async def test_idle_session_expires_and_a_used_one_does_not(
         nursery.cancel_scope.cancel()
 
 
-async def test_too_many_sessions_are_503_until_one_ends(actor: Actor) -> None:
+async def test_too_many_sessions_are_503_until_one_ends(actor: FakeActor) -> None:
     limits = SessionLimits(total=3, per_principal=2)
     endpoint = HttpEndpoint(actor.inbox, admit, limits=limits)
     first = await Session.open(endpoint, actor, authorization="a")
@@ -218,25 +208,23 @@ async def test_too_many_sessions_are_503_until_one_ends(actor: Actor) -> None:
 
 
 async def test_too_many_open_requests_of_a_session_are_503(
-    endpoint: HttpEndpoint, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    endpoint: HttpEndpoint, monkeypatch: pytest.MonkeyPatch, session: Session
 ) -> None:
     monkeypatch.setattr(http_sessions, "MAX_STREAMS", 2)
-    session = await Session.open(endpoint, actor)
-    waiting, _ = await session.call()
+    pending, _ = await session.call()
     assert (await answer_of(endpoint, post(CALL, session))).status == 503
-    waiting.abandon()
+    pending.abandon()
     await session.call()
 
 
-async def test_end_ends_everything(endpoint: HttpEndpoint, actor: Actor) -> None:
-    session = await Session.open(endpoint, actor)
+async def test_end_ends_everything(endpoint: HttpEndpoint, session: Session) -> None:
     events = await events_of(endpoint, get(session))
-    waiting, _ = await session.call()
-    lone = await waiting_of(endpoint, post(CALL))
+    pending, _ = await session.call()
+    lone = await pending_of(endpoint, post(CALL))
     endpoint.end()
     assert await chunk(events) is None
-    assert (await decided(waiting, Answer)).status == 404
-    assert (await decided(lone, Answer)).status == 503
+    assert (await outcome_of(pending, Answer)).status == 404
+    assert (await outcome_of(lone, Answer)).status == 503
     assert (await answer_of(endpoint, post(CALL))).status == 503
 
 
@@ -248,10 +236,9 @@ async def test_end_ends_everything(endpoint: HttpEndpoint, actor: Actor) -> None
     [message("notifications/initialized"), {"jsonrpc": "2.0", "id": 3, "result": {}}],
     ids=["notification", "response"],
 )
-async def test_what_needs_no_answer_is_202(
-    endpoint: HttpEndpoint, actor: Actor, body: dict[str, Any]
+async def test_message_that_needs_no_answer_is_202(
+    endpoint: HttpEndpoint, actor: FakeActor, body: dict[str, Any], session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     answer = await answer_of(endpoint, post(body, session))
     assert (answer.status, answer.body) == (202, b"")
     told = await actor.next(FromClient)
@@ -259,51 +246,47 @@ async def test_what_needs_no_answer_is_202(
     assert isinstance(told.frame, (Notification, Response))
 
 
-async def test_cancelled_request_is_answered_so_that_its_response_ends(
-    endpoint: HttpEndpoint, actor: Actor
-) -> None:
-    session = await Session.open(endpoint, actor)
-    waiting, asked = await session.call()
+async def test_cancelled_request_is_answered_so_that_its_response_ends(session: Session) -> None:
+    pending, asked = await session.call()
     asked.reply_to.close()
-    answer = await decided(waiting, Answer)
+    answer = await outcome_of(pending, Answer)
     assert (answer.status, error(answer)["code"]) == (200, -32800)
 
 
-async def test_disconnect_is_not_a_cancel(endpoint: HttpEndpoint, actor: Actor) -> None:
-    session = await Session.open(endpoint, actor)
-    waiting, asked = await session.call()
-    waiting.abandon()
+async def test_disconnect_is_not_a_cancel(actor: FakeActor, session: Session) -> None:
+    pending, asked = await session.call()
+    pending.abandon()
     assert actor.is_quiet()
     put(asked.reply_to, PROGRESS, response(7))
     await session.call()
 
 
-async def test_batch_is_answered_with_one_array(endpoint: HttpEndpoint, actor: Actor) -> None:
+async def test_batch_is_answered_with_one_array(endpoint: HttpEndpoint, actor: FakeActor) -> None:
     session = await Session.open(endpoint, actor, "2025-03-26")
     batch = [message("ping", 1), message("notifications/progress"), message("ping", 2)]
-    waiting, first = await session.call(batch)
+    pending, first = await session.call(batch)
     assert isinstance((await actor.next(FromClient)).frame, Notification)
     second = await actor.next(FromClient)
     put(second.reply_to, response(2))
     first.reply_to.close()
-    answers = json.loads((await decided(waiting, Answer)).body)
+    answers = json.loads((await outcome_of(pending, Answer)).body)
     assert [answer["id"] for answer in answers] == [2, 1]
 
 
 async def test_batch_with_progress_is_answered_on_one_stream(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     session = await Session.open(endpoint, actor, "2025-03-26")
-    waiting, first = await session.call([message("ping", 1), message("ping", 2)])
+    pending, first = await session.call([message("ping", 1), message("ping", 2)])
     second = await actor.next(FromClient)
     put(second.reply_to, response(2))
     put(first.reply_to, PROGRESS, response(1))
-    events = await decided(waiting, Events)
+    events = await outcome_of(pending, EventStream)
     assert [one.get("id") for one in data_of(await chunk(events))] == [2, None, 1]
     assert await chunk(events) is None
 
 
-async def test_batch_without_requests_is_202(endpoint: HttpEndpoint, actor: Actor) -> None:
+async def test_batch_without_requests_is_202(endpoint: HttpEndpoint, actor: FakeActor) -> None:
     session = await Session.open(endpoint, actor, "2025-03-26")
     batch = [message("notifications/a"), message("notifications/b")]
     assert (await answer_of(endpoint, post(batch, session))).status == 202
@@ -319,7 +302,7 @@ async def test_batch_without_requests_is_202(endpoint: HttpEndpoint, actor: Acto
     ids=["initialize", "no message", "too many"],
 )
 async def test_batch_that_must_not_be_is_refused_whole(
-    endpoint: HttpEndpoint, actor: Actor, batch: list[Any]
+    endpoint: HttpEndpoint, actor: FakeActor, batch: list[Any]
 ) -> None:
     session = await Session.open(endpoint, actor, "2025-03-26")
     answer = await answer_of(endpoint, post(batch, session))
@@ -328,7 +311,7 @@ async def test_batch_that_must_not_be_is_refused_whole(
 
 
 async def test_batch_in_a_session_of_another_revision_is_refused(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     session = await Session.open(endpoint, actor, "2025-06-18")
     answer = await answer_of(endpoint, post([message("ping", 1)], session))

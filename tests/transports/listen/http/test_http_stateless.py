@@ -11,47 +11,39 @@ import trio
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import Notification
 from router.messages.revisions import REVISIONS, STATELESS_REVISION
-from tests.transports.listen.actor import (
+from tests.transports.listen.endpoint_client import (
     BOTH,
-    CHANGED,
     EVENTS,
-    PROGRESS,
-    Actor,
-    admit,
     answer_of,
     chunk,
     data_of,
-    decided,
     detail,
     error,
-    failure,
     message,
-    put,
+    outcome_of,
+    pending_of,
     request,
-    response,
-    waiting_of,
 )
-from tests.transports.listen.http.http_client import CALL, Session, post
-from transports.listen.http.http_endpoint import HttpEndpoint
+from tests.transports.listen.fake_actor import (
+    CHANGED,
+    PROGRESS,
+    FakeActor,
+    failure,
+    put,
+    response,
+)
+from tests.transports.listen.http.http_client import CALL, Session, lone_call, post
 from transports.listen.http.routing_headers import REVISION_KEY
-from transports.listen.serving.exchange import KEEP_ALIVE, KEEP_ALIVE_S, Answer, Events
+from transports.listen.serving.exchange import Answer, EventStream
+from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
 
 if TYPE_CHECKING:
-    from transports.listen.serving.exchange import HttpRequest, Waiting
+    from transports.listen.http.http_endpoint import HttpEndpoint
+    from transports.listen.serving.exchange import HttpRequest, PendingResponse
 
 MODERN: Final = {"mcp_protocol_version": STATELESS_REVISION}
 ACKNOWLEDGED: Final = Notification("notifications/subscriptions/acknowledged")
 LATER: Final = "2099-01-01"
-
-
-@pytest.fixture
-def actor() -> Actor:
-    return Actor()
-
-
-@pytest.fixture
-def endpoint(actor: Actor) -> HttpEndpoint:
-    return HttpEndpoint(actor.inbox, admit)
 
 
 def body(method: str = "tools/call", revision: Any = STATELESS_REVISION) -> dict[str, Any]:
@@ -66,59 +58,55 @@ def asked(method: str = "tools/call", **headers: str) -> HttpRequest:
 
 
 async def call(
-    endpoint: HttpEndpoint, actor: Actor, method: str = "tools/call", **headers: str
-) -> tuple[Waiting, FromClient]:
+    endpoint: HttpEndpoint, actor: FakeActor, method: str = "tools/call", **headers: str
+) -> tuple[PendingResponse, FromClient]:
     """A request, as the client and as the actor see it."""
-    waiting = await waiting_of(endpoint, asked(method, **headers))
-    await actor.next(ClientOpened)
-    return waiting, await actor.next(FromClient)
+    return await lone_call(endpoint, actor, asked(method, **headers))
 
 
 # --- Requests --------------------------------------------------------------------------------
 
 
 async def test_request_is_a_client_of_its_own_of_the_stateless_era(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
-    waiting = await waiting_of(endpoint, asked(authorization="a"))
+    pending = await pending_of(endpoint, asked(authorization="a"))
     opened = await actor.next(ClientOpened)
     assert (opened.principal.name, opened.one_shot, opened.era) == ("a", True, "stateless")
     assert (await actor.answer({"x": 1})).client == opened.client
-    answer = await decided(waiting, Answer)
+    answer = await outcome_of(pending, Answer)
     assert (answer.status, json.loads(answer.body)["result"]) == (200, {"x": 1})
     assert b"mcp-session-id" not in dict(answer.headers)
     assert (await actor.next(ClientClosed)).client == opened.client
 
 
 async def test_request_without_envelope_is_for_the_core(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
-    waiting = await waiting_of(endpoint, post(CALL, **MODERN))
+    pending = await pending_of(endpoint, post(CALL, **MODERN))
     assert (await actor.next(ClientOpened)).era == "stateless"
     put((await actor.next(FromClient)).reply_to, failure(7, -32602))
-    assert (await decided(waiting, Answer)).status == 400
+    assert (await outcome_of(pending, Answer)).status == 400
 
 
 @pytest.mark.parametrize("session_id", ["unknown", "own", "of somebody else"])
 async def test_session_header_is_ignored(
-    endpoint: HttpEndpoint, actor: Actor, session_id: str
+    endpoint: HttpEndpoint, actor: FakeActor, session_id: str, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     theirs = await Session.open(endpoint, actor, authorization="b")
     named = {"own": session.id, "of somebody else": theirs.id}.get(session_id, session_id)
-    waiting, reached = await call(endpoint, actor, mcp_session_id=named, last_event_id="0-0")
+    pending, reached = await call(endpoint, actor, mcp_session_id=named, last_event_id="0-0")
     assert reached.client not in {session.id, theirs.id}
     put(reached.reply_to, response(7))
-    assert b"mcp-session-id" not in dict((await decided(waiting, Answer)).headers)
+    assert b"mcp-session-id" not in dict((await outcome_of(pending, Answer)).headers)
 
 
 async def test_handshake_request_is_none_even_if_its_arguments_look_like_one(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor, session: Session
 ) -> None:
     envelope = {"_meta": {REVISION_KEY: STATELESS_REVISION}}
-    session = await Session.open(endpoint, actor)
     await session.call(message("tools/call", 7, name="echo", arguments=envelope))
-    await waiting_of(endpoint, post(CALL))
+    await pending_of(endpoint, post(CALL))
     assert (await actor.next(ClientOpened)).era == "handshake"
 
 
@@ -127,7 +115,7 @@ async def test_handshake_request_is_none_even_if_its_arguments_look_like_one(
 
 @pytest.mark.parametrize("header", ["mcp-protocol-version", "mcp-method", "mcp-name"])
 async def test_request_whose_headers_do_not_repeat_it_is_400_with_its_id(
-    endpoint: HttpEndpoint, actor: Actor, header: str
+    endpoint: HttpEndpoint, actor: FakeActor, header: str
 ) -> None:
     wrong = asked()
     assert isinstance(wrong.headers, dict)
@@ -141,7 +129,7 @@ async def test_request_whose_headers_do_not_repeat_it_is_400_with_its_id(
 
 @pytest.mark.parametrize("revision", [STATELESS_REVISION, LATER, None])
 async def test_envelope_under_a_handshake_header_is_a_mismatch(
-    endpoint: HttpEndpoint, actor: Actor, revision: str | None
+    endpoint: HttpEndpoint, actor: FakeActor, revision: str | None
 ) -> None:
     sent = post(body(revision=revision), mcp_protocol_version="2025-11-25")
     answer = await answer_of(endpoint, sent)
@@ -149,18 +137,15 @@ async def test_envelope_under_a_handshake_header_is_a_mismatch(
     assert actor.is_quiet()
 
 
-async def test_envelope_within_a_session_is_for_the_core_to_refuse(
-    endpoint: HttpEndpoint, actor: Actor
-) -> None:
-    session = await Session.open(endpoint, actor)
-    waiting, reached = await session.call(body())
+async def test_envelope_within_a_session_is_for_the_core_to_refuse(session: Session) -> None:
+    pending, reached = await session.call(body())
     assert reached.client == session.id
     put(reached.reply_to, failure(7, -32020))
-    assert (await decided(waiting, Answer)).status == 400
+    assert (await outcome_of(pending, Answer)).status == 400
 
 
 async def test_revision_that_is_not_spoken_is_400_naming_all_that_are(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     sent = {"mcp_protocol_version": LATER, "mcp_method": "tools/list"}
     answer = await answer_of(endpoint, post(body("tools/list", LATER), **sent))
@@ -171,17 +156,17 @@ async def test_revision_that_is_not_spoken_is_400_naming_all_that_are(
 
 
 async def test_initialize_with_all_of_the_stateless_revision_is_for_the_core(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
-    waiting = await waiting_of(endpoint, asked("initialize"))
+    pending = await pending_of(endpoint, asked("initialize"))
     assert (await actor.next(ClientOpened)).era == "stateless"
     put((await actor.next(FromClient)).reply_to, failure(7, -32601))
-    assert (await decided(waiting, Answer)).status == 404
+    assert (await outcome_of(pending, Answer)).status == 404
     assert "sessions=0" in repr(endpoint)
 
 
 async def test_initialize_that_only_carries_the_header_opens_a_session(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     session = await Session.open(endpoint, actor, mcp_session_id="unknown", **MODERN)
     await session.call()
@@ -192,7 +177,7 @@ async def test_initialize_that_only_carries_the_header_opens_a_session(
 
 @pytest.mark.parametrize("headers", [{}, MODERN, {"mcp_protocol_version": "2025-11-25"}])
 async def test_notification_is_accepted_and_dropped(
-    endpoint: HttpEndpoint, actor: Actor, headers: dict[str, str]
+    endpoint: HttpEndpoint, actor: FakeActor, headers: dict[str, str]
 ) -> None:
     cancelled = body("notifications/cancelled")
     del cancelled["id"]
@@ -202,9 +187,8 @@ async def test_notification_is_accepted_and_dropped(
 
 
 async def test_notification_under_the_header_reaches_no_session(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     for meta in ({}, {REVISION_KEY: STATELESS_REVISION}):
         sent = post(message("notifications/cancelled", _meta=meta), session, **MODERN)
         assert (await answer_of(endpoint, sent)).status == 202
@@ -230,8 +214,8 @@ async def test_notification_of_a_revision_that_is_not_spoken_is_told_so(
         {},
     ],
 )
-async def test_what_is_neither_request_nor_notification_is_400(
-    endpoint: HttpEndpoint, actor: Actor, sent: Any
+async def test_message_that_is_neither_request_nor_notification_is_400(
+    endpoint: HttpEndpoint, actor: FakeActor, sent: Any
 ) -> None:
     session = await Session.open(endpoint, actor, "2025-03-26")
     for one in (post(sent, **MODERN), post(sent, session, **MODERN)):
@@ -242,9 +226,8 @@ async def test_what_is_neither_request_nor_notification_is_400(
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
 async def test_other_methods_are_405_and_leave_sessions_alone(
-    endpoint: HttpEndpoint, actor: Actor, method: str
+    endpoint: HttpEndpoint, method: str, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     named = {**EVENTS, **MODERN, "mcp_session_id": session.id, "last_event_id": "0-0"}
     answer = await answer_of(endpoint, request(method, "/mcp", **named))
     assert answer.status == 405
@@ -271,29 +254,31 @@ async def test_other_methods_are_405_and_leave_sessions_alone(
     ],
 )
 async def test_status_of_an_error_is_that_of_its_code(
-    endpoint: HttpEndpoint, actor: Actor, code: int, status: int
+    endpoint: HttpEndpoint, actor: FakeActor, code: int, status: int
 ) -> None:
-    waiting, reached = await call(endpoint, actor)
+    pending, reached = await call(endpoint, actor)
     put(reached.reply_to, failure(7, code))
-    answer = await decided(waiting, Answer)
+    answer = await outcome_of(pending, Answer)
     assert (answer.status, error(answer)["code"]) == (status, code)
 
 
-async def test_error_on_an_event_stream_is_200(endpoint: HttpEndpoint, actor: Actor) -> None:
-    waiting, reached = await call(endpoint, actor)
+async def test_error_on_an_event_stream_is_200(endpoint: HttpEndpoint, actor: FakeActor) -> None:
+    pending, reached = await call(endpoint, actor)
     put(reached.reply_to, PROGRESS, failure(7, -32602))
-    events = await decided(waiting, Events)
+    events = await outcome_of(pending, EventStream)
     assert data_of(await chunk(events))[1]["error"]["code"] == -32602
     assert await chunk(events) is None
 
 
-async def test_client_that_leaves_cancels_its_call(endpoint: HttpEndpoint, actor: Actor) -> None:
-    waiting, reached = await call(endpoint, actor)
-    waiting.abandon()
+async def test_client_that_leaves_cancels_its_call(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    pending, reached = await call(endpoint, actor)
+    pending.abandon()
     assert (await actor.next(ClientClosed)).client == reached.client
-    waiting, reached = await call(endpoint, actor)
+    pending, reached = await call(endpoint, actor)
     put(reached.reply_to, PROGRESS)
-    (await decided(waiting, Events)).leave()
+    (await outcome_of(pending, EventStream)).close()
     assert (await actor.next(ClientClosed)).client == reached.client
     assert "one_shots=0" in repr(endpoint)
 
@@ -302,19 +287,19 @@ async def test_client_that_leaves_cancels_its_call(endpoint: HttpEndpoint, actor
 
 
 async def listening(
-    endpoint: HttpEndpoint, actor: Actor, **headers: str
-) -> tuple[Events, FromClient]:
+    endpoint: HttpEndpoint, actor: FakeActor, **headers: str
+) -> tuple[EventStream, FromClient]:
     """A listen that was acknowledged, and the acknowledgement read."""
-    waiting, reached = await call(endpoint, actor, "subscriptions/listen", **headers)
+    pending, reached = await call(endpoint, actor, "subscriptions/listen", **headers)
     put(reached.reply_to, ACKNOWLEDGED)
-    events = await decided(waiting, Events)
+    events = await outcome_of(pending, EventStream)
     assert data_of(await chunk(events))[0]["method"] == ACKNOWLEDGED.method
     return events, reached
 
 
 @pytest.mark.parametrize("accept", [BOTH["accept"], "text/event-stream", "*/*"])
 async def test_listen_is_a_stream_until_it_is_answered(
-    endpoint: HttpEndpoint, actor: Actor, accept: str
+    endpoint: HttpEndpoint, actor: FakeActor, accept: str
 ) -> None:
     events, reached = await listening(endpoint, actor, accept=accept)
     put(reached.reply_to, CHANGED)
@@ -325,7 +310,7 @@ async def test_listen_is_a_stream_until_it_is_answered(
 
 
 async def test_listen_of_a_client_that_takes_no_events_is_406(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     sent = asked("subscriptions/listen", accept="application/json")
     answer = await answer_of(endpoint, sent)
@@ -334,15 +319,15 @@ async def test_listen_of_a_client_that_takes_no_events_is_406(
 
 
 async def test_listen_that_is_refused_is_one_body_with_its_status(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
-    waiting, reached = await call(endpoint, actor, "subscriptions/listen", accept="*/*")
+    pending, reached = await call(endpoint, actor, "subscriptions/listen", accept="*/*")
     put(reached.reply_to, failure(7, -32602))
-    assert (await decided(waiting, Answer)).status == 400
+    assert (await outcome_of(pending, Answer)).status == 400
 
 
 async def test_silent_listen_is_kept_alive(
-    endpoint: HttpEndpoint, actor: Actor, autojump_clock: trio.testing.MockClock
+    endpoint: HttpEndpoint, actor: FakeActor, autojump_clock: trio.testing.MockClock
 ) -> None:
     events, reached = await listening(endpoint, actor)
     began_s = trio.current_time()
@@ -352,15 +337,15 @@ async def test_silent_listen_is_kept_alive(
     assert len(data_of(await chunk(events))) == 1
 
 
-async def test_listen_ends_when_its_client_leaves(endpoint: HttpEndpoint, actor: Actor) -> None:
+async def test_listen_ends_when_its_client_leaves(endpoint: HttpEndpoint, actor: FakeActor) -> None:
     events, reached = await listening(endpoint, actor)
-    events.leave()
+    events.close()
     assert (await actor.next(ClientClosed)).client == reached.client
     assert "one_shots=0" in repr(endpoint)
 
 
 async def test_answer_of_a_listen_is_read_although_the_endpoint_ends(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     events, reached = await listening(endpoint, actor)
     put(reached.reply_to, response(7))
@@ -370,12 +355,12 @@ async def test_answer_of_a_listen_is_read_although_the_endpoint_ends(
 
 
 async def test_listen_without_an_answer_ends_with_the_endpoint(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     events, reached = await listening(endpoint, actor)
-    waiting, _ = await call(endpoint, actor, "subscriptions/listen")
+    pending, _ = await call(endpoint, actor, "subscriptions/listen")
     endpoint.end()
     assert await chunk(events) is None
     with pytest.raises(trio.BrokenResourceError):
         put(reached.reply_to, response(7))
-    assert (await decided(waiting, Answer)).status == 503
+    assert (await outcome_of(pending, Answer)).status == 503

@@ -2,56 +2,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import trio
 
 from router.messages.events import FromClient
 from router.messages.frames import ErrorResponse
-from tests.transports.listen.actor import (
-    CHANGED,
+from tests.transports.listen.endpoint_client import (
     EVENTS,
-    PROGRESS,
-    QUESTION,
-    Actor,
-    admit,
     answer_of,
     chunk,
     data_of,
     events_of,
     ids_of,
-    put,
     request,
+)
+from tests.transports.listen.fake_actor import (
+    CHANGED,
+    PROGRESS,
+    QUESTION,
+    FakeActor,
+    put,
     response,
 )
 from tests.transports.listen.http.http_client import Session, get
 from transports.listen.http import frame_stream, http_sessions
-from transports.listen.http.http_endpoint import HttpEndpoint
 
-
-@pytest.fixture
-def actor() -> Actor:
-    return Actor()
-
-
-@pytest.fixture
-def endpoint(actor: Actor) -> HttpEndpoint:
-    return HttpEndpoint(actor.inbox, admit)
-
+if TYPE_CHECKING:
+    from transports.listen.http.http_endpoint import HttpEndpoint
 
 # --- Streams of a session --------------------------------------------------------------------
 
 
-async def test_stream_of_the_latest_revision_is_primed(
-    endpoint: HttpEndpoint, actor: Actor
-) -> None:
-    session = await Session.open(endpoint, actor)
+async def test_stream_of_the_latest_revision_is_primed(session: Session) -> None:
     events, _ = await session.streaming_call()
     assert events.opening == b"id: 2-0\nretry: 1000\ndata: \n\n"
     assert ids_of(await chunk(events)) == ["2-1"]
 
 
 async def test_stream_of_an_older_revision_is_not_primed(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:
     session = await Session.open(endpoint, actor, "2025-06-18")
     events, _ = await session.streaming_call()
@@ -59,13 +50,14 @@ async def test_stream_of_an_older_revision_is_not_primed(
     assert ids_of(await chunk(events)) == ["2-1"]
 
 
-async def test_call_is_resumed_after_the_last_event(endpoint: HttpEndpoint, actor: Actor) -> None:
-    session = await Session.open(endpoint, actor)
+async def test_call_is_resumed_after_the_last_event(
+    endpoint: HttpEndpoint, actor: FakeActor, session: Session
+) -> None:
     events, asked = await session.streaming_call()
     await chunk(events)
     put(asked.reply_to, PROGRESS)
     lost = ids_of(await chunk(events))
-    events.leave()
+    events.close()
     assert actor.is_quiet()
     put(asked.reply_to, PROGRESS)
     resumed = await events_of(endpoint, get(session, last_event_id="2-1"))
@@ -74,39 +66,40 @@ async def test_call_is_resumed_after_the_last_event(endpoint: HttpEndpoint, acto
     put(asked.reply_to, response(7))
     assert data_of(await chunk(resumed))[0]["id"] == 7
     assert await chunk(resumed) is None
-    resumed.leave()
+    resumed.close()
 
 
-async def test_answer_that_came_meanwhile_is_resumed(endpoint: HttpEndpoint, actor: Actor) -> None:
-    session = await Session.open(endpoint, actor)
+async def test_answer_that_came_meanwhile_is_resumed(
+    endpoint: HttpEndpoint, session: Session
+) -> None:
     events, asked = await session.streaming_call()
-    events.leave()
+    events.close()
     put(asked.reply_to, response(7))
     for _ in range(2):
         resumed = await events_of(endpoint, get(session, last_event_id="2-0"))
         assert ids_of(await chunk(resumed)) == ["2-1", "2-2"]
         assert await chunk(resumed) is None
-        resumed.leave()
+        resumed.close()
 
 
 async def test_resuming_takes_over_from_a_connection_that_seems_open(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     first = await events_of(endpoint, get(session))
     second = await events_of(endpoint, get(session, last_event_id="0-0"))
     session.outbox.send_nowait(CHANGED)
     assert await chunk(first) is None
-    first.leave()
+    first.close()
     assert ids_of(await chunk(second)) == ["0-1"]
 
 
-async def test_only_the_newest_ended_streams_are_kept(endpoint: HttpEndpoint, actor: Actor) -> None:
-    session = await Session.open(endpoint, actor)
+async def test_only_the_newest_ended_streams_are_kept(
+    endpoint: HttpEndpoint, session: Session
+) -> None:
     for _ in range(http_sessions.KEPT_STREAMS + 2):
         events, asked = await session.streaming_call()
         put(asked.reply_to, response(7))
-        events.leave()
+        events.close()
     await session.streaming_call()
     kept = await events_of(endpoint, get(session, last_event_id="4-0"))
     assert ids_of(await chunk(kept)) == ["4-1", "4-2"]
@@ -115,12 +108,11 @@ async def test_only_the_newest_ended_streams_are_kept(endpoint: HttpEndpoint, ac
 
 
 async def test_forgotten_question_is_refused(
-    endpoint: HttpEndpoint, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    endpoint: HttpEndpoint, actor: FakeActor, monkeypatch: pytest.MonkeyPatch, session: Session
 ) -> None:
     monkeypatch.setattr(frame_stream, "KEPT_FRAMES", 3)
-    session = await Session.open(endpoint, actor)
     events, asked = await session.streaming_call()
-    events.leave()
+    events.close()
     put(asked.reply_to, QUESTION, PROGRESS, PROGRESS, PROGRESS)
     refused = await actor.next(FromClient)
     assert isinstance(refused.frame, ErrorResponse)
@@ -130,9 +122,8 @@ async def test_forgotten_question_is_refused(
 
 
 async def test_get_stream_carries_what_belongs_to_no_request(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     session.outbox.send_nowait(CHANGED)
     session.outbox.send_nowait(CHANGED)
     events = await events_of(endpoint, get(session))
@@ -143,30 +134,27 @@ async def test_get_stream_carries_what_belongs_to_no_request(
 
 
 async def test_second_get_stream_is_409_until_the_first_is_gone(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     first = await events_of(endpoint, get(session))
     assert (await answer_of(endpoint, get(session))).status == 409
     assert (await answer_of(endpoint, get(session, last_event_id="x"))).status == 409
-    first.leave()
+    first.close()
     await events_of(endpoint, get(session))
 
 
 async def test_get_that_takes_no_events_is_406_and_without_session_400(
-    endpoint: HttpEndpoint, actor: Actor
+    endpoint: HttpEndpoint, session: Session
 ) -> None:
-    session = await Session.open(endpoint, actor)
     assert (await answer_of(endpoint, get(session, accept="application/json"))).status == 406
     assert (await answer_of(endpoint, request("GET", "/mcp", **EVENTS))).status == 400
     assert (await answer_of(endpoint, request("DELETE", "/mcp"))).status == 400
 
 
 async def test_reader_that_is_too_slow_is_would_block(
-    endpoint: HttpEndpoint, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    endpoint: HttpEndpoint, monkeypatch: pytest.MonkeyPatch, session: Session
 ) -> None:
     monkeypatch.setattr(frame_stream, "UNREAD_FRAMES", 2)
-    session = await Session.open(endpoint, actor)
     for _ in range(3):
         session.outbox.send_nowait(PROGRESS)
     await events_of(endpoint, get(session))

@@ -10,13 +10,8 @@ import trio
 
 from router.messages.commands import Principal
 from router.messages.events import ClientClosed, ClientOpened, FromClient
-from tests.transports.listen.actor import (
-    CHANGED,
+from tests.transports.listen.endpoint_client import (
     JSON,
-    PROGRESS,
-    QUESTION,
-    Actor,
-    admit,
     answer_of,
     chunk,
     data_of,
@@ -24,28 +19,31 @@ from tests.transports.listen.actor import (
     error,
     events_of,
     message,
-    put,
     request,
+)
+from tests.transports.listen.fake_actor import (
+    CHANGED,
+    PROGRESS,
+    QUESTION,
+    FakeActor,
+    admit,
+    put,
     response,
 )
 from transports.listen.http import frame_stream
 from transports.listen.http.session_table import SessionLimits
 from transports.listen.http.sse_endpoint import SseEndpoint
-from transports.listen.serving.exchange import KEEP_ALIVE, HttpRequest
+from transports.listen.serving.exchange import HttpRequest
+from transports.listen.serving.server_sent_events import KEEP_ALIVE
 
 if TYPE_CHECKING:
-    from transports.listen.serving.exchange import Events
+    from transports.listen.serving.exchange import EventStream
 
 CALL = message("tools/call", 7, name="echo")
 
 
 @pytest.fixture
-def actor() -> Actor:
-    return Actor()
-
-
-@pytest.fixture
-def endpoint(actor: Actor) -> SseEndpoint:
+def endpoint(actor: FakeActor) -> SseEndpoint:
     return SseEndpoint(actor.inbox, admit)
 
 
@@ -55,8 +53,8 @@ def post(body: Any, session_id: str, /, **headers: str) -> HttpRequest:
 
 
 async def opened(
-    endpoint: SseEndpoint, actor: Actor, **headers: str
-) -> tuple[Events, ClientOpened]:
+    endpoint: SseEndpoint, actor: FakeActor, **headers: str
+) -> tuple[EventStream, ClientOpened]:
     events = await events_of(endpoint, request("GET", "/sse", **headers))
     return events, await actor.next(ClientOpened)
 
@@ -64,7 +62,7 @@ async def opened(
 # --- The stream ------------------------------------------------------------------------------
 
 
-async def test_stream_says_where_to_post_first(endpoint: SseEndpoint, actor: Actor) -> None:
+async def test_stream_says_where_to_post_first(endpoint: SseEndpoint, actor: FakeActor) -> None:
     events, client = await opened(endpoint, actor)
     assert not client.one_shot
     assert re.fullmatch("[0-9a-f]{32}", client.client)
@@ -75,7 +73,7 @@ async def test_stream_says_where_to_post_first(endpoint: SseEndpoint, actor: Act
 
 
 async def test_place_where_it_is_mounted_is_part_of_where_to_post(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     asked = request("GET", "/sse")
     mounted = HttpRequest("GET", "/sse", asked.headers, asked.read_body, root_path="/router")
@@ -84,7 +82,7 @@ async def test_place_where_it_is_mounted_is_part_of_where_to_post(
 
 
 async def test_everything_goes_out_on_the_stream_in_order(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     events, client = await opened(endpoint, actor)
     answer = await answer_of(endpoint, post(CALL, client.client))
@@ -108,7 +106,7 @@ async def test_everything_goes_out_on_the_stream_in_order(
 
 
 async def test_silence_is_broken_by_comments(
-    endpoint: SseEndpoint, actor: Actor, autojump_clock: trio.testing.MockClock
+    endpoint: SseEndpoint, actor: FakeActor, autojump_clock: trio.testing.MockClock
 ) -> None:
     events, client = await opened(endpoint, actor)
     assert await chunk(events) == KEEP_ALIVE
@@ -117,16 +115,16 @@ async def test_silence_is_broken_by_comments(
 
 
 async def test_end_of_the_stream_is_the_end_of_the_session(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     events, client = await opened(endpoint, actor)
-    events.leave()
+    events.close()
     assert (await actor.next(ClientClosed)).client == client.client
     assert (await answer_of(endpoint, post(CALL, client.client))).status == 404
     assert repr(endpoint) == "<SseEndpoint sessions=0>"
 
 
-async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor) -> None:
+async def test_session_ends_once_its_owner_may_do_something_else(actor: FakeActor) -> None:
     rules = {"a": Principal("a")}
     endpoint = SseEndpoint(actor.inbox, lambda _: rules["a"])
     events, client = await opened(endpoint, actor)
@@ -138,7 +136,7 @@ async def test_session_ends_once_its_owner_may_do_something_else(actor: Actor) -
 
 
 async def test_stream_ends_as_soon_as_its_owner_is_not_known_any_more(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     theirs, client = await opened(endpoint, actor, authorization="a")
     others, _ = await opened(endpoint, actor, authorization="b")
@@ -146,11 +144,11 @@ async def test_stream_ends_as_soon_as_its_owner_is_not_known_any_more(
     assert await chunk(theirs) is None
     assert (await actor.next(ClientClosed)).client == client.client
     assert repr(endpoint) == "<SseEndpoint sessions=1>"
-    others.leave()
+    others.close()
 
 
-async def test_what_was_said_before_the_actor_ends_it_is_still_sent(
-    endpoint: SseEndpoint, actor: Actor
+async def test_frames_put_before_the_actor_ends_the_session_are_still_sent(
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     events, client = await opened(endpoint, actor)
     put(client.outbox, CHANGED)
@@ -163,7 +161,7 @@ async def test_what_was_said_before_the_actor_ends_it_is_still_sent(
 
 
 async def test_reader_that_is_too_slow_is_would_block(
-    endpoint: SseEndpoint, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    endpoint: SseEndpoint, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frame_stream, "UNREAD_FRAMES", 2)
     _, client = await opened(endpoint, actor)
@@ -173,22 +171,22 @@ async def test_reader_that_is_too_slow_is_would_block(
 
 
 async def test_end_ends_all_streams_and_later_ones_are_503(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     events, _ = await opened(endpoint, actor)
     endpoint.end()
     assert await chunk(events) is None
-    events.leave()
+    events.close()
     assert (await answer_of(endpoint, request("GET", "/sse"))).status == 503
 
 
-async def test_too_many_sessions_are_503(actor: Actor) -> None:
+async def test_too_many_sessions_are_503(actor: FakeActor) -> None:
     endpoint = SseEndpoint(actor.inbox, admit, limits=SessionLimits(per_principal=1))
     events, _ = await opened(endpoint, actor, authorization="a")
     asked = request("GET", "/sse", authorization="a")
     assert (await answer_of(endpoint, asked)).status == 503
     await opened(endpoint, actor, authorization="b")
-    events.leave()
+    events.close()
     await actor.next(ClientClosed)
     await opened(endpoint, actor, authorization="a")
 
@@ -196,7 +194,7 @@ async def test_too_many_sessions_are_503(actor: Actor) -> None:
 async def test_stream_that_is_cancelled_while_it_opens_leaves_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    actor = Actor(1)
+    actor = FakeActor(1)
     endpoint = SseEndpoint(actor.inbox, admit)
     await events_of(endpoint, request("GET", "/sse"))
     with trio.move_on_after(5) as scope:
@@ -213,7 +211,7 @@ async def test_stream_that_is_cancelled_while_it_opens_leaves_nothing(
 async def test_farewells_that_had_to_wait_are_sent_when_it_stops(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    actor = Actor(1)
+    actor = FakeActor(1)
     endpoint = SseEndpoint(actor.inbox, admit)
     async with trio.open_nursery() as outer:
         async with trio.open_nursery() as nursery:
@@ -228,7 +226,7 @@ async def test_farewells_that_had_to_wait_are_sent_when_it_stops(
 async def test_actor_that_takes_no_farewell_does_not_hold_up_the_stop(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    endpoint = SseEndpoint(Actor(1).inbox, admit)
+    endpoint = SseEndpoint(FakeActor(1).inbox, admit)
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             await nursery.start(endpoint.run)
@@ -241,13 +239,13 @@ async def test_actor_that_takes_no_farewell_does_not_hold_up_the_stop(
 
 
 @pytest.mark.parametrize("path", ["/sse", "/messages"])
-async def test_who_is_not_admitted_gets_the_refusal(endpoint: SseEndpoint, path: str) -> None:
+async def test_refusal_of_admission_is_answered(endpoint: SseEndpoint, path: str) -> None:
     answer = await answer_of(endpoint, request("GET", path, authorization="nobody"))
     assert (answer.status, detail(answer)) == (401, "Who are you?")
 
 
 async def test_session_of_somebody_else_is_as_unknown_as_any(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     _, client = await opened(endpoint, actor, authorization="a")
     theirs = await answer_of(endpoint, post(CALL, client.client, authorization="b"))
@@ -264,8 +262,8 @@ async def test_post_without_session_id_is_400(endpoint: SseEndpoint) -> None:
 @pytest.mark.parametrize(
     ("body", "code"), [(b"nonsense", -32700), (b"42", -32600), (b"[{}]", -32600)]
 )
-async def test_what_is_no_message_is_400(
-    endpoint: SseEndpoint, actor: Actor, body: bytes, code: int
+async def test_invalid_message_is_400(
+    endpoint: SseEndpoint, actor: FakeActor, body: bytes, code: int
 ) -> None:
     _, client = await opened(endpoint, actor)
     answer = await answer_of(endpoint, post(body, client.client))
@@ -274,7 +272,7 @@ async def test_what_is_no_message_is_400(
 
 
 async def test_batch_is_taken_once_its_revision_is_agreed(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     _, client = await opened(endpoint, actor)
     batch = [message("ping", 1), message("ping", 2)]
@@ -304,20 +302,20 @@ async def test_other_methods_and_paths_are_refused(
     assert (await answer_of(endpoint, request(method, path))).status == status
 
 
-async def test_post_of_anything_but_json_is_415(endpoint: SseEndpoint, actor: Actor) -> None:
+async def test_post_of_anything_but_json_is_415(endpoint: SseEndpoint, actor: FakeActor) -> None:
     _, client = await opened(endpoint, actor)
     answer = await answer_of(endpoint, post(CALL, client.client, content_type="text/plain"))
     assert answer.status == 415
 
 
 async def test_session_that_ends_while_a_body_is_read_is_404(
-    endpoint: SseEndpoint, actor: Actor
+    endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     events, client = await opened(endpoint, actor)
 
     async def read_body() -> bytes:
         await trio.lowlevel.checkpoint()
-        events.leave()
+        events.close()
         return b"{}"
 
     asked = post(CALL, client.client)
@@ -325,7 +323,7 @@ async def test_session_that_ends_while_a_body_is_read_is_404(
     assert (await answer_of(endpoint, ending)).status == 404
 
 
-async def test_actor_that_is_gone_is_503(endpoint: SseEndpoint, actor: Actor) -> None:
+async def test_actor_that_is_gone_is_503(endpoint: SseEndpoint, actor: FakeActor) -> None:
     _, client = await opened(endpoint, actor)
     actor.die()
     assert (await answer_of(endpoint, post(CALL, client.client))).status == 503

@@ -12,7 +12,8 @@ import trio
 from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from router.messages.events import Abandoned, AdminCommand, Event
-from transports.listen.rest.rest_app import Api, RestApp
+from transports.listen.rest.backend import RestBackend
+from transports.listen.rest.rest_app import RestApp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -39,8 +40,8 @@ def admit(headers: Mapping[str, str]) -> Principal:
     return known
 
 
-class FakeActor:
-    """Answers each question with the next of what it was given, or keeps who asks waiting."""
+class AnsweringActor:
+    """Answers each command with the next of its `answers`, if there is one."""
 
     def __init__(self) -> None:
         self.inbox_in, self._inbox = trio.open_memory_channel[Event](8)
@@ -51,7 +52,7 @@ class FakeActor:
 
     @property
     def question(self) -> Any:
-        """The last one."""
+        """The last command."""
         return self.asked[-1].what
 
     async def run(self) -> None:
@@ -95,7 +96,7 @@ class RestSite:
     """An application with its actor behind it."""
 
     app: RestApp
-    actor: FakeActor
+    actor: AnsweringActor
     nursery: trio.Nursery
 
     async def ask(
@@ -203,13 +204,13 @@ class Socket:
 @asynccontextmanager
 async def rest_site(**more: Any) -> AsyncIterator[RestSite]:
     """Run an actor, and an application that asks it."""
-    actor = FakeActor()
-    api = Api(
+    actor = AnsweringActor()
+    backend = RestBackend(
         **{"inbox": actor.inbox_in, "admit": admit, "version": "9", "needs_token": lambda: True}
         | more
     )
     with trio.fail_after(LIMIT_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor.run)
-            yield RestSite(RestApp(api), actor, nursery)
+            yield RestSite(RestApp(backend), actor, nursery)
             nursery.cancel_scope.cancel()

@@ -9,12 +9,12 @@ from typing import Any, Final
 import pytest
 
 from tests.transports.listen.rest.rest_client import rest_site
-from transports.listen.rest.docs_assets import PARTS, SCRIPT
-from transports.listen.rest.docs_page import page
-from transports.listen.rest.openapi import document
+from transports.listen.rest.docs_assets import ASSETS, SCRIPT
+from transports.listen.rest.docs_page import docs_page
+from transports.listen.rest.openapi import openapi_document
 
-DOCUMENT: Final[dict[str, Any]] = document("9", has_logs=True)
-HTML: Final = page(DOCUMENT)
+DOCUMENT: Final[dict[str, Any]] = openapi_document("9", has_logs=True)
+HTML: Final = docs_page(DOCUMENT)
 VOID: Final = frozenset({"meta", "link", "input"})
 
 
@@ -62,7 +62,7 @@ def test_every_link_leads_to_something_on_it() -> None:
 
 
 def test_without_logs_there_is_no_section_for_them() -> None:
-    html = page(document("9", has_logs=False))
+    html = docs_page(openapi_document("9", has_logs=False))
     elements(html)
     assert "Its log" not in html
     assert "Its log" in HTML
@@ -76,7 +76,7 @@ def test_it_loads_nothing_from_elsewhere_and_has_nothing_inline() -> None:
     inline = [name for _, attrs in seen for name in attrs if name.startswith("on")]
     assert not inline
     assert not [attrs for _, attrs in seen if "style" in attrs]
-    for text, _ in PARTS.values():
+    for text, _ in ASSETS.values():
         assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text)
 
 
@@ -93,18 +93,18 @@ def test_without_the_script_no_form_is_shown() -> None:
     assert all("hidden" in attrs and "live" in str(attrs["class"]) for attrs in live)
 
 
-def test_what_is_documented_is_escaped() -> None:
+def test_text_of_the_document_is_escaped() -> None:
     route = {"get": {**DOCUMENT["paths"]["/"]["get"], "summary": "<script>alert(1)</script>"}}
-    html = page({**DOCUMENT, "paths": {"/": route}})
+    html = docs_page({**DOCUMENT, "paths": {"/": route}})
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)" in html
 
 
-@pytest.mark.parametrize("kind", sorted(PARTS))
+@pytest.mark.parametrize("kind", sorted(ASSETS))
 async def test_its_parts_are_open_and_have_their_types(kind: str) -> None:
     async with rest_site() as site:
         got = await site.ask("GET", f"/docs.{kind}", token=None)
         other = await site.ask("GET", "/docs.exe")
-    assert (got.status, got.body.decode()) == (200, PARTS[kind][0])
-    assert got.headers["content-type"] == PARTS[kind][1]
+    assert (got.status, got.body.decode()) == (200, ASSETS[kind][0])
+    assert got.headers["content-type"] == ASSETS[kind][1]
     assert other.status == 404

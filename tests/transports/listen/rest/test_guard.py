@@ -1,4 +1,4 @@
-"""Who is let into the REST API, and what every answer of it says."""
+"""The guard of the REST API: admission, body limits, and headers of every answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import trio.testing
 from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from tests.transports.listen.rest.rest_client import Got, RestSite, rest_site
-from transports.listen.rest.guard import NOT_WELCOME, OPEN_PATHS, Cors, Door, Guard
+from transports.listen.rest.admission import OPEN_PATHS, Cors, RestAdmission
+from transports.listen.rest.guard import POLICY_VIOLATION, Guard
 from transports.listen.serving.asgi import BODY_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -150,33 +151,6 @@ async def _run_slowly(site: RestSite, scope: Any, send: Any) -> None:
 # --- CORS ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("allowed", "origin", "answered"),
-    [
-        ("*", FOREIGN, "*"),
-        ("0.0.0.0", FOREIGN, "*"),
-        ("127.0.0.1", "http://localhost:5173", "http://localhost:5173"),
-        ("127.0.0.1", "http://127.0.0.1", "http://127.0.0.1"),
-        ("127.0.0.1", "http://127.0.0.1.evil.com", None),
-        ("127.0.0.1", FOREIGN, None),
-        (FOREIGN, FOREIGN, FOREIGN),
-        (f"{FOREIGN}/", FOREIGN, FOREIGN),
-        (FOREIGN, f"{FOREIGN}:444", None),
-    ],
-)
-def test_page_may_read_what_its_origin_is_allowed(
-    allowed: str, origin: str, answered: str | None
-) -> None:
-    headers = dict(Cors(allowed).headers_for(origin))
-    expected = None if answered is None else answered.encode()
-    assert headers.get(b"access-control-allow-origin") == expected
-    assert (b"vary" in headers) == (answered != "*")
-
-
-def test_program_that_is_no_page_gets_no_cors_headers() -> None:
-    assert Cors("*").headers_for(None) == ()
-
-
 async def test_preflight_needs_no_token() -> None:
     async with rest_site() as site:
         got = await site.ask("OPTIONS", "/api/call", token=None, origin=PAGE, **PREFLIGHT)
@@ -230,8 +204,8 @@ async def test_target_that_is_no_path_of_ours_reaches_no_route(
 # --- Those who are not welcome any more ------------------------------------------------------
 
 
-async def test_whoever_sends_slowly_is_asked_again() -> None:
-    """Else a body that was begun in time would change something for somebody who may not."""
+async def test_slow_sender_is_admitted_again_after_its_body() -> None:
+    """Otherwise a slow body could change something after its token was revoked."""
     rules, served, sent = Rules(), list[Any](), list[Any]()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -247,8 +221,8 @@ async def test_whoever_sends_slowly_is_asked_again() -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/api/call", **BY_TOKEN}
-    door = Door(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.knows)
-    await Guard(app, door)(scope, receive, send)
+    admission = RestAdmission(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.is_known)
+    await Guard(app, admission)(scope, receive, send)
     assert (served, sent[0]["status"]) == ([], 401)
 
 
@@ -256,7 +230,7 @@ async def test_whoever_sends_slowly_is_asked_again() -> None:
 
 
 class Rules:
-    """Who is let in, and with what; it can change."""
+    """Rules of admission that can change."""
 
     def __init__(self) -> None:
         self.of_token: dict[str, Principal] = {"all": Principal("all")}
@@ -267,7 +241,7 @@ class Rules:
             raise HttpRefusal(401, "Invalid bearer token")
         return self.of_token[token]
 
-    def knows(self, principal: Principal) -> bool:
+    def is_known(self, principal: Principal) -> bool:
         return principal in self.of_token.values()
 
     def redeem(self, ticket: str) -> Principal | None:
@@ -307,8 +281,8 @@ async def sent_on(scope: Any, rules: Rules, talking: Talking) -> list[dict[str, 
         await trio.lowlevel.checkpoint()
         sent.append(message)
 
-    door = Door(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.knows)
-    guard = Guard(talking, door)
+    admission = RestAdmission(rules.admit, lambda: True, Cors("*"), rules.redeem, rules.is_known)
+    guard = Guard(talking, admission)
     with trio.fail_after(5):
         full: Any = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}
         await guard(full | scope, receive, send)
@@ -316,7 +290,7 @@ async def sent_on(scope: Any, rules: Rules, talking: Talking) -> list[dict[str, 
 
 
 @pytest.mark.parametrize("scope", [BY_TOKEN, BY_TICKET], ids=["token", "ticket"])
-async def test_whoever_is_welcome_hears_everything(scope: Any) -> None:
+async def test_admitted_client_gets_everything(scope: Any) -> None:
     talking = Talking()
     talking.say.send_nowait("one")
     talking.say.close()
@@ -328,7 +302,7 @@ async def test_whoever_is_welcome_hears_everything(scope: Any) -> None:
 @pytest.mark.parametrize(
     "of_token", [{}, {"all": Principal("all", frozenset({"call"}))}, {"new": Principal("new")}]
 )
-async def test_whoever_is_not_any_more_hears_nothing_and_is_closed(
+async def test_client_that_is_not_admitted_any_more_gets_nothing_and_is_closed(
     scope: Any, of_token: dict[str, Principal]
 ) -> None:
     rules, talking = Rules(), Talking()
@@ -342,7 +316,7 @@ async def test_whoever_is_not_any_more_hears_nothing_and_is_closed(
         nursery.start_soon(change)
         sent = await sent_on(scope, rules, talking)
     assert [one["type"] for one in sent] == ["websocket.accept", "websocket.close"]
-    assert sent[-1]["code"] == NOT_WELCOME
+    assert sent[-1]["code"] == POLICY_VIOLATION
     assert talking.was_cancelled
 
 

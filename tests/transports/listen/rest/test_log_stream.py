@@ -57,7 +57,7 @@ async def test_slow_reader_is_told_how_much_it_lost_and_gets_the_newest(
         assert await socket.text() == "5"
 
 
-async def test_what_a_follower_sends_is_ignored_and_its_leaving_is_noticed(
+async def test_messages_of_a_follower_are_ignored_and_its_close_is_noticed(
     broadcast: Broadcast,
 ) -> None:
     left = trio.Event()
@@ -165,7 +165,7 @@ async def test_ticket_is_for_those_who_may_read(broadcast: Broadcast) -> None:
 
 async def test_ticket_expires(autojump_clock: Any) -> None:
     tickets = Tickets()
-    early, late = tickets.make("a"), tickets.make("b")  # type: ignore[arg-type]
+    early, late = tickets.issue("a"), tickets.issue("b")  # type: ignore[arg-type]
     await trio.sleep(TICKET_S - 1)
     assert tickets.redeem(early) == "a"
     await trio.sleep(2)
@@ -174,7 +174,7 @@ async def test_ticket_expires(autojump_clock: Any) -> None:
 
 async def test_oldest_ticket_goes_when_there_are_too_many() -> None:
     tickets = Tickets()
-    first = tickets.make("a")  # type: ignore[arg-type]
-    others = [tickets.make("b") for _ in range(MAX_TICKETS)]  # type: ignore[arg-type]
+    first = tickets.issue("a")  # type: ignore[arg-type]
+    others = [tickets.issue("b") for _ in range(MAX_TICKETS)]  # type: ignore[arg-type]
     assert tickets.redeem(first) is None
     assert tickets.redeem(others[0]) == "b"

@@ -8,13 +8,13 @@ from typing import Any, Final
 import pytest
 
 from tests.transports.listen.rest.rest_client import rest_site
-from transports.listen.rest.openapi import document
+from transports.listen.rest.openapi import openapi_document
 
 METHODS: Final = {"GET", "POST", "PATCH", "DELETE", "PUT"}
 
 
 def _served(has_logs: bool) -> dict[str, set[str]]:
-    paths: dict[str, dict[str, Any]] = document("9", has_logs=has_logs)["paths"]
+    paths: dict[str, dict[str, Any]] = openapi_document("9", has_logs=has_logs)["paths"]
     return {path: {method.upper() for method in operations} for path, operations in paths.items()}
 
 
@@ -32,7 +32,7 @@ async def test_every_documented_route_is_served_with_these_methods_only(has_logs
 
 
 def test_every_reference_leads_somewhere() -> None:
-    described = document("9", has_logs=True)
+    described = openapi_document("9", has_logs=True)
     names = set(re.findall(r"'#/components/schemas/(\w+)'", repr(described)))
     assert names <= set(described["components"]["schemas"])
 
@@ -40,14 +40,14 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_operation_has_a_name_of_its_own() -> None:
     operations = [
         operation["operationId"]
-        for path in document("9", has_logs=True)["paths"].values()
+        for path in openapi_document("9", has_logs=True)["paths"].values()
         for operation in path.values()
     ]
     assert len(operations) == len(set(operations))
 
 
 def test_every_body_has_an_example_and_no_route_of_the_open_ones_wants_a_token() -> None:
-    for path, operations in document("9", has_logs=True)["paths"].items():
+    for path, operations in openapi_document("9", has_logs=True)["paths"].items():
         for operation in operations.values():
             if "requestBody" in operation:
                 assert operation["requestBody"]["content"]["application/json"]["example"]
@@ -55,7 +55,7 @@ def test_every_body_has_an_example_and_no_route_of_the_open_ones_wants_a_token()
 
 
 async def test_websocket_is_described_and_asked_for_otherwise_says_what_it_is() -> None:
-    assert "/ws" not in document("9", has_logs=False)["paths"]
+    assert "/ws" not in openapi_document("9", has_logs=False)["paths"]
     follow: Any = lambda level, wake: None  # noqa: E731
     async with rest_site(follow=follow) as site:
         got = await site.ask("GET", "/ws")

@@ -119,7 +119,7 @@ async def test_configuration_goes_with_the_instances() -> None:
     assert got.json == {"instances": [ROW], "current_instance": None, "problems": ["x"]}
 
 
-async def test_who_may_see_some_instances_only_sees_no_configuration() -> None:
+async def test_principal_limited_to_some_instances_sees_no_configuration() -> None:
     async with rest_site(config=lambda: {"problems": ["x"]}) as site:
         site.actor.answers.append([ROW])
         got = await site.ask("GET", "/api/config", token="one")

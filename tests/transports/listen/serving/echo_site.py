@@ -1,7 +1,4 @@
-"""A listener on a real socket, with an application that answers everything.
-
-Neighbours: tests of what is between a socket and an application.
-"""
+"""A listener on a real socket, whose application answers every request and accepts WebSockets."""
 
 from __future__ import annotations
 

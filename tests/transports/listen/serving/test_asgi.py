@@ -9,17 +9,19 @@ import pytest
 import trio
 import trio.testing
 
+from router.messages.errors import HttpRefusal
 from transports.listen.serving import asgi
-from transports.listen.serving.asgi import BODY_LIMIT_BYTES, BODY_S, PATIENCE_S, SEND_S, AsgiApp
+from transports.listen.serving.asgi import BODY_LIMIT_BYTES, BODY_S, SEND_S, UNWATCHED_S, AsgiApp
 from transports.listen.serving.exchange import (
-    KEEP_ALIVE_S,
     Answer,
-    Events,
+    EventStream,
     HttpRequest,
-    Waiting,
+    PendingResponse,
     empty_answer,
+    error_answer,
     json_answer,
 )
+from transports.listen.serving.server_sent_events import KEEP_ALIVE_S
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,14 +106,14 @@ class Echo(Scripted):
     async def respond(self, request: HttpRequest) -> Answer:
         try:
             return json_answer(b"%d" % len(await request.read_body()))
-        except asgi.HttpRefusal as refused:
-            return asgi.refusal(refused)
+        except HttpRefusal as refused:
+            return error_answer(refused)
 
 
-class Late(Waiting):
+class Late(PendingResponse):
     """An outcome that comes after a while, and perhaps an event stream before."""
 
-    def __init__(self, delay_s: float, outcome: Any, instead: Events | None = None) -> None:
+    def __init__(self, delay_s: float, outcome: Any, instead: EventStream | None = None) -> None:
         self.at_s = trio.current_time() + delay_s
         self._outcome = outcome
         self._instead = instead
@@ -121,14 +123,14 @@ class Late(Waiting):
         await trio.sleep_until(self.at_s)
         return self._outcome
 
-    def commit(self) -> Events | None:
+    def commit(self) -> EventStream | None:
         return self._instead
 
     def abandon(self) -> None:
         self.abandoned_at_s = trio.current_time()
 
 
-class Chunks(Events):
+class Chunks(EventStream):
     """An event stream of these chunks; after them it goes on for ever, or ends."""
 
     headers: Headers = ((b"content-type", b"text/event-stream"),)
@@ -137,7 +139,7 @@ class Chunks(Events):
         self.opening = b"opening "
         self._chunks = list(chunks)
         self._ends = ends
-        self.times_left = 0
+        self.times_closed = 0
 
     async def next_chunk(self) -> bytes | None:
         await trio.lowlevel.checkpoint()
@@ -147,8 +149,8 @@ class Chunks(Events):
             await trio.sleep_forever()
         return None
 
-    def leave(self) -> None:
-        self.times_left += 1
+    def close(self) -> None:
+        self.times_closed += 1
 
 
 @pytest.fixture
@@ -269,10 +271,10 @@ async def test_endpoint_that_is_not_let_go_on_is_503(
     assert (server.status, trio.current_time()) == (503, BODY_S)
 
 
-# --- Waiting ---------------------------------------------------------------------------------
+# --- Responses that are pending ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("delay_s", [0.0, PATIENCE_S, 1.0, KEEP_ALIVE_S, 100.0])
+@pytest.mark.parametrize("delay_s", [0.0, UNWATCHED_S, 1.0, KEEP_ALIVE_S, 100.0])
 async def test_outcome_is_waited_for(
     autojump_clock: trio.testing.MockClock, server: Server, delay_s: float
 ) -> None:
@@ -297,7 +299,7 @@ async def test_long_silence_becomes_an_event_stream(
     await server.body(b"{}").run(Read(late))
     assert server.text == b"opening more"
     assert trio.current_time() == KEEP_ALIVE_S
-    assert (events.times_left, late.abandoned_at_s) == (1, None)
+    assert (events.times_closed, late.abandoned_at_s) == (1, None)
 
 
 @pytest.mark.parametrize("after_s", [0.1, 5.0, 50.0])
@@ -338,7 +340,7 @@ async def test_event_stream_is_sent_chunk_by_chunk(server: Server) -> None:
         b"",
     ]
     assert [message.get("more_body", False) for message in server.sent[1:]] == [True] * 3 + [False]
-    assert events.times_left == 1
+    assert events.times_closed == 1
 
 
 @pytest.mark.parametrize("how", ["disconnect", "cancel"])
@@ -353,7 +355,7 @@ async def test_event_stream_is_left_when_its_client_is_gone(
             nursery.cancel_scope.cancel()
         else:
             server.disconnect()
-    assert events.times_left == 1
+    assert events.times_closed == 1
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 1.0])
@@ -372,7 +374,7 @@ async def test_client_that_does_not_read_its_events_is_given_up(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run, Scripted(events), "GET")
         await trio.sleep(100)
-        assert events.times_left == 0
+        assert events.times_closed == 0
         server.disconnect()
     events = Chunks(b"one", ends=False)
     server = Server()
@@ -380,7 +382,7 @@ async def test_client_that_does_not_read_its_events_is_given_up(
     began_s = trio.current_time()
     await server.run(Scripted(events), "GET")
     assert trio.current_time() - began_s == SEND_S
-    assert events.times_left == 1
+    assert events.times_closed == 1
 
 
 # --- Other kinds of scope --------------------------------------------------------------------

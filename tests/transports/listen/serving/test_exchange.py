@@ -1,11 +1,10 @@
-"""What requests say, and what listeners read of messages."""
+"""Headers of requests."""
 
 from __future__ import annotations
 
 import pytest
-from msgspec import Raw
 
-from transports.listen.serving.exchange import accepts, code_of, event, is_json, revision_of
+from transports.listen.serving.exchange import is_json, parse_accept
 
 
 @pytest.mark.parametrize(
@@ -23,7 +22,7 @@ from transports.listen.serving.exchange import accepts, code_of, event, is_json,
     ],
 )
 def test_accept_is_read(header: str | None, json: bool, events: bool) -> None:
-    assert (accepts(header).json, accepts(header).events) == (json, events)
+    assert (parse_accept(header).json, parse_accept(header).events) == (json, events)
 
 
 @pytest.mark.parametrize(
@@ -37,15 +36,3 @@ def test_accept_is_read(header: str | None, json: bool, events: bool) -> None:
 )
 def test_content_type_is_read(kind: str | None, is_it: bool) -> None:
     assert is_json(kind) is is_it
-
-
-def test_event_is_one_line_of_data() -> None:
-    assert event(b"{}\n", event_id=b"1-2") == b"event: message\nid: 1-2\ndata: {}\n\n"
-    assert event(b"/x", kind=b"endpoint") == b"event: endpoint\ndata: /x\n\n"
-
-
-def test_result_and_error_of_odd_shapes_say_nothing() -> None:
-    assert revision_of(Raw(b'{"protocolVersion":"2025-06-18","x":1}')) == "2025-06-18"
-    assert revision_of(Raw(b"[]")) == ""
-    assert code_of(Raw(b'{"code":-32022}')) == -32022
-    assert code_of(Raw(b'"no"')) == 0

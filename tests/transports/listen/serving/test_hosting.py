@@ -15,13 +15,21 @@ import trio
 
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.revisions import STATELESS_REVISION
-from tests.transports.listen.actor import CHANGED, Actor, admit, message, put, response
+from tests.transports.listen.endpoint_client import message
+from tests.transports.listen.fake_actor import (
+    CHANGED,
+    FakeActor,
+    admit,
+    put,
+    response,
+)
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.routing_headers import REVISION_KEY
 from transports.listen.http.sse_endpoint import SseEndpoint
 from transports.listen.serving import hosting
+from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.exchange import Answer, json_answer
-from transports.listen.serving.hosting import HttpListener, connection_limit
+from transports.listen.serving.hosting import AsgiListener, connection_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,11 +40,6 @@ LIMIT_S: Final = 30
 """No test takes a second; this is what makes a hang a failure."""
 
 CALL: Final = json.dumps(message("tools/call", 7, name="echo")).encode()
-
-
-@pytest.fixture
-def actor() -> Actor:
-    return Actor()
 
 
 @pytest.fixture
@@ -111,7 +114,8 @@ async def serving(
     sock: socket.socket, endpoint: Callable[[], Endpoint], **more: Any
 ) -> AsyncIterator[Site]:
     port = sock.getsockname()[1]
-    listener = HttpListener(sock, f"http://127.0.0.1:{port}/mcp", endpoint, **more)
+    address = f"http://127.0.0.1:{port}/mcp"
+    listener = AsgiListener(sock, address, lambda: AsgiApp(endpoint()), **more)
     stopping, ended = trio.Event(), trio.Event()
 
     async def run(*, task_status: trio.TaskStatus[str]) -> None:
@@ -128,7 +132,7 @@ async def serving(
                 site.hang_up()
 
 
-def http(actor: Actor) -> Callable[[], Endpoint]:
+def http(actor: FakeActor) -> Callable[[], Endpoint]:
     return partial(HttpEndpoint, actor.inbox, admit)
 
 
@@ -145,7 +149,7 @@ class Large(SseEndpoint):
 # --- Serving ---------------------------------------------------------------------------------
 
 
-async def test_address_is_told_once_it_accepts(sock: socket.socket, actor: Actor) -> None:
+async def test_address_is_told_once_it_accepts(sock: socket.socket, actor: FakeActor) -> None:
     async with serving(sock, http(actor)) as site:
         assert site.address == f"http://127.0.0.1:{site.port}/mcp"
         client = await site.connect()
@@ -153,7 +157,9 @@ async def test_address_is_told_once_it_accepts(sock: socket.socket, actor: Actor
         assert b" 404 " in await client.head()
 
 
-async def test_head_of_an_answer_without_content_is_sent(sock: socket.socket, actor: Actor) -> None:
+async def test_head_of_an_answer_without_content_is_sent(
+    sock: socket.socket, actor: FakeActor
+) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
         for _ in range(2):
@@ -163,7 +169,7 @@ async def test_head_of_an_answer_without_content_is_sent(sock: socket.socket, ac
             assert b"content-length: " in head
 
 
-async def test_many_calls_on_one_connection(sock: socket.socket, actor: Actor) -> None:
+async def test_many_calls_on_one_connection(sock: socket.socket, actor: FakeActor) -> None:
     async def answer_all() -> None:
         while True:
             opened = await actor.next(ClientOpened)
@@ -184,7 +190,7 @@ async def test_many_calls_on_one_connection(sock: socket.socket, actor: Actor) -
     ids=["length and encoding", "two hosts", "two lengths"],
 )
 async def test_head_that_can_be_read_in_two_ways_is_400_and_closed(
-    sock: socket.socket, actor: Actor, headers: tuple[str]
+    sock: socket.socket, actor: FakeActor, headers: tuple[str]
 ) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
@@ -194,21 +200,23 @@ async def test_head_that_can_be_read_in_two_ways_is_400_and_closed(
         assert b"connection: close" in answer.lower()
 
 
-async def test_head_that_is_too_large_is_refused(sock: socket.socket, actor: Actor) -> None:
+async def test_head_that_is_too_large_is_refused(sock: socket.socket, actor: FakeActor) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
         await client.stream.send_all(b"GET /mcp HTTP/1.1\r\nX: " + b"x" * hosting.HEAD_LIMIT_BYTES)
         assert (await client.head()).startswith(b"HTTP/1.1 431 ")
 
 
-async def test_refused_call_leaves_the_connection_usable(sock: socket.socket, actor: Actor) -> None:
+async def test_refused_call_leaves_the_connection_usable(
+    sock: socket.socket, actor: FakeActor
+) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
         for _ in range(20):
             assert await client.post(CALL, "Authorization: nobody") == 401
 
 
-async def test_disconnect_closes_the_lone_client(sock: socket.socket, actor: Actor) -> None:
+async def test_disconnect_closes_the_lone_client(sock: socket.socket, actor: FakeActor) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
@@ -219,7 +227,7 @@ async def test_disconnect_closes_the_lone_client(sock: socket.socket, actor: Act
 
 
 async def test_stream_that_is_ended_at_once_says_its_endpoint_nevertheless(
-    sock: socket.socket, actor: Actor
+    sock: socket.socket, actor: FakeActor
 ) -> None:
     async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
         for _ in range(20):
@@ -231,7 +239,7 @@ async def test_stream_that_is_ended_at_once_says_its_endpoint_nevertheless(
             assert b"data: /messages?session_id=" in answer
 
 
-async def test_events_arrive_when_they_are_sent(sock: socket.socket, actor: Actor) -> None:
+async def test_events_arrive_when_they_are_sent(sock: socket.socket, actor: FakeActor) -> None:
     async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
         client = await site.connect()
         await client.send("GET", "/sse")
@@ -258,7 +266,7 @@ class Heard(logging.Handler):
 
 async def test_client_that_does_not_read_is_cut(
     sock: socket.socket,
-    actor: Actor,
+    actor: FakeActor,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -275,7 +283,9 @@ async def test_client_that_does_not_read_is_cut(
     hosting.log.removeHandler(heard)
 
 
-async def test_connections_beyond_the_limit_are_closed(sock: socket.socket, actor: Actor) -> None:
+async def test_connections_beyond_the_limit_are_closed(
+    sock: socket.socket, actor: FakeActor
+) -> None:
     async with serving(sock, http(actor), max_connections=2) as site:
         clients = [await site.connect() for _ in range(2)]
         for client in clients:
@@ -288,7 +298,7 @@ async def test_connections_beyond_the_limit_are_closed(sock: socket.socket, acto
 
 
 async def test_connection_that_fails_ends_only_itself(
-    sock: socket.socket, actor: Actor, caplog: pytest.LogCaptureFixture
+    sock: socket.socket, actor: FakeActor, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(HttpEndpoint):
         async def respond(self, request: Any) -> Any:
@@ -307,7 +317,9 @@ async def test_connection_that_fails_ends_only_itself(
 # --- Stopping --------------------------------------------------------------------------------
 
 
-async def test_stop_ends_streams_and_idle_connections(sock: socket.socket, actor: Actor) -> None:
+async def test_stop_ends_streams_and_idle_connections(
+    sock: socket.socket, actor: FakeActor
+) -> None:
     async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
         idle, streaming = await site.connect(), await site.connect()
         await streaming.send("GET", "/sse")
@@ -319,7 +331,9 @@ async def test_stop_ends_streams_and_idle_connections(sock: socket.socket, actor
         await site.ended.wait()
 
 
-async def test_stop_ends_a_listen_after_its_last_event(sock: socket.socket, actor: Actor) -> None:
+async def test_stop_ends_a_listen_after_its_last_event(
+    sock: socket.socket, actor: FakeActor
+) -> None:
     listen = json.dumps(
         message("subscriptions/listen", 7, _meta={REVISION_KEY: STATELESS_REVISION})
     )
@@ -337,7 +351,7 @@ async def test_stop_ends_a_listen_after_its_last_event(sock: socket.socket, acto
         await site.ended.wait()
 
 
-async def test_restart_serves_on_the_same_socket(sock: socket.socket, actor: Actor) -> None:
+async def test_restart_serves_on_the_same_socket(sock: socket.socket, actor: FakeActor) -> None:
     for _ in range(3):
         async with serving(sock, http(actor)) as site:
             client = await site.connect()
@@ -346,7 +360,7 @@ async def test_restart_serves_on_the_same_socket(sock: socket.socket, actor: Act
 
 
 async def test_stop_cuts_who_does_not_read(
-    sock: socket.socket, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    sock: socket.socket, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosting, "GRACE_S", 0.1)
     async with serving(sock, partial(Large, actor.inbox, admit)) as site:
@@ -357,7 +371,7 @@ async def test_stop_cuts_who_does_not_read(
         await site.ended.wait()
 
 
-async def test_stop_answers_what_is_still_open(sock: socket.socket, actor: Actor) -> None:
+async def test_stop_answers_what_is_still_open(sock: socket.socket, actor: FakeActor) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
@@ -368,7 +382,7 @@ async def test_stop_answers_what_is_still_open(sock: socket.socket, actor: Actor
         await site.ended.wait()
 
 
-async def test_cancellation_ends_it_too(sock: socket.socket, actor: Actor) -> None:
+async def test_cancellation_ends_it_too(sock: socket.socket, actor: FakeActor) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)

@@ -1,4 +1,4 @@
-"""How long and how many connections may be there without asking for anything, on real sockets."""
+"""Limits of idle connections in time and number, on real sockets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _leave(stream: trio.SocketStream) -> None:
     await wait_all_tasks_blocked()
 
 
-async def test_whoever_comes_and_goes_at_the_limit_is_told_of_once(
+async def test_clients_that_come_and_go_at_the_limit_are_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with serving(max_connections=10) as site:

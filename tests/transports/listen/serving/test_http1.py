@@ -1,4 +1,4 @@
-"""What is spoken on a connection, and what is not, on real sockets."""
+"""HTTP/1.1 and WebSocket handshakes on one connection, on real sockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.transports.listen.serving.echo_site import request, rest_of, serving
-from transports.listen.serving.http1 import HEARD_BYTES
+from transports.listen.serving.http1 import WEBSOCKET_INPUT_BYTES
 
 KEY: Final = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
 VERSION: Final = "Sec-WebSocket-Version: 13"
@@ -92,7 +92,7 @@ async def test_handshake_of_http_1_0_is_400_and_the_connection_closes() -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-async def test_whoever_speaks_before_the_handshake_is_over_is_cut(
+async def test_client_that_sends_before_the_handshake_is_over_is_cut(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -135,7 +135,7 @@ async def test_websocket_is_opened_without_the_compression_it_offers() -> None:
         assert b"are you there" in await until(stream, b"there")
 
 
-async def test_what_a_client_says_is_noticed_and_not_kept() -> None:
+async def test_messages_of_a_websocket_client_are_reported_empty() -> None:
     async with serving() as site, await site.say(request(*UPGRADE)) as stream:
         await until(stream, b"\r\n\r\n")
         site.app.news = trio.Event()
@@ -144,7 +144,7 @@ async def test_what_a_client_says_is_noticed_and_not_kept() -> None:
         assert site.app.heard == [{"type": "websocket.receive", "bytes": b"", "text": None}]
 
 
-@pytest.mark.parametrize("size_bytes", [HEARD_BYTES + 1, 1024])
+@pytest.mark.parametrize("size_bytes", [WEBSOCKET_INPUT_BYTES + 1, 1024])
 async def test_client_that_says_much_is_cut(
     size_bytes: int, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 
-@pytest.fixture
-async def wire(nursery: trio.Nursery) -> Wire:
-    return await Wire.open(nursery)
-
-
 async def _run(
     listener: StdioListener,
     stopping: trio.Event,
@@ -63,12 +58,12 @@ async def test_message_may_come_in_pieces_and_lines_may_end_as_on_windows(wire: 
     assert (await wire.asked()).frame == Request(1, "ping")
 
 
-async def test_what_belongs_to_no_request_goes_out_too(wire: Wire) -> None:
+async def test_frame_that_belongs_to_no_request_is_written_too(wire: Wire) -> None:
     wire.opened.outbox.send_nowait(Notification("notifications/tools/list_changed"))
     assert (await wire.hear())["method"] == "notifications/tools/list_changed"
 
 
-async def test_what_has_queued_up_goes_out_in_order(wire: Wire) -> None:
+async def test_queued_frames_are_written_in_order(wire: Wire) -> None:
     for number in range(1000):
         wire.opened.outbox.send_nowait(Response(number, Raw(b"{}")))
     assert [(await wire.hear())["id"] for _ in range(1000)] == list(range(1000))
@@ -243,7 +238,7 @@ async def test_last_line_needs_no_end(wire: Wire) -> None:
     await wire.ended()
 
 
-async def test_what_was_asked_before_the_end_of_stdin_is_answered(
+async def test_request_before_the_end_of_stdin_is_answered(
     wire: Wire, autojump_clock: MockClock
 ) -> None:
     await wire.say(request(1), request(2), request(3))

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from router.messages.frames import Notification
+from router.messages.revisions import LISTEN_METHOD
 from tests.transports.listen.stdio.stdio_client import LINGER_S, Wire, answer, request
-from transports.listen.stdio.listener import LISTEN_METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 ACKNOWLEDGED: Final = Notification("notifications/subscriptions/acknowledged")
 CHANGED: Final = Notification("notifications/tools/list_changed")
-
-
-@pytest.fixture
-async def wire(nursery: trio.Nursery) -> Wire:
-    return await Wire.open(nursery)
 
 
 async def test_listen_that_was_acknowledged_holds_up_no_end(

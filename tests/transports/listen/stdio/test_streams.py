@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from transports.listen.stdio.streams import LINE_LIMIT_BYTES, LineSplitter, receiver, sender
+from transports.listen.stdio.streams import (
+    LINE_LIMIT_BYTES,
+    LineSplitter,
+    receive_stream,
+    send_stream,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +41,8 @@ trio.run(main)
 async def test_pipes_are_waited_for() -> None:
     out_fd, in_fd = os.pipe()
     with trio.fail_after(WAIT_S):
-        async with receiver(out_fd) as stdin, trio.open_nursery() as nursery:
-            stdout = sender(in_fd)
+        async with receive_stream(out_fd) as stdin, trio.open_nursery() as nursery:
+            stdout = send_stream(in_fd)
             nursery.start_soon(stdout.send_all, b"x" * 200_000)
             received = 0
             while received < 200_000:
@@ -50,11 +55,11 @@ async def test_files_are_read_and_written_in_threads(tmp_path: Path) -> None:
     file = tmp_path / "file"
     fd = os.open(file, os.O_RDWR | os.O_CREAT)
     with trio.fail_after(WAIT_S):
-        async with sender(fd) as stdout:
+        async with send_stream(fd) as stdout:
             await stdout.wait_send_all_might_not_block()
             await stdout.send_all(b"what was said")
         os.lseek(fd, 0, os.SEEK_SET)
-        async with receiver(fd) as stdin:
+        async with receive_stream(fd) as stdin:
             assert await stdin.receive_some(8) == b"what was"
             assert await stdin.receive_some() == b" said"
             assert await stdin.receive_some() == b""
@@ -63,7 +68,7 @@ async def test_files_are_read_and_written_in_threads(tmp_path: Path) -> None:
 
 async def test_file_that_is_gone_counts_as_a_broken_stream(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
-    stdin, stdout = receiver(fd), sender(fd)
+    stdin, stdout = receive_stream(fd), send_stream(fd)
     os.close(fd)
     with trio.fail_after(WAIT_S), pytest.raises(trio.BrokenResourceError):
         await stdin.receive_some()

@@ -1,0 +1,140 @@
+"""Decides who may use the REST API and its WebSocket: by token or ticket, and from which pages.
+
+Credentials are never allowed across origins (CORS), so a page needs a token that it sends in a
+header. No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs
+
+import attrs
+
+from router.messages.errors import HttpRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from router.messages.commands import Principal
+    from transports.listen.serving.asgi import Message
+    from transports.listen.serving.exchange import Headers
+
+OPEN_PATHS: Final = frozenset(
+    {"/", "/health", "/openapi.json", "/docs", "/docs.css", "/docs.js", "/docs.svg"}
+)
+"""Paths that need no token, because they tell nothing secret; `Host` and `Origin` are checked."""
+
+VARY: Final = (b"vary", b"Origin")
+"""Keeps caches from giving the answer for one origin to a page of another."""
+
+_LOOPBACK: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?")
+
+
+@attrs.frozen
+class Cors:
+    """Decides which pages may read the answers (`api.cors_origin`).
+
+    Attributes:
+        allowed: `*` or `0.0.0.0` for all pages, `127.0.0.1` for pages of this machine, else one
+            origin.
+    """
+
+    allowed: str
+
+    @property
+    def is_for_all(self) -> bool:
+        """True if pages of every origin may read the answers."""
+        return self.allowed in ("*", "0.0.0.0")
+
+    def headers_for(self, origin: str | None) -> Headers:
+        """Return the headers of an answer to a page of `origin` (Fetch standard, CORS protocol)."""
+        if origin is None:
+            return ()
+        if self.is_for_all:
+            return ((b"access-control-allow-origin", b"*"),)
+        if not self._allows(origin):
+            return (VARY,)
+        return ((b"access-control-allow-origin", origin.encode("latin-1")), VARY)
+
+    def _allows(self, origin: str) -> bool:
+        if self.allowed == "127.0.0.1":
+            return _LOOPBACK.fullmatch(origin) is not None
+        return origin.lower() == self.allowed.lower().rstrip("/")
+
+
+@attrs.frozen
+class RestAdmission:
+    """Decides who is let in.
+
+    Attributes:
+        admit: the rules of the router: header names in lower case -> the principal; raises
+            `HttpRefusal`.
+        needs_token: returns whether any token is configured. Then a page of another origin gets in
+            only with a token, so `api.cors_origin` may let all pages try.
+        cors: the pages that may read the answers.
+        redeem: returns the principal that a WebSocket's ticket was issued to; None for an unknown
+            ticket.
+        is_known: returns whether such a principal still exists, for those who came with a ticket.
+    """
+
+    admit: Callable[[Mapping[str, str]], Principal]
+    needs_token: Callable[[], bool]
+    cors: Cors
+    redeem: Callable[[str], Principal | None]
+    is_known: Callable[[Principal], bool]
+
+    def principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
+        """Return the principal of a request; None for an unknown one on a path open to all.
+
+        Raises:
+            HttpRefusal: the request is not let in.
+        """
+        try:
+            return self._admit(scope, headers)
+        except HttpRefusal as refused:
+            if refused.status != 401:
+                raise
+            if scope["type"] == "websocket":
+                return self._principal_by_ticket(scope, refused)
+            if scope["path"] in OPEN_PATHS or is_preflight(scope, headers):
+                return None
+            raise
+
+    def is_still_admitted(
+        self, principal: Principal, scope: Message, headers: Mapping[str, str]
+    ) -> bool:
+        """Return whether a WebSocket that was let in would be let in now, as the same principal."""
+        try:
+            return self._admit(scope, headers) == principal
+        except HttpRefusal as refused:
+            # A ticket cannot be redeemed twice, so the principal it was issued to decides.
+            return refused.status == 401 and "ticket" in _query(scope) and self.is_known(principal)
+
+    def _admit(self, scope: Message, headers: Mapping[str, str]) -> Principal:
+        try:
+            return self.admit(headers)
+        except HttpRefusal as refused:
+            # CORS does not apply to WebSockets: there only `Origin` tells a page from a program.
+            may_try = self.needs_token() and self.cors.is_for_all and scope["type"] == "http"
+            if refused.status != 403 or not may_try or headers.get("origin") in (None, "null"):
+                raise
+        return self.admit({name: headers[name] for name in headers if name != "origin"})
+
+    def _principal_by_ticket(self, scope: Message, refused: HttpRefusal) -> Principal:
+        for ticket in _query(scope).get("ticket", [])[:1]:
+            principal = self.redeem(ticket)
+            if principal is not None and self.is_known(principal):
+                return principal
+        raise refused
+
+
+def is_preflight(scope: Message, headers: Mapping[str, str]) -> bool:
+    """Return whether a browser asks what a page may do (Fetch standard, CORS-preflight request)."""
+    is_options = scope["type"] == "http" and scope["method"] == "OPTIONS"
+    return is_options and "origin" in headers and "access-control-request-method" in headers
+
+
+def _query(scope: Message) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
