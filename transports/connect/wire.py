@@ -66,11 +66,11 @@ class Wire(Protocol):
         """
         ...
 
-    def agreed(self, revision: str) -> None:
+    def set_revision(self, revision: str) -> None:
         """This protocol revision is spoken from now on."""
         ...
 
-    def listed(self, catalog: Catalog) -> None:
+    def set_catalog(self, catalog: Catalog) -> None:
         """The upstream offers this; some requests of MCP 2026-07-28 need to know over HTTP."""
         ...
 

@@ -128,16 +128,16 @@ class RemoteWire:
             batch.append(self._receiver.receive_nowait())
         return batch
 
-    def agreed(self, revision: str) -> None:
+    def set_revision(self, revision: str) -> None:
         """Name the revision in every request from now on (MCP, Transports, Protocol Version
         Header)."""
         self._routing.is_stateless = revision == STATELESS_REVISION
         if self._client is not None:
             self._client.headers[VERSION_HEADER] = revision
 
-    def listed(self, catalog: Catalog) -> None:
+    def set_catalog(self, catalog: Catalog) -> None:
         """Calls of some tools repeat parts of their arguments in headers."""
-        self._routing.listed(catalog)
+        self._routing.set_catalog(catalog)
 
     def hang_up(self) -> None:
         """End the connection in good order."""

@@ -72,7 +72,7 @@ class Routing:
         init=False, factory=dict[str, _Annotations], repr=False
     )
 
-    def listed(self, catalog: Catalog) -> None:
+    def set_catalog(self, catalog: Catalog) -> None:
         """These are the tools from now on."""
         self._tools = {tool.key: tool.raw for tool in catalog.tools}
         self._annotated.clear()

@@ -211,7 +211,7 @@ class Negotiation:
         return _discovered.decode(await self.questions.ask("server/discover", params))
 
     def _agree(self, discovered: _Discovered) -> NegotiationResult:
-        self.wire.agreed(STATELESS_REVISION)
+        self.wire.set_revision(STATELESS_REVISION)
         self.questions.envelope = self._envelope()
         return NegotiationResult(
             STATELESS_REVISION,
@@ -258,7 +258,7 @@ class Negotiation:
         revision = in_short(greeting.protocolVersion)
         if revision not in HANDSHAKE_REVISIONS:
             raise WireLost(f"speaks protocol revision {revision}, which is not spoken here")
-        self.wire.agreed(revision)
+        self.wire.set_revision(revision)
         await self.questions.outbox.send(Notification("notifications/initialized"))
         self._is_probed = False
         self.past.shakes_hands = True

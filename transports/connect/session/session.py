@@ -255,7 +255,7 @@ class _Incarnation:
         declared = (name for name, value in greeting.capabilities.items() if bytes(value) != _NULL)
         lists = Lists(self._spec.name, self._questions.ask, frozenset(declared))
         up = self._session_up(greeting, await lists.read_all())
-        self._wire.listed(lists.catalog)
+        self._wire.set_catalog(lists.catalog)
         self._is_up = True
         started(up)
         # The supervisor passes `up` on in a task of its own, which has had its turn when we have
@@ -305,7 +305,7 @@ class _Incarnation:
             if limit.cancelled_caught:
                 log.warning("%s: listing again took too long; kept the old", self._spec.name)
             if lists.catalog != before or (is_said and lists.catalog is not before):
-                self._wire.listed(lists.catalog)
+                self._wire.set_catalog(lists.catalog)
                 await self._events.send(CatalogChanged(self._session, lists.catalog))
             await trio.sleep(RELIST_PAUSE_S)
 

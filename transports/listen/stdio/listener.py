@@ -33,8 +33,9 @@ from transports.json_rpc import (
     encode_line,
     is_batch,
 )
+from transports.lines import LineSplitter
 from transports.listen.stdio.outbox import StdioOutbox
-from transports.listen.stdio.streams import LINE_LIMIT_BYTES, READ_SIZE_BYTES, LineSplitter
+from transports.listen.stdio.streams import LINE_LIMIT_BYTES, READ_SIZE_BYTES
 
 if TYPE_CHECKING:
     from router.messages.events import Event
@@ -86,11 +87,11 @@ class StdioListener:
 
     async def _read(self, client: StdioClient) -> None:
         """Take messages until the end of stdin, then wait for what they asked."""
-        splitter = LineSplitter()
+        splitter = LineSplitter(LINE_LIMIT_BYTES)
         while data := await _some(self.stdin):
             for line in splitter.feed(data):
                 await self._take(client, line)
-        for line in splitter.rest():
+        for line in splitter.finish():
             await self._take(client, line)
         with trio.move_on_after(self.linger_s):
             await client.nothing_asked.wait()

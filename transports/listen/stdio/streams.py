@@ -1,10 +1,9 @@
-"""This process's stdin and stdout as streams that belong to MCP alone, and lines from bytes.
+"""This process's stdin and stdout as streams that belong to MCP alone.
 
 Job: the descriptors behind `stdio`, on every platform. Neighbours: the composition root calls
-`open_stdio`, once; `stdio` reads lines.
+`open_stdio`, once.
 
-Invariants: after `open_stdio` neither a stray `print` nor a child process can reach the client;
-no more than one line of the limit is ever held.
+Invariants: after `open_stdio` neither a stray `print` nor a child process can reach the client.
 """
 
 from __future__ import annotations
@@ -21,50 +20,6 @@ LINE_LIMIT_BYTES: Final = 10 * 1024 * 1024
 
 READ_SIZE_BYTES: Final = 64 * 1024
 """What a pipe holds on Linux: more rarely comes at once."""
-
-
-class LineSplitter:
-    """Bytes as they come -> lines."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size_bytes = 0
-        self._is_skipping = False
-
-    def feed(self, data: bytes) -> list[bytes | None]:
-        """The lines that `data` completes, without their ends; blank ones are left out.
-
-        None stands for a line beyond the limit, as soon as it is; the rest of it is skipped.
-        """
-        lines: list[bytes | None] = []
-        *ends, rest = data.split(b"\n")
-        for end in ends:
-            self._add(end, lines)
-            self._complete(lines)
-        self._add(rest, lines)
-        return lines
-
-    def rest(self) -> list[bytes | None]:
-        """The last line, where the bytes ended without an end of line."""
-        lines: list[bytes | None] = []
-        self._complete(lines)
-        return lines
-
-    def _add(self, part: bytes, lines: list[bytes | None]) -> None:
-        if self._is_skipping or not part:
-            return
-        self._size_bytes += len(part)
-        if self._size_bytes > LINE_LIMIT_BYTES:
-            self._parts, self._is_skipping = [], True
-            lines.append(None)
-        else:
-            self._parts.append(part)
-
-    def _complete(self, lines: list[bytes | None]) -> None:
-        line = b"".join(self._parts)
-        if line and not line.isspace():
-            lines.append(line)
-        self._parts, self._size_bytes, self._is_skipping = [], 0, False
 
 
 def open_stdio() -> tuple[trio.abc.ReceiveStream, trio.abc.SendStream]:

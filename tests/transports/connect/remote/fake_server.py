@@ -232,7 +232,7 @@ class Talk:
 
     async def initialize(self) -> Frame:
         frame = await self.ask(1, "initialize")
-        self.wire.agreed("2025-11-25")
+        self.wire.set_revision("2025-11-25")
         await self.tell(Notification("notifications/initialized"))
         return frame
 

@@ -36,7 +36,7 @@ ROUTING = ("mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id")
 async def discover(talk: Talk) -> None:
     """Ask, and agree on 2026-07-28."""
     assert isinstance(await talk.ask(1, "server/discover"), Response)
-    talk.wire.agreed("2026-07-28")
+    talk.wire.set_revision("2026-07-28")
 
 
 def routing(call: Call) -> dict[str, str]:
@@ -157,7 +157,7 @@ async def test_arguments_that_a_tool_wants_in_headers_are_repeated_there(
     async with serve(Call.result) as server, connect_http(spec(server.url)) as wire:
         talk = Talk(wire)
         await discover(talk)
-        wire.listed(Catalog(tools=(tool("other"), annotated)))
+        wire.set_catalog(Catalog(tools=(tool("other"), annotated)))
         for number, name in ((3, "where"), (5, "other")):
             params = f'{{"name":"{name}","arguments":{arguments}}}'
             await talk.ask(number, "tools/call", params)
@@ -175,9 +175,9 @@ async def test_what_a_tool_wants_in_headers_is_as_it_was_listed_last() -> None:
         params = '{"name":"t","arguments":{"a":"1"}}'
         for number, header in enumerate(("One", "Two")):
             annotated = tool("t", a={"type": "string", "x-mcp-header": header})
-            wire.listed(Catalog(tools=(annotated,)))
+            wire.set_catalog(Catalog(tools=(annotated,)))
             await talk.ask(2 * number + 3, "tools/call", params)
-        wire.listed(Catalog())
+        wire.set_catalog(Catalog())
         await talk.ask(7, "tools/call", params)
         sent = [
             {name for name in call.headers if name.startswith("mcp-param-")}
@@ -198,7 +198,7 @@ async def test_what_a_tool_may_not_want_in_headers_is_not_repeated(schema: Any) 
     async with serve(Call.result) as server, connect_http(spec(server.url)) as wire:
         talk = Talk(wire)
         await discover(talk)
-        wire.listed(Catalog(tools=(tool("t", a=schema),)))
+        wire.set_catalog(Catalog(tools=(tool("t", a=schema),)))
         await talk.ask(3, "tools/call", '{"name":"t","arguments":{"a":"1"}}')
         assert "mcp-name" in routing(server.calls[1])
         assert not any(name.startswith("mcp-param-") for name in server.calls[1].headers)
@@ -209,7 +209,7 @@ async def test_a_tool_that_cannot_be_read_can_be_called(schema: str) -> None:
     async with serve(Call.result) as server, connect_http(spec(server.url)) as wire:
         talk = Talk(wire)
         await discover(talk)
-        wire.listed(Catalog(tools=(Item("t", Raw(b'{"inputSchema":%b}' % schema.encode())),)))
+        wire.set_catalog(Catalog(tools=(Item("t", Raw(b'{"inputSchema":%b}' % schema.encode())),)))
         params = '{"name":"t","arguments":{"a":"1"}}'
         assert await talk.ask(3, "tools/call", params) == Response(3, Raw(b"{}"))
 
@@ -248,7 +248,7 @@ async def test_a_handshake_after_a_refused_question_shows_nothing_of_it() -> Non
         assert isinstance(await talk.ask(1, "server/discover"), ErrorResponse)
         await talk.tell(Request(3, "initialize"))
         await talk.hear()
-        wire.agreed("2025-11-25")
+        wire.set_revision("2025-11-25")
         await talk.tell(Notification("notifications/initialized"))
         await talk.ask(5, "tools/list")
         assert routing(await server.got("initialize")) == {}

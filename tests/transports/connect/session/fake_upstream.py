@@ -175,10 +175,10 @@ class FakeWire:
             raise received
         return received
 
-    def agreed(self, revision: str) -> None:
+    def set_revision(self, revision: str) -> None:
         self.upstream.agreed = (revision, len(self.upstream.frames))
 
-    def listed(self, catalog: Catalog) -> None:
+    def set_catalog(self, catalog: Catalog) -> None:
         self.upstream.listed.append([tool.key for tool in catalog.tools])
 
 

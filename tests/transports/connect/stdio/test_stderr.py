@@ -115,5 +115,5 @@ def test_what_was_left_out_is_reported_at_the_end(
 def test_the_last_words_are_those_that_tell_most(stderr: StderrLog, said: str, words: str) -> None:
     stderr.feed(said.encode(), 0.0)
     stderr.end(0.0)
-    assert stderr.last_words().startswith(words)
-    assert bool(stderr.last_words()) == bool(words)
+    assert stderr.likely_reason().startswith(words)
+    assert bool(stderr.likely_reason()) == bool(words)
