@@ -493,7 +493,7 @@ async def test_both_transports_are_named_where_both_are_refused() -> None:
 async def test_a_goodbye_that_is_not_answered_is_waited_for_only_briefly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("transports.connect.remote.http_client.SAY_GOODBYE_S", 1.0)
+    monkeypatch.setattr("transports.connect.remote.http_client.DELETE_S", 1.0)
     asked = trio.Event()
 
     async def script(call: Call) -> None:
