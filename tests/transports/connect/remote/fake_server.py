@@ -347,7 +347,7 @@ class SseServer:
         assert call.target == "/messages?sessionId=s1"
         await self.play(self, call)
 
-    async def say(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
         assert self.stream is not None
         await self.stream.event(data, event="message")
 
@@ -356,7 +356,7 @@ async def echo(server: SseServer, call: Call) -> None:
     """Acknowledge every message, and answer a request with its own params."""
     await call.reply(202)
     if isinstance(frame := call.frame, Request):
-        await server.say(answer(frame.id, bytes(frame.params).decode()))
+        await server.send(answer(frame.id, bytes(frame.params).decode()))
 
 
 def sse_only_server(status: int) -> Script:

@@ -27,9 +27,7 @@ from transports.connect.remote.connect import connect_http
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    Script = Callable[[Call], Awaitable[None]]
+    from tests.transports.connect.remote.fake_server import Script
 
 
 async def refusal(script: Script, **fields: Any) -> str:
@@ -39,7 +37,7 @@ async def refusal(script: Script, **fields: Any) -> str:
         return await talk.lost_reason()
 
 
-# --- what fails for all ---
+# --- Failures of the connection ---
 
 
 async def test_a_session_that_is_no_longer_known_ends_the_wire() -> None:
@@ -71,7 +69,7 @@ async def test_a_server_that_refuses_to_begin_is_named_with_its_reason(
     assert await refusal(lambda call: call.reply(status)) == text
 
 
-async def test_no_secret_of_the_url_or_headers_is_said() -> None:
+async def test_no_secret_of_the_url_or_headers_is_in_the_reason() -> None:
     async with serve(lambda call: call.reply(500)) as server:
         url = f"http://me:s3cret@127.0.0.1:{server.port}/mcp?key=s3cret#s3cret"
         async with server.connect(url=url, headers={"X-Key": "s3cret"}) as talk:
@@ -79,7 +77,7 @@ async def test_no_secret_of_the_url_or_headers_is_said() -> None:
             assert await talk.lost_reason() == "URL answered 500 Internal Server Error"
 
 
-async def test_a_refused_connection_is_said_so() -> None:
+async def test_a_refused_connection_is_the_reason() -> None:
     async with serve(Call.result) as server:
         pass
     with trio.fail_after(PATIENCE_S):
@@ -88,7 +86,7 @@ async def test_a_refused_connection_is_said_so() -> None:
             assert await talk.lost_reason() == "cannot connect to URL: connection refused"
 
 
-async def test_an_unknown_host_is_said_so() -> None:
+async def test_an_unknown_host_is_the_reason() -> None:
     class Nobody(trio.abc.HostnameResolver):
         async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
             await trio.lowlevel.checkpoint()
@@ -102,7 +100,7 @@ async def test_an_unknown_host_is_said_so() -> None:
     assert "http://nowhere.invalid/mcp: its host name cannot be resolved (unknown)" in reason
 
 
-async def test_a_server_without_tls_is_said_so() -> None:
+async def test_failed_tls_is_the_reason() -> None:
     async with serve(Call.result) as server:
         url = server.url.replace("http:", "https:")
         async with server.connect(url=url) as talk:
@@ -111,7 +109,7 @@ async def test_a_server_without_tls_is_said_so() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "localhost:3000", "ftp://h/", "http://", "http://h:x/"])
-async def test_what_is_no_url_is_refused(url: str) -> None:
+async def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(WireLost):
         async with connect_http(spec(url)):
             pass
@@ -132,7 +130,7 @@ async def test_a_server_that_dies_is_noticed_by_its_event_stream() -> None:
         assert await talk.lost_reason() == "cannot connect to URL: connection refused"
 
 
-# --- redirects, other transports ---
+# --- Redirects and other transports ---
 
 
 async def test_redirects_within_the_origin_are_followed() -> None:
@@ -170,10 +168,10 @@ async def test_both_transports_are_named_where_both_are_refused() -> None:
     assert reason == f"streamable HTTP: {said}; HTTP+SSE: {said}"
 
 
-# --- the end ---
+# --- The end ---
 
 
-async def test_a_goodbye_that_is_not_answered_is_waited_for_only_briefly(
+async def test_a_delete_that_is_not_answered_is_waited_for_only_briefly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("transports.connect.remote.http_client.DELETE_S", 1.0)

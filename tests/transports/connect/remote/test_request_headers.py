@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from msgspec import Raw
@@ -15,14 +15,9 @@ from tests.transports.connect.remote.fake_server import (
     discovered,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    Script = Callable[[Call], Awaitable[None]]
-
 
 def tool(name: str, **properties: Any) -> Item:
-    """A tool with these arguments; `X` on one of them names its header."""
+    """Return a tool with these arguments, by name -> schema."""
     schema = {"type": "object", "properties": properties}
     return Item(name, Raw(json.dumps({"name": name, "inputSchema": schema}).encode()))
 
@@ -98,7 +93,7 @@ async def test_headers_of_the_instance_override_none_of_them() -> None:
         ("{}", "- - -"),
     ],
 )
-async def test_arguments_that_a_tool_wants_in_headers_are_repeated_there(
+async def test_arguments_are_repeated_in_the_headers_that_a_tool_names(
     arguments: str, expected: str
 ) -> None:
     annotated = tool(
@@ -123,7 +118,7 @@ async def test_arguments_that_a_tool_wants_in_headers_are_repeated_there(
         assert not any(name.startswith("mcp-param-") for name in talk.server.calls[2].headers)
 
 
-async def test_what_a_tool_wants_in_headers_is_as_it_was_listed_last() -> None:
+async def test_headers_for_arguments_follow_the_catalog() -> None:
     async with discovered(Call.result) as talk:
         params = '{"name":"t","arguments":{"a":"1"}}'
         for number, header in enumerate(("One", "Two")):
@@ -147,7 +142,7 @@ async def test_what_a_tool_wants_in_headers_is_as_it_was_listed_last() -> None:
         {"type": "string", "x-mcp-header": 5},
     ],
 )
-async def test_what_a_tool_may_not_want_in_headers_is_not_repeated(schema: Any) -> None:
+async def test_an_annotation_that_is_not_allowed_makes_no_header(schema: Any) -> None:
     async with discovered(Call.result) as talk:
         talk.wire.set_catalog(Catalog(tools=(tool("t", a=schema),)))
         await talk.request(3, "tools/call", '{"name":"t","arguments":{"a":"1"}}')

@@ -50,8 +50,8 @@ async def test_payloads_pass_unchanged_in_both_directions() -> None:
 async def test_messages_come_in_wire_order_and_name_no_call() -> None:
     async def play(server: SseServer, call: Call) -> None:
         if call.rpc == "tools/call":
-            await server.say(notice("notifications/progress"))
-            await server.say(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
+            await server.send(notice("notifications/progress"))
+            await server.send(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
         await echo(server, call)
 
     async with initialized_sse(SseServer(play)) as talk:
@@ -73,7 +73,7 @@ async def test_a_message_of_two_mebibytes_passes() -> None:
             await echo(server, call)
             return
         await call.reply(202)
-        await server.say(answer(call.id, f'"{"x" * 2**21}"'))
+        await server.send(answer(call.id, f'"{"x" * 2**21}"'))
 
     async with initialized_sse(SseServer(play)) as talk:
         frame = await talk.request(3, "big")
@@ -106,8 +106,8 @@ async def test_an_answer_to_a_cancelled_request_is_dropped() -> None:
     async def play(server: SseServer, call: Call) -> None:
         await call.reply(202)
         if call.rpc == "notifications/cancelled":
-            await server.say(answer(3, '"late"'))
-            await server.say(notice("notifications/after"))
+            await server.send(answer(3, '"late"'))
+            await server.send(notice("notifications/after"))
 
     async with connected_sse(SseServer(play)) as talk:
         await talk.send(Request(3, "slow"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -24,20 +23,15 @@ from tests.transports.connect.remote.fake_server import (
     sse_only_server,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    Script = Callable[[Call], Awaitable[None]]
-
 
 def cancelled(request_id: int) -> Notification:
     return Notification("notifications/cancelled", Raw(b'{"requestId":%d}' % request_id))
 
 
-# --- falling back ---
+# --- Falling back ---
 
 
-async def test_a_handshake_after_a_refused_question_shows_nothing_of_it() -> None:
+async def test_a_handshake_after_a_refused_discover_has_no_headers_of_it() -> None:
     async def script(call: Call) -> None:
         if call.method in ("GET", "DELETE"):
             await call.reply(405)
@@ -62,7 +56,7 @@ async def test_a_handshake_after_a_refused_question_shows_nothing_of_it() -> Non
         assert (await talk.server.wait_for("tools/list")).mcp_headers == expected
 
 
-async def test_a_question_that_is_given_up_is_closed_and_nothing_is_said_of_it() -> None:
+async def test_a_discover_that_is_given_up_is_closed_without_a_message() -> None:
     freed = trio.Event()
 
     async def script(call: Call) -> None:
@@ -81,13 +75,13 @@ async def test_a_question_that_is_given_up_is_closed_and_nothing_is_said_of_it()
         assert [call.rpc for call in talk.server.calls] == ["server/discover", "initialize"]
 
 
-async def test_http_and_sse_is_tried_after_the_question_and_the_handshake() -> None:
+async def test_http_and_sse_is_tried_after_discover_and_initialize() -> None:
     async with connected(sse_only_server(404), try_sse=True) as talk:
         assert isinstance(await talk.request(1, "server/discover"), ErrorResponse)
         assert await talk.request(3, "initialize") == Response(3, Raw(b"{}"))
 
 
-# --- one request, one response ---
+# --- One request, one response ---
 
 
 async def test_a_redirected_request_is_the_same_request() -> None:
@@ -238,7 +232,7 @@ async def test_leaving_does_not_wait_for_a_subscription() -> None:
         assert [call.method for call in server.calls] == ["POST", "POST"]
 
 
-# --- statuses ---
+# --- Statuses ---
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -22,13 +22,7 @@ from tests.transports.connect.remote.fake_server import (
     session_server,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    Script = Callable[[Call], Awaitable[None]]
-
-
-# --- what goes through ---
+# --- Payloads and calls ---
 
 
 @pytest.mark.parametrize("as_stream", [False, True])
@@ -73,7 +67,7 @@ async def test_every_request_carries_headers_session_and_revision() -> None:
         assert all(call.headers["mcp-session-id"] == "s1" for call in rest)
 
 
-async def test_what_belongs_to_a_call_comes_before_its_answer_and_names_it() -> None:
+async def test_frames_of_a_call_come_before_its_answer_and_name_it() -> None:
     async def play(call: Call) -> None:
         await call.stream()
         await call.event(notice("notifications/progress", '{"progress":1}'))
@@ -88,7 +82,7 @@ async def test_what_belongs_to_a_call_comes_before_its_answer_and_names_it() -> 
         assert [item.related for item in received] == [9, 9, 9]
 
 
-async def test_what_belongs_to_no_call_names_none() -> None:
+async def test_frames_of_the_standalone_stream_name_no_call() -> None:
     async def get(call: Call) -> None:
         await call.stream()
         await call.event(notice("notifications/tools/list_changed"), id="1")
@@ -167,7 +161,7 @@ async def test_slow_calls_and_unacknowledged_messages_hold_up_nothing() -> None:
         assert await talk.request(101, "fast") == Response(101, Raw(b"{}"))
 
 
-# --- what fails for one ---
+# --- Failures of one request ---
 
 
 @pytest.mark.parametrize(

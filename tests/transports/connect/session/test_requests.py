@@ -1,4 +1,4 @@
-"""What an upstream says, as reasons and log lines show it. (Requests: `test_session`.)"""
+"""The words of an upstream in reasons and log lines (`test_session` has the requests)."""
 
 import pytest
 

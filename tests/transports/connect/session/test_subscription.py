@@ -1,4 +1,4 @@
-"""What a session with a server of 2026-07-28 hears of changes, on a mock clock."""
+"""The subscription of a session with a server of 2026-07-28, on a mock clock."""
 
 from __future__ import annotations
 
