@@ -33,15 +33,15 @@ class LineSplitter:
         """
         *ends, rest = chunk.split(b"\n")
         lines: list[bytes | None] = []
-        if ends:
-            self._hold(ends[0], lines)
+        if ends and self._held_bytes:
+            self._hold(ends.pop(0), lines)
             lines += self.finish()
-            # These lines begin and end in this chunk, so nothing needs to be held for them.
-            for line in ends[1:]:
-                if len(line) > self.limit_bytes:
-                    lines.append(None)
-                elif line and not line.isspace():
-                    lines.append(line)
+        # The other lines begin and end in this chunk, so nothing needs to be held for them.
+        for line in ends:
+            if len(line) > self.limit_bytes:
+                lines.append(None)
+            elif line and not line.isspace():
+                lines.append(line)
         self._hold(rest, lines)
         return lines
 
