@@ -137,7 +137,8 @@ def depth_of(data: bytes) -> int:
     plain = data
     if b"\\" in data:
         plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Now a string without brackets is `""`. Without those, the other quotes pair as before.
+    # With all else removed, a string without brackets is `""`. Those go too, and the quotes that
+    # are left still pair up.
     plain = plain.translate(None, _NO_BRACKETS).replace(b'""', b"")
     if b'"' in plain:
         plain = _STRINGS.sub(b"", plain)

@@ -122,8 +122,8 @@ class Process:
             await self.ended.wait()
             await self._stderr_ended.wait()
         reason = self.how_it_ended or self.closed_because or fallback
-        said = self.stderr_log.likely_reason() if self.ended.is_set() else ""
-        return f"{reason}: {said}" if said else reason
+        detail = self.stderr_log.likely_reason() if self.ended.is_set() else ""
+        return f"{reason}: {detail}" if detail else reason
 
     async def _read_stderr(self) -> None:
         log = self.stderr_log
