@@ -1,13 +1,15 @@
-"""JSON-RPC envelope <-> bytes.
+"""Converts JSON-RPC messages between bytes and frames. No I/O.
 
-Job: read the few fields routing needs and keep the rest raw. Neighbours: listeners and
-connectors above, `router.messages` below. No I/O.
+The envelope, which routing needs, is decoded; the rest stays raw.
 
-Invariants: an envelope is written anew from its fields, so the router and its peers cannot read
-two different things into one message (duplicate keys, unknown members); `params`, `result` and
-`error` are forwarded as the bytes they came in. Those bytes are checked to be JSON and UTF-8: no
-NaN, no lone surrogates, nothing behind the end. From clients they nest at most `MAX_DEPTH` levels,
-from upstreams as far as the interpreter's recursion limit lets msgspec go, about 900.
+Invariants:
+
+- An envelope is written anew from its fields. So the router and its peers cannot read two different
+  things into one message (duplicate keys, unknown members).
+- `params`, `result` and `error` are forwarded as the bytes they came in.
+- Those bytes are checked to be JSON and UTF-8: no NaN, no lone surrogates, nothing behind the end.
+- They nest at most `MAX_DEPTH` levels if they come from a client. From upstreams they nest as far
+  as the interpreter's recursion limit lets msgspec go, about 900.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ class FrameError(Exception):
 
     Attributes:
         code: -32700 for bytes that are no JSON, -32600 for JSON that is no JSON-RPC message.
-        message: what is wrong, for a person.
-        id: the id of the request, where it could be read.
+        message: the problem, for a person.
+        id: the id of the request, None if it could not be read.
     """
 
     code: int
@@ -53,7 +55,7 @@ class FrameError(Exception):
         return self.message
 
     def to_frame(self) -> ErrorResponse:
-        """The answer JSON-RPC 2.0 section 5.1 asks for."""
+        """Return the answer that JSON-RPC 2.0 section 5.1 asks for."""
         error = {"code": self.code, "message": self.message}
         return ErrorResponse(self.id, Raw(msgspec.json.encode(error)))
 
@@ -68,7 +70,7 @@ class _AnyEnvelope(Struct, gc=False):
 
 
 class _Envelope(_AnyEnvelope, gc=False, forbid_unknown_fields=True):
-    """The usual case: nothing but the members JSON-RPC knows."""
+    """The usual case: no members but those of JSON-RPC."""
 
 
 _envelope: Final = msgspec.json.Decoder(_Envelope)
@@ -79,9 +81,9 @@ _array: Final = msgspec.json.Decoder(list[Raw])
 _encode: Final = msgspec.json.encode
 
 MAX_DEPTH: Final = 64
-"""How deeply a client's message may nest: its own braces are the first level."""
+"""The number of levels in a client's message, of which its own braces are the first."""
 
-_KNOWN: Final = frozenset(_AnyEnvelope.__struct_fields__)
+_KNOWN_MEMBERS: Final = frozenset(_AnyEnvelope.__struct_fields__)
 _OBJECT_START: Final = ord("{")
 
 
@@ -89,33 +91,33 @@ def decode(data: bytes | bytearray | memoryview | Raw) -> Frame:
     """Read one message.
 
     Args:
-        data: UTF-8 JSON of one object. The frame keeps it alive while its raw parts are.
+        data: UTF-8 JSON of one object. The raw parts of the frame keep it alive.
 
     Raises:
-        FrameError: it is no JSON, no UTF-8, nested too deeply, or no JSON-RPC message.
+        FrameError: `data` is no JSON, no UTF-8, nested too deeply, or no JSON-RPC message.
     """
     try:
         try:
             envelope: _AnyEnvelope = _envelope.decode(data)
         except msgspec.ValidationError:
-            envelope = _unusual(data)
+            envelope = _decode_unusual(data)
         _check_utf8(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise FrameError(PARSE_ERROR, f"Parse error: {exc}") from None
     except RecursionError:
         raise FrameError(PARSE_ERROR, "Parse error: nested too deeply") from None
-    return _frame(envelope)
+    return _to_frame(envelope)
 
 
 def decode_from_client(data: bytes | Raw) -> Frame:
-    """Read one message, which may come from anybody.
+    """Read one message of a client, which may be hostile.
 
     Raises:
-        FrameError: as `decode`; and if it nests more deeply than `MAX_DEPTH`, which is no trouble
-            here, but might be to a server that reads it by recursion.
+        FrameError: as `decode`; also if `data` nests more deeply than `MAX_DEPTH`. The router can
+            read that, but it might exhaust the stack of a server that reads it by recursion.
     """
     frame = decode(data)
-    whole = bytes(data)  # which is `data` itself, unless it is a part of a batch
+    whole = bytes(data)  # copies nothing, unless `data` is a member of a batch
     # Most messages have so few brackets that they need not be paired.
     if whole.count(b"{") + whole.count(b"[") > MAX_DEPTH and depth_of(whole) > MAX_DEPTH:
         raise FrameError(PARSE_ERROR, f"Parse error: nested more than {MAX_DEPTH} levels deep")
@@ -123,37 +125,37 @@ def decode_from_client(data: bytes | Raw) -> Frame:
 
 
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b'"[]{}'))
-_STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
+_BRACKET_STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 _STRINGS: Final = re.compile(rb'"[^"]*"')
 
 
 def depth_of(data: bytes) -> int:
-    """How deeply valid JSON nests; 0 for what is neither an array nor an object.
+    """Return the number of levels in valid JSON; 0 if it is neither an array nor an object.
 
-    It passes over the data a few times, none of them a loop of ours: 10 MB take less than a second
-    at the worst.
+    Each pass over the data runs in C, so 10 MB take less than a second at the worst.
     """
     plain = data
     if b"\\" in data:
         plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # What is left of a string without brackets is `""`; without it, quotes pair as before.
+    # With all else removed, a string without brackets is `""`. Those go too, and the quotes that
+    # are left still pair up.
     plain = plain.translate(None, _NO_BRACKETS).replace(b'""', b"")
     if b'"' in plain:
         plain = _STRINGS.sub(b"", plain)
-    steps = memoryview(plain.translate(_STEPS)).cast("b")  # signed: +1 opens, -1 closes
+    steps = memoryview(plain.translate(_BRACKET_STEPS)).cast("b")  # signed: +1 opens, -1 closes
     return max(accumulate(steps), default=0)
 
 
 def is_batch(data: bytes) -> bool:
-    """Is this a JSON-RPC batch (a JSON array)?"""
+    """Return whether this is a JSON-RPC batch, which is a JSON array."""
     return data.lstrip(b" \t\r\n")[:1] == b"["
 
 
 def split_batch(data: bytes) -> list[Raw]:
-    """The members of a batch, to be decoded one by one.
+    """Return the members of a batch, to be decoded one by one.
 
     Raises:
-        FrameError: it is no JSON array, or an empty one (JSON-RPC 2.0 section 6).
+        FrameError: `data` is no JSON array, or an empty one (JSON-RPC 2.0 section 6).
     """
     try:
         members = _array.decode(data)
@@ -170,18 +172,19 @@ BATCH_REVISION: Final = "2025-03-26"
 """The only revision that has JSON-RPC batches (MCP 2025-06-18, Changelog)."""
 
 MAX_BATCH_MESSAGES: Final = 1000
-"""Messages in one batch. Each is an event of its own for the actor, whose inbox has as many."""
+"""Messages in one batch. Each is an event for the actor, whose inbox holds as many."""
 
 
 def batch_from_client(data: bytes, revision: str | None) -> list[Raw]:
-    """The members of a client's batch, to be decoded one by one.
+    """Return the members of a client's batch, to be decoded one by one.
 
     Args:
         data: a JSON array.
-        revision: what that client's session negotiated; None where there is no session.
+        revision: the revision of the client's session; None if there is no session.
 
     Raises:
-        FrameError: as `split_batch`; it has too many members, or its revision has no batches.
+        FrameError: as `split_batch`; also if there are too many members, or the revision has no
+            batches.
     """
     members = split_batch(data)
     if revision != BATCH_REVISION:
@@ -194,10 +197,9 @@ def batch_from_client(data: bytes, revision: str | None) -> list[Raw]:
 
 
 def encode(frame: Frame) -> bytes:
-    """The message as one line of JSON, without a newline at its end.
+    """Return the message as JSON, with its raw parts as they are.
 
-    Raw parts go out as they are; a raw part that holds newlines (pretty-printed JSON) is
-    compacted by `encode_line`.
+    So there may be newlines within it, if a raw part is pretty-printed; see `encode_line`.
     """
     if isinstance(frame, Response):
         return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (_encode(frame.id), frame.result)
@@ -210,16 +212,16 @@ def encode(frame: Frame) -> bytes:
 
 
 def encode_line(frame: Frame) -> bytes:
-    """The message for a newline-delimited wire, newline included (MCP, Transports, stdio)."""
+    """Return the message as one line, with its newline (MCP 2025-11-25, Transports, stdio)."""
     data = encode(frame)
     if b"\n" in data or b"\r" in data:
-        # Raw newlines can only stand between tokens: JSON forbids them inside strings.
+        # These newlines stand between tokens, since JSON forbids them inside strings.
         data = data.replace(b"\r", b" ").replace(b"\n", b" ")
     return data + b"\n"
 
 
 def encode_lines(frames: Sequence[Frame]) -> bytes:
-    """Several messages for one write."""
+    """Return several messages as lines, for one write."""
     return b"".join([encode_line(frame) for frame in frames])
 
 
@@ -227,11 +229,11 @@ def _params(raw: Raw) -> bytes:
     return b',"params":%b}' % raw if raw else b"}"
 
 
-def _unusual(data: bytes | bytearray | memoryview | Raw) -> _AnyEnvelope:
-    """The envelope of a message that has members unknown to JSON-RPC, or is wrong.
+def _decode_unusual(data: bytes | bytearray | memoryview | Raw) -> _AnyEnvelope:
+    """Read the envelope of a message that has members unknown to JSON-RPC, or is malformed.
 
-    Unknown members are dropped, but for `"Method"` and the like: a peer that reads keys without
-    regard to case would see another message (CVE-2026-27896).
+    Unknown members are dropped. `"Method"` and the like are refused, because a peer that ignores
+    the case of keys would see another message (CVE-2026-27896).
     """
     try:
         members = _members.decode(data)
@@ -239,7 +241,7 @@ def _unusual(data: bytes | bytearray | memoryview | Raw) -> _AnyEnvelope:
         raise _invalid(str(exc), None) from None
     request_id = _id_of(members)
     for key in members:
-        if key not in _KNOWN and key.casefold() in _KNOWN:
+        if key not in _KNOWN_MEMBERS and key.casefold() in _KNOWN_MEMBERS:
             raise _invalid(f"{key!r} differs from a known key in case", request_id)
     try:
         return _any_envelope.decode(data)
@@ -255,19 +257,19 @@ def _id_of(members: dict[str, Raw]) -> RequestId | None:
 
 
 def _check_utf8(data: bytes | bytearray | memoryview | Raw) -> None:
-    # msgspec does not look into the strings of raw parts.
+    # msgspec checks the syntax of raw parts, but not the UTF-8 in their strings.
     whole = data if isinstance(data, (bytes, bytearray)) else bytes(data)
     if not whole.isascii():
         whole.decode("utf-8")
 
 
-def _frame(envelope: _AnyEnvelope) -> Frame:
+def _to_frame(envelope: _AnyEnvelope) -> Frame:
     request_id = envelope.id
     if envelope.jsonrpc != "2.0":
         raise _invalid('"jsonrpc" must be "2.0"', request_id)
     if envelope.method is not UNSET:
-        return _call(envelope, envelope.method)
-    result, error = _present(envelope.result, envelope.error)
+        return _to_call(envelope, envelope.method)
+    result, error = _without_null(envelope.result, envelope.error)
     if result and not error:
         if request_id is UNSET or request_id is None:
             raise _invalid("a response needs an id", request_id)
@@ -279,8 +281,8 @@ def _frame(envelope: _AnyEnvelope) -> Frame:
     raise _invalid('it needs "method", or either "result" or "error"', request_id)
 
 
-def _present(result: Raw, error: Raw) -> tuple[Raw, Raw]:
-    """Both, less the null that JSON-RPC 1.0 wanted in the place of the other one."""
+def _without_null(result: Raw, error: Raw) -> tuple[Raw, Raw]:
+    """Return both, without the null that JSON-RPC 1.0 wanted in place of the absent member."""
     if result and error:
         if bytes(error) == b"null":
             return result, NO_RAW
@@ -289,12 +291,12 @@ def _present(result: Raw, error: Raw) -> tuple[Raw, Raw]:
     return result, error
 
 
-def _call(envelope: _AnyEnvelope, method: str) -> Request | Notification:
+def _to_call(envelope: _AnyEnvelope, method: str) -> Request | Notification:
     request_id, params = envelope.id, envelope.params
     if params and memoryview(params)[0] != _OBJECT_START:
         if bytes(params) != b"null":
             raise _invalid('"params" must be an object', request_id)
-        params = NO_RAW  # What many write who have none.
+        params = NO_RAW  # many clients write null if they have none
     if request_id is UNSET:
         return Notification(method, params)
     if request_id is None:

@@ -1,14 +1,11 @@
-"""A wire: frames to and from one upstream, whatever carries them.
-
-Job: name what `session` needs of a connector. Neighbours: `connect.*` makes wires, `session` uses
-them; `router.messages` below. No I/O.
+"""The interface between a session and the connection to its upstream, whatever carries the frames.
 
 Invariants, for every wire:
 
-- It belongs to one incarnation of a session. When it is lost it stays lost; the supervisor starts
+- A wire belongs to one incarnation of a session. A lost wire stays lost; the supervisor starts
   another incarnation with another wire.
-- `connect()` is a context manager: leaving it ends the connection and everything behind it, within
-  a bounded time; at once where it is left because of cancellation.
+- `connect()` is a context manager. Leaving it ends the connection and everything behind it within
+  a bounded time, and at once in case of cancellation.
 """
 
 from __future__ import annotations
@@ -29,8 +26,10 @@ if TYPE_CHECKING:
 class Received(Struct, frozen=True, gc=False):
     """A frame from an upstream.
 
-    `related` is the id of our request on whose response stream it came, where the wire can tell
-    (streamable HTTP), else None.
+    Attributes:
+        frame: the frame.
+        related: the id of the router's request on whose response stream the frame came. None where
+            the wire cannot tell, which only streamable HTTP can.
     """
 
     frame: Frame
@@ -39,7 +38,11 @@ class Received(Struct, frozen=True, gc=False):
 
 @attrs.frozen
 class WireLost(Exception):
-    """The upstream cannot be reached (any more); `reason` is one sentence for the user."""
+    """The upstream cannot be reached, or no longer.
+
+    Attributes:
+        reason: one sentence for the user.
+    """
 
     reason: str
 
@@ -48,7 +51,10 @@ class WireLost(Exception):
 
 
 class Wire(Protocol):
-    """Frames to and from one upstream. One task sends and one task receives, at the same time."""
+    """Sends frames to one upstream and receives its frames.
+
+    One task sends and one task receives, at the same time.
+    """
 
     async def send(self, frames: Sequence[Frame]) -> None:
         """Send frames in order, in one write where that is possible.
@@ -59,19 +65,22 @@ class Wire(Protocol):
         ...
 
     async def receive(self) -> Sequence[Received]:
-        """Everything that has come in, in order; at least one frame.
+        """Wait for a frame, and return all frames that have come in, in order.
 
         Raises:
-            WireLost: the connection is gone and everything before that was received.
+            WireLost: the connection is gone, and all frames before that were received.
         """
         ...
 
-    def agreed(self, revision: str) -> None:
-        """This protocol revision is spoken from now on."""
+    def set_revision(self, revision: str) -> None:
+        """Speak this protocol revision from now on."""
         ...
 
-    def listed(self, catalog: Catalog) -> None:
-        """The upstream offers this; some requests of MCP 2026-07-28 need to know over HTTP."""
+    def set_catalog(self, catalog: Catalog) -> None:
+        """Use this catalog of the upstream from now on.
+
+        Over HTTP, MCP 2026-07-28 repeats some arguments of a call in headers, as its tool asks.
+        """
         ...
 
 
@@ -79,5 +88,5 @@ Connect: TypeAlias = "Callable[[], AbstractAsyncContextManager[Wire]]"
 """Opens the wire of one incarnation.
 
 Raises:
-    WireLost: there is no connection to be had, with the reason.
+    WireLost: no connection is possible.
 """

@@ -1,4 +1,4 @@
-"""What several modules here need."""
+"""Fixtures for the tests that start processes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def token(tmp_path: Path) -> Iterator[str]:
-    """Stands in the command line of everything a test starts, which is killed in the end."""
+    """Yield a mark for the command lines of the processes of a test, and kill them at its end."""
     yield str(tmp_path)
     kill_all(running_with(str(tmp_path)))

@@ -1,15 +1,15 @@
-"""The state of one connection to a remote upstream.
+"""The state of one connection to a remote upstream: open requests, received frames, and its end.
 
-Job: which of our requests are open, where its frames go, and how it ends. Neighbours: `client`
-and `events` (the HTTP side) report here, `remote` (the wire) reads here. No HTTP, no SDK.
+The HTTP side (`http_client`, `event_streams`) reports here, and `remote_wire` reads the result. No
+HTTP and no SDK in here.
 
 Invariants:
 
-- Every request is answered at most once. An answer whose id is not open is dropped, and so is
-  one to a request that we cancelled.
-- The first reason to end is the one that counts.
-- The answer to `initialize` is held back until the SDK has seen it as well: what is sent next
-  needs the session id that the SDK takes from it.
+- Every request is answered at most once. An answer is dropped if its id is not open, or if its
+  request was cancelled.
+- The first reason for the end of the connection is the one that is kept.
+- The answer to `initialize` is held back until the SDK has seen it as well: the next message needs
+  the session id that the SDK takes from that answer.
 """
 
 from __future__ import annotations
@@ -38,29 +38,33 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ABANDON_S: Final = 5.0
-"""How long the response to a request that we cancelled is kept: its server may still end it."""
+"""How long the response to a cancelled request stays open, so that its server may still end it."""
 
-sending: ContextVar[OutgoingMessage] = ContextVar("sending")
-"""What the SDK is sending: it carries the context of whoever gave it a message to the task that
-makes the HTTP requests for this message."""
+message_being_sent: ContextVar[OutgoingMessage] = ContextVar("message_being_sent")
+"""The message that the SDK is sending.
+
+The SDK runs the HTTP requests for a message in a task with the context of the task that gave it the
+message. So the HTTP client finds the message here, although the SDK does not pass it on.
+"""
 
 _log: Final = logging.getLogger("mcp_router.upstream")
 
 
 class Abandoned(Exception):
-    """Nobody waits for this answer any more."""
+    """The request was cancelled, so its answer is not wanted any more."""
 
 
-class _Cancelled(Struct):
+class _CancelledParams(Struct):
     requestId: RequestId  # MCP's name
 
 
 @attrs.define(eq=False)
 class OutgoingMessage:
-    """One message of ours and the HTTP requests made for it.
+    """One message to the upstream, and the HTTP requests made for it.
 
     Attributes:
-        headers: what a request of MCP 2026-07-28 says in them; None with a session.
+        frame: the message.
+        headers: the headers of a request of MCP 2026-07-28; None for all other messages.
     """
 
     frame: Frame
@@ -70,45 +74,45 @@ class OutgoingMessage:
 
     @property
     def request(self) -> Request | None:
-        """The message, where it is a request."""
+        """The message if it is a request, else None."""
         return self.frame if isinstance(self.frame, Request) else None
 
     @property
     def is_stateless(self) -> bool:
-        """Is it a request that is over with its response, and cancelled by closing that?"""
+        """True for a request of MCP 2026-07-28: closing its response cancels it."""
         return self.headers is not None
 
     @property
     def is_initialize(self) -> bool:
-        """Is it the first message of a session?"""
+        """True for the first message of a session."""
         return isinstance(self.frame, Request) and self.frame.method == "initialize"
 
     @property
     def is_initialized(self) -> bool:
-        """Is it the notification that must arrive before everything after it?"""
+        """True for the notification that must arrive before all later messages."""
         return (
             isinstance(self.frame, Notification)
             and self.frame.method == "notifications/initialized"
         )
 
     def abandon(self, after_s: float) -> None:
-        """Wait for the rest of its response that much longer."""
+        """Stop waiting for the rest of the response in `after_s` seconds."""
         self._deadline = min(self._deadline, trio.current_time() + after_s)
         if self._scope is not None:
             self._scope.deadline = self._deadline
 
-    async def wait(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Wait for `step`, a part of its answer.
+    async def wait_unless_abandoned(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Run `step`, which waits for a part of the response, and return its result.
 
         Raises:
-            Abandoned: it was abandoned meanwhile, or before.
+            Abandoned: the message was abandoned before or meanwhile.
         """
         with trio.CancelScope(deadline=self._deadline) as self._scope:
             return await step()
         raise Abandoned
 
 
-def _nothing_open() -> dict[RequestId, OutgoingMessage]:
+def _no_messages() -> dict[RequestId, OutgoingMessage]:
     return {}
 
 
@@ -117,129 +121,138 @@ class RemoteConnection:
     """One attempt at a connection.
 
     Attributes:
-        endpoint: where to.
-        scope: around everything that is done for it; cancelled when it is lost.
-        streams: responses that are being read; while there is one, the upstream is alive.
-        lost: why it ended, None while it has not.
-        refused: it does not speak this transport; another may be tried.
+        endpoint: the address of the upstream.
+        inbox: takes the frames that come in.
+        scope: surrounds everything that is done for the connection, and is cancelled at its end.
+        open_streams: responses that are being read. While there is one, the upstream is alive.
+        lost: the reason for the end of the connection, None before that.
+        is_refused: True if the upstream does not speak this transport; another may be tried.
     """
 
     endpoint: Endpoint
     inbox: trio.MemorySendChannel[Received] = attrs.field(repr=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
-    streams: int = attrs.field(default=0, init=False)
+    open_streams: int = attrs.field(default=0, init=False)
     lost: str | None = attrs.field(default=None, init=False)
-    refused: bool = attrs.field(default=False, init=False)
-    _open: dict[RequestId, OutgoingMessage] = attrs.field(factory=_nothing_open, init=False)
-    _held: Received | None = attrs.field(default=None, init=False, repr=False)
+    is_refused: bool = attrs.field(default=False, init=False)
+    _open: dict[RequestId, OutgoingMessage] = attrs.field(factory=_no_messages, init=False)
+    _held_answer: Received | None = attrs.field(default=None, init=False, repr=False)
 
-    # --- towards the upstream ---
+    # --- Towards the upstream ----------------------------------------------------------------
 
-    def start(self, exchange: OutgoingMessage) -> bool:
-        """Take note of a message that is about to be sent; has it to be sent at all?"""
-        frame = exchange.frame
+    def register(self, message: OutgoingMessage) -> bool:
+        """Register a message that is about to be sent.
+
+        Returns:
+            False if the message must not be sent: closing a response has done its work.
+        """
+        frame = message.frame
         if isinstance(frame, Request):
-            self._open[frame.id] = exchange
+            self._open[frame.id] = message
         elif isinstance(frame, Notification) and frame.method == "notifications/cancelled":
             return self._abandon(frame)
         return True
 
     def _abandon(self, cancelled: Notification) -> bool:
-        """Drop a request of ours; has the upstream to be told in a message?"""
+        """Close the request that a notification cancels; return whether to send that too."""
         try:
-            request_id = msgspec.json.decode(cancelled.params, type=_Cancelled).requestId
+            request_id = msgspec.json.decode(cancelled.params, type=_CancelledParams).requestId
         except msgspec.DecodeError:
             return True
-        exchange = self._open.pop(request_id, None)
-        if exchange is None:
+        message = self._open.pop(request_id, None)
+        if message is None:
             return True
-        exchange.abandon(0 if exchange.is_stateless else ABANDON_S)
-        return not exchange.is_stateless
+        message.abandon(0 if message.is_stateless else ABANDON_S)
+        return not message.is_stateless
 
-    # --- from the upstream ---
+    # --- From the upstream -------------------------------------------------------------------
 
-    async def read(self, data: bytes, asked: OutgoingMessage | None) -> bool:
-        """Take in one JSON text that came on the response to `asked`.
+    async def receive_json(self, data: bytes, message: OutgoingMessage | None) -> bool:
+        """Take in one JSON text, a frame or a batch.
+
+        Args:
+            data: the text.
+            message: the message on whose response the text came, None for any other stream.
 
         Returns:
-            Was the answer to `asked` in it?
+            True if the text held the answer to `message`.
         """
         await trio.lowlevel.checkpoint()
-        answered = False
+        is_answered = False
         try:
             texts = json_rpc.split_batch(data) if json_rpc.is_batch(data) else [data]
             for text in texts:
-                answered |= await self.take(json_rpc.decode(text), asked)
+                is_answered |= await self.receive_frame(json_rpc.decode(text), message)
         except json_rpc.FrameError as exc:
             _log.warning("%s sent no JSON-RPC message: %s", self.endpoint.shown, exc)
-        return answered
+        return is_answered
 
-    async def take(self, frame: Frame, asked: OutgoingMessage | None) -> bool:
-        """Pass on a frame that came on the response to `asked`; was it the answer to it?"""
-        request = None if asked is None else asked.request
+    async def receive_frame(self, frame: Frame, message: OutgoingMessage | None) -> bool:
+        """Take in one frame; as `receive_json`."""
+        request = None if message is None else message.request
         related = None if request is None else request.id
         if not isinstance(frame, (Response, ErrorResponse)):
             await self.inbox.send(Received(frame, related))
             return False
-        answer = _addressed(frame, request)
+        answer = _with_sent_id(frame, request)
         is_answer = answer.id is not None and answer.id == related
         if answer.id is None or self._open.pop(answer.id, None) is None:
             _log.debug("%s answered what is not open", self.endpoint.shown)
             await trio.lowlevel.checkpoint()
-        elif is_answer and asked is not None and asked.is_initialize:
-            self._held = Received(answer, related)
+        elif is_answer and message is not None and message.is_initialize:
+            self._held_answer = Received(answer, related)
             await trio.lowlevel.checkpoint()
         else:
             await self.inbox.send(Received(answer, related))
         return is_answer
 
-    async def release(self) -> None:
-        """The SDK has seen an answer."""
+    async def release_held_answer(self) -> None:
+        """Pass on the answer to `initialize`, now that the SDK has seen it."""
         await trio.lowlevel.checkpoint()
-        held, self._held = self._held, None
+        held, self._held_answer = self._held_answer, None
         if held is not None:
             await self.inbox.send(held)
 
-    async def give_up(self, request_id: RequestId | None, why: str, code: int) -> None:
-        """The SDK will get no answer to this request, and says why."""
+    async def fail_request(self, request_id: RequestId | None, why: str, code: int) -> None:
+        """Answer a request with an error of the SDK, if the request is still open."""
         await trio.lowlevel.checkpoint()
-        exchange = None if request_id is None else self._open.get(request_id)
-        if exchange is not None:
+        message = None if request_id is None else self._open.get(request_id)
+        if message is not None:
             sentence = f"{self.endpoint.shown}: {' '.join(why.split())}"
-            await self.fail(exchange, sentence, code)
+            await self.fail(message, sentence, code)
 
     async def fail(
-        self, exchange: OutgoingMessage, sentence: str, code: int = INTERNAL_ERROR
+        self, message: OutgoingMessage, sentence: str, code: int = INTERNAL_ERROR
     ) -> None:
-        """No answer to `exchange` will come: answer it with an error.
+        """Answer a message with an error, because no other answer will come.
 
-        Without an answer to `initialize` there is no session, so this ends the line.
+        There is no session without an answer to `initialize`, so its failure ends the connection.
         """
         await trio.lowlevel.checkpoint()
-        if exchange.is_initialize:
+        if message.is_initialize:
             self.lose(sentence)
-        elif exchange.request is not None:
+        elif message.request is not None:
             error = Raw(msgspec.json.encode({"code": code, "message": sentence}))
-            await self.take(ErrorResponse(exchange.request.id, error), exchange)
+            await self.receive_frame(ErrorResponse(message.request.id, error), message)
         else:
             _log.warning("A message was not delivered: %s", sentence)
 
     def lose(self, reason: str) -> None:
-        """It is over."""
+        """End the connection."""
         if self.lost is None:
             self.lost = reason
             self.scope.cancel()
 
     def refuse(self, reason: str) -> None:
-        """The upstream does not speak this transport."""
-        self.refused = self.lost is None
+        """End the connection because the upstream does not speak this transport."""
+        self.is_refused = self.lost is None
         self.lose(reason)
 
 
-def _addressed(
+def _with_sent_id(
     answer: Response | ErrorResponse, request: Request | None
 ) -> Response | ErrorResponse:
-    """The answer with the id we sent, where the upstream wrote it differently (`5` as `"5"`)."""
+    """Return the answer with the id as it was sent; some servers answer `5` with `"5"`."""
     if request is None or (answer.id is not None and str(answer.id) != str(request.id)):
         return answer
     return msgspec.structs.replace(answer, id=request.id)

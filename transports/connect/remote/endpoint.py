@@ -1,11 +1,8 @@
-"""The URL of a remote upstream, and what is said about it.
+"""The URL of a remote upstream, and the sentences for the user when it refuses or fails. Pure.
 
-Job: sentences for the user about an upstream that refuses or fails. Neighbours: every module of
-`connect` that speaks HTTP; `transports.wire` beside it. Pure.
-
-Invariants: a sentence shows scheme, host, port and path of the URL, never its user info, query or
-fragment, no long part of its path (many services put a key there), and no header: those may be
-secret.
+Invariants: a sentence shows scheme, host, port and path of the URL. It never shows a part that may
+be secret: user info, query, fragment, a long part of the path (many services put a key there), or a
+header.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ Kind: TypeAlias = Literal["http", "sse"]
 """A transport of MCP over HTTP: streamable HTTP, or HTTP+SSE."""
 
 SAID_CHARS: Final = 300
-"""How much of an upstream's own words goes into a sentence of ours."""
+"""Length of an upstream's own words in a sentence."""
 
 _HINTS: Final = {
     401: "; set headers.Authorization for this instance",
@@ -37,11 +34,11 @@ _SESSION_WORDS: Final = ("session", "not initialized")
 
 @attrs.frozen
 class Endpoint:
-    """Where an upstream is.
+    """The address of an upstream. The methods return sentences about it.
 
     Attributes:
-        url: all of it.
-        shown: the part that may be shown to people.
+        url: the whole URL.
+        shown: the part of the URL that people may see.
     """
 
     url: str = attrs.field(repr=False)
@@ -49,10 +46,10 @@ class Endpoint:
 
     @classmethod
     def from_url(cls, url: str) -> Endpoint:
-        """Read `url`.
+        """Create an endpoint.
 
         Raises:
-            WireLost: it is no absolute http or https URL.
+            WireLost: `url` is no absolute http or https URL.
         """
         try:
             parts = urlsplit(url)
@@ -68,60 +65,61 @@ class Endpoint:
         path = _KEY_IN_PATH.sub("***", parts.path)
         return cls(url, f"{parts.scheme}://{where}{path}")
 
-    def answered(self, status: int, said: str = "") -> str:
-        """An HTTP status that is no success; `said` is the upstream's own explanation."""
+    def answered(self, status: int, explanation: str = "") -> str:
+        """Return the sentence for a failed HTTP status, with the upstream's own explanation."""
         sentence = f"{self.shown} answered {status} {phrase(status)}".rstrip()
-        quoted = f": {_one_line(said)}" if said else ""
+        quoted = f": {_shorten(explanation)}" if explanation else ""
         return f"{sentence}{quoted}{_HINTS.get(status, '')}"
 
     def answered_with(self, content_type: str) -> str:
-        """A success that is no MCP message."""
-        what = f"with {_one_line(content_type)}" if content_type else "without a Content-Type"
+        """Return the sentence for a successful response that holds no MCP message."""
+        what = f"with {_shorten(content_type)}" if content_type else "without a Content-Type"
         return f"{self.shown} answered {what}, which is no MCP answer; is the URL right?"
 
     def unreachable(self, why: str) -> str:
-        """No connection came about."""
+        """Return the sentence for a failure to connect."""
         return f"cannot connect to {self.shown}: {why}"
 
     def session_gone(self, status: int) -> str:
-        """The session that we had is no longer known there."""
+        """Return the sentence for a session that the upstream does not know any more."""
         return f"{self.shown} lost the session (it answered {status} {phrase(status)})"
 
     def broke(self, why: str) -> str:
-        """A connection that was there is gone."""
+        """Return the sentence for the end of a connection."""
         return f"the connection to {self.shown} broke: {why}"
 
 
 def phrase(status: int) -> str:
-    """The reason phrase of RFC 9110, empty for a status it does not know."""
+    """Return the reason phrase of RFC 9110, empty for a status that is not in there."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
 
 
-def is_session_gone(status: int, said: str) -> bool:
-    """Does this answer to a request with a session id mean that there is no such session?
+def is_session_gone(status: int, explanation: str) -> bool:
+    """Return whether this answer to a request with a session id means that the session is gone.
 
-    404 says so (MCP 2025-11-25, Transports, Session Management). Many servers answer 400 and
-    explain it in words, as the examples they were made from do.
+    404 means that (MCP 2025-11-25, Transports, Session Management). Many servers answer 400 and
+    explain it in words, like the examples that they are modelled on.
     """
-    words = said.lower()
+    words = explanation.lower()
     return status == 404 or (status == 400 and any(word in words for word in _SESSION_WORDS))
 
 
 def suggests_sse(status: int) -> bool:
-    """May an upstream that refuses `initialize` so be one of HTTP+SSE?
+    """Return whether an upstream that refuses `initialize` with this status may speak HTTP+SSE.
 
-    MCP 2025-11-25, Transports, Backwards Compatibility names 400, 404 and 405; servers of that
+    MCP 2025-11-25, Transports, Backwards Compatibility names 400, 404 and 405. Servers of that
     time refuse a POST in other ways as well.
     """
     return 400 <= status < 500 and status not in (401, 403, 407, 429)
 
 
-def _one_line(text: str) -> str:
+def _shorten(text: str) -> str:
+    """Return the text in one line of at most `SAID_CHARS`."""
     line = " ".join(text.split())
     if len(line) <= SAID_CHARS:
         return line
-    # Not within a word: half a secret would pass by whoever masks whole ones.
+    # Not within a word: log filters mask whole secrets, so half a secret would get past them.
     return f"{re.sub(r'(?<= )[^ ]+$', '', line[:SAID_CHARS])}…"

@@ -1,12 +1,10 @@
-"""Event streams: messages go to the line, the rest to the SDK.
+"""Reads event streams: messages go to the connection, and everything else to the SDK.
 
-Job: stand between the HTTP responses and the SDK. Neighbours: `client` uses these, the SDK's
-transports read what they give, `line` takes the messages. Imports the HTTP client: loaded by
-`sdk.load` only.
+The SDK keeps track of sessions, reconnects and resumes. For that it needs the ids of events and the
+end of answers. The messages themselves bypass it, as the bytes they came in: its models would lose
+members that they do not know, and its limit of 1 MiB for an event cannot be set for HTTP+SSE.
 
-The SDK keeps track of sessions, reconnects and resumes, for which it needs the ids of events and
-the end of answers. The messages themselves go round it, as the bytes they came in: its models
-would lose what they cannot hold, and its limit of 1 MiB for an event cannot be set for HTTP+SSE.
+Imports the HTTP client, so only `sdk.load` loads this module.
 """
 
 from __future__ import annotations
@@ -32,30 +30,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
-"""The frame limit, the same as on every wire."""
+"""The longest message, the same as on every wire."""
 
-REST_S: Final = 1.0
+STREAM_END_S: Final = 1.0
 """Time for a server to end the stream of an answered request, so the connection can be kept."""
 
-_QUIET: Final = b": \n\n"
+_COMMENT: Final = b": \n\n"
+"""An event stream line that means nothing (WHATWG HTML, Server-sent events)."""
+
 _log: Final = logging.getLogger("mcp_router.upstream")
 
 
-class Background(httpx2.AsyncByteStream):
-    """The stream that belongs to no request, as the SDK gets to read it: without messages.
+class StandaloneStream(httpx2.AsyncByteStream):
+    """The stream that belongs to no request (the GET stream), as the SDK reads it: no messages.
 
-    A stream that breaks looks like one that ended, after which the SDK opens it again; unless
-    there is nothing without it (`is_all`), as in HTTP+SSE.
+    A stream that breaks looks like a stream that ended, after which the SDK opens it again. In
+    HTTP+SSE (`is_only_stream`) its end is the end of the connection.
     """
 
-    def __init__(self, response: httpx2.Response, line: RemoteConnection, *, is_all: bool) -> None:
+    def __init__(
+        self, response: httpx2.Response, connection: RemoteConnection, *, is_only_stream: bool
+    ) -> None:
         self._response = response
-        self._line = line
-        self._is_all = is_all
-        self._events = aiter(_source(response))
-        self._open = True
-        line.streams += 1
-        _watch(response)
+        self._connection = connection
+        self._is_only_stream = is_only_stream
+        self._events = aiter(_events_of(response))
+        self._is_open = True
+        connection.open_streams += 1
+        _enable_keepalive(response)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -66,117 +68,129 @@ class Background(httpx2.AsyncByteStream):
             self._check_endpoint(event)
             await trio.lowlevel.checkpoint()
             return b"event: endpoint\ndata: %b\n\n" % event.data.encode()
-        await _pass_on(event, self._line, None)
-        return progress(event.id, event.retry)
+        await _deliver(event, self._connection, None)
+        return resumption_event(event.id, event.retry)
 
     async def _next(self) -> httpx2.ServerSentEvent:
         try:
             return await anext(self._events)
         except StopAsyncIteration:
-            self._end(self._line.endpoint.broke("its event stream ended"))
+            self._end(self._connection.endpoint.broke("its event stream ended"))
             raise
         except httpx2.RequestError as exc:
-            self._end(describe(self._line.endpoint, exc))
+            self._end(describe(self._connection.endpoint, exc))
             raise StopAsyncIteration from None
 
     def _end(self, why: str) -> None:
         _log.debug("%s", why)
-        if self._is_all:
-            self._line.lose(why)
+        if self._is_only_stream:
+            self._connection.lose(why)
 
     def _check_endpoint(self, event: httpx2.ServerSentEvent) -> None:
+        """End the connection if its messages would go to another host, with the credentials."""
         here = self._response.request.url
         there = here.join(event.data)
         if (here.scheme, here.host, here.port) != (there.scheme, there.host, there.port):
-            shown = self._line.endpoint.shown
-            self._line.lose(f"{shown} wants its messages sent to another host, which is not done")
+            shown = self._connection.endpoint.shown
+            self._connection.lose(
+                f"{shown} wants its messages sent to another host, which is not done"
+            )
 
     async def aclose(self) -> None:
-        if self._open:
-            self._open = False
-            self._line.streams -= 1
+        if self._is_open:
+            self._is_open = False
+            self._connection.open_streams -= 1
         try:
-            await unwind(self._events)
+            await close_generators(self._events)
         finally:
             await self._response.aclose()
 
 
 @attrs.define
-class Followed:
-    """How far the response stream of a request was read.
+class Progress:
+    """The progress in the response stream of a request.
 
     Attributes:
-        answered: the request needs no more.
-        last_id, retry_ms: where and when the SDK may resume it.
+        is_done: True if the request needs no more of the stream.
+        last_id: the id of the last event, from which the SDK may resume; empty if there is none.
+        retry_ms: the pause before that, if the server has named one.
     """
 
-    answered: bool = False
+    is_done: bool = False
     last_id: str = ""
     retry_ms: int | None = None
 
 
-async def follow(
-    response: httpx2.Response, line: RemoteConnection, exchange: OutgoingMessage
-) -> Followed:
-    """Read the response stream of a request to its end, which should come after its answer.
+async def read_response_stream(
+    response: httpx2.Response, connection: RemoteConnection, message: OutgoingMessage
+) -> Progress:
+    """Read the response stream of a request to its end, which should come after the answer.
 
     Raises:
-        httpx2.SSEError: it is no event stream, or an event is too large.
+        httpx2.SSEError: the response is no event stream, or an event is too large.
     """
     await trio.lowlevel.checkpoint()
-    seen = Followed()
-    line.streams += 1
-    if exchange.is_stateless:  # There is no other stream that would notice.
-        _watch(response)
+    progress = Progress()
+    connection.open_streams += 1
+    if message.is_stateless:  # without a session there is no other stream that would notice
+        _enable_keepalive(response)
     try:
-        await exchange.wait(lambda: _follow(response, line, exchange, seen))
+        await message.wait_unless_abandoned(
+            lambda: _read_events(response, connection, message, progress)
+        )
     except Abandoned:
-        seen.answered = True
+        progress.is_done = True
     except httpx2.SSEError:
         raise
     except httpx2.RequestError as exc:
-        _log.debug("%s: answer broke off: %s", line.endpoint.shown, type(exc).__name__)
+        _log.debug("%s: answer broke off: %s", connection.endpoint.shown, type(exc).__name__)
     finally:
-        line.streams -= 1
-    return seen
+        connection.open_streams -= 1
+    return progress
 
 
-async def _follow(
-    response: httpx2.Response, line: RemoteConnection, exchange: OutgoingMessage, seen: Followed
+async def _read_events(
+    response: httpx2.Response,
+    connection: RemoteConnection,
+    message: OutgoingMessage,
+    progress: Progress,
 ) -> None:
-    async with unwinding(aiter(_source(response))) as source:
-        async for event in source:
-            seen.last_id = event.id or seen.last_id
-            seen.retry_ms = event.retry if event.retry is not None else seen.retry_ms
-            if await _pass_on(event, line, exchange):
-                seen.answered = True
-                # Its own end lets the connection be used again. A session must not wait for that.
-                exchange.abandon(0 if exchange.is_initialize else REST_S)
+    async with closing_generators(aiter(_events_of(response))) as events:
+        async for event in events:
+            progress.last_id = event.id or progress.last_id
+            progress.retry_ms = event.retry if event.retry is not None else progress.retry_ms
+            if await _deliver(event, connection, message):
+                progress.is_done = True
+                # Only a stream that ends lets its HTTP connection be used again. The beginning of a
+                # session does not wait for that.
+                message.abandon(0 if message.is_initialize else STREAM_END_S)
 
 
-async def _pass_on(
-    event: httpx2.ServerSentEvent, line: RemoteConnection, asked: OutgoingMessage | None
+async def _deliver(
+    event: httpx2.ServerSentEvent, connection: RemoteConnection, message: OutgoingMessage | None
 ) -> bool:
+    """Give the connection the message in an event, if any; return whether it answers `message`."""
     if event.event != "message" or not event.data:
         await trio.lowlevel.checkpoint()
         return False
-    return await line.read(event.data.encode(), asked)
+    return await connection.receive_json(event.data.encode(), message)
 
 
 @asynccontextmanager
-async def unwinding(source: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T]]:
-    """`unwind` the generators of `source` when they are left."""
+async def closing_generators(source: AsyncIterator[T]) -> AsyncGenerator[AsyncIterator[T]]:
+    """Run `close_generators` on `source` at the end of the context."""
     try:
         yield source
     finally:
         with trio.move_on_after(0, shield=True):
-            await unwind(source)
+            await close_generators(source)
 
 
-async def unwind(source: AsyncIterator[object]) -> None:
-    """End a stack of asynchronous generators at once, from within.
+async def close_generators(source: AsyncIterator[object]) -> None:
+    """Close a stack of asynchronous generators at once, from within.
 
-    To close the outermost would leave those beneath it to the garbage collector.
+    Iterating in a cancelled scope raises inside the innermost generator, so all of them unwind.
+    Closing only the outermost would leave the others to the garbage collector.
     """
     with trio.move_on_after(0, shield=True):
         with suppress(httpx2.RequestError):
@@ -185,26 +199,26 @@ async def unwind(source: AsyncIterator[object]) -> None:
         await trio.lowlevel.checkpoint()
 
 
-def progress(last_id: str, retry_ms: int | None) -> bytes:
-    """An event without a message, for the SDK to know where to resume."""
-    named = b"id: %b\n" % last_id.encode() if last_id else b""
-    timed = b"retry: %d\n" % retry_ms if retry_ms is not None else b""
-    return named + timed + b"\n" if named or timed else _QUIET
+def resumption_event(last_id: str, retry_ms: int | None) -> bytes:
+    """Return an event without a message, which tells the SDK where to resume."""
+    id_line = b"id: %b\n" % last_id.encode() if last_id else b""
+    retry_line = b"retry: %d\n" % retry_ms if retry_ms is not None else b""
+    return id_line + retry_line + b"\n" if id_line or retry_line else _COMMENT
 
 
-def _source(response: httpx2.Response) -> httpx2.EventSource:
+def _events_of(response: httpx2.Response) -> httpx2.EventSource:
     return httpx2.EventSource(response, max_event_size=MAX_MESSAGE_BYTES)
 
 
-def _watch(response: httpx2.Response) -> None:
-    """Have the system find out when the other machine is gone: a stream may be silent for days."""
+def _enable_keepalive(response: httpx2.Response) -> None:
+    """Have the system notice that the other machine is gone: a stream may be silent for days."""
     stream = response.extensions.get("network_stream")
     found = None if stream is None else stream.get_extra_info("socket")
     if found is None:
         return
     found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sys.platform == "linux":
-        # Gone after 30 s of silence and 3 unanswered probes.
+        # The other machine is gone after 30 s of silence and 3 unanswered probes.
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

@@ -1,10 +1,9 @@
-"""What went wrong with an HTTP request, in words.
+"""Puts the exceptions of the HTTP client into sentences for the user.
 
-Job: exceptions of the HTTP client -> a sentence for the user. Neighbours: `client` asks,
-`endpoint` has the sentences. Imports the HTTP client: loaded by `sdk.load` only.
+Imports the HTTP client, so only `sdk.load` loads this module.
 
-Invariants: the text of an exception is never repeated, unless it comes from the system: libraries
-put URLs and header values into theirs.
+Invariants: the text of an exception is never repeated, unless the system wrote it: libraries put
+URLs and header values into theirs.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import httpx2
 
@@ -21,45 +20,57 @@ if TYPE_CHECKING:
 
     from transports.connect.remote.endpoint import Endpoint
 
+HttpFailure: TypeAlias = "httpx2.HTTPError | httpx2.InvalidURL"
+
 CONNECT_S: Final = 10.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
 
 
 def is_unreachable(exc: httpx2.HTTPError) -> bool:
-    """Did the request fail before there was a connection, so that nothing of it was sent?"""
+    """Return whether the request failed before there was a connection, so nothing was sent."""
     return isinstance(
         exc,
         (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol),
     )
 
 
-def describe(endpoint: Endpoint, exc: httpx2.HTTPError) -> str:
-    """One sentence about `exc`."""
+def describe(endpoint: Endpoint, exc: HttpFailure) -> str:
+    """Return one sentence about `exc`."""
+    if isinstance(exc, httpx2.InvalidURL):
+        return endpoint.unreachable("its url is no URL")
     if isinstance(exc, httpx2.HTTPStatusError):
-        return _status(endpoint, exc.response)
+        return _describe_status(endpoint, exc.response)
     if isinstance(exc, httpx2.ConnectTimeout):
         return endpoint.unreachable(f"no answer within {CONNECT_S:g} s")
     if isinstance(exc, httpx2.ProxyError):
         return endpoint.unreachable("the proxy on the way refused")
     if isinstance(exc, httpx2.ConnectError):
-        return endpoint.unreachable(_cause(exc))
+        return endpoint.unreachable(_describe_cause(exc))
     if isinstance(exc, httpx2.LocalProtocolError):
         return endpoint.unreachable("a header of this instance cannot be sent in HTTP")
     if isinstance(exc, httpx2.DecodingError):
         return endpoint.broke("its answer is not encoded as it says")
     if isinstance(exc, httpx2.SSEError):
         return endpoint.broke("its event stream cannot be read")
-    return endpoint.broke(_cause(exc))
+    return endpoint.broke(_describe_cause(exc))
 
 
-def _status(endpoint: Endpoint, response: httpx2.Response) -> str:
+def describe_first(endpoint: Endpoint, group: BaseExceptionGroup[HttpFailure]) -> str:
+    """Return one sentence about the first exception in a group."""
+    failures = (
+        exc for exc in _chain(group) if isinstance(exc, (httpx2.HTTPError, httpx2.InvalidURL))
+    )
+    return describe(endpoint, next(failures))
+
+
+def _describe_status(endpoint: Endpoint, response: httpx2.Response) -> str:
     sentence = endpoint.answered(response.status_code)
     if response.has_redirect_location:
         return f"{sentence}, a redirect that is not followed; set the url it leads to"
     return sentence
 
 
-def _cause(exc: BaseException) -> str:
+def _describe_cause(exc: BaseException) -> str:
     for link in _chain(exc):
         if isinstance(link, ssl.SSLCertVerificationError):
             return f"TLS failed: {link.verify_message}"
@@ -73,7 +84,10 @@ def _cause(exc: BaseException) -> str:
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
-    """`exc` and what it came from, outermost first; Trio groups failures to connect."""
+    """Yield `exc`, its group's members and its causes, outermost first.
+
+    Trio groups failures to connect, since it tries several addresses at once.
+    """
     yield exc
     if isinstance(exc, BaseExceptionGroup):
         for member in cast("BaseExceptionGroup[BaseException]", exc).exceptions:

@@ -1,18 +1,17 @@
-"""The HTTP client that the SDK's transports are given.
+"""The HTTP clients that the SDK's transports are given.
 
-Job: send exactly our bytes, take messages out of the responses, and turn every failure into an
-answer or into the end of the line. Neighbours: the SDK above calls `send`, `line` takes what
-comes of it, `responses` reads and makes single ones. Imports the HTTP client: loaded by `sdk.load`
-only.
+They send exactly the router's bytes, take the messages out of the responses, and turn every failure
+into an answer or into the end of the connection. Imports the HTTP client, so only `sdk.load` loads
+this module.
 
 Invariants:
 
 - The SDK never sees an exception or a failed status of a POST: it would end everything for
-  everyone, or leave the request without an answer. It sees small answers of ours instead.
+  everyone, or leave the request without an answer. It sees small stand-ins instead.
 - Redirects are followed within the origin only, by the SDK or by the same rule here: everything
   that a request carries was configured for that origin.
-- A request of 2026-07-28 names no session, whatever an instance's own headers say. It is done with
-  when its response ends, which is never resumed.
+- A request of 2026-07-28 names no session, whatever the headers of the instance say. The end of its
+  response ends it, and its response is never resumed.
 """
 
 from __future__ import annotations
@@ -26,28 +25,32 @@ import trio
 from router.messages.errors import INTERNAL_ERROR, SESSION_LOST
 from router.messages.frames import ErrorResponse
 from transports import json_rpc
-from transports.connect.remote import event_streams
 from transports.connect.remote.connection import (
     Abandoned,
     OutgoingMessage,
     RemoteConnection,
-    sending,
+    message_being_sent,
 )
 from transports.connect.remote.endpoint import is_session_gone, suggests_sse
+from transports.connect.remote.event_streams import (
+    MAX_MESSAGE_BYTES,
+    StandaloneStream,
+    read_response_stream,
+)
 from transports.connect.remote.failures import CONNECT_S, describe, is_unreachable
 from transports.connect.remote.request_headers import is_reserved
 from transports.connect.remote.responses import (
     SESSION_HEADER,
-    Done,
+    FinishedStream,
     TooLarge,
-    body_of,
-    ended,
     error_in,
-    explanation,
-    is_of,
+    has_media_type,
     is_within_origin,
-    streamed,
+    read_body,
+    read_short_body,
+    resumable,
     stub,
+    with_stream,
 )
 
 if TYPE_CHECKING:
@@ -56,106 +59,111 @@ if TYPE_CHECKING:
 WRITE_S: Final = 30.0
 """Time for one write of a request that the upstream does not read."""
 
-TELL_S: Final = 30.0
+ACKNOWLEDGE_S: Final = 30.0
 """Time for the acknowledgement of a message that gets no answer of its own."""
 
-SAY_GOODBYE_S: Final = 2.0
+DELETE_S: Final = 2.0
 """Time for the DELETE that ends a session."""
 
-TELLING: Final = 32
-"""Messages sent at once; the SDK would wait for the acknowledgement of each."""
+MAX_BACKGROUND_POSTS: Final = 32
+"""Messages that wait for their acknowledgement at once. The SDK would wait for each in turn."""
 
 MAX_REDIRECTS: Final = 5
 
 _TIMEOUT: Final = httpx2.Timeout(connect=CONNECT_S, read=None, write=WRITE_S, pool=None)
-"""Calls are timed by the core, so nothing here limits how long an answer takes."""
+"""The core times calls, so nothing here limits the time for an answer."""
 
 _LIMITS: Final = httpx2.Limits(
-    # One for each call in flight, and more calls than this at once are no use to anyone.
+    # A connection for each call in flight. More calls than this at once are no use to anyone.
     max_connections=1000,
     max_keepalive_connections=32,
-    # Common servers close after 5 s; a request must not meet that.
+    # Common servers close idle connections after 5 s. A request must not run into that.
     keepalive_expiry=4.0,
 )
 
 
-class Client(httpx2.AsyncClient, ABC):
-    """What streamable HTTP and HTTP+SSE have in common."""
+class HttpxClient(httpx2.AsyncClient, ABC):
+    """The common part of the HTTP clients for streamable HTTP and for HTTP+SSE.
 
-    is_all_one_stream: ClassVar[bool]
-    """Does everything come on the stream that belongs to no request?"""
+    Attributes:
+        is_only_stream: True if all messages come on the stream that belongs to no request.
+    """
+
+    is_only_stream: ClassVar[bool]
 
     def __init__(
-        self, line: RemoteConnection, headers: Mapping[str, str], nursery: trio.Nursery
+        self, connection: RemoteConnection, headers: Mapping[str, str], nursery: trio.Nursery
     ) -> None:
-        """Does file I/O (certificates).
+        """Create a client. Blocks, since it reads the certificates.
 
         Args:
-            line: what to report to.
-            headers: for every request.
-            nursery: for messages that the SDK need not wait for; it outlives the SDK's transport.
+            connection: learns of messages and failures.
+            headers: go with every request.
+            nursery: runs requests that the SDK need not wait for. It outlives the SDK's transport.
         """
         super().__init__(headers=dict(headers), timeout=_TIMEOUT, limits=_LIMITS)
-        self._line = line
+        self._connection = connection
         self._nursery = nursery
-        self._telling = trio.Semaphore(TELLING)
+        self._background_posts = trio.Semaphore(MAX_BACKGROUND_POSTS)
 
     async def send(
         self, request: httpx2.Request, *, stream: bool = False, **options: Any
     ) -> httpx2.Response:
-        """One request of the SDK's, and what it shall think of it."""
+        """Send a request of the SDK, and return the response that the SDK is to see."""
         if request.method == "GET":
-            return await self._get(request, sending.get(None))
+            return await self._get(request, message_being_sent.get(None))
         if request.method == "DELETE":
             return await self._delete(request)
-        exchange = sending.get()
-        return await self._post(_as_ours(request, exchange), exchange)
+        message = message_being_sent.get()
+        return await self._post(_with_message(request, message), message)
 
     @abstractmethod
-    async def _post(self, request: httpx2.Request, exchange: OutgoingMessage) -> httpx2.Response:
-        """Send a message of ours."""
+    async def _post(self, request: httpx2.Request, message: OutgoingMessage) -> httpx2.Response:
+        """Send a POST with a message of the router's."""
 
     @abstractmethod
     def _has_session(self, request: httpx2.Request) -> bool:
-        """Does this request belong to a session, which the upstream may have forgotten?"""
+        """Return whether a request names a session, which the upstream may have forgotten."""
 
     async def _open(self, request: httpx2.Request) -> httpx2.Response:
         return await super().send(request, stream=True, follow_redirects=False)
 
-    # --- messages without an answer on their own response ---
+    # --- Messages without an answer on their own response ------------------------------------
 
-    async def _notify(self, request: httpx2.Request, exchange: OutgoingMessage) -> httpx2.Response:
-        if exchange.is_initialized:
-            await self._tell(request, exchange)
+    async def _post_for_acknowledgement(
+        self, request: httpx2.Request, message: OutgoingMessage
+    ) -> httpx2.Response:
+        """Send a message in the background, since the SDK sends nothing else meanwhile."""
+        if message.is_initialized:  # must arrive before everything else
+            await self._await_acknowledgement(request, message)
         else:
-            await self._telling.acquire()
-            self._nursery.start_soon(self._tell_and_release, request, exchange)
+            await self._background_posts.acquire()
+            self._nursery.start_soon(self._post_in_background, request, message)
         return httpx2.Response(202, request=request)
 
-    async def _tell_and_release(self, request: httpx2.Request, exchange: OutgoingMessage) -> None:
+    async def _post_in_background(self, request: httpx2.Request, message: OutgoingMessage) -> None:
         try:
-            await self._tell(request, exchange)
+            await self._await_acknowledgement(request, message)
         finally:
-            self._telling.release()
+            self._background_posts.release()
 
-    async def _tell(self, request: httpx2.Request, exchange: OutgoingMessage) -> None:
+    async def _await_acknowledgement(
+        self, request: httpx2.Request, message: OutgoingMessage
+    ) -> None:
         # After this time, an answer may still come on the event stream, or the core gives up.
-        with trio.move_on_after(TELL_S):
+        with trio.move_on_after(ACKNOWLEDGE_S):
             try:
                 response = await self._open_within_origin(request)
                 try:
-                    await self._acknowledge(response, exchange)
+                    if response.status_code >= 300:
+                        await self._fail_by_status(response, message)
+                    else:
+                        # Only a response that is read to its end frees its HTTP connection.
+                        await read_short_body(response)
                 finally:
                     await response.aclose()
             except httpx2.RequestError as exc:
-                await self._broken(exc, exchange)
-
-    async def _acknowledge(self, response: httpx2.Response, exchange: OutgoingMessage) -> None:
-        if response.status_code >= 300:
-            await self._refused(response, exchange)
-        else:
-            # Read to its end, so that the connection can be used again.
-            await explanation(response)
+                await self._fail_by_exception(exc, message)
 
     async def _open_within_origin(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._open(request)
@@ -167,178 +175,184 @@ class Client(httpx2.AsyncClient, ABC):
             response = await self._open(onward)
         return response
 
-    # --- failures ---
+    # --- Failures ----------------------------------------------------------------------------
 
-    async def _refused(self, response: httpx2.Response, exchange: OutgoingMessage) -> None:
-        """A status that is no success answers `exchange`, or ends the line."""
-        status, endpoint = response.status_code, self._line.endpoint
-        error, said = error_in(await explanation(response))
-        sentence = endpoint.answered(status, said)
+    async def _fail_by_status(self, response: httpx2.Response, message: OutgoingMessage) -> None:
+        """Answer `message` with the failed status of its response, or end the connection."""
+        status, endpoint = response.status_code, self._connection.endpoint
+        error, explanation = error_in(await read_short_body(response))
+        sentence = endpoint.answered(status, explanation)
+        # 1. The upstream wants credentials: no request would succeed.
         if status == 401:
-            self._line.lose(sentence)
-        elif self._has_session(response.request) and is_session_gone(status, said):
-            self._line.lose(endpoint.session_gone(status))
-        elif exchange.is_initialize and suggests_sse(status):
-            self._line.refuse(sentence)
-        elif error is None or exchange.request is None or exchange.is_initialize:
-            await self._line.fail(exchange, sentence)
+            self._connection.lose(sentence)
+        # 2. The upstream has forgotten the session.
+        elif self._has_session(response.request) and is_session_gone(status, explanation):
+            self._connection.lose(endpoint.session_gone(status))
+        # 3. The upstream may speak the other transport.
+        elif message.is_initialize and suggests_sse(status):
+            self._connection.refuse(sentence)
+        # 4. The status is all that is known, or there is no request that the error could answer.
+        elif error is None or message.request is None or message.is_initialize:
+            await self._connection.fail(message, sentence)
+        # 5. The upstream has answered with a JSON-RPC error of its own.
         else:
-            answer = ErrorResponse(exchange.request.id, error.error)
-            await self._line.take(answer, exchange)
+            answer = ErrorResponse(message.request.id, error.error)
+            await self._connection.receive_frame(answer, message)
 
-    async def _broken(self, exc: httpx2.RequestError, exchange: OutgoingMessage) -> None:
-        """No response: `exchange` fails. So does everything, if there is nothing there."""
+    async def _fail_by_exception(self, exc: httpx2.RequestError, message: OutgoingMessage) -> None:
+        """Answer `message` with an error, or end the connection if there is no server."""
         await trio.lowlevel.checkpoint()
-        sentence = describe(self._line.endpoint, exc)
+        sentence = describe(self._connection.endpoint, exc)
         if not is_unreachable(exc):
-            await self._line.fail(exchange, sentence, SESSION_LOST)
-        elif self._line.streams:
-            await self._line.fail(exchange, sentence)
+            await self._connection.fail(message, sentence, SESSION_LOST)
+        elif self._connection.open_streams:
+            await self._connection.fail(message, sentence)
         else:
-            self._line.lose(sentence)
+            self._connection.lose(sentence)
 
-    # --- streams and goodbyes ---
+    # --- GET and DELETE ----------------------------------------------------------------------
 
-    async def _get(self, request: httpx2.Request, asked: OutgoingMessage | None) -> httpx2.Response:
-        """The stream that belongs to no request, or the rest of one that belongs to `asked`."""
+    async def _get(
+        self, request: httpx2.Request, message: OutgoingMessage | None
+    ) -> httpx2.Response:
+        """Open the standalone stream, or resume the response stream of `message`."""
         try:
             response = await self._open(request)
         except httpx2.RequestError as exc:
-            if is_unreachable(exc) and not self._line.streams:
-                self._line.lose(describe(self._line.endpoint, exc))
+            if is_unreachable(exc) and not self._connection.open_streams:
+                self._connection.lose(describe(self._connection.endpoint, exc))
             raise
         if response.status_code == 404 and self._has_session(request):
-            self._line.lose(self._line.endpoint.session_gone(404))
-        if not is_of(response, "text/event-stream") or response.status_code != 200:
+            self._connection.lose(self._connection.endpoint.session_gone(404))
+        if not has_media_type(response, "text/event-stream") or response.status_code != 200:
             return response
-        if asked is not None and asked.request is not None:
-            return await self._resume(response, asked)
-        background = event_streams.Background(response, self._line, is_all=self.is_all_one_stream)
-        return streamed(response, background)
+        if message is not None and message.request is not None:
+            return await self._resume(response, message)
+        stream = StandaloneStream(response, self._connection, is_only_stream=self.is_only_stream)
+        return with_stream(response, stream)
 
-    async def _resume(self, response: httpx2.Response, asked: OutgoingMessage) -> httpx2.Response:
+    async def _resume(self, response: httpx2.Response, message: OutgoingMessage) -> httpx2.Response:
         try:
-            seen = await event_streams.follow(response, self._line, asked)
+            progress = await read_response_stream(response, self._connection, message)
         except httpx2.SSEError as exc:
-            await self._line.fail(asked, describe(self._line.endpoint, exc))
-            return streamed(response, Done())
+            await self._connection.fail(message, describe(self._connection.endpoint, exc))
+            return with_stream(response, FinishedStream())
         finally:
             await response.aclose()
-        if seen.answered:
-            return streamed(response, Done())
-        return ended(response, seen)
+        if progress.is_done:
+            return with_stream(response, FinishedStream())
+        return resumable(response, progress)
 
     async def _delete(self, request: httpx2.Request) -> httpx2.Response:
-        with trio.move_on_after(SAY_GOODBYE_S):
+        with trio.move_on_after(DELETE_S):
             return await self._open(request)
         return httpx2.Response(204, request=request)
 
 
-class HttpClient(Client):
-    """Streamable HTTP: the answer to a request comes on the response to its POST."""
+class StreamableHttpxClient(HttpxClient):
+    """The HTTP client for streamable HTTP: a request is answered on the response to its POST."""
 
-    is_all_one_stream = False
-
-    async def _post(self, request: httpx2.Request, exchange: OutgoingMessage) -> httpx2.Response:
-        if exchange.request is not None:
-            return await self._ask(request, exchange)
-        return await self._notify(request, exchange)
+    is_only_stream = False
 
     def _has_session(self, request: httpx2.Request) -> bool:
         return SESSION_HEADER in request.headers
 
-    async def _ask(self, request: httpx2.Request, exchange: OutgoingMessage) -> httpx2.Response:
+    async def _post(self, request: httpx2.Request, message: OutgoingMessage) -> httpx2.Response:
+        if message.request is None:
+            return await self._post_for_acknowledgement(request, message)
         await trio.lowlevel.checkpoint()
         try:
-            response = await exchange.wait(lambda: self._open(request))
+            response = await message.wait_unless_abandoned(lambda: self._open(request))
         except Abandoned:
             return stub(request)
         except httpx2.RequestError as exc:
-            await self._broken(exc, exchange)
+            await self._fail_by_exception(exc, message)
             return stub(request)
         if response.next_request is not None:
-            return response  # The SDK follows it, or says why not.
+            return response  # the SDK follows the redirect, or says why not
         try:
-            return await self._answer(response, exchange)
+            return await self._read_response(response, message)
         finally:
             await response.aclose()
 
-    async def _answer(
-        self, response: httpx2.Response, exchange: OutgoingMessage
+    async def _read_response(
+        self, response: httpx2.Response, message: OutgoingMessage
     ) -> httpx2.Response:
-        endpoint = self._line.endpoint
+        endpoint = self._connection.endpoint
         if response.status_code >= 300:
-            await self._refused(response, exchange)
-        elif is_of(response, "text/event-stream"):
-            return await self._follow(response, exchange)
-        elif response.status_code == 200 and is_of(response, "application/json"):
-            await self._read(response, exchange)
+            await self._fail_by_status(response, message)
+        elif has_media_type(response, "text/event-stream"):
+            return await self._read_stream(response, message)
+        elif response.status_code == 200 and has_media_type(response, "application/json"):
+            await self._read_json(response, message)
         elif response.status_code == 200:
             kind = response.headers.get("content-type", "")
-            await self._line.fail(exchange, endpoint.answered_with(kind))
+            await self._connection.fail(message, endpoint.answered_with(kind))
         else:
             sentence = f"{endpoint.answered(response.status_code)} instead of an answer"
-            await self._line.fail(exchange, sentence)
+            await self._connection.fail(message, sentence)
         return stub(response.request, response)
 
-    async def _follow(
-        self, response: httpx2.Response, exchange: OutgoingMessage
+    async def _read_stream(
+        self, response: httpx2.Response, message: OutgoingMessage
     ) -> httpx2.Response:
         try:
-            seen = await event_streams.follow(response, self._line, exchange)
+            progress = await read_response_stream(response, self._connection, message)
         except httpx2.SSEError as exc:
-            await self._line.fail(exchange, describe(self._line.endpoint, exc))
+            await self._connection.fail(message, describe(self._connection.endpoint, exc))
             return stub(response.request, response)
-        if seen.last_id and not seen.answered and not exchange.is_stateless:
-            return ended(response, seen)
-        if not seen.answered:
-            sentence = self._line.endpoint.broke("its answer ended before it was complete")
-            await self._line.fail(exchange, sentence, SESSION_LOST)
+        if progress.last_id and not progress.is_done and not message.is_stateless:
+            return resumable(response, progress)
+        if not progress.is_done:
+            sentence = self._connection.endpoint.broke("its answer ended before it was complete")
+            await self._connection.fail(message, sentence, SESSION_LOST)
         return stub(response.request, response)
 
-    async def _read(self, response: httpx2.Response, exchange: OutgoingMessage) -> None:
-        """An answer in one piece."""
+    async def _read_json(self, response: httpx2.Response, message: OutgoingMessage) -> None:
+        """Read an answer in one piece."""
         await trio.lowlevel.checkpoint()
-        endpoint = self._line.endpoint
+        endpoint = self._connection.endpoint
         try:
-            body = await exchange.wait(lambda: body_of(response, event_streams.MAX_MESSAGE_BYTES))
+            body = await message.wait_unless_abandoned(
+                lambda: read_body(response, MAX_MESSAGE_BYTES)
+            )
         except Abandoned:
             pass
         except httpx2.RequestError as exc:
-            await self._line.fail(exchange, describe(endpoint, exc), SESSION_LOST)
+            await self._connection.fail(message, describe(endpoint, exc), SESSION_LOST)
         except TooLarge:
             sentence = f"the answer of {endpoint.shown} is larger than 16 MiB"
-            await self._line.fail(exchange, sentence)
+            await self._connection.fail(message, sentence)
         else:
-            if not await self._line.read(body, exchange):
+            if not await self._connection.receive_json(body, message):
                 sentence = f"{endpoint.shown} answered with something that is no JSON-RPC answer"
-                await self._line.fail(exchange, sentence, INTERNAL_ERROR)
+                await self._connection.fail(message, sentence, INTERNAL_ERROR)
 
 
-class SseClient(Client):
-    """HTTP+SSE: every POST is only acknowledged; answers come on the one event stream."""
+class SseHttpxClient(HttpxClient):
+    """The HTTP client for HTTP+SSE: a POST is only acknowledged, answers come on the one stream."""
 
-    is_all_one_stream = True
-
-    async def _post(self, request: httpx2.Request, exchange: OutgoingMessage) -> httpx2.Response:
-        return await self._notify(request, exchange)
+    is_only_stream = True
 
     def _has_session(self, request: httpx2.Request) -> bool:
-        return request.method == "POST"  # The URL of every POST names it.
+        return request.method == "POST"  # the URL of every POST names the session
+
+    async def _post(self, request: httpx2.Request, message: OutgoingMessage) -> httpx2.Response:
+        return await self._post_for_acknowledgement(request, message)
 
 
-def _as_ours(request: httpx2.Request, exchange: OutgoingMessage) -> httpx2.Request:
-    """The SDK's request with our message in it."""
+def _with_message(request: httpx2.Request, message: OutgoingMessage) -> httpx2.Request:
+    """Return the SDK's request with the router's own bytes and headers of the message in it."""
     headers = httpx2.Headers(request.headers)
     headers.pop("content-length", None)
-    if exchange.headers is not None:
+    if message.headers is not None:
         for name in [name for name in headers if is_reserved(name)]:
             del headers[name]
-        headers.update(exchange.headers)
+        headers.update(message.headers)
     return httpx2.Request(
         request.method,
         request.url,
         headers=headers,
-        content=json_rpc.encode(exchange.frame),
+        content=json_rpc.encode(message.frame),
         extensions=request.extensions,
     )

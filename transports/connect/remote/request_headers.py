@@ -1,11 +1,11 @@
 """The HTTP headers that a request of MCP 2026-07-28 carries besides its body.
 
-Job: generate them from the very message they go with (MCP 2026-07-28, Transports, Streamable HTTP,
-Standard Request Headers and Custom Headers). Neighbours: `remote` asks for each message; `client`
-sends them. Imports the SDK: loaded by `sdk.load` only. No I/O.
+They are generated from the very message they go with (MCP 2026-07-28, Transports, Streamable HTTP,
+Standard Request Headers and Custom Headers). Imports the SDK, so only `sdk.load` loads this module.
+No I/O.
 
-Invariants: what cannot be read in a message is in no header. A tool's schema is looked at when it
-is first called.
+Invariants: a member that cannot be read in a message is in no header. The schema of a tool is read
+when the tool is first called.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
 
-_Annotations: TypeAlias = "Mapping[tuple[str, ...], str]"
-"""Where in the arguments a value stands -> the header that repeats it."""
+_ParamHeaders: TypeAlias = "Mapping[tuple[str, ...], str]"
+"""The path of a value in the arguments of a tool -> the header that repeats the value."""
 
 VERSION_HEADER: Final = MCP_PROTOCOL_VERSION_HEADER
 
@@ -53,34 +53,35 @@ _text: Final = msgspec.json.Decoder(str)
 
 
 def is_reserved(header: str) -> bool:
-    """Is it one that a request of 2026-07-28 has from its message alone, or not at all?"""
+    """Return whether only the message itself may put this header on a request of 2026-07-28."""
     name = header.lower()
     return name in _RESERVED or name.startswith(_RESERVED_PREFIX)
 
 
 @attrs.define(eq=False)
-class Routing:
-    """What goes into the headers of one connection.
+class RequestHeaders:
+    """Generates the headers for the requests of one connection.
 
     Attributes:
-        is_stateless: is 2026-07-28 spoken on it?
+        is_stateless: True if the connection speaks 2026-07-28.
     """
 
     is_stateless: bool = False
     _tools: dict[str, Raw] = attrs.field(init=False, factory=dict[str, "Raw"], repr=False)
-    _annotated: dict[str, _Annotations] = attrs.field(
-        init=False, factory=dict[str, _Annotations], repr=False
+    _param_headers: dict[str, _ParamHeaders] = attrs.field(
+        init=False, factory=dict[str, _ParamHeaders], repr=False
     )
 
-    def listed(self, catalog: Catalog) -> None:
-        """These are the tools from now on."""
+    def set_catalog(self, catalog: Catalog) -> None:
+        """Use the tools of this catalog from now on."""
         self._tools = {tool.key: tool.raw for tool in catalog.tools}
-        self._annotated.clear()
+        self._param_headers.clear()
 
-    def headers_of(self, frame: Frame) -> dict[str, str] | None:
-        """The headers of this message; None where it is none of 2026-07-28."""
+    def headers_for(self, frame: Frame) -> dict[str, str] | None:
+        """Return the headers for a message; None if it is no request of 2026-07-28."""
         if not isinstance(frame, Request):
             return None
+        # `server/discover` is sent before the revision is known, and exists only in 2026-07-28.
         if not self.is_stateless and frame.method != "server/discover":
             return None
         headers = {
@@ -88,10 +89,10 @@ class Routing:
             MCP_METHOD_HEADER: encode_header_value(frame.method),
         }
         if frame.method in NAME_BEARING_METHODS:
-            self._add_what_it_is_about(headers, frame)
+            self._add_name_and_params(headers, frame)
         return headers
 
-    def _add_what_it_is_about(self, headers: dict[str, str], request: Request) -> None:
+    def _add_name_and_params(self, headers: dict[str, str], request: Request) -> None:
         try:
             params = _object.decode(request.params)
             name = _text.decode(params[NAME_BEARING_METHODS[request.method]])
@@ -99,18 +100,18 @@ class Routing:
             return
         headers[MCP_NAME_HEADER] = encode_header_value(name)
         if request.method == "tools/call" and "arguments" in params:
-            headers |= _repeated(self._annotations_of(name), params["arguments"])
+            headers |= _repeat(params["arguments"], self._param_headers_of(name))
 
-    def _annotations_of(self, tool: str) -> _Annotations:
+    def _param_headers_of(self, tool: str) -> _ParamHeaders:
         if tool not in self._tools:
             return {}
-        if tool not in self._annotated:
-            self._annotated[tool] = _annotations_in(self._tools[tool])
-        return self._annotated[tool]
+        if tool not in self._param_headers:
+            self._param_headers[tool] = _read_param_headers(self._tools[tool])
+        return self._param_headers[tool]
 
 
-def _annotations_in(tool: Raw) -> _Annotations:
-    """What a tool wants repeated; nothing where what it wants is not allowed."""
+def _read_param_headers(tool: Raw) -> _ParamHeaders:
+    """Return the headers that the schema of a tool asks for; none if the schema is not allowed."""
     try:
         schema = msgspec.json.decode(tool).get("inputSchema")
     except (msgspec.MsgspecError, RecursionError):  # its server may have written anything
@@ -118,12 +119,13 @@ def _annotations_in(tool: Raw) -> _Annotations:
     return {} if find_invalid_x_mcp_header(schema) else x_mcp_header_map(schema)
 
 
-def _repeated(annotations: _Annotations, arguments: Raw) -> dict[str, str]:
-    if not annotations:
+def _repeat(arguments: Raw, param_headers: _ParamHeaders) -> dict[str, str]:
+    """Return the headers with the values from the arguments of a call."""
+    if not param_headers:
         return {}
     try:
-        # By the standard library: servers see its numbers, and compare.
+        # By the standard library, whose number format is the one that servers compare with.
         values = json.loads(bytes(arguments))
-        return mcp_param_headers(annotations, values)
+        return mcp_param_headers(param_headers, values)
     except ValueError:
         return {}

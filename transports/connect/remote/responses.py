@@ -1,7 +1,6 @@
-"""HTTP responses: what is in those of an upstream, and those of ours that the SDK gets instead.
+"""Reads single HTTP responses of an upstream, and makes stand-ins that the SDK gets instead.
 
-Job: functions on single responses, without state. Neighbours: `client` uses them. Imports the HTTP
-client: loaded by `sdk.load` only.
+Imports the HTTP client, so only `sdk.load` loads this module.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ from router.messages.frames import ErrorResponse
 from transports import json_rpc
 from transports.connect.remote import event_streams
 
-EXPLAIN_S: Final = 5.0
-EXPLAIN_BYTES: Final = 64 * 1024
-"""What is read of the body of an error."""
+SHORT_BODY_S: Final = 5.0
+SHORT_BODY_BYTES: Final = 64 * 1024
+"""Limits for the body of an error or an acknowledgement."""
 
 SESSION_HEADER: Final = "mcp-session-id"
 
 _STUB: Final = b'{"jsonrpc":"2.0","id":0,"result":{}}'
-"""Tells the SDK that a request is done with."""
+"""Any answer ends a request for the SDK; the real answer goes past it."""
 
 
 class TooLarge(Exception):
     """A body is longer than its limit."""
 
 
-class Done(httpx2.AsyncByteStream):
-    """A resumed stream that needs no more: the SDK takes a stream error as the end of it."""
+class FinishedStream(httpx2.AsyncByteStream):
+    """A resumed stream that is finished: the SDK takes a stream error for the end of it."""
 
-    def __aiter__(self) -> Done:
+    def __aiter__(self) -> FinishedStream:
         return self
 
     async def __anext__(self) -> bytes:
@@ -45,17 +44,17 @@ class _Error(Struct):
     message: str = ""
 
 
-# --- what an upstream says ---
+# --- Responses of an upstream ---------------------------------------------------------------------
 
 
-def is_of(response: httpx2.Response, media_type: str) -> bool:
-    """Does it say that it is of this type?"""
+def has_media_type(response: httpx2.Response, media_type: str) -> bool:
+    """Return whether the Content-Type is this media type, whatever its parameters."""
     kind = str(response.headers.get("content-type", "")).partition(";")[0]
     return kind.strip().lower() == media_type
 
 
 def is_within_origin(request: httpx2.Request, onward: httpx2.Request) -> bool:
-    """Same method, scheme, host and port, and no credentials of its own."""
+    """Return whether a redirect keeps method, scheme, host, port and credentials."""
     before, after = request.url, onward.url
     return (
         onward.method == request.method
@@ -64,15 +63,15 @@ def is_within_origin(request: httpx2.Request, onward: httpx2.Request) -> bool:
     )
 
 
-async def body_of(response: httpx2.Response, limit_bytes: float) -> bytes:
-    """The whole body.
+async def read_body(response: httpx2.Response, limit_bytes: float) -> bytes:
+    """Read the whole body.
 
     Raises:
-        TooLarge: it is longer than that.
-        httpx2.RequestError: it broke off.
+        TooLarge: the body is longer than `limit_bytes`.
+        httpx2.RequestError: the body broke off.
     """
     body = bytearray()
-    async with event_streams.unwinding(response.aiter_bytes()) as chunks:
+    async with event_streams.closing_generators(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
             body += chunk
             if len(body) > limit_bytes:
@@ -80,19 +79,19 @@ async def body_of(response: httpx2.Response, limit_bytes: float) -> bytes:
     return bytes(body)
 
 
-async def explanation(response: httpx2.Response) -> bytes:
-    """The body of an error, empty if there is none to be had."""
-    with trio.move_on_after(EXPLAIN_S):
+async def read_short_body(response: httpx2.Response) -> bytes:
+    """Read the body of an error or an acknowledgement; empty if it is too long or too slow."""
+    with trio.move_on_after(SHORT_BODY_S):
         await trio.lowlevel.checkpoint()
         try:
-            return await body_of(response, EXPLAIN_BYTES)
+            return await read_body(response, SHORT_BODY_BYTES)
         except (httpx2.RequestError, TooLarge):
             pass
     return b""
 
 
 def error_in(body: bytes) -> tuple[ErrorResponse | None, str]:
-    """The JSON-RPC error in the body of an HTTP error, and its message."""
+    """Return the JSON-RPC error in the body of an HTTP error, and its message."""
     try:
         frame = json_rpc.decode(body)
         if isinstance(frame, ErrorResponse):
@@ -102,27 +101,29 @@ def error_in(body: bytes) -> tuple[ErrorResponse | None, str]:
     return None, ""
 
 
-# --- what the SDK gets ---
+# --- Stand-ins for the SDK ------------------------------------------------------------------------
 
 
 def stub(request: httpx2.Request, response: httpx2.Response | None = None) -> httpx2.Response:
-    """What the SDK gets for a request that is done with."""
-    headers = {"content-type": "application/json"}
-    if response is not None and SESSION_HEADER in response.headers:
-        headers[SESSION_HEADER] = response.headers[SESSION_HEADER]
+    """Return a response that ends a request for the SDK, with the session id of the real one."""
+    headers = {"content-type": "application/json"} | _session_header(response)
     return httpx2.Response(200, headers=headers, content=_STUB, request=request)
 
 
-def streamed(response: httpx2.Response, stream: httpx2.AsyncByteStream) -> httpx2.Response:
-    """The same response with another stream of events in it."""
+def with_stream(response: httpx2.Response, stream: httpx2.AsyncByteStream) -> httpx2.Response:
+    """Return the response with another stream of events in it."""
     headers = {"content-type": "text/event-stream"}
     return httpx2.Response(200, headers=headers, stream=stream, request=response.request)
 
 
-def ended(response: httpx2.Response, seen: event_streams.Followed) -> httpx2.Response:
-    """What the SDK gets for a stream that ended too early, but can be resumed."""
-    headers = {"content-type": "text/event-stream"}
-    if SESSION_HEADER in response.headers:
-        headers[SESSION_HEADER] = response.headers[SESSION_HEADER]
-    text = event_streams.progress(seen.last_id, seen.retry_ms)
-    return httpx2.Response(200, headers=headers, content=text, request=response.request)
+def resumable(response: httpx2.Response, progress: event_streams.Progress) -> httpx2.Response:
+    """Return a response whose stream has ended, and which the SDK resumes from `progress`."""
+    headers = {"content-type": "text/event-stream"} | _session_header(response)
+    event = event_streams.resumption_event(progress.last_id, progress.retry_ms)
+    return httpx2.Response(200, headers=headers, content=event, request=response.request)
+
+
+def _session_header(response: httpx2.Response | None) -> dict[str, str]:
+    if response is None or SESSION_HEADER not in response.headers:
+        return {}
+    return {SESSION_HEADER: response.headers[SESSION_HEADER]}

@@ -1,9 +1,7 @@
-"""The MCP SDK, when it is needed.
+"""Loads the part of the connector that stands on the MCP SDK, when the first instance needs it.
 
-Job: import the part of `connect` that stands on the SDK. Neighbours: `http` and `sse` ask for it.
-
-The import takes a second and holds up whoever does it, so a worker thread does it, once, when the
-first remote instance connects. Python's own lock for the module makes the others wait for it.
+The import takes a second and holds up the task that does it, so a worker thread does it, once.
+Python's own lock for the module makes all others wait for it.
 """
 
 from __future__ import annotations
@@ -23,21 +21,21 @@ if TYPE_CHECKING:
 
 
 _ON_FIRST_USE: Final = ("anyio._backends._trio", "httpcore2._backends.trio")
-"""What the libraries themselves would import later, in the middle of the event loop."""
+"""Modules that the libraries would otherwise import later, in the middle of the event loop."""
 
 
 class OpenWire(Protocol):
-    """`remote.open_wire`."""
+    """The type of `remote_wire.open_wire`."""
 
     def __call__(
         self, endpoint: Endpoint, headers: Mapping[str, str], kinds: Sequence[Kind]
     ) -> AbstractAsyncContextManager[Wire]:
-        """A wire to `endpoint`, over the first of `kinds` that it does not refuse."""
+        """Open a wire over the first of `kinds` that the upstream does not refuse."""
         ...
 
 
 async def load() -> OpenWire:
-    """Import it, without holding up anything else."""
+    """Import `open_wire` in a worker thread, and return it."""
     return await trio.to_thread.run_sync(_import, abandon_on_cancel=True)
 
 
@@ -45,7 +43,7 @@ def _import() -> OpenWire:
     for name in _ON_FIRST_USE:
         with suppress(ImportError):
             importlib.import_module(name)
-    # Not at the top: see above.
+    # Not at the top, because of the time it takes.
     from transports.connect.remote.remote_wire import open_wire
 
     return open_wire

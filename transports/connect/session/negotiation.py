@@ -1,12 +1,12 @@
-"""Meeting an upstream: which protocol revision is spoken with it, and what it says of itself.
+"""Decides which protocol revision is spoken with an upstream, before anything else is said.
 
-Job: `server/discover`, or `initialize`, or first the one and then the other. Neighbours: `session`
-has this done before anything else; `questions` carries the requests.
+There are two eras. A server of 2026-07-28 answers `server/discover` and has no sessions; a server
+of an older revision begins a session with `initialize`.
 
-A server that speaks 2026-07-28 is known by its answer to `server/discover` alone. Whatever else it
-answers, also nothing, may be how a server of a handshake revision takes a request that it does not
-know, so `initialize` follows on the same wire. Some processes even die of it, or never answer
-anything again: the next one begins with `initialize` then.
+Only its answer to `server/discover` shows that a server speaks 2026-07-28. Any other answer, and
+also silence, may be how an older server takes a request that it does not know, so `initialize`
+follows on the same wire. Some processes even die of `server/discover`, or never answer anything
+again: their next incarnation begins with `initialize`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from router.messages.revisions import (
     LATEST_HANDSHAKE_REVISION,
     STATELESS_REVISION,
 )
-from transports.connect.session.requests import RequestRefused, in_short
+from transports.connect.session.requests import RequestRefused, shorten
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_router.upstream")
 
 PROBE_S: Final = 5.0
-"""How long a server may take to say that it speaks 2026-07-28 before it is tried with a handshake:
-a process that has just been started may need that, and one that never answers costs it once."""
+"""Time for the answer to `server/discover`, before `initialize` is tried. A process that has just
+been started may need that long, and a server that never answers costs this time once."""
 
 _EMPTY: Final = Raw(b"{}")
 _WAY_OUT: Final = 'set "protocol" to "auto" for this instance, to speak an older revision with it'
@@ -47,13 +47,13 @@ _WAY_OUT: Final = 'set "protocol" to "auto" for this instance, to speak an older
 
 @attrs.frozen
 class NegotiationResult:
-    """What a server said of itself.
+    """The revision that is spoken, and the server's description of itself.
 
     Attributes:
-        revision: what is spoken with it.
-        capabilities: by name, null where it said so.
-        server_info: raw; `{}` where it did not say.
-        instructions: for the model.
+        revision: the protocol revision.
+        capabilities: the raw capabilities by name; a value may be null.
+        server_info: raw; `{}` if the server did not send it.
+        instructions: the server's instructions for the model.
     """
 
     revision: str
@@ -64,15 +64,16 @@ class NegotiationResult:
 
 @attrs.define(eq=False)
 class ServerHistory:
-    """What is remembered of a server from one incarnation to the next.
+    """Memory of a server that lasts from one incarnation to the next.
 
     Attributes:
-        shakes_hands: it did, after it had not answered `server/discover` well.
-        was_lost: before it had answered anything to `server/discover`, so perhaps because of it.
+        has_initialized: the last `initialize` succeeded, so `server/discover` is not tried first.
+        was_lost_to_probe: the last incarnation ended before any answer to `server/discover` came,
+            so perhaps because of it. The next incarnation goes without it.
     """
 
-    shakes_hands: bool = False
-    was_lost: bool = False
+    has_initialized: bool = False
+    was_lost_to_probe: bool = False
 
 
 class _Initialized(Struct, gc=False):
@@ -94,7 +95,7 @@ class _Discovered(Struct, gc=False):
 
 
 class _Supported(Struct, gc=False):
-    """The `data` of an error that says which revisions there are."""
+    """The `data` of an error that names the revisions of the server."""
 
     supported: list[str]
 
@@ -105,114 +106,127 @@ _discovered: Final = msgspec.json.Decoder(_Discovered)
 
 @attrs.define(eq=False)
 class Negotiation:
-    """The beginning of one incarnation.
+    """The negotiation of one incarnation.
 
     Attributes:
         spec: the instance.
-        wire: is told what is spoken.
-        questions: get the envelope of 2026-07-28 where that is spoken.
-        version: of the router, which the upstream is told.
-        past: is used and kept up to date.
+        wire: learns the revision.
+        requests: learn the `_meta` of their requests if 2026-07-28 is spoken.
+        version: the version of the router, which the upstream is told.
+        history: is read here and kept up to date.
     """
 
     spec: InstanceSpec
     wire: Wire
-    questions: SessionRequests
+    requests: SessionRequests
     version: str
-    past: ServerHistory
-    _is_probed: bool = attrs.field(init=False, default=False)
-    """Was it asked to discover itself, and has answered nothing yet?"""
+    history: ServerHistory
+    _is_probe_unanswered: bool = attrs.field(init=False, default=False)
 
-    async def greet(self) -> NegotiationResult:
-        """Find out what the server speaks, and agree to speak it.
+    # --- The decision ------------------------------------------------------------------------
+
+    async def negotiate(self) -> NegotiationResult:
+        """Find out what the server speaks, and agree on it.
 
         Raises:
-            WireLost: the upstream does not want to, or speaks what we do not.
+            WireLost: the upstream refuses, or speaks no revision that the router speaks.
         """
+        # HTTP+SSE is older than 2026-07-28, which has no such transport.
         protocol = "legacy" if self.spec.type == "sse" else self.spec.protocol
-        was_lost, self.past.was_lost = self.past.was_lost, False
+        was_lost_to_probe = self.history.was_lost_to_probe
+        self.history.was_lost_to_probe = False
+        # 1. The instance insists on 2026-07-28: `server/discover` must succeed.
         if protocol == STATELESS_REVISION:
-            return self._agree(await self._insist())
-        if protocol == "legacy" or was_lost or self.past.shakes_hands:
-            return await self._shake_hands()
+            return await self._discover_only()
+        # 2. The instance, or the history of its server, asks for `initialize` alone.
+        if protocol == "legacy" or was_lost_to_probe or self.history.has_initialized:
+            return await self._initialize_only()
+        # 3. Nothing is known: `server/discover` first, `initialize` if that leads to nothing.
         try:
-            return await self._find_out()
+            return await self._discover_or_initialize()
         except trio.Cancelled:
-            # An outage says nothing of what an upstream speaks, but a process that ends does.
-            self.past.was_lost = self._is_probed and self.spec.type == "stdio"
+            # A process that ends may have died of the probe. A remote server that is out of reach
+            # says nothing about the revisions it speaks.
+            is_process = self.spec.type == "stdio"
+            self.history.was_lost_to_probe = self._is_probe_unanswered and is_process
             raise
 
-    def is_to_blame(self, lost: WireLost) -> bool:
-        """Was the wire lost because of what was asked here? Then the next meeting asks less."""
-        if self.past.was_lost:
+    def may_retry_without_probe(self, lost: WireLost) -> bool:
+        """Return whether the wire was lost because of `server/discover`; log it in that case."""
+        if self.history.was_lost_to_probe:
             text = "%s: %s (when asked whether it speaks %s); started again, for a handshake"
             log.info(text, self.spec.name, lost, STATELESS_REVISION)
-        return self.past.was_lost
+        return self.history.was_lost_to_probe
 
-    # --- Without sessions --------------------------------------------------------------------
-
-    async def _insist(self) -> _Discovered:
-        """`server/discover`, and nothing else will do."""
+    async def _discover_only(self) -> NegotiationResult:
         try:
             discovered = await self._discover()
         except RequestRefused as refused:
             raise WireLost(f"server/discover was refused: {refused}; {_WAY_OUT}") from None
         except msgspec.MsgspecError as exc:
-            said = f"server/discover was answered with something else: {exc}"
-            raise WireLost(f"{said}; {_WAY_OUT}") from None
+            reason = f"server/discover was answered with something else: {exc}"
+            raise WireLost(f"{reason}; {_WAY_OUT}") from None
         if STATELESS_REVISION not in discovered.supportedVersions:
-            spoken = _listed(discovered.supportedVersions)
+            spoken = _join(discovered.supportedVersions)
             raise WireLost(f"does not speak {STATELESS_REVISION} but {spoken}; {_WAY_OUT}")
-        return discovered
+        return self._agree_stateless(discovered)
 
-    async def _find_out(self) -> NegotiationResult:
-        """`server/discover`, and `initialize` where that leads to nothing."""
+    async def _initialize_only(self) -> NegotiationResult:
+        try:
+            return await self._initialize()
+        except RequestRefused as refused:
+            self.history.has_initialized = False  # so the next incarnation probes again
+            raise _initialize_refused(refused) from None
+
+    async def _discover_or_initialize(self) -> NegotiationResult:
+        # 1. The server says that it speaks 2026-07-28.
         discovered = await self._probe()
         if discovered is not None:
-            return self._agree(discovered)
+            return self._agree_stateless(discovered)
+        # 2. It says anything else, or nothing in time: it may be of the older era.
         try:
             return await self._initialize()
         except RequestRefused as exc:
             refused = exc
-        if STATELESS_REVISION in _supported(refused):
-            # It was slow to start, and has taken the question for the beginning after all.
+        # 3. It refuses `initialize` in favour of 2026-07-28: it was only slow to start.
+        if STATELESS_REVISION in _supported_revisions(refused):
             discovered = await self._probe()
-        if discovered is None:
-            raise _unwilling(refused)
-        return self._agree(discovered)
+            if discovered is not None:
+                return self._agree_stateless(discovered)
+        # 4. It speaks neither.
+        raise _initialize_refused(refused)
 
     async def _probe(self) -> _Discovered | None:
-        """What it says of itself in time; None unless it speaks 2026-07-28.
+        """Send `server/discover`; return the result if it comes in time and names 2026-07-28.
 
         Raises:
-            WireLost: it speaks only what is not spoken here.
+            WireLost: the answer is an error that names only revisions unknown to the router.
         """
-        self._is_probed = True
+        self._is_probe_unanswered = True
         discovered: _Discovered | None = None
         with trio.move_on_after(PROBE_S) as limit:
-            discovered = await self._try_discover()
-        self._is_probed = limit.cancelled_caught
+            try:
+                discovered = await self._discover()
+            except RequestRefused as refused:
+                supported = _supported_revisions(refused)
+                if supported and not {STATELESS_REVISION, *HANDSHAKE_REVISIONS} & set(supported):
+                    raise _unknown_revision(_join(supported)) from None
+            except msgspec.MsgspecError as exc:
+                log.debug("%s: no answer to server/discover: %s", self.spec.name, exc)
+        self._is_probe_unanswered = limit.cancelled_caught
         if discovered is None or STATELESS_REVISION not in discovered.supportedVersions:
             return None
         return discovered
 
-    async def _try_discover(self) -> _Discovered | None:
-        await trio.lowlevel.checkpoint()
-        try:
-            return await self._discover()
-        except RequestRefused as refused:
-            _check_common(refused)
-        except msgspec.MsgspecError as exc:
-            log.debug("%s: no answer to server/discover: %s", self.spec.name, exc)
-        return None
+    # --- Without a session: MCP 2026-07-28 ---------------------------------------------------
 
     async def _discover(self) -> _Discovered:
-        params = {"_meta": self._envelope()}
-        return _discovered.decode(await self.questions.ask("server/discover", params))
+        params = {"_meta": self._client_meta()}
+        return _discovered.decode(await self.requests.send_request("server/discover", params))
 
-    def _agree(self, discovered: _Discovered) -> NegotiationResult:
-        self.wire.agreed(STATELESS_REVISION)
-        self.questions.envelope = self._envelope()
+    def _agree_stateless(self, discovered: _Discovered) -> NegotiationResult:
+        self.wire.set_revision(STATELESS_REVISION)
+        self.requests.client_meta = self._client_meta()
         return NegotiationResult(
             STATELESS_REVISION,
             discovered.capabilities,
@@ -220,30 +234,23 @@ class Negotiation:
             discovered.instructions,
         )
 
-    def _envelope(self) -> dict[str, Any]:
-        """What a request of our own says of its client."""
-        said = {
+    def _client_meta(self) -> dict[str, Any]:
+        """Return the `_meta` of a request of the router's own."""
+        fields = {
             "protocolVersion": STATELESS_REVISION,
             "clientCapabilities": {},
             "clientInfo": self._client_info(),
         }
-        return {f"{KEY_PREFIX}{key}": value for key, value in said.items()}
+        return {f"{KEY_PREFIX}{key}": value for key, value in fields.items()}
 
-    # --- With a session ----------------------------------------------------------------------
-
-    async def _shake_hands(self) -> NegotiationResult:
-        try:
-            return await self._initialize()
-        except RequestRefused as refused:
-            self.past.shakes_hands = False
-            raise _unwilling(refused) from None
+    # --- With a session: the handshake of the older revisions --------------------------------
 
     async def _initialize(self) -> NegotiationResult:
-        """`initialize` and `notifications/initialized` (MCP 2025-11-25, Lifecycle).
+        """Send `initialize` and `notifications/initialized` (MCP 2025-11-25, Lifecycle).
 
         Raises:
-            Refused: it does not want to.
-            WireLost: its answer makes no sense, or speaks what we do not.
+            RequestRefused: the upstream answers with an error.
+            WireLost: its answer makes no sense, or names a revision unknown to the router.
         """
         nothing: dict[str, Any] = {}
         params = {
@@ -252,26 +259,26 @@ class Negotiation:
             "clientInfo": self._client_info(),
         }
         try:
-            greeting = _initialized.decode(await self.questions.ask("initialize", params))
+            result = _initialized.decode(await self.requests.send_request("initialize", params))
         except msgspec.MsgspecError as exc:
             raise WireLost(f"initialize was answered with something else: {exc}") from None
-        revision = in_short(greeting.protocolVersion)
+        revision = shorten(result.protocolVersion)
         if revision not in HANDSHAKE_REVISIONS:
-            raise WireLost(f"speaks protocol revision {revision}, which is not spoken here")
-        self.wire.agreed(revision)
-        await self.questions.outbox.send(Notification("notifications/initialized"))
-        self._is_probed = False
-        self.past.shakes_hands = True
+            raise _unknown_revision(revision)
+        self.wire.set_revision(revision)
+        await self.requests.outbox.send(Notification("notifications/initialized"))
+        self._is_probe_unanswered = False
+        self.history.has_initialized = True
         return NegotiationResult(
-            revision, greeting.capabilities, greeting.serverInfo, greeting.instructions
+            revision, result.capabilities, result.serverInfo, result.instructions
         )
 
     def _client_info(self) -> dict[str, str]:
         return {"name": "mcp-router", "title": "MCP Router", "version": self.version}
 
 
-def _supported(refused: RequestRefused) -> list[str]:
-    """The revisions that an error names because ours is not supported; none for other errors."""
+def _supported_revisions(refused: RequestRefused) -> list[str]:
+    """Return the revisions that an "unsupported revision" error names; none for other errors."""
     if refused.code != UNSUPPORTED_REVISION:
         return []
     try:
@@ -280,21 +287,13 @@ def _supported(refused: RequestRefused) -> list[str]:
         return []
 
 
-def _check_common(refused: RequestRefused) -> None:
-    """Is there a revision that both may speak, for all that this error says?
-
-    Raises:
-        WireLost: it names others only.
-    """
-    supported = _supported(refused)
-    if not supported or {STATELESS_REVISION, *HANDSHAKE_REVISIONS} & set(supported):
-        return
-    raise WireLost(f"speaks protocol revision {_listed(supported)}, which is not spoken here")
-
-
-def _unwilling(refused: RequestRefused) -> WireLost:
+def _initialize_refused(refused: RequestRefused) -> WireLost:
     return WireLost(f"initialize was refused: {refused}")
 
 
-def _listed(revisions: list[str]) -> str:
-    return in_short(", ".join(revisions)) or "none that it names"
+def _unknown_revision(revisions: str) -> WireLost:
+    return WireLost(f"speaks protocol revision {revisions}, which is not spoken here")
+
+
+def _join(revisions: list[str]) -> str:
+    return shorten(", ".join(revisions)) or "none that it names"

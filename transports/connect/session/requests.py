@@ -1,10 +1,7 @@
-"""The router's own requests to an upstream, and the answers to them.
+"""Sends the router's own requests to an upstream, and brings each answer to the task that waits.
 
-Job: number requests and bring each answer to who waits for it. Neighbours: `session` sends what
-this puts into its inbox and hands in the answers; `catalog` asks for lists.
-
-Invariants: the ids are odd (those of the dispatch actor are even). An answer that is not waited
-for, or comes a second time, is dropped.
+Invariants: the ids of these requests are odd (those of the dispatch actor are even). An answer that
+nobody waits for, or that comes a second time, is dropped.
 """
 
 from __future__ import annotations
@@ -21,8 +18,8 @@ from router.messages.frames import ErrorResponse, Notification, Request, Respons
 if TYPE_CHECKING:
     from router.messages.frames import Frame
 
-SHOWN: Final = 300
-"""Characters of what an upstream said that go into a reason or a log line."""
+SHOWN_CHARS: Final = 300
+"""Length of an upstream's own words in a reason or a log line."""
 
 encode: Final = msgspec.json.encode
 _error: Final = msgspec.json.Decoder(dict[str, Any])
@@ -30,12 +27,12 @@ _error: Final = msgspec.json.Decoder(dict[str, Any])
 
 @attrs.frozen
 class RequestRefused(Exception):
-    """A request was answered with an error, or with what is no answer to it.
+    """A request was answered with an error, or with a result that makes no sense.
 
     Attributes:
-        reason: what the upstream said, in one line.
-        code: of the error, 0 where it has none.
-        data: of the error.
+        reason: the upstream's own words, in one line.
+        code: the JSON-RPC error code, 0 if there is none.
+        data: the `data` of the error.
     """
 
     reason: str
@@ -47,87 +44,91 @@ class RequestRefused(Exception):
 
 
 @attrs.define(eq=False)
-class _Question:
+class _OpenRequest:
     answer: Response | ErrorResponse | None = None
     answered: trio.Event = attrs.field(factory=trio.Event)
 
 
 @attrs.define(eq=False)
 class SessionRequests:
-    """The requests of one incarnation.
+    """The requests that one incarnation of a session itself sends.
 
     Attributes:
-        outbox: what is put there is sent to the upstream.
-        envelope: what each request says of its client (MCP 2026-07-28, Per-request protocol
-            fields); None with a handshake, which has said it once and for all.
+        outbox: takes the frames that are to be sent to the upstream.
+        client_meta: the `_meta` of each request (MCP 2026-07-28, Per-request protocol fields). None
+            after a handshake, which has told the upstream the same once and for all.
     """
 
     outbox: trio.MemorySendChannel[Frame]
-    envelope: dict[str, Any] | None = None
-    _open: dict[int, _Question] = attrs.field(init=False, factory=dict[int, _Question])
+    client_meta: dict[str, Any] | None = None
+    _open: dict[int, _OpenRequest] = attrs.field(init=False, factory=dict[int, _OpenRequest])
     _next_id: int = attrs.field(init=False, default=1)
 
-    async def ask(self, method: str, params: dict[str, Any]) -> Raw:
-        """Send a request and wait for its result. Cancelling that cancels it upstream too.
+    async def send_request(self, method: str, params: dict[str, Any]) -> Raw:
+        """Send a request, wait for its answer, and return the result.
+
+        If this call is cancelled, the upstream is told to cancel the request.
 
         Raises:
-            Refused: the answer is an error.
+            RequestRefused: the answer is an error.
         """
         request_id, self._next_id = self._next_id, self._next_id + 2
-        if self.envelope is not None:
-            params = params | {"_meta": self.envelope}
-        question = self._open[request_id] = _Question()
+        if self.client_meta is not None:
+            params = params | {"_meta": self.client_meta}
+        request = self._open[request_id] = _OpenRequest()
         try:
             await self.outbox.send(Request(request_id, method, Raw(encode(params))))
-            await question.answered.wait()
+            await request.answered.wait()
         except trio.Cancelled:
-            self._withdraw(request_id)
+            cancelled = encode({"requestId": request_id, "reason": "It takes too long"})
+            send_or_drop(self.outbox, Notification("notifications/cancelled", Raw(cancelled)))
             raise
         finally:
             del self._open[request_id]
-        if isinstance(question.answer, Response):
-            return question.answer.result
-        raise _refused(question.answer)
+        if isinstance(request.answer, Response):
+            return request.answer.result
+        raise _refusal(request.answer)
 
-    def answered(self, answer: Response | ErrorResponse) -> bool:
-        """Take an answer if it is one to a request of ours, as its odd id says."""
+    def take_answer(self, answer: Response | ErrorResponse) -> bool:
+        """Take an answer to one of these requests; return False for any other answer.
+
+        The id alone decides: an odd id is never the actor's, even if no such request is open.
+        """
         if not isinstance(answer.id, int) or answer.id % 2 == 0:
             return False
-        question = self._open.get(answer.id)
-        if question is not None and question.answer is None:
-            question.answer = answer
-            question.answered.set()
+        request = self._open.get(answer.id)
+        if request is not None and request.answer is None:
+            request.answer = answer
+            request.answered.set()
         return True
 
-    def _withdraw(self, request_id: int) -> None:
-        cancelled = {"requestId": request_id, "reason": "It takes too long"}
-        say(self.outbox, Notification("notifications/cancelled", Raw(encode(cancelled))))
 
-
-def say(outbox: trio.MemorySendChannel[Frame], frame: Frame) -> None:
-    """Send what may be lost: it is dropped when the upstream does not keep up."""
+def send_or_drop(outbox: trio.MemorySendChannel[Frame], frame: Frame) -> None:
+    """Send a frame that may be lost: it is dropped when the upstream does not keep up."""
     try:
         outbox.send_nowait(frame)
     except trio.WouldBlock:
         return
 
 
-def _refused(answer: ErrorResponse | None) -> RequestRefused:
-    """What an error says, whatever it looks like."""
+def _refusal(answer: ErrorResponse | None) -> RequestRefused:
+    """Return the exception for an error, however malformed it is."""
     raw = b"" if answer is None else bytes(answer.error)
     try:
         error = _error.decode(raw)
         text = str(error["message"])
     except (msgspec.MsgspecError, KeyError):
-        return RequestRefused(in_short(raw.decode(errors="replace")))
+        return RequestRefused(shorten(raw.decode(errors="replace")))
     code = error.get("code")
-    return RequestRefused(in_short(text), code if isinstance(code, int) else 0, error.get("data"))
+    return RequestRefused(shorten(text), code if isinstance(code, int) else 0, error.get("data"))
 
 
-def in_short(text: str) -> str:
-    """The text in one line, cut before the word in which it gets longer than `SHOWN`.
+def shorten(text: str) -> str:
+    """Return the text in one line, cut before the word in which it exceeds `SHOWN_CHARS`.
 
-    Half a secret would pass by whoever masks whole ones.
+    Log filters mask whole secrets, so half a secret would get past them.
     """
     line = " ".join(text.split())
-    return line if len(line) <= SHOWN else f"{line[: SHOWN + 1].rpartition(' ')[0]}…"
+    if len(line) <= SHOWN_CHARS:
+        return line
+    return f"{line[: SHOWN_CHARS + 1].rpartition(' ')[0]}…"

@@ -37,8 +37,12 @@ from router.messages.events import CatalogChanged, FromSession, SessionLost, Ses
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.negotiation import Negotiation, ServerHistory
-from transports.connect.session.requests import SessionRequests, encode, say
-from transports.connect.session.subscription import ACKNOWLEDGED, Subscription, announced
+from transports.connect.session.requests import SessionRequests, encode, send_or_drop
+from transports.connect.session.subscription import (
+    ACKNOWLEDGED,
+    Subscription,
+    capabilities_with_list_changed,
+)
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
@@ -163,7 +167,7 @@ class _Incarnation:
                     await self._say_lost()
         if self._lost is None or stopping.is_set():
             return True
-        if self._meeting.is_to_blame(self._lost):
+        if self._meeting.may_retry_without_probe(self._lost):
             return False
         raise self._lost
 
@@ -197,7 +201,7 @@ class _Incarnation:
         """Deal with a frame that is ours; make an event of any other."""
         frame = received.frame
         if isinstance(frame, (Response, ErrorResponse)):
-            if self._questions.answered(frame):
+            if self._questions.take_answer(frame):
                 return None
         elif isinstance(frame, Notification):
             if self._is_news(frame.method):
@@ -212,18 +216,18 @@ class _Incarnation:
             self._note_change(LIST_CHANGED[method])
             return True
         if self._subscription is not None and method == ACKNOWLEDGED:
-            self._subscription.acknowledged()
+            self._subscription.catch_up()
             return True
         return False
 
     def _answer(self, question: Request) -> bool:
         """Answer a server's request here, unless it is for a client."""
-        if self._questions.envelope is not None:
-            say(self._inbox, _against_protocol(question))
+        if self._questions.client_meta is not None:
+            send_or_drop(self._inbox, _against_protocol(question))
         elif question.method == "ping":
-            say(self._inbox, Response(question.id, _EMPTY))
+            send_or_drop(self._inbox, Response(question.id, _EMPTY))
         elif not self._is_up:
-            say(self._inbox, _too_early(question))
+            send_or_drop(self._inbox, _too_early(question))
         else:
             return False
         return True
@@ -253,11 +257,11 @@ class _Incarnation:
 
     async def _run(self, nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
         """Negotiate, list, say that the session is up, and keep the catalog current."""
-        greeting = await self._meeting.greet()
+        greeting = await self._meeting.negotiate()
         declared = (name for name, value in greeting.capabilities.items() if bytes(value) != _NULL)
-        lists = Lists(self._spec.name, self._questions.ask, frozenset(declared))
+        lists = Lists(self._spec.name, self._questions.send_request, frozenset(declared))
         up = self._session_up(greeting, await lists.read_all())
-        self._wire.listed(lists.catalog)
+        self._wire.set_catalog(lists.catalog)
         # From here on frames go to the actor. Its inbox is first in, first out, also for senders
         # that wait for room, so none of them can overtake `up`.
         self._is_up = True
@@ -267,12 +271,14 @@ class _Incarnation:
         task_status.started()
         if up.is_stateless:
             self._subscription = self._subscribe(greeting)
-            nursery.start_soon(self._subscription.keep)
+            nursery.start_soon(self._subscription.run)
         await self._keep_true(lists)
 
     def _subscribe(self, greeting: NegotiationResult) -> Subscription:
-        capabilities = announced(greeting.capabilities)
-        return Subscription(self._spec.name, self._questions.ask, capabilities, self._read_again)
+        capabilities = capabilities_with_list_changed(greeting.capabilities)
+        return Subscription(
+            self._spec.name, self._questions.send_request, capabilities, self._read_again
+        )
 
     def _session_up(self, greeting: NegotiationResult, catalog: Catalog) -> SessionUp:
         return SessionUp(
@@ -307,7 +313,7 @@ class _Incarnation:
             if limit.cancelled_caught:
                 log.warning("%s: listing again took too long; kept the old", self._spec.name)
             if lists.catalog != before or (is_said and lists.catalog is not before):
-                self._wire.listed(lists.catalog)
+                self._wire.set_catalog(lists.catalog)
                 await self._events.send(CatalogChanged(self._session, lists.catalog))
             await trio.sleep(RELIST_PAUSE_S)
 

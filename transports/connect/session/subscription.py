@@ -1,11 +1,10 @@
 """The one subscription to an upstream without sessions (MCP 2026-07-28, Subscriptions).
 
-Job: keep `subscriptions/listen` open for the lists that the upstream declares to change.
-Neighbours: `session` runs this beside everything else and reads lists again when it is told;
-`questions` carries the request, whose answer is the end of the subscription.
+Keeps `subscriptions/listen` open for the lists whose changes the upstream announces. `session` runs
+this beside everything else and reads the lists. The answer to the request ends the subscription.
 
-Invariants: a subscription that ends is opened again, ever more rarely where it does not hold. What
-has changed before it was open is unknown, so all its lists are read again then.
+Invariants: a subscription that ends is opened again, ever more rarely if it does not last. Changes
+before it was open are unknown, so all its lists are read again once it is open.
 """
 
 from __future__ import annotations
@@ -32,45 +31,49 @@ ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 300.0
-"""Between the end of a subscription and the next: twice as long each time."""
+"""Pauses between the end of a subscription and the next: each is twice as long as the last."""
 
 STEADY_S: Final = 60.0
-"""A subscription that has held so long begins with the first pause again."""
+"""After a subscription that lasted so long, the pauses begin with the first again."""
 
 
-class _Declared(Struct, gc=False):
+class _ListCapability(Struct, gc=False):
     listChanged: bool = False
 
 
-_declared: Final = msgspec.json.Decoder(_Declared)
+_list_capability: Final = msgspec.json.Decoder(_ListCapability)
 
 
 @attrs.define(eq=False)
 class Subscription:
-    """What keeps a catalog true while there is no session.
+    """Learns of changed lists from an upstream that has no session to announce them in.
 
     Attributes:
-        name: the instance, for the log.
-        ask: sends a request and returns its result, or raises `Refused`.
-        capabilities: those whose lists may change.
-        missed: is told those whose lists are to be read again, since they may have changed.
+        name: the name of the instance, for the log.
+        send_request: sends a request and returns its result, or raises `RequestRefused`.
+        capabilities: the capabilities whose lists may change.
+        read_again: is called with each capability whose lists may have changed unnoticed.
     """
 
     name: str
-    ask: Callable[[str, dict[str, Any]], Awaitable[Raw]]
+    send_request: Callable[[str, dict[str, Any]], Awaitable[Raw]]
     capabilities: tuple[str, ...]
-    missed: Callable[[str], None]
+    read_again: Callable[[str], None]
 
-    async def keep(self) -> None:
-        """Keep it open, if there is anything to listen for and the upstream knows how to tell."""
+    async def run(self) -> None:
+        """Keep the subscription open for ever.
+
+        Returns at once if no list can change, or when the upstream does not know the method.
+        """
+        kinds = {f"{capability}ListChanged": True for capability in self.capabilities}
         pause_s = FIRST_PAUSE_S
         await trio.lowlevel.checkpoint()
-        while self.capabilities:
+        while kinds:
             opened_at_s = trio.current_time()
             try:
-                await self._listen()
+                await self.send_request(LISTEN_METHOD, {"notifications": kinds})
             except RequestRefused as refused:
-                if _is_unknown(refused):
+                if _is_unknown_method(refused):
                     log.info("%s: does not tell when its lists change: %s", self.name, refused)
                     return
                 log.debug("%s: subscriptions/listen was refused: %s", self.name, refused)
@@ -79,29 +82,28 @@ class Subscription:
             await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def acknowledged(self) -> None:
-        """It is open; what was missed before it was is read now."""
+    def catch_up(self) -> None:
+        """Have all lists read again, now that the subscription is open (`ACKNOWLEDGED` came)."""
         for capability in self.capabilities:
-            self.missed(capability)
-
-    async def _listen(self) -> None:
-        kinds = {f"{capability}ListChanged": True for capability in self.capabilities}
-        await self.ask(LISTEN_METHOD, {"notifications": kinds})
+            self.read_again(capability)
 
 
-def announced(capabilities: Mapping[str, Raw]) -> tuple[str, ...]:
-    """The capabilities for whose lists the server declares that it says when they change."""
+def capabilities_with_list_changed(capabilities: Mapping[str, Raw]) -> tuple[str, ...]:
+    """Return the capabilities for which the server declares `listChanged`."""
     return tuple(
-        name for name in LIST_CHANGED.values() if _is_announced(capabilities.get(name, Raw()))
+        name
+        for name in LIST_CHANGED.values()
+        if _declares_list_changed(capabilities.get(name, Raw()))
     )
 
 
-def _is_announced(capability: Raw) -> bool:
+def _declares_list_changed(capability: Raw) -> bool:
     try:
-        return _declared.decode(capability).listChanged
+        return _list_capability.decode(capability).listChanged
     except msgspec.MsgspecError:
         return False
 
 
-def _is_unknown(refused: RequestRefused) -> bool:
+def _is_unknown_method(refused: RequestRefused) -> bool:
+    # Some servers say so in words, under a code of their own.
     return refused.code == METHOD_NOT_FOUND or "method not found" in refused.reason.lower()

@@ -1,10 +1,9 @@
-"""What is executed for a stdio upstream: the file, its arguments, its environment, its folder.
+"""Finds the command of a stdio upstream as a shell would, but without a shell.
 
-Job: find the command as a shell would, without one, and say what to do where it is not there.
-Neighbours: `process` starts what this has found.
+If the command cannot be executed, the error says what the user can do.
 
-Invariants: arguments stay as they are written. The environment is a minimal one and what the
-instance names; nothing else of ours reaches an upstream.
+Invariants: arguments stay as they are written. The environment holds a few standard variables and
+those that the instance names; nothing else of the router's reaches an upstream.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ INHERITED: Final = frozenset(
         *("USERPROFILE", "USERNAME", "PROCESSOR_ARCHITECTURE"),
     )
 )
-"""Variables, besides `LC_*`, without which programs do not find their way about."""
+"""Variables, besides `LC_*`, that programs need to find their files, folders and language."""
 
 
 @attrs.frozen
 class Command:
-    """What is to be executed.
+    """A command that can be executed.
 
     Attributes:
         path: the file.
-        argv: its arguments, the zeroth being the command as it is configured.
-        env: its environment; there may be secrets in it.
-        cwd: its working folder, None for ours.
+        argv: the arguments; the first is the command as it is configured.
+        env: the environment, which may hold secrets.
+        cwd: the working folder; None for the router's own.
     """
 
     path: str
@@ -52,11 +51,11 @@ class Command:
     cwd: str | None
 
 
-def find(spec: InstanceSpec) -> Command:
-    """Find out what to execute. This looks at the file system.
+def find_command(spec: InstanceSpec) -> Command:
+    """Return the command of an instance. Blocks, since it looks at the file system.
 
     Raises:
-        WireLost: it cannot be executed; the reason says what to do.
+        WireLost: the command cannot be executed; the reason says what to do.
     """
     env = environment(os.environ, spec.env)
     if spec.cwd is not None and not os.path.isdir(spec.cwd):
@@ -66,17 +65,17 @@ def find(spec: InstanceSpec) -> Command:
 
 
 def environment(ours: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
-    """The environment of an upstream.
+    """Return the environment of an upstream.
+
+    `PATH` ends in the folder of the router's own interpreter, so that programs installed beside
+    the router are found.
 
     Args:
         ours: the environment of the router.
-        added: what the instance names; it wins.
-
-    Returns:
-        `PATH` ends in the folder of our own interpreter, so that what is installed beside the
-        router is found.
+        added: the variables that the instance names; they override the router's.
     """
     env = {name: value for name, value in ours.items() if _is_inherited(name)}
+    # Windows does not distinguish case in names, and has its own in upper case.
     env |= {name if os.name == "posix" else name.upper(): value for name, value in added.items()}
     beside_us = os.path.dirname(sys.executable)
     env["PATH"] = os.pathsep.join([env.get("PATH") or os.defpath, beside_us])
@@ -95,7 +94,7 @@ def _find_file(command: str, cwd: str, search_path: str) -> str:
                 f"command not found: {command!r}; install it, give its full path, or add its "
                 'folder to PATH in "env"'
             )
-        return os.path.abspath(found)  # an entry of PATH may be relative to our folder
+        return os.path.abspath(found)  # an entry of PATH may be relative to the router's folder
     path = os.path.abspath(os.path.join(cwd, command))
     if not os.path.isfile(path):
         raise WireLost(f"command not found: {command!r}; there is no file {path!r}")

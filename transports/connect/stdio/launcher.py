@@ -1,7 +1,7 @@
 """The parent of one upstream's process: leaves nothing of its tree behind, whatever happens.
 
-Job: start a command, wait for its end or for that of the router, and kill what is left. Run by
-`process` as a script in an interpreter of its own, never imported by it:
+Starts a command, waits for its end or for that of the router, and kills what is left. `process`
+runs this file as a script in an interpreter of its own and never imports it:
 
     python -I -S launcher.py LIFELINE PATH ARGV0 [ARG...]
 
@@ -12,7 +12,7 @@ LIFELINE is the file descriptor of a socket to the router. On it
 - the launcher sends `error ERRNO` where the command cannot be executed, and then, in any case,
   `ended STATUS` (negative: the signal), each with a newline.
 
-Why a process for it: a process that must clean up after the router's death has to outlive it, and
+Why a process for it: only another process outlives the router and can clean up after its death.
 `PR_SET_PDEATHSIG` does not serve the router itself, since Trio spawns from worker threads and that
 signal is tied to the thread.
 
@@ -36,7 +36,7 @@ else:
     import _signal as signal  # the enums of `signal` cost more than all the other imports
 
 KILL_LIMIT_S = 2.0
-"""How long it tries to kill: beyond it there is only what it may not kill."""
+"""How long it tries to kill: what is left then cannot be killed by it."""
 
 LOOK_AGAIN_S = 0.01
 """Between two looks for children, where no end of a child came first."""
@@ -45,10 +45,10 @@ NOT_EXECUTED = 127
 """The exit status shells give for a command that could not be run."""
 
 IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-"""What may be sent to whole groups; the launcher must outlive the command."""
+"""Signals that may be sent to whole groups; the launcher must outlive the command."""
 
 RESTORED = (*IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
-"""What the command gets as it would be without us (Python itself ignores the last two)."""
+"""Signals whose default the command gets back (Python itself ignores the last two)."""
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -67,28 +67,28 @@ def prctl(option: int, value: int) -> None:
 
 
 def wake_on_child_end() -> int:
-    """A file descriptor that becomes readable when a child ends."""
+    """Return a file descriptor that becomes readable when a child ends."""
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, note_nothing)
+    signal.signal(signal.SIGCHLD, do_nothing)
     return readable
 
 
-def note_nothing(_signal: int, _frame: object) -> None:
-    """Without any function for it a signal would not wake us."""
+def do_nothing(_signal: int, _frame: object) -> None:
+    """Be the handler of SIGCHLD: a signal without a handler wakes nobody."""
 
 
 def start(path: str, argv: list[str], lifeline: int) -> int:
-    """Start the command in a process group of its own; returns its process id."""
+    """Start the command in a process group of its own, and return its process id."""
     launcher = os.getpid()
     child = os.fork()
     if child:
         try:
             os.setpgid(child, child)  # here too, so that it is done when either goes on
         except OSError:
-            pass  # it has, and is running already
+            pass  # the child has done it, and runs the command already
         return child
     try:
         os.setpgid(0, 0)
@@ -109,8 +109,8 @@ def become(path: str, argv: list[str]) -> None:
     os.execv(path, argv)
 
 
-def let_go_of_stdio() -> None:
-    """Give up our copies of the command's standard streams."""
+def release_stdio() -> None:
+    """Close the launcher's copies of the command's standard streams."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(null, stream, inheritable=False)
@@ -134,8 +134,8 @@ def reap(child: int) -> tuple[int | None, bool]:
             ended = os.waitstatus_to_exitcode(status)
 
 
-def attend(child: int, lifeline: int, wakeup: int) -> int | None:
-    """Do as the router says until the command has ended.
+def serve(child: int, lifeline: int, wakeup: int) -> int | None:
+    """Obey the router until the command has ended.
 
     Returns:
         The command's exit status, or None when the router ended first.
@@ -145,7 +145,7 @@ def attend(child: int, lifeline: int, wakeup: int) -> int | None:
     poll.register(wakeup, select.POLLIN)
     while True:
         events = dict(poll.poll())
-        forget_wakeups(wakeup)
+        drain(wakeup)
         ended, _ = reap(child)
         if ended is not None:
             return ended
@@ -156,18 +156,19 @@ def attend(child: int, lifeline: int, wakeup: int) -> int | None:
 
 
 def read(lifeline: int) -> bytes:
-    """A command of the router; nothing when it is gone."""
+    """Return the next command of the router; nothing when the router is gone."""
     try:
         return os.read(lifeline, 1)
-    except ConnectionResetError:  # it went without reading what we had said
+    except ConnectionResetError:  # the router ended without reading what was sent to it
         return b""
 
 
-def forget_wakeups(wakeup: int) -> None:
+def drain(wakeup: int) -> None:
+    """Read what signals have written, so that `wakeup` is silent until the next one."""
     try:
         os.read(wakeup, 1024)
     except BlockingIOError:
-        pass  # it was not the end of a child that woke us
+        pass  # there was no signal
 
 
 def kill_tree(child: int, wakeup: int) -> None:
@@ -181,11 +182,11 @@ def kill_tree(child: int, wakeup: int) -> None:
         if not any_left:
             return
         select.select([wakeup], [], [], LOOK_AGAIN_S)
-        forget_wakeups(wakeup)
+        drain(wakeup)
 
 
 def send(kill: "Callable[[int, int], None]", target: int, number: int) -> None:
-    """Send a signal to a process or a group, if it is still there and still ours."""
+    """Send a signal to a process or a group, if it still exists and may be signalled."""
     try:
         kill(target, number)
     except (ProcessLookupError, PermissionError):
@@ -193,9 +194,10 @@ def send(kill: "Callable[[int, int], None]", target: int, number: int) -> None:
 
 
 def children() -> list[int]:
-    """Our children: with the adopted ones, all that is left of the tree once its root is gone.
+    """Return the ids of the launcher's children.
 
-    Those of them that have children themselves leave them to us when they are killed.
+    Orphans of the tree become children of the launcher (`PR_SET_CHILD_SUBREAPER`). So each round of
+    killing brings the next generation up, until none is left.
     """
     if sys.platform != "linux":
         return []  # orphans are adopted by init there; killing the group has to do
@@ -203,14 +205,15 @@ def children() -> list[int]:
         with open(f"/proc/self/task/{os.getpid()}/children", "rb") as listing:
             return [int(pid) for pid in listing.read().split()]
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
-        return [int(name) for name in os.listdir("/proc") if name.isdecimal() and is_ours(name)]
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal() and is_child(name)]
 
 
-def is_ours(pid: str) -> bool:
+def is_child(pid: str) -> bool:
+    """Return whether a process is a child of the launcher."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
             return int(stat.read().rpartition(b")")[2].split()[1]) == os.getpid()
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended meanwhile
         return False
 
 
@@ -222,10 +225,10 @@ def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     wakeup = wake_on_child_end()
     child = start(path, argv, lifeline)
-    let_go_of_stdio()
-    status = attend(child, lifeline, wakeup)
+    release_stdio()
+    status = serve(child, lifeline, wakeup)
     if status is not None:
-        # Before the cleaning up: who waits for this is waiting for an answer.
+        # Before the cleaning up, because a caller may be waiting for this report.
         os.write(lifeline, b"ended %d\n" % status)
     kill_tree(child, wakeup)
 

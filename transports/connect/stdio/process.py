@@ -1,16 +1,13 @@
-"""The process of a stdio upstream: started, watched, and ended with all that came of it.
+"""Starts the process of a stdio upstream, watches it, and ends it with everything it started.
 
-Job: from a command to a running process with its standard streams, and back to nothing.
-Neighbours: `command` says what to start; `stdio` speaks MCP over the streams; `launcher` is the
-process in between (its docstring has the protocol of the lifeline); `stderr` logs complaints.
+The process runs below `launcher`, whose docstring has the protocol of the lifeline. On Windows
+there is no launcher: the process is started directly and ended with `TerminateProcess`.
 
 Invariants:
 
-- `stop` takes at most its `Patience` and half a second, and leaves no process of the tree: not on
-  Linux, and elsewhere none that has stayed in the command's process group.
+- `stop` takes at most its `GracePeriod` and half a second. On Linux no process of the tree is left
+  then; elsewhere none that has stayed in the command's process group.
 - stdout and stderr are read as long as the process lives, so it never hangs on a full pipe.
-
-On Windows there is no launcher: the process is started directly and its end is `TerminateProcess`.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ import attrs
 import trio
 import trio.lowlevel
 
-from transports.connect.stdio import command as commands
+from transports.connect.stdio.command import find_command
 from transports.connect.stdio.stderr import REPORT_EVERY_S, StderrLog
 from transports.connect.wire import WireLost
 
@@ -45,50 +42,56 @@ CHUNK_BYTES: Final = 65_536
 """One read: as much as a pipe holds (pipe(7))."""
 
 END_REPORT_S: Final = 0.5
-"""How much later than the end of its streams the end of a process may come to be their reason."""
+"""How long after the end of a stream the end of the process still counts as its reason."""
 
 LAST_OUTPUT_S: Final = 0.25
-"""For what is still in the pipes when the process has ended, before we stop reading."""
+"""Time to read what is still in the pipes when the process has ended."""
 
 KILL_S: Final = 0.4
-"""For the launcher to kill the tree, which takes some 20 ms; then it is killed itself."""
+"""Time for the launcher to kill the tree, which takes some 20 ms. Then it is killed itself."""
 
 REAP_S: Final = 0.1
-"""For the system to report that end."""
+"""Time for the system to report the end of the launcher."""
 
 
 @attrs.frozen
-class Patience:
-    """How long a process may take to end: first with its stdin closed, then after SIGTERM."""
+class GracePeriod:
+    """Time for a process to end by itself.
 
-    without_input_s: float
-    terminated_s: float
+    Attributes:
+        after_eof_s: seconds after its stdin was closed, before it gets SIGTERM.
+        after_sigterm_s: seconds after that, before it gets SIGKILL.
+    """
+
+    after_eof_s: float
+    after_sigterm_s: float
 
     @property
     def stop_limit_s(self) -> float:
-        """How long `Process.stop` can take with it."""
-        return self.without_input_s + self.terminated_s + KILL_S + REAP_S
+        """The longest time that `Process.stop` takes, in seconds."""
+        return self.after_eof_s + self.after_sigterm_s + KILL_S + REAP_S
 
 
-POLITE: Final = Patience(5.0, 5.0)
-"""For one that works (MCP 2025-11-25, Lifecycle, Shutdown: "within a reasonable time")."""
+FULL_GRACE: Final = GracePeriod(5.0, 5.0)
+"""For a process that works (MCP 2025-11-25, Lifecycle, Shutdown: "within a reasonable time")."""
 
-BRIEF: Final = Patience(0.5, 0.5)
-"""For one whose wire broke: the next incarnation waits for its end."""
+SHORT_GRACE: Final = GracePeriod(0.5, 0.5)
+"""For a process whose wire broke: the next incarnation waits for its end."""
 
-NONE: Final = Patience(0.0, 0.0)
-"""SIGKILL at once."""
+NO_GRACE: Final = GracePeriod(0.0, 0.0)
+"""For a cancellation: SIGKILL at once."""
 
 
 @attrs.define(eq=False)
 class Process:
-    """A running process and our ends of its standard streams.
+    """A running process and the router's ends of its standard streams.
 
     Attributes:
-        stdin, stdout, stderr: our ends.
-        stderr_log: what was read from stderr.
-        ended: set when it has ended; `end` is how, empty where that is not known.
-        hung_up: why we stopped reading although it may still run.
+        stdin, stdout, stderr: the router's ends.
+        stderr_log: takes what is read from stderr.
+        ended: set when the process has ended.
+        how_it_ended: the end in words; empty while the process runs.
+        closed_because: why reading stopped although the process may still run.
     """
 
     stdin: trio.abc.SendStream
@@ -98,8 +101,8 @@ class Process:
     _popen: trio.Process
     _lifeline: trio.SocketStream | None = None
     ended: trio.Event = attrs.field(init=False, factory=trio.Event)
-    end: str = attrs.field(init=False, default="")
-    hung_up: str = attrs.field(init=False, default="")
+    how_it_ended: str = attrs.field(init=False, default="")
+    closed_because: str = attrs.field(init=False, default="")
     _stderr_ended: trio.Event = attrs.field(init=False, factory=trio.Event)
     _stopping: bool = attrs.field(init=False, default=False)
 
@@ -112,19 +115,20 @@ class Process:
         if isinstance(self.stdin, trio.SocketStream):
             nursery.start_soon(self._await_end_of_input, self.stdin)
 
-    async def why(self, otherwise: str) -> str:
-        """Why its streams ended: how it ended itself, or else `otherwise`."""
+    async def why_ended(self, fallback: str) -> str:
+        """Return why a stream ended: by the end of the process, or else `fallback`."""
+        # A stream often breaks a moment before the end of its process is reported.
         with trio.move_on_after(END_REPORT_S):
             await self.ended.wait()
             await self._stderr_ended.wait()
-        reason = self.end or self.hung_up or otherwise
-        said = self.stderr_log.last_words() if self.ended.is_set() else ""
-        return f"{reason}: {said}" if said else reason
+        reason = self.how_it_ended or self.closed_because or fallback
+        detail = self.stderr_log.likely_reason() if self.ended.is_set() else ""
+        return f"{reason}: {detail}" if detail else reason
 
     async def _read_stderr(self) -> None:
         log = self.stderr_log
         while True:
-            with trio.move_on_after(REPORT_EVERY_S if log.left_out else math.inf):
+            with trio.move_on_after(REPORT_EVERY_S if log.dropped_lines else math.inf):
                 data = await receive(self.stderr)
                 if not data:
                     break
@@ -135,57 +139,57 @@ class Process:
 
     async def _await_end(self) -> None:
         if self._lifeline is None:
-            self.end = _exit_phrase(await self._popen.wait())
+            self.how_it_ended = _exit_phrase(await self._popen.wait())
         else:
-            self.end = await _read_end(self._lifeline)
+            self.how_it_ended = await _read_end(self._lifeline)
         self.ended.set()
-        await self._hang_up_soon("")
+        await self._close_stdout_soon("")
 
     async def _await_end_of_input(self, stdin: trio.SocketStream) -> None:
         """Notice when the process closes its stdin, even while there is nothing to send to it."""
         while await receive(stdin):
-            pass  # it has written to its stdin, which means nothing
-        await self._hang_up_soon("closed its stdin")
+            pass  # the socket works in both directions, but what comes back means nothing
+        await self._close_stdout_soon("closed its stdin")
 
-    async def _hang_up_soon(self, reason: str) -> None:
-        """Let what has been written be read, then end the reading."""
+    async def _close_stdout_soon(self, reason: str) -> None:
+        """End the reading of stdout, after time for what has already been written."""
         await trio.sleep(LAST_OUTPUT_S)
         if self._stopping:
             return
-        self.hung_up = self.hung_up or reason
+        self.closed_because = self.closed_because or reason
         await trio.aclose_forcefully(self.stdout)
 
     # --- Its end -----------------------------------------------------------------------------
 
-    async def stop(self, patience: Patience) -> None:
-        """End it: close its stdin, wait, SIGTERM, wait, SIGKILL for everything that is left.
+    async def stop(self, grace: GracePeriod) -> None:
+        """End the process: close its stdin, wait, send SIGTERM, wait, and SIGKILL the whole tree.
 
-        To be called under a shield; it takes at most `patience.stop_limit_s`.
+        The caller shields this call, which takes at most `grace.stop_limit_s`.
         """
         self._stopping = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._discard_output)
             await trio.aclose_forcefully(self.stdin)
-            if patience != NONE:
-                await self._ask_to_end(patience)
-            await self._make_it_end()
+            if grace != NO_GRACE:
+                await self._end_softly(grace)
+            await self._kill()
             nursery.cancel_scope.cancel("stopped")
         for stream in (self.stdout, self.stderr):
             await trio.aclose_forcefully(stream)
 
-    async def _ask_to_end(self, patience: Patience) -> None:
-        if await self._ends_within(patience.without_input_s):
+    async def _end_softly(self, grace: GracePeriod) -> None:
+        if await self._ends_within(grace.after_eof_s):
             return
         if self._lifeline is None:
             self._popen.terminate()
         else:
-            with suppress(trio.BrokenResourceError):  # it is ending right now
+            with suppress(trio.BrokenResourceError):  # the launcher is ending right now
                 await self._lifeline.send_all(b"T")
-        await self._ends_within(patience.terminated_s)
+        await self._ends_within(grace.after_sigterm_s)
 
-    async def _make_it_end(self) -> None:
+    async def _kill(self) -> None:
         if self._lifeline is not None:
-            await trio.aclose_forcefully(self._lifeline)
+            await trio.aclose_forcefully(self._lifeline)  # the launcher kills the tree
             if await self._ends_within(KILL_S):
                 return
         self._popen.kill()
@@ -203,7 +207,7 @@ class Process:
 
 
 async def receive(stream: trio.abc.ReceiveStream) -> bytes:
-    """What has come in; nothing when there will be no more, for whatever reason."""
+    """Return the bytes that have come in; none once the stream has ended in any way."""
     try:
         return bytes(await stream.receive_some(CHUNK_BYTES))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -215,7 +219,7 @@ async def receive(stream: trio.abc.ReceiveStream) -> bytes:
 
 
 async def _read_end(lifeline: trio.SocketStream) -> str:
-    """Wait for the launcher's report, and put it into words."""
+    """Wait for the launcher's report, and return it in words."""
     report = b""
     while True:
         data = await receive(lifeline)
@@ -231,7 +235,7 @@ async def _read_end(lifeline: trio.SocketStream) -> str:
 
 
 def _exit_phrase(status: int) -> str:
-    """The end of a process in words; `status` is that of `subprocess.Popen.returncode`."""
+    """Return the end of a process in words; `status` is as in `subprocess.Popen.returncode`."""
     if status >= 0:
         return f"exited with status {status}"
     try:
@@ -241,7 +245,7 @@ def _exit_phrase(status: int) -> str:
 
 
 def _error_phrase(number: int) -> str:
-    """Why a file that is there could not be executed."""
+    """Return why a file that exists could not be executed; `number` is an errno."""
     advice = "; a script must begin with a #! line" if number == errno.ENOEXEC else ""
     return f"cannot be executed: {os.strerror(number)}{advice}"
 
@@ -249,13 +253,13 @@ def _error_phrase(number: int) -> str:
 # --- Its start -------------------------------------------------------------------------------
 
 
-async def start(spec: InstanceSpec) -> Process:
+async def start_process(spec: InstanceSpec) -> Process:
     """Start the process of an instance.
 
     Raises:
-        WireLost: it cannot be started; the reason says what to do.
+        WireLost: the process cannot be started; the reason says what to do.
     """
-    command = await trio.to_thread.run_sync(commands.find, spec)
+    command = await trio.to_thread.run_sync(find_command, spec)
     stderr_log = StderrLog(logging.getLogger(f"mcp_router.upstream.{spec.name}"))
     try:
         if sys.platform == "win32":
@@ -267,7 +271,8 @@ async def start(spec: InstanceSpec) -> Process:
 
 async def _start_by_launcher(command: Command, stderr_log: StderrLog) -> Process:
     with ExitStack() as theirs, ExitStack() as on_failure:
-        # Sockets, as Node.js gives its children: unlike pipes they tell when the other end closes.
+        # A socket as stdin, as Node.js gives its children: unlike a pipe it shows at once when the
+        # process closes its end.
         stdin, their_stdin = socket.socketpair()
         lifeline, their_lifeline = socket.socketpair()
         for given, kept in (their_stdin, stdin), (their_lifeline, lifeline):

@@ -1,6 +1,6 @@
-"""How much of what an upstream says may be logged: a token bucket.
+"""A token bucket, which limits how much of an upstream's output is logged.
 
-Pure: the caller says what time it is. Neighbours: `stderr` and `stdio`.
+Pure: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -9,31 +9,31 @@ import attrs
 
 
 @attrs.define
-class Allowance:
-    """So many at once, and so many per second in the long run.
+class TokenBucket:
+    """Allows a number of tokens at once, and a number per second in the long run.
 
     Attributes:
-        burst: how many may come at once after a quiet time.
-        per_s: how many more become allowed each second.
+        burst: the most tokens that can be taken at once, after a quiet time.
+        per_s: the tokens that are added each second.
     """
 
     burst: float
     per_s: float
-    _left: float = attrs.field(init=False)
+    _tokens: float = attrs.field(init=False)
     _at_s: float = attrs.field(init=False, default=0.0)
 
     def __attrs_post_init__(self) -> None:
-        self._left = self.burst
+        self._tokens = self.burst
 
     def take(self, wanted: int, now_s: float) -> int:
-        """How many of `wanted` are allowed now; those are taken off.
+        """Take as many of the `wanted` tokens as there are now, and return their number.
 
         Args:
-            wanted: how many there are.
+            wanted: a number of tokens.
             now_s: monotonic seconds.
         """
-        self._left = min(self.burst, self._left + (now_s - self._at_s) * self.per_s)
+        self._tokens = min(self.burst, self._tokens + (now_s - self._at_s) * self.per_s)
         self._at_s = now_s
-        taken = min(wanted, int(self._left))
-        self._left -= taken
+        taken = min(wanted, int(self._tokens))
+        self._tokens -= taken
         return taken

@@ -1,13 +1,12 @@
 """Newline-delimited JSON to and from a child process (MCP 2025-11-25, Transports, stdio).
 
-Job: the wire of a `stdio` instance. Neighbours: `process` starts and ends the process, `session`
-uses the wire, `frames` reads and writes the lines.
+Implements the wire of a `stdio` instance on top of `process`, which starts and ends the process.
 
 Invariants:
 
-- A line that is no JSON-RPC message is skipped, counted and logged; what follows it is read.
-- A message longer than the frame limit ends the wire, and never much more than that is held.
-- Whatever ends the wire, the reason is how the process ended, wherever it did.
+- A line that is no JSON-RPC message is skipped, counted and logged. The lines after it are read.
+- A message longer than the frame limit ends the wire. No more than one such message is held.
+- If the process has ended, its end is the reason for the loss, whichever stream broke first.
 """
 
 from __future__ import annotations
@@ -19,12 +18,19 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from transports.connect.stdio import process as processes
-from transports.connect.stdio.process import BRIEF, NONE, POLITE, Patience, receive
-from transports.connect.stdio.rate_limit import Allowance
-from transports.connect.stdio.stderr import beginning
+from transports.connect.stdio.process import (
+    FULL_GRACE,
+    NO_GRACE,
+    SHORT_GRACE,
+    GracePeriod,
+    receive,
+    start_process,
+)
+from transports.connect.stdio.rate_limit import TokenBucket
+from transports.connect.stdio.stderr import cut_between_words
 from transports.connect.wire import Received, WireLost
 from transports.json_rpc import FrameError, decode, encode_lines, is_batch, split_batch
+from transports.lines import LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -38,14 +44,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_router.upstream")
 
 FRAME_LIMIT_BYTES: Final = 16 * 1024 * 1024
-"""The longest message: beyond any image or file a tool returns, and small against memory."""
+"""The longest message: more than any image or file that a tool returns, and little memory."""
 
 SHOWN_BYTES: Final = 120
-"""How much of a skipped line is logged: enough to recognise it."""
+"""Length of a skipped line in the log: enough to recognise it."""
 
 WARNINGS_AT_ONCE: Final = 5
 WARNINGS_PER_S: Final = 0.1
-"""Skipped lines that are logged; the others are counted in the next that is."""
+"""Only so many skipped lines are logged. Each log line says how many were skipped so far."""
 
 
 @asynccontextmanager
@@ -53,42 +59,42 @@ async def connect_stdio(
     spec: InstanceSpec,
     *,
     frame_limit_bytes: int = FRAME_LIMIT_BYTES,
-    patience: Patience = POLITE,
+    grace: GracePeriod = FULL_GRACE,
 ) -> AsyncGenerator[Wire]:
-    """Start the process of an instance; its wire, until this is left.
+    """Start the process of an instance and yield its wire.
 
     Args:
         spec: an instance of type `stdio`.
         frame_limit_bytes: a longer message ends the wire.
-        patience: how long the process may take to end when nothing is wrong.
+        grace: time for the process to end after a normal exit of the context.
 
     Resource handling:
-        Leaving ends the process and everything it started: politely, by default within 10.5 s,
-        when nothing is wrong; within 1.5 s where an error leads out of it; at once where a
-        cancellation does.
+        Leaving the context ends the process and everything that it started. A normal exit takes
+        at most 10.5 s by default, an exception at most 1.5 s. A cancellation kills at once.
 
     Raises:
         WireLost: the process cannot be started.
-        ExceptionGroup: the errors of the body (this holds a nursery).
+        ExceptionGroup: the errors of the body, because this context holds a nursery.
     """
-    process = await processes.start(spec)
-    granted = NONE
+    process = await start_process(spec)
+    granted = NO_GRACE  # of a cancellation; the other two exits allow more below
     async with trio.open_nursery() as nursery:
         process.start_watching(nursery)
         try:
             yield StdioWire(spec.name, process, frame_limit_bytes)
-            granted = patience
+            granted = grace
         except Exception:
-            granted = BRIEF
+            granted = SHORT_GRACE
             raise
         finally:
+            # `stop` has limits of its own. This one only keeps the shield from lasting for ever.
             with trio.move_on_after(granted.stop_limit_s + 1.0, shield=True):
                 await process.stop(granted)
             nursery.cancel_scope.cancel("the process has been stopped")
 
 
 class StdioWire:
-    """Frames as lines on the standard streams of a process."""
+    """Sends and receives frames as lines on the standard streams of a process."""
 
     def __init__(self, name: str, process: Process, frame_limit_bytes: int) -> None:
         self._process = process
@@ -99,15 +105,15 @@ class StdioWire:
         """Write all frames in one go.
 
         Raises:
-            WireLost: the process does not read any more.
+            WireLost: the process has closed its stdin or has ended.
         """
         try:
             await self._process.stdin.send_all(encode_lines(frames))
         except trio.BrokenResourceError:
-            raise WireLost(await self._process.why("closed its stdin")) from None
+            raise WireLost(await self._process.why_ended("closed its stdin")) from None
 
     async def receive(self) -> Sequence[Received]:
-        """The frames of the next chunk that completes any.
+        """Return the frames of the next chunk that completes at least one.
 
         Raises:
             WireLost: the process has ended, closed its stdout, or sent too long a message.
@@ -117,17 +123,22 @@ class StdioWire:
             if received:
                 return received
 
-    def agreed(self, revision: str) -> None:
-        """This protocol revision is spoken: nothing changes on this wire."""
+    def set_revision(self, revision: str) -> None:
+        """Do nothing: lines are the same in every revision."""
 
-    def listed(self, catalog: Catalog) -> None:
-        """The upstream offers this: nothing changes on this wire."""
+    def set_catalog(self, catalog: Catalog) -> None:
+        """Do nothing: no line depends on the catalog."""
 
     async def _receive_lines(self) -> list[bytes]:
         chunk = await receive(self._process.stdout)
         if not chunk:
-            raise WireLost(await self._process.why("closed its stdout"))
-        return self._lines.feed(chunk)
+            raise WireLost(await self._process.why_ended("closed its stdout"))
+        fed = self._lines.feed(chunk)
+        lines = [line for line in fed if line is not None]
+        if len(lines) < len(fed):
+            limit_bytes = self._lines.limit_bytes
+            raise WireLost(f"sent a message longer than the limit of {limit_bytes} bytes")
+        return lines
 
     def _decode(self, lines: list[bytes]) -> list[Received]:
         received: list[Received] = []
@@ -142,9 +153,7 @@ class StdioWire:
         return received
 
     def _decode_unusual(self, line: bytes) -> list[Received]:
-        """A line that does not begin like a message: blank, indented, a batch, or garbage."""
-        if not line.strip():
-            return []
+        """Decode a line that does not begin with `{`: an indented message, a batch, or garbage."""
         if not is_batch(line):
             return [Received(decode(line))]
         received: list[Received] = []
@@ -157,59 +166,34 @@ class StdioWire:
 
 
 @attrs.define
-class LineSplitter:
-    """Chunks of bytes into lines without their ends; holds the beginning of an unfinished one.
-
-    Lines end at `\\n`; a `\\r` before it is left standing, since it is white space in JSON. A
-    chunk may end anywhere, within a UTF-8 sequence too.
-    """
-
-    limit_bytes: int
-    _parts: list[bytes] = attrs.field(init=False, factory=list[bytes])
-    _held_bytes: int = attrs.field(init=False, default=0)
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that this chunk completes.
-
-        Raises:
-            WireLost: a line is longer than the limit, complete or not.
-        """
-        *lines, rest = chunk.split(b"\n")
-        if lines and self._parts:
-            lines[0] = b"".join([*self._parts, lines[0]])
-            self._parts.clear()
-            self._held_bytes = 0
-        if rest:
-            self._parts.append(rest)
-            self._held_bytes += len(rest)
-        if self._held_bytes > self.limit_bytes or any(len(x) > self.limit_bytes for x in lines):
-            raise WireLost(f"sent a message longer than the limit of {self.limit_bytes} bytes")
-        return lines
-
-
-@attrs.define
 class SkippedLines:
-    """The lines that were no messages, and their log.
+    """Counts the lines that are no messages, and logs some of them.
 
     Attributes:
-        name: the instance.
-        count: how many there were.
+        name: the name of the instance.
+        count: the number of lines so far.
     """
 
     name: str
     count: int = 0
-    _allowance: Allowance = attrs.field(
-        init=False, factory=lambda: Allowance(WARNINGS_AT_ONCE, WARNINGS_PER_S)
+    _bucket: TokenBucket = attrs.field(
+        init=False, factory=lambda: TokenBucket(WARNINGS_AT_ONCE, WARNINGS_PER_S)
     )
 
     def note(self, line: bytes, error: FrameError, now_s: float) -> None:
-        """Count a line, and log it unless too many were logged lately."""
+        """Count a line, and log it unless too many were logged lately.
+
+        Args:
+            line: the whole line, or the member of a batch.
+            error: why it is no message.
+            now_s: monotonic seconds.
+        """
         self.count += 1
-        if self._allowance.take(1, now_s):
+        if self._bucket.take(1, now_s):
             log.warning(
                 "%s: skipped a line that is no JSON-RPC message (%d so far): %s: %r",
                 self.name,
                 self.count,
                 error,
-                beginning(line, SHOWN_BYTES),
+                cut_between_words(line, SHOWN_BYTES),
             )

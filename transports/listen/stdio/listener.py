@@ -18,8 +18,9 @@ import trio
 from router.messages.commands import Principal
 from router.messages.events import ClientClosed, ClientOpened
 from transports.json_rpc import is_batch
+from transports.lines import LineSplitter
 from transports.listen.stdio.client import StdioClient
-from transports.listen.stdio.streams import READ_SIZE_BYTES, LineSplitter
+from transports.listen.stdio.streams import LINE_LIMIT_BYTES, READ_SIZE_BYTES
 
 if TYPE_CHECKING:
     from router.messages.events import Event
@@ -71,11 +72,11 @@ class StdioListener:
 
     async def _read(self, client: StdioClient) -> None:
         """Read messages until the end of stdin, then wait for the answers to their requests."""
-        splitter = LineSplitter()
+        splitter = LineSplitter(LINE_LIMIT_BYTES)
         while data := await _receive(self.stdin):
             for line in splitter.feed(data):
                 await self._take(client, line)
-        for line in splitter.rest():
+        for line in splitter.finish():
             await self._take(client, line)
         with trio.move_on_after(self.linger_s):
             await client.all_answered.wait()

@@ -1,9 +1,6 @@
-"""Opens this process's stdin and stdout as streams for MCP alone, and splits bytes into lines.
+"""Opens this process's stdin and stdout as streams for MCP alone.
 
-Invariants:
-
-- After `open_stdio` neither a stray `print` nor a child process can write to the client.
-- At most one line, of at most `LINE_LIMIT_BYTES`, is held in memory.
+Invariant: after `open_stdio` neither a stray `print` nor a child process can write to the client.
 """
 
 from __future__ import annotations
@@ -20,50 +17,6 @@ LINE_LIMIT_BYTES: Final = 10 * 1024 * 1024
 
 READ_SIZE_BYTES: Final = 64 * 1024
 """A pipe holds as much on Linux, so a larger read would rarely return more."""
-
-
-class LineSplitter:
-    """Bytes as they come -> lines."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size_bytes = 0
-        self._is_skipping = False
-
-    def feed(self, data: bytes) -> list[bytes | None]:
-        """The lines that `data` completes, without their ends; blank ones are left out.
-
-        None stands for a line beyond the limit, as soon as it is; the rest of it is skipped.
-        """
-        lines: list[bytes | None] = []
-        *ends, rest = data.split(b"\n")
-        for end in ends:
-            self._add(end, lines)
-            self._complete(lines)
-        self._add(rest, lines)
-        return lines
-
-    def rest(self) -> list[bytes | None]:
-        """The last line, where the bytes ended without an end of line."""
-        lines: list[bytes | None] = []
-        self._complete(lines)
-        return lines
-
-    def _add(self, part: bytes, lines: list[bytes | None]) -> None:
-        if self._is_skipping or not part:
-            return
-        self._size_bytes += len(part)
-        if self._size_bytes > LINE_LIMIT_BYTES:
-            self._parts, self._is_skipping = [], True
-            lines.append(None)
-        else:
-            self._parts.append(part)
-
-    def _complete(self, lines: list[bytes | None]) -> None:
-        line = b"".join(self._parts)
-        if line and not line.isspace():
-            lines.append(line)
-        self._parts, self._size_bytes, self._is_skipping = [], 0, False
 
 
 def open_stdio() -> tuple[trio.abc.ReceiveStream, trio.abc.SendStream]:

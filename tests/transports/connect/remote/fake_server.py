@@ -1,7 +1,8 @@
-"""An HTTP server of a few lines, on which each test plays an MCP server.
+"""An HTTP server of a few lines, on which each test plays an MCP server, and a wire to it.
 
-A test gives `serve` a script: an async function that is called with each request (`Call`) and
-answers it as it likes, or not at all. Nothing here knows MCP beyond JSON bodies.
+A test gives `serve` or `connected` a script: an async function that is called with each request
+(`Call`) and answers it as it likes, or not at all. Most tests begin with `initialized` or
+`discovered`, which have the first messages behind them.
 """
 
 from __future__ import annotations
@@ -16,28 +17,34 @@ import msgspec
 import trio
 from msgspec import Raw
 
-from router.messages.frames import Notification, Request
+from router.messages.frames import Notification, Request, Response
 from router.messages.instance_spec import InstanceSpec
+from transports.connect.remote.connect import connect_http
 from transports.connect.wire import WireLost
 from transports.json_rpc import decode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from router.messages.frames import Frame, RequestId
     from transports.connect.wire import Received, Wire
 
+    Script = Callable[["Call"], Awaitable[None]]
+    Play = Callable[["SseServer", "Call"], Awaitable[None]]
+    ConnectSpec = Callable[[InstanceSpec], AbstractAsyncContextManager[Wire]]
+
 PATIENCE_S = 30.0
-"""Far more than any step takes on a busy machine; the first import of the SDK is in it."""
+"""Far more than any step takes on a busy machine, including the first import of the SDK."""
 
 
-class Gone(Exception):
-    """The script wants this connection cut."""
+class CutConnection(Exception):
+    """Raised by a script to have the connection of its request cut."""
 
 
 @attrs.define(eq=False)
 class Call:
-    """One HTTP request, and how to answer it."""
+    """One HTTP request, with methods to answer it."""
 
     method: str
     target: str
@@ -63,6 +70,11 @@ class Call:
         frame = self.frame
         assert isinstance(frame, Request)
         return frame.id
+
+    @property
+    def mcp_headers(self) -> dict[str, str]:
+        """The headers that MCP defines."""
+        return {name: value for name, value in self.headers.items() if name.startswith("mcp-")}
 
     async def _send(self, event: Any) -> None:
         await self._stream.send_all(self._conn.send(event) or b"")
@@ -119,22 +131,36 @@ def notice(method: str, raw: str = "{}") -> bytes:
 
 @attrs.define(eq=False)
 class Server:
-    """A running fake; `calls` are all requests it got, in order."""
+    """A running server.
 
-    script: Callable[[Call], Awaitable[None]]
+    Attributes:
+        script: answers the requests.
+        calls: all requests, in order.
+        connections: the number of TCP connections so far.
+        life: cuts all connections and takes no more when it is cancelled.
+    """
+
+    script: Script
     calls: list[Call] = attrs.field(factory=list)
     connections: int = 0
     port: int = 0
     life: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    """Cancelled, it cuts all connections and takes no more."""
     _news: trio.Event = attrs.field(factory=trio.Event)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/mcp"
 
-    async def got(self, rpc: str) -> Call:
-        """The first message of this method, once it is there."""
+    @asynccontextmanager
+    async def connect(
+        self, connect: ConnectSpec = connect_http, **fields: Any
+    ) -> AsyncGenerator[Talk]:
+        """Connect a wire to this server; `fields` are those of the instance."""
+        async with connect(spec(**{"url": self.url} | fields)) as wire:
+            yield Talk(wire, self)
+
+    async def wait_for(self, rpc: str) -> Call:
+        """Wait for the first message of this method, and return its request."""
         while True:
             await trio.lowlevel.checkpoint()
             for call in self.calls:
@@ -150,7 +176,7 @@ class Server:
         self.connections += 1
         try:
             await self._converse(stream)
-        except (trio.BrokenResourceError, Gone, h11.RemoteProtocolError):
+        except (trio.BrokenResourceError, CutConnection, h11.RemoteProtocolError):
             await trio.aclose_forcefully(stream)
 
     async def _converse(self, stream: trio.SocketStream) -> None:
@@ -185,8 +211,8 @@ async def _read(stream: trio.SocketStream, conn: h11.Connection) -> Call | None:
 
 
 @asynccontextmanager
-async def serve(script: Callable[[Call], Awaitable[None]]) -> AsyncGenerator[Server]:
-    """A fake server on a free port of loopback."""
+async def serve(script: Script) -> AsyncGenerator[Server]:
+    """Run a server on a free port of loopback."""
     server = Server(script)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     server.port = listeners[0].socket.getsockname()[1]
@@ -203,41 +229,149 @@ def spec(url: str, **fields: Any) -> InstanceSpec:
 
 @attrs.define(eq=False)
 class Talk:
-    """The session's side: sends one thing at a time and waits for one thing."""
+    """The session's end of the wire: sends one frame at a time and waits for one frame."""
 
     wire: Wire
+    server: Server
     _queue: list[Received] = attrs.field(factory=list)
 
-    async def tell(self, *frames: Frame) -> None:
+    async def send(self, *frames: Frame) -> None:
         await self.wire.send(frames)
 
-    async def hear(self) -> Received:
+    async def receive(self) -> Received:
         await trio.lowlevel.checkpoint()
         while not self._queue:
             self._queue.extend(await self.wire.receive())
         return self._queue.pop(0)
 
-    async def lost(self) -> str:
-        """Hear everything to the end; why it ended."""
+    async def lost_reason(self) -> str:
+        """Receive everything until the wire is lost; return the reason, with `URL` for the URL."""
         await trio.lowlevel.checkpoint()
         try:
             while True:
-                await self.hear()
+                await self.receive()
         except WireLost as gone:
-            return gone.reason
+            return gone.reason.replace(self.server.url, "URL")
 
-    async def ask(self, request_id: RequestId, method: str, params: str = "{}") -> Frame:
-        await self.tell(Request(request_id, method, Raw(params)))
-        return (await self.hear()).frame
+    async def request(self, request_id: RequestId, method: str, params: str = "{}") -> Frame:
+        """Send a request, and return the next frame that comes."""
+        await self.send(Request(request_id, method, Raw(params)))
+        return (await self.receive()).frame
 
     async def initialize(self) -> Frame:
-        frame = await self.ask(1, "initialize")
-        self.wire.agreed("2025-11-25")
-        await self.tell(Notification("notifications/initialized"))
+        """Begin a session; return the answer to `initialize`."""
+        frame = await self.request(1, "initialize")
+        self.wire.set_revision("2025-11-25")
+        await self.send(Notification("notifications/initialized"))
         return frame
+
+    async def discover(self) -> None:
+        """Send `server/discover`, and agree on 2026-07-28."""
+        assert isinstance(await self.request(1, "server/discover"), Response)
+        self.wire.set_revision("2026-07-28")
+
+
+@asynccontextmanager
+async def connected(
+    script: Script, connect: ConnectSpec = connect_http, **fields: Any
+) -> AsyncGenerator[Talk]:
+    """Run a server, and connect a wire to it as `Server.connect`."""
+    async with serve(script) as server, server.connect(connect, **fields) as talk:
+        yield talk
+
+
+@asynccontextmanager
+async def initialized(
+    script: Script, connect: ConnectSpec = connect_http, **fields: Any
+) -> AsyncGenerator[Talk]:
+    """As `connected`, with a session that has begun."""
+    async with connected(script, connect, **fields) as talk:
+        await talk.initialize()
+        yield talk
+
+
+@asynccontextmanager
+async def discovered(script: Script, **fields: Any) -> AsyncGenerator[Talk]:
+    """As `connected`, with an agreement on 2026-07-28."""
+    async with connected(script, **fields) as talk:
+        await talk.discover()
+        yield talk
+
+
+def session_server(play: Script, get: Script | None = None) -> Script:
+    """Return the script of a server with a session, over streamable HTTP.
+
+    Args:
+        play: answers the requests after `initialize`.
+        get: answers the GET for the standalone stream, which is refused without it.
+    """
+
+    async def script(call: Call) -> None:
+        if call.method == "GET":
+            await (get(call) if get else call.reply(405))
+        elif call.method == "DELETE":
+            await call.reply(200)
+        elif call.rpc == "initialize":
+            await call.result('{"protocolVersion":"2025-11-25"}', mcp_session_id="s1")
+        elif not isinstance(call.frame, Request):
+            await call.reply(202)
+        else:
+            await play(call)
+
+    return script
+
+
+@attrs.define(eq=False)
+class SseServer:
+    """The script of a server of HTTP+SSE.
+
+    Attributes:
+        play: answers each POST.
+        endpoint: the URL that the event stream names for POSTs.
+        stream: the GET on which the event stream goes out.
+        over: ends the event stream when it is set.
+    """
+
+    play: Play
+    endpoint: str = "/messages?sessionId=s1"
+    stream: Call | None = None
+    over: trio.Event = attrs.field(factory=trio.Event)
+
+    async def __call__(self, call: Call) -> None:
+        if call.method == "GET":
+            self.stream = call
+            await call.stream()
+            await call.event(self.endpoint.encode(), event="endpoint")
+            await self.over.wait()
+            raise CutConnection
+        assert call.target == "/messages?sessionId=s1"
+        await self.play(self, call)
+
+    async def send(self, data: bytes) -> None:
+        assert self.stream is not None
+        await self.stream.event(data, event="message")
+
+
+async def echo(server: SseServer, call: Call) -> None:
+    """Acknowledge every message, and answer a request with its own params."""
+    await call.reply(202)
+    if isinstance(frame := call.frame, Request):
+        await server.send(answer(frame.id, bytes(frame.params).decode()))
+
+
+def sse_only_server(status: int) -> Script:
+    """Return the script of a server that speaks HTTP+SSE, and refuses other POSTs with `status`."""
+    sse = SseServer(echo)
+
+    async def script(call: Call) -> None:
+        is_streamable_http = call.method == "POST" and call.target == "/mcp"
+        await (call.reply(status) if is_streamable_http else sse(call))
+
+    return script
 
 
 def error_of(frame: Any) -> tuple[int, str]:
+    """Return the code and the message of an error response."""
     error = msgspec.json.decode(frame.error)
     return error["code"], error["message"]
 

@@ -1,4 +1,4 @@
-"""Sentences about upstreams."""
+"""URLs of upstreams, and the sentences about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_only_the_public_part_of_a_url_is_shown(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "mcp", "a.example:80", "ws://a/", "http:///x", "http://[::1"])
-def test_what_cannot_be_reached_over_http_is_refused(url: str) -> None:
+def test_a_url_that_is_not_http_is_refused(url: str) -> None:
     with pytest.raises(WireLost):
         Endpoint.from_url(url)
 

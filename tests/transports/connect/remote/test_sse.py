@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-import attrs
 import pytest
 import trio
 from msgspec import Raw
@@ -13,175 +13,124 @@ from router.messages.errors import INTERNAL_ERROR
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from tests.transports.connect.remote.fake_server import (
     Call,
-    Gone,
-    Talk,
+    CutConnection,
+    SseServer,
     answer,
+    connected,
+    echo,
     error_of,
+    initialized,
     never,
     notice,
     serve,
-    spec,
 )
 from transports.connect.remote.connect import connect_sse
 from transports.connect.wire import WireLost
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    Play = Callable[["Stream", Call], Awaitable[None]]
-
-
-@attrs.define(eq=False)
-class Stream:
-    """A server of HTTP+SSE. `play` is given the event stream and a POST to acknowledge."""
-
-    play: Play
-    endpoint: str = "/messages?sessionId=s1"
-    stream: Call | None = None
-    over: trio.Event = attrs.field(factory=trio.Event)
-
-    async def __call__(self, call: Call) -> None:
-        if call.method == "GET":
-            self.stream = call
-            await call.stream()
-            await call.event(self.endpoint.encode(), event="endpoint")
-            await self.over.wait()
-            raise Gone
-        assert call.target == "/messages?sessionId=s1"
-        await self.play(self, call)
-
-    async def say(self, data: bytes) -> None:
-        assert self.stream is not None
-        await self.stream.event(data, event="message")
-
-
-async def echo(stream: Stream, call: Call) -> None:
-    """Acknowledge everything; answer a request with its own params."""
-    await call.reply(202)
-    if isinstance(frame := call.frame, Request):
-        await stream.say(answer(frame.id, bytes(frame.params).decode()))
+connected_sse = partial(connected, connect=connect_sse)
+initialized_sse = partial(initialized, connect=connect_sse)
 
 
 async def refusal(script: Any) -> str:
-    """What is said when a session is begun with `script`."""
-    async with serve(script) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
+    """Return the reason for which no session can begin with `script`."""
+    async with connected_sse(script) as talk:
         with pytest.raises(WireLost) as caught:
-            await talk.ask(1, "initialize")
-        return caught.value.reason.replace(server.url, "URL")
+            await talk.request(1, "initialize")
+        return caught.value.reason.replace(talk.server.url, "URL")
 
 
 async def test_payloads_pass_unchanged_in_both_directions() -> None:
     odd = '{"big": 123456789012345678901234567890, "f": 1.10, "e": 1e400, "n": null, "x": "é"}'
-    async with serve(Stream(echo)) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.initialize()
+    async with initialized_sse(SseServer(echo)) as talk:
         for request_id in (3, "three", 2**60):
-            assert await talk.ask(request_id, "x", odd) == Response(request_id, Raw(odd.encode()))
+            frame = await talk.request(request_id, "x", odd)
+            assert frame == Response(request_id, Raw(odd.encode()))
 
 
 async def test_messages_come_in_wire_order_and_name_no_call() -> None:
-    async def play(stream: Stream, call: Call) -> None:
+    async def play(server: SseServer, call: Call) -> None:
         if call.rpc == "tools/call":
-            await stream.say(notice("notifications/progress"))
-            await stream.say(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
-        await echo(stream, call)
+            await server.send(notice("notifications/progress"))
+            await server.send(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
+        await echo(server, call)
 
-    async with serve(Stream(play)) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.initialize()
-        await talk.tell(Request(3, "tools/call", Raw(b"{}")))
-        heard = [await talk.hear() for _ in range(3)]
-        assert [type(item.frame) for item in heard] == [Notification, Request, Response]
-        assert [item.related for item in heard] == [None, None, None]
+    async with initialized_sse(SseServer(play)) as talk:
+        await talk.send(Request(3, "tools/call", Raw(b"{}")))
+        received = [await talk.receive() for _ in range(3)]
+        assert [type(item.frame) for item in received] == [Notification, Request, Response]
+        assert [item.related for item in received] == [None, None, None]
 
 
 async def test_every_request_carries_the_headers() -> None:
-    there_headers = {"Authorization": "Bearer t"}
-    async with (
-        serve(Stream(echo)) as server,
-        connect_sse(spec(server.url, headers=there_headers)) as wire,
-    ):
-        await Talk(wire).initialize()
-        await server.got("notifications/initialized")
-        assert {call.headers["authorization"] for call in server.calls} == {"Bearer t"}
+    async with initialized_sse(SseServer(echo), headers={"Authorization": "Bearer t"}) as talk:
+        await talk.server.wait_for("notifications/initialized")
+        assert {call.headers["authorization"] for call in talk.server.calls} == {"Bearer t"}
 
 
 async def test_a_message_of_two_mebibytes_passes() -> None:
-    async def play(stream: Stream, call: Call) -> None:
+    async def play(server: SseServer, call: Call) -> None:
         if call.rpc != "big":
-            await echo(stream, call)
+            await echo(server, call)
             return
         await call.reply(202)
-        await stream.say(answer(call.id, f'"{"x" * 2**21}"'))
+        await server.send(answer(call.id, f'"{"x" * 2**21}"'))
 
-    async with serve(Stream(play)) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.initialize()
-        frame = await talk.ask(3, "big")
+    async with initialized_sse(SseServer(play)) as talk:
+        frame = await talk.request(3, "big")
         assert isinstance(frame, Response)
         assert len(bytes(frame.result)) == 2**21 + 2
 
 
 async def test_a_message_that_is_not_acknowledged_holds_up_nothing() -> None:
-    async def play(stream: Stream, call: Call) -> None:
-        await (never() if call.rpc == "slow" else echo(stream, call))
+    async def play(server: SseServer, call: Call) -> None:
+        await (never() if call.rpc == "slow" else echo(server, call))
 
-    async with serve(Stream(play)) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.initialize()
-        await talk.tell(*[Request(2 * number + 3, "slow") for number in range(20)])
-        assert await talk.ask(101, "fast") == Response(101, Raw(b"{}"))
+    async with initialized_sse(SseServer(play)) as talk:
+        await talk.send(*[Request(2 * number + 3, "slow") for number in range(20)])
+        assert await talk.request(101, "fast") == Response(101, Raw(b"{}"))
 
 
 async def test_a_failing_message_is_an_error_to_its_request_alone() -> None:
-    async def play(stream: Stream, call: Call) -> None:
-        await (call.reply(503) if call.rpc == "bad" else echo(stream, call))
+    async def play(server: SseServer, call: Call) -> None:
+        await (call.reply(503) if call.rpc == "bad" else echo(server, call))
 
-    async with serve(Stream(play)) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.initialize()
-        frame = await talk.ask(3, "bad")
+    async with initialized_sse(SseServer(play)) as talk:
+        frame = await talk.request(3, "bad")
         assert isinstance(frame, ErrorResponse)
-        assert error_of(frame) == (INTERNAL_ERROR, f"{server.url} answered 503 Service Unavailable")
-        assert await talk.ask(5, "good") == Response(5, Raw(b"{}"))
+        sentence = f"{talk.server.url} answered 503 Service Unavailable"
+        assert error_of(frame) == (INTERNAL_ERROR, sentence)
+        assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
 
 
 async def test_an_answer_to_a_cancelled_request_is_dropped() -> None:
-    async def play(stream: Stream, call: Call) -> None:
+    async def play(server: SseServer, call: Call) -> None:
         await call.reply(202)
         if call.rpc == "notifications/cancelled":
-            await stream.say(answer(3, '"late"'))
-            await stream.say(notice("notifications/after"))
+            await server.send(answer(3, '"late"'))
+            await server.send(notice("notifications/after"))
 
-    async with serve(Stream(play)) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.tell(Request(3, "slow"))
-        await server.got("slow")
-        await talk.tell(Notification("notifications/cancelled", Raw(b'{"requestId":3}')))
-        assert (await talk.hear()).frame == Notification("notifications/after", Raw(b"{}"))
+    async with connected_sse(SseServer(play)) as talk:
+        await talk.send(Request(3, "slow"))
+        await talk.server.wait_for("slow")
+        await talk.send(Notification("notifications/cancelled", Raw(b'{"requestId":3}')))
+        assert (await talk.receive()).frame == Notification("notifications/after", Raw(b"{}"))
 
 
 async def test_the_end_of_the_event_stream_is_the_end_of_the_wire() -> None:
-    there = Stream(echo)
-    async with serve(there) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.initialize()
+    there = SseServer(echo)
+    async with initialized_sse(there) as talk:
         there.over.set()
-        assert await talk.lost() == (
-            f"the connection to {server.url} broke: it was closed by the other side"
-        )
+        reason = "the connection to URL broke: it was closed by the other side"
+        assert await talk.lost_reason() == reason
 
 
 async def test_a_session_that_is_no_longer_known_ends_the_wire() -> None:
-    async def play(stream: Stream, call: Call) -> None:
-        await (call.reply(404) if call.rpc == "late" else echo(stream, call))
+    async def play(server: SseServer, call: Call) -> None:
+        await (call.reply(404) if call.rpc == "late" else echo(server, call))
 
-    async with serve(Stream(play)) as server, connect_sse(spec(server.url)) as wire:
-        talk = Talk(wire)
-        await talk.initialize()
-        await talk.tell(Request(3, "late"))
-        assert "lost the session" in await talk.lost()
+    async with initialized_sse(SseServer(play)) as talk:
+        await talk.send(Request(3, "late"))
+        assert "lost the session" in await talk.lost_reason()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +160,7 @@ async def test_an_event_stream_that_ends_before_its_start_is_an_error() -> None:
 
 
 async def test_messages_are_not_sent_to_another_host() -> None:
-    reason = await refusal(Stream(echo, endpoint="http://other.invalid/messages"))
+    reason = await refusal(SseServer(echo, endpoint="http://other.invalid/messages"))
     assert reason == "URL wants its messages sent to another host, which is not done"
 
 
@@ -236,13 +185,13 @@ async def test_leaving_ends_the_stream() -> None:
             await call.event(b"/messages?sessionId=s1", event="endpoint")
             await call.closed()
             left.set()
-            raise Gone
+            raise CutConnection
         await call.reply(202)
 
     async with serve(script) as server:
-        async with connect_sse(spec(server.url)) as wire:
-            await Talk(wire).tell(Request(1, "initialize"))
-            await server.got("initialize")
+        async with server.connect(connect_sse) as talk:
+            await talk.send(Request(1, "initialize"))
+            await server.wait_for("initialize")
         await left.wait()
 
 
@@ -253,5 +202,5 @@ async def test_leaving_before_it_is_connected_is_at_once() -> None:
         begun.set()
         await never()
 
-    async with serve(script) as server, connect_sse(spec(server.url)):
+    async with connected_sse(script):
         await begun.wait()

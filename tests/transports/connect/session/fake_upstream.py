@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 AUTO = InstanceSpec(name="fake", provider="test", command="fake")
 SPEC = InstanceSpec(name="fake", provider="test", command="fake", protocol="legacy")
 
+HANDSHAKE = ["initialize", "notifications/initialized"]
+"""The methods with which a session begins."""
+
 Answer: TypeAlias = "Raw | Exception | None"
 """A result, an error to refuse with, or no answer at all."""
 
@@ -70,7 +73,7 @@ def discovery(*capabilities: str, supported: Sequence[str] = (STATELESS_REVISION
 
 
 def unsupported(*supported: str) -> Exception:
-    """What refuses a revision, and names others."""
+    """Return the error that refuses a revision and names others."""
     data = {"supported": supported, "requested": "x"}
     return Exception(json.dumps({"code": -32022, "message": "Unsupported", "data": data}))
 
@@ -81,16 +84,16 @@ def refusal(message: str, code: int = -32601) -> Exception:
 
 @attrs.define(eq=False)
 class FakeUpstream:
-    """A server whose answers are set beforehand, and which says what the test has it say.
+    """A server that answers as `answers` says, and sends what the test has it send.
 
     Attributes:
-        answers: method -> its answer, or what makes one of the params.
-        sent: what the session has sent, one list for each write.
-        agreed: the revision the handshake ended with, with the frames sent before that.
-        listed: the tools the wire was told of, each time.
-        reads: False for an upstream that takes nothing in.
-        cleanup_s: how long its wire takes to be cleaned up.
-        cleaned_up_at_s: when that was done.
+        answers: method -> the answer, or a function from the params to the answer.
+        sent: the frames that the session has sent, one list for each write.
+        agreed: the revision that was negotiated, and the number of frames sent before that.
+        listed: the names of the tools in each catalog that the wire got.
+        reads: False for an upstream that reads nothing.
+        cleanup_s: the time that the clean-up of the wire takes.
+        cleaned_up_at_s: the time at which it was done.
     """
 
     answers: dict[str, Answer | Callable[[Any], Answer]] = attrs.field(factory=dict)
@@ -106,7 +109,7 @@ class FakeUpstream:
         return [frame for write in self.sent for frame in write]
 
     def asked(self, method: str) -> list[Any]:
-        """The params of all requests with this method."""
+        """Return the params of all requests with this method."""
         return [
             load(frame.params)
             for frame in self.frames
@@ -125,19 +128,19 @@ class FakeUpstream:
 
     @property
     def methods(self) -> list[str]:
-        """Those of all requests and notifications."""
+        """The methods of all requests and notifications."""
         return [frame.method for frame in self.frames if isinstance(frame, (Request, Notification))]
 
     def say(self, *frames: Frame, related: int | None = None) -> None:
-        """Have these frames come in together."""
+        """Send these frames to the session together."""
         self._say.send_nowait([Received(frame, related) for frame in frames])
 
     def lose(self, reason: str) -> None:
-        """Break the wire, after what was said before."""
+        """Break the wire, after everything that was sent before."""
         self._say.send_nowait(WireLost(reason))
 
     def answer(self, request: Request) -> None:
-        """Say what `answers` has for this request."""
+        """Answer a request as `answers` says."""
         found = self.answers.get(request.method, refusal(f"Method not found: {request.method}"))
         answer = found(load(request.params)) if callable(found) else found
         if isinstance(answer, Raw):
@@ -149,14 +152,14 @@ class FakeUpstream:
 
 
 def with_tools(*names: str) -> FakeUpstream:
-    """A server with these tools."""
+    """Return a server with these tools, which speaks the older revisions."""
     tools = raw({"tools": [{"name": name} for name in names]})
     return FakeUpstream({"initialize": hello("tools"), "tools/list": tools})
 
 
 @attrs.define(eq=False)
 class FakeWire:
-    """The session's end."""
+    """The session's end of the wire."""
 
     upstream: FakeUpstream
     incoming: trio.MemoryReceiveChannel[list[Received] | WireLost]
@@ -176,23 +179,26 @@ class FakeWire:
             raise received
         return received
 
-    def agreed(self, revision: str) -> None:
+    def set_revision(self, revision: str) -> None:
         self.upstream.agreed = (revision, len(self.upstream.frames))
 
-    def listed(self, catalog: Catalog) -> None:
+    def set_catalog(self, catalog: Catalog) -> None:
         self.upstream.listed.append([tool.key for tool in catalog.tools])
 
 
 @attrs.define(eq=False)
 class Running:
-    """A session that runs in the test's nursery, and everything it tells the actor.
+    """A session that runs in the test's nursery, and everything that it sends to the actor.
 
     Attributes:
+        upstream: the server.
         told: the actor's inbox.
-        session: what runs.
+        session: the session.
         up: the first event, once the session has started.
-        error: what it ended with.
-        is_up, ended: set when it is.
+        error: the exception that ended the session.
+        is_up, ended: set when the session is up, and when it has ended.
+        stopping: asks the session to stop.
+        scope: cancels the session.
     """
 
     upstream: FakeUpstream
@@ -206,7 +212,7 @@ class Running:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     def events(self) -> list[Event]:
-        """What the actor was told since this was last asked."""
+        """Return the events that the actor got since the last call."""
         events: list[Event] = []
         while True:
             try:
@@ -246,7 +252,7 @@ async def start(
     """Start a session and wait until it is up and quiet.
 
     Raises:
-        WireLost: it could not be.
+        WireLost: the session did not come up.
     """
     inbox, told = trio.open_memory_channel["Event"](inbox_size)
     session = UpstreamSession(spec, upstream.connect, inbox, count(7).__next__, "2.0")
@@ -261,7 +267,7 @@ async def start(
 
 
 def stateless(*tools: str) -> FakeUpstream:
-    """A server of 2026-07-28 alone that has these tools, and whose subscription never ends."""
+    """Return a server of 2026-07-28 alone with these tools; its subscription never ends."""
     return FakeUpstream(
         {
             "server/discover": discovery("tools"),
@@ -270,6 +276,27 @@ def stateless(*tools: str) -> FakeUpstream:
             "subscriptions/listen": None,
         }
     )
+
+
+async def run_once(session: UpstreamSession) -> WireLost | None:
+    """Run one incarnation to its end, which it is asked for once it is up; return its error."""
+    stopping = trio.Event()
+
+    class Up:
+        def started(self, value: object = None) -> None:
+            stopping.set()
+
+    try:
+        await session(stopping, task_status=Up())
+    except WireLost as lost:
+        return lost
+    return None
+
+
+def session_with(upstream: FakeUpstream, spec: InstanceSpec = AUTO) -> UpstreamSession:
+    """Return a session that is not running yet."""
+    inbox, _ = trio.open_memory_channel[Any](100)
+    return UpstreamSession(spec, upstream.connect, inbox, lambda: 1, "2.0")
 
 
 def call(request_id: int, size_bytes: int = 0) -> Request:

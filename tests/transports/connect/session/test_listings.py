@@ -1,4 +1,4 @@
-"""What a session finds an upstream to offer, at its start and after changes."""
+"""The lists of an upstream, as a session reads them at its start and after changes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""How a session begins: with servers of either era, in memory and on a mock clock."""
+"""The negotiation of the revision with servers of either era, in memory and on a mock clock."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,12 +12,15 @@ import trio.testing
 from router.messages.frames import Notification, Request, Response
 from tests.transports.connect.session.fake_upstream import (
     AUTO,
+    HANDSHAKE,
     FakeUpstream,
     discovery,
     hello,
     load,
     raw,
     refusal,
+    run_once,
+    session_with,
     start,
     stateless,
     tool_names,
@@ -26,20 +28,14 @@ from tests.transports.connect.session.fake_upstream import (
     with_tools,
 )
 from transports.connect.session.negotiation import PROBE_S
-from transports.connect.session.session import UpstreamSession
-from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from msgspec import Raw
     from trio.testing import MockClock
 
     from router.messages.instance_spec import InstanceSpec
 
 NEWEST = attrs.evolve(AUTO, protocol="2026-07-28")
 LEGACY = attrs.evolve(AUTO, protocol="legacy")
-REMOTE = attrs.evolve(AUTO, type="http", url="http://there/")
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -50,31 +46,10 @@ ENVELOPE = {
         "version": "2.0",
     },
 }
-HANDSHAKE = ["initialize", "notifications/initialized"]
-
-
-async def incarnation(session: UpstreamSession) -> WireLost | None:
-    """Run the session once, to its end; told to stop once it is up."""
-    stopping = trio.Event()
-
-    class Up:
-        def started(self, value: object = None) -> None:
-            stopping.set()
-
-    try:
-        await session(stopping, task_status=Up())
-    except WireLost as lost:
-        return lost
-    return None
-
-
-def session_with(upstream: FakeUpstream, spec: InstanceSpec = AUTO) -> UpstreamSession:
-    inbox, _ = trio.open_memory_channel[Any](100)
-    return UpstreamSession(spec, upstream.connect, inbox, lambda: 1, "2.0")
 
 
 async def reason(upstream: FakeUpstream, spec: InstanceSpec) -> str:
-    return str(await incarnation(session_with(upstream, spec)))
+    return str(await run_once(session_with(upstream, spec)))
 
 
 # --- Without sessions ------------------------------------------------------------------------
@@ -96,7 +71,7 @@ async def test_a_server_that_discovers_itself_gets_no_handshake(
     assert tool_names(up) == ["a"]
 
 
-async def test_each_request_of_our_own_says_who_asks(
+async def test_each_request_of_the_session_names_its_client(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = stateless("a")
@@ -109,7 +84,7 @@ async def test_each_request_of_our_own_says_who_asks(
     assert listening["_meta"] == ENVELOPE
 
 
-async def test_a_server_need_not_say_what_it_is_called(
+async def test_a_server_need_not_send_its_name(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = stateless()
@@ -143,7 +118,7 @@ async def test_a_server_need_not_say_what_it_is_called(
         raw({"supportedVersions": "2026-07-28", "capabilities": {}}),
     ],
 )
-async def test_whatever_is_no_sign_of_the_newest_revision_leads_to_a_handshake(
+async def test_any_other_answer_to_discover_leads_to_a_handshake(
     autojump_clock: MockClock, nursery: trio.Nursery, answer: Any
 ) -> None:
     upstream = with_tools("a")
@@ -174,7 +149,7 @@ async def test_a_server_that_does_not_answer_is_tried_with_a_handshake_in_time(
     assert running.up.revision == "2025-11-25"
 
 
-async def test_what_it_answers_after_that_is_dropped(
+async def test_a_late_answer_to_discover_is_dropped(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = with_tools("a")
@@ -189,7 +164,7 @@ async def test_what_it_answers_after_that_is_dropped(
     assert running.events() == []
 
 
-async def test_a_slow_server_that_took_the_question_for_the_beginning_is_asked_again(
+async def test_a_slow_server_that_refuses_initialize_is_sent_discover_again(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = stateless("a")
@@ -206,7 +181,7 @@ async def test_a_slow_server_that_took_the_question_for_the_beginning_is_asked_a
     ]
 
 
-async def test_what_is_said_before_the_era_is_known_is_answered_as_with_a_handshake(
+async def test_a_ping_before_the_era_is_known_is_answered(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = with_tools("a")
@@ -245,7 +220,7 @@ async def test_what_is_said_before_the_era_is_known_is_answered_as_with_a_handsh
         ),
     ],
 )
-async def test_who_insists_on_the_newest_revision_is_told_the_way_out(
+async def test_a_refusal_of_the_only_revision_names_the_way_out(
     autojump_clock: MockClock, answer: Any, said: str
 ) -> None:
     upstream = with_tools()
@@ -255,7 +230,7 @@ async def test_who_insists_on_the_newest_revision_is_told_the_way_out(
     assert upstream.methods == ["server/discover"]
 
 
-async def test_a_slow_server_is_waited_for_where_nothing_else_will_do(
+async def test_a_slow_server_is_waited_for_if_no_other_revision_is_allowed(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = stateless("a")
@@ -269,7 +244,7 @@ async def start_newest(nursery: trio.Nursery, upstream: FakeUpstream) -> None:
     await start(nursery, upstream, spec=NEWEST)
 
 
-async def test_a_server_of_other_revisions_only_is_said_to_be_one(
+async def test_a_server_of_unknown_revisions_gets_no_handshake(
     autojump_clock: MockClock,
 ) -> None:
     upstream = with_tools()
@@ -287,13 +262,15 @@ async def test_a_server_that_wants_neither_is_quoted(
     assert await reason(upstream, spec) == "initialize was refused: no licence"
 
 
-async def test_a_server_that_takes_no_question_twice_is_quoted(autojump_clock: MockClock) -> None:
+async def test_a_server_that_refuses_initialize_and_is_silent_again_is_quoted(
+    autojump_clock: MockClock,
+) -> None:
     upstream = stateless()
     upstream.answers["server/discover"] = None
     assert await reason(upstream, AUTO) == "initialize was refused: Unsupported"
 
 
-# --- What is not probed ----------------------------------------------------------------------
+# --- Initialize alone ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("protocol", ["auto", "2026-07-28"])
@@ -312,120 +289,3 @@ async def test_a_legacy_instance_is_begun_with_a_handshake(
     upstream = with_tools("a")
     await start(nursery, upstream, spec=LEGACY)
     assert upstream.methods == [*HANDSHAKE, "tools/list"]
-
-
-# --- What is remembered ----------------------------------------------------------------------
-
-
-def die(upstream: FakeUpstream) -> Callable[[Any], Raw | None]:
-    return lambda _: upstream.lose("exited with status 1")
-
-
-@pytest.mark.parametrize("answer", [refusal("no"), None], ids=["refused", "unanswered"])
-async def test_a_handshake_after_a_vain_question_is_the_beginning_from_then_on(
-    autojump_clock: MockClock, answer: Any
-) -> None:
-    upstream = with_tools("a")
-    upstream.answers["server/discover"] = answer
-    session = session_with(upstream)
-    for _ in range(3):
-        assert await incarnation(session) is None
-    assert len(upstream.asked("server/discover")) == 1
-    assert len(upstream.asked("initialize")) == 3
-
-
-def die_once(upstream: FakeUpstream, then: Raw) -> Callable[[Any], Raw | None]:
-    answers = iter([lambda: upstream.lose("exited with status 1")])
-    return lambda _: next(answers, lambda: then)()
-
-
-async def test_a_process_that_dies_of_the_question_is_started_again_without_it(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    upstream = with_tools("a")
-    upstream.answers["server/discover"] = die(upstream)
-    session = session_with(upstream)
-    for _ in range(2):
-        assert await incarnation(session) is None
-    assert upstream.methods == ["server/discover", *(2 * [*HANDSHAKE, "tools/list"])]
-    said = "fake: exited with status 1 (when asked whether it speaks 2026-07-28)"
-    assert [one for one in caplog.messages if one.startswith(said)] == [
-        f"{said}; started again, for a handshake"
-    ]
-
-
-async def test_a_process_that_dies_of_it_only_when_it_is_no_longer_waited_for_is_the_same(
-    autojump_clock: MockClock,
-) -> None:
-    upstream = with_tools("a")
-    upstream.answers["server/discover"] = None
-    upstream.answers["initialize"] = die_once(upstream, hello("tools"))
-    session = session_with(upstream)
-    assert await incarnation(session) is None
-    assert len(upstream.asked("server/discover")) == 1
-
-
-async def test_a_process_that_hangs_of_it_until_it_is_given_up_is_the_same(
-    autojump_clock: MockClock,
-) -> None:
-    upstream = with_tools("a")
-    upstream.answers |= {"server/discover": None, "initialize": None}
-    session = session_with(upstream)
-    with trio.move_on_after(60):
-        await incarnation(session)
-    upstream.answers["initialize"] = hello("tools")
-    assert await incarnation(session) is None
-    assert len(upstream.asked("server/discover")) == 1
-
-
-async def test_a_process_that_dies_of_anything_is_asked_again_in_the_end(
-    autojump_clock: MockClock,
-) -> None:
-    upstream = stateless("a")
-    answers = upstream.answers
-    upstream.answers = {"server/discover": die(upstream), "initialize": die(upstream)}
-    session = session_with(upstream)
-    assert str(await incarnation(session)) == "exited with status 1"
-    upstream.answers = answers
-    assert await incarnation(session) is None
-    assert upstream.agreed is not None
-    assert upstream.agreed[0] == "2026-07-28"
-
-
-async def test_a_server_that_no_longer_shakes_hands_is_asked_again(
-    autojump_clock: MockClock,
-) -> None:
-    upstream = with_tools("a")
-    session = session_with(upstream)
-    assert await incarnation(session) is None
-    upstream.answers = stateless("a").answers
-    assert str(await incarnation(session)) == "initialize was refused: Unsupported"
-    assert await incarnation(session) is None
-    assert upstream.agreed is not None
-    assert upstream.agreed[0] == "2026-07-28"
-
-
-async def test_a_process_that_dies_later_is_still_known_to_shake_hands(
-    autojump_clock: MockClock,
-) -> None:
-    upstream = with_tools("a")
-    session = session_with(upstream)
-    assert await incarnation(session) is None
-    upstream.answers["initialize"] = die(upstream)
-    assert str(await incarnation(session)) == "exited with status 1"
-    upstream.answers["initialize"] = hello("tools")
-    assert await incarnation(session) is None
-    assert len(upstream.asked("server/discover")) == 1
-
-
-async def test_an_outage_of_a_remote_server_says_nothing_of_what_it_speaks(
-    autojump_clock: MockClock,
-) -> None:
-    upstream = stateless("a")
-    upstream.answers["server/discover"] = die(upstream)
-    session = session_with(upstream, REMOTE)
-    assert str(await incarnation(session)) == "exited with status 1"
-    upstream.answers["server/discover"] = discovery("tools")
-    assert await incarnation(session) is None
-    assert upstream.asked("initialize") == []

@@ -1,4 +1,4 @@
-"""What a session with a server of 2026-07-28 hears of changes, on a mock clock."""
+"""The subscription of a session with a server of 2026-07-28, on a mock clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from transports.connect.session.subscription import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     STEADY_S,
-    announced,
+    capabilities_with_list_changed,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ async def test_it_listens_for_the_lists_that_are_said_to_change(
 )
 def test_only_what_is_declared_is_announced(capabilities: dict[str, Any], expected: Any) -> None:
     raws = {name: raw(value) for name, value in capabilities.items()}
-    assert " ".join(announced(raws)) == (expected or "")
+    assert " ".join(capabilities_with_list_changed(raws)) == (expected or "")
 
 
 async def test_a_change_is_read_and_told_and_nothing_else_of_it(

@@ -94,6 +94,6 @@ async def receive_all(spec: InstanceSpec, count: int) -> Sequence[Received]:
 
 
 def result_of(received: Received) -> Any:
-    """What a process has answered."""
+    """Return the result in a response of a process."""
     assert isinstance(received.frame, Response)
     return json.loads(bytes(received.frame.result))

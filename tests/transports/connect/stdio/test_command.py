@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.messages.instance_spec import InstanceSpec
-from transports.connect.stdio.command import environment, find
+from transports.connect.stdio.command import environment, find_command
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _script(folder: Path, name: str, mode: int = 0o755) -> Path:
 
 def _reason(spec: InstanceSpec) -> str:
     with pytest.raises(WireLost) as lost:
-        find(spec)
+        find_command(spec)
     return str(lost.value)
 
 
@@ -56,19 +56,19 @@ def test_our_own_folder_comes_last_in_any_path() -> None:
 
 def test_a_command_is_looked_up_in_the_path_of_the_instance(tmp_path: Path) -> None:
     script = _script(tmp_path / "bin", "tool")
-    found = find(_spec("tool", "-x", "a b", "$HOME", env={"PATH": str(script.parent)}))
+    found = find_command(_spec("tool", "-x", "a b", "$HOME", env={"PATH": str(script.parent)}))
     assert found.path == str(script)
     assert found.argv == ("tool", "-x", "a b", "$HOME")
 
 
 def test_what_is_installed_beside_the_router_is_found() -> None:
     name = os.path.basename(sys.executable)
-    assert find(_spec(name, env={"PATH": "/nonexistent"})).path == sys.executable
+    assert find_command(_spec(name, env={"PATH": "/nonexistent"})).path == sys.executable
 
 
 def test_a_relative_command_is_looked_up_in_the_folder_of_the_instance(tmp_path: Path) -> None:
     script = _script(tmp_path / "bin", "tool")
-    assert find(_spec("bin/tool", cwd=str(tmp_path))).path == str(script)
+    assert find_command(_spec("bin/tool", cwd=str(tmp_path))).path == str(script)
 
 
 def test_a_missing_command_is_named_with_what_to_do() -> None:
@@ -98,4 +98,4 @@ def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_values_of_the_environment_are_not_shown() -> None:
-    assert "canary" not in repr(find(_spec("sh", env={"TOKEN": "canary"})))
+    assert "canary" not in repr(find_command(_spec("sh", env={"TOKEN": "canary"})))

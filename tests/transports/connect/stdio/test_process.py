@@ -31,7 +31,7 @@ from tests.transports.connect.stdio.children import (
     says,
     why_lost,
 )
-from transports.connect.stdio.process import Patience
+from transports.connect.stdio.process import GracePeriod
 from transports.connect.stdio.stdio_wire import connect_stdio
 from transports.connect.wire import Received, WireLost
 
@@ -202,8 +202,8 @@ async def test_it_may_finish_when_its_input_ends(token: str) -> None:
 @on_posix
 async def test_one_that_goes_on_without_input_gets_sigterm(token: str) -> None:
     code = f"signal.signal(signal.SIGTERM, lambda *_: ({_at_the_end('done')}, os._exit(0)))\n"
-    patience = Patience(0.1, LIMIT_S)
-    async with connect_stdio(python(token, code + UNTIL_EOF + FOR_EVER), patience=patience) as wire:
+    grace = GracePeriod(0.1, LIMIT_S)
+    async with connect_stdio(python(token, code + UNTIL_EOF + FOR_EVER), grace=grace) as wire:
         await ready(wire)
     assert os.listdir(token) == ["done"]
 
@@ -211,8 +211,8 @@ async def test_one_that_goes_on_without_input_gets_sigterm(token: str) -> None:
 @on_posix
 async def test_one_that_ignores_sigterm_is_killed_with_all_its_children(token: str) -> None:
     code = STUBBORN_CHILD + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    patience = Patience(0.1, 0.1)
-    async with connect_stdio(python(token, code + UNTIL_EOF + FOR_EVER), patience=patience) as wire:
+    grace = GracePeriod(0.1, 0.1)
+    async with connect_stdio(python(token, code + UNTIL_EOF + FOR_EVER), grace=grace) as wire:
         await ready(wire)
         tree = running_with(token)
         assert len(tree) == 3
@@ -223,7 +223,7 @@ async def test_one_that_ignores_sigterm_is_killed_with_all_its_children(token: s
 @pytest.mark.parametrize("then", ["", FOR_EVER])
 async def test_children_in_sessions_of_their_own_are_gone_too(token: str, then: str) -> None:
     spec = python(token, STUBBORN_STRANGER + UNTIL_EOF + then)
-    async with connect_stdio(spec, patience=Patience(0.2, 0.1)) as wire:
+    async with connect_stdio(spec, grace=GracePeriod(0.2, 0.1)) as wire:
         await ready(wire)
         tree = running_with(token)
         assert len(tree) == 3
@@ -235,7 +235,7 @@ async def test_cancelled_it_is_killed_at_once(token: str) -> None:
     spec = python(token, ignore + UNTIL_EOF + FOR_EVER)
     tree = []
     with trio.CancelScope() as scope:
-        async with connect_stdio(spec, patience=Patience(1000, 1000)) as wire:
+        async with connect_stdio(spec, grace=GracePeriod(1000, 1000)) as wire:
             await ready(wire)
             tree = running_with(token)
             scope.cancel()
@@ -248,7 +248,7 @@ async def test_cancelled_it_is_killed_at_once(token: str) -> None:
 async def test_an_error_in_its_use_ends_it_soon(token: str) -> None:
     spec = python(token, UNTIL_EOF + FOR_EVER)
     with trio.fail_after(LIMIT_S), pytest.RaisesGroup(KeyError):
-        async with connect_stdio(spec, patience=Patience(1000, 1000)) as wire:
+        async with connect_stdio(spec, grace=GracePeriod(1000, 1000)) as wire:
             await ready(wire)
             raise KeyError
     assert not still_running(running_with(token))

@@ -1,4 +1,4 @@
-"""What an upstream says on stderr, and what becomes of it."""
+"""The stderr of an upstream in the log, and as the reason of its end."""
 
 from __future__ import annotations
 
@@ -112,8 +112,10 @@ def test_what_was_left_out_is_reported_at_the_end(
         ("it begins\n+-----------\n", "it begins"),
     ],
 )
-def test_the_last_words_are_those_that_tell_most(stderr: StderrLog, said: str, words: str) -> None:
+def test_the_likely_reason_is_the_last_line_that_tells_of_an_error(
+    stderr: StderrLog, said: str, words: str
+) -> None:
     stderr.feed(said.encode(), 0.0)
     stderr.end(0.0)
-    assert stderr.last_words().startswith(words)
-    assert bool(stderr.last_words()) == bool(words)
+    assert stderr.likely_reason().startswith(words)
+    assert bool(stderr.likely_reason()) == bool(words)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import trio
 from msgspec import Raw
 
@@ -20,10 +19,12 @@ from tests.transports.connect.stdio.children import (
     says,
     why_lost,
 )
-from transports.connect.stdio.stdio_wire import LineSplitter, connect_stdio
-from transports.connect.wire import Received, WireLost
+from transports.connect.stdio.stdio_wire import connect_stdio
+from transports.connect.wire import Received
 
 if TYPE_CHECKING:
+    import pytest
+
     from router.messages.frames import Frame
 
 # --- Lines -----------------------------------------------------------------------------------
@@ -38,7 +39,7 @@ async def test_frames_go_there_and_back(token: str) -> None:
     results: list[Any] = []
     with trio.fail_after(LIMIT_S):
         async with connect_stdio(python(token, ECHO)) as wire:
-            wire.agreed("2025-11-25")
+            wire.set_revision("2025-11-25")
             await wire.send(frames)
             while len(results) < len(frames):
                 results += [result_of(received) for received in await wire.receive()]
@@ -47,22 +48,6 @@ async def test_frames_go_there_and_back(token: str) -> None:
         {"jsonrpc": "2.0", "method": "notifications/x"},
         {"jsonrpc": "2.0", "id": "a", "result": {"pretty": True}},
     ]
-
-
-def test_a_line_may_be_cut_anywhere() -> None:
-    line = '{"text": "ü€😀\\u2028"}'.encode()
-    for cut in range(len(line) + 1):
-        lines = LineSplitter(1000)
-        found = lines.feed(line[:cut]) + lines.feed(line[cut:] + b"\nnext") + lines.feed(b"\n\n")
-        assert found == [line, b"next", b""]
-
-
-@pytest.mark.parametrize("chunk", [b"x" * 11, b"x" * 11 + b"\n", b"a\n" + b"x" * 11])
-def test_a_line_over_the_limit_is_refused_complete_or_not(chunk: bytes) -> None:
-    lines = LineSplitter(10)
-    assert lines.feed(b"x" * 10 + b"\n") == [b"x" * 10]
-    with pytest.raises(WireLost, match="sent a message longer than the limit of 10 bytes"):
-        lines.feed(chunk)
 
 
 async def test_blank_lines_and_carriage_returns_mean_nothing(token: str) -> None:

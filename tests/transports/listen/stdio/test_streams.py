@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from transports.listen.stdio.streams import (
-    LINE_LIMIT_BYTES,
-    LineSplitter,
-    receive_stream,
-    send_stream,
-)
+from transports.listen.stdio.streams import receive_stream, send_stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,23 +82,3 @@ def test_nobody_else_can_reach_stdin_and_stdout() -> None:
     )
     assert done.stdout == b"heard: for us"
     assert sorted(done.stderr.split(b"\n")) == [b"", b"deeper", b"of a child", b"stray"]
-
-
-# --- Lines -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_lines_are_the_same_however_they_are_cut(size: int) -> None:
-    data = b"one\n\n  \ntwo \r\nthree"
-    splitter = LineSplitter()
-    pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    lines = [line for piece in pieces for line in splitter.feed(piece)]
-    assert lines + splitter.rest() == [b"one", b"two \r", b"three"]
-
-
-def test_a_line_beyond_the_limit_is_said_once_and_not_kept() -> None:
-    splitter = LineSplitter()
-    piece = b"x" * (LINE_LIMIT_BYTES // 2)
-    lines = [line for _ in range(10) for line in splitter.feed(piece)]
-    assert lines == [None]
-    assert splitter.feed(b"\nnext\n") == [b"next"]
