@@ -136,7 +136,7 @@ class Mailbox:
 
 
 @define(eq=False)
-class Asked:
+class SentRequest:
     """A request of a client, and what came for it."""
 
     id: RequestId
@@ -158,7 +158,7 @@ class Asked:
         return value_of(final.result)
 
     @property
-    def exactly(self) -> bytes:
+    def result_bytes(self) -> bytes:
         """The bytes of the result."""
         (final,) = self.finals
         assert isinstance(final, Response), plain(final)
@@ -178,7 +178,7 @@ class Asked:
         return msgspec.json.decode(content["text"])
 
     @property
-    def failure(self) -> tuple[str, str]:
+    def tool_error(self) -> tuple[str, str]:
         """Code and message of a tool result that is an error."""
         assert self.result["isError"] is True, self.result
         assert list(self.text) == ["error", "code"]
@@ -195,40 +195,40 @@ class FakeClient:
     one_channel: bool = False
     _ids: Iterator[int] = field(factory=lambda: count(1))
 
-    def asks(self, method: str, params: Any = None, id: RequestId | None = None) -> Asked:  # noqa: A002
-        asked = Asked(
+    def asks(self, method: str, params: Any = None, id: RequestId | None = None) -> SentRequest:  # noqa: A002
+        asked = SentRequest(
             next(self._ids) if id is None else id, self.outbox if self.one_channel else Mailbox()
         )
         request = Request(asked.id, method, raw(params))
         self.talk.happens(FromClient(self.id, request, asked.mailbox))
         return asked
 
-    def calls(self, name: str, arguments: Any = None, **more: Any) -> Asked:
+    def calls(self, name: str, arguments: Any = None, **more: Any) -> SentRequest:
         """`tools/call`, with `more` members of its params."""
         request_id = more.pop("id", None)
         given = {} if arguments is None else {"arguments": arguments}
         return self.asks("tools/call", {"name": name} | given | more, request_id)
 
-    def routes(self, tool_name: str, instance: str = "a", **more: Any) -> Asked:
+    def routes(self, tool_name: str, instance: str = "a", **more: Any) -> SentRequest:
         """`mcp.router.call`."""
         arguments = {"instance_name": instance, "tool_name": tool_name, "arguments": {"x": 1}}
         return self.calls("mcp.router.call", arguments, **more)
 
-    def uses(self, instance: str = "a") -> Asked:
+    def uses(self, instance: str = "a") -> SentRequest:
         return self.calls("mcp.router.use", {"instance_name": instance})
 
     def lists(self) -> list[str]:
         """The names of the tools it sees."""
         return [one["name"] for one in self.asks("tools/list").result["tools"]]
 
-    def initializes(self, revision: str = "2025-11-25", **capabilities: Any) -> Asked:
+    def initializes(self, revision: str = "2025-11-25", **capabilities: Any) -> SentRequest:
         params = {"protocolVersion": revision, "capabilities": capabilities}
         return self.asks("initialize", params)
 
     def says(self, method: str, params: Any = None) -> None:
         self._sends(Notification(method, raw(params)))
 
-    def cancels(self, asked: Asked, **more: Any) -> None:
+    def cancels(self, asked: SentRequest, **more: Any) -> None:
         self.says("notifications/cancelled", {"requestId": asked.id} | more)
 
     def answers(self, question: dict[str, Any], result: Any) -> None:
@@ -259,7 +259,7 @@ class StatelessClient(FakeClient):
     declares: dict[str, Any] = field(factory=dict[str, Any])
     meta: dict[str, Any] = field(factory=dict[str, Any])
 
-    def asks(self, method: str, params: Any = None, id: RequestId | None = None) -> Asked:  # noqa: A002
+    def asks(self, method: str, params: Any = None, id: RequestId | None = None) -> SentRequest:  # noqa: A002
         envelope = {REVISION_KEY: "2026-07-28", CAPABILITIES_KEY: self.declares} | self.meta
         params = params or {}
         params = params | {"_meta": envelope | params.get("_meta", {})}
@@ -270,14 +270,14 @@ class StatelessClient(FakeClient):
         self.talk.happens(opened)
         return super().asks(method, params, id)
 
-    def retries(self, asked: Asked, answers: dict[str, Any], **changes: Any) -> Asked:
+    def retries(self, asked: SentRequest, answers: dict[str, Any], **changes: Any) -> SentRequest:
         """The same call again, with what `asked` wanted to know."""
         state = {"requestState": asked.result["requestState"]} | changes.pop("state", {})
         return self.routes(**{"tool_name": "echo"} | changes, inputResponses=answers, **state)
 
 
 @define(eq=False)
-class Commanded:
+class SentCommand:
     """A question to the router itself, and the one value that came for it."""
 
     talk: "Conversation"
@@ -299,7 +299,7 @@ class Commanded:
         assert isinstance(error, RpcError), error
         return error
 
-    def is_abandoned(self) -> None:
+    def abandons(self) -> None:
         self.talk.happens(Abandoned(self.mailbox))
 
 
@@ -397,7 +397,7 @@ class Conversation:
             case _:
                 raise AssertionError(effect)
 
-    def passes(self, seconds: float) -> None:
+    def time_passes(self, seconds: float) -> None:
         """Time goes by; the core is woken whenever it wants to be."""
         until_s = self.now_s + seconds
         while (due_s := self.core.next_deadline_s()) is not None and due_s <= until_s:
@@ -417,11 +417,15 @@ class Conversation:
         self.happens(ClientOpened(client.id, client.outbox, principal, one_shot))
         return client
 
-    def stateless(self, principal: Principal = EVERYTHING, **declares: Any) -> StatelessClient:
+    def stateless_client(
+        self, principal: Principal = EVERYTHING, **declares: Any
+    ) -> StatelessClient:
         """A client of 2026-07-28 over HTTP."""
         return StatelessClient(self, "none yet", principal=principal, declares=declares)
 
-    def connection(self, principal: Principal = EVERYTHING, **declares: Any) -> StatelessClient:
+    def stateless_connection(
+        self, principal: Principal = EVERYTHING, **declares: Any
+    ) -> StatelessClient:
         """A client of 2026-07-28 on stdio, which may speak of a handshake as well."""
         name = f"connection-{next(self.ids)}"
         client = StatelessClient(
@@ -430,12 +434,12 @@ class Conversation:
         self.happens(ClientOpened(name, client.outbox, principal, era="either"))
         return client
 
-    def asked(self, what: RouterCommand, principal: Principal = EVERYTHING) -> Commanded:
-        commanded = Commanded(self, Mailbox())
+    def admin_asks(self, what: RouterCommand, principal: Principal = EVERYTHING) -> SentCommand:
+        commanded = SentCommand(self, Mailbox())
         self.happens(AdminCommand(principal, what, commanded.mailbox))
         return commanded
 
-    def saved(self, *specs: InstanceSpec, problem: RpcError | None = None) -> SaveInstance:
+    def change_saved(self, *specs: InstanceSpec, problem: RpcError | None = None) -> SaveInstance:
         """The oldest change has been written, and these are the instances; or it was not."""
         save = self.saves.pop(0)
         self.happens(InstanceSaved(save.key, None if problem else specs, problem))
@@ -503,7 +507,7 @@ class Conversation:
         self.starting(name)
         return self.up(name, "echo", revision="2026-07-28")
 
-    def listed(self, name: str) -> dict[str, Any]:
+    def list_row(self, name: str) -> dict[str, Any]:
         """What `mcp.router.list` shows of an instance."""
         rows = self.client(one_shot=True).calls("mcp.router.list").text
         (row,) = [row for row in rows if row["name"] == name]

@@ -102,7 +102,7 @@ def test_calls_in_flight_on_a_session_that_breaks_get_session_lost() -> None:
     _, alice, upstream = ready()
     routed = alice.routes("echo")
     upstream.breaks("exit code -9")
-    code, message = routed.failure
+    code, message = routed.tool_error
     assert code == "SESSION_LOST"
     assert message == "Instance 'a' was lost during the call: exit code -9"
 
@@ -122,7 +122,7 @@ def test_a_session_that_breaks_disturbs_no_other() -> None:
     lost, kept = alice.routes("echo", "a"), alice.routes("echo", "b")
     broken.breaks()
     sound.answers(sound.sees_one(), {"ok": True})
-    assert lost.failure[0] == "SESSION_LOST"
+    assert lost.tool_error[0] == "SESSION_LOST"
     assert kept.result == {"ok": True}
 
 
@@ -130,17 +130,17 @@ def test_a_session_whose_end_only_the_supervisor_saw_fails_its_calls_as_well() -
     talk, alice, _ = ready()
     down = alice.routes("echo")
     talk.down("a", "it crashed")
-    assert down.failure == ("SESSION_LOST", "Instance 'a' was lost during the call: it crashed")
+    assert down.tool_error == ("SESSION_LOST", "Instance 'a' was lost during the call: it crashed")
     talk.starting("a")
     talk.up("a", "echo")
     failed = alice.routes("echo")
     talk.failed("a", "again")
-    assert failed.failure == ("SESSION_LOST", "Instance 'a' was lost during the call: again")
+    assert failed.tool_error == ("SESSION_LOST", "Instance 'a' was lost during the call: again")
     talk.starting("a")
     talk.up("a", "echo")
     anew = alice.routes("echo")
     talk.starting("a")
-    assert anew.failure[0] == "SESSION_LOST"
+    assert anew.tool_error[0] == "SESSION_LOST"
     assert talk.state.sessions == {}
 
 
@@ -151,7 +151,7 @@ def test_a_session_lost_before_it_was_reported_up_never_is() -> None:
     early = talk.up("b", session=7)  # Only to have something that breaks.
     early.breaks()
     talk.up("a", "echo", session=7)
-    assert talk.listed("a")["state"] == "starting"
+    assert talk.list_row("a")["state"] == "starting"
 
 
 def test_sessions_that_were_stopped_and_then_break_do_not_pile_up() -> None:
@@ -175,7 +175,7 @@ def test_a_frame_that_did_not_fit_is_an_overload_for_its_call_alone() -> None:
     first, second = alice.routes("echo"), alice.routes("echo")
     frame = upstream.inbox.waiting[1]
     upstream.overflows(frame)
-    assert second.failure == ("OVERLOADED", "Instance 'a' is overloaded; try again later")
+    assert second.tool_error == ("OVERLOADED", "Instance 'a' is overloaded; try again later")
     assert first.is_waiting
 
 
@@ -183,7 +183,7 @@ def test_a_frame_for_a_dead_incarnation_is_a_lost_session() -> None:
     _, alice, upstream = ready()
     call = alice.routes("echo")
     upstream.overflows(upstream.inbox.waiting[0], lost=True)
-    code, message = call.failure
+    code, message = call.tool_error
     assert (code, message) == (
         "SESSION_LOST",
         "Instance 'a' was lost before the call was sent",
@@ -240,7 +240,7 @@ def test_a_catalogue_of_a_session_that_is_gone_is_ignored() -> None:
     talk, alice, upstream = ready()
     upstream.breaks()
     upstream.lists("sing")
-    assert talk.listed("a")["tools_count"] == 0
+    assert talk.list_row("a")["tools_count"] == 0
     alice.uses()
 
 
@@ -271,7 +271,7 @@ def test_what_is_only_shown_changes_without_a_restart() -> None:
     call = alice.routes("echo")
     talk.configured(spec("a", metadata={"k": 1}, provider="other", timeout_s=5.0, source="f"))
     assert (len(talk.started), talk.stopped) == (1, [])
-    assert talk.listed("a")["display_name"] == "a (provider: other)"
+    assert talk.list_row("a")["display_name"] == "a (provider: other)"
     upstream.answers(upstream.sees_one(), {})
     assert call.result == {}
 
@@ -312,7 +312,7 @@ def test_a_restart_on_command_is_worth_waiting_for() -> None:
     talk.down("a", "", retry_in_s=0.0)
     parked = alice.routes("echo")
     assert parked.is_waiting
-    assert talk.listed("a")["state"] == "starting"
+    assert talk.list_row("a")["state"] == "starting"
 
 
 @pytest.mark.parametrize("remove", [True, False], ids=["removed", "disabled"])
@@ -328,7 +328,7 @@ def test_an_instance_taken_away_is_stopped_and_its_tools_are_gone(remove: bool) 
     talk.down("a", "", None)
     talk.starting("a")
     if not remove:
-        assert talk.listed("a")["state"] == "disabled"
+        assert talk.list_row("a")["state"] == "disabled"
 
 
 def test_parked_calls_fail_when_their_instance_is_taken_away() -> None:
@@ -337,7 +337,7 @@ def test_parked_calls_fail_when_their_instance_is_taken_away() -> None:
     alice = talk.client()
     parked = alice.routes("echo")
     talk.configured()
-    assert parked.failure == ("UNAVAILABLE", "Instance 'a' not connected: stopping")
+    assert parked.tool_error == ("UNAVAILABLE", "Instance 'a' not connected: stopping")
 
 
 def test_an_instance_that_never_ran_is_not_stopped() -> None:
@@ -387,9 +387,9 @@ def test_while_draining_new_calls_are_refused_and_parked_ones_fail() -> None:
     talk.configured(spec("a"), spec("b"))
     parked = alice.routes("echo", "b")
     talk.drains()
-    assert parked.failure == ("UNAVAILABLE", "The router is stopping")
-    assert alice.routes("echo").failure == ("UNAVAILABLE", "The router is stopping")
-    assert alice.uses().failure == ("UNAVAILABLE", "The router is stopping")
+    assert parked.tool_error == ("UNAVAILABLE", "The router is stopping")
+    assert alice.routes("echo").tool_error == ("UNAVAILABLE", "The router is stopping")
+    assert alice.uses().tool_error == ("UNAVAILABLE", "The router is stopping")
     assert alice.asks("ping").result == {}
 
 

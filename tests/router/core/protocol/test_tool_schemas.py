@@ -140,9 +140,9 @@ def routed(alice: FakeClient, given: Any) -> Any:
 
 def test_every_way_to_call_is_checked_and_nothing_is_sent() -> None:
     talk, alice, upstream = talking()
-    assert routed(alice, {"city": 5}).failure == ("VALIDATION_ERROR", REFUSED)
+    assert routed(alice, {"city": 5}).tool_error == ("VALIDATION_ERROR", REFUSED)
     assert alice.calls("t", {"city": 5}).error == {"code": INVALID_PARAMS, "message": REFUSED}
-    assert talk.asked(CallTool("a", "t", raw({"city": 5}))).error.message == REFUSED
+    assert talk.admin_asks(CallTool("a", "t", raw({"city": 5}))).error.message == REFUSED
     assert upstream.sees() == []
 
 
@@ -155,7 +155,7 @@ def test_arguments_go_on_byte_for_byte() -> None:
 
 def test_listing_anew_brings_new_schemas() -> None:
     talk, alice, upstream = talking()
-    assert routed(alice, {"city": 5}).failure
+    assert routed(alice, {"city": 5}).tool_error
     talk.happens(CatalogChanged(upstream.session, Catalog(tools=(listed({}),))))
     assert routed(alice, {"city": 5}).is_waiting
 

@@ -75,7 +75,7 @@ def test_who_may_only_read_calls_nothing() -> None:
     assert list(reader.calls("mcp.router.help").text) == ["a"]
     assert reader.uses().text["tools"] == ["echo"]
     message = "This needs the permission 'call', which 'viewer' does not have"
-    assert reader.routes("echo").failure == ("SECURITY_ERROR", message)
+    assert reader.routes("echo").tool_error == ("SECURITY_ERROR", message)
     assert reader.calls("echo").error == {"code": -32016, "message": message}
     assert upstream.sees() == []
 
@@ -84,8 +84,8 @@ def test_who_may_do_nothing_is_told_nothing() -> None:
     talk, _, _ = ready()
     outsider = talk.client(principal=Principal("outsider", frozenset()))
     for tool in ("list", "help"):
-        assert outsider.calls(f"mcp.router.{tool}").failure[0] == "SECURITY_ERROR"
-    assert outsider.uses().failure[0] == "SECURITY_ERROR"
+        assert outsider.calls(f"mcp.router.{tool}").tool_error[0] == "SECURITY_ERROR"
+    assert outsider.uses().tool_error[0] == "SECURITY_ERROR"
 
 
 def test_a_client_sees_and_reaches_the_instances_of_its_principal_only() -> None:
@@ -95,8 +95,8 @@ def test_a_client_sees_and_reaches_the_instances_of_its_principal_only() -> None
     assert [row["name"] for row in limited.calls("mcp.router.list").text] == ["b"]
     assert list(limited.calls("mcp.router.help").text) == ["b"]
     unknown = ("INSTANCE_NOT_FOUND", "Instance not found: a. Available instances: 'b'")
-    assert limited.uses("a").failure == unknown
-    assert limited.routes("echo", "a").failure == unknown
+    assert limited.uses("a").tool_error == unknown
+    assert limited.routes("echo", "a").tool_error == unknown
     limited.uses("acme")
     limited.calls("echo")
     assert a.sees() == []
