@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS, as_stateless, envelope
-from router.core.protocol.raw_json import given, id_of, known, object_of, printable, raw_of
+from router.core.protocol.raw_json import check_key_case, given, id_of, object_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
 from router.core.state.clients import Call
@@ -203,7 +203,9 @@ def meta_of(members: dict[str, Raw]) -> dict[str, Raw]:
     """
     meta = given(members, "_meta")
     return (
-        {} if meta is None else known(object_of(meta, "params._meta"), _META_KEYS, "params._meta")
+        {}
+        if meta is None
+        else check_key_case(object_of(meta, "params._meta"), _META_KEYS, "params._meta")
     )
 
 

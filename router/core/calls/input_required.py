@@ -24,9 +24,9 @@ import msgspec
 from router.core.calls import forwarding
 from router.core.protocol.raw_json import (
     EMPTY_OBJECT,
+    check_key_case,
     given,
     is_object,
-    known,
     object_of,
     optional_text_of,
     raw_of,
@@ -170,7 +170,7 @@ def resume(
             principal may not call (any more). The call is still held then.
     """
     check_may(client.principal, "call")
-    secret = _unsealed(state, client, known(members, _KEYS))
+    secret = _unsealed(state, client, check_key_case(members, _KEYS))
     if secret is None:
         return False
     answers = _answers_of(members)

@@ -13,7 +13,7 @@ from router.core.calls import forwarding, tool_lists
 from router.core.management import saving
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS
-from router.core.protocol.raw_json import given, is_object, known, raw_of, text_of
+from router.core.protocol.raw_json import check_key_case, given, is_object, raw_of, text_of
 from router.core.state import instance_views
 from router.core.state.permissions import check_may
 from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
@@ -35,7 +35,7 @@ def call(
     state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
     """Call one of our tools, or one of the selected instance."""
-    name = text_of(known(members, _CALL_KEYS), "name")
+    name = text_of(check_key_case(members, _CALL_KEYS), "name")
     own = router_tools.canonical(name)
     if own is not None:
         _call_own(state, client, event, frame, own, members)

@@ -55,7 +55,9 @@ def object_of(raw: Raw | None, place: str = "params") -> dict[str, Raw]:
         raise RpcError(INVALID_PARAMS, f"{place} must be an object") from None
 
 
-def known(members: dict[str, Raw], names: frozenset[str], place: str = "params") -> dict[str, Raw]:
+def check_key_case(
+    members: dict[str, Raw], names: frozenset[str], place: str = "params"
+) -> dict[str, Raw]:
     """The same members, none of which is a known name in other case.
 
     Args:

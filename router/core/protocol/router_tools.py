@@ -19,9 +19,9 @@ from msgspec import Raw
 from router.core.protocol.bridging import structured
 from router.core.protocol.raw_json import (
     EMPTY_OBJECT,
+    check_key_case,
     given,
     is_object,
-    known,
     object_of,
     raw_of,
     text_of,
@@ -178,7 +178,7 @@ def instance_name_of(arguments: Raw | None) -> str:
     Raises:
         RpcError: it is missing or no string.
     """
-    members = known(object_of(arguments, "arguments"), _INSTANCE_KEYS, "arguments")
+    members = check_key_case(object_of(arguments, "arguments"), _INSTANCE_KEYS, "arguments")
     return text_of(members, "instance_name", "arguments")
 
 
@@ -191,7 +191,7 @@ def call_arguments_of(arguments: Raw | None) -> CallArguments:
     Raises:
         RpcError: one is missing or of the wrong type.
     """
-    members = known(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
+    members = check_key_case(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
     of_tool = given(members, "arguments") or EMPTY_OBJECT
     if not is_object(of_tool):
         raise RpcError(INVALID_PARAMS, "arguments.arguments must be an object")
@@ -212,7 +212,7 @@ def change_of(tool: str, arguments: Raw | None) -> Change:
         RpcError: an argument is missing or of the wrong type.
     """
     if tool == ADD:
-        members = known(object_of(arguments, "arguments"), _ADD_KEYS, "arguments")
+        members = check_key_case(object_of(arguments, "arguments"), _ADD_KEYS, "arguments")
         config = given(members, "config") or NO_RAW
         if not is_object(config):
             raise RpcError(INVALID_PARAMS, "arguments.config must be an object")

@@ -42,8 +42,8 @@ def test_an_object_nested_too_deeply_is_refused() -> None:
 def test_unknown_members_are_kept_but_not_those_like_a_known_one() -> None:
     names = frozenset({"name", "_meta"})
     members = {"name": Raw(b"1"), "other": Raw(b"2")}
-    assert raw_json.known(members, names) is members
-    problem = refused(raw_json.known, members | {"NAME": Raw(b"3")}, names, "p")
+    assert raw_json.check_key_case(members, names) is members
+    problem = refused(raw_json.check_key_case, members | {"NAME": Raw(b"3")}, names, "p")
     assert problem == "p: 'NAME' differs from a known key in case"
 
 
