@@ -151,7 +151,7 @@ def client_answered(
 
 def _again(state: RoutingState, call: Call, inputs: Inputs) -> None:
     """Send the call once more, with the input and the server's own state, exactly as it was."""
-    state.calls.again(call, state.now_s)
+    state.calls.reopen(call, state.now_s)
     meta = object_of((call.sent or {}).get("_meta"))
     if call.progress_token is not None:
         meta["progressToken"] = raw_of(call.id)

@@ -65,17 +65,17 @@ class Calls:
         if call.held is None:
             del call.client.calls[call.request_id]
 
-    def again(self, call: Call, now_s: float) -> None:
+    def reopen(self, call: Call, now_s: float) -> None:
         """It is sent upstream once more, under another id."""
         self.close(call)
         call.id = self.next_id()
         self.open(call, now_s)
 
-    def leave(self, call: Call) -> None:
+    def detach(self, call: Call) -> None:
         """The request that brought this call in flight is over, the call is not."""
         del call.client.calls[call.request_id]
 
-    def take_up(self, call: Call, client: Client, request: Request, reply_to: Outbox) -> None:
+    def attach(self, call: Call, client: Client, request: Request, reply_to: Outbox) -> None:
         """Another request waits for this call from here on."""
         call.client, call.request_id, call.reply_to = client, request.id, reply_to
         client.calls[request.id] = call
