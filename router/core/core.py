@@ -165,7 +165,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     if instance is None or event.session in state.lost_early:
         return
     reconfigure.end_session(state, instance, "another one took its place")
-    instance.went_up(event, state.now_s)
+    instance.record_session_up(event, state.now_s)
     state.sessions[event.session] = instance
     log_levels.tell_log_level(state, event)
     for parked in forwarding.take_waiting(state, instance):
@@ -180,7 +180,7 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
         state.lost_early.append(event.session)
         return
     reconfigure.end_session(state, instance, event.reason)
-    instance.lost(event.reason, state.now_s)
+    instance.record_session_lost(event.reason, state.now_s)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
@@ -201,7 +201,7 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
 def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
-        instance.listed(msgspec.structs.replace(instance.session, catalog=event.catalog))
+        instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
         tool_lists.tell_users(state, instance.name)
 
 
@@ -211,7 +211,7 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
 def _begun(state: RoutingState, name: str) -> Instance | None:
     """The instance an event of the supervisor is about; None when that one is there no more."""
     instance = state.instances.by_name.get(name)
-    return instance if instance is not None and instance.begun else None
+    return instance if instance is not None and instance.has_started else None
 
 
 def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
@@ -220,7 +220,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
         return  # The one before the change; the one after it has not been asked for yet.
     if instance is not None and instance.is_wanted():
         reconfigure.end_session(state, instance, "it was started anew")
-        instance.began(state.now_s)
+        instance.record_starting(state.now_s)
 
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
@@ -229,7 +229,7 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     if instance is None:
         return
     reconfigure.end_session(state, instance, event.reason)
-    instance.went_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+    instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
     if not instance.may_become_ready():
         forwarding.fail_waiting(state, instance)
 
@@ -239,7 +239,7 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     instance = _begun(state, event.instance)
     if instance is not None:
         reconfigure.end_session(state, instance, event.reason)
-        instance.gave_up(event.reason, event.restarts, event.probe_in_s, state.now_s)
+        instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
         forwarding.fail_waiting(state, instance)
 
 

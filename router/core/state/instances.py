@@ -56,8 +56,8 @@ class Instance:
         session: its live session, only while `ready`.
         tool_names: the tools of that session, to look a name up.
         schemas: their input schemas, since one was first called after they were listed.
-        begun: has the supervisor begun an incarnation of this row? What it says before that is
-            about one with an earlier configuration.
+        has_started: True once the supervisor has begun an incarnation of this row. Reports before
+            that are about an incarnation with an earlier configuration.
         calls: how many were sent to it, since it was configured like this.
         was_ready: did the last incarnation get as far as `ready`?
         waiting: requests that wait for it to become ready, oldest first.
@@ -72,7 +72,7 @@ class Instance:
     session: SessionUp | None = None
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
-    begun: bool = False
+    has_started: bool = False
     was_ready: bool = False
     calls: int = 0
     waiting: dict[tuple[ClientId, RequestId], Parked] = attrs.field(
@@ -91,30 +91,32 @@ class Instance:
         if state is not InstanceState.READY:
             self.session, self.tool_names, self.schemas = None, frozenset(), None
 
-    def began(self, now_s: float) -> None:
+    def record_starting(self, now_s: float) -> None:
         """The supervisor began an incarnation; after a failure that is a restart."""
         if self.state in {InstanceState.BACKOFF, InstanceState.FAILED}:
             self.restarts += 1  # the supervisor says its count with the next failure only
         self.enter(InstanceState.STARTING, now_s)
-        self.begun, self.was_ready = True, False
+        self.has_started, self.was_ready = True, False
 
-    def went_up(self, session: SessionUp, now_s: float) -> None:
+    def record_session_up(self, session: SessionUp, now_s: float) -> None:
         """A session finished its handshake and listing."""
         self.enter(InstanceState.READY, now_s)
         self.last_error, self.was_ready = None, True
-        self.listed(session)
+        self.record_catalog(session)
 
-    def listed(self, session: SessionUp) -> None:
+    def record_catalog(self, session: SessionUp) -> None:
         """The session was listed (anew)."""
         self.session, self.schemas = session, None
         self.tool_names = frozenset(item.key for item in session.catalog.tools)
 
-    def lost(self, reason: str, now_s: float) -> None:
+    def record_session_lost(self, reason: str, now_s: float) -> None:
         """The wire of its session broke; the supervisor will say what comes next."""
         self.enter(InstanceState.BACKOFF, now_s)
-        self.note(reason)
+        self._record_reason(reason)
 
-    def went_down(self, reason: str, restarts: int, retry_in_s: float | None, now_s: float) -> None:
+    def record_down(
+        self, reason: str, restarts: int, retry_in_s: float | None, now_s: float
+    ) -> None:
         """The supervisor reports the end of an incarnation."""
         if retry_in_s is None:
             self.enter(InstanceState.FAILED, now_s)
@@ -124,15 +126,15 @@ class Instance:
         else:
             self.enter(InstanceState.STARTING, now_s)
         self.restarts = restarts
-        self.note(reason)
+        self._record_reason(reason)
 
-    def gave_up(self, reason: str, restarts: int, probe_in_s: float, now_s: float) -> None:
+    def record_failed(self, reason: str, restarts: int, probe_in_s: float, now_s: float) -> None:
         """The supervisor restarts it no more, but for one probe per cool-down."""
         self.enter(InstanceState.FAILED, now_s)
         self.restarts, self.retry_at_s = restarts, now_s + probe_in_s
-        self.note(reason)
+        self._record_reason(reason)
 
-    def note(self, reason: str) -> None:
+    def _record_reason(self, reason: str) -> None:
         """Remember why it is not ready; no reason is no news."""
         self.last_error = printable(reason) or self.last_error
 

@@ -14,7 +14,7 @@ def test_a_tool_without_description_or_schema_is_shown_with_empty_ones() -> None
     instance = talk.state.instances.by_name["a"]
     assert instance.session is not None
     bare = Catalog(tools=(Item("bare", raw({"name": "bare"})),))
-    instance.listed(msgspec.structs.replace(instance.session, catalog=bare))
+    instance.record_catalog(msgspec.structs.replace(instance.session, catalog=bare))
     assert msgspec.json.decode(raw(instance_views.tools_of(instance))) == [
         {"name": "bare", "description": "", "inputSchema": {}}
     ]
