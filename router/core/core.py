@@ -218,7 +218,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
     instance = state.instances.by_name.get(event.instance)
     if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
         return  # The one before the change; the one after it has not been asked for yet.
-    if instance is not None and instance.is_wanted():
+    if instance is not None and instance.is_startable():
         reconfigure.end_session(state, instance, "it was started anew")
         instance.record_starting(state.now_s)
 

@@ -138,7 +138,7 @@ class Instance:
         """Remember why it is not ready; no reason is no news."""
         self.last_error = printable(reason) or self.last_error
 
-    def is_wanted(self) -> bool:
+    def is_startable(self) -> bool:
         """Does the supervisor keep it, as far as it was told?"""
         return self.spec.is_active and self.spec.problem is None
 
