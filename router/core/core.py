@@ -151,7 +151,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.finish(state, call)
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
-    client.let_go(state.clients)
+    client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
     if client.log_level is not None and not client.is_stateless:
         log_levels.broadcast_log_level(state)

@@ -62,7 +62,7 @@ def respond(
         if result_type is not None:
             info = server_info(state.settings)
             frame = as_stateless(frame, result_type, client.capabilities, info)
-        client.let_go(state.clients)
+        client.drop_request_row(state.clients)
     state.effects.append(ToClient(client.id, reply_to, frame))
 
 
@@ -328,7 +328,7 @@ def cancelled_by_client(
     elif request_id in client.saving:
         # The change itself goes on: it may be on disk already.
         end_reply(state, client, client.saving.pop(request_id).event.reply_to)
-    client.let_go(state.clients)
+    client.drop_request_row(state.clients)
 
 
 def end_reply(state: RoutingState, client: Client, reply_to: Outbox) -> None:

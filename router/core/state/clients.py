@@ -149,7 +149,7 @@ class Client:
             or request_id in self.requests
         )
 
-    def let_go(self, clients: dict[ClientId, Client]) -> None:
+    def drop_request_row(self, clients: dict[ClientId, Client]) -> None:
         """Forget it among these, if it was one request on a connection: that is over."""
         if self.connection is not None and clients.pop(self.id, None) is not None:
             del self.connection.requests[self.the_request.id]
