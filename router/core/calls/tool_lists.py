@@ -71,19 +71,23 @@ def tell_selected(state: RoutingState, client: Client) -> None:
     """This client selected an instance: tell it, and who else goes by the same selection."""
     tell_list_changed(state, client)
     for other in state.clients.values():
-        if other is not client and other.selection is client.selection and other.awaits_news():
+        if (
+            other is not client
+            and other.selection is client.selection
+            and other.wants_list_changed()
+        ):
             tell_list_changed(state, other)
 
 
 def tell_users(state: RoutingState, instance_name: str) -> None:
     """Who selected this instance gets `list_changed`, once until it lists again."""
     for client in state.clients.values():
-        if client.selection.instance == instance_name and client.awaits_news():
+        if client.selection.instance == instance_name and client.wants_list_changed():
             tell_list_changed(state, client)
 
 
 def tell_everybody(state: RoutingState) -> None:
     """Our own tools are others now."""
     for client in state.clients.values():
-        if client.awaits_news():
+        if client.wants_list_changed():
             tell_list_changed(state, client)

@@ -136,7 +136,7 @@ class Client:
         assert self.request is not None, "a session is more than one request"
         return self.request
 
-    def awaits_news(self) -> bool:
+    def wants_list_changed(self) -> bool:
         """Is it to be told that its list of tools is another one?"""
         return self.listening is not None or not (self.owes_listing or self.is_for_one_request)
 
