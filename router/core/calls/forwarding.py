@@ -239,7 +239,7 @@ def session_or_park(
     if instance.session is not None:
         return instance.session
     if not instance.may_become_ready():
-        raise instance.unavailable(state.now_s)
+        raise instance.unavailable_error(state.now_s)
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     park(state, Parked(event, request, instance, is_tool), patience_s or timeout_s)
     return None
@@ -341,14 +341,14 @@ def expire(state: RoutingState) -> None:
     """End every call and every parked request whose time is up."""
     for call_id in state.calls.deadlines.due(state.now_s):
         call = state.calls.by_id[call_id]
-        error = call.timed_out()
+        error = call.timeout_error()
         finish(state, call)
         cancel_upstream(state, call, error.message)
         fail_call(state, call, error)
     for client_id, request_id in state.parked.due(state.now_s):
         parked = state.clients[client_id].parked[request_id]
         unpark(state, parked)
-        error = parked.instance.unavailable(state.now_s)
+        error = parked.instance.unavailable_error(state.now_s)
         refuse_in_kind(state, parked.event, parked.request, error, is_tool=parked.is_tool)
 
 
@@ -363,7 +363,7 @@ def fail_session(state: RoutingState, session: int, instance: Instance, reason: 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:
     """Fail everything that waits for an instance that will not be ready soon."""
     for parked in take_waiting(state, instance):
-        why = error or instance.unavailable(state.now_s)
+        why = error or instance.unavailable_error(state.now_s)
         refuse_in_kind(state, parked.event, parked.request, why, is_tool=parked.is_tool)
 
 

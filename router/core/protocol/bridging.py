@@ -105,10 +105,10 @@ def check_envelope(meta: dict[str, Raw]) -> None:
         raise RpcError(INVALID_PARAMS, f"params._meta lacks {' and '.join(missing)}")
     requested = text_of(meta, REVISION_KEY, "params._meta")
     if requested != STATELESS_REVISION:
-        raise unsupported(requested, REVISIONS)
+        raise unsupported_revision(requested, REVISIONS)
 
 
-def unsupported(requested: str, supported: tuple[str, ...]) -> RpcError:
+def unsupported_revision(requested: str, supported: tuple[str, ...]) -> RpcError:
     """The error on which a client chooses among what is supported."""
     return RpcError(
         UNSUPPORTED_REVISION,

@@ -206,7 +206,7 @@ class Call:
     sent: dict[str, Raw] | None = None
     inputs: Inputs | None = None
 
-    def timed_out(self) -> RpcError:
+    def timeout_error(self) -> RpcError:
         """The error of a call that got no answer in time."""
         return RpcError(TIMEOUT, f"Timeout exceeded: {self.timeout_s:g}s")
 

@@ -156,7 +156,7 @@ class Instance:
         """Seconds until it is started again; None when nobody plans that."""
         return None if self.retry_at_s is None else max(0.0, self.retry_at_s - now_s)
 
-    def unavailable(self, now_s: float) -> RpcError:
+    def unavailable_error(self, now_s: float) -> RpcError:
         """The error for a call that cannot be made now: -32013, with why and what next."""
         if not self.spec.is_active:
             message = f"Instance '{self.name}' is not active"
