@@ -155,7 +155,7 @@ def forward(
     )
     if session.is_stateless and not client.is_stateless:
         call.sent = members
-    instance.calls += 1
+    instance.call_count += 1
     state.calls.open(call, state.now_s)
     to_session(state, session, Request(call_id, request.method, raw_of(members)))
 

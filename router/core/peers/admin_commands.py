@@ -79,7 +79,7 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
     session = instance.session
     return instance_views.row(instance, state.now_s) | {
         "since_s": round(state.now_s - instance.since_s, 1),
-        "calls": instance.calls,
+        "calls": instance.call_count,
         "in_flight": 0 if session is None else len(state.calls.of_session(session.session)),
         "retry_in_s": instance.retry_in_s(state.now_s),
     }

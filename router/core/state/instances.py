@@ -58,7 +58,7 @@ class Instance:
         schemas: their input schemas, since one was first called after they were listed.
         has_started: True once the supervisor has begun an incarnation of this row. Reports before
             that are about an incarnation with an earlier configuration.
-        calls: how many were sent to it, since it was configured like this.
+        call_count: how many were sent to it, since it was configured like this.
         was_ready: did the last incarnation get as far as `ready`?
         waiting: requests that wait for it to become ready, oldest first.
     """
@@ -74,7 +74,7 @@ class Instance:
     schemas: Schemas | None = None
     has_started: bool = False
     was_ready: bool = False
-    calls: int = 0
+    call_count: int = 0
     waiting: dict[tuple[ClientId, RequestId], Parked] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], "Parked"]
     )
