@@ -92,14 +92,14 @@ def _call_own(
 def _list(
     state: RoutingState, client: Client, event: FromClient, frame: Request, _: Members
 ) -> None:
-    value = instance_views.listing(state.instances.seen_by(client.principal), state.now_s)
+    value = instance_views.summaries(state.instances.seen_by(client.principal), state.now_s)
     forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
 
 
 def _help(
     state: RoutingState, client: Client, event: FromClient, frame: Request, _: Members
 ) -> None:
-    value = instance_views.help_text(state.instances.seen_by(client.principal))
+    value = instance_views.tools_by_instance(state.instances.seen_by(client.principal))
     forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
 
 
@@ -111,7 +111,7 @@ def _use(
     if forwarding.session_or_park(state, event, frame, instance, is_tool=True) is None:
         return
     client.selection.instance = instance.name
-    value = instance_views.used(instance)
+    value = instance_views.selection(instance)
     forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
     tool_lists.tell_selected(state, client)
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from router.messages.catalog import Item
 
 
-def listing(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any]]:
+def summaries(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any]]:
     """The value of `list`: one object for each instance."""
-    return [row(instance, now_s) for instance in instances]
+    return [summary(instance, now_s) for instance in instances]
 
 
-def row(instance: Instance, now_s: float) -> dict[str, Any]:
+def summary(instance: Instance, now_s: float) -> dict[str, Any]:
     """What is shown of one instance."""
     spec, session = instance.spec, instance.session
     return {
@@ -41,7 +41,7 @@ def row(instance: Instance, now_s: float) -> dict[str, Any]:
     }
 
 
-def help_text(instances: Iterable[Instance]) -> dict[str, Any]:
+def tools_by_instance(instances: Iterable[Instance]) -> dict[str, Any]:
     """The value of `help`: active and connected instances that have at least one tool."""
     return {
         instance.name: {
@@ -70,7 +70,7 @@ def _shown(item: Item) -> dict[str, Any]:
     }
 
 
-def used(instance: Instance) -> dict[str, Any]:
+def selection(instance: Instance) -> dict[str, Any]:
     """The value of `use`."""
     tools = () if instance.session is None else instance.session.catalog.tools
     return {

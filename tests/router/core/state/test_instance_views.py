@@ -25,4 +25,4 @@ def test_an_instance_that_is_not_connected_shows_no_tools() -> None:
     talk.configured(spec("a"))
     instance = talk.state.instances.by_name["a"]
     assert instance_views.tools_of(instance) == []
-    assert instance_views.used(instance) == {"instance": "a", "tools": [], "active": False}
+    assert instance_views.selection(instance) == {"instance": "a", "tools": [], "active": False}
