@@ -41,7 +41,7 @@ def listed_to(state: RoutingState, client: Client, members: Members) -> list[Raw
     selected = selected_by(state, client)
     session = None if selected is None else selected.session
     theirs: tuple[Item, ...] = () if session is None else session.catalog.tools
-    shown = [item.raw for item in theirs if router_tools.canonical(item.key) is None]
+    shown = [item.raw for item in theirs if router_tools.canonical_name(item.key) is None]
     if client.is_stateless:
         shown = [tool_as_stateless(tool) for tool in shown]
     elif session is not None and session.is_stateless:

@@ -36,7 +36,7 @@ def call(
 ) -> None:
     """Call one of our tools, or one of the selected instance."""
     name = text_of(check_key_case(members, _CALL_KEYS), "name")
-    own = router_tools.canonical(name)
+    own = router_tools.canonical_name(name)
     if own is not None:
         _call_own(state, client, event, frame, own, members)
         return
@@ -61,7 +61,7 @@ def instance_of(state: RoutingState, client: Client, members: Members) -> Instan
     Raises:
         RpcError: it names no tool, or no instance that there is.
     """
-    own = router_tools.canonical(text_of(members, "name"))
+    own = router_tools.canonical_name(text_of(members, "name"))
     if own is None:
         return tool_lists.selected_by(state, client)
     if own != router_tools.CALL:
@@ -136,7 +136,7 @@ def _call(
 def _change(
     state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
-    own = router_tools.canonical(text_of(members, "name")) or ""
+    own = router_tools.canonical_name(text_of(members, "name")) or ""
     change = router_tools.change_of(own, given(members, "arguments"))
     saving.begin(state, client, event, frame, change, is_tool=True)
 

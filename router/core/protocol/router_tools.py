@@ -130,7 +130,7 @@ def server_info(settings: CoreSettings) -> dict[str, str]:
     return {"name": SERVER_NAME, "version": settings.version}
 
 
-def canonical(name: str) -> str | None:
+def canonical_name(name: str) -> str | None:
     """The dotted name of one of our tools in either spelling; None for any other tool."""
     return _CANONICAL.get(name)
 

@@ -40,7 +40,7 @@ def test_the_schemas_say_what_is_needed() -> None:
     ],
 )
 def test_a_name_is_ours_in_either_spelling(name: str, canonical: str | None) -> None:
-    assert router_tools.canonical(name) == canonical
+    assert router_tools.canonical_name(name) == canonical
 
 
 def test_list_shows_every_instance_with_the_keys_scripts_rely_on() -> None:
