@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol import router_tools
-from router.core.protocol.bridging import RETRY_KEYS, as_stateless, envelope
+from router.core.protocol.bridging import RETRY_KEYS, answer_as_stateless, client_envelope
 from router.core.protocol.raw_json import check_key_case, given, id_of, object_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
@@ -61,7 +61,7 @@ def respond(
     if client.is_stateless:
         if result_type is not None:
             info = server_info(state.settings)
-            frame = as_stateless(frame, result_type, client.capabilities, info)
+            frame = answer_as_stateless(frame, result_type, client.capabilities, info)
         client.drop_request_row(state.clients)
     state.effects.append(ToClient(client.id, reply_to, frame))
 
@@ -163,7 +163,7 @@ def forward(
 def _for_session(members: dict[str, Raw], client: Client, session: SessionUp) -> dict[str, Raw]:
     """The `params` as a server of this session's revision knows them."""
     if session.is_stateless:
-        said = envelope(client.info, client.capabilities, client.log_level)
+        said = client_envelope(client.info, client.capabilities, client.log_level)
         return members | {"_meta": raw_of(object_of(members.get("_meta")) | said)}
     if client.is_stateless and not members.keys().isdisjoint(RETRY_KEYS):
         return {key: raw for key, raw in members.items() if key not in RETRY_KEYS}

@@ -64,7 +64,7 @@ def negotiate(requested: str) -> str:
     return requested if requested in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE_REVISION
 
 
-def structured(value: Any, revision: str) -> dict[str, Any]:
+def structured_content(value: Any, revision: str) -> dict[str, Any]:
     """The member of a tool result that holds a value as it is, where this revision has one.
 
     There is `structuredContent` since 2025-06-18. Before 2026-07-28 it is an object, so that a
@@ -131,7 +131,7 @@ _error: Final = msgspec.json.Decoder(_Error)
 _elicitations: Final = msgspec.json.Decoder(_Elicitations)
 
 
-def as_stateless(
+def answer_as_stateless(
     answer: Response | ErrorResponse,
     result_type: str,
     capabilities: dict[str, Raw],
@@ -170,7 +170,7 @@ def _error_as_stateless(
     if wanted and "url" in object_of(capabilities.get("elicitation"), "elicitation"):
         asked = {str(number): _url_request(one) for number, one in enumerate(wanted, 1)}
         result = Response(answer.id, raw_of({"inputRequests": asked}))
-        return as_stateless(result, "input_required", capabilities, server_info)
+        return answer_as_stateless(result, "input_required", capabilities, server_info)
     told = {"code": MISSING_CAPABILITY, "message": error.message, "data": _NEEDS_URLS}
     return ErrorResponse(answer.id, raw_of(told))
 
@@ -236,7 +236,7 @@ _KNOWN_CAPABILITIES: Final = frozenset(
 """What a client may declare in 2026-07-28; there are no tasks of clients, for one."""
 
 
-def envelope(
+def client_envelope(
     client_info: Raw, capabilities: dict[str, Raw], log_level: str | None
 ) -> dict[str, Any]:
     """What a request to a server without sessions says of the client it is for.
@@ -268,13 +268,13 @@ def result_type_of(members: dict[str, Raw]) -> str | None:
     return optional_text_of(members, "resultType")
 
 
-def as_handshake(members: dict[str, Raw], revision: str) -> Raw:
+def result_as_handshake(members: dict[str, Raw], revision: str) -> Raw:
     """A complete result of a server without sessions, as a handshake revision has it."""
     kept = {key: raw for key, raw in members.items() if key not in _ADDED_TO_RESULTS}
     structure = kept.get("structuredContent")
     if structure is not None and not is_object(structure):
         del kept["structuredContent"]
-        kept |= structured(structure, revision)
+        kept |= structured_content(structure, revision)
     return raw_of(kept)
 
 

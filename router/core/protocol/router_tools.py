@@ -16,7 +16,7 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from router.core.protocol.bridging import structured
+from router.core.protocol.bridging import structured_content
 from router.core.protocol.raw_json import (
     EMPTY_OBJECT,
     check_key_case,
@@ -249,7 +249,7 @@ def result_of(value: Any, revision: str) -> Raw:
     """A tool result: the value as JSON text (indent 2), and structured where there is that."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     result = {"content": [{"type": "text", "text": text}], "isError": False}
-    return raw_of(result | structured(value, revision))
+    return raw_of(result | structured_content(value, revision))
 
 
 def error_result_of(error: RpcError) -> Raw:

@@ -36,8 +36,8 @@ def test_for_any_other_the_latest_is_offered(revision: str) -> None:
 def test_a_value_is_structured_as_the_revision_allows(
     revision: str, an_object: Any, a_list: Any
 ) -> None:
-    assert bridging.structured({"x": 1}, revision) == an_object
-    assert bridging.structured([1], revision) == a_list
+    assert bridging.structured_content({"x": 1}, revision) == an_object
+    assert bridging.structured_content([1], revision) == a_list
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def stateless(answer: Any, capabilities: Any = None) -> Any:
     """What an answer (a result, or an error in an `ErrorResponse`) looks like without sessions."""
     frame = answer if isinstance(answer, ErrorResponse) else Response(1, Raw(answer))
     declared = {key: raw_of(value) for key, value in (capabilities or {}).items()}
-    told = bridging.as_stateless(frame, "complete", declared, INFO)
+    told = bridging.answer_as_stateless(frame, "complete", declared, INFO)
     return msgspec.json.decode(told.error if isinstance(told, ErrorResponse) else told.result)
 
 
