@@ -76,9 +76,9 @@ class Core:
             reconfigure.see_off(state)
         if state.asking:
             admin_commands.reply_to_askers(state)
-        if state.drained is not None and not state.calls.by_id and not state.saving:
-            state.effects.append(Reply(state.drained, None))
-            state.drained = None
+        if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
+            state.effects.append(Reply(state.drain_reply_to, None))
+            state.drain_reply_to = None
         if not state.effects:
             return []
         effects, state.effects = state.effects, []
@@ -278,7 +278,7 @@ def _tick(state: RoutingState, _: Tick) -> None:
 
 
 def _drain(state: RoutingState, event: Drain) -> None:
-    state.draining, state.drained = True, event.reply_to
+    state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_listening(state)
     for instance in state.instances:
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))

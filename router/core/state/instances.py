@@ -235,14 +235,7 @@ def _quoted(names: Iterable[str]) -> str:
 
 @attrs.frozen(eq=False)
 class Parked:
-    """A request that waits for its instance to become ready.
-
-    Attributes:
-        event: brought the request.
-        request: the request itself.
-        instance: its instance.
-        is_tool: see `Call.is_tool`.
-    """
+    """A request that waits for its instance to become ready; `is_tool` as for a `Call`."""
 
     event: FromClient
     request: Request
