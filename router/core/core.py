@@ -1,11 +1,12 @@
-"""The pure core: every event in, what is to be done out.
+"""Decides what follows from each event: `handle(event, now_s)` returns the effects, in order.
 
-Job: `handle(event, now_s) -> list[Effect]`, composed of `from_client`, `from_session` and the
-life of clients, sessions and instances, which stands here. Neighbours: the dispatch actor calls
-it and performs the effects. Imports neither trio nor mcp nor hypercorn.
+The beginnings and ends of clients, sessions and instances are handled here; the frames that they
+send are handled in `peers`, and changes of the configuration in `management`.
 
-Invariants: it never waits and never fails; whatever a peer sends becomes an answer or nothing.
-It holds all routing state, and nobody else touches that.
+Invariants:
+
+- The core never waits and never fails; whatever a peer sends becomes an answer or is dropped.
+- The core alone reads and changes the routing state.
 """
 
 from __future__ import annotations
@@ -57,21 +58,22 @@ if TYPE_CHECKING:
 
 
 class Core:
-    """The routing state behind one function."""
+    """The routing state and the function that changes it."""
 
     def __init__(self, settings: CoreSettings, seal: Seal) -> None:
         self._state = RoutingState(settings, seal)
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
-        """Take one event and say what is to be done about it, in order.
+        """Decide about one event and return the effects to perform, in order.
 
         Args:
-            event: what happened.
+            event: tells what happened.
             now_s: monotonic seconds; never less than at the call before.
         """
         state = self._state
         state.now_s = now_s
-        _HANDLE[type(event)](state, event)
+        _HANDLERS[type(event)](state, event)
+        # Any event may end the last call on a leaving session, or the last of all.
         if state.leaving:
             reconfigure.see_off(state)
         if state.asking:
@@ -85,12 +87,15 @@ class Core:
         return effects
 
     def next_deadline_s(self) -> float | None:
-        """When to hand in a `Tick` at the latest; None while nothing is waited for."""
+        """Return the second at which a `Tick` is due; None while no deadline runs."""
         state = self._state
-        calls, parked = state.calls.deadlines.next_s(), state.parked.next_s()
-        if state.leaving or state.held or calls is None or parked is None:
-            return _earliest(calls, parked, state.leaving_due.next_s(), state.held_due.next_s())
-        return min(calls, parked)
+        deadlines_s = (
+            state.calls.deadlines.next_s(),
+            state.parked.next_s(),
+            state.leaving_due.next_s(),
+            state.held_due.next_s(),
+        )
+        return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
     def __repr__(self) -> str:
         state = self._state
@@ -100,21 +105,11 @@ class Core:
         )
 
 
-def _earliest(*deadlines_s: float | None) -> float | None:
-    return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
-
-
 # --- Clients ---------------------------------------------------------------------------------
 
 
 def _client_opened(state: RoutingState, event: ClientOpened) -> None:
-    client = Client(
-        event.client,
-        event.outbox,
-        event.principal,
-        event.one_shot,
-        era=event.era,
-    )
+    client = Client(event.client, event.outbox, event.principal, event.one_shot, era=event.era)
     if client.is_stateless:
         client.selection = stateless_requests.selection_of(state, client.principal)
     state.clients[client.id] = client
@@ -133,12 +128,15 @@ def _client_overflowed(state: RoutingState, event: ClientOverflowed) -> None:
 
 
 def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
+    """Remove a client, end all that waits for it, and cancel its calls upstream."""
     client = state.clients.get(client_id)
     if client is None:
         return
+    # Requests without a session are clients of their own, and end with their connection.
     for row in list(client.requests.values()):
         _forget_client(state, row.id, reason)
     if client.era == "either":
+        # Calls that wait for a retry belong to their connection: nobody else may retry them.
         input_required.forget(state, client, printable(reason))
     for parked in list(client.parked.values()):
         forwarding.unpark(state, parked)
@@ -184,7 +182,7 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
-    """A frame could not be delivered: a request gets its error, anything else is dropped."""
+    """Answer the call whose request could not be delivered; any other frame is dropped."""
     request_id = event.frame.id if isinstance(event.frame, Request) else None
     call = state.calls.find(request_id, event.session)
     if call is None:
@@ -217,7 +215,8 @@ def _begun(state: RoutingState, name: str) -> Instance | None:
 def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
     instance = state.instances.by_name.get(event.instance)
     if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
-        return  # The one before the change; the one after it has not been asked for yet.
+        # This incarnation has the configuration before a change; its successor comes later.
+        return
     if instance is not None and instance.is_startable():
         reconfigure.end_session(state, instance, "it was started anew")
         instance.record_starting(state.now_s)
@@ -263,6 +262,7 @@ def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
 
 
 def _abandoned(state: RoutingState, event: Abandoned) -> None:
+    # The call or change of a command ends as if its client had left.
     client_id = admin_commands.abandoned(state, event.reply_to)
     if client_id is not None:
         _forget_client(state, client_id, "Nobody waits for the answer any more")
@@ -284,7 +284,7 @@ def _drain(state: RoutingState, event: Drain) -> None:
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 
 
-_HANDLE: dict[type[Any], Callable[[RoutingState, Any], None]] = {
+_HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     FromClient: client_requests.handle,
     FromSession: server_messages.handle,
     ClientOpened: _client_opened,
