@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from router.access.request_state_seal import ProcessSeal
 from router.core.core import Core
-from router.dispatch import BATCH_SIZE, Deciding, Inbound, Mask, dispatch
+from router.dispatch import BATCH_SIZE, Inbound, Mask, PureCore, dispatch
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import RemoveInstance
 from router.messages.core_settings import CoreSettings
@@ -121,7 +121,7 @@ class Acting:
 
 
 async def acting(
-    nursery: trio.Nursery, core: Deciding, *, commands: int = 8, mask: Mask = str
+    nursery: trio.Nursery, core: PureCore, *, commands: int = 8, mask: Mask = str
 ) -> Acting:
     inbox_in, inbox_out = trio.open_memory_channel[Inbound](2000)
     commands_in, commands_out = trio.open_memory_channel[Command](commands)
