@@ -13,7 +13,7 @@ from attrs import define, field
 from msgspec import Raw
 
 from router.core.core import Core
-from router.core.protocol.bridging import CAPABILITIES_KEY, REVISION_KEY
+from router.core.protocol.bridging import CAPABILITIES_KEY
 from router.core.state.routing_state import RoutingState
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import Principal, RouterCommand
@@ -60,6 +60,7 @@ from router.messages.frames import (
     Response,
 )
 from router.messages.instance_spec import InstanceSpec
+from router.messages.revisions import REVISION_KEY
 
 EVERYTHING = Principal("all")
 TICK = Tick()

@@ -10,7 +10,7 @@ from router.core.protocol import bridging
 from router.core.protocol.raw_json import raw_of
 from router.messages.errors import RpcError
 from router.messages.frames import ErrorResponse, Response
-from router.messages.revisions import HANDSHAKE_REVISIONS, REVISIONS
+from router.messages.revisions import HANDSHAKE_REVISIONS, REVISION_KEY, REVISIONS
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
@@ -45,7 +45,7 @@ def test_a_value_is_structured_as_the_revision_allows(
     [(b"5", True), (b"null", True), (b'"2099-01-01"', True), (b'"2025-06-18"', False)],
 )
 def test_all_but_a_handshake_revision_is_an_envelope(value: bytes, answer: bool) -> None:
-    assert bridging.is_enveloped({bridging.REVISION_KEY: Raw(value)}) is answer
+    assert bridging.is_enveloped({REVISION_KEY: Raw(value)}) is answer
     assert bridging.is_enveloped({}) is False
 
 
@@ -53,8 +53,8 @@ def test_all_but_a_handshake_revision_is_an_envelope(value: bytes, answer: bool)
     ("meta", "code", "said"),
     [
         ({}, -32602, "protocolVersion and io.modelcontextprotocol/clientCapabilities"),
-        ({bridging.REVISION_KEY: b'"2026-07-28"'}, -32602, "clientCapabilities"),
-        ({bridging.REVISION_KEY: b"5", bridging.CAPABILITIES_KEY: b"{}"}, -32602, "string"),
+        ({REVISION_KEY: b'"2026-07-28"'}, -32602, "clientCapabilities"),
+        ({REVISION_KEY: b"5", bridging.CAPABILITIES_KEY: b"{}"}, -32602, "string"),
     ],
 )
 def test_an_envelope_that_lacks_something_is_refused(
@@ -66,7 +66,7 @@ def test_an_envelope_that_lacks_something_is_refused(
 
 
 def test_another_revision_is_told_all_that_are_spoken() -> None:
-    meta = {bridging.REVISION_KEY: Raw(b'"2099-01-01"'), bridging.CAPABILITIES_KEY: Raw(b"{}")}
+    meta = {REVISION_KEY: Raw(b'"2099-01-01"'), bridging.CAPABILITIES_KEY: Raw(b"{}")}
     with pytest.raises(RpcError) as caught:
         bridging.check_envelope(meta)
     assert caught.value.code == -32022
