@@ -114,7 +114,7 @@ def test_without_a_schema_a_key_may_be_there_twice() -> None:
 )
 def test_schema_that_is_wrong_or_dear_is_left_to_the_server(schema: Any) -> None:
     if isinstance(schema, bytes):
-        assert tool_schemas.compiled(raw(schema)) is None
+        assert tool_schemas.compile_schema(raw(schema)) is None
     else:
         assert problem_of(schema, {"a": "x"}) is None
 
