@@ -1,6 +1,7 @@
 """Events: reports to the core, which decides what follows from them. Data only.
 
-Listeners, sessions, the supervisor and the instance store send them into the dispatch actor's inbox.
+Listeners, sessions and the instance store send them to the dispatch actor, which translates the
+supervisor's reports into them as well.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an instance is, in words and when another one is as good."""
+"""An instance in words, and the changes that its session survives."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What `list`, `help`, `use` and the REST API show of an instance."""
+"""The values that `list`, `help`, `use` and the REST API show of instances."""
 
 from __future__ import annotations
 
@@ -7,6 +7,60 @@ import msgspec
 from router.core.state import instance_views
 from router.messages.catalog import Catalog, Item
 from tests.router.core.conversation import Conversation, raw, ready, spec
+
+
+def test_list_shows_every_instance_with_the_keys_scripts_rely_on() -> None:
+    talk, alice, _ = ready()
+    talk.configured(spec("a"), spec("b", is_active=False, type="http", metadata={"note": "é"}))
+    a, b = alice.calls("mcp.router.list").text
+    assert a == {
+        "name": "a",
+        "provider": "acme",
+        "display_name": "a (provider: acme)",
+        "active": True,
+        "connected": True,
+        "transport_type": "stdio",
+        "tools_count": 1,
+        "metadata": {},
+        "state": "ready",
+        "in_state_s": 0.0,
+        "restarts": 0,
+        "last_error": None,
+    }
+    assert list(a)[:8] == [
+        "name",
+        "provider",
+        "display_name",
+        "active",
+        "connected",
+        "transport_type",
+        "tools_count",
+        "metadata",
+    ]
+    assert (b["active"], b["connected"], b["tools_count"]) == (False, False, 0)
+    assert (b["state"], b["transport_type"], b["metadata"]) == ("disabled", "http", {"note": "é"})
+
+
+def test_help_shows_the_tools_of_connected_instances_that_have_any() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"), spec("none"), spec("off", is_active=False), spec("starts"))
+    for name, tools in (("a", ("echo", "add")), ("none", ())):
+        talk.starting(name)
+        talk.up(name, *tools)
+    assert talk.client().calls("mcp.router.help").text == {
+        "a": {
+            "provider": "acme",
+            "display_name": "a (provider: acme)",
+            "tools": [
+                {
+                    "name": name,
+                    "description": f"Does {name}",
+                    "inputSchema": {"type": "object", "properties": {}},
+                }
+                for name in ("echo", "add")
+            ],
+        }
+    }
 
 
 def test_a_tool_without_description_or_schema_is_shown_with_empty_ones() -> None:
