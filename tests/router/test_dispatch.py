@@ -58,7 +58,7 @@ CALL = Raw(b'{"name":"mcp.router.call","arguments":{"instance_name":"a","tool_na
 
 
 async def never_run(stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
-    """For children that are commanded, and run by nobody."""
+    """Stand for the session of an instance, which no supervisor runs here."""
     task_status.started()
     await stopping.wait()
 
@@ -69,7 +69,7 @@ def child_of(spec: InstanceSpec) -> ChildSpec:
 
 @attrs.define(eq=False)
 class Script:
-    """A core that writes down its events and answers each kind as it was told to."""
+    """A core that records its events and returns the effects that the test set for each type."""
 
     effects_of: dict[type[Any], list[Effect]] = attrs.field(factory=dict[type[Any], list[Effect]])
     events: list[tuple[float, Any]] = attrs.field(factory=list[tuple[float, Any]])
@@ -94,7 +94,7 @@ class Script:
 
 @attrs.define(eq=False)
 class Acting:
-    """An actor that runs, its inbox, and what it told the supervisor."""
+    """A running actor with the channels around it."""
 
     inbox: trio.MemorySendChannel[Inbound]
     commands: trio.MemoryReceiveChannel[Command]
@@ -103,21 +103,22 @@ class Acting:
     scope: trio.CancelScope
 
     async def happens(self, *events: Inbound) -> None:
-        """These are in the inbox together; wait until all is quiet."""
+        """Put these into the inbox together, and wait until the actor is idle."""
         for event in events:
             self.inbox.send_nowait(event)
         await wait_all_tasks_blocked()
 
-    def told(self) -> list[str]:
-        told: list[str] = []
+    def sent_commands(self) -> list[str]:
+        """Return the commands to the supervisor since the last time, such as `StartChild a`."""
+        sent: list[str] = []
         while True:
             try:
                 command = self.commands.receive_nowait()
             except trio.WouldBlock:
-                return told
+                return sent
             assert isinstance(command, (StartChild, StopChild))
             name = command.spec.name if isinstance(command, StartChild) else command.name
-            told.append(f"{type(command).__name__} {name}")
+            sent.append(f"{type(command).__name__} {name}")
 
 
 async def acting(
@@ -157,7 +158,7 @@ def content(channel: trio.MemoryReceiveChannel[Any]) -> list[Any]:
 # --- Living and ending -----------------------------------------------------------------------
 
 
-async def test_it_ends_when_every_sender_has_closed(
+async def test_actor_ends_when_every_sender_has_closed(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     core = Script()
@@ -176,7 +177,7 @@ async def test_it_ends_when_every_sender_has_closed(
     assert content(actor.saves) == ["end"]
 
 
-async def test_cancelled_it_closes_what_it_holds(
+async def test_cancelled_actor_closes_its_channels(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     actor = await acting(nursery, Script(deadline_s=math.inf))
@@ -190,7 +191,7 @@ async def test_cancelled_it_closes_what_it_holds(
     assert content(actor.saves) == ["end"]
 
 
-async def test_an_event_the_core_fails_on_is_logged_and_skipped(
+async def test_an_event_on_which_the_core_fails_is_logged_and_skipped(
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     core = Script(broken=True)
@@ -225,7 +226,7 @@ async def test_a_burst_is_handled_in_one_go_and_in_order(
 # --- Deadlines -------------------------------------------------------------------------------
 
 
-async def test_it_wakes_at_the_deadline(nursery: trio.Nursery, autojump_clock: Any) -> None:
+async def test_actor_wakes_at_the_deadline(nursery: trio.Nursery, autojump_clock: Any) -> None:
     start_s = trio.current_time()
     core = Script(deadline_s=start_s + 5)
     await acting(nursery, core)
@@ -233,7 +234,7 @@ async def test_it_wakes_at_the_deadline(nursery: trio.Nursery, autojump_clock: A
     assert core.events == [(start_s + 5, Tick())]
 
 
-async def test_a_deadline_that_came_later_or_went_away_wakes_it_for_nothing_once(
+async def test_a_deadline_that_moved_later_wakes_the_actor_for_nothing_once(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     start_s = trio.current_time()
@@ -248,7 +249,7 @@ async def test_a_deadline_that_came_later_or_went_away_wakes_it_for_nothing_once
     assert core.events[1:] == [(start_s + 20, Tick())]
 
 
-async def test_a_deadline_that_came_earlier_is_kept(
+async def test_a_deadline_that_moved_earlier_is_kept(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     start_s = trio.current_time()
@@ -305,10 +306,10 @@ async def test_effects_are_performed_in_order(nursery: trio.Nursery, autojump_cl
     await actor.happens(Tick())
     assert content(read) == [SAID, Notification("up"), "end"]
     assert (content(got), content(seen)) == (["value"], ["end"])
-    assert actor.told() == ["StartChild a"]
+    assert actor.sent_commands() == ["StartChild a"]
 
 
-async def test_a_client_that_does_not_take_a_frame_is_ended_and_the_core_told(
+async def test_a_client_without_room_for_a_frame_is_ended_and_reported(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     (full, read), (fine, got) = mailbox(0), mailbox()
@@ -321,7 +322,7 @@ async def test_a_client_that_does_not_take_a_frame_is_ended_and_the_core_told(
     assert [event for _, event in core.events] == [Tick(), ClientOverflowed("slow")]
 
 
-async def test_a_session_that_does_not_take_a_frame_is_told_to_the_core_when_all_is_sent(
+async def test_a_session_without_room_is_reported_after_all_effects(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     (full, _), (fine, got), (gone, reader) = mailbox(0), mailbox(), mailbox()
@@ -341,7 +342,7 @@ async def test_a_session_that_does_not_take_a_frame_is_told_to_the_core_when_all
     ]
 
 
-async def test_what_nobody_reads_any_more_is_dropped(
+async def test_frames_for_readers_that_are_gone_are_dropped(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     (gone, reader), (closed, _), (full, _) = mailbox(), mailbox(), mailbox(0)
@@ -355,7 +356,7 @@ async def test_what_nobody_reads_any_more_is_dropped(
     assert core.kinds == ["Tick", "SessionOverflowed"]
 
 
-async def test_commands_that_do_not_fit_wait_and_the_last_for_each_instance_counts(
+async def test_commands_that_do_not_fit_wait_and_the_last_for_each_instance_is_sent(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     specs = [InstanceSpec(name, "acme") for name in "abc"]
@@ -364,15 +365,15 @@ async def test_commands_that_do_not_fit_wait_and_the_last_for_each_instance_coun
     actor = await acting(nursery, core, commands=1)
     await actor.happens(Tick())
     await actor.happens(Starting("x"))
-    assert actor.told() == ["StartChild a"]
+    assert actor.sent_commands() == ["StartChild a"]
     for expected in ("StartChild c", "StopChild b"):
         await actor.happens(Starting("x"))
-        assert actor.told() == [expected]
+        assert actor.sent_commands() == [expected]
     await actor.happens(Starting("x"))
-    assert actor.told() == []
+    assert actor.sent_commands() == []
 
 
-async def test_a_supervisor_that_is_gone_is_commanded_no_more(
+async def test_commands_to_a_supervisor_that_is_gone_are_dropped(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     core = Script({Tick: [StartSession(SPEC), StopSession("b")]})
@@ -386,7 +387,7 @@ async def test_a_supervisor_that_is_gone_is_commanded_no_more(
 # --- The supervisor's events -----------------------------------------------------------------
 
 
-async def test_a_change_that_does_not_fit_is_refused_and_the_storekeeper_gets_the_others(
+async def test_a_change_that_does_not_fit_is_refused_and_the_others_are_saved(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     saves = [SaveInstance(key, RemoveInstance("a"), SPEC) for key in (1, 2)]
@@ -402,7 +403,7 @@ async def test_a_change_that_does_not_fit_is_refused_and_the_storekeeper_gets_th
     assert refused.problem.code == OVERLOADED
 
 
-async def test_without_a_storekeeper_a_change_is_refused(
+async def test_without_an_instance_store_a_change_is_refused(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     core = Script({Tick: [SaveInstance(7, RemoveInstance("a"), SPEC)]})
@@ -419,7 +420,7 @@ def session_up(inbox: trio.MemorySendChannel[Frame]) -> SessionUp:
     return SessionUp("a", 1, inbox, "2025-11-25", Raw(b"{}"), Raw(b"{}"), None, catalog)
 
 
-async def test_what_the_supervisor_says_is_told_to_the_core_in_its_words(
+async def test_reports_of_the_supervisor_are_translated_for_the_core(
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -483,7 +484,7 @@ async def test_a_call_goes_through_and_times_out_on_time(
         ClientOpened("c", outbox),
         FromClient("c", Request(1, "tools/call", CALL), reply),
     )
-    assert actor.told() == ["StartChild a"]
+    assert actor.sent_commands() == ["StartChild a"]
     (sent,) = content(upstream)
     await actor.happens(FromSession(1, Response(sent.id, Raw(b"{}"))))
     assert content(answers) == [Response(1, Raw(b"{}"))]
@@ -522,7 +523,7 @@ async def test_a_slow_reader_is_closed_and_its_calls_are_cancelled_after_they_we
     assert content(listener)[-1] == "end"
 
 
-async def test_drain_is_replied_to_when_the_last_client_is_gone(
+async def test_drain_is_answered_when_the_last_client_is_gone(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     (inbox, _), (outbox, _), (reply, _), (drained, got) = (mailbox() for _ in range(4))

@@ -72,6 +72,7 @@ __all__ = [
     "T_S",
     "Conversation",
     "FakeClient",
+    "FakeSeal",
     "FakeUpstream",
     "Mailbox",
     "SentCommand",

@@ -1,4 +1,4 @@
-"""The life of clients, sessions and instances, and stopping."""
+"""The beginnings and ends of clients, sessions and instances; stopping; deadlines."""
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_a_client_with_one_channel_is_closed_once() -> None:
     assert upstream.sees()[-1]["method"] == "notifications/cancelled"
 
 
-def test_overflow_and_end_of_an_unknown_client_are_nothing() -> None:
+def test_overflow_and_end_of_an_unknown_client_are_ignored() -> None:
     talk = Conversation()
     alice = talk.client()
     alice.leaves()
@@ -115,7 +115,7 @@ def test_a_direct_call_on_a_session_that_breaks_gets_the_error_code() -> None:
     assert direct.error["code"] == -32012
 
 
-def test_a_session_that_breaks_disturbs_no_other() -> None:
+def test_a_session_that_breaks_leaves_others_alone() -> None:
     talk = Conversation()
     broken, sound = talk.with_upstreams("a", "b")
     alice = talk.client()
@@ -210,7 +210,7 @@ def test_an_overflow_cannot_end_the_call_of_another_session() -> None:
     assert call.is_waiting
 
 
-def test_a_changed_catalogue_is_used_at_once_and_told_to_those_who_selected_it() -> None:
+def test_a_changed_catalog_is_used_at_once_and_announced_to_clients_that_selected_it() -> None:
     talk, alice, upstream = ready()
     alice.uses()
     assert alice.lists()[4:] == ["echo"]
@@ -225,7 +225,7 @@ def test_a_changed_catalogue_is_used_at_once_and_told_to_those_who_selected_it()
     assert alice.calls("echo").error["message"] == "Tool 'echo' not found in instance 'a'"
 
 
-def test_list_changed_is_told_once_until_the_client_lists_again() -> None:
+def test_list_changed_is_sent_once_until_the_client_lists_again() -> None:
     _, alice, upstream = ready()
     alice.uses()
     upstream.lists("one")
@@ -236,7 +236,7 @@ def test_list_changed_is_told_once_until_the_client_lists_again() -> None:
     assert len(alice.outbox.take()) == 1
 
 
-def test_a_catalogue_of_a_session_that_is_gone_is_ignored() -> None:
+def test_a_catalog_of_a_session_that_is_gone_is_ignored() -> None:
     talk, alice, upstream = ready()
     upstream.breaks()
     upstream.lists("sing")
@@ -266,7 +266,7 @@ def test_an_unchanged_instance_keeps_its_session() -> None:
     assert call.result == {"content": []}
 
 
-def test_what_is_only_shown_changes_without_a_restart() -> None:
+def test_keys_that_are_only_shown_change_without_a_restart() -> None:
     talk, alice, upstream = ready()
     call = alice.routes("echo")
     talk.configured(spec("a", metadata={"k": 1}, provider="other", timeout_s=5.0, source="f"))
@@ -289,9 +289,7 @@ def test_a_reconfigured_instance_is_started_anew(change: dict[str, object]) -> N
     assert talk.state.sessions == {}
 
 
-def test_what_the_supervisor_still_says_of_the_former_incarnation_is_not_about_the_new_row() -> (
-    None
-):
+def test_late_reports_about_the_former_incarnation_do_not_reach_the_new_row() -> None:
     talk, alice, _ = ready()
     talk.configured(spec("a", command="other"))
     parked = alice.routes("echo")
@@ -305,14 +303,6 @@ def test_what_the_supervisor_still_says_of_the_former_incarnation_is_not_about_t
     new = talk.up("a", "echo")
     new.answers(new.sees_one(), {"ok": True})
     assert parked.result == {"ok": True}
-
-
-def test_a_restart_on_command_is_worth_waiting_for() -> None:
-    talk, alice, _ = ready()
-    talk.down("a", "", retry_in_s=0.0)
-    parked = alice.routes("echo")
-    assert parked.is_waiting
-    assert talk.list_row("a")["state"] == "starting"
 
 
 @pytest.mark.parametrize("remove", [True, False], ids=["removed", "disabled"])
@@ -396,7 +386,7 @@ def test_while_draining_new_calls_are_refused_and_parked_ones_fail() -> None:
 # --- Time ------------------------------------------------------------------------------------
 
 
-def test_nothing_is_due_while_nothing_is_waited_for() -> None:
+def test_without_calls_there_is_no_deadline() -> None:
     assert Conversation().core.next_deadline_s() is None
 
 

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: one end for each request, nothing crossed, nothing left."""
+"""Any events in any order: each request ends once, no answers cross, and nothing is left over."""
 
 from typing import Any
 

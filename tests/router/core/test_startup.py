@@ -60,7 +60,7 @@ def test_handshake_and_ping_are_answered_at_once() -> None:
         assert core.handle(event, 0.0) == [event]
 
 
-def test_all_else_is_queued_in_order_until_the_instances_are_known() -> None:
+def test_other_requests_are_queued_in_order_until_the_instances_are_known() -> None:
     core, _ = early()
     events = [
         FromClient("c", Notification("notifications/initialized"), Nowhere()),

@@ -9,7 +9,7 @@ from router.core.protocol import router_tools
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 
 
-def test_the_schemas_say_what_is_needed() -> None:
+def test_the_schemas_name_the_required_arguments() -> None:
     tools = [msgspec.json.decode(item.raw) for item in router_tools.items("dotted")]
     schemas = {tool["name"]: tool["inputSchema"] for tool in tools}
     assert list(schemas) == [
@@ -38,7 +38,7 @@ def test_the_schemas_say_what_is_needed() -> None:
         ("echo", None),
     ],
 )
-def test_a_name_is_ours_in_either_spelling(name: str, canonical: str | None) -> None:
+def test_a_router_tool_has_two_spellings(name: str, canonical: str | None) -> None:
     assert router_tools.canonical_name(name) == canonical
 
 

@@ -1,4 +1,4 @@
-"""Arguments of calls against the tools' own schemas (OWASP MCP05)."""
+"""The arguments of calls are checked against the tools' own schemas (OWASP MCP05)."""
 
 from typing import Any
 
@@ -54,7 +54,9 @@ def problem_of(schema: Any, given: Any) -> str | None:
         ({"allOf": [{"$ref": "#/allOf/1"}, {"type": "array"}]}, {}, "arguments: the value is not"),
     ],
 )
-def test_arguments_are_what_the_schema_says(schema: Any, given: Any, problem: str | None) -> None:
+def test_arguments_are_checked_against_the_schema(
+    schema: Any, given: Any, problem: str | None
+) -> None:
     found = problem_of(schema, given)
     assert (found is None) == (problem is None)
     assert (found or "").startswith(problem or "")
@@ -112,7 +114,7 @@ def test_without_a_schema_a_key_may_be_there_twice() -> None:
         b'{"not":' * 600 + b"{}" + b"}" * 600,
     ],
 )
-def test_schema_that_is_wrong_or_dear_is_left_to_the_server(schema: Any) -> None:
+def test_invalid_or_expensive_schema_is_left_to_the_server(schema: Any) -> None:
     if isinstance(schema, bytes):
         assert tool_schemas.compile_schema(raw(schema)) is None
     else:
@@ -146,7 +148,7 @@ def test_every_way_to_call_is_checked_and_nothing_is_sent() -> None:
     assert upstream.sees() == []
 
 
-def test_arguments_go_on_byte_for_byte() -> None:
+def test_arguments_are_forwarded_byte_for_byte() -> None:
     _, alice, upstream = talking()
     exactly = b'{"city": "SELECT * FROM t; -- <script>alert(1)</script>", "n":1.0e2 }'
     alice.calls("t", raw(exactly))

@@ -1,4 +1,4 @@
-"""What a principal may do."""
+"""The permissions of a principal, as a check and as its clients meet them."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_one_of_the_permissions_is_enough() -> None:
         ),
     ],
 )
-def test_who_has_none_of_them_is_told_which(
+def test_the_refusal_names_the_missing_permissions(
     principal: Principal, needed: list[Permission], message: str
 ) -> None:
     with pytest.raises(RpcError) as caught:
@@ -57,7 +57,7 @@ CALLER = Principal("caller", frozenset({"call"}))
 LIMITED = Principal("limited", instances=frozenset({"b"}))
 
 
-def test_who_may_call_may_find_out_what_there_is() -> None:
+def test_the_call_permission_lets_a_client_list_and_select() -> None:
     talk, _, upstream = ready()
     caller = talk.client(principal=CALLER)
     assert [row["name"] for row in caller.calls("mcp.router.list").text] == ["a"]
@@ -68,7 +68,7 @@ def test_who_may_call_may_find_out_what_there_is() -> None:
     assert len(upstream.sees()) == 2
 
 
-def test_who_may_only_read_calls_nothing() -> None:
+def test_the_read_permission_lets_a_client_call_nothing() -> None:
     talk, _, upstream = ready()
     reader = talk.client(principal=READER)
     assert [row["name"] for row in reader.calls("mcp.router.list").text] == ["a"]
@@ -80,7 +80,7 @@ def test_who_may_only_read_calls_nothing() -> None:
     assert upstream.sees() == []
 
 
-def test_who_may_do_nothing_is_told_nothing() -> None:
+def test_without_permissions_a_client_lists_nothing() -> None:
     talk, _, _ = ready()
     outsider = talk.client(principal=Principal("outsider", frozenset()))
     for tool in ("list", "help"):
