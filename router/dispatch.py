@@ -1,20 +1,20 @@
-"""The dispatch actor: receive, let the core decide, perform.
+"""The dispatch actor: receives events, lets the core decide, and performs the effects.
 
-Job: the one task that owns the routing state. Neighbours: everyone sends into its inbox; the
-core decides; it sends out with `send_nowait` only.
+It is the one task that owns the routing state. Everybody else sends into its inbox.
 
 Invariants:
 
-- It waits for nothing but its inbox and the core's next deadline. What does not fit is shed: a
-  full session inbox is an overload error for that call, a full client outbox ends that client,
-  a change for which the storekeeper has no room is refused.
-- It takes what else is in the inbox before it yields, so that a burst costs one wake-up and the
-  writers it feeds write once.
-- Effects are performed in order, and what follows from them (something did not fit) is handled
-  when all of them are: so a call is never cancelled before it was sent.
-- An event the core fails on (a bug) is logged and skipped: one bad message ends nobody else.
-- What a server says when it fails is for everybody to read: known secrets in it are masked here,
-  before it reaches the core.
+- The actor waits for nothing but its inbox and the core's next deadline; it sends with
+  `send_nowait` only. A frame that does not fit into a session's inbox is an overload error for its
+  call. A frame that does not fit into a client's outbox ends that client. A change that does not
+  fit into the instance store's inbox is refused.
+- It empties the inbox before it yields, so that a burst costs one wake-up and each writer writes
+  once.
+- Effects are performed in order. The events that follow from them (something did not fit) are
+  handled after all of them, so a call is never cancelled before it was sent.
+- An event on which the core fails (a bug) is logged and skipped, so one bad message ends nobody.
+- Everybody may read why a server failed, so known secrets are masked in the reason before it
+  reaches the core.
 """
 
 from __future__ import annotations
@@ -76,22 +76,22 @@ BATCH_SIZE: Final = 256
 """Events taken in one go before other tasks get their turn."""
 
 Inbound: TypeAlias = Event | ChildEvent
-"""What the inbox holds: our own events, and those of the supervisor as they are."""
+"""The inbox holds the core's events, and those of the supervisor until they are translated."""
 
 Mask: TypeAlias = Callable[[str], str]
-"""A text -> the same without the secrets that are known."""
+"""Returns a text without the secrets that are known."""
 
 
-class Deciding(Protocol):
-    """The core, as the actor sees it."""
+class PureCore(Protocol):
+    """The core as the actor sees it: events in, effects out; it waits for nothing."""
 
-    def handle(self, event: Event, now_s: float) -> list[Effect]: ...
+    def handle(self, event: Event, now_s: float, /) -> list[Effect]: ...
 
     def next_deadline_s(self) -> float | None: ...
 
 
 async def dispatch(
-    core: Deciding,
+    core: PureCore,
     inbox: trio.MemoryReceiveChannel[Inbound],
     commands: trio.MemorySendChannel[Command],
     child_of: Callable[[InstanceSpec], ChildSpec],
@@ -103,13 +103,13 @@ async def dispatch(
     """Run the actor until every sender of its inbox has closed.
 
     Args:
-        core: decides.
-        inbox: all events.
-        commands: to the supervisor of upstream sessions; what does not fit waits here, the last
-            command for each instance.
-        child_of: how the session of an instance is run.
-        saves: to the storekeeper, which sends an `InstanceSaved` into the inbox for each; what
-            does not fit is refused.
+        core: decides about each event.
+        inbox: brings all events.
+        commands: takes commands to the supervisor of upstream sessions. When it is full, the last
+            command for each instance waits here.
+        child_of: returns how the session of an instance is run.
+        saves: takes changes to the instance store, which sends an `InstanceSaved` into the inbox
+            for each. When it is full, the change is refused.
         mask: takes known secrets out of a text.
     """
     actor = _Actor(core, commands, child_of, saves, mask)
@@ -122,13 +122,13 @@ async def dispatch(
 
 
 async def _take_all(
-    actor: _Actor, core: Deciding, inbox: trio.MemoryReceiveChannel[Inbound]
+    actor: _Actor, core: PureCore, inbox: trio.MemoryReceiveChannel[Inbound]
 ) -> trio.CancelScope:
-    """Handle events until all senders have closed, or until something may be overdue.
+    """Handle events until all senders have closed, or until a deadline may be overdue.
 
-    Then the returned scope was cancelled. It is one for many events, because opening a scope
-    costs more than handling an event; so its deadline is only ever made earlier, and it may be
-    cancelled for nothing, once in the time of a call.
+    In the second case the returned scope was cancelled. One scope serves many events, because to
+    open a scope costs more than to handle an event. So its deadline is only ever made earlier, and
+    it may be cancelled for nothing, at most once in the time of a call.
     """
     with trio.CancelScope() as scope:
         wake_at_s = _set_earlier(scope, math.inf, core.next_deadline_s())
@@ -149,7 +149,7 @@ def _set_earlier(scope: trio.CancelScope, wake_at_s: float, deadline_s: float | 
 
 
 def _take_batch(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> None:
-    """Handle what else is there already."""
+    """Handle the events that are in the inbox already, up to `BATCH_SIZE`."""
     for _ in range(BATCH_SIZE):
         try:
             event = inbox.receive_nowait()
@@ -159,11 +159,11 @@ def _take_batch(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> Non
 
 
 class _Actor:
-    """One step of the actor: an event in, its effects performed."""
+    """Handles one event at a time and performs its effects."""
 
     def __init__(
         self,
-        core: Deciding,
+        core: PureCore,
         commands: trio.MemorySendChannel[Command],
         child_of: Callable[[InstanceSpec], ChildSpec],
         saves: trio.MemorySendChannel[SaveInstance],
@@ -175,58 +175,59 @@ class _Actor:
         self._child_of = child_of
         self._saves = saves
         self._follow_ups: deque[Event] = deque()
-        self._owed: dict[str, Command] = {}
+        self._unsent: dict[str, Command] = {}
 
     def take(self, inbound: Inbound) -> None:
-        """Handle one event and whatever follows from performing its effects."""
+        """Handle one event and the events that follow from its effects."""
         translate = _TRANSLATE.get(type(inbound))
         event = inbound if translate is None else translate(inbound, self._mask)
         if event is not None:
             self._handle(event)
-        if self._owed:
-            self._give_commands()
+        if self._unsent:
+            self._send_commands()
 
     def tick(self) -> None:
-        """Let the core end what is overdue."""
+        """Let the core end what is overdue, if a deadline has passed."""
         deadline_s = self._core.next_deadline_s()
         if deadline_s is not None and deadline_s <= trio.current_time():
             self._handle(Tick())
 
     def _handle(self, event: Any) -> None:
-        self._step(event)
+        self._follow_ups.append(event)
         while self._follow_ups:
-            self._step(self._follow_ups.popleft())
-
-    def _step(self, event: Any) -> None:
-        try:
-            effects = self._core.handle(event, trio.current_time())
-        except Exception:
-            log.exception("skipped %s: the core failed on it", type(event).__name__)
-            return
-        for effect in effects:
-            _PERFORM[type(effect)](self, effect)
-
-    def _give_commands(self) -> None:
-        """Give the supervisor what it is owed, as far as it has room; its events come back here."""
-        for name in list(self._owed):
+            event = self._follow_ups.popleft()
             try:
-                self._commands.send_nowait(self._owed[name])
+                effects = self._core.handle(event, trio.current_time())
+            except Exception:
+                log.exception("skipped %s: the core failed on it", type(event).__name__)
+                continue
+            for effect in effects:
+                _PERFORM[type(effect)](self, effect)
+
+    def _send_commands(self) -> None:
+        """Send the supervisor the waiting commands, as far as it has room.
+
+        The rest is tried again with the next event, such as the report on a command it took.
+        """
+        for name in list(self._unsent):
+            try:
+                self._commands.send_nowait(self._unsent[name])
             except trio.WouldBlock:
                 return
             except trio.BrokenResourceError:
                 log.debug("the supervisor is gone; %s is left as it is", name)
-            del self._owed[name]
+            del self._unsent[name]
 
-    def _owe(self, name: str, command: Command) -> None:
-        # To the back: a later command for the same child takes the place of an earlier one.
-        self._owed.pop(name, None)
-        self._owed[name] = command
+    def _put_command(self, name: str, command: Command) -> None:
+        # Removed first, so that a command that replaces an earlier one goes to the back.
+        self._unsent.pop(name, None)
+        self._unsent[name] = command
 
     def to_client(self, effect: ToClient) -> None:
         try:
             effect.outbox.send_nowait(effect.frame)
         except trio.WouldBlock:
-            # Whoever reads this one must not wait for ever for the frame that did not fit.
+            # The reader of this outbox must not wait for ever for the frame that did not fit.
             effect.outbox.close()
             self._follow_ups.append(ClientOverflowed(effect.client))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -248,10 +249,10 @@ class _Actor:
         effect.outbox.close()
 
     def start_session(self, effect: StartSession) -> None:
-        self._owe(effect.spec.name, StartChild(self._child_of(effect.spec)))
+        self._put_command(effect.spec.name, StartChild(self._child_of(effect.spec)))
 
     def stop_session(self, effect: StopSession) -> None:
-        self._owe(effect.instance, StopChild(effect.instance))
+        self._put_command(effect.instance, StopChild(effect.instance))
 
     def save_instance(self, effect: SaveInstance) -> None:
         try:
@@ -283,7 +284,7 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
 }
 
 
-# --- What others say of instances, in the words of the core ----------------------------------
+# --- Reports about instances, translated for the core ----------------------------------------
 
 
 def _up(event: Up, _: Mask) -> Event | None:

@@ -1,9 +1,11 @@
-"""The example upstream: a small real MCP server to try the router with.
+"""A small MCP server to try the router with.
 
-Job: serve a few useful tools, a resource, a resource template and a prompt over stdio, at every
-protocol revision the SDK knows. Run it as `mcp-router-example` or `python -m router.example`; the
-shipped `data/example/mcp_settings.json` does. Neighbours: none. It is an upstream like any other,
-in a process of its own: the router never imports it, and it imports nothing of the router's.
+It serves a few tools, a resource, a resource template and a prompt. It speaks every protocol
+revision of the SDK over stdio. Run it as `mcp-router-example` or `python -m router.example`, as the
+shipped `data/example/mcp_settings.json` does. It is an upstream like any other, in a process of its
+own: neither it nor the router imports the other.
+
+The docstrings of tools, resources and prompts are the descriptions that clients see.
 
 Invariants: stdout carries MCP only; nothing is remembered between two calls.
 """

@@ -1,11 +1,12 @@
-"""The pure core: every event in, what is to be done out.
+"""Decides what follows from each event: `handle(event, now_s)` returns the effects, in order.
 
-Job: `handle(event, now_s) -> list[Effect]`, composed of `from_client`, `from_session` and the
-life of clients, sessions and instances, which stands here. Neighbours: the dispatch actor calls
-it and performs the effects. Imports neither trio nor mcp nor hypercorn.
+The beginnings and ends of clients, sessions and instances are handled here; the frames that they
+send are handled in `peers`, and changes of the configuration in `management`.
 
-Invariants: it never waits and never fails; whatever a peer sends becomes an answer or nothing.
-It holds all routing state, and nobody else touches that.
+Invariants:
+
+- The core never waits and never fails; whatever a peer sends becomes an answer or is dropped.
+- The core alone reads and changes the routing state.
 """
 
 from __future__ import annotations
@@ -57,40 +58,44 @@ if TYPE_CHECKING:
 
 
 class Core:
-    """The routing state behind one function."""
+    """The routing state and the function that changes it."""
 
     def __init__(self, settings: CoreSettings, seal: Seal) -> None:
         self._state = RoutingState(settings, seal)
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
-        """Take one event and say what is to be done about it, in order.
+        """Decide about one event and return the effects to perform, in order.
 
         Args:
-            event: what happened.
+            event: tells what happened.
             now_s: monotonic seconds; never less than at the call before.
         """
         state = self._state
         state.now_s = now_s
-        _HANDLE[type(event)](state, event)
+        _HANDLERS[type(event)](state, event)
+        # Any event may end the last call on a leaving session, or the last of all.
         if state.leaving:
             reconfigure.see_off(state)
         if state.asking:
             admin_commands.reply_to_askers(state)
-        if state.drained is not None and not state.calls.by_id and not state.saving:
-            state.effects.append(Reply(state.drained, None))
-            state.drained = None
+        if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
+            state.effects.append(Reply(state.drain_reply_to, None))
+            state.drain_reply_to = None
         if not state.effects:
             return []
         effects, state.effects = state.effects, []
         return effects
 
     def next_deadline_s(self) -> float | None:
-        """When to hand in a `Tick` at the latest; None while nothing is waited for."""
+        """Return the second at which a `Tick` is due; None while no deadline runs."""
         state = self._state
-        calls, parked = state.calls.deadlines.next_s(), state.parked.next_s()
-        if state.leaving or state.held or calls is None or parked is None:
-            return _earliest(calls, parked, state.leaving_due.next_s(), state.held_due.next_s())
-        return min(calls, parked)
+        deadlines_s = (
+            state.calls.deadlines.next_s(),
+            state.parked.next_s(),
+            state.leaving_due.next_s(),
+            state.held_due.next_s(),
+        )
+        return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
     def __repr__(self) -> str:
         state = self._state
@@ -100,21 +105,11 @@ class Core:
         )
 
 
-def _earliest(*deadlines_s: float | None) -> float | None:
-    return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
-
-
 # --- Clients ---------------------------------------------------------------------------------
 
 
 def _client_opened(state: RoutingState, event: ClientOpened) -> None:
-    client = Client(
-        event.client,
-        event.outbox,
-        event.principal,
-        event.one_shot,
-        era=event.era,
-    )
+    client = Client(event.client, event.outbox, event.principal, event.one_shot, era=event.era)
     if client.is_stateless:
         client.selection = stateless_requests.selection_of(state, client.principal)
     state.clients[client.id] = client
@@ -133,12 +128,15 @@ def _client_overflowed(state: RoutingState, event: ClientOverflowed) -> None:
 
 
 def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
+    """Remove a client, end all that waits for it, and cancel its calls upstream."""
     client = state.clients.get(client_id)
     if client is None:
         return
+    # Requests without a session are clients of their own, and end with their connection.
     for row in list(client.requests.values()):
         _forget_client(state, row.id, reason)
     if client.era == "either":
+        # Calls that wait for a retry belong to their connection: nobody else may retry them.
         input_required.forget(state, client, printable(reason))
     for parked in list(client.parked.values()):
         forwarding.unpark(state, parked)
@@ -151,7 +149,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.finish(state, call)
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
-    client.let_go(state.clients)
+    client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
     if client.log_level is not None and not client.is_stateless:
         log_levels.broadcast_log_level(state)
@@ -165,7 +163,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     if instance is None:
         return
     reconfigure.end_session(state, instance, "another one took its place")
-    instance.went_up(event, state.now_s)
+    instance.record_session_up(event, state.now_s)
     state.sessions[event.session] = instance
     log_levels.tell_log_level(state, event)
     for parked in forwarding.take_waiting(state, instance):
@@ -179,11 +177,11 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
     if instance is None:
         return
     reconfigure.end_session(state, instance, event.reason)
-    instance.lost(event.reason, state.now_s)
+    instance.record_session_lost(event.reason, state.now_s)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
-    """A frame could not be delivered: a request gets its error, anything else is dropped."""
+    """Answer the call whose request could not be delivered; any other frame is dropped."""
     request_id = event.frame.id if isinstance(event.frame, Request) else None
     call = state.calls.find(request_id, event.session)
     if call is None:
@@ -200,7 +198,7 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
 def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
-        instance.listed(msgspec.structs.replace(instance.session, catalog=event.catalog))
+        instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
         tool_lists.tell_users(state, instance.name)
 
 
@@ -210,16 +208,17 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
 def _begun(state: RoutingState, name: str) -> Instance | None:
     """The instance an event of the supervisor is about; None when that one is there no more."""
     instance = state.instances.by_name.get(name)
-    return instance if instance is not None and instance.begun else None
+    return instance if instance is not None and instance.has_started else None
 
 
 def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
     instance = state.instances.by_name.get(event.instance)
     if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
-        return  # The one before the change; the one after it has not been asked for yet.
-    if instance is not None and instance.is_wanted():
+        # This incarnation has the configuration before a change; its successor comes later.
+        return
+    if instance is not None and instance.is_startable():
         reconfigure.end_session(state, instance, "it was started anew")
-        instance.began(state.now_s)
+        instance.record_starting(state.now_s)
 
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
@@ -228,7 +227,7 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     if instance is None:
         return
     reconfigure.end_session(state, instance, event.reason)
-    instance.went_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+    instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
     if not instance.may_become_ready():
         forwarding.fail_waiting(state, instance)
 
@@ -238,7 +237,7 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     instance = _begun(state, event.instance)
     if instance is not None:
         reconfigure.end_session(state, instance, event.reason)
-        instance.gave_up(event.reason, event.restarts, event.probe_in_s, state.now_s)
+        instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
         forwarding.fail_waiting(state, instance)
 
 
@@ -262,6 +261,7 @@ def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
 
 
 def _abandoned(state: RoutingState, event: Abandoned) -> None:
+    # The call or change of a command ends as if its client had left.
     client_id = admin_commands.abandoned(state, event.reply_to)
     if client_id is not None:
         _forget_client(state, client_id, "Nobody waits for the answer any more")
@@ -277,13 +277,13 @@ def _tick(state: RoutingState, _: Tick) -> None:
 
 
 def _drain(state: RoutingState, event: Drain) -> None:
-    state.draining, state.drained = True, event.reply_to
+    state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_listening(state)
     for instance in state.instances:
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 
 
-_HANDLE: dict[type[Any], Callable[[RoutingState, Any], None]] = {
+_HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     FromClient: client_requests.handle,
     FromSession: server_messages.handle,
     ClientOpened: _client_opened,

@@ -1,11 +1,13 @@
-"""What is asked before the instances are known.
+"""Holds requests and commands back until the instances are known.
 
-Job: hold that back, so that the router can shake hands while `data/` is still being read, and yet
-never says of a configured instance that there is none. Neighbours: stands in front of `core`, as
-the dispatch actor sees it. Pure.
+So the router answers handshakes while `data/` is still being read, and yet never says that a
+configured instance does not exist.
 
-Invariants: nothing of one client overtakes, but its `ping`s. What is held is bounded in number
-and time; beyond either, the core answers from what it knows.
+Invariants:
+
+- Frames of one client keep their order; only requests that need no instance are answered at once.
+- The queue is bounded in number and time; beyond either, the core answers from what it knows.
+- Once the queue is released, the dispatch actor calls the core itself.
 """
 
 from __future__ import annotations
@@ -16,62 +18,66 @@ from router.messages.events import Abandoned, AdminCommand, Drain, FromClient, I
 from router.messages.frames import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.core.core import Core
     from router.messages.effects import Effect
     from router.messages.events import Event
-    from router.messages.frames import Frame
 
-HELD_LIMIT: Final = 10_000
-"""Frames and commands that are held, of everybody."""
+MAX_QUEUED: Final = 10_000
+"""Frames and commands in the queue, of all clients together."""
 
-PATIENCE_S: Final = 10.0
-"""How long: reading files takes milliseconds, unless their disk is in trouble."""
+MAX_WAIT_S: Final = 10.0
+"""Seconds from the first queued event: reading the files takes milliseconds on a sound disk."""
 
-_HELD: Final = (FromClient, AdminCommand, Abandoned)
-_ANSWERED_EARLY: Final = frozenset({"initialize", "ping", "server/discover"})
+_QUEUED_EVENTS: Final = (FromClient, AdminCommand, Abandoned)
+_ANSWERED_AT_ONCE: Final = frozenset({"initialize", "ping", "server/discover"})
+"""Methods that are answered without any instance."""
 
 
 class EarlyCore:
-    """The core, until it has been told of the instances and after; see `Core`."""
+    """A core that queues what it cannot answer before the instances are known.
+
+    Attributes:
+        handle: see `Core.handle`; the core's own method once the queue is released.
+        next_deadline_s: see `Core.next_deadline_s`; likewise.
+    """
+
+    handle: Callable[[Event, float], list[Effect]]
+    next_deadline_s: Callable[[], float | None]
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._held: list[Event] | None = []
-        self._until_s: float | None = None
+        self._queue: list[Event] = []
+        self._release_at_s: float | None = None
+        self.handle = self._queue_or_handle
+        self.next_deadline_s = self._earlier_deadline_s
 
-    def handle(self, event: Event, now_s: float) -> list[Effect]:
-        """See `Core.handle`."""
-        if self._held is None:
-            return self._core.handle(event, now_s)
-        if isinstance(event, _HELD) and self._holds(event, now_s):
+    def _queue_or_handle(self, event: Event, now_s: float) -> list[Effect]:
+        if self._is_to_queue(event):
+            if self._release_at_s is None:
+                self._release_at_s = now_s + MAX_WAIT_S
+            self._queue.append(event)
             return []
         if isinstance(event, InstancesChanged):
             return self._core.handle(event, now_s) + self._release(now_s)
-        if isinstance(event, Drain) or (self._until_s is not None and now_s >= self._until_s):
+        is_late = self._release_at_s is not None and now_s >= self._release_at_s
+        if is_late or isinstance(event, Drain):
             return self._release(now_s) + self._core.handle(event, now_s)
         return self._core.handle(event, now_s)
 
-    def next_deadline_s(self) -> float | None:
-        """See `Core.next_deadline_s`."""
-        core_s = self._core.next_deadline_s()
-        if self._until_s is None or core_s is None:
-            return core_s if self._until_s is None else self._until_s
-        return min(core_s, self._until_s)
+    def _is_to_queue(self, event: Event) -> bool:
+        if not isinstance(event, _QUEUED_EVENTS) or len(self._queue) >= MAX_QUEUED:
+            return False
+        frame = event.frame if isinstance(event, FromClient) else None
+        return not (isinstance(frame, Request) and frame.method in _ANSWERED_AT_ONCE)
 
-    def _holds(self, event: Event, now_s: float) -> bool:
-        if isinstance(event, FromClient) and _is_answered_early(event.frame):
-            return False
-        if self._held is None or len(self._held) >= HELD_LIMIT:
-            return False
-        if self._until_s is None:
-            self._until_s = now_s + PATIENCE_S
-        self._held.append(event)
-        return True
+    def _earlier_deadline_s(self) -> float | None:
+        deadlines_s = (self._core.next_deadline_s(), self._release_at_s)
+        return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
     def _release(self, now_s: float) -> list[Effect]:
-        held, self._held, self._until_s = self._held or [], None, None
-        return [effect for event in held for effect in self._core.handle(event, now_s)]
-
-
-def _is_answered_early(frame: Frame) -> bool:
-    return isinstance(frame, Request) and frame.method in _ANSWERED_EARLY
+        """Handle the queue, and step out of the way: nothing is queued from now on."""
+        self.handle, self.next_deadline_s = self._core.handle, self._core.next_deadline_s
+        queue, self._queue = self._queue, []
+        return [effect for event in queue for effect in self._core.handle(event, now_s)]

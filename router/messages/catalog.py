@@ -1,4 +1,4 @@
-"""The lists of tools, prompts, resources and templates that one upstream offers."""
+"""The lists of tools, prompts, resources and templates that one upstream offers. Data only."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from msgspec import Raw, Struct
 
 
 class Item(Struct, frozen=True, gc=False):
-    """One tool, prompt, resource or template: `key` is its name or URI, `raw` all of it."""
+    """One tool, prompt, resource or template.
+
+    Attributes:
+        key: its name, or its URI (template).
+        raw: the whole item, as the upstream listed it.
+    """
 
     key: str
     raw: Raw
 
 
 class Catalog(Struct, frozen=True, gc=False):
-    """Everything an upstream offers, in its own order."""
+    """Everything that an upstream offers, in the upstream's order."""
 
     tools: tuple[Item, ...] = ()
     prompts: tuple[Item, ...] = ()

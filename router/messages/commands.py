@@ -1,7 +1,7 @@
-"""What is asked of the router itself: who asks, which changes there are, which questions.
+"""The commands of the REST API, the command line and the management tools. Data only.
 
-Job: the vocabulary of the REST API, the command line and the management tools. Neighbours:
-`messages` wraps it in an event; listeners make it, the core answers it. Data only.
+A listener sends a command to the core in an `AdminCommand`. The docstring of each command begins
+with the type of its answer.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ PERMISSIONS: Final[frozenset[Permission]] = frozenset({"call", "read", "admin"})
 
 
 class Principal(Struct, frozen=True):
-    """Who somebody is and what they may do.
+    """The party on whose behalf a peer acts, and its permissions.
 
     Attributes:
-        name: of the token, `ANONYMOUS` or `stdio`; sessions belong to it.
-        permissions: `call` tools, `read` states and logs, `admin`: change instances.
-        instances: the only ones there are for them; None for all.
+        name: the name of its token, "stdio", or empty for a peer without a token; HTTP sessions
+            belong to it.
+        permissions: `call` tools, `read` states and logs, or `admin`: change instances.
+        instances: the names of the instances that it may see; None for all.
     """
 
     name: str = ""
@@ -36,7 +37,7 @@ class AddInstance(Struct, frozen=True):
 
 
 class UpdateInstance(Struct, frozen=True):
-    """Change the given keys of an entry, all or none of them; a null removes a key."""
+    """Change the keys in `fields` of an entry, all of them or none; a null removes a key."""
 
     name: str
     fields: dict[str, Any]
@@ -83,7 +84,7 @@ class ShowTools(Struct, frozen=True):
 
 
 class CallTool(Struct, frozen=True):
-    """-> Raw, the upstream's own result, whether it `isError` or not."""
+    """-> Raw, the upstream's own result, with `isError` or without."""
 
     instance: str
     tool: str

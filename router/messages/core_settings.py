@@ -1,4 +1,4 @@
-"""The settings of `config.json` that the core reads."""
+"""The settings of `config.json` that the core reads. Data only."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import attrs
 
 @attrs.frozen
 class CoreSettings:
-    """What the core is told at start, and again when it changed.
+    """The core's settings, handed over at start and again after every change.
 
     Attributes:
-        version: of this program.
-        timeout_s: the default for one call (`mcp_client.timeout`).
-        tool_names: "dotted" or "underscored" (`server.tool_names`).
-        allow_instance_management: are there tools that change instances (`server`)?
-        allow_stdio_via_api: "with_token", or "never" (`security`): may a change define what
-            command is run?
-        enable_validation: check the arguments of calls against the tools' schemas (`security`)?
+        version: the version of this program.
+        timeout_s: the default timeout of one call (`mcp_client.timeout`).
+        tool_names: "dotted" or "underscored", the spelling of the router's tools
+            (`server.tool_names`).
+        allow_instance_management: True to offer the tools that change instances (`server`).
+        allow_stdio_via_api: "with_token", or "never" to forbid changes that define the command of
+            an instance (`security`).
+        enable_validation: True to check the arguments of calls against the tools' schemas
+            (`security`).
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Effects: what the core decided, for the dispatch actor to perform. Data only."""
+"""Effects: the core's decisions, which the dispatch actor performs. Data only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CloseClient(Struct, frozen=True):
 
 
 class CloseReply(Struct, frozen=True):
-    """No answer will come on this `reply_to`: its request was cancelled, or its client is gone."""
+    """Close a `reply_to` without an answer: its request was cancelled, or its client is gone."""
 
     outbox: Outbox
 
@@ -43,7 +43,7 @@ class ToSession(Struct, frozen=True):
 
 
 class StartSession(Struct, frozen=True):
-    """Have the supervisor run a session for this instance (anew, if there is one)."""
+    """Have the supervisor run a session for this instance, or restart the session it runs."""
 
     spec: InstanceSpec
 
@@ -55,9 +55,12 @@ class StopSession(Struct, frozen=True):
 
 
 class SaveInstance(Struct, frozen=True):
-    """Have a change written to `data/`; `InstanceSaved` with the same `key` follows.
+    """Have a change written to `data/`; an `InstanceSaved` with the same `key` follows.
 
-    `spec` is the instance to be changed, None for an `AddInstance`.
+    Attributes:
+        key: names this change in the `InstanceSaved`.
+        change: the change.
+        spec: the instance to be changed; None for an `AddInstance`.
     """
 
     key: int
@@ -66,7 +69,7 @@ class SaveInstance(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """Answer a command of our own."""
+    """Answer an `AdminCommand` or a `Drain` with its one value."""
 
     reply_to: Outbox
     value: Any

@@ -1,12 +1,10 @@
-"""Error codes and the two kinds of error: ours to answer with, and ours to report at start.
+"""The error codes, and the errors that are answered to a peer or reported to the user.
 
-Neighbours: every other room may import this one; it imports nothing of ours.
+Two families of codes exist, and `STRING_CODES` maps the first to the second:
 
-Two families of codes exist and each error knows both:
-
-- JSON-RPC integer codes, for answers on the MCP endpoints (JSON-RPC 2.0 section 5.1; the MCP
-  specification reserves -32020..-32099, so ours are -32010..-32019).
-- string codes, for the results of the router's own tools and the REST API.
+- JSON-RPC integer codes, for answers on the MCP endpoints (JSON-RPC 2.0 section 5.1). MCP
+  reserves -32020..-32099, so the router's own are -32010..-32019.
+- String codes, for the results of the router's own tools and the REST API.
 """
 
 from __future__ import annotations
@@ -34,13 +32,13 @@ NOT_SAVED: Final = -32019
 """A change could not be written to disk; `data` may say `{"errno": "ENOSPC"}`."""
 
 HEADER_MISMATCH: Final = -32020
-"""MCP 2026-07-28: an HTTP header says something else than the message it came with."""
+"""MCP 2026-07-28: an HTTP header contradicts the message that it came with."""
 
 MISSING_CAPABILITY: Final = -32021
-"""MCP 2026-07-28: the request needs something of its client which that did not declare."""
+"""MCP 2026-07-28: the request needs a capability that its client did not declare."""
 
 UNSUPPORTED_REVISION: Final = -32022
-"""MCP 2026-07-28: the peer asks for a protocol revision that is not spoken here."""
+"""MCP 2026-07-28: the peer asks for a protocol revision that is not supported here."""
 
 STRING_CODES: Final[dict[int, str]] = {
     PARSE_ERROR: "VALIDATION_ERROR",
@@ -81,17 +79,17 @@ class RpcError(Exception):
 
     @property
     def string_code(self) -> str:
-        """The same error in the words of tool results and REST (contract: error codes)."""
+        """The code of this error in tool results and REST answers."""
         return STRING_CODES.get(self.code, "TRANSPORT_ERROR")
 
 
 @attrs.frozen
 class ConfigError(Exception):
-    """A file or argument of the user's that cannot be used; ends the program or one instance.
+    """A mistake in a file or argument of the user's; it ends the program or one instance.
 
     Attributes:
         place: the file and the path in it, such as `config.json: api.port`.
-        problem: what is wrong there and the way out.
+        problem: the mistake and the way out, for a person.
     """
 
     place: str
@@ -103,11 +101,11 @@ class ConfigError(Exception):
 
 @attrs.frozen
 class HttpRefusal(Exception):
-    """An HTTP request that is not let in; becomes the answer as it stands.
+    """The refusal of an HTTP request, which a listener answers as it stands.
 
     Attributes:
         status: 400, 401, 403, 404, 413, 421 or 503.
-        detail: one sentence; the body is `{"detail": detail}`.
+        detail: one sentence for a person; the body is `{"detail": detail}`.
         headers: extra response headers, such as `WWW-Authenticate`.
     """
 

@@ -1,7 +1,7 @@
-"""Events: what happened, for the core to decide about. Data only.
+"""Events: reports to the core, which decides what follows from them. Data only.
 
-The REST API, the command line and the management tools send `AdminCommand`; its commands and
-their answers stand in `commands`.
+Listeners, sessions and the instance store send them to the dispatch actor, which translates the
+supervisor's reports into them as well.
 """
 
 from __future__ import annotations
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 
 class ClientOpened(Struct, frozen=True):
-    """A client session exists from here on.
+    """A client session, or a lone HTTP request, begins.
 
-    `outbox` takes what belongs to no request. `one_shot` marks a lone HTTP request: it may call
-    without `initialize` and is closed after its answer. `era` is what its requests have to be.
+    Attributes:
+        client: its id.
+        outbox: takes the frames that belong to no request.
+        principal: its name and permissions.
+        one_shot: True for a lone HTTP request: it may call without `initialize` and is closed
+            after its answer.
+        era: the form that its requests have to have.
     """
 
     client: ClientId
@@ -44,7 +49,7 @@ class ClientClosed(Struct, frozen=True):
 
 
 class ClientOverflowed(Struct, frozen=True):
-    """A frame did not fit into one of the client's outboxes: it reads too slowly."""
+    """A frame did not fit into one of the client's outboxes: the client reads too slowly."""
 
     client: ClientId
 
@@ -58,9 +63,18 @@ class FromClient(Struct, frozen=True):
 
 
 class SessionUp(Struct, frozen=True):
-    """An upstream session finished its handshake and listing; `inbox` takes frames for it.
+    """An upstream session finished its handshake and listing.
 
-    `capabilities` and `server_info` are raw, of its `initialize` or `server/discover` result.
+    Attributes:
+        instance: the name of its instance.
+        session: the id of this incarnation.
+        inbox: takes frames for the upstream.
+        revision: the negotiated protocol revision.
+        capabilities: the server's capabilities, a raw object from its `initialize` or
+            `server/discover` result.
+        server_info: the server's `Implementation`, a raw object from the same result.
+        instructions: the server's instructions for the model; None if it sent none.
+        catalog: the lists that the server offers.
     """
 
     instance: str
@@ -74,19 +88,25 @@ class SessionUp(Struct, frozen=True):
 
     @property
     def is_stateless(self) -> bool:
-        """Does it know no session, but what each request says of its client?"""
+        """True if the server has no sessions: each request describes its client (2026-07-28)."""
         return self.revision == STATELESS_REVISION
 
 
 class SessionLost(Struct, frozen=True):
-    """The wire of this incarnation broke; said by the session before it cleans up."""
+    """The wire of this incarnation broke; the session sends this before it cleans up."""
 
     session: SessionId
     reason: str
 
 
 class SessionOverflowed(Struct, frozen=True):
-    """A frame did not fit into the session's inbox, or the session is gone (`lost`)."""
+    """A frame did not fit into the session's inbox, or the session is gone (`lost`).
+
+    Attributes:
+        session: the incarnation that the frame was for.
+        frame: the frame that was not delivered.
+        lost: True if the session is gone.
+    """
 
     session: SessionId
     frame: Frame
@@ -96,8 +116,11 @@ class SessionOverflowed(Struct, frozen=True):
 class FromSession(Struct, frozen=True):
     """A frame from an upstream.
 
-    `related` is the id of the request on whose response stream a server's own request or
-    notification came (HTTP only), else None.
+    Attributes:
+        session: the incarnation that it came from.
+        frame: the message.
+        related: the id of the request on whose response stream a server's own request or
+            notification came; None for any other frame, and on stdio.
     """
 
     session: SessionId
@@ -106,20 +129,27 @@ class FromSession(Struct, frozen=True):
 
 
 class CatalogChanged(Struct, frozen=True):
-    """The upstream said `list_changed` and was listed anew."""
+    """The upstream sent `list_changed` and was listed again."""
 
     session: SessionId
     catalog: Catalog
 
 
 class InstanceStarting(Struct, frozen=True):
-    """The supervisor began an incarnation of this instance's session."""
+    """The supervisor began a new incarnation of this instance's session."""
 
     instance: str
 
 
 class InstanceDown(Struct, frozen=True):
-    """An incarnation ended; `retry_in_s` is None when it is not to be restarted."""
+    """An incarnation ended.
+
+    Attributes:
+        instance: the name of its instance.
+        reason: the error that ended it; empty when it was stopped on command.
+        restarts: number of restarts so far.
+        retry_in_s: seconds until the next start; None if there will be none.
+    """
 
     instance: str
     reason: str
@@ -128,7 +158,14 @@ class InstanceDown(Struct, frozen=True):
 
 
 class InstanceFailed(Struct, frozen=True):
-    """Restarted too often: one probe per cool-down from here on."""
+    """An instance was restarted too often: from now on the supervisor starts one probe at a time.
+
+    Attributes:
+        instance: its name.
+        reason: the error that ended the last incarnation.
+        restarts: number of restarts so far.
+        probe_in_s: seconds until the next probe.
+    """
 
     instance: str
     reason: str
@@ -137,13 +174,13 @@ class InstanceFailed(Struct, frozen=True):
 
 
 class InstancesChanged(Struct, frozen=True):
-    """The whole set of configured instances, at start and after every change on disk."""
+    """The whole set of configured instances; sent at start and after every change on disk."""
 
     specs: tuple[InstanceSpec, ...]
 
 
 class CoreSettingsChanged(Struct, frozen=True):
-    """`config.json` changed in what concerns the core; it holds from now on."""
+    """The settings of the core changed in `config.json`; they hold from now on."""
 
     settings: CoreSettings
 
@@ -152,9 +189,9 @@ class InstanceSaved(Struct, frozen=True):
     """The end of a `SaveInstance`.
 
     Attributes:
-        key: of that effect.
+        key: the key of that effect.
         specs: all instances, as they are configured now; None when nothing was changed.
-        problem: why nothing was changed; None when the change is safely on disk.
+        problem: the reason why nothing was changed; None when the change is safely on disk.
     """
 
     key: int
@@ -163,13 +200,13 @@ class InstanceSaved(Struct, frozen=True):
 
 
 class AdminCommand(Struct, frozen=True):
-    """A question or order of our own, such as from the REST API.
+    """A command to the router itself, such as from the REST API.
 
     Attributes:
-        principal: who asks.
-        what: the question; what is answered stands with it.
-        reply_to: gets exactly one value, the answer or an `RpcError`, unless it is `Abandoned`
-            before; it is for this one command alone.
+        principal: its sender.
+        what: the command; see `commands` for the types of the answers.
+        reply_to: an outbox for this command alone. It gets exactly one value, the answer or an
+            `RpcError`, unless the command is `Abandoned` before.
     """
 
     principal: Principal
@@ -178,13 +215,13 @@ class AdminCommand(Struct, frozen=True):
 
 
 class Abandoned(Struct, frozen=True):
-    """Nobody waits for an `AdminCommand`'s answer any more; a call is cancelled upstream."""
+    """The sender of an `AdminCommand` waits no more; its call is cancelled upstream."""
 
     reply_to: Outbox
 
 
 class Drain(Struct, frozen=True):
-    """Take no new calls; `reply_to` gets None once no call is in flight."""
+    """The router stops: take no new calls; `reply_to` gets None once the last call has ended."""
 
     reply_to: Outbox
 

@@ -1,10 +1,10 @@
 """JSON-RPC messages as frames, and the addresses they are sent to.
 
-A *frame* is one JSON-RPC message: an envelope of a few routing fields around raw JSON. The
-raw part is never modelled; it goes out as it came in. `transports.json_rpc` converts between frames
-and bytes.
+A *frame* is one JSON-RPC message: an envelope of a few routing fields around raw JSON. The raw part
+is never modelled. `transports.json_rpc` converts between frames and bytes.
 
-A *handle* (`Outbox`) is opaque to the core, which stores handles and names them in effects.
+An *outbox* is the address of a peer. The core stores outboxes and names them in effects; only the
+dispatch actor sends through them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from msgspec import Raw, Struct
 
 RequestId: TypeAlias = int | str
 
-
 ClientId: TypeAlias = str
-"""A client session, as minted by its listener: 32 hex digits, unguessable, unique for good."""
-
+"""A client session: 32 hex digits, made by its listener, unguessable and never used again."""
 
 SessionId: TypeAlias = int
 """One incarnation of an upstream session; a restart gets a new one."""
-
 
 NO_RAW: Final = Raw()
 """The absent raw value (zero bytes)."""
@@ -64,12 +61,21 @@ Frame: TypeAlias = Request | Notification | Response | ErrorResponse
 
 
 class Outbox(Protocol):
-    """A way to one peer or waiting task: the send end of a bounded memory channel."""
+    """The address of one peer or waiting task: the send end of a bounded memory channel."""
 
     def send_nowait(self, value: Any, /) -> None:
-        """Queue `value`; raises `trio.WouldBlock` when full, `BrokenResourceError` when gone."""
+        """Queue `value`.
+
+        Raises:
+            trio.WouldBlock: the channel is full.
+            trio.BrokenResourceError: the reader is gone.
+            trio.ClosedResourceError: this end was closed.
+        """
         ...
 
     def close(self) -> None:
-        """End the channel: the reader gets what is queued, then its end. Twice is once."""
+        """End the channel: the reader gets the queued values, then the end of the channel.
+
+        To close a closed outbox does nothing.
+        """
         ...

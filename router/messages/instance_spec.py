@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 ProtocolSetting: TypeAlias = Literal["auto", "legacy", "2026-07-28"]
-"""How an instance is spoken to."""
+"""The protocol of an instance: "legacy" begins with `initialize`, "2026-07-28" has no sessions, and
+"auto" finds out which of the two the server speaks."""
 
 
 def _no_strings() -> dict[str, str]:
@@ -24,19 +25,19 @@ class InstanceSpec:
 
     Attributes:
         name: unique among instances.
-        provider: the folder of `data/` it stands in, unless its entry says otherwise.
-        type: how to reach it.
+        provider: its folder in `data/`, unless its entry names another provider.
+        type: the transport that reaches it.
         command, args, env, cwd: for `stdio`; `env` is added to a minimal environment.
         url, headers: for `http` and `sse`.
-        try_sse: an `http` instance whose type was only guessed from its `url`: when the server
-            refuses streamable HTTP, HTTP+SSE is tried (MCP 2025-11-25, Transports, Backwards
-            Compatibility).
-        is_active: an inactive instance is listed but not connected.
+        try_sse: True for an `http` instance whose type was only guessed from its `url`: if the
+            server refuses streamable HTTP, HTTP+SSE is tried (MCP 2025-11-25, Transports,
+            Backwards Compatibility).
+        is_active: False for an instance that is listed but not connected.
         metadata: the user's own notes, shown in listings.
-        protocol: "legacy" begins with `initialize`; "2026-07-28" has no sessions; "auto" finds out.
+        protocol: see `ProtocolSetting`.
         timeout_s: overrides `mcp_client.timeout` for calls to this instance.
-        problem: why this entry cannot be started, None when it can; it names the place.
-        source: the file it was read from, for messages.
+        problem: the reason why this entry cannot be started, with its place; None if it can.
+        source: the file from which the entry was read, for messages.
     """
 
     name: str
@@ -58,10 +59,11 @@ class InstanceSpec:
 
     @property
     def display_name(self) -> str:
-        """The name shown to people (contract: `mcp.router.list`)."""
+        """The name that `mcp.router.list` shows to people."""
         return f"{self.name} (provider: {self.provider})"
 
     def starts_like(self, other: InstanceSpec) -> bool:
-        """Is a session of this one as good for the other, which differs in what is shown only?"""
+        """Return whether a session of this instance serves the other configuration as well."""
+        # These are shown or read with each call; a session does not depend on them.
         shown = {"metadata", "provider", "source", "timeout_s"}
         return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol import router_tools
-from router.core.protocol.bridging import RETRY_KEYS, as_stateless, envelope
-from router.core.protocol.raw_json import given, id_of, known, object_of, printable, raw_of
+from router.core.protocol.bridging import RETRY_KEYS, answer_as_stateless, client_envelope
+from router.core.protocol.raw_json import check_key_case, given, id_of, object_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
 from router.core.state.clients import Call
@@ -61,8 +61,8 @@ def respond(
     if client.is_stateless:
         if result_type is not None:
             info = server_info(state.settings)
-            frame = as_stateless(frame, result_type, client.capabilities, info)
-        client.let_go(state.clients)
+            frame = answer_as_stateless(frame, result_type, client.capabilities, info)
+        client.drop_request_row(state.clients)
     state.effects.append(ToClient(client.id, reply_to, frame))
 
 
@@ -155,7 +155,7 @@ def forward(
     )
     if session.is_stateless and not client.is_stateless:
         call.sent = members
-    instance.calls += 1
+    instance.call_count += 1
     state.calls.open(call, state.now_s)
     to_session(state, session, Request(call_id, request.method, raw_of(members)))
 
@@ -163,7 +163,7 @@ def forward(
 def _for_session(members: dict[str, Raw], client: Client, session: SessionUp) -> dict[str, Raw]:
     """The `params` as a server of this session's revision knows them."""
     if session.is_stateless:
-        said = envelope(client.info, client.capabilities, client.log_level)
+        said = client_envelope(client.info, client.capabilities, client.log_level)
         return members | {"_meta": raw_of(object_of(members.get("_meta")) | said)}
     if client.is_stateless and not members.keys().isdisjoint(RETRY_KEYS):
         return {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
@@ -203,7 +203,9 @@ def meta_of(members: dict[str, Raw]) -> dict[str, Raw]:
     """
     meta = given(members, "_meta")
     return (
-        {} if meta is None else known(object_of(meta, "params._meta"), _META_KEYS, "params._meta")
+        {}
+        if meta is None
+        else check_key_case(object_of(meta, "params._meta"), _META_KEYS, "params._meta")
     )
 
 
@@ -237,7 +239,7 @@ def session_or_park(
     if instance.session is not None:
         return instance.session
     if not instance.may_become_ready():
-        raise instance.unavailable(state.now_s)
+        raise instance.unavailable_error(state.now_s)
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     park(state, Parked(event, request, instance, is_tool), patience_s or timeout_s)
     return None
@@ -326,7 +328,7 @@ def cancelled_by_client(
     elif request_id in client.saving:
         # The change itself goes on: it may be on disk already.
         end_reply(state, client, client.saving.pop(request_id).event.reply_to)
-    client.let_go(state.clients)
+    client.drop_request_row(state.clients)
 
 
 def end_reply(state: RoutingState, client: Client, reply_to: Outbox) -> None:
@@ -339,14 +341,14 @@ def expire(state: RoutingState) -> None:
     """End every call and every parked request whose time is up."""
     for call_id in state.calls.deadlines.due(state.now_s):
         call = state.calls.by_id[call_id]
-        error = call.timed_out()
+        error = call.timeout_error()
         finish(state, call)
         cancel_upstream(state, call, error.message)
         fail_call(state, call, error)
     for client_id, request_id in state.parked.due(state.now_s):
         parked = state.clients[client_id].parked[request_id]
         unpark(state, parked)
-        error = parked.instance.unavailable(state.now_s)
+        error = parked.instance.unavailable_error(state.now_s)
         refuse_in_kind(state, parked.event, parked.request, error, is_tool=parked.is_tool)
 
 
@@ -361,7 +363,7 @@ def fail_session(state: RoutingState, session: int, instance: Instance, reason: 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:
     """Fail everything that waits for an instance that will not be ready soon."""
     for parked in take_waiting(state, instance):
-        why = error or instance.unavailable(state.now_s)
+        why = error or instance.unavailable_error(state.now_s)
         refuse_in_kind(state, parked.event, parked.request, why, is_tool=parked.is_tool)
 
 

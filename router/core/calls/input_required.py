@@ -24,9 +24,9 @@ import msgspec
 from router.core.calls import forwarding
 from router.core.protocol.raw_json import (
     EMPTY_OBJECT,
+    check_key_case,
     given,
     is_object,
-    known,
     object_of,
     optional_text_of,
     raw_of,
@@ -99,7 +99,7 @@ def _hold(state: RoutingState, call: Call, questions: dict[str, Question]) -> No
     """End the request that waits for this call with `input_required`; the call goes on."""
     key = state.next_key()
     good_until_s = call.ends_at_s + KEPT_S
-    state.calls.leave(call)
+    state.calls.detach(call)
     call.held = state.held[key] = Held(call, questions)
     state.held_due.arm(key, good_until_s)
     secret = msgspec.json.encode((key, good_until_s))
@@ -170,7 +170,7 @@ def resume(
             principal may not call (any more). The call is still held then.
     """
     check_may(client.principal, "call")
-    secret = _unsealed(state, client, known(members, _KEYS))
+    secret = _unsealed(state, client, check_key_case(members, _KEYS))
     if secret is None:
         return False
     answers = _answers_of(members)
@@ -185,7 +185,7 @@ def resume(
         forwarding.respond(state, client, event.reply_to, outcome)
         return True
     call.held = None
-    state.calls.take_up(call, client, frame, event.reply_to)
+    state.calls.attach(call, client, frame, event.reply_to)
     if call.progress_token is not None:
         call.progress_token = forwarding.progress_token_of(members)
     if unanswered:

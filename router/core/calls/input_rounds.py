@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from router.core.calls import forwarding
-from router.core.protocol.bridging import as_handshake, check_may_ask, result_type_of
+from router.core.protocol.bridging import check_may_ask, result_as_handshake, result_type_of
 from router.core.protocol.raw_json import given, is_object, object_of, raw_of, text_of
 from router.core.state.clients import Ask, Inputs
 from router.messages.errors import INTERNAL_ERROR, RpcError
@@ -52,7 +52,7 @@ def _settle_session(state: RoutingState, call: Call, members: Members) -> None:
         if kind == "input_required":
             _ask_all(state, call, members)
         elif kind == "complete":
-            result = as_handshake(members, call.client.revision)
+            result = result_as_handshake(members, call.client.revision)
             _end(state, call, Response(call.request_id, result))
         else:
             raise RpcError(INTERNAL_ERROR, f"The server answered with a result of type {kind}")
@@ -151,7 +151,7 @@ def client_answered(
 
 def _again(state: RoutingState, call: Call, inputs: Inputs) -> None:
     """Send the call once more, with the input and the server's own state, exactly as it was."""
-    state.calls.again(call, state.now_s)
+    state.calls.reopen(call, state.now_s)
     meta = object_of((call.sent or {}).get("_meta"))
     if call.progress_token is not None:
         meta["progressToken"] = raw_of(call.id)

@@ -41,7 +41,7 @@ def listed_to(state: RoutingState, client: Client, members: Members) -> list[Raw
     selected = selected_by(state, client)
     session = None if selected is None else selected.session
     theirs: tuple[Item, ...] = () if session is None else session.catalog.tools
-    shown = [item.raw for item in theirs if router_tools.canonical(item.key) is None]
+    shown = [item.raw for item in theirs if router_tools.canonical_name(item.key) is None]
     if client.is_stateless:
         shown = [tool_as_stateless(tool) for tool in shown]
     elif session is not None and session.is_stateless:
@@ -71,19 +71,23 @@ def tell_selected(state: RoutingState, client: Client) -> None:
     """This client selected an instance: tell it, and who else goes by the same selection."""
     tell_list_changed(state, client)
     for other in state.clients.values():
-        if other is not client and other.selection is client.selection and other.awaits_news():
+        if (
+            other is not client
+            and other.selection is client.selection
+            and other.wants_list_changed()
+        ):
             tell_list_changed(state, other)
 
 
 def tell_users(state: RoutingState, instance_name: str) -> None:
     """Who selected this instance gets `list_changed`, once until it lists again."""
     for client in state.clients.values():
-        if client.selection.instance == instance_name and client.awaits_news():
+        if client.selection.instance == instance_name and client.wants_list_changed():
             tell_list_changed(state, client)
 
 
 def tell_everybody(state: RoutingState) -> None:
     """Our own tools are others now."""
     for client in state.clients.values():
-        if client.awaits_news():
+        if client.wants_list_changed():
             tell_list_changed(state, client)

@@ -55,7 +55,7 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
 
 def _stop(state: RoutingState, instance: Instance) -> None:
     """Have it stopped if it runs or may be about to run."""
-    then = StopSession(instance.name) if instance.is_wanted() else None
+    then = StopSession(instance.name) if instance.is_startable() else None
     _replace(state, instance.name, instance, then)
 
 

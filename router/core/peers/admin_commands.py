@@ -62,12 +62,12 @@ def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
 
 def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
     seen = state.instances.seen_by(event.principal)
-    _reply(state, event, instance_views.listing(seen, state.now_s))
+    _reply(state, event, instance_views.summaries(seen, state.now_s))
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
     instance = state.instances.seen_by(event.principal).find(what.name)
-    _reply(state, event, instance_views.row(instance, state.now_s))
+    _reply(state, event, instance_views.summary(instance, state.now_s))
 
 
 def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
@@ -77,9 +77,9 @@ def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> Non
 
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
     session = instance.session
-    return instance_views.row(instance, state.now_s) | {
+    return instance_views.summary(instance, state.now_s) | {
         "since_s": round(state.now_s - instance.since_s, 1),
-        "calls": instance.calls,
+        "calls": instance.call_count,
         "in_flight": 0 if session is None else len(state.calls.of_session(session.session)),
         "retry_in_s": instance.retry_in_s(state.now_s),
     }

@@ -18,7 +18,7 @@ import msgspec
 from router.core.calls import forwarding, input_required, input_rounds
 from router.core.protocol.bridging import check_may_ask, url_elicitations
 from router.core.protocol.raw_json import (
-    known,
+    check_key_case,
     object_of,
     optional_text_of,
     raw_of,
@@ -153,7 +153,7 @@ _PROGRESS_KEYS: Final = frozenset({"progressToken"})
 
 
 def _progress(state: RoutingState, session: SessionId, frame: Notification) -> None:
-    members = known(object_of(frame.params), _PROGRESS_KEYS)
+    members = check_key_case(object_of(frame.params), _PROGRESS_KEYS)
     call = state.calls.find(request_id_of(members, "progressToken"), session)
     if call is None or call.progress_token is None:
         return

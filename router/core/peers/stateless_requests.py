@@ -29,7 +29,7 @@ from router.core.protocol.bridging import (
     SUBSCRIPTION_KEY,
     check_envelope,
     is_enveloped,
-    unsupported,
+    unsupported_revision,
 )
 from router.core.protocol.raw_json import given, object_of, raw_of
 from router.core.state.clients import Client, Listening, Selection
@@ -82,7 +82,7 @@ def client_for_request(
         client.request = frame
         return client, event
     if client.era != "either":
-        raise unsupported(STATELESS_REVISION, HANDSHAKE_REVISIONS)
+        raise unsupported_revision(STATELESS_REVISION, HANDSHAKE_REVISIONS)
     row = Client(
         f"{client.id}/{state.next_key()}",
         client.outbox,

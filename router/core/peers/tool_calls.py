@@ -13,7 +13,7 @@ from router.core.calls import forwarding, tool_lists
 from router.core.management import saving
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS
-from router.core.protocol.raw_json import given, is_object, known, raw_of, text_of
+from router.core.protocol.raw_json import check_key_case, given, is_object, raw_of, text_of
 from router.core.state import instance_views
 from router.core.state.permissions import check_may
 from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
@@ -35,8 +35,8 @@ def call(
     state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
     """Call one of our tools, or one of the selected instance."""
-    name = text_of(known(members, _CALL_KEYS), "name")
-    own = router_tools.canonical(name)
+    name = text_of(check_key_case(members, _CALL_KEYS), "name")
+    own = router_tools.canonical_name(name)
     if own is not None:
         _call_own(state, client, event, frame, own, members)
         return
@@ -61,7 +61,7 @@ def instance_of(state: RoutingState, client: Client, members: Members) -> Instan
     Raises:
         RpcError: it names no tool, or no instance that there is.
     """
-    own = router_tools.canonical(text_of(members, "name"))
+    own = router_tools.canonical_name(text_of(members, "name"))
     if own is None:
         return tool_lists.selected_by(state, client)
     if own != router_tools.CALL:
@@ -92,14 +92,14 @@ def _call_own(
 def _list(
     state: RoutingState, client: Client, event: FromClient, frame: Request, _: Members
 ) -> None:
-    value = instance_views.listing(state.instances.seen_by(client.principal), state.now_s)
+    value = instance_views.summaries(state.instances.seen_by(client.principal), state.now_s)
     forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
 
 
 def _help(
     state: RoutingState, client: Client, event: FromClient, frame: Request, _: Members
 ) -> None:
-    value = instance_views.help_text(state.instances.seen_by(client.principal))
+    value = instance_views.tools_by_instance(state.instances.seen_by(client.principal))
     forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
 
 
@@ -111,7 +111,7 @@ def _use(
     if forwarding.session_or_park(state, event, frame, instance, is_tool=True) is None:
         return
     client.selection.instance = instance.name
-    value = instance_views.used(instance)
+    value = instance_views.selection(instance)
     forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
     tool_lists.tell_selected(state, client)
 
@@ -136,7 +136,7 @@ def _call(
 def _change(
     state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
 ) -> None:
-    own = router_tools.canonical(text_of(members, "name")) or ""
+    own = router_tools.canonical_name(text_of(members, "name")) or ""
     change = router_tools.change_of(own, given(members, "arguments"))
     saving.begin(state, client, event, frame, change, is_tool=True)
 

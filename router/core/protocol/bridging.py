@@ -1,10 +1,9 @@
-"""Protocol revisions: which one a peer gets, and what differs between them.
+"""Decides everything that depends on the protocol revision of a peer.
 
-Job: every decision that depends on a revision stands here, so that another one is added in this
-module. Neighbours: `core` and `toolbox`. Pure.
+Clients and servers may each speak a handshake revision (2024-11-05 to 2025-11-25) or the revision
+without sessions (2026-07-28). This module bridges the four combinations.
 
-Either side may speak the handshake revisions (2024-11-05 to 2025-11-25) or the one without sessions
-(2026-07-28).
+Invariant: no other module of the core compares revisions, so another revision is added here.
 """
 
 from __future__ import annotations
@@ -36,53 +35,59 @@ from router.messages.revisions import (
     HANDSHAKE_REVISIONS,
     KEY_PREFIX,
     LATEST_HANDSHAKE_REVISION,
+    REVISION_KEY,
     REVISIONS,
     STATELESS_REVISION,
 )
-from router.messages.revisions import REVISION_KEY as REVISION_KEY
+
+# --- Negotiation -----------------------------------------------------------------------------
+
+
+def negotiate(requested: str) -> str:
+    """Return the revision to answer `initialize` with.
+
+    MCP 2025-11-25, Lifecycle, Version Negotiation: the requested revision if it is supported,
+    otherwise the latest that the server supports.
+    """
+    return requested if requested in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE_REVISION
+
+
+def unsupported_revision(requested: str, supported: tuple[str, ...]) -> RpcError:
+    """Return the error from which a client learns the supported revisions."""
+    return RpcError(
+        UNSUPPORTED_REVISION,
+        f"Protocol revision {requested} is not supported here",
+        {"supported": list(supported), "requested": requested},
+    )
+
+
+# --- The envelope of 2026-07-28 --------------------------------------------------------------
 
 CAPABILITIES_KEY: Final = f"{KEY_PREFIX}clientCapabilities"
 CLIENT_INFO_KEY: Final = f"{KEY_PREFIX}clientInfo"
 LOG_LEVEL_KEY: Final = f"{KEY_PREFIX}logLevel"
 ENVELOPE_KEYS: Final = frozenset({REVISION_KEY, CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY})
-"""Members of `params._meta` in which a request of MCP 2026-07-28 speaks for its client."""
+"""Members of `params._meta` in which a request describes its client, as `initialize` would."""
 
 SERVER_INFO_KEY: Final = f"{KEY_PREFIX}serverInfo"
+"""Member of `result._meta` that describes the server."""
+
 SUBSCRIPTION_KEY: Final = f"{KEY_PREFIX}subscriptionId"
+"""Member of `_meta` that names the subscription to which a message belongs."""
 
-RESOURCE_NOT_FOUND: Final = -32002
-URL_ELICITATION_REQUIRED: Final = -32042
-"""Error codes of handshake revisions that MCP 2026-07-28 says in another way."""
+RETRY_KEYS: Final = frozenset({"inputResponses", "requestState"})
+"""Members of `params` with which a client retries a request (MCP 2026-07-28, Input Required)."""
 
-
-def negotiate(requested: str) -> str:
-    """The revision to answer `initialize` with.
-
-    MCP 2025-11-25, Lifecycle, Version Negotiation: the requested one if it is supported,
-    otherwise the latest the server supports.
-    """
-    return requested if requested in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE_REVISION
-
-
-def structured(value: Any, revision: str) -> dict[str, Any]:
-    """The member of a tool result that holds a value as it is, where this revision has one.
-
-    There is `structuredContent` since 2025-06-18. Before 2026-07-28 it is an object, so that a
-    value that is none stands under `result` in it.
-    """
-    if revision < "2025-06-18":
-        return {}
-    is_free = revision >= STATELESS_REVISION or isinstance(value, dict)
-    return {"structuredContent": value if is_free else {"result": value}}
-
-
-# --- Without sessions ------------------------------------------------------------------------
+_CLIENT_CAPABILITIES: Final = frozenset(
+    {"elicitation", "experimental", "extensions", "roots", "sampling"}
+)
+"""Capabilities of clients in 2026-07-28; a handshake client may declare more, such as `tasks`."""
 
 
 def is_enveloped(meta: dict[str, Raw]) -> bool:
-    """Does this request say of itself what a handshake would have?
+    """Return whether a request comes with an envelope, which takes the place of a handshake.
 
-    A handshake revision there is no envelope: those are negotiated with `initialize`.
+    With a handshake revision under `REVISION_KEY` it does not: `initialize` negotiates those.
 
     Args:
         meta: the members of `params._meta`.
@@ -92,12 +97,15 @@ def is_enveloped(meta: dict[str, Raw]) -> bool:
 
 
 def check_envelope(meta: dict[str, Raw]) -> None:
-    """Is this the envelope of a request that is served here?
+    """Check that an envelope is complete and of the revision that is served.
 
     MCP 2026-07-28, Per-request protocol fields.
 
+    Args:
+        meta: the members of `params._meta`.
+
     Raises:
-        RpcError: -32602, what it needs is missing; -32022, its revision is another one, with
+        RpcError: -32602, a required member is missing; -32022, the revision is another one, with
             `supported` and `requested`.
     """
     missing = [key for key in (REVISION_KEY, CAPABILITIES_KEY) if key not in meta]
@@ -105,16 +113,223 @@ def check_envelope(meta: dict[str, Raw]) -> None:
         raise RpcError(INVALID_PARAMS, f"params._meta lacks {' and '.join(missing)}")
     requested = text_of(meta, REVISION_KEY, "params._meta")
     if requested != STATELESS_REVISION:
-        raise unsupported(requested, REVISIONS)
+        raise unsupported_revision(requested, REVISIONS)
 
 
-def unsupported(requested: str, supported: tuple[str, ...]) -> RpcError:
-    """The error on which a client chooses among what is supported."""
-    return RpcError(
-        UNSUPPORTED_REVISION,
-        f"Protocol revision {requested} is not supported here",
-        {"supported": list(supported), "requested": requested},
+def client_envelope(
+    client_info: Raw, capabilities: dict[str, Raw], log_level: str | None
+) -> dict[str, Any]:
+    """Return the members of `_meta` that describe a client to a server without sessions.
+
+    Args:
+        client_info: the client's `clientInfo`; `NO_RAW` if it sent none.
+        capabilities: the capabilities that the client declared.
+        log_level: the level that the client asked for; None if it asked for none.
+    """
+    declared = {name: raw for name, raw in capabilities.items() if name in _CLIENT_CAPABILITIES}
+    members: dict[str, Any] = {REVISION_KEY: STATELESS_REVISION, CAPABILITIES_KEY: declared}
+    if client_info:
+        members[CLIENT_INFO_KEY] = client_info
+    if log_level is not None:
+        members[LOG_LEVEL_KEY] = log_level
+    return members
+
+
+# --- Results and tools for clients of 2026-07-28 ---------------------------------------------
+
+_RESOURCE_NOT_FOUND: Final = -32002
+_URL_ELICITATION_REQUIRED: Final = -32042
+"""Error codes of handshake revisions that 2026-07-28 expresses in another way."""
+
+_URL_ELICITATION_MISSING: Final = raw_of({"requiredCapabilities": {"elicitation": {"url": {}}}})
+
+
+def answer_as_stateless(
+    answer: Response | ErrorResponse,
+    result_type: str,
+    capabilities: dict[str, Raw],
+    server_info: dict[str, str],
+) -> Response | ErrorResponse:
+    """Convert an answer of the router, or of a server with sessions, to 2026-07-28.
+
+    Args:
+        answer: the answer; its result is a raw object.
+        result_type: overwrites a `resultType` in the result: a server with sessions cannot mean
+            the one of this revision.
+        capabilities: the capabilities that the client declared.
+        server_info: describes the router.
+    """
+    if isinstance(answer, ErrorResponse):
+        return _error_as_stateless(answer, capabilities, server_info)
+    try:
+        members = object_of(answer.result, "result")
+        meta = object_of(given(members, "_meta"), "result._meta")
+    except RpcError as error:
+        problem = {"code": INTERNAL_ERROR, "message": f"The server's answer is malformed: {error}"}
+        return ErrorResponse(answer.id, raw_of(problem))
+    members["resultType"] = raw_of(result_type)
+    members["_meta"] = raw_of(meta | {SERVER_INFO_KEY: server_info})
+    return Response(answer.id, raw_of(members))
+
+
+def _error_as_stateless(
+    answer: ErrorResponse, capabilities: dict[str, Raw], server_info: dict[str, str]
+) -> Response | ErrorResponse:
+    error = _decode_error(answer.error)
+    if error.code == _RESOURCE_NOT_FOUND:
+        members = object_of(answer.error) | {"code": raw_of(INVALID_PARAMS)}
+        return ErrorResponse(answer.id, raw_of(members))
+    if error.code != _URL_ELICITATION_REQUIRED or answer.id is None:
+        return answer
+    wanted = url_elicitations(answer.error)
+    if wanted and "url" in object_of(capabilities.get("elicitation"), "elicitation"):
+        requests = {str(number): _url_request(one) for number, one in enumerate(wanted, 1)}
+        result = Response(answer.id, raw_of({"inputRequests": requests}))
+        return answer_as_stateless(result, "input_required", capabilities, server_info)
+    problem = {
+        "code": MISSING_CAPABILITY,
+        "message": error.message,
+        "data": _URL_ELICITATION_MISSING,
+    }
+    return ErrorResponse(answer.id, raw_of(problem))
+
+
+def _url_request(elicitation: dict[str, Raw]) -> dict[str, Any]:
+    params = {key: raw for key, raw in elicitation.items() if key != "elicitationId"}
+    return {"method": "elicitation/create", "params": params}
+
+
+_HEADER_KEYWORD: Final = "x-mcp-header"
+"""Schema keyword by which a server has clients repeat an argument in an HTTP header."""
+
+
+def tool_as_stateless(tool: Raw) -> Raw:
+    """Return a tool whose schema asks for no headers: those are for its server, not the router."""
+    if _HEADER_KEYWORD.encode() not in bytes(tool):
+        return tool
+    members = object_of(tool, "tool")
+    try:
+        schema = msgspec.json.decode(members.get("inputSchema", NO_RAW))
+    except (msgspec.MsgspecError, RecursionError):
+        return tool
+    return raw_of(members | {"inputSchema": raw_of(_without_header_keyword(schema))})
+
+
+def _without_header_keyword(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_header_keyword(item) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    members = cast("dict[str, Any]", node)
+    return {
+        key: _without_header_keyword(value)
+        for key, value in members.items()
+        if key != _HEADER_KEYWORD
+    }
+
+
+# --- Results and tools for clients of handshake revisions ------------------------------------
+
+_ADDED_TO_RESULTS: Final = frozenset({"resultType", "ttlMs", "cacheScope"})
+"""Members of results that 2026-07-28 brought."""
+
+
+def structured_content(value: Any, revision: str) -> dict[str, Any]:
+    """Return the `structuredContent` member of a tool result; empty before 2025-06-18.
+
+    Before 2026-07-28 it has to be an object, so any other value is put under `result` in it.
+    """
+    if revision < "2025-06-18":
+        return {}
+    may_be_bare = revision >= STATELESS_REVISION or isinstance(value, dict)
+    return {"structuredContent": value if may_be_bare else {"result": value}}
+
+
+def result_type_of(members: dict[str, Raw]) -> str | None:
+    """Return the `resultType` of a result; "complete" if it is absent, None if it is no string."""
+    if given(members, "resultType") is None:
+        return "complete"
+    return optional_text_of(members, "resultType")
+
+
+def result_as_handshake(members: dict[str, Raw], revision: str) -> Raw:
+    """Convert a complete result of a server without sessions to a handshake revision."""
+    kept = {key: raw for key, raw in members.items() if key not in _ADDED_TO_RESULTS}
+    structure = kept.get("structuredContent")
+    if structure is not None and not is_object(structure):
+        del kept["structuredContent"]
+        kept |= structured_content(structure, revision)
+    return raw_of(kept)
+
+
+def tool_as_handshake(tool: Raw) -> Raw:
+    """Return a tool without an `outputSchema` that describes no object.
+
+    Handshake clients refuse the whole list for such a schema.
+    """
+    members = object_of(tool, "tool")
+    if "outputSchema" not in members:
+        return tool
+    schema = members.pop("outputSchema")
+    describes_objects = (
+        is_object(schema) and optional_text_of(object_of(schema), "type") == "object"
     )
+    return tool if describes_objects else raw_of(members)
+
+
+# --- Questions of servers --------------------------------------------------------------------
+
+_QUESTIONS: Final = {
+    "roots/list": ("roots", "2024-11-05"),
+    "sampling/createMessage": ("sampling", "2024-11-05"),
+    "elicitation/create": ("elicitation", "2025-06-18"),
+}
+"""Requests of servers -> the capability that covers them, and the revision that brought them."""
+
+_FORMS_SINCE: Final = "2025-11-25"
+"""Brought URL mode to elicitation and tools to sampling, and a capability for each form."""
+
+
+def check_may_ask(
+    method: str, params: dict[str, Raw], revision: str, capabilities: dict[str, Raw]
+) -> None:
+    """Check that a client supports an upstream's request.
+
+    Args:
+        method: the method of the request.
+        params: the members of its `params`.
+        revision: the client's revision.
+        capabilities: the capabilities that the client declared, by name.
+
+    Raises:
+        RpcError: -32601, the client does not support the method; -32602, it does not support this
+            form of the method. The client itself would have to answer with the same codes.
+    """
+    question = _QUESTIONS.get(method)
+    if question is None:
+        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
+    capability, since = question
+    if revision < since or capability not in capabilities:
+        raise RpcError(METHOD_NOT_FOUND, f"The client does not support {method}")
+    form = _missing_form(method, params, revision, object_of(capabilities[capability], capability))
+    if form is not None:
+        raise RpcError(INVALID_PARAMS, f"The client does not support {form}")
+
+
+def _missing_form(
+    method: str, params: dict[str, Raw], revision: str, declared: dict[str, Raw]
+) -> str | None:
+    """Return the form of the method that the request needs and the client did not declare."""
+    declared = declared if revision >= _FORMS_SINCE else {}
+    if method == "elicitation/create":
+        mode = "form" if given(params, "mode") is None else text_of(params, "mode")
+        # No mode declared means form mode (MCP 2025-11-25, Elicitation, Capabilities).
+        modes = {"form", "url"} & declared.keys() or {"form"}
+        return None if mode in modes else f"elicitation in {mode} mode"
+    if method == "sampling/createMessage" and "tools" not in declared:
+        needs_tools = given(params, "tools") is not None or given(params, "toolChoice") is not None
+        return "sampling with tools" if needs_tools else None
+    return None
 
 
 class _Error(Struct):
@@ -131,65 +346,14 @@ _error: Final = msgspec.json.Decoder(_Error)
 _elicitations: Final = msgspec.json.Decoder(_Elicitations)
 
 
-def as_stateless(
-    answer: Response | ErrorResponse,
-    result_type: str,
-    capabilities: dict[str, Raw],
-    server_info: dict[str, str],
-) -> Response | ErrorResponse:
-    """An answer of ours or of a server with sessions, as MCP 2026-07-28 has it.
-
-    Args:
-        result_type: what it is, whatever the server says: that cannot mean this revision's.
-        capabilities: what the client declared.
-        server_info: of this server.
-    """
-    if isinstance(answer, ErrorResponse):
-        return _error_as_stateless(answer, capabilities, server_info)
-    try:
-        members = object_of(answer.result, "result")
-        meta = object_of(given(members, "_meta"), "result._meta")
-    except RpcError as error:
-        told = {"code": INTERNAL_ERROR, "message": f"The server's answer is malformed: {error}"}
-        return ErrorResponse(answer.id, raw_of(told))
-    members["resultType"] = raw_of(result_type)
-    members["_meta"] = raw_of(meta | {SERVER_INFO_KEY: server_info})
-    return Response(answer.id, raw_of(members))
-
-
-def _error_as_stateless(
-    answer: ErrorResponse, capabilities: dict[str, Raw], server_info: dict[str, str]
-) -> Response | ErrorResponse:
-    error = _error_in(answer.error)
-    if error.code == RESOURCE_NOT_FOUND:
-        members = object_of(answer.error) | {"code": raw_of(INVALID_PARAMS)}
-        return ErrorResponse(answer.id, raw_of(members))
-    if error.code != URL_ELICITATION_REQUIRED or answer.id is None:
-        return answer
-    wanted = url_elicitations(answer.error)
-    if wanted and "url" in object_of(capabilities.get("elicitation"), "elicitation"):
-        asked = {str(number): _url_request(one) for number, one in enumerate(wanted, 1)}
-        result = Response(answer.id, raw_of({"inputRequests": asked}))
-        return as_stateless(result, "input_required", capabilities, server_info)
-    told = {"code": MISSING_CAPABILITY, "message": error.message, "data": _NEEDS_URLS}
-    return ErrorResponse(answer.id, raw_of(told))
-
-
-_NEEDS_URLS: Final = raw_of({"requiredCapabilities": {"elicitation": {"url": {}}}})
-
-
-def _url_request(elicitation: dict[str, Raw]) -> dict[str, Any]:
-    params = {key: raw for key, raw in elicitation.items() if key != "elicitationId"}
-    return {"method": "elicitation/create", "params": params}
-
-
 def url_elicitations(error: Raw) -> list[dict[str, Raw]]:
-    """What a server wants to be visited before it is asked again, if that is what the error says.
+    """Return the URLs that somebody has to visit before the call; empty for any other error.
 
-    MCP 2025-11-25, Elicitation, URL Elicitation Required Error.
+    MCP 2025-11-25, Elicitation, URL Elicitation Required Error: a server answers a call with this
+    error in place of asking a question.
     """
-    found = _error_in(error)
-    if found.code != URL_ELICITATION_REQUIRED:
+    found = _decode_error(error)
+    if found.code != _URL_ELICITATION_REQUIRED:
         return []
     try:
         return _elicitations.decode(found.data).elicitations
@@ -197,150 +361,9 @@ def url_elicitations(error: Raw) -> list[dict[str, Raw]]:
         return []
 
 
-def _error_in(error: Raw) -> _Error:
+def _decode_error(error: Raw) -> _Error:
     try:
         return _error.decode(error)
     except msgspec.MsgspecError:
+        # The error of an upstream may be anything; one that makes no sense is passed on as it is.
         return _Error()
-
-
-_ROUTED: Final = "x-mcp-header"
-
-
-def tool_as_stateless(tool: Raw) -> Raw:
-    """A tool whose schema asks for no headers: these would be for its own server, not for us."""
-    if _ROUTED.encode() not in bytes(tool):
-        return tool
-    members = object_of(tool, "tool")
-    try:
-        schema = msgspec.json.decode(members.get("inputSchema", NO_RAW))
-    except (msgspec.MsgspecError, RecursionError):
-        return tool
-    return raw_of(members | {"inputSchema": raw_of(_unrouted(schema))})
-
-
-def _unrouted(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_unrouted(one) for one in cast("list[Any]", node)]
-    if not isinstance(node, dict):
-        return node
-    members = cast("dict[str, Any]", node)
-    return {key: _unrouted(value) for key, value in members.items() if key != _ROUTED}
-
-
-# --- Servers without sessions ----------------------------------------------------------------
-
-_KNOWN_CAPABILITIES: Final = frozenset(
-    {"elicitation", "experimental", "extensions", "roots", "sampling"}
-)
-"""What a client may declare in 2026-07-28; there are no tasks of clients, for one."""
-
-
-def envelope(
-    client_info: Raw, capabilities: dict[str, Raw], log_level: str | None
-) -> dict[str, Any]:
-    """What a request to a server without sessions says of the client it is for.
-
-    Args:
-        client_info: raw, or `NO_RAW` where the client did not say.
-        capabilities: what it declared.
-        log_level: None where it wants no logs, or never said which.
-    """
-    declared = {name: raw for name, raw in capabilities.items() if name in _KNOWN_CAPABILITIES}
-    said: dict[str, Any] = {REVISION_KEY: STATELESS_REVISION, CAPABILITIES_KEY: declared}
-    if client_info:
-        said[CLIENT_INFO_KEY] = client_info
-    if log_level is not None:
-        said[LOG_LEVEL_KEY] = log_level
-    return said
-
-
-RETRY_KEYS: Final = frozenset({"inputResponses", "requestState"})
-"""Members of `params` with which a client comes again (MCP 2026-07-28, Input Required)."""
-
-_ADDED_TO_RESULTS: Final = frozenset({"resultType", "ttlMs", "cacheScope"})
-
-
-def result_type_of(members: dict[str, Raw]) -> str | None:
-    """What kind of result of 2026-07-28 this is; by default "complete", None for nonsense."""
-    if given(members, "resultType") is None:
-        return "complete"
-    return optional_text_of(members, "resultType")
-
-
-def as_handshake(members: dict[str, Raw], revision: str) -> Raw:
-    """A complete result of a server without sessions, as a handshake revision has it."""
-    kept = {key: raw for key, raw in members.items() if key not in _ADDED_TO_RESULTS}
-    structure = kept.get("structuredContent")
-    if structure is not None and not is_object(structure):
-        del kept["structuredContent"]
-        kept |= structured(structure, revision)
-    return raw_of(kept)
-
-
-def tool_as_handshake(tool: Raw) -> Raw:
-    """A tool without an `outputSchema` that is for no object: clients refuse the list for it."""
-    members = object_of(tool, "tool")
-    if "outputSchema" not in members:
-        return tool
-    schema = members.pop("outputSchema")
-    describes_objects = (
-        is_object(schema) and optional_text_of(object_of(schema), "type") == "object"
-    )
-    return tool if describes_objects else raw_of(members)
-
-
-# --- What a client may be asked --------------------------------------------------------------
-
-
-def check_may_ask(
-    method: str, params: dict[str, Raw], revision: str, capabilities: dict[str, Raw]
-) -> None:
-    """May an upstream's request go to a client of this revision that declared this?
-
-    Args:
-        method: of the request.
-        params: its members.
-        revision: the client's.
-        capabilities: the client's, by name.
-
-    Raises:
-        RpcError: -32601, it does not know the method; -32602, it knows it but not in this form.
-            Both are what the client itself would have to answer.
-    """
-    known = _QUESTIONS.get(method)
-    if known is None:
-        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
-    capability, since = known
-    if revision < since or capability not in capabilities:
-        raise RpcError(METHOD_NOT_FOUND, f"The client does not support {method}")
-    lacking = _lacking(method, params, revision, object_of(capabilities[capability], capability))
-    if lacking is not None:
-        raise RpcError(INVALID_PARAMS, f"The client does not support {lacking}")
-
-
-_QUESTIONS: Final = {
-    "roots/list": ("roots", "2024-11-05"),
-    "sampling/createMessage": ("sampling", "2024-11-05"),
-    "elicitation/create": ("elicitation", "2025-06-18"),
-}
-"""Requests of servers -> the capability that covers them, and the revision that brought them."""
-
-_FORMS_SINCE: Final = "2025-11-25"
-"""Brought URL mode to elicitation and tools to sampling, and capabilities for each."""
-
-
-def _lacking(
-    method: str, params: dict[str, Raw], revision: str, declared: dict[str, Raw]
-) -> str | None:
-    """The form of the method that this request needs and the client did not declare."""
-    declared = declared if revision >= _FORMS_SINCE else {}
-    if method == "elicitation/create":
-        mode = "form" if given(params, "mode") is None else text_of(params, "mode")
-        # No mode declared means form mode (MCP 2025-11-25, Elicitation, Capabilities).
-        modes = {"form", "url"} & declared.keys() or {"form"}
-        return None if mode in modes else f"elicitation in {mode} mode"
-    if method == "sampling/createMessage" and "tools" not in declared:
-        wants = given(params, "tools") is not None or given(params, "toolChoice") is not None
-        return "sampling with tools" if wants else None
-    return None

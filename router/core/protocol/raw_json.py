@@ -1,11 +1,9 @@
-"""Reading and rewriting the few members of `params` that routing needs.
+"""Reads and rewrites raw JSON objects, one level at a time, as `dict[str, Raw]`.
 
-Job: raw JSON object <-> `dict[str, Raw]`, one level at a time. Neighbours: every module of the
-core. Pure.
+Invariants, so that no peer reads into a message what the router did not (CVE-2026-27896):
 
-Invariant: what is read here is also what goes out. An object that was looked into is written
-anew from its dict, so duplicate keys are gone, and a key that differs from a known one only in
-case is refused (CVE-2026-27896), because a peer might read it as that one.
+- An object that was looked into is written anew from its dict, so duplicate keys are gone.
+- A key that differs from a known key only in case is refused: a peer might take it for that key.
 """
 
 from __future__ import annotations
@@ -29,14 +27,14 @@ _OBJECT_START: Final = ord("{")
 
 
 def raw_of(value: Any) -> Raw:
-    """Any JSON value (or a dict holding raw parts) as raw JSON; non-ASCII is kept."""
+    """Encode any JSON value, which may hold raw parts; non-ASCII characters are kept."""
     return Raw(_encode(value))
 
 
 def printable(text: str) -> str:
-    """The text with lone surrogates escaped, which UTF-8 has no place for.
+    """Return the text with lone surrogates escaped, which UTF-8 cannot encode.
 
-    The system's error messages have them where they quote a path or variable that is no UTF-8.
+    The system's error messages hold them where they quote a path or variable that is no UTF-8.
     """
     return text.encode(errors="backslashreplace").decode()
 
@@ -55,14 +53,18 @@ def object_of(raw: Raw | None, place: str = "params") -> dict[str, Raw]:
         raise RpcError(INVALID_PARAMS, f"{place} must be an object") from None
 
 
-def known(members: dict[str, Raw], names: frozenset[str], place: str = "params") -> dict[str, Raw]:
-    """The same members, none of which is a known name in other case.
+def check_key_case(
+    members: dict[str, Raw], names: frozenset[str], place: str = "params"
+) -> dict[str, Raw]:
+    """Return the same members; refuse a key that is one of `names` in another case.
 
     Args:
-        names: the known ones.
+        members: the members of an object; unknown keys are allowed.
+        names: the keys that the router reads.
+        place: names the object in the error.
 
     Raises:
-        RpcError: -32602, naming the key.
+        RpcError: -32602, with the key.
     """
     if not members.keys() <= names:
         folded = {name.casefold() for name in names}
@@ -73,7 +75,7 @@ def known(members: dict[str, Raw], names: frozenset[str], place: str = "params")
 
 
 def text_of(members: dict[str, Raw], key: str, place: str = "params") -> str:
-    """The string at `key`.
+    """Return the string at `key`.
 
     Raises:
         RpcError: -32602, it is missing or no string.
@@ -88,13 +90,13 @@ def text_of(members: dict[str, Raw], key: str, place: str = "params") -> str:
 
 
 def optional_text_of(members: dict[str, Raw], key: str) -> str | None:
-    """The string at `key`; None when it is missing or of another type."""
+    """Return the string at `key`; None when it is missing or of another type."""
     found = request_id_of(members, key)
     return found if isinstance(found, str) else None
 
 
 def is_object(raw: Raw) -> bool:
-    """Does this raw JSON (without space around it) hold an object?"""
+    """Return whether this raw JSON holds an object; no space may surround it."""
     return bool(raw) and memoryview(raw)[0] == _OBJECT_START
 
 
@@ -105,12 +107,12 @@ def given(members: dict[str, Raw], key: str) -> Raw | None:
 
 
 def request_id_of(members: dict[str, Raw], key: str) -> int | str | None:
-    """A request id or progress token at `key`; None when it is missing or of another type."""
+    """Return the request id or progress token at `key`; None if missing or of another type."""
     return id_of(members.get(key, NO_RAW))
 
 
 def id_of(raw: Raw) -> int | str | None:
-    """A request id or progress token; None when it is absent or of another type."""
+    """Return a request id or progress token; None when it is absent or of another type."""
     try:
         return _id.decode(raw) if raw else None
     except msgspec.MsgspecError:

@@ -1,10 +1,9 @@
-"""The router's own tools: `mcp.router.use`, `list`, `help`, `call`, and four to change instances.
+"""Defines the router's own tools (`mcp.router.use` and others), their arguments and results.
 
-Job: their definitions, what their arguments say, and the shape of their results. Neighbours:
-`from_client` calls the tools; `instances` and the catalogues are shown here. Pure.
+Invariants:
 
-Invariants: names, order, keys and sentences are those of MCP Router 1.1, which prompts and
-scripts rely on. `call` never shapes anything: the upstream's own result is the result.
+- Names, order, keys and sentences are those of MCP Router 1.1, on which prompts and scripts rely.
+- `call` has no result of its own: the upstream's result is the result.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from router.core.protocol.bridging import structured
+from router.core.protocol.bridging import structured_content
 from router.core.protocol.raw_json import (
     EMPTY_OBJECT,
+    check_key_case,
     given,
     is_object,
-    known,
     object_of,
     raw_of,
     text_of,
@@ -43,6 +42,14 @@ INSTRUCTIONS: Final = (
     "mcp.router.use lists the tools of one server beside these from then on."
 )
 
+
+def server_info(settings: CoreSettings) -> dict[str, str]:
+    """Return the router's `Implementation` object (MCP 2025-11-25, Lifecycle, Initialization)."""
+    return {"name": SERVER_NAME, "version": settings.version}
+
+
+# --- Definitions -----------------------------------------------------------------------------
+
 USE: Final = "mcp.router.use"
 LIST: Final = "mcp.router.list"
 HELP: Final = "mcp.router.help"
@@ -53,7 +60,7 @@ DISABLE: Final = "mcp.router.disable"
 ENABLE: Final = "mcp.router.enable"
 
 MANAGEMENT: Final = (ADD, REMOVE, DISABLE, ENABLE)
-"""The tools that change instances, which `server.allow_instance_management` allows."""
+"""The tools that change instances; `server.allow_instance_management` allows them."""
 
 _INSTANCE_NAME: Final = {
     "type": "string",
@@ -118,118 +125,57 @@ _MANAGEMENT_DEFINITIONS: Final = (
     _tool(ENABLE, "Start an instance that was disabled.", instance_name=_INSTANCE_NAME),
 )
 
-_CANONICAL: Final = {
-    spelling: definition["name"]
-    for definition in (*_DEFINITIONS, *_MANAGEMENT_DEFINITIONS)
-    for spelling in (definition["name"], definition["name"].replace(".", "_"))
-}
-
-
-def server_info(settings: CoreSettings) -> dict[str, str]:
-    """What the router says of itself (MCP 2025-11-25, Lifecycle: `Implementation`)."""
-    return {"name": SERVER_NAME, "version": settings.version}
-
-
-def canonical(name: str) -> str | None:
-    """The dotted name of one of our tools in either spelling; None for any other tool."""
-    return _CANONICAL.get(name)
-
 
 def items_for(settings: CoreSettings) -> tuple[Item, ...]:
-    """Our tools as they are listed with these settings."""
+    """Return the router's tools as these settings have them listed.
+
+    Equal settings give the same object, so that two listings can be compared with `is`.
+    """
     return items(settings.tool_names, with_management=settings.allow_instance_management)
 
 
 @functools.cache
 def items(spelling: str, *, with_management: bool = False) -> tuple[Item, ...]:
-    """Our tools as they are listed.
+    """Return the router's tools as they are listed.
 
     Args:
         spelling: "dotted", or "underscored" for clients that reject dots
             (`server.tool_names` of config.json).
-        with_management: those that change instances as well.
+        with_management: True to list the tools that change instances as well.
     """
+    definitions = (*_DEFINITIONS, *(_MANAGEMENT_DEFINITIONS if with_management else ()))
     listed: list[Item] = []
-    for definition in (*_DEFINITIONS, *(_MANAGEMENT_DEFINITIONS if with_management else ())):
-        name = definition["name"]
-        shown = name.replace(".", "_") if spelling == "underscored" else name
-        listed.append(Item(shown, raw_of(definition | {"name": shown})))
+    for definition in definitions:
+        name = _underscored(definition["name"]) if spelling == "underscored" else definition["name"]
+        listed.append(Item(name, raw_of(definition | {"name": name})))
     return tuple(listed)
 
 
-# --- Arguments -------------------------------------------------------------------------------
+def _underscored(name: str) -> str:
+    return name.replace(".", "_")
 
 
-@attrs.frozen
-class CallArguments:
-    """What `mcp.router.call` is to call."""
-
-    instance_name: str
-    tool_name: str
-    arguments: Raw
+_CANONICAL_NAMES: Final = {
+    spelling: name
+    for name in (USE, LIST, HELP, CALL, *MANAGEMENT)
+    for spelling in (name, _underscored(name))
+}
 
 
-_INSTANCE_KEYS: Final = frozenset({"instance_name"})
-
-
-def instance_name_of(arguments: Raw | None) -> str:
-    """The one argument of `use`, and of most tools that change instances.
-
-    Raises:
-        RpcError: it is missing or no string.
-    """
-    members = known(object_of(arguments, "arguments"), _INSTANCE_KEYS, "arguments")
-    return text_of(members, "instance_name", "arguments")
-
-
-_CALL_KEYS: Final = frozenset({"instance_name", "tool_name", "arguments"})
-
-
-def call_arguments_of(arguments: Raw | None) -> CallArguments:
-    """The arguments of `call`; absent or null tool arguments are an empty object.
-
-    Raises:
-        RpcError: one is missing or of the wrong type.
-    """
-    members = known(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
-    of_tool = given(members, "arguments") or EMPTY_OBJECT
-    if not is_object(of_tool):
-        raise RpcError(INVALID_PARAMS, "arguments.arguments must be an object")
-    return CallArguments(
-        text_of(members, "instance_name", "arguments"),
-        text_of(members, "tool_name", "arguments"),
-        of_tool,
-    )
-
-
-_ADD_KEYS: Final = frozenset({"provider_name", "config"})
-
-
-def change_of(tool: str, arguments: Raw | None) -> Change:
-    """What one of the `MANAGEMENT` tools is to change.
-
-    Raises:
-        RpcError: an argument is missing or of the wrong type.
-    """
-    if tool == ADD:
-        members = known(object_of(arguments, "arguments"), _ADD_KEYS, "arguments")
-        config = given(members, "config") or NO_RAW
-        if not is_object(config):
-            raise RpcError(INVALID_PARAMS, "arguments.config must be an object")
-        provider = text_of(members, "provider_name", "arguments")
-        return AddInstance(provider, msgspec.json.decode(config))
-    name = instance_name_of(arguments)
-    return RemoveInstance(name) if tool == REMOVE else SetActive(name, tool == ENABLE)
+def canonical_name(name: str) -> str | None:
+    """Return the dotted name of a router tool, given in either spelling; None for other tools."""
+    return _CANONICAL_NAMES.get(name)
 
 
 def check_management(settings: CoreSettings, called: str) -> None:
-    """Are there tools that change instances?
+    """Check that the tools that change instances are allowed.
 
     Args:
-        called: how the tool was called.
+        settings: the settings in force.
+        called: the tool's name as the client spelled it.
 
     Raises:
-        RpcError: -32016, there are none.
+        RpcError: -32016, they are not.
     """
     if not settings.allow_instance_management:
         raise RpcError(
@@ -239,21 +185,86 @@ def check_management(settings: CoreSettings, called: str) -> None:
         )
 
 
-# --- What the tools show ---------------------------------------------------------------------
+# --- Arguments -------------------------------------------------------------------------------
+
+_INSTANCE_KEYS: Final = frozenset({"instance_name"})
+
+
+def instance_name_of(arguments: Raw | None) -> str:
+    """Return the only argument of `use`, `remove`, `disable` and `enable`.
+
+    Raises:
+        RpcError: -32602, it is missing or no string.
+    """
+    members = check_key_case(object_of(arguments, "arguments"), _INSTANCE_KEYS, "arguments")
+    return text_of(members, "instance_name", "arguments")
+
+
+@attrs.frozen
+class CallArguments:
+    """The arguments of `call`: the instance, its tool and that tool's arguments."""
+
+    instance_name: str
+    tool_name: str
+    arguments: Raw
+
+
+_CALL_KEYS: Final = frozenset({"instance_name", "tool_name", "arguments"})
+
+
+def call_arguments_of(arguments: Raw | None) -> CallArguments:
+    """Return the arguments of `call`; absent or null tool arguments become an empty object.
+
+    Raises:
+        RpcError: -32602, one is missing or of the wrong type.
+    """
+    members = check_key_case(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
+    tool_arguments = given(members, "arguments") or EMPTY_OBJECT
+    if not is_object(tool_arguments):
+        raise RpcError(INVALID_PARAMS, "arguments.arguments must be an object")
+    return CallArguments(
+        text_of(members, "instance_name", "arguments"),
+        text_of(members, "tool_name", "arguments"),
+        tool_arguments,
+    )
+
+
+_ADD_KEYS: Final = frozenset({"provider_name", "config"})
+
+
+def change_of(tool: str, arguments: Raw | None) -> Change:
+    """Return the change that one of the `MANAGEMENT` tools asks for.
+
+    Args:
+        tool: its canonical name.
+        arguments: raw, as the client sent them.
+
+    Raises:
+        RpcError: -32602, an argument is missing or of the wrong type.
+    """
+    if tool == ADD:
+        members = check_key_case(object_of(arguments, "arguments"), _ADD_KEYS, "arguments")
+        config = given(members, "config") or NO_RAW
+        if not is_object(config):
+            raise RpcError(INVALID_PARAMS, "arguments.config must be an object")
+        provider = text_of(members, "provider_name", "arguments")
+        return AddInstance(provider, msgspec.json.decode(config))
+    name = instance_name_of(arguments)
+    return RemoveInstance(name) if tool == REMOVE else SetActive(name, tool == ENABLE)
 
 
 # --- Results ---------------------------------------------------------------------------------
 
 
 def result_of(value: Any, revision: str) -> Raw:
-    """A tool result: the value as JSON text (indent 2), and structured where there is that."""
+    """Return a tool result: the value as JSON text, and structured if the revision has that."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     result = {"content": [{"type": "text", "text": text}], "isError": False}
-    return raw_of(result | structured(value, revision))
+    return raw_of(result | structured_content(value, revision))
 
 
 def error_result_of(error: RpcError) -> Raw:
-    """The result that tells a model what went wrong (MCP 2025-11-25, Tools, Error Handling)."""
-    told = {"error": error.message, "code": error.string_code}
-    text = msgspec.json.format(msgspec.json.encode(told), indent=0).decode()
+    """Return a tool result for the model to read (MCP 2025-11-25, Tools, Error Handling)."""
+    value = {"error": error.message, "code": error.string_code}
+    text = msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
     return raw_of({"content": [{"type": "text", "text": text}], "isError": True})

@@ -1,16 +1,15 @@
-"""Are the arguments of a call what the tool's own `inputSchema` asks for?
+"""Checks the arguments of a call against the tool's own `inputSchema`.
 
-Job: compile schemas of tools, once for each listing, and check arguments. Neighbours: `instances`
-keeps the `Schemas` of a session; `from_client` has calls checked. Pure.
+A schema is compiled when its tool is first called after a listing.
 
 Invariants:
 
-- A copy is decoded to be checked: what is sent stays byte for byte what came in.
+- A copy is decoded to be checked: the router forwards the bytes that came in.
 - Nothing is fetched or opened because a schema says so. Regular expressions take linear time.
-- A schema that cannot be compiled, or might take long, is not checked: the server does that too.
-- No message quotes a value; they may be secrets.
-- Who reads the bytes reads what was checked: a key that is there twice in one object is refused,
-  since another reader might take the other one.
+- A schema that cannot be compiled, or might take long, is not used: the server checks as well.
+- No message quotes a value, because values may be secrets.
+- The server reads what was checked. A key that stands twice in one object is refused, since
+  another reader might take the other value.
 """
 
 from __future__ import annotations
@@ -33,34 +32,42 @@ if TYPE_CHECKING:
     from router.messages.catalog import Item
 
 MAX_SCHEMA_BYTES: Final = 64 * 1024
-"""Ten times as large as the schemas of real tools get."""
+"""Size of a schema that is checked; ten times the size of real tools' schemas."""
 
 MAX_STEPS: Final = 20_000
-"""Subschemas in a schema when every `$ref` is replaced by what it points to: about 1 ms."""
+"""Subschemas in a schema once every `$ref` is replaced by its target: about 1 ms to check."""
 
 MAX_PATTERN_BYTES: Final = 1024 * 1024
-"""Of one compiled regular expression, which bounds the time to compile it."""
+"""Size of one compiled regular expression, which bounds the time to compile it."""
 
 MAX_MESSAGE: Final = 300
-"""Characters of one message; names of keys and the options of an `enum` may be long."""
+"""Characters of one message; the names of keys and the options of an `enum` may be long."""
 
 _encode: Final = msgspec.json.Encoder().encode
-_REFERENCES: Final = frozenset({"$dynamicRef", "$recursiveRef"})
 
 
 @attrs.frozen
 class Checker:
-    """A compiled schema; `tells_why` unless finding the reason might take long."""
+    """A compiled schema.
+
+    Attributes:
+        validator: the compiled schema itself.
+        finds_reason: False for a recursive schema: to find the reason might take long.
+    """
 
     validator: jsonschema_rs.Validator
-    tells_why: bool
+    finds_reason: bool
 
     def check(self, arguments: Any) -> None:
-        """Raises RpcError: -32602, with the first thing that is wrong."""
+        """Check decoded arguments.
+
+        Raises:
+            RpcError: -32602, with the first mistake and its place if the reason is found.
+        """
         if self.validator.is_valid(arguments):
             return
         problem = "arguments: do not match the tool's inputSchema"
-        if self.tells_why:
+        if self.finds_reason:
             error = next(self.validator.iter_errors(arguments))
             place = "".join(_step(step) for step in error.instance_path)
             problem = f"arguments{place}: {error.message}"
@@ -78,55 +85,57 @@ def _step(step: str | int) -> str:
 
 @attrs.define
 class Schemas:
-    """The input schemas of one listing, compiled when a tool is first called."""
+    """The input schemas of one listing of tools."""
 
+    # Each tool is raw and whole; its checker is None where its schema is not used.
     _tools: dict[str, Raw]
     _checkers: dict[str, Checker | None] = attrs.field(factory=dict[str, "Checker | None"])
 
     @classmethod
     def of(cls, tools: Iterable[Item]) -> Schemas:
-        """Of these tools as they were listed."""
+        """Return the schemas of these tools."""
         return cls({item.key: item.raw for item in tools})
 
     def check(self, tool: str, arguments: Raw | None) -> None:
         """Check the arguments of a call; absent ones are an empty object.
 
         Raises:
-            RpcError: -32602, naming the place in the arguments.
+            RpcError: -32602, with the place in the arguments.
         """
         if tool not in self._checkers:
-            self._checkers[tool] = compiled(object_of(self._tools[tool]).get("inputSchema"))
+            self._checkers[tool] = compile_schema(object_of(self._tools[tool]).get("inputSchema"))
         checker = self._checkers[tool]
         if checker is None:
             return
         raw = arguments or EMPTY_OBJECT
         try:
-            given = msgspec.json.decode(raw)
+            decoded = msgspec.json.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            _refuse_repetition(raw)
+            _refuse_repeated_key(raw)
             return  # Numbers beyond what a float holds: only the server may understand them.
-        if _may_repeat(raw, given):
-            _refuse_repetition(raw)
-        checker.check(given)
+        if _may_repeat_key(raw, decoded):
+            _refuse_repeated_key(raw)
+        checker.check(decoded)
 
 
-def _may_repeat(raw: Raw, given: Any) -> bool:
-    """May there be keys in the bytes that are not in what was decoded from them?
+def _may_repeat_key(raw: Raw, decoded: Any) -> bool:
+    """Return whether the bytes may hold a key that decoding dropped.
 
-    Each key and text has two quotes, and `\\"` one more: there and in the copy alike, unless
-    it is written as `\\u0022`.
+    Every key and string has two quotes, and every escaped quote one more. The bytes and their
+    decoded copy have the same number, unless a key was dropped. A quote written as `\\u0022` spoils
+    the count, so such bytes are always suspected.
     """
     data = bytes(raw)
-    if data.count(b'"') != _encode(given).count(b'"'):
+    if data.count(b'"') != _encode(decoded).count(b'"'):
         return True
     return b"\\" in data and b"\\u0022" in data
 
 
-def _refuse_repetition(raw: Raw) -> None:
-    # For start-up time: hardly any call needs this.
+def _refuse_repeated_key(raw: Raw) -> None:
+    # Imported here for start-up time: hardly any call needs this.
     import json
 
-    def once(pairs: list[tuple[str, Any]]) -> None:
+    def check_pairs(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
@@ -134,18 +143,19 @@ def _refuse_repetition(raw: Raw) -> None:
                 raise _refusal(f"arguments: the key {shown} is there twice in one object")
             seen.add(key)
 
+    # Numbers stay strings: a huge one would take long to convert, and nobody reads it.
     with suppress(RecursionError):
-        json.loads(bytes(raw), object_pairs_hook=once, parse_int=str, parse_float=str)
+        json.loads(bytes(raw), object_pairs_hook=check_pairs, parse_int=str, parse_float=str)
 
 
-def compiled(raw: Raw | None) -> Checker | None:
-    """A schema that is ready to check; None where it is not to be checked."""
+def compile_schema(raw: Raw | None) -> Checker | None:
+    """Compile a schema; None where it is absent, too large, too complex or invalid."""
     if not raw or len(raw) > MAX_SCHEMA_BYTES:
         return None
     try:
         schema = msgspec.json.decode(raw)
-        cost = _Cost(schema)
-        if cost.of(schema) > MAX_STEPS:
+        counter = _SubschemaCounter(schema)
+        if counter.count(schema) > MAX_STEPS:
             return None
         validator = jsonschema_rs.validator_for(
             schema,
@@ -156,42 +166,50 @@ def compiled(raw: Raw | None) -> Checker | None:
         )
     except (ValueError, LookupError, TypeError, RecursionError, jsonschema_rs.ReferencingError):
         return None
-    return Checker(validator, not cost.is_recursive)
+    return Checker(validator, not counter.is_recursive)
+
+
+_UNSUPPORTED_REFERENCES: Final = frozenset({"$dynamicRef", "$recursiveRef"})
 
 
 @attrs.define
-class _Cost:
-    """Counts subschemas as if references were replaced: a few that double become millions."""
+class _SubschemaCounter:
+    """Counts subschemas as if every reference were replaced by its target.
+
+    A few references that double become millions of subschemas, which would take long to check.
+    Schemas with references that cannot be followed here raise `ValueError`.
+    """
 
     root: Any
     is_recursive: bool = False
-    _known: dict[int, int] = attrs.field(factory=dict[int, int])
+    _counts: dict[int, int] = attrs.field(factory=dict[int, int])
 
-    def of(self, node: Any) -> int:
+    def count(self, node: Any) -> int:
         if isinstance(node, list):
-            return sum(map(self.of, cast("list[Any]", node)))
+            return sum(map(self.count, cast("list[Any]", node)))
         if not isinstance(node, dict):
             return 0
         members = cast("dict[str, Any]", node)
-        known = self._known.get(id(members))
-        if known is None:
-            self._known[id(members)] = 0  # being counted: who comes by again has found a cycle
-            known = self._known[id(members)] = self._counted(members)
-        elif known == 0:
+        found = self._counts.get(id(members))
+        if found is None:
+            # 0 marks a node that is being counted: to meet it again is to have found a cycle.
+            self._counts[id(members)] = 0
+            found = self._counts[id(members)] = self._count_members(members)
+        elif found == 0:
             self.is_recursive = True
-        return known
+        return found
 
-    def _counted(self, members: dict[str, Any]) -> int:
-        if not _REFERENCES.isdisjoint(members) or (
+    def _count_members(self, members: dict[str, Any]) -> int:
+        if not _UNSUPPORTED_REFERENCES.isdisjoint(members) or (
             members is not self.root and isinstance(members.get("$id", members.get("id")), str)
         ):
             raise ValueError("a reference that only the library can follow")
         reference = members.get("$ref")
-        target = self.of(self._target(reference)) if isinstance(reference, str) else 0
-        return 1 + target + sum(map(self.of, members.values()))
+        target = self.count(self._target(reference)) if isinstance(reference, str) else 0
+        return 1 + target + sum(map(self.count, members.values()))
 
     def _target(self, reference: str) -> Any:
-        """What `#/…` points to (RFC 6901); nothing else is followed."""
+        """Return the node at a JSON pointer `#/…` (RFC 6901); other references are not followed."""
         hash_sign, *steps = reference.split("/")
         if hash_sign != "#":
             raise ValueError("not in this schema")

@@ -1,11 +1,10 @@
-"""Calls in flight: which answer belongs to whom, and until when it may come.
+"""Correlates the calls in flight with the clients that wait for them, and keeps their deadlines.
 
-Job: correlate requests forwarded to upstreams with the clients that wait, in both directions.
-Neighbours: `core` opens and closes calls; `deadlines` says which are due. Pure.
+Invariants:
 
-Invariants: every id sent upstream is minted here, so two clients with the same ids can never
-cross; it is even, because a session numbers its own requests with odd ids. A call is closed
-exactly once; an answer that comes later finds nothing and is dropped.
+- Every id sent upstream is made here, so answers of two clients that use the same id never cross.
+- These ids are even, because a session numbers its own requests with odd ids.
+- A call is closed exactly once; a later answer finds no call and is dropped.
 """
 
 from __future__ import annotations
@@ -22,18 +21,24 @@ if TYPE_CHECKING:
     from router.messages.frames import Outbox, Request, RequestId
 
 MAX_ID: Final = 2**31 - 2
-"""Upstreams in some languages hold ids in 32 bits."""
+"""The largest even id that fits into a signed 32-bit integer, which some upstreams use."""
 
 MAX_CALLS: Final = 100_000
-"""Calls that may be in flight; beyond it they are shed (-32015). Some hundred bytes each."""
+"""Calls in flight at the same time, of some hundred bytes each; more are refused (-32015)."""
 
 MAX_EXTENSION: Final = 10
-"""Progress may extend a call to this many times its timeout, then it ends (protocol: deadlines)."""
+"""Progress extends a call to this many times its timeout at most."""
 
 
 @attrs.define
 class Calls:
-    """All calls in flight, by their upstream id."""
+    """All calls in flight.
+
+    Attributes:
+        by_id: the calls by their upstream id.
+        by_session: the same calls by session and upstream id; a session without calls has no key.
+        deadlines: the upstream ids by the second at which their call times out.
+    """
 
     by_id: dict[int, Call] = attrs.field(factory=dict[int, Call])
     by_session: dict[int, dict[int, Call]] = attrs.field(factory=dict[int, dict[int, Call]])
@@ -41,21 +46,21 @@ class Calls:
     _last_id: int = 0
 
     def next_id(self) -> int:
-        """An even id that no call in flight has."""
+        """Return an even id that no call in flight has."""
         while True:
             self._last_id = self._last_id + 2 if self._last_id < MAX_ID else 2
             if self._last_id not in self.by_id:
                 return self._last_id
 
     def open(self, call: Call, now_s: float) -> None:
-        """Begin to wait for the answer of `call`."""
+        """Put a call in flight."""
         self.by_id[call.id] = call
         self.by_session.setdefault(call.session.session, {})[call.id] = call
         call.client.calls[call.request_id] = call
         self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def close(self, call: Call) -> None:
-        """Stop waiting for the answer of a call in flight."""
+        """Take a call out of flight, whether it was answered or not."""
         self.deadlines.disarm(call.id)
         del self.by_id[call.id]
         of_session = self.by_session[call.session.session]
@@ -65,44 +70,44 @@ class Calls:
         if call.held is None:
             del call.client.calls[call.request_id]
 
-    def again(self, call: Call, now_s: float) -> None:
-        """It is sent upstream once more, under another id."""
+    def reopen(self, call: Call, now_s: float) -> None:
+        """Give a call in flight a new id and a new deadline, to send it upstream once more."""
         self.close(call)
         call.id = self.next_id()
         self.open(call, now_s)
 
-    def leave(self, call: Call) -> None:
-        """The request that brought this call in flight is over, the call is not."""
+    def detach(self, call: Call) -> None:
+        """Keep a call in flight although its client's request was answered."""
         del call.client.calls[call.request_id]
 
-    def take_up(self, call: Call, client: Client, request: Request, reply_to: Outbox) -> None:
-        """Another request waits for this call from here on."""
+    def attach(self, call: Call, client: Client, request: Request, reply_to: Outbox) -> None:
+        """Have another request wait for this call from now on."""
         call.client, call.request_id, call.reply_to = client, request.id, reply_to
         client.calls[request.id] = call
 
     def find(self, call_id: RequestId | None, session: int) -> Call | None:
-        """The call in flight with this id; None when there is none *on this session*.
+        """Return the call with this id; None when no call *on this session* has this id.
 
-        Ids are easy to guess, so an upstream must not reach the calls of another one with them.
+        Ids are easy to guess, and an upstream must not reach the calls of another upstream.
         """
         call = self.by_id.get(call_id) if isinstance(call_id, int) else None
         return call if call is not None and call.session.session == session else None
 
     def of_session(self, session: int) -> list[Call]:
-        """The calls in flight on one session, oldest first."""
+        """Return the calls in flight on one session, oldest first."""
         return list(self.by_session.get(session, {}).values())
 
     def extend(self, call: Call, now_s: float) -> None:
-        """There was news of the call: its time runs anew, up to its hard end."""
+        """Restart a call's timeout, up to its hard end, unless its upstream waits for a client."""
         if not call.asked:
             self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def suspend(self, call: Call) -> None:
-        """The upstream waits for the client now: only the hard end applies."""
+        """Count one more question of the upstream: until its answer only the hard end applies."""
         call.asked += 1
         self.deadlines.arm(call.id, call.ends_at_s)
 
     def resume(self, call: Call, now_s: float) -> None:
-        """The upstream waits for one answer less."""
+        """Count one question of the upstream less; after the last one the timeout runs again."""
         call.asked -= 1
         self.extend(call, now_s)

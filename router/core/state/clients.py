@@ -1,6 +1,7 @@
-"""Client sessions: who they are, what they declared, what they selected, what they were asked.
+"""Keeps one row for each client session, with its requests that are not answered yet.
 
-Job: one row for each client session. Neighbours: `core` alone changes it. Pure.
+A request without a session (MCP 2026-07-28) gets a row of its own. The rows of calls, and of the
+questions that upstreams ask about them, stand here as well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from router.messages.revisions import DEFAULT_REVISION
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.state.clients import Ask, Call, Saving
     from router.core.state.instances import Parked
     from router.messages.commands import Principal
     from router.messages.events import FromClient, SessionUp
@@ -40,16 +40,20 @@ LOG_LEVELS: Final = {
 """Severities of `logging/setLevel` (MCP 2025-11-25, Logging; RFC 5424), least severe first."""
 
 DEFAULT_LOG_LEVEL: Final = "info"
-"""What a client gets that never set a level: the specification leaves it to the server."""
+"""Applies to a client that never set a level: the specification leaves it to the server."""
 
 
 @attrs.define(eq=False)
 class Selection:
-    """What was chosen with `mcp.router.use`: the instance whose tools are listed beside ours.
+    """The instance chosen with `mcp.router.use`, whose tools are listed beside the router's.
 
-    It belongs to a session. Without sessions (2026-07-28) it belongs to the connection on stdio,
-    and to the principal on HTTP, as long as that does not stay away (`used_at_s`). So whoever has
-    the same one is the same client.
+    A selection belongs to a session. Without sessions (MCP 2026-07-28) it belongs to the connection
+    on stdio, and on HTTP to the principal until that is idle for long. So requests that share a
+    selection come from the same client.
+
+    Attributes:
+        instance: the name of the instance; None before the first `use`.
+        used_at_s: monotonic second of the principal's last request; kept for HTTP only.
     """
 
     instance: str | None = None
@@ -75,20 +79,21 @@ class Listening:
 
 @attrs.define(eq=False)
 class Client:
-    """One client session; or one request without a session, which is like a client of its own.
+    """One client session, or one request without a session, which counts as a client.
 
     Attributes:
-        outbox: takes what belongs to no request of its own.
-        principal: who it is and what it may do, as its listener found out.
-        one_shot: a lone HTTP request without a session; nothing is remembered for it.
-        era: what its requests have to be.
-        selection: which instance it chose.
+        id: the client session's id, made by its listener.
+        outbox: takes the frames that belong to none of its requests.
+        principal: its name and permissions, as its listener found out.
+        one_shot: True for a lone HTTP request without a session; nothing is remembered for it.
+        era: the form that its requests have to have.
+        selection: the instance that it chose.
         revision: the negotiated protocol revision.
-        capabilities: what it declared (`roots`, `sampling`, ...), each a raw value.
-        info: what it said of itself, raw.
-        log_level: what it asked for, None until then.
-        owes_listing: it has not listed since it came or was last told `list_changed`, so that
-            telling it again would tell it nothing.
+        capabilities: the capabilities it declared (`roots`, `sampling`, ...), each a raw value.
+        info: its `clientInfo`, raw; `NO_RAW` if it sent none.
+        log_level: the level that it asked for, None until then.
+        owes_listing: True until it lists tools after it came or was last sent `list_changed`;
+            sending that again would tell it nothing new.
         calls: its requests in flight upstream, by its own id.
         parked: its requests that wait for an instance to become ready, by its own id.
         saving: its requests that wait for a change to be on disk, by its own id.
@@ -122,26 +127,26 @@ class Client:
 
     @property
     def is_stateless(self) -> bool:
-        """Is it one request of MCP 2026-07-28?"""
+        """True for one request of MCP 2026-07-28."""
         return self.era == "stateless"
 
     @property
     def is_for_one_request(self) -> bool:
-        """Is there nothing of it that goes on after its request?"""
+        """True if nothing of this client outlives its request."""
         return self.one_shot or self.is_stateless
 
     @property
     def the_request(self) -> Request:
-        """The one request that it is."""
+        """The one request that this row stands for."""
         assert self.request is not None, "a session is more than one request"
         return self.request
 
-    def awaits_news(self) -> bool:
-        """Is it to be told that its list of tools is another one?"""
+    def wants_list_changed(self) -> bool:
+        """Return whether a `list_changed` would be news for it."""
         return self.listening is not None or not (self.owes_listing or self.is_for_one_request)
 
     def waits_for(self, request_id: RequestId) -> bool:
-        """Is this request of its own not answered yet?"""
+        """Return whether a request of its own with this id is not answered yet."""
         return (
             request_id in self.calls
             or request_id in self.parked
@@ -149,24 +154,25 @@ class Client:
             or request_id in self.requests
         )
 
-    def let_go(self, clients: dict[ClientId, Client]) -> None:
-        """Forget it among these, if it was one request on a connection: that is over."""
+    def drop_request_row(self, clients: dict[ClientId, Client]) -> None:
+        """Remove this row from `clients` if it stands for one request on a connection."""
         if self.connection is not None and clients.pop(self.id, None) is not None:
             del self.connection.requests[self.the_request.id]
 
     def next_ask_id(self) -> int:
-        """An id for a request to this client, unique within its session."""
+        """Return an id for a request to this client, unique within its session."""
         self._last_ask_id += 1
         return self._last_ask_id
 
     def wants_log(self, level: str) -> bool:
-        """Is a log message of this severity to be sent to it?
+        """Return whether a log message of this severity is to be sent to it.
 
-        Without a session only to those that ask for it (MCP 2026-07-28, Logging).
+        A request without a session gets logs only if it asks for them (MCP 2026-07-28, Logging).
         """
         if self.is_stateless and self.log_level is None:
             return False
         wanted = LOG_LEVELS[self.log_level or DEFAULT_LOG_LEVEL]
+        # An unknown level counts as the most severe: better one log message too many.
         return LOG_LEVELS.get(level, LOG_LEVELS["emergency"]) >= wanted
 
 
@@ -176,11 +182,11 @@ class Call:
 
     Attributes:
         id: its id upstream, also its progress token there.
-        client: who waits.
-        reply_to: where progress and the answer go.
+        client: the client that waits for its answer.
+        reply_to: takes progress and the answer.
         request_id: the client's own id.
         session: the incarnation it was sent to.
-        instance: that session's instance, for messages.
+        instance: the name of that session's instance, for messages.
         progress_token: the client's own raw token, or None when it wants no progress.
         is_tool: router errors are tool results (`mcp.router.call`), not JSON-RPC errors.
         timeout_s: the time without news after which it ends.
@@ -206,8 +212,8 @@ class Call:
     sent: dict[str, Raw] | None = None
     inputs: Inputs | None = None
 
-    def timed_out(self) -> RpcError:
-        """The error of a call that got no answer in time."""
+    def timeout_error(self) -> RpcError:
+        """Return the error of a call that got no answer in time."""
         return RpcError(TIMEOUT, f"Timeout exceeded: {self.timeout_s:g}s")
 
 

@@ -1,6 +1,6 @@
-"""What is shown of instances: by `list`, `help`, `use` and the REST API. Pure.
+"""Builds the JSON values that `list`, `help`, `use` and the REST API show of instances.
 
-The keys are those of MCP Router 1.1; new ones may only be added.
+Invariant: the keys are those of MCP Router 1.1; keys may only be added.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from router.messages.catalog import Item
 
 
-def listing(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any]]:
-    """The value of `list`: one object for each instance."""
-    return [row(instance, now_s) for instance in instances]
+def summaries(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any]]:
+    """Return the value of `list`: one object for each instance."""
+    return [summary(instance, now_s) for instance in instances]
 
 
-def row(instance: Instance, now_s: float) -> dict[str, Any]:
-    """What is shown of one instance."""
+def summary(instance: Instance, now_s: float) -> dict[str, Any]:
+    """Return the object that `list` and the REST API show of one instance."""
     spec, session = instance.spec, instance.session
     return {
         "name": spec.name,
@@ -41,8 +41,8 @@ def row(instance: Instance, now_s: float) -> dict[str, Any]:
     }
 
 
-def help_text(instances: Iterable[Instance]) -> dict[str, Any]:
-    """The value of `help`: active and connected instances that have at least one tool."""
+def tools_by_instance(instances: Iterable[Instance]) -> dict[str, Any]:
+    """Return the value of `help`: the connected instances that have at least one tool."""
     return {
         instance.name: {
             "provider": instance.spec.provider,
@@ -55,13 +55,11 @@ def help_text(instances: Iterable[Instance]) -> dict[str, Any]:
 
 
 def tools_of(instance: Instance) -> list[dict[str, Any]]:
-    """An instance's tools with the three keys that help and REST show."""
-    if instance.session is None:
-        return []
-    return [_shown(item) for item in instance.session.catalog.tools]
+    """Return an instance's tools, each with its name, description and input schema."""
+    return [] if instance.session is None else list(map(_tool, instance.session.catalog.tools))
 
 
-def _shown(item: Item) -> dict[str, Any]:
+def _tool(item: Item) -> dict[str, Any]:
     tool = object_of(item.raw, "tool")
     return {
         "name": item.key,
@@ -70,8 +68,8 @@ def _shown(item: Item) -> dict[str, Any]:
     }
 
 
-def used(instance: Instance) -> dict[str, Any]:
-    """The value of `use`."""
+def selection(instance: Instance) -> dict[str, Any]:
+    """Return the value of `use`."""
     tools = () if instance.session is None else instance.session.catalog.tools
     return {
         "instance": instance.name,

@@ -1,11 +1,15 @@
-"""The instances: what is configured, what state each is in, and finding one by name.
+"""Keeps one row for each configured instance, with its state, and finds an instance by name.
 
-Job: one row for each configured upstream and the transitions of its state. Neighbours: `core`
-feeds it the supervisor's and sessions' events; `toolbox` shows it. Pure.
+The `record_…` methods are the transitions: one for each event that reports on an instance.
 
-States: `disabled` (not active), `starting`, `ready` (session and catalogue are there),
-`backoff` (ended, will be restarted), `failed` (cannot be started, or restarted too often; then
-probed), `stopping`; `idle` is for instances that start on first use.
+States:
+
+- `disabled`: not active, so the supervisor runs nothing for it.
+- `starting`: the supervisor runs it, and its session is not up yet.
+- `ready`: its session is up and its catalog is known.
+- `backoff`: it ended and will be restarted.
+- `failed`: it cannot be started, or was restarted too often and is only probed.
+- `stopping`: it was taken away or replaced.
 """
 
 from __future__ import annotations
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from router.core.protocol.tool_schemas import Schemas
-    from router.core.state.instances import Parked
     from router.messages.commands import Principal
     from router.messages.effects import StartSession, StopSession
     from router.messages.events import FromClient, SessionUp
@@ -31,10 +34,9 @@ if TYPE_CHECKING:
 
 
 class InstanceState(enum.StrEnum):
-    """What an instance is doing now."""
+    """The states of an instance; the values are shown to users."""
 
     DISABLED = "disabled"
-    IDLE = "idle"
     STARTING = "starting"
     READY = "ready"
     BACKOFF = "backoff"
@@ -48,18 +50,19 @@ class Instance:
 
     Attributes:
         spec: its configuration.
-        state: see `State`.
+        state: see `InstanceState`.
         since_s: monotonic second of the last change of `state`.
-        restarts: how often the supervisor has restarted it.
-        last_error: why it last ended or could not start, until it is ready again.
-        retry_at_s: monotonic second of the next start, while in `backoff` or probed `failed`.
+        restarts: number of restarts, as the supervisor counts them.
+        last_error: why it last ended or could not start; None once it is ready again.
+        retry_at_s: monotonic second of the next start, while in `backoff` or `failed`; None when
+            no start is planned.
         session: its live session, only while `ready`.
-        tool_names: the tools of that session, to look a name up.
-        schemas: their input schemas, since one was first called after they were listed.
-        begun: has the supervisor begun an incarnation of this row? What it says before that is
-            about one with an earlier configuration.
-        calls: how many were sent to it, since it was configured like this.
-        was_ready: did the last incarnation get as far as `ready`?
+        tool_names: the names of that session's tools.
+        schemas: the input schemas of those tools; None until the first call after a listing.
+        has_started: True once the supervisor has begun an incarnation of this row. Reports before
+            that are about an incarnation with an earlier configuration.
+        call_count: number of calls sent to it since it got this configuration.
+        was_ready: True if the last incarnation got as far as `ready`.
         waiting: requests that wait for it to become ready, oldest first.
     """
 
@@ -72,9 +75,9 @@ class Instance:
     session: SessionUp | None = None
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
-    begun: bool = False
+    has_started: bool = False
+    call_count: int = 0
     was_ready: bool = False
-    calls: int = 0
     waiting: dict[tuple[ClientId, RequestId], Parked] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], "Parked"]
     )
@@ -84,38 +87,49 @@ class Instance:
         return self.spec.name
 
     def enter(self, state: InstanceState, now_s: float) -> None:
-        """Change the state; `since_s` moves only when it is another one."""
+        """Change the state; `since_s` moves only when the state is a different one."""
         if state is not self.state:
             self.state, self.since_s = state, now_s
         self.retry_at_s = None
         if state is not InstanceState.READY:
             self.session, self.tool_names, self.schemas = None, frozenset(), None
 
-    def began(self, now_s: float) -> None:
-        """The supervisor began an incarnation; after a failure that is a restart."""
+    def record_starting(self, now_s: float) -> None:
+        """Record that the supervisor began an incarnation; after a failure that is a restart."""
         if self.state in {InstanceState.BACKOFF, InstanceState.FAILED}:
-            self.restarts += 1  # the supervisor says its count with the next failure only
+            # The supervisor's own count comes with the next failure only.
+            self.restarts += 1
         self.enter(InstanceState.STARTING, now_s)
-        self.begun, self.was_ready = True, False
+        self.has_started, self.was_ready = True, False
 
-    def went_up(self, session: SessionUp, now_s: float) -> None:
-        """A session finished its handshake and listing."""
+    def record_session_up(self, session: SessionUp, now_s: float) -> None:
+        """Record that a session finished its handshake and listing."""
         self.enter(InstanceState.READY, now_s)
         self.last_error, self.was_ready = None, True
-        self.listed(session)
+        self.record_catalog(session)
 
-    def listed(self, session: SessionUp) -> None:
-        """The session was listed (anew)."""
+    def record_catalog(self, session: SessionUp) -> None:
+        """Record the session with the catalog that was just listed."""
         self.session, self.schemas = session, None
         self.tool_names = frozenset(item.key for item in session.catalog.tools)
 
-    def lost(self, reason: str, now_s: float) -> None:
-        """The wire of its session broke; the supervisor will say what comes next."""
+    def record_session_lost(self, reason: str, now_s: float) -> None:
+        """Record that the session's wire broke; the supervisor reports next what it does."""
         self.enter(InstanceState.BACKOFF, now_s)
-        self.note(reason)
+        self._record_reason(reason)
 
-    def went_down(self, reason: str, restarts: int, retry_in_s: float | None, now_s: float) -> None:
-        """The supervisor reports the end of an incarnation."""
+    def record_down(
+        self, reason: str, restarts: int, retry_in_s: float | None, now_s: float
+    ) -> None:
+        """Record the end of an incarnation.
+
+        Args:
+            reason: why it ended; empty when it was stopped on command.
+            restarts: the supervisor's count.
+            retry_in_s: seconds until the next start; 0 for a restart on command, None for no
+                restart.
+            now_s: monotonic second of the event.
+        """
         if retry_in_s is None:
             self.enter(InstanceState.FAILED, now_s)
         elif retry_in_s > 0:
@@ -124,38 +138,38 @@ class Instance:
         else:
             self.enter(InstanceState.STARTING, now_s)
         self.restarts = restarts
-        self.note(reason)
+        self._record_reason(reason)
 
-    def gave_up(self, reason: str, restarts: int, probe_in_s: float, now_s: float) -> None:
-        """The supervisor restarts it no more, but for one probe per cool-down."""
+    def record_failed(self, reason: str, restarts: int, probe_in_s: float, now_s: float) -> None:
+        """Record that the supervisor gave up: from now on it starts one probe per cool-down."""
         self.enter(InstanceState.FAILED, now_s)
         self.restarts, self.retry_at_s = restarts, now_s + probe_in_s
-        self.note(reason)
+        self._record_reason(reason)
 
-    def note(self, reason: str) -> None:
-        """Remember why it is not ready; no reason is no news."""
+    def _record_reason(self, reason: str) -> None:
+        # Two events report one end: an empty reason must not hide the one that came first.
         self.last_error = printable(reason) or self.last_error
 
-    def is_wanted(self) -> bool:
-        """Does the supervisor keep it, as far as it was told?"""
+    def is_startable(self) -> bool:
+        """Return whether the supervisor is to run a session for it."""
         return self.spec.is_active and self.spec.problem is None
 
     def may_become_ready(self) -> bool:
-        """Is it worth while for a call to wait for this instance?
+        """Return whether a call may wait for this instance.
 
-        Yes while it starts, and during the short back-off of one that was ready before. One
-        that has just failed to start answers at once with the reason.
+        True while it starts, and during the short back-off of an instance that was ready before.
+        An instance that failed to start answers at once with the reason.
         """
         return self.state is InstanceState.STARTING or (
             self.state is InstanceState.BACKOFF and self.was_ready
         )
 
     def retry_in_s(self, now_s: float) -> float | None:
-        """Seconds until it is started again; None when nobody plans that."""
+        """Return the seconds until its next start; None when no start is planned."""
         return None if self.retry_at_s is None else max(0.0, self.retry_at_s - now_s)
 
-    def unavailable(self, now_s: float) -> RpcError:
-        """The error for a call that cannot be made now: -32013, with why and what next."""
+    def unavailable_error(self, now_s: float) -> RpcError:
+        """Return the error for a call that cannot be made now: -32013, with reason and retry."""
         if not self.spec.is_active:
             message = f"Instance '{self.name}' is not active"
             return RpcError(UNAVAILABLE, message, {"state": self.state})
@@ -167,7 +181,7 @@ class Instance:
 
 
 def new_instance(spec: InstanceSpec, now_s: float) -> Instance:
-    """The row of an instance that was just configured."""
+    """Return the row of an instance that was just configured."""
     if not spec.is_active:
         return Instance(spec, InstanceState.DISABLED, now_s)
     if spec.problem is not None:
@@ -185,26 +199,26 @@ class Instances:
         return iter(self.by_name.values())
 
     def seen_by(self, principal: Principal) -> Instances:
-        """Those that there are for this principal."""
+        """Return the instances that this principal may see."""
         if principal.instances is None:
             return self
         seen = principal.instances
-        return Instances({name: one for name, one in self.by_name.items() if name in seen})
+        return Instances({name: row for name, row in self.by_name.items() if name in seen})
 
     def find(self, wanted: str) -> Instance:
-        """Look up by name, then by provider.
+        """Return the instance with this name, else the only instance of this provider.
 
         Raises:
-            RpcError: -32010, there is none, or the provider has several.
+            RpcError: -32010, no instance matches, or the provider has several.
         """
         found = self.by_name.get(wanted)
         if found is not None:
             return found
-        of_provider = [one for one in self.by_name.values() if one.spec.provider == wanted]
+        of_provider = [row for row in self.by_name.values() if row.spec.provider == wanted]
         if len(of_provider) == 1:
             return of_provider[0]
         if of_provider:
-            names = _quoted(one.name for one in of_provider)
+            names = _quoted(row.name for row in of_provider)
             raise RpcError(
                 INSTANCE_NOT_FOUND,
                 f"Provider '{wanted}' has several instances; name one of them: {names}",
@@ -231,11 +245,11 @@ class Parked:
 
 @attrs.define(eq=False)
 class Leaving:
-    """A session that no new call gets to.
+    """A session of a changed instance: its calls in flight may end, new calls do not reach it.
 
     Attributes:
-        row: the instance as it was, with that session.
-        then: what the supervisor is to do when it has left.
+        row: the former row of the instance, which holds that session.
+        then: the supervisor's next command, sent when the last call has ended.
     """
 
     row: Instance

@@ -1,7 +1,4 @@
-"""What a principal may do, and how it is told that it may not.
-
-Job: one check and its sentences. Neighbours: `admin`, `changes` and `from_client` ask. Pure.
-"""
+"""Checks what a principal may do, and words the refusals."""
 
 from __future__ import annotations
 
@@ -14,26 +11,26 @@ if TYPE_CHECKING:
 
 
 def check_may(principal: Principal, *needed: Permission) -> None:
-    """Let those pass who have any of these permissions.
+    """Check that a principal has at least one of these permissions.
 
     Raises:
-        RpcError: -32016, naming what is missing and what to do about it.
+        RpcError: -32016, with the missing permission and the way to get it.
     """
     if principal.permissions.isdisjoint(needed):
-        raise RpcError(NOT_ALLOWED, _why_not(principal, needed))
+        raise RpcError(NOT_ALLOWED, _refusal(principal, needed))
 
 
 def check_may_name(principal: Principal, name: str) -> None:
-    """Let those pass for whom an instance of this name would exist.
+    """Check that a principal may see an instance of this name.
 
     Raises:
-        RpcError: -32016, whether there is such an instance or not.
+        RpcError: -32016; it does not tell whether an instance of this name exists.
     """
     if principal.instances is not None and name not in principal.instances:
         raise RpcError(NOT_ALLOWED, f"'{name}' is not among the instances of this token")
 
 
-def _why_not(principal: Principal, needed: tuple[Permission, ...]) -> str:
+def _refusal(principal: Principal, needed: tuple[Permission, ...]) -> str:
     if not principal.name and "admin" in needed:
         return (
             "Changing instances needs a token with the admin permission; "

@@ -1,7 +1,6 @@
-"""The routing state, all of it, and the effects that are being decided.
+"""Holds all routing state, and the effects of the event that is being handled.
 
-Job: hold what the rules of `forward`, `from_client` and `from_session` read and change.
-Neighbours: `core` owns the one instance. Pure.
+Invariant: one `Core` owns the one `RoutingState`; everything below it gets it as an argument.
 """
 
 from __future__ import annotations
@@ -28,17 +27,20 @@ if TYPE_CHECKING:
 
 
 class Seal(Protocol):
-    """Authenticated encryption with a key that only this process has."""
+    """Authenticated encryption with a key that only this process has.
+
+    Clients carry sealed text back and forth (`requestState`, MCP 2026-07-28, Input Required).
+    """
 
     def seal(self, secret: bytes, context: bytes) -> str:
-        """Printable text that says nothing, and from which `unseal` gets the secret back."""
+        """Return printable text that reveals nothing, for `unseal` with the same context."""
         ...
 
     def unseal(self, sealed: str, context: bytes) -> bytes:
-        """What was sealed.
+        """Return the secret that was sealed.
 
         Raises:
-            ValueError: it was not sealed here, or in another context, or was changed since.
+            ValueError: the text was sealed elsewhere or for another context, or was changed.
         """
         ...
 
@@ -52,22 +54,27 @@ class RoutingState:
     """Everything the core knows.
 
     Attributes:
-        now_s: monotonic time of the event being handled.
-        effects: what has been decided for it so far.
-        sessions: live sessions by id.
-        parked: deadlines of requests that wait for an instance.
+        settings: the settings of `config.json` that the core reads.
+        seal: seals `requestState`, which a client has to bring back unread and unchanged.
+        now_s: monotonic second of the event that is being handled.
+        effects: the effects decided for that event so far, in order.
+        instances: the configured instances.
+        clients: the client sessions and lone requests, by client id.
+        calls: the calls in flight upstream.
+        sessions: the instances of live sessions, by session id.
+        parked: deadlines of the requests that wait for an instance.
         saving: changes that are being written, by their key.
         asking: commands that are not answered yet, by the client that stands in for the asker.
-        leaving: sessions whose instances changed and that have calls in flight still, by name.
-        leaving_due: until when these may go on.
-        seal: makes and reads what a client has to bring back unread and unchanged.
-        held: calls that wait for their client to come again, by a key of their own.
-        held_due: until when their outcome is kept.
-        elicited: clients that were sent to a URL, by the session and its name for that.
-        selections: of the principals that have no session.
-        log_level: the lowest that any client set, as upstreams were told it; None for none.
-        draining: is the router stopping?
-        drained: who waits for the last call and change to end, until it is told.
+        leaving: sessions of changed instances that still have calls in flight, by instance name.
+        leaving_due: deadlines of those sessions, by instance name.
+        held: calls that wait for their client's retry, by a key of their own.
+        held_due: the second until which the outcome of such a call is kept, by that key.
+        elicited: clients that were sent to a URL, by session and the session's elicitation id.
+        selections: the selections of principals without sessions, by the principal's name.
+        log_level: the lowest level that any client set, as upstreams were told; None for none.
+        draining: True while the router stops.
+        drain_reply_to: gets None once no call and no change is under way; None before `Drain`
+            and after the reply.
     """
 
     settings: CoreSettings
@@ -93,14 +100,14 @@ class RoutingState:
     selections: defaultdict[str, Selection] = attrs.field(factory=_selections)
     log_level: str | None = None
     draining: bool = False
-    drained: Outbox | None = None
+    drain_reply_to: Outbox | None = None
     _last_key: int = 0
 
     def next_key(self) -> int:
-        """A number that was never given out before."""
+        """Return a number that was never returned before."""
         self._last_key += 1
         return self._last_key
 
 
 Method: TypeAlias = "Callable[[RoutingState, Client, FromClient, Request, Members], None]"
-"""What is done about a request; it raises `RpcError` where that is the answer."""
+"""Answers, forwards or parks a request; it raises `RpcError` to have that answered."""

@@ -1,4 +1,4 @@
-"""The life of clients, sessions and instances, and stopping."""
+"""The beginnings and ends of clients, sessions and instances; stopping; deadlines."""
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_a_client_with_one_channel_is_closed_once() -> None:
     assert upstream.sees()[-1]["method"] == "notifications/cancelled"
 
 
-def test_overflow_and_end_of_an_unknown_client_are_nothing() -> None:
+def test_overflow_and_end_of_an_unknown_client_are_ignored() -> None:
     talk = Conversation()
     alice = talk.client()
     alice.leaves()
@@ -102,9 +102,8 @@ def test_calls_in_flight_on_a_session_that_breaks_get_session_lost() -> None:
     _, alice, upstream = ready()
     routed = alice.routes("echo")
     upstream.breaks("exit code -9")
-    code, message = routed.failure
-    assert code == "SESSION_LOST"
-    assert message == "Instance 'a' was lost during the call: exit code -9"
+    message = "Instance 'a' was lost during the call: exit code -9"
+    assert routed.tool_error == ("SESSION_LOST", message)
 
 
 def test_a_direct_call_on_a_session_that_breaks_gets_the_error_code() -> None:
@@ -115,14 +114,14 @@ def test_a_direct_call_on_a_session_that_breaks_gets_the_error_code() -> None:
     assert direct.error["code"] == -32012
 
 
-def test_a_session_that_breaks_disturbs_no_other() -> None:
+def test_a_session_that_breaks_leaves_others_alone() -> None:
     talk = Conversation()
     broken, sound = talk.with_upstreams("a", "b")
     alice = talk.client()
     lost, kept = alice.routes("echo", "a"), alice.routes("echo", "b")
     broken.breaks()
     sound.answers(sound.sees_one(), {"ok": True})
-    assert lost.failure[0] == "SESSION_LOST"
+    assert lost.tool_error[0] == "SESSION_LOST"
     assert kept.result == {"ok": True}
 
 
@@ -130,17 +129,17 @@ def test_a_session_whose_end_only_the_supervisor_saw_fails_its_calls_as_well() -
     talk, alice, _ = ready()
     down = alice.routes("echo")
     talk.down("a", "it crashed")
-    assert down.failure == ("SESSION_LOST", "Instance 'a' was lost during the call: it crashed")
+    assert down.tool_error == ("SESSION_LOST", "Instance 'a' was lost during the call: it crashed")
     talk.starting("a")
     talk.up("a", "echo")
     failed = alice.routes("echo")
     talk.failed("a", "again")
-    assert failed.failure == ("SESSION_LOST", "Instance 'a' was lost during the call: again")
+    assert failed.tool_error == ("SESSION_LOST", "Instance 'a' was lost during the call: again")
     talk.starting("a")
     talk.up("a", "echo")
     anew = alice.routes("echo")
     talk.starting("a")
-    assert anew.failure[0] == "SESSION_LOST"
+    assert anew.tool_error[0] == "SESSION_LOST"
     assert talk.state.sessions == {}
 
 
@@ -152,9 +151,9 @@ def test_a_session_that_is_lost_at_once_fails_the_calls_that_waited_for_it() -> 
     waiting = talk.client().routes("echo")
     talk.up("a", "echo").breaks("it was stopped")
     talk.down("a", "not started within 60 s", retry_in_s=1.0)
-    assert waiting.failure[0] == "SESSION_LOST"
-    assert talk.listed("a")["state"] == "backoff"
-    assert talk.listed("a")["last_error"] == "not started within 60 s"
+    assert waiting.tool_error[0] == "SESSION_LOST"
+    assert talk.list_row("a")["state"] == "backoff"
+    assert talk.list_row("a")["last_error"] == "not started within 60 s"
     assert talk.state.sessions == {}
 
 
@@ -163,7 +162,7 @@ def test_the_loss_of_a_session_that_was_never_up_changes_nothing() -> None:
     talk.configured(spec("a"))
     talk.starting("a")
     talk.up("b", session=7).breaks()
-    assert talk.listed("a")["state"] == "starting"
+    assert talk.list_row("a")["state"] == "starting"
 
 
 def test_a_session_of_a_removed_instance_is_ignored() -> None:
@@ -180,7 +179,7 @@ def test_a_frame_that_did_not_fit_is_an_overload_for_its_call_alone() -> None:
     first, second = alice.routes("echo"), alice.routes("echo")
     frame = upstream.inbox.waiting[1]
     upstream.overflows(frame)
-    assert second.failure == ("OVERLOADED", "Instance 'a' is overloaded; try again later")
+    assert second.tool_error == ("OVERLOADED", "Instance 'a' is overloaded; try again later")
     assert first.is_waiting
 
 
@@ -188,11 +187,8 @@ def test_a_frame_for_a_dead_incarnation_is_a_lost_session() -> None:
     _, alice, upstream = ready()
     call = alice.routes("echo")
     upstream.overflows(upstream.inbox.waiting[0], lost=True)
-    code, message = call.failure
-    assert (code, message) == (
-        "SESSION_LOST",
-        "Instance 'a' was lost before the call was sent",
-    )
+    message = "Instance 'a' was lost before the call was sent"
+    assert call.tool_error == ("SESSION_LOST", message)
 
 
 def test_a_notification_or_an_ended_call_that_did_not_fit_is_dropped() -> None:
@@ -215,7 +211,7 @@ def test_an_overflow_cannot_end_the_call_of_another_session() -> None:
     assert call.is_waiting
 
 
-def test_a_changed_catalogue_is_used_at_once_and_told_to_those_who_selected_it() -> None:
+def test_a_changed_catalog_is_used_at_once_and_announced_to_clients_that_selected_it() -> None:
     talk, alice, upstream = ready()
     alice.uses()
     assert alice.lists()[4:] == ["echo"]
@@ -230,7 +226,7 @@ def test_a_changed_catalogue_is_used_at_once_and_told_to_those_who_selected_it()
     assert alice.calls("echo").error["message"] == "Tool 'echo' not found in instance 'a'"
 
 
-def test_list_changed_is_told_once_until_the_client_lists_again() -> None:
+def test_list_changed_is_sent_once_until_the_client_lists_again() -> None:
     _, alice, upstream = ready()
     alice.uses()
     upstream.lists("one")
@@ -241,11 +237,11 @@ def test_list_changed_is_told_once_until_the_client_lists_again() -> None:
     assert len(alice.outbox.take()) == 1
 
 
-def test_a_catalogue_of_a_session_that_is_gone_is_ignored() -> None:
+def test_a_catalog_of_a_session_that_is_gone_is_ignored() -> None:
     talk, alice, upstream = ready()
     upstream.breaks()
     upstream.lists("sing")
-    assert talk.listed("a")["tools_count"] == 0
+    assert talk.list_row("a")["tools_count"] == 0
     alice.uses()
 
 
@@ -271,12 +267,12 @@ def test_an_unchanged_instance_keeps_its_session() -> None:
     assert call.result == {"content": []}
 
 
-def test_what_is_only_shown_changes_without_a_restart() -> None:
+def test_keys_that_are_only_shown_change_without_a_restart() -> None:
     talk, alice, upstream = ready()
     call = alice.routes("echo")
     talk.configured(spec("a", metadata={"k": 1}, provider="other", timeout_s=5.0, source="f"))
     assert (len(talk.started), talk.stopped) == (1, [])
-    assert talk.listed("a")["display_name"] == "a (provider: other)"
+    assert talk.list_row("a")["display_name"] == "a (provider: other)"
     upstream.answers(upstream.sees_one(), {})
     assert call.result == {}
 
@@ -294,9 +290,7 @@ def test_a_reconfigured_instance_is_started_anew(change: dict[str, object]) -> N
     assert talk.state.sessions == {}
 
 
-def test_what_the_supervisor_still_says_of_the_former_incarnation_is_not_about_the_new_row() -> (
-    None
-):
+def test_late_reports_about_the_former_incarnation_do_not_reach_the_new_row() -> None:
     talk, alice, _ = ready()
     talk.configured(spec("a", command="other"))
     parked = alice.routes("echo")
@@ -312,14 +306,6 @@ def test_what_the_supervisor_still_says_of_the_former_incarnation_is_not_about_t
     assert parked.result == {"ok": True}
 
 
-def test_a_restart_on_command_is_worth_waiting_for() -> None:
-    talk, alice, _ = ready()
-    talk.down("a", "", retry_in_s=0.0)
-    parked = alice.routes("echo")
-    assert parked.is_waiting
-    assert talk.listed("a")["state"] == "starting"
-
-
 @pytest.mark.parametrize("remove", [True, False], ids=["removed", "disabled"])
 def test_an_instance_taken_away_is_stopped_and_its_tools_are_gone(remove: bool) -> None:
     talk, alice, _ = ready()
@@ -333,7 +319,7 @@ def test_an_instance_taken_away_is_stopped_and_its_tools_are_gone(remove: bool) 
     talk.down("a", "", None)
     talk.starting("a")
     if not remove:
-        assert talk.listed("a")["state"] == "disabled"
+        assert talk.list_row("a")["state"] == "disabled"
 
 
 def test_parked_calls_fail_when_their_instance_is_taken_away() -> None:
@@ -342,7 +328,7 @@ def test_parked_calls_fail_when_their_instance_is_taken_away() -> None:
     alice = talk.client()
     parked = alice.routes("echo")
     talk.configured()
-    assert parked.failure == ("UNAVAILABLE", "Instance 'a' not connected: stopping")
+    assert parked.tool_error == ("UNAVAILABLE", "Instance 'a' not connected: stopping")
 
 
 def test_an_instance_that_never_ran_is_not_stopped() -> None:
@@ -392,16 +378,16 @@ def test_while_draining_new_calls_are_refused_and_parked_ones_fail() -> None:
     talk.configured(spec("a"), spec("b"))
     parked = alice.routes("echo", "b")
     talk.drains()
-    assert parked.failure == ("UNAVAILABLE", "The router is stopping")
-    assert alice.routes("echo").failure == ("UNAVAILABLE", "The router is stopping")
-    assert alice.uses().failure == ("UNAVAILABLE", "The router is stopping")
+    assert parked.tool_error == ("UNAVAILABLE", "The router is stopping")
+    assert alice.routes("echo").tool_error == ("UNAVAILABLE", "The router is stopping")
+    assert alice.uses().tool_error == ("UNAVAILABLE", "The router is stopping")
     assert alice.asks("ping").result == {}
 
 
 # --- Time ------------------------------------------------------------------------------------
 
 
-def test_nothing_is_due_while_nothing_is_waited_for() -> None:
+def test_without_calls_there_is_no_deadline() -> None:
     assert Conversation().core.next_deadline_s() is None
 
 

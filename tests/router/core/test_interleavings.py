@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: one end for each request, nothing crossed, nothing left."""
+"""Any events in any order: each request ends once, no answers cross, and nothing is left over."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from router.messages.events import ClientClosed
 from router.messages.frames import Request, Response
 from router.messages.instance_spec import InstanceSpec
 from tests.router.core.conversation import (
-    Asked,
-    Commanded,
     Conversation,
     FakeClient,
     FakeUpstream,
+    SentCommand,
+    SentRequest,
     StatelessClient,
     plain,
     raw,
@@ -37,7 +37,7 @@ class Track:
     """A request and what is known about it."""
 
     client: FakeClient
-    asked: Asked
+    asked: SentRequest
     mark: int
     cancelled: bool = False
 
@@ -47,7 +47,7 @@ class Lone:
     """A request without a session; over HTTP it is a client of its own, which may leave."""
 
     peer: StatelessClient
-    asked: Asked
+    asked: SentRequest
     name: str
     mark: int
     client: str
@@ -71,10 +71,13 @@ class Interleavings(RuleBasedStateMachine):
         self.clients: list[FakeClient] = []
         self.gone: set[str] = set()
         self.tracks: list[Track] = []
-        self.commanded: list[Commanded] = []
-        self.abandoned: list[Commanded] = []
+        self.commanded: list[SentCommand] = []
+        self.abandoned: list[SentCommand] = []
         self.lone: list[Lone] = []
-        self.peers = [talking(roots={}) for talking in (self.talk.stateless, self.talk.connection)]
+        self.peers = [
+            talking(roots={})
+            for talking in (self.talk.stateless_client, self.talk.stateless_connection)
+        ]
         self.marks = 0
         self.an_instance_is_up("b", unannounced=False, stateless=True)
         self.a_client_comes(one_shot=False, one_channel=False, able=True)
@@ -199,14 +202,14 @@ class Interleavings(RuleBasedStateMachine):
                 what = ListInstances()
             case _:
                 what = MakeChange(SetActive(name, True), wait_ready=kind == "wait")
-        self.commanded.append(self.talk.asked(what))
+        self.commanded.append(self.talk.admin_asks(what))
 
     @precondition(lambda self: self.commanded)
     @rule(pick=PICK)
     def nobody_waits_for_an_answer(self, pick: int) -> None:
         commanded = self.commanded.pop(pick % len(self.commanded))
         was_answered = not commanded.is_waiting
-        commanded.is_abandoned()
+        commanded.abandons()
         if not was_answered:
             self.abandoned.append(commanded)
 
@@ -216,9 +219,9 @@ class Interleavings(RuleBasedStateMachine):
         named = self.talk.saves[0].change
         assert isinstance(named, SetActive)
         if fail:
-            self.talk.saved(problem=RpcError(NOT_SAVED, "why"))
+            self.talk.change_saved(problem=RpcError(NOT_SAVED, "why"))
         else:
-            self.talk.saved(*self.specs_after(named.name, change))
+            self.talk.change_saved(*self.specs_after(named.name, change))
 
     # --- Upstreams ---------------------------------------------------------------------------
 
@@ -331,7 +334,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.1, 0.3, 0.5, 2.5, 30.0]))
     def time_passes(self, seconds: float) -> None:
-        self.talk.passes(seconds)
+        self.talk.time_passes(seconds)
 
     @precondition(lambda self: self.marks > 30)
     @rule()
@@ -442,12 +445,12 @@ class Interleavings(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         while self.talk.saves:
-            self.talk.saved(*self.specs.values())
-        self.talk.passes(200.0)
+            self.talk.change_saved(*self.specs.values())
+        self.talk.time_passes(200.0)
         assert not any(one.is_waiting for one in self.commanded)
         for track in self.tracks:
             if track.client.id not in self.gone and not track.cancelled:
-                self.talk.passes(30.0)
+                self.talk.time_passes(30.0)
                 assert not track.asked.is_waiting
         for client in self.clients:
             client.leaves()
@@ -463,7 +466,7 @@ class Interleavings(RuleBasedStateMachine):
         assert len(state.parked) == len(state.calls.deadlines) == 0
         assert self.talk.core.next_deadline_s() is None
 
-    def track(self, client: FakeClient, asked: Asked, mark: int) -> None:
+    def track(self, client: FakeClient, asked: SentRequest, mark: int) -> None:
         self.tracks.append(Track(client, asked, mark))
 
 

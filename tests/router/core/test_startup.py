@@ -1,11 +1,11 @@
-"""What clients ask before the instances are known."""
+"""Requests and commands that come before the instances are known."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from router.core import startup
-from router.core.startup import PATIENCE_S, EarlyCore
+from router.core.startup import MAX_WAIT_S, EarlyCore
 from router.messages.commands import ListInstances, Principal
 from router.messages.events import (
     Abandoned,
@@ -26,7 +26,7 @@ CONFIGURED = InstancesChanged(())
 
 
 class FakeCore:
-    """Says what it was handed."""
+    """Returns each event as its only effect."""
 
     def __init__(self) -> None:
         self.deadline_s: float | None = None
@@ -44,7 +44,7 @@ class Nowhere:
     def close(self) -> None: ...
 
 
-def _core() -> tuple[EarlyCore, FakeCore]:
+def early() -> tuple[EarlyCore, FakeCore]:
     inner: Any = FakeCore()
     return EarlyCore(inner), inner
 
@@ -54,14 +54,14 @@ def _asks(method: str, request_id: int = 1) -> FromClient:
 
 
 def test_handshake_and_ping_are_answered_at_once() -> None:
-    core, _ = _core()
+    core, _ = early()
     opened = ClientOpened("c", Nowhere())
     for event in (opened, _asks("initialize"), _asks("ping")):
         assert core.handle(event, 0.0) == [event]
 
 
-def test_all_else_is_held_in_order_until_the_instances_are_known() -> None:
-    core, _ = _core()
+def test_other_requests_are_queued_in_order_until_the_instances_are_known() -> None:
+    core, _ = early()
     events = [
         FromClient("c", Notification("notifications/initialized"), Nowhere()),
         _asks("tools/list", 1),
@@ -72,37 +72,43 @@ def test_all_else_is_held_in_order_until_the_instances_are_known() -> None:
     assert core.handle(events[1], 2.0) == [events[1]]
 
 
-def test_commands_are_held_too_and_so_is_that_nobody_waits_for_them() -> None:
-    core, _ = _core()
+def test_once_the_instances_are_known_it_stands_between_the_actor_and_the_core_no_more() -> None:
+    core, inner = early()
+    core.handle(CONFIGURED, 1.0)
+    assert (core.handle, core.next_deadline_s) == (inner.handle, inner.next_deadline_s)
+
+
+def test_commands_and_the_end_of_their_wait_are_queued_too() -> None:
+    core, _ = early()
     command = AdminCommand(Principal(), ListInstances(), Nowhere())
     events = [command, Abandoned(command.reply_to)]
     assert [core.handle(event, 0.0) for event in events] == [[], []]
     assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, *events]
 
 
-def test_it_is_held_only_so_long() -> None:
-    core, inner = _core()
+def test_queue_is_released_after_a_while_without_instances() -> None:
+    core, inner = early()
     event = _asks("tools/call")
     assert core.next_deadline_s() is None
     core.handle(event, 5.0)
-    assert core.next_deadline_s() == 5.0 + PATIENCE_S
+    assert core.next_deadline_s() == 5.0 + MAX_WAIT_S
     inner.deadline_s = 7.0
     assert core.next_deadline_s() == 7.0
     tick = Tick()
     assert core.handle(tick, 7.0) == [tick]
-    assert core.handle(tick, 5.0 + PATIENCE_S) == [event, tick]
+    assert core.handle(tick, 5.0 + MAX_WAIT_S) == [event, tick]
     assert core.next_deadline_s() == 7.0
 
 
-def test_stopping_lets_it_go_first() -> None:
-    core, _ = _core()
+def test_drain_releases_the_queue_first() -> None:
+    core, _ = early()
     event, drain = _asks("tools/call"), Drain(Nowhere())
     core.handle(event, 0.0)
     assert core.handle(drain, 0.0) == [event, drain]
 
 
-def test_what_is_held_is_bounded(monkeypatch: Any) -> None:
-    monkeypatch.setattr(startup, "HELD_LIMIT", 2)
-    core, _ = _core()
+def test_queue_is_bounded(monkeypatch: Any) -> None:
+    monkeypatch.setattr(startup, "MAX_QUEUED", 2)
+    core, _ = early()
     events = [_asks("tools/call", number) for number in range(3)]
     assert [core.handle(event, 0.0) for event in events] == [[], [], [events[2]]]

@@ -18,7 +18,7 @@ def test_a_cancelled_call_is_cancelled_upstream_and_gets_no_answer() -> None:
     cancelled = upstream.sees_one()
     assert cancelled["params"] == {"requestId": seen["id"], "reason": "changed my mind"}
     upstream.answers(seen, "late")
-    talk.passes(100)
+    talk.time_passes(100)
     assert (call.mailbox.closed, call.finals) == (True, [])
 
 
@@ -74,10 +74,10 @@ def test_a_call_times_out_upstream_is_told_and_a_late_answer_is_dropped() -> Non
     talk, alice, upstream = ready()
     call = alice.routes("echo")
     seen = upstream.sees_one()
-    talk.passes(29.99)
+    talk.time_passes(29.99)
     assert call.is_waiting
-    talk.passes(0.26)
-    assert call.failure == ("TIMEOUT", "Timeout exceeded: 30s")
+    talk.time_passes(0.26)
+    assert call.tool_error == ("TIMEOUT", "Timeout exceeded: 30s")
     cancelled = upstream.sees_one()
     assert cancelled["params"] == {"requestId": seen["id"], "reason": "Timeout exceeded: 30s"}
     upstream.answers(seen, "late")
@@ -88,7 +88,7 @@ def test_a_selected_tool_that_times_out_gets_the_error_code() -> None:
     talk, alice, _ = ready(timeout_s=0.5)
     alice.uses()
     call = alice.calls("echo", {})
-    talk.passes(1)
+    talk.time_passes(1)
     assert call.error == {"code": -32011, "message": "Timeout exceeded: 0.5s"}
 
 
@@ -98,8 +98,8 @@ def test_an_instance_may_have_its_own_timeout() -> None:
     talk.starting("a")
     talk.up("a", "echo")
     call = talk.client().routes("echo")
-    talk.passes(3)
-    assert call.failure == ("TIMEOUT", "Timeout exceeded: 2.5s")
+    talk.time_passes(3)
+    assert call.tool_error == ("TIMEOUT", "Timeout exceeded: 2.5s")
 
 
 def test_progress_extends_a_call_up_to_its_hard_end() -> None:
@@ -107,11 +107,11 @@ def test_progress_extends_a_call_up_to_its_hard_end() -> None:
     call = alice.routes("echo", _meta={"progressToken": 1})
     seen = upstream.sees_one()
     for step in range(14):
-        talk.passes(20)
+        talk.time_passes(20)
         assert call.is_waiting
         upstream.says("notifications/progress", {"progressToken": seen["id"], "progress": step})
-    talk.passes(20.25)
-    assert call.failure[0] == "TIMEOUT"
+    talk.time_passes(20.25)
+    assert call.tool_error[0] == "TIMEOUT"
     assert talk.now_s == 1000.0 + 10 * 30.0 + 0.25
 
 
@@ -122,13 +122,13 @@ def test_while_the_client_is_asked_only_the_hard_end_applies() -> None:
     seen = upstream.sees_one()
     upstream.asks("roots/list")
     upstream.says("notifications/progress", {"progressToken": seen["id"], "progress": 1})
-    talk.passes(250)
+    talk.time_passes(250)
     assert call.is_waiting
     alice.answers({"id": 1}, {"roots": []})
-    talk.passes(29)
+    talk.time_passes(29)
     assert call.is_waiting
-    talk.passes(2)
-    assert call.failure[0] == "TIMEOUT"
+    talk.time_passes(2)
+    assert call.tool_error[0] == "TIMEOUT"
 
 
 def test_a_client_that_never_answers_a_question_holds_its_call_no_longer_than_the_hard_end() -> (
@@ -138,8 +138,8 @@ def test_a_client_that_never_answers_a_question_holds_its_call_no_longer_than_th
     alice.initializes(roots={})
     call = alice.routes("echo")
     upstream.asks("roots/list")
-    talk.passes(300)
-    assert call.failure[0] == "TIMEOUT"
+    talk.time_passes(300)
+    assert call.tool_error[0] == "TIMEOUT"
     methods = [frame.get("method") for frame in call.mailbox.take()]
     assert methods == ["roots/list", "notifications/cancelled", None]
 
@@ -165,17 +165,17 @@ def test_a_parked_call_for_a_tool_that_turns_out_not_to_exist_is_refused() -> No
     call = alice.routes("sing")
     talk.starting("a")
     talk.up("a", "echo")
-    assert call.failure[0] == "TOOL_NOT_FOUND"
+    assert call.tool_error[0] == "TOOL_NOT_FOUND"
 
 
 def test_a_parked_call_waits_as_long_as_a_call_may_take() -> None:
     talk = Conversation()
     talk.configured(spec("a"))
     call = talk.client().routes("echo")
-    talk.passes(29.9)
+    talk.time_passes(29.9)
     assert call.is_waiting
-    talk.passes(0.4)
-    assert call.failure == ("UNAVAILABLE", "Instance 'a' not connected: starting")
+    talk.time_passes(0.4)
+    assert call.tool_error == ("UNAVAILABLE", "Instance 'a' not connected: starting")
 
 
 def test_parked_calls_fail_as_soon_as_the_instance_failed_to_start() -> None:
@@ -186,11 +186,11 @@ def test_parked_calls_fail_as_soon_as_the_instance_failed_to_start() -> None:
     call = alice.routes("echo")
     talk.down("a", "No such file: 'a'", 0.5)
     message = "Instance 'a' not connected: backoff: No such file: 'a' (next try in 0.5 s)"
-    assert call.failure == ("UNAVAILABLE", message)
+    assert call.tool_error == ("UNAVAILABLE", message)
     talk.starting("a")
     again = alice.routes("echo")
     talk.failed("a", "No such file: 'a'")
-    assert again.failure[0] == "UNAVAILABLE"
+    assert again.tool_error[0] == "UNAVAILABLE"
 
 
 def test_a_parked_call_of_a_selected_tool_fails_with_the_error_code() -> None:
@@ -206,8 +206,8 @@ def test_a_reason_that_is_no_utf8_can_be_told() -> None:
     talk, alice, upstream = ready()
     call = alice.routes("echo")
     upstream.breaks("no file /tmp/\udcff")
-    assert call.failure[1].endswith("no file /tmp/\\udcff")
-    assert talk.listed("a")["last_error"] == "no file /tmp/\\udcff"
+    assert call.tool_error[1].endswith("no file /tmp/\\udcff")
+    assert talk.list_row("a")["last_error"] == "no file /tmp/\\udcff"
     talk.down("a", "bad \ud800")
     alice.leaves("gone \udcff")
 
@@ -222,13 +222,13 @@ def test_beyond_what_may_be_parked_calls_are_shed(monkeypatch: pytest.MonkeyPatc
     alice = talk.client()
     kept, shed = alice.routes("echo"), alice.routes("echo")
     assert kept.is_waiting
-    assert shed.failure == ("OVERLOADED", "Too many calls wait for instances; 'a' starts")
+    assert shed.tool_error == ("OVERLOADED", "Too many calls wait for instances; 'a' starts")
 
 
 def test_beyond_what_may_be_in_flight_calls_are_shed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "MAX_CALLS", 1)
     _, alice, upstream = ready()
     kept, shed = alice.routes("echo"), alice.routes("echo")
-    assert shed.failure == ("OVERLOADED", "Too many calls are in flight; try again later")
+    assert shed.tool_error == ("OVERLOADED", "Too many calls are in flight; try again later")
     upstream.answers(upstream.sees_one(), {})
     assert kept.result == {}

@@ -12,10 +12,10 @@ from router.messages.events import ClientOpened, FromClient
 from router.messages.frames import Request
 from tests.router.core.conversation import (
     T_S,
-    Asked,
     Conversation,
     FakeUpstream,
     Mailbox,
+    SentRequest,
     StatelessClient,
 )
 
@@ -28,12 +28,12 @@ EVERYTHING = {"elicitation": {"form": {}, "url": {}}, "roots": {}, "sampling": {
 def talking(**settings: Any) -> tuple[Conversation, StatelessClient, FakeUpstream]:
     talk = Conversation(**settings)
     upstream = talk.with_upstreams("a", "b")[0]
-    return talk, talk.stateless(**EVERYTHING), upstream
+    return talk, talk.stateless_client(**EVERYTHING), upstream
 
 
 def asked(
     client: StatelessClient, upstream: FakeUpstream, method: str = ELICIT, params: Any = FORM
-) -> tuple[Asked, dict[str, Any]]:
+) -> tuple[SentRequest, dict[str, Any]]:
     """A call of which the upstream has asked something; the call as the upstream saw it."""
     call = client.routes("echo")
     sent = upstream.sees_one()
@@ -41,11 +41,11 @@ def asked(
     return call, sent
 
 
-def keys_of(call: Asked) -> list[str]:
+def keys_of(call: SentRequest) -> list[str]:
     return list(call.result["inputRequests"])
 
 
-def answers_to(call: Asked, answer: Any = ANSWER) -> dict[str, Any]:
+def answers_to(call: SentRequest, answer: Any = ANSWER) -> dict[str, Any]:
     return dict.fromkeys(keys_of(call), answer)
 
 
@@ -55,7 +55,7 @@ def test_a_question_ends_the_request_and_the_retry_goes_on_with_the_call(
 ) -> None:
     talk, client, upstream = talking()
     if on_connection:
-        client = talk.connection(**EVERYTHING)
+        client = talk.stateless_connection(**EVERYTHING)
     call, sent = asked(client, upstream)
     assert call.result["resultType"] == "input_required"
     assert list(call.result["inputRequests"].values()) == [{"method": ELICIT, "params": FORM}]
@@ -162,7 +162,7 @@ def test_what_is_left_unanswered_when_the_call_has_ended_is_refused_upstream() -
     assert upstream.sees_one()["error"]["code"] == -32603
     call, sent = asked(client, upstream)
     upstream.answers(sent, {"content": []})
-    talk.passes(T_S * 10 + 61)
+    talk.time_passes(T_S * 10 + 61)
     assert upstream.sees_one()["error"]["code"] == -32603
 
 
@@ -170,7 +170,7 @@ def test_a_session_that_is_lost_meanwhile_is_told_with_the_retry() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     upstream.breaks()
-    assert client.retries(call, answers_to(call)).failure[0] == "SESSION_LOST"
+    assert client.retries(call, answers_to(call)).tool_error[0] == "SESSION_LOST"
 
 
 def test_progress_for_nobody_is_dropped_and_goes_on_with_the_retrys_own_token() -> None:
@@ -189,28 +189,28 @@ def test_who_never_comes_again_is_cancelled_upstream_and_forgotten() -> None:
     talk, client, upstream = talking()
     call, sent = asked(client, upstream)
     client.leaves()
-    talk.passes(T_S * 10 - 1)
+    talk.time_passes(T_S * 10 - 1)
     assert upstream.sees() == []
-    talk.passes(2)
+    talk.time_passes(2)
     cancelled = upstream.sees_one()
     assert (cancelled["method"], cancelled["params"]["requestId"]) == (
         "notifications/cancelled",
         sent["id"],
     )
-    assert client.retries(call, answers_to(call)).failure[0] == "TIMEOUT"
+    assert client.retries(call, answers_to(call)).tool_error[0] == "TIMEOUT"
 
 
 def test_what_was_kept_is_forgotten_in_the_end() -> None:
     talk, client, upstream = talking()
     call, _ = asked(client, upstream)
-    talk.passes(T_S * 10 + 61)
+    talk.time_passes(T_S * 10 + 61)
     assert talk.state.held == {}
     assert client.retries(call, answers_to(call)).error["code"] == -32602
 
 
 def test_the_end_of_a_connection_ends_what_is_held_for_it() -> None:
     talk, other, upstream = talking()
-    client = talk.connection(**EVERYTHING)
+    client = talk.stateless_connection(**EVERYTHING)
     asked(client, upstream)
     kept, _ = asked(other, upstream)
     done, sent = asked(client, upstream)
@@ -255,7 +255,7 @@ def test_who_has_left_a_question_is_asked_the_next_one_on_another_call() -> None
 
 def test_two_requests_on_one_connection_are_of_the_same_client() -> None:
     talk, _, upstream = talking()
-    client = talk.connection(**EVERYTHING)
+    client = talk.stateless_connection(**EVERYTHING)
     client.routes("echo")
     last = client.routes("echo")
     upstream.sees()
@@ -266,7 +266,7 @@ def test_two_requests_on_one_connection_are_of_the_same_client() -> None:
 # --- requestState ----------------------------------------------------------------------------
 
 
-def no_good(asked: Asked) -> bool:
+def no_good(asked: SentRequest) -> bool:
     return asked.error == {
         "code": -32602,
         "message": "Invalid or expired requestState",
@@ -314,8 +314,8 @@ def test_arguments_that_no_float_can_hold_are_compared_as_they_were_written() ->
     assert again.result["resultType"] == "input_required"
 
 
-def raw_call(client: StatelessClient, params: bytes) -> Asked:
-    client.id, asked = f"raw-{next(client.talk.ids)}", Asked(1, Mailbox())
+def raw_call(client: StatelessClient, params: bytes) -> SentRequest:
+    client.id, asked = f"raw-{next(client.talk.ids)}", SentRequest(1, Mailbox())
     opened = ClientOpened(client.id, Mailbox(), client.principal, one_shot=True, era="stateless")
     client.talk.happens(opened)
     client.talk.happens(FromClient(client.id, Request(1, "tools/call", Raw(params)), asked.mailbox))

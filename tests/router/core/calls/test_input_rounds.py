@@ -16,10 +16,10 @@ from router.messages.commands import CallTool
 from router.messages.events import CatalogChanged
 from tests.router.core.conversation import (
     T_S,
-    Asked,
     Conversation,
     FakeClient,
     FakeUpstream,
+    SentRequest,
     raw,
 )
 
@@ -54,7 +54,7 @@ def wants(
     upstream.answers(sent, result | ({} if state is None else {"requestState": state}))
 
 
-def questions_of(call: Asked) -> list[dict[str, Any]]:
+def questions_of(call: SentRequest) -> list[dict[str, Any]]:
     return [one for one in call.mailbox.take() if "method" in one]
 
 
@@ -79,7 +79,7 @@ def test_each_request_says_what_the_handshake_said() -> None:
 
 def test_a_client_without_a_session_speaks_for_itself() -> None:
     talk, _, upstream = talking()
-    client = talk.stateless(roots={"x": 1})
+    client = talk.stateless_client(roots={"x": 1})
     client.meta = {CLIENT_INFO_KEY: {"name": "you", "version": "2"}}
     client.routes("echo")
     meta = upstream.sees_one()["params"]["_meta"]
@@ -90,7 +90,7 @@ def test_a_client_without_a_session_speaks_for_itself() -> None:
 
 def test_a_call_over_rest_can_be_asked_nothing() -> None:
     talk, _, upstream = talking()
-    asked = talk.asked(CallTool("a", "echo", raw({})))
+    asked = talk.admin_asks(CallTool("a", "echo", raw({})))
     sent = upstream.sees_one()
     assert sent["params"]["_meta"] == {REVISION_KEY: "2026-07-28", CAPABILITIES_KEY: {}}
     wants(upstream, sent, one=(ROOTS, {}))
@@ -123,7 +123,7 @@ def test_what_is_no_object_passes_as_it_is(result: bytes) -> None:
     _, client, upstream = talking()
     call = client.routes("echo")
     upstream.answers(upstream.sees_one(), result)
-    assert call.exactly == result
+    assert call.result_bytes == result
 
 
 @pytest.mark.parametrize("kind", ["task", 5])
@@ -131,12 +131,12 @@ def test_a_result_of_a_kind_that_sessions_know_not_is_an_error(kind: Any) -> Non
     _, client, upstream = talking()
     call = client.routes("echo")
     upstream.answers(upstream.sees_one(), {"resultType": kind})
-    assert call.failure[0] == "INTERNAL_ERROR"
+    assert call.tool_error[0] == "INTERNAL_ERROR"
 
 
 def test_a_client_without_a_session_gets_results_and_errors_as_they_are() -> None:
     talk, _, upstream = talking()
-    client = talk.stateless(**ABLE)
+    client = talk.stateless_client(**ABLE)
     call, failed = client.routes("echo"), client.routes("echo")
     for sent, answer in zip(
         upstream.sees(), (COMPLETE, {"code": -32042, "message": "x"}), strict=True
@@ -148,7 +148,7 @@ def test_a_client_without_a_session_gets_results_and_errors_as_they_are() -> Non
 
 def test_its_state_passes_verbatim_and_comes_back_so() -> None:
     talk, _, upstream = talking()
-    client = talk.stateless(**ABLE)
+    client = talk.stateless_client(**ABLE)
     call = client.routes("echo")
     wants(upstream, upstream.sees_one(), state="its own", one=(ROOTS, {}))
     assert call.result["requestState"] == "its own"
@@ -163,7 +163,7 @@ def test_its_state_passes_verbatim_and_comes_back_so() -> None:
 @pytest.mark.parametrize("name", ["mcp.router.list", "mcp.router.call", "unknown", 5])
 def test_a_state_for_what_is_not_its_tool_is_no_good(name: Any) -> None:
     talk, _, _ = talking()
-    client = talk.stateless()
+    client = talk.stateless_client()
     error = client.calls(name, {}, requestState="its own").error
     assert (error["code"], error["message"]) == (-32602, "Invalid or expired requestState")
 
@@ -217,7 +217,7 @@ def test_with_nothing_to_ask_the_call_is_sent_again_at_once_but_not_for_ever() -
     assert last["params"]["requestState"] == str(MAX_ROUNDS - 1)
     assert "inputResponses" not in last["params"]
     wants(upstream, last)
-    assert call.failure[0] == "INTERNAL_ERROR"
+    assert call.tool_error[0] == "INTERNAL_ERROR"
     assert upstream.sees() == []
 
 
@@ -234,7 +234,7 @@ def test_nobody_is_asked_what_he_did_not_declare(method: str) -> None:
     _, client, upstream = talking(experimental={})
     call = client.routes("echo")
     wants(upstream, upstream.sees_one(), a=(method, {}))
-    code, message = call.failure
+    code, message = call.tool_error
     assert (code, message.startswith("The server needs input: ")) == ("INTERNAL_ERROR", True)
     assert questions_of(call) == []
 
@@ -258,7 +258,7 @@ def test_a_client_that_refuses_ends_the_call(refuse: bool) -> None:
         client.refuses(one, {"code": -1, "message": "no"})
     else:
         client.answers(one, 5)
-    assert call.failure[0] == "INTERNAL_ERROR"
+    assert call.tool_error[0] == "INTERNAL_ERROR"
     client.answers(other, {"roots": []})
     assert upstream.sees() == []
     assert talk.core.next_deadline_s() is None
@@ -277,12 +277,12 @@ def test_people_take_longer_than_calls_but_not_for_ever() -> None:
     talk, client, upstream = talking()
     call = client.routes("echo")
     wants(upstream, upstream.sees_one(), a=(ROOTS, {}))
-    talk.passes(T_S * 9)
+    talk.time_passes(T_S * 9)
     (question,) = questions_of(call)
     client.answers(question, {"roots": []})
     upstream.sees_one()
-    talk.passes(T_S * 1.5)
-    assert call.failure[0] == "TIMEOUT"
+    talk.time_passes(T_S * 1.5)
+    assert call.tool_error[0] == "TIMEOUT"
 
 
 def test_a_session_that_is_lost_meanwhile_ends_the_call() -> None:
@@ -307,7 +307,7 @@ def test_sessions_are_listed_no_schema_that_they_refuse() -> None:
     client.uses()
     shown = {one["name"]: one for one in client.asks("tools/list").result["tools"]}
     assert [shown[tool["name"]].get("outputSchema") for tool in tools] == [schemas[0], *[None] * 4]
-    stateless = talk.stateless()
+    stateless = talk.stateless_client()
     stateless.uses()
     assert stateless.asks("tools/list").result["tools"][-5:] == tools
 

@@ -58,7 +58,7 @@ def test_what_is_taken_away_is_taken_away_at_once_for_new_calls(change: str) -> 
     alice.routes("echo")
     upstream.sees()
     talk.configured(*CHANGES[change])
-    code, _ = alice.routes("echo").failure
+    code, _ = alice.routes("echo").tool_error
     assert code == ("UNAVAILABLE" if change == "disabled" else "INSTANCE_NOT_FOUND")
     assert [row["state"] for row in alice.calls("mcp.router.list").text] == (
         ["disabled"] if change == "disabled" else []
@@ -80,10 +80,10 @@ def test_calls_that_go_on_too_long_fail() -> None:
     talk.up("a", "echo")
     call = talk.client().routes("echo")
     talk.configured(spec("a", command="other"))
-    talk.passes(LEAVE_WITHIN_S - 1.0)
+    talk.time_passes(LEAVE_WITHIN_S - 1.0)
     assert call.is_waiting
-    talk.passes(1.5)
-    assert call.failure == (
+    talk.time_passes(1.5)
+    assert call.tool_error == (
         "SESSION_LOST",
         "Instance 'a' was lost during the call: its configuration changed",
     )
@@ -131,9 +131,9 @@ def test_a_session_that_ends_by_itself_takes_its_calls_along(
     call = alice.routes("echo")
     talk.configured(OTHER)
     ends(talk, upstream)
-    assert call.failure == ("SESSION_LOST", "Instance 'a' was lost during the call: gone")
+    assert call.tool_error == ("SESSION_LOST", "Instance 'a' was lost during the call: gone")
     assert commanded(talk) == (["other"], [])
-    assert talk.listed("a")["state"] == "starting"
+    assert talk.list_row("a")["state"] == "starting"
 
 
 def test_an_incarnation_started_before_the_change_was_made_is_not_the_new_one() -> None:
@@ -142,7 +142,7 @@ def test_an_incarnation_started_before_the_change_was_made_is_not_the_new_one() 
     talk.configured(OTHER)
     parked = alice.routes("echo")
     talk.starting("a")
-    assert call.failure[0] == "SESSION_LOST"
+    assert call.tool_error[0] == "SESSION_LOST"
     old = talk.up("a", "echo")
     assert parked.is_waiting
     assert old.sees() == []

@@ -24,7 +24,7 @@ from router.messages.errors import (
     RpcError,
 )
 from router.messages.events import InstanceSaved
-from tests.router.core.conversation import Asked, Conversation, FakeClient, ready, spec
+from tests.router.core.conversation import Conversation, FakeClient, SentRequest, ready, spec
 
 ADD = AddInstance("acme", {"name": "n", "url": "http://n"})
 N = spec("n", type="http", url="http://n")
@@ -32,7 +32,7 @@ FULL = RpcError(NOT_SAVED, "No space left on device", {"errno": "ENOSPC"})
 MANAGED: dict[str, Any] = {"allow_instance_management": True}
 
 
-def manages(client: FakeClient, tool: str, **arguments: Any) -> Asked:
+def manages(client: FakeClient, tool: str, **arguments: Any) -> SentRequest:
     return client.calls(f"mcp.router.{tool}", arguments)
 
 
@@ -41,9 +41,9 @@ def manages(client: FakeClient, tool: str, **arguments: Any) -> Asked:
 
 def test_a_change_is_answered_when_it_is_on_disk_and_not_before() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD))
+    added = talk.admin_asks(MakeChange(ADD))
     assert added.is_waiting
-    save = talk.saved(spec("a"), N)
+    save = talk.change_saved(spec("a"), N)
     assert (save.change, save.spec) == (ADD, None)
     assert added.answer == "n"
     assert talk.started[-1] == N
@@ -51,31 +51,31 @@ def test_a_change_is_answered_when_it_is_on_disk_and_not_before() -> None:
 
 def test_the_instance_to_be_changed_is_handed_to_the_storekeeper() -> None:
     talk, _, _ = ready()
-    talk.asked(MakeChange(RemoveInstance("acme")))
-    save = talk.saved()
+    talk.admin_asks(MakeChange(RemoveInstance("acme")))
+    save = talk.change_saved()
     assert (save.change, save.spec) == (RemoveInstance("a"), spec("a"))
     assert talk.stopped == ["a"]
 
 
 def test_a_change_that_could_not_be_saved_changes_nothing_and_says_why() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD, wait_ready=True))
-    talk.saved(problem=FULL)
+    added = talk.admin_asks(MakeChange(ADD, wait_ready=True))
+    talk.change_saved(problem=FULL)
     assert attrs.astuple(added.error) == attrs.astuple(FULL)
     assert list(talk.state.instances.by_name) == ["a"]
 
 
 def test_a_change_that_changed_nothing_is_answered_as_well() -> None:
     talk, _, _ = ready()
-    enabled = talk.asked(MakeChange(SetActive("a", True)))
+    enabled = talk.admin_asks(MakeChange(SetActive("a", True)))
     talk.happens(InstanceSaved(talk.saves[0].key))
     assert enabled.answer == "a"
 
 
 def test_an_instance_is_waited_for_and_answered_by_its_new_name() -> None:
     talk, _, _ = ready()
-    renamed = talk.asked(MakeChange(UpdateInstance("a", {"name": "n"}), wait_ready=True))
-    talk.saved(N)
+    renamed = talk.admin_asks(MakeChange(UpdateInstance("a", {"name": "n"}), wait_ready=True))
+    talk.change_saved(N)
     assert renamed.is_waiting
     talk.starting("n")
     talk.up("n")
@@ -94,18 +94,18 @@ def test_file_of_a_name_that_is_taken_is_told_to_those_only_who_may_know_of_all(
 ) -> None:
     talk, _, _ = ready()
     admin = Principal("admin", instances=instances)
-    added = talk.asked(MakeChange(ADD), admin)
+    added = talk.admin_asks(MakeChange(ADD), admin)
     taken = "Instance 'n' already exists (in data/hidden/mcp_settings.json)"
-    talk.saved(problem=RpcError(ALREADY_EXISTS, taken))
+    talk.change_saved(problem=RpcError(ALREADY_EXISTS, taken))
     assert (added.error.code, added.error.message) == (ALREADY_EXISTS, message)
 
 
 def test_a_change_that_is_refused_is_not_saved() -> None:
     talk, _, _ = ready()
-    refused = talk.asked(MakeChange(AddInstance("acme", {"name": "a"})))
+    refused = talk.admin_asks(MakeChange(AddInstance("acme", {"name": "a"})))
     assert refused.error.code == ALREADY_EXISTS
     anybody = Principal("", frozenset({"read", "call"}))
-    assert talk.asked(MakeChange(ADD), anybody).error.code == NOT_ALLOWED
+    assert talk.admin_asks(MakeChange(ADD), anybody).error.code == NOT_ALLOWED
     assert talk.saves == []
     assert talk.state.asking == {}
 
@@ -119,18 +119,18 @@ def test_an_end_of_no_change_is_nothing() -> None:
 def test_changes_beyond_a_limit_are_shed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saving, "MAX_SAVING", 1)
     talk, _, _ = ready()
-    talk.asked(MakeChange(ADD))
-    assert talk.asked(MakeChange(ADD)).error.code == OVERLOADED
+    talk.admin_asks(MakeChange(ADD))
+    assert talk.admin_asks(MakeChange(ADD)).error.code == OVERLOADED
 
 
 def test_a_change_goes_on_when_nobody_waits_for_it_any_more() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD))
-    added.is_abandoned()
-    talk.saved(spec("a"), N)
+    added = talk.admin_asks(MakeChange(ADD))
+    added.abandons()
+    talk.change_saved(spec("a"), N)
     assert added.mailbox.waiting == []
     assert talk.started[-1] == N
-    added.is_abandoned()
+    added.abandons()
 
 
 # --- Waiting until it is ready ---------------------------------------------------------------
@@ -138,8 +138,8 @@ def test_a_change_goes_on_when_nobody_waits_for_it_any_more() -> None:
 
 def test_with_wait_ready_the_answer_comes_when_the_instance_is_ready() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD, wait_ready=True))
-    talk.saved(spec("a"), N)
+    added = talk.admin_asks(MakeChange(ADD, wait_ready=True))
+    talk.change_saved(spec("a"), N)
     talk.starting("n")
     assert added.is_waiting
     talk.up("n")
@@ -149,8 +149,8 @@ def test_with_wait_ready_the_answer_comes_when_the_instance_is_ready() -> None:
 
 def test_with_wait_ready_an_instance_that_fails_is_the_answer() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD, wait_ready=True))
-    talk.saved(spec("a"), N)
+    added = talk.admin_asks(MakeChange(ADD, wait_ready=True))
+    talk.change_saved(spec("a"), N)
     talk.starting("n")
     talk.down("n", "no such host", retry_in_s=None)
     assert added.error.code == UNAVAILABLE
@@ -160,43 +160,43 @@ def test_with_wait_ready_an_instance_that_fails_is_the_answer() -> None:
 
 def test_with_wait_ready_an_instance_that_cannot_start_is_answered_at_once() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD, wait_ready=True))
-    talk.saved(spec("n", problem="${X} is not set"))
+    added = talk.admin_asks(MakeChange(ADD, wait_ready=True))
+    talk.change_saved(spec("n", problem="${X} is not set"))
     assert added.error.message == "Instance 'n' not connected: failed: ${X} is not set"
 
 
 def test_with_wait_ready_an_instance_that_takes_too_long_is_an_error_that_says_so() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD, wait_ready=True))
-    talk.saved(spec("a"), N)
-    talk.passes(60.0)
+    added = talk.admin_asks(MakeChange(ADD, wait_ready=True))
+    talk.change_saved(spec("a"), N)
+    talk.time_passes(60.0)
     assert added.is_waiting
-    talk.passes(100.0)
+    talk.time_passes(100.0)
     assert added.error.data["state"] == "starting"
 
 
 def test_with_wait_ready_one_that_is_ready_already_is_answered_at_once() -> None:
     talk, _, _ = ready()
-    enabled = talk.asked(MakeChange(SetActive("a", True), wait_ready=True))
-    talk.saved(spec("a"))
+    enabled = talk.admin_asks(MakeChange(SetActive("a", True), wait_ready=True))
+    talk.change_saved(spec("a"))
     assert enabled.answer == "a"
 
 
 def test_with_wait_ready_one_that_is_not_to_run_is_not_waited_for() -> None:
     talk, _, _ = ready()
-    disabled = talk.asked(MakeChange(SetActive("a", False), wait_ready=True))
-    talk.saved(spec("a", is_active=False))
+    disabled = talk.admin_asks(MakeChange(SetActive("a", False), wait_ready=True))
+    talk.change_saved(spec("a", is_active=False))
     assert disabled.answer == "a"
-    removed = talk.asked(MakeChange(RemoveInstance("a"), wait_ready=True))
-    talk.saved()
+    removed = talk.admin_asks(MakeChange(RemoveInstance("a"), wait_ready=True))
+    talk.change_saved()
     assert removed.answer == "a"
 
 
 def test_who_no_longer_waits_for_an_instance_is_forgotten() -> None:
     talk, _, _ = ready()
-    added = talk.asked(MakeChange(ADD, wait_ready=True))
-    talk.saved(spec("a"), N)
-    added.is_abandoned()
+    added = talk.admin_asks(MakeChange(ADD, wait_ready=True))
+    talk.change_saved(spec("a"), N)
+    added.abandons()
     assert added.mailbox.waiting == []
     assert len(talk.state.parked) == 0
 
@@ -216,7 +216,7 @@ def test_management_tools_are_listed_only_when_they_are_allowed() -> None:
 @pytest.mark.parametrize("name", ["mcp.router.add", "mcp_router_remove"])
 def test_without_leave_they_say_how_to_get_it(name: str) -> None:
     talk, alice, _ = ready()
-    assert alice.calls(name, {"instance_name": "a"}).failure == (
+    assert alice.calls(name, {"instance_name": "a"}).tool_error == (
         "SECURITY_ERROR",
         f"Instance management is disabled. Tool '{name}' is not available. Enable "
         "'server.allow_instance_management' in config.json to use this tool.",
@@ -239,7 +239,7 @@ def test_they_are_done_when_the_change_is_on_disk(
     talk, alice, _ = ready(**MANAGED)
     asked = manages(alice, tool, **arguments)
     assert asked.is_waiting
-    assert talk.saved(spec("a")).change == change
+    assert talk.change_saved(spec("a")).change == change
     assert asked.text == "Done"
     assert asked.result["structuredContent"] == {"result": "Done"}
 
@@ -257,13 +257,13 @@ def test_arguments_that_make_no_sense_are_refused(
     tool: str, arguments: dict[str, Any], message: str
 ) -> None:
     _, alice, _ = ready(**MANAGED)
-    assert manages(alice, tool, **arguments).failure == ("VALIDATION_ERROR", message)
+    assert manages(alice, tool, **arguments).tool_error == ("VALIDATION_ERROR", message)
 
 
 def test_they_need_the_admin_permission_too() -> None:
     talk, _, _ = ready(**MANAGED)
     anybody = talk.client(principal=Principal("", frozenset({"read", "call"})))
-    code, message = manages(anybody, "remove", instance_name="a").failure
+    code, message = manages(anybody, "remove", instance_name="a").tool_error
     assert code == "SECURITY_ERROR"
     assert "set security.bearer_token in config.json" in message
 
@@ -271,13 +271,13 @@ def test_they_need_the_admin_permission_too() -> None:
 def test_what_goes_wrong_is_a_tool_result() -> None:
     talk, alice, _ = ready(**MANAGED)
     unknown = manages(alice, "remove", instance_name="x")
-    assert unknown.failure[0] == "INSTANCE_NOT_FOUND"
+    assert unknown.tool_error[0] == "INSTANCE_NOT_FOUND"
     full = manages(alice, "remove", instance_name="a")
-    talk.saved(problem=FULL)
-    assert full.failure == ("CONFIG_ERROR", "No space left on device")
+    talk.change_saved(problem=FULL)
+    assert full.tool_error == ("CONFIG_ERROR", "No space left on device")
     odd = manages(alice, "remove", instance_name="a")
-    talk.saved(problem=RpcError(INVALID_PARAMS, "why"))
-    assert odd.failure == ("VALIDATION_ERROR", "why")
+    talk.change_saved(problem=RpcError(INVALID_PARAMS, "why"))
+    assert odd.tool_error == ("VALIDATION_ERROR", "why")
 
 
 def test_a_client_that_cancels_or_leaves_has_its_reply_ended_and_the_change_goes_on() -> None:
@@ -288,7 +288,7 @@ def test_a_client_that_cancels_or_leaves_has_its_reply_ended_and_the_change_goes
     alice.leaves()
     for asked in (cancelled, left):
         assert asked.mailbox.closed
-        talk.saved(spec("a", is_active=False))
+        talk.change_saved(spec("a", is_active=False))
         assert asked.finals == []
     assert talk.stopped == ["a"]
 
@@ -299,9 +299,9 @@ def test_an_id_is_in_use_while_its_change_is_saved() -> None:
     assert alice.asks("ping", id=asked.id).error["code"] == -32600
     alice.cancels(asked)
     again = alice.calls("mcp.router.enable", {"instance_name": "a"}, id=asked.id)
-    talk.saved(spec("a"))
+    talk.change_saved(spec("a"))
     assert again.is_waiting
-    talk.saved(spec("a"))
+    talk.change_saved(spec("a"))
     assert again.text == "Done"
 
 
@@ -310,23 +310,23 @@ def test_an_id_is_in_use_while_its_change_is_saved() -> None:
 
 def test_drain_takes_no_new_changes_and_waits_for_those_begun() -> None:
     talk, _, _ = ready()
-    begun = talk.asked(MakeChange(ADD))
-    waits = talk.asked(MakeChange(ADD, wait_ready=True))
+    begun = talk.admin_asks(MakeChange(ADD))
+    waits = talk.admin_asks(MakeChange(ADD, wait_ready=True))
     drained = talk.drains()
-    assert talk.asked(MakeChange(ADD)).error.code == UNAVAILABLE
+    assert talk.admin_asks(MakeChange(ADD)).error.code == UNAVAILABLE
     assert not drained.waiting
-    talk.saved(spec("a"), N)
+    talk.change_saved(spec("a"), N)
     assert begun.answer == "n"
     assert not drained.waiting
-    talk.saved(spec("a"), N)
+    talk.change_saved(spec("a"), N)
     assert (waits.error.code, waits.error.message) == (UNAVAILABLE, "The router is stopping")
     assert drained.waiting == [None]
 
 
 def test_new_changes_still_find_the_conversation_in_order() -> None:
     talk = Conversation()
-    first, second = talk.asked(MakeChange(ADD)), talk.asked(MakeChange(ADD))
-    talk.saved(N)
-    talk.saved(problem=RpcError(ALREADY_EXISTS, "taken"))
+    first, second = talk.admin_asks(MakeChange(ADD)), talk.admin_asks(MakeChange(ADD))
+    talk.change_saved(N)
+    talk.change_saved(problem=RpcError(ALREADY_EXISTS, "taken"))
     assert first.answer == "n"
     assert second.error.message == "taken"

@@ -21,9 +21,9 @@ def test_another_timeout_holds_for_the_calls_that_follow() -> None:
     before = alice.routes("echo")
     talk.happens(settings_of(timeout_s=1.0))
     after = alice.routes("echo")
-    talk.passes(1.5)
+    talk.time_passes(1.5)
     assert before.is_waiting
-    assert after.failure == ("TIMEOUT", "Timeout exceeded: 1s")
+    assert after.tool_error == ("TIMEOUT", "Timeout exceeded: 1s")
     assert alice.outbox.waiting == []
 
 
@@ -50,4 +50,4 @@ def test_leave_to_manage_instances_comes_and_goes() -> None:
     assert alice.calls("mcp.router.remove", {"instance_name": "a"}).is_waiting
     talk.happens(settings_of())
     refused = alice.calls("mcp.router.remove", {"instance_name": "a"})
-    assert refused.failure[0] == "SECURITY_ERROR"
+    assert refused.tool_error[0] == "SECURITY_ERROR"

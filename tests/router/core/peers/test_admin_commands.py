@@ -30,8 +30,8 @@ from router.messages.errors import (
 )
 from router.messages.frames import NO_RAW, ErrorResponse
 from tests.router.core.conversation import (
-    Commanded,
     Conversation,
+    SentCommand,
     raw,
     ready,
     spec,
@@ -42,8 +42,8 @@ LIMITED = Principal("limited", instances=frozenset({"b"}))
 CALL = CallTool("a", "echo", raw({"x": 1}))
 
 
-def calls(talk: Conversation, **changes: Any) -> Commanded:
-    return talk.asked(msgspec.structs.replace(CALL, **changes))
+def calls(talk: Conversation, **changes: Any) -> SentCommand:
+    return talk.admin_asks(msgspec.structs.replace(CALL, **changes))
 
 
 def named(rows: list[dict[str, Any]]) -> list[str]:
@@ -68,11 +68,11 @@ def named(rows: list[dict[str, Any]]) -> list[str]:
 def test_every_question_needs_its_permission(what: RouterCommand, needed: Any) -> None:
     talk, _, upstream = ready()
     others = PERMISSIONS - {needed}
-    refused = talk.asked(what, Principal("t", others)).error
+    refused = talk.admin_asks(what, Principal("t", others)).error
     assert refused.code == NOT_ALLOWED
     assert f"'{needed}'" in refused.message
     assert upstream.sees() == []
-    allowed = talk.asked(what, Principal("t", frozenset({needed})))
+    allowed = talk.admin_asks(what, Principal("t", frozenset({needed})))
     assert allowed.is_waiting or allowed.answer is not None
 
 
@@ -84,7 +84,7 @@ def test_what_is_not_among_its_instances_does_not_exist_for_a_principal(
     talk = Conversation()
     talk.configured(spec("a"), spec("b", provider="other"))
     what = kind(name, "echo", NO_RAW) if kind is CallTool else kind(name)
-    error = talk.asked(what, LIMITED).error
+    error = talk.admin_asks(what, LIMITED).error
     assert error.code == INSTANCE_NOT_FOUND
     assert error.message == f"Instance not found: {name}. Available instances: 'b'"
 
@@ -92,16 +92,16 @@ def test_what_is_not_among_its_instances_does_not_exist_for_a_principal(
 def test_lists_hold_only_what_a_principal_may_see() -> None:
     talk = Conversation()
     talk.with_upstreams("a", "b")
-    assert named(talk.asked(ListInstances(), LIMITED).answer) == ["b"]
-    assert named(talk.asked(ShowStatus(), LIMITED).answer) == ["b"]
-    assert list(talk.asked(ListTools(), LIMITED).answer) == ["b"]
-    assert named(talk.asked(ListInstances()).answer) == ["a", "b"]
+    assert named(talk.admin_asks(ListInstances(), LIMITED).answer) == ["b"]
+    assert named(talk.admin_asks(ShowStatus(), LIMITED).answer) == ["b"]
+    assert list(talk.admin_asks(ListTools(), LIMITED).answer) == ["b"]
+    assert named(talk.admin_asks(ListInstances()).answer) == ["a", "b"]
 
 
 def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
     talk = Conversation()
     talk.with_upstreams("a", "b")
-    assert talk.asked(ShowInstance("acme"), LIMITED).answer["name"] == "b"
+    assert talk.admin_asks(ShowInstance("acme"), LIMITED).answer["name"] == "b"
 
 
 # --- Answers from the state ------------------------------------------------------------------
@@ -109,9 +109,9 @@ def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
 
 def test_an_instance_is_shown_as_its_tool_shows_it() -> None:
     talk, alice, _ = ready("b")
-    rows = talk.asked(ListInstances()).answer
+    rows = talk.admin_asks(ListInstances()).answer
     assert rows == alice.calls("mcp.router.list").text
-    assert talk.asked(ShowInstance("a")).answer == rows[0]
+    assert talk.admin_asks(ShowInstance("a")).answer == rows[0]
 
 
 def test_the_status_tells_of_calls_and_of_what_comes_next() -> None:
@@ -120,8 +120,8 @@ def test_the_status_tells_of_calls_and_of_what_comes_next() -> None:
     upstream.answers(upstream.sees_one(), {})
     alice.routes("echo")
     talk.down("b", "it ended", retry_in_s=2.0, restarts=3)
-    talk.passes(1.5)
-    a, b = talk.asked(ShowStatus()).answer
+    talk.time_passes(1.5)
+    a, b = talk.admin_asks(ShowStatus()).answer
     assert (a["calls"], a["in_flight"], a["since_s"], a["retry_in_s"]) == (2, 1, 1.5, None)
     assert (b["calls"], b["in_flight"], b["since_s"], b["retry_in_s"]) == (0, 0, 1.5, 0.5)
     assert (b["state"], b["restarts"], b["last_error"]) == ("backoff", 3, "it ended")
@@ -130,12 +130,12 @@ def test_the_status_tells_of_calls_and_of_what_comes_next() -> None:
 def test_tools_are_shown_by_instance() -> None:
     talk, _, _ = ready()
     talk.configured(spec("a"), spec("off", is_active=False))
-    shown = value_of(raw(talk.asked(ListTools()).answer))
+    shown = value_of(raw(talk.admin_asks(ListTools()).answer))
     schema = {"type": "object", "properties": {}}
     echo = {"name": "echo", "description": "Does echo", "inputSchema": schema}
     assert shown == {"a": [echo]}
-    assert value_of(raw(talk.asked(ShowTools("a")).answer)) == [echo]
-    assert talk.asked(ShowTools("off")).answer == []
+    assert value_of(raw(talk.admin_asks(ShowTools("a")).answer)) == [echo]
+    assert talk.admin_asks(ShowTools("off")).answer == []
 
 
 # --- Calls -----------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_tools_are_shown_by_instance() -> None:
 
 def test_a_call_is_answered_with_the_upstreams_own_bytes() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     seen = upstream.sees_one()
     assert seen["method"] == "tools/call"
     assert seen["params"] == {"name": "echo", "arguments": {"x": 1}}
@@ -185,7 +185,7 @@ def test_a_call_of_nothing_is_an_error(changes: dict[str, Any], code: int) -> No
 
 def test_an_error_of_the_upstream_comes_as_it_is() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     upstream.fails(upstream.sees_one(), {"code": -1, "message": "no", "data": {"k": [1]}})
     error = called.error
     assert (error.code, error.message, error.data) == (-1, "no", {"k": [1]})
@@ -194,29 +194,29 @@ def test_an_error_of_the_upstream_comes_as_it_is() -> None:
 
 def test_an_error_of_the_upstream_that_makes_no_sense_is_one_too() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     upstream.sends(ErrorResponse(upstream.sees_one()["id"], raw({"code": "x"})))
     assert called.error.code == INTERNAL_ERROR
 
 
 def test_a_call_times_out_and_is_cancelled_upstream() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
-    talk.passes(30.3)
+    called = talk.admin_asks(CALL)
+    talk.time_passes(30.3)
     assert (called.error.code, called.error.message) == (TIMEOUT, "Timeout exceeded: 30s")
     assert upstream.sees()[-1]["method"] == "notifications/cancelled"
 
 
 def test_a_call_is_lost_with_its_session() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     upstream.breaks()
     assert called.error.code == SESSION_LOST
 
 
 def test_a_call_that_does_not_fit_is_shed() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     upstream.overflows(upstream.inbox.waiting[0])
     assert called.error.code == OVERLOADED
 
@@ -224,7 +224,7 @@ def test_a_call_that_does_not_fit_is_shed() -> None:
 def test_a_call_waits_while_its_instance_starts() -> None:
     talk = Conversation()
     talk.configured(spec("a"))
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     talk.starting("a")
     assert called.is_waiting
     upstream = talk.up("a", "echo")
@@ -235,7 +235,7 @@ def test_a_call_waits_while_its_instance_starts() -> None:
 def test_a_call_whose_instance_does_not_start_says_why() -> None:
     talk = Conversation()
     talk.configured(spec("a"))
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     talk.starting("a")
     talk.down("a", "no such file", retry_in_s=None)
     assert called.error.code == UNAVAILABLE
@@ -248,7 +248,7 @@ def test_a_call_whose_instance_does_not_start_says_why() -> None:
 
 def test_what_an_upstream_says_besides_is_for_nobody() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     seen = upstream.sees_one()
     upstream.says("notifications/message", {"level": "error"}, related=seen["id"])
     upstream.asks("roots/list", id="q", related=seen["id"])
@@ -260,22 +260,22 @@ def test_what_an_upstream_says_besides_is_for_nobody() -> None:
 
 def test_an_abandoned_call_is_cancelled_upstream_and_answered_no_more() -> None:
     talk, _, upstream = ready()
-    kept, called = talk.asked(CALL), talk.asked(CALL)
+    kept, called = talk.admin_asks(CALL), talk.admin_asks(CALL)
     first, second = upstream.sees()
-    called.is_abandoned()
+    called.abandons()
     assert upstream.sees_one()["params"]["requestId"] == second["id"]
     upstream.answers(second, {})
     upstream.answers(first, {})
     assert called.mailbox.waiting == []
     assert not kept.is_waiting
-    called.is_abandoned()
+    called.abandons()
 
 
 def test_drain_takes_no_new_calls_and_waits_for_those_in_flight() -> None:
     talk, _, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     drained = talk.drains()
-    assert talk.asked(CALL).error.code == UNAVAILABLE
+    assert talk.admin_asks(CALL).error.code == UNAVAILABLE
     assert drained.waiting == []
     upstream.answers(upstream.sees_one(), {})
     assert not called.is_waiting
@@ -284,7 +284,7 @@ def test_drain_takes_no_new_calls_and_waits_for_those_in_flight() -> None:
 
 def test_other_clients_are_answered_as_ever_while_somebody_asks() -> None:
     talk, alice, upstream = ready()
-    called = talk.asked(CALL)
+    called = talk.admin_asks(CALL)
     routed = alice.routes("echo")
     _, seen = upstream.sees()
     upstream.answers(seen, {"for": "alice"})

@@ -262,7 +262,7 @@ def test_a_selected_tool_is_called_by_its_own_name_and_its_result_is_untouched()
         "extra": {"kept": True},
     }
     upstream.answers(seen, b'{"content" : [],  "x":1.50}')
-    assert call.exactly == b'{"content" : [],  "x":1.50}'
+    assert call.result_bytes == b'{"content" : [],  "x":1.50}'
 
 
 @pytest.mark.parametrize("spelling", [{}, {"arguments": None}], ids=["missing", "null"])
@@ -371,7 +371,7 @@ def test_call_reaches_the_tool_and_its_result_is_the_result() -> None:
     seen = upstream.sees_one()
     assert seen["params"] == {"name": "echo", "arguments": {"x": 1}}
     upstream.answers(seen, b'{"isError":true,"content":[], "_meta":{"k":1}}')
-    assert call.exactly == b'{"isError":true,"content":[], "_meta":{"k":1}}'
+    assert call.result_bytes == b'{"isError":true,"content":[], "_meta":{"k":1}}'
 
 
 def test_an_error_of_the_upstream_passes_unchanged() -> None:
@@ -408,12 +408,12 @@ def test_the_tools_arguments_may_be_missing_or_null(more: dict[str, None]) -> No
 )
 def test_call_says_what_is_wrong_with_its_arguments(arguments: Any, message: str) -> None:
     _, alice, _ = ready()
-    assert alice.calls("mcp.router.call", arguments).failure == ("VALIDATION_ERROR", message)
+    assert alice.calls("mcp.router.call", arguments).tool_error == ("VALIDATION_ERROR", message)
 
 
 def test_an_unknown_instance_is_an_error_that_names_the_others() -> None:
     _, alice, _ = ready("b")
-    assert alice.routes("echo", "x").failure == (
+    assert alice.routes("echo", "x").tool_error == (
         "INSTANCE_NOT_FOUND",
         "Instance not found: x. Available instances: 'a', 'b'",
     )
@@ -421,7 +421,7 @@ def test_an_unknown_instance_is_an_error_that_names_the_others() -> None:
 
 def test_an_unknown_tool_is_an_error() -> None:
     _, alice, _ = ready()
-    assert alice.routes("sing").failure == (
+    assert alice.routes("sing").tool_error == (
         "TOOL_NOT_FOUND",
         "Tool 'sing' not found in instance 'a'",
     )
@@ -430,7 +430,7 @@ def test_an_unknown_tool_is_an_error() -> None:
 def test_an_inactive_instance_is_an_error() -> None:
     talk = Conversation()
     talk.configured(spec("a", is_active=False))
-    assert talk.client().routes("echo").failure == ("UNAVAILABLE", "Instance 'a' is not active")
+    assert talk.client().routes("echo").tool_error == ("UNAVAILABLE", "Instance 'a' is not active")
 
 
 def test_the_rest_of_meta_travels_with_the_call() -> None:

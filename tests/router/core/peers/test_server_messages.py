@@ -126,7 +126,7 @@ def test_two_questions_of_one_call_are_kept_apart() -> None:
     upstream.asks(ROOTS, id="two")
     one, two = call.mailbox.take()
     alice.answers(two, {"n": 2})
-    talk.passes(100)
+    talk.time_passes(100)
     alice.answers(one, {"n": 1})
     assert [(got["id"], got["result"]["n"]) for got in upstream.sees()] == [("two", 2), ("one", 1)]
     upstream.answers(seen, {})

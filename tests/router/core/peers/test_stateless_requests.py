@@ -33,7 +33,7 @@ TOOLS = {"notifications": {"toolsListChanged": True}}
 def talking(*names: str) -> tuple[Conversation, StatelessClient, FakeUpstream]:
     talk = Conversation()
     upstream = talk.with_upstreams("a", *names)[0]
-    return talk, talk.stateless(), upstream
+    return talk, talk.stateless_client(), upstream
 
 
 # --- Discovery and lists ---------------------------------------------------------------------
@@ -43,7 +43,7 @@ def talking(*names: str) -> tuple[Conversation, StatelessClient, FakeUpstream]:
 def test_discover_says_what_a_handshake_would_have(on_connection: bool) -> None:
     talk, client, _ = talking()
     if on_connection:
-        client = talk.connection()
+        client = talk.stateless_connection()
     found = client.asks("server/discover").result
     assert found["supportedVersions"] == list(REVISIONS)
     assert found["capabilities"]["tools"] == {"listChanged": True}
@@ -156,7 +156,7 @@ def test_leaving_cancels_the_call() -> None:
 
 def test_a_connection_cancels_by_notification() -> None:
     talk, _, upstream = talking()
-    client = talk.connection()
+    client = talk.stateless_connection()
     asked = client.routes("echo")
     sent = upstream.sees_one()
     client.cancels(asked)
@@ -167,7 +167,7 @@ def test_a_connection_cancels_by_notification() -> None:
 
 def test_requests_of_a_connection_are_let_go_of_when_answered() -> None:
     talk, _, upstream = talking()
-    client = talk.connection()
+    client = talk.stateless_connection()
     asked = [client.routes("echo"), client.routes("echo"), client.asks("tools/list")]
     for sent in upstream.sees():
         upstream.answers(sent, {"content": []})
@@ -178,7 +178,7 @@ def test_requests_of_a_connection_are_let_go_of_when_answered() -> None:
 
 def test_an_id_that_is_in_use_is_refused_on_a_connection() -> None:
     talk, _, upstream = talking()
-    client = talk.connection()
+    client = talk.stateless_connection()
     client.routes("echo", id=1)
     again = client.routes("echo", id=1)
     assert again.error["code"] == -32600
@@ -187,7 +187,7 @@ def test_an_id_that_is_in_use_is_refused_on_a_connection() -> None:
 
 def test_the_end_of_a_connection_is_the_end_of_its_requests() -> None:
     talk, _, upstream = talking()
-    client = talk.connection()
+    client = talk.stateless_connection()
     client.routes("echo")
     client.asks(LISTEN, TOOLS)
     upstream.sees()
@@ -198,7 +198,7 @@ def test_the_end_of_a_connection_is_the_end_of_its_requests() -> None:
 
 def test_a_connection_that_reads_too_slowly_is_closed_as_a_whole() -> None:
     talk, _, _ = talking()
-    client = talk.connection()
+    client = talk.stateless_connection()
     client.routes("echo")
     (request,) = talk.state.clients[client.id].requests.values()
     client.id = request.id
@@ -210,7 +210,7 @@ def test_a_request_waits_for_an_instance_that_starts() -> None:
     talk = Conversation()
     talk.configured(spec("a"))
     talk.starting("a")
-    for client in (talk.stateless(), talk.connection()):
+    for client in (talk.stateless_client(), talk.stateless_connection()):
         asked = client.routes("echo")
         assert asked.is_waiting
     upstream = talk.up("a", "echo")
@@ -220,7 +220,7 @@ def test_a_request_waits_for_an_instance_that_starts() -> None:
 def test_router_errors_of_our_tools_are_results_of_this_revision() -> None:
     _, client, _ = talking()
     asked = client.routes("nothing")
-    assert asked.failure[0] == "TOOL_NOT_FOUND"
+    assert asked.tool_error[0] == "TOOL_NOT_FOUND"
     assert asked.result["resultType"] == "complete"
 
 
@@ -231,14 +231,14 @@ def test_a_selection_over_http_belongs_to_the_principal() -> None:
     talk, client, _ = talking()
     client.uses()
     assert client.lists()[-1] == "echo"
-    assert talk.stateless().lists()[-1] == "echo"
-    assert "echo" not in talk.stateless(OTHER).lists()
-    assert "echo" not in talk.connection().lists()
+    assert talk.stateless_client().lists()[-1] == "echo"
+    assert "echo" not in talk.stateless_client(OTHER).lists()
+    assert "echo" not in talk.stateless_connection().lists()
 
 
 def test_a_selection_on_a_connection_is_its_own() -> None:
     talk, client, upstream = talking()
-    connection = talk.connection()
+    connection = talk.stateless_connection()
     connection.uses()
     assert connection.lists()[-1] == "echo"
     assert "echo" not in client.lists()
@@ -258,9 +258,9 @@ def test_a_selection_is_no_way_to_an_instance_that_was_taken_away() -> None:
 def test_a_selection_is_forgotten_when_its_principal_stays_away() -> None:
     talk, client, _ = talking()
     client.uses()
-    talk.passes(SELECTION_IDLE_S)
+    talk.time_passes(SELECTION_IDLE_S)
     assert client.lists()[-1] == "echo"
-    talk.passes(SELECTION_IDLE_S + 1)
+    talk.time_passes(SELECTION_IDLE_S + 1)
     assert "echo" not in client.lists()
 
 
@@ -268,7 +268,7 @@ def test_who_listens_has_not_stayed_away() -> None:
     talk, client, _ = talking()
     client.uses()
     client.asks(LISTEN, TOOLS)
-    talk.passes(SELECTION_IDLE_S + 1)
+    talk.time_passes(SELECTION_IDLE_S + 1)
     assert client.lists()[-1] == "echo"
 
 
@@ -296,7 +296,7 @@ def test_a_subscription_to_nothing_that_can_be_read_is_refused(params: Any) -> N
 @pytest.mark.parametrize("on_connection", [False, True])
 def test_who_listens_is_told_that_the_list_is_another_one(on_connection: bool) -> None:
     talk, client, upstream = talking()
-    client = talk.connection() if on_connection else client
+    client = talk.stateless_connection() if on_connection else client
     listening = client.asks(LISTEN, TOOLS)
     deaf = client.asks(LISTEN, {"notifications": {"toolsListChanged": False}})
     listening.mailbox.take()
@@ -316,7 +316,7 @@ def test_who_listens_is_told_that_the_list_is_another_one(on_connection: bool) -
 
 def test_who_does_not_listen_is_told_nothing() -> None:
     talk, client, upstream = talking()
-    connection = talk.connection()
+    connection = talk.stateless_connection()
     connection.uses().mailbox.take()
     client.uses()
     upstream.lists("echo", "more")
@@ -325,7 +325,7 @@ def test_who_does_not_listen_is_told_nothing() -> None:
 
 def test_another_principal_hears_nothing_of_a_selection() -> None:
     talk, client, _ = talking()
-    other = talk.stateless(OTHER).asks(LISTEN, TOOLS)
+    other = talk.stateless_client(OTHER).asks(LISTEN, TOOLS)
     other.mailbox.take()
     client.uses()
     assert other.mailbox.take() == []
@@ -333,7 +333,7 @@ def test_another_principal_hears_nothing_of_a_selection() -> None:
 
 def test_subscriptions_end_with_a_result_when_the_router_stops() -> None:
     talk, client, _ = talking()
-    connection = talk.connection()
+    connection = talk.stateless_connection()
     asked = [client.asks(LISTEN, TOOLS), connection.asks(LISTEN, TOOLS)]
     assert talk.drains().waiting == [None]
     for one in asked:
@@ -345,7 +345,7 @@ def test_subscriptions_end_with_a_result_when_the_router_stops() -> None:
 
 def test_a_subscription_is_cancelled_on_its_connection() -> None:
     talk, _, upstream = talking()
-    client = talk.connection()
+    client = talk.stateless_connection()
     asked = client.asks(LISTEN, TOOLS)
     client.cancels(asked)
     client.outbox.take()
@@ -357,7 +357,7 @@ def test_a_subscription_is_cancelled_on_its_connection() -> None:
 
 def test_subscriptions_of_a_connection_are_bounded() -> None:
     talk, _, _ = talking()
-    client = talk.connection()
+    client = talk.stateless_connection()
     for _ in range(MAX_LISTENING):
         client.asks(LISTEN, TOOLS)
     client.outbox.take()
@@ -376,7 +376,7 @@ def logging_upstream() -> tuple[Conversation, FakeUpstream]:
 
 def test_logs_come_to_those_who_ask_for_them_with_their_request() -> None:
     talk, upstream = logging_upstream()
-    client = talk.stateless()
+    client = talk.stateless_client()
     quiet = client.routes("echo")
     call = upstream.sees_one()
     upstream.says("notifications/message", {"level": "error", "data": "x"}, related=call["id"])
@@ -394,7 +394,7 @@ def test_logs_come_to_those_who_ask_for_them_with_their_request() -> None:
 
 def test_a_log_that_may_belong_to_another_call_is_dropped() -> None:
     talk, upstream = logging_upstream()
-    client = talk.stateless()
+    client = talk.stateless_client()
     client.meta = {LOG_LEVEL_KEY: "debug"}
     first, second = client.routes("echo"), client.routes("echo")
     upstream.says("notifications/message", {"level": "error", "data": "x"})

@@ -1,4 +1,4 @@
-"""What differs between protocol revisions. (What a client may be asked: `test_from_session`.)"""
+"""The conversions between protocol revisions."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from router.core.protocol import bridging
 from router.core.protocol.raw_json import raw_of
 from router.messages.errors import RpcError
 from router.messages.frames import ErrorResponse, Response
-from router.messages.revisions import HANDSHAKE_REVISIONS, REVISIONS
+from router.messages.revisions import HANDSHAKE_REVISIONS, REVISION_KEY, REVISIONS
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
-def test_a_revision_that_is_spoken_is_agreed_to(revision: str) -> None:
+def test_a_supported_handshake_revision_is_agreed_to(revision: str) -> None:
     assert bridging.negotiate(revision) == revision
 
 
@@ -36,16 +36,16 @@ def test_for_any_other_the_latest_is_offered(revision: str) -> None:
 def test_a_value_is_structured_as_the_revision_allows(
     revision: str, an_object: Any, a_list: Any
 ) -> None:
-    assert bridging.structured({"x": 1}, revision) == an_object
-    assert bridging.structured([1], revision) == a_list
+    assert bridging.structured_content({"x": 1}, revision) == an_object
+    assert bridging.structured_content([1], revision) == a_list
 
 
 @pytest.mark.parametrize(
     ("value", "answer"),
     [(b"5", True), (b"null", True), (b'"2099-01-01"', True), (b'"2025-06-18"', False)],
 )
-def test_all_but_a_handshake_revision_is_an_envelope(value: bytes, answer: bool) -> None:
-    assert bridging.is_enveloped({bridging.REVISION_KEY: Raw(value)}) is answer
+def test_any_revision_but_a_handshake_one_makes_an_envelope(value: bytes, answer: bool) -> None:
+    assert bridging.is_enveloped({REVISION_KEY: Raw(value)}) is answer
     assert bridging.is_enveloped({}) is False
 
 
@@ -53,8 +53,8 @@ def test_all_but_a_handshake_revision_is_an_envelope(value: bytes, answer: bool)
     ("meta", "code", "said"),
     [
         ({}, -32602, "protocolVersion and io.modelcontextprotocol/clientCapabilities"),
-        ({bridging.REVISION_KEY: b'"2026-07-28"'}, -32602, "clientCapabilities"),
-        ({bridging.REVISION_KEY: b"5", bridging.CAPABILITIES_KEY: b"{}"}, -32602, "string"),
+        ({REVISION_KEY: b'"2026-07-28"'}, -32602, "clientCapabilities"),
+        ({REVISION_KEY: b"5", bridging.CAPABILITIES_KEY: b"{}"}, -32602, "string"),
     ],
 )
 def test_an_envelope_that_lacks_something_is_refused(
@@ -65,8 +65,8 @@ def test_an_envelope_that_lacks_something_is_refused(
     assert caught.value.code == code
 
 
-def test_another_revision_is_told_all_that_are_spoken() -> None:
-    meta = {bridging.REVISION_KEY: Raw(b'"2099-01-01"'), bridging.CAPABILITIES_KEY: Raw(b"{}")}
+def test_an_unknown_revision_is_refused_with_all_supported_ones() -> None:
+    meta = {REVISION_KEY: Raw(b'"2099-01-01"'), bridging.CAPABILITIES_KEY: Raw(b"{}")}
     with pytest.raises(RpcError) as caught:
         bridging.check_envelope(meta)
     assert caught.value.code == -32022
@@ -77,14 +77,16 @@ INFO = {"name": "mcp_router", "version": "9.9"}
 
 
 def stateless(answer: Any, capabilities: Any = None) -> Any:
-    """What an answer (a result, or an error in an `ErrorResponse`) looks like without sessions."""
+    """Convert a result, or an error in an `ErrorResponse`, to 2026-07-28 and decode it."""
     frame = answer if isinstance(answer, ErrorResponse) else Response(1, Raw(answer))
     declared = {key: raw_of(value) for key, value in (capabilities or {}).items()}
-    told = bridging.as_stateless(frame, "complete", declared, INFO)
-    return msgspec.json.decode(told.error if isinstance(told, ErrorResponse) else told.result)
+    converted = bridging.answer_as_stateless(frame, "complete", declared, INFO)
+    return msgspec.json.decode(
+        converted.error if isinstance(converted, ErrorResponse) else converted.result
+    )
 
 
-def test_a_result_says_that_it_is_complete_and_who_made_it() -> None:
+def test_a_stateless_result_has_its_type_and_the_server_info() -> None:
     result = b'{"content":[],"_meta":{"mine":1},"odd":2}'
     assert stateless(result) == {
         "content": [],
@@ -108,8 +110,8 @@ def failed(code: int, **more: Any) -> ErrorResponse:
 
 
 def test_a_resource_that_is_missing_has_another_code() -> None:
-    told = stateless(failed(-32002, data={"uri": "x:"}))
-    assert told == {"code": -32602, "message": "no", "data": {"uri": "x:"}}
+    converted = stateless(failed(-32002, data={"uri": "x:"}))
+    assert converted == {"code": -32602, "message": "no", "data": {"uri": "x:"}}
 
 
 @pytest.mark.parametrize("error", [b'{"code":"5"}', b'{"code":-32050,"message":"x","more":[1]}'])
@@ -121,23 +123,25 @@ URLS = {"elicitations": [{"mode": "url", "url": "https://a.test", "elicitationId
 
 
 def test_a_url_to_visit_first_is_asked_for_as_input() -> None:
-    told = stateless(failed(-32042, data=URLS), {"elicitation": {"url": {}}})
-    assert told["resultType"] == "input_required"
+    converted = stateless(failed(-32042, data=URLS), {"elicitation": {"url": {}}})
+    assert converted["resultType"] == "input_required"
     asked = {"method": "elicitation/create", "params": {"mode": "url", "url": "https://a.test"}}
-    assert told["inputRequests"] == {"1": asked}
+    assert converted["inputRequests"] == {"1": asked}
 
 
 @pytest.mark.parametrize(
     ("data", "capabilities"),
     [(URLS, {}), (URLS, {"elicitation": {}}), (5, {"elicitation": {"url": {}}}), (None, {})],
 )
-def test_a_url_that_cannot_be_asked_for_names_what_is_lacking(data: Any, capabilities: Any) -> None:
-    told = stateless(failed(-32042, data=data), capabilities)
+def test_a_url_that_cannot_be_asked_for_names_the_missing_capability(
+    data: Any, capabilities: Any
+) -> None:
+    converted = stateless(failed(-32042, data=data), capabilities)
     needed = {"elicitation": {"url": {}}}
-    assert told == {"code": -32021, "message": "no", "data": {"requiredCapabilities": needed}}
+    assert converted == {"code": -32021, "message": "no", "data": {"requiredCapabilities": needed}}
 
 
 @pytest.mark.parametrize("schema", [b"5", b'{"x-mcp-header":1e999}'])
-def test_a_schema_that_makes_no_sense_is_listed_as_far_as_it_can_be(schema: bytes) -> None:
+def test_a_malformed_schema_is_listed_as_it_is(schema: bytes) -> None:
     tool = Raw(b'{"name":"x-mcp-header","inputSchema":%b}' % schema)
     assert bytes(bridging.tool_as_stateless(tool)) == bytes(tool)

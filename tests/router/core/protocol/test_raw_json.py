@@ -30,7 +30,7 @@ def test_an_absent_object_has_no_members(absent: Raw | None) -> None:
 
 
 @pytest.mark.parametrize("data", [b"[]", b"5", b"null", b'"x"', b"{", b"[" * 9999])
-def test_what_is_no_object_is_refused(data: bytes) -> None:
+def test_other_json_than_an_object_is_refused(data: bytes) -> None:
     assert refused(raw_json.object_of, Raw(data), "params.x") == "params.x must be an object"
 
 
@@ -39,15 +39,15 @@ def test_an_object_nested_too_deeply_is_refused() -> None:
     assert refused(raw_json.object_of, deep) == "params must be an object"
 
 
-def test_unknown_members_are_kept_but_not_those_like_a_known_one() -> None:
+def test_unknown_keys_are_kept_but_case_variants_of_known_ones_refused() -> None:
     names = frozenset({"name", "_meta"})
     members = {"name": Raw(b"1"), "other": Raw(b"2")}
-    assert raw_json.known(members, names) is members
-    problem = refused(raw_json.known, members | {"NAME": Raw(b"3")}, names, "p")
+    assert raw_json.check_key_case(members, names) is members
+    problem = refused(raw_json.check_key_case, members | {"NAME": Raw(b"3")}, names, "p")
     assert problem == "p: 'NAME' differs from a known key in case"
 
 
-def test_a_text_is_a_string_that_is_there() -> None:
+def test_a_missing_text_or_another_type_is_refused() -> None:
     members = {"a": Raw(b'"\\u00e9"'), "b": Raw(b"5")}
     assert raw_json.text_of(members, "a") == "é"
     assert refused(raw_json.text_of, members, "b") == "params.b must be a string"
@@ -72,7 +72,7 @@ def test_an_id_is_an_integer_or_a_string(data: bytes, found: int | str | None) -
     assert raw_json.request_id_of({"id": Raw(data)}, "id") == found
 
 
-def test_null_is_not_given() -> None:
+def test_null_counts_as_absent() -> None:
     members = {"null": Raw(b"null"), "true": Raw(b"true"), "one": Raw(b"1")}
     assert [raw_json.given(members, key) for key in ("null", "none")] == [None, None]
     assert [bytes(raw_json.given(members, key) or b"") for key in ("true", "one")] == [
@@ -82,9 +82,9 @@ def test_null_is_not_given() -> None:
 
 
 @pytest.mark.parametrize(("data", "answer"), [(b"{}", True), (b"[]", False), (b"", False)])
-def test_an_object_is_told_by_its_first_byte(data: bytes, answer: bool) -> None:
+def test_an_object_is_recognised_by_its_first_byte(data: bytes, answer: bool) -> None:
     assert raw_json.is_object(Raw(data)) is answer
 
 
-def test_what_utf8_has_no_place_for_is_escaped() -> None:
+def test_lone_surrogates_are_escaped() -> None:
     assert raw_json.printable("é \udcff") == "é \\udcff"

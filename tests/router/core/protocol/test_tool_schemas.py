@@ -1,4 +1,4 @@
-"""Arguments of calls against the tools' own schemas (OWASP MCP05)."""
+"""The arguments of calls are checked against the tools' own schemas (OWASP MCP05)."""
 
 from typing import Any
 
@@ -54,7 +54,9 @@ def problem_of(schema: Any, given: Any) -> str | None:
         ({"allOf": [{"$ref": "#/allOf/1"}, {"type": "array"}]}, {}, "arguments: the value is not"),
     ],
 )
-def test_arguments_are_what_the_schema_says(schema: Any, given: Any, problem: str | None) -> None:
+def test_arguments_are_checked_against_the_schema(
+    schema: Any, given: Any, problem: str | None
+) -> None:
     found = problem_of(schema, given)
     assert (found is None) == (problem is None)
     assert (found or "").startswith(problem or "")
@@ -112,9 +114,9 @@ def test_without_a_schema_a_key_may_be_there_twice() -> None:
         b'{"not":' * 600 + b"{}" + b"}" * 600,
     ],
 )
-def test_schema_that_is_wrong_or_dear_is_left_to_the_server(schema: Any) -> None:
+def test_invalid_or_expensive_schema_is_left_to_the_server(schema: Any) -> None:
     if isinstance(schema, bytes):
-        assert tool_schemas.compiled(raw(schema)) is None
+        assert tool_schemas.compile_schema(raw(schema)) is None
     else:
         assert problem_of(schema, {"a": "x"}) is None
 
@@ -140,13 +142,13 @@ def routed(alice: FakeClient, given: Any) -> Any:
 
 def test_every_way_to_call_is_checked_and_nothing_is_sent() -> None:
     talk, alice, upstream = talking()
-    assert routed(alice, {"city": 5}).failure == ("VALIDATION_ERROR", REFUSED)
+    assert routed(alice, {"city": 5}).tool_error == ("VALIDATION_ERROR", REFUSED)
     assert alice.calls("t", {"city": 5}).error == {"code": INVALID_PARAMS, "message": REFUSED}
-    assert talk.asked(CallTool("a", "t", raw({"city": 5}))).error.message == REFUSED
+    assert talk.admin_asks(CallTool("a", "t", raw({"city": 5}))).error.message == REFUSED
     assert upstream.sees() == []
 
 
-def test_arguments_go_on_byte_for_byte() -> None:
+def test_arguments_are_forwarded_byte_for_byte() -> None:
     _, alice, upstream = talking()
     exactly = b'{"city": "SELECT * FROM t; -- <script>alert(1)</script>", "n":1.0e2 }'
     alice.calls("t", raw(exactly))
@@ -155,7 +157,7 @@ def test_arguments_go_on_byte_for_byte() -> None:
 
 def test_listing_anew_brings_new_schemas() -> None:
     talk, alice, upstream = talking()
-    assert routed(alice, {"city": 5}).failure
+    assert routed(alice, {"city": 5}).tool_error
     talk.happens(CatalogChanged(upstream.session, Catalog(tools=(listed({}),))))
     assert routed(alice, {"city": 5}).is_waiting
 

@@ -1,10 +1,10 @@
-"""The ids of calls, and finding a call by one."""
+"""The ids of calls, and the search for a call by its id."""
 
 from router.core.state.calls import MAX_ID, Calls
 from tests.router.core.conversation import ready
 
 
-def test_ids_are_even_and_begin_anew_before_they_leave_31_bits() -> None:
+def test_ids_are_even_and_wrap_around_within_31_bits() -> None:
     calls = Calls()
     calls._last_id = MAX_ID - 4
     assert [calls.next_id() for _ in range(4)] == [MAX_ID - 2, MAX_ID, 2, 4]

@@ -1,4 +1,4 @@
-"""What is known of a client."""
+"""The row of a client: ids of its questions, and log levels."""
 
 import pytest
 
@@ -20,6 +20,6 @@ def test_a_client_wants_its_level_and_those_more_severe(wanted: str) -> None:
     assert wants == levels[levels.index(wanted) :]
 
 
-def test_without_a_level_it_is_info() -> None:
+def test_the_default_level_is_info() -> None:
     client = Client("c", Mailbox(), Principal(), one_shot=False)
     assert (client.wants_log("debug"), client.wants_log("info")) == (False, True)

@@ -22,7 +22,7 @@ def test_nothing_is_due_early_and_nothing_more_than_a_bucket_late(
 
 
 @given(TIMES)
-def test_who_wakes_at_the_next_second_finds_something(at_s: float) -> None:
+def test_a_key_is_due_at_the_next_second(at_s: float) -> None:
     deadlines = Deadlines[str]()
     deadlines.arm("a", at_s)
     next_s = deadlines.next_s()
@@ -33,7 +33,7 @@ def test_who_wakes_at_the_next_second_finds_something(at_s: float) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.none() | TIMES)), TIMES)
-def test_whatever_was_armed_and_disarmed_what_is_due_is_what_a_dict_would_say(
+def test_after_any_steps_the_due_keys_are_those_of_a_plain_dict(
     steps: list[tuple[int, float | None]], now_s: float
 ) -> None:
     deadlines, expected = Deadlines[int](), dict[int, float]()
@@ -52,7 +52,7 @@ def test_whatever_was_armed_and_disarmed_what_is_due_is_what_a_dict_would_say(
     assert len(deadlines) == len(expected) - len(due)
 
 
-def test_on_the_boundary_it_is_due_then() -> None:
+def test_a_deadline_on_a_bucket_boundary_is_due_exactly_then() -> None:
     deadlines = Deadlines[str]()
     deadlines.arm("a", 10.0)
     assert deadlines.next_s() == 10.0
@@ -60,20 +60,20 @@ def test_on_the_boundary_it_is_due_then() -> None:
     assert deadlines.due(10.0) == ["a"]
 
 
-def test_what_is_armed_in_the_past_is_due_at_once() -> None:
+def test_a_deadline_in_the_past_is_due_at_once() -> None:
     deadlines = Deadlines[str]()
     deadlines.arm("a", 5.0)
     assert deadlines.due(1000.0) == ["a"]
 
 
-def test_the_older_are_found_first() -> None:
+def test_older_deadlines_come_first() -> None:
     deadlines = Deadlines[str]()
     deadlines.arm("late", 20.0)
     deadlines.arm("early", 10.0)
     assert deadlines.due(30.0) == ["early", "late"]
 
 
-def test_armed_again_it_is_due_at_the_later_time_alone() -> None:
+def test_a_key_that_is_armed_again_is_due_at_the_new_time_only() -> None:
     deadlines = Deadlines[str]()
     deadlines.arm("a", 10.0)
     deadlines.arm("a", 9.9)  # The same bucket.
@@ -82,7 +82,7 @@ def test_armed_again_it_is_due_at_the_later_time_alone() -> None:
     assert deadlines.due(20.0) == ["a"]
 
 
-def test_disarmed_ones_leave_no_wake_up_behind() -> None:
+def test_disarmed_keys_leave_no_wake_up_behind() -> None:
     deadlines = Deadlines[int]()
     for key in range(1000):
         deadlines.arm(key, 10.0 + key)

@@ -1,4 +1,4 @@
-"""What `list`, `help`, `use` and the REST API show of an instance."""
+"""The values that `list`, `help`, `use` and the REST API show of instances."""
 
 from __future__ import annotations
 
@@ -9,12 +9,66 @@ from router.messages.catalog import Catalog, Item
 from tests.router.core.conversation import Conversation, raw, ready, spec
 
 
+def test_list_shows_every_instance_with_the_keys_scripts_rely_on() -> None:
+    talk, alice, _ = ready()
+    talk.configured(spec("a"), spec("b", is_active=False, type="http", metadata={"note": "é"}))
+    a, b = alice.calls("mcp.router.list").text
+    assert a == {
+        "name": "a",
+        "provider": "acme",
+        "display_name": "a (provider: acme)",
+        "active": True,
+        "connected": True,
+        "transport_type": "stdio",
+        "tools_count": 1,
+        "metadata": {},
+        "state": "ready",
+        "in_state_s": 0.0,
+        "restarts": 0,
+        "last_error": None,
+    }
+    assert list(a)[:8] == [
+        "name",
+        "provider",
+        "display_name",
+        "active",
+        "connected",
+        "transport_type",
+        "tools_count",
+        "metadata",
+    ]
+    assert (b["active"], b["connected"], b["tools_count"]) == (False, False, 0)
+    assert (b["state"], b["transport_type"], b["metadata"]) == ("disabled", "http", {"note": "é"})
+
+
+def test_help_shows_the_tools_of_connected_instances_that_have_any() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"), spec("none"), spec("off", is_active=False), spec("starts"))
+    for name, tools in (("a", ("echo", "add")), ("none", ())):
+        talk.starting(name)
+        talk.up(name, *tools)
+    assert talk.client().calls("mcp.router.help").text == {
+        "a": {
+            "provider": "acme",
+            "display_name": "a (provider: acme)",
+            "tools": [
+                {
+                    "name": name,
+                    "description": f"Does {name}",
+                    "inputSchema": {"type": "object", "properties": {}},
+                }
+                for name in ("echo", "add")
+            ],
+        }
+    }
+
+
 def test_a_tool_without_description_or_schema_is_shown_with_empty_ones() -> None:
     talk, _, _ = ready()
     instance = talk.state.instances.by_name["a"]
     assert instance.session is not None
     bare = Catalog(tools=(Item("bare", raw({"name": "bare"})),))
-    instance.listed(msgspec.structs.replace(instance.session, catalog=bare))
+    instance.record_catalog(msgspec.structs.replace(instance.session, catalog=bare))
     assert msgspec.json.decode(raw(instance_views.tools_of(instance))) == [
         {"name": "bare", "description": "", "inputSchema": {}}
     ]
@@ -25,4 +79,4 @@ def test_an_instance_that_is_not_connected_shows_no_tools() -> None:
     talk.configured(spec("a"))
     instance = talk.state.instances.by_name["a"]
     assert instance_views.tools_of(instance) == []
-    assert instance_views.used(instance) == {"instance": "a", "tools": [], "active": False}
+    assert instance_views.selection(instance) == {"instance": "a", "tools": [], "active": False}

@@ -1,4 +1,4 @@
-"""The states of instances, and finding one."""
+"""The states of instances, and the search by name or provider."""
 
 import pytest
 
@@ -46,19 +46,19 @@ def test_a_new_instance_begins_as_it_is_configured(
     assert new_instance(spec("a", **changes), 0.0).state is state
 
 
-def test_a_configuration_error_is_why_it_is_not_there() -> None:
+def test_a_call_to_a_misconfigured_instance_names_the_mistake() -> None:
     talk = Conversation()
     talk.configured(spec("a", problem="data/p: \udcff: X is not set"))
-    code, message = talk.client().routes("echo").failure
+    code, message = talk.client().routes("echo").tool_error
     assert code == "UNAVAILABLE"
     assert message == "Instance 'a' not connected: failed: data/p: \\udcff: X is not set"
 
 
-def test_the_life_of_an_instance_can_be_seen() -> None:
+def test_every_report_changes_the_state_that_is_shown() -> None:
     talk, _, upstream = ready()
 
     def seen() -> tuple[object, ...]:
-        row = talk.listed("a")
+        row = talk.list_row("a")
         return row["state"], row["connected"], row["restarts"], row["last_error"]
 
     assert seen() == ("ready", True, 0, None)
@@ -85,21 +85,21 @@ def test_the_life_of_an_instance_can_be_seen() -> None:
 
 def test_the_time_in_a_state_begins_with_the_state() -> None:
     talk, _, _ = ready()
-    talk.passes(10)
-    assert talk.listed("a")["in_state_s"] == 10.0
+    talk.time_passes(10)
+    assert talk.list_row("a")["in_state_s"] == 10.0
     talk.down("a")
     talk.down("a")
-    talk.passes(1.5)
-    assert talk.listed("a")["in_state_s"] == 1.5
+    talk.time_passes(1.5)
+    assert talk.list_row("a")["in_state_s"] == 1.5
 
 
-def test_the_wait_for_the_next_try_is_counted_down() -> None:
+def test_the_error_counts_down_to_the_next_try() -> None:
     talk, alice, _ = ready()
     talk.failed("a", "why", probe_in_s=60.0)
-    talk.passes(45)
-    assert alice.routes("echo").failure[1].endswith("failed: why (next try in 15.0 s)")
-    talk.passes(45)
-    assert alice.routes("echo").failure[1].endswith("(next try in 0.0 s)")
+    talk.time_passes(45)
+    assert alice.routes("echo").tool_error[1].endswith("failed: why (next try in 15.0 s)")
+    talk.time_passes(45)
+    assert alice.routes("echo").tool_error[1].endswith("(next try in 0.0 s)")
 
 
 def test_a_call_waits_for_an_instance_that_was_ready_but_not_for_one_that_never_was() -> None:
@@ -107,8 +107,16 @@ def test_a_call_waits_for_an_instance_that_was_ready_but_not_for_one_that_never_
     talk.configured(spec("a"))
     talk.starting("a")
     talk.down("a", "no such command")
-    assert talk.client().routes("echo").failure[0] == "UNAVAILABLE"
+    assert talk.client().routes("echo").tool_error[0] == "UNAVAILABLE"
     talk.starting("a")
     talk.up("a", "echo")
     talk.down("a", "killed")
     assert talk.client().routes("echo").is_waiting
+
+
+def test_a_call_waits_for_a_restart_on_command() -> None:
+    talk, alice, _ = ready()
+    talk.down("a", "", retry_in_s=0.0)
+    parked = alice.routes("echo")
+    assert parked.is_waiting
+    assert talk.list_row("a")["state"] == "starting"

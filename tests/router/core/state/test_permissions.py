@@ -1,4 +1,4 @@
-"""What a principal may do."""
+"""The permissions of a principal, as a check and as its clients meet them."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_one_of_the_permissions_is_enough() -> None:
         ),
     ],
 )
-def test_who_has_none_of_them_is_told_which(
+def test_the_refusal_names_the_missing_permissions(
     principal: Principal, needed: list[Permission], message: str
 ) -> None:
     with pytest.raises(RpcError) as caught:
@@ -57,7 +57,7 @@ CALLER = Principal("caller", frozenset({"call"}))
 LIMITED = Principal("limited", instances=frozenset({"b"}))
 
 
-def test_who_may_call_may_find_out_what_there_is() -> None:
+def test_the_call_permission_lets_a_client_list_and_select() -> None:
     talk, _, upstream = ready()
     caller = talk.client(principal=CALLER)
     assert [row["name"] for row in caller.calls("mcp.router.list").text] == ["a"]
@@ -68,24 +68,24 @@ def test_who_may_call_may_find_out_what_there_is() -> None:
     assert len(upstream.sees()) == 2
 
 
-def test_who_may_only_read_calls_nothing() -> None:
+def test_the_read_permission_lets_a_client_call_nothing() -> None:
     talk, _, upstream = ready()
     reader = talk.client(principal=READER)
     assert [row["name"] for row in reader.calls("mcp.router.list").text] == ["a"]
     assert list(reader.calls("mcp.router.help").text) == ["a"]
     assert reader.uses().text["tools"] == ["echo"]
     message = "This needs the permission 'call', which 'viewer' does not have"
-    assert reader.routes("echo").failure == ("SECURITY_ERROR", message)
+    assert reader.routes("echo").tool_error == ("SECURITY_ERROR", message)
     assert reader.calls("echo").error == {"code": -32016, "message": message}
     assert upstream.sees() == []
 
 
-def test_who_may_do_nothing_is_told_nothing() -> None:
+def test_without_permissions_a_client_lists_nothing() -> None:
     talk, _, _ = ready()
     outsider = talk.client(principal=Principal("outsider", frozenset()))
     for tool in ("list", "help"):
-        assert outsider.calls(f"mcp.router.{tool}").failure[0] == "SECURITY_ERROR"
-    assert outsider.uses().failure[0] == "SECURITY_ERROR"
+        assert outsider.calls(f"mcp.router.{tool}").tool_error[0] == "SECURITY_ERROR"
+    assert outsider.uses().tool_error[0] == "SECURITY_ERROR"
 
 
 def test_a_client_sees_and_reaches_the_instances_of_its_principal_only() -> None:
@@ -95,8 +95,8 @@ def test_a_client_sees_and_reaches_the_instances_of_its_principal_only() -> None
     assert [row["name"] for row in limited.calls("mcp.router.list").text] == ["b"]
     assert list(limited.calls("mcp.router.help").text) == ["b"]
     unknown = ("INSTANCE_NOT_FOUND", "Instance not found: a. Available instances: 'b'")
-    assert limited.uses("a").failure == unknown
-    assert limited.routes("echo", "a").failure == unknown
+    assert limited.uses("a").tool_error == unknown
+    assert limited.routes("echo", "a").tool_error == unknown
     limited.uses("acme")
     limited.calls("echo")
     assert a.sees() == []

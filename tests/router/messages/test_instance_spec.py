@@ -1,4 +1,4 @@
-"""What an instance is, in words and when another one is as good."""
+"""An instance in words, and the changes that its session survives."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_secrets_are_not_shown() -> None:
         ({"problem": "why"}, False),
     ],
 )
-def test_only_what_is_shown_can_change_without_a_restart(
+def test_a_session_survives_changes_of_keys_that_are_only_shown(
     changes: dict[str, object], answer: bool
 ) -> None:
     settings = {"name": "n", "provider": "p", "command": "c"}
