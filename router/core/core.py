@@ -73,7 +73,7 @@ class Core:
         state.now_s = now_s
         _HANDLE[type(event)](state, event)
         if state.leaving:
-            reconfigure.see_off(state)
+            reconfigure.complete_replacements(state)
         if state.asking:
             admin_commands.reply_to_askers(state)
         if state.drained is not None and not state.calls.by_id and not state.saving:
@@ -88,8 +88,9 @@ class Core:
         """When to hand in a `Tick` at the latest; None while nothing is waited for."""
         state = self._state
         calls, parked = state.calls.deadlines.next_s(), state.parked.next_s()
-        if state.leaving or state.held or calls is None or parked is None:
-            return _earliest(calls, parked, state.leaving_due.next_s(), state.held_due.next_s())
+        if state.leaving or state.input_required or calls is None or parked is None:
+            leaving, retry = state.leaving_due.next_s(), state.input_required_due.next_s()
+            return _earliest(calls, parked, leaving, retry)
         return min(calls, parked)
 
     def __repr__(self) -> str:
@@ -139,20 +140,21 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
     for row in list(client.requests.values()):
         _forget_client(state, row.id, reason)
     if client.era == "either":
-        input_required.forget(state, client, printable(reason))
+        input_required.forget_connection(state, client, printable(reason))
     for parked in list(client.parked.values()):
         forwarding.unpark(state, parked)
-        forwarding.end_reply(state, client, parked.event.reply_to)
+        forwarding.end_reply(state, client, parked.request.reply_to)
     for saving_now in client.saving.values():
-        forwarding.end_reply(state, client, saving_now.event.reply_to)
-    for ask_id in list(client.asks):
-        forwarding.fail_ask(state, client, ask_id, "The client is gone")
+        forwarding.end_reply(state, client, saving_now.request.reply_to)
+    for request_id in list(client.server_requests):
+        forwarding.fail_server_request(state, client, request_id, "The client is gone")
     for call in list(client.calls.values()):
-        forwarding.finish(state, call)
+        forwarding.close_call(state, call)
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
-    client.let_go(state.clients)
+    client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
+    client.request = None  # See `drop_request_row`.
     if client.log_level is not None and not client.is_stateless:
         log_levels.broadcast_log_level(state)
 
@@ -167,11 +169,10 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     reconfigure.end_session(state, instance, "another one took its place")
     instance.went_up(event, state.now_s)
     state.sessions[event.session] = instance
-    log_levels.tell_log_level(state, event)
-    for parked in forwarding.take_waiting(state, instance):
-        client = state.clients[parked.event.client]
-        client_requests.request(state, client, parked.event, parked.request)
-    tool_lists.tell_users(state, instance.name)
+    log_levels.send_log_level(state, event)
+    for request in forwarding.take_waiting(state, instance):
+        client_requests.carry_out(state, request)
+    tool_lists.notify_instance_changed(state, instance.name)
 
 
 def _session_lost(state: RoutingState, event: SessionLost) -> None:
@@ -189,7 +190,7 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
     call = state.calls.find(request_id, event.session)
     if call is None:
         return
-    forwarding.finish(state, call)
+    forwarding.close_call(state, call)
     if event.lost:
         message = f"Instance '{call.instance}' was lost before the call was sent"
         forwarding.fail_call(state, call, RpcError(SESSION_LOST, message))
@@ -202,7 +203,7 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
         instance.listed(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        tool_lists.tell_users(state, instance.name)
+        tool_lists.notify_instance_changed(state, instance.name)
 
 
 # --- Instances -------------------------------------------------------------------------------
@@ -250,20 +251,20 @@ def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
 def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
     if event.specs is not None:
         reconfigure.configure(state, event.specs)
-    saving.ended(state, event)
+    saving.saved(state, event)
 
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     before, state.settings = state.settings, event.settings
     if router_tools.items_for(before) is not router_tools.items_for(event.settings):
-        tool_lists.tell_everybody(state)
+        tool_lists.notify_own_tools_changed(state)
 
 
 # --- Commands --------------------------------------------------------------------------------
 
 
 def _abandoned(state: RoutingState, event: Abandoned) -> None:
-    client_id = admin_commands.abandoned(state, event.reply_to)
+    client_id = admin_commands.take_abandoned(state, event.reply_to)
     if client_id is not None:
         _forget_client(state, client_id, "Nobody waits for the answer any more")
 
@@ -279,7 +280,7 @@ def _tick(state: RoutingState, _: Tick) -> None:
 
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drained = True, event.reply_to
-    stateless_requests.end_listening(state)
+    stateless_requests.end_subscriptions(state)
     for instance in state.instances:
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 

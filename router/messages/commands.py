@@ -57,6 +57,12 @@ class SetActive(Struct, frozen=True):
 
 Change: TypeAlias = AddInstance | UpdateInstance | RemoveInstance | SetActive
 
+OUTER_KEYS: Final[tuple[str, str]] = ("mcpServers", "servers")
+"""Keys that an entry may be wrapped in; inside an entry they are refused."""
+
+SECRET_MASK: Final = {"set": True}
+"""Shown in place of a secret; written back, it leaves the value as the file has it."""
+
 
 class ListInstances(Struct, frozen=True):
     """-> list[dict], the value of `mcp.router.list`."""

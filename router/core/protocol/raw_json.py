@@ -17,8 +17,9 @@ from msgspec import Raw
 
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
+from router.messages.params import given as given
+from router.messages.params import object_of as object_of
 
-_object: Final = msgspec.json.Decoder(dict[str, Raw])
 _text: Final = msgspec.json.Decoder(str)
 _id: Final = msgspec.json.Decoder(int | str)
 _encode: Final = msgspec.json.encode
@@ -39,20 +40,6 @@ def printable(text: str) -> str:
     The system's error messages have them where they quote a path or variable that is no UTF-8.
     """
     return text.encode(errors="backslashreplace").decode()
-
-
-def object_of(raw: Raw | None, place: str = "params") -> dict[str, Raw]:
-    """The members of a raw object, in order; an absent object has none.
-
-    Raises:
-        RpcError: -32602, it is no object.
-    """
-    if not raw:
-        return {}
-    try:
-        return _object.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
-        raise RpcError(INVALID_PARAMS, f"{place} must be an object") from None
 
 
 def known(members: dict[str, Raw], names: frozenset[str], place: str = "params") -> dict[str, Raw]:
@@ -96,12 +83,6 @@ def optional_text_of(members: dict[str, Raw], key: str) -> str | None:
 def is_object(raw: Raw) -> bool:
     """Does this raw JSON (without space around it) hold an object?"""
     return bool(raw) and memoryview(raw)[0] == _OBJECT_START
-
-
-def given(members: dict[str, Raw], key: str) -> Raw | None:
-    """What is at `key`; None for null too, which many write for what they leave out."""
-    raw = members.get(key)
-    return None if raw is None or (len(raw) == 4 and bytes(raw) == b"null") else raw
 
 
 def request_id_of(members: dict[str, Raw], key: str) -> int | str | None:

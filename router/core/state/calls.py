@@ -18,8 +18,8 @@ from router.core.state.clients import Call
 from router.core.state.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Client
-    from router.messages.frames import Outbox, Request, RequestId
+    from router.core.state.clients import ClientRequest
+    from router.messages.frames import RequestId
 
 MAX_ID: Final = 2**31 - 2
 """Upstreams in some languages hold ids in 32 bits."""
@@ -62,23 +62,23 @@ class Calls:
         del of_session[call.id]
         if not of_session:
             del self.by_session[call.session.session]
-        if call.held is None:
+        if call.input_required is None:
             del call.client.calls[call.request_id]
 
-    def again(self, call: Call, now_s: float) -> None:
+    def reopen(self, call: Call, now_s: float) -> None:
         """It is sent upstream once more, under another id."""
         self.close(call)
         call.id = self.next_id()
         self.open(call, now_s)
 
-    def leave(self, call: Call) -> None:
+    def detach(self, call: Call) -> None:
         """The request that brought this call in flight is over, the call is not."""
         del call.client.calls[call.request_id]
 
-    def take_up(self, call: Call, client: Client, request: Request, reply_to: Outbox) -> None:
-        """Another request waits for this call from here on."""
-        call.client, call.request_id, call.reply_to = client, request.id, reply_to
-        client.calls[request.id] = call
+    def attach(self, call: Call, request: ClientRequest) -> None:
+        """Have another request wait for this call from now on."""
+        call.client, call.request_id, call.reply_to = request.client, request.id, request.reply_to
+        request.client.calls[request.id] = call
 
     def find(self, call_id: RequestId | None, session: int) -> Call | None:
         """The call in flight with this id; None when there is none *on this session*.
@@ -94,15 +94,15 @@ class Calls:
 
     def extend(self, call: Call, now_s: float) -> None:
         """There was news of the call: its time runs anew, up to its hard end."""
-        if not call.asked:
+        if not call.unanswered:
             self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def suspend(self, call: Call) -> None:
         """The upstream waits for the client now: only the hard end applies."""
-        call.asked += 1
+        call.unanswered += 1
         self.deadlines.arm(call.id, call.ends_at_s)
 
     def resume(self, call: Call, now_s: float) -> None:
         """The upstream waits for one answer less."""
-        call.asked -= 1
+        call.unanswered -= 1
         self.extend(call, now_s)

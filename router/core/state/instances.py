@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from router.core.protocol.tool_schemas import Schemas
-    from router.core.state.instances import Parked
     from router.messages.commands import Principal
     from router.messages.effects import StartSession, StopSession
-    from router.messages.events import FromClient, SessionUp
-    from router.messages.frames import ClientId, Request, RequestId
+    from router.messages.events import SessionUp
+    from router.messages.frames import ClientId, RequestId
     from router.messages.instance_spec import InstanceSpec
 
 
@@ -60,7 +59,7 @@ class Instance:
             about one with an earlier configuration.
         calls: how many were sent to it, since it was configured like this.
         was_ready: did the last incarnation get as far as `ready`?
-        waiting: requests that wait for it to become ready, oldest first.
+        waiting: the keys of the requests that wait for it to become ready, oldest first.
     """
 
     spec: InstanceSpec
@@ -75,8 +74,8 @@ class Instance:
     begun: bool = False
     was_ready: bool = False
     calls: int = 0
-    waiting: dict[tuple[ClientId, RequestId], Parked] = attrs.field(
-        factory=dict[tuple["ClientId", "RequestId"], "Parked"]
+    waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
+        factory=dict[tuple["ClientId", "RequestId"], None]
     )
 
     @property
@@ -217,16 +216,6 @@ class Instances:
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "none"
-
-
-@attrs.frozen(eq=False)
-class Parked:
-    """A request that waits for its instance to become ready; `is_tool` as for a `Call`."""
-
-    event: FromClient
-    request: Request
-    instance: Instance
-    is_tool: bool
 
 
 @attrs.define(eq=False)

@@ -19,12 +19,12 @@ from router.core.state.instances import Instance, Instances
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.core.state.clients import Client, Held, Members, Saving
+    from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
     from router.core.state.instances import Leaving
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
-    from router.messages.events import AdminCommand, FromClient
-    from router.messages.frames import ClientId, Outbox, Request, RequestId, SessionId
+    from router.messages.events import AdminCommand
+    from router.messages.frames import ClientId, Outbox, RequestId, SessionId
 
 MAX_LOST_EARLY: Final = 64
 """Several times as many as start at once; most of them are sessions that were simply stopped."""
@@ -70,8 +70,8 @@ class RoutingState:
         leaving: sessions whose instances changed and that have calls in flight still, by name.
         leaving_due: until when these may go on.
         seal: makes and reads what a client has to bring back unread and unchanged.
-        held: calls that wait for their client to come again, by a key of their own.
-        held_due: until when their outcome is kept.
+        input_required: calls that wait for their client's retry, by a key of their own.
+        input_required_due: until when their outcome is kept.
         elicited: clients that were sent to a URL, by the session and its name for that.
         selections: of the principals that have no session.
         log_level: the lowest that any client set, as upstreams were told it; None for none.
@@ -95,8 +95,8 @@ class RoutingState:
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
     leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
     leaving_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
-    held: dict[int, Held] = attrs.field(factory=dict[int, "Held"])
-    held_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
+    input_required: dict[int, InputRequired] = attrs.field(factory=dict[int, "InputRequired"])
+    input_required_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(
         factory=dict[tuple["SessionId", str], "ClientId"]
     )
@@ -112,5 +112,5 @@ class RoutingState:
         return self._last_key
 
 
-Method: TypeAlias = "Callable[[RoutingState, Client, FromClient, Request, Members], None]"
-"""What is done about a request; it raises `RpcError` where that is the answer."""
+Method: TypeAlias = "Callable[[RoutingState, ClientRequest], None]"
+"""Answers, forwards or parks a request; it raises `RpcError` to have that answered."""

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from router.core.calls.input_required import MAX_HELD, MAX_HELD_OF_PRINCIPAL, MAX_QUESTIONS
+from router.core.calls.input_required import (
+    MAX_AWAITING_RETRY,
+    MAX_AWAITING_RETRY_OF_PRINCIPAL,
+    MAX_INPUT_REQUESTS,
+)
 from router.core.protocol.bridging import SERVER_INFO_KEY
 from router.messages.commands import Principal
 from router.messages.events import ClientOpened, FromClient
@@ -69,8 +73,8 @@ def test_a_question_ends_the_request_and_the_retry_goes_on_with_the_call(
     assert retry.is_waiting
     upstream.answers(sent, {"content": [], "isError": False})
     assert retry.result["resultType"] == "complete"
-    assert talk.state.held == {}
-    assert len(talk.state.held_due) == len(talk.state.calls.deadlines) == 0
+    assert talk.state.input_required == {}
+    assert len(talk.state.input_required_due) == len(talk.state.calls.deadlines) == 0
 
 
 def test_what_only_the_upstreams_transport_needs_is_left_out_of_the_question() -> None:
@@ -151,7 +155,7 @@ def test_an_outcome_that_came_first_is_kept_for_the_retry() -> None:
     assert (retry.result["isError"], retry.result["resultType"]) == (True, "complete")
     # On a shared wire the question may have been about another call of this client.
     assert upstream.sees() == [{"id": "q", "result": ANSWER}]
-    assert talk.state.held == {}
+    assert talk.state.input_required == {}
 
 
 def test_what_is_left_unanswered_when_the_call_has_ended_is_refused_upstream() -> None:
@@ -204,7 +208,7 @@ def test_what_was_kept_is_forgotten_in_the_end() -> None:
     talk, client, upstream = talking()
     call, _ = asked(client, upstream)
     talk.passes(T_S * 10 + 61)
-    assert talk.state.held == {}
+    assert talk.state.input_required == {}
     assert client.retries(call, answers_to(call)).error["code"] == -32602
 
 
@@ -218,7 +222,7 @@ def test_the_end_of_a_connection_ends_what_is_held_for_it() -> None:
     assert done.mailbox.waiting
     client.leaves()
     assert upstream.sees_one()["method"] == "notifications/cancelled"
-    assert len(talk.state.held) == 1
+    assert len(talk.state.input_required) == 1
     assert other.retries(kept, answers_to(kept)).is_waiting
 
 
@@ -359,7 +363,7 @@ def test_answers_that_are_none_leave_the_call_held(answers: Any) -> None:
     talk, client, upstream = talking()
     call, _ = asked(client, upstream)
     assert client.retries(call, answers).error["code"] == -32602
-    assert len(talk.state.held) == 1
+    assert len(talk.state.input_required) == 1
     assert upstream.sees() == []
 
 
@@ -369,20 +373,20 @@ def test_answers_that_are_none_leave_the_call_held(answers: Any) -> None:
 def test_questions_of_one_call_are_bounded() -> None:
     _, client, upstream = talking()
     call, sent = asked(client, upstream)
-    for number in range(MAX_QUESTIONS):
+    for number in range(MAX_INPUT_REQUESTS):
         upstream.asks(ROOTS, id=number, related=sent["id"])
     refused = upstream.sees_one()
-    assert (refused["id"], refused["error"]["code"]) == (MAX_QUESTIONS - 1, -32015)
+    assert (refused["id"], refused["error"]["code"]) == (MAX_INPUT_REQUESTS - 1, -32015)
     second = client.retries(call, answers_to(call))
-    assert len(keys_of(second)) == MAX_QUESTIONS - 1
+    assert len(keys_of(second)) == MAX_INPUT_REQUESTS - 1
 
 
 def test_held_calls_are_bounded_for_each_principal_and_in_all() -> None:
     talk, client, upstream = talking()
-    for number in range(MAX_HELD):
-        client.principal = Principal(str(number // MAX_HELD_OF_PRINCIPAL))
+    for number in range(MAX_AWAITING_RETRY):
+        client.principal = Principal(str(number // MAX_AWAITING_RETRY_OF_PRINCIPAL))
         asked(client, upstream)
-    assert len(talk.state.held) == MAX_HELD
+    assert len(talk.state.input_required) == MAX_AWAITING_RETRY
     assert upstream.sees() == []
     client.principal = Principal("another")
     call, _ = asked(client, upstream)
@@ -392,7 +396,7 @@ def test_held_calls_are_bounded_for_each_principal_and_in_all() -> None:
 
 def test_one_principal_does_not_take_the_room_of_another() -> None:
     _, client, upstream = talking()
-    for _ in range(MAX_HELD_OF_PRINCIPAL):
+    for _ in range(MAX_AWAITING_RETRY_OF_PRINCIPAL):
         asked(client, upstream)
     call, _ = asked(client, upstream)
     assert upstream.sees_one()["error"]["code"] == -32015

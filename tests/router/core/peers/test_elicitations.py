@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from router.core.peers.server_messages import ELICITATION_COMPLETE, MAX_REMEMBERED
+from router.core.peers.server_messages import MAX_REMEMBERED
 from tests.router.core.conversation import FakeClient, FakeUpstream, ready
 
 ELICIT = "elicitation/create"
+ELICITATION_COMPLETE = "notifications/elicitation/complete"
 
 
 def url(elicitation_id: str = "e") -> dict[str, Any]:

@@ -142,7 +142,10 @@ def test_a_question_with_several_clients_in_flight_is_refused_and_says_what_to_d
     upstream.asks(ROOTS, id="q")
     refusal = upstream.sees_one()
     assert (refusal["id"], refusal["error"]["code"]) == ("q", -32017)
-    assert "\"per_client\" for instance 'a'" in refusal["error"]["message"]
+    assert refusal["error"]["message"] == (
+        "Several clients have calls in flight on instance 'a'; let one client at a time use it, "
+        "or configure the server a second time under another name for the other client"
+    )
     assert (alice.outbox.take(), bob.outbox.take()) == ([], [])
 
 
@@ -310,7 +313,7 @@ def test_an_upstream_may_withdraw_its_question() -> None:
     assert upstream.sees() == []
     upstream.says("notifications/cancelled", {"requestId": "never asked"})
     assert call.mailbox.take() == []
-    assert len(talk.state.clients[alice.id].asks) == 1
+    assert len(talk.state.clients[alice.id].server_requests) == 1
 
 
 def test_a_question_still_open_when_its_call_ends_is_withdrawn_before_the_answer() -> None:

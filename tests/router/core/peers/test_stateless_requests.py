@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.peers.stateless_requests import MAX_LISTENING, SELECTION_IDLE_S
+from router.core.peers.stateless_requests import MAX_SUBSCRIPTIONS, SELECTION_IDLE_S
 from router.core.protocol.bridging import (
     CAPABILITIES_KEY,
     CLIENT_INFO_KEY,
@@ -358,7 +358,7 @@ def test_a_subscription_is_cancelled_on_its_connection() -> None:
 def test_subscriptions_of_a_connection_are_bounded() -> None:
     talk, _, _ = talking()
     client = talk.connection()
-    for _ in range(MAX_LISTENING):
+    for _ in range(MAX_SUBSCRIPTIONS):
         client.asks(LISTEN, TOOLS)
     client.outbox.take()
     assert client.asks(LISTEN, TOOLS).error["code"] == -32015
