@@ -54,6 +54,11 @@ class Params(Struct, gc=False):
     _members: dict[str, Raw] | None = None
     _meta: dict[str, Raw] | None = None
 
+    @classmethod
+    def from_members(cls, members: dict[str, Raw]) -> Params:
+        """Return the `params` of a request that the router makes itself."""
+        return cls(NO_RAW, members)
+
     @property
     def members(self) -> dict[str, Raw]:
         """The members, each raw; none where there are no `params`.
@@ -75,8 +80,3 @@ class Params(Struct, gc=False):
         if self._meta is None:
             self._meta = object_of(given(self.members, "_meta"), "params._meta")
         return self._meta
-
-
-def params_of(members: dict[str, Raw]) -> Params:
-    """Return `params` with these members, for a request that the router makes itself."""
-    return Params(NO_RAW, members)

@@ -31,7 +31,7 @@ from router.messages.commands import (
 from router.messages.effects import Reply, ToClient
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Response
-from router.messages.params import Params, params_of
+from router.messages.params import Params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,8 @@ def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> No
 def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
     instance = state.instances.seen_by(event.principal).find(what.instance)
     members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
-    request = _stand_in_request(state, event, "tools/call", params_of(members))
+    params = Params.from_members(members)
+    request = _stand_in_request(state, event, "tools/call", params)
     request.client.selection.instance = instance.name
     client_requests.carry_out(state, request)
 

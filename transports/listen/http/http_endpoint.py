@@ -34,8 +34,9 @@ from transports.listen.http.routing_headers import (
     REVISION_HEADER,
     check_headers,
     check_revision,
-    envelope_of,
+    has_envelope,
     is_stateless,
+    params_of,
 )
 from transports.listen.http.session_table import SessionLimits, Sessions, new_id
 from transports.listen.serving.exchange import (
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
     from router.messages.events import Event
     from router.messages.frames import Frame
-    from transports.listen.http.routing_headers import Envelope
+    from router.messages.params import Params
     from transports.listen.serving.exchange import Accepts, Answer, Events, HttpRequest, Waiting
 
 PATH: Final = "/mcp"
@@ -169,18 +170,19 @@ class HttpEndpoint:
                 batch_of(body, session.revision if session else ""), session, headers, taken
             )
         frame = json_rpc.decode_from_client(body)
+        params = None
         if has_header or (session is None and ENVELOPE_MARK in body):
             # To look for it in each body would cost sessions up to a tenth of a call. To the core
             # their requests are of the handshake, and it refuses those that have an envelope.
-            envelope = envelope_of(frame)
-            if is_stateless(frame, envelope, requested):
-                return await self._stateless(frame, envelope, headers, principal, taken)
+            params = params_of(frame)
+            if is_stateless(frame, params, requested):
+                return await self._stateless(frame, params, headers, principal, taken)
         if isinstance(frame, Request) and frame.method == "initialize":
             return await self._initialize(frame, session, principal, taken)
         check_revision(requested, frame.id if isinstance(frame, Request) else None)
         if isinstance(frame, Request):
             client = session or OneShot(new_id(), principal, self._line, self._one_shots)
-            return await self._ask(client, [frame], taken)
+            return await self._ask(client, [frame], taken, params=params)
         if session is not None:
             await self._line.tell(FromClient(session.id, frame, session))
         return empty_answer(202)
@@ -198,7 +200,7 @@ class HttpEndpoint:
     async def _stateless(
         self,
         frame: Frame,
-        envelope: Envelope | None,
+        params: Params,
         headers: Mapping[str, str],
         principal: Principal,
         taken: Accepts,
@@ -210,12 +212,12 @@ class HttpEndpoint:
             return empty_answer(202)
         if not isinstance(frame, Request):
             raise Rejected.because(400, "Invalid request: nothing was asked that this could answer")
-        if envelope is not None:
-            check_headers(frame, envelope, headers)
+        if has_envelope(params):
+            check_headers(frame, params, headers)
         if frame.method == LISTEN_METHOD:
             taken = _as_events(taken)
         client = OneShot(new_id(), principal, self._line, self._one_shots, "stateless")
-        return await self._ask(client, [frame], taken)
+        return await self._ask(client, [frame], taken, params=params)
 
     async def _batch(
         self,
@@ -238,9 +240,14 @@ class HttpEndpoint:
         messages: Sequence[Frame],
         taken: Accepts,
         *,
+        params: Params | None = None,
         as_array: bool = False,
     ) -> Waiting:
-        """Hand messages to the actor, with a stream for their answers."""
+        """Hand messages to the actor, with a stream for their answers.
+
+        Args:
+            params: those of the one message, if they were read already.
+        """
         pending = Pending(client, messages, taken, as_array=as_array)
         try:
             if client.is_new:
@@ -251,7 +258,7 @@ class HttpEndpoint:
                 await self._line.tell(opened)
             for message in messages:
                 reply_to = pending.reply_to(message)
-                await self._line.tell(FromClient(client.id, message, reply_to))
+                await self._line.tell(FromClient(client.id, message, reply_to, params))
         except BaseException:
             pending.abandon()
             raise

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.router.core.conversation import Conversation, ready, spec
+from router.messages.events import FromClient
+from router.messages.frames import Request
+from router.messages.params import Params
+from tests.router.core.conversation import Asked, Conversation, Mailbox, raw, ready, spec
 
 ENVELOPE = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
 OWN = ["mcp.router.use", "mcp.router.list", "mcp.router.help", "mcp.router.call"]
@@ -128,6 +131,16 @@ def test_huge_and_odd_ids_come_back_as_they_were() -> None:
         call = alice.routes("echo", id=request_id)
         upstream.answers(upstream.sees_one(), {})
         assert call.result == {}
+
+
+def test_params_that_the_listener_has_read_are_not_decoded_again() -> None:
+    talk, alice, _ = ready()
+    params = Params(raw({"name": "mcp.router.list"}))
+    assert params.members
+    asked = Asked(7, Mailbox())
+    unread = Request(7, "tools/call", raw({"name": "never looked at"}))
+    talk.happens(FromClient(alice.id, unread, asked.mailbox, params))
+    assert asked.text[0]["name"] == "a"
 
 
 # --- Logging ---------------------------------------------------------------------------------
