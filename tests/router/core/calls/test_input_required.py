@@ -77,7 +77,7 @@ def test_a_question_ends_the_request_and_the_retry_goes_on_with_the_call(
     assert len(talk.state.input_required_due) == len(talk.state.calls.deadlines) == 0
 
 
-def test_what_only_the_upstreams_transport_needs_is_left_out_of_the_question() -> None:
+def test_fields_for_the_upstreams_transport_alone_are_left_out_of_the_question() -> None:
     _, client, upstream = talking()
     url = {"mode": "url", "url": "https://a.test", "message": "go", "elicitationId": "e"}
     call, _ = asked(client, upstream, params=url | {"_meta": {"progressToken": 1}, "task": {}})
@@ -114,7 +114,7 @@ def test_several_questions_one_after_the_other() -> None:
     assert third.result["resultType"] == "complete"
 
 
-def test_a_question_that_comes_meanwhile_is_asked_with_the_retry() -> None:
+def test_a_question_that_comes_before_the_retry_is_asked_with_it() -> None:
     _, client, upstream = talking()
     call, sent = asked(client, upstream)
     upstream.asks(ROOTS, id="r", related=sent["id"])
@@ -136,7 +136,7 @@ def test_a_retry_without_the_answer_is_asked_again() -> None:
     assert upstream.sees() == [{"id": "q", "result": ANSWER}]
 
 
-def test_a_question_that_the_upstream_takes_back_needs_no_answer() -> None:
+def test_a_question_that_the_upstream_cancels_needs_no_answer() -> None:
     _, client, upstream = talking()
     call, sent = asked(client, upstream)
     upstream.says("notifications/cancelled", {"requestId": "other"})
@@ -170,7 +170,7 @@ def test_what_is_left_unanswered_when_the_call_has_ended_is_refused_upstream() -
     assert upstream.sees_one()["error"]["code"] == -32603
 
 
-def test_a_session_that_is_lost_meanwhile_is_told_with_the_retry() -> None:
+def test_a_session_that_is_lost_before_the_retry_is_the_answer_to_it() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     upstream.breaks()
@@ -189,7 +189,7 @@ def test_progress_for_nobody_is_dropped_and_goes_on_with_the_retrys_own_token() 
     assert [one["params"]["progressToken"] for one in retry.mailbox.take()] == ["second"]
 
 
-def test_who_never_comes_again_is_cancelled_upstream_and_forgotten() -> None:
+def test_a_call_that_is_never_retried_is_cancelled_upstream_and_forgotten() -> None:
     talk, client, upstream = talking()
     call, sent = asked(client, upstream)
     client.leaves()
@@ -212,7 +212,7 @@ def test_what_was_kept_is_forgotten_in_the_end() -> None:
     assert client.retries(call, answers_to(call)).error["code"] == -32602
 
 
-def test_the_end_of_a_connection_ends_what_is_held_for_it() -> None:
+def test_the_end_of_a_connection_ends_its_calls_that_wait_for_a_retry() -> None:
     talk, other, upstream = talking()
     client = talk.connection(**EVERYTHING)
     asked(client, upstream)
@@ -245,7 +245,7 @@ def test_two_requests_of_one_principal_are_of_the_same_client() -> None:
     assert last.result["resultType"] == "input_required"
 
 
-def test_who_has_left_a_question_is_asked_the_next_one_on_another_call() -> None:
+def test_a_client_that_has_not_retried_is_asked_the_next_question_on_another_call() -> None:
     _, client, upstream = talking()
     left = client.routes("echo")
     upstream.asks(ELICIT, FORM, id="q1", related=upstream.sees_one()["id"])
@@ -351,7 +351,7 @@ def test_a_state_is_no_way_to_an_instance_that_was_taken_away() -> None:
     assert no_good(client.retries(call, answers_to(call)))
 
 
-def test_who_may_not_call_any_more_may_not_go_on() -> None:
+def test_a_principal_that_may_not_call_any_more_may_not_retry() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     client.principal = Principal(client.principal.name, permissions=frozenset({"read"}))
@@ -359,7 +359,7 @@ def test_who_may_not_call_any_more_may_not_go_on() -> None:
 
 
 @pytest.mark.parametrize("answers", [5, {"1": 5}, {"1": None}])
-def test_answers_that_are_none_leave_the_call_held(answers: Any) -> None:
+def test_answers_that_are_no_objects_leave_the_call_to_be_retried(answers: Any) -> None:
     talk, client, upstream = talking()
     call, _ = asked(client, upstream)
     assert client.retries(call, answers).error["code"] == -32602
@@ -381,7 +381,7 @@ def test_questions_of_one_call_are_bounded() -> None:
     assert len(keys_of(second)) == MAX_INPUT_REQUESTS - 1
 
 
-def test_held_calls_are_bounded_for_each_principal_and_in_all() -> None:
+def test_calls_that_wait_for_a_retry_are_bounded_for_each_principal_and_in_all() -> None:
     talk, client, upstream = talking()
     for number in range(MAX_AWAITING_RETRY):
         client.principal = Principal(str(number // MAX_AWAITING_RETRY_OF_PRINCIPAL))

@@ -74,7 +74,7 @@ def test_tools_are_listed_without_headers_that_only_their_server_could_compare()
 # --- The list has changed ----------------------------------------------------------------------
 
 
-def test_a_changed_catalogue_is_used_at_once_and_told_to_those_who_selected_it() -> None:
+def test_a_changed_catalogue_is_used_at_once_and_notified_to_clients_that_selected_it() -> None:
     talk, alice, upstream = ready()
     alice.uses()
     assert alice.lists()[4:] == ["echo"]
@@ -89,7 +89,7 @@ def test_a_changed_catalogue_is_used_at_once_and_told_to_those_who_selected_it()
     assert alice.calls("echo").error["message"] == "Tool 'echo' not found in instance 'a'"
 
 
-def test_list_changed_is_told_once_until_the_client_lists_again() -> None:
+def test_list_changed_is_sent_once_until_the_client_lists_again() -> None:
     _, alice, upstream = ready()
     alice.uses()
     upstream.lists("one")

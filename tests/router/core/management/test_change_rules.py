@@ -1,4 +1,4 @@
-"""Which changes may be made, as far as that needs no disk."""
+"""Rules for changes of instances, as far as they need no disk."""
 
 from typing import Any
 

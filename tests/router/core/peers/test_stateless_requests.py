@@ -1,4 +1,4 @@
-"""Requests without a session: whose they are, and what only they can ask."""
+"""Requests without a session: their envelope, and the methods that only they have."""
 
 import gc
 import weakref
@@ -139,7 +139,7 @@ def test_a_connection_cancels_by_notification() -> None:
     assert upstream.sees_one()["params"]["name"] == "echo"
 
 
-def test_requests_of_a_connection_are_let_go_of_when_answered() -> None:
+def test_requests_of_a_connection_are_forgotten_when_answered() -> None:
     talk, _, upstream = talking()
     client = talk.connection()
     asked = [client.routes("echo"), client.routes("echo"), client.asks("tools/list")]
@@ -259,7 +259,7 @@ def test_a_selection_is_forgotten_when_its_principal_stays_away() -> None:
     assert "echo" not in client.lists()
 
 
-def test_who_listens_has_not_stayed_away() -> None:
+def test_a_selection_is_kept_while_a_subscription_is_open() -> None:
     talk, client, _ = talking()
     client.uses()
     client.asks(LISTEN, TOOLS)
@@ -289,7 +289,7 @@ def test_a_subscription_to_nothing_that_can_be_read_is_refused(params: Any) -> N
 
 
 @pytest.mark.parametrize("on_connection", [False, True])
-def test_who_listens_is_told_that_the_list_is_another_one(on_connection: bool) -> None:
+def test_a_subscriber_is_notified_when_the_list_changes(on_connection: bool) -> None:
     talk, client, upstream = talking()
     client = talk.connection() if on_connection else client
     listening = client.asks(LISTEN, TOOLS)
@@ -309,7 +309,7 @@ def test_who_listens_is_told_that_the_list_is_another_one(on_connection: bool) -
     }
 
 
-def test_who_does_not_listen_is_told_nothing() -> None:
+def test_without_a_subscription_nothing_is_notified() -> None:
     talk, client, upstream = talking()
     connection = talk.connection()
     connection.uses().mailbox.take()
@@ -318,7 +318,7 @@ def test_who_does_not_listen_is_told_nothing() -> None:
     assert connection.outbox.take() == []
 
 
-def test_another_principal_hears_nothing_of_a_selection() -> None:
+def test_another_principal_is_not_notified_of_a_selection() -> None:
     talk, client, _ = talking()
     other = talk.stateless(OTHER).asks(LISTEN, TOOLS)
     other.mailbox.take()

@@ -68,7 +68,7 @@ def test_arguments_that_are_no_object_are_refused() -> None:
     assert upstream.sees() == []
 
 
-def test_a_task_is_not_asked_of_an_upstream_that_nobody_could_ask_about_it() -> None:
+def test_a_task_is_never_asked_of_an_upstream() -> None:
     _, alice, upstream = ready()
     alice.uses()
     alice.calls("echo", {"x": 1}, task={"ttl": 1})

@@ -1,4 +1,4 @@
-"""Which messages are of 2026-07-28, and whether their headers repeat what they say."""
+"""Messages of 2026-07-28 are told apart, and compared with their headers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def headers(
 
 
 def rejection_of(request: Request, sent: dict[str, str]) -> dict[str, Any]:
-    """What a request is rejected with, the status beside it; empty where it passes."""
+    """Return the rejection of a request with its status; empty if the request passes."""
     assert has_envelope(params_of(request))
     try:
         check_headers(request, params_of(request), sent)
