@@ -270,7 +270,7 @@ def test_two_requests_on_one_connection_are_of_the_same_client() -> None:
 # --- requestState ----------------------------------------------------------------------------
 
 
-def no_good(asked: Asked) -> bool:
+def is_invalid_request_state(asked: Asked) -> bool:
     return asked.error == {
         "code": -32602,
         "message": "Invalid or expired requestState",
@@ -291,7 +291,7 @@ CHANGES: list[dict[str, Any]] = [
 def test_a_state_is_good_for_the_call_it_was_made_for(change: dict[str, Any]) -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
-    assert no_good(client.retries(call, answers_to(call), **change))
+    assert is_invalid_request_state(client.retries(call, answers_to(call), **change))
     assert upstream.sees() == []
     assert client.retries(call, answers_to(call)).is_waiting
 
@@ -301,7 +301,7 @@ def test_a_state_is_good_for_the_same_arguments_in_any_order() -> None:
     call, _ = asked(client, upstream)
     state = {"requestState": call.result["requestState"], "inputResponses": answers_to(call)}
     arguments = {"arguments": {"x": 2}, "tool_name": "echo", "instance_name": "a"}
-    assert no_good(client.calls("mcp.router.call", arguments, **state))
+    assert is_invalid_request_state(client.calls("mcp.router.call", arguments, **state))
     assert client.calls("mcp.router.call", arguments | {"arguments": {"x": 1}}, **state).is_waiting
 
 
@@ -331,7 +331,7 @@ def test_a_state_is_used_once() -> None:
     call, _ = asked(client, upstream)
     client.retries(call, answers_to(call))
     upstream.sees()
-    assert no_good(client.retries(call, answers_to(call)))
+    assert is_invalid_request_state(client.retries(call, answers_to(call)))
     assert upstream.sees() == []
 
 
@@ -339,7 +339,7 @@ def test_a_state_belongs_to_a_principal() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     mine, client.principal = client.principal, Principal("other")
-    assert no_good(client.retries(call, answers_to(call)))
+    assert is_invalid_request_state(client.retries(call, answers_to(call)))
     client.principal = mine
     assert client.retries(call, answers_to(call)).is_waiting
 
@@ -348,7 +348,7 @@ def test_a_state_is_no_way_to_an_instance_that_was_taken_away() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     client.principal = Principal(client.principal.name, instances=frozenset({"b"}))
-    assert no_good(client.retries(call, answers_to(call)))
+    assert is_invalid_request_state(client.retries(call, answers_to(call)))
 
 
 def test_a_principal_that_may_not_call_any_more_may_not_retry() -> None:
