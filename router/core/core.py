@@ -75,7 +75,7 @@ class Core:
         _HANDLERS[type(event)](state, event)
         # Any event may end the last call on a leaving session, or the last of all.
         if state.leaving:
-            reconfigure.see_off(state)
+            reconfigure.complete_replacements(state)
         if state.asking:
             admin_commands.reply_to_askers(state)
         if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
@@ -93,7 +93,7 @@ class Core:
             state.calls.deadlines.next_s(),
             state.parked.next_s(),
             state.leaving_due.next_s(),
-            state.held_due.next_s(),
+            state.input_required_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
@@ -137,20 +137,21 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         _forget_client(state, row.id, reason)
     if client.era == "either":
         # Calls that wait for a retry belong to their connection: nobody else may retry them.
-        input_required.forget(state, client, printable(reason))
+        input_required.forget_connection(state, client, printable(reason))
     for parked in list(client.parked.values()):
         forwarding.unpark(state, parked)
-        forwarding.end_reply(state, client, parked.event.reply_to)
+        forwarding.end_reply(state, client, parked.request.reply_to)
     for saving_now in client.saving.values():
-        forwarding.end_reply(state, client, saving_now.event.reply_to)
-    for ask_id in list(client.asks):
-        forwarding.fail_ask(state, client, ask_id, "The client is gone")
+        forwarding.end_reply(state, client, saving_now.request.reply_to)
+    for request_id in list(client.server_requests):
+        forwarding.fail_server_request(state, client, request_id, "The client is gone")
     for call in list(client.calls.values()):
-        forwarding.finish(state, call)
+        forwarding.close_call(state, call)
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
+    client.request = None  # See `drop_request_row`.
     if client.log_level is not None and not client.is_stateless:
         log_levels.broadcast_log_level(state)
 
@@ -165,11 +166,10 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     reconfigure.end_session(state, instance, "another one took its place")
     instance.record_session_up(event, state.now_s)
     state.sessions[event.session] = instance
-    log_levels.tell_log_level(state, event)
-    for parked in forwarding.take_waiting(state, instance):
-        client = state.clients[parked.event.client]
-        client_requests.request(state, client, parked.event, parked.request)
-    tool_lists.tell_users(state, instance.name)
+    log_levels.send_log_level(state, event)
+    for request in forwarding.take_waiting(state, instance):
+        client_requests.carry_out(state, request)
+    tool_lists.notify_instance_changed(state, instance.name)
 
 
 def _session_lost(state: RoutingState, event: SessionLost) -> None:
@@ -186,7 +186,7 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
     call = state.calls.find(request_id, event.session)
     if call is None:
         return
-    forwarding.finish(state, call)
+    forwarding.close_call(state, call)
     if event.lost:
         message = f"Instance '{call.instance}' was lost before the call was sent"
         forwarding.fail_call(state, call, RpcError(SESSION_LOST, message))
@@ -199,7 +199,7 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        tool_lists.tell_users(state, instance.name)
+        tool_lists.notify_instance_changed(state, instance.name)
 
 
 # --- Instances -------------------------------------------------------------------------------
@@ -248,13 +248,13 @@ def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
 def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
     if event.specs is not None:
         reconfigure.configure(state, event.specs)
-    saving.ended(state, event)
+    saving.saved(state, event)
 
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     before, state.settings = state.settings, event.settings
     if router_tools.items_for(before) is not router_tools.items_for(event.settings):
-        tool_lists.tell_everybody(state)
+        tool_lists.notify_own_tools_changed(state)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
 
 def _abandoned(state: RoutingState, event: Abandoned) -> None:
     # The call or change of a command ends as if its client had left.
-    client_id = admin_commands.abandoned(state, event.reply_to)
+    client_id = admin_commands.take_abandoned(state, event.reply_to)
     if client_id is not None:
         _forget_client(state, client_id, "Nobody waits for the answer any more")
 
@@ -278,7 +278,7 @@ def _tick(state: RoutingState, _: Tick) -> None:
 
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
-    stateless_requests.end_listening(state)
+    stateless_requests.end_subscriptions(state)
     for instance in state.instances:
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 

@@ -58,6 +58,12 @@ class SetActive(Struct, frozen=True):
 
 Change: TypeAlias = AddInstance | UpdateInstance | RemoveInstance | SetActive
 
+OUTER_KEYS: Final[tuple[str, str]] = ("mcpServers", "servers")
+"""Keys that an entry may be wrapped in; inside an entry they are refused."""
+
+SECRET_MASK: Final = {"set": True}
+"""Shown in place of a secret; written back, it leaves the value as the file has it."""
+
 
 class ListInstances(Struct, frozen=True):
     """-> list[dict], the value of `mcp.router.list`."""
@@ -104,9 +110,3 @@ class MakeChange(Struct, frozen=True):
 RouterCommand: TypeAlias = (
     ListInstances | ShowInstance | ShowStatus | ListTools | ShowTools | CallTool | MakeChange
 )
-
-OUTER_KEYS: Final[tuple[str, str]] = ("mcpServers", "servers")
-"""The keys that wrap the entries of a `mcp_settings.json`; `servers` is VS Code's."""
-
-SECRET_MASK: Final = {"set": True}
-"""Stands for a secret in answers; written back, it keeps the value that is in the file."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from router.messages.errors import RpcError
     from router.messages.frames import ClientId, Frame, Outbox, RequestId, SessionId
     from router.messages.instance_spec import InstanceSpec
+    from router.messages.params import Params
 
 
 class ClientOpened(Struct, frozen=True):
@@ -55,11 +56,19 @@ class ClientOverflowed(Struct, frozen=True):
 
 
 class FromClient(Struct, frozen=True):
-    """A frame from a client. `reply_to` takes what belongs to it: progress, then its answer."""
+    """A frame from a client.
+
+    Attributes:
+        client: the session, or the lone request, that it came from.
+        frame: the message.
+        reply_to: takes what belongs to the message: progress, then its answer.
+        params: the `params` of the message if the listener had to read them, else None.
+    """
 
     client: ClientId
     frame: Frame
     reply_to: Outbox
+    params: Params | None = None
 
 
 class SessionUp(Struct, frozen=True):

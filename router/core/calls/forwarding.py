@@ -1,10 +1,10 @@
-"""Forwarding a request upstream, and every way in which it ends.
+"""Forwards a client's request upstream, and ends it in one of several ways.
 
-Job: open a call, park a request until its instance is ready, answer, fail, cancel, expire.
-Neighbours: `from_client` and `from_session` decide that; this does the bookkeeping. Pure.
+Here a call is opened, or its request is parked until the instance is ready; then the call is
+answered, failed, cancelled or times out.
 
 Invariant: every request of a client gets exactly one answer, unless the client cancelled it or
-is gone; then it gets none, and the channel that waited for it is ended.
+is gone; then it gets none, and the channel that waited for the answer is ended.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol import router_tools
-from router.core.protocol.bridging import RETRY_KEYS, answer_as_stateless, client_envelope
-from router.core.protocol.raw_json import check_key_case, given, id_of, object_of, printable, raw_of
+from router.core.protocol.bridging import (
+    ENVELOPE_KEYS,
+    RETRY_KEYS,
+    answer_as_stateless,
+    client_envelope,
+)
+from router.core.protocol.raw_json import check_key_case, id_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
-from router.core.state.clients import Call
-from router.core.state.instances import Parked
+from router.core.state.clients import Call, Parked
 from router.messages.effects import CloseReply, ToClient, ToSession
 from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
@@ -25,11 +29,12 @@ from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request,
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.state.clients import Client
+    from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
-    from router.messages.events import FromClient, SessionUp
+    from router.messages.events import SessionUp
     from router.messages.frames import Frame, Outbox, RequestId
+    from router.messages.params import Params
 
 MAX_PARKED: Final = 10_000
 """Requests that may wait for instances to start; beyond it they are shed (-32015)."""
@@ -37,15 +42,37 @@ MAX_PARKED: Final = 10_000
 STOPPING: Final = "The router is stopping"
 
 
-# --- Answers ---------------------------------------------------------------------------------
+# --- Answers to requests ---------------------------------------------------------------------
 
 
-def answer(state: RoutingState, event: FromClient, request: Request, result: Raw) -> None:
-    """Answer a request that the router itself can answer."""
-    respond(state, state.clients[event.client], event.reply_to, Response(request.id, result))
+def answer(state: RoutingState, request: ClientRequest, result: Raw) -> None:
+    """Answer a request with a result of the router's own."""
+    send_answer(state, request.client, request.reply_to, Response(request.id, result))
 
 
-def respond(
+def refuse(state: RoutingState, request: ClientRequest, error: RpcError) -> None:
+    """Answer a request with an error: a tool result if it called one of the router's own tools."""
+    frame = _error_answer(request.id, error, is_own_tool=request.is_own_tool)
+    send_answer(state, request.client, request.reply_to, frame)
+
+
+def _error_answer(
+    request_id: RequestId, error: RpcError, *, is_own_tool: bool
+) -> Response | ErrorResponse:
+    if is_own_tool:
+        return Response(request_id, router_tools.error_result_of(error))
+    return error_frame(request_id, error)
+
+
+def error_frame(request_id: RequestId, error: RpcError) -> ErrorResponse:
+    """Return the wire form of an error (JSON-RPC 2.0 section 5.1)."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return ErrorResponse(request_id, raw_of(body))
+
+
+def send_answer(
     state: RoutingState,
     client: Client,
     reply_to: Outbox,
@@ -53,10 +80,10 @@ def respond(
     *,
     result_type: str | None = "complete",
 ) -> None:
-    """Answer a request in the words of its revision; nothing follows on it.
+    """Send a client the answer to a request, in the words of its revision; nothing follows on it.
 
     Args:
-        result_type: of 2026-07-28; None for an answer that is one of that revision already.
+        result_type: its `resultType` in 2026-07-28; None if the answer is of that revision already.
     """
     if client.is_stateless:
         if result_type is not None:
@@ -66,152 +93,131 @@ def respond(
     state.effects.append(ToClient(client.id, reply_to, frame))
 
 
-def tell(state: RoutingState, call: Call, frame: Notification | Request) -> None:
-    """Send what belongs to a call to whoever waits for it, if anybody is there."""
-    if call.held is None:
+# --- Messages of a call ----------------------------------------------------------------------
+
+
+def send_to_session(state: RoutingState, session: SessionUp, frame: Frame) -> None:
+    """Send a frame upstream."""
+    state.effects.append(ToSession(session.session, session.inbox, frame))
+
+
+def send_to_caller(state: RoutingState, call: Call, frame: Notification | Request) -> None:
+    """Send what belongs to a call to the client that waits for it; drop it while none does."""
+    if call.input_required is None:
         state.effects.append(ToClient(call.client.id, call.reply_to, frame))
 
 
 def answer_call(state: RoutingState, call: Call, answer: Response | ErrorResponse) -> None:
-    """Bring a call that was closed its answer; for a held one it is kept."""
-    if call.held is None:
-        respond(state, call.client, call.reply_to, answer)
+    """Answer the request behind a closed call, or keep the answer for the client's retry."""
+    if call.input_required is None:
+        send_answer(state, call.client, call.reply_to, answer)
     else:
-        call.held.outcome = answer
-
-
-def refuse(state: RoutingState, event: FromClient, request: Request, error: RpcError) -> None:
-    """Answer a request with a JSON-RPC error."""
-    frame = error_frame(request.id, error)
-    respond(state, state.clients[event.client], event.reply_to, frame)
-
-
-def refuse_in_kind(
-    state: RoutingState, event: FromClient, request: Request, error: RpcError, *, is_tool: bool
-) -> None:
-    """Answer with an error: as a tool result when the request called one of our tools."""
-    if is_tool:
-        answer(state, event, request, router_tools.error_result_of(error))
-    else:
-        refuse(state, event, request, error)
-
-
-def error_frame(request_id: RequestId, error: RpcError) -> ErrorResponse:
-    """The wire form of an error (JSON-RPC 2.0 section 5.1)."""
-    body: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.data is not None:
-        body["data"] = error.data
-    return ErrorResponse(request_id, raw_of(body))
+        call.input_required.outcome = answer
 
 
 def fail_call(state: RoutingState, call: Call, error: RpcError) -> None:
-    """Answer a call that was already closed: as a tool result, or as a JSON-RPC error."""
-    if call.is_tool:
-        answer_call(state, call, Response(call.request_id, router_tools.error_result_of(error)))
-    else:
-        answer_call(state, call, error_frame(call.request_id, error))
+    """Answer the request behind a closed call with an error; see `refuse`."""
+    answer = _error_answer(call.request_id, error, is_own_tool=call.is_own_tool)
+    answer_call(state, call, answer)
 
 
 # --- Forwarding ------------------------------------------------------------------------------
 
 
-def forward(
+def forward_call(
     state: RoutingState,
-    event: FromClient,
-    request: Request,
+    request: ClientRequest,
     instance: Instance,
     session: SessionUp,
     members: dict[str, Raw],
-    *,
-    is_tool: bool,
 ) -> None:
     """Send a request upstream and wait for its answer.
 
     Args:
-        members: its `params`; the progress token in `_meta` is replaced by one of ours.
-        is_tool: see `Call.is_tool`.
+        members: the `params` to send. Their `_meta` is taken from the request, with a progress
+            token of the router's own.
 
     Raises:
-        RpcError: -32602, `_meta` is no object; -32015, too many calls are in flight.
+        RpcError: -32015, too many calls are in flight.
     """
     if len(state.calls.by_id) >= MAX_CALLS:
         raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
-    client = state.clients[event.client]
     call_id = state.calls.next_id()
-    members, token = _with_own_token(members, call_id)
-    members = _for_session(members, client, session)
-    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
+    to_stateless = session.is_stateless
+    sent: dict[str, Any] = members
+    token = None
+    if "_meta" in members or to_stateless:
+        token = progress_token_of(request.params)
+        sent = _params_for(session, request, members, call_id if token else None)
+    spec = instance.spec
+    timeout_s = spec.timeout_s or state.settings.timeout_s
     call = Call(
         id=call_id,
-        client=client,
-        reply_to=event.reply_to,
+        client=request.client,
+        reply_to=request.reply_to,
         request_id=request.id,
         session=session,
-        instance=instance.name,
+        instance=spec.name,
         progress_token=token,
-        is_tool=is_tool,
+        is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
     )
-    if session.is_stateless and not client.is_stateless:
-        call.sent = members
+    if to_stateless and not request.client.is_stateless:
+        call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     instance.call_count += 1
     state.calls.open(call, state.now_s)
-    to_session(state, session, Request(call_id, request.method, raw_of(members)))
+    send_to_session(state, session, Request(call_id, request.method, raw_of(sent)))
 
 
-def _for_session(members: dict[str, Raw], client: Client, session: SessionUp) -> dict[str, Raw]:
-    """The `params` as a server of this session's revision knows them."""
+def _params_for(
+    session: SessionUp, request: ClientRequest, members: dict[str, Raw], token: int | None
+) -> dict[str, Any]:
+    """Return the `params` as a server of this session's revision knows them.
+
+    Args:
+        token: the progress token for the server; None if the client wants no progress.
+    """
+    client = request.client
+    sent: dict[str, Any] = members
+    if client.is_stateless and not session.is_stateless:
+        sent = {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
+    if "_meta" in members:
+        sent = sent | {"_meta": _meta_for_server(request, token)}
     if session.is_stateless:
         said = client_envelope(client.info, client.capabilities, client.log_level)
-        return members | {"_meta": raw_of(object_of(members.get("_meta")) | said)}
-    if client.is_stateless and not members.keys().isdisjoint(RETRY_KEYS):
-        return {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
-    return members
+        sent = sent | {"_meta": sent.get("_meta", {}) | said}
+    return sent
 
 
-def _with_own_token(members: dict[str, Raw], call_id: int) -> tuple[dict[str, Raw], Raw | None]:
-    if "_meta" not in members:
-        return members, None
-    meta = meta_of(members)
-    token = _token_of(meta)
+def _meta_for_server(request: ClientRequest, token: int | None) -> dict[str, Any]:
+    meta: dict[str, Any] = dict(request.params.meta)
     if token is None:
         meta.pop("progressToken", None)
     else:
-        meta["progressToken"] = raw_of(call_id)
-    return members | {"_meta": raw_of(meta)}, token
+        meta["progressToken"] = token
+    if request.client.is_stateless:
+        # A client with a session has no envelope; what it writes there is for its server.
+        return {key: value for key, value in meta.items() if key not in ENVELOPE_KEYS}
+    return meta
 
 
-def progress_token_of(members: dict[str, Raw]) -> Raw | None:
-    """The progress token in these `params`, raw; None where there is none, or something else."""
-    return _token_of(meta_of(members))
-
-
-def _token_of(meta: dict[str, Raw]) -> Raw | None:
-    token = meta.get("progressToken", NO_RAW)
+def progress_token_of(params: Params) -> Raw | None:
+    """Return the progress token in these `params`, raw; None if there is none that is valid."""
+    token = params.meta.get("progressToken", NO_RAW)
     return None if id_of(token) is None else token
 
 
 _META_KEYS: Final = frozenset({"progressToken"})
 
 
-def meta_of(members: dict[str, Raw]) -> dict[str, Raw]:
-    """The members of `_meta` of these `params`.
+def check_meta(params: Params) -> None:
+    """Check the `_meta` of a message, once, before anything of it is used.
 
     Raises:
         RpcError: -32602, it is no object, or holds a key like one that is read here.
     """
-    meta = given(members, "_meta")
-    return (
-        {}
-        if meta is None
-        else check_key_case(object_of(meta, "params._meta"), _META_KEYS, "params._meta")
-    )
-
-
-def to_session(state: RoutingState, session: SessionUp, frame: Frame) -> None:
-    """Send a frame upstream."""
-    state.effects.append(ToSession(session.session, session.inbox, frame))
+    check_key_case(params.meta, _META_KEYS, "params._meta")
 
 
 # --- Parking ---------------------------------------------------------------------------------
@@ -219,21 +225,19 @@ def to_session(state: RoutingState, session: SessionUp, frame: Frame) -> None:
 
 def session_or_park(
     state: RoutingState,
-    event: FromClient,
-    request: Request,
+    request: ClientRequest,
     instance: Instance,
     *,
-    is_tool: bool,
     patience_s: float | None = None,
 ) -> SessionUp | None:
-    """The instance's session; None when the request was parked until there is one.
+    """Return the instance's session; None if the request was parked until there is one.
 
     Args:
-        is_tool: see `Call.is_tool`.
         patience_s: how long it may be parked, if not for the time of a call.
 
     Raises:
-        RpcError: -32013, it will not be ready soon, or the router is stopping.
+        RpcError: -32013, it will not be ready soon, or the router is stopping; -32015, too many
+            requests are parked.
     """
     check_not_draining(state)
     if instance.session is not None:
@@ -241,67 +245,80 @@ def session_or_park(
     if not instance.may_become_ready():
         raise instance.unavailable_error(state.now_s)
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
-    park(state, Parked(event, request, instance, is_tool), patience_s or timeout_s)
+    _park(state, Parked(request, instance), patience_s or timeout_s)
     return None
 
 
-def park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
-    """Keep a request until its instance is ready; `SessionUp` has it handled again.
+def check_not_draining(state: RoutingState) -> None:
+    """Refuse new calls while the router stops.
 
     Raises:
-        RpcError: too many are waiting already.
+        RpcError: -32013, it is stopping.
     """
-    instance, request_id, client_id = parked.instance, parked.request.id, parked.event.client
+    if state.draining:
+        raise RpcError(UNAVAILABLE, STOPPING)
+
+
+def _park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
+    """Keep a request until its instance is ready; `SessionUp` has it carried out then."""
+    request, instance = parked.request, parked.instance
     if len(state.parked) >= MAX_PARKED:
         raise RpcError(OVERLOADED, f"Too many calls wait for instances; '{instance.name}' starts")
-    key = (client_id, request_id)
-    instance.waiting[key] = state.clients[client_id].parked[request_id] = parked
+    key = (request.client.id, request.id)
+    request.client.parked[request.id] = parked
+    instance.waiting[key] = None
     state.parked.arm(key, state.now_s + timeout_s)
 
 
 def unpark(state: RoutingState, parked: Parked) -> None:
     """Have a parked request wait no more."""
-    key = (parked.event.client, parked.request.id)
-    del state.clients[parked.event.client].parked[parked.request.id]
+    request = parked.request
+    key = (request.client.id, request.id)
+    del request.client.parked[request.id]
     del parked.instance.waiting[key]
     state.parked.disarm(key)
 
 
-def take_waiting(state: RoutingState, instance: Instance) -> list[Parked]:
-    """Everything that waits for this instance, oldest first; it waits no more."""
-    waiting = list(instance.waiting.values())
+def take_waiting(state: RoutingState, instance: Instance) -> list[ClientRequest]:
+    """Return all requests that wait for this instance, oldest first; they wait no more."""
+    waiting = [state.clients[client].parked[request_id] for client, request_id in instance.waiting]
     for parked in waiting:
         unpark(state, parked)
-    return waiting
+    return [parked.request for parked in waiting]
 
 
 # --- The ends of a call ----------------------------------------------------------------------
 
 
-def finish(state: RoutingState, call: Call) -> None:
-    """Close a call for whatever reason; what its upstream still asks the client is withdrawn."""
+def close_call(state: RoutingState, call: Call) -> None:
+    """Close a call for whatever reason; the client need not answer its server's requests now."""
     state.calls.close(call)
-    if call.asked:
-        for ask_id, ask in list(call.client.asks.items()):
-            if ask.call is call:
-                withdraw(state, call.client, ask_id, "The call it belongs to has ended")
+    if call.unanswered:
+        for request_id, server_request in list(call.client.server_requests.items()):
+            if server_request.call is call:
+                reason = "The call it belongs to has ended"
+                cancel_server_request(state, call.client, request_id, reason)
 
 
-def withdraw(state: RoutingState, client: Client, ask_id: RequestId, reason: str) -> None:
+def cancel_server_request(
+    state: RoutingState, client: Client, request_id: RequestId, reason: str
+) -> None:
     """Tell a client that an upstream's request needs no answer any more."""
-    ask = client.asks.pop(ask_id)
-    params = raw_of({"requestId": ask_id, "reason": reason})
+    server_request = client.server_requests.pop(request_id)
+    params = raw_of({"requestId": request_id, "reason": reason})
     frame = Notification("notifications/cancelled", params)
-    state.effects.append(ToClient(client.id, ask.call.reply_to, frame))
+    state.effects.append(ToClient(client.id, server_request.call.reply_to, frame))
 
 
-def fail_ask(state: RoutingState, client: Client, ask_id: RequestId, reason: str) -> None:
+def fail_server_request(
+    state: RoutingState, client: Client, request_id: RequestId, reason: str
+) -> None:
     """Tell an upstream that its request to a client will not be answered."""
-    ask = client.asks.pop(ask_id)
-    if ask.input_key is not None:
+    server_request = client.server_requests.pop(request_id)
+    if server_request.input_key is not None:
         return  # It asked by an answer, and waits for nothing.
-    frame = error_frame(ask.upstream_id, RpcError(INTERNAL_ERROR, reason))
-    to_session(state, ask.call.session, frame)
+    frame = error_frame(server_request.upstream_id, RpcError(INTERNAL_ERROR, reason))
+    send_to_session(state, server_request.call.session, frame)
 
 
 def cancel_upstream(state: RoutingState, call: Call, reason: str | None) -> None:
@@ -309,30 +326,31 @@ def cancel_upstream(state: RoutingState, call: Call, reason: str | None) -> None
     members: dict[str, Any] = {"requestId": call.id}
     if reason is not None:
         members["reason"] = reason
-    to_session(state, call.session, Notification("notifications/cancelled", raw_of(members)))
+    frame = Notification("notifications/cancelled", raw_of(members))
+    send_to_session(state, call.session, frame)
 
 
-def cancelled_by_client(
+def cancel_request(
     state: RoutingState, client: Client, request_id: RequestId, reason: str | None
 ) -> None:
-    """The client wants no answer: tell the upstream, end the channel that waited for it."""
+    """Cancel a request as its client asked: tell the upstream, end the channel that waited."""
     parked = client.parked.get(request_id)
     call = client.calls.get(request_id)
     if parked is not None:
         unpark(state, parked)
-        end_reply(state, client, parked.event.reply_to)
+        end_reply(state, client, parked.request.reply_to)
     elif call is not None:
-        finish(state, call)
+        close_call(state, call)
         cancel_upstream(state, call, reason)
         end_reply(state, client, call.reply_to)
     elif request_id in client.saving:
         # The change itself goes on: it may be on disk already.
-        end_reply(state, client, client.saving.pop(request_id).event.reply_to)
+        end_reply(state, client, client.saving.pop(request_id).request.reply_to)
     client.drop_request_row(state.clients)
 
 
 def end_reply(state: RoutingState, client: Client, reply_to: Outbox) -> None:
-    """No answer will come: end the channel that waits for it, if it is there for that alone."""
+    """End the channel of an answer that will not come, if it is there for that answer alone."""
     if reply_to is not client.outbox:
         state.effects.append(CloseReply(reply_to))
 
@@ -342,39 +360,24 @@ def expire(state: RoutingState) -> None:
     for call_id in state.calls.deadlines.due(state.now_s):
         call = state.calls.by_id[call_id]
         error = call.timeout_error()
-        finish(state, call)
+        close_call(state, call)
         cancel_upstream(state, call, error.message)
         fail_call(state, call, error)
     for client_id, request_id in state.parked.due(state.now_s):
         parked = state.clients[client_id].parked[request_id]
         unpark(state, parked)
-        error = parked.instance.unavailable_error(state.now_s)
-        refuse_in_kind(state, parked.event, parked.request, error, is_tool=parked.is_tool)
+        refuse(state, parked.request, parked.instance.unavailable_error(state.now_s))
 
 
 def fail_session(state: RoutingState, session: int, instance: Instance, reason: str) -> None:
     """Fail everything in flight on a session that is gone; nothing is retried by itself."""
     message = f"Instance '{instance.name}' was lost during the call: {printable(reason)}"
     for call in state.calls.of_session(session):
-        finish(state, call)
+        close_call(state, call)
         fail_call(state, call, RpcError(SESSION_LOST, message))
 
 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:
     """Fail everything that waits for an instance that will not be ready soon."""
-    for parked in take_waiting(state, instance):
-        why = error or instance.unavailable_error(state.now_s)
-        refuse_in_kind(state, parked.event, parked.request, why, is_tool=parked.is_tool)
-
-
-# --- Stopping --------------------------------------------------------------------------------
-
-
-def check_not_draining(state: RoutingState) -> None:
-    """New calls are refused while the router stops.
-
-    Raises:
-        RpcError: -32013, it is stopping.
-    """
-    if state.draining:
-        raise RpcError(UNAVAILABLE, STOPPING)
+    for request in take_waiting(state, instance):
+        refuse(state, request, error or instance.unavailable_error(state.now_s))

@@ -1,16 +1,15 @@
-"""Questions of an upstream to a client without a session (MCP 2026-07-28, Input Required).
+"""Requests of an upstream to a client without a session (MCP 2026-07-28, Input Required).
 
-Job: end the client's request with `input_required`, hold the call meanwhile, and go on with it when
-the client comes again with the answers. Neighbours: `from_session` brings the questions,
-`stateless` the retries; `forward` does the bookkeeping of calls. Pure.
+The client's own request is answered with `input_required`, and its call goes on upstream. When the
+client retries the request with its answers, the retry waits for that call.
 
 Invariants:
 
-- A held call is taken up once: every time it is held it gets another key. That key, and until when
-  it is good, are all that `requestState` holds, sealed for this principal and this very request.
-  Whatever else a client sends there is refused in the same words.
-- While nobody is there the call goes on; if it ends, its outcome is kept for a while.
-- Held calls are bounded in number, for each principal and in all, and in time.
+- A call is retried once for each answer with `input_required`, because each gets another key.
+  `requestState` holds that key and its expiry, sealed for this principal and this very request.
+  Any other `requestState` is refused in the same words.
+- While the client is away its call goes on; if the call ends, its outcome is kept for a while.
+- Calls that wait for a retry are bounded in number, for each principal and in all, and in time.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from router.core.protocol.raw_json import (
     raw_of,
     text_of,
 )
-from router.core.state.clients import Held, Question
+from router.core.state.clients import InputRequest, InputRequired
 from router.core.state.permissions import check_may
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import Response
@@ -40,212 +39,147 @@ from router.messages.frames import Response
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.state.clients import Call, Client, Members
+    from router.core.state.clients import Call, Client, ClientRequest
     from router.core.state.routing_state import RoutingState
-    from router.messages.events import FromClient
     from router.messages.frames import Request, RequestId
+    from router.messages.params import Params
 
-MAX_HELD: Final = 1024
-"""Calls that wait for their client; each keeps its upstream waiting too."""
+MAX_AWAITING_RETRY: Final = 1024
+"""Calls that wait for their client's retry; each keeps its upstream waiting too."""
 
-MAX_HELD_OF_PRINCIPAL: Final = 128
+MAX_AWAITING_RETRY_OF_PRINCIPAL: Final = 128
 
-MAX_QUESTIONS: Final = 32
+MAX_INPUT_REQUESTS: Final = 32
 """Of one call at the same time; people answer them."""
 
-_secret: Final = msgspec.json.Decoder(tuple[int, float])
-
-KEPT_S: Final = 60.0
-"""How long the outcome of a held call is kept after the call's own time was up."""
+OUTCOME_KEPT_S: Final = 60.0
+"""Seconds that a call may be retried after its own time was up, to get its outcome."""
 
 
-# --- Asking ----------------------------------------------------------------------------------
+# --- The upstream asks -----------------------------------------------------------------------
 
 
-def ask(state: RoutingState, call: Call, frame: Request, members: Members) -> None:
-    """Put a question of an upstream about this call to the client, now or when it comes again.
+def ask(state: RoutingState, call: Call, frame: Request, params: Params) -> None:
+    """Have the client answer a request of the upstream, now or when it retries the call.
+
+    Args:
+        call: the call that the request belongs to.
+        frame: the upstream's request.
+        params: those of `frame`.
 
     Raises:
         RpcError: -32015, too many wait already.
     """
-    question = Question(frame.id, _input_request(frame, members))
+    input_request = InputRequest(frame.id, _without_transport_fields(frame, params))
     key = str(state.next_key())
-    if call.held is None:
+    if call.input_required is None:
         _check_room(state, call.client)
         state.calls.suspend(call)
-        _hold(state, call, {key: question})
-    elif len(call.held.questions) < MAX_QUESTIONS:
+        _require_input(state, call, {key: input_request})
+    elif len(call.input_required.requests) < MAX_INPUT_REQUESTS:
+        # The client is told of this one when it retries.
         state.calls.suspend(call)
-        call.held.questions[key] = question
+        call.input_required.requests[key] = input_request
     else:
         raise RpcError(OVERLOADED, "Too many questions of this call have no answer yet")
 
 
-def _input_request(frame: Request, members: Members) -> Raw:
-    """The question without what its own transport needs: progress, tasks, an id for a URL."""
+def _without_transport_fields(frame: Request, params: Params) -> Raw:
+    """Return the request as it stands in `inputRequests`: no progress, no task, no id for a URL."""
     dropped = {"_meta", "task", "elicitationId"}
-    params = {key: raw for key, raw in members.items() if key not in dropped}
-    return raw_of({"method": frame.method} | ({"params": params} if frame.params else {}))
+    members = {key: raw for key, raw in params.members.items() if key not in dropped}
+    return raw_of({"method": frame.method} | ({"params": members} if frame.params else {}))
 
 
 def _check_room(state: RoutingState, client: Client) -> None:
     name = client.principal.name
-    of_principal = sum(held.call.client.principal.name == name for held in state.held.values())
-    if len(state.held) >= MAX_HELD or of_principal >= MAX_HELD_OF_PRINCIPAL:
+    waiting = state.input_required.values()
+    of_principal = sum(one.call.client.principal.name == name for one in waiting)
+    if len(waiting) >= MAX_AWAITING_RETRY or of_principal >= MAX_AWAITING_RETRY_OF_PRINCIPAL:
         raise RpcError(OVERLOADED, "Too many calls wait for their clients to come again")
 
 
-def _hold(state: RoutingState, call: Call, questions: dict[str, Question]) -> None:
-    """End the request that waits for this call with `input_required`; the call goes on."""
+def _require_input(state: RoutingState, call: Call, requests: dict[str, InputRequest]) -> None:
+    """Answer the request that waits for this call with `input_required`; the call goes on."""
     key = state.next_key()
-    good_until_s = call.ends_at_s + KEPT_S
+    expires_at_s = call.ends_at_s + OUTCOME_KEPT_S
+    sealed = state.seal.seal(
+        msgspec.json.encode((key, expires_at_s)), _sealing_context(call.client.the_request)
+    )
     state.calls.detach(call)
-    call.held = state.held[key] = Held(call, questions)
-    state.held_due.arm(key, good_until_s)
-    secret = msgspec.json.encode((key, good_until_s))
-    sealed = state.seal.seal(secret, _context_of(call.client))
+    call.input_required = state.input_required[key] = InputRequired(call, requests)
+    state.input_required_due.arm(key, expires_at_s)
     result = {
-        "inputRequests": {name: question.raw for name, question in questions.items()},
+        "inputRequests": {name: input_request.raw for name, input_request in requests.items()},
         "requestState": sealed,
     }
     frame = Response(call.request_id, raw_of(result))
-    forwarding.respond(state, call.client, call.reply_to, frame, result_type="input_required")
+    forwarding.send_answer(state, call.client, call.reply_to, frame, result_type="input_required")
 
 
-def withdraw(call: Call, upstream_id: RequestId | None) -> bool:
-    """The upstream wants no answer to this question any more; False if it is none of this call."""
-    questions = {} if call.held is None else call.held.questions
-    for key, question in questions.items():
-        if question.upstream_id == upstream_id:
-            del questions[key]
+def cancel_input_request(call: Call, upstream_id: RequestId | None) -> bool:
+    """Drop a request that its upstream has cancelled; return False if it is none of this call."""
+    requests = {} if call.input_required is None else call.input_required.requests
+    for key, input_request in requests.items():
+        if input_request.upstream_id == upstream_id:
+            del requests[key]
             return True
     return False
 
 
-def forget(state: RoutingState, connection: Client, reason: str) -> None:
-    """Nobody will come again on this connection for what is held for it."""
-    for key, held in list(state.held.items()):
-        if held.call.client.connection is connection:
-            _drop(state, key, held)
-            if held.outcome is None:
-                forwarding.finish(state, held.call)
-                forwarding.cancel_upstream(state, held.call, reason)
-
-
-def _drop(state: RoutingState, key: int, held: Held) -> None:
-    del state.held[key]
-    state.held_due.disarm(key)
-
-
-def expire(state: RoutingState) -> None:
-    """Forget what nobody came for."""
-    for key in state.held_due.due(state.now_s):
-        held = state.held.pop(key)
-        _give_up(state, held.call, held.questions)
-
-
-def _give_up(state: RoutingState, call: Call, questions: dict[str, Question]) -> None:
-    """Tell the upstream of a call that has ended that these will not be answered."""
-    error = RpcError(INTERNAL_ERROR, "The client has not answered")
-    for question in questions.values():
-        forwarding.to_session(
-            state, call.session, forwarding.error_frame(question.upstream_id, error)
-        )
-
-
-# --- Going on --------------------------------------------------------------------------------
+# --- The client retries ----------------------------------------------------------------------
 
 _KEYS: Final = frozenset({"name", "arguments", "_meta", "inputResponses", "requestState"})
 
 
-def resume(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> bool:
-    """Go on with the call that the request's `requestState` stands for; False if that is not ours.
+def retry(state: RoutingState, request: ClientRequest) -> bool:
+    """Go on with the call that `requestState` stands for; return False if the router has no such.
 
-    Questions it brings no answers to are asked again.
+    What the upstream asked for and the retry does not answer is asked for again.
 
     Raises:
-        RpcError: -32602, the state is no good any more, or an answer is no object; -32016, this
-            principal may not call (any more). The call is still held then.
+        RpcError: -32602, the `requestState` has expired, or an answer is no object; -32016, this
+            principal may not call (any more). The call may still be retried then.
     """
-    check_may(client.principal, "call")
-    secret = _unsealed(state, client, check_key_case(members, _KEYS))
+    check_may(request.client.principal, "call")
+    check_key_case(request.params.members, _KEYS)
+    secret = _unseal(state, request)
     if secret is None:
         return False
-    answers = _answers_of(members)
-    key, held = _find(state, client, *secret)
-    _drop(state, key, held)
-    call = held.call
-    # Also where the call has ended: a question may have been about another one of this client.
-    unanswered = _answer(state, held, answers)
-    if held.outcome is not None:
-        _give_up(state, call, unanswered)
-        outcome = msgspec.structs.replace(held.outcome, id=frame.id)
-        forwarding.respond(state, client, event.reply_to, outcome)
+    responses = _responses_in(request.params)
+    waiting = _take(state, request.client, *secret)
+    call = waiting.call
+    # Also if the call has ended: the upstream may have asked about another one of this client.
+    unanswered = _answer_upstream(state, waiting, responses)
+    if waiting.outcome is not None:
+        _fail_input_requests(state, call, unanswered)
+        outcome = msgspec.structs.replace(waiting.outcome, id=request.id)
+        forwarding.send_answer(state, request.client, request.reply_to, outcome)
         return True
-    call.held = None
-    state.calls.attach(call, client, frame, event.reply_to)
+    call.input_required = None
+    state.calls.attach(call, request)
     if call.progress_token is not None:
-        call.progress_token = forwarding.progress_token_of(members)
+        call.progress_token = forwarding.progress_token_of(request.params)
     if unanswered:
-        _hold(state, call, unanswered)
+        _require_input(state, call, unanswered)
     return True
 
 
-def _answers_of(members: Members) -> dict[str, Raw]:
-    answers = object_of(given(members, "inputResponses"), "params.inputResponses")
-    for key, answer in answers.items():
-        if not is_object(answer):
-            raise RpcError(INVALID_PARAMS, f"params.inputResponses.{key} must be an object")
-    return answers
+_secret: Final = msgspec.json.Decoder(tuple[int, float])
 
 
-def _answer(state: RoutingState, held: Held, answers: dict[str, Raw]) -> dict[str, Question]:
-    """Bring the upstream what it asked for; returns what is still unanswered."""
-    unanswered: dict[str, Question] = {}
-    for key, question in held.questions.items():
-        if key in answers:
-            answer = Response(question.upstream_id, answers[key])
-            forwarding.to_session(state, held.call.session, answer)
-            if held.outcome is None:
-                state.calls.resume(held.call, state.now_s)
-        else:
-            unanswered[key] = question
-    return unanswered
-
-
-def _unsealed(state: RoutingState, client: Client, members: Members) -> tuple[int, float] | None:
-    """What a `requestState` says, if it was made here and for this very request."""
+def _unseal(state: RoutingState, request: ClientRequest) -> tuple[int, float] | None:
+    """Return key and expiry in a `requestState`; None if not made here, or for another request."""
     try:
-        sealed = text_of(members, "requestState")
-        return _secret.decode(state.seal.unseal(sealed, _context_of(client)))
+        sealed = text_of(request.params.members, "requestState")
+        return _secret.decode(state.seal.unseal(sealed, _sealing_context(request)))
     except (RpcError, ValueError):
         return None
 
 
-def _find(state: RoutingState, client: Client, key: int, good_until_s: float) -> tuple[int, Held]:
-    """The held call, if this client may go on with it now."""
-    held = state.held.get(key)
-    if held is None or state.now_s > good_until_s or not _may_see(client, held.call.instance):
-        raise no_good()
-    return key, held
-
-
-def _may_see(client: Client, instance: str) -> bool:
-    return client.principal.instances is None or instance in client.principal.instances
-
-
-def no_good() -> RpcError:
-    """The same in every case: who made it up learns nothing."""
-    data = {"reason": "invalid_request_state"}
-    return RpcError(INVALID_PARAMS, "Invalid or expired requestState", data)
-
-
-def _context_of(client: Client) -> bytes:
-    """What a `requestState` is good for: this principal and this very call."""
-    frame = client.the_request
-    members = object_of(frame.params)
+def _sealing_context(request: ClientRequest) -> bytes:
+    """Return what a `requestState` is bound to: this principal and this very call."""
+    members = request.params.members
     arguments = bytes(members.get("arguments", EMPTY_OBJECT))
     # Clients may write the same arguments in another order the next time; numbers beyond what a
     # float holds have to be written as they were.
@@ -253,4 +187,85 @@ def _context_of(client: Client) -> bytes:
         arguments = msgspec.json.encode(msgspec.json.decode(arguments), order="sorted")
     digest = hashlib.sha256(arguments).hexdigest()
     name = optional_text_of(members, "name")
-    return bytes(raw_of([client.principal.name, frame.method, name, digest]))
+    return bytes(raw_of([request.client.principal.name, request.method, name, digest]))
+
+
+def _responses_in(params: Params) -> dict[str, Raw]:
+    responses = object_of(given(params.members, "inputResponses"), "params.inputResponses")
+    for key, response in responses.items():
+        if not is_object(response):
+            raise RpcError(INVALID_PARAMS, f"params.inputResponses.{key} must be an object")
+    return responses
+
+
+def _take(state: RoutingState, client: Client, key: int, expires_at_s: float) -> InputRequired:
+    """Return what waits for a retry under this key, if this client may retry it; it waits no more.
+
+    Raises:
+        RpcError: -32602, it may not.
+    """
+    waiting = state.input_required.get(key)
+    if waiting is None or state.now_s > expires_at_s:
+        raise invalid_request_state()
+    seen = client.principal.instances
+    if seen is not None and waiting.call.instance not in seen:
+        raise invalid_request_state()
+    _drop(state, key)
+    return waiting
+
+
+def invalid_request_state() -> RpcError:
+    """Return the one error for every bad `requestState`: nobody learns anything by guessing."""
+    data = {"reason": "invalid_request_state"}
+    return RpcError(INVALID_PARAMS, "Invalid or expired requestState", data)
+
+
+def _answer_upstream(
+    state: RoutingState, waiting: InputRequired, responses: dict[str, Raw]
+) -> dict[str, InputRequest]:
+    """Bring the upstream its answers; return its requests that are still unanswered."""
+    unanswered: dict[str, InputRequest] = {}
+    for key, input_request in waiting.requests.items():
+        if key in responses:
+            answer = Response(input_request.upstream_id, responses[key])
+            forwarding.send_to_session(state, waiting.call.session, answer)
+            if waiting.outcome is None:
+                state.calls.resume(waiting.call, state.now_s)
+        else:
+            unanswered[key] = input_request
+    return unanswered
+
+
+# --- Nobody retries --------------------------------------------------------------------------
+
+
+def forget_connection(state: RoutingState, connection: Client, reason: str) -> None:
+    """End the calls that wait for a retry on a connection that is gone."""
+    for key, waiting in list(state.input_required.items()):
+        if waiting.call.client.connection is connection:
+            _drop(state, key)
+            if waiting.outcome is None:
+                forwarding.close_call(state, waiting.call)
+                forwarding.cancel_upstream(state, waiting.call, reason)
+
+
+def expire(state: RoutingState) -> None:
+    """Forget the calls that were not retried in time."""
+    for key in state.input_required_due.due(state.now_s):
+        waiting = state.input_required.pop(key)
+        _fail_input_requests(state, waiting.call, waiting.requests)
+
+
+def _drop(state: RoutingState, key: int) -> None:
+    del state.input_required[key]
+    state.input_required_due.disarm(key)
+
+
+def _fail_input_requests(
+    state: RoutingState, call: Call, requests: dict[str, InputRequest]
+) -> None:
+    """Tell the upstream of a call that has ended that these will not be answered."""
+    error = RpcError(INTERNAL_ERROR, "The client has not answered")
+    for input_request in requests.values():
+        frame = forwarding.error_frame(input_request.upstream_id, error)
+        forwarding.send_to_session(state, call.session, frame)

@@ -1,15 +1,14 @@
 """Answers of upstreams without sessions, and the input that they ask for (MCP 2026-07-28).
 
-Job: bring an answer to a client of either era; where it asks for input and the client has a
-session, ask that with real requests, and send the call again with what it answered. Neighbours:
-`from_session` brings the answers, `from_client` what clients answer; `held` is the other direction.
-Pure.
+An answer is brought to a client of either era. If it asks for input and the client has a session,
+the client is asked with real requests, and the call is sent again with the client's responses.
+`input_required` is the other direction.
 
 Invariants:
 
 - A client of 2026-07-28 gets the answer as it is, its `requestState` included.
-- No client is asked what it did not declare.
-- A call is sent again only because its upstream asked for input, which it had then not done.
+- No client is asked for anything that it did not declare.
+- A call is sent again only when its server answered `input_required`, so it cannot run twice.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import msgspec
 from router.core.calls import forwarding
 from router.core.protocol.bridging import check_may_ask, result_as_handshake, result_type_of
 from router.core.protocol.raw_json import given, is_object, object_of, raw_of, text_of
-from router.core.state.clients import Ask, Inputs
+from router.core.state.clients import InputRound, ServerRequest
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Request, Response
 
@@ -35,25 +34,28 @@ MAX_ROUNDS: Final = 16
 """How often one call may ask for input; people answer it, and each round is a call of its own."""
 
 
+# --- The server answers ----------------------------------------------------------------------
+
+
 def server_answered(state: RoutingState, call: Call, frame: Response | ErrorResponse) -> None:
-    """End a call with the upstream's answer, or go on with what that asks for."""
+    """End a call with the server's answer, or start the round of input that the answer asks for."""
     if call.client.is_stateless:
         _end(state, call, frame, result_type=None)
     elif isinstance(frame, ErrorResponse) or not is_object(frame.result):
         _end(state, call, frame)
     else:
-        _settle_session(state, call, object_of(frame.result))
+        _result_for_session(state, call, object_of(frame.result))
 
 
-def _settle_session(state: RoutingState, call: Call, members: Members) -> None:
-    """The same for a client with a session."""
-    kind = result_type_of(members)
+def _result_for_session(state: RoutingState, call: Call, result: Members) -> None:
+    """Bring a client with a session this result, or ask the client for what the result lacks."""
+    kind = result_type_of(result)
     try:
         if kind == "input_required":
-            _ask_all(state, call, members)
+            _start_round(state, call, result)
         elif kind == "complete":
-            result = result_as_handshake(members, call.client.revision)
-            _end(state, call, Response(call.request_id, result))
+            shown = result_as_handshake(result, call.client.revision)
+            _end(state, call, Response(call.request_id, shown))
         else:
             raise RpcError(INTERNAL_ERROR, f"The server answered with a result of type {kind}")
     except RpcError as error:
@@ -67,47 +69,48 @@ def _end(
     *,
     result_type: str | None = "complete",
 ) -> None:
-    forwarding.finish(state, call)
+    forwarding.close_call(state, call)
     answer = msgspec.structs.replace(frame, id=call.request_id)
-    forwarding.respond(state, call.client, call.reply_to, answer, result_type=result_type)
+    forwarding.send_answer(state, call.client, call.reply_to, answer, result_type=result_type)
 
 
 def _fail(state: RoutingState, call: Call, error: RpcError) -> None:
-    forwarding.finish(state, call)
+    forwarding.close_call(state, call)
     forwarding.fail_call(state, call, error)
 
 
-# --- Asking ----------------------------------------------------------------------------------
+# --- The client is asked ---------------------------------------------------------------------
 
 
-def _ask_all(state: RoutingState, call: Call, members: Members) -> None:
-    """Ask the client everything, or send the call again at once where there is nothing to ask.
+def _start_round(state: RoutingState, call: Call, result: Members) -> None:
+    """Ask the client for all input, or send the call again at once if there is nothing to ask for.
 
     Raises:
-        RpcError: the client cannot be asked this, or has been asked too often.
+        RpcError: -32603, the client cannot be asked this, or has been asked too often.
     """
-    rounds = 1 if call.inputs is None else call.inputs.rounds + 1
-    if rounds > MAX_ROUNDS:
+    number = 1 if call.input_round is None else call.input_round.number + 1
+    if number > MAX_ROUNDS:
         raise RpcError(INTERNAL_ERROR, f"The server asked for input {MAX_ROUNDS} times and more")
-    wanted = object_of(given(members, "inputRequests"), "result.inputRequests")
-    questions = {key: _question(call, raw) for key, raw in wanted.items()}
-    state_of_it = given(members, "requestState") or NO_RAW
-    call.inputs = Inputs(state_of_it, set(questions), rounds)
-    for key, (method, params) in questions.items():
+    wanted = object_of(given(result, "inputRequests"), "result.inputRequests")
+    # All are checked before the first is sent: a call that fails has asked the client nothing.
+    requests = {key: _input_request(call, raw) for key, raw in wanted.items()}
+    request_state = given(result, "requestState") or NO_RAW
+    call.input_round = InputRound(request_state, set(requests), number)
+    for key, (method, params) in requests.items():
         _ask(state, call, key, method, params)
-    if not questions:
-        _again(state, call, call.inputs)
+    if not requests:
+        _send_again(state, call, call.input_round)
 
 
-def _question(call: Call, raw: Raw) -> tuple[str, Members]:
-    """Method and params of one of `inputRequests`.
+def _input_request(call: Call, raw: Raw) -> tuple[str, Members]:
+    """Return method and params of one of `inputRequests`.
 
     Raises:
-        RpcError: it is none, or the client did not declare that it answers it.
+        RpcError: it is malformed, or the client did not declare that it answers this.
     """
-    question = object_of(raw, "an input request")
-    method = text_of(question, "method", "an input request")
-    params = object_of(given(question, "params"), "the params of an input request")
+    members = object_of(raw, "an input request")
+    method = text_of(members, "method", "an input request")
+    params = object_of(given(members, "params"), "the params of an input request")
     capabilities = {} if call.client.one_shot else call.client.capabilities
     try:
         check_may_ask(method, params, call.client.revision, capabilities)
@@ -116,48 +119,48 @@ def _question(call: Call, raw: Raw) -> tuple[str, Members]:
     return method, params
 
 
-def _ask(state: RoutingState, call: Call, key: str, method: str, params: Members) -> None:
-    client = call.client
-    ask_id = client.next_ask_id()
-    if method == "elicitation/create" and given(params, "mode") == _URL:
-        # Handshake clients tell elicitations by it, and 2026-07-28 has none.
-        params = params | {"elicitationId": raw_of(f"input-{ask_id}")}
-    client.asks[ask_id] = Ask(call, key, None, input_key=key)
-    state.calls.suspend(call)
-    forwarding.tell(state, call, Request(ask_id, method, raw_of(params)))
-
-
 _URL: Final = raw_of("url")
 
 
-# --- Going on --------------------------------------------------------------------------------
+def _ask(state: RoutingState, call: Call, key: str, method: str, params: Members) -> None:
+    client = call.client
+    request_id = client.next_server_request_id()
+    if method == "elicitation/create" and given(params, "mode") == _URL:
+        # Handshake clients tell elicitations apart by this id, and 2026-07-28 has none.
+        params = params | {"elicitationId": raw_of(f"input-{request_id}")}
+    client.server_requests[request_id] = ServerRequest(call, key, None, input_key=key)
+    state.calls.suspend(call)
+    forwarding.send_to_caller(state, call, Request(request_id, method, raw_of(params)))
+
+
+# --- The client answers ----------------------------------------------------------------------
 
 
 def client_answered(
     state: RoutingState, call: Call, key: str, frame: Response | ErrorResponse
 ) -> None:
-    """The client answered something that a call needs; the last of it sends the call again."""
-    inputs = call.inputs
-    assert inputs is not None, "it was asked for input"
+    """Take a client's answer to one of `inputRequests`; the last one sends the call again."""
+    current = call.input_round
+    assert current is not None, "it was asked for input"
     state.calls.resume(call, state.now_s)
     if isinstance(frame, Response) and is_object(frame.result):
-        inputs.answers[key] = frame.result
-        inputs.wanted.discard(key)
-        if not inputs.wanted:
-            _again(state, call, inputs)
+        current.responses[key] = frame.result
+        current.unanswered.discard(key)
+        if not current.unanswered:
+            _send_again(state, call, current)
     else:
         _fail(state, call, RpcError(INTERNAL_ERROR, "The client refused what the server asked for"))
 
 
-def _again(state: RoutingState, call: Call, inputs: Inputs) -> None:
-    """Send the call once more, with the input and the server's own state, exactly as it was."""
+def _send_again(state: RoutingState, call: Call, current: InputRound) -> None:
+    """Send the call once more as it was, with the client's responses and the server's own state."""
+    assert call.sent is not None, "a call that may be sent again keeps its params"
     state.calls.reopen(call, state.now_s)
-    meta = object_of((call.sent or {}).get("_meta"))
+    params: dict[str, Any] = dict(call.sent)
     if call.progress_token is not None:
-        meta["progressToken"] = raw_of(call.id)
-    params: dict[str, Any] = (call.sent or {}) | {"_meta": raw_of(meta)}
-    if inputs.answers:
-        params["inputResponses"] = inputs.answers
-    if inputs.state:
-        params["requestState"] = inputs.state
-    forwarding.to_session(state, call.session, Request(call.id, "tools/call", raw_of(params)))
+        params["_meta"] = params["_meta"] | {"progressToken": call.id}
+    if current.responses:
+        params["inputResponses"] = current.responses
+    if current.request_state:
+        params["requestState"] = current.request_state
+    forwarding.send_to_session(state, call.session, Request(call.id, "tools/call", raw_of(params)))

@@ -1,7 +1,7 @@
-"""How much upstreams are to log: the lowest level that any client wants.
+"""Has upstreams log from the lowest level that any client set.
 
-Job: tell the upstreams, of which there is one session for all clients. Neighbours: `from_client`,
-`stateless` and `core` say when; `from_session` gives each client what it wants of it. Pure.
+An upstream has one session for all clients, so it is told one level; `server_messages` gives each
+client the messages that it wants.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from router.messages.events import SessionUp
 
 
-def level_of(members: Members, key: str, place: str = "params") -> str:
-    """The log level at `key`.
+def read_log_level(members: Members, key: str, place: str = "params") -> str:
+    """Return the log level at `key`.
 
     Raises:
-        RpcError: -32602, it is missing or none.
+        RpcError: -32602, it is missing or no log level.
     """
     level = text_of(members, key, place)
     if level not in LOG_LEVELS:
@@ -33,24 +33,25 @@ def level_of(members: Members, key: str, place: str = "params") -> str:
 
 
 def broadcast_log_level(state: RoutingState) -> None:
-    """Have the upstreams send logs from the lowest level that any client set."""
+    """Send every upstream the lowest level that any client set, if that has changed."""
     levels = [client.log_level for client in state.clients.values() if client.log_level]
     lowest = min(levels, key=LOG_LEVELS.__getitem__, default=None)
+    # When the last client that set a level has gone, upstreams keep theirs: none can be unset.
     if lowest in (None, state.log_level):
         return
     state.log_level = lowest
     for instance in state.instances:
         if instance.session is not None:
-            tell_log_level(state, instance.session)
+            send_log_level(state, instance.session)
 
 
-def tell_log_level(state: RoutingState, session: SessionUp) -> None:
-    """Tell an upstream the level, if one was ever set and it has levels."""
+def send_log_level(state: RoutingState, session: SessionUp) -> None:
+    """Send an upstream the level, if a client ever set one and the upstream can log."""
     if session.is_stateless:
-        return  # Each request says for itself what it wants.
+        return  # Each request says for itself which logs it wants.
     if state.log_level is None or "logging" not in object_of(session.capabilities):
         return
     params = raw_of({"level": state.log_level})
     # Nobody waits for the answer: an id that no call has is dropped when it comes back.
     frame = Request(state.calls.next_id(), "logging/setLevel", params)
-    forwarding.to_session(state, session, frame)
+    forwarding.send_to_session(state, session, frame)

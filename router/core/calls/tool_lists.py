@@ -1,15 +1,12 @@
-"""The tools that a client is listed, and how it learns that they are others now.
+"""Builds `tools/list` for one client and sends `list_changed` when it changes.
 
-Job: `tools/list` and `list_changed`. Neighbours: `from_client` and `stateless` answer with it;
-`tools`, `configuring` and `core` say what changed. Pure.
-
-Another way to be seen by a client (every tool of every instance, one instance alone) adds a view
-beside `listed_to`.
+A client sees the router's own tools and those of the instance it selected. Another view (every tool
+of every instance, one instance alone) would be added beside `tools_for`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import tool_as_handshake, tool_as_stateless
@@ -21,24 +18,28 @@ from router.messages.frames import Notification
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.state.clients import Client, Members
+    from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.catalog import Item
 
-LIST_CHANGED = "notifications/tools/list_changed"
+LIST_CHANGED: Final = "notifications/tools/list_changed"
 
 
-def listed_to(state: RoutingState, client: Client, members: Members) -> list[Raw]:
-    """The router's own tools, then those of the selected instance; ours win a name.
+# --- The list --------------------------------------------------------------------------------
+
+
+def tools_for(state: RoutingState, request: ClientRequest) -> list[Raw]:
+    """Return the router's own tools, then those of the selected instance; ours win a name.
 
     Raises:
-        RpcError: -32602, another page is asked for, and there is one only.
+        RpcError: -32602, another page is asked for, and there is only one.
     """
-    if given(members, "cursor") is not None:
+    client = request.client
+    if given(request.params.members, "cursor") is not None:
         raise RpcError(INVALID_PARAMS, "params.cursor is not one of ours: the list has one page")
     own = router_tools.items_for(state.settings)
-    selected = selected_by(state, client)
+    selected = selected_instance(state, client)
     session = None if selected is None else selected.session
     theirs: tuple[Item, ...] = () if session is None else session.catalog.tools
     shown = [item.raw for item in theirs if router_tools.canonical_name(item.key) is None]
@@ -49,45 +50,45 @@ def listed_to(state: RoutingState, client: Client, members: Members) -> list[Raw
     return [*(item.raw for item in own), *shown]
 
 
-def selected_by(state: RoutingState, client: Client) -> Instance | None:
-    """The instance this client has selected, as long as there is one of that name for it."""
+def selected_instance(state: RoutingState, client: Client) -> Instance | None:
+    """Return the instance that this client selected; None if it may not see one of that name."""
     name = client.selection.instance
     return None if name is None else state.instances.seen_by(client.principal).by_name.get(name)
 
 
-def tell_list_changed(state: RoutingState, client: Client) -> None:
-    """Notify a client that its list of tools is another one now, if it is there to be told."""
-    if client.listening is not None:
-        if client.listening.to_tools:
-            params = raw_of({"_meta": client.listening.meta})
+# --- The list has changed --------------------------------------------------------------------
+
+
+def notify_selection_changed(state: RoutingState, client: Client) -> None:
+    """Notify this client, which selected an instance, and all others that share the selection."""
+    _notify(state, client)
+    for other in state.clients.values():
+        shares_selection = other is not client and other.selection is client.selection
+        if shares_selection and other.wants_list_changed():
+            _notify(state, other)
+
+
+def notify_instance_changed(state: RoutingState, instance_name: str) -> None:
+    """Notify the clients that selected this instance, once until they list again."""
+    for client in state.clients.values():
+        if client.selection.instance == instance_name and client.wants_list_changed():
+            _notify(state, client)
+
+
+def notify_own_tools_changed(state: RoutingState) -> None:
+    """Notify every client that the router's own tools have changed."""
+    for client in state.clients.values():
+        if client.wants_list_changed():
+            _notify(state, client)
+
+
+def _notify(state: RoutingState, client: Client) -> None:
+    """Send a client `list_changed`, on its subscription or in its session, if it has either."""
+    if client.subscription is not None:
+        if client.subscription.to_tools:
+            params = raw_of({"_meta": client.subscription.meta})
             frame = Notification(LIST_CHANGED, params)
-            state.effects.append(ToClient(client.id, client.listening.reply_to, frame))
+            state.effects.append(ToClient(client.id, client.subscription.reply_to, frame))
     elif not client.is_for_one_request:
         client.owes_listing = True
         state.effects.append(ToClient(client.id, client.outbox, Notification(LIST_CHANGED)))
-
-
-def tell_selected(state: RoutingState, client: Client) -> None:
-    """This client selected an instance: tell it, and who else goes by the same selection."""
-    tell_list_changed(state, client)
-    for other in state.clients.values():
-        if (
-            other is not client
-            and other.selection is client.selection
-            and other.wants_list_changed()
-        ):
-            tell_list_changed(state, other)
-
-
-def tell_users(state: RoutingState, instance_name: str) -> None:
-    """Who selected this instance gets `list_changed`, once until it lists again."""
-    for client in state.clients.values():
-        if client.selection.instance == instance_name and client.wants_list_changed():
-            tell_list_changed(state, client)
-
-
-def tell_everybody(state: RoutingState) -> None:
-    """Our own tools are others now."""
-    for client in state.clients.values():
-        if client.wants_list_changed():
-            tell_list_changed(state, client)

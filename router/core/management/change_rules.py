@@ -1,7 +1,7 @@
-"""Is a change of the instances one that may be made? What needs no disk to answer.
+"""Checks whether a change of the instances may be made, as far as that needs no disk.
 
-Job: permission, names, and what of an entry may come from elsewhere than the file. Neighbours:
-`saving` has the change made; the storekeeper checks the rest, against the files. Pure.
+Permission, names, and which keys of an entry may come from elsewhere than the file are checked
+here; the rest is checked against the files when the change is saved.
 
 An instance with a command is code. Whoever may change instances through the API runs it, so:
 
@@ -17,7 +17,7 @@ import attrs
 import msgspec
 
 from router.core.state.permissions import check_may, check_may_name
-from router.messages.commands import AddInstance, UpdateInstance
+from router.messages.commands import OUTER_KEYS, SECRET_MASK, AddInstance, UpdateInstance
 from router.messages.errors import ALREADY_EXISTS, INVALID_PARAMS, NOT_ALLOWED, RpcError
 
 if TYPE_CHECKING:
@@ -28,19 +28,13 @@ if TYPE_CHECKING:
     from router.messages.core_settings import CoreSettings
     from router.messages.instance_spec import InstanceSpec
 
-OUTER_KEYS: Final = ("mcpServers", "servers")
-"""What an entry may be wrapped in, and what it must therefore never be called inside."""
-
 _RUN_KEYS: Final = frozenset({"command", "args", "env", "cwd"})
 _TYPE_KEYS: Final = frozenset({"type", "transport"})
 _REMOTE_TYPES: Final = frozenset(
     {"http", "sse", "streamablehttp", "streamable-http", "streamable_http"}
 )
 
-_MASK: Final = {"set": True}
-"""How a secret is shown; written back, it leaves the value as the file has it."""
-
-_LOADING: Final = frozenset(
+_CODE_LOADING: Final = frozenset(
     {
         *("PATH", "PATHEXT", "COMSPEC", "SHELL", "ENV", "SHELLOPTS", "PROMPT_COMMAND", "IFS"),
         *("EDITOR", "VISUAL", "PAGER", "BROWSER", "CLASSPATH", "PHPRC", "GCONV_PATH"),
@@ -53,24 +47,24 @@ _LOADING: Final = frozenset(
         *("HOME", "HOMEDRIVE", "HOMEPATH", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "ZDOTDIR"),
     }
 )
-_LOADING_PREFIXES: Final = (
+_CODE_LOADING_PREFIXES: Final = (
     *("LD_", "DYLD_", "BASH", "PERL", "RUBY", "LUA_", "PHP_INI", "OPENSSL_"),
     *("DOTNET_", "CORECLR_", "COR_", "GIT_CONFIG", "GIT_SSH", "SSH_ASKPASS"),
     # What installs packages before it runs them: from where, and which.
     *("NPM_CONFIG_", "YARN_", "PIP_", "UV_", "GEM_", "BUNDLE_"),
     *("XDG_CONFIG", "XDG_DATA"),
 )
-"""Families of variables: those among them that are harmless can be set in the file as well."""
+"""Families of variables by prefix; their harmless members can be set in the file as well."""
 
 
 @attrs.frozen
-class Checked:
+class CheckedChange:
     """A change that may be made.
 
     Attributes:
         change: with the instance's own name, and a flat entry that says its name.
         spec: the instance to be changed, None for a new one.
-        name: what the instance is called afterwards.
+        name: the instance's name after the change.
     """
 
     change: Change
@@ -78,14 +72,14 @@ class Checked:
     name: str
 
 
-def checked(
+def check_change(
     change: Change, principal: Principal, instances: Instances, settings: CoreSettings
-) -> Checked:
+) -> CheckedChange:
     """Check a change, as far as that needs no disk.
 
     Args:
         change: as it was asked for.
-        principal: who asks.
+        principal: asks for it.
         instances: all of them.
         settings: say whether commands may be defined here.
 
@@ -95,10 +89,10 @@ def checked(
     """
     check_may(principal, "admin")
     if isinstance(change, AddInstance):
-        added = _flat(change)
+        added = _flattened(change)
         _check_entry(added.entry, settings)
         _check_free(added.entry["name"], principal, instances.by_name.keys())
-        return Checked(added, None, added.entry["name"])
+        return CheckedChange(added, None, added.entry["name"])
     instance = instances.seen_by(principal).find(change.name)
     name = instance.name
     if isinstance(change, UpdateInstance):
@@ -107,14 +101,14 @@ def checked(
     if name != instance.name:
         _check_free(name, principal, instances.by_name.keys() - {instance.name})
     named = msgspec.structs.replace(change, name=instance.name)
-    return Checked(named, instance.spec, name)
+    return CheckedChange(named, instance.spec, name)
 
 
 # --- Names -----------------------------------------------------------------------------------
 
 
-def _flat(change: AddInstance) -> AddInstance:
-    """The change with its entry taken out of `{"mcpServers": {name: entry}}`, and named."""
+def _flattened(change: AddInstance) -> AddInstance:
+    """Return the change with its entry taken out of `{"mcpServers": {name: entry}}`, and named."""
     entry, default = change.entry, change.provider
     for key in OUTER_KEYS:
         if entry.get(key) is not None:
@@ -178,10 +172,10 @@ def _check_runs_nothing(entry: dict[str, Any]) -> None:
 
 def _check_loads_nothing(key: str, env: dict[str, Any]) -> None:
     for name, value in env.items():
-        if value is None or value == _MASK:
+        if value is None or value == SECRET_MASK:
             continue
         upper = name.upper()  # Windows knows no case here.
-        if upper in _LOADING or upper.startswith(_LOADING_PREFIXES):
+        if upper in _CODE_LOADING or upper.startswith(_CODE_LOADING_PREFIXES):
             raise RpcError(
                 NOT_ALLOWED, f"{key}.{name} has programs load code; it belongs in the file"
             )

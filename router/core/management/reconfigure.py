@@ -1,13 +1,10 @@
-"""From one set of configured instances to the next: what starts, what stops, what finishes first.
-
-Job: replace the rows of instances that changed, and have their sessions replaced once the calls
-in flight on them have ended. Neighbours: `core` says when; `instances` holds the rows. Pure.
+"""Replaces the rows of instances whose configuration changed, and then their sessions.
 
 Invariants:
 
-- What did not change keeps its session. What changed is in force at once, for everything that is
-  asked from then on; only the old session *leaves* later, and takes no new calls.
-- The supervisor runs one session for each name, so its next one waits until the old one has left.
+- An instance that did not change keeps its session. A change is in force at once for all requests
+  that come later; the old session *leaves*: it takes no new calls, and ends after its last one.
+- The supervisor runs one session for each name, so the next one waits until the old one has left.
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ _CHANGED: Final = "its configuration changed"
 
 
 def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
-    """Make these the instances there are."""
+    """Make these the only instances."""
     present = state.instances.by_name
     wanted = {spec.name: spec for spec in specs}
     for name in [name for name in present if name not in wanted]:
@@ -54,7 +51,7 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
 
 
 def _stop(state: RoutingState, instance: Instance) -> None:
-    """Have it stopped if it runs or may be about to run."""
+    """Have an instance stopped if it runs or may be about to run."""
     then = StopSession(instance.name) if instance.is_startable() else None
     _replace(state, instance.name, instance, then)
 
@@ -65,11 +62,17 @@ def _replace(
     instance: Instance | None,
     then: StartSession | StopSession | None,
 ) -> None:
-    """Let go of a row, and have the supervisor do the next thing, now or when the old has left."""
+    """Retire a row, then have the supervisor do the next thing.
+
+    Args:
+        name: of the instance.
+        instance: the row to retire; None for a new instance.
+        then: is done at once, or when the old session has left; None for nothing.
+    """
     if instance is not None and then is not None and _has_calls(state, instance):
         state.leaving[name] = Leaving(instance, then)
         state.leaving_due.arm(name, state.now_s + LEAVE_WITHIN_S)
-        tool_lists.tell_users(state, name)
+        tool_lists.notify_instance_changed(state, name)
         return
     if instance is not None:
         end_session(state, instance, _CHANGED)
@@ -86,38 +89,36 @@ def _has_calls(state: RoutingState, instance: Instance) -> bool:
 
 
 def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
-    """Let go of an instance's session, if it has one; its calls in flight fail.
+    """Drop an instance's session, if it has one; its calls in flight fail.
 
-    The caller says what state the instance is in now.
+    The caller sets the instance's next state.
     """
     if instance.session is not None:
         session, instance.session = instance.session.session, None
         del state.sessions[session]
         forwarding.fail_session(state, session, instance, reason)
-        tool_lists.tell_users(state, instance.name)
+        tool_lists.notify_instance_changed(state, instance.name)
 
 
 # --- Sessions that leave ---------------------------------------------------------------------
 
 
-def see_off(state: RoutingState) -> None:
+def complete_replacements(state: RoutingState) -> None:
     """Have the supervisor go on where the last call on a session that leaves has ended."""
     for name, leaving in list(state.leaving.items()):
-        if not _has_calls(state, leaving.row):
-            del state.leaving[name]
-            state.leaving_due.disarm(name)
-            _forget(state, leaving.row)
-            state.effects.append(leaving.then)
-
-
-def _forget(state: RoutingState, row: Instance) -> None:
-    if row.session is not None:
-        del state.sessions[row.session.session]
-        row.session = None
+        row = leaving.row
+        if _has_calls(state, row):
+            continue
+        del state.leaving[name]
+        state.leaving_due.disarm(name)
+        if row.session is not None:
+            del state.sessions[row.session.session]
+            row.session = None
+        state.effects.append(leaving.then)
 
 
 def fail_leaving_calls(state: RoutingState, name: str, reason: str) -> bool:
-    """Fail what is in flight on the session of this name that leaves; False if there is none."""
+    """Fail the calls on the session of this name that leaves; return False if none does."""
     leaving = state.leaving.get(name)
     if leaving is not None:
         end_session(state, leaving.row, reason)
@@ -125,6 +126,6 @@ def fail_leaving_calls(state: RoutingState, name: str, reason: str) -> bool:
 
 
 def expire(state: RoutingState) -> None:
-    """Fail what is in flight on sessions that should have left by now."""
+    """Fail the calls on sessions that should have left by now."""
     for name in state.leaving_due.due(state.now_s):
         fail_leaving_calls(state, name, _CHANGED)

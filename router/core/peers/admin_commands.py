@@ -1,8 +1,7 @@
-"""What is asked of the router itself: the questions of the REST API and the command line.
+"""Answers the commands of the REST API and the command line.
 
-Job: answer from the state, or stand in for the asker as a client of one request, so that a call
-or a change has the same ends as any other. Neighbours: `core` hands in the commands; `from_client`,
-`saving` and `toolbox` do what is done. Pure.
+Some are answered from the state. For a call or a change, a client of one request stands in for the
+asker, so that the request has the same ends as any other.
 
 Invariant: every command gets exactly one reply, unless it is abandoned before.
 """
@@ -18,7 +17,7 @@ from router.core.management import saving
 from router.core.peers import client_requests
 from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of
 from router.core.state import instance_views
-from router.core.state.clients import Client
+from router.core.state.clients import Client, ClientRequest
 from router.core.state.permissions import check_may
 from router.messages.commands import (
     CallTool,
@@ -31,8 +30,8 @@ from router.messages.commands import (
 )
 from router.messages.effects import Reply, ToClient
 from router.messages.errors import INTERNAL_ERROR, RpcError
-from router.messages.events import AdminCommand, FromClient
-from router.messages.frames import ErrorResponse, Request, Response
+from router.messages.frames import ErrorResponse, Response
+from router.messages.params import Params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,15 +39,16 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import Permission
+    from router.messages.events import AdminCommand
     from router.messages.frames import ClientId, Outbox
 
 
 def handle(state: RoutingState, event: AdminCommand) -> None:
     """Answer a command, or begin what will answer it."""
-    needed, answer = _QUESTIONS[type(event.what)]
+    needed, method = _COMMANDS[type(event.what)]
     try:
         check_may(event.principal, needed)
-        answer(state, event, event.what)
+        method(state, event, event.what)
     except RpcError as error:
         _reply(state, event, error)
 
@@ -96,44 +96,41 @@ def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> No
     _reply(state, event, instance_views.tools_of(instance))
 
 
-# --- What takes its time ---------------------------------------------------------------------
-
-_ID: Final = 1
-"""Of the one request of a client that stands in for an asker."""
+# --- Requests on behalf of the asker ---------------------------------------------------------
 
 
 def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
     instance = state.instances.seen_by(event.principal).find(what.instance)
-    params = raw_of({"name": what.tool, "arguments": what.arguments or EMPTY_OBJECT})
-    request = Request(_ID, "tools/call", params)
-    client, asked = _stand_in(state, event, request)
-    client.selection.instance = instance.name
-    client_requests.request(state, client, asked, request)
+    members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
+    params = Params.from_members(members)
+    request = _stand_in_request(state, event, "tools/call", params)
+    request.client.selection.instance = instance.name
+    client_requests.carry_out(state, request)
 
 
 def _make_change(state: RoutingState, event: AdminCommand, what: MakeChange) -> None:
-    request = Request(_ID, saving.READY_METHOD)
-    client, asked = _stand_in(state, event, request)
+    request = _stand_in_request(state, event, saving.READY_METHOD, Params())
     try:
-        saving.begin(
-            state, client, asked, request, what.change, is_tool=False, wait_ready=what.wait_ready
-        )
+        saving.begin(state, request, what.change, wait_ready=what.wait_ready)
     except RpcError as error:
-        forwarding.refuse(state, asked, request, error)
+        forwarding.refuse(state, request, error)
 
 
-def _stand_in(
-    state: RoutingState, event: AdminCommand, request: Request
-) -> tuple[Client, FromClient]:
-    """A client of one request that stands in for the asker; `settle` and `abandon` let it go."""
+def _stand_in_request(
+    state: RoutingState, event: AdminCommand, method: str, params: Params
+) -> ClientRequest:
+    """Return the one request of a client that stands in for the asker.
+
+    `reply_to_askers` and `take_abandoned` let the client go.
+    """
     client_id = f"command-{state.next_key()}"
     client = Client(client_id, event.reply_to, event.principal, one_shot=True, era="own")
     state.clients[client_id], state.asking[client_id] = client, event
-    return client, FromClient(client_id, request, event.reply_to)
+    return ClientRequest(client, 1, method, params, event.reply_to)
 
 
 def reply_to_askers(state: RoutingState) -> None:
-    """What was decided for clients that stand in for somebody becomes the reply to him."""
+    """Turn the answers for stand-ins into the replies to their askers' commands."""
     decided, state.effects = state.effects, []
     for effect in decided:
         command = state.asking.get(effect.client) if isinstance(effect, ToClient) else None
@@ -142,15 +139,7 @@ def reply_to_askers(state: RoutingState) -> None:
         elif isinstance(effect.frame, (Response, ErrorResponse)):
             del state.asking[effect.client], state.clients[effect.client]
             _reply(state, command, _value_of(effect.frame, command))
-
-
-def abandoned(state: RoutingState, reply_to: Outbox) -> ClientId | None:
-    """Whose asker waits no more: to be let go of like a client that has left."""
-    for client_id, command in state.asking.items():
-        if command.reply_to is reply_to:
-            del state.asking[client_id]
-            return client_id
-    return None
+        # Anything else is a notification, and a command has one reply and no more.
 
 
 class _Error(msgspec.Struct):
@@ -160,7 +149,7 @@ class _Error(msgspec.Struct):
 
 
 def _value_of(frame: Response | ErrorResponse, command: AdminCommand) -> Any:
-    """What a command is answered with: the raw result of a call, anything else decoded."""
+    """Return the reply in an answer: the raw result of a call, any other result decoded."""
     if isinstance(frame, Response):
         is_call = isinstance(command.what, CallTool)
         return frame.result if is_call else msgspec.json.decode(frame.result)
@@ -171,7 +160,16 @@ def _value_of(frame: Response | ErrorResponse, command: AdminCommand) -> Any:
     return RpcError(error.code, error.message, error.data)
 
 
-_QUESTIONS: Final[
+def take_abandoned(state: RoutingState, reply_to: Outbox) -> ClientId | None:
+    """Return the stand-in of an asker that waits no more; the caller closes it like any client."""
+    for client_id, command in state.asking.items():
+        if command.reply_to is reply_to:
+            del state.asking[client_id]
+            return client_id
+    return None
+
+
+_COMMANDS: Final[
     dict[type[Any], tuple[Permission, Callable[[RoutingState, AdminCommand, Any], None]]]
 ] = {
     ListInstances: ("read", _list_instances),
@@ -182,3 +180,4 @@ _QUESTIONS: Final[
     CallTool: ("call", _call_tool),
     MakeChange: ("admin", _make_change),
 }
+"""Command -> the permission it needs, and the function that answers it."""

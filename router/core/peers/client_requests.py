@@ -1,8 +1,9 @@
-"""What a client sends: each method and notification, and what is decided about it.
+"""Decides about each message of a client: a request, a notification or an answer.
 
-Job: answer what the router answers itself, forward the rest. Neighbours: `stateless` does it for
-requests without a session, `tools` and `listed` for both; `forward` does the bookkeeping of calls.
-Pure.
+A request is answered by the router or forwarded (see `methods`). An answer belongs to a request
+that an upstream sent to the client.
+
+Invariant: every way out of a request answers, forwards or parks it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ import msgspec
 from router.core.calls import forwarding, input_rounds
 from router.core.peers import stateless_requests
 from router.core.peers.methods import method_of
-from router.core.protocol.raw_json import (
-    object_of,
-    optional_text_of,
-    raw_of,
-    request_id_of,
-)
+from router.core.protocol.raw_json import object_of, optional_text_of, raw_of, request_id_of
+from router.core.state.clients import ClientRequest
 from router.messages.effects import CloseReply
 from router.messages.errors import INVALID_REQUEST, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, Response
+from router.messages.params import Params
 
 if TYPE_CHECKING:
     from router.core.state.clients import Client, Members
@@ -35,36 +33,47 @@ def handle(state: RoutingState, event: FromClient) -> None:
     client = state.clients.get(event.client)
     frame = event.frame
     if client is None:
-        _unknown(state, event)
+        _from_unknown_client(state, event)
     elif isinstance(frame, Request):
-        request(state, client, event, frame)
+        params = event.params or Params(frame.params)
+        request = ClientRequest(client, frame.id, frame.method, params, event.reply_to)
+        _admit(state, request)
     elif isinstance(frame, Notification):
         _notification(state, client, frame)
     else:
         _answered(state, client, frame)
 
 
-def _unknown(state: RoutingState, event: FromClient) -> None:
-    """The client was closed while this was on its way: nothing more is done for it."""
+def _from_unknown_client(state: RoutingState, event: FromClient) -> None:
+    """End the reply of a request whose client was closed while it was on its way."""
     if isinstance(event.frame, Request):
         state.effects.append(CloseReply(event.reply_to))
 
 
-def request(state: RoutingState, client: Client, event: FromClient, frame: Request) -> None:
-    """Answer or forward one request; every way out of here answers, forwards or parks it."""
+# --- Requests --------------------------------------------------------------------------------
+
+
+def _admit(state: RoutingState, request: ClientRequest) -> None:
+    """Check that its client may send a request like this now, and carry it out."""
     try:
-        if client.waits_for(frame.id):
-            raise RpcError(INVALID_REQUEST, f"Request id {frame.id!r} is already in use")
-        members = object_of(frame.params)
-        if stateless_requests.is_meant(client, frame, members):
-            client, event = stateless_requests.client_for_request(state, client, event, frame)
-            members = stateless_requests.read_envelope(state, client, members)
-        method_of(client, frame.method)(state, client, event, frame, members)
+        if request.client.waits_for(request.id):
+            raise RpcError(INVALID_REQUEST, f"Request id {request.id!r} is already in use")
+        if stateless_requests.is_stateless(request):
+            stateless_requests.admit(state, request)
+        method_of(request)(state, request)
     except RpcError as error:
-        forwarding.refuse(state, event, frame, error)
+        forwarding.refuse(state, request, error)
 
 
-# --- Notifications and answers ---------------------------------------------------------------
+def carry_out(state: RoutingState, request: ClientRequest) -> None:
+    """Carry out a request that needs no admission: it was parked, or is the router's own."""
+    try:
+        method_of(request)(state, request)
+    except RpcError as error:
+        forwarding.refuse(state, request, error)
+
+
+# --- Notifications ---------------------------------------------------------------------------
 
 
 def _notification(state: RoutingState, client: Client, frame: Notification) -> None:
@@ -79,30 +88,38 @@ def _notification(state: RoutingState, client: Client, frame: Notification) -> N
 
 
 def _cancelled(state: RoutingState, client: Client, members: Members) -> None:
+    """The client wants no answer to its request any more."""
     request_id = request_id_of(members, "requestId")
     if request_id is not None:
+        # A request of 2026-07-28 has a row of its own beside its connection's.
         client = client.requests.get(request_id, client)
         reason = optional_text_of(members, "reason")
-        forwarding.cancelled_by_client(state, client, request_id, reason)
+        forwarding.cancel_request(state, client, request_id, reason)
 
 
 def _progress(state: RoutingState, client: Client, members: Members) -> None:
-    """Progress of something an upstream asked this client to do."""
-    ask = client.asks.get(request_id_of(members, "progressToken") or 0)
-    if ask is not None and ask.progress_token is not None:
-        params = raw_of(members | {"progressToken": raw_of(ask.progress_token)})
+    """The client reports progress of a request that an upstream sent to it."""
+    request_id = request_id_of(members, "progressToken") or 0
+    server_request = client.server_requests.get(request_id)
+    if server_request is not None and server_request.progress_token is not None:
+        token = raw_of(server_request.progress_token)
+        params = raw_of(members | {"progressToken": token})
         frame = Notification("notifications/progress", params)
-        forwarding.to_session(state, ask.call.session, frame)
+        forwarding.send_to_session(state, server_request.call.session, frame)
+
+
+# --- Answers ---------------------------------------------------------------------------------
 
 
 def _answered(state: RoutingState, client: Client, frame: Response | ErrorResponse) -> None:
-    """A client answers a request of an upstream; an answer to no question is dropped."""
-    ask = client.asks.pop(frame.id or 0, None)
-    if ask is None:
+    """A client answers a request of an upstream; an answer to no such request is dropped."""
+    server_request = client.server_requests.pop(frame.id or 0, None)
+    if server_request is None:
         return
-    if ask.input_key is not None:
-        input_rounds.client_answered(state, ask.call, ask.input_key, frame)
+    call = server_request.call
+    if server_request.input_key is not None:
+        input_rounds.client_answered(state, call, server_request.input_key, frame)
         return
-    answer = msgspec.structs.replace(frame, id=ask.upstream_id)
-    forwarding.to_session(state, ask.call.session, answer)
-    state.calls.resume(ask.call, state.now_s)
+    answer = msgspec.structs.replace(frame, id=server_request.upstream_id)
+    forwarding.send_to_session(state, call.session, answer)
+    state.calls.resume(call, state.now_s)

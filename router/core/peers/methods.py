@@ -1,7 +1,8 @@
-"""The methods that a client may call, by the era it speaks, and those of the handshake revisions.
+"""The methods that a client may call, by the era that its requests belong to.
 
-A client of a handshake revision has a session; one of 2026-07-28 has none, and its methods stand in
-`stateless_requests`. A stand-in (era `own`) makes a request for somebody who sent a command.
+A client of a handshake revision has a session; its own methods stand here. One of 2026-07-28 has
+none; its methods stand in `stateless_requests`. A stand-in (era `own`) makes a request for somebody
+who sent a command.
 """
 
 from __future__ import annotations
@@ -19,28 +20,25 @@ from router.messages.frames import NO_RAW
 from router.messages.revisions import LISTEN_METHOD
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Client, Members
+    from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import Method, RoutingState
-    from router.messages.events import FromClient
-    from router.messages.frames import Request
     from router.messages.revisions import Era
 
 
-def method_of(client: Client, name: str) -> Method:
-    """Return what is done about a request with this method.
+def method_of(request: ClientRequest) -> Method:
+    """Return the function that carries this request out.
 
     Raises:
         RpcError: -32601, clients of this era have no such method.
     """
-    method = _METHODS[client.era].get(name)
+    method = _METHODS[request.client.era].get(request.method)
     if method is None:
-        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {name}")
+        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
     return method
 
 
-def _initialize(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
+def _initialize(state: RoutingState, request: ClientRequest) -> None:
+    client, members = request.client, request.params.members
     requested = text_of(members, "protocolVersion")
     declared = given(members, "capabilities")
     capabilities = {} if declared is None else object_of(declared, "params.capabilities")
@@ -52,29 +50,26 @@ def _initialize(
         "serverInfo": router_tools.server_info(state.settings),
         "instructions": router_tools.INSTRUCTIONS,
     }
-    forwarding.answer(state, event, frame, raw_of(result))
+    forwarding.answer(state, request, raw_of(result))
 
 
-def _ping(state: RoutingState, _: Client, event: FromClient, frame: Request, __: Members) -> None:
-    forwarding.answer(state, event, frame, EMPTY_OBJECT)
+def _ping(state: RoutingState, request: ClientRequest) -> None:
+    forwarding.answer(state, request, EMPTY_OBJECT)
 
 
-def _set_level(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    level = log_levels.level_of(members, "level")
-    if not client.one_shot:
-        client.log_level = level
+def _set_level(state: RoutingState, request: ClientRequest) -> None:
+    level = log_levels.read_log_level(request.params.members, "level")
+    # A lone request is over with its answer: no log message could reach it.
+    if not request.client.one_shot:
+        request.client.log_level = level
         log_levels.broadcast_log_level(state)
-    forwarding.answer(state, event, frame, EMPTY_OBJECT)
+    forwarding.answer(state, request, EMPTY_OBJECT)
 
 
-def _list_tools(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    found = tool_lists.listed_to(state, client, members)
-    client.owes_listing = False
-    forwarding.answer(state, event, frame, raw_of({"tools": found}))
+def _list_tools(state: RoutingState, request: ClientRequest) -> None:
+    tools = tool_lists.tools_for(state, request)
+    request.client.owes_listing = False
+    forwarding.answer(state, request, raw_of({"tools": tools}))
 
 
 _HANDSHAKE: Final[dict[str, Method]] = {
@@ -99,3 +94,5 @@ _METHODS: Final[dict[Era, dict[str, Method]]] = {
         saving.READY_METHOD: saving.when_ready,
     },
 }
+"""Era -> method -> the function that carries it out. In the era `either` a connection itself speaks
+the handshake revisions; its requests of 2026-07-28 have rows of their own."""

@@ -1,10 +1,10 @@
-"""What an upstream sends: answers, progress, its own questions, logs.
+"""Brings each message of an upstream to the one client it belongs to.
 
-Job: bring each frame to the one client it belongs to. Neighbours: `forward` closes calls. Pure.
+An upstream answers calls, sends requests of its own, and notifies of progress and logs.
 
 Invariants:
 
-- A question of an upstream goes to the client whose call it belongs to, and never to a guess
+- A request of an upstream goes to the client whose call it belongs to, and never to a guess
   (protocol: "Whose question is it?").
 - Whatever id an upstream names, it reaches nothing but the calls of its own session.
 """
@@ -25,14 +25,13 @@ from router.core.protocol.raw_json import (
     request_id_of,
     text_of,
 )
-from router.core.state.clients import Ask, Members
+from router.core.state.clients import ServerRequest
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
+from router.messages.params import Params
 
 if TYPE_CHECKING:
-    from msgspec import Raw
-
     from router.core.state.clients import Call
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
@@ -49,9 +48,12 @@ def handle(state: RoutingState, event: FromSession) -> None:
     if isinstance(frame, (Response, ErrorResponse)):
         _answered(state, event.session, frame)
     elif isinstance(frame, Request):
-        _asked(state, instance.session, frame, event.related)
+        _requested(state, instance.session, frame, event.related)
     else:
         _notification(state, instance, instance.session, event, frame)
+
+
+# --- Answers ---------------------------------------------------------------------------------
 
 
 def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
@@ -61,39 +63,43 @@ def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorRe
     if call.session.is_stateless:
         input_rounds.server_answered(state, call, frame)
         return
-    forwarding.finish(state, call)
+    forwarding.close_call(state, call)
     if isinstance(frame, ErrorResponse):
-        remember_required(state, call, frame)
+        for elicitation in url_elicitations(frame.error):
+            _remember_elicitation(state, call, optional_text_of(elicitation, "elicitationId"))
     forwarding.answer_call(state, call, msgspec.structs.replace(frame, id=call.request_id))
 
 
-# --- The upstream asks the client ------------------------------------------------------------
+# --- Requests to a client --------------------------------------------------------------------
 
 
-def _asked(
+def _requested(
     state: RoutingState, session: SessionUp, frame: Request, related: RequestId | None
 ) -> None:
+    params = Params(frame.params)
     try:
-        members = object_of(frame.params)
-        call = _whose(state, session, related)
+        members = params.members
+        call = _call_of_server_request(state, session, related)
         client = call.client
         # Over a lone request of a handshake revision no answer could come.
         can_answer = client.is_stateless or not client.one_shot
         capabilities = client.capabilities if can_answer else {}
         check_may_ask(frame.method, members, client.revision, capabilities)
         if client.is_stateless:
-            input_required.ask(state, call, frame, members)
+            input_required.ask(state, call, frame, params)
         else:
-            _ask(state, call, frame, members)
+            _forward(state, call, frame, params)
     except RpcError as error:
-        forwarding.to_session(state, session, forwarding.error_frame(frame.id, error))
+        forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
 
 
-def _whose(state: RoutingState, session: SessionUp, related: RequestId | None) -> Call:
-    """The call a question belongs to: by its stream, else the calls of the only client there.
+def _call_of_server_request(
+    state: RoutingState, session: SessionUp, related: RequestId | None
+) -> Call:
+    """Return the call a request belongs to: by its stream, else the calls of the only client there.
 
     Raises:
-        RpcError: -32017, there is no telling.
+        RpcError: -32017, there is none, or there are calls of several clients.
     """
     call = state.calls.find(related, session.session)
     if call is not None:
@@ -104,28 +110,32 @@ def _whose(state: RoutingState, session: SessionUp, related: RequestId | None) -
     if any(call.client.selection is not calls[0].client.selection for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
-            f'Several clients have calls in flight; set "sessions": "per_client" for instance '
-            f"'{calls[0].instance}' so that each has a session of its own",
+            f"Several clients have calls in flight on instance '{calls[0].instance}'; let one "
+            "client at a time use it, or configure the server a second time under another name "
+            "for the other client",
         )
-    return next((call for call in reversed(calls) if call.held is None), calls[-1])
+    return next((call for call in reversed(calls) if call.input_required is None), calls[-1])
 
 
-def _ask(state: RoutingState, call: Call, frame: Request, members: dict[str, Raw]) -> None:
-    """Forward a question under an id of ours, which is its progress token there as well."""
-    client = call.client
-    ask_id = client.next_ask_id()
-    meta = forwarding.meta_of(members)
-    token = request_id_of(meta, "progressToken")
+def _forward(state: RoutingState, call: Call, frame: Request, params: Params) -> None:
+    """Forward a request under an id of ours, which is its progress token there as well."""
+    client, members = call.client, params.members
+    request_id = client.next_server_request_id()
+    forwarding.check_meta(params)
+    token = request_id_of(params.meta, "progressToken")
     if "_meta" in members:
-        members["_meta"] = raw_of(meta if token is None else meta | {"progressToken": ask_id})
-    client.asks[ask_id] = Ask(call, frame.id, token)
+        meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}
+        members = members | {"_meta": raw_of(meta)}
+    client.server_requests[request_id] = ServerRequest(call, frame.id, token)
     state.calls.suspend(call)
-    question = Request(ask_id, frame.method, raw_of(members) if frame.params else NO_RAW)
-    remember_elicitation(state, call, members)
-    forwarding.tell(state, call, question)
+    _remember_elicitation(state, call, optional_text_of(members, "elicitationId"))
+    forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)
+    forwarding.send_to_caller(state, call, forwarded)
 
 
 # --- Notifications ---------------------------------------------------------------------------
+
+_ELICITATION_COMPLETE: Final = "notifications/elicitation/complete"
 
 
 def _notification(
@@ -143,8 +153,8 @@ def _notification(
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
             _cancelled(state, session, frame)
-        elif frame.method == ELICITATION_COMPLETE:
-            elicitation_completed(state, event.session, frame)
+        elif frame.method == _ELICITATION_COMPLETE:
+            _elicitation_completed(state, event.session, frame)
     except RpcError:
         return
 
@@ -159,7 +169,7 @@ def _progress(state: RoutingState, session: SessionId, frame: Notification) -> N
         return
     state.calls.extend(call, state.now_s)
     forwarded = raw_of(members | {"progressToken": call.progress_token})
-    forwarding.tell(state, call, Notification(frame.method, forwarded))
+    forwarding.send_to_caller(state, call, Notification(frame.method, forwarded))
 
 
 def _log(
@@ -169,14 +179,14 @@ def _log(
     related: RequestId | None,
     frame: Notification,
 ) -> None:
-    """A log message goes to the call it came with, else to who uses this instance now."""
+    """A log message goes to the call it came with, else to all clients that use this instance."""
     members = object_of(frame.params)
     level = text_of(members, "level")
     frame = Notification(frame.method, raw_of(members))
     call = state.calls.find(related, session.session)
     if call is not None:
         if call.client.wants_log(level):
-            forwarding.tell(state, call, frame)
+            forwarding.send_to_caller(state, call, frame)
         return
     calls = state.calls.of_session(session.session)
     calling = {call.client.id for call in calls}
@@ -184,41 +194,32 @@ def _log(
         concerned = client.selection.instance == instance.name or client.id in calling
         if concerned and not client.is_for_one_request and client.wants_log(level):
             state.effects.append(ToClient(client.id, client.outbox, frame))
+    # A lone request has no stream but its answer's: only a call that is alone is surely meant.
     if len(calls) == 1 and calls[0].client.is_stateless and calls[0].client.wants_log(level):
-        forwarding.tell(state, calls[0], frame)
+        forwarding.send_to_caller(state, calls[0], frame)
 
 
 def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> None:
-    """The upstream wants no answer to its question any more."""
-    request_id = request_id_of(object_of(frame.params), "requestId")
+    """The upstream wants no answer to its request any more."""
+    upstream_id = request_id_of(object_of(frame.params), "requestId")
     for call in state.calls.of_session(session.session):
-        if input_required.withdraw(call, request_id):
+        if input_required.cancel_input_request(call, upstream_id):
             state.calls.resume(call, state.now_s)
-        for ask_id, ask in list(call.client.asks.items()):
-            if ask.call is call and ask.upstream_id == request_id and ask.input_key is None:
-                forwarding.withdraw(state, call.client, ask_id, "Cancelled by the server")
+        for request_id, sent in list(call.client.server_requests.items()):
+            if sent.call is call and sent.upstream_id == upstream_id and sent.input_key is None:
+                reason = "Cancelled by the server"
+                forwarding.cancel_server_request(state, call.client, request_id, reason)
                 state.calls.resume(call, state.now_s)
 
 
-ELICITATION_COMPLETE: Final = "notifications/elicitation/complete"
-
+# --- Elicitations by URL ---------------------------------------------------------------------
 
 MAX_REMEMBERED: Final = 1024
 """The newest; people take minutes to come back from a web page, and servers may never say so."""
 
 
-def remember_elicitation(state: RoutingState, call: Call, members: Members) -> None:
-    """A client was asked something about this call."""
-    _remember(state, call, optional_text_of(members, "elicitationId"))
-
-
-def remember_required(state: RoutingState, call: Call, error: ErrorResponse) -> None:
-    """A client was told that it has to visit something first, if that is what this error says."""
-    for one in url_elicitations(error.error):
-        _remember(state, call, optional_text_of(one, "elicitationId"))
-
-
-def _remember(state: RoutingState, call: Call, elicitation_id: str | None) -> None:
+def _remember_elicitation(state: RoutingState, call: Call, elicitation_id: str | None) -> None:
+    """Remember the client that an upstream sent to a URL, to notify it when that is done."""
     if elicitation_id is None or call.client.is_for_one_request:
         return
     state.elicited[call.session.session, elicitation_id] = call.client.id
@@ -226,11 +227,11 @@ def _remember(state: RoutingState, call: Call, elicitation_id: str | None) -> No
         del state.elicited[next(iter(state.elicited))]
 
 
-def elicitation_completed(state: RoutingState, session: SessionId, frame: Notification) -> None:
-    """The server says that somebody has been there.
+def _elicitation_completed(state: RoutingState, session: SessionId, frame: Notification) -> None:
+    """Notify the client that was sent to the URL.
 
     Raises:
-        RpcError: it does not say who.
+        RpcError: the notification does not say which elicitation it is about.
     """
     elicitation_id = text_of(object_of(frame.params), "elicitationId")
     client = state.clients.get(state.elicited.pop((session, elicitation_id), ""))

@@ -1,8 +1,7 @@
-"""`tools/call`: the router's own tools, and those of the selected instance.
+"""Carries out `tools/call`: one of the router's own tools, or one of an instance.
 
-Job: whose tool is it, may this client call it, and what our own tools do. Neighbours: `from_client`
-and `stateless` have it among their methods; `toolbox` knows our tools, `instance_tools` calls those
-of others. Pure.
+The router's tools win a name. Among them is `mcp.router.call`, which calls a tool of any instance;
+by its own name a client calls the tools of the instance that it selected.
 """
 
 from __future__ import annotations
@@ -21,155 +20,148 @@ from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.state.clients import Client, Members
+    from router.core.state.clients import ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import Method, RoutingState
     from router.messages.commands import Permission
-    from router.messages.events import FromClient, SessionUp
-    from router.messages.frames import Request
+    from router.messages.events import SessionUp
 
 _CALL_KEYS: Final = frozenset({"name", "arguments", "_meta", "task", *RETRY_KEYS})
 
 
-def call(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    """Call one of our tools, or one of the selected instance."""
-    name = text_of(check_key_case(members, _CALL_KEYS), "name")
+# --- Whose tool it is ------------------------------------------------------------------------
+
+
+def call(state: RoutingState, request: ClientRequest) -> None:
+    """Call one of the router's own tools, or one of the selected instance."""
+    name = text_of(check_key_case(request.params.members, _CALL_KEYS), "name")
     own = router_tools.canonical_name(name)
     if own is not None:
-        _call_own(state, client, event, frame, own, members)
+        _call_own_tool(state, request, own, name)
         return
-    check_may(client.principal, "call")
-    instance = tool_lists.selected_by(state, client)
+    check_may(request.client.principal, "call")
+    instance = tool_lists.selected_instance(state, request.client)
     if instance is None:
         raise RpcError(TOOL_NOT_FOUND, f"Unknown tool: {name}")
-    call_instance_tool(state, event, frame, instance, members)
+    _call_instance_tool(state, request, instance)
 
 
-def call_selected(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    """Call a tool of the selected instance, even one that is named like a tool of ours."""
-    instance = state.instances.by_name[client.selection.instance or ""]
-    call_instance_tool(state, event, frame, instance, members)
+def call_selected(state: RoutingState, request: ClientRequest) -> None:
+    """Call a tool of the selected instance, even one that is named like one of the router's."""
+    instance = state.instances.by_name[request.client.selection.instance or ""]
+    _call_instance_tool(state, request, instance)
 
 
-def instance_of(state: RoutingState, client: Client, members: Members) -> Instance | None:
-    """Whose tool a `tools/call` is for; None for our own, and where there is no telling.
+def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
+    """Return the instance that a `tools/call` is for; None if it is for none, or for no certain.
 
     Raises:
         RpcError: it names no tool, or no instance that there is.
     """
+    members = request.params.members
     own = router_tools.canonical_name(text_of(members, "name"))
     if own is None:
-        return tool_lists.selected_by(state, client)
+        return tool_lists.selected_instance(state, request.client)
     if own != router_tools.CALL:
         return None
     called = router_tools.call_arguments_of(given(members, "arguments"))
-    return state.instances.seen_by(client.principal).find(called.instance_name)
+    return state.instances.seen_by(request.client.principal).find(called.instance_name)
 
 
-def _call_own(
-    state: RoutingState,
-    client: Client,
-    event: FromClient,
-    frame: Request,
-    own: str,
-    members: Members,
-) -> None:
-    """Run one of our tools; what goes wrong is a tool result, so that the model can read it."""
+# --- The router's own tools ------------------------------------------------------------------
+
+
+def _call_own_tool(state: RoutingState, request: ClientRequest, own: str, spelling: str) -> None:
+    """Run one of the router's tools; its errors are tool results, so that the model reads them."""
+    request.is_own_tool = True
     needed, method = _OWN_TOOLS[own]
-    try:
-        if own in router_tools.MANAGEMENT:
-            router_tools.check_management(state.settings, text_of(members, "name"))
-        check_may(client.principal, *needed)
-        method(state, client, event, frame, members)
-    except RpcError as error:
-        forwarding.answer(state, event, frame, router_tools.error_result_of(error))
+    if method is _change:
+        router_tools.check_management(state.settings, spelling)
+    check_may(request.client.principal, *needed)
+    method(state, request)
 
 
-def _list(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, _: Members
-) -> None:
+def _list(state: RoutingState, request: ClientRequest) -> None:
+    client = request.client
     value = instance_views.summaries(state.instances.seen_by(client.principal), state.now_s)
-    forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
+    forwarding.answer(state, request, router_tools.result_of(value, client.revision))
 
 
-def _help(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, _: Members
-) -> None:
+def _help(state: RoutingState, request: ClientRequest) -> None:
+    client = request.client
     value = instance_views.tools_by_instance(state.instances.seen_by(client.principal))
-    forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
+    forwarding.answer(state, request, router_tools.result_of(value, client.revision))
 
 
-def _use(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
-    name = router_tools.instance_name_of(given(members, "arguments"))
+def _use(state: RoutingState, request: ClientRequest) -> None:
+    client = request.client
+    name = router_tools.instance_name_of(given(request.params.members, "arguments"))
     instance = state.instances.seen_by(client.principal).find(name)
-    if forwarding.session_or_park(state, event, frame, instance, is_tool=True) is None:
+    if forwarding.session_or_park(state, request, instance) is None:
         return
     client.selection.instance = instance.name
     value = instance_views.selection(instance)
-    forwarding.answer(state, event, frame, router_tools.result_of(value, client.revision))
-    tool_lists.tell_selected(state, client)
+    forwarding.answer(state, request, router_tools.result_of(value, client.revision))
+    tool_lists.notify_selection_changed(state, client)
 
 
-_KEPT: Final = frozenset({"_meta", *RETRY_KEYS})
+_KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})
+"""Members of a call of `mcp.router.call` that are meant for the tool it calls."""
 
 
-def _call(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
+def _call(state: RoutingState, request: ClientRequest) -> None:
+    members = request.params.members
     called = router_tools.call_arguments_of(given(members, "arguments"))
-    instance = state.instances.seen_by(client.principal).find(called.instance_name)
-    session = forwarding.session_or_park(state, event, frame, instance, is_tool=True)
+    instance = state.instances.seen_by(request.client.principal).find(called.instance_name)
+    session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
-    check_call(state, instance, session, called.tool_name, called.arguments)
-    kept = {key: raw for key, raw in members.items() if key in _KEPT}
-    forwarded = kept | {"name": raw_of(called.tool_name), "arguments": called.arguments}
-    forwarding.forward(state, event, frame, instance, session, forwarded, is_tool=True)
+    _check_call(state, instance, session, called.tool_name, called.arguments)
+    sent: Members = {}
+    for key, raw in members.items():
+        if key in _KEPT_KEYS:
+            sent[key] = raw
+    sent["name"], sent["arguments"] = raw_of(called.tool_name), called.arguments
+    forwarding.forward_call(state, request, instance, session, sent)
 
 
-def _change(
-    state: RoutingState, client: Client, event: FromClient, frame: Request, members: Members
-) -> None:
+def _change(state: RoutingState, request: ClientRequest) -> None:
+    members = request.params.members
     own = router_tools.canonical_name(text_of(members, "name")) or ""
     change = router_tools.change_of(own, given(members, "arguments"))
-    saving.begin(state, client, event, frame, change, is_tool=True)
+    saving.begin(state, request, change)
 
 
 _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
-    # Who may call must be able to find out what there is to call.
+    # A client that may call tools must be able to find out which there are.
     router_tools.USE: (("read", "call"), _use),
     router_tools.LIST: (("read", "call"), _list),
     router_tools.HELP: (("read", "call"), _help),
     router_tools.CALL: (("call",), _call),
     **dict.fromkeys(router_tools.MANAGEMENT, (("admin",), _change)),
 }
-"""Our tools -> the permissions of which one is needed, and what is done."""
+"""The router's tools -> the permissions of which one is needed, and the function that runs it."""
 
 
-def call_instance_tool(
-    state: RoutingState, event: FromClient, frame: Request, instance: Instance, members: Members
-) -> None:
+# --- Tools of instances ----------------------------------------------------------------------
+
+
+def _call_instance_tool(state: RoutingState, request: ClientRequest, instance: Instance) -> None:
     """Forward a `tools/call` by the instance's own name of the tool, or park it.
 
     Raises:
         RpcError: -32013, the instance is not there; -32014, it has no such tool; -32602, the
             arguments are not what the tool takes.
     """
-    session = forwarding.session_or_park(state, event, frame, instance, is_tool=False)
+    session = forwarding.session_or_park(state, request, instance)
     if session is not None:
-        plain = _as_plain_call(members)
-        check_call(state, instance, session, text_of(members, "name"), plain.get("arguments"))
-        forwarding.forward(state, event, frame, instance, session, plain, is_tool=False)
+        members = _as_plain_call(request.params.members)
+        _check_call(state, instance, session, text_of(members, "name"), members.get("arguments"))
+        forwarding.forward_call(state, request, instance, session, members)
 
 
 def _as_plain_call(members: Members) -> Members:
-    """The call with its arguments checked, without null ones, and without `task`.
+    """Return the call with its arguments checked, without null ones, and without `task`.
 
     A server that did not declare tasks ignores that (MCP 2025-11-25, Tasks, Capabilities), and
     the answer would be an upstream's task that nobody here could ask for.
@@ -177,13 +169,17 @@ def _as_plain_call(members: Members) -> Members:
     arguments = given(members, "arguments")
     if arguments is not None and not is_object(arguments):
         raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
-    dropped = {"task"} if arguments is not None else {"task", "arguments"}
-    if members.keys().isdisjoint(dropped):
+    is_plain = arguments is not None or "arguments" not in members
+    if is_plain and "task" not in members:
         return members
+    dropped = {"task"} if arguments is not None else {"task", "arguments"}
     return {key: raw for key, raw in members.items() if key not in dropped}
 
 
-def check_call(
+# --- Checks ----------------------------------------------------------------------------------
+
+
+def _check_call(
     state: RoutingState, instance: Instance, session: SessionUp, tool: str, arguments: Raw | None
 ) -> None:
     """Check that there is such a tool, and its arguments unless that is switched off.

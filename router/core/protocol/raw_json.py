@@ -15,8 +15,9 @@ from msgspec import Raw
 
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
+from router.messages.params import given as given
+from router.messages.params import object_of as object_of
 
-_object: Final = msgspec.json.Decoder(dict[str, Raw])
 _text: Final = msgspec.json.Decoder(str)
 _id: Final = msgspec.json.Decoder(int | str)
 _encode: Final = msgspec.json.encode
@@ -37,20 +38,6 @@ def printable(text: str) -> str:
     The system's error messages hold them where they quote a path or variable that is no UTF-8.
     """
     return text.encode(errors="backslashreplace").decode()
-
-
-def object_of(raw: Raw | None, place: str = "params") -> dict[str, Raw]:
-    """The members of a raw object, in order; an absent object has none.
-
-    Raises:
-        RpcError: -32602, it is no object.
-    """
-    if not raw:
-        return {}
-    try:
-        return _object.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
-        raise RpcError(INVALID_PARAMS, f"{place} must be an object") from None
 
 
 def check_key_case(
@@ -98,12 +85,6 @@ def optional_text_of(members: dict[str, Raw], key: str) -> str | None:
 def is_object(raw: Raw) -> bool:
     """Return whether this raw JSON holds an object; no space may surround it."""
     return bool(raw) and memoryview(raw)[0] == _OBJECT_START
-
-
-def given(members: dict[str, Raw], key: str) -> Raw | None:
-    """What is at `key`; None for null too, which many write for what they leave out."""
-    raw = members.get(key)
-    return None if raw is None or (len(raw) == 4 and bytes(raw) == b"null") else raw
 
 
 def request_id_of(members: dict[str, Raw], key: str) -> int | str | None:

@@ -17,8 +17,8 @@ from router.core.state.clients import Call
 from router.core.state.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Client
-    from router.messages.frames import Outbox, Request, RequestId
+    from router.core.state.clients import ClientRequest
+    from router.messages.frames import RequestId
 
 MAX_ID: Final = 2**31 - 2
 """The largest even id that fits into a signed 32-bit integer, which some upstreams use."""
@@ -67,7 +67,7 @@ class Calls:
         del of_session[call.id]
         if not of_session:
             del self.by_session[call.session.session]
-        if call.held is None:
+        if call.input_required is None:
             del call.client.calls[call.request_id]
 
     def reopen(self, call: Call, now_s: float) -> None:
@@ -80,10 +80,10 @@ class Calls:
         """Keep a call in flight although its client's request was answered."""
         del call.client.calls[call.request_id]
 
-    def attach(self, call: Call, client: Client, request: Request, reply_to: Outbox) -> None:
+    def attach(self, call: Call, request: ClientRequest) -> None:
         """Have another request wait for this call from now on."""
-        call.client, call.request_id, call.reply_to = client, request.id, reply_to
-        client.calls[request.id] = call
+        call.client, call.request_id, call.reply_to = request.client, request.id, request.reply_to
+        request.client.calls[request.id] = call
 
     def find(self, call_id: RequestId | None, session: int) -> Call | None:
         """Return the call with this id; None when no call *on this session* has this id.
@@ -99,15 +99,15 @@ class Calls:
 
     def extend(self, call: Call, now_s: float) -> None:
         """Restart a call's timeout, up to its hard end, unless its upstream waits for a client."""
-        if not call.asked:
+        if not call.unanswered:
             self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def suspend(self, call: Call) -> None:
-        """Count one more question of the upstream: until its answer only the hard end applies."""
-        call.asked += 1
+        """Count one more request of the upstream: until its answer only the hard end applies."""
+        call.unanswered += 1
         self.deadlines.arm(call.id, call.ends_at_s)
 
     def resume(self, call: Call, now_s: float) -> None:
-        """Count one question of the upstream less; after the last one the timeout runs again."""
-        call.asked -= 1
+        """Count one request of the upstream less; after the last one the timeout runs again."""
+        call.unanswered -= 1
         self.extend(call, now_s)

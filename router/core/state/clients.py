@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
+from msgspec import Struct
 
 from router.messages.errors import TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Response
@@ -17,10 +18,11 @@ from router.messages.revisions import DEFAULT_REVISION
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.core.state.instances import Parked
+    from router.core.state.instances import Instance
     from router.messages.commands import Principal
-    from router.messages.events import FromClient, SessionUp
-    from router.messages.frames import ClientId, Outbox, Request, RequestId
+    from router.messages.events import SessionUp
+    from router.messages.frames import ClientId, Outbox, RequestId
+    from router.messages.params import Params
     from router.messages.revisions import Era
 
 Members: TypeAlias = "dict[str, Raw]"
@@ -61,14 +63,14 @@ class Selection:
 
 
 @attrs.frozen(eq=False)
-class Listening:
+class Subscription:
     """An open `subscriptions/listen` (MCP 2026-07-28, Subscriptions).
 
     Attributes:
         request_id: of that request.
         reply_to: where it is answered, and notified before.
-        meta: what marks its messages.
-        to_tools: does it want `tools/list_changed`?
+        meta: marks its messages.
+        to_tools: True if it wants `tools/list_changed`.
     """
 
     request_id: RequestId
@@ -97,11 +99,12 @@ class Client:
         calls: its requests in flight upstream, by its own id.
         parked: its requests that wait for an instance to become ready, by its own id.
         saving: its requests that wait for a change to be on disk, by its own id.
-        asks: requests of upstreams it has not answered yet, by the id it knows them under.
+        server_requests: requests of upstreams it has not answered yet, by the id it knows them
+            under.
         requests: its requests without a session that are not answered yet, by its own id.
-        request: the one request that it is, without a session.
+        request: the one request that it is, without a session, until that is answered.
         connection: whose request that is, if there are others on it.
-        listening: the subscription that it is.
+        subscription: the one that it is, while that is open.
     """
 
     id: ClientId
@@ -118,12 +121,14 @@ class Client:
     calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
     parked: dict[RequestId, Parked] = attrs.field(factory=dict["RequestId", "Parked"])
     saving: dict[RequestId, Saving] = attrs.field(factory=dict["RequestId", "Saving"])
-    asks: dict[RequestId, Ask] = attrs.field(factory=dict["RequestId", "Ask"])
+    server_requests: dict[RequestId, ServerRequest] = attrs.field(
+        factory=dict["RequestId", "ServerRequest"]
+    )
     requests: dict[RequestId, Client] = attrs.field(factory=dict["RequestId", "Client"])
-    request: Request | None = None
+    request: ClientRequest | None = None
     connection: Client | None = None
-    listening: Listening | None = None
-    _last_ask_id: int = 0
+    subscription: Subscription | None = None
+    _last_server_request_id: int = 0
 
     @property
     def is_stateless(self) -> bool:
@@ -136,14 +141,14 @@ class Client:
         return self.one_shot or self.is_stateless
 
     @property
-    def the_request(self) -> Request:
+    def the_request(self) -> ClientRequest:
         """The one request that this row stands for."""
         assert self.request is not None, "a session is more than one request"
         return self.request
 
     def wants_list_changed(self) -> bool:
         """Return whether a `list_changed` would be news for it."""
-        return self.listening is not None or not (self.owes_listing or self.is_for_one_request)
+        return self.subscription is not None or not (self.owes_listing or self.is_for_one_request)
 
     def waits_for(self, request_id: RequestId) -> bool:
         """Return whether a request of its own with this id is not answered yet."""
@@ -158,11 +163,12 @@ class Client:
         """Remove this row from `clients` if it stands for one request on a connection."""
         if self.connection is not None and clients.pop(self.id, None) is not None:
             del self.connection.requests[self.the_request.id]
+            self.request = None  # The two refer to each other: this spares the cycle collector.
 
-    def next_ask_id(self) -> int:
+    def next_server_request_id(self) -> int:
         """Return an id for a request to this client, unique within its session."""
-        self._last_ask_id += 1
-        return self._last_ask_id
+        self._last_server_request_id += 1
+        return self._last_server_request_id
 
     def wants_log(self, level: str) -> bool:
         """Return whether a log message of this severity is to be sent to it.
@@ -174,6 +180,35 @@ class Client:
         wanted = LOG_LEVELS[self.log_level or DEFAULT_LOG_LEVEL]
         # An unknown level counts as the most severe: better one log message too many.
         return LOG_LEVELS.get(level, LOG_LEVELS["emergency"]) >= wanted
+
+
+class ClientRequest(Struct, eq=False):
+    """A request of a client that is being handled, and may be parked meanwhile.
+
+    Attributes:
+        client: the client that sent it; without a session, the row of this request alone.
+        id: the client's own id.
+        method: its method.
+        params: its `params`, as they came.
+        reply_to: takes progress and the answer.
+        is_own_tool: True once it turned out to call one of the router's own tools: errors of the
+            router are tool results then, which the model can read.
+    """
+
+    client: Client
+    id: RequestId
+    method: str
+    params: Params
+    reply_to: Outbox
+    is_own_tool: bool = False
+
+
+@attrs.frozen(eq=False)
+class Parked:
+    """A request that waits for its instance to become ready."""
+
+    request: ClientRequest
+    instance: Instance
 
 
 @attrs.define(eq=False)
@@ -188,13 +223,15 @@ class Call:
         session: the incarnation it was sent to.
         instance: the name of that session's instance, for messages.
         progress_token: the client's own raw token, or None when it wants no progress.
-        is_tool: router errors are tool results (`mcp.router.call`), not JSON-RPC errors.
+        is_own_tool: see `ClientRequest`.
         timeout_s: the time without news after which it ends.
         ends_at_s: the second after which not even progress extends it.
-        asked: how many questions of the upstream about it the client has not answered yet.
-        held: what it waits for with nobody there to be answered, until it is taken up again.
-        sent: its `params` as they were sent, where it may have to be sent again with input.
-        inputs: what was asked for, and of it what the client has answered already.
+        unanswered: how many requests of the upstream about it the client has not answered yet.
+        input_required: set from the answer with `input_required` to the client's retry: between
+            them nobody is there to be answered.
+        sent: its `params` as they were sent (`_meta` decoded), if it may have to be sent again
+            with input.
+        input_round: the input that its upstream asked for last.
     """
 
     id: int
@@ -204,13 +241,13 @@ class Call:
     session: SessionUp
     instance: str
     progress_token: Raw | None
-    is_tool: bool
+    is_own_tool: bool
     timeout_s: float
     ends_at_s: float
-    asked: int = 0
-    held: Held | None = None
-    sent: dict[str, Raw] | None = None
-    inputs: Inputs | None = None
+    unanswered: int = 0
+    input_required: InputRequired | None = None
+    sent: dict[str, Any] | None = None
+    input_round: InputRound | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""
@@ -218,7 +255,7 @@ class Call:
 
 
 @attrs.frozen(eq=False)
-class Ask:
+class ServerRequest:
     """One request of an upstream, forwarded to the client whose call it belongs to.
 
     Attributes:
@@ -235,8 +272,8 @@ class Ask:
 
 
 @attrs.frozen(eq=False)
-class Question:
-    """A request of an upstream that waits for a stateless client to bring its answer.
+class InputRequest:
+    """A request of an upstream that a client without a session answers when it retries its call.
 
     Attributes:
         upstream_id: the upstream's own id for it.
@@ -248,35 +285,35 @@ class Question:
 
 
 @attrs.define(eq=False)
-class Held:
+class InputRequired:
     """A call whose request was answered with `input_required` (MCP 2026-07-28).
 
     Attributes:
         call: it goes on upstream.
-        questions: what is asked, by the keys of `inputRequests`.
-        outcome: the call's answer, where it came before the client did.
+        requests: what the upstream asks for, by the keys of `inputRequests`.
+        outcome: the call's answer, if it came before the client's retry.
     """
 
     call: Call
-    questions: dict[str, Question]
+    requests: dict[str, InputRequest]
     outcome: Response | ErrorResponse | None = None
 
 
 @attrs.define(eq=False)
-class Inputs:
-    """What an upstream without sessions needs before it goes on with a call.
+class InputRound:
+    """The input that an upstream without sessions needs before it goes on with a call.
 
     Attributes:
-        state: its `requestState`, raw; `NO_RAW` where it sent none.
-        wanted: the keys of `inputRequests` that have no answer yet.
-        answers: those that have one.
-        rounds: how often it has asked.
+        request_state: its `requestState`, raw; `NO_RAW` where it sent none.
+        unanswered: the keys of `inputRequests` that have no answer yet.
+        number: how often the upstream has asked for input, 1 for the first time.
+        responses: the client's answers, by those keys.
     """
 
-    state: Raw
-    wanted: set[str]
-    rounds: int
-    answers: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    request_state: Raw
+    unanswered: set[str]
+    number: int
+    responses: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
 
 
 @attrs.frozen(eq=False)
@@ -284,14 +321,11 @@ class Saving:
     """A change that is being written.
 
     Attributes:
-        event, request: whose answer depends on it.
-        name: what the instance is called afterwards.
-        is_tool: it was asked for by one of our tools.
-        wait_ready: the answer is to wait until the instance is ready.
+        request: waits for that to be answered.
+        name: the instance's name after the change.
+        wait_ready: True if the answer waits until the instance is ready.
     """
 
-    event: FromClient
-    request: Request
+    request: ClientRequest
     name: str
-    is_tool: bool
     wait_ready: bool

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from router.core.protocol.tool_schemas import Schemas
     from router.messages.commands import Principal
     from router.messages.effects import StartSession, StopSession
-    from router.messages.events import FromClient, SessionUp
-    from router.messages.frames import ClientId, Request, RequestId
+    from router.messages.events import SessionUp
+    from router.messages.frames import ClientId, RequestId
     from router.messages.instance_spec import InstanceSpec
 
 
@@ -63,7 +63,7 @@ class Instance:
             that are about an incarnation with an earlier configuration.
         call_count: number of calls sent to it since it got this configuration.
         was_ready: True if the last incarnation got as far as `ready`.
-        waiting: requests that wait for it to become ready, oldest first.
+        waiting: the keys of the requests that wait for it to become ready, oldest first.
     """
 
     spec: InstanceSpec
@@ -78,8 +78,8 @@ class Instance:
     has_started: bool = False
     call_count: int = 0
     was_ready: bool = False
-    waiting: dict[tuple[ClientId, RequestId], Parked] = attrs.field(
-        factory=dict[tuple["ClientId", "RequestId"], "Parked"]
+    waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
+        factory=dict[tuple["ClientId", "RequestId"], None]
     )
 
     @property
@@ -231,16 +231,6 @@ class Instances:
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "none"
-
-
-@attrs.frozen(eq=False)
-class Parked:
-    """A request that waits for its instance to become ready; `is_tool` as for a `Call`."""
-
-    event: FromClient
-    request: Request
-    instance: Instance
-    is_tool: bool
 
 
 @attrs.define(eq=False)

@@ -18,12 +18,12 @@ from router.core.state.instances import Instance, Instances
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.core.state.clients import Client, Held, Members, Saving
+    from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
     from router.core.state.instances import Leaving
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
-    from router.messages.events import AdminCommand, FromClient
-    from router.messages.frames import ClientId, Outbox, Request, RequestId, SessionId
+    from router.messages.events import AdminCommand
+    from router.messages.frames import ClientId, Outbox, RequestId, SessionId
 
 
 class Seal(Protocol):
@@ -67,8 +67,8 @@ class RoutingState:
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
         leaving_due: deadlines of those sessions, by instance name.
-        held: calls that wait for their client's retry, by a key of their own.
-        held_due: the second until which the outcome of such a call is kept, by that key.
+        input_required: calls that wait for their client's retry, by a key of their own.
+        input_required_due: the second until which the outcome of such a call is kept, by that key.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
         selections: the selections of principals without sessions, by the principal's name.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
@@ -92,8 +92,8 @@ class RoutingState:
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
     leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
     leaving_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
-    held: dict[int, Held] = attrs.field(factory=dict[int, "Held"])
-    held_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
+    input_required: dict[int, InputRequired] = attrs.field(factory=dict[int, "InputRequired"])
+    input_required_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(
         factory=dict[tuple["SessionId", str], "ClientId"]
     )
@@ -109,5 +109,5 @@ class RoutingState:
         return self._last_key
 
 
-Method: TypeAlias = "Callable[[RoutingState, Client, FromClient, Request, Members], None]"
+Method: TypeAlias = "Callable[[RoutingState, ClientRequest], None]"
 """Answers, forwards or parks a request; it raises `RpcError` to have that answered."""

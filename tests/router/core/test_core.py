@@ -211,33 +211,7 @@ def test_an_overflow_cannot_end_the_call_of_another_session() -> None:
     assert call.is_waiting
 
 
-def test_a_changed_catalog_is_used_at_once_and_announced_to_clients_that_selected_it() -> None:
-    talk, alice, upstream = ready()
-    alice.uses()
-    assert alice.lists()[4:] == ["echo"]
-    bystander = talk.client()
-    alice.outbox.take()
-    upstream.lists("sing", "dance")
-    assert [frame["method"] for frame in alice.outbox.take()] == [
-        "notifications/tools/list_changed"
-    ]
-    assert bystander.outbox.take() == []
-    assert alice.lists()[4:] == ["sing", "dance"]
-    assert alice.calls("echo").error["message"] == "Tool 'echo' not found in instance 'a'"
-
-
-def test_list_changed_is_sent_once_until_the_client_lists_again() -> None:
-    _, alice, upstream = ready()
-    alice.uses()
-    upstream.lists("one")
-    upstream.lists("two")
-    assert len(alice.outbox.take()) == 1
-    alice.lists()
-    upstream.lists("three")
-    assert len(alice.outbox.take()) == 1
-
-
-def test_a_catalog_of_a_session_that_is_gone_is_ignored() -> None:
+def test_a_catalogue_of_a_session_that_is_gone_is_ignored() -> None:
     talk, alice, upstream = ready()
     upstream.breaks()
     upstream.lists("sing")
@@ -336,20 +310,6 @@ def test_an_instance_that_never_ran_is_not_stopped() -> None:
     talk.configured(spec("a", is_active=False), spec("b", problem="no command"))
     talk.configured(spec("a", is_active=False, command="x"))
     assert (talk.started, talk.stopped) == ([], [])
-
-
-def test_the_selection_is_by_name_and_survives_a_new_configuration() -> None:
-    talk, alice, _ = ready()
-    alice.uses()
-    talk.configured(spec("a", command="other"))
-    assert alice.lists()[4:] == []
-    talk.starting("a")
-    alice.outbox.take()
-    talk.up("a", "sing")
-    assert [frame["method"] for frame in alice.outbox.take()] == [
-        "notifications/tools/list_changed"
-    ]
-    assert alice.lists()[4:] == ["sing"]
 
 
 # --- Stopping --------------------------------------------------------------------------------

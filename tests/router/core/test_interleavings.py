@@ -168,10 +168,10 @@ class Interleavings(RuleBasedStateMachine):
         result = before.asked.result
         answers = {key: {"roots": []} for key in result["inputRequests"]} if answered else {}
         again = {"requestState": result["requestState"], "inputResponses": answers}
-        held = len(self.talk.state.held)
+        held = len(self.talk.state.input_required)
         self.asks_alone(before.peer, before.name, before.mark + changed, **again)
         if changed and result["requestState"] != "of the server":
-            assert len(self.talk.state.held) == held
+            assert len(self.talk.state.input_required) == held
 
     def asks_alone(self, peer: StatelessClient, name: str, mark: int, **more: Any) -> Lone:
         routed = {"instance_name": name, "tool_name": "echo", "arguments": {"mark": mark}}
@@ -411,11 +411,11 @@ class Interleavings(RuleBasedStateMachine):
         state = self.talk.state
         calls = state.calls.by_id
         assert len(state.calls.deadlines) == len(calls)
-        held = [one for one in state.held.values() if one.outcome is None]
+        held = [one for one in state.input_required.values() if one.outcome is None]
         assert {id(call) for call in calls.values()} == {
             id(call) for client in state.clients.values() for call in client.calls.values()
         } | {id(one.call) for one in held}
-        assert len(state.held_due) == len(state.held)
+        assert len(state.input_required_due) == len(state.input_required)
         assert {call_id for of in state.calls.by_session.values() for call_id in of} == set(calls)
         assert all(state.calls.by_session.values())
         assert set(state.calls.by_session) <= set(state.sessions)
@@ -427,11 +427,11 @@ class Interleavings(RuleBasedStateMachine):
         assert parked == {key for one in state.instances for key in one.waiting}
         assert len(state.parked) == len(parked)
         for client in state.clients.values():
-            assert all(calls[ask.call.id] is ask.call for ask in client.asks.values())
+            assert all(calls[ask.call.id] is ask.call for ask in client.server_requests.values())
         for call in calls.values():
-            asks = [ask for ask in call.client.asks.values() if ask.call is call]
-            questions = () if call.held is None else call.held.questions
-            assert call.asked == len(asks) + len(questions)
+            asks = [ask for ask in call.client.server_requests.values() if ask.call is call]
+            questions = () if call.input_required is None else call.input_required.requests
+            assert call.unanswered == len(asks) + len(questions)
         for session_id, instance in state.sessions.items():
             assert instance.session is not None
             assert instance.session.session == session_id
@@ -461,7 +461,7 @@ class Interleavings(RuleBasedStateMachine):
         self.talk.configured()
         state = self.talk.state
         left = (state.clients, state.sessions, state.calls.by_id, state.calls.by_session)
-        left = (*left, state.asking, state.saving, state.leaving, state.held)
+        left = (*left, state.asking, state.saving, state.leaving, state.input_required)
         assert not any(left), left
         assert len(state.parked) == len(state.calls.deadlines) == 0
         assert self.talk.core.next_deadline_s() is None

@@ -33,8 +33,9 @@ from transports.listen.http.routing_headers import (
     REVISION_HEADER,
     check_headers,
     check_revision,
-    envelope_of,
+    has_envelope,
     is_stateless,
+    params_of,
 )
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
     from router.messages.events import Event
     from router.messages.frames import Frame
-    from transports.listen.http.routing_headers import Envelope
+    from router.messages.params import Params
     from transports.listen.serving.exchange import (
         Accepts,
         Answer,
@@ -167,13 +168,14 @@ class HttpEndpoint:
         if json_rpc.is_batch(body):
             return await self._post_batch(body, session, requested, accepts)
         frame = json_rpc.decode_from_client(body)
+        params = None
         if has_header or (session is None and ENVELOPE_MARK in body):
             # Looking for the mark in each body would cost sessions up to a tenth of a call. The
             # core takes requests of a session for handshake requests, and refuses an envelope.
-            envelope = envelope_of(frame)
-            if is_stateless(frame, envelope, requested):
-                return await self._post_stateless(frame, envelope, headers, principal, accepts)
-        return await self._post_handshake(frame, session, requested, principal, accepts)
+            params = params_of(frame)
+            if is_stateless(frame, params, requested):
+                return await self._post_stateless(frame, params, headers, principal, accepts)
+        return await self._post_handshake(frame, params, session, requested, principal, accepts)
 
     async def _post_batch(
         self, body: bytes, session: HttpSession | None, requested: str | None, accepts: Accepts
@@ -190,7 +192,7 @@ class HttpEndpoint:
     async def _post_stateless(
         self,
         frame: Frame,
-        envelope: Envelope | None,
+        params: Params,
         headers: Mapping[str, str],
         principal: Principal,
         accepts: Accepts,
@@ -202,18 +204,19 @@ class HttpEndpoint:
             return empty_answer(202)
         if not isinstance(frame, Request):
             raise Rejected.because(400, "Invalid request: nothing was asked that this could answer")
-        if envelope is not None:
-            check_headers(frame, envelope, headers)
+        if has_envelope(params):
+            check_headers(frame, params, headers)
         if frame.method == LISTEN_METHOD:
             accepts = _require_events(accepts)
         client = OneShot(
             new_client_id(), principal, self._actor_inbox, self._one_shots, "stateless"
         )
-        return await self._ask(client, [frame], accepts, is_new=True)
+        return await self._ask(client, [frame], accepts, params=params, is_new=True)
 
     async def _post_handshake(
         self,
         frame: Frame,
+        params: Params | None,
         session: HttpSession | None,
         requested: str | None,
         principal: Principal,
@@ -228,7 +231,7 @@ class HttpEndpoint:
             if session is not None:
                 return await self._ask(session, [frame], accepts)
             client = OneShot(new_client_id(), principal, self._actor_inbox, self._one_shots)
-            return await self._ask(client, [frame], accepts, is_new=True)
+            return await self._ask(client, [frame], accepts, params=params, is_new=True)
         if session is not None:
             await self._actor_inbox.send(FromClient(session.id, frame, session))
         return empty_answer(202)
@@ -249,12 +252,14 @@ class HttpEndpoint:
         messages: Sequence[Frame],
         accepts: Accepts,
         *,
+        params: Params | None = None,
         is_new: bool = False,
         as_array: bool = False,
     ) -> PendingResponse:
         """Hand messages to the actor, with a stream for their answers.
 
         Args:
+            params: those of the only message, if they were read already.
             is_new: the actor does not know the client yet.
             as_array: see `PostResponse`.
         """
@@ -267,7 +272,7 @@ class HttpEndpoint:
                 await self._actor_inbox.send(opened)
             for message in messages:
                 reply_to = response.reply_to(message)
-                await self._actor_inbox.send(FromClient(client.id, message, reply_to))
+                await self._actor_inbox.send(FromClient(client.id, message, reply_to, params))
         except BaseException:
             response.abandon()
             raise

@@ -1,13 +1,13 @@
-"""The headers that repeat what a message of MCP 2026-07-28 says (Transports, Streamable HTTP).
+"""Compares the headers of a message of MCP 2026-07-28 with the message itself.
 
-Job: tell the messages of that revision from those of the handshake ones, and compare their headers
-with them. Neighbours: `http` asks; the dispatch core reads the same params once more. No I/O.
+The headers repeat the revision, the method and the name in a message (Transports, Streamable HTTP).
+Messages of the handshake revisions have no envelope, and are told apart by that.
 
 Invariants:
 
-- A message whose headers say something else than itself never gets past here: whoever stands in
-  front of the router may have let it through for what the headers say.
-- A message without an envelope passes; what it lacks is for the core to say.
+- A message whose headers differ from its content never gets past here: a proxy in front of the
+  router may have admitted it for what the headers say.
+- A message without an envelope passes; the core reports what it lacks.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import binascii
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw
 
-from router.messages.errors import HEADER_MISMATCH, UNSUPPORTED_REVISION
+from router.messages.errors import HEADER_MISMATCH, UNSUPPORTED_REVISION, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request
+from router.messages.params import Params
 from router.messages.revisions import (
     HANDSHAKE_REVISIONS,
     REVISION_KEY,
@@ -49,76 +50,65 @@ NAMED_METHODS: Final = {"tools/call": "name", "prompts/get": "name", "resources/
 """Method -> the member of its params that `Mcp-Name` repeats."""
 
 
-class _Meta(Struct, gc=False):
-    revision: Raw = field(default=NO_RAW, name=REVISION_KEY)
-
-
-class Envelope(Struct, gc=False):
-    """The params of a message, as far as headers repeat them.
-
-    Values stay raw, so that one of the wrong type keeps nobody from comparing the others.
-    """
-
-    meta: _Meta | None = field(default=None, name="_meta")
-    name: Raw = NO_RAW
-    uri: Raw = NO_RAW
-
-    @property
-    def revision(self) -> str | None:
-        """What the message is in; None where that is no string."""
-        return None if self.meta is None else _text(self.meta.revision)
-
-
-_envelope: Final = msgspec.json.Decoder(Envelope)
 _string: Final = msgspec.json.Decoder(str)
 
 
-def envelope_of(frame: Frame) -> Envelope | None:
-    """The envelope of a message; None where there is none."""
-    if not isinstance(frame, (Request, Notification)):
-        return None
+def params_of(frame: Frame) -> Params:
+    """Return the `params` of a message, which an answer does not have."""
+    is_call = isinstance(frame, (Request, Notification))
+    return Params(frame.params) if is_call else Params()
+
+
+def has_envelope(params: Params) -> bool:
+    """Return whether the `_meta` of these `params` names a revision, be it valid or not."""
+    return _revision_in(params) is not None
+
+
+def _revision_in(params: Params) -> Raw | None:
     try:
-        envelope = _envelope.decode(frame.params)
-    except msgspec.DecodeError:
-        return None
-    return envelope if envelope.meta is not None and envelope.meta.revision else None
+        return params.meta.get(REVISION_KEY)
+    except RpcError:
+        return None  # The core refuses `params` like these.
 
 
-def is_stateless(frame: Frame, envelope: Envelope | None, requested: str | None) -> bool:
-    """Is this a message of 2026-07-28, or of a later revision that is not known here?
+def is_stateless(frame: Frame, params: Params, requested: str | None) -> bool:
+    """Return whether this is a message of 2026-07-28, or of a later revision not known here.
 
     Args:
-        requested: what its `MCP-Protocol-Version` says.
+        frame: the message.
+        params: its `params`.
+        requested: its `MCP-Protocol-Version`.
     """
     if isinstance(frame, Request) and frame.method == "initialize":
-        # It belongs to the handshake, whatever header comes with it, unless all speaks against.
-        return requested == STATELESS_REVISION and envelope is not None
+        # It belongs to the handshake unless both header and envelope speak against that.
+        return requested == STATELESS_REVISION and has_envelope(params)
     if requested == STATELESS_REVISION:
         return True
-    return envelope is not None and envelope.revision not in HANDSHAKE_REVISIONS
+    revision = _revision_in(params)
+    return revision is not None and _text(revision) not in HANDSHAKE_REVISIONS
 
 
-def check_headers(request: Request, envelope: Envelope, headers: Mapping[str, str]) -> None:
-    """Make sure that the headers repeat what the request says.
+def check_headers(request: Request, params: Params, headers: Mapping[str, str]) -> None:
+    """Check that the headers repeat what a request with an envelope says.
 
     Raises:
         Rejected: 400, -32020 if they do not, else -32022 if its revision is not spoken here.
     """
-    revision = envelope.revision
+    revision = _text(params.meta[REVISION_KEY])
     if revision is None or headers.get(REVISION_HEADER) != revision:
         raise _mismatch("MCP-Protocol-Version", f'params._meta["{REVISION_KEY}"]', request.id)
     if headers.get(METHOD_HEADER) != request.method:
         raise _mismatch("Mcp-Method", "its method", request.id)
     key = NAMED_METHODS.get(request.method)
     if key is not None:
-        named = _text(envelope.name if key == "name" else envelope.uri)
+        named = _text(params.members.get(key, NO_RAW))
         if named is not None and decode_header_value(headers.get(NAME_HEADER)) != named:
             raise _mismatch("Mcp-Name", f"params.{key}", request.id)
     check_revision(revision, request.id)
 
 
 def check_revision(requested: str | None, request_id: RequestId | None) -> None:
-    """Refuse a protocol revision that is not spoken here; None is none asked for.
+    """Refuse a protocol revision that is not spoken here; None stands for no header.
 
     MCP 2025-11-25, Transports, Protocol Version Header, asks for 400. The error is the one of
     2026-07-28, on which clients of both eras try another revision.
@@ -141,7 +131,7 @@ _ENCODED_END: Final = "?="
 
 
 def decode_header_value(value: str | None) -> str | None:
-    """What a header repeats; None where it cannot be read, or is not there.
+    """Return the value that a header repeats; None if it cannot be read, or is not there.
 
     A value that would not survive as a header is `=?base64?...?=`, of its UTF-8. Base64 that is
     not written as an encoder writes it is not read: others may read it differently.

@@ -131,7 +131,7 @@ def test_while_the_client_is_asked_only_the_hard_end_applies() -> None:
     assert call.tool_error[0] == "TIMEOUT"
 
 
-def test_a_client_that_never_answers_a_question_holds_its_call_no_longer_than_the_hard_end() -> (
+def test_a_client_that_never_answers_a_question_keeps_its_call_no_longer_than_the_hard_end() -> (
     None
 ):
     talk, alice, upstream = ready()
@@ -202,7 +202,7 @@ def test_a_parked_call_of_a_selected_tool_fails_with_the_error_code() -> None:
     assert call.error["code"] == -32013
 
 
-def test_a_reason_that_is_no_utf8_can_be_told() -> None:
+def test_a_reason_that_is_no_utf8_can_be_sent() -> None:
     talk, alice, upstream = ready()
     call = alice.routes("echo")
     upstream.breaks("no file /tmp/\udcff")

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from router.core.calls.input_required import MAX_HELD, MAX_HELD_OF_PRINCIPAL, MAX_QUESTIONS
+from router.core.calls.input_required import (
+    MAX_AWAITING_RETRY,
+    MAX_AWAITING_RETRY_OF_PRINCIPAL,
+    MAX_INPUT_REQUESTS,
+)
 from router.core.protocol.bridging import SERVER_INFO_KEY
 from router.messages.commands import Principal
 from router.messages.events import ClientOpened, FromClient
@@ -69,11 +73,11 @@ def test_a_question_ends_the_request_and_the_retry_goes_on_with_the_call(
     assert retry.is_waiting
     upstream.answers(sent, {"content": [], "isError": False})
     assert retry.result["resultType"] == "complete"
-    assert talk.state.held == {}
-    assert len(talk.state.held_due) == len(talk.state.calls.deadlines) == 0
+    assert talk.state.input_required == {}
+    assert len(talk.state.input_required_due) == len(talk.state.calls.deadlines) == 0
 
 
-def test_what_only_the_upstreams_transport_needs_is_left_out_of_the_question() -> None:
+def test_fields_for_the_upstreams_transport_alone_are_left_out_of_the_question() -> None:
     _, client, upstream = talking()
     url = {"mode": "url", "url": "https://a.test", "message": "go", "elicitationId": "e"}
     call, _ = asked(client, upstream, params=url | {"_meta": {"progressToken": 1}, "task": {}})
@@ -110,7 +114,7 @@ def test_several_questions_one_after_the_other() -> None:
     assert third.result["resultType"] == "complete"
 
 
-def test_a_question_that_comes_meanwhile_is_asked_with_the_retry() -> None:
+def test_a_question_that_comes_before_the_retry_is_asked_with_it() -> None:
     _, client, upstream = talking()
     call, sent = asked(client, upstream)
     upstream.asks(ROOTS, id="r", related=sent["id"])
@@ -132,7 +136,7 @@ def test_a_retry_without_the_answer_is_asked_again() -> None:
     assert upstream.sees() == [{"id": "q", "result": ANSWER}]
 
 
-def test_a_question_that_the_upstream_takes_back_needs_no_answer() -> None:
+def test_a_question_that_the_upstream_cancels_needs_no_answer() -> None:
     _, client, upstream = talking()
     call, sent = asked(client, upstream)
     upstream.says("notifications/cancelled", {"requestId": "other"})
@@ -151,7 +155,7 @@ def test_an_outcome_that_came_first_is_kept_for_the_retry() -> None:
     assert (retry.result["isError"], retry.result["resultType"]) == (True, "complete")
     # On a shared wire the question may have been about another call of this client.
     assert upstream.sees() == [{"id": "q", "result": ANSWER}]
-    assert talk.state.held == {}
+    assert talk.state.input_required == {}
 
 
 def test_what_is_left_unanswered_when_the_call_has_ended_is_refused_upstream() -> None:
@@ -166,7 +170,7 @@ def test_what_is_left_unanswered_when_the_call_has_ended_is_refused_upstream() -
     assert upstream.sees_one()["error"]["code"] == -32603
 
 
-def test_a_session_that_is_lost_meanwhile_is_told_with_the_retry() -> None:
+def test_a_session_that_is_lost_before_the_retry_is_the_answer_to_it() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     upstream.breaks()
@@ -185,7 +189,7 @@ def test_progress_for_nobody_is_dropped_and_goes_on_with_the_retrys_own_token() 
     assert [one["params"]["progressToken"] for one in retry.mailbox.take()] == ["second"]
 
 
-def test_who_never_comes_again_is_cancelled_upstream_and_forgotten() -> None:
+def test_a_call_that_is_never_retried_is_cancelled_upstream_and_forgotten() -> None:
     talk, client, upstream = talking()
     call, sent = asked(client, upstream)
     client.leaves()
@@ -204,11 +208,11 @@ def test_what_was_kept_is_forgotten_in_the_end() -> None:
     talk, client, upstream = talking()
     call, _ = asked(client, upstream)
     talk.time_passes(T_S * 10 + 61)
-    assert talk.state.held == {}
+    assert talk.state.input_required == {}
     assert client.retries(call, answers_to(call)).error["code"] == -32602
 
 
-def test_the_end_of_a_connection_ends_what_is_held_for_it() -> None:
+def test_the_end_of_a_connection_ends_its_calls_that_wait_for_a_retry() -> None:
     talk, other, upstream = talking()
     client = talk.stateless_connection(**EVERYTHING)
     asked(client, upstream)
@@ -218,7 +222,7 @@ def test_the_end_of_a_connection_ends_what_is_held_for_it() -> None:
     assert done.mailbox.waiting
     client.leaves()
     assert upstream.sees_one()["method"] == "notifications/cancelled"
-    assert len(talk.state.held) == 1
+    assert len(talk.state.input_required) == 1
     assert other.retries(kept, answers_to(kept)).is_waiting
 
 
@@ -241,7 +245,7 @@ def test_two_requests_of_one_principal_are_of_the_same_client() -> None:
     assert last.result["resultType"] == "input_required"
 
 
-def test_who_has_left_a_question_is_asked_the_next_one_on_another_call() -> None:
+def test_a_client_that_has_not_retried_is_asked_the_next_question_on_another_call() -> None:
     _, client, upstream = talking()
     left = client.routes("echo")
     upstream.asks(ELICIT, FORM, id="q1", related=upstream.sees_one()["id"])
@@ -266,7 +270,7 @@ def test_two_requests_on_one_connection_are_of_the_same_client() -> None:
 # --- requestState ----------------------------------------------------------------------------
 
 
-def no_good(asked: SentRequest) -> bool:
+def is_invalid_request_state(asked: SentRequest) -> bool:
     return asked.error == {
         "code": -32602,
         "message": "Invalid or expired requestState",
@@ -287,7 +291,7 @@ CHANGES: list[dict[str, Any]] = [
 def test_a_state_is_good_for_the_call_it_was_made_for(change: dict[str, Any]) -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
-    assert no_good(client.retries(call, answers_to(call), **change))
+    assert is_invalid_request_state(client.retries(call, answers_to(call), **change))
     assert upstream.sees() == []
     assert client.retries(call, answers_to(call)).is_waiting
 
@@ -297,7 +301,7 @@ def test_a_state_is_good_for_the_same_arguments_in_any_order() -> None:
     call, _ = asked(client, upstream)
     state = {"requestState": call.result["requestState"], "inputResponses": answers_to(call)}
     arguments = {"arguments": {"x": 2}, "tool_name": "echo", "instance_name": "a"}
-    assert no_good(client.calls("mcp.router.call", arguments, **state))
+    assert is_invalid_request_state(client.calls("mcp.router.call", arguments, **state))
     assert client.calls("mcp.router.call", arguments | {"arguments": {"x": 1}}, **state).is_waiting
 
 
@@ -327,7 +331,7 @@ def test_a_state_is_used_once() -> None:
     call, _ = asked(client, upstream)
     client.retries(call, answers_to(call))
     upstream.sees()
-    assert no_good(client.retries(call, answers_to(call)))
+    assert is_invalid_request_state(client.retries(call, answers_to(call)))
     assert upstream.sees() == []
 
 
@@ -335,7 +339,7 @@ def test_a_state_belongs_to_a_principal() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     mine, client.principal = client.principal, Principal("other")
-    assert no_good(client.retries(call, answers_to(call)))
+    assert is_invalid_request_state(client.retries(call, answers_to(call)))
     client.principal = mine
     assert client.retries(call, answers_to(call)).is_waiting
 
@@ -344,10 +348,10 @@ def test_a_state_is_no_way_to_an_instance_that_was_taken_away() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     client.principal = Principal(client.principal.name, instances=frozenset({"b"}))
-    assert no_good(client.retries(call, answers_to(call)))
+    assert is_invalid_request_state(client.retries(call, answers_to(call)))
 
 
-def test_who_may_not_call_any_more_may_not_go_on() -> None:
+def test_a_principal_that_may_not_call_any_more_may_not_retry() -> None:
     _, client, upstream = talking()
     call, _ = asked(client, upstream)
     client.principal = Principal(client.principal.name, permissions=frozenset({"read"}))
@@ -355,11 +359,11 @@ def test_who_may_not_call_any_more_may_not_go_on() -> None:
 
 
 @pytest.mark.parametrize("answers", [5, {"1": 5}, {"1": None}])
-def test_answers_that_are_none_leave_the_call_held(answers: Any) -> None:
+def test_answers_that_are_no_objects_leave_the_call_to_be_retried(answers: Any) -> None:
     talk, client, upstream = talking()
     call, _ = asked(client, upstream)
     assert client.retries(call, answers).error["code"] == -32602
-    assert len(talk.state.held) == 1
+    assert len(talk.state.input_required) == 1
     assert upstream.sees() == []
 
 
@@ -369,20 +373,20 @@ def test_answers_that_are_none_leave_the_call_held(answers: Any) -> None:
 def test_questions_of_one_call_are_bounded() -> None:
     _, client, upstream = talking()
     call, sent = asked(client, upstream)
-    for number in range(MAX_QUESTIONS):
+    for number in range(MAX_INPUT_REQUESTS):
         upstream.asks(ROOTS, id=number, related=sent["id"])
     refused = upstream.sees_one()
-    assert (refused["id"], refused["error"]["code"]) == (MAX_QUESTIONS - 1, -32015)
+    assert (refused["id"], refused["error"]["code"]) == (MAX_INPUT_REQUESTS - 1, -32015)
     second = client.retries(call, answers_to(call))
-    assert len(keys_of(second)) == MAX_QUESTIONS - 1
+    assert len(keys_of(second)) == MAX_INPUT_REQUESTS - 1
 
 
-def test_held_calls_are_bounded_for_each_principal_and_in_all() -> None:
+def test_calls_that_wait_for_a_retry_are_bounded_for_each_principal_and_in_all() -> None:
     talk, client, upstream = talking()
-    for number in range(MAX_HELD):
-        client.principal = Principal(str(number // MAX_HELD_OF_PRINCIPAL))
+    for number in range(MAX_AWAITING_RETRY):
+        client.principal = Principal(str(number // MAX_AWAITING_RETRY_OF_PRINCIPAL))
         asked(client, upstream)
-    assert len(talk.state.held) == MAX_HELD
+    assert len(talk.state.input_required) == MAX_AWAITING_RETRY
     assert upstream.sees() == []
     client.principal = Principal("another")
     call, _ = asked(client, upstream)
@@ -392,7 +396,7 @@ def test_held_calls_are_bounded_for_each_principal_and_in_all() -> None:
 
 def test_one_principal_does_not_take_the_room_of_another() -> None:
     _, client, upstream = talking()
-    for _ in range(MAX_HELD_OF_PRINCIPAL):
+    for _ in range(MAX_AWAITING_RETRY_OF_PRINCIPAL):
         asked(client, upstream)
     call, _ = asked(client, upstream)
     assert upstream.sees_one()["error"]["code"] == -32015

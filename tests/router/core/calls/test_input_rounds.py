@@ -161,7 +161,7 @@ def test_its_state_passes_verbatim_and_comes_back_so() -> None:
 
 
 @pytest.mark.parametrize("name", ["mcp.router.list", "mcp.router.call", "unknown", 5])
-def test_a_state_for_what_is_not_its_tool_is_no_good(name: Any) -> None:
+def test_a_state_for_another_tool_is_invalid(name: Any) -> None:
     talk, _, _ = talking()
     client = talk.stateless_client()
     error = client.calls(name, {}, requestState="its own").error

@@ -1,10 +1,10 @@
-"""Which changes may be made, as far as that needs no disk."""
+"""Rules for changes of instances, as far as they need no disk."""
 
 from typing import Any
 
 import pytest
 
-from router.core.management.change_rules import Checked, checked
+from router.core.management.change_rules import CheckedChange, check_change
 from router.core.state.instances import Instances, new_instance
 from router.messages.commands import (
     AddInstance,
@@ -31,9 +31,11 @@ ANYBODY = Principal("", frozenset({"read", "call"}))
 A, B = spec("a", provider="pa"), spec("b", provider="pb", type="http", url="http://b")
 
 
-def check(change: Change, principal: Principal = ADMIN, settings: CoreSettings = OPEN) -> Checked:
+def check(
+    change: Change, principal: Principal = ADMIN, settings: CoreSettings = OPEN
+) -> CheckedChange:
     instances = Instances({one.name: new_instance(one, 0.0) for one in (A, B)})
-    return checked(change, principal, instances, settings)
+    return check_change(change, principal, instances, settings)
 
 
 def refusal(
@@ -75,8 +77,8 @@ def test_what_is_not_there_or_not_seen_cannot_be_changed(change: Change) -> None
 
 
 def test_an_instance_may_be_named_by_its_provider() -> None:
-    assert check(SetActive("pb", True)) == Checked(SetActive("b", True), B, "b")
-    assert check(RemoveInstance("a")) == Checked(RemoveInstance("a"), A, "a")
+    assert check(SetActive("pb", True)) == CheckedChange(SetActive("b", True), B, "b")
+    assert check(RemoveInstance("a")) == CheckedChange(RemoveInstance("a"), A, "a")
     assert check(UpdateInstance("pa", {"url": "u"})).change == UpdateInstance("a", {"url": "u"})
 
 
@@ -95,7 +97,7 @@ def test_an_instance_may_be_named_by_its_provider() -> None:
 def test_a_new_entry_is_taken_out_of_what_it_is_wrapped_in_and_named(
     entry: dict[str, Any], flat: dict[str, Any]
 ) -> None:
-    assert check(add(**entry)) == Checked(AddInstance("acme", flat), None, flat["name"])
+    assert check(add(**entry)) == CheckedChange(AddInstance("acme", flat), None, flat["name"])
 
 
 @pytest.mark.parametrize(
@@ -128,12 +130,12 @@ def test_a_name_that_is_taken_is_refused() -> None:
 
 @pytest.mark.parametrize("name", [None, "a"])
 def test_an_update_that_changes_no_name_is_one(name: str | None) -> None:
-    assert check(update(name=name)) == Checked(update(name=name), A, "a")
+    assert check(update(name=name)) == CheckedChange(update(name=name), A, "a")
 
 
 @pytest.mark.parametrize("name", ["c", "A"])
 def test_a_new_name_is_what_the_instance_is_called_afterwards(name: str) -> None:
-    assert check(update(name=name)) == Checked(update(name=name), A, name)
+    assert check(update(name=name)) == CheckedChange(update(name=name), A, name)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_an_instance_is_waited_for_and_answered_by_its_new_name() -> None:
         (frozenset({"a", "n"}), "Instance 'n' already exists"),
     ],
 )
-def test_file_of_a_name_that_is_taken_is_told_to_those_only_who_may_know_of_all(
+def test_file_of_a_name_that_is_taken_is_shown_only_to_principals_that_see_all_instances(
     instances: frozenset[str] | None, message: str
 ) -> None:
     talk, _, _ = ready()
@@ -192,7 +192,7 @@ def test_with_wait_ready_one_that_is_not_to_run_is_not_waited_for() -> None:
     assert removed.answer == "a"
 
 
-def test_who_no_longer_waits_for_an_instance_is_forgotten() -> None:
+def test_an_asker_that_no_longer_waits_for_an_instance_is_forgotten() -> None:
     talk, _, _ = ready()
     added = talk.admin_asks(MakeChange(ADD, wait_ready=True))
     talk.change_saved(spec("a"), N)

@@ -28,7 +28,9 @@ def test_another_timeout_holds_for_the_calls_that_follow() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"tool_names": "underscored"}, MANAGED])
-def test_who_has_listed_is_told_once_that_our_tools_are_others_now(changes: Any) -> None:
+def test_a_client_that_has_listed_is_notified_once_when_the_routers_tools_change(
+    changes: Any,
+) -> None:
     talk, alice, _ = ready()
     bob, once = talk.client(), talk.client(one_shot=True)
     before = alice.lists()

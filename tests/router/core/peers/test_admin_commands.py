@@ -65,7 +65,7 @@ def named(rows: list[dict[str, Any]]) -> list[str]:
         (MakeChange(RemoveInstance("a")), "admin"),
     ],
 )
-def test_every_question_needs_its_permission(what: RouterCommand, needed: Any) -> None:
+def test_every_command_needs_its_permission(what: RouterCommand, needed: Any) -> None:
     talk, _, upstream = ready()
     others = PERMISSIONS - {needed}
     refused = talk.admin_asks(what, Principal("t", others)).error

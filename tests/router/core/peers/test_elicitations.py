@@ -1,13 +1,14 @@
-"""A client that was sent to a URL hears that it has been there; nobody else does."""
+"""A client that was sent to a URL is notified when that is done; no other client is."""
 
 from typing import Any
 
 import pytest
 
-from router.core.peers.server_messages import ELICITATION_COMPLETE, MAX_REMEMBERED
+from router.core.peers.server_messages import MAX_REMEMBERED
 from tests.router.core.conversation import FakeClient, FakeUpstream, ready
 
 ELICIT = "elicitation/create"
+ELICITATION_COMPLETE = "notifications/elicitation/complete"
 
 
 def url(elicitation_id: str = "e") -> dict[str, Any]:
@@ -28,7 +29,7 @@ def completes(upstream: FakeUpstream, elicitation_id: str = "e") -> dict[str, An
     return {"method": ELICITATION_COMPLETE, "params": params}
 
 
-def test_who_was_asked_hears_of_it_even_after_the_call() -> None:
+def test_a_client_that_was_asked_is_notified_even_after_the_call() -> None:
     client, other, upstream = able()
     call = client.routes("echo")
     sent = upstream.sees_one()
@@ -43,7 +44,7 @@ def test_who_was_asked_hears_of_it_even_after_the_call() -> None:
     assert client.outbox.take() == []
 
 
-def test_who_was_told_to_go_there_first_hears_of_it() -> None:
+def test_a_client_whose_call_needs_the_url_first_is_notified() -> None:
     client, _, upstream = able()
     client.routes("echo")
     data = {"elicitations": [url("e"), url("f")]}
@@ -52,7 +53,7 @@ def test_who_was_told_to_go_there_first_hears_of_it() -> None:
     assert client.outbox.take() == told
 
 
-def test_another_upstream_cannot_speak_for_it() -> None:
+def test_another_upstream_cannot_complete_an_elicitation() -> None:
     client, _, upstream = able()
     client.routes("echo")
     upstream.asks(ELICIT, url(), related=upstream.sees_one()["id"])
@@ -62,7 +63,7 @@ def test_another_upstream_cannot_speak_for_it() -> None:
 
 
 @pytest.mark.parametrize("params", [None, {}, {"elicitationId": 5}])
-def test_what_says_nothing_is_dropped(params: Any) -> None:
+def test_a_completion_of_no_elicitation_is_dropped(params: Any) -> None:
     client, _, upstream = able()
     upstream.says(ELICITATION_COMPLETE, params)
     assert client.outbox.take() == []

@@ -1,4 +1,4 @@
-"""What upstreams send, and which client gets it."""
+"""Messages of upstreams, each for the one client it belongs to."""
 
 from typing import Any
 
@@ -142,11 +142,14 @@ def test_a_question_with_several_clients_in_flight_is_refused_and_says_what_to_d
     upstream.asks(ROOTS, id="q")
     refusal = upstream.sees_one()
     assert (refusal["id"], refusal["error"]["code"]) == ("q", -32017)
-    assert "\"per_client\" for instance 'a'" in refusal["error"]["message"]
+    assert refusal["error"]["message"] == (
+        "Several clients have calls in flight on instance 'a'; let one client at a time use it, "
+        "or configure the server a second time under another name for the other client"
+    )
     assert (alice.outbox.take(), bob.outbox.take()) == ([], [])
 
 
-def test_the_stream_a_question_came_on_says_whose_it_is() -> None:
+def test_a_question_belongs_to_the_call_on_whose_stream_it_came() -> None:
     talk, alice, upstream = ready()
     alice.initializes(roots={})
     bob = talk.client()
@@ -294,7 +297,7 @@ def test_progress_of_a_question_that_wants_none_is_dropped() -> None:
     assert upstream.sees() == []
 
 
-def test_an_upstream_may_withdraw_its_question() -> None:
+def test_an_upstream_may_cancel_its_question() -> None:
     talk, alice, upstream = ready()
     alice.initializes(roots={})
     call = alice.routes("echo")
@@ -310,10 +313,10 @@ def test_an_upstream_may_withdraw_its_question() -> None:
     assert upstream.sees() == []
     upstream.says("notifications/cancelled", {"requestId": "never asked"})
     assert call.mailbox.take() == []
-    assert len(talk.state.clients[alice.id].asks) == 1
+    assert len(talk.state.clients[alice.id].server_requests) == 1
 
 
-def test_a_question_still_open_when_its_call_ends_is_withdrawn_before_the_answer() -> None:
+def test_a_question_still_open_when_its_call_ends_is_cancelled_before_the_answer() -> None:
     _, alice, upstream = ready()
     alice.initializes(roots={})
     call, other = alice.routes("echo"), alice.routes("echo")
@@ -400,7 +403,7 @@ def test_a_log_message_of_a_call_goes_to_it() -> None:
     assert talk.client().outbox.take() == []
 
 
-def test_a_log_message_of_no_call_goes_to_those_who_use_the_instance() -> None:
+def test_a_log_message_of_no_call_goes_to_the_clients_that_use_the_instance() -> None:
     talk, alice, upstream = ready("b")
     alice.uses("a")
     bob, carol, lone = talk.client(), talk.client(), talk.client(one_shot=True)

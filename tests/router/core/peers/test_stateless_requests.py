@@ -1,10 +1,12 @@
-"""Requests without a session: whose they are, and what only they can ask."""
+"""Requests without a session: their envelope, and the methods that only they have."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
-from router.core.peers.stateless_requests import MAX_LISTENING, SELECTION_IDLE_S
+from router.core.peers.stateless_requests import MAX_SUBSCRIPTIONS, SELECTION_IDLE_S
 from router.core.protocol.bridging import (
     CAPABILITIES_KEY,
     CLIENT_INFO_KEY,
@@ -13,15 +15,12 @@ from router.core.protocol.bridging import (
     SERVER_INFO_KEY,
     SUBSCRIPTION_KEY,
 )
-from router.messages.catalog import Catalog, Item
 from router.messages.commands import Principal
-from router.messages.events import CatalogChanged
 from router.messages.revisions import HANDSHAKE_REVISIONS, REVISIONS
 from tests.router.core.conversation import (
     Conversation,
     FakeUpstream,
     StatelessClient,
-    raw,
     spec,
 )
 
@@ -61,31 +60,6 @@ def test_lists_are_not_to_be_cached() -> None:
         "complete",
     )
     assert listed["tools"][0]["name"] == "mcp.router.use"
-
-
-@pytest.mark.parametrize("method", ["ping", "logging/setLevel", "initialize", "prompts/list"])
-def test_what_this_revision_has_not_is_not_found(method: str) -> None:
-    _, client, _ = talking()
-    assert client.asks(method).error["code"] == -32601
-
-
-def test_tools_are_listed_without_headers_that_only_their_server_could_compare() -> None:
-    talk, client, upstream = talking()
-    schema = {"type": "object", "properties": {"city": {"type": "string", "x-mcp-header": "City"}}}
-    plain = {"type": "object", "properties": {"city": {"type": "string"}}}
-    tools: list[Any] = [
-        {"name": "t0", "inputSchema": schema, "odd": 1},
-        {"name": "t1", "inputSchema": {"allOf": [schema]}},
-        {"name": "t2", "description": "x-mcp-header"},
-    ]
-    listed = Catalog(tools=tuple(Item(tool["name"], raw(tool)) for tool in tools))
-    talk.happens(CatalogChanged(upstream.session, listed))
-    client.uses()
-    assert client.asks("tools/list").result["tools"][-3:] == [
-        {"name": "t0", "inputSchema": plain, "odd": 1},
-        {"name": "t1", "inputSchema": {"allOf": [plain]}},
-        {"name": "t2", "description": "x-mcp-header"},
-    ]
 
 
 # --- The envelope ----------------------------------------------------------------------------
@@ -165,7 +139,7 @@ def test_a_connection_cancels_by_notification() -> None:
     assert upstream.sees_one()["params"]["name"] == "echo"
 
 
-def test_requests_of_a_connection_are_let_go_of_when_answered() -> None:
+def test_requests_of_a_connection_are_forgotten_when_answered() -> None:
     talk, _, upstream = talking()
     client = talk.stateless_connection()
     asked = [client.routes("echo"), client.routes("echo"), client.asks("tools/list")]
@@ -174,6 +148,27 @@ def test_requests_of_a_connection_are_let_go_of_when_answered() -> None:
     assert [one.result["resultType"] for one in asked] == ["complete"] * 3
     assert list(talk.state.clients) == [client.id]
     assert talk.state.clients[client.id].requests == {}
+
+
+@pytest.mark.parametrize("on_connection", [False, True])
+def test_a_request_that_is_over_needs_no_cycle_collector(on_connection: bool) -> None:
+    talk, client, upstream = talking()
+    if on_connection:
+        client = talk.stateless_connection()
+    gc.disable()
+    try:
+        answered = client.routes("echo")
+        rows = [weakref.ref(call.client) for call in talk.state.calls.by_id.values()]
+        upstream.answers(upstream.sees_one(), {"content": []})
+        assert answered.result["content"] == []
+        client.leaves()
+        cancelled = talk.stateless_connection() if on_connection else client
+        cancelled.routes("echo")
+        rows += [weakref.ref(call.client) for call in talk.state.calls.by_id.values()]
+        cancelled.leaves()
+        assert [row() for row in rows] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_an_id_that_is_in_use_is_refused_on_a_connection() -> None:
@@ -264,7 +259,7 @@ def test_a_selection_is_forgotten_when_its_principal_stays_away() -> None:
     assert "echo" not in client.lists()
 
 
-def test_who_listens_has_not_stayed_away() -> None:
+def test_a_selection_is_kept_while_a_subscription_is_open() -> None:
     talk, client, _ = talking()
     client.uses()
     client.asks(LISTEN, TOOLS)
@@ -294,7 +289,7 @@ def test_a_subscription_to_nothing_that_can_be_read_is_refused(params: Any) -> N
 
 
 @pytest.mark.parametrize("on_connection", [False, True])
-def test_who_listens_is_told_that_the_list_is_another_one(on_connection: bool) -> None:
+def test_a_subscriber_is_notified_when_the_list_changes(on_connection: bool) -> None:
     talk, client, upstream = talking()
     client = talk.stateless_connection() if on_connection else client
     listening = client.asks(LISTEN, TOOLS)
@@ -314,7 +309,7 @@ def test_who_listens_is_told_that_the_list_is_another_one(on_connection: bool) -
     }
 
 
-def test_who_does_not_listen_is_told_nothing() -> None:
+def test_without_a_subscription_nothing_is_notified() -> None:
     talk, client, upstream = talking()
     connection = talk.stateless_connection()
     connection.uses().mailbox.take()
@@ -323,7 +318,7 @@ def test_who_does_not_listen_is_told_nothing() -> None:
     assert connection.outbox.take() == []
 
 
-def test_another_principal_hears_nothing_of_a_selection() -> None:
+def test_another_principal_is_not_notified_of_a_selection() -> None:
     talk, client, _ = talking()
     other = talk.stateless_client(OTHER).asks(LISTEN, TOOLS)
     other.mailbox.take()
@@ -358,7 +353,7 @@ def test_a_subscription_is_cancelled_on_its_connection() -> None:
 def test_subscriptions_of_a_connection_are_bounded() -> None:
     talk, _, _ = talking()
     client = talk.stateless_connection()
-    for _ in range(MAX_LISTENING):
+    for _ in range(MAX_SUBSCRIPTIONS):
         client.asks(LISTEN, TOOLS)
     client.outbox.take()
     assert client.asks(LISTEN, TOOLS).error["code"] == -32015
@@ -399,9 +394,3 @@ def test_a_log_that_may_belong_to_another_call_is_dropped() -> None:
     first, second = client.routes("echo"), client.routes("echo")
     upstream.says("notifications/message", {"level": "error", "data": "x"})
     assert first.mailbox.take() == second.mailbox.take() == []
-
-
-def test_a_level_there_is_not_is_refused() -> None:
-    _, client, _ = talking()
-    client.meta = {LOG_LEVEL_KEY: "loud"}
-    assert client.asks("tools/list").error["code"] == -32602

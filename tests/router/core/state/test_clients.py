@@ -9,7 +9,7 @@ from tests.router.core.conversation import Mailbox
 
 def test_ids_of_questions_are_never_given_out_twice() -> None:
     client = Client("c", Mailbox(), Principal(), one_shot=False)
-    assert [client.next_ask_id() for _ in range(3)] == [1, 2, 3]
+    assert [client.next_server_request_id() for _ in range(3)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("wanted", LOG_LEVELS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import trio
+from msgspec import Raw
 
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import Notification
@@ -78,6 +79,23 @@ async def test_request_is_a_client_of_its_own_of_the_stateless_era(
     assert (answer.status, json.loads(answer.body)["result"]) == (200, {"x": 1})
     assert b"mcp-session-id" not in dict(answer.headers)
     assert (await actor.next(ClientClosed)).client == opened.client
+
+
+async def test_params_that_were_compared_with_headers_are_handed_on_as_they_were_read(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    _, reached = await call(endpoint, actor)
+    assert reached.params is not None
+    assert set(reached.params.members) == {"name", "_meta"}
+    assert reached.params.meta == {REVISION_KEY: Raw(b'"2026-07-28"')}
+
+
+async def test_params_of_a_request_without_a_session_that_nobody_had_to_read_are_not_read(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    await pending_of(endpoint, post(CALL, **BOTH))
+    await actor.next(ClientOpened)
+    assert (await actor.next(FromClient)).params is None
 
 
 async def test_request_without_envelope_is_for_the_core(

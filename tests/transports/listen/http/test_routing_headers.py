@@ -1,4 +1,4 @@
-"""Which messages are of 2026-07-28, and whether their headers repeat what they say."""
+"""Messages of 2026-07-28 are told apart, and compared with their headers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from transports.listen.http.routing_headers import (
     check_headers,
     check_revision,
     decode_header_value,
-    envelope_of,
+    has_envelope,
     is_stateless,
+    params_of,
 )
 from transports.listen.serving.exchange import Rejected, headers_of
 
@@ -40,11 +41,10 @@ def headers(
 
 
 def rejection_of(request: Request, sent: dict[str, str]) -> dict[str, Any]:
-    """What a request is rejected with, the status beside it; empty where it passes."""
-    envelope = envelope_of(request)
-    assert envelope is not None
+    """Return the rejection of a request with its status; empty if the request passes."""
+    assert has_envelope(params_of(request))
     try:
-        check_headers(request, envelope, sent)
+        check_headers(request, params_of(request), sent)
     except Rejected as rejected:
         return {"status": rejected.status, **json.loads(encode(rejected.error))}
     return {}
@@ -67,48 +67,46 @@ def rejection_of(request: Request, sent: dict[str, str]) -> dict[str, Any]:
     ],
 )
 def test_message_without_envelope_has_none(frame: Frame) -> None:
-    assert envelope_of(frame) is None
-    assert not is_stateless(frame, None, None)
-    assert is_stateless(frame, None, STATELESS_REVISION)
+    assert not has_envelope(params_of(frame))
+    assert not is_stateless(frame, params_of(frame), None)
+    assert is_stateless(frame, params_of(frame), STATELESS_REVISION)
 
 
 @pytest.mark.parametrize("frame", [Request(1, "x", params()), Notification("x", params())])
 @pytest.mark.parametrize("requested", [None, STATELESS_REVISION, "2025-11-25", LATER])
 def test_envelope_decides_whatever_the_header_says(frame: Frame, requested: str | None) -> None:
-    assert is_stateless(frame, envelope_of(frame), requested)
+    assert is_stateless(frame, params_of(frame), requested)
 
 
 @pytest.mark.parametrize("revision", [LATER, "", None, 5, {}])
 def test_envelope_of_no_handshake_revision_is_stateless(revision: Any) -> None:
     frame = Request(1, "x", params(revision))
-    assert is_stateless(frame, envelope_of(frame), None)
+    assert is_stateless(frame, params_of(frame), None)
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
 def test_envelope_of_a_handshake_revision_is_not(revision: str) -> None:
     frame = Request(1, "x", params(revision))
-    assert not is_stateless(frame, envelope_of(frame), revision)
+    assert not is_stateless(frame, params_of(frame), revision)
 
 
 def test_last_of_two_envelopes_counts_as_it_does_to_the_core() -> None:
     raw = b'{"_meta":{"%b":"a"},"_meta":{"%b":"b"}}' % ((REVISION_KEY.encode(),) * 2)
-    envelope = envelope_of(Request(1, "x", Raw(raw)))
-    assert envelope is not None
-    assert envelope.revision == "b"
+    frame = Request(7, "x", Raw(raw))
+    assert rejection_of(frame, headers("a", "x"))["error"]["code"] == -32020
+    assert rejection_of(frame, headers("b", "x"))["error"]["code"] == -32022
 
 
 def test_escaped_envelope_is_found_where_it_is_looked_for() -> None:
     raw = b'{"_meta":{"io.modelcontextprotocol\\/protocolVersion":"2026\\u002d07-28"}}'
-    envelope = envelope_of(Request(1, "x", Raw(raw)))
-    assert envelope is not None
-    assert envelope.revision == STATELESS_REVISION
+    assert rejection_of(Request(7, "x", Raw(raw)), headers(method="x")) == {}
 
 
 def test_initialize_is_of_the_handshake_unless_header_and_envelope_say_otherwise() -> None:
     bare, enveloped = Request(1, "initialize"), Request(1, "initialize", params())
-    assert not is_stateless(bare, None, STATELESS_REVISION)
-    assert not is_stateless(enveloped, envelope_of(enveloped), None)
-    assert is_stateless(enveloped, envelope_of(enveloped), STATELESS_REVISION)
+    assert not is_stateless(bare, params_of(bare), STATELESS_REVISION)
+    assert not is_stateless(enveloped, params_of(enveloped), None)
+    assert is_stateless(enveloped, params_of(enveloped), STATELESS_REVISION)
 
 
 # --- Headers that repeat ---------------------------------------------------------------------

@@ -1,0 +1,82 @@
+"""The `params` of one message, decoded at most once whoever has to look into them.
+
+A listener that compares headers with a message reads its `params` first; the core then reads on
+from the same object.
+
+Invariant: what is read here is also what goes out. Whoever forwards a message that was read
+encodes it anew from the decoded members, so that no peer finds a duplicate key in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from router.messages.errors import INVALID_PARAMS, RpcError
+from router.messages.frames import NO_RAW
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_object: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+def object_of(raw: Raw | None, place: str = "params") -> dict[str, Raw]:
+    """Return the members of a raw object, in order; an absent object has none.
+
+    Args:
+        raw: the object.
+        place: names the object in the error.
+
+    Raises:
+        RpcError: -32602, it is no object.
+    """
+    if not raw:
+        return {}
+    try:
+        return _object.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        raise RpcError(INVALID_PARAMS, f"{place} must be an object") from None
+
+
+def given(members: Mapping[str, Raw], key: str) -> Raw | None:
+    """Return the value at `key`; None for null too, which many write for what they leave out."""
+    raw = members.get(key)
+    return None if raw is None or (len(raw) == 4 and bytes(raw) == b"null") else raw
+
+
+class Params(Struct, gc=False):
+    """The `params` of one message; they are read, and never changed."""
+
+    raw: Raw = NO_RAW
+    _members: dict[str, Raw] | None = None
+    _meta: dict[str, Raw] | None = None
+
+    @classmethod
+    def from_members(cls, members: dict[str, Raw]) -> Params:
+        """Return the `params` of a request that the router makes itself."""
+        return cls(NO_RAW, members)
+
+    @property
+    def members(self) -> dict[str, Raw]:
+        """The members, each raw; none where there are no `params`.
+
+        Raises:
+            RpcError: -32602, they are no object.
+        """
+        if self._members is None:
+            self._members = object_of(self.raw)
+        return self._members
+
+    @property
+    def meta(self) -> dict[str, Raw]:
+        """The members of `_meta`, each raw; none where `_meta` is absent or null.
+
+        Raises:
+            RpcError: -32602, `params` or `_meta` is no object.
+        """
+        if self._meta is None:
+            self._meta = object_of(given(self.members, "_meta"), "params._meta")
+        return self._meta

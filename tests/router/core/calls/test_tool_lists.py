@@ -1,0 +1,139 @@
+"""The tools that each client is listed, and the clients that are notified when these change."""
+
+from typing import Any
+
+from router.core.protocol.bridging import SUBSCRIPTION_KEY
+from router.messages.catalog import Catalog, Item
+from router.messages.core_settings import CoreSettings
+from router.messages.events import CatalogChanged, CoreSettingsChanged
+from tests.router.core.conversation import Conversation, raw, ready, spec
+
+OWN = ["mcp.router.use", "mcp.router.list", "mcp.router.help", "mcp.router.call"]
+
+
+# --- The list ----------------------------------------------------------------------------------
+
+
+def test_the_routers_own_tools_are_listed_in_their_order() -> None:
+    assert Conversation().client().lists() == OWN
+
+
+def test_underscored_names_are_listed_when_configured_so() -> None:
+    alice = Conversation(tool_names="underscored").client()
+    assert alice.lists() == [name.replace(".", "_") for name in OWN]
+
+
+def test_a_cursor_is_refused_and_a_null_one_is_none() -> None:
+    alice = Conversation().client()
+    assert alice.asks("tools/list", {"cursor": "x"}).error["code"] == -32602
+    assert len(alice.asks("tools/list", {"cursor": None}).result["tools"]) == 4
+
+
+def test_use_lists_the_instances_tools_beside_the_routers_for_that_session_alone() -> None:
+    talk, alice, _ = ready()
+    bob = talk.client()
+    assert alice.uses().text == {"instance": "a", "tools": ["echo"], "active": True}
+    assert [frame["method"] for frame in alice.outbox.take()] == [
+        "notifications/tools/list_changed"
+    ]
+    assert alice.lists() == [*OWN, "echo"]
+    assert bob.lists() == OWN
+    assert bob.outbox.take() == []
+
+
+def test_a_tool_named_like_one_of_the_routers_does_not_shadow_it() -> None:
+    talk = Conversation()
+    talk.with_upstreams("a", tools=("mcp.router.list", "mcp_router_call", "echo"))
+    alice = talk.client()
+    alice.uses()
+    assert alice.lists() == [*OWN, "echo"]
+    assert alice.calls("mcp.router.list").text[0]["name"] == "a"
+
+
+def test_tools_are_listed_without_headers_that_only_their_server_could_compare() -> None:
+    talk = Conversation()
+    (upstream,) = talk.with_upstreams("a")
+    client = talk.stateless_client()
+    schema = {"type": "object", "properties": {"city": {"type": "string", "x-mcp-header": "City"}}}
+    plain = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools: list[Any] = [
+        {"name": "t0", "inputSchema": schema, "odd": 1},
+        {"name": "t1", "inputSchema": {"allOf": [schema]}},
+        {"name": "t2", "description": "x-mcp-header"},
+    ]
+    listed = Catalog(tools=tuple(Item(tool["name"], raw(tool)) for tool in tools))
+    talk.happens(CatalogChanged(upstream.session, listed))
+    client.uses()
+    assert client.asks("tools/list").result["tools"][-3:] == [
+        {"name": "t0", "inputSchema": plain, "odd": 1},
+        {"name": "t1", "inputSchema": {"allOf": [plain]}},
+        {"name": "t2", "description": "x-mcp-header"},
+    ]
+
+
+# --- The list has changed ----------------------------------------------------------------------
+
+
+def test_a_changed_catalogue_is_used_at_once_and_notified_to_clients_that_selected_it() -> None:
+    talk, alice, upstream = ready()
+    alice.uses()
+    assert alice.lists()[4:] == ["echo"]
+    bystander = talk.client()
+    alice.outbox.take()
+    upstream.lists("sing", "dance")
+    assert [frame["method"] for frame in alice.outbox.take()] == [
+        "notifications/tools/list_changed"
+    ]
+    assert bystander.outbox.take() == []
+    assert alice.lists()[4:] == ["sing", "dance"]
+    assert alice.calls("echo").error["message"] == "Tool 'echo' not found in instance 'a'"
+
+
+def test_list_changed_is_sent_once_until_the_client_lists_again() -> None:
+    _, alice, upstream = ready()
+    alice.uses()
+    upstream.lists("one")
+    upstream.lists("two")
+    assert len(alice.outbox.take()) == 1
+    alice.lists()
+    upstream.lists("three")
+    assert len(alice.outbox.take()) == 1
+
+
+def test_the_selection_is_by_name_and_survives_a_new_configuration() -> None:
+    talk, alice, _ = ready()
+    alice.uses()
+    talk.configured(spec("a", command="other"))
+    assert alice.lists()[4:] == []
+    talk.starting("a")
+    alice.outbox.take()
+    talk.up("a", "sing")
+    assert [frame["method"] for frame in alice.outbox.take()] == [
+        "notifications/tools/list_changed"
+    ]
+    assert alice.lists()[4:] == ["sing"]
+
+
+def test_clients_that_share_a_selection_are_notified_when_one_of_them_selects() -> None:
+    talk, alice, _ = ready()
+    one, other = talk.stateless_client(), talk.stateless_client()
+    wanted = {"notifications": {"toolsListChanged": True}}
+    subscription = one.asks("subscriptions/listen", wanted)
+    subscription.mailbox.take()
+    alice.uses()
+    assert subscription.mailbox.take() == []
+    other.uses()
+    (changed,) = subscription.mailbox.take()
+    assert changed["params"] == {"_meta": {SUBSCRIPTION_KEY: subscription.id}}
+
+
+def test_clients_are_notified_when_the_routers_own_tools_change() -> None:
+    talk, alice, _ = ready()
+    alice.lists()
+    bob = talk.client()  # It has not listed yet, so there is nothing that it could list again.
+    talk.happens(CoreSettingsChanged(CoreSettings("9.9", allow_instance_management=True)))
+    assert [frame["method"] for frame in alice.outbox.take()] == [
+        "notifications/tools/list_changed"
+    ]
+    assert bob.outbox.take() == []
+    assert len(alice.lists()) == len(OWN) + 4
