@@ -1,7 +1,6 @@
-"""The version of this program, and nothing else.
+"""The version of this program, as a constant: `importlib.metadata` is slow to import.
 
-Neighbours: `pyproject.toml` reads it at build time, `cli` prints it, MCP peers are told it.
-A constant, since `importlib.metadata` costs more to import than all of the command line.
+`pyproject.toml` reads it at build time.
 """
 
 from typing import Final

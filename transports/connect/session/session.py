@@ -1,9 +1,8 @@
-"""An upstream MCP session, from the handshake to the loss of its wire.
+"""An upstream MCP session, from the negotiation to the loss of its wire.
 
-Job: make a client's side of MCP out of a wire: handshake, listing, re-listing, `ping`; pass on
-everything else. Neighbours: a connector below gives the wire, `meeting` begins and `subscription`
-listens; above, the supervisor runs `UpstreamSession` and the dispatch actor exchanges frames with
-it. With an upstream of 2026-07-28 it is a session only in that it has a beginning and an end.
+A session plays the client's side of MCP on a wire: it negotiates, reads the lists of the server and
+reads them again when they change, and answers `ping`. It passes every other frame on. An upstream
+of 2026-07-28 has no sessions in the sense of MCP; here its session is the life of the wire.
 
 ```
 actor ── session inbox ──▶ _write ──▶ wire ──▶ _read ── FromSession ──▶ actor
@@ -12,13 +11,14 @@ actor ── session inbox ──▶ _write ──▶ wire ──▶ _read ─�
 
 Invariants:
 
-- Request ids: ours are odd, the actor's are even. So an answer is whose its id says.
-- The reader never waits for the writer, only for the actor; or an upstream that stops reading
-  until it is read would stop all three.
 - `SessionUp` is the first event of a session and `SessionLost` the last; frames come between them.
   `SessionLost` is sent exactly once, before the wire is cleaned up, and from then on nothing can be
   put into the session's inbox.
-- What cannot be sent within `WRITE_LIMIT_S` ends the session; the start has the supervisor's limit.
+- Ids of the session's own requests are odd, ids of the actor's are even, so the id of an answer
+  says whose it is.
+- The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
+  until it is read would stop all three.
+- A write that takes longer than `WRITE_LIMIT_S` ends the session. The supervisor limits the start.
 """
 
 from __future__ import annotations
@@ -59,22 +59,23 @@ log = logging.getLogger("mcp_router.upstream")
 
 INBOX_SIZE: Final = 1024
 """Frames that may wait to be written before the actor sheds calls: four of its batches, so that
-no burst fills it, only an upstream that does not keep up."""
+only an upstream that does not keep up fills it, and no burst does."""
 
 BATCH_BYTES: Final = 256 * 1024
-"""What is written in one go, give or take a frame: a few pipes full, and little memory."""
+"""Bytes written in one go, give or take a frame: a few pipes full, and little memory."""
 
 WRITE_LIMIT_S: Final = 10.0
-"""How long one write may take (reliability: an upstream that never reads)."""
+"""Time for one write, since an upstream may never read."""
 
 RELIST_LIMIT_S: Final = 30.0
-"""How long reading a list again may take before what was known is kept."""
+"""Time for reading lists again; after that the session keeps the lists it has."""
 
 RELIST_PAUSE_S: Final = 0.2
-"""Between two re-listings, for upstreams that announce each of many changes."""
+"""Pause between two readings of the lists, for upstreams that announce each of many changes."""
 
-SAY_LOST_LIMIT_S: Final = 1.0
-"""For the actor to take `SessionLost` when this is cancelled: it is busy, but never waits."""
+LOST_SEND_LIMIT_S: Final = 1.0
+"""Time for the actor to take `SessionLost` after a cancellation: it may be busy, but it never
+waits."""
 
 _EMPTY: Final = Raw(b"{}")
 _NULL: Final = b"null"
@@ -87,10 +88,10 @@ class UpstreamSession:
     Attributes:
         spec: the instance.
         connect: opens the wire of an incarnation.
-        inbox: the actor's; not closed here.
-        new_id: gives the number of an incarnation.
-        version: of the router, which the upstream is told.
-        past: what incarnations remember of the upstream for the next.
+        inbox: the actor's inbox; not closed here.
+        new_id: returns the id of a new incarnation.
+        version: the version of the router, which the upstream is told.
+        history: the memory of the server, kept from one incarnation to the next.
     """
 
     spec: InstanceSpec
@@ -98,7 +99,7 @@ class UpstreamSession:
     inbox: trio.MemorySendChannel[Event]
     new_id: Callable[[], SessionId]
     version: str
-    past: ServerHistory = attrs.field(init=False, factory=ServerHistory)
+    history: ServerHistory = attrs.field(init=False, factory=ServerHistory)
 
     async def __call__(
         self,
@@ -111,20 +112,20 @@ class UpstreamSession:
         Once the catalog is there, send `SessionUp` to the actor and call `task_status.started()`.
 
         Raises:
-            WireLost: there was no connection or handshake, or the wire broke (perhaps in the
-                exception group of the connector's nursery).
+            WireLost: the connection or the negotiation failed, or the wire broke. It may stand in
+                the exception group of the connector's nursery.
         """
         while True:
             session = self.new_id()
             async with self.connect() as wire:
                 incarnation = _Incarnation(self, wire, session)
-                is_over = await incarnation.live(stopping, task_status)
-            if is_over:
+                may_end = await incarnation.live(stopping, task_status)
+            if may_end:
                 return
 
 
 class _Incarnation:
-    """One wire and what is said on it."""
+    """One wire, and the state of the session on it."""
 
     def __init__(self, upstream: UpstreamSession, wire: Wire, session: SessionId) -> None:
         self._spec = upstream.spec
@@ -132,15 +133,15 @@ class _Incarnation:
         self._events = upstream.inbox
         self._session = session
         self._inbox, self._to_write = trio.open_memory_channel["Frame"](INBOX_SIZE)
-        self._questions = SessionRequests(self._inbox)
-        self._meeting = Negotiation(
-            upstream.spec, wire, self._questions, upstream.version, upstream.past
+        self._requests = SessionRequests(self._inbox)
+        self._negotiation = Negotiation(
+            upstream.spec, wire, self._requests, upstream.version, upstream.history
         )
         self._subscription: Subscription | None = None
         self._scope = trio.CancelScope()
         self._changed: set[str] = set()
         self._has_changed = trio.Event()
-        self._is_said = False
+        self._is_announced = False
         self._is_up = False
         self._lost: WireLost | None = None
 
@@ -148,8 +149,11 @@ class _Incarnation:
         """Be a session until `stopping` is set or the wire is lost.
 
         Returns:
-            False when the wire was lost because of our first request: the server has to be started
-            again and spoken to without that request.
+            False if the wire was lost to `server/discover`: the server has to be started again, and
+            spoken to without that request.
+
+        Raises:
+            WireLost: the wire was lost for another reason.
         """
         try:
             with self._scope:
@@ -163,16 +167,16 @@ class _Incarnation:
             self._inbox.close()
             self._to_write.close()
             if self._is_up:
-                with trio.move_on_after(SAY_LOST_LIMIT_S, shield=True):
-                    await self._say_lost()
+                with trio.move_on_after(LOST_SEND_LIMIT_S, shield=True):
+                    await self._send_lost()
         if self._lost is None or stopping.is_set():
             return True
-        if self._meeting.may_retry_without_probe(self._lost):
+        if self._negotiation.may_retry_without_probe(self._lost):
             return False
         raise self._lost
 
     async def _until_lost(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Run a task; the first to find the wire lost says why, and ends the others."""
+        """Run a task; the first that finds the wire lost keeps the reason and ends the others."""
         try:
             await task(*args)
         except WireLost as lost:
@@ -180,7 +184,7 @@ class _Incarnation:
             self._scope.cancel(lost.reason)
             await trio.lowlevel.checkpoint()
 
-    async def _say_lost(self) -> None:
+    async def _send_lost(self) -> None:
         reason = "it was stopped" if self._lost is None else self._lost.reason
         await self._events.send(SessionLost(self._session, reason))
 
@@ -189,7 +193,7 @@ class _Incarnation:
     async def _read(self) -> None:
         while True:
             for received in await self._wire.receive():
-                event = self._take(received)
+                event = self._event_of(received)
                 if event is None:
                     continue
                 try:
@@ -197,37 +201,41 @@ class _Incarnation:
                 except trio.WouldBlock:
                     await self._events.send(event)
 
-    def _take(self, received: Received) -> FromSession | None:
-        """Deal with a frame that is ours; make an event of any other."""
+    def _event_of(self, received: Received) -> FromSession | None:
+        """Handle a frame that concerns only the session; return an event for any other frame."""
         frame = received.frame
         if isinstance(frame, (Response, ErrorResponse)):
-            if self._questions.take_answer(frame):
+            if self._requests.take_answer(frame):
                 return None
         elif isinstance(frame, Notification):
-            if self._is_news(frame.method):
+            if self._takes_notification(frame.method):
                 return None
-        elif self._answer(frame):
+        elif self._answers(frame):
             return None
         return FromSession(self._session, frame, received.related) if self._is_up else None
 
-    def _is_news(self, method: str) -> bool:
-        """Take a notification if it is about the lists, which are read here."""
+    def _takes_notification(self, method: str) -> bool:
+        """Handle a notification about the lists; return whether it was one."""
         if method in LIST_CHANGED:
-            self._note_change(LIST_CHANGED[method])
+            self._is_announced = True
+            self._read_again(LIST_CHANGED[method])
             return True
         if self._subscription is not None and method == ACKNOWLEDGED:
             self._subscription.catch_up()
             return True
         return False
 
-    def _answer(self, question: Request) -> bool:
-        """Answer a server's request here, unless it is for a client."""
-        if self._questions.client_meta is not None:
-            send_or_drop(self._inbox, _against_protocol(question))
-        elif question.method == "ping":
-            send_or_drop(self._inbox, Response(question.id, _EMPTY))
+    def _answers(self, request: Request) -> bool:
+        """Answer a request of the server unless it is for a client; return whether it was."""
+        if self._requests.client_meta is not None:
+            # A server of 2026-07-28 makes no requests; it answers `input_required` instead.
+            message = f"Method not found: {request.method}"
+            send_or_drop(self._inbox, _error(request, METHOD_NOT_FOUND, message))
+        elif request.method == "ping":
+            send_or_drop(self._inbox, Response(request.id, _EMPTY))
         elif not self._is_up:
-            send_or_drop(self._inbox, _too_early(question))
+            message = "No client has a call in flight that this belongs to"
+            send_or_drop(self._inbox, _error(request, AMBIGUOUS_CLIENT, message))
         else:
             return False
         return True
@@ -243,7 +251,7 @@ class _Incarnation:
         raise WireLost("does not read its input")
 
     def _take_more(self, frames: list[Frame]) -> None:
-        """Take what else there is, up to the size of a batch."""
+        """Add the frames that wait already, up to the size of a batch."""
         size_bytes = _size(frames[0])
         while size_bytes < BATCH_BYTES:
             try:
@@ -257,10 +265,11 @@ class _Incarnation:
 
     async def _run(self, nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
         """Negotiate, list, say that the session is up, and keep the catalog current."""
-        greeting = await self._meeting.negotiate()
-        declared = (name for name, value in greeting.capabilities.items() if bytes(value) != _NULL)
-        lists = Lists(self._spec.name, self._questions.send_request, frozenset(declared))
-        up = self._session_up(greeting, await lists.read_all())
+        negotiated = await self._negotiation.negotiate()
+        capabilities = negotiated.capabilities.items()
+        declared = (name for name, value in capabilities if bytes(value) != _NULL)
+        lists = Lists(self._spec.name, self._requests.send_request, frozenset(declared))
+        up = self._session_up(negotiated, await lists.read_all())
         self._wire.set_catalog(lists.catalog)
         # From here on frames go to the actor. Its inbox is first in, first out, also for senders
         # that wait for room, so none of them can overtake `up`.
@@ -270,49 +279,45 @@ class _Incarnation:
         # the next checkpoint. The actor then hears `SessionUp`, `SessionLost` and `Down`, in order.
         task_status.started()
         if up.is_stateless:
-            self._subscription = self._subscribe(greeting)
+            self._subscription = self._subscribe(negotiated)
             nursery.start_soon(self._subscription.run)
-        await self._keep_true(lists)
+        await self._keep_current(lists)
 
-    def _subscribe(self, greeting: NegotiationResult) -> Subscription:
-        capabilities = capabilities_with_list_changed(greeting.capabilities)
+    def _subscribe(self, negotiated: NegotiationResult) -> Subscription:
+        capabilities = capabilities_with_list_changed(negotiated.capabilities)
         return Subscription(
-            self._spec.name, self._questions.send_request, capabilities, self._read_again
+            self._spec.name, self._requests.send_request, capabilities, self._read_again
         )
 
-    def _session_up(self, greeting: NegotiationResult, catalog: Catalog) -> SessionUp:
+    def _session_up(self, negotiated: NegotiationResult, catalog: Catalog) -> SessionUp:
         return SessionUp(
             instance=self._spec.name,
             session=self._session,
             inbox=self._inbox.clone(),
-            revision=greeting.revision,
-            capabilities=Raw(encode(greeting.capabilities)),
-            server_info=greeting.server_info,
-            instructions=greeting.instructions,
+            revision=negotiated.revision,
+            capabilities=Raw(encode(negotiated.capabilities)),
+            server_info=negotiated.server_info,
+            instructions=negotiated.instructions,
             catalog=catalog,
         )
-
-    def _note_change(self, capability: str) -> None:
-        """The server said that a list is another one now."""
-        self._is_said = True
-        self._read_again(capability)
 
     def _read_again(self, capability: str) -> None:
         self._changed.add(capability)
         self._has_changed.set()
 
-    async def _keep_true(self, lists: Lists) -> None:
-        """Read lists again when they have changed; once where they changed several times."""
+    async def _keep_current(self, lists: Lists) -> None:
+        """Read lists again when they have changed; several changes in a row cost one reading."""
         while True:
             await self._has_changed.wait()
             changed, self._changed, self._has_changed = self._changed, set(), trio.Event()
-            is_said, self._is_said = self._is_said, False
+            is_announced, self._is_announced = self._is_announced, False
             before = lists.catalog
             with trio.move_on_after(RELIST_LIMIT_S) as limit:
                 await lists.read_again(changed)
             if limit.cancelled_caught:
                 log.warning("%s: listing again took too long; kept the old", self._spec.name)
-            if lists.catalog != before or (is_said and lists.catalog is not before):
+            # A change that the server announced is passed on, even if the lists read the same.
+            if lists.catalog != before or (is_announced and lists.catalog is not before):
                 self._wire.set_catalog(lists.catalog)
                 await self._events.send(CatalogChanged(self._session, lists.catalog))
             await trio.sleep(RELIST_PAUSE_S)
@@ -324,13 +329,5 @@ def _size(frame: Frame) -> int:
     return len(frame.result if isinstance(frame, Response) else frame.error)
 
 
-def _against_protocol(question: Request) -> ErrorResponse:
-    """The answer to a request of a server without sessions: it may make none (MCP 2026-07-28)."""
-    message = f"Method not found: {question.method}"
-    return ErrorResponse(question.id, Raw(encode({"code": METHOD_NOT_FOUND, "message": message})))
-
-
-def _too_early(question: Request) -> ErrorResponse:
-    """The answer to a question before any client can have a call in flight."""
-    message = "No client has a call in flight that this belongs to"
-    return ErrorResponse(question.id, Raw(encode({"code": AMBIGUOUS_CLIENT, "message": message})))
+def _error(request: Request, code: int, message: str) -> ErrorResponse:
+    return ErrorResponse(request.id, Raw(encode({"code": code, "message": message})))

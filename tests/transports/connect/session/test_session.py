@@ -35,7 +35,7 @@ from tests.transports.connect.session.fake_upstream import (
 from transports.connect.session.session import (
     BATCH_BYTES,
     INBOX_SIZE,
-    SAY_LOST_LIMIT_S,
+    LOST_SEND_LIMIT_S,
     WRITE_LIMIT_S,
     UpstreamSession,
 )
@@ -405,7 +405,7 @@ async def test_cancelled_it_waits_for_an_actor_that_takes_nothing_only_so_long(
     began_at_s = autojump_clock.current_time()
     running.scope.cancel()
     await running.ended.wait()
-    assert autojump_clock.current_time() - began_at_s == pytest.approx(SAY_LOST_LIMIT_S)
+    assert autojump_clock.current_time() - began_at_s == pytest.approx(LOST_SEND_LIMIT_S)
 
 
 async def test_without_an_actor_it_ends(
