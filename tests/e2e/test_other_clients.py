@@ -60,7 +60,7 @@ def _play(command: list[str], address: list[str], site: Site, **env: str) -> dic
     )
     assert played.returncode == 0, played.stderr
     if address[0] == "stdio":
-        own = [row for row in running_with(str(site.folder)) if "stdio" in row.command]
+        own = [row for row in running_with(str(site.folder)) if " stdio " in row.command]
         assert not still_running(own, limit_s=15.0)
     return json.loads(played.stdout)
 

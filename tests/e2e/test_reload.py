@@ -318,8 +318,8 @@ def post(url: str, target: str, message: Any) -> None:
 EDITING: Final = """
 import sys
 from pathlib import Path
-from router.admin import AddInstance
-from router.changes import apply_change
+from router.instance_files.edits import apply_change
+from router.messages.commands import AddInstance
 for number in range(25):
     entry = {"name": f"{sys.argv[2]}{number}", "command": "x"}
     apply_change(Path(sys.argv[1]), AddInstance("shared", entry))
