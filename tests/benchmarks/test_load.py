@@ -1,4 +1,4 @@
-"""What the load takes for an answer, and what it sends."""
+"""The load of the benchmarks: the answers that it accepts, and the requests that it sends."""
 
 from __future__ import annotations
 
