@@ -9,37 +9,49 @@ ifneq ($(shell cat .venv/made 2>/dev/null && $(BIN)/python -c "" 2>/dev/null && 
 $(shell rm -f .venv/made .venv/*.stamp)
 endif
 
-# flake8-async is slow, so it gets only files with something asynchronous in them, on all cores.
-# Off: ASYNC109 (`*_s` parameters are data), ASYNC114 and ASYNC128 (they do not see a `task_status`
-# that is handed on); in the listeners ASYNC910 and 912 (each request has checkpoints enough where
-# it is received and sent); in tests those about fakes that have to be async.
-ASYNC_FILES := grep -rlw --include="*.py" --exclude-dir=peers async
-ASYNC_LINT := xargs -P 4 -n 8 $(BIN)/flake8-async --enable ASYNC
-ASYNC_OFF := ASYNC109,ASYNC114,ASYNC128
+# Side by side, each with its output in one piece (the make of macOS is too old for that).
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 3 \
+  $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: serve test check lint types contracts format coverage bench peers lock clean
+# Tests on all cores. A file stays in one process, which starts its shared routers once; files go
+# in their order, so that the short ones at the end fill what the long ones leave.
+ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: serve test quick check lint style async units types contracts format coverage bench peers \
+  lock clean
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/mcp-router serve --transport http --transport sse
 
 test: check peers
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m compileall -q $(ROOMS)
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
-check: lint types contracts
+quick: .venv/dev.stamp
+	@$(SIDE_BY_SIDE) units types style contracts
 
-lint: .venv/dev.stamp
+check: .venv/dev.stamp
+	@$(SIDE_BY_SIDE) types lint contracts
+
+units: .venv/dev.stamp
+	$(BIN)/python -m pytest --quiet --ignore=tests/e2e $(ON_ALL_CORES)
+
+lint: style async
+
+style: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	@$(ASYNC_FILES) $(ROOMS) | grep -v transports/listen/ | $(ASYNC_LINT) --disable $(ASYNC_OFF)
-	@$(ASYNC_FILES) transports/listen | $(ASYNC_LINT) --disable $(ASYNC_OFF),ASYNC910,ASYNC912
-	@$(ASYNC_FILES) tests benchmarks | $(ASYNC_LINT) --disable $(ASYNC_OFF),ASYNC124,ASYNC9
 
 types: .venv/dev.stamp
 	$(BIN)/pyright
 
+# What is imported is declared in pyproject.toml, and what is declared is used; only tests and
+# benchmarks may import what is for development.
 contracts: .venv/dev.stamp
 	$(BIN)/lint-imports
+	$(BIN)/deptry $(ROOMS)
+	$(BIN)/deptry tests benchmarks --exclude tests/peers --ignore DEP002,DEP004
 
 format: .venv/dev.stamp
 	$(BIN)/ruff format .
@@ -52,6 +64,30 @@ coverage: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m benchmarks
+
+# --- flake8-async: slow, so it gets only files with something asynchronous in them, and of those only
+# --- what has changed since they last were good. Off: ASYNC109 (`*_s` parameters are data), ASYNC114
+# --- and ASYNC128 (they do not see a `task_status` that is handed on); in the listeners ASYNC910 and
+# --- 912 (each request has checkpoints enough where it is received and sent); in tests those about
+# --- fakes that have to be async.
+
+ASYNC_STAMPS := $(patsubst %,.venv/async-%.stamp,rooms listeners tests)
+ASYNC_OFF := ASYNC109,ASYNC114,ASYNC128
+async_in = $(shell grep -rlw --include="*.py" --exclude-dir=peers async $(1))
+
+async: $(ASYNC_STAMPS)
+
+.venv/async-rooms.stamp: $(filter-out transports/listen/%,$(call async_in,$(ROOMS)))
+.venv/async-listeners.stamp: $(call async_in,transports/listen)
+.venv/async-listeners.stamp: ASYNC_OFF := $(ASYNC_OFF),ASYNC910,ASYNC912
+.venv/async-tests.stamp: $(call async_in,tests benchmarks)
+.venv/async-tests.stamp: ASYNC_OFF := $(ASYNC_OFF),ASYNC124,ASYNC9
+
+# With another linter all files are new to it.
+$(ASYNC_STAMPS): .venv/dev.stamp Makefile
+	@printf "%s\n" $(filter %.py,$(if $(filter-out %.py,$?),$^,$?)) | \
+	  xargs -P 4 -n 8 $(BIN)/flake8-async --enable ASYNC --disable $(ASYNC_OFF)
+	@touch $@
 
 # --- The environment. Each stamp is made last, so an interrupted step is done again. ---
 

@@ -21,7 +21,7 @@ from benchmarks.imports import slowest, unwanted
 
 if TYPE_CHECKING:
     from tests.e2e.processes import RouterProcess
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 LOADED_CALLERS: Final = 16
 LEAST_SHARE: Final = 0.80
@@ -42,9 +42,9 @@ def _say(line: str = "") -> None:
     sys.stdout.flush()
 
 
-def _measure_start(site: Site, starts: int) -> dict[str, Any]:
-    start = starting.measure(site, starts)
-    imports = starting.imported(site)
+def _measure_start(workspace: Workspace, starts: int) -> dict[str, Any]:
+    start = starting.measure(workspace, starts)
+    imports = starting.imported(workspace)
     found = unwanted(imports)
     _say(f"Start to first answer on stdio   {start.router_ms:.0f} ms")
     _say(f"import trio, attrs, cattrs, msgspec   {start.imports_ms:.0f} ms")
@@ -92,9 +92,9 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("trio", "hypercorn", "msgspec"))
     _say(f"Python {platform.python_version()}, {packages}. Median (lowest to highest).\n")
     with tempfile.TemporaryDirectory() as folder:
-        site = throughput.site_with_echo(Path(folder))
-        figures = _measure_start(site, wanted.starts)
-        with site.serve("http") as router:
+        workspace = throughput.site_with_echo(Path(folder))
+        figures = _measure_start(workspace, wanted.starts)
+        with workspace.serve("http") as router:
             figures |= _measure_throughput(router, wanted.rounds, wanted.seconds)
     if wanted.json is not None:
         wanted.json.write_text(json.dumps(figures, indent=2) + "\n")

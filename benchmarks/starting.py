@@ -19,7 +19,7 @@ from benchmarks.spread import Spread
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 BASELINE: Final = (sys.executable, "-c", "import trio, attrs, cattrs, msgspec")
 
@@ -53,13 +53,13 @@ class Start:
         return self.router_ms.median / self.imports_ms.median
 
 
-def measure(site: Site, rounds: int) -> Start:
+def measure(workspace: Workspace, rounds: int) -> Start:
     """Start both processes in turn, `rounds` times, after one start of each that is not counted."""
     router_ms: list[float] = []
     imports_ms: list[float] = []
     for _ in range(rounds + 1):
         imports_ms.append(_imports_ms())
-        router_ms.append(_first_answer_ms(site.stdio_command))
+        router_ms.append(_first_answer_ms(workspace.stdio_command))
     return Start(Spread.of(router_ms[1:]), Spread.of(imports_ms[1:]))
 
 
@@ -86,9 +86,9 @@ def _first_answer_ms(command: Sequence[str]) -> float:
     return took_ms
 
 
-def imported(site: Site) -> list[Import]:
+def imported(workspace: Workspace) -> list[Import]:
     """Return the imports of a router on stdio that answers one `initialize` and ends."""
-    python, *words = site.stdio_command
+    python, *words = workspace.stdio_command
     done = subprocess.run(
         [python, "-X", "importtime", *words], input=_LINE, capture_output=True, check=True
     )

@@ -17,7 +17,7 @@ import attrs
 from benchmarks.load import Load
 from benchmarks.spread import Spread, ratio_of
 from tests.e2e.processes import Lines
-from tests.e2e.site import Site
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +46,9 @@ class Share:
     bare_p99_ms: Spread
 
 
-def site_with_echo(folder: Path) -> Site:
+def site_with_echo(folder: Path) -> Workspace:
     """Return a folder to run a router in, with `echo_upstream` as its only server."""
-    return Site(folder).add_command("echo", sys.executable, str(UPSTREAM))
+    return Workspace(folder).add_command("echo", sys.executable, str(UPSTREAM))
 
 
 @contextmanager

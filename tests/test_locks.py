@@ -14,7 +14,7 @@ LOCKS = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt", *sorted(PEERS
 
 
 def _requirements(lock: Path) -> list[str]:
-    """Its requirements, each with its hashes, without comments."""
+    """Return the requirements of a lock, each with its hashes, without comments."""
     text = re.sub(r" *#.*", "", lock.read_text())
     return re.findall(r"^(?! ).+(?:\n .+)*", text, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""Requests that the load sends, and answers that it reads."""
+"""The load of the benchmarks: the answers that it accepts, and the requests that it sends."""
 
 from __future__ import annotations
 

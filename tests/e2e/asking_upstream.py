@@ -1,11 +1,11 @@
-"""A raw MCP server over stdio, of a handshake revision, whose tools ask the client back.
+"""An upstream over stdio, of a handshake revision, whose tools ask the client.
 
 Run as `python asking_upstream.py RECORD`: each line that comes in is appended to the file RECORD
-before anything is made of it, so a test can tell what did *not* come. Like `chaos_upstream`, it
-uses nothing but the standard library and answers from one thread, in the order of arrival.
+before it is handled, so a test can tell what did *not* come. Like `chaos_upstream`, it uses nothing
+but the standard library and answers from one thread, in the order of arrival.
 
-A tool's answer is one text: the JSON list of what came back for each of its questions, in the
-order in which they were asked.
+The answer of a tool is one text: the JSON list of the replies to its questions, in the order in
+which it asked them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ MIRRORED: Final = {
     "type": "object",
     "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
 }
-"""What a server of both eras says: over HTTP, this argument is to be in a header as well."""
+"""Over HTTP, this argument is to be in a header as well (a rule of 2026-07-28)."""
 
 URL_REQUIRED: Final = -32042
 

@@ -1,8 +1,9 @@
-"""A raw MCP server over stdio for the tests: well-behaved, or misbehaving in exactly one way.
+"""An upstream over stdio, of a handshake revision: well-behaved, or misbehaving in exactly one way.
 
 Run as `python chaos_upstream.py MODE`; `MODES` names the modes. It uses nothing but the standard
-library, so it starts at once and says exactly what is written here. It answers from one thread,
-in the order of arrival unless the mode says otherwise; tools that wait are kept in `_waiting`.
+library, so it starts at once and says exactly the bytes that are written here. It answers from one
+thread, in the order of arrival unless the mode says otherwise; tools that wait are kept in
+`_waiting`.
 """
 
 from __future__ import annotations

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.guarded import guarded_router
-from tests.e2e.site import Site
+from tests.e2e.secured_router import secured_router
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.guarded import Guarded
     from tests.e2e.processes import RouterProcess
+    from tests.e2e.secured_router import SecuredRouter
 
 
 SDK_LEAVES_STREAMS: Final = "ignore:Async generator 'http(x|core)2:ResourceWarning"
@@ -31,28 +31,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def workspace(tmp_path: Path) -> Workspace:
     """A folder for a router of the test's own."""
-    return Site(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def plain_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+def plain_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two well-behaved upstreams and one that is switched off."""
-    site = Site(tmp_path_factory.mktemp("plain"))
-    site.add_chaos("plain").add_chaos("other")
-    return site.add_command("off", "true", isActive=False)
+    workspace = Workspace(tmp_path_factory.mktemp("plain"))
+    workspace.add_chaos("plain").add_chaos("other")
+    return workspace.add_command("off", "true", isActive=False)
 
 
 @pytest.fixture(scope="session")
-def router(plain_site: Site) -> Iterator[RouterProcess]:
-    """A router over `plain_site` with streamable HTTP and SSE, for the whole run."""
-    with plain_site.serve() as router:
+def router(plain_workspace: Workspace) -> Iterator[RouterProcess]:
+    """A router over `plain_workspace` with streamable HTTP and SSE, for the whole run."""
+    with plain_workspace.serve() as router:
         yield router
 
 
 @pytest.fixture(scope="session")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredRouter]:
     """A router with tokens and secrets, for all tests that try to get at them."""
-    with guarded_router(tmp_path_factory.mktemp("guarded")) as guarded:
-        yield guarded
+    with secured_router(tmp_path_factory.mktemp("secured")) as secured:
+        yield secured

@@ -1,9 +1,6 @@
-"""The machine's processes, and the router as one of them.
+"""Starts a real router, waits for its words, stops it, and finds the processes that it left.
 
-Job: start a real router, wait for what it says, stop it, and find what it left running.
-Neighbours: `site` writes what it is started with; every end-to-end test uses it.
-
-Invariants: nothing here waits by time alone, every wait has a limit; whatever happens in a test,
+Invariants: nothing here waits by time alone and every wait has a limit. Whatever happens in a test,
 the router and all of its descendants are gone afterwards.
 """
 
@@ -31,8 +28,6 @@ START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 30.0
 """For the router to end: above its own bounds on stopping children (10.5 s)."""
 
-LISTENING: Final = re.compile(r"Listening on (http://\S+)")
-
 
 # --- The machine's processes -----------------------------------------------------------------
 
@@ -47,7 +42,7 @@ class Process:
 
 
 def process_table() -> list[Process]:
-    """All processes that are no zombies, as `ps` sees them."""
+    """Return all processes that are no zombies, as `ps` sees them."""
     if Path("/proc/self/stat").exists():
         return [row for entry in Path("/proc").iterdir() if (row := _read_proc(entry)) is not None]
     listing = subprocess.run(
@@ -69,7 +64,7 @@ def _read_proc(entry: Path) -> Process | None:
 
 
 def descendants(pid: int) -> list[Process]:
-    """The living children of a process, their children, and so on."""
+    """Return the living children of a process, their children, and so on."""
     table = process_table()
     found: list[Process] = []
     parents = {pid}
@@ -81,7 +76,7 @@ def descendants(pid: int) -> list[Process]:
 
 
 def still_running(expected_gone: Sequence[Process], limit_s: float = 1.0) -> list[Process]:
-    """Those of the processes that have not ended within `limit_s` (reliability: no orphans)."""
+    """Return the processes that have not ended within `limit_s` (reliability: no orphans)."""
     ends_at_s = time.monotonic() + limit_s
     while True:
         left = [row for row in process_table() if row in expected_gone]
@@ -91,12 +86,12 @@ def still_running(expected_gone: Sequence[Process], limit_s: float = 1.0) -> lis
 
 
 def running_with(token: str) -> list[Process]:
-    """Processes with `token` in their command line, such as a test's own folder."""
+    """Return the processes with `token` in their command line, such as a test's own folder."""
     return [row for row in process_table() if token in row.command and row.pid != os.getpid()]
 
 
 def kill_all(processes: Sequence[Process]) -> None:
-    """End them for good; those that are gone already are left out."""
+    """Kill processes; skip those that are gone already."""
     for row in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(row.pid, signal.SIGKILL)
@@ -106,7 +101,7 @@ def kill_all(processes: Sequence[Process]) -> None:
 
 
 class Lines:
-    """The lines of a pipe as they come, to wait for one of them."""
+    """Reads the lines of a pipe in a thread; a test can wait for one of them."""
 
     def __init__(self, pipe: Iterator[bytes]) -> None:
         self._lines: list[str] = []
@@ -127,7 +122,7 @@ class Lines:
     def wait_for(
         self, pattern: str | re.Pattern[str], limit_s: float = START_LIMIT_S
     ) -> re.Match[str]:
-        """The first line, past or to come, in which `pattern` is found.
+        """Return the first match of `pattern` in a line, past or to come.
 
         Raises:
             AssertionError: the pipe ended or `limit_s` went by without it.
@@ -159,7 +154,7 @@ class Lines:
 
 
 def router_command(*words: str) -> list[str]:
-    """The command line of a router with these arguments."""
+    """Return the command line of a router with these arguments."""
     return [sys.executable, "-m", "router", *words]
 
 
@@ -186,26 +181,30 @@ class RouterProcess:
         self._children: list[Process] = []
 
     def url(self, path: str) -> str:
-        """The address of the listener at `/mcp` or `/sse`, as the router says it."""
+        """Return the address of the listener at `/mcp` or `/sse`, as the router says it."""
         return self.stderr.wait_for(rf"Listening on (http://\S+{path})\b")[1]
+
+    def netloc(self, path: str = "") -> str:
+        """Return host and port of the listener at `/mcp` or `/sse`, or of the REST API."""
+        return self.stderr.wait_for(rf"Listening on http://([0-9.:]+){path}$")[1]
 
     @property
     def pid(self) -> int:
         return self.popen.pid
 
     def children(self) -> list[Process]:
-        """Its living descendants."""
+        """Return the living descendants of the router."""
         return descendants(self.pid)
 
     def wait(self, limit_s: float = STOP_LIMIT_S) -> int:
-        """Wait until it ends; its exit status."""
+        """Wait until the router ends; return its exit status."""
         status = self.popen.wait(limit_s)
         self.stdout.join()
         self.stderr.join()
         return status
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end and wait; its exit status.
+        """Send a signal and wait until the router ends; return its exit status.
 
         Raises:
             AssertionError: it left a child running.

@@ -1,7 +1,7 @@
-"""An instance with a command is code (MCP05): every way to one, and who gets how far.
+"""An instance with a command is code (MCP05): every way to define one, and who is let in.
 
-Neighbours: `test_security` has the routes of the REST API that take a command; what is refused,
-key by key, is in `tests/router/core/test_changes.py`.
+`test_security` has the routes of the REST API that take a command. The refusals, key by key, are in
+`tests/router/instance_files/test_edits.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.guarded import ALL, API_URL, READER, SECURITY, A, B, Guarded, ask, open_session, rpc
-from tests.e2e.site import Site
-from tests.e2e.wire import StdioRouter
+from tests.e2e.raw_client import StdioRouter
+from tests.e2e.secured_router import (
+    ALL,
+    READER,
+    SECURITY,
+    A,
+    B,
+    SecuredRouter,
+    ask,
+    open_session,
+    rpc,
+)
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +57,12 @@ def touching(mark: Path) -> dict[str, Any]:
     ids=["no token", "call", "never", "admin"],
 )
 def test_only_an_admin_has_a_tool_run_a_command(
-    site: Site, token: str | None, security: dict[str, Any], *, is_run: bool
+    workspace: Workspace, token: str | None, security: dict[str, Any], *, is_run: bool
 ) -> None:
-    mark = site.folder / "mark"
-    site.configure(security=security, server=MANAGED)
-    with site.serve("http") as router:
-        netloc = router.url("/mcp").split("/")[2]
+    mark = workspace.path / "mark"
+    workspace.configure(security=security, server=MANAGED)
+    with workspace.serve("http") as router:
+        netloc = router.netloc("/mcp")
         arguments = {"provider_name": "evil", "config": touching(mark)}
         for tool in ("mcp_router_add", "mcp.router.add"):
             body = rpc("tools/call", name=tool, arguments=arguments)
@@ -62,13 +72,13 @@ def test_only_an_admin_has_a_tool_run_a_command(
         use = rpc("tools/call", name="mcp.router.use", arguments={"instance_name": "evil"})
         ask(netloc, "POST", "/mcp", token, use)  # waits until it has started or failed
     assert mark.exists() is is_run
-    assert (site.folder / "data" / "evil").exists() is is_run
+    assert (workspace.path / "data" / "evil").exists() is is_run
 
 
-def test_the_parent_on_stdio_defines_no_command_where_nobody_may(site: Site) -> None:
-    mark = site.folder / "mark"
-    site.configure(security=NEVER, server=MANAGED)
-    with StdioRouter(site.stdio_command) as router:
+def test_the_parent_on_stdio_defines_no_command_where_nobody_may(workspace: Workspace) -> None:
+    mark = workspace.path / "mark"
+    workspace.configure(security=NEVER, server=MANAGED)
+    with StdioRouter(workspace.stdio_command) as router:
         router.initialize()
         arguments = {"provider_name": "evil", "config": touching(mark)}
         result = router.request("tools/call", name="mcp.router.add", arguments=arguments)
@@ -80,54 +90,56 @@ def test_the_parent_on_stdio_defines_no_command_where_nobody_may(site: Site) -> 
 
 @pytest.mark.parametrize("token", [A, READER])
 def test_session_opened_by_an_admin_lends_its_powers_to_nobody(
-    guarded: Guarded, token: str
+    secured: SecuredRouter, token: str
 ) -> None:
-    session = open_session(guarded.http, ALL)
+    session = open_session(secured.http, ALL)
     body = rpc("tools/call", name="mcp.router.list", arguments={})
-    status, _, _ = ask(guarded.http, "POST", "/mcp", token, body, Mcp_Session_Id=session)
+    status, _, _ = ask(secured.http, "POST", "/mcp", token, body, Mcp_Session_Id=session)
     assert status == (404 if token == A else 403)
 
 
 # --- Every route of the REST API -------------------------------------------------------------
 
 WITHOUT_ADMIN: Final = {("post", "/api/call"), ("post", "/api/ws-ticket")}
-SERVES_ALL: Final = {"name": "evil", "command": "true", "instance": "nosy", "tool": "arguments"}
+SERVES_ALL: Final = {"name": "evil", "command": "true", "instance": "snooping", "tool": "arguments"}
 
 
-def changing_routes(guarded: Guarded) -> Iterator[tuple[str, str]]:
-    document = json.loads(ask(guarded.api, "GET", "/openapi.json", None)[2])
+def changing_routes(secured: SecuredRouter) -> Iterator[tuple[str, str]]:
+    document = json.loads(ask(secured.api, "GET", "/openapi.json", None)[2])
     for path, methods in document["paths"].items():
         for method in methods:
             if method in ("put", "post", "patch", "delete") and (method, path) not in WITHOUT_ADMIN:
-                yield method.upper(), re.sub(r"\{\w+\}", "nosy", path)
+                yield method.upper(), re.sub(r"\{\w+\}", "snooping", path)
 
 
-def test_no_route_that_changes_something_is_open_to_less_than_an_admin(guarded: Guarded) -> None:
-    """Those of the document, so a route that is new is tried too."""
-    before = ask(guarded.api, "GET", "/api/config", ALL)[2]
-    routes = list(changing_routes(guarded))
+def test_no_route_that_changes_something_is_open_to_less_than_an_admin(
+    secured: SecuredRouter,
+) -> None:
+    """The routes are those of the OpenAPI document, so a new route is tried too."""
+    before = ask(secured.api, "GET", "/api/config", ALL)[2]
+    routes = list(changing_routes(secured))
     assert len(routes) >= 5
     for method, path in routes:
         for query in ("", "?wait=ready"):
             statuses = [
-                ask(guarded.api, method, path + query, token, SERVES_ALL)[0]
+                ask(secured.api, method, path + query, token, SERVES_ALL)[0]
                 for token in (None, "wrong", A, READER)
             ]
             assert statuses == [401, 401, 403, 403], (method, path)
     rows, rows_before = (
         [row["name"] for row in json.loads(config)["instances"]]
-        for config in (ask(guarded.api, "GET", "/api/config", ALL)[2], before)
+        for config in (ask(secured.api, "GET", "/api/config", ALL)[2], before)
     )
     assert rows == rows_before
 
 
-def test_no_route_under_api_tells_anything_without_a_token(guarded: Guarded) -> None:
-    document = json.loads(ask(guarded.api, "GET", "/openapi.json", None)[2])
+def test_no_route_under_api_tells_anything_without_a_token(secured: SecuredRouter) -> None:
+    document = json.loads(ask(secured.api, "GET", "/openapi.json", None)[2])
     paths = [path for path in document["paths"] if path.startswith("/api/")]
     for path in [*paths, "/ws", "/api", "/api/", "/nothing"]:
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            target = re.sub(r"\{\w+\}", "nosy", path)
-            assert ask(guarded.api, method, target, None)[0] == 401, (method, target)
+            target = re.sub(r"\{\w+\}", "snooping", path)
+            assert ask(secured.api, method, target, None)[0] == 401, (method, target)
 
 
 # --- What belongs in the file alone ----------------------------------------------------------
@@ -139,13 +151,13 @@ LOADING: Final = (
 )
 
 
-def test_variable_that_has_code_loaded_is_refused_to_an_admin_too(site: Site) -> None:
-    site.configure(security=SECURITY, api={"enabled": True, "port": 0})
-    site.add_command("idle", "true", isActive=False)
-    file = site.folder / "data" / "idle" / "mcp_settings.json"
+def test_variable_that_has_code_loaded_is_refused_to_an_admin_too(workspace: Workspace) -> None:
+    workspace.configure(security=SECURITY, api={"enabled": True, "port": 0})
+    workspace.add_command("idle", "true", isActive=False)
+    file = workspace.path / "data" / "idle" / "mcp_settings.json"
     before = file.read_bytes()
-    with site.serve("http") as router:
-        netloc = router.stderr.wait_for(API_URL)[1]
+    with workspace.serve("http") as router:
+        netloc = router.netloc()
         for name in LOADING:
             entry = {"name": "evil", "command": "true", "env": {"GOOD": "1", name: "x"}}
             asked = [("POST", "/api/instances", entry), ("PATCH", "/api/instances/idle", entry)]
@@ -156,7 +168,7 @@ def test_variable_that_has_code_loaded_is_refused_to_an_admin_too(site: Site) ->
             changed = {key: {"LD_PRELOAD": "x"}}
             assert ask(netloc, "PATCH", "/api/instances/idle", ALL, changed)[0] in (403, 422)
     assert file.read_bytes() == before
-    assert not (site.folder / "data" / "evil").exists()
+    assert not (workspace.path / "data" / "evil").exists()
 
 
 @pytest.mark.parametrize(
@@ -186,12 +198,12 @@ def test_where_nobody_may_define_a_command_no_key_of_it_can_be_changed(
 
 @pytest.fixture(scope="module")
 def never(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    site = Site(tmp_path_factory.mktemp("never"))
-    site.configure(security=SECURITY | NEVER, api={"enabled": True, "port": 0})
-    site.add_command("idle", "true", isActive=False)
-    with site.serve("http") as router:
-        file = site.folder / "data" / "idle" / "mcp_settings.json"
-        yield router.stderr.wait_for(API_URL)[1], file
+    workspace = Workspace(tmp_path_factory.mktemp("never"))
+    workspace.configure(security=SECURITY | NEVER, api={"enabled": True, "port": 0})
+    workspace.add_command("idle", "true", isActive=False)
+    with workspace.serve("http") as router:
+        file = workspace.path / "data" / "idle" / "mcp_settings.json"
+        yield router.netloc(), file
 
 
 # --- Instances that a token may not see (MCP02) ----------------------------------------------
@@ -199,21 +211,24 @@ def never(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Where REST and MCP are; `LIMITED` may do everything with `mine`, and there is `theirs`."""
-    site = Site(tmp_path_factory.mktemp("limited"))
+    """Run a router; `LIMITED` may do everything with `mine` and nothing with `theirs`.
+
+    Yields the addresses of REST and MCP.
+    """
+    workspace = Workspace(tmp_path_factory.mktemp("limited"))
     permissions = ["call", "read", "admin"]
     other = {"token": B, "instances": ["theirs"]}
     token = {"token": LIMITED, "permissions": permissions, "instances": ["mine"]}
-    site.configure(
+    workspace.configure(
         security={"bearer_token": ALL, "tokens": {"limited": token, "other": other}},
         api={"enabled": True, "port": 0, "enable_realtime_logs": True},
         server=MANAGED,
     )
-    site.add_chaos("mine").add_chaos("theirs")
-    with site.serve("http") as router:
+    workspace.add_chaos("mine").add_chaos("theirs")
+    with workspace.serve("http") as router:
         router.stderr.wait_for("mine is ready")
         router.stderr.wait_for("theirs is ready")
-        yield router.stderr.wait_for(API_URL)[1], router.url("/mcp").split("/")[2]
+        yield router.netloc(), router.netloc("/mcp")
 
 
 ENTRY: Final = {"command": "true", "isActive": False}
@@ -288,15 +303,17 @@ def test_nothing_that_is_listed_names_what_a_token_may_not_see(limited: tuple[st
     assert ask(limited[0], "POST", "/api/ws-ticket", LIMITED)[0] == 403
 
 
-def test_instance_gets_no_name_that_its_admin_may_not_see_and_none_is_told(site: Site) -> None:
+def test_instance_gets_no_name_that_its_admin_may_not_see_and_none_is_told(
+    workspace: Workspace,
+) -> None:
     limited = {"token": A, "permissions": ["call", "read", "admin"], "instances": ["mine"]}
-    site.configure(
+    workspace.configure(
         security={"bearer_token": ALL, "tokens": {"a": limited}}, api={"enabled": True, "port": 0}
     )
     for name in ("mine", "theirs"):
-        site.add_command(name, "true", isActive=False)
-    with site.serve("http") as router:
-        api = router.stderr.wait_for(API_URL)[1]
+        workspace.add_command(name, "true", isActive=False)
+    with workspace.serve("http") as router:
+        api = router.netloc()
         said = []
         for name in ("theirs", "nobody", "THEIRS"):
             status, _, body = ask(api, "PATCH", "/api/instances/mine", A, {"name": name})

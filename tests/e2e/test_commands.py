@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.e2e.processes import RouterProcess, router_command
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 TOKEN: Final = "a-token-of-the-tests"
 API: Final[dict[str, Any]] = {"enabled": True, "port": 0, "enable_realtime_logs": True}
@@ -30,13 +30,13 @@ def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def api_url(router: RouterProcess) -> str:
-    return router.stderr.wait_for(r"Listening on (http://[0-9.:]+)$")[1]
+    return f"http://{router.netloc()}"
 
 
-def test_status_is_a_table_of_the_instances(site: Site) -> None:
-    site.configure(api=API, security={"bearer_token": TOKEN})
-    site.add_chaos("plain").add_command("off", "true", isActive=False)
-    with site.serve("http") as router:
+def test_status_is_a_table_of_the_instances(workspace: Workspace) -> None:
+    workspace.configure(api=API, security={"bearer_token": TOKEN})
+    workspace.add_chaos("plain").add_command("off", "true", isActive=False)
+    with workspace.serve("http") as router:
         url = api_url(router)
         ends_at_s = time.monotonic() + 30
         while "1 of 2 ready" not in (done := run("status", "--url", url, "--token", TOKEN)).stdout:
@@ -60,9 +60,9 @@ def test_status_is_a_table_of_the_instances(site: Site) -> None:
     assert line.startswith(f"mcp-router: {url}: no answer (Connection refused)")
 
 
-def test_logs_are_followed_until_the_router_ends(site: Site) -> None:
-    site.configure(api=API, security={"bearer_token": TOKEN})
-    with site.serve("http") as router:
+def test_logs_are_followed_until_the_router_ends(workspace: Workspace) -> None:
+    workspace.configure(api=API, security={"bearer_token": TOKEN})
+    with workspace.serve("http") as router:
         words = router_command("logs", "-f", "--url", api_url(router), "--token", TOKEN)
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as follower:
             assert follower.stdout is not None
@@ -73,12 +73,12 @@ def test_logs_are_followed_until_the_router_ends(site: Site) -> None:
     assert "Listening on" in rest
 
 
-def test_check_finds_every_mistake_and_starts_nothing(site: Site) -> None:
-    mark = site.folder / "mark"
-    site.add_command("fine", "touch", str(mark))
-    site.add_command("unset", "true", env={"KEY": "${NOT_SET_ANYWHERE}"})
-    site.add("odd", type="http", url="gopher://x")
-    done = run("check", *site.words)
+def test_check_finds_every_mistake_and_starts_nothing(workspace: Workspace) -> None:
+    mark = workspace.path / "mark"
+    workspace.add_command("fine", "touch", str(mark))
+    workspace.add_command("unset", "true", env={"KEY": "${NOT_SET_ANYWHERE}"})
+    workspace.add("odd", type="http", url="gopher://x")
+    done = run("check", *workspace.words)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert len(lines) == 2

@@ -1,4 +1,4 @@
-"""Plain curl, as the documentation of MCP Router 1.1 shows it, and what else HTTP clients send."""
+"""Plain curl, as the documentation of MCP Router 1.1 shows it, and other simple HTTP clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from router.messages.revisions import REVISIONS
 from tests.e2e import peers
-from tests.e2e.clients import OWN_TOOLS
+from tests.e2e.sdk_client import OWN_TOOLS
 
 if TYPE_CHECKING:
     from tests.e2e.processes import RouterProcess

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e import peers
-from tests.e2e.rest import configure, entry_of, running
+from tests.e2e.rest_client import chaos_entry, configure_rest, rest_router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 DISK: Final = "size=64k"
 
 
 @pytest.fixture
-def small_disk(site: Site) -> Iterator[Path]:
+def small_disk(workspace: Workspace) -> Iterator[Path]:
     """The folder of instances on a disk of its own, of 64 kB."""
-    data = site.folder / "data"
+    data = workspace.path / "data"
     mount = [peers.program("mount"), "-t", "tmpfs", "-o", DISK, "tmpfs", str(data)]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode:
@@ -42,17 +42,19 @@ def _fill(disk: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting is for root")
-def test_full_disk_is_507_changes_no_byte_and_stops_nothing(site: Site, small_disk: Path) -> None:
-    configure(site)
-    site.add_chaos("plain")
+def test_full_disk_is_507_changes_no_byte_and_stops_nothing(
+    workspace: Workspace, small_disk: Path
+) -> None:
+    configure_rest(workspace)
+    workspace.add_chaos("plain")
     file = small_disk / "plain" / "mcp_settings.json"
-    with running(site) as (router, api):
+    with rest_router(workspace) as (router, api):
         router.stderr.wait_for("plain is ready")
         before = file.read_bytes()
         _fill(small_disk)
         changed = api.ask("PATCH", "/api/instances/plain", {"metadata": {"note": "y" * 2000}})
         assert (changed.status, changed.code) == (507, "CONFIG_ERROR"), changed
-        assert api.ask("POST", "/api/instances", entry_of(site, "mine")).status == 507
+        assert api.ask("POST", "/api/instances", chaos_entry(workspace, "mine")).status == 507
         assert file.read_bytes() == before
         assert sorted(path.name for path in file.parent.iterdir()) == [file.name]
         assert api.call("echo", text="still here").json["content"][0]["text"] == "still here"

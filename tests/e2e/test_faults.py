@@ -17,8 +17,10 @@ import pytest
 from mcp import MCPError
 
 from router.messages.errors import SESSION_LOST
-from tests.e2e import fleet
-from tests.e2e.clients import (
+from tests.e2e import real_servers
+from tests.e2e.ports import free_port
+from tests.e2e.raw_client import HttpClient
+from tests.e2e.sdk_client import (
     Target,
     call,
     call_text,
@@ -29,8 +31,7 @@ from tests.e2e.clients import (
     text_of,
     value_of,
 )
-from tests.e2e.site import Site
-from tests.e2e.wire import HttpClient
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -49,23 +50,23 @@ SHORT_TIMEOUT_S: Final = 1
 @pytest.fixture(scope="module")
 def chaos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """One router before well-behaved and broken upstreams."""
-    site = Site(tmp_path_factory.mktemp("chaos"))
+    workspace = Workspace(tmp_path_factory.mktemp("chaos"))
     for mode in ("plain", "noisy", "exit", "garbage", "silent", "reversed"):
-        site.add_chaos(mode, mode)
-    site.add_chaos("victim")
-    site.add_command("missing", str(site.folder / "no-such-program"))
-    with site.serve() as router:
-        yield Target("http", site, router)
+        workspace.add_chaos(mode, mode)
+    workspace.add_chaos("victim")
+    workspace.add_command("missing", str(workspace.path / "no-such-program"))
+    with workspace.serve() as router:
+        yield Target("http", workspace, router)
 
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """One router that gives every call a second."""
-    site = Site(tmp_path_factory.mktemp("impatient"))
-    site.configure(mcp_client={"timeout": SHORT_TIMEOUT_S})
-    site.add_chaos("plain").add_chaos("silent", "silent")
-    with site.serve("http") as router:
-        yield Target("http", site, router)
+    workspace = Workspace(tmp_path_factory.mktemp("impatient"))
+    workspace.configure(mcp_client={"timeout": SHORT_TIMEOUT_S})
+    workspace.add_chaos("plain").add_chaos("silent", "silent")
+    with workspace.serve("http") as router:
+        yield Target("http", workspace, router)
 
 
 # --- Death in a call -------------------------------------------------------------------------
@@ -102,7 +103,7 @@ async def _killed_in_a_call(
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
 def test_killed_server_fails_its_call_and_answers_the_next(transport: str, chaos: Target) -> None:
-    target = Target(transport, chaos.site, chaos.router)
+    target = Target(transport, chaos.workspace, chaos.router)
 
     async def scenario() -> None:
         async with target.connect() as client:
@@ -265,11 +266,11 @@ def test_garbage_between_answers_is_skipped(chaos: Target) -> None:
     ("transport", "kind", "path"), [("streamableHttp", "http", "/mcp"), ("sse", "sse", "/sse")]
 )
 def test_remote_server_that_was_restarted_answers_again(
-    transport: str, kind: str, path: str, site: Site
+    transport: str, kind: str, path: str, workspace: Workspace
 ) -> None:
     """The new process knows nothing of the session that the old one had."""
-    port = fleet.free_port()
-    site.add("remote", type=kind, url=f"http://127.0.0.1:{port}{path}")
+    port = free_port()
+    workspace.add("remote", type=kind, url=f"http://127.0.0.1:{port}{path}")
 
     async def is_back(client: Client) -> None:
         while True:
@@ -281,14 +282,14 @@ def test_remote_server_that_was_restarted_answers_again(
 
     async def scenario(target: Target) -> None:
         async with target.connect() as client:
-            with fleet.remote(transport, port), anyio.fail_after(BACK_LIMIT_S):
+            with real_servers.remote(transport, port), anyio.fail_after(BACK_LIMIT_S):
                 await listed_when(client, "remote", lambda row: row["state"] == "ready")
                 await is_back(client)
-            with fleet.remote(transport, port), anyio.fail_after(BACK_LIMIT_S):
+            with real_servers.remote(transport, port), anyio.fail_after(BACK_LIMIT_S):
                 await is_back(client)
 
-    with site.serve("http") as router:
-        run(lambda: scenario(Target("http", site, router)))
+    with workspace.serve("http") as router:
+        run(lambda: scenario(Target("http", workspace, router)))
 
 
 # --- Whose answer is it? ---------------------------------------------------------------------
@@ -325,7 +326,7 @@ def test_thousands_of_calls_with_the_same_ids_are_never_crossed(
 def test_two_clients_of_the_sdk_with_many_calls_at_once_are_never_crossed(
     transport: str, chaos: Target
 ) -> None:
-    target = Target(transport, chaos.site, chaos.router)
+    target = Target(transport, chaos.workspace, chaos.router)
 
     async def caller(client: Client, name: str, turn: int) -> None:
         for number in range(20):

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import pytest
 
 from benchmarks.load import whole_answer
-from tests.e2e.guarded import ALL, API_URL, LIMIT_S, SECURITY, A, B, ask, rpc
-from tests.e2e.resources import (
+from tests.e2e.process_resources import (
     MIB,
     file_limit,
     has_files,
@@ -25,7 +24,8 @@ from tests.e2e.resources import (
     open_files_at_most,
     resident_bytes,
 )
-from tests.e2e.wire import HELLO, HttpClient
+from tests.e2e.raw_client import HELLO, HttpClient
+from tests.e2e.secured_router import ALL, LIMIT_S, SECURITY, A, B, ask, rpc
 from transports.listen.http.session_table import SessionLimits
 from transports.listen.serving.hosting import connection_limit
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.processes import RouterProcess
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 FLOOD: Final = 10_000
 OF_ONE: Final = SessionLimits().per_principal
@@ -49,10 +49,10 @@ needs_files = pytest.mark.skipif(not has_files(FILES), reason=f"needs {FILES} op
 
 
 @pytest.fixture
-def guarded_site(site: Site) -> Site:
+def secured_workspace(workspace: Workspace) -> Workspace:
     """Three principals, and one well-behaved upstream."""
-    site.configure(security=SECURITY)
-    return site.add_chaos("plain")
+    workspace.configure(security=SECURITY)
+    return workspace.add_chaos("plain")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def connect(netloc: str) -> socket.socket:
 
 
 def request(method: str, path: str, token: str, message: dict[str, Any] | None = None) -> bytes:
-    """A request as it is written."""
+    """Return the bytes of a request."""
     body = b"" if message is None else json.dumps(message).encode()
     return (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
@@ -81,7 +81,7 @@ def request(method: str, path: str, token: str, message: dict[str, Any] | None =
 
 
 def answers(netloc: str, sent: bytes, times: int) -> list[tuple[bytes, bytes]]:
-    """Head and body of each answer to the same request, sent over and over on one connection."""
+    """Send a request over and over on one connection; return head and body of each answer."""
     found: list[tuple[bytes, bytes]] = []
     with closing(connect(netloc)) as sock:
         for _ in range(times):
@@ -96,7 +96,7 @@ def answers(netloc: str, sent: bytes, times: int) -> list[tuple[bytes, bytes]]:
 
 
 class Flood:
-    """Some callers that each initialise over and over; what came of that."""
+    """Callers that each initialise over and over, and the answers that they get."""
 
     def __init__(self, netloc: str, token: str, times: int) -> None:
         sent = request("POST", "/mcp", token, rpc("initialize", **HELLO))
@@ -107,7 +107,7 @@ class Flood:
         self.refusals: list[tuple[bytes, bytes]] = []
 
     def goes_on(self) -> bool:
-        """Is it not over yet, a moment from now?"""
+        """Wait a moment; return whether the flood goes on."""
         return bool(wait(self._callers, timeout=0.05).not_done)
 
     def __enter__(self) -> Self:
@@ -123,26 +123,26 @@ class Flood:
 
 
 def value_of(name: bytes, head: bytes) -> str:
-    """The value of a header."""
+    """Return the value of a header."""
     return head.partition(b"\r\n" + name + b": ")[2].partition(b"\r\n")[0].decode()
 
 
 def flooded(netloc: str, token: str, times: int) -> Flood:
-    """A flood that is over."""
+    """Return a flood that is over."""
     with Flood(netloc, token, times) as flood:
         pass
     return flood
 
 
 def is_refused(head: bytes, body: bytes) -> bool:
-    """Is it told that there are too many, and when to come back?"""
+    """Return whether an answer says that there are too many, and when to come back."""
     told = {"detail": "Too many sessions; try again later"}
     is_503 = head.startswith(b"HTTP/1.1 503 ")
     return is_503 and int(value_of(b"retry-after", head)) > 0 and json.loads(body) == told
 
 
 def initialize(netloc: str, token: str) -> int:
-    """Try to open one more session; the status."""
+    """Try to open one more session; return the status."""
     return ask(netloc, "POST", "/mcp", token, rpc("initialize", **HELLO))[0]
 
 
@@ -151,7 +151,7 @@ def end_session(netloc: str, token: str, session: str) -> None:
 
 
 def keeper(router: RouterProcess, token: str) -> HttpClient:
-    """A client that has its session before all others come."""
+    """Return a client that has its session before all others come."""
     client = HttpClient(router.url("/mcp"), token)
     client.initialize()
     assert_served(client)
@@ -163,18 +163,14 @@ def assert_served(client: HttpClient) -> None:
     assert content == [{"type": "text", "text": "here"}]
 
 
-def netloc_of(router: RouterProcess, path: str) -> str:
-    return router.url(path).split("/")[2]
-
-
 # --- Sessions --------------------------------------------------------------------------------
 
 
 def test_ten_thousand_initialises_are_capped_with_503_and_memory_stays_flat(
-    guarded_site: Site,
+    secured_workspace: Workspace,
 ) -> None:
-    with guarded_site.serve("http") as router, closing(keeper(router, A)) as client:
-        netloc = netloc_of(router, "/mcp")
+    with secured_workspace.serve("http") as router, closing(keeper(router, A)) as client:
+        netloc = router.netloc("/mcp")
         files = open_files(router.pid)
         first = flooded(netloc, A, OF_ONE)
         memory_bytes = resident_bytes(router.pid)
@@ -194,10 +190,10 @@ def test_ten_thousand_initialises_are_capped_with_503_and_memory_stays_flat(
 
 
 def test_who_has_all_of_its_sessions_leaves_room_for_others_until_all_are_taken(
-    guarded_site: Site,
+    secured_workspace: Workspace,
 ) -> None:
-    with guarded_site.serve("http") as router:
-        netloc = netloc_of(router, "/mcp")
+    with secured_workspace.serve("http") as router:
+        netloc = router.netloc("/mcp")
         a, b = flooded(netloc, A, OF_ONE + 1), flooded(netloc, B, OF_ONE + 1)
         assert [len(a.sessions), len(b.sessions)] == [OF_ONE, OF_ONE]
         assert 2 * OF_ONE == OF_ALL
@@ -211,10 +207,10 @@ def test_who_has_all_of_its_sessions_leaves_room_for_others_until_all_are_taken(
 @needs_files
 @pytest.mark.usefixtures("many_files")
 def test_streams_of_one_principal_are_capped_and_those_that_end_make_room(
-    guarded_site: Site,
+    secured_workspace: Workspace,
 ) -> None:
-    with guarded_site.serve("sse") as router, ExitStack() as streams:
-        netloc = netloc_of(router, "/sse")
+    with secured_workspace.serve("sse") as router, ExitStack() as streams:
+        netloc = router.netloc("/sse")
         router.stderr.wait_for("plain is ready")
         files = open_files(router.pid)
         targets = [opened(netloc, A, streams)[1] for _ in range(OF_ONE)]
@@ -231,7 +227,7 @@ def test_streams_of_one_principal_are_capped_and_those_that_end_make_room(
 
 
 def opened(netloc: str, token: str, among: ExitStack) -> tuple[socket.socket, str]:
-    """A stream that has said where to post."""
+    """Open a stream; return it and the address to post to."""
     sock = among.enter_context(closing(connect(netloc)))
     sock.sendall(request("GET", "/sse", token))
     data = b""
@@ -249,13 +245,13 @@ HALF: Final = request("POST", "/mcp", A, rpc("ping"))[:-1]
 
 
 def assert_closed(netloc: str) -> None:
-    """Whoever connects is turned away."""
+    """Assert that a new connection is closed at once."""
     with closing(connect(netloc)) as sock:
         assert is_closed(sock)
 
 
 def is_closed(sock: socket.socket) -> bool:
-    """Has the other side closed it? Waits for a sign."""
+    """Wait for a byte or the end; return whether it was the end."""
     try:
         return sock.recv(1) == b""
     except ConnectionResetError:
@@ -268,14 +264,14 @@ def is_closed(sock: socket.socket) -> bool:
     ids=["silent", "half"],
 )
 def test_connections_beyond_the_cap_are_closed_and_there_is_room_once_others_end(
-    guarded_site: Site, sent: bytes, files_of_all: int
+    secured_workspace: Workspace, sent: bytes, files_of_all: int
 ) -> None:
     with (
         file_limit(files_of_all),
-        guarded_site.serve("http") as router,
+        secured_workspace.serve("http") as router,
         closing(keeper(router, A)) as client,
     ):
-        netloc = netloc_of(router, "/mcp")
+        netloc = router.netloc("/mcp")
         files = open_files(router.pid)
         with ExitStack() as held:
             for number in range(connection_limit() - 1):
@@ -293,7 +289,7 @@ def test_connections_beyond_the_cap_are_closed_and_there_is_room_once_others_end
 
 
 def initialize_when_there_is_room(netloc: str, token: str) -> int:
-    """The status of the first answer: a place is free a moment after its file is closed."""
+    """Return the status of the first answer: a place is free a moment after its file is closed."""
     ends_at_s = time.monotonic() + LIMIT_S
     while True:
         try:
@@ -307,20 +303,20 @@ FEW_FILES: Final = 256
 
 
 @pytest.fixture
-def cramped(guarded_site: Site) -> RouterProcess:
+def cramped(secured_workspace: Workspace) -> RouterProcess:
     """A router with all its listeners, and few open files."""
-    guarded_site.configure(security=SECURITY, api={"enabled": True, "port": 0})
+    secured_workspace.configure(security=SECURITY, api={"enabled": True, "port": 0})
     with file_limit(FEW_FILES):
-        return guarded_site.serve("http", "sse")
+        return secured_workspace.serve("http", "sse")
 
 
 def test_flood_on_two_listeners_leaves_files_for_the_third_and_for_servers(
     cramped: RouterProcess,
 ) -> None:
     with cramped as router, closing(keeper(router, A)) as client, ExitStack() as held:
-        api = router.stderr.wait_for(API_URL)[1]
+        api = router.netloc()
         for path in ("/mcp", "/sse"):
-            fill(netloc_of(router, path), held)
+            fill(router.netloc(path), held)
         assert open_files(router.pid) < FEW_FILES
         for action in ("disable", "enable?wait=ready"):
             status, _, body = ask(api, "POST", f"/api/instances/plain/{action}", ALL)
@@ -340,7 +336,7 @@ def test_clients_that_have_left_take_no_places(
     cramped: RouterProcess, listener: str, path: str
 ) -> None:
     with cramped as router:
-        netloc = netloc_of(router, listener)
+        netloc = router.netloc(listener)
         statuses = [ask(netloc, "GET", path, A)[0] for _ in range(2 * FEW_FILES)]
         assert set(statuses) <= {400, 404}
         files = open_files(router.pid)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.guarded import (
+from tests.e2e.raw_client import StdioRouter
+from tests.e2e.secured_router import (
     ALL,
-    API_URL,
     LIMIT_S,
     READER,
     SECURITY,
-    Guarded,
+    SecuredRouter,
     ask,
     call,
     ping,
@@ -23,11 +23,10 @@ from tests.e2e.guarded import (
     sse_stream,
     text_of,
 )
-from tests.e2e.wire import StdioRouter
 from transports.listen.serving.hosting import HEAD_LIMIT_BYTES
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 
 API: Final = {"enabled": True, "port": 0}
@@ -50,52 +49,54 @@ HOSTILE: Final = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_json_over_http_is_refused_and_it_lives(guarded: Guarded, name: str) -> None:
+def test_hostile_json_over_http_is_refused_and_it_lives(secured: SecuredRouter, name: str) -> None:
     body, code = HOSTILE[name]
-    status, _, said = ask(guarded.http, "POST", "/mcp", ALL, body)
+    status, _, said = ask(secured.http, "POST", "/mcp", ALL, body)
     assert (status, json.loads(said)["error"]["code"]) == (400, code)
-    with sse_stream(guarded, ALL) as target:
-        status, _, said = ask(guarded.sse, "POST", target, ALL, body)
+    with sse_stream(secured, ALL) as target:
+        status, _, said = ask(secured.sse, "POST", target, ALL, body)
         assert (status, json.loads(said)["error"]["code"]) == (400, code)
-    ping(guarded)
+    ping(secured)
 
 
-def test_hostile_json_on_stdio_is_refused_and_it_lives(site: Site) -> None:
-    with StdioRouter(site.stdio_command) as router:
+def test_hostile_json_on_stdio_is_refused_and_it_lives(workspace: Workspace) -> None:
+    with StdioRouter(workspace.stdio_command) as router:
         for body, code in HOSTILE.values():
             router.send_line(body)
             assert router.read()["error"]["code"] == code
         assert router.request("ping") == {}
 
 
-def test_integers_and_deep_arguments_reach_the_server_as_they_are(guarded: Guarded) -> None:
+def test_integers_and_deep_arguments_reach_the_server_as_they_are(secured: SecuredRouter) -> None:
     arguments = {"n": 2**70 + 1, "m": -(10**30), "deep": [[[["x"]]]], "sql": "SELECT 1; --"}
-    said = ask(guarded.http, "POST", "/mcp", ALL, call("nosy", "arguments", **arguments))
+    said = ask(secured.http, "POST", "/mcp", ALL, call("snooping", "arguments", **arguments))
     assert json.loads(text_of(said)) == {"name": "arguments", "arguments": arguments}
 
 
-def test_of_two_equal_keys_the_server_sees_the_one_that_was_looked_at(guarded: Guarded) -> None:
+def test_of_two_equal_keys_the_server_sees_the_one_that_was_looked_at(
+    secured: SecuredRouter,
+) -> None:
     body = (
         b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"nothing",'
-        b'"name":"mcp.router.call","arguments":{"instance_name":"missing","instance_name":"nosy",'
+        b'"name":"mcp.router.call","arguments":{"instance_name":"missing","instance_name":"snooping",'
         b'"tool_name":"environment","tool_name":"arguments","arguments":{}}}}'
     )
-    said = ask(guarded.http, "POST", "/mcp", ALL, body)
+    said = ask(secured.http, "POST", "/mcp", ALL, body)
     assert json.loads(text_of(said)) == {"name": "arguments", "arguments": {}}
 
 
 @pytest.mark.parametrize(
     "params",
     [
-        b'{"name":"mcp.router.call","Name":"x","arguments":{"instance_name":"nosy",'
+        b'{"name":"mcp.router.call","Name":"x","arguments":{"instance_name":"snooping",'
         b'"tool_name":"arguments","arguments":{}}}',
-        b'{"name":"mcp.router.call","arguments":{"instance_name":"nosy","Instance_Name":"remote",'
+        b'{"name":"mcp.router.call","arguments":{"instance_name":"snooping","Instance_Name":"remote",'
         b'"tool_name":"arguments","arguments":{}}}',
     ],
 )
-def test_key_that_differs_in_case_only_is_refused(guarded: Guarded, params: bytes) -> None:
+def test_key_that_differs_in_case_only_is_refused(secured: SecuredRouter, params: bytes) -> None:
     body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + params + b"}"
-    status, _, said = ask(guarded.http, "POST", "/mcp", ALL, body)
+    status, _, said = ask(secured.http, "POST", "/mcp", ALL, body)
     answer = json.loads(said)
     assert status == 200
     assert "error" in answer or answer["result"]["isError"], answer
@@ -110,24 +111,24 @@ DANGEROUS: Final = (
 )
 
 
-def test_what_looks_dangerous_reaches_the_server_byte_for_byte(guarded: Guarded) -> None:
+def test_what_looks_dangerous_reaches_the_server_byte_for_byte(secured: SecuredRouter) -> None:
     head = rb'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"mcp.router.call",'
     body = head + rb'"arguments":{"instance_name":"remote","tool_name":"echo","arguments":'
-    assert ask(guarded.http, "POST", "/mcp", ALL, body + DANGEROUS + b"}}}")[0] == 200
-    assert DANGEROUS.decode() in guarded.upstream.seen[-1]
+    assert ask(secured.http, "POST", "/mcp", ALL, body + DANGEROUS + b"}}}")[0] == 200
+    assert DANGEROUS.decode() in secured.upstream.seen[-1]
     body = b'{"instance": "remote", "tool": "echo", "params": '
-    assert ask(guarded.api, "POST", "/api/call", ALL, body + DANGEROUS + b"}")[0] == 200
-    assert DANGEROUS.decode() in guarded.upstream.seen[-1]
+    assert ask(secured.api, "POST", "/api/call", ALL, body + DANGEROUS + b"}")[0] == 200
+    assert DANGEROUS.decode() in secured.upstream.seen[-1]
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_without_validation_all_but_the_arguments_is_checked_all_the_same(
-    site: Site, *, enabled: bool
+    workspace: Workspace, *, enabled: bool
 ) -> None:
-    site.configure(security={**SECURITY, "enable_validation": enabled}, api=API)
-    site.add_chaos("plain")
-    with site.serve("http") as router:
-        api, mcp = router.stderr.wait_for(API_URL)[1], router.url("/mcp").split("/")[2]
+    workspace.configure(security={**SECURITY, "enable_validation": enabled}, api=API)
+    workspace.add_chaos("plain")
+    with workspace.serve("http") as router:
+        api, mcp = router.netloc(), router.netloc("/mcp")
         router.stderr.wait_for("plain is ready")
         told = ask(mcp, "POST", "/mcp", ALL, call("plain", "echo", text=["no", "text"]))
         assert ("arguments.text" in told[2].decode()) is enabled
@@ -187,25 +188,25 @@ HEAD: Final = (
 )
 @pytest.mark.parametrize("listener", ["http", "sse", "api"])
 def test_ambiguous_request_is_400_and_the_connection_is_closed(
-    guarded: Guarded, listener: str, lines: bytes
+    secured: SecuredRouter, listener: str, lines: bytes
 ) -> None:
-    """What comes after the head is never taken for another request."""
+    """Bytes after the head are never taken for another request."""
     path = {"http": b"/mcp", "sse": b"/messages", "api": b"/api/call"}[listener]
     head = HEAD.replace(b"/mcp", path, 1)
-    answer = raw_answer(getattr(guarded, listener), head + lines + b"\r\n" + PING)
+    answer = raw_answer(getattr(secured, listener), head + lines + b"\r\n" + PING)
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1") == 1
-    ping(guarded)
+    ping(secured)
 
 
 @pytest.mark.parametrize(
     "coding", [b"gzip, chunked", b"chunked, identity", b"identity", b"xchunked"]
 )
 def test_unknown_transfer_coding_is_501_and_the_connection_is_closed(
-    guarded: Guarded, coding: bytes
+    secured: SecuredRouter, coding: bytes
 ) -> None:
     lines = b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
-    answer = raw_answer(guarded.http, HEAD + lines + HEAD + b"\r\n")
+    answer = raw_answer(secured.http, HEAD + lines + HEAD + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 501")
     assert answer.count(b"HTTP/1.1") == 1
 
@@ -214,8 +215,8 @@ HTTP_2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 
 
 @pytest.mark.parametrize("listener", ["http", "sse", "api"])
-def test_http_2_is_not_spoken(guarded: Guarded, listener: str) -> None:
-    netloc = getattr(guarded, listener)
+def test_http_2_is_not_spoken(secured: SecuredRouter, listener: str) -> None:
+    netloc = getattr(secured, listener)
     assert raw_answer(netloc, HTTP_2).startswith(b"HTTP/1.1 505")
     offer = b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nConnection: Upgrade, close\r\n"
     answer = raw_answer(netloc, HEAD.replace(b"POST /mcp", b"GET /none") + offer + b"\r\n")
@@ -241,45 +242,45 @@ KEY: Final = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
 @pytest.mark.parametrize("listener", ["http", "sse", "api"])
 def test_broken_handshake_of_a_stranger_is_closed_and_not_worth_a_line_in_the_log(
-    guarded: Guarded, listener: str, lines: bytes
+    secured: SecuredRouter, listener: str, lines: bytes
 ) -> None:
-    before = guarded.router.stderr.text
-    answer = raw_answer(getattr(guarded, listener), HANDSHAKE + lines + b"\r\n")
+    before = secured.router.stderr.text
+    answer = raw_answer(getattr(secured, listener), HANDSHAKE + lines + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
-    ping(guarded)
-    assert guarded.router.stderr.text == before
+    ping(secured)
+    assert secured.router.stderr.text == before
 
 
-def test_head_that_is_too_large_is_refused(guarded: Guarded) -> None:
+def test_head_that_is_too_large_is_refused(secured: SecuredRouter) -> None:
     for line in (b"X: " + b"x" * HEAD_LIMIT_BYTES, b"X: y\r\n" * HEAD_LIMIT_BYTES):
         # One byte too much, so that nothing is left unread: closing would then lose the answer.
-        answer = raw_answer(guarded.http, (HEAD + line)[: HEAD_LIMIT_BYTES + 1])
+        answer = raw_answer(secured.http, (HEAD + line)[: HEAD_LIMIT_BYTES + 1])
         assert answer.startswith(b"HTTP/1.1 431")
-    ping(guarded)
+    ping(secured)
 
 
-def test_body_over_10_mb_is_413_whether_announced_or_not(guarded: Guarded) -> None:
+def test_body_over_10_mb_is_413_whether_announced_or_not(secured: SecuredRouter) -> None:
     announced = raw_answer(
-        guarded.http, HEAD + b"Content-Length: 10485761\r\nConnection: close\r\n\r\n",
+        secured.http, HEAD + b"Content-Length: 10485761\r\nConnection: close\r\n\r\n",
         b"x" * 10_485_761,
     )  # fmt: skip
     assert announced.startswith(b"HTTP/1.1 413")
     assert b"Request body too large. Maximum size: 10485760 bytes" in announced
     chunks = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
     unannounced = raw_answer(
-        guarded.http,
+        secured.http,
         HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
         chunks * 11 + b"0\r\n\r\n",
     )
     assert unannounced.startswith(b"HTTP/1.1 413")
-    ping(guarded)
+    ping(secured)
 
 
-def test_silent_and_dripping_connections_keep_nobody_waiting(guarded: Guarded) -> None:
-    """When they are given up is in `tests/transports/listen`; here, that they are alone with it."""
-    host, port = guarded.http.split(":")
+def test_silent_and_dripping_connections_keep_nobody_waiting(secured: SecuredRouter) -> None:
+    """`tests/transports/listen` shows when such a connection is closed; here nobody else waits."""
+    host, port = secured.http.split(":")
     with ExitStack() as stack:
         for sent in [b"", b"POST", HEAD, HEAD + b"Content-Length: 100\r\n\r\n{"] * 10:
             sock = stack.enter_context(socket.create_connection((host, int(port)), LIMIT_S))
             sock.sendall(sent)
-        ping(guarded)
+        ping(secured)

@@ -1,4 +1,4 @@
-"""The MCP Inspector's command line, over streamable HTTP, SSE and stdio."""
+"""The MCP Inspector's command line as a client, over streamable HTTP, SSE and stdio."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from tests.e2e import peers
 from tests.e2e.chaos_upstream import PIXEL
-from tests.e2e.clients import OWN_TOOLS, TRANSPORTS
 from tests.e2e.processes import RouterProcess, running_with, still_running
+from tests.e2e.sdk_client import OWN_TOOLS, TRANSPORTS
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 INSPECT_LIMIT_S: Final = 120.0
 
@@ -65,13 +65,15 @@ def test_inspector_calls_a_tool_of_an_instance(era: str, router: RouterProcess) 
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-def test_inspector_starts_a_router_on_stdio_and_leaves_nothing(era: str, plain_site: Site) -> None:
-    config = plain_site.folder / f"inspector-{era}.json"
-    command, *args = plain_site.stdio_command
+def test_inspector_starts_a_router_on_stdio_and_leaves_nothing(
+    era: str, plain_workspace: Workspace
+) -> None:
+    config = plain_workspace.path / f"inspector-{era}.json"
+    command, *args = plain_workspace.stdio_command
     server = {"type": "stdio", "command": command, "args": args}
     config.write_text(json.dumps({"mcpServers": {"router": server}}))
     target = ["--config", str(config), "--server", "router", "--protocol-era", era]
     listed = _asked(target, "--method", "tools/list")
     assert [tool["name"] for tool in listed["tools"]] == OWN_TOOLS
-    own = [row for row in running_with(str(plain_site.folder)) if " stdio " in row.command]
+    own = [row for row in running_with(str(plain_workspace.path)) if " stdio " in row.command]
     assert not still_running(own, limit_s=15.0)

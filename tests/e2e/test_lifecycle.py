@@ -19,12 +19,12 @@ from tests.e2e.processes import (
     running_with,
     still_running,
 )
-from tests.e2e.wire import StdioRouter
+from tests.e2e.raw_client import StdioRouter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 STUBBORN_LIMIT_S: Final = 10.5
 """Close stdin, 5 s, TERM, 5 s, KILL (reliability: ignores SIGTERM)."""
@@ -53,23 +53,23 @@ def _one_line(done: subprocess.CompletedProcess[str]) -> str:
 # --- Not starting ----------------------------------------------------------------------------
 
 
-def test_half_written_config_is_named_and_ends_it(site: Site) -> None:
-    site.config_file.write_text('{"server": {"http": {"por')
-    assert str(site.config_file.name) in _one_line(_run("serve", *site.words))
+def test_half_written_config_is_named_and_ends_it(workspace: Workspace) -> None:
+    workspace.config_file.write_text('{"server": {"http": {"por')
+    assert str(workspace.config_file.name) in _one_line(_run("serve", *workspace.words))
 
 
-def test_wrongly_typed_key_is_named_with_its_path(site: Site) -> None:
-    site.configure(api={"port": "x"})
-    line = _one_line(_run("serve", *site.words))
+def test_wrongly_typed_key_is_named_with_its_path(workspace: Workspace) -> None:
+    workspace.configure(api={"port": "x"})
+    line = _one_line(_run("serve", *workspace.words))
     assert 'config.json: api.port: expected an integer, got "x"' in line
 
 
-def test_port_in_use_is_named_and_no_upstream_is_started(site: Site) -> None:
-    started = site.folder / "started"
-    site.add_command("marker", "touch", str(started))
+def test_port_in_use_is_named_and_no_upstream_is_started(workspace: Workspace) -> None:
+    started = workspace.path / "started"
+    workspace.add_command("marker", "touch", str(started))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        words = ["serve", "--transport", "http", "--port", str(port), *site.words]
+        words = ["serve", "--transport", "http", "--port", str(port), *workspace.words]
         began_s = time.monotonic()
         line = _one_line(_run(*words))
         assert time.monotonic() - began_s < 5.0
@@ -95,15 +95,15 @@ def test_version_and_help_are_told() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_with_0_and_nothing_left(site: Site, how: signal.Signals) -> None:
-    site.add_chaos("plain").add_chaos("parent", "parent")
-    with site.serve() as router:
+def test_signal_ends_it_with_0_and_nothing_left(workspace: Workspace, how: signal.Signals) -> None:
+    workspace.add_chaos("plain").add_chaos("parent", "parent")
+    with workspace.serve() as router:
         router.url("/mcp")
         router.url("/sse")
         _wait_for_upstreams(router, 2)
         assert router.stop(how) == 0
         assert "Traceback" not in router.stderr.text
-    assert not still_running(running_with(str(site.folder)))
+    assert not still_running(running_with(str(workspace.path)))
 
 
 def _wait_for_upstreams(router: RouterProcess, number: int) -> None:
@@ -114,38 +114,45 @@ def _wait_for_upstreams(router: RouterProcess, number: int) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_on_stdio_too(site: Site, how: signal.Signals) -> None:
-    with StdioRouter(site.add_chaos("plain").stdio_command) as router:
+def test_signal_ends_it_on_stdio_too(workspace: Workspace, how: signal.Signals) -> None:
+    with StdioRouter(workspace.add_chaos("plain").stdio_command) as router:
         router.initialize()
         router.popen.send_signal(how)
         assert router.popen.wait(30) == 0
-    assert not still_running(running_with(str(site.folder)))
+    assert not still_running(running_with(str(workspace.path)))
 
 
-def test_end_of_stdin_ends_it_with_0_and_nothing_left(site: Site) -> None:
-    with StdioRouter(site.add_chaos("plain").add_chaos("parent", "parent").stdio_command) as router:
+def test_end_of_stdin_ends_it_with_0_and_nothing_left(workspace: Workspace) -> None:
+    with StdioRouter(
+        workspace.add_chaos("plain").add_chaos("parent", "parent").stdio_command
+    ) as router:
         router.initialize()
         assert router.call("plain", "echo", text="x")["content"][0]["text"] == "x"
         assert router.call("parent", "echo", text="y")["content"][0]["text"] == "y"
         router.end_stdin()
         assert router.popen.wait(30) == 0
-    assert not still_running(running_with(str(site.folder)))
+    assert not still_running(running_with(str(workspace.path)))
 
 
-def test_answers_are_written_before_the_end_of_stdin_takes_effect(site: Site) -> None:
+def test_answers_are_written_before_the_end_of_stdin_takes_effect(workspace: Workspace) -> None:
     messages: list[dict[str, Any]] = [
         {"jsonrpc": "2.0", "id": number, "method": "ping"} for number in range(100)
     ]
     lines = "".join(json.dumps(message) + "\n" for message in messages)
     done = subprocess.run(
-        site.stdio_command, input=lines, capture_output=True, text=True, timeout=60, check=False
+        workspace.stdio_command,
+        input=lines,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == list(range(100))
 
 
-def test_upstream_that_ignores_sigterm_is_gone_in_time(site: Site) -> None:
-    with site.add_chaos("deaf", "stubborn").serve("http") as router:
+def test_upstream_that_ignores_sigterm_is_gone_in_time(workspace: Workspace) -> None:
+    with workspace.add_chaos("deaf", "stubborn").serve("http") as router:
         router.url("/mcp")
         _wait_for_upstreams(router, 1)
         began_s = time.monotonic()
@@ -153,8 +160,8 @@ def test_upstream_that_ignores_sigterm_is_gone_in_time(site: Site) -> None:
         assert time.monotonic() - began_s < STUBBORN_LIMIT_S + 1.0
 
 
-def test_second_signal_ends_it_at_once(site: Site) -> None:
-    with site.add_chaos("deaf", "stubborn").serve("http") as router:
+def test_second_signal_ends_it_at_once(workspace: Workspace) -> None:
+    with workspace.add_chaos("deaf", "stubborn").serve("http") as router:
         router.url("/mcp")
         _wait_for_upstreams(router, 1)
         children = descendants(router.pid)
@@ -172,8 +179,8 @@ def test_second_signal_ends_it_at_once(site: Site) -> None:
 # --- Where things are ------------------------------------------------------------------------
 
 
-def test_stdout_carries_mcp_only(site: Site) -> None:
-    with StdioRouter(site.add_chaos("plain").stdio_command) as router:
+def test_stdout_carries_mcp_only(workspace: Workspace) -> None:
+    with StdioRouter(workspace.add_chaos("plain").stdio_command) as router:
         router.initialize()
         router.call("plain", "steps", count=3)
         router.end_stdin()
@@ -190,9 +197,9 @@ def test_missing_config_is_written_with_its_defaults(tmp_path: Path) -> None:
     assert (http["enabled"], http["port"]) == (True, 3000)
 
 
-def test_log_goes_to_the_log_folder_beside_the_config(site: Site) -> None:
-    with StdioRouter(site.add_chaos("plain").stdio_command) as router:
+def test_log_goes_to_the_log_folder_beside_the_config(workspace: Workspace) -> None:
+    with StdioRouter(workspace.add_chaos("plain").stdio_command) as router:
         router.initialize()
         assert len(router.request("tools/list")["tools"]) == 4
         assert router.call("plain", "echo", text="x")
-    assert (site.folder / "logs" / "latest-stdio.txt").exists()
+    assert (workspace.path / "logs" / "latest-stdio.txt").exists()

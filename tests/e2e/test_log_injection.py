@@ -1,6 +1,6 @@
-"""What others say ends up in the log: it must not look like a line of ours, nor move a cursor.
+"""Text of others in the log must not look like a line of ours, nor move a cursor.
 
-Neighbours: each character alone is in `tests/router/test_logs.py`; here are the ways in, and the
+`tests/router/logs/test_logs.py` has each character alone. Here are the ways into the log, and the
 ways out: the file, stderr, the WebSocket, and `mcp-router status`.
 """
 
@@ -12,9 +12,9 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from tests.e2e.follower import Follower
-from tests.e2e.guarded import ALL, Guarded, ask, call, rpc
 from tests.e2e.processes import router_command
+from tests.e2e.secured_router import ALL, SecuredRouter, ask, call, rpc
+from tests.e2e.websocket_client import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,24 +28,24 @@ OURS: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - [\w.]+(\.[^ ]+
 END: Final = "the-end-of-what-is-nasty"
 
 
-def nasty_things(guarded: Guarded) -> None:
+def nasty_things(secured: SecuredRouter) -> None:
     """Have everything that others can say said."""
     raw = NASTY.encode() + b"\xff\xfe\x9b31m\n"
     for place in ("stderr", "stdout"):
-        told = call("nosy", "complain", **{place: (b"{" + raw).hex(), "stderr": raw.hex()})
-        assert ask(guarded.http, "POST", "/mcp", ALL, told)[0] == 200
+        told = call("snooping", "complain", **{place: (b"{" + raw).hex(), "stderr": raw.hex()})
+        assert ask(secured.http, "POST", "/mcp", ALL, told)[0] == 200
     info = {"name": NASTY, "version": NASTY}
     hello = rpc("initialize", protocolVersion=NASTY, capabilities={}, clientInfo=info)
     for body in (hello, call(NASTY, NASTY), rpc(NASTY), rpc("tools/call", name=NASTY)):
-        ask(guarded.http, "POST", "/mcp", ALL, body)
+        ask(secured.http, "POST", "/mcp", ALL, body)
     for path in (f"/api/instances/{quote(NASTY)}", f"/{quote(NASTY)}", "/ws?level=" + quote(NASTY)):
-        ask(guarded.api, "GET", path, ALL)
-    ask(guarded.http, "GET", f"/{quote(NASTY)}?{quote(NASTY)}", ALL)
-    ask(guarded.api, "POST", "/api/instances", ALL, {"name": NASTY, "command": NASTY})
+        ask(secured.api, "GET", path, ALL)
+    ask(secured.http, "GET", f"/{quote(NASTY)}?{quote(NASTY)}", ALL)
+    ask(secured.api, "POST", "/api/instances", ALL, {"name": NASTY, "command": NASTY})
     entry = {"name": "nasty", "command": "/" + NASTY.replace("\0", ""), "metadata": {NASTY: NASTY}}
-    assert ask(guarded.api, "POST", "/api/instances", ALL, entry)[0] == 201
-    ask(guarded.api, "POST", "/api/instances/nasty/enable?wait=ready", ALL)
-    ask(guarded.api, "DELETE", "/api/instances/nasty", ALL)
+    assert ask(secured.api, "POST", "/api/instances", ALL, entry)[0] == 201
+    ask(secured.api, "POST", "/api/instances/nasty/enable?wait=ready", ALL)
+    ask(secured.api, "DELETE", "/api/instances/nasty", ALL)
 
 
 def check_lines(lines: Iterable[str]) -> None:
@@ -57,29 +57,29 @@ def check_lines(lines: Iterable[str]) -> None:
         assert shown == [], ascii(line)
 
 
-def test_nothing_that_others_say_can_pass_for_a_line_of_ours(guarded: Guarded) -> None:
-    before = len(guarded.router.stderr.text)
-    with Follower(guarded.api, ALL) as follower:
-        nasty_things(guarded)
-        told = call("nosy", "complain", stderr=f"{END}\n".encode().hex())
-        ask(guarded.http, "POST", "/mcp", ALL, told)
-        guarded.router.stderr.wait_for(END)
+def test_nothing_that_others_say_can_pass_for_a_line_of_ours(secured: SecuredRouter) -> None:
+    before = len(secured.router.stderr.text)
+    with Follower(secured.api, ALL) as follower:
+        nasty_things(secured)
+        told = call("snooping", "complain", stderr=f"{END}\n".encode().hex())
+        ask(secured.http, "POST", "/mcp", ALL, told)
+        secured.router.stderr.wait_for(END)
         _, *live = follower.until(END)
     assert any("forged" in line for line in live)
     check_lines(live)
-    check_lines(guarded.router.stderr.text[before:].split("\n")[1:])
-    logged = (guarded.site.folder / "logs" / "latest-http+sse.txt").read_text()
+    check_lines(secured.router.stderr.text[before:].split("\n")[1:])
+    logged = (secured.workspace.path / "logs" / "latest-http+sse.txt").read_text()
     check_lines(logged.split("\n"))
 
 
-def test_status_shows_what_others_say_on_one_line(guarded: Guarded) -> None:
+def test_status_shows_what_others_say_on_one_line(secured: SecuredRouter) -> None:
     entry = {"name": "nasty", "command": "/" + NASTY.replace("\0", "")}
-    assert ask(guarded.api, "POST", "/api/instances?wait=ready", ALL, entry)[0] == 503
+    assert ask(secured.api, "POST", "/api/instances?wait=ready", ALL, entry)[0] == 503
     try:
-        words = router_command("status", "--url", f"http://{guarded.api}", "--token", ALL)
+        words = router_command("status", "--url", f"http://{secured.api}", "--token", ALL)
         done = subprocess.run(words, capture_output=True, check=True, timeout=60)
         (row,) = [line for line in done.stdout.decode().split("\n") if line.startswith("nasty")]
         assert "forged" in row
         assert [one for one in row if unicodedata.category(one)[0] == "C"] == []
     finally:
-        ask(guarded.api, "DELETE", "/api/instances/nasty", ALL)
+        ask(secured.api, "DELETE", "/api/instances/nasty", ALL)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from tests.e2e.clients import (
+from tests.e2e.processes import process_table, still_running
+from tests.e2e.sdk_client import (
     OWN_TOOLS,
     Seen,
     Target,
@@ -19,13 +20,12 @@ from tests.e2e.clients import (
     text_of,
     tool_names,
 )
-from tests.e2e.processes import process_table, still_running
-from tests.e2e.site import CHAOS
+from tests.e2e.workspace import CHAOS
 
 if TYPE_CHECKING:
     from mcp import Client
 
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 MANAGEMENT: Final = [f"mcp.router.{word}" for word in ("add", "remove", "disable", "enable")]
 ALLOWED: Final[dict[str, Any]] = {"allow_instance_management": True}
@@ -35,12 +35,12 @@ async def _manage(client: Client, word: str, **arguments: Any) -> Any:
     return await client.call_tool(f"mcp.router.{word}", arguments)
 
 
-def test_instance_is_added_disabled_enabled_and_removed_and_it_lasts(site: Site) -> None:
-    site.configure(server=ALLOWED)
+def test_instance_is_added_disabled_enabled_and_removed_and_it_lasts(workspace: Workspace) -> None:
+    workspace.configure(server=ALLOWED)
     entry = {"name": "mine", "command": sys.executable, "args": ["-B", str(CHAOS), "plain", "x"]}
 
     async def first() -> None:
-        async with Target("stdio", site).connect() as client:
+        async with Target("stdio", workspace).connect() as client:
             assert await tool_names(client) == OWN_TOOLS + MANAGEMENT
             added = await _manage(client, "add", provider_name="own", config=entry)
             assert text_of(added) == '"Done"'
@@ -52,7 +52,7 @@ def test_instance_is_added_disabled_enabled_and_removed_and_it_lasts(site: Site)
             assert row["active"] is False
 
     async def second() -> None:
-        async with Target("stdio", site).connect() as client:
+        async with Target("stdio", workspace).connect() as client:
             assert (await listed(client))["mine"]["state"] == "disabled"
             assert text_of(await _manage(client, "enable", instance_name="mine")) == '"Done"'
             assert await call_text(client, "mine", "echo", text="back") == "back"
@@ -63,16 +63,16 @@ def test_instance_is_added_disabled_enabled_and_removed_and_it_lasts(site: Site)
 
     run(first)
     run(second)
-    assert not (site.folder / "data" / "own" / "mcp_settings.json").exists()
+    assert not (workspace.path / "data" / "own" / "mcp_settings.json").exists()
 
 
-def test_disabling_stops_the_process_and_tells_who_used_it(site: Site) -> None:
-    site.configure(server=ALLOWED)
-    site.add_chaos("plain")
+def test_disabling_stops_the_process_and_tells_who_used_it(workspace: Workspace) -> None:
+    workspace.configure(server=ALLOWED)
+    workspace.add_chaos("plain")
     seen = Seen()
 
     async def scenario() -> None:
-        async with Target("stdio", site).connect(message_handler=seen.take) as client:
+        async with Target("stdio", workspace).connect(message_handler=seen.take) as client:
             pid = int(await call_text(client, "plain", "pid"))
             await client.call_tool("mcp.router.use", {"instance_name": "plain"})
             assert "echo" in await tool_names(client)
@@ -86,9 +86,9 @@ def test_disabling_stops_the_process_and_tells_who_used_it(site: Site) -> None:
     run(scenario)
 
 
-def test_without_being_allowed_they_are_not_listed_and_say_so(site: Site) -> None:
+def test_without_being_allowed_they_are_not_listed_and_say_so(workspace: Workspace) -> None:
     async def scenario() -> None:
-        async with Target("stdio", site).connect() as client:
+        async with Target("stdio", workspace).connect() as client:
             assert await tool_names(client) == OWN_TOOLS
             message, code = error_of(await _manage(client, "disable", instance_name="x"))
             assert message == (

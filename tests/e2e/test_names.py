@@ -1,7 +1,7 @@
-"""Names that lead elsewhere, links that were planted, and who may read what is written (MCP05).
+"""Names that lead elsewhere, planted links, and who may read the files that are written (MCP05).
 
-Neighbours: each name, link and mode alone is in `tests/router/test_changes.py`, `test_folders.py`
-and `test_logfile.py`; here a real router writes, however its umask is.
+Each name, link and mode alone is in the unit tests of `router/files`, `router/instance_files` and
+`router/logs`. Here a real router writes, however its umask is.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.guarded import ALL, API_URL, SECURITY, ask, rpc
 from tests.e2e.processes import RouterProcess
-from tests.e2e.site import Site
+from tests.e2e.secured_router import ALL, SECURITY, ask, rpc
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.guarded import Said
+    from tests.e2e.secured_router import Said
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and modes are POSIX's")
 
@@ -44,24 +44,25 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str, str]]:
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, str, str]]:
     """A router with an instance `idle`; where its REST API and MCP are."""
-    site = Site(tmp_path_factory.mktemp("named"))
-    site.configure(
+    workspace = Workspace(tmp_path_factory.mktemp("named"))
+    workspace.configure(
         security=SECURITY,
         api={"enabled": True, "port": 0},
         server={"http": {"port": 0}, "allow_instance_management": True},
     )
-    site.add_command("idle", "true", isActive=False)
-    with site.serve("http") as router:
-        router.stderr.wait_for(API_URL)
-        yield site, router.stderr.wait_for(API_URL)[1], router.url("/mcp").split("/")[2]
+    workspace.add_command("idle", "true", isActive=False)
+    with workspace.serve("http") as router:
+        yield workspace, router.netloc(), router.netloc("/mcp")
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_hostile_name_is_refused_however_it_comes(named: tuple[Site, str, str], name: str) -> None:
-    site, api, mcp = named
-    before = tree(site.folder / "data")
+def test_hostile_name_is_refused_however_it_comes(
+    named: tuple[Workspace, str, str], name: str
+) -> None:
+    workspace, api, mcp = named
+    before = tree(workspace.path / "data")
     entry = {"command": "true", "isActive": False}
     bodies: list[dict[str, Any]] = [
         {"name": name, "provider": "p", **entry},
@@ -80,12 +81,12 @@ def test_hostile_name_is_refused_however_it_comes(named: tuple[Site, str, str], 
         body = rpc("tools/call", name="mcp.router.add", arguments=arguments)
         status, _, said = ask(mcp, "POST", "/mcp", ALL, body)
         assert (status, json.loads(said)["result"]["isError"]) == (200, True), arguments
-    assert tree(site.folder / "data") == before
+    assert tree(workspace.path / "data") == before
 
 
 @pytest.mark.parametrize("length", [1, 100])
 def test_name_may_be_as_long_as_a_folder_and_have_any_cjk_letter(
-    named: tuple[Site, str, str], length: int
+    named: tuple[Workspace, str, str], length: int
 ) -> None:
     _, api, _ = named
     name = "文" * length
@@ -121,17 +122,17 @@ def changes(api: str) -> list[Said]:
 
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_planted_link_is_not_written_through(tmp_path: Path, victim: Path, what: str) -> None:
-    site = Site(tmp_path / "site")
-    planted = site.folder / "data" / "planted"
+    workspace = Workspace(tmp_path / "workspace")
+    planted = workspace.path / "data" / "planted"
     if what == "folder":
         planted.symlink_to(victim)
     else:
         planted.mkdir()
         (planted / "mcp_settings.json").symlink_to(victim / "mcp_settings.json")
-    site.configure(security=SECURITY, api={"enabled": True, "port": 0})
+    workspace.configure(security=SECURITY, api={"enabled": True, "port": 0})
     before = tree(victim)
-    with site.serve("http") as router:
-        for status, _, said in changes(router.stderr.wait_for(API_URL)[1]):
+    with workspace.serve("http") as router:
+        for status, _, said in changes(router.netloc()):
             assert status in (500, 507), said
     assert tree(victim) == before
 
@@ -139,19 +140,19 @@ def test_planted_link_is_not_written_through(tmp_path: Path, victim: Path, what:
 def test_planted_links_in_the_place_of_config_logs_and_lock_are_not_followed(
     tmp_path: Path, victim: Path
 ) -> None:
-    site = Site(tmp_path / "site")
-    site.configure(security=SECURITY, api={"enabled": True, "port": 0})
-    (site.folder / "logs").mkdir()
-    (site.folder / "logs" / "latest-http.txt").symlink_to(victim / "log")
-    (site.folder / "logs" / "latest-http-2.txt").symlink_to(victim / "mcp_settings.json")
-    (site.folder / "data" / ".lock").symlink_to(victim / "lock")
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.configure(security=SECURITY, api={"enabled": True, "port": 0})
+    (workspace.path / "logs").mkdir()
+    (workspace.path / "logs" / "latest-http.txt").symlink_to(victim / "log")
+    (workspace.path / "logs" / "latest-http-2.txt").symlink_to(victim / "mcp_settings.json")
+    (workspace.path / "data" / ".lock").symlink_to(victim / "lock")
     before = tree(victim)
-    with site.serve("http") as router:
-        api = router.stderr.wait_for(API_URL)[1]
+    with workspace.serve("http") as router:
+        api = router.netloc()
         entry = {"name": "fine", "command": "true", "isActive": False}
         assert ask(api, "POST", "/api/instances", ALL, entry)[0] == 500
     assert tree(victim) == before
-    assert not (site.folder / "data" / "fine").exists()
+    assert not (workspace.path / "data" / "fine").exists()
 
 
 # --- Modes -----------------------------------------------------------------------------------
@@ -161,22 +162,22 @@ def permissions(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def started(site: Site, *words: str) -> RouterProcess:
+def started(workspace: Workspace, *words: str) -> RouterProcess:
     """A router whose umask hides nothing."""
     before = os.umask(0)
     try:
-        return RouterProcess(["serve", "--transport", "http", *words, *site.words])
+        return RouterProcess(["serve", "--transport", "http", *words, *workspace.words])
     finally:
         os.umask(before)
 
 
 def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
-    site = Site(tmp_path / "site")
-    data, logs = site.folder / "data", site.folder / "logs"
+    workspace = Workspace(tmp_path / "workspace")
+    data, logs = workspace.path / "data", workspace.path / "logs"
     data.rmdir()
-    site.configure(security=SECURITY, api={"enabled": True, "port": 0})
-    with started(site) as router:
-        api = router.stderr.wait_for(API_URL)[1]
+    workspace.configure(security=SECURITY, api={"enabled": True, "port": 0})
+    with started(workspace) as router:
+        api = router.netloc()
         entry = {"name": "fine", "command": "true", "isActive": False}
         assert ask(api, "POST", "/api/instances", ALL, entry)[0] == 201
         assert ask(api, "PATCH", "/api/instances/fine", ALL, {"args": ["x"]})[0] == 200
@@ -186,19 +187,19 @@ def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_config_that_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
-    site = Site(tmp_path / "site")
-    site.config_file.unlink()
-    with started(site, "--port", "0") as router:
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.config_file.unlink()
+    with started(workspace, "--port", "0") as router:
         router.url("/mcp")
-    assert permissions(site.config_file) == 0o600
-    assert [path for path in site.folder.iterdir() if path.suffix == ".tmp"] == []
+    assert permissions(workspace.config_file) == 0o600
+    assert [path for path in workspace.path.iterdir() if path.suffix == ".tmp"] == []
 
 
 def test_config_is_not_written_through_a_planted_link(tmp_path: Path, victim: Path) -> None:
-    site = Site(tmp_path / "site")
-    site.config_file.unlink()
-    site.config_file.symlink_to(victim / "new")
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.config_file.unlink()
+    workspace.config_file.symlink_to(victim / "new")
     before = tree(victim)
-    with started(site, "--port", "0") as router:
+    with started(workspace, "--port", "0") as router:
         router.url("/mcp")
     assert tree(victim) == before

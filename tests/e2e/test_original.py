@@ -1,4 +1,4 @@
-"""What MCP Router 1.1 documents, unchanged: config.json, data/, and the clients in its README."""
+"""The files and clients that MCP Router 1.1 documents work unchanged."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.e2e import peers
-from tests.e2e.clients import OWN_TOOLS
 from tests.e2e.processes import RouterProcess
-from tests.e2e.rest import Client
-from tests.e2e.site import CHAOS
-from tests.e2e.wire import HttpClient
+from tests.e2e.raw_client import HttpClient
+from tests.e2e.rest_client import RestClient
+from tests.e2e.sdk_client import OWN_TOOLS
+from tests.e2e.workspace import CHAOS
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 TOKEN: Final = "token-of-the-documentation"
 
@@ -52,40 +52,40 @@ CONFIG: Final[dict[str, Any]] = {
 }
 
 
-def test_documented_files_serve_as_they_are(site: Site) -> None:
+def test_documented_files_serve_as_they_are(workspace: Workspace) -> None:
     documented = json.dumps(CONFIG, indent=2)
-    site.config_file.write_text(documented)
-    site.add(
+    workspace.config_file.write_text(documented)
+    workspace.add(
         "flat",
         type="stdio",
         command=sys.executable,
-        args=["-B", str(CHAOS), "plain", str(site.folder)],
+        args=["-B", str(CHAOS), "plain", str(workspace.path)],
         env={},
         isActive=True,
         metadata={"description": "As documented"},
     )
-    with site.serve("http", "sse") as router:
-        api = Client(int(router.stderr.wait_for(r"Listening on http://127\.0\.0\.1:(\d+)$")[1]))
+    with workspace.serve("http", "sse") as router:
+        api = RestClient(int(router.netloc().split(":")[1]))
         router.stderr.wait_for("flat is ready")
-        got = Client(api.port, TOKEN).call("echo", "flat", text="by REST")
+        got = RestClient(api.port, TOKEN).call("echo", "flat", text="by REST")
         assert got.json["content"][0]["text"] == "by REST"
         http = HttpClient(router.url("/mcp").replace("0.0.0.0", "127.0.0.1"), token=TOKEN)
         http.initialize()
         assert http.call(1, "flat", "echo", text="by MCP")["content"][0]["text"] == "by MCP"
         http.close()
-    assert site.config_file.read_text() == documented
+    assert workspace.config_file.read_text() == documented
 
 
-def test_watch_path_is_where_the_instances_are(site: Site) -> None:
-    site.add_chaos("elsewhere")
-    (site.folder / "data").rename(site.folder / "servers")
-    site.configure(watcher={"watch_path": "servers"})
-    with RouterProcess(["http", "-c", str(site.config_file)]) as router:
+def test_watch_path_is_where_the_instances_are(workspace: Workspace) -> None:
+    workspace.add_chaos("elsewhere")
+    (workspace.path / "data").rename(workspace.path / "servers")
+    workspace.configure(watcher={"watch_path": "servers"})
+    with RouterProcess(["http", "-c", str(workspace.config_file)]) as router:
         router.stderr.wait_for(r"1 instance in .*/servers$")
         router.stderr.wait_for("elsewhere is ready")
-        (site.folder / "servers" / "elsewhere" / "mcp_settings.json").unlink()
+        (workspace.path / "servers" / "elsewhere" / "mcp_settings.json").unlink()
         router.stderr.wait_for("servers: removed elsewhere")
-    assert not (site.folder / "data").exists()
+    assert not (workspace.path / "data").exists()
 
 
 CLIENT: Final = """
@@ -119,8 +119,8 @@ def test_documented_httpx_client_needs_neither_session_nor_accept_header(
     assert done.stdout.splitlines() == ["2024-11-05", " ".join(OWN_TOOLS)]
 
 
-def test_documented_entry_is_added_and_patched_as_a_whole_over_rest(site: Site) -> None:
-    site.configure(api=CONFIG["api"], security={"bearer_token": TOKEN})
+def test_documented_entry_is_added_and_patched_as_a_whole_over_rest(workspace: Workspace) -> None:
+    workspace.configure(api=CONFIG["api"], security={"bearer_token": TOKEN})
     entry: dict[str, Any] = {
         "provider": "test",
         "name": "test_instance",
@@ -130,13 +130,13 @@ def test_documented_entry_is_added_and_patched_as_a_whole_over_rest(site: Site) 
         "env": {},
         "isActive": False,
     }
-    with RouterProcess(["api", *site.words]) as router:
-        port = int(router.stderr.wait_for(r"Listening on http://127\.0\.0\.1:(\d+)$")[1])
-        api = Client(port, TOKEN)
+    with RouterProcess(["api", *workspace.words]) as router:
+        port = int(router.netloc().split(":")[1])
+        api = RestClient(port, TOKEN)
         assert api.ask("POST", "/api/instances", entry).status == 201
         changed = entry | {"args": ["other"], "metadata": {"version": "1"}}
         got = api.ask("PATCH", "/api/instances/test_instance", changed)
         assert got.json == {"status": "success", "instance_name": "test_instance"}
         assert api.ask("GET", "/api/instances/test_instance").json["metadata"] == {"version": "1"}
-    file = site.folder / "data" / "test" / "mcp_settings.json"
+    file = workspace.path / "data" / "test" / "mcp_settings.json"
     assert json.loads(file.read_text()) == changed

@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from router.instance_files.reader import load_instances
-from tests.e2e import rest
+from tests.e2e import concurrent_editor, rest_client
+from tests.e2e.ports import free_port
 from tests.e2e.processes import descendants
-from tests.e2e.site import CHAOS, CONFIG
-from tests.e2e.wire import HttpClient, StdioRouter
+from tests.e2e.raw_client import HttpClient, StdioRouter
+from tests.e2e.workspace import CHAOS, CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.e2e.processes import RouterProcess
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 LIMIT_S: Final = 30.0
 """For what is to happen within seconds, on a busy machine."""
@@ -35,14 +36,14 @@ Rows = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
-def watched(site: Site) -> Site:
-    """A site that is watched, with two upstreams."""
-    site.configure(watcher={})
-    return site.add_chaos("one").add_chaos("two")
+def watched(workspace: Workspace) -> Workspace:
+    """A workspace that is watched, with two upstreams."""
+    workspace.configure(watcher={})
+    return workspace.add_chaos("one").add_chaos("two")
 
 
 @pytest.fixture
-def router(watched: Site) -> Iterator[StdioRouter]:
+def router(watched: Workspace) -> Iterator[StdioRouter]:
     """A router on it, with both upstreams ready."""
     with StdioRouter(watched.stdio_command) as router:
         router.initialize()
@@ -51,7 +52,7 @@ def router(watched: Site) -> Iterator[StdioRouter]:
 
 
 def until(router: StdioRouter, fits: Callable[[Rows], bool]) -> Rows:
-    """Look at the list of instances until it fits."""
+    """Ask for the rows of the instances until they fit; return them."""
     ends_at_s = time.monotonic() + LIMIT_S
     while not fits(rows := router.listed()):
         assert time.monotonic() < ends_at_s, rows
@@ -67,30 +68,30 @@ def pid(router: StdioRouter, instance: str) -> str:
     return router.call(instance, "pid")["content"][0]["text"]
 
 
-def entry(site: Site, **more: Any) -> dict[str, Any]:
-    argv = ["-B", str(CHAOS), "plain", str(site.folder)]
+def entry(workspace: Workspace, **more: Any) -> dict[str, Any]:
+    argv = ["-B", str(CHAOS), "plain", str(workspace.path)]
     return {"command": sys.executable, "args": argv, **more}
 
 
-def write(site: Site, name: str, text: str) -> None:
-    (site.folder / "data" / name / "mcp_settings.json").write_text(text)
+def write(workspace: Workspace, name: str, text: str) -> None:
+    (workspace.path / "data" / name / "mcp_settings.json").write_text(text)
 
 
-def log_of(site: Site) -> str:
-    return (site.folder / "logs" / "latest-stdio.txt").read_text()
+def log_of(workspace: Workspace) -> str:
+    return (workspace.path / "logs" / "latest-stdio.txt").read_text()
 
 
-def until_logged(site: Site, text: str) -> None:
+def until_logged(workspace: Workspace, text: str) -> None:
     ends_at_s = time.monotonic() + LIMIT_S
-    while text not in log_of(site):
-        assert time.monotonic() < ends_at_s, log_of(site)
+    while text not in log_of(workspace):
+        assert time.monotonic() < ends_at_s, log_of(workspace)
         time.sleep(0.02)  # a file that another process writes has no event either
 
 
 # --- data/ -----------------------------------------------------------------------------------
 
 
-def test_only_what_changed_is_touched(watched: Site, router: StdioRouter) -> None:
+def test_only_what_changed_is_touched(watched: Workspace, router: StdioRouter) -> None:
     unchanged, changed = pid(router, "one"), pid(router, "two")
 
     watched.add_chaos("three")
@@ -100,20 +101,22 @@ def test_only_what_changed_is_touched(watched: Site, router: StdioRouter) -> Non
     write(watched, "two", json.dumps(entry(watched, env={"NEW": "1"})))
     until(router, lambda rows: rows["two"]["state"] == "ready" and pid(router, "two") != changed)
 
-    shutil.rmtree(watched.folder / "data" / "three")
+    shutil.rmtree(watched.path / "data" / "three")
     until(router, lambda rows: set(rows) == {"one", "two"})
     assert pid(router, "one") == unchanged
 
 
-def test_what_is_only_shown_changes_without_a_restart(watched: Site, router: StdioRouter) -> None:
+def test_what_is_only_shown_changes_without_a_restart(
+    watched: Workspace, router: StdioRouter
+) -> None:
     before = pid(router, "one")
-    site = entry(watched, provider="one", name="one", type="stdio", metadata={"note": "new"})
-    write(watched, "one", json.dumps(site))
+    settings = entry(watched, provider="one", name="one", type="stdio", metadata={"note": "new"})
+    write(watched, "one", json.dumps(settings))
     until(router, lambda rows: rows["one"]["metadata"] == {"note": "new"})
     assert pid(router, "one") == before
 
 
-def test_instance_is_switched_off_and_on(watched: Site, router: StdioRouter) -> None:
+def test_instance_is_switched_off_and_on(watched: Workspace, router: StdioRouter) -> None:
     write(watched, "one", json.dumps(entry(watched, isActive=False)))
     until(router, lambda rows: rows["one"]["state"] == "disabled")
     write(watched, "one", json.dumps(entry(watched)))
@@ -121,7 +124,7 @@ def test_instance_is_switched_off_and_on(watched: Site, router: StdioRouter) -> 
 
 
 def test_call_in_flight_on_what_changed_comes_to_its_end_first(
-    watched: Site, router: StdioRouter
+    watched: Workspace, router: StdioRouter
 ) -> None:
     before = pid(router, "two")
     wanted = {"instance_name": "two", "tool_name": "hang", "arguments": {}}
@@ -136,7 +139,7 @@ def test_call_in_flight_on_what_changed_comes_to_its_end_first(
     assert pid(router, "two") != before
 
 
-def test_500_edits_a_second_end_in_the_last_state(watched: Site, router: StdioRouter) -> None:
+def test_500_edits_a_second_end_in_the_last_state(watched: Workspace, router: StdioRouter) -> None:
     unchanged = pid(router, "one")
     for edit in range(1500):
         write(watched, "two", json.dumps(entry(watched, env={"EDIT": str(edit)})))
@@ -148,7 +151,9 @@ def test_500_edits_a_second_end_in_the_last_state(watched: Site, router: StdioRo
     assert pid(router, "one") == unchanged
 
 
-def test_half_written_file_keeps_the_last_good_state(watched: Site, router: StdioRouter) -> None:
+def test_half_written_file_keeps_the_last_good_state(
+    watched: Workspace, router: StdioRouter
+) -> None:
     before = pid(router, "one"), pid(router, "two")
     write(watched, "one", json.dumps(entry(watched))[:-20])
     until_logged(watched, "data/one/mcp_settings.json: line 1, column ")
@@ -160,24 +165,24 @@ def test_half_written_file_keeps_the_last_good_state(watched: Site, router: Stdi
     until(router, lambda rows: rows["one"]["metadata"] == {"is": "mended"})
 
 
-def test_swapped_folder_ends_in_the_new_state(watched: Site, router: StdioRouter) -> None:
+def test_swapped_folder_ends_in_the_new_state(watched: Workspace, router: StdioRouter) -> None:
     unchanged = pid(router, "one")
-    data, new = watched.folder / "data", watched.folder / "new"
+    data, new = watched.path / "data", watched.path / "new"
     shutil.copytree(data, new)
     shutil.rmtree(new / "two")
-    data.rename(watched.folder / "old")
+    data.rename(watched.path / "old")
     new.rename(data)
     until(router, lambda rows: set(rows) == {"one"})
     assert pid(router, "one") == unchanged
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
-def test_hang_up_reads_again_what_is_not_watched(site: Site) -> None:
-    with StdioRouter(site.add_chaos("one").stdio_command) as router:
+def test_hang_up_reads_again_what_is_not_watched(workspace: Workspace) -> None:
+    with StdioRouter(workspace.add_chaos("one").stdio_command) as router:
         router.initialize()
         until(router, lambda rows: states(rows) == {"one": "ready"})
         before = pid(router, "one")
-        site.add_chaos("two")
+        workspace.add_chaos("two")
         router.popen.send_signal(signal.SIGHUP)
         until(router, lambda rows: states(rows) == {"one": "ready", "two": "ready"})
         assert pid(router, "one") == before
@@ -187,7 +192,7 @@ def test_hang_up_reads_again_what_is_not_watched(site: Site) -> None:
 
 
 def test_settings_that_can_change_do_and_the_others_are_named(
-    watched: Site, router: StdioRouter
+    watched: Workspace, router: StdioRouter
 ) -> None:
     before = pid(router, "one")
     server = CONFIG["server"] | {"tool_names": "underscored", "drain_s": 7}
@@ -197,7 +202,7 @@ def test_settings_that_can_change_do_and_the_others_are_named(
     assert pid(router, "one") == before
 
 
-def test_invalid_config_keeps_the_settings(watched: Site, router: StdioRouter) -> None:
+def test_invalid_config_keeps_the_settings(watched: Workspace, router: StdioRouter) -> None:
     before = pid(router, "one")
     watched.config_file.write_text('{"server": {"http": {"por')
     until_logged(watched, "config.json: line 1, column ")
@@ -214,18 +219,18 @@ def test_invalid_config_keeps_the_settings(watched: Site, router: StdioRouter) -
 
 
 @pytest.fixture
-def listening(watched: Site) -> Iterator[RouterProcess]:
+def listening(watched: Workspace) -> Iterator[RouterProcess]:
     """A router on `watched` that listens on the network."""
     with watched.serve() as router:
         yield router
 
 
-def move_http(site: Site, **http: Any) -> None:
-    site.configure(watcher={}, server=CONFIG["server"] | {"http": http})
+def move_http(workspace: Workspace, **http: Any) -> None:
+    workspace.configure(watcher={}, server=CONFIG["server"] | {"http": http})
 
 
 def port_of(router: RouterProcess) -> int:
-    """Where it listened first for streamable HTTP."""
+    """Return the port of the first listener for streamable HTTP."""
     return int(router.stderr.wait_for(r"Listening on http://127\.0\.0\.1:(\d+)/mcp$")[1])
 
 
@@ -241,7 +246,7 @@ def pid_over_http(client: HttpClient) -> str:
 
 @contextmanager
 def open_stream(url: str) -> Iterator[Callable[[], str]]:
-    """An SSE client's stream: what reads the data of its next event."""
+    """Open the stream of an SSE client; yields a function that reads the data of its next event."""
     connection = HTTPConnection(url.split("/")[2], timeout=LIMIT_S)
     with closing(connection):
         connection.request("GET", "/sse")
@@ -255,7 +260,9 @@ def open_stream(url: str) -> Iterator[Callable[[], str]]:
             yield data
 
 
-def test_listener_moves_and_nobody_else_notices(watched: Site, listening: RouterProcess) -> None:
+def test_listener_moves_and_nobody_else_notices(
+    watched: Workspace, listening: RouterProcess
+) -> None:
     old = port_of(listening)
     port = free_port()
     with closing(mcp_on(old)) as client, open_stream(listening.url("/sse")) as data:
@@ -271,12 +278,14 @@ def test_listener_moves_and_nobody_else_notices(watched: Site, listening: Router
         assert json.loads(data()) == {"jsonrpc": "2.0", "id": "x", "result": {}}
 
 
-def test_listener_whose_new_port_is_in_use_stays(watched: Site, listening: RouterProcess) -> None:
+def test_listener_whose_new_port_is_in_use_stays(
+    watched: Workspace, listening: RouterProcess
+) -> None:
     old = port_of(listening)
     with closing(mcp_on(old)) as client:
         before = pid_over_http(client)
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+        port = free_port()
+        with socket.create_server(("127.0.0.1", port)):
             move_http(watched, port=port)
             listening.stderr.wait_for(
                 rf"127\.0\.0\.1:{port}: already in use\. .*server\.http\.port"
@@ -287,22 +296,17 @@ def test_listener_whose_new_port_is_in_use_stays(watched: Site, listening: Route
         listening.stderr.wait_for(rf"Listening on http://127\.0\.0\.1:{port}/mcp$")
 
 
-def test_rest_api_moves_and_takes_up_what_else_is_new(site: Site) -> None:
+def test_rest_api_moves_and_takes_up_what_else_is_new(workspace: Workspace) -> None:
     api, port = {"enabled": True, "port": 0}, free_port()
-    site.configure(watcher={}, api=api)
-    with rest.running(site) as (router, client):
+    workspace.configure(watcher={}, api=api)
+    with rest_client.rest_router(workspace) as (router, client):
         origin = "https://app.example.org"
         assert client.ask("GET", "/api/config", Origin=origin).status == 403
-        site.configure(watcher={}, api=api | {"port": port, "cors_origin": origin})
+        workspace.configure(watcher={}, api=api | {"port": port, "cors_origin": origin})
         router.stderr.wait_for(rf"Listening on http://127\.0\.0\.1:{port}$")
-        got = rest.Client(port).ask("GET", "/api/config", Origin=origin)
+        got = rest_client.RestClient(port).ask("GET", "/api/config", Origin=origin)
         assert got.headers["access-control-allow-origin"] == origin
         assert (got.json["settings"]["api"]["port"], got.json["problems"]) == (port, [])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 def post(url: str, target: str, message: Any) -> None:
@@ -315,21 +319,11 @@ def post(url: str, target: str, message: Any) -> None:
 
 # --- Several processes -----------------------------------------------------------------------
 
-EDITING: Final = """
-import sys
-from pathlib import Path
-from router.messages.commands import AddInstance
-from router.instance_files.edits import apply_change
-for number in range(25):
-    entry = {"name": f"{sys.argv[2]}{number}", "command": "x"}
-    apply_change(Path(sys.argv[1]), AddInstance("shared", entry))
-"""
-
 
 def test_two_processes_that_edit_at_once_lose_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    words = [[sys.executable, "-c", EDITING, str(data), who] for who in "ab"]
+    words = [[sys.executable, "-m", concurrent_editor.__name__, str(data), who] for who in "ab"]
     editors = [subprocess.Popen(one) for one in words]
     assert [editor.wait(LIMIT_S) for editor in editors] == [0, 0]
     names = {spec.name for spec in load_instances(data, {}).specs}
-    assert names == {f"{who}{number}" for who in "ab" for number in range(25)}
+    assert names == {*concurrent_editor.names("a"), *concurrent_editor.names("b")}

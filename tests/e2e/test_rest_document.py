@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tests.e2e import peers
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 TOKEN: Final = "a-token-for-the-fuzzer"
 LIMIT_S: Final = 150
@@ -24,24 +24,24 @@ FUZZER: Final = (
 )
 
 
-def test_every_answer_is_as_the_document_says(site: Site) -> None:
+def test_every_answer_is_as_the_document_says(workspace: Workspace) -> None:
     # Made-up commands must not run.
     security = {"bearer_token": TOKEN, "allow_stdio_via_api": "never"}
-    site.configure(
+    workspace.configure(
         api={"enabled": True, "port": 0, "enable_realtime_logs": True}, security=security
     )
-    site.add_chaos("plain")
+    workspace.add_chaos("plain")
     fuzzer = Path(peers.python_of("fuzzer")).with_name("schemathesis")
-    with site.serve("api") as router:
+    with workspace.serve("api") as router:
         router.stderr.wait_for("plain is ready")
-        url = router.stderr.wait_for(r"Listening on (http://\S+)$")[1]
+        url = f"http://{router.netloc()}"
         done = subprocess.run(
             [fuzzer, *FUZZER, f"{url}/openapi.json"],
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
             check=False,
-            cwd=site.folder,
+            cwd=workspace.path,
         )
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in router.stderr.text

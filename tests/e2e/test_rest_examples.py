@@ -1,4 +1,4 @@
-"""The examples in docs/rest.md, run as they stand there but for the port."""
+"""The examples in docs/rest_client.md, run as they stand there but for the port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e import peers
 from tests.e2e.processes import RouterProcess
-from tests.e2e.site import Site
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,15 @@ BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    site = Site(tmp_path_factory.mktemp("examples")).add_example()
-    site.configure(
+    workspace = Workspace(tmp_path_factory.mktemp("examples")).add_example()
+    workspace.configure(
         api={"enabled": True, "port": 0, "enable_realtime_logs": True},
         security={"bearer_token": TOKEN},
     )
     # The entry that an example adds is a command, which the router looks for as any other program.
-    with RouterProcess(["api", *site.words], _environment()) as router:
+    with RouterProcess(["api", *workspace.words], _environment()) as router:
         router.stderr.wait_for("example is ready")
-        yield router.stderr.wait_for(r"Listening on (http://\S+)$")[1]
+        yield f"http://{router.netloc()}"
 
 
 def _blocks(language: str, url: str) -> str:

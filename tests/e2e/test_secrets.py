@@ -1,4 +1,4 @@
-"""What a server or a client could find out: the environment, credentials, tokens."""
+"""Neither a server nor a client nor the log gets the environment, credentials or tokens."""
 
 from __future__ import annotations
 
@@ -14,39 +14,38 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.guarded import (
+from tests.e2e.processes import Lines, router_command
+from tests.e2e.raw_client import StdioRouter
+from tests.e2e.recording_upstream import recording_upstream
+from tests.e2e.secured_router import (
     ALL,
-    API_URL,
     CANARIES,
     LIMIT_S,
-    NOSY,
     PASSING,
     READER,
+    SNOOPING,
     A,
     B,
-    Guarded,
+    SecuredRouter,
     ask,
     call,
     open_session,
     rpc,
 )
-from tests.e2e.processes import Lines, router_command
-from tests.e2e.recording import recording
-from tests.e2e.wire import StdioRouter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 
 # --- Servers of the same user (MCP04) ----------------------------------------------------------
 
 
 @contextmanager
-def nosy_router(site: Site) -> Iterator[StdioRouter]:
+def snooping_router(workspace: Workspace) -> Iterator[StdioRouter]:
     """A router with a secret in its environment, without the powers of root."""
-    command = site.add_command("nosy", sys.executable, "-B", str(NOSY)).stdio_command
+    command = workspace.add_command("snooping", sys.executable, "-B", str(SNOOPING)).stdio_command
     if os.geteuid() == 0:
         # Root may read everything, but not a root that loses its capabilities on execution.
         setpriv = shutil.which("setpriv")
@@ -59,18 +58,18 @@ def nosy_router(site: Site) -> Iterator[StdioRouter]:
         yield router
 
 
-def test_environment_of_a_server_is_minimal(site: Site) -> None:
-    with nosy_router(site) as router:
-        seen = json.loads(router.call("nosy", "environment")["content"][0]["text"])
+def test_environment_of_a_server_is_minimal(workspace: Workspace) -> None:
+    with snooping_router(workspace) as router:
+        seen = json.loads(router.call("snooping", "environment")["content"][0]["text"])
     assert CANARIES["env"] not in str(seen)
     assert not {"SECRET", "LD_PRELOAD", "PYTHONUNBUFFERED", "VIRTUAL_ENV"} & set(seen)
     assert "PATH" in seen
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc and prctl(2) are Linux's")
-def test_server_cannot_read_the_environment_of_the_router(site: Site) -> None:
-    with nosy_router(site) as router:
-        seen = json.loads(router.call("nosy", "parents")["content"][0]["text"])
+def test_server_cannot_read_the_environment_of_the_router(workspace: Workspace) -> None:
+    with snooping_router(workspace) as router:
+        seen = json.loads(router.call("snooping", "parents")["content"][0]["text"])
         assert seen[str(router.popen.pid)] == "PermissionError"
     # What stands between the router and its servers is readable, and holds nothing.
     assert CANARIES["env"] not in str(seen)
@@ -89,9 +88,9 @@ def told_by_a_server() -> str:
     return "".join([*lines, f"{' '.join(secrets)}: {TOLD}\n"]).encode().hex()
 
 
-def log_with(mark: str, guarded: Guarded) -> str:
+def log_with(mark: str, secured: SecuredRouter) -> str:
     """The log file, once `mark` is in it; a thread writes it when it can."""
-    file = guarded.site.folder / "logs" / "latest-http+sse.txt"
+    file = secured.workspace.path / "logs" / "latest-http+sse.txt"
     ends_at_s = time.monotonic() + LIMIT_S
     while mark not in (text := file.read_text()):
         assert time.monotonic() < ends_at_s, text
@@ -99,13 +98,13 @@ def log_with(mark: str, guarded: Guarded) -> str:
     return text
 
 
-def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded) -> None:
+def test_no_secret_is_in_an_answer_or_a_log(secured: SecuredRouter) -> None:
     """At DEBUG, with errors of every kind provoked."""
-    session = open_session(guarded.http, A)
+    session = open_session(secured.http, A)
     asked = [
-        call("nosy", "complain", stderr=told_by_a_server()),
-        call("nosy", "arguments"),
-        call("nosy", "nothing"),
+        call("snooping", "complain", stderr=told_by_a_server()),
+        call("snooping", "arguments"),
+        call("snooping", "nothing"),
         call("missing", "x"),
         call("gone", "x"),
         call("nobody", "x"),
@@ -116,17 +115,20 @@ def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded) -> None:
         *(rpc("tools/call", name=f"mcp.router.{name}", arguments={}) for name in ("list", "help")),
         rpc("tools/call", name="mcp.router.use", arguments={"instance_name": "remote"}),
     ]
-    said = [str(ask(guarded.http, "POST", "/mcp", A, one, Mcp_Session_Id=session)) for one in asked]
-    said += [str(ask(guarded.http, "POST", "/mcp", B, one)) for one in asked]
-    said += [str(ask(guarded.http, "POST", f"/mcp?token={A}", None, rpc("ping")))]
-    for path in ("instances", "instances/nosy", "tools", "tools/remote", "status", "config"):
+    said = [str(ask(secured.http, "POST", "/mcp", A, one, Mcp_Session_Id=session)) for one in asked]
+    said += [str(ask(secured.http, "POST", "/mcp", B, one)) for one in asked]
+    said += [str(ask(secured.http, "POST", f"/mcp?token={A}", None, rpc("ping")))]
+    for path in ("instances", "instances/snooping", "tools", "tools/remote", "status", "config"):
         for token in (ALL, A, READER):
-            said.append(str(ask(guarded.api, "GET", f"/api/{path}", token)))
-    for body in ({"instance": "missing", "tool": "x"}, {"instance": "nosy", "tool": "arguments"}):
-        said.append(str(ask(guarded.api, "POST", "/api/call", A, body)))
-    said.append(str(ask(guarded.api, "PATCH", "/api/instances/nosy", ALL, {"env": {"X": 1}})))
-    log = log_with(TOLD, guarded)
-    words = router_command("logs", "--url", f"http://{guarded.api}", "--token", ALL, "-l", "DEBUG")
+            said.append(str(ask(secured.api, "GET", f"/api/{path}", token)))
+    for body in (
+        {"instance": "missing", "tool": "x"},
+        {"instance": "snooping", "tool": "arguments"},
+    ):
+        said.append(str(ask(secured.api, "POST", "/api/call", A, body)))
+    said.append(str(ask(secured.api, "PATCH", "/api/instances/snooping", ALL, {"env": {"X": 1}})))
+    log = log_with(TOLD, secured)
+    words = router_command("logs", "--url", f"http://{secured.api}", "--token", ALL, "-l", "DEBUG")
     with subprocess.Popen(words, stdout=subprocess.PIPE) as follower:
         assert follower.stdout is not None
         live = Lines(follower.stdout)
@@ -134,7 +136,7 @@ def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded) -> None:
         follower.kill()
         live.join()
     secrets = [*CANARIES.values(), ALL, A, B, READER, PASSING]
-    of_router = (guarded.router.stderr.text, guarded.router.stdout.text)
+    of_router = (secured.router.stderr.text, secured.router.stdout.text)
     for where in ("\n".join(said), log, live.text, *of_router):
         assert [secret for secret in secrets if secret in where] == []
 
@@ -151,12 +153,14 @@ for line in sys.stdin:
 
 
 @pytest.mark.parametrize("program", [DIES, REFUSES], ids=["last words", "initialize"])
-def test_secret_that_a_server_gives_as_its_reason_is_in_no_answer(site: Site, program: str) -> None:
-    site.configure(security={"bearer_token": ALL}, api={"enabled": True, "port": 0})
-    site.add_command("bad", sys.executable, "-c", program, env={"TOKEN": CANARIES["env"]})
-    with site.serve("http") as router:
+def test_secret_that_a_server_gives_as_its_reason_is_in_no_answer(
+    workspace: Workspace, program: str
+) -> None:
+    workspace.configure(security={"bearer_token": ALL}, api={"enabled": True, "port": 0})
+    workspace.add_command("bad", sys.executable, "-c", program, env={"TOKEN": CANARIES["env"]})
+    with workspace.serve("http") as router:
         router.stderr.wait_for("bad is down")
-        api, mcp = router.stderr.wait_for(API_URL)[1], router.url("/mcp").split("/")[2]
+        api, mcp = router.netloc(), router.netloc("/mcp")
         said = [
             *(ask(api, "GET", path, ALL) for path in ("/api/status", "/api/instances/bad")),
             ask(api, "POST", "/api/call", ALL, {"instance": "bad", "tool": "x"}),
@@ -166,16 +170,16 @@ def test_secret_that_a_server_gives_as_its_reason_is_in_no_answer(site: Site, pr
     assert [body for _, _, body in said if CANARIES["env"] in body.decode()] == []
 
 
-def test_secrets_do_not_follow_an_instance_to_another_server(site: Site) -> None:
-    with recording() as good, recording() as evil:
-        site.configure(
+def test_secrets_do_not_follow_an_instance_to_another_server(workspace: Workspace) -> None:
+    with recording_upstream() as good, recording_upstream() as evil:
+        workspace.configure(
             security={"bearer_token": ALL, "allow_stdio_via_api": "never"},
             api={"enabled": True, "port": 0},
         )
         header = {"Authorization": f"Bearer {CANARIES['header']}"}
-        site.add("remote", type="http", url=good.url, headers=header)
-        with site.serve("http") as router:
-            api = router.stderr.wait_for(API_URL)[1]
+        workspace.add("remote", type="http", url=good.url, headers=header)
+        with workspace.serve("http") as router:
+            api = router.netloc()
             router.stderr.wait_for("remote is ready")
             target = "/api/instances/remote?wait=ready"
             masked = {"Authorization": {"set": True}}

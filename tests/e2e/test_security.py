@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e import stateless
-from tests.e2e.guarded import (
+from tests.e2e import client_2026
+from tests.e2e.processes import router_command
+from tests.e2e.secured_router import (
     ALL,
-    API_URL,
     CANARIES,
     LIMIT_S,
     PASSING,
@@ -27,8 +27,8 @@ from tests.e2e.guarded import (
     SECURITY,
     A,
     B,
-    Guarded,
     Said,
+    SecuredRouter,
     ask,
     call,
     open_session,
@@ -36,13 +36,12 @@ from tests.e2e.guarded import (
     sse_stream,
     text_of,
 )
-from tests.e2e.processes import router_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 
 # --- DNS rebinding (MCP07) -------------------------------------------------------------------
@@ -61,7 +60,7 @@ API_ROUTES: Final = [
     ("api", "GET", "/api/config"),
     ("api", "POST", "/api/call"),
     ("api", "POST", "/api/instances"),
-    ("api", "DELETE", "/api/instances/nosy"),
+    ("api", "DELETE", "/api/instances/snooping"),
     ("api", "GET", "/ws"),
 ]
 UPGRADE: Final = {
@@ -86,11 +85,11 @@ UPGRADE: Final = {
     ids=lambda header: "-".join(*header.items()),
 )
 def test_other_sites_are_refused_on_every_route_even_with_the_token(
-    guarded: Guarded, listener: str, method: str, path: str, header: dict[str, str]
+    secured: SecuredRouter, listener: str, method: str, path: str, header: dict[str, str]
 ) -> None:
     body = rpc("ping") if method == "POST" else None
     headers = header | (UPGRADE if path == "/ws" else {})
-    status, _, said = ask(getattr(guarded, listener), method, path, ALL, body, **headers)
+    status, _, said = ask(getattr(secured, listener), method, path, ALL, body, **headers)
     assert status == 403
     assert path == "/ws" or list(json.loads(said)) == ["detail"]
 
@@ -98,13 +97,13 @@ def test_other_sites_are_refused_on_every_route_even_with_the_token(
 @pytest.mark.parametrize("listener", ["http", "sse"])
 @pytest.mark.parametrize("origin", [None, "http://localhost:6274"])
 def test_good_host_with_no_or_a_good_origin_is_let_in(
-    guarded: Guarded, listener: str, origin: str | None
+    secured: SecuredRouter, listener: str, origin: str | None
 ) -> None:
     headers = {} if origin is None else {"Origin": origin}
     if listener == "http":
-        assert ask(guarded.http, "POST", "/mcp", ALL, rpc("ping"), **headers)[0] == 200
+        assert ask(secured.http, "POST", "/mcp", ALL, rpc("ping"), **headers)[0] == 200
     else:
-        assert ask(guarded.sse, "GET", "/sse", ALL, **headers)[0] == 200
+        assert ask(secured.sse, "GET", "/sse", ALL, **headers)[0] == 200
 
 
 # --- Open by mistake (MCP07) -----------------------------------------------------------------
@@ -112,9 +111,9 @@ def test_good_host_with_no_or_a_good_origin_is_let_in(
 
 @pytest.mark.parametrize("mode", ["http", "sse"])
 def test_serving_others_without_a_token_does_not_start_and_says_both_ways_out(
-    site: Site, mode: str
+    workspace: Workspace, mode: str
 ) -> None:
-    words = router_command(mode, "--host", "0.0.0.0", *site.words)
+    words = router_command(mode, "--host", "0.0.0.0", *workspace.words)
     done = subprocess.run(
         words, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
     )
@@ -138,43 +137,48 @@ def test_serving_others_without_a_token_does_not_start_and_says_both_ways_out(
     ],
 )
 def test_every_route_wants_a_token(
-    guarded: Guarded, listener: str, method: str, path: str, authorization: str | None, detail: str
+    secured: SecuredRouter,
+    listener: str,
+    method: str,
+    path: str,
+    authorization: str | None,
+    detail: str,
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     body = rpc("ping") if method == "POST" else None
-    status, answered, said = ask(getattr(guarded, listener), method, path, None, body, **headers)
+    status, answered, said = ask(getattr(secured, listener), method, path, None, body, **headers)
     assert (status, json.loads(said)) == (401, {"detail": detail})
     assert answered["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("token", [ALL, A, B, PASSING])
-def test_every_token_that_may_call_is_let_in(guarded: Guarded, token: str) -> None:
-    assert ask(guarded.http, "POST", "/mcp", token, rpc("ping"))[0] == 200
+def test_every_token_that_may_call_is_let_in(secured: SecuredRouter, token: str) -> None:
+    assert ask(secured.http, "POST", "/mcp", token, rpc("ping"))[0] == 200
 
 
 @pytest.mark.parametrize(("listener", "method", "path"), ROUTES)
 def test_token_without_the_permission_to_call_gets_nowhere(
-    guarded: Guarded, listener: str, method: str, path: str
+    secured: SecuredRouter, listener: str, method: str, path: str
 ) -> None:
-    """MCP02."""
+    """Threat: privilege escalation (MCP02)."""
     body = rpc("ping") if method == "POST" else None
-    status, _, said = ask(getattr(guarded, listener), method, path, READER, body)
+    status, _, said = ask(getattr(secured, listener), method, path, READER, body)
     problem = 'This token has no permission "call"; see security.tokens in config.json'
     assert (status, json.loads(said)) == (403, {"detail": problem})
 
 
-def test_token_of_a_client_never_goes_upstream(guarded: Guarded) -> None:
+def test_token_of_a_client_never_goes_upstream(secured: SecuredRouter) -> None:
     """MCP01: neither as a header nor anywhere else; what the instance is given does."""
-    session = open_session(guarded.http, A)
+    session = open_session(secured.http, A)
     for token, headers in [(A, {"Mcp_Session_Id": session}), (ALL, {}), (PASSING, {})]:
-        said = ask(guarded.http, "POST", "/mcp", token, call("remote", "echo", x=1), **headers)
+        said = ask(secured.http, "POST", "/mcp", token, call("remote", "echo", x=1), **headers)
         assert json.loads(text_of(said)) == {"name": "echo", "arguments": {"x": 1}}
         by_api = {"instance": "remote", "tool": "echo", "params": {"x": 1}}
-        assert ask(guarded.api, "POST", "/api/call", token, by_api)[0] == 200
-        with sse_stream(guarded, token) as target:
-            assert ask(guarded.sse, "POST", target, token, call("remote", "echo"))[0] == 202
-    environment = ask(guarded.http, "POST", "/mcp", A, call("nosy", "environment"))
-    seen = "\n".join([*guarded.upstream.seen, text_of(environment)])
+        assert ask(secured.api, "POST", "/api/call", token, by_api)[0] == 200
+        with sse_stream(secured, token) as target:
+            assert ask(secured.sse, "POST", target, token, call("remote", "echo"))[0] == 202
+    environment = ask(secured.http, "POST", "/mcp", A, call("snooping", "environment"))
+    seen = "\n".join([*secured.upstream.seen, text_of(environment)])
     assert seen.count("tools/call") >= 6
     assert [token for token in (ALL, A, B, READER, PASSING) if token in seen] == []
     assert f"Bearer {CANARIES['header']}" in seen
@@ -184,7 +188,7 @@ def test_token_of_a_client_never_goes_upstream(guarded: Guarded) -> None:
 
 
 def wants_code_run(netloc: str, token: str | None, mark: Path) -> list[int]:
-    """Ask for a command by every route that takes an instance; the statuses."""
+    """Ask for a command by every route that takes an instance; return the statuses."""
     entry = {"name": "evil", "type": "stdio", "command": "sh", "args": ["-c", f"touch {mark}"]}
     changed = {"command": "sh", "args": ["-c", f"touch {mark}"]}
     asked = [
@@ -208,13 +212,13 @@ def wants_code_run(netloc: str, token: str | None, mark: Path) -> list[int]:
     ids=["no token", "call", "read", "wrong", "never", "admin"],
 )
 def test_only_an_admin_has_a_command_run(
-    site: Site, token: str | None, security: dict[str, Any], *, is_run: bool
+    workspace: Workspace, token: str | None, security: dict[str, Any], *, is_run: bool
 ) -> None:
-    mark = site.folder / "mark"
-    site.configure(security=security, api={"enabled": True, "port": 0})
-    site.add_command("idle", "true", isActive=False)
-    with site.serve("http") as router:
-        statuses = wants_code_run(router.stderr.wait_for(API_URL)[1], token, mark)
+    mark = workspace.path / "mark"
+    workspace.configure(security=security, api={"enabled": True, "port": 0})
+    workspace.add_command("idle", "true", isActive=False)
+    with workspace.serve("http") as router:
+        statuses = wants_code_run(router.netloc(), token, mark)
     assert mark.exists() is is_run
     if not is_run:
         assert set(statuses[:2]) <= {401, 403}
@@ -224,13 +228,13 @@ def test_only_an_admin_has_a_command_run(
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
-def test_session_of_somebody_else_is_as_unknown_as_any(guarded: Guarded, method: str) -> None:
-    session = open_session(guarded.http, A)
+def test_session_of_somebody_else_is_as_unknown_as_any(secured: SecuredRouter, method: str) -> None:
+    session = open_session(secured.http, A)
     body = rpc("ping", 7) if method == "POST" else None
 
     def asked(token: str, session_id: str) -> Said:
         status, headers, said = ask(
-            guarded.http,
+            secured.http,
             method,
             "/mcp",
             token,
@@ -247,13 +251,13 @@ def test_session_of_somebody_else_is_as_unknown_as_any(guarded: Guarded, method:
     assert asked(A, session)[0] in (200, 204)
 
 
-def test_stream_of_somebody_else_takes_nothing(guarded: Guarded) -> None:
+def test_stream_of_somebody_else_takes_nothing(secured: SecuredRouter) -> None:
     def posted(token: str, path: str) -> Said:
-        status, headers, said = ask(guarded.sse, "POST", path, token, rpc("ping", 7))
+        status, headers, said = ask(secured.sse, "POST", path, token, rpc("ping", 7))
         headers.pop("date", None)
         return status, headers, said
 
-    with sse_stream(guarded, A) as target:
+    with sse_stream(secured, A) as target:
         theirs = posted(B, target)
         assert theirs == posted(B, f"/messages?session_id={'0' * 32}")
         assert theirs[0] == 404
@@ -265,7 +269,7 @@ def test_stream_of_somebody_else_takes_nothing(guarded: Guarded) -> None:
 
 @contextmanager
 def opened_stream(kind: str, netloc: str) -> Iterator[HTTPResponse]:
-    """What `A` can hold open: `sse`, a `session`'s own stream, or a `subscription`."""
+    """Open a stream for `A`: of `sse`, of a `session`, or of a `subscription`."""
     method, path, body = "GET", "/sse" if kind == "sse" else "/mcp", None
     headers = {"Authorization": f"Bearer {A}", "Accept": "text/event-stream"}
     if kind == "session":
@@ -273,8 +277,11 @@ def opened_stream(kind: str, netloc: str) -> Iterator[HTTPResponse]:
     elif kind == "subscription":
         method, headers["Mcp-Method"] = "POST", "subscriptions/listen"
         wanted = {"toolsListChanged": True}
-        body = json.dumps(stateless.request("subscriptions/listen", notifications=wanted))
-        headers |= {"Mcp-Protocol-Version": stateless.REVISION, "Content-Type": "application/json"}
+        body = json.dumps(client_2026.request("subscriptions/listen", notifications=wanted))
+        headers |= {
+            "Mcp-Protocol-Version": client_2026.REVISION_2026,
+            "Content-Type": "application/json",
+        }
     with closing(HTTPConnection(netloc, timeout=LIMIT_S)) as connection:
         connection.request(method, path, body, headers)
         with connection.getresponse() as stream:
@@ -285,15 +292,15 @@ def opened_stream(kind: str, netloc: str) -> Iterator[HTTPResponse]:
 @pytest.mark.parametrize("kind", ["sse", "session", "subscription"])
 @pytest.mark.parametrize("tokens", [{}, {"a": {"token": B}}], ids=["gone", "another one"])
 def test_stream_ends_with_the_token_that_opened_it(
-    site: Site, kind: str, tokens: dict[str, Any]
+    workspace: Workspace, kind: str, tokens: dict[str, Any]
 ) -> None:
     watcher = {"enabled": True, "debounce_delay": 0.1}
     security = {"bearer_token": ALL, "tokens": {"a": {"token": A}}}
-    site.configure(security=security, watcher=watcher)
+    workspace.configure(security=security, watcher=watcher)
     mode = "sse" if kind == "sse" else "http"
-    with site.serve(mode) as router:
-        netloc = router.url("/sse" if kind == "sse" else "/mcp").split("/")[2]
+    with workspace.serve(mode) as router:
+        netloc = router.netloc("/sse" if kind == "sse" else "/mcp")
         with opened_stream(kind, netloc) as stream:
-            site.configure(security=security | {"tokens": tokens}, watcher=watcher)
+            workspace.configure(security=security | {"tokens": tokens}, watcher=watcher)
             stream.read()  # to its end, which would not come
         assert ask(netloc, "POST", "/mcp", A, rpc("ping"))[0] == 401

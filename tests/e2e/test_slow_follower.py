@@ -1,21 +1,18 @@
-"""Somebody follows the log and reads slowly, or not at all: that costs them lines, nobody else."""
+"""A slow reader of the log loses lines; nobody else loses anything."""
 
 from __future__ import annotations
 
-import base64
-import os
 import re
-import socket
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from tests.e2e.guarded import LIMIT_S
-from tests.e2e.resources import MIB, resident_bytes
-from tests.e2e.rest import TOKEN, configure, running
-from tests.e2e.wire import HttpClient
+from tests.e2e.process_resources import MIB, resident_bytes
+from tests.e2e.raw_client import HttpClient
+from tests.e2e.rest_client import TOKEN, configure_rest, rest_router
+from tests.e2e.websocket_client import Follower
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 BURST: Final = 200
 """Lines that one start of the loud server says, and that are all logged."""
@@ -40,54 +37,8 @@ MORE_BYTES: Final = 5 * MIB
 DROPPED: Final = re.compile(r" - (\d+) records were dropped here: they were read too slowly$")
 
 
-class Follower:
-    """A WebSocket to `/ws`, over a socket of our own (RFC 6455 section 5.2)."""
-
-    def __init__(self, port: int, *, receive_bytes: int | None = None) -> None:
-        self._socket = socket.socket()
-        if receive_bytes is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self._socket.settimeout(LIMIT_S)
-        self._socket.connect(("127.0.0.1", port))
-        self._read = self._socket.makefile("rb")
-        self._shake_hands()
-        assert self.text().startswith("Connected to MCP Router API")
-
-    def _shake_hands(self) -> None:
-        key = base64.b64encode(os.urandom(16)).decode()
-        self._socket.sendall(
-            "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            f"Authorization: Bearer {TOKEN}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
-        assert self._read.readline().startswith(b"HTTP/1.1 101 ")
-        while self._read.readline() != b"\r\n":
-            pass
-
-    def text(self) -> str:
-        """The next frame, which is a whole message from a server."""
-        first, length = self._read.read(2)
-        assert first == 0x81, f"no text frame: {first:#x}"
-        if length == 126:
-            length = int.from_bytes(self._read.read(2))
-        elif length == 127:
-            length = int.from_bytes(self._read.read(8))
-        return self._read.read(length).decode()
-
-    def until(self, mark: str) -> list[str]:
-        """All records up to and with the next one in which `mark` is."""
-        found = [self.text()]
-        while mark not in found[-1]:
-            found.append(self.text())
-        return found
-
-    def close(self) -> None:
-        self._read.close()
-        self._socket.close()
-
-
 def lost_and_found(late: list[str], all_of_it: list[str]) -> tuple[int, int]:
-    """How many records a slow follower was told it lost, and how many it has.
+    """Count the records that a slow follower is told it lost, and those that it has.
 
     Raises:
         AssertionError: together they are not exactly what a prompt one has, in its order.
@@ -104,16 +55,18 @@ def lost_and_found(late: list[str], all_of_it: list[str]) -> tuple[int, int]:
     return lost, place - lost
 
 
-def test_slow_follower_loses_the_oldest_records_and_holds_up_nobody(site: Site) -> None:
-    configure(site, logging={"level": "DEBUG"})
-    site.add_chaos("plain").add_command("loud", "sh", "-c", LOUD, isActive=False)
+def test_slow_follower_loses_the_oldest_records_and_holds_up_nobody(workspace: Workspace) -> None:
+    configure_rest(workspace, logging={"level": "DEBUG"})
+    workspace.add_chaos("plain").add_command("loud", "sh", "-c", LOUD, isActive=False)
     with (
-        running(site, "http", "api") as (router, rest),
+        rest_router(workspace, "http", "api") as (router, rest),
         closing(HttpClient(router.url("/mcp"), TOKEN)) as client,
-        closing(Follower(rest.port)) as prompt,
-        closing(Follower(rest.port, receive_bytes=4096)) as slow,
+        Follower(rest.netloc, TOKEN) as prompt,
+        Follower(rest.netloc, TOKEN, receive_bytes=4096) as slow,
     ):
         client.initialize()
+        for follower in (prompt, slow):
+            assert follower.until("\n")[0].startswith("Connected to MCP Router API")
         seen: list[str] = []
 
         def log_more(bursts: int) -> None:

@@ -1,4 +1,4 @@
-"""What a router on stdio loads before it answers: nothing that it can do without."""
+"""A router on stdio loads no module before its first answer that it can do without."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from benchmarks.imports import unwanted
 from benchmarks.starting import imported
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 
-def test_nothing_heavy_is_imported_to_serve_stdio_upstreams_on_stdio(site: Site) -> None:
-    modules = imported(site.add_chaos("plain"))
+def test_nothing_heavy_is_imported_to_serve_stdio_upstreams_on_stdio(workspace: Workspace) -> None:
+    modules = imported(workspace.add_chaos("plain"))
     assert "router.core.core" in {one.name for one in modules}
     assert not unwanted(modules)

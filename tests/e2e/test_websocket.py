@@ -1,7 +1,7 @@
 """The log over a WebSocket: who gets to it, how, and for how long.
 
-Neighbours: `test_security` has `Host` and `Origin`. In `tests/transports/listen`, slow readers,
-levels and the end of the listener are in `test_rest_logs`, unsound handshakes in `test_http1`.
+`test_security` has `Host` and `Origin`. The tests of `transports/listen` have slow readers, levels,
+the end of the listener, and unsound handshakes.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.follower import CLOSE, TEXT, Follower
-from tests.e2e.guarded import ALL, API_URL, READER, A, Guarded, ask
+from tests.e2e.secured_router import ALL, READER, A, SecuredRouter, ask
+from tests.e2e.websocket_client import CLOSE, TEXT, Follower
 
 if TYPE_CHECKING:
-    from tests.e2e.site import Site
+    from tests.e2e.workspace import Workspace
 
 CALLER: Final = "canary-token-of-caller-0123456789"
 LIMITED: Final = "canary-token-of-limited-0123456789"
@@ -23,12 +23,12 @@ LIMITED: Final = "canary-token-of-limited-0123456789"
 TOKENS: Final[dict[str, Any]] = {
     "reader": {"token": READER, "permissions": ["read"]},
     "caller": {"token": CALLER, "permissions": ["call"]},
-    "limited": {"token": LIMITED, "instances": ["nosy"]},
+    "limited": {"token": LIMITED, "instances": ["snooping"]},
 }
 
 
-def configure(site: Site, tokens: dict[str, Any]) -> None:
-    site.configure(
+def configure(workspace: Workspace, tokens: dict[str, Any]) -> None:
+    workspace.configure(
         security={"bearer_token": ALL, "tokens": tokens},
         api={"enabled": True, "port": 0, "enable_realtime_logs": True},
         watcher={"enabled": True, "debounce_delay": 0.1},
@@ -40,9 +40,9 @@ def ticket(netloc: str, token: str) -> str:
 
 
 def test_token_in_the_header_and_a_ticket_open_it_and_a_token_in_the_url_does_not(
-    guarded: Guarded,
+    secured: SecuredRouter,
 ) -> None:
-    with Follower(guarded.api, READER) as one, Follower(guarded.api, A) as another:
+    with Follower(secured.api, READER) as one, Follower(secured.api, A) as another:
         assert (one.status, another.status) == (101, 101)
         assert "Realtime Logs" in one.until("\n")[0]
     for token, target in [
@@ -53,34 +53,34 @@ def test_token_in_the_header_and_a_ticket_open_it_and_a_token_in_the_url_does_no
         (None, f"/ws?ticket={ALL}"),
         (None, "/ws?ticket="),
     ]:
-        with Follower(guarded.api, token, target) as refused:
+        with Follower(secured.api, token, target) as refused:
             assert refused.status == 401, target
     for origin in ("http://evil.test", "null"):
-        target = f"/ws?ticket={ticket(guarded.api, READER)}"
-        with Follower(guarded.api, None, target, f"Origin: {origin}") as refused:
+        target = f"/ws?ticket={ticket(secured.api, READER)}"
+        with Follower(secured.api, None, target, f"Origin: {origin}") as refused:
             assert refused.status == 403
 
 
-def test_ticket_is_good_once(guarded: Guarded) -> None:
-    target = f"/ws?ticket={ticket(guarded.api, READER)}"
-    with Follower(guarded.api, None, target) as first:
+def test_ticket_is_good_once(secured: SecuredRouter) -> None:
+    target = f"/ws?ticket={ticket(secured.api, READER)}"
+    with Follower(secured.api, None, target) as first:
         assert first.status == 101
-        with Follower(guarded.api, None, target) as second:
+        with Follower(secured.api, None, target) as second:
             assert second.status == 401
 
 
-def test_compression_is_not_agreed_to(guarded: Guarded) -> None:
+def test_compression_is_not_agreed_to(secured: SecuredRouter) -> None:
     offer = "Sec-WebSocket-Extensions: permessage-deflate"
-    with Follower(guarded.api, READER, "/ws", offer) as follower:
+    with Follower(secured.api, READER, "/ws", offer) as follower:
         assert follower.status == 101
         assert b"extensions" not in follower.head.lower()
 
 
 @pytest.mark.parametrize("token", [CALLER, LIMITED])
-def test_log_is_for_those_who_may_read_of_all_instances(site: Site, token: str) -> None:
-    configure(site, TOKENS)
-    with site.serve("api") as router:
-        netloc = router.stderr.wait_for(API_URL)[1]
+def test_log_is_for_those_who_may_read_of_all_instances(workspace: Workspace, token: str) -> None:
+    configure(workspace, TOKENS)
+    with workspace.serve("api") as router:
+        netloc = router.netloc()
         with Follower(netloc, token) as refused:
             assert refused.status == 403
         assert ask(netloc, "POST", "/api/ws-ticket", token)[0] == 403
@@ -89,13 +89,15 @@ def test_log_is_for_those_who_may_read_of_all_instances(site: Site, token: str) 
 @pytest.mark.parametrize(
     "tokens", [{}, {"reader": {"token": READER, "permissions": ["call"]}}], ids=["gone", "other"]
 )
-def test_token_that_is_taken_away_takes_the_log_with_it(site: Site, tokens: dict[str, Any]) -> None:
-    configure(site, TOKENS)
-    with site.serve("api") as router:
-        netloc = router.stderr.wait_for(API_URL)[1]
+def test_token_that_is_taken_away_takes_the_log_with_it(
+    workspace: Workspace, tokens: dict[str, Any]
+) -> None:
+    configure(workspace, TOKENS)
+    with workspace.serve("api") as router:
+        netloc = router.netloc()
         with Follower(netloc, READER) as follower, Follower(netloc, ALL) as other:
             follower.until("Press Ctrl+C")
-            configure(site, tokens)
+            configure(workspace, tokens)
             router.stderr.wait_for("security.tokens")
             other.until("security.tokens")
             entry = {"name": "later", "command": "true", "isActive": False}
@@ -108,12 +110,12 @@ def test_token_that_is_taken_away_takes_the_log_with_it(site: Site, tokens: dict
             assert (kind, data[:2]) == (CLOSE, (1008).to_bytes(2, "big"))
 
 
-def test_ticket_of_a_token_that_was_taken_away_opens_nothing(site: Site) -> None:
-    configure(site, TOKENS)
-    with site.serve("api") as router:
-        netloc = router.stderr.wait_for(API_URL)[1]
+def test_ticket_of_a_token_that_was_taken_away_opens_nothing(workspace: Workspace) -> None:
+    configure(workspace, TOKENS)
+    with workspace.serve("api") as router:
+        netloc = router.netloc()
         target = f"/ws?ticket={ticket(netloc, READER)}"
-        configure(site, {})
+        configure(workspace, {})
         router.stderr.wait_for("security.tokens")  # said when it is in force
         with Follower(netloc, None, target) as refused:
             assert refused.status == 401

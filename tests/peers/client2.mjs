@@ -2,7 +2,7 @@
 // `versionNegotiation` calls a mode: "legacy", "auto" (the default), or a revision to insist on.
 import { Client } from "@modelcontextprotocol/client";
 import { play, show } from "./scenario.mjs";
-import { wire } from "./wire2.mjs";
+import { wire } from "./client2_transport.mjs";
 
 const asked = process.env.ERA ?? "auto";
 const mode = ["legacy", "auto"].includes(asked) ? asked : { pin: asked };
