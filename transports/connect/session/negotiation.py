@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import msgspec
 import trio
+import trio.lowlevel
 from msgspec import Raw, Struct
 
 from router.messages.errors import UNSUPPORTED_REVISION
@@ -205,6 +206,7 @@ class Negotiation:
         self._is_probe_unanswered = True
         discovered: _Discovered | None = None
         with trio.move_on_after(PROBE_S) as limit:
+            await trio.lowlevel.checkpoint()  # on every path: the request itself may fail at once
             try:
                 discovered = await self._discover()
             except RequestRefused as refused:
