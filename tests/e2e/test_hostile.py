@@ -244,11 +244,17 @@ KEY: Final = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 def test_broken_handshake_of_a_stranger_is_closed_and_not_worth_a_line_in_the_log(
     secured: SecuredRouter, listener: str, lines: bytes
 ) -> None:
-    before = secured.router.stderr.text
+    before = lines_about_clients(secured)
     answer = raw_answer(getattr(secured, listener), HANDSHAKE + lines + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
     ping(secured)
-    assert secured.router.stderr.text == before
+    assert lines_about_clients(secured) == before
+
+
+def lines_about_clients(secured: SecuredRouter) -> list[str]:
+    """Return the lines of the log, but for those of an instance whose command is missing."""
+    lines = secured.router.stderr.text.splitlines()
+    return [line for line in lines if "mcp_router.dispatch" not in line]
 
 
 def test_head_that_is_too_large_is_refused(secured: SecuredRouter) -> None:

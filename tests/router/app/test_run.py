@@ -220,7 +220,7 @@ class Program:
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Program:
+def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
     program = Program()
 
     def session(*, spec: InstanceSpec, inbox: Any, new_id: Any, **_: Any) -> FakeSession:
@@ -229,7 +229,8 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
 
     monkeypatch.setattr(upstreams, "_session_class", lambda: session)
     monkeypatch.setattr(upstreams, "_connector", lambda _: lambda _: None)
-    return program
+    yield program
+    program.stop.ended()  # Its last resort is a thread that would speak up in a later test.
 
 
 CALL = json.dumps(

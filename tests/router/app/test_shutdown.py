@@ -6,12 +6,16 @@ import logging
 import os
 import queue
 import signal
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trio.testing
 
 from router.app.shutdown import LastResort, Stop, obey_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WAIT_S = 10.0
 
@@ -28,8 +32,11 @@ class Ends:
         self.statuses.put(status)
 
 
-def _stop() -> Stop:
-    return Stop(drain_s=1000.0, last_resort=LastResort(Ends()))
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    stop = Stop(drain_s=1000.0, last_resort=LastResort(Ends()))
+    yield stop
+    stop.ended()  # The last resort is a thread that would speak up in a later test.
 
 
 async def _signal(number: int) -> None:
@@ -52,9 +59,8 @@ def test_last_resort_is_not_needed_by_what_ends_by_itself() -> None:
         ends.statuses.get(timeout=0.05)
 
 
-def test_first_reason_to_stop_counts(caplog: pytest.LogCaptureFixture) -> None:
+def test_first_reason_to_stop_counts(stop: Stop, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    stop = _stop()
     stop.ask("one", 1)
     stop.ask("two", 0)
     stop.ended()
@@ -65,8 +71,7 @@ def test_first_reason_to_stop_counts(caplog: pytest.LogCaptureFixture) -> None:
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_first_signal_asks_and_the_second_cancels(number: signal.Signals) -> None:
-    stop = _stop()
+async def test_first_signal_asks_and_the_second_cancels(stop: Stop, number: signal.Signals) -> None:
     with trio.fail_after(WAIT_S), stop.scope:
         async with trio.open_nursery() as nursery:
             await nursery.start(obey_signals, stop, lambda: None)
@@ -81,8 +86,7 @@ async def test_first_signal_asks_and_the_second_cancels(number: signal.Signals) 
 
 
 @posix
-async def test_first_signal_is_polite_even_if_it_was_stopping_already() -> None:
-    stop = _stop()
+async def test_first_signal_is_polite_even_if_it_was_stopping_already(stop: Stop) -> None:
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(obey_signals, stop, lambda: None)
@@ -95,9 +99,10 @@ async def test_first_signal_is_polite_even_if_it_was_stopping_already() -> None:
 
 
 @posix
-async def test_hang_up_reloads_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_hang_up_reloads_and_stops_nothing(
+    stop: Stop, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    stop = _stop()
     reloads: list[str] = []
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:
