@@ -75,7 +75,10 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 async def _killed_in_a_call(
     client: Client, hang: Callable[..., Awaitable[Any]]
 ) -> tuple[str, str, Any]:
-    """Kill the victim while `hang` is in flight; its process before and after, and what came."""
+    """Kill the victim while `hang` is in flight.
+
+    Returns its process before and after, and the outcome of the call.
+    """
     before = await call_text(client, "victim", "pid")
     begun, outcome = anyio.Event(), []
 
