@@ -50,8 +50,8 @@ types: .venv/dev.stamp
 # benchmarks may import what is for development.
 contracts: .venv/dev.stamp
 	$(BIN)/lint-imports
-	$(BIN)/deptry $(ROOMS)
-	$(BIN)/deptry tests benchmarks --exclude tests/peers --ignore DEP002,DEP004
+	$(BIN)/deptry --no-ansi $(ROOMS)
+	$(BIN)/deptry --no-ansi tests benchmarks --exclude tests/peers --ignore DEP002,DEP004
 
 format: .venv/dev.stamp
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""The peers that others made: where they are installed, and what to do where they are not.
+"""Finds the clients and servers of other makers that tests meet.
 
 `make test` installs them: npm packages from `tests/peers/package-lock.json`, Python packages from
 `tests/peers/*.txt` into a virtual environment each. Without npm their tests skip and say so; with
@@ -31,7 +31,7 @@ def _lacking(reason: str) -> None:
 
 
 def npm_script(package: str, script: str) -> str:
-    """The path of a script in an npm package; skips the test where it is not installed."""
+    """Return the path of a script in an npm package; skip the test where it is not installed."""
     path = NODE_MODULES / package / script
     if not path.exists():
         with_npm = "run `make peers`" if shutil.which("npm") else "this machine has no npm"
@@ -40,13 +40,13 @@ def npm_script(package: str, script: str) -> str:
 
 
 def node_script(name: str) -> list[str]:
-    """The command that runs one of our scripts beside the npm packages."""
+    """Return the command that runs one of our scripts beside the npm packages."""
     npm_script("@modelcontextprotocol/sdk", "package.json")
     return [NODE, str(SOURCES / name)]
 
 
 def python_of(venv: str) -> str:
-    """The interpreter of a Python peer's own environment; skips where it is not installed."""
+    """Return the interpreter of a Python peer; skip the test where it is not installed."""
     path = VENVS / venv / "bin" / "python"
     if not path.exists():
         _lacking(f"Python peers '{venv}' are not installed: run `make peers`")
@@ -54,7 +54,7 @@ def python_of(venv: str) -> str:
 
 
 def program(name: str) -> str:
-    """A program of this machine; skips the test where there is none."""
+    """Return the path of a program of this machine; skip the test where there is none."""
     path = shutil.which(name)
     if path is None:
         _lacking(f"This machine has no {name}")

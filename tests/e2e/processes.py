@@ -28,6 +28,8 @@ START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 30.0
 """For the router to end: above its own bounds on stopping children (10.5 s)."""
 
+LISTENING: Final = r"Listening on http://"
+
 
 # --- The machine's processes -----------------------------------------------------------------
 
@@ -159,10 +161,10 @@ def router_command(*words: str) -> list[str]:
 
 
 class RouterProcess:
-    """A router that listens on the network (or has failed to).
+    """A router that listens on the network.
 
-    Use it as a context manager: on leaving, it must have ended by itself or end on SIGTERM with
-    status 0, and must leave no process behind.
+    Use it as a context manager: on entering, it listens. On leaving, it must have ended by itself
+    or end on SIGTERM with status 0, and must leave no process behind.
     """
 
     def __init__(self, words: Sequence[str], env: Mapping[str, str] | None = None) -> None:
@@ -218,6 +220,16 @@ class RouterProcess:
         return status
 
     def __enter__(self) -> Self:
+        """Wait until the router listens: before that, a signal would end it without its status 0.
+
+        Raises:
+            AssertionError: it has ended, or has not listened in time.
+        """
+        try:
+            self.stderr.wait_for(LISTENING)
+        except BaseException:
+            self._kill()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

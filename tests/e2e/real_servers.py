@@ -194,9 +194,9 @@ def _git_repository(folder: Path) -> Path:
 
 
 @contextmanager
-def remote(transport: str, port: int | None = None) -> Iterator[int]:
+def remote(transport: str) -> Iterator[int]:
     """Run the everything-server over `streamableHttp` or `sse`; yields its port."""
-    port = port or free_port()
+    port = free_port()
     command = [*_npm_server("server-everything"), transport]
     with listening(command, rf"on port {port}\b", env=os.environ | {"PORT": str(port)}):
         yield port

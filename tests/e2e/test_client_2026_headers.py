@@ -46,7 +46,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRouter]:
 
 @pytest.fixture(scope="module")
 def client(shared: SharedRouter) -> Client2026:
-    """One principal for all that only asks."""
+    """One principal for all tests that change nothing."""
     return shared.client()
 
 
@@ -140,7 +140,7 @@ def test_routing_header_that_comes_with_two_values_is_refused(
 
 
 def _with_two(client: Client2026, name: str, values: list[str]) -> tuple[int, int]:
-    """Post with a header twice; the status and the code of the refusal."""
+    """Post with a header twice; return the status and the code of the refusal."""
     connection = http.client.HTTPConnection(urlsplit(client.url).netloc, timeout=LIMIT_S)
     body = json.dumps(CALL).encode()
     headers = {key: value for key, value in headers_of(CALL).items() if key != name}
@@ -164,7 +164,7 @@ MIRRORED: Final = request("tools/call", name="region", arguments={"region": "eu"
 
 @pytest.fixture(scope="module")
 def mirroring(shared: SharedRouter) -> Client2026:
-    """Somebody who is listed a tool with `x-mcp-header` in its schema."""
+    """A principal that selected a server whose tool has `x-mcp-header` in its schema."""
     client = shared.client()
     use = request("tools/call", name="mcp.router.use", arguments={"instance_name": "asking"})
     assert not client.post(use).result.get("isError")

@@ -121,7 +121,7 @@ def test_answer_reaches_the_upstream_even_if_the_call_that_brings_it_has_ended(
 
 
 def test_client_may_come_back_while_the_router_stops(workspace: Workspace) -> None:
-    """Its call is in flight, and the drain waits for it."""
+    """A held call counts as in flight, so the drain waits for the call."""
     add_asking(workspace)
     with shared_router(workspace) as shared:
         client = shared.client()
@@ -135,7 +135,7 @@ def test_client_may_come_back_while_the_router_stops(workspace: Workspace) -> No
 
 
 def test_leaving_the_stream_of_a_retry_cancels_the_call_upstream(client: Client2026) -> None:
-    """Its progress comes under the token of the retry."""
+    """The progress of the call comes under the token of the retry."""
     asking = tool_call("asking", "form_then_hang", request_id="first")
     first = client.post(asking).result
     retry = retried(asking, first, dict.fromkeys(asked(first), FORM_FILLED))

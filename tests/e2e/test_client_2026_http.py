@@ -40,7 +40,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRouter]:
 
 @pytest.fixture(scope="module")
 def client(shared: SharedRouter) -> Client2026:
-    """One principal for all that only asks."""
+    """One principal for all tests that change nothing."""
     return shared.client()
 
 

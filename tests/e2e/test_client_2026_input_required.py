@@ -57,7 +57,7 @@ def client(shared: SharedRouter) -> Client2026:
 
 
 def _check_heard(text: str, tool: str) -> None:
-    """The upstream heard these answers; what an SDK adds to them does not matter."""
+    """Assert that the upstream got the answers; members that an SDK adds do not matter."""
     heard = json.loads(text)
     assert len(heard) == len(ANSWERS[tool])
     for got, given in zip(heard, ANSWERS[tool], strict=True):
@@ -109,7 +109,7 @@ def test_npm_client_2_answers_every_kind_of_question_by_its_handlers(
 def test_calls_of_one_client_at_the_same_time_are_all_asked(
     transport: str, workspace: Workspace
 ) -> None:
-    """On stdio a server does not say which call it asks about; whose they all are is known."""
+    """On stdio a server does not say which call it asks about, but all calls are of one client."""
     add_asking(workspace)
 
     async def ask(client: Client) -> None:

@@ -60,7 +60,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRouter]:
 
 @pytest.fixture
 def http(shared: SharedRouter) -> Target:
-    """Somebody new."""
+    """The shared router, for a new principal."""
     return Target("http", shared.workspace, shared.router, REVISION_2026, shared.token())
 
 

@@ -56,23 +56,23 @@ class Held:
         return self.result["requestState"]
 
     def retry(self, state: Any, client: Client2026 | None = None, **params: Any) -> Any:
-        """Answer with a state, and with other params; the response."""
+        """Answer with a state and with other params; return the response."""
         forged = dict.fromkeys(asked(self.result), FORGED)
         message = retried(self.call, self.result, forged, "retry")
         message["params"] |= {"requestState": state, **params}
         return (client or self.client).post(message)
 
     def finish(self, result: dict[str, Any]) -> Any:
-        """Answer the questions of a result as one should; the response."""
+        """Answer the questions of a result honestly; return the response."""
         answers = dict.fromkeys(asked(result), FORM_FILLED)
         return self.client.post(retried(self.call, result, answers, "honest"))
 
     def honest(self) -> Any:
-        """The result of the honest retry."""
+        """Return the result of the honest retry."""
         return self.finish(self.result).result
 
     def check_untouched(self) -> None:
-        """The upstreams have heard of nothing, and the honest retry works."""
+        """Assert that the upstreams got nothing, and that the honest retry works."""
         assert [record.read_bytes() for record in self.records] == self.before
         assert json.loads(self.honest()["content"][0]["text"]) == [FORM_FILLED]
         new = self.records[0].read_bytes().removeprefix(self.before[0])
@@ -83,7 +83,7 @@ class Held:
 
 @pytest.fixture
 def held(shared: SharedRouter) -> Iterator[Held]:
-    """Somebody new whose call of `form` was answered with its question."""
+    """A call of `form` by a new principal, answered with its question."""
     client = shared.client()
     assert client.post(tool_call("another", "plain")).result["content"][0]["text"] == "plain"
     call = tool_call("asking", "form", ARGUMENTS)
@@ -263,7 +263,7 @@ def test_nothing_can_be_read_in_a_state(held: Held) -> None:
 
 
 def test_two_states_of_the_same_call_have_nothing_in_common(held: Held) -> None:
-    """Neither the call nor the principal can be told from it: it looks random throughout."""
+    """A state looks random throughout, so it tells neither the call nor the principal."""
     held.check_untouched()
     again = held.client.post(held.call).result
     common = sum(a == b for a, b in zip(held.state, again["requestState"], strict=False))
@@ -272,7 +272,7 @@ def test_two_states_of_the_same_call_have_nothing_in_common(held: Held) -> None:
 
 
 def test_handshake_client_has_no_use_for_a_state(held: Held) -> None:
-    """Without the envelope it is a call like any other, and answers nothing."""
+    """Without the envelope, a retry is a call like any other and answers nothing."""
     params = {**held.call["params"], "requestState": held.state, "inputResponses": {}}
     del params["_meta"]
     bare = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}

@@ -175,7 +175,7 @@ def test_client_that_has_stopped_listening_goes_on(backend: str, target: Target)
 
 
 def test_selection_is_the_principals_over_http(backend: str, shared: SharedRouter) -> None:
-    """Its other connections see it, and nobody else's do."""
+    """The other connections of the principal see it; those of others do not."""
     mine, other = shared.target("http"), shared.target("http")
 
     async def scenario() -> None:
@@ -230,7 +230,7 @@ def test_listening_ends_with_a_result_when_the_router_stops(
 
 
 def _terminate_the_router_of(workspace: Workspace) -> None:
-    """Send it SIGTERM, whoever has started it."""
+    """Send SIGTERM to the router of a folder, whoever has started it."""
     (router,) = [
         row for row in running_with(str(workspace.config_file)) if "-m router" in row.command
     ]

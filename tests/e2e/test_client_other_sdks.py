@@ -33,7 +33,7 @@ UPSTREAM_TOOLS: Final = [tool["name"] for tool in TOOLS]
 
 @pytest.fixture(params=TRANSPORTS)
 def address(request: pytest.FixtureRequest, plain_workspace: Workspace) -> list[str]:
-    """The transport and where to: a URL, or the command that starts a router on stdio."""
+    """The transport, and a URL or the command that starts a router on stdio."""
     if request.param == "stdio":
         return ["stdio", *plain_workspace.stdio_command]
     router = request.getfixturevalue("router")
@@ -52,7 +52,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRouter]:
 def _play(
     command: list[str], address: list[str], workspace: Workspace, **env: str
 ) -> dict[str, Any]:
-    """Have a client play the scenario; what it saw."""
+    """Have a client play the scenario; return the JSON that it prints."""
     played = subprocess.run(
         [*command, *address],
         env=os.environ | env,

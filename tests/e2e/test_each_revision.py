@@ -187,7 +187,7 @@ def _methods(what: str) -> list[str]:
 
 
 def _needs(what: str) -> str:
-    """The first revision in which all of it can be asked."""
+    """Return the first revision in which these questions can be asked."""
     if what == "url":
         return URLS_SINCE
     return FORMS_SINCE if "elicitation/create" in _methods(what) else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from mcp import MCPError
 
 from router.messages.errors import SESSION_LOST
 from tests.e2e import real_servers
+from tests.e2e.forwarding import forwarding
 from tests.e2e.ports import free_port
 from tests.e2e.raw_client import HttpClient
 from tests.e2e.sdk_client import (
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from mcp import Client
+
+    from tests.e2e.processes import RouterProcess
 
 TOLD_LIMIT_S: Final = 10.0
 """For a client to be told what happened: the promise is 1 s, but this machine may be busy."""
@@ -75,7 +79,10 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 async def _killed_in_a_call(
     client: Client, hang: Callable[..., Awaitable[Any]]
 ) -> tuple[str, str, Any]:
-    """Kill the victim while `hang` is in flight; its process before and after, and what came."""
+    """Kill the victim while `hang` is in flight.
+
+    Returns its process before and after, and the outcome of the call.
+    """
     before = await call_text(client, "victim", "pid")
     begun, outcome = anyio.Event(), []
 
@@ -268,7 +275,10 @@ def test_garbage_between_answers_is_skipped(chaos: Target) -> None:
 def test_remote_server_that_was_restarted_answers_again(
     transport: str, kind: str, path: str, workspace: Workspace
 ) -> None:
-    """The new process knows nothing of the session that the old one had."""
+    """The new process knows nothing of the session that the old one had.
+
+    The new process runs before the old one ends: a router gives up a server after five failures.
+    """
     port = free_port()
     workspace.add("remote", type=kind, url=f"http://127.0.0.1:{port}{path}")
 
@@ -280,16 +290,20 @@ def test_remote_server_that_was_restarted_answers_again(
                 return
             await anyio.sleep(0.05)  # while it is down, the errors come at once
 
-    async def scenario(target: Target) -> None:
-        async with target.connect() as client:
-            with real_servers.remote(transport, port), anyio.fail_after(BACK_LIMIT_S):
+    async def scenario(router: RouterProcess, old: ExitStack, new: int) -> None:
+        async with Target("http", workspace, router).connect() as client:
+            with anyio.fail_after(BACK_LIMIT_S):
                 await listed_when(client, "remote", lambda row: row["state"] == "ready")
                 await is_back(client)
-            with real_servers.remote(transport, port), anyio.fail_after(BACK_LIMIT_S):
+            await anyio.to_thread.run_sync(old.close)
+            await anyio.to_thread.run_sync(router.stderr.wait_for, "remote is down")
+            with forwarding(port, new), anyio.fail_after(BACK_LIMIT_S):
                 await is_back(client)
 
-    with workspace.serve("http") as router:
-        run(lambda: scenario(Target("http", workspace, router)))
+    with real_servers.remote(transport) as new, ExitStack() as old:
+        old.enter_context(forwarding(port, old.enter_context(real_servers.remote(transport))))
+        with workspace.serve("http") as router:
+            run(lambda: scenario(router, old, new))
 
 
 # --- Whose answer is it? ---------------------------------------------------------------------

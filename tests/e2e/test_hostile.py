@@ -147,7 +147,7 @@ def test_without_validation_all_but_the_arguments_is_checked_all_the_same(
 
 
 def raw_answer(netloc: str, *parts: bytes) -> bytes:
-    """Everything that is answered until the connection is closed from the other side."""
+    """Return all bytes of the answer, until the router closes the connection."""
     host, port = netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=LIMIT_S) as sock:
         for part in parts:

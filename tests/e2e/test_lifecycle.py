@@ -42,7 +42,7 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The one readable line on stderr of a router that did not start."""
+    """Return the one readable line on stderr of a router that did not start."""
     assert done.returncode == 1, done
     assert not done.stdout
     assert "Traceback" not in done.stderr

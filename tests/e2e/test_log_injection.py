@@ -29,7 +29,7 @@ END: Final = "the-end-of-what-is-nasty"
 
 
 def nasty_things(secured: SecuredRouter) -> None:
-    """Have everything that others can say said."""
+    """Have the router log hostile text in every way that others have."""
     raw = NASTY.encode() + b"\xff\xfe\x9b31m\n"
     for place in ("stderr", "stdout"):
         told = call("snooping", "complain", **{place: (b"{" + raw).hex(), "stderr": raw.hex()})
@@ -49,7 +49,7 @@ def nasty_things(secured: SecuredRouter) -> None:
 
 
 def check_lines(lines: Iterable[str]) -> None:
-    """Every line is one of ours, or the indented rest of one; all of it prints."""
+    """Assert that each line is ours or the indented rest of one, and that all of it prints."""
     for line in lines:
         assert OURS.match(line) or line.startswith("    ") or not line, ascii(line)
         assert "mcp_router.auth - INFO - forged" not in line[: len(FORGED)], ascii(line)

@@ -35,7 +35,7 @@ HOSTILE: Final = (
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """All that is in a folder, without locks."""
+    """Return the files of a folder and their bytes, without locks."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
         for path in sorted(folder.rglob("*"))
@@ -102,7 +102,7 @@ def test_name_may_be_as_long_as_a_folder_and_have_any_cjk_letter(
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:
-    """A folder with what must not be touched."""
+    """A folder that must not be touched."""
     folder = tmp_path / "victim"
     folder.mkdir()
     (folder / "mcp_settings.json").write_text('{"name": "victim", "command": "true"}')
@@ -110,7 +110,7 @@ def victim(tmp_path: Path) -> Path:
 
 
 def changes(api: str) -> list[Said]:
-    """All ways to write in the folder `planted`."""
+    """Try all ways to write in the folder `planted`; return the answers."""
     entry = {"command": "true", "isActive": False}
     return [
         ask(api, "POST", "/api/instances", ALL, {"name": "fine", "provider": "planted", **entry}),
@@ -163,7 +163,7 @@ def permissions(path: Path) -> int:
 
 
 def started(workspace: Workspace, *words: str) -> RouterProcess:
-    """A router whose umask hides nothing."""
+    """Start a router whose umask hides nothing."""
     before = os.umask(0)
     try:
         return RouterProcess(["serve", "--transport", "http", *words, *workspace.words])

@@ -1,4 +1,4 @@
-"""The examples in docs/rest_client.md, run as they stand there but for the port."""
+"""The examples in docs/rest.md, run as they stand there but for the port."""
 
 from __future__ import annotations
 

@@ -82,14 +82,14 @@ TOLD: Final = "this is what I know"
 
 
 def told_by_a_server() -> str:
-    """A server's complaint in which are all secrets, in hex."""
+    """Return the complaint of a server that contains all secrets, in hex."""
     secrets = [*CANARIES.values(), ALL, A, B, READER]
     lines = [f"error: {secret} is not good, nor is Bearer {secret}\n" for secret in secrets]
     return "".join([*lines, f"{' '.join(secrets)}: {TOLD}\n"]).encode().hex()
 
 
 def log_with(mark: str, secured: SecuredRouter) -> str:
-    """The log file, once `mark` is in it; a thread writes it when it can."""
+    """Return the log file once `mark` is in it; a thread writes the file when it can."""
     file = secured.workspace.path / "logs" / "latest-http+sse.txt"
     ends_at_s = time.monotonic() + LIMIT_S
     while mark not in (text := file.read_text()):

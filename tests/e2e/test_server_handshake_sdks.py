@@ -55,7 +55,7 @@ def _add(workspace: Workspace, upstream: str, stack: ExitStack) -> None:
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """One router in front of all of them."""
+    """One router in front of all these servers."""
     workspace = Workspace(tmp_path_factory.mktemp("old"))
     with ExitStack() as stack:
         for upstream in UPSTREAMS:

@@ -193,27 +193,30 @@ def test_python_server_that_speaks_2026_07_28_too_gets_no_handshake(workspace: W
         _check_known_by_its_answer(target, "time")
 
 
-def test_npm_server_that_only_has_a_handshake_gets_one(workspace: Workspace) -> None:
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """One router in front of two servers that get a handshake, however late they answer."""
+    workspace = Workspace(tmp_path_factory.mktemp("protocol-others"))
     _add(
         workspace, "everything", peers.NODE, peers.npm_script(EVERYTHING, "dist/index.js"), "stdio"
     )
-    with _router_before(workspace) as target:
-        assert _wait(target, "everything", _is_ready)["restarts"] == 0
-        assert _said(target, "everything")[:4] == [PROBE, *HANDSHAKE, "tools/list"]
-
-
-def test_oldest_sdk_dies_of_the_question_and_is_ready_in_its_next_life(
-    workspace: Workspace,
-) -> None:
     oldest = [peers.python_of("sdk-2024-11-05"), "-B", str(peers.SOURCES / "old_server.py")]
     workspace.add_command("oldest", *oldest, "stdio")  # a pipe would hide its end
+    with workspace.serve("http") as router:
+        yield Target("http", workspace, router)
 
-    async def scenario(target: Target) -> None:
-        async with target.connect(mode=LEGACY) as client:
+
+def test_npm_server_that_only_has_a_handshake_gets_one(others: Target) -> None:
+    assert _wait(others, "everything", _is_ready)["restarts"] == 0
+    assert _said(others, "everything")[:4] == [PROBE, *HANDSHAKE, "tools/list"]
+
+
+def test_oldest_sdk_dies_of_the_question_and_is_ready_in_its_next_life(others: Target) -> None:
+    async def scenario() -> None:
+        async with others.connect(mode=LEGACY) as client:
             assert await call_text(client, "oldest", "greet", name="Zo\u00eb") == "Hello, Zo\u00eb!"
 
-    with _router_before(workspace) as target:
-        assert _wait(target, "oldest", _is_ready)["restarts"] == 0
-        assert target.router is not None
-        target.router.stderr.wait_for(ENDED.format("oldest"))
-        run(lambda: scenario(target))
+    assert _wait(others, "oldest", _is_ready)["restarts"] == 0
+    assert others.router is not None
+    others.router.stderr.wait_for(ENDED.format("oldest"))
+    run(scenario)

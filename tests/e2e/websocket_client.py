@@ -59,7 +59,7 @@ class Follower:
         return taken
 
     def frame(self) -> tuple[int, bytes]:
-        """The next frame: its kind and content (RFC 6455 section 5.2).
+        """Return kind and content of the next frame (RFC 6455 section 5.2).
 
         Raises:
             EOFError: the router has closed.
@@ -72,7 +72,7 @@ class Follower:
         return first & 0x0F, self._take(size)
 
     def until(self, mark: str) -> list[str]:
-        """All texts up to the first with `mark` in it."""
+        """Return all texts up to the first with `mark` in it."""
         texts: list[str] = []
         while not texts or mark not in texts[-1]:
             kind, data = self.frame()

@@ -38,7 +38,7 @@ class Workspace:
 
     @property
     def words(self) -> list[str]:
-        """The arguments that have a router run here."""
+        """The arguments of a router that runs here."""
         return ["-c", str(self.config_file), "--data", str(self.path / "data")]
 
     def configure(self, **sections: dict[str, Any]) -> None:
