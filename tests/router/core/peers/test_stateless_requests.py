@@ -309,6 +309,18 @@ def test_a_subscriber_is_notified_when_the_list_changes(on_connection: bool) -> 
     }
 
 
+def test_a_selection_that_waited_for_its_instance_is_notified_once() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    talk.starting("a")
+    client = talk.stateless_client()
+    listening = client.asks(LISTEN, TOOLS)
+    listening.mailbox.take()
+    client.uses()
+    talk.up("a", "echo")
+    assert len(listening.mailbox.take()) == 1
+
+
 def test_without_a_subscription_nothing_is_notified() -> None:
     talk, client, upstream = talking()
     connection = talk.stateless_connection()
