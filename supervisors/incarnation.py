@@ -32,8 +32,8 @@ class Ending:
     """The end of a life.
 
     Attributes:
-        error: See `child.Down`.
-        up_for_s: How long the child had been up; 0 if it never was.
+        error: see `child.Down`.
+        up_for_s: how long the child had been up; 0 if it never was.
     """
 
     error: Exception | None
@@ -49,15 +49,15 @@ async def live(
     """Run a child once.
 
     Args:
-        spec: The child.
-        told: Set to end the life: softly if the child is up, at once if it is still waiting for
+        spec: the child.
+        told: set to end the life: softly if the child is up, at once if it is still waiting for
             its turn or starting. A child that has not called `started` has promised nothing to
             anybody, so its own cleanup on cancellation is enough.
-        events: Receives `Starting`, `Up` and `Stuck`. Sending waits for the receiver.
-        start_slots: The child holds one while it starts. The start timeout counts from then.
+        events: receives `Starting`, `Up` and `Stuck`. Sending waits for the receiver.
+        start_slots: the child holds one while it starts. The start timeout counts from then.
 
     Returns:
-        The end, whether it was asked for or not; `told` says which.
+        The end of the life; `told` says whether it was asked for.
 
     Raises:
         BaseExceptionGroup: `run` raised something that is not an `Exception`, or `events` is
@@ -132,7 +132,7 @@ class _Life:
         A call that comes too late is ignored, as in a task whose `nursery.start` was cancelled.
 
         Raises:
-            RuntimeError: When called twice.
+            RuntimeError: when called twice.
         """
         if self.up_since_s is not None:
             raise RuntimeError("started() was called twice")

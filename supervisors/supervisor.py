@@ -51,15 +51,15 @@ async def supervise(
     its own grace period, and returns. Cancelling it cancels all of them, without further events.
 
     Args:
-        children: The children to start at once. Of two with one name the last is kept.
-        commands: Commands for later. Those about one child take effect in order.
-        events: Receives the events of all children. Sending waits for the receiver, so the
+        children: the children to start at once. Of two with one name the last is kept.
+        commands: commands for later. Those about one child take effect in order.
+        events: receives the events of all children. Sending waits for the receiver, so the
             receiver must go on until this returns, and must never await the sending of a command.
-        max_starting: How many children may be starting at the same time; None for any number. The
+        max_starting: how many children may be starting at the same time; None for any number. The
             others wait for their turn, first come, first served. Children that come at the same
             moment, as `children` do, get their turns in any order.
-        rand: Returns a number in [0, 1), for the jitter.
-        task_status: Started as soon as commands are accepted, without waiting for any child.
+        rand: returns a number in [0, 1), for the jitter.
+        task_status: started as soon as commands are accepted, without waiting for any child.
 
     Resource handling:
         Both channel ends are closed when this ends: pass a clone of what is used elsewhere.
@@ -69,7 +69,7 @@ async def supervise(
         such as KeyboardInterrupt, cancels all children and propagates, in a group.
 
     Raises:
-        BaseExceptionGroup: See above. A `trio.BrokenResourceError` in it means that the receiver
+        BaseExceptionGroup: see above. A `trio.BrokenResourceError` in it means that the receiver
             of the events is gone.
     """
     start_slots = trio.CapacityLimiter(math.inf if max_starting is None else max_starting)
@@ -90,11 +90,11 @@ class _Child:
     """A child and its wanted state.
 
     Attributes:
-        name: The child.
-        wanted: The spec to run; None to stop.
-        told: Set when `wanted` changes.
-        restarts: See `child.Down`.
-        error: See `child.Down`.
+        name: the child.
+        wanted: the spec to run; None to stop.
+        told: set when `wanted` changes.
+        restarts: see `child.Down`.
+        error: see `child.Down`.
     """
 
     name: str

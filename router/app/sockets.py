@@ -37,10 +37,10 @@ class Bound:
 
     Attributes:
         mode: `http`, `sse` or `api`.
-        host: As configured.
-        port: The port that was bound.
-        wanted_port: As configured; 0 means any.
-        sock: Listening; open for as long as the listener exists.
+        host: the configured host.
+        port: the port that was bound.
+        wanted_port: the configured port; 0 means any.
+        sock: the listening socket, open for as long as the listener exists.
     """
 
     mode: Mode
@@ -94,7 +94,7 @@ def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
     """Bind the sockets of these modes, and of the REST API where it is enabled.
 
     Raises:
-        ConfigError: An address cannot be bound, or must not be (see `check_exposure`).
+        ConfigError: an address cannot be bound, or must not be (see `check_exposure`).
     """
     modes = with_api(settings, modes)
     bound = _bind_all(settings, list(_wanted(settings, modes)))
@@ -102,10 +102,10 @@ def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
 
 
 def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
-    """Bind new sockets for those of `bound` that these settings have elsewhere.
+    """Bind sockets for the addresses that these settings change.
 
     Raises:
-        ConfigError: As for `bind`; then none is bound.
+        ConfigError: as for `bind`; then none is bound.
     """
     at: dict[Mode, Bound] = {one.mode: one for one in bound}
     wanted = [one for one in _wanted(settings, tuple(at)) if not one.is_at(at[one.mode])]
