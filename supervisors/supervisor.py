@@ -32,7 +32,7 @@ from supervisors.child import (
     StartChild,
     StopChild,
 )
-from supervisors.incarnation import live
+from supervisors.incarnation import run_once
 from supervisors.policy import FailureHistory, RestartWindow, Verdict
 
 
@@ -92,24 +92,24 @@ class _Child:
     Attributes:
         name: the child.
         wanted: the spec to run; None to stop.
-        told: set when `wanted` changes.
+        commanded: set when a command has changed `wanted`.
         restarts: see `child.Down`.
         error: see `child.Down`.
     """
 
     name: str
     wanted: ChildSpec | None
-    told: trio.Event = field(init=False, factory=trio.Event)
+    commanded: trio.Event = field(init=False, factory=trio.Event)
     restarts: int = field(init=False, default=0)
     error: Exception | None = field(init=False, default=None)
 
-    def tell(self, wanted: ChildSpec | None) -> None:
+    def command(self, wanted: ChildSpec | None) -> None:
         self.wanted = wanted
-        self.told.set()
+        self.commanded.set()
 
     def take_up(self) -> ChildSpec | None:
-        """Return the wanted spec; from here on, `told` is set by later changes only."""
-        self.told = trio.Event()
+        """Return the wanted spec; from here on, `commanded` is set by later changes only."""
+        self.commanded = trio.Event()
         return self.wanted
 
     def down(self, retry_in_s: float | None) -> Down:
@@ -145,7 +145,7 @@ class _Supervisor:
         """Tell the child's keeper. An unknown child gets a keeper, if only to send `Down`."""
         known = self.children.get(name)
         if known is not None:
-            known.tell(spec)
+            known.command(spec)
             return
         child = self.children[name] = _Child(name, spec)
         self.nursery.start_soon(self._keep, child)
@@ -156,7 +156,7 @@ class _Supervisor:
             while (spec := child.take_up()) is not None:
                 await self._keep_running(child, spec)
             await self.events.send(child.down(retry_in_s=None))
-            if not child.told.is_set():
+            if not child.commanded.is_set():
                 break
         del self.children[child.name]
 
@@ -166,9 +166,9 @@ class _Supervisor:
         window = RestartWindow(spec.max_restarts, spec.period_s)
         history = FailureHistory(spec.backoff, window, spec.cool_down_s)
         while True:
-            ending = await live(spec, child.told, self.events, self.start_slots)
+            ending = await run_once(spec, child.commanded, self.events, self.start_slots)
             child.error = ending.error
-            if child.told.is_set():
+            if child.commanded.is_set():
                 break
             if not spec.restart.covers(ending.error):
                 child.wanted = None
@@ -176,8 +176,8 @@ class _Supervisor:
             verdict = history.failed(trio.current_time(), ending.up_for_s, self.rand())
             await self.events.send(child.failed(verdict))
             with trio.move_on_after(verdict.wait_s):
-                await child.told.wait()
-            if child.told.is_set():
+                await child.commanded.wait()
+            if child.commanded.is_set():
                 return
             child.restarts += 1
         if child.wanted is not None:
