@@ -92,7 +92,7 @@ class _Call(Struct):
     params: Raw = NO_PARAMS
 
 
-_OUTER_KEYS: Final = frozenset({"provider_name", "config"})
+_ADD_KEYS: Final = frozenset({"provider_name", "config"})
 _CALL_KEYS: Final = frozenset(_Call.__struct_fields__)
 _ENTRY_KEYS: Final = frozenset(_Entry.__struct_fields__)
 
@@ -120,9 +120,9 @@ def read_addition(body: bytes) -> AddInstance:
         DoesNotFit: a value is not one that an entry can have.
     """
     members = _decode_object(body)
-    _check_case(members, _OUTER_KEYS, ("body",))
+    _check_case(members, _ADD_KEYS, ("body",))
     entry, where = _entry_of(members)
-    _check_entry(entry, where)
+    _check_entry_types(entry, where)
     provider = members.get("provider_name", entry.get("provider", _name_of(entry)))
     if provider is None:
         raise DoesNotFit((*where, "name"), "this key is missing")
@@ -161,7 +161,9 @@ def read_update(name: str, body: bytes) -> UpdateInstance:
     fields = _decode_object(body)
     if not fields:
         raise DoesNotFit(("body",), "expected at least one key to change")
-    _check_entry({key: value for key, value in fields.items() if value is not None}, ("body",))
+    _check_entry_types(
+        {key: value for key, value in fields.items() if value is not None}, ("body",)
+    )
     return UpdateInstance(name, fields)
 
 
@@ -193,7 +195,7 @@ def _decode_object(body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _check_entry(entry: dict[str, Any], where: tuple[str, ...]) -> None:
+def _check_entry_types(entry: dict[str, Any], where: tuple[str, ...]) -> None:
     _check_case(entry, _ENTRY_KEYS, where)
     _convert(partial(msgspec.convert, entry, _Entry), where)
     for key in ("name", "provider"):

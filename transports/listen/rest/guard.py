@@ -21,7 +21,7 @@ import attrs
 import trio
 
 from router.messages.errors import HttpRefusal
-from transports.listen.rest.admission import is_preflight
+from transports.listen.rest.rest_admission import is_preflight
 from transports.listen.serving.asgi import BODY_S, CONNECTION_CLOSE, RequestBody, too_slow
 from transports.listen.serving.exchange import (
     NOSNIFF,
@@ -36,7 +36,7 @@ from transports.listen.serving.refusals import TOKEN_REVOKED, router_stopping
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from transports.listen.rest.admission import RestAdmission
+    from transports.listen.rest.rest_admission import RestAdmission
     from transports.listen.serving.asgi import Message, Receive, Send
     from transports.listen.serving.exchange import Headers
 
