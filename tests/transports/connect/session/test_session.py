@@ -34,8 +34,8 @@ from tests.transports.connect.session.fake_upstream import (
 )
 from transports.connect.session.session import (
     BATCH_BYTES,
-    INBOX_SIZE,
     LOST_SEND_LIMIT_S,
+    SESSION_INBOX_SIZE,
     WRITE_LIMIT_S,
     UpstreamSession,
 )
@@ -235,7 +235,7 @@ async def test_a_full_inbox_sheds_and_a_ping_is_dropped_then(
     upstream.reads = False
     running.session_inbox.send_nowait(call(2))
     await trio.testing.wait_all_tasks_blocked()
-    for number in range(INBOX_SIZE):
+    for number in range(SESSION_INBOX_SIZE):
         running.session_inbox.send_nowait(call(2 * number + 4))
     with pytest.raises(trio.WouldBlock):
         running.session_inbox.send_nowait(call(2))
