@@ -46,7 +46,7 @@ log = logging.getLogger("mcp_router.listen")
 STDIO: Final = "stdio"
 """The name of the child that is the stdio listener."""
 
-GRACE_S: Final = 8.0
+LISTENER_GRACE_S: Final = 8.0
 """How long a listener may take to end; each bounds its own steps below this."""
 
 
@@ -105,14 +105,14 @@ class Listeners:
         if self.stdio is not None:
             linger_s = self.settings.current.server.drain_s
             run = StdioListener(self.inbox, *self.stdio, linger_s=linger_s)
-            children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=GRACE_S))
+            children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=LISTENER_GRACE_S))
         return children
 
     def _child_of(self, bound: Bound) -> ChildSpec:
         if bound.wanted_port not in (0, bound.port):
             text = "Port %d is taken, so %s listens on %d, as %s.auto_find_port allows"
             log.warning(text, bound.wanted_port, bound.mode, bound.port, bound.section)
-        return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=GRACE_S)
+        return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=LISTENER_GRACE_S)
 
     # --- Moves -------------------------------------------------------------------------------
 

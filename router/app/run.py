@@ -92,11 +92,11 @@ async def serve(router: Router, stop: Stop) -> None:
                     async with trio.open_nursery() as saving:
                         inbox = channels.inbox_in.clone()
                         saving.start_soon(keep_store, router.instances, channels.saves, inbox)
-                        await _listen(router, stop)
+                        await _run_listeners(router, stop)
                         saving.cancel_scope.cancel("nobody is left to ask for a change")
 
 
-async def _listen(router: Router, stop: Stop) -> None:
+async def _run_listeners(router: Router, stop: Stop) -> None:
     """Run the listeners until the stop; the calls they brought in come to their end first."""
     channels = router.channels
     children = router.listeners.children()

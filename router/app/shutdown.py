@@ -40,8 +40,8 @@ def _signals(*names: str) -> frozenset[int]:
     return frozenset(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
-STOPPING: Final = _signals("SIGINT", "SIGTERM", "SIGBREAK")
-RELOADING: Final = _signals("SIGHUP")
+STOP_SIGNALS: Final = _signals("SIGINT", "SIGTERM", "SIGBREAK")
+RELOAD_SIGNALS: Final = _signals("SIGHUP")
 
 
 class LastResort:
@@ -121,10 +121,10 @@ async def obey_signals(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Turn signals into `stop`, and SIGHUP into a call of `on_hang_up`, until cancelled."""
-    with trio.open_signal_receiver(*STOPPING, *RELOADING) as numbers:
+    with trio.open_signal_receiver(*STOP_SIGNALS, *RELOAD_SIGNALS) as numbers:
         task_status.started()
         async for number in numbers:
-            if number in RELOADING:
+            if number in RELOAD_SIGNALS:
                 log.info("%s: reading config.json and data/ again", signal.Signals(number).name)
                 on_hang_up()
             else:

@@ -50,7 +50,7 @@ OptionalToken: TypeAlias = Annotated[str, Check(_TOKEN_RULE, is_token, secret=Tr
 Token: TypeAlias = Annotated[
     str, Check(_TOKEN_RULE, lambda text: text != "" and is_token(text), secret=True)
 ]
-Name: TypeAlias = Annotated[str, Check(NAME_RULE.removeprefix("expected "), is_name)]
+InstanceName: TypeAlias = Annotated[str, Check(NAME_RULE.removeprefix("expected "), is_name)]
 TokenName: TypeAlias = Annotated[
     str,
     Check(
@@ -74,7 +74,7 @@ class NamedToken:
 
     token: Token = attrs.field(repr=False)
     permissions: tuple[Permission, ...] = ("call", "read")
-    instances: tuple[Name, ...] | None = None
+    instances: tuple[InstanceName, ...] | None = None
 
 
 def digest_of(token: str) -> bytes:

@@ -160,7 +160,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
 
 
 def _session_up(state: RoutingState, event: SessionUp) -> None:
-    instance = _begun(state, event.instance)
+    instance = _started_instance(state, event.instance)
     if instance is None:
         return
     reconfigure.end_session(state, instance, "another one took its place")
@@ -205,8 +205,8 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
 # --- Instances -------------------------------------------------------------------------------
 
 
-def _begun(state: RoutingState, name: str) -> Instance | None:
-    """The instance an event of the supervisor is about; None when that one is there no more."""
+def _started_instance(state: RoutingState, name: str) -> Instance | None:
+    """Return the instance that a report is about; None if it is gone, or has not started yet."""
     instance = state.instances.by_name.get(name)
     return instance if instance is not None and instance.has_started else None
 
@@ -223,7 +223,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
-    instance = _begun(state, event.instance)
+    instance = _started_instance(state, event.instance)
     if instance is None:
         return
     reconfigure.end_session(state, instance, event.reason)
@@ -234,7 +234,7 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
 
 def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
-    instance = _begun(state, event.instance)
+    instance = _started_instance(state, event.instance)
     if instance is not None:
         reconfigure.end_session(state, instance, event.reason)
         instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
