@@ -20,7 +20,7 @@ import attrs
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from router.messages.commands import AddInstance, CallTool, UpdateInstance
+from router.messages.commands import OUTER_KEYS, AddInstance, CallTool, UpdateInstance
 from transports import json_rpc
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _entry_of(members: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
 def _name_of(entry: dict[str, Any]) -> Any:
     """Return the name in an entry, or of the only entry in `mcpServers`; None if there is none."""
-    for key in ("mcpServers", "servers"):
+    for key in OUTER_KEYS:
         wrapped: Any = entry.get(key)
         if isinstance(wrapped, dict) and len(cast("dict[str, Any]", wrapped)) == 1:
             return next(iter(cast("dict[str, Any]", wrapped)))
