@@ -84,14 +84,14 @@ class _Wanted:
 
 
 def with_api(settings: Settings, modes: Sequence[Mode]) -> tuple[Mode, ...]:
-    """Return the modes, with `api` added where `api.enabled` asks for it."""
+    """Return the modes, with `api` added if `api.enabled` is set."""
     if settings.api.enabled and "api" not in modes:
         return (*modes, "api")
     return tuple(modes)
 
 
 def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
-    """Bind the sockets of these modes, and of the REST API where it is enabled.
+    """Bind the sockets of these modes, and of the REST API if it is enabled.
 
     Raises:
         ConfigError: an address cannot be bound, or must not be (see `check_exposure`).

@@ -68,7 +68,7 @@ class NamedToken:
     Attributes:
         token: in plain text, or `sha256:` and 64 hex digits, which stands for the token with that
             SHA-256 digest.
-        permissions: what its bearer may do.
+        permissions: the permissions of its bearer.
         instances: names of the only instances that its bearer sees; None for all.
     """
 

@@ -151,7 +151,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.end_reply(state, client, call.reply_to)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
-    client.request = None  # See `drop_request_row`.
+    client.request = None  # Breaks the reference cycle of row and request.
     if client.log_level is not None and not client.is_stateless:
         log_levels.broadcast_log_level(state)
 

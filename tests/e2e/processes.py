@@ -76,7 +76,7 @@ def descendants(pid: int) -> list[Process]:
 
 
 def still_running(expected_gone: Sequence[Process], limit_s: float = 1.0) -> list[Process]:
-    """Return the processes that have not ended within `limit_s` (reliability: no orphans)."""
+    """Return the processes that have not ended within `limit_s`."""
     ends_at_s = time.monotonic() + limit_s
     while True:
         left = [row for row in process_table() if row in expected_gone]

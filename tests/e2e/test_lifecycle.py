@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.e2e.workspace import Workspace
 
 STUBBORN_LIMIT_S: Final = 10.5
-"""Close stdin, 5 s, TERM, 5 s, KILL (reliability: ignores SIGTERM)."""
+"""Close stdin, wait 5 s, SIGTERM, wait 5 s, SIGKILL; half a second more to end."""
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:

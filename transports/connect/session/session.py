@@ -14,8 +14,8 @@ Invariants:
 - `SessionUp` is the first event of a session and `SessionLost` the last; frames come between them.
   `SessionLost` is sent exactly once, before the wire is cleaned up, and from then on nothing can be
   put into the session's inbox.
-- Ids of the session's own requests are odd, ids of the actor's are even, so the id of an answer
-  says whose it is.
+- Ids of the session's own requests are odd, ids of the actor's are even. So the id of an answer
+  says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
 - A write that takes longer than `WRITE_LIMIT_S` ends the session. The supervisor limits the start.

@@ -51,7 +51,7 @@ SECURITY_HEADERS: Final[Headers] = (
     (b"content-security-policy", b"default-src 'self'"),
 )
 HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
-"""Only over TLS (RFC 6797 section 7.2); browsers would ignore it elsewhere anyway."""
+"""Sent over TLS only (RFC 6797 section 7.2)."""
 
 PREFLIGHT_HEADERS: Final[Headers] = (
     (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
