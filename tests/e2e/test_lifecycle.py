@@ -53,7 +53,7 @@ def _one_line(done: subprocess.CompletedProcess[str]) -> str:
 # --- Not starting ----------------------------------------------------------------------------
 
 
-def test_half_written_config_is_named_and_ends_it(workspace: Workspace) -> None:
+def test_half_written_config_is_named_and_ends_the_start(workspace: Workspace) -> None:
     workspace.config_file.write_text('{"server": {"http": {"por')
     assert str(workspace.config_file.name) in _one_line(_run("serve", *workspace.words))
 
@@ -77,7 +77,7 @@ def test_port_in_use_is_named_and_no_upstream_is_started(workspace: Workspace) -
     assert not started.exists()
 
 
-def test_unknown_words_end_it_with_a_usage_error() -> None:
+def test_unknown_words_end_the_program_with_a_usage_error() -> None:
     done = _run("serve", "--no-such-option")
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
@@ -95,7 +95,9 @@ def test_version_and_help_are_told() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_with_0_and_nothing_left(workspace: Workspace, how: signal.Signals) -> None:
+def test_signal_ends_the_router_with_0_and_nothing_left(
+    workspace: Workspace, how: signal.Signals
+) -> None:
     workspace.add_chaos("plain").add_chaos("parent", "parent")
     with workspace.serve() as router:
         router.url("/mcp")
@@ -114,7 +116,7 @@ def _wait_for_upstreams(router: RouterProcess, number: int) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_on_stdio_too(workspace: Workspace, how: signal.Signals) -> None:
+def test_signal_ends_the_router_on_stdio_too(workspace: Workspace, how: signal.Signals) -> None:
     with StdioRouter(workspace.add_chaos("plain").stdio_command) as router:
         router.initialize()
         router.popen.send_signal(how)
@@ -122,7 +124,7 @@ def test_signal_ends_it_on_stdio_too(workspace: Workspace, how: signal.Signals) 
     assert not still_running(running_with(str(workspace.path)))
 
 
-def test_end_of_stdin_ends_it_with_0_and_nothing_left(workspace: Workspace) -> None:
+def test_end_of_stdin_ends_the_router_with_0_and_nothing_left(workspace: Workspace) -> None:
     with StdioRouter(
         workspace.add_chaos("plain").add_chaos("parent", "parent").stdio_command
     ) as router:
@@ -160,7 +162,7 @@ def test_upstream_that_ignores_sigterm_is_gone_in_time(workspace: Workspace) -> 
         assert time.monotonic() - began_s < STUBBORN_LIMIT_S + 1.0
 
 
-def test_second_signal_ends_it_at_once(workspace: Workspace) -> None:
+def test_second_signal_ends_the_router_at_once(workspace: Workspace) -> None:
     with workspace.add_chaos("deaf", "stubborn").serve("http") as router:
         router.url("/mcp")
         _wait_for_upstreams(router, 1)
