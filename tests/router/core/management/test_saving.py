@@ -49,7 +49,7 @@ def test_a_change_is_answered_when_it_is_on_disk_and_not_before() -> None:
     assert talk.started[-1] == N
 
 
-def test_the_instance_to_be_changed_is_handed_to_the_storekeeper() -> None:
+def test_the_instance_to_be_changed_is_handed_to_the_instance_store() -> None:
     talk, _, _ = ready()
     talk.admin_asks(MakeChange(RemoveInstance("acme")))
     save = talk.change_saved()
