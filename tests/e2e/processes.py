@@ -158,6 +158,19 @@ def router_command(*words: str) -> list[str]:
     return [sys.executable, "-m", "router", *words]
 
 
+def run_command(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself; `env` is added to the environment."""
+    return subprocess.run(
+        router_command(*words),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=dict(os.environ) | env,
+    )
+
+
 class RouterProcess:
     """A router that listens on the network (or has failed to).
 

@@ -16,6 +16,7 @@ from tests.e2e.processes import (
     descendants,
     kill_all,
     router_command,
+    run_command,
     running_with,
     still_running,
 )
@@ -28,17 +29,6 @@ if TYPE_CHECKING:
 
 STUBBORN_LIMIT_S: Final = 10.5
 """Close stdin, wait 5 s, SIGTERM, wait 5 s, SIGKILL; half a second more to end."""
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        router_command(*words),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 def _one_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -55,12 +45,12 @@ def _one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_half_written_config_is_named_and_ends_the_start(workspace: Workspace) -> None:
     workspace.config_file.write_text('{"server": {"http": {"por')
-    assert str(workspace.config_file.name) in _one_line(_run("serve", *workspace.words))
+    assert str(workspace.config_file.name) in _one_line(run_command("serve", *workspace.words))
 
 
 def test_wrongly_typed_key_is_named_with_its_path(workspace: Workspace) -> None:
     workspace.configure(api={"port": "x"})
-    line = _one_line(_run("serve", *workspace.words))
+    line = _one_line(run_command("serve", *workspace.words))
     assert 'config.json: api.port: expected an integer, got "x"' in line
 
 
@@ -71,22 +61,22 @@ def test_port_in_use_is_named_and_no_upstream_is_started(workspace: Workspace) -
         port = taken.getsockname()[1]
         words = ["serve", "--transport", "http", "--port", str(port), *workspace.words]
         began_s = time.monotonic()
-        line = _one_line(_run(*words))
+        line = _one_line(run_command(*words))
         assert time.monotonic() - began_s < 5.0
     assert f"127.0.0.1:{port}" in line
     assert not started.exists()
 
 
 def test_unknown_words_end_the_program_with_a_usage_error() -> None:
-    done = _run("serve", "--no-such-option")
+    done = run_command("serve", "--no-such-option")
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
 
 
 def test_version_and_help_are_told() -> None:
-    assert _run("--version").stdout.startswith("MCP Router v")
+    assert run_command("--version").stdout.startswith("MCP Router v")
     for words in (["--help"], ["help"]):
-        done = _run(*words)
+        done = run_command(*words)
         assert done.returncode == 0
         assert "serve" in done.stdout
 

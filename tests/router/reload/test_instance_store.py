@@ -231,7 +231,7 @@ async def test_bug_in_reading_does_not_deny_the_change(
     assert (event.specs, event.problem) == (None, None)
 
 
-# --- The task that saves ----------------------------------------------------------------------
+# --- The task that saves ---------------------------------------------------------------------
 
 
 async def test_saving_makes_changes_in_their_order_and_ends_with_their_askers(
