@@ -1,4 +1,4 @@
-"""Who may look into this process."""
+"""This process closes its memory to other processes of the same user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes on disk is noticed, in good time and not too often."""
+"""Changes on disk are noticed, in good time and not too often."""
 
 from __future__ import annotations
 
