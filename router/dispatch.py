@@ -13,8 +13,8 @@ Invariants:
 - Effects are performed in order. The events that follow from them (something did not fit) are
   handled after all of them, so a call is never cancelled before it was sent.
 - An event on which the core fails (a bug) is logged and skipped, so one bad message ends nobody.
-- Everybody may read why a server failed, so known secrets are masked in the reason before it
-  reaches the core.
+- Every client may read the reason why a server failed. So known secrets are masked in the reason
+  before it reaches the core.
 """
 
 from __future__ import annotations

@@ -52,16 +52,16 @@ class ChildSpec:
     """A child, and how the supervisor keeps it running.
 
     Attributes:
-        name: Unique under one supervisor.
-        run: The code of the child.
-        restart: Whether it is started again when it ends by itself. Under `ALWAYS` a clean end
+        name: unique under one supervisor.
+        run: the code of the child.
+        restart: whether it is started again when it ends by itself. Under `ALWAYS` a clean end
             counts as a failure: the wait is as long, and it counts towards giving up.
-        backoff: How long to wait before each restart.
-        max_restarts: The supervisor gives up after this many failures within `period_s`.
-        period_s: See `max_restarts`.
-        cool_down_s: How long to wait before each probe, once the supervisor has given up.
-        start_timeout_s: How long `run` may take to call `started`.
-        grace_s: How long `run` may take to return once `stopping` is set.
+        backoff: how long to wait before each restart.
+        max_restarts: the supervisor gives up after this many failures within `period_s`.
+        period_s: see `max_restarts`.
+        cool_down_s: how long to wait before each probe, once the supervisor has given up.
+        start_timeout_s: how long `run` may take to call `started`.
+        grace_s: how long `run` may take to return once `stopping` is set.
     """
 
     name: str
@@ -94,11 +94,11 @@ class RestartChild:
     """Stop this child if it runs, forget its failures, and start it at once.
 
     Attributes:
-        name: The child. If there is none of that name and no spec, `Down` answers.
-        spec: The new spec; None keeps the old one.
+        name: the child. If there is none of that name and no spec, `Down` answers.
+        spec: the new spec; None keeps the old one.
 
     Raises:
-        ValueError: If the spec has another name.
+        ValueError: if the spec has another name.
     """
 
     name: str
@@ -121,8 +121,8 @@ class Up:
     """The child has called `started`.
 
     Attributes:
-        name: The child.
-        value: The argument of `started`.
+        name: the child.
+        value: the argument of `started`.
     """
 
     name: str
@@ -134,13 +134,13 @@ class Down:
     """The child is not running.
 
     Attributes:
-        name: The child.
-        error: Why its last run ended. None: it ended cleanly or by cancellation on command, or
+        name: the child.
+        error: why its last run ended. None: it ended cleanly or by cancellation on command, or
             it never ran. `trio.TooSlowError`: it did not start in time. `RuntimeError`: it
             returned before it had started. A single error is taken out of its exception groups;
             several errors become a flat group whose message names each of them.
-        restarts: How often it was restarted by itself, without a command, since the last command.
-        retry_in_s: The seconds until it is started again; 0 after a command. None: it is not.
+        restarts: how often it was restarted by itself, without a command, since the last command.
+        retry_in_s: the seconds until it is started again; 0 after a command. None: it is not.
     """
 
     name: str
@@ -154,10 +154,10 @@ class GaveUp:
     """The child is not running, and failed so often that only a probe will be made.
 
     Attributes:
-        name: The child.
-        error: As in `Down`.
-        restarts: As in `Down`; probes count.
-        probe_in_s: The seconds until it is started again, to see whether it works by then.
+        name: the child.
+        error: as in `Down`.
+        restarts: as in `Down`; probes count.
+        probe_in_s: the seconds until it is started again, to see whether it works by then.
     """
 
     name: str
@@ -171,8 +171,8 @@ class Stuck:
     """The child has been cancelled and still does not end. `Down` or `GaveUp` follow if it does.
 
     Attributes:
-        name: The child.
-        waited_s: The seconds since it was first told to stop or found not to start.
+        name: the child.
+        waited_s: the seconds since it was first told to stop or found not to start.
     """
 
     name: str

@@ -6,7 +6,7 @@ Invariants:
 
 - `_Life._call_run` alone catches the exceptions of `run`, so that an error in sending an event
   cannot look like an error of the child. A `BaseException` such as KeyboardInterrupt passes.
-- `live` returns only when `run` has ended. A child that shields itself delays that, not others.
+- `run_once` returns only when `run` has ended. A child that shields itself delays only its own end.
 - A start slot is held from before `Starting` until started, ended, or stuck.
 """
 
@@ -32,39 +32,39 @@ class Ending:
     """The end of a life.
 
     Attributes:
-        error: See `child.Down`.
-        up_for_s: How long the child had been up; 0 if it never was.
+        error: see `child.Down`.
+        up_for_s: how long the child had been up; 0 if it never was.
     """
 
     error: Exception | None
     up_for_s: float
 
 
-async def live(
+async def run_once(
     spec: ChildSpec,
-    told: trio.Event,
+    commanded: trio.Event,
     events: trio.MemorySendChannel[ChildEvent],
     start_slots: trio.CapacityLimiter,
 ) -> Ending:
     """Run a child once.
 
     Args:
-        spec: The child.
-        told: Set to end the life: softly if the child is up, at once if it is still waiting for
+        spec: the child.
+        commanded: set to end the life: softly if the child is up, at once if it still waits for
             its turn or starting. A child that has not called `started` has promised nothing to
             anybody, so its own cleanup on cancellation is enough.
-        events: Receives `Starting`, `Up` and `Stuck`. Sending waits for the receiver.
-        start_slots: The child holds one while it starts. The start timeout counts from then.
+        events: receives `Starting`, `Up` and `Stuck`. Sending waits for the receiver.
+        start_slots: the child holds one while it starts. The start timeout counts from then.
 
     Returns:
-        The end, whether it was asked for or not; `told` says which.
+        The end of the life; `commanded` says whether it was asked for.
 
     Raises:
         BaseExceptionGroup: `run` raised something that is not an `Exception`, or `events` is
             broken.
     """
     async with trio.open_nursery() as nursery:
-        life = _Life(spec, told, events, start_slots, nursery)
+        life = _Life(spec, commanded, events, start_slots, nursery)
         nursery.start_soon(life.oversee)
         await life.run()
         ended_at_s = trio.current_time()
@@ -78,10 +78,12 @@ class _Life:
     """The state of one life. It is also the `task_status` that its `run` is given."""
 
     spec: ChildSpec
-    told: trio.Event
+    commanded: trio.Event
     events: trio.MemorySendChannel[ChildEvent]
     start_slots: trio.CapacityLimiter
-    nursery: trio.Nursery  # opened by `live` for this life; here so that `started` can send `Up`
+    nursery: (
+        trio.Nursery
+    )  # opened by `run_once` for this life; here so that `started` can send `Up`
 
     stopping: trio.Event = Factory(trio.Event)
     run_scope: trio.CancelScope = Factory(trio.CancelScope)
@@ -113,10 +115,10 @@ class _Life:
                 self.error = RuntimeError("returned before it had started")
 
     async def oversee(self) -> None:
-        """End the life when `told` is set, or when the child does not start in time."""
+        """End the life when `commanded` is set, or when the child does not start in time."""
         with self.oversight:
             with self.start_timer:
-                await self.told.wait()
+                await self.commanded.wait()
             asked_at_s = trio.current_time()
             self.stopping.set()
             if self.up_since_s is not None:
@@ -132,7 +134,7 @@ class _Life:
         A call that comes too late is ignored, as in a task whose `nursery.start` was cancelled.
 
         Raises:
-            RuntimeError: When called twice.
+            RuntimeError: when called twice.
         """
         if self.up_since_s is not None:
             raise RuntimeError("started() was called twice")

@@ -19,12 +19,12 @@ class Backoff:
     """The wait before each next start: exponential, capped, jittered.
 
     Attributes:
-        initial_s: The wait after the first failure.
-        factor: Each further failure multiplies the wait by this.
-        max_s: No wait is longer than this.
-        jitter: The fraction of a wait that chance may take off, so that children that failed
+        initial_s: the wait after the first failure.
+        factor: each further failure multiplies the wait by this.
+        max_s: no wait is longer than this.
+        jitter: the fraction of a wait that chance may take off, so that children that failed
             together do not all come back together. With 0.2, 10 s become 8 to 10 s.
-        healthy_after_s: A child that was up for this long has its earlier failures forgiven.
+        healthy_after_s: a child that was up for this long has its earlier failures forgiven.
     """
 
     initial_s: float = field(default=0.5, validator=gt(0))
@@ -37,8 +37,8 @@ class Backoff:
         """Return the wait after the given number of failures in a row.
 
         Args:
-            failures: The number of failures, at least 1.
-            rand: A random number in [0, 1), see `jitter`.
+            failures: the number of failures, at least 1.
+            rand: a random number in [0, 1), see `jitter`.
         """
         try:
             grown_s = self.initial_s * self.factor ** (failures - 1)
@@ -73,8 +73,8 @@ class Verdict:
     """The decision after a failure: wait, then start again.
 
     Attributes:
-        gave_up: Whether the next start is only a probe.
-        wait_s: The seconds to wait for the next start.
+        gave_up: whether the next start is only a probe.
+        wait_s: the seconds to wait for the next start.
     """
 
     gave_up: bool
@@ -99,9 +99,9 @@ class FailureHistory:
         """Note the end of a run that should not have ended, and decide what to do.
 
         Args:
-            now_s: The time of its end.
-            up_for_s: How long it had been up; 0 if it never was.
-            rand: A random number in [0, 1).
+            now_s: the time of its end.
+            up_for_s: how long it had been up; 0 if it never was.
+            rand: a random number in [0, 1).
         """
         if up_for_s >= self.backoff.healthy_after_s:
             self._forgive()

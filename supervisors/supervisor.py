@@ -32,7 +32,7 @@ from supervisors.child import (
     StartChild,
     StopChild,
 )
-from supervisors.incarnation import live
+from supervisors.incarnation import run_once
 from supervisors.policy import FailureHistory, RestartWindow, Verdict
 
 
@@ -51,15 +51,15 @@ async def supervise(
     its own grace period, and returns. Cancelling it cancels all of them, without further events.
 
     Args:
-        children: The children to start at once. Of two with one name the last is kept.
-        commands: Commands for later. Those about one child take effect in order.
-        events: Receives the events of all children. Sending waits for the receiver, so the
+        children: the children to start at once. Of two with one name the last is kept.
+        commands: commands for later. Those about one child take effect in order.
+        events: receives the events of all children. Sending waits for the receiver, so the
             receiver must go on until this returns, and must never await the sending of a command.
-        max_starting: How many children may be starting at the same time; None for any number. The
+        max_starting: how many children may be starting at the same time; None for any number. The
             others wait for their turn, first come, first served. Children that come at the same
             moment, as `children` do, get their turns in any order.
-        rand: Returns a number in [0, 1), for the jitter.
-        task_status: Started as soon as commands are accepted, without waiting for any child.
+        rand: returns a number in [0, 1), for the jitter.
+        task_status: started as soon as commands are accepted, without waiting for any child.
 
     Resource handling:
         Both channel ends are closed when this ends: pass a clone of what is used elsewhere.
@@ -69,7 +69,7 @@ async def supervise(
         such as KeyboardInterrupt, cancels all children and propagates, in a group.
 
     Raises:
-        BaseExceptionGroup: See above. A `trio.BrokenResourceError` in it means that the receiver
+        BaseExceptionGroup: see above. A `trio.BrokenResourceError` in it means that the receiver
             of the events is gone.
     """
     start_slots = trio.CapacityLimiter(math.inf if max_starting is None else max_starting)
@@ -90,26 +90,26 @@ class _Child:
     """A child and its wanted state.
 
     Attributes:
-        name: The child.
-        wanted: The spec to run; None to stop.
-        told: Set when `wanted` changes.
-        restarts: See `child.Down`.
-        error: See `child.Down`.
+        name: the child.
+        wanted: the spec to run; None to stop.
+        commanded: set when a command has changed `wanted`.
+        restarts: see `child.Down`.
+        error: see `child.Down`.
     """
 
     name: str
     wanted: ChildSpec | None
-    told: trio.Event = field(init=False, factory=trio.Event)
+    commanded: trio.Event = field(init=False, factory=trio.Event)
     restarts: int = field(init=False, default=0)
     error: Exception | None = field(init=False, default=None)
 
-    def tell(self, wanted: ChildSpec | None) -> None:
+    def command(self, wanted: ChildSpec | None) -> None:
         self.wanted = wanted
-        self.told.set()
+        self.commanded.set()
 
     def take_up(self) -> ChildSpec | None:
-        """Return the wanted spec; from here on, `told` is set by later changes only."""
-        self.told = trio.Event()
+        """Return the wanted spec; from here on, `commanded` is set by later changes only."""
+        self.commanded = trio.Event()
         return self.wanted
 
     def down(self, retry_in_s: float | None) -> Down:
@@ -145,7 +145,7 @@ class _Supervisor:
         """Tell the child's keeper. An unknown child gets a keeper, if only to send `Down`."""
         known = self.children.get(name)
         if known is not None:
-            known.tell(spec)
+            known.command(spec)
             return
         child = self.children[name] = _Child(name, spec)
         self.nursery.start_soon(self._keep, child)
@@ -156,7 +156,7 @@ class _Supervisor:
             while (spec := child.take_up()) is not None:
                 await self._keep_running(child, spec)
             await self.events.send(child.down(retry_in_s=None))
-            if not child.told.is_set():
+            if not child.commanded.is_set():
                 break
         del self.children[child.name]
 
@@ -166,9 +166,9 @@ class _Supervisor:
         window = RestartWindow(spec.max_restarts, spec.period_s)
         history = FailureHistory(spec.backoff, window, spec.cool_down_s)
         while True:
-            ending = await live(spec, child.told, self.events, self.start_slots)
+            ending = await run_once(spec, child.commanded, self.events, self.start_slots)
             child.error = ending.error
-            if child.told.is_set():
+            if child.commanded.is_set():
                 break
             if not spec.restart.covers(ending.error):
                 child.wanted = None
@@ -176,8 +176,8 @@ class _Supervisor:
             verdict = history.failed(trio.current_time(), ending.up_for_s, self.rand())
             await self.events.send(child.failed(verdict))
             with trio.move_on_after(verdict.wait_s):
-                await child.told.wait()
-            if child.told.is_set():
+                await child.commanded.wait()
+            if child.commanded.is_set():
                 return
             child.restarts += 1
         if child.wanted is not None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Admit: TypeAlias = Callable[[Mapping[str, str]], Principal]
 
 ANONYMOUS: Final = Principal("", frozenset({"call", "read"}))
-"""Everybody, where no token is configured. An instance is code, so nobody unknown may add one."""
+"""Everybody, if no token is configured. An instance is code, so an unknown client adds none."""
 
 BEARER: Final = Principal(BEARER_NAME)
 """The principal that sends `security.bearer_token`."""
@@ -147,7 +147,7 @@ class Admission:
     rules: AdmissionRules
 
     def admit(self, headers: Mapping[str, str]) -> Principal:
-        """Admit a request as a principal (`ANONYMOUS` where no token is configured).
+        """Admit a request as a principal (`ANONYMOUS` if no token is configured).
 
         Args:
             headers: of the request; their names are lower case, as ASGI has them.

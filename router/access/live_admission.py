@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
 
 
-class Endpoint(Protocol):
+class RevocableEndpoint(Protocol):
     """An endpoint whose clients may have sessions or streams open."""
 
     def end_revoked(self, is_known: Callable[[Principal], bool], /) -> None:
@@ -28,7 +28,7 @@ class Endpoint(Protocol):
         ...
 
 
-E = TypeVar("E", bound=Endpoint)
+E = TypeVar("E", bound=RevocableEndpoint)
 
 
 class LiveAdmission:
@@ -43,7 +43,7 @@ class LiveAdmission:
         self.server = Admission(_server_rules(settings))
         self.api = Admission(_api_rules(settings))
         # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
-        self._endpoints: WeakSet[Endpoint] = WeakSet()
+        self._endpoints: WeakSet[RevocableEndpoint] = WeakSet()
 
     def register(self, endpoint: E) -> E:
         """Register an endpoint so that revoked principals are cut off at once; returns it."""

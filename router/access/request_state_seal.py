@@ -18,7 +18,7 @@ NONCE_BYTES: Final = 12
 
 
 class ProcessSeal:
-    """Implements `router.core.state.Seal` with a key that this process makes at first use."""
+    """Implements the core's `Seal` (`routing_state`) with a key that is made at first use."""
 
     def __init__(self) -> None:
         self._cipher: AESGCM | None = None

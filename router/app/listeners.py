@@ -2,7 +2,7 @@
 
 Invariants:
 
-- When settings move listeners, all new sockets are bound before any old one is closed. Where one of
+- When settings move listeners, all new sockets are bound before any old socket is closed. If one of
   them cannot be bound, every listener stays where it is.
 - Only the listeners that moved are restarted; clients and servers of the others notice nothing.
 - What a listener needs is imported in a worker thread when it starts, beside everything else.
@@ -46,17 +46,17 @@ log = logging.getLogger("mcp_router.listen")
 STDIO: Final = "stdio"
 """The name of the child that is the stdio listener."""
 
-GRACE_S: Final = 8.0
+LISTENER_GRACE_S: Final = 8.0
 """How long a listener may take to end; each bounds its own steps below this."""
 
 
 def take_stdio(
     modes: Sequence[Mode],
 ) -> tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None:
-    """Take stdin and stdout for MCP where that is a mode; else return None.
+    """Take stdin and stdout for MCP if stdio is a mode; else return None.
 
     Raises:
-        ConfigError: There is no stdin or stdout.
+        ConfigError: there is no stdin or stdout.
     """
     if "stdio" not in modes:
         return None
@@ -71,14 +71,14 @@ class Listeners:
     """The listeners, one for each socket, and one for stdio.
 
     Attributes:
-        settings: Those in force, for `GET /api/config`, and what the REST listener starts with.
-        instances: Their problems are quote_value beside those of the settings.
-        admission: Decides who may come in.
-        follow: Opens the log to a reader.
-        inbox: Of the dispatch actor; the listeners send into it.
-        commands: To the supervisor of the listeners, which restarts those that move.
-        bound: The sockets, where they are now.
-        stdio: This process's streams; None where they are not for MCP.
+        settings: the settings in force; the REST listener shows them, and starts with them.
+        instances: the instance store; the REST listener shows its problems as well.
+        admission: admits clients.
+        follow: begins to follow the log.
+        inbox: the dispatch actor's; the listeners send into it.
+        commands: takes commands to the supervisor of the listeners, which restarts those that move.
+        bound: the sockets at their present addresses.
+        stdio: the streams of this process; None if they are not for MCP.
     """
 
     settings: LiveSettings
@@ -105,38 +105,38 @@ class Listeners:
         if self.stdio is not None:
             linger_s = self.settings.current.server.drain_s
             run = StdioListener(self.inbox, *self.stdio, linger_s=linger_s)
-            children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=GRACE_S))
+            children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=LISTENER_GRACE_S))
         return children
 
     def _child_of(self, bound: Bound) -> ChildSpec:
         if bound.wanted_port not in (0, bound.port):
             text = "Port %d is taken, so %s listens on %d, as %s.auto_find_port allows"
             log.warning(text, bound.wanted_port, bound.mode, bound.port, bound.section)
-        return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=GRACE_S)
+        return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=LISTENER_GRACE_S)
 
     # --- Moves -------------------------------------------------------------------------------
 
     def prepare(self, new: Settings) -> None:
-        """Bind the sockets that these settings have elsewhere. It looks up names, so it blocks.
+        """Bind sockets for the addresses that these settings change. Blocks: it looks up names.
 
         Raises:
-            ConfigError: An address cannot be bound, or must not be bound or kept without a token.
+            ConfigError: an address cannot be bound, or must not be bound or kept without a token.
                 Nothing has changed.
         """
-        for bound in self.bound:  # They are served there until they have moved.
+        for bound in self.bound:  # Each serves at its old address until it has moved.
             check_exposure(bound.host, new.security)
         self._moved = rebind(new, self.bound)
 
     def apply(self, new: Settings) -> None:
-        """Restart the listeners that move to what `prepare` has bound for these settings."""
+        """Restart the listeners for which `prepare` has bound other sockets, on those sockets."""
         moved: dict[Mode, Bound] = {bound.mode: bound for bound in self._moved}
         self._moved = ()
         before, at_api_start = self.bound, self._at_api_start
         self.bound = tuple(moved.get(bound.mode, bound) for bound in before)
         self._at_api_start = values_at_api_start(new)
         for bound in self.bound:
-            is_told_anew = bound.mode == "api" and self._at_api_start != at_api_start
-            if bound.mode in moved or is_told_anew:
+            has_new_values = bound.mode == "api" and self._at_api_start != at_api_start
+            if bound.mode in moved or has_new_values:
                 # Each mode has at most one command here, and the supervisor takes them at once.
                 self.commands.send_nowait(RestartChild(bound.mode, self._child_of(bound)))
         for bound in before:
@@ -146,11 +146,11 @@ class Listeners:
     # --- Shown by the REST API ---------------------------------------------------------------
 
     def about(self) -> dict[str, Any]:
-        """Return what `GET /` shows of this router: where it listens."""
+        """Return the members that `GET /` shows of this router: the URLs of its listeners."""
         return {"endpoints": {bound.mode: bound.url for bound in self.bound}}
 
     def config(self) -> dict[str, Any]:
-        """Return what `GET /api/config` shows besides the instances."""
+        """Return the members that `GET /api/config` shows besides the instances."""
         return {
             "settings": mask_secrets(self.settings.current),
             "problems": [*self.settings.problems, *self.instances.problems],
@@ -187,7 +187,7 @@ class _NetworkListener:
         )
 
     def _load_api(self) -> Run[str]:
-        # As in `_load`, and Quart takes twice as long as all the rest.
+        # For start-up time: Quart takes twice as long to import as all the rest.
         from transports.listen.rest.backend import RestBackend
         from transports.listen.rest.rest_app import RestApp
         from transports.listen.serving.hosting import AsgiListener
@@ -209,7 +209,7 @@ class _NetworkListener:
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:
-    # As in `_NetworkListener._load`.
+    # For start-up time: each mode imports only its own endpoint.
     if mode == "http":
         from transports.listen.http.http_endpoint import HttpEndpoint
 

@@ -18,7 +18,7 @@ def keep_private() -> bool:
     """Close this process. Its children start open again, since they execute another program.
 
     Returns:
-        Whether it is closed.
+        True if it is closed.
     """
     if sys.platform != "linux":
         return False

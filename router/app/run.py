@@ -1,4 +1,4 @@
-"""Runs a router: nests the nurseries, and says in what order to stop.
+"""Runs a router: nests the nurseries, so that the parts stop in the right order.
 
 Invariants:
 
@@ -51,7 +51,7 @@ def run(router: Router) -> int:
     """Run the router until it is told to stop; return the exit status (see `shutdown`).
 
     Raises:
-        ExceptionGroup: There is a bug in the actor or a supervisor.
+        ExceptionGroup: the actor or a supervisor has a bug.
     """
     stop = Stop(router.settings.current.server.drain_s)
     try:
@@ -92,11 +92,11 @@ async def serve(router: Router, stop: Stop) -> None:
                     async with trio.open_nursery() as saving:
                         inbox = channels.inbox_in.clone()
                         saving.start_soon(keep_store, router.instances, channels.saves, inbox)
-                        await _listen(router, stop)
+                        await _run_listeners(router, stop)
                         saving.cancel_scope.cancel("nobody is left to ask for a change")
 
 
-async def _listen(router: Router, stop: Stop) -> None:
+async def _run_listeners(router: Router, stop: Stop) -> None:
     """Run the listeners until the stop; the calls they brought in come to their end first."""
     channels = router.channels
     children = router.listeners.children()
@@ -133,7 +133,7 @@ async def _drain(inbox: trio.MemorySendChannel[Inbound], limit_s: float) -> None
 async def _follow_listeners(
     events: trio.MemoryReceiveChannel[ChildEvent], expected: int, router: Router, stop: Stop
 ) -> None:
-    """Log what becomes of the listeners; the end of stdio is a request to stop."""
+    """Log the starts and failures of the listeners; the end of stdio is a request to stop."""
     up: set[str] = set()
     async for event in events:
         match event:
@@ -145,7 +145,7 @@ async def _follow_listeners(
                     _all_are_up(router)
             case Down(name, error) if name == STDIO:
                 _stdio_ended(error, stop)
-            case Down(name, error, _, retry_in_s) if retry_in_s:  # 0: it was told to
+            case Down(name, error, _, retry_in_s) if retry_in_s:  # 0: a command restarts it
                 log.error(
                     "The %s listener failed; next try in %.1f s", name, retry_in_s, exc_info=error
                 )
@@ -170,7 +170,7 @@ def _stdio_ended(error: Exception | None, stop: Stop) -> None:
 def _all_are_up(router: Router) -> None:
     if router.is_for_people:
         log.info("Press Ctrl+C to stop")
-    # Objects that live by now live for good: no collection need look at them again.
+    # Objects that live by now live until the end: no collection need look at them again.
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()

@@ -2,8 +2,8 @@
 
 Exit status:
 
-- 0 after a stop that was asked for, also where a part had to be cancelled.
-- 1 after a failure, or where the last resort was needed.
+- 0 after a stop that was asked for, even if a part had to be cancelled.
+- 1 after a failure, or if the last resort was needed.
 - 128 + the number of the signal after a second signal, as a shell reports a program that a signal
   ended: the end was not clean.
 
@@ -32,7 +32,7 @@ LAST_RESORT_S: Final = 2.0
 
 STOP_MARGIN_S: Final = 30.0
 """Time to stop, beside the wait for calls in flight: listeners and streams take 5 s, sessions 12 s
-and 5 s more where they are stuck; the sum is rounded up generously."""
+and 5 s more if they are stuck; the sum is rounded up generously."""
 
 
 def _signals(*names: str) -> frozenset[int]:
@@ -40,8 +40,8 @@ def _signals(*names: str) -> frozenset[int]:
     return frozenset(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
-STOPPING: Final = _signals("SIGINT", "SIGTERM", "SIGBREAK")
-RELOADING: Final = _signals("SIGHUP")
+STOP_SIGNALS: Final = _signals("SIGINT", "SIGTERM", "SIGBREAK")
+RELOAD_SIGNALS: Final = _signals("SIGHUP")
 
 
 class LastResort:
@@ -73,11 +73,11 @@ class Stop:
     """The stop of this program, asked for or not yet.
 
     Attributes:
-        drain_s: Time that calls in flight get to end.
-        scope: Around the whole program; a second signal cancels it.
-        asked: Set once the program is to stop.
-        status: The exit status.
-        last_resort: Ends the process if it does not end by itself.
+        drain_s: the time that calls in flight get to end.
+        scope: surrounds the whole program; a second signal cancels it.
+        asked: set once the program is to stop.
+        status: the exit status.
+        last_resort: ends the process if it does not end by itself.
     """
 
     drain_s: float
@@ -121,10 +121,10 @@ async def obey_signals(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Turn signals into `stop`, and SIGHUP into a call of `on_hang_up`, until cancelled."""
-    with trio.open_signal_receiver(*STOPPING, *RELOADING) as numbers:
+    with trio.open_signal_receiver(*STOP_SIGNALS, *RELOAD_SIGNALS) as numbers:
         task_status.started()
         async for number in numbers:
-            if number in RELOADING:
+            if number in RELOAD_SIGNALS:
                 log.info("%s: reading config.json and data/ again", signal.Signals(number).name)
                 on_hang_up()
             else:

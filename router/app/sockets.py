@@ -37,10 +37,10 @@ class Bound:
 
     Attributes:
         mode: `http`, `sse` or `api`.
-        host: As configured.
-        port: The port that was bound.
-        wanted_port: As configured; 0 means any.
-        sock: Listening; open for as long as the listener exists.
+        host: the configured host.
+        port: the port that was bound.
+        wanted_port: the configured port; 0 means any.
+        sock: the listening socket, open for as long as the listener exists.
     """
 
     mode: Mode
@@ -84,17 +84,17 @@ class _Wanted:
 
 
 def with_api(settings: Settings, modes: Sequence[Mode]) -> tuple[Mode, ...]:
-    """Return the modes, with `api` added where `api.enabled` asks for it."""
+    """Return the modes, with `api` added if `api.enabled` is set."""
     if settings.api.enabled and "api" not in modes:
         return (*modes, "api")
     return tuple(modes)
 
 
 def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
-    """Bind the sockets of these modes, and of the REST API where it is enabled.
+    """Bind the sockets of these modes, and of the REST API if it is enabled.
 
     Raises:
-        ConfigError: An address cannot be bound, or must not be (see `check_exposure`).
+        ConfigError: an address cannot be bound, or must not be (see `check_exposure`).
     """
     modes = with_api(settings, modes)
     bound = _bind_all(settings, list(_wanted(settings, modes)))
@@ -102,10 +102,10 @@ def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
 
 
 def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
-    """Bind new sockets for those of `bound` that these settings have elsewhere.
+    """Bind sockets for the addresses that these settings change.
 
     Raises:
-        ConfigError: As for `bind`; then none is bound.
+        ConfigError: as for `bind`; then none is bound.
     """
     at: dict[Mode, Bound] = {one.mode: one for one in bound}
     wanted = [one for one in _wanted(settings, tuple(at)) if not one.is_at(at[one.mode])]
@@ -145,7 +145,7 @@ def _bind(wanted: _Wanted, own: Container[int]) -> Bound:
     tried = PORTS_TRIED if listener.auto_find_port and listener.port else 1
     for port in range(listener.port, min(listener.port + tried, 65536)):
         try:
-            sock = _listen(family, where, port)
+            sock = _listening_socket(family, where, port)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE and port == listener.port and port in own:
                 # The next port up would be right only until the next start.
@@ -193,7 +193,7 @@ def _resolve(wanted: _Wanted) -> tuple[socket.AddressFamily, str]:
     return family, str(where[0])
 
 
-def _listen(family: socket.AddressFamily, where: str, port: int) -> socket.socket:
+def _listening_socket(family: socket.AddressFamily, where: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":

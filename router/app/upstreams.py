@@ -40,8 +40,8 @@ class Upstreams:
     """Makes sessions of instances.
 
     Attributes:
-        settings: Those of the upstream side, as they were at the start.
-        inbox: Of the dispatch actor; the sessions send into it.
+        settings: the settings of the upstream side, as they were at the start.
+        inbox: the dispatch actor's; the sessions send into it.
     """
 
     settings: McpClient

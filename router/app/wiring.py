@@ -42,10 +42,10 @@ class Channels:
     """The memory channels between the parts, each with its two ends.
 
     Attributes:
-        inbox_in, inbox: Events for the dispatch actor, from everybody.
-        upstream_commands_in, upstream_commands: From the actor to the supervisor of the sessions.
-        listener_commands_in, listener_commands: To the supervisor of the listeners.
-        saves_in, saves: Changes of `data/`, from the actor to the instance store.
+        inbox_in, inbox: events for the dispatch actor, from everybody.
+        upstream_commands_in, upstream_commands: from the actor to the supervisor of the sessions.
+        listener_commands_in, listener_commands: to the supervisor of the listeners.
+        saves_in, saves: changes of `data/`, from the actor to the instance store.
     """
 
     inbox_in: trio.MemorySendChannel[Inbound]
@@ -73,15 +73,15 @@ class Router:
     """One router.
 
     Attributes:
-        channels: Between the parts.
-        settings: Those in force.
-        instances: What is known of `data/`.
-        upstreams: Makes the child of each instance.
-        listeners: Make the children that listen.
-        parts: New settings are put into force in these.
-        reload_request: Has the files read again.
-        logs: They are on; their secrets are mask_secrets in what servers say.
-        is_for_people: Say how to stop.
+        channels: the channels between the parts.
+        settings: the settings in force.
+        instances: reads and changes `data/`.
+        upstreams: makes the child of each instance.
+        listeners: makes the children that listen.
+        parts: the parts that apply new settings.
+        reload_request: has the files read again.
+        logs: the logs, set up already; they mask known secrets in what servers say.
+        is_for_people: True to say in the log how to stop.
     """
 
     channels: Channels
@@ -108,16 +108,16 @@ def wire(
     """Wire the parts of a router.
 
     Args:
-        options: Of the command line, which count more than the file.
-        paths: Of the files.
-        settings: Of the file, with the options over them.
-        modes: What to listen on.
-        bound: The sockets for that.
-        logs: They are on.
-        is_for_people: Say how to stop.
+        options: the options of the command line, which override the file.
+        paths: the paths of the files.
+        settings: the settings of the file, overridden by the options.
+        modes: the modes to listen on.
+        bound: the sockets of these modes.
+        logs: the logs, set up already.
+        is_for_people: True to say in the log how to stop.
 
     Raises:
-        ConfigError: There is no stdin or stdout to listen on.
+        ConfigError: stdio is a mode, and there is no stdin or stdout.
     """
     channels = Channels.open()
     live = LiveSettings(paths.config, options, settings)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM: Final = "mcp-router"
-HELP: Final = f"""\
+USAGE: Final = f"""\
 MCP Router: one endpoint in front of all your MCP servers.
 
 Usage:

@@ -108,7 +108,7 @@ async def _keep_alive(socket: WebSocketConnection, answer: trio.CancelScope) -> 
         try:
             await socket.ping()
         except ConnectionClosed:
-            return  # whoever waits for a message gets the same error
+            return  # the task that waits for a message gets the same error
 
 
 def _print(message: str | bytes) -> bool:

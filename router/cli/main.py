@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from router.cli.arguments import HELP, PROGRAM, UsageError, options_of, parse
+from router.cli.arguments import PROGRAM, USAGE, UsageError, options_of, parse
 from router.config.options import chosen_modes, locate, merge, with_data_folder, with_log_folder
 from router.config.settings import load_settings, settings_or_defaults
 from router.logs.logs import Logs
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     if arguments.help or arguments.command == "help":
-        _say(HELP)
+        _say(USAGE)
         return 0
     if arguments.version:
         _say(f"MCP Router v{VERSION}\n")

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from router.files.json_files import decode_members, quote_key, quote_value, read_bytes_in
-from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
+from router.files.names import INSTANCE_FILE_NAME, NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.files.safe_folder import SafeFolder, locked
 from router.instance_files.entries import (
     METADATA_LIMIT,
@@ -28,14 +28,13 @@ from router.instance_files.entries import (
 )
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
-    INSTANCE_FILE_NAME,
-    OUTER_KEYS,
     duplicate_name_error,
     load_instances,
     problem_of,
     source_of,
 )
 from router.instance_files.variables import Expander
+from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

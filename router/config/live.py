@@ -1,7 +1,7 @@
 """Keys of `config.json` that take effect while the router runs.
 
-A key is declared live once, by `live()` in the class that holds it. Which keys those are, what the
-core is told of them, and which of them restart the REST listener is derived from that.
+A key is declared live once, by `live()` in the class that holds it. The list of live keys, the
+settings of the core, and the keys that restart the REST listener are derived from that.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def live(
     """Declare a key that takes effect without a restart of the program.
 
     Args:
-        default: The value of the key where the file has none.
-        factory: Makes the default, in the place of `default`.
-        repr: Show the value in the `repr` of the settings.
-        core: The attribute of `CoreSettings` that has its value; None if it is not for the core.
-        restarts_api: The REST listener reads the key only when it starts, so it is restarted.
+        default: the value of the key if the file has none.
+        factory: makes the default, in place of `default`.
+        repr: False for a secret, which the `repr` of the settings does not show.
+        core: the attribute of `CoreSettings` that gets the value; None if it is not for the core.
+        restarts_api: True if the REST listener reads the key only when it starts.
     """
     metadata = {_LIVE: True, _CORE: core, _RESTARTS_API: restarts_api}
     if factory is not None:
@@ -55,7 +55,7 @@ def live_keys(settings: Any) -> frozenset[str]:
 
 
 def values_for_core(settings: Any) -> dict[str, Any]:
-    """Return what the core is told, by the attributes of `CoreSettings`."""
+    """Return the values for the core, by the attributes of `CoreSettings`."""
     found = ((metadata.get(_CORE), value) for _, metadata, value in _keys(settings))
     return {name: value for name, value in found if name is not None}
 
@@ -66,7 +66,7 @@ def values_at_api_start(settings: Any) -> tuple[Any, ...]:
 
 
 def _keys(settings: Any, path: str = "") -> Iterator[tuple[str, dict[Any, Any], Any]]:
-    """Each key with its metadata and value, sections taken apart."""
+    """Yield each key with its metadata and value; a section is taken apart into its keys."""
     for attribute in attrs.fields(cast("type[attrs.AttrsInstance]", type(settings))):
         key, value = f"{path}{attribute.name}", getattr(settings, attribute.name)
         if attrs.has(cast("type[Any]", type(value))):

@@ -25,12 +25,12 @@ class Options:
     """The options of the command line; None and () where it has none.
 
     Attributes:
-        modes: what to listen on.
+        modes: the modes to listen on.
         config: the path of the config file.
         data: the folder of providers.
         host: the address to bind to.
         port: for the one listener among `modes` that has a port; 0 is any free port.
-        level: of the logs.
+        level: the level of the logs.
     """
 
     modes: tuple[Mode, ...] = ()
@@ -81,7 +81,7 @@ def with_data_folder(paths: Paths, options: Options, directory: str) -> Paths:
 
 
 def chosen_modes(settings: Settings, options: Options) -> tuple[Mode, ...]:
-    """Return what to listen on: each mode once, in the order of `MODES`."""
+    """Return the modes to listen on, each once, in the order of `MODES`."""
     chosen = options.modes or (settings.server.transport_type,)
     return tuple(mode for mode in MODES if mode in chosen)
 

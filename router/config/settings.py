@@ -1,4 +1,4 @@
-"""Reads `config.json` into frozen classes, and writes their defaults where there is no file.
+"""Reads `config.json` into frozen classes, and writes their defaults if the file is missing.
 
 Invariants: settings are data and never change; a missing key has its default, and anything that
 is not understood is an error with its path, never ignored.
@@ -172,7 +172,7 @@ class Security:
 
     @property
     def has_token(self) -> bool:
-        """Whether any token is configured."""
+        """True if any token is configured."""
         return bool(self.bearer_token or self.tokens)
 
 
@@ -216,7 +216,7 @@ class Settings:
 
 
 def load_settings(path: Path) -> Settings:
-    """Return the settings in `path`; where there is no such file, write the defaults.
+    """Return the settings in `path`; if there is no such file, write the defaults.
 
     A file that cannot be written is a warning in the log.
 
@@ -249,7 +249,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def settings_or_defaults(path: Path) -> Settings:
-    """Return the settings in `path`, or the defaults where there is no file; nothing is written.
+    """Return the settings in `path`, or the defaults if there is no file; nothing is written.
 
     Raises:
         ConfigError: as `load_settings`.

@@ -50,7 +50,7 @@ OptionalToken: TypeAlias = Annotated[str, Check(_TOKEN_RULE, is_token, secret=Tr
 Token: TypeAlias = Annotated[
     str, Check(_TOKEN_RULE, lambda text: text != "" and is_token(text), secret=True)
 ]
-Name: TypeAlias = Annotated[str, Check(NAME_RULE.removeprefix("expected "), is_name)]
+InstanceName: TypeAlias = Annotated[str, Check(NAME_RULE.removeprefix("expected "), is_name)]
 TokenName: TypeAlias = Annotated[
     str,
     Check(
@@ -68,13 +68,13 @@ class NamedToken:
     Attributes:
         token: in plain text, or `sha256:` and 64 hex digits, which stands for the token with that
             SHA-256 digest.
-        permissions: what its bearer may do.
+        permissions: the permissions of its bearer.
         instances: names of the only instances that its bearer sees; None for all.
     """
 
     token: Token = attrs.field(repr=False)
     permissions: tuple[Permission, ...] = ("call", "read")
-    instances: tuple[Name, ...] | None = None
+    instances: tuple[InstanceName, ...] | None = None
 
 
 def digest_of(token: str) -> bytes:

@@ -151,7 +151,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.end_reply(state, client, call.reply_to)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
-    client.request = None  # See `drop_request_row`.
+    client.request = None  # Breaks the reference cycle of row and request.
     if client.log_level is not None and not client.is_stateless:
         log_levels.broadcast_log_level(state)
 
@@ -160,7 +160,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
 
 
 def _session_up(state: RoutingState, event: SessionUp) -> None:
-    instance = _begun(state, event.instance)
+    instance = _started_instance(state, event.instance)
     if instance is None:
         return
     reconfigure.end_session(state, instance, "another one took its place")
@@ -206,8 +206,8 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
 # --- Instances -------------------------------------------------------------------------------
 
 
-def _begun(state: RoutingState, name: str) -> Instance | None:
-    """The instance an event of the supervisor is about; None when that one is there no more."""
+def _started_instance(state: RoutingState, name: str) -> Instance | None:
+    """Return the instance that a report is about; None if it is gone, or has not started yet."""
     instance = state.instances.by_name.get(name)
     return instance if instance is not None and instance.has_started else None
 
@@ -224,7 +224,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
-    instance = _begun(state, event.instance)
+    instance = _started_instance(state, event.instance)
     if instance is None:
         return
     reconfigure.end_session(state, instance, event.reason)
@@ -235,7 +235,7 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
 
 def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
-    instance = _begun(state, event.instance)
+    instance = _started_instance(state, event.instance)
     if instance is not None:
         reconfigure.end_session(state, instance, event.reason)
         instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)

@@ -1,7 +1,7 @@
 """Defines the names that instances, providers and tokens may have, and that of a provider's file.
 
-A name ends up in paths, log lines and answers, so it is matched in full: `..` or a line break
-must not get through (security: path traversal).
+A name ends up in paths, log lines and answers, so it is matched in full. Otherwise `..` could lead
+out of a folder, and a line break could forge a line.
 """
 
 from __future__ import annotations

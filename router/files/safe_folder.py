@@ -41,7 +41,7 @@ LOCK_TIMEOUT_S: Final = 10.0
 _LOCK_RETRY_S: Final = 0.01
 
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # or opening a pipe would wait for a writer
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # otherwise, opening a pipe would wait for a writer
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _DIRECTORY: Final = getattr(os, "O_DIRECTORY", 0)
 

@@ -1,6 +1,6 @@
 """Lets secrets be written through a change of an instance, and never be read.
 
-Invariants (security: secrets):
+Invariants:
 
 - A new value holds no reference: with `${VAR}` anybody could read the router's environment.
 - A secret that comes back masked (`SECRET_MASK`) keeps the value that is in the file.

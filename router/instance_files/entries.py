@@ -1,7 +1,7 @@
 """Reads one entry of a `mcp_settings.json` into an `InstanceSpec`.
 
 Understands entries that people paste from Claude Desktop, Claude Code, Cursor, VS Code, Windsurf
-and Gemini CLI; checks names, types and limits (contract: "data/{provider}/mcp_settings.json").
+and Gemini CLI; checks names, types and limits. `docs/configuration.md` lists the keys.
 
 Invariants:
 

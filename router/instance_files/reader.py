@@ -96,7 +96,7 @@ def _read_folders(
         try:
             yield from _read_file(data_dir, folder, expander, previous)
         except FileNotFoundError:
-            continue  # Not every folder need hold a provider, and this one may just be gone.
+            continue  # The folder holds no provider, or was removed just now.
         except ConfigError as exc:
             yield ConfigError(exc.place, exc.problem + _IN_FORCE) if previous else exc
             yield from previous.values()
@@ -115,7 +115,7 @@ def _read_file(
 def _or_previous(
     found: InstanceSpec | ConfigError, location: EntryLocation, previous: Mapping[str, InstanceSpec]
 ) -> Iterator[InstanceSpec | ConfigError]:
-    """Yield what was found; for an unusable entry, why, and the instance that was there before."""
+    """Yield the finding; for an unusable entry, its problem and the instance that stood there."""
     if isinstance(found, ConfigError):
         name, problem = location.name, found
     elif found.problem is None or not found.is_active:
@@ -131,7 +131,7 @@ def _or_previous(
         yield found
 
 
-# --- Parts for those who change the files ----------------------------------------------------
+# --- Parts that `edits` and `mcp-router add` share --------------------------------------------
 
 
 def folders_in(data_dir: Path) -> list[str]:

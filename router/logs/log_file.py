@@ -37,7 +37,7 @@ _OPEN: Final = (
     | os.O_APPEND
     | os.O_CREAT
     | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # or opening a pipe would wait for its reader
+    | getattr(os, "O_NONBLOCK", 0)  # otherwise, opening a pipe would wait for its reader
 )
 
 

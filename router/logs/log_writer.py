@@ -49,7 +49,7 @@ class LogWriter:
     written are changed by the writing thread alone. So nothing here waits for a lock.
 
     Attributes:
-        has_tracebacks: whether tracebacks are to be written here.
+        has_tracebacks: True if tracebacks are to be written here.
     """
 
     def __init__(self, raw: Any, *, has_tracebacks: bool, is_owned: bool) -> None:

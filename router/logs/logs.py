@@ -6,8 +6,8 @@ Invariants:
 
 - stdout is never written to: it belongs to MCP in stdio mode.
 - Logging never waits. A record is formatted where it is logged, and written by a thread for
-  stderr and another for the file (see `log_writer`): neither holds up the other, nor whoever
-  logs, nor the end of the program.
+  stderr and another for the file (see `log_writer`). Neither holds up the other, a task that
+  logs, or the end of the program.
 - Tracebacks go to the file always, and to stderr at level DEBUG only.
 - Known secrets are masked, and no record can look like several (see `record_text`).
 """

@@ -7,7 +7,7 @@ keep large trees beside their `mcp_settings.json`. Where the system refuses to w
 Invariants:
 
 - The last edit is read at the latest `debounce_delay` after it was noticed, however many there are.
-  A single edit is read after a quarter of that.
+  A single edit is read after a quarter of that time.
 - No change is missed: after the last one that was noticed, the files are read once more.
 """
 
@@ -46,7 +46,7 @@ LOOK_MS: Final = 500
 watching begins, and in the moment in which watchfiles hands over its changes."""
 
 POLL_MS: Final = 1000
-"""Time between two looks where nothing can be watched."""
+"""Time between two looks if the system refuses to watch."""
 
 KUBERNETES_LINK: Final = "..data"
 """The link that changes with a mounted ConfigMap; the files themselves are links into it."""
@@ -78,11 +78,11 @@ async def keep_current(
     """Load the instances, then reload everything whenever that is requested, until cancelled.
 
     Args:
-        settings: Reads `config.json`; says whether and how fast to follow changes.
-        parts: New settings are put into force in them.
-        instances: Reads `data/` and tells the actor of it.
-        request: Is waited for; this also makes requests itself when files change.
-        inbox: Of the actor.
+        settings: reads `config.json`, and says whether and how fast to follow changes.
+        parts: the parts that apply new settings.
+        instances: reads `data/`, and sends the instances to the actor.
+        request: made by a signal, and here when files change; each one causes a reload.
+        inbox: the dispatch actor's.
     """
     await instances.announce(inbox)
     async with trio.open_nursery() as nursery:
@@ -127,8 +127,8 @@ class Watched:
     """The paths to watch, resolved, since some systems report resolved paths.
 
     Attributes:
-        config: The file of settings.
-        data: The folder of providers.
+        config: the file of settings.
+        data: the folder of providers.
     """
 
     config: Path

@@ -51,11 +51,11 @@ class InstanceStore:
     """The instances as `data/` configures them.
 
     Attributes:
-        data: The folder of providers.
-        settings: Those in force; with `mcp_client.enabled` off no instance is connected to.
-        hide: Called with the secrets of the instances.
-        prepare: Called with the instances in a worker thread, before the actor hears of them.
-        problems: Mistakes that the last reading found, one line each.
+        data: the folder of providers.
+        settings: the settings in force; with `mcp_client.enabled` off no instance is connected to.
+        hide: is called with the secrets of the instances.
+        prepare: is called with the instances in a worker thread, before the actor hears of them.
+        problems: the mistakes that the last reading found, one line each.
     """
 
     data: Path
@@ -160,7 +160,7 @@ def _switched_off(spec: InstanceSpec) -> InstanceSpec:
 
 
 def _try_to_apply(data: Path, change: Change) -> RpcError | None:
-    """Make a change; return the reason where it could not be made."""
+    """Make a change; return the reason if it could not be made."""
     # For start-up time: not every router is ever changed from inside.
     from router.instance_files.edits import apply_change
 

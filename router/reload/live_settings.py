@@ -36,7 +36,7 @@ class LivePart(Protocol):
         """Do what can fail. It is called in a worker thread, so it may block.
 
         Raises:
-            ConfigError: These settings cannot be put into force; then no part applies them.
+            ConfigError: these settings cannot be put into force; then no part applies them.
         """
         ...
 
@@ -46,7 +46,7 @@ class LivePart(Protocol):
 
 
 def core_settings(settings: Settings) -> CoreSettings:
-    """Return what the core is told of these settings."""
+    """Return those of the settings that the core reads."""
     return CoreSettings(version=VERSION, **values_for_core(settings))
 
 
@@ -55,11 +55,11 @@ class LiveSettings:
     """The settings in force.
 
     Attributes:
-        path: The file.
-        options: Those of the command line, which count more than the file.
-        current: What was read last, with the options over it.
-        problems: What of the file is not in force, and why, one line each.
-        waiting: The keys whose new values wait for a restart of the program.
+        path: the path of `config.json`.
+        options: the options of the command line, which override the file.
+        current: the settings that were read last, overridden by the options.
+        problems: the reasons why parts of the file are not in force, one line each.
+        waiting: the keys whose new values wait for a restart of the program.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class LiveSettings:
         """Read the file again, and have each part apply what changed.
 
         Returns:
-            Whether anything changed.
+            True if anything changed.
         """
         found = await trio.to_thread.run_sync(self._try_to_read, parts, abandon_on_cancel=True)
         if isinstance(found, str):

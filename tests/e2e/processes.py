@@ -78,7 +78,7 @@ def descendants(pid: int) -> list[Process]:
 
 
 def still_running(expected_gone: Sequence[Process], limit_s: float = 1.0) -> list[Process]:
-    """Return the processes that have not ended within `limit_s` (reliability: no orphans)."""
+    """Return the processes that have not ended within `limit_s`."""
     ends_at_s = time.monotonic() + limit_s
     while True:
         left = [row for row in process_table() if row in expected_gone]
@@ -158,6 +158,19 @@ class Lines:
 def router_command(*words: str) -> list[str]:
     """Return the command line of a router with these arguments."""
     return [sys.executable, "-m", "router", *words]
+
+
+def run_command(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself; `env` is added to the environment."""
+    return subprocess.run(
+        router_command(*words),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=dict(os.environ) | env,
+    )
 
 
 class RouterProcess:

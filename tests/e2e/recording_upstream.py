@@ -6,10 +6,11 @@ It has a handshake, and runs in threads of the test's own process.
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+
+from tests.e2e.threaded_server import serving_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,11 +81,5 @@ def _result(message: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def recording_upstream() -> Iterator[RecordingUpstream]:
     """Run a recording server."""
-    with RecordingUpstream() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_in_thread(RecordingUpstream()) as server:
+        yield server

@@ -112,7 +112,7 @@ def changing_routes(secured: SecuredRouter) -> Iterator[tuple[str, str]]:
                 yield method.upper(), re.sub(r"\{\w+\}", "snooping", path)
 
 
-def test_no_route_that_changes_something_is_open_to_less_than_an_admin(
+def test_every_route_that_changes_something_needs_admin(
     secured: SecuredRouter,
 ) -> None:
     """The routes are those of the OpenAPI document, so a new route is tried too."""
@@ -186,7 +186,7 @@ def test_variable_that_has_code_loaded_is_refused_to_an_admin_too(workspace: Wor
     ],
     ids=lambda change: "-".join(change),
 )
-def test_where_nobody_may_define_a_command_no_key_of_it_can_be_changed(
+def test_allow_stdio_via_api_never_protects_every_key_of_a_command(
     never: tuple[str, Path], change: dict[str, Any]
 ) -> None:
     netloc, file = never
@@ -249,7 +249,7 @@ ENTRY: Final = {"command": "true", "isActive": False}
         ("POST", "/api/instances", {"mcpServers": {"NAME": ENTRY}, "provider": "p"}),
     ],
 )
-def test_api_answers_of_what_a_token_may_not_see_as_of_what_is_not_there(
+def test_api_treats_a_hidden_instance_as_a_missing_instance(
     limited: tuple[str, str], method: str, path: str, body: Any
 ) -> None:
     def asked(name: str) -> tuple[int, str]:
@@ -274,7 +274,7 @@ def test_api_answers_of_what_a_token_may_not_see_as_of_what_is_not_there(
         ("add", {"provider_name": "p", "config": {"name": "NAME", **ENTRY}}),
     ],
 )
-def test_tools_answer_of_what_a_token_may_not_see_as_of_what_is_not_there(
+def test_tools_treat_a_hidden_instance_as_a_missing_instance(
     limited: tuple[str, str], tool: str, arguments: dict[str, Any]
 ) -> None:
     def asked(name: str) -> str:
@@ -289,7 +289,7 @@ def test_tools_answer_of_what_a_token_may_not_see_as_of_what_is_not_there(
     assert '"isError":true' in theirs
 
 
-def test_nothing_that_is_listed_names_what_a_token_may_not_see(limited: tuple[str, str]) -> None:
+def test_no_list_names_an_instance_that_a_token_may_not_see(limited: tuple[str, str]) -> None:
     said = [ask(limited[0], "GET", path, LIMITED) for path in (
         "/api/instances", "/api/status", "/api/tools", "/api/config", "/",
     )]  # fmt: skip
@@ -303,7 +303,7 @@ def test_nothing_that_is_listed_names_what_a_token_may_not_see(limited: tuple[st
     assert ask(limited[0], "POST", "/api/ws-ticket", LIMITED)[0] == 403
 
 
-def test_instance_gets_no_name_that_its_admin_may_not_see_and_none_is_told(
+def test_admin_cannot_use_or_learn_a_name_outside_its_token(
     workspace: Workspace,
 ) -> None:
     limited = {"token": A, "permissions": ["call", "read", "admin"], "instances": ["mine"]}

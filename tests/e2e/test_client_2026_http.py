@@ -162,7 +162,7 @@ def test_tool_of_a_used_instance_is_called_by_its_own_name(shared: SharedRouter)
 # --- Revisions and methods -------------------------------------------------------------------
 
 
-def test_revision_that_is_not_spoken_is_answered_with_those_that_are(client: Client2026) -> None:
+def test_unsupported_revision_is_answered_with_the_supported_revisions(client: Client2026) -> None:
     meta = envelope() | {f"{PREFIX}protocolVersion": "2099-01-01"}
     answer = client.post(request("tools/list", meta=meta), MCP_Protocol_Version="2099-01-01")
     assert answer.refusal == (400, -32022)
@@ -191,7 +191,7 @@ def test_revisions_that_an_error_names_are_among_those_that_discover_names(
 
 
 @pytest.mark.parametrize("method", ["nothing/here", "ping", "logging/setLevel", "prompts/list"])
-def test_method_that_there_is_not_is_not_found(method: str, client: Client2026) -> None:
+def test_unknown_method_is_not_found(method: str, client: Client2026) -> None:
     answer = client.post(request(method))
     assert answer.refusal == (404, -32601)
     assert method in answer.error["message"]
@@ -215,7 +215,7 @@ def test_notification_is_accepted_and_dropped(client: Client2026) -> None:
     [[LIST], [], {"jsonrpc": "2.0", "id": 1, "result": {}}, {"jsonrpc": "2.0", "id": 1}, 7],
     ids=["batch", "empty-batch", "response", "no-method", "number"],
 )
-def test_what_is_no_single_request_or_notification_is_refused(
+def test_body_that_is_not_one_request_or_notification_is_refused(
     body: Any, client: Client2026
 ) -> None:
     assert client.post(body, Mcp_Method="tools/list").refusal == (400, -32600)

@@ -130,7 +130,7 @@ def test_calls_of_one_client_at_the_same_time_are_all_asked(
 def test_login_that_an_upstream_wants_first_is_a_question_and_then_the_call_is_made_again(
     transport: str, backend: str, shared: SharedRouter
 ) -> None:
-    """-32042 is gone at 2026-07-28 (protocol: bridging)."""
+    """2026-07-28 has no error -32042; the router bridges it to `input_required`."""
     label = {"label": f"{transport}-{backend}"}
 
     async def scenario() -> None:

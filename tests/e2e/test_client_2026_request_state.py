@@ -1,6 +1,6 @@
 """Threat: the client of 2026-07-28 holds `requestState`, which names a call that is held open.
 
-Rule (security): the state is sealed over principal, instance, call and expiry, and is worth nothing
+Rule: the state is sealed over principal, instance, call and expiry, and is worth nothing
 until it is verified. The router refuses a retry with any other state before the upstream hears of
 it: `asking_upstream` records each line it gets, and the honest retry still works afterwards.
 """

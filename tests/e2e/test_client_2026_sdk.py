@@ -148,7 +148,7 @@ def test_tool_that_an_instance_adds_is_told_to_a_listening_client(
     run(scenario, backend)
 
 
-def test_kind_that_there_is_not_is_not_honoured(backend: str, target: Target) -> None:
+def test_unknown_kind_of_subscription_is_not_honoured(backend: str, target: Target) -> None:
     async def scenario() -> None:
         async with (
             target.connect() as client,

@@ -102,7 +102,7 @@ def test_streams_with_the_same_id_are_told_each(shared: SharedRouter) -> None:
             _check_changed(told.next())
 
 
-def test_answer_and_progress_of_a_call_do_not_come_on_it(client: Client2026) -> None:
+def test_answer_and_progress_of_a_call_do_not_come_on_a_subscription(client: Client2026) -> None:
     with client.stream(_listen()) as stream:
         _check_acknowledged(stream.next())
         with client.stream(tool_call("plain", "steps", {"count": 3}, "steps")) as call:
@@ -111,7 +111,7 @@ def test_answer_and_progress_of_a_call_do_not_come_on_it(client: Client2026) -> 
         _check_changed(stream.next())
 
 
-def test_listening_without_saying_to_what_is_refused(client: Client2026) -> None:
+def test_listening_to_nothing_is_refused(client: Client2026) -> None:
     answer = client.post(request("subscriptions/listen", "listen"))
     assert answer.refusal == (400, -32602)
 

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.e2e.processes import RouterProcess, router_command
+from tests.e2e.processes import RouterProcess, router_command, run_command
 
 if TYPE_CHECKING:
     from tests.e2e.workspace import Workspace
 
 TOKEN: Final = "a-token-of-the-tests"
 API: Final[dict[str, Any]] = {"enabled": True, "port": 0, "enable_realtime_logs": True}
-
-
-def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        router_command(*words),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=dict(os.environ) | env,
-    )
 
 
 def api_url(router: RouterProcess) -> str:
@@ -39,7 +26,10 @@ def test_status_is_a_table_of_the_instances(workspace: Workspace) -> None:
     with workspace.serve("http") as router:
         url = api_url(router)
         ends_at_s = time.monotonic() + 30
-        while "1 of 2 ready" not in (done := run("status", "--url", url, "--token", TOKEN)).stdout:
+        while (
+            "1 of 2 ready"
+            not in (done := run_command("status", "--url", url, "--token", TOKEN)).stdout
+        ):
             assert done.returncode == 0, done.stderr
             assert time.monotonic() < ends_at_s, done.stdout
         assert [line.split()[:2] for line in done.stdout.splitlines()[:3]] == [
@@ -47,14 +37,16 @@ def test_status_is_a_table_of_the_instances(workspace: Workspace) -> None:
             ["off", "disabled"],
             ["plain", "ready"],
         ]
-        rows = json.loads(run("status", "--json", "--url", url, MCP_ROUTER_TOKEN=TOKEN).stdout)
+        rows = json.loads(
+            run_command("status", "--json", "--url", url, MCP_ROUTER_TOKEN=TOKEN).stdout
+        )
         assert [row["name"] for row in rows] == ["off", "plain"]
         for token in ([], ["--token", "wrong"]):
-            done = run("status", "--url", url, *token)
+            done = run_command("status", "--url", url, *token)
             assert (done.returncode, done.stdout) == (1, "")
             (line,) = done.stderr.splitlines()
             assert line.endswith("Give --token, or set $MCP_ROUTER_TOKEN")
-    done = run("status", "--url", url, "--token", TOKEN)
+    done = run_command("status", "--url", url, "--token", TOKEN)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"mcp-router: {url}: no answer (Connection refused)")
@@ -78,7 +70,7 @@ def test_check_finds_every_mistake_and_starts_nothing(workspace: Workspace) -> N
     workspace.add_command("fine", "touch", str(mark))
     workspace.add_command("unset", "true", env={"KEY": "${NOT_SET_ANYWHERE}"})
     workspace.add("odd", type="http", url="gopher://x")
-    done = run("check", *workspace.words)
+    done = run_command("check", *workspace.words)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert len(lines) == 2

@@ -174,7 +174,9 @@ def test_a_probe_is_answered_in_the_revision_it_asks_for(router: RouterProcess) 
     assert (status, json.loads(body)["result"]["supportedVersions"]) == (200, list(REVISIONS))
 
 
-def test_a_probe_for_a_revision_to_come_is_told_what_is_spoken(router: RouterProcess) -> None:
+def test_a_probe_for_a_future_revision_is_answered_with_the_supported_revisions(
+    router: RouterProcess,
+) -> None:
     revision = ("-H", "MCP-Protocol-Version: 2099-01-01", "-H", "Mcp-Method: server/discover")
     status, _, body = _post(router.url("/mcp"), _probe("2099-01-01"), *BOTH, *revision)
     error = json.loads(body)["error"]

@@ -49,7 +49,9 @@ HOSTILE: Final = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_json_over_http_is_refused_and_it_lives(secured: SecuredRouter, name: str) -> None:
+def test_hostile_json_over_http_is_refused_and_the_router_lives(
+    secured: SecuredRouter, name: str
+) -> None:
     body, code = HOSTILE[name]
     status, _, said = ask(secured.http, "POST", "/mcp", ALL, body)
     assert (status, json.loads(said)["error"]["code"]) == (400, code)
@@ -59,7 +61,7 @@ def test_hostile_json_over_http_is_refused_and_it_lives(secured: SecuredRouter, 
     ping(secured)
 
 
-def test_hostile_json_on_stdio_is_refused_and_it_lives(workspace: Workspace) -> None:
+def test_hostile_json_on_stdio_is_refused_and_the_router_lives(workspace: Workspace) -> None:
     with StdioRouter(workspace.stdio_command) as router:
         for body, code in HOSTILE.values():
             router.send_line(body)
@@ -73,7 +75,7 @@ def test_integers_and_deep_arguments_reach_the_server_as_they_are(secured: Secur
     assert json.loads(text_of(said)) == {"name": "arguments", "arguments": arguments}
 
 
-def test_of_two_equal_keys_the_server_sees_the_one_that_was_looked_at(
+def test_server_sees_the_one_of_two_equal_keys_that_the_router_read(
     secured: SecuredRouter,
 ) -> None:
     body = (

@@ -16,6 +16,7 @@ from tests.e2e.processes import (
     descendants,
     kill_all,
     router_command,
+    run_command,
     running_with,
     still_running,
 )
@@ -27,18 +28,7 @@ if TYPE_CHECKING:
     from tests.e2e.workspace import Workspace
 
 STUBBORN_LIMIT_S: Final = 10.5
-"""Close stdin, 5 s, TERM, 5 s, KILL (reliability: ignores SIGTERM)."""
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        router_command(*words),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+"""Close stdin, wait 5 s, SIGTERM, wait 5 s, SIGKILL; half a second more to end."""
 
 
 def _one_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -53,14 +43,14 @@ def _one_line(done: subprocess.CompletedProcess[str]) -> str:
 # --- Not starting ----------------------------------------------------------------------------
 
 
-def test_half_written_config_is_named_and_ends_it(workspace: Workspace) -> None:
+def test_half_written_config_is_named_and_ends_the_start(workspace: Workspace) -> None:
     workspace.config_file.write_text('{"server": {"http": {"por')
-    assert str(workspace.config_file.name) in _one_line(_run("serve", *workspace.words))
+    assert str(workspace.config_file.name) in _one_line(run_command("serve", *workspace.words))
 
 
 def test_wrongly_typed_key_is_named_with_its_path(workspace: Workspace) -> None:
     workspace.configure(api={"port": "x"})
-    line = _one_line(_run("serve", *workspace.words))
+    line = _one_line(run_command("serve", *workspace.words))
     assert 'config.json: api.port: expected an integer, got "x"' in line
 
 
@@ -71,22 +61,22 @@ def test_port_in_use_is_named_and_no_upstream_is_started(workspace: Workspace) -
         port = taken.getsockname()[1]
         words = ["serve", "--transport", "http", "--port", str(port), *workspace.words]
         began_s = time.monotonic()
-        line = _one_line(_run(*words))
+        line = _one_line(run_command(*words))
         assert time.monotonic() - began_s < 5.0
     assert f"127.0.0.1:{port}" in line
     assert not started.exists()
 
 
-def test_unknown_words_end_it_with_a_usage_error() -> None:
-    done = _run("serve", "--no-such-option")
+def test_unknown_words_end_the_program_with_a_usage_error() -> None:
+    done = run_command("serve", "--no-such-option")
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
 
 
 def test_version_and_help_are_told() -> None:
-    assert _run("--version").stdout.startswith("MCP Router v")
+    assert run_command("--version").stdout.startswith("MCP Router v")
     for words in (["--help"], ["help"]):
-        done = _run(*words)
+        done = run_command(*words)
         assert done.returncode == 0
         assert "serve" in done.stdout
 
@@ -95,7 +85,9 @@ def test_version_and_help_are_told() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_with_0_and_nothing_left(workspace: Workspace, how: signal.Signals) -> None:
+def test_signal_ends_the_router_with_0_and_nothing_left(
+    workspace: Workspace, how: signal.Signals
+) -> None:
     workspace.add_chaos("plain").add_chaos("parent", "parent")
     with workspace.serve() as router:
         router.url("/mcp")
@@ -114,7 +106,7 @@ def _wait_for_upstreams(router: RouterProcess, number: int) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_on_stdio_too(workspace: Workspace, how: signal.Signals) -> None:
+def test_signal_ends_the_router_on_stdio_too(workspace: Workspace, how: signal.Signals) -> None:
     with StdioRouter(workspace.add_chaos("plain").stdio_command) as router:
         router.initialize()
         router.popen.send_signal(how)
@@ -122,7 +114,7 @@ def test_signal_ends_it_on_stdio_too(workspace: Workspace, how: signal.Signals) 
     assert not still_running(running_with(str(workspace.path)))
 
 
-def test_end_of_stdin_ends_it_with_0_and_nothing_left(workspace: Workspace) -> None:
+def test_end_of_stdin_ends_the_router_with_0_and_nothing_left(workspace: Workspace) -> None:
     with StdioRouter(
         workspace.add_chaos("plain").add_chaos("parent", "parent").stdio_command
     ) as router:
@@ -160,7 +152,7 @@ def test_upstream_that_ignores_sigterm_is_gone_in_time(workspace: Workspace) -> 
         assert time.monotonic() - began_s < STUBBORN_LIMIT_S + 1.0
 
 
-def test_second_signal_ends_it_at_once(workspace: Workspace) -> None:
+def test_second_signal_ends_the_router_at_once(workspace: Workspace) -> None:
     with workspace.add_chaos("deaf", "stubborn").serve("http") as router:
         router.url("/mcp")
         _wait_for_upstreams(router, 1)

@@ -86,7 +86,9 @@ def test_disabling_stops_the_process_and_tells_who_used_it(workspace: Workspace)
     run(scenario)
 
 
-def test_without_being_allowed_they_are_not_listed_and_say_so(workspace: Workspace) -> None:
+def test_management_tools_are_neither_listed_nor_run_unless_they_are_allowed(
+    workspace: Workspace,
+) -> None:
     async def scenario() -> None:
         async with Target("stdio", workspace).connect() as client:
             assert await tool_names(client) == OWN_TOOLS

@@ -237,7 +237,7 @@ def test_body_with_two_lengths_is_400(api: RestClient) -> None:
 # --- Beside other listeners ------------------------------------------------------------------
 
 
-def test_it_runs_next_to_another_listener_when_it_is_enabled(workspace: Workspace) -> None:
+def test_rest_api_runs_next_to_another_listener_if_it_is_enabled(workspace: Workspace) -> None:
     configure_rest(workspace)
     with rest_router(workspace, "http") as (router, api):
         assert api.ask("GET", "/").json["endpoints"]["http"] == router.url("/mcp")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ import pytest
 from tests.e2e import client_each_revision
 from tests.e2e.client_2026 import PREFIX, REVISION_2026
 from tests.e2e.client_answers import FORM_FILLED
+from tests.e2e.threaded_server import serving_in_thread
 from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -176,21 +176,9 @@ def _cached(result: dict[str, Any]) -> dict[str, Any]:
     return result | {"resultType": "complete", "ttlMs": 60_000, "cacheScope": "public"}
 
 
-@contextmanager
-def _serving() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with _serving() as server:
+    with serving_in_thread(Server()) as server:
         yield server
 
 
@@ -287,7 +275,7 @@ def test_cancelled_call_is_left_and_nothing_is_said_of_it(
 
 def test_router_that_stops_leaves_and_deletes_nothing(tmp_path_factory: Any) -> None:
     workspace = Workspace(tmp_path_factory.mktemp("server-2026-stop"))
-    with _serving() as server:
+    with serving_in_thread(Server()) as server:
         workspace.add("server", type="http", url=server.url, protocol=REVISION_2026)
         with workspace.serve("http"):
             listening = server.wait_for(

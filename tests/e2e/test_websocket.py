@@ -39,7 +39,7 @@ def ticket(netloc: str, token: str) -> str:
     return json.loads(ask(netloc, "POST", "/api/ws-ticket", token)[2])["ticket"]
 
 
-def test_token_in_the_header_and_a_ticket_open_it_and_a_token_in_the_url_does_not(
+def test_websocket_opens_by_token_in_the_header_or_ticket_but_not_by_token_in_the_url(
     secured: SecuredRouter,
 ) -> None:
     with Follower(secured.api, READER) as one, Follower(secured.api, A) as another:

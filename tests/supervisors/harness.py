@@ -23,10 +23,10 @@ class Supervised:
     """A supervisor that runs in the test's nursery.
 
     Attributes:
-        commands: Takes its commands.
-        log: Its events, each with the seconds since its start.
-        returned_at_s: The time at which `supervise` returned, in the same seconds.
-        scope: Cancels it.
+        commands: takes its commands.
+        log: its events, each with the seconds since its start.
+        returned_at_s: the time at which `supervise` returned, in the same seconds.
+        scope: cancels it.
     """
 
     commands: trio.MemorySendChannel[Command]

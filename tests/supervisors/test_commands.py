@@ -246,7 +246,9 @@ async def test_its_channel_ends_are_closed_at_the_end(
         commands_out.receive_nowait()
 
 
-async def test_losing_the_receiver_of_its_events_ends_it(autojump_clock: MockClock) -> None:
+async def test_losing_the_receiver_of_its_events_ends_the_supervisor(
+    autojump_clock: MockClock,
+) -> None:
     _, commands_out = trio.open_memory_channel[Command](1)
     events_in, events_out = trio.open_memory_channel[ChildEvent](0)
     events_out.close()

@@ -10,7 +10,7 @@ from attrs import Factory, define
 from trio.testing import MockClock
 
 from supervisors.child import ChildEvent, ChildSpec, Run, Starting, Up
-from supervisors.incarnation import Ending, live, plain_error
+from supervisors.incarnation import Ending, plain_error, run_once
 from tests.supervisors.harness import BOOM, TaskStatus, hang, ignore_stopping, stay, up_for
 
 
@@ -20,7 +20,7 @@ class Life:
 
     run: Run[Any]
     said: list[ChildEvent] = Factory(list[ChildEvent])
-    told: trio.Event = Factory(trio.Event)
+    commanded: trio.Event = Factory(trio.Event)
     slots: trio.CapacityLimiter = Factory(lambda: trio.CapacityLimiter(1))
 
     async def lived(self) -> Ending:
@@ -29,7 +29,9 @@ class Life:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, events_out)
             with events_in:
-                ending = await live(ChildSpec("a", self.run), self.told, events_in, self.slots)
+                ending = await run_once(
+                    ChildSpec("a", self.run), self.commanded, events_in, self.slots
+                )
         return ending
 
     async def _listen(self, events: trio.MemoryReceiveChannel[ChildEvent]) -> None:
@@ -48,7 +50,7 @@ async def test_life_is_over_only_when_its_up_was_received(autojump_clock: MockCl
 
     async def run() -> None:
         spec = ChildSpec("a", up_for(0))
-        endings.append(await live(spec, trio.Event(), events_in, trio.CapacityLimiter(1)))
+        endings.append(await run_once(spec, trio.Event(), events_in, trio.CapacityLimiter(1)))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
@@ -113,7 +115,7 @@ async def test_child_told_to_stop_before_its_turn_is_never_called() -> None:
         async with life.slots, trio.open_nursery() as nursery:
             nursery.start_soon(live_it)
             await trio.testing.wait_all_tasks_blocked()
-            life.told.set()
+            life.commanded.set()
     assert endings == [Ending(None, 0)]
     assert life.said == []
     assert life.slots.borrowed_tokens == 0
@@ -122,12 +124,12 @@ async def test_child_told_to_stop_before_its_turn_is_never_called() -> None:
 async def test_start_slot_is_given_back_once(autojump_clock: MockClock) -> None:
     slots = trio.CapacityLimiter(1)
     for run in (up_for(1), hang, stay):
-        told = trio.Event()
+        commanded = trio.Event()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Life(run, slots=slots, told=told).lived)
+            nursery.start_soon(Life(run, slots=slots, commanded=commanded).lived)
             await trio.sleep(1000)
             assert slots.borrowed_tokens == 0
-            told.set()
+            commanded.set()
 
 
 async def test_cancelling_it_cancels_the_child() -> None:
@@ -155,7 +157,7 @@ async def test_loss_of_the_events_receiver_is_no_error_of_the_child(received: in
             nursery.start_soon(leave)
             with pytest.RaisesGroup(trio.BrokenResourceError, flatten_subgroups=True):
                 slots = trio.CapacityLimiter(1)
-                await live(ChildSpec("a", stay), trio.Event(), events_in, slots)
+                await run_once(ChildSpec("a", stay), trio.Event(), events_in, slots)
 
 
 class Overthrown(BaseException):

@@ -158,7 +158,7 @@ def test_a_message_is_read(members: str, expected: Frame) -> None:
         ('"id":1,"re\u017fult":1', "'re\u017fult' differs from a known key in case", 1),
     ],
 )
-def test_a_message_that_is_none_is_refused_to_whom_it_came_from(
+def test_a_malformed_message_is_refused_to_its_sender(
     members: str, problem: str, request_id: Any
 ) -> None:
     error = refused(('{"jsonrpc":"2.0"' + (members and "," + members) + "}").encode())

@@ -28,8 +28,8 @@ class Received(Struct, frozen=True, gc=False):
 
     Attributes:
         frame: the frame.
-        related: the id of the router's request on whose response stream the frame came. None where
-            the wire cannot tell, which only streamable HTTP can.
+        related: the id of the router's request on whose response stream the frame came; None if
+            the wire cannot tell. Only streamable HTTP can.
     """
 
     frame: Frame

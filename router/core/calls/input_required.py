@@ -50,7 +50,7 @@ MAX_AWAITING_RETRY: Final = 1024
 MAX_AWAITING_RETRY_OF_PRINCIPAL: Final = 128
 
 MAX_INPUT_REQUESTS: Final = 32
-"""Of one call at the same time; people answer them."""
+"""Unanswered requests of the upstream about one call; people answer them."""
 
 OUTCOME_KEPT_S: Final = 60.0
 """Seconds that a call may be retried after its own time was up, to get its outcome."""
@@ -77,7 +77,7 @@ def ask(state: RoutingState, call: Call, frame: Request, params: Params) -> None
         state.calls.suspend(call)
         _require_input(state, call, {key: input_request})
     elif len(call.input_required.requests) < MAX_INPUT_REQUESTS:
-        # The client is told of this one when it retries.
+        # The client learns of this request when it retries.
         state.calls.suspend(call)
         call.input_required.requests[key] = input_request
     else:
@@ -149,7 +149,7 @@ def retry(state: RoutingState, request: ClientRequest) -> bool:
     responses = _responses_in(request.params)
     waiting = _take(state, request.client, *secret)
     call = waiting.call
-    # Also if the call has ended: the upstream may have asked about another one of this client.
+    # Also if the call has ended: the upstream may have asked about another call of this client.
     unanswered = _answer_upstream(state, waiting, responses)
     if waiting.outcome is not None:
         _fail_input_requests(state, call, unanswered)

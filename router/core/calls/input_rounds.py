@@ -119,13 +119,13 @@ def _input_request(call: Call, raw: Raw) -> tuple[str, Members]:
     return method, params
 
 
-_URL: Final = raw_of("url")
+_URL_MODE: Final = raw_of("url")
 
 
 def _ask(state: RoutingState, call: Call, key: str, method: str, params: Members) -> None:
     client = call.client
     request_id = client.next_server_request_id()
-    if method == "elicitation/create" and given(params, "mode") == _URL:
+    if method == "elicitation/create" and given(params, "mode") == _URL_MODE:
         # Handshake clients tell elicitations apart by this id, and 2026-07-28 has none.
         params = params | {"elicitationId": raw_of(f"input-{request_id}")}
     client.server_requests[request_id] = ServerRequest(call, key, None, input_key=key)

@@ -1,7 +1,7 @@
 """Has upstreams log from the lowest level that any client set.
 
-An upstream has one session for all clients, so it is told one level; `server_messages` gives each
-client the messages that it wants.
+An upstream has one session for all clients, so the router sets one level there. `server_messages`
+passes on to each client only the messages from that client's own level upwards.
 """
 
 from __future__ import annotations

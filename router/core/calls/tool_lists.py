@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.catalog import Item
 
-LIST_CHANGED: Final = "notifications/tools/list_changed"
+TOOLS_LIST_CHANGED: Final = "notifications/tools/list_changed"
 
 
 # --- The list --------------------------------------------------------------------------------
@@ -87,8 +87,8 @@ def _notify(state: RoutingState, client: Client) -> None:
     if client.subscription is not None:
         if client.subscription.to_tools:
             params = raw_of({"_meta": client.subscription.meta})
-            frame = Notification(LIST_CHANGED, params)
+            frame = Notification(TOOLS_LIST_CHANGED, params)
             state.effects.append(ToClient(client.id, client.subscription.reply_to, frame))
     elif not client.is_for_one_request:
         client.owes_listing = True
-        state.effects.append(ToClient(client.id, client.outbox, Notification(LIST_CHANGED)))
+        state.effects.append(ToClient(client.id, client.outbox, Notification(TOOLS_LIST_CHANGED)))

@@ -50,7 +50,7 @@ _CODE_LOADING: Final = frozenset(
 _CODE_LOADING_PREFIXES: Final = (
     *("LD_", "DYLD_", "BASH", "PERL", "RUBY", "LUA_", "PHP_INI", "OPENSSL_"),
     *("DOTNET_", "CORECLR_", "COR_", "GIT_CONFIG", "GIT_SSH", "SSH_ASKPASS"),
-    # What installs packages before it runs them: from where, and which.
+    # Settings of programs that install packages before they run them: from where, and which.
     *("NPM_CONFIG_", "YARN_", "PIP_", "UV_", "GEM_", "BUNDLE_"),
     *("XDG_CONFIG", "XDG_DATA"),
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from router.messages.instance_spec import InstanceSpec
 
 LEAVE_WITHIN_S: Final = 30.0
-"""How long calls in flight may go on after a change; as long as when the router stops."""
+"""How long calls in flight may go on after a change: the default of `server.drain_s`."""
 
 _CHANGED: Final = "its configuration changed"
 
@@ -104,7 +104,7 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
 
 
 def complete_replacements(state: RoutingState) -> None:
-    """Have the supervisor go on where the last call on a session that leaves has ended."""
+    """Send the supervisor its next command for each leaving session that has no calls any more."""
     for name, leaving in list(state.leaving.items()):
         row = leaving.row
         if _has_calls(state, row):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from router.messages.events import InstanceSaved
 
 READY_WITHIN_S: Final = 150.0
-"""An instance that was waited for so long is `starting` still; two default start timeouts, since
-it may have to wait for its turn."""
+"""The longest wait for an instance to be ready: two default start timeouts and some more, because
+its start may have to wait for its turn."""
 
 READY_METHOD: Final = "instances/ready"
 """The request of a stand-in that waits for an instance; `when_ready` answers it."""

@@ -1,4 +1,4 @@
-"""The methods that a client may call, by the era that its requests belong to.
+"""Finds the function for each method that a client may call, by the era of its requests.
 
 A client of a handshake revision has a session; its own methods stand here. One of 2026-07-28 has
 none; its methods stand in `stateless_requests`. A stand-in (era `own`) makes a request for somebody

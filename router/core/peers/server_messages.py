@@ -4,8 +4,8 @@ An upstream answers calls, sends requests of its own, and notifies of progress a
 
 Invariants:
 
-- A request of an upstream goes to the client whose call it belongs to, and never to a guess
-  (protocol: "Whose question is it?").
+- A request of an upstream goes to the client whose call it belongs to. If that is not certain, the
+  request is refused; no client is guessed.
 - Whatever id an upstream names, it reaches nothing but the calls of its own session.
 """
 
@@ -215,7 +215,7 @@ def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> 
 # --- Elicitations by URL ---------------------------------------------------------------------
 
 MAX_REMEMBERED: Final = 1024
-"""The newest; people take minutes to come back from a web page, and servers may never say so."""
+"""Elicitations that are remembered, the newest: servers may never report that one is complete."""
 
 
 def _remember_elicitation(state: RoutingState, call: Call, elicitation_id: str | None) -> None:

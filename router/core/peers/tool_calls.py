@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _CALL_KEYS: Final = frozenset({"name", "arguments", "_meta", "task", *RETRY_KEYS})
 
 
-# --- Whose tool it is ------------------------------------------------------------------------
+# --- The router's tool, or an instance's -----------------------------------------------------
 
 
 def call(state: RoutingState, request: ClientRequest) -> None:
@@ -53,10 +53,10 @@ def call_selected(state: RoutingState, request: ClientRequest) -> None:
 
 
 def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
-    """Return the instance that a `tools/call` is for; None if it is for none, or for no certain.
+    """Return the instance that a `tools/call` would be forwarded to; None if there is none.
 
     Raises:
-        RpcError: it names no tool, or no instance that there is.
+        RpcError: it names no tool, or an unknown instance.
     """
     members = request.params.members
     own = router_tools.canonical_name(text_of(members, "name"))
@@ -140,7 +140,7 @@ _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
     router_tools.CALL: (("call",), _call),
     **dict.fromkeys(router_tools.MANAGEMENT, (("admin",), _change)),
 }
-"""The router's tools -> the permissions of which one is needed, and the function that runs it."""
+"""Tool -> the permissions, of which any one suffices, and the function that runs the tool."""
 
 
 # --- Tools of instances ----------------------------------------------------------------------

@@ -71,10 +71,10 @@ class Checker:
             error = next(self.validator.iter_errors(arguments))
             place = "".join(_step(step) for step in error.instance_path)
             problem = f"arguments{place}: {error.message}"
-        raise _refusal(problem)
+        raise _arguments_error(problem)
 
 
-def _refusal(problem: str) -> RpcError:
+def _arguments_error(problem: str) -> RpcError:
     is_long = len(problem) > MAX_MESSAGE
     return RpcError(INVALID_PARAMS, problem[:MAX_MESSAGE] + "…" if is_long else problem)
 
@@ -140,7 +140,7 @@ def _refuse_repeated_key(raw: Raw) -> None:
         for key, _ in pairs:
             if key in seen:
                 shown = msgspec.json.encode(printable(key)).decode()
-                raise _refusal(f"arguments: the key {shown} is there twice in one object")
+                raise _arguments_error(f"arguments: the key {shown} is there twice in one object")
             seen.add(key)
 
     # Numbers stay strings: a huge one would take long to convert, and nobody reads it.

@@ -67,9 +67,9 @@ class Subscription:
     """An open `subscriptions/listen` (MCP 2026-07-28, Subscriptions).
 
     Attributes:
-        request_id: of that request.
-        reply_to: where it is answered, and notified before.
-        meta: marks its messages.
+        request_id: the id of that request.
+        reply_to: takes its notifications, and then its answer.
+        meta: the `_meta` that marks its messages.
         to_tools: True if it wants `tools/list_changed`.
     """
 
@@ -86,7 +86,7 @@ class Client:
     Attributes:
         id: the client session's id, made by its listener.
         outbox: takes the frames that belong to none of its requests.
-        principal: its name and permissions, as its listener found out.
+        principal: the name and permissions with which its listener admitted it.
         one_shot: True for a lone HTTP request without a session; nothing is remembered for it.
         era: the form that its requests have to have.
         selection: the instance that it chose.
@@ -102,9 +102,9 @@ class Client:
         server_requests: requests of upstreams it has not answered yet, by the id it knows them
             under.
         requests: its requests without a session that are not answered yet, by its own id.
-        request: the one request that it is, without a session, until that is answered.
-        connection: whose request that is, if there are others on it.
-        subscription: the one that it is, while that is open.
+        request: the request that this row stands for, until it is answered; None for a session.
+        connection: the client whose connection that request shares; None if it has its own.
+        subscription: the open subscription that this row stands for; None if it is none.
     """
 
     id: ClientId
@@ -227,8 +227,8 @@ class Call:
         timeout_s: the time without news after which it ends.
         ends_at_s: the second after which not even progress extends it.
         unanswered: how many requests of the upstream about it the client has not answered yet.
-        input_required: set from the answer with `input_required` to the client's retry: between
-            them nobody is there to be answered.
+        input_required: set while the client is away, from its answer with `input_required` until
+            its retry.
         sent: its `params` as they were sent (`_meta` decoded), if it may have to be sent again
             with input.
         input_round: the input that its upstream asked for last.
@@ -262,7 +262,7 @@ class ServerRequest:
         call: that call.
         upstream_id: the upstream's own id for its request.
         progress_token: the upstream's own token, or None when it wants no progress.
-        input_key: its key in `inputRequests`, where the upstream has no sessions and no ids.
+        input_key: its key in `inputRequests` if the upstream has no sessions; None otherwise.
     """
 
     call: Call
@@ -290,7 +290,7 @@ class InputRequired:
 
     Attributes:
         call: it goes on upstream.
-        requests: what the upstream asks for, by the keys of `inputRequests`.
+        requests: the requests of the upstream, by their keys in `inputRequests`.
         outcome: the call's answer, if it came before the client's retry.
     """
 
@@ -304,7 +304,7 @@ class InputRound:
     """The input that an upstream without sessions needs before it goes on with a call.
 
     Attributes:
-        request_state: its `requestState`, raw; `NO_RAW` where it sent none.
+        request_state: its `requestState`, raw; `NO_RAW` if it sent none.
         unanswered: the keys of `inputRequests` that have no answer yet.
         number: how often the upstream has asked for input, 1 for the first time.
         responses: the client's answers, by those keys.

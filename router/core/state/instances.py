@@ -53,7 +53,7 @@ class Instance:
         state: see `InstanceState`.
         since_s: monotonic second of the last change of `state`.
         restarts: number of restarts, as the supervisor counts them.
-        last_error: why it last ended or could not start; None once it is ready again.
+        last_error: the reason of its last end or failed start; None once it is ready again.
         retry_at_s: monotonic second of the next start, while in `backoff` or `failed`; None when
             no start is planned.
         session: its live session, only while `ready`.

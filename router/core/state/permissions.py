@@ -17,7 +17,7 @@ def check_may(principal: Principal, *needed: Permission) -> None:
         RpcError: -32016, with the missing permission and the way to get it.
     """
     if principal.permissions.isdisjoint(needed):
-        raise RpcError(NOT_ALLOWED, _refusal(principal, needed))
+        raise RpcError(NOT_ALLOWED, _missing_permission(principal, needed))
 
 
 def check_may_name(principal: Principal, name: str) -> None:
@@ -30,7 +30,7 @@ def check_may_name(principal: Principal, name: str) -> None:
         raise RpcError(NOT_ALLOWED, f"'{name}' is not among the instances of this token")
 
 
-def _refusal(principal: Principal, needed: tuple[Permission, ...]) -> str:
+def _missing_permission(principal: Principal, needed: tuple[Permission, ...]) -> str:
     if not principal.name and "admin" in needed:
         return (
             "Changing instances needs a token with the admin permission; "

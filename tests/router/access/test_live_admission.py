@@ -50,7 +50,7 @@ def test_origin_that_may_read_the_api_may_ask_it_and_nobody_else() -> None:
         live.server.admit(asked)
 
 
-def test_other_settings_take_effect_on_listeners_that_are_there() -> None:
+def test_other_settings_take_effect_on_running_listeners() -> None:
     live = LiveAdmission(_settings())
     admit = live.api.admit
     assert admit(HOST).permissions == {"call", "read"}
@@ -71,7 +71,7 @@ def test_other_settings_take_effect_on_listeners_that_are_there() -> None:
     ],
     ids=["gone", "may do less", "another token", "stays"],
 )
-def test_what_is_open_ends_with_the_token_it_was_opened_with(
+def test_sessions_end_with_the_token_that_opened_them(
     before: dict[str, Any], after: dict[str, Any], left: list[Principal]
 ) -> None:
     live = LiveAdmission(_settings("secret", **before))
@@ -80,7 +80,7 @@ def test_what_is_open_ends_with_the_token_it_was_opened_with(
     assert endpoint.open == left
 
 
-def test_what_is_open_to_everybody_ends_with_the_first_token_and_that_with_the_last() -> None:
+def test_sessions_end_when_the_first_token_is_set_and_when_the_last_is_removed() -> None:
     live = LiveAdmission(_settings())
     endpoint = live.register(FakeEndpoint(ANONYMOUS))
     live.apply(_settings("secret"))

@@ -138,7 +138,7 @@ def answers(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_what_stays_where_it_is_is_left_alone(running: Running) -> None:
+def test_a_listener_that_does_not_move_is_left_alone(running: Running) -> None:
     before = running.ports
     running.move(attrs.evolve(SETTINGS, security=Security(bearer_token="t")))
     assert running.ports == before
@@ -190,7 +190,7 @@ def test_listener_does_not_move_to_where_others_reach_it_without_a_token(running
 
 
 @pytest.mark.parametrize("change", [{"cors_origin": "x"}, {"enable_realtime_logs": True}])
-def test_what_the_api_is_told_at_its_start_restarts_it_where_it_is(
+def test_a_value_that_the_api_reads_at_its_start_restarts_the_api_on_its_socket(
     running: Running, change: dict[str, Any]
 ) -> None:
     before = running.ports
@@ -201,7 +201,7 @@ def test_what_the_api_is_told_at_its_start_restarts_it_where_it_is(
     assert running.restarted() == ["api"]
 
 
-def test_a_token_cannot_be_taken_away_from_what_others_can_reach() -> None:
+def test_the_last_token_of_an_exposed_listener_cannot_be_removed() -> None:
     sock: Any = None
     exposed = [Bound("http", "0.0.0.0", 1, 1, sock)]
     settings = attrs.evolve(SETTINGS, security=Security(bearer_token="t0ken"))

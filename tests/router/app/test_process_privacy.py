@@ -1,4 +1,4 @@
-"""Who may look into this process."""
+"""This process closes its memory to other processes of the same user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_process_is_closed_to_others_of_its_user() -> None:
     assert done.stdout.split() == ["1", "True", "0"]
 
 
-def test_elsewhere_it_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
 
     assert not keep_private()

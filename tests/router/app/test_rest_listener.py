@@ -27,7 +27,7 @@ def _settings(port: int = 0, token: str = "", **more: Any) -> Settings:
     )
 
 
-def test_it_listens_next_to_any_other_when_it_is_enabled() -> None:
+def test_rest_listener_is_beside_any_other_if_it_is_enabled() -> None:
     assert with_api(_settings(), ["stdio"]) == ("stdio",)
     assert with_api(_settings(enabled=True), ["stdio"]) == ("stdio", "api")
     assert with_api(_settings(enabled=True), ["http", "api"]) == ("http", "api")
@@ -58,7 +58,7 @@ def test_beyond_this_machine_it_needs_a_token() -> None:
 
 
 @pytest.mark.parametrize("has_logs", [True, False])
-async def test_it_serves_what_the_settings_say(has_logs: bool) -> None:
+async def test_rest_listener_serves_what_the_settings_enable(has_logs: bool) -> None:
     settings = _settings(enable_realtime_logs=has_logs, token="secret")
     bound = bind(settings, ["api"])
     inbox, asked = trio.open_memory_channel[Any](4)

@@ -1,4 +1,4 @@
-"""How an instance is run."""
+"""The supervised child of an instance, and the imports that it needs."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ async def test_missing_file_is_not_written(site: Site) -> None:
     assert not (site.folder / "config.json").exists()
 
 
-async def test_what_is_live_takes_effect(site: Site, nursery: trio.Nursery) -> None:
+async def test_live_keys_take_effect(site: Site, nursery: trio.Nursery) -> None:
     listeners = site.router.listeners
     nursery.start_soon(site.keeps_current)
     assert isinstance(await site.next_event(), InstancesChanged)
@@ -115,7 +115,9 @@ async def test_what_is_live_takes_effect(site: Site, nursery: trio.Nursery) -> N
     assert "t0ken-123" not in json.dumps(listeners.config())
 
 
-async def test_what_is_wrong_now_is_known_to_who_asks(site: Site, nursery: trio.Nursery) -> None:
+async def test_present_problems_are_shown_by_the_config_route(
+    site: Site, nursery: trio.Nursery
+) -> None:
     nursery.start_soon(site.keeps_current)
     before = (await site.next_event()).specs
     configure(site.folder, api={"port": "x"})

@@ -125,9 +125,7 @@ def test_what_comes_cannot_move_the_cursor(router: Router, monkeypatch: pytest.M
     assert "\\x1b[2J" in printed.text
 
 
-def test_reader_that_has_seen_enough_ends_it(
-    router: Router, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closed_stdout_ends_following(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone() -> None:
         raise BrokenPipeError
 
@@ -141,7 +139,7 @@ def test_wrong_token_says_what_to_do(router: Router) -> None:
         follow(RestApi(router.url, "wrong"))
 
 
-def test_token_that_may_not_is_told_so(router: Router) -> None:
+def test_token_without_the_permission_is_refused_with_the_reason(router: Router) -> None:
     with pytest.raises(ConfigError, match=r"403: This token has no permission \"read\""):
         follow(RestApi(router.url, "caller"))
 
@@ -154,7 +152,7 @@ def test_router_without_realtime_logs_says_how_to_have_them() -> None:
         follow(router.api)
 
 
-def test_nobody_there_is_one_line() -> None:
+def test_unreachable_router_is_one_line() -> None:
     with pytest.raises(ConfigError, match="Is the router running") as caught:
         follow(RestApi(unused_url()))
     assert "\n" not in str(caught.value)

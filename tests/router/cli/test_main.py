@@ -376,7 +376,7 @@ def test_closed_descriptors_are_not_mistaken_for_others(
         assert done.stderr.endswith(b"stdio: the router was started without stdin or stdout\n")
 
 
-def test_it_runs_as_a_module() -> None:
+def test_program_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "router", "--version"],
         capture_output=True,

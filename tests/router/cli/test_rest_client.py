@@ -113,7 +113,7 @@ def test_other_answers_are_one_line(answer: bytes, problem: str) -> None:
     assert len(str(raised.value).strip().splitlines()) == 1
 
 
-def test_nobody_there_is_one_line_with_a_way_out() -> None:
+def test_unreachable_router_is_one_line_with_a_way_out() -> None:
     url = unused_url()
     with pytest.raises(ConfigError) as raised:
         get(RestApi(url), "/api/status")

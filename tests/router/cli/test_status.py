@@ -64,7 +64,7 @@ def test_table_has_a_line_for_each_instance() -> None:
     ]
 
 
-def test_table_of_nothing_says_so() -> None:
+def test_empty_table_says_that_there_are_no_instances() -> None:
     assert table([]) == "There are no instances.\n"
 
 

@@ -129,7 +129,7 @@ def test_level_and_host_override_the_file() -> None:
         (("sse", "api"), ("h", "h")),
     ],
 )
-def test_host_is_for_what_the_command_line_has_listen(
+def test_host_is_for_the_listeners_of_the_command_line(
     modes: tuple[Mode, ...], hosts: tuple[str, str]
 ) -> None:
     merged = merge(Settings(), Options(host="h", modes=modes))

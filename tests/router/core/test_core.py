@@ -211,7 +211,7 @@ def test_an_overflow_cannot_end_the_call_of_another_session() -> None:
     assert call.is_waiting
 
 
-def test_a_catalogue_of_a_session_that_is_gone_is_ignored() -> None:
+def test_a_catalog_of_a_session_that_is_gone_is_ignored() -> None:
     talk, alice, upstream = ready()
     upstream.breaks()
     upstream.lists("sing")

@@ -180,7 +180,7 @@ def test_name_of_a_file_that_is_no_utf_8_can_be_told() -> None:
         (None, "null"),
     ],
 )
-def test_kinds_are_told_in_the_words_of_json(value: object, kind: str) -> None:
+def test_kinds_have_the_words_of_json(value: object, kind: str) -> None:
     assert kind_of(value) == kind
 
 

@@ -50,7 +50,7 @@ def test_lines_below_the_level_are_left_out(broadcast: Broadcast) -> None:
     assert follower.take() == ["c"]
 
 
-def test_it_is_woken_once_for_all_that_is_to_be_taken(broadcast: Broadcast) -> None:
+def test_follower_is_woken_once_between_two_takes(broadcast: Broadcast) -> None:
     woken: list[int] = []
     follower = broadcast.follow(logging.DEBUG, lambda: woken.append(1))
     for _ in range(3):
@@ -68,7 +68,7 @@ def test_backlog_wakes_at_once(broadcast: Broadcast) -> None:
     assert woken == [1]
 
 
-def test_who_has_left_gets_nothing(broadcast: Broadcast) -> None:
+def test_follower_that_has_left_gets_nothing(broadcast: Broadcast) -> None:
     follower = broadcast.follow(logging.DEBUG, _nothing)
     follower.close()
     follower.close()

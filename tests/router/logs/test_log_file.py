@@ -119,9 +119,7 @@ def test_file_is_taken_again_once_its_router_has_ended(tmp_path: Path) -> None:
 
 
 @posix
-def test_there_is_an_end_to_looking_for_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_search_for_a_free_name_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_file, "MAX_FILES", 2)
     with (
         open_log(tmp_path, "http"),

@@ -1,4 +1,4 @@
-"""What changes on disk is noticed, in good time and not too often."""
+"""Changes on disk are noticed, in good time and not too often."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_core_hears_of_settings_only_if_they_concern_it(
 # --- Where -----------------------------------------------------------------------------------
 
 
-def test_only_what_can_matter_concerns_us(tmp_path: Path) -> None:
+def test_only_paths_of_config_and_entries_concern_the_router(tmp_path: Path) -> None:
     watched = Watched(tmp_path / "config.json", tmp_path / "d" / "data")
     data = watched.data
     for path in (watched.config, data, data / "p", data / "p" / "mcp_settings.json"):
@@ -262,7 +262,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return may_poll
 
 
-async def test_what_cannot_be_watched_is_looked_at(
+async def test_folders_that_cannot_be_watched_are_polled(
     refusal: list[bool], caplog: pytest.LogCaptureFixture, real: Real
 ) -> None:
     put(real.data, "a", {"command": "other"})
@@ -273,7 +273,7 @@ async def test_what_cannot_be_watched_is_looked_at(
     assert message.startswith("Changes on disk cannot be watched ([Errno 28] OS file watch limit")
 
 
-async def test_end_of_all_means_is_told(
+async def test_failure_of_watching_and_polling_is_logged(
     refusal: list[bool],
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,

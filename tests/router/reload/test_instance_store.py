@@ -231,10 +231,10 @@ async def test_bug_in_reading_does_not_deny_the_change(
     assert (event.specs, event.problem) == (None, None)
 
 
-# --- The storekeeper -------------------------------------------------------------------------
+# --- The task that saves ---------------------------------------------------------------------
 
 
-async def test_storekeeper_makes_changes_in_their_order_and_ends_with_their_askers(
+async def test_saving_makes_changes_in_their_order_and_ends_with_their_askers(
     site: Site,
 ) -> None:
     saves_in, saves = trio.open_memory_channel[SaveInstance](10)
@@ -253,7 +253,7 @@ async def test_storekeeper_makes_changes_in_their_order_and_ends_with_their_aske
     ]
 
 
-async def test_storekeeper_ends_when_it_is_cancelled(site: Site) -> None:
+async def test_saving_ends_when_it_is_cancelled(site: Site) -> None:
     _, saves = trio.open_memory_channel[SaveInstance](10)
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from transports.connect.remote import sdk
-from transports.connect.remote.endpoint import Endpoint
+from transports.connect.remote.endpoint import RemoteEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,7 +35,7 @@ async def connect_http(spec: InstanceSpec) -> AsyncGenerator[Wire]:
         WireLost: the URL is malformed.
     """
     kinds: tuple[Kind, ...] = ("http", "sse") if spec.try_sse else ("http",)
-    endpoint = Endpoint.from_url(spec.url)
+    endpoint = RemoteEndpoint.from_url(spec.url)
     open_wire = await sdk.load()
     async with open_wire(endpoint, spec.headers, kinds) as wire:
         yield wire
@@ -53,7 +53,7 @@ async def connect_sse(spec: InstanceSpec) -> AsyncGenerator[Wire]:
     Raises:
         WireLost: the URL is malformed.
     """
-    endpoint = Endpoint.from_url(spec.url)
+    endpoint = RemoteEndpoint.from_url(spec.url)
     open_wire = await sdk.load()
     async with open_wire(endpoint, spec.headers, ("sse",)) as wire:
         yield wire

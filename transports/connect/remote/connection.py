@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from router.messages.frames import Frame
-    from transports.connect.remote.endpoint import Endpoint
+    from transports.connect.remote.endpoint import RemoteEndpoint
 
 T = TypeVar("T")
 
@@ -47,10 +47,10 @@ The SDK runs the HTTP requests for a message in a task with the context of the t
 message. So the HTTP client finds the message here, although the SDK does not pass it on.
 """
 
-_log: Final = logging.getLogger("mcp_router.upstream")
+log: Final = logging.getLogger("mcp_router.upstream")
 
 
-class Abandoned(Exception):
+class RequestAbandoned(Exception):
     """The request was cancelled, so its answer is not wanted any more."""
 
 
@@ -105,11 +105,11 @@ class OutgoingMessage:
         """Run `step`, which waits for a part of the response, and return its result.
 
         Raises:
-            Abandoned: the message was abandoned before or meanwhile.
+            RequestAbandoned: the message was abandoned before or meanwhile.
         """
         with trio.CancelScope(deadline=self._deadline) as self._scope:
             return await step()
-        raise Abandoned
+        raise RequestAbandoned
 
 
 def _no_messages() -> dict[RequestId, OutgoingMessage]:
@@ -129,7 +129,7 @@ class RemoteConnection:
         is_refused: True if the upstream does not speak this transport; another may be tried.
     """
 
-    endpoint: Endpoint
+    endpoint: RemoteEndpoint
     inbox: trio.MemorySendChannel[Received] = attrs.field(repr=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     open_streams: int = attrs.field(default=0, init=False)
@@ -184,7 +184,7 @@ class RemoteConnection:
             for text in texts:
                 is_answered |= await self.receive_frame(json_rpc.decode(text), message)
         except json_rpc.FrameError as exc:
-            _log.warning("%s sent no JSON-RPC message: %s", self.endpoint.shown, exc)
+            log.warning("%s sent no JSON-RPC message: %s", self.endpoint.shown, exc)
         return is_answered
 
     async def receive_frame(self, frame: Frame, message: OutgoingMessage | None) -> bool:
@@ -197,7 +197,7 @@ class RemoteConnection:
         answer = _with_sent_id(frame, request)
         is_answer = answer.id is not None and answer.id == related
         if answer.id is None or self._open.pop(answer.id, None) is None:
-            _log.debug("%s answered what is not open", self.endpoint.shown)
+            log.debug("%s answered what is not open", self.endpoint.shown)
             await trio.lowlevel.checkpoint()
         elif is_answer and message is not None and message.is_initialize:
             self._held_answer = Received(answer, related)
@@ -235,7 +235,7 @@ class RemoteConnection:
             error = Raw(msgspec.json.encode({"code": code, "message": sentence}))
             await self.receive_frame(ErrorResponse(message.request.id, error), message)
         else:
-            _log.warning("A message was not delivered: %s", sentence)
+            log.warning("A message was not delivered: %s", sentence)
 
     def lose(self, reason: str) -> None:
         """End the connection."""

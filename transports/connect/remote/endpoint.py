@@ -33,7 +33,7 @@ _SESSION_WORDS: Final = ("session", "not initialized")
 
 
 @attrs.frozen
-class Endpoint:
+class RemoteEndpoint:
     """The address of an upstream. The methods return sentences about it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Endpoint:
     shown: str
 
     @classmethod
-    def from_url(cls, url: str) -> Endpoint:
+    def from_url(cls, url: str) -> RemoteEndpoint:
         """Create an endpoint.
 
         Raises:

@@ -19,7 +19,7 @@ import attrs
 import httpx2
 import trio
 
-from transports.connect.remote.connection import Abandoned
+from transports.connect.remote.connection import RequestAbandoned
 from transports.connect.remote.failures import describe
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ STREAM_END_S: Final = 1.0
 _COMMENT: Final = b": \n\n"
 """An event stream line that means nothing (WHATWG HTML, Server-sent events)."""
 
-_log: Final = logging.getLogger("mcp_router.upstream")
+log: Final = logging.getLogger("mcp_router.upstream")
 
 
 class StandaloneStream(httpx2.AsyncByteStream):
@@ -82,7 +82,7 @@ class StandaloneStream(httpx2.AsyncByteStream):
             raise StopAsyncIteration from None
 
     def _end(self, why: str) -> None:
-        _log.debug("%s", why)
+        log.debug("%s", why)
         if self._is_only_stream:
             self._connection.lose(why)
 
@@ -138,12 +138,12 @@ async def read_response_stream(
         await message.wait_unless_abandoned(
             lambda: _read_events(response, connection, message, progress)
         )
-    except Abandoned:
+    except RequestAbandoned:
         progress.is_done = True
     except httpx2.SSEError:
         raise
     except httpx2.RequestError as exc:
-        _log.debug("%s: answer broke off: %s", connection.endpoint.shown, type(exc).__name__)
+        log.debug("%s: answer broke off: %s", connection.endpoint.shown, type(exc).__name__)
     finally:
         connection.open_streams -= 1
     return progress

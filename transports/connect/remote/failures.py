@@ -18,7 +18,7 @@ import httpx2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from transports.connect.remote.endpoint import Endpoint
+    from transports.connect.remote.endpoint import RemoteEndpoint
 
 HttpFailure: TypeAlias = "httpx2.HTTPError | httpx2.InvalidURL"
 
@@ -34,7 +34,7 @@ def is_unreachable(exc: httpx2.HTTPError) -> bool:
     )
 
 
-def describe(endpoint: Endpoint, exc: HttpFailure) -> str:
+def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:
     """Return one sentence about `exc`."""
     if isinstance(exc, httpx2.InvalidURL):
         return endpoint.unreachable("its url is no URL")
@@ -55,7 +55,7 @@ def describe(endpoint: Endpoint, exc: HttpFailure) -> str:
     return endpoint.broke(_describe_cause(exc))
 
 
-def describe_first(endpoint: Endpoint, group: BaseExceptionGroup[HttpFailure]) -> str:
+def describe_first(endpoint: RemoteEndpoint, group: BaseExceptionGroup[HttpFailure]) -> str:
     """Return one sentence about the first exception in a group."""
     failures = (
         exc for exc in _chain(group) if isinstance(exc, (httpx2.HTTPError, httpx2.InvalidURL))
@@ -63,7 +63,7 @@ def describe_first(endpoint: Endpoint, group: BaseExceptionGroup[HttpFailure]) -
     return describe(endpoint, next(failures))
 
 
-def _describe_status(endpoint: Endpoint, response: httpx2.Response) -> str:
+def _describe_status(endpoint: RemoteEndpoint, response: httpx2.Response) -> str:
     sentence = endpoint.answered(response.status_code)
     if response.has_redirect_location:
         return f"{sentence}, a redirect that is not followed; set the url it leads to"

@@ -26,9 +26,9 @@ from router.messages.errors import INTERNAL_ERROR, SESSION_LOST
 from router.messages.frames import ErrorResponse
 from transports import json_rpc
 from transports.connect.remote.connection import (
-    Abandoned,
     OutgoingMessage,
     RemoteConnection,
+    RequestAbandoned,
     message_being_sent,
 )
 from transports.connect.remote.endpoint import is_session_gone, suggests_sse
@@ -263,7 +263,7 @@ class StreamableHttpxClient(HttpxClient):
         await trio.lowlevel.checkpoint()
         try:
             response = await message.wait_unless_abandoned(lambda: self._open(request))
-        except Abandoned:
+        except RequestAbandoned:
             return stub(request)
         except httpx2.RequestError as exc:
             await self._fail_by_exception(exc, message)
@@ -316,7 +316,7 @@ class StreamableHttpxClient(HttpxClient):
             body = await message.wait_unless_abandoned(
                 lambda: read_body(response, MAX_MESSAGE_BYTES)
             )
-        except Abandoned:
+        except RequestAbandoned:
             pass
         except httpx2.RequestError as exc:
             await self._connection.fail(message, describe(endpoint, exc), SESSION_LOST)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
-    from transports.connect.remote.endpoint import Endpoint, Kind
+    from transports.connect.remote.endpoint import Kind, RemoteEndpoint
     from transports.connect.remote.http_client import HttpxClient
 
 INBOX_FRAMES: Final = 64
@@ -62,7 +62,6 @@ OPEN_S: Final = CONNECT_S + 5.0
 
 _CLIENTS: Final = {"http": StreamableHttpxClient, "sse": SseHttpxClient}
 _NAMES: Final = {"http": "streamable HTTP", "sse": "HTTP+SSE"}
-_log: Final = logging.getLogger("mcp_router.upstream")
 
 # These libraries log URLs and payloads. The router logs in its own words what matters.
 for _name in ("mcp", "httpx2", "httpcore2"):
@@ -72,7 +71,7 @@ del _name
 
 @asynccontextmanager
 async def open_wire(
-    endpoint: Endpoint, headers: Mapping[str, str], kinds: Sequence[Kind]
+    endpoint: RemoteEndpoint, headers: Mapping[str, str], kinds: Sequence[Kind]
 ) -> AsyncGenerator[RemoteWire]:
     """Yield a wire to `endpoint`, over the first of `kinds` that the upstream does not refuse.
 
@@ -103,7 +102,7 @@ class RemoteWire:
     `open_wire` runs `run` in a task of its own, beside the session's tasks that send and receive.
     """
 
-    _endpoint: Endpoint
+    _endpoint: RemoteEndpoint
     _headers: Mapping[str, str] = attrs.field(repr=False)
     _kinds: Sequence[Kind]
     _sender: trio.MemorySendChannel[Received] = attrs.field(repr=False)
@@ -170,7 +169,7 @@ class RemoteWire:
             if not connection.is_refused:
                 break
             self._ready = trio.Event()
-        self._lost = _join(refusals, self._kinds)
+        self._lost = _join_refusals(refusals, self._kinds)
 
     async def _run_transport(self, kind: Kind) -> RemoteConnection:
         """Run one of the SDK's transports for as long as it lasts."""
@@ -297,7 +296,7 @@ def _sdk_message(frame: Frame) -> JSONRPCMessage:
     return JSONRPCError(jsonrpc="2.0", id=frame.id, error=ErrorData(code=0, message=""))
 
 
-def _join(refusals: Sequence[str], kinds: Sequence[Kind]) -> str:
+def _join_refusals(refusals: Sequence[str], kinds: Sequence[Kind]) -> str:
     if len(refusals) == 1:
         return refusals[0]
     named = [f"{_NAMES[kind]}: {why}" for kind, why in zip(kinds, refusals, strict=False)]

@@ -168,7 +168,7 @@ class Negotiation:
             reason = f"server/discover was answered with something else: {exc}"
             raise WireLost(f"{reason}; {_WAY_OUT}") from None
         if STATELESS_REVISION not in discovered.supportedVersions:
-            spoken = _join(discovered.supportedVersions)
+            spoken = _join_revisions(discovered.supportedVersions)
             raise WireLost(f"does not speak {STATELESS_REVISION} but {spoken}; {_WAY_OUT}")
         return self._agree_stateless(discovered)
 
@@ -212,7 +212,7 @@ class Negotiation:
             except RequestRefused as refused:
                 supported = _supported_revisions(refused)
                 if supported and not {STATELESS_REVISION, *HANDSHAKE_REVISIONS} & set(supported):
-                    raise _unknown_revision(_join(supported)) from None
+                    raise _unknown_revision(_join_revisions(supported)) from None
             except msgspec.MsgspecError as exc:
                 log.debug("%s: no answer to server/discover: %s", self.spec.name, exc)
         self._is_probe_unanswered = limit.cancelled_caught
@@ -297,5 +297,5 @@ def _unknown_revision(revisions: str) -> WireLost:
     return WireLost(f"speaks protocol revision {revisions}, which is not spoken here")
 
 
-def _join(revisions: list[str]) -> str:
+def _join_revisions(revisions: list[str]) -> str:
     return shorten(", ".join(revisions)) or "none that it names"

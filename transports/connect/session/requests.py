@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN_CHARS: Final = 300
 """Length of an upstream's own words in a reason or a log line."""
 
-encode: Final = msgspec.json.encode
+encode_json: Final = msgspec.json.encode
 _error: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -77,17 +77,17 @@ class SessionRequests:
             params = params | {"_meta": self.client_meta}
         request = self._open[request_id] = _OpenRequest()
         try:
-            await self.outbox.send(Request(request_id, method, Raw(encode(params))))
+            await self.outbox.send(Request(request_id, method, Raw(encode_json(params))))
             await request.answered.wait()
         except trio.Cancelled:
-            cancelled = encode({"requestId": request_id, "reason": "It takes too long"})
+            cancelled = encode_json({"requestId": request_id, "reason": "It takes too long"})
             send_or_drop(self.outbox, Notification("notifications/cancelled", Raw(cancelled)))
             raise
         finally:
             del self._open[request_id]
         if isinstance(request.answer, Response):
             return request.answer.result
-        raise _refusal(request.answer)
+        raise _request_refused(request.answer)
 
     def take_answer(self, answer: Response | ErrorResponse) -> bool:
         """Take an answer to one of these requests; return False for any other answer.
@@ -111,7 +111,7 @@ def send_or_drop(outbox: trio.MemorySendChannel[Frame], frame: Frame) -> None:
         return
 
 
-def _refusal(answer: ErrorResponse | None) -> RequestRefused:
+def _request_refused(answer: ErrorResponse | None) -> RequestRefused:
     """Return the exception for an error, however malformed it is."""
     raw = b"" if answer is None else bytes(answer.error)
     try:

@@ -14,8 +14,8 @@ Invariants:
 - `SessionUp` is the first event of a session and `SessionLost` the last; frames come between them.
   `SessionLost` is sent exactly once, before the wire is cleaned up, and from then on nothing can be
   put into the session's inbox.
-- Ids of the session's own requests are odd, ids of the actor's are even, so the id of an answer
-  says whose it is.
+- Ids of the session's own requests are odd, ids of the actor's are even. So the id of an answer
+  says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
 - A write that takes longer than `WRITE_LIMIT_S` ends the session. The supervisor limits the start.
@@ -37,10 +37,10 @@ from router.messages.events import CatalogChanged, FromSession, SessionLost, Ses
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.negotiation import Negotiation, ServerHistory
-from transports.connect.session.requests import SessionRequests, encode, send_or_drop
+from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
 from transports.connect.session.subscription import (
     ACKNOWLEDGED,
-    Subscription,
+    UpstreamSubscription,
     capabilities_with_list_changed,
 )
 from transports.connect.wire import WireLost
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mcp_router.upstream")
 
-INBOX_SIZE: Final = 1024
+SESSION_INBOX_SIZE: Final = 1024
 """Frames that may wait to be written before the actor sheds calls: four of its batches, so that
 only an upstream that does not keep up fills it, and no burst does."""
 
@@ -132,12 +132,12 @@ class _Incarnation:
         self._wire = wire
         self._events = upstream.inbox
         self._session = session
-        self._inbox, self._to_write = trio.open_memory_channel["Frame"](INBOX_SIZE)
+        self._inbox, self._to_write = trio.open_memory_channel["Frame"](SESSION_INBOX_SIZE)
         self._requests = SessionRequests(self._inbox)
         self._negotiation = Negotiation(
             upstream.spec, wire, self._requests, upstream.version, upstream.history
         )
-        self._subscription: Subscription | None = None
+        self._subscription: UpstreamSubscription | None = None
         self._scope = trio.CancelScope()
         self._changed: set[str] = set()
         self._has_changed = trio.Event()
@@ -230,12 +230,12 @@ class _Incarnation:
         if self._requests.client_meta is not None:
             # A server of 2026-07-28 makes no requests; it answers `input_required` instead.
             message = f"Method not found: {request.method}"
-            send_or_drop(self._inbox, _error(request, METHOD_NOT_FOUND, message))
+            send_or_drop(self._inbox, _error_response(request, METHOD_NOT_FOUND, message))
         elif request.method == "ping":
             send_or_drop(self._inbox, Response(request.id, _EMPTY))
         elif not self._is_up:
             message = "No client has a call in flight that this belongs to"
-            send_or_drop(self._inbox, _error(request, AMBIGUOUS_CLIENT, message))
+            send_or_drop(self._inbox, _error_response(request, AMBIGUOUS_CLIENT, message))
         else:
             return False
         return True
@@ -283,9 +283,9 @@ class _Incarnation:
             nursery.start_soon(self._subscription.run)
         await self._keep_current(lists)
 
-    def _subscribe(self, negotiated: NegotiationResult) -> Subscription:
+    def _subscribe(self, negotiated: NegotiationResult) -> UpstreamSubscription:
         capabilities = capabilities_with_list_changed(negotiated.capabilities)
-        return Subscription(
+        return UpstreamSubscription(
             self._spec.name, self._requests.send_request, capabilities, self._read_again
         )
 
@@ -295,7 +295,7 @@ class _Incarnation:
             session=self._session,
             inbox=self._inbox.clone(),
             revision=negotiated.revision,
-            capabilities=Raw(encode(negotiated.capabilities)),
+            capabilities=Raw(encode_json(negotiated.capabilities)),
             server_info=negotiated.server_info,
             instructions=negotiated.instructions,
             catalog=catalog,
@@ -329,5 +329,5 @@ def _size(frame: Frame) -> int:
     return len(frame.result if isinstance(frame, Response) else frame.error)
 
 
-def _error(request: Request, code: int, message: str) -> ErrorResponse:
-    return ErrorResponse(request.id, Raw(encode({"code": code, "message": message})))
+def _error_response(request: Request, code: int, message: str) -> ErrorResponse:
+    return ErrorResponse(request.id, Raw(encode_json({"code": code, "message": message})))

@@ -45,7 +45,7 @@ _list_capability: Final = msgspec.json.Decoder(_ListCapability)
 
 
 @attrs.define(eq=False)
-class Subscription:
+class UpstreamSubscription:
     """Learns of changed lists from an upstream that has no session to announce them in.
 
     Attributes:

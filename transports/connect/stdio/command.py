@@ -35,7 +35,7 @@ INHERITED: Final = frozenset(
 
 
 @attrs.frozen
-class Command:
+class ProcessCommand:
     """A command that can be executed.
 
     Attributes:
@@ -51,7 +51,7 @@ class Command:
     cwd: str | None
 
 
-def find_command(spec: InstanceSpec) -> Command:
+def find_command(spec: InstanceSpec) -> ProcessCommand:
     """Return the command of an instance. Blocks, since it looks at the file system.
 
     Raises:
@@ -61,7 +61,7 @@ def find_command(spec: InstanceSpec) -> Command:
     if spec.cwd is not None and not os.path.isdir(spec.cwd):
         raise WireLost(f'folder not found: {spec.cwd!r}; create it, or correct "cwd"')
     path = _find_file(spec.command, spec.cwd or os.curdir, env["PATH"])
-    return Command(path, (spec.command, *spec.args), env, spec.cwd)
+    return ProcessCommand(path, (spec.command, *spec.args), env, spec.cwd)
 
 
 def environment(ours: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ KILL_LIMIT_S = 2.0
 """How long it tries to kill: what is left then cannot be killed by it."""
 
 LOOK_AGAIN_S = 0.01
-"""Between two looks for children, where no end of a child came first."""
+"""Between two looks for children, unless a child ends before."""
 
 NOT_EXECUTED = 127
 """The exit status shells give for a command that could not be run."""

@@ -34,7 +34,7 @@ from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
     from router.messages.instance_spec import InstanceSpec
-    from transports.connect.stdio.command import Command
+    from transports.connect.stdio.command import ProcessCommand
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 
@@ -269,7 +269,7 @@ async def start_process(spec: InstanceSpec) -> Process:
         raise WireLost(f"cannot start {spec.command!r}: {exc}") from None
 
 
-async def _start_by_launcher(command: Command, stderr_log: StderrLog) -> Process:
+async def _start_by_launcher(command: ProcessCommand, stderr_log: StderrLog) -> Process:
     with ExitStack() as theirs, ExitStack() as on_failure:
         # A socket as stdin, as Node.js gives its children: unlike a pipe it shows at once when the
         # process closes its end.
@@ -290,7 +290,7 @@ async def _start_by_launcher(command: Command, stderr_log: StderrLog) -> Process
     return _process(popen, _stream(stdin), stderr_log, _stream(lifeline))
 
 
-async def _start_directly(command: Command, stderr_log: StderrLog) -> Process:
+async def _start_directly(command: ProcessCommand, stderr_log: StderrLog) -> Process:
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     argv = [command.path, *command.argv[1:]]
     popen = await _open(argv, command, stdin=subprocess.PIPE, creationflags=flags)
@@ -298,7 +298,7 @@ async def _start_directly(command: Command, stderr_log: StderrLog) -> Process:
     return _process(popen, popen.stdin, stderr_log, None)
 
 
-async def _open(argv: list[str], command: Command, **options: Any) -> trio.Process:
+async def _open(argv: list[str], command: ProcessCommand, **options: Any) -> trio.Process:
     return await trio.lowlevel.open_process(
         argv,
         stdout=subprocess.PIPE,

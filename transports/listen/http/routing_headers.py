@@ -1,7 +1,7 @@
 """Compares the headers of a message of MCP 2026-07-28 with the message itself.
 
 The headers repeat the revision, the method and the name in a message (Transports, Streamable HTTP).
-Messages of the handshake revisions have no envelope, and are told apart by that.
+Messages of the handshake revisions have no envelope; that distinguishes them.
 
 Invariants:
 
@@ -42,8 +42,8 @@ NAME_HEADER: Final = "mcp-name"
 ENVELOPE_MARK: Final = REVISION_KEY.encode()
 """Bodies without these bytes have no envelope, but for those that escape characters in its keys.
 
-Nothing depends on it that they are found here: without the header of its revision a request with an
-envelope is an error in any case, and where this listener does not see it, the core does.
+It does no harm to overlook an envelope here: without the header of its revision the request is an
+error in any case, and the core sees the envelope if this listener does not.
 """
 
 NAMED_METHODS: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}

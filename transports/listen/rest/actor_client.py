@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal, RouterCommand
     from router.messages.events import Event
 
-ABANDON_S: Final = 5.0
+ABANDONED_SEND_S: Final = 5.0
 """How long a request that has ended tries to tell an actor whose inbox is full."""
 
 _STATUS: Final[dict[int, int]] = {
@@ -89,7 +89,7 @@ class ActorClient:
                 raise ROUTER_STOPPING from None
             finally:
                 if not is_over:
-                    with trio.move_on_after(ABANDON_S, shield=True):
+                    with trio.move_on_after(ABANDONED_SEND_S, shield=True):
                         await self._abandon(Abandoned(answer_in))
         if isinstance(answer, RpcError):
             raise answer

@@ -20,7 +20,7 @@ import attrs
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from router.messages.commands import AddInstance, CallTool, UpdateInstance
+from router.messages.commands import OUTER_KEYS, AddInstance, CallTool, UpdateInstance
 from transports import json_rpc
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Call(Struct):
     params: Raw = NO_PARAMS
 
 
-_OUTER_KEYS: Final = frozenset({"provider_name", "config"})
+_ADD_KEYS: Final = frozenset({"provider_name", "config"})
 _CALL_KEYS: Final = frozenset(_Call.__struct_fields__)
 _ENTRY_KEYS: Final = frozenset(_Entry.__struct_fields__)
 
@@ -120,9 +120,9 @@ def read_addition(body: bytes) -> AddInstance:
         DoesNotFit: a value is not one that an entry can have.
     """
     members = _decode_object(body)
-    _check_case(members, _OUTER_KEYS, ("body",))
+    _check_case(members, _ADD_KEYS, ("body",))
     entry, where = _entry_of(members)
-    _check_entry(entry, where)
+    _check_entry_types(entry, where)
     provider = members.get("provider_name", entry.get("provider", _name_of(entry)))
     if provider is None:
         raise DoesNotFit((*where, "name"), "this key is missing")
@@ -144,7 +144,7 @@ def _entry_of(members: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
 def _name_of(entry: dict[str, Any]) -> Any:
     """Return the name in an entry, or of the only entry in `mcpServers`; None if there is none."""
-    for key in ("mcpServers", "servers"):
+    for key in OUTER_KEYS:
         wrapped: Any = entry.get(key)
         if isinstance(wrapped, dict) and len(cast("dict[str, Any]", wrapped)) == 1:
             return next(iter(cast("dict[str, Any]", wrapped)))
@@ -161,7 +161,9 @@ def read_update(name: str, body: bytes) -> UpdateInstance:
     fields = _decode_object(body)
     if not fields:
         raise DoesNotFit(("body",), "expected at least one key to change")
-    _check_entry({key: value for key, value in fields.items() if value is not None}, ("body",))
+    _check_entry_types(
+        {key: value for key, value in fields.items() if value is not None}, ("body",)
+    )
     return UpdateInstance(name, fields)
 
 
@@ -193,7 +195,7 @@ def _decode_object(body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _check_entry(entry: dict[str, Any], where: tuple[str, ...]) -> None:
+def _check_entry_types(entry: dict[str, Any], where: tuple[str, ...]) -> None:
     _check_case(entry, _ENTRY_KEYS, where)
     _convert(partial(msgspec.convert, entry, _Entry), where)
     for key in ("name", "provider"):

@@ -21,7 +21,7 @@ import attrs
 import trio
 
 from router.messages.errors import HttpRefusal
-from transports.listen.rest.admission import is_preflight
+from transports.listen.rest.rest_admission import is_preflight
 from transports.listen.serving.asgi import BODY_S, CONNECTION_CLOSE, RequestBody, too_slow
 from transports.listen.serving.exchange import (
     NOSNIFF,
@@ -36,7 +36,7 @@ from transports.listen.serving.refusals import TOKEN_REVOKED, router_stopping
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from transports.listen.rest.admission import RestAdmission
+    from transports.listen.rest.rest_admission import RestAdmission
     from transports.listen.serving.asgi import Message, Receive, Send
     from transports.listen.serving.exchange import Headers
 
@@ -51,7 +51,7 @@ SECURITY_HEADERS: Final[Headers] = (
     (b"content-security-policy", b"default-src 'self'"),
 )
 HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
-"""Only over TLS (RFC 6797 section 7.2); browsers would ignore it elsewhere anyway."""
+"""Sent over TLS only (RFC 6797 section 7.2)."""
 
 PREFLIGHT_HEADERS: Final[Headers] = (
     (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),

@@ -31,7 +31,7 @@ MAX_TICKETS: Final = 1000
 MAX_FOLLOWERS: Final = 64
 """The most followers: up to a megabyte of lines may wait for each."""
 
-LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+LEVEL_NUMBERS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 """The levels a follower may ask for, with their numbers in `logging`."""
 
 GOING_AWAY: Final = 1001

@@ -32,7 +32,6 @@ from router.messages.commands import (
 )
 from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_ALLOWED, RpcError
 from transports.listen.rest.actor_client import ActorClient, error_body, http_status
-from transports.listen.rest.admission import Cors, RestAdmission
 from transports.listen.rest.bodies import (
     DoesNotFit,
     NotJson,
@@ -44,8 +43,15 @@ from transports.listen.rest.bodies import (
 from transports.listen.rest.docs_assets import ASSETS
 from transports.listen.rest.docs_page import docs_page
 from transports.listen.rest.guard import PRINCIPAL, Guard
-from transports.listen.rest.log_stream import GOING_AWAY, LEVELS, TICKET_S, Followers, Tickets
+from transports.listen.rest.log_stream import (
+    GOING_AWAY,
+    LEVEL_NUMBERS,
+    TICKET_S,
+    Followers,
+    Tickets,
+)
 from transports.listen.rest.openapi import openapi_document
+from transports.listen.rest.rest_admission import Cors, RestAdmission
 from transports.listen.serving.exchange import is_json
 
 if TYPE_CHECKING:
@@ -57,7 +63,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mcp_router.rest")
 
-NAME: Final = "MCP Router API"
+API_NAME: Final = "MCP Router API"
 GREETING: Final = "Connected to MCP Router API v{} - Realtime Logs\n" + "-" * 40 + "\n"
 """The first frame of a WebSocket that follows the log."""
 
@@ -245,7 +251,7 @@ def _add_open_routes(app: QuartTrio, backend: RestBackend) -> None:
     @app.get("/")
     @_sync_route
     def root() -> Response:
-        about = {"name": NAME, "version": backend.version, "status": "running"}
+        about = {"name": API_NAME, "version": backend.version, "status": "running"}
         return _json({**about, **backend.about()})
 
     @app.get("/health")
@@ -352,15 +358,15 @@ def _add_log_routes(app: QuartTrio, tickets: Tickets, followers: Followers) -> N
         except RpcError as error:
             return _rpc_error(error, None)
         level = websocket.args.get("level", "DEBUG").upper()
-        if level not in LEVELS:
-            known = ", ".join(LEVELS)
+        if level not in LEVEL_NUMBERS:
+            known = ", ".join(LEVEL_NUMBERS)
             return _json(
                 DoesNotFit(("query", "level"), f"expected one of {known}").to_detail(), 422
             )
         if followers.is_full:
             return _json({"detail": "Too many follow the log already"}, 503)
         await websocket.accept(None)  # pyright: ignore[reportUnknownMemberType]
-        if not await followers.serve(LEVELS[level], websocket.send, websocket.receive):
+        if not await followers.serve(LEVEL_NUMBERS[level], websocket.send, websocket.receive):
             await websocket.close(GOING_AWAY, "The router is stopping")
         return None
 

@@ -89,7 +89,7 @@ class _ThreadSendStream(trio.abc.SendStream):
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        # See `_ThreadReceiveStream.aclose`.
+        # A thread that was left behind may still use the descriptor; the process's end closes it.
         await trio.lowlevel.checkpoint()
 
 

@@ -146,7 +146,7 @@ def test_a_client_without_a_session_gets_results_and_errors_as_they_are() -> Non
     assert failed.error == {"code": -32042, "message": "x"}
 
 
-def test_its_state_passes_verbatim_and_comes_back_so() -> None:
+def test_request_state_of_a_server_passes_verbatim_in_both_directions() -> None:
     talk, _, upstream = talking()
     client = talk.stateless_client(**ABLE)
     call = client.routes("echo")
@@ -230,7 +230,7 @@ def test_a_url_to_visit_gets_the_id_that_sessions_have_for_it() -> None:
 
 
 @pytest.mark.parametrize("method", [ELICIT, ROOTS, SAMPLE, "made/up"])
-def test_nobody_is_asked_what_he_did_not_declare(method: str) -> None:
+def test_a_client_is_asked_only_what_it_declared(method: str) -> None:
     _, client, upstream = talking(experimental={})
     call = client.routes("echo")
     wants(upstream, upstream.sees_one(), a=(method, {}))

@@ -74,7 +74,7 @@ def test_tools_are_listed_without_headers_that_only_their_server_could_compare()
 # --- The list has changed ----------------------------------------------------------------------
 
 
-def test_a_changed_catalogue_is_used_at_once_and_notified_to_clients_that_selected_it() -> None:
+def test_a_changed_catalog_is_used_at_once_and_notified_to_clients_that_selected_it() -> None:
     talk, alice, upstream = ready()
     alice.uses()
     assert alice.lists()[4:] == ["echo"]

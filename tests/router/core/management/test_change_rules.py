@@ -242,6 +242,6 @@ def test_others_may_be_set_here(name: str) -> None:
     check(update(env={name: "x"}))
 
 
-def test_such_a_variable_may_stay_as_it_is_or_go() -> None:
+def test_a_variable_that_loads_code_may_stay_or_be_removed() -> None:
     check(update(env={"LD_PRELOAD": {"set": True}, "PATH": None, "OTHER": "x"}))
-    check(update(env="no object: for the storekeeper to refuse"))
+    check(update(env="no object: for the instance store to refuse"))

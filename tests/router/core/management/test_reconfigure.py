@@ -53,7 +53,7 @@ def test_new_calls_wait_for_the_new_session() -> None:
 
 
 @pytest.mark.parametrize("change", ["disabled", "removed"])
-def test_what_is_taken_away_is_taken_away_at_once_for_new_calls(change: str) -> None:
+def test_a_removed_or_disabled_instance_takes_no_new_calls(change: str) -> None:
     talk, alice, upstream = ready()
     alice.routes("echo")
     upstream.sees()

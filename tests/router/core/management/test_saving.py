@@ -49,7 +49,7 @@ def test_a_change_is_answered_when_it_is_on_disk_and_not_before() -> None:
     assert talk.started[-1] == N
 
 
-def test_the_instance_to_be_changed_is_handed_to_the_storekeeper() -> None:
+def test_the_instance_to_be_changed_is_handed_to_the_instance_store() -> None:
     talk, _, _ = ready()
     talk.admin_asks(MakeChange(RemoveInstance("acme")))
     save = talk.change_saved()
@@ -214,7 +214,7 @@ def test_management_tools_are_listed_only_when_they_are_allowed() -> None:
 
 
 @pytest.mark.parametrize("name", ["mcp.router.add", "mcp_router_remove"])
-def test_without_leave_they_say_how_to_get_it(name: str) -> None:
+def test_management_tools_that_are_not_allowed_say_how_to_allow_them(name: str) -> None:
     talk, alice, _ = ready()
     assert alice.calls(name, {"instance_name": "a"}).tool_error == (
         "SECURITY_ERROR",
@@ -233,7 +233,7 @@ def test_without_leave_they_say_how_to_get_it(name: str) -> None:
         ("enable", {"instance_name": "a"}, SetActive("a", True)),
     ],
 )
-def test_they_are_done_when_the_change_is_on_disk(
+def test_management_tools_answer_when_the_change_is_on_disk(
     tool: str, arguments: dict[str, Any], change: Any
 ) -> None:
     talk, alice, _ = ready(**MANAGED)
@@ -260,7 +260,7 @@ def test_arguments_that_make_no_sense_are_refused(
     assert manages(alice, tool, **arguments).tool_error == ("VALIDATION_ERROR", message)
 
 
-def test_they_need_the_admin_permission_too() -> None:
+def test_management_tools_need_the_admin_permission_too() -> None:
     talk, _, _ = ready(**MANAGED)
     anybody = talk.client(principal=Principal("", frozenset({"read", "call"})))
     code, message = manages(anybody, "remove", instance_name="a").tool_error

@@ -98,7 +98,7 @@ def test_a_call_that_two_readers_could_read_differently_is_refused(
     assert upstream.sees() == []
 
 
-def test_of_duplicate_keys_the_upstream_sees_the_one_that_was_looked_at() -> None:
+def test_the_upstream_sees_the_one_of_two_equal_keys_that_the_router_read() -> None:
     _, alice, upstream = ready()
     alice.uses()
     alice.asks("tools/call", b'{"name":"rm","arguments":{"x":1},"name":"echo","arguments":{}}')

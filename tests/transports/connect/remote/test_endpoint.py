@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transports.connect.remote.endpoint import Endpoint, is_session_gone, suggests_sse
+from transports.connect.remote.endpoint import RemoteEndpoint, is_session_gone, suggests_sse
 from transports.connect.wire import WireLost
 
 
@@ -20,7 +20,7 @@ from transports.connect.wire import WireLost
     ],
 )
 def test_only_the_public_part_of_a_url_is_shown(url: str, shown: str) -> None:
-    endpoint = Endpoint.from_url(url)
+    endpoint = RemoteEndpoint.from_url(url)
     assert (endpoint.url, endpoint.shown) == (url, shown)
     assert "key" not in repr(endpoint)
 
@@ -28,15 +28,15 @@ def test_only_the_public_part_of_a_url_is_shown(url: str, shown: str) -> None:
 @pytest.mark.parametrize("url", ["", "mcp", "a.example:80", "ws://a/", "http:///x", "http://[::1"])
 def test_a_url_that_is_not_http_is_refused(url: str) -> None:
     with pytest.raises(WireLost):
-        Endpoint.from_url(url)
+        RemoteEndpoint.from_url(url)
 
 
 def test_long_and_multi_line_explanations_become_one_short_line() -> None:
-    said = Endpoint.from_url("http://h/").answered(599, "a\n\tb" + "c" * 1000)
+    said = RemoteEndpoint.from_url("http://h/").answered(599, "a\n\tb" + "c" * 1000)
     assert said == "http://h/ answered 599: a …"
-    words = Endpoint.from_url("http://h/").answered(599, "word " * 100)
+    words = RemoteEndpoint.from_url("http://h/").answered(599, "word " * 100)
     assert words.endswith(": " + "word " * 60 + "…")
-    one_word = Endpoint.from_url("http://h/").answered(599, "c" * 1000)
+    one_word = RemoteEndpoint.from_url("http://h/").answered(599, "c" * 1000)
     assert one_word.endswith("c…")
     assert len(one_word) < 400
 

@@ -132,7 +132,7 @@ async def talking(place: Any, protocol: str) -> AsyncGenerator[Talk]:
     ("protocol", "revision"),
     [("auto", "2026-07-28"), ("2026-07-28", "2026-07-28"), ("legacy", "2025-11-25")],
 )
-async def test_it_is_met_in_the_era_that_is_wanted(
+async def test_sdk_server_is_met_in_the_era_of_the_setting(
     place: Any, protocol: str, revision: str
 ) -> None:
     async with talking(place, protocol) as talk:
@@ -145,7 +145,7 @@ async def test_it_is_met_in_the_era_that_is_wanted(
         assert await talk.call("echo", text="héllo") == "héllo"
 
 
-async def test_it_is_met_in_either_era_where_it_starts_slowly(
+async def test_slow_sdk_server_is_met_in_either_era(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -167,7 +167,7 @@ async def test_each_way_to_name_something_is_accepted(place: Any) -> None:
         assert await talk.call("echo", text="still") == "still"
 
 
-async def test_it_tells_when_its_tools_change(place: Any) -> None:
+async def test_sdk_server_announces_changed_tools(place: Any) -> None:
     async with talking(place, "auto") as talk:
         # The subscription opens beside everything else: what is said before it is lost.
         changed: list[Any] = []

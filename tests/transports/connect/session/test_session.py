@@ -34,8 +34,8 @@ from tests.transports.connect.session.fake_upstream import (
 )
 from transports.connect.session.session import (
     BATCH_BYTES,
-    INBOX_SIZE,
     LOST_SEND_LIMIT_S,
+    SESSION_INBOX_SIZE,
     WRITE_LIMIT_S,
     UpstreamSession,
 )
@@ -215,7 +215,7 @@ async def test_large_frames_are_not_all_written_in_one_go(
     assert upstream.sent[-4:] == [[calls[0]], [calls[1]], [answer], [error]]
 
 
-async def test_it_waits_for_a_busy_actor_and_loses_nothing(
+async def test_a_session_waits_for_a_busy_actor_and_loses_nothing(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = with_tools()
@@ -235,7 +235,7 @@ async def test_a_full_inbox_sheds_and_a_ping_is_dropped_then(
     upstream.reads = False
     running.session_inbox.send_nowait(call(2))
     await trio.testing.wait_all_tasks_blocked()
-    for number in range(INBOX_SIZE):
+    for number in range(SESSION_INBOX_SIZE):
         running.session_inbox.send_nowait(call(2 * number + 4))
     with pytest.raises(trio.WouldBlock):
         running.session_inbox.send_nowait(call(2))
@@ -360,7 +360,7 @@ async def test_an_upstream_that_does_not_read_is_lost(
     assert running.events() == [SessionLost(7, "does not read its input")]
 
 
-async def test_it_returns_when_told_to_stop(
+async def test_a_session_returns_when_stopped(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     running = await start(nursery, with_tools())
@@ -371,7 +371,7 @@ async def test_it_returns_when_told_to_stop(
     assert running.events() == [SessionLost(7, "it was stopped")]
 
 
-async def test_it_returns_when_told_to_stop_before_it_is_up(
+async def test_a_session_returns_when_stopped_before_it_is_up(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     stopping = trio.Event()
@@ -386,7 +386,7 @@ async def test_it_returns_when_told_to_stop_before_it_is_up(
     assert told.statistics().current_buffer_used == 0
 
 
-async def test_cancelled_it_leaves_at_once_and_still_says_so(
+async def test_a_cancelled_session_ends_at_once_and_still_sends_session_lost(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     running = await start(nursery, with_tools())

@@ -67,7 +67,7 @@ async def begin(nursery: trio.Nursery, upstream: FakeUpstream) -> Running:
     return running
 
 
-async def test_it_listens_for_the_lists_that_are_said_to_change(
+async def test_the_subscription_names_the_lists_that_may_change(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = stateless("a")
@@ -119,7 +119,7 @@ async def test_a_server_whose_lists_do_not_change_is_not_listened_to(
     assert listening(upstream) == []
 
 
-async def test_after_its_end_it_is_opened_again_and_what_was_missed_is_read(
+async def test_an_ended_subscription_is_opened_again_and_its_lists_are_read(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = stateless("a")
@@ -152,7 +152,7 @@ async def test_what_changed_before_it_was_open_is_read(
 
 
 @pytest.mark.parametrize("answer", [raw({}), refusal("overloaded", -32603)])
-async def test_what_does_not_hold_is_opened_ever_more_rarely(
+async def test_a_subscription_that_does_not_last_is_opened_ever_more_rarely(
     autojump_clock: MockClock, nursery: trio.Nursery, answer: Any
 ) -> None:
     upstream = stateless("a")
@@ -168,7 +168,7 @@ async def test_what_does_not_hold_is_opened_ever_more_rarely(
     assert set(pauses_s[9:]) == {LONGEST_PAUSE_S}
 
 
-async def test_what_has_held_for_long_is_opened_again_soon(
+async def test_a_subscription_that_lasted_long_is_opened_again_soon(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     upstream = stateless("a")

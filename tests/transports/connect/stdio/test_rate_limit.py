@@ -10,7 +10,7 @@ def test_a_burst_is_allowed_and_no_more() -> None:
     assert [bucket.take(3, 100.0) for _ in range(3)] == [3, 2, 0]
 
 
-def test_it_refills_with_time_up_to_a_burst() -> None:
+def test_bucket_refills_with_time_up_to_a_burst() -> None:
     bucket = TokenBucket(burst=5, per_s=2)
     bucket.take(5, 100.0)
     assert bucket.take(5, 101.0) == 2

@@ -119,7 +119,7 @@ async def test_session_header_is_ignored(
     assert b"mcp-session-id" not in dict((await outcome_of(pending, Answer)).headers)
 
 
-async def test_handshake_request_is_none_even_if_its_arguments_look_like_one(
+async def test_handshake_request_whose_arguments_look_like_an_envelope_is_not_stateless(
     endpoint: HttpEndpoint, actor: FakeActor, session: Session
 ) -> None:
     envelope = {"_meta": {REVISION_KEY: STATELESS_REVISION}}

@@ -85,7 +85,7 @@ def test_envelope_of_no_handshake_revision_is_stateless(revision: Any) -> None:
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
-def test_envelope_of_a_handshake_revision_is_not(revision: str) -> None:
+def test_envelope_of_a_handshake_revision_does_not_make_a_request_stateless(revision: str) -> None:
     frame = Request(1, "x", params(revision))
     assert not is_stateless(frame, params_of(frame), revision)
 
@@ -175,7 +175,7 @@ def test_two_names_do_not_add_up_to_the_one_in_the_request(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [None, 5, ["echo"]])
-def test_name_that_is_none_is_for_the_core(name: Any) -> None:
+def test_name_that_is_no_string_is_left_to_the_core(name: Any) -> None:
     assert not rejection_of(call(name), headers())
     assert not rejection_of(Request(7, "tools/call", params()), headers())
 

@@ -72,7 +72,7 @@ async def test_stream_says_where_to_post_first(endpoint: SseEndpoint, actor: Fak
     assert (b"x-content-type-options", b"nosniff") in events.headers
 
 
-async def test_place_where_it_is_mounted_is_part_of_where_to_post(
+async def test_mount_path_is_part_of_the_post_address(
     endpoint: SseEndpoint, actor: FakeActor
 ) -> None:
     asked = request("GET", "/sse")

@@ -43,7 +43,7 @@ def elements(html: str = HTML) -> list[tuple[str, dict[str, str | None]]]:
     return parser.seen
 
 
-def test_every_route_is_on_it_once_with_a_form_to_try_it() -> None:
+def test_every_route_is_on_the_page_once_with_a_form() -> None:
     wanted = sorted(
         (path, method.upper())
         for path, operations in DOCUMENT["paths"].items()
@@ -53,7 +53,7 @@ def test_every_route_is_on_it_once_with_a_form_to_try_it() -> None:
     assert sorted((str(one["data-path"]), str(one["data-method"])) for one in forms) == wanted
 
 
-def test_every_link_leads_to_something_on_it() -> None:
+def test_every_link_leads_to_a_place_on_the_page() -> None:
     seen = elements()
     ids = [attrs["id"] for _, attrs in seen if "id" in attrs]
     links = {str(attrs["href"])[1:] for tag, attrs in seen if tag == "a" and attrs["href"]}
@@ -68,7 +68,7 @@ def test_without_logs_there_is_no_section_for_them() -> None:
     assert "Its log" in HTML
 
 
-def test_it_loads_nothing_from_elsewhere_and_has_nothing_inline() -> None:
+def test_page_loads_nothing_from_elsewhere_and_has_nothing_inline() -> None:
     seen = elements()
     loaded = {attrs.get("src") or attrs["href"] for tag, attrs in seen if tag in ("script", "link")}
     assert loaded == {"docs.js", "docs.css", "docs.svg"}

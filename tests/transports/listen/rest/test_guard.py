@@ -11,8 +11,8 @@ import trio.testing
 from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from tests.transports.listen.rest.rest_client import Got, RestSite, rest_site
-from transports.listen.rest.admission import OPEN_PATHS, Cors, RestAdmission
 from transports.listen.rest.guard import POLICY_VIOLATION, Guard
+from transports.listen.rest.rest_admission import OPEN_PATHS, Cors, RestAdmission
 from transports.listen.serving.asgi import BODY_LIMIT_BYTES
 
 if TYPE_CHECKING:

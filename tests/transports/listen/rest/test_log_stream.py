@@ -135,7 +135,7 @@ async def test_fault_in_following_ends_only_that_websocket(
     assert "/ws failed" in caplog.text
 
 
-async def test_there_is_no_place_for_too_many(
+async def test_followers_beyond_the_limit_are_refused(
     broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_stream, "MAX_FOLLOWERS", 1)

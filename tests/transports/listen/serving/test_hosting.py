@@ -382,7 +382,7 @@ async def test_stop_answers_what_is_still_open(sock: socket.socket, actor: FakeA
         await site.ended.wait()
 
 
-async def test_cancellation_ends_it_too(sock: socket.socket, actor: FakeActor) -> None:
+async def test_cancellation_ends_the_listener_too(sock: socket.socket, actor: FakeActor) -> None:
     async with serving(sock, http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)

@@ -74,7 +74,7 @@ UNSOUND: Final = {
 
 
 @pytest.mark.parametrize("name", UNSOUND)
-async def test_handshake_that_is_none_is_400_and_the_connection_closes(
+async def test_malformed_handshake_is_400_and_the_connection_closes(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -216,7 +216,7 @@ async def test_nothing_is_read_while_the_client_does_not_read(
     assert [json.loads(line)["id"] for line in heard.splitlines()] == list(range(100))
 
 
-async def test_router_that_closes_the_client_ends_it(wire: Wire) -> None:
+async def test_closing_the_client_ends_the_listener(wire: Wire) -> None:
     wire.opened.outbox.close()
     assert (await wire.ended()).reason == "the router closed it"
     with pytest.raises(trio.BrokenResourceError):
@@ -226,7 +226,7 @@ async def test_router_that_closes_the_client_ends_it(wire: Wire) -> None:
 # --- The end ---------------------------------------------------------------------------------
 
 
-async def test_end_of_stdin_ends_it(wire: Wire) -> None:
+async def test_end_of_stdin_ends_the_listener(wire: Wire) -> None:
     await wire.to_router.aclose()
     assert await wire.ended() == ClientClosed(wire.opened.client, "end of stdin")
 
@@ -262,13 +262,13 @@ async def test_answers_are_not_waited_for_for_ever(wire: Wire, autojump_clock: M
     assert trio.current_time() - began_s == pytest.approx(LINGER_S)
 
 
-async def test_client_that_closed_stdout_ends_it(wire: Wire) -> None:
+async def test_closed_stdout_ends_the_listener(wire: Wire) -> None:
     await wire.from_router.aclose()
     wire.opened.outbox.send_nowait(Response(1, Raw(b"{}")))
     assert (await wire.ended()).reason == "stdout is closed"
 
 
-async def test_told_to_stop_it_writes_what_it_has(wire: Wire) -> None:
+async def test_stop_writes_the_queued_lines(wire: Wire) -> None:
     wire.opened.outbox.send_nowait(Response(1, Raw(b"{}")))
     wire.stopping.set()
     assert (await wire.ended()).reason == "the router stops"
@@ -288,7 +288,7 @@ async def test_client_that_does_not_read_cannot_hold_up_the_end(autojump_clock: 
             stopping.set()
 
 
-async def test_cancelling_it_ends_it_at_once(autojump_clock: MockClock) -> None:
+async def test_cancelling_ends_the_listener_at_once(autojump_clock: MockClock) -> None:
     to_router, stdin = trio.testing.memory_stream_one_way_pair()
     stdout, _from_router = trio.testing.lockstep_stream_one_way_pair()
     send, receive = trio.open_memory_channel[Event](100)

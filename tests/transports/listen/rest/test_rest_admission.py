@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transports.listen.rest.admission import Cors
+from transports.listen.rest.rest_admission import Cors
 
 FOREIGN = "https://ui.example.org"
 
