@@ -18,7 +18,7 @@ from transports.connect.stdio.rate_limit import TokenBucket
 if TYPE_CHECKING:
     import logging
 
-LINE_LIMIT_BYTES: Final = 2_000
+LOGGED_LINE_BYTES: Final = 2_000
 """A longer line is cut: people read the log."""
 
 LINES_AT_ONCE: Final = 200
@@ -67,7 +67,7 @@ class StderrLog:
         """Log the lines that `data` completes; `now_s` is in monotonic seconds."""
         # Not by `LineSplitter`, which skips a line that is too long: the log shows its beginning.
         *lines, rest = (self._partial + data).split(b"\n")
-        self._partial = rest[: LINE_LIMIT_BYTES + 1]
+        self._partial = rest[: LOGGED_LINE_BYTES + 1]
         self._take(lines, now_s)
 
     def end(self, now_s: float) -> None:
@@ -94,10 +94,10 @@ class StderrLog:
 
     def _take(self, lines: list[bytes], now_s: float) -> None:
         lines = [line for line in lines if line.strip()]
-        self._last.extend(line[: LINE_LIMIT_BYTES + 1] for line in lines[-KEPT_LINES:])
+        self._last.extend(line[: LOGGED_LINE_BYTES + 1] for line in lines[-KEPT_LINES:])
         allowed = self._bucket.take(len(lines), now_s)
         for line in lines[:allowed]:
-            self.log.info("%s", _readable(line, LINE_LIMIT_BYTES))
+            self.log.info("%s", _readable(line, LOGGED_LINE_BYTES))
         self._drop(len(lines) - allowed, now_s)
         self.report_if_due(now_s)
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from transports.connect.stdio.stderr import (
-    LINE_LIMIT_BYTES,
+    LOGGED_LINE_BYTES,
     LINES_AT_ONCE,
     LINES_PER_S,
     REPORT_EVERY_S,
@@ -45,7 +45,7 @@ def test_a_long_line_is_cut_however_it_comes_in(
     for _ in range(100):
         stderr.feed(b"x" * 1_000, 0.0)
     stderr.feed(b"\nnext\n", 0.0)
-    assert caplog.messages == ["x" * LINE_LIMIT_BYTES + "…"] * 2 + ["next"]
+    assert caplog.messages == ["x" * LOGGED_LINE_BYTES + "…"] * 2 + ["next"]
 
 
 @pytest.mark.parametrize("before", ["", "Bearer ", "x" * 1_980 + " ", "x" * 1_980 + ' token="'])
@@ -53,7 +53,7 @@ def test_no_part_of_a_word_is_left_where_a_line_is_cut(
     before: str, stderr: StderrLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = "s3cret/0123456789+abcdef.0123456789-abcdef=="
-    stderr.feed(f"{before}{secret} {'y' * LINE_LIMIT_BYTES}\n".encode(), 0.0)
+    stderr.feed(f"{before}{secret} {'y' * LOGGED_LINE_BYTES}\n".encode(), 0.0)
     assert caplog.messages[0].endswith("…")
     assert caplog.messages[0].count("s3cret") == caplog.messages[0].count(secret)
 
