@@ -96,7 +96,7 @@ async def dispatch(
     commands: trio.MemorySendChannel[Command],
     child_of: Callable[[InstanceSpec], ChildSpec],
     saves: trio.MemorySendChannel[SaveInstance],
-    mask: Mask = str,
+    mask: Mask,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:

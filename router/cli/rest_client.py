@@ -10,7 +10,7 @@ Invariants:
 from __future__ import annotations
 
 import http.client
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -153,10 +153,16 @@ class _ErrorBody(msgspec.Struct):
     detail: str | _Reason
 
 
+class _OtherErrorBody(msgspec.Struct):
+    detail: msgspec.Raw
+
+
 def _detail_of(body: bytes) -> str:
     """Return the text of an error's `detail` (see docs/rest.md); empty where there is none."""
-    try:
+    with suppress(msgspec.MsgspecError):
         detail = msgspec.json.decode(body, type=_ErrorBody).detail
-    except msgspec.MsgspecError:
-        return ""
-    return one_line(detail if isinstance(detail, str) else detail.error)
+        return one_line(detail if isinstance(detail, str) else detail.error)
+    with suppress(msgspec.MsgspecError):
+        # Another program behind the URL may write its `detail` in another form.
+        return one_line(bytes(msgspec.json.decode(body, type=_OtherErrorBody).detail).decode())
+    return ""

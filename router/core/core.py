@@ -167,10 +167,11 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     instance.record_session_up(event, state.now_s)
     state.sessions[event.session] = instance
     log_levels.send_log_level(state, event)
-    # Before the requests that waited: a `mcp.router.use` among them tells its client itself.
-    tool_lists.notify_instance_changed(state, instance.name)
+    # Taken before, since a `mcp.router.use` among the requests that waited notifies its client itself.
+    selected_before = tool_lists.clients_that_selected(state, instance.name)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
+    tool_lists.notify_clients(state, selected_before)
 
 
 def _session_lost(state: RoutingState, event: SessionLost) -> None:

@@ -16,6 +16,8 @@ from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import Notification
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from msgspec import Raw
 
     from router.core.state.clients import Client, ClientRequest
@@ -70,16 +72,25 @@ def notify_selection_changed(state: RoutingState, client: Client) -> None:
 
 def notify_instance_changed(state: RoutingState, instance_name: str) -> None:
     """Notify the clients that selected this instance, once until they list again."""
-    for client in state.clients.values():
-        if client.selection.instance == instance_name and client.wants_list_changed():
+    notify_clients(state, clients_that_selected(state, instance_name))
+
+
+def clients_that_selected(state: RoutingState, instance_name: str) -> list[Client]:
+    """Return the clients whose list of tools changes with this instance."""
+    clients = state.clients.values()
+    return [client for client in clients if client.selection.instance == instance_name]
+
+
+def notify_clients(state: RoutingState, clients: Iterable[Client]) -> None:
+    """Notify those of these clients that are there and wait for news of their list of tools."""
+    for client in clients:
+        if client.id in state.clients and client.wants_list_changed():
             _notify(state, client)
 
 
 def notify_own_tools_changed(state: RoutingState) -> None:
     """Notify every client that the router's own tools have changed."""
-    for client in state.clients.values():
-        if client.wants_list_changed():
-            _notify(state, client)
+    notify_clients(state, state.clients.values())
 
 
 def _notify(state: RoutingState, client: Client) -> None:

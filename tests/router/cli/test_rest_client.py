@@ -95,6 +95,10 @@ def test_path_of_a_proxy_and_a_user_in_the_url_are_understood() -> None:
             http_response("403 Forbidden", '{"detail": {"error": "no\\nway", "code": "X"}}'),
             "answered 403: no\\nway",
         ),
+        (
+            http_response("422 Unprocessable", '{"detail": [{"loc": "x"}]}'),
+            'answered 422: [{"loc": "x"}]',
+        ),
         (http_response("302 Found", "elsewhere"), "answered 302"),
         (
             http_response("404 Not Found", "another program"),

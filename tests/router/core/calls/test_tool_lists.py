@@ -137,3 +137,19 @@ def test_clients_are_notified_when_the_routers_own_tools_change() -> None:
     ]
     assert bob.outbox.take() == []
     assert len(alice.lists()) == len(OWN) + 4
+
+
+def test_a_client_that_selects_its_instance_again_while_it_starts_is_notified_once() -> None:
+    talk, alice, upstream = ready()
+    alice.uses()
+    alice.lists()
+    upstream.breaks()
+    alice.lists()
+    talk.starting("a")
+    used = alice.calls("mcp.router.use", {"instance_name": "a"})
+    alice.outbox.take()
+    talk.up("a", "echo")
+    assert used.result["structuredContent"]["instance"] == "a"
+    assert [frame["method"] for frame in alice.outbox.take()] == [
+        "notifications/tools/list_changed"
+    ]
