@@ -167,7 +167,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     instance.record_session_up(event, state.now_s)
     state.sessions[event.session] = instance
     log_levels.send_log_level(state, event)
-    # Taken before, since a `mcp.router.use` among the requests that waited notifies its client itself.
+    # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     selected_before = tool_lists.clients_that_selected(state, instance.name)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
