@@ -246,7 +246,7 @@ async def test_other_methods_are_405_and_leave_sessions_alone(
     assert "sessions=1" in repr(endpoint)
 
 
-# --- Answers ---------------------------------------------------------------------------------
+# --- Leaving ---------------------------------------------------------------------------------
 
 
 async def test_client_that_leaves_cancels_its_call(

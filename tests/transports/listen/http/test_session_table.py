@@ -30,7 +30,7 @@ class BareSession:
 
 
 def table_of(*ids: str) -> tuple[SessionTable[BareSession], list[BareSession]]:
-    """Return a table of sessions that were opened at 0 s, 1 s, 2 s, ... and may be idle for 10 s."""
+    """Return a table of sessions that were opened at 0 s, 1 s, ... and may be idle for 10 s."""
     table = SessionTable[BareSession](SessionLimits(idle_s=10.0))
     sessions = [BareSession(one, table, used_at_s=float(at)) for at, one in enumerate(ids)]
     for session in sessions:
