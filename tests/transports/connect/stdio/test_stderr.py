@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from transports.connect.stdio.stderr import (
-    LOGGED_LINE_BYTES,
     LINES_AT_ONCE,
     LINES_PER_S,
+    LOGGED_LINE_BYTES,
     REPORT_EVERY_S,
     StderrLog,
 )
