@@ -90,11 +90,32 @@ async def test_an_answer_that_breaks_off_is_an_error_to_its_request(headers_firs
 async def test_an_answer_in_one_piece_that_breaks_off_is_an_error_to_its_request() -> None:
     async def play(call: Call) -> None:
         if call.rpc == "bad":
-            await call.cut_short(answer(call.id, "{}"))
+            await call.all_but_the_end(answer(call.id, "{}"))
+            raise CutConnection
         await call.result()
 
     async with initialized(session_server(play)) as talk:
         assert error_of(await talk.request(3, "bad"))[0] == SESSION_LOST
+        assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
+
+
+async def test_an_answer_in_one_piece_is_left_when_its_request_is_cancelled() -> None:
+    begun, freed = trio.Event(), trio.Event()
+
+    async def script(call: Call) -> None:
+        if call.rpc == "slow":
+            await call.all_but_the_end(answer(call.id, "{}"))
+            begun.set()
+            await call.closed()
+            freed.set()
+            raise CutConnection
+        await call.result()
+
+    async with discovered(script) as talk:
+        await talk.send(Request(3, "slow"))
+        await begun.wait()
+        await talk.send(Notification("notifications/cancelled", Raw(b'{"requestId":3}')))
+        await freed.wait()
         assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
 
 
