@@ -107,6 +107,13 @@ class Call:
     async def end(self) -> None:
         await self._send(h11.EndOfMessage())
 
+    async def all_but_the_end(self, body: bytes) -> None:
+        """Reply with all of the body but its last byte."""
+        kind = ("content-type", "application/json")
+        headers = [kind, ("content-length", str(len(body)))]
+        await self._send(h11.Response(status_code=200, headers=headers))
+        await self._send(h11.Data(body[:-1]))
+
     async def closed(self) -> None:
         """Wait until the client closes the connection."""
         await trio.lowlevel.checkpoint()
@@ -138,6 +145,7 @@ class Server:
         calls: all requests, in order.
         connections: the number of TCP connections so far.
         life: cuts all connections and takes no more when it is cancelled.
+        door: takes no more connections when it is cancelled; open connections go on.
     """
 
     script: Script
@@ -145,6 +153,7 @@ class Server:
     connections: int = 0
     port: int = 0
     life: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    door: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _news: trio.Event = attrs.field(factory=trio.Event)
 
     @property
@@ -170,7 +179,11 @@ class Server:
 
     async def run(self, listeners: list[trio.SocketListener]) -> None:
         with self.life:
-            await trio.serve_listeners(self.converse, listeners)
+            async with trio.open_nursery() as conversations:
+                with self.door:
+                    await trio.serve_listeners(
+                        self.converse, listeners, handler_nursery=conversations
+                    )
 
     async def converse(self, stream: trio.SocketStream) -> None:
         self.connections += 1
@@ -296,6 +309,13 @@ async def discovered(script: Script, **fields: Any) -> AsyncGenerator[Talk]:
     async with connected(script, **fields) as talk:
         await talk.discover()
         yield talk
+
+
+async def refusal(script: Script, **fields: Any) -> str:
+    """Return the reason for the loss of the wire after `initialize`."""
+    async with connected(script, **fields) as talk:
+        await talk.send(Request(1, "initialize"))
+        return await talk.lost_reason()
 
 
 def session_server(play: Script, get: Script | None = None) -> Script:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from socket import EAI_NONAME, gaierror
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from msgspec import Raw
 
-from router.messages.frames import Notification, Request, Response
+from router.messages.frames import Request, Response
 from tests.transports.connect.remote.fake_server import (
     PATIENCE_S,
     Call,
     connected,
     initialized,
     never,
+    refusal,
     serve,
     session_server,
     spec,
@@ -25,17 +24,6 @@ from tests.transports.connect.remote.fake_server import (
 )
 from transports.connect.remote.connect import connect_http
 from transports.connect.wire import WireLost
-
-if TYPE_CHECKING:
-    from tests.transports.connect.remote.fake_server import Script
-
-
-async def refusal(script: Script, **fields: Any) -> str:
-    """Return the reason for the loss of the wire after `initialize`."""
-    async with connected(script, **fields) as talk:
-        await talk.send(Request(1, "initialize"))
-        return await talk.lost_reason()
-
 
 # --- Failures of the connection ---
 
@@ -86,28 +74,6 @@ async def test_a_refused_connection_is_the_reason() -> None:
             assert await talk.lost_reason() == "cannot connect to URL: connection refused"
 
 
-async def test_an_unknown_host_is_the_reason() -> None:
-    class Nobody(trio.abc.HostnameResolver):
-        async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
-            await trio.lowlevel.checkpoint()
-            raise gaierror(EAI_NONAME, "unknown")
-
-        async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
-            raise NotImplementedError
-
-    trio.socket.set_custom_hostname_resolver(Nobody())
-    reason = await refusal(Call.result, url="http://nowhere.invalid/mcp")
-    assert "http://nowhere.invalid/mcp: its host name cannot be resolved (unknown)" in reason
-
-
-async def test_failed_tls_is_the_reason() -> None:
-    async with serve(Call.result) as server:
-        url = server.url.replace("http:", "https:")
-        async with server.connect(url=url) as talk:
-            await talk.send(Request(1, "initialize"))
-            assert (await talk.lost_reason()).startswith(f"cannot connect to {url}: TLS failed")
-
-
 @pytest.mark.parametrize("url", ["", "localhost:3000", "ftp://h/", "http://", "http://h:x/"])
 async def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(WireLost):
@@ -130,31 +96,7 @@ async def test_a_server_that_dies_is_noticed_by_its_event_stream() -> None:
         assert await talk.lost_reason() == "cannot connect to URL: connection refused"
 
 
-# --- Redirects and other transports ---
-
-
-async def test_redirects_within_the_origin_are_followed() -> None:
-    followed = trio.Event()
-
-    async def script(call: Call) -> None:
-        if call.target == "/mcp":
-            await call.reply(307, location="/mcp/")
-            return
-        if call.rpc == "notifications/roots/list_changed":
-            followed.set()
-        await session_server(Call.result)(call)
-
-    async with initialized(script) as talk:
-        await talk.send(Notification("notifications/roots/list_changed"))
-        assert await talk.request(3, "tools/list") == Response(3, Raw(b"{}"))
-        await followed.wait()
-
-
-async def test_redirects_to_another_origin_are_not_followed() -> None:
-    async with serve(Call.result) as other:
-        reason = await refusal(lambda call: call.reply(307, location=other.url))
-        assert "not followed" in reason
-        assert other.connections == 0
+# --- Other transports ---
 
 
 async def test_http_and_sse_is_tried_where_the_type_was_guessed() -> None:
@@ -169,24 +111,6 @@ async def test_both_transports_are_named_where_both_are_refused() -> None:
 
 
 # --- The end ---
-
-
-async def test_a_delete_that_is_not_answered_is_waited_for_only_briefly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("transports.connect.remote.http_client.DELETE_S", 1.0)
-    asked = trio.Event()
-
-    async def script(call: Call) -> None:
-        if call.method == "DELETE":
-            asked.set()
-            await never()
-        await session_server(Call.result)(call)
-
-    async with serve(script) as server:
-        async with server.connect() as talk:
-            await talk.initialize()
-        assert asked.is_set()
 
 
 async def test_cancellation_leaves_at_once() -> None:

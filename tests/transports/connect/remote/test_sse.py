@@ -102,20 +102,6 @@ async def test_a_failing_message_is_an_error_to_its_request_alone() -> None:
         assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
 
 
-async def test_an_answer_to_a_cancelled_request_is_dropped() -> None:
-    async def play(server: SseServer, call: Call) -> None:
-        await call.reply(202)
-        if call.rpc == "notifications/cancelled":
-            await server.send(answer(3, '"late"'))
-            await server.send(notice("notifications/after"))
-
-    async with connected_sse(SseServer(play)) as talk:
-        await talk.send(Request(3, "slow"))
-        await talk.server.wait_for("slow")
-        await talk.send(Notification("notifications/cancelled", Raw(b'{"requestId":3}')))
-        assert (await talk.receive()).frame == Notification("notifications/after", Raw(b"{}"))
-
-
 async def test_the_end_of_the_event_stream_is_the_end_of_the_wire() -> None:
     there = SseServer(echo)
     async with initialized_sse(there) as talk:

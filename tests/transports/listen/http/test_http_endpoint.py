@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
-import trio
 
-from router.messages.events import ClientClosed, ClientOpened, FromClient
-from router.messages.frames import ErrorResponse
+from router.messages.events import ClientClosed, ClientOpened
 from router.messages.revisions import HANDSHAKE_REVISIONS, REVISIONS
 from tests.transports.listen.endpoint_client import (
-    BOTH,
-    EVENTS,
     answer_of,
-    chunk,
-    data_of,
     detail,
     error,
     message,
@@ -23,20 +18,12 @@ from tests.transports.listen.endpoint_client import (
     pending_of,
     request,
 )
-from tests.transports.listen.fake_actor import (
-    CHANGED,
-    PROGRESS,
-    QUESTION,
-    FakeActor,
-    admit,
-    failure,
-    put,
-    response,
-)
-from tests.transports.listen.http.http_client import CALL, Session, lone_call, post
-from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.serving.exchange import Answer, EventStream
-from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
+from tests.transports.listen.http.http_client import CALL, Session, post
+from transports.listen.serving.exchange import Answer
+
+if TYPE_CHECKING:
+    from tests.transports.listen.fake_actor import FakeActor
+    from transports.listen.http.http_endpoint import HttpEndpoint
 
 # --- Who and what is let in ------------------------------------------------------------------
 
@@ -127,118 +114,6 @@ async def test_lone_notification_is_accepted_and_forgotten(
     answer = await answer_of(endpoint, post(message("notifications/cancelled")))
     assert (answer.status, answer.body) == (202, b"")
     assert actor.is_quiet()
-
-
-async def test_error_answer_is_200(endpoint: HttpEndpoint, actor: FakeActor) -> None:
-    pending, asked = await lone_call(endpoint, actor, post(CALL))
-    put(asked.reply_to, failure(7, -32601))
-    assert (await outcome_of(pending, Answer)).status == 200
-
-
-async def test_unsupported_revision_from_the_core_is_400(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending, asked = await lone_call(endpoint, actor, post(message("server/discover", 7)))
-    put(asked.reply_to, failure(7, -32022))
-    assert (await outcome_of(pending, Answer)).status == 400
-
-
-async def test_json_client_gets_no_notifications_and_refuses_questions(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending, asked = await lone_call(endpoint, actor, post(CALL, accept="*/*"))
-    put(asked.reply_to, PROGRESS, QUESTION, response(7))
-    refused = await actor.next(FromClient)
-    assert isinstance(refused.frame, ErrorResponse)
-    assert (refused.client, refused.frame.id) == (asked.client, QUESTION.id)
-    assert json.loads((await outcome_of(pending, Answer)).body)["id"] == 7
-
-
-async def test_progress_before_the_answer_makes_it_an_event_stream(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending, asked = await lone_call(endpoint, actor, post(CALL, **BOTH))
-    put(asked.reply_to, PROGRESS)
-    events = await outcome_of(pending, EventStream)
-    assert events.headers[0] == (b"content-type", b"text/event-stream")
-    assert events.opening == b""
-    sent = await chunk(events)
-    assert sent == b'event: message\ndata: {"jsonrpc":"2.0","method":"notifications/progress"' + (
-        b',"params":{"progress":1}}\n\n'
-    )
-    put(asked.reply_to, PROGRESS, response(7))
-    assert [sorted(one) for one in data_of(await chunk(events))] == [
-        ["jsonrpc", "method", "params"],
-        ["id", "jsonrpc", "result"],
-    ]
-    assert await chunk(events) is None
-    assert actor.is_quiet()
-    events.close()
-    await actor.next(ClientClosed)
-
-
-async def test_client_that_takes_only_events_gets_them(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending = await pending_of(endpoint, post(CALL, **EVENTS))
-    await actor.next(ClientOpened)
-    await actor.answer()
-    events = await outcome_of(pending, EventStream)
-    assert data_of(await chunk(events))[0]["id"] == 7
-
-
-async def test_silence_commits_to_an_event_stream_only_who_takes_one(
-    endpoint: HttpEndpoint, actor: FakeActor, autojump_clock: trio.testing.MockClock
-) -> None:
-    plain = await pending_of(endpoint, post(CALL))
-    assert plain.commit() is None
-    streamed = await pending_of(endpoint, post(CALL, **BOTH))
-    events = streamed.commit()
-    assert events is not None
-    began_s = trio.current_time()
-    assert await chunk(events) == KEEP_ALIVE
-    assert trio.current_time() - began_s == KEEP_ALIVE_S
-
-
-async def test_abandoned_lone_request_is_closed_and_its_answer_dropped(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending, asked = await lone_call(endpoint, actor, post(CALL, **BOTH))
-    pending.abandon()
-    await actor.next(ClientClosed)
-    put(asked.reply_to, PROGRESS, QUESTION, response(7))
-    assert isinstance((await actor.next(FromClient)).frame, ErrorResponse)
-
-
-async def test_lone_client_that_the_actor_closes_is_told_to_come_back(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending = await pending_of(endpoint, post(CALL))
-    opened = await actor.next(ClientOpened)
-    opened.outbox.send_nowait(CHANGED)
-    opened.outbox.close()
-    answer = await outcome_of(pending, Answer)
-    assert (answer.status, detail(answer)) == (503, "The router is stopping")
-
-
-async def test_actor_that_is_gone_is_503(endpoint: HttpEndpoint, actor: FakeActor) -> None:
-    actor.die()
-    assert (await answer_of(endpoint, post(CALL))).status == 503
-
-
-async def test_request_waits_while_the_actor_is_busy_and_can_be_cancelled(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    actor = FakeActor(1)
-    endpoint = HttpEndpoint(actor.inbox, admit)
-    with trio.move_on_after(5) as scope:
-        await endpoint.respond(post(CALL))
-    assert scope.cancelled_caught
-    async with trio.open_nursery() as nursery:
-        await nursery.start(endpoint.run)
-        await actor.next(ClientOpened)
-        await actor.next(ClientClosed)
-        nursery.cancel_scope.cancel()
 
 
 # --- The revision header ---------------------------------------------------------------------

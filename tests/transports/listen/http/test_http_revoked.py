@@ -17,18 +17,12 @@ from tests.transports.listen.endpoint_client import (
     answer_of,
     chunk,
     data_of,
-    detail,
     events_of,
     message,
     outcome_of,
     pending_of,
 )
-from tests.transports.listen.fake_actor import (
-    PROGRESS,
-    FakeActor,
-    put,
-    response,
-)
+from tests.transports.listen.fake_actor import PROGRESS, FakeActor, put, response
 from tests.transports.listen.http.http_client import CALL, Session, get, lone_call, post
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.serving.exchange import Answer, EventStream, HttpRequest
@@ -67,20 +61,6 @@ async def test_sessions_and_calls_of_others_go_on(endpoint: HttpEndpoint, actor:
     put((await actor.next(FromClient)).reply_to, response(7))
     for one in (pending, lone):
         assert (await outcome_of(one, Answer)).status == 200
-
-
-async def test_lone_request_is_answered_as_one_that_is_not_let_in(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending = await pending_of(endpoint, post(CALL, **A))
-    opened = await actor.next(ClientOpened)
-    await actor.next(FromClient)
-    endpoint.end_revoked(knows_b)
-    answer = await outcome_of(pending, Answer)
-    assert answer.status == 401
-    assert dict(answer.headers)[b"www-authenticate"] == b"Bearer"
-    assert detail(answer).startswith("This token is not valid any more")
-    assert (await actor.next(ClientClosed)).client == opened.client
 
 
 async def test_subscription_ends(endpoint: HttpEndpoint, actor: FakeActor) -> None:

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 import trio
 
-from router.messages.commands import Principal
 from router.messages.events import ClientClosed, FromClient
 from router.messages.frames import Notification, Response
 from router.messages.revisions import HANDSHAKE_REVISIONS
 from tests.transports.listen.endpoint_client import (
-    JSON,
     answer_of,
     chunk,
     data_of,
@@ -24,21 +22,13 @@ from tests.transports.listen.endpoint_client import (
     pending_of,
     request,
 )
-from tests.transports.listen.fake_actor import (
-    CHANGED,
-    PROGRESS,
-    FakeActor,
-    admit,
-    failure,
-    put,
-    response,
-)
-from tests.transports.listen.http.http_client import CALL, Session, get, lone_call, post
+from tests.transports.listen.fake_actor import CHANGED, PROGRESS, FakeActor, admit, put, response
+from tests.transports.listen.http.http_client import CALL, Session, get, post
 from transports.json_rpc import MAX_BATCH_MESSAGES
 from transports.listen.http import http_sessions
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.session_table import SessionLimits
-from transports.listen.serving.exchange import Answer, EventStream
+from transports.listen.serving.exchange import Answer
 
 # --- Opening and ending sessions -------------------------------------------------------------
 
@@ -55,68 +45,6 @@ async def test_initialize_opens_a_session_of_its_principal(
     put(asked.reply_to, response(7))
     assert json.loads((await outcome_of(pending, Answer)).body)["id"] == 7
     assert actor.is_quiet()
-
-
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_session_of_somebody_else_is_as_unknown_as_any(
-    endpoint: HttpEndpoint, actor: FakeActor, method: str
-) -> None:
-    session = await Session.open(endpoint, actor, authorization="a")
-    theirs = await answer_of(
-        endpoint,
-        request(method, "/mcp", CALL, mcp_session_id=session.id, authorization="b", **JSON),
-    )
-    unknown = await answer_of(
-        endpoint, request(method, "/mcp", CALL, mcp_session_id="0" * 32, authorization="b", **JSON)
-    )
-    assert theirs == unknown
-    assert theirs.status == 404
-    assert actor.is_quiet()
-
-
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_session_ends_once_its_owner_may_do_something_else(
-    actor: FakeActor, method: str
-) -> None:
-    """Their client initializes again, and has the permissions of now."""
-    rules = {"a": Principal("a")}
-    endpoint = HttpEndpoint(actor.inbox, lambda _: rules["a"])
-    session = await Session.open(endpoint, actor)
-    rules["a"] = Principal("a")
-    pending, asked = await session.call()
-    put(asked.reply_to, response(7))
-    await outcome_of(pending, Answer)
-    rules["a"] = Principal("a", frozenset({"call"}))
-    wanted = request(method, "/mcp", CALL, mcp_session_id=session.id, **JSON)
-    assert (await answer_of(endpoint, wanted)).status == 404
-    assert (await actor.next(ClientClosed)).client == session.id
-    assert "sessions=0" in repr(endpoint)
-
-
-async def test_refused_initialize_opens_no_session(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    pending, asked = await lone_call(endpoint, actor, post(message("initialize", 0)))
-    put(asked.reply_to, failure(0, -32602))
-    answer = await outcome_of(pending, Answer)
-    assert answer.status == 200
-    assert b"mcp-session-id" not in dict(answer.headers)
-    await actor.next(ClientClosed)
-    assert "sessions=0" in repr(endpoint)
-
-
-@pytest.mark.parametrize("how", ["cancelled", "abandoned"])
-async def test_initialize_without_an_end_leaves_no_session(
-    endpoint: HttpEndpoint, actor: FakeActor, how: str
-) -> None:
-    pending, asked = await lone_call(endpoint, actor, post(message("initialize", 0)))
-    if how == "cancelled":
-        asked.reply_to.close()
-        assert error(await outcome_of(pending, Answer))["code"] == -32800
-    else:
-        pending.abandon()
-    await actor.next(ClientClosed)
-    assert "sessions=0" in repr(endpoint)
 
 
 async def test_initialize_within_a_session_is_refused(
@@ -191,22 +119,6 @@ async def test_idle_session_expires_and_a_used_one_does_not(
         nursery.cancel_scope.cancel()
 
 
-async def test_too_many_sessions_are_503_until_one_ends(actor: FakeActor) -> None:
-    limits = SessionLimits(total=3, per_principal=2)
-    endpoint = HttpEndpoint(actor.inbox, admit, limits=limits)
-    first = await Session.open(endpoint, actor, authorization="a")
-    await Session.open(endpoint, actor, authorization="a")
-    initialize = message("initialize", 0)
-    refused = await answer_of(endpoint, post(initialize, authorization="a"))
-    assert refused.status == 503
-    assert dict(refused.headers)[b"retry-after"]
-    await Session.open(endpoint, actor, authorization="b")
-    assert (await answer_of(endpoint, post(initialize, authorization="b"))).status == 503
-    first.outbox.close()
-    await actor.next(ClientClosed)
-    await Session.open(endpoint, actor, authorization="a")
-
-
 async def test_too_many_open_requests_of_a_session_are_503(
     endpoint: HttpEndpoint, monkeypatch: pytest.MonkeyPatch, session: Session
 ) -> None:
@@ -259,31 +171,6 @@ async def test_disconnect_is_not_a_cancel(actor: FakeActor, session: Session) ->
     assert actor.is_quiet()
     put(asked.reply_to, PROGRESS, response(7))
     await session.call()
-
-
-async def test_batch_is_answered_with_one_array(endpoint: HttpEndpoint, actor: FakeActor) -> None:
-    session = await Session.open(endpoint, actor, "2025-03-26")
-    batch = [message("ping", 1), message("notifications/progress"), message("ping", 2)]
-    pending, first = await session.call(batch)
-    assert isinstance((await actor.next(FromClient)).frame, Notification)
-    second = await actor.next(FromClient)
-    put(second.reply_to, response(2))
-    first.reply_to.close()
-    answers = json.loads((await outcome_of(pending, Answer)).body)
-    assert [answer["id"] for answer in answers] == [2, 1]
-
-
-async def test_batch_with_progress_is_answered_on_one_stream(
-    endpoint: HttpEndpoint, actor: FakeActor
-) -> None:
-    session = await Session.open(endpoint, actor, "2025-03-26")
-    pending, first = await session.call([message("ping", 1), message("ping", 2)])
-    second = await actor.next(FromClient)
-    put(second.reply_to, response(2))
-    put(first.reply_to, PROGRESS, response(1))
-    events = await outcome_of(pending, EventStream)
-    assert [one.get("id") for one in data_of(await chunk(events))] == [2, None, 1]
-    assert await chunk(events) is None
 
 
 async def test_batch_without_requests_is_202(endpoint: HttpEndpoint, actor: FakeActor) -> None:

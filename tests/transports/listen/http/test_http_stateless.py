@@ -25,14 +25,7 @@ from tests.transports.listen.endpoint_client import (
     pending_of,
     request,
 )
-from tests.transports.listen.fake_actor import (
-    CHANGED,
-    PROGRESS,
-    FakeActor,
-    failure,
-    put,
-    response,
-)
+from tests.transports.listen.fake_actor import CHANGED, PROGRESS, FakeActor, failure, put, response
 from tests.transports.listen.http.http_client import CALL, Session, lone_call, post
 from transports.listen.http.routing_headers import REVISION_KEY
 from transports.listen.serving.exchange import Answer, EventStream
@@ -253,39 +246,7 @@ async def test_other_methods_are_405_and_leave_sessions_alone(
     assert "sessions=1" in repr(endpoint)
 
 
-# --- Answers ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        (-32700, 400),
-        (-32600, 400),
-        (-32602, 400),
-        (-32020, 400),
-        (-32021, 400),
-        (-32022, 400),
-        (-32601, 404),
-        (-32603, 200),
-        (-32013, 200),
-        (0, 200),
-    ],
-)
-async def test_status_of_an_error_is_that_of_its_code(
-    endpoint: HttpEndpoint, actor: FakeActor, code: int, status: int
-) -> None:
-    pending, reached = await call(endpoint, actor)
-    put(reached.reply_to, failure(7, code))
-    answer = await outcome_of(pending, Answer)
-    assert (answer.status, error(answer)["code"]) == (status, code)
-
-
-async def test_error_on_an_event_stream_is_200(endpoint: HttpEndpoint, actor: FakeActor) -> None:
-    pending, reached = await call(endpoint, actor)
-    put(reached.reply_to, PROGRESS, failure(7, -32602))
-    events = await outcome_of(pending, EventStream)
-    assert data_of(await chunk(events))[1]["error"]["code"] == -32602
-    assert await chunk(events) is None
+# --- Leaving ---------------------------------------------------------------------------------
 
 
 async def test_client_that_leaves_cancels_its_call(

@@ -14,7 +14,6 @@ from router.messages.commands import PERMISSIONS, Principal
 from router.messages.events import ClientClosed, ClientOpened, Event, FromClient
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from tests.transports.listen.stdio.stdio_client import LINGER_S, WAIT_S, Wire, answer, request
-from transports.json_rpc import MAX_BATCH_MESSAGES
 from transports.listen.stdio import outbox
 from transports.listen.stdio.listener import StdioListener
 from transports.listen.stdio.streams import LINE_LIMIT_BYTES
@@ -63,36 +62,11 @@ async def test_frame_that_belongs_to_no_request_is_written_too(wire: Wire) -> No
     assert (await wire.hear())["method"] == "notifications/tools/list_changed"
 
 
-async def test_queued_frames_are_written_in_order(wire: Wire) -> None:
-    for number in range(1000):
-        wire.opened.outbox.send_nowait(Response(number, Raw(b"{}")))
-    assert [(await wire.hear())["id"] for _ in range(1000)] == list(range(1000))
-
-
 async def test_pretty_printed_result_becomes_one_line(wire: Wire) -> None:
     await wire.say(request(1))
     event = await wire.asked()
     event.reply_to.send_nowait(Response(1, Raw(b'{\n  "a": 1\r\n}')))
     assert (await wire.hear())["result"] == {"a": 1}
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        (b"{", -32700),
-        (b"\xff\xfe", -32700),
-        (b'{"jsonrpc":"2.0","id":7}', -32600),
-        (b"null", -32600),
-        (b"[" * 100_000, -32700),
-    ],
-)
-async def test_malformed_line_is_answered_and_harms_nobody(
-    wire: Wire, line: bytes, code: int
-) -> None:
-    await wire.to_router.send_all(line + b"\n")
-    assert (await wire.hear())["error"]["code"] == code
-    await wire.say(request(1))
-    await wire.asked()
 
 
 async def test_line_beyond_the_limit_is_answered_and_skipped(wire: Wire) -> None:
@@ -117,45 +91,6 @@ async def test_invalid_lines_without_end_do_not_overflow_anything(wire: Wire) ->
 # --- Batches ---------------------------------------------------------------------------------
 
 
-async def test_batch_is_answered_by_one_array(wire: Wire) -> None:
-    await wire.negotiate("2025-03-26")
-    await wire.say([request(1), {"jsonrpc": "2.0", "method": "notifications/x"}, 5, request(2)])
-    first, notified, second = await wire.asked(), await wire.event(), await wire.asked()
-    assert notified.frame == Notification("notifications/x")
-    answer(second)
-    first.reply_to.send_nowait(Notification("notifications/progress"))
-    answer(first)
-    assert (await wire.hear())["method"] == "notifications/progress"
-    batch = await wire.hear()
-    assert [one["id"] for one in batch] == [None, 2, 1]
-    assert batch[0]["error"]["code"] == -32600
-
-
-async def test_cancelled_member_of_a_batch_is_left_out(wire: Wire) -> None:
-    await wire.negotiate("2025-03-26")
-    await wire.say([request(1), request(2)])
-    first, second = await wire.asked(), await wire.asked()
-    answer(first)
-    second.reply_to.close()
-    assert [one["id"] for one in await wire.hear()] == [1]
-
-
-async def test_batch_of_nothing_but_notifications_has_no_answer(wire: Wire) -> None:
-    await wire.negotiate("2025-03-26")
-    await wire.say([{"jsonrpc": "2.0", "method": "notifications/x"}], request(1))
-    await wire.event()
-    answer(await wire.asked())
-    assert (await wire.hear())["id"] == 1
-
-
-@pytest.mark.parametrize("revision", ["2024-11-05", "2025-06-18", "2025-11-25"])
-async def test_batch_at_another_revision_is_refused(wire: Wire, revision: str) -> None:
-    await wire.negotiate(revision)
-    await wire.say([request(1)])
-    error = await wire.hear()
-    assert (error["id"], error["error"]["code"]) == (None, -32600)
-
-
 async def test_batch_right_behind_initialize_waits_for_its_answer(wire: Wire) -> None:
     await wire.say(request(0, "initialize"), [request(1)])
     answer(await wire.asked(), {"protocolVersion": "2025-03-26"})
@@ -164,31 +99,7 @@ async def test_batch_right_behind_initialize_waits_for_its_answer(wire: Wire) ->
     assert [one["id"] for one in await wire.hear()] == [1]
 
 
-@pytest.mark.parametrize("batch", [[], [request(1)] * (MAX_BATCH_MESSAGES + 1)])
-async def test_batch_of_no_size_that_makes_sense_is_refused(wire: Wire, batch: list[Any]) -> None:
-    await wire.negotiate("2025-03-26")
-    await wire.say(batch)
-    assert (await wire.hear())["error"]["code"] == -32600
-
-
 # --- Too much --------------------------------------------------------------------------------
-
-
-async def test_outbox_is_bounded_in_bytes(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "OUTBOX_BYTES", 1000)
-    frame = Response(1, Raw(b'"%b"' % (b"x" * 600)))
-    wire.opened.outbox.send_nowait(frame)
-    with pytest.raises(trio.WouldBlock):
-        wire.opened.outbox.send_nowait(frame)
-    await wire.hear()
-    wire.opened.outbox.send_nowait(Response(1, Raw(b'"%b"' % (b"x" * 5000))))
-
-
-async def test_outbox_is_bounded_in_number(wire: Wire) -> None:
-    for number in range(outbox.OUTBOX_LINES + 1):  # the writer has taken the first
-        wire.opened.outbox.send_nowait(Response(number, Raw(b"{}")))
-    with pytest.raises(trio.WouldBlock):
-        wire.opened.outbox.send_nowait(Response(-1, Raw(b"{}")))
 
 
 async def test_nothing_is_read_while_the_client_does_not_read(
@@ -214,13 +125,6 @@ async def test_nothing_is_read_while_the_client_does_not_read(
     while heard.count(b"\n") < 100:
         heard += await from_router.receive_some()
     assert [json.loads(line)["id"] for line in heard.splitlines()] == list(range(100))
-
-
-async def test_closing_the_client_ends_the_listener(wire: Wire) -> None:
-    wire.opened.outbox.close()
-    assert (await wire.ended()).reason == "the router closed it"
-    with pytest.raises(trio.BrokenResourceError):
-        wire.opened.outbox.send_nowait(Response(1, Raw(b"{}")))
 
 
 # --- The end ---------------------------------------------------------------------------------
@@ -260,12 +164,6 @@ async def test_answers_are_not_waited_for_for_ever(wire: Wire, autojump_clock: M
     await wire.asked()
     await wire.ended()
     assert trio.current_time() - began_s == pytest.approx(LINGER_S)
-
-
-async def test_closed_stdout_ends_the_listener(wire: Wire) -> None:
-    await wire.from_router.aclose()
-    wire.opened.outbox.send_nowait(Response(1, Raw(b"{}")))
-    assert (await wire.ended()).reason == "stdout is closed"
 
 
 async def test_stop_writes_the_queued_lines(wire: Wire) -> None:

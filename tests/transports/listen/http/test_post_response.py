@@ -1,0 +1,228 @@
+"""Responses to a POST: one body, an array, or an event stream."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from router.messages.events import ClientClosed, ClientOpened, FromClient
+from router.messages.frames import ErrorResponse, Notification, Request
+from tests.transports.listen.endpoint_client import (
+    BOTH,
+    EVENTS,
+    chunk,
+    data_of,
+    error,
+    message,
+    outcome_of,
+    pending_of,
+)
+from tests.transports.listen.fake_actor import (
+    PROGRESS,
+    QUESTION,
+    FakeActor,
+    admit,
+    failure,
+    put,
+    response,
+)
+from tests.transports.listen.http.http_client import CALL, Session, lone_call, post
+from transports.listen.http.actor_inbox import ActorInbox
+from transports.listen.http.one_shot import OneShot
+from transports.listen.http.post_response import PostResponse
+from transports.listen.serving.exchange import Answer, EventStream, parse_accept
+from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
+
+if TYPE_CHECKING:
+    from router.messages.revisions import Era
+    from transports.listen.http.http_endpoint import HttpEndpoint
+
+
+def pending_call(actor: FakeActor, accept: str, era: Era = "handshake") -> PostResponse:
+    """Return the response to a request with the id 7."""
+    client = OneShot("client", admit({}), ActorInbox(actor.inbox), set(), era)
+    return PostResponse(client, [Request(7, "tools/call")], parse_accept(accept))
+
+
+# --- One body or an event stream -------------------------------------------------------------
+
+
+async def test_json_client_gets_no_notifications_and_refuses_questions(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    pending, asked = await lone_call(endpoint, actor, post(CALL, accept="*/*"))
+    put(asked.reply_to, PROGRESS, QUESTION, response(7))
+    refused = await actor.next(FromClient)
+    assert isinstance(refused.frame, ErrorResponse)
+    assert (refused.client, refused.frame.id) == (asked.client, QUESTION.id)
+    assert json.loads((await outcome_of(pending, Answer)).body)["id"] == 7
+
+
+async def test_progress_before_the_answer_makes_it_an_event_stream(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    pending, asked = await lone_call(endpoint, actor, post(CALL, **BOTH))
+    put(asked.reply_to, PROGRESS)
+    events = await outcome_of(pending, EventStream)
+    assert events.headers[0] == (b"content-type", b"text/event-stream")
+    assert events.opening == b""
+    sent = await chunk(events)
+    assert sent == b'event: message\ndata: {"jsonrpc":"2.0","method":"notifications/progress"' + (
+        b',"params":{"progress":1}}\n\n'
+    )
+    put(asked.reply_to, PROGRESS, response(7))
+    assert [sorted(one) for one in data_of(await chunk(events))] == [
+        ["jsonrpc", "method", "params"],
+        ["id", "jsonrpc", "result"],
+    ]
+    assert await chunk(events) is None
+    assert actor.is_quiet()
+    events.close()
+    await actor.next(ClientClosed)
+
+
+async def test_client_that_takes_only_events_gets_them(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    pending = await pending_of(endpoint, post(CALL, **EVENTS))
+    await actor.next(ClientOpened)
+    await actor.answer()
+    events = await outcome_of(pending, EventStream)
+    assert data_of(await chunk(events))[0]["id"] == 7
+
+
+async def test_silence_commits_to_an_event_stream_only_who_takes_one(
+    endpoint: HttpEndpoint, actor: FakeActor, autojump_clock: trio.testing.MockClock
+) -> None:
+    plain = await pending_of(endpoint, post(CALL))
+    assert plain.commit() is None
+    streamed = await pending_of(endpoint, post(CALL, **BOTH))
+    events = streamed.commit()
+    assert events is not None
+    began_s = trio.current_time()
+    assert await chunk(events) == KEEP_ALIVE
+    assert trio.current_time() - began_s == KEEP_ALIVE_S
+
+
+async def test_outcome_can_be_waited_for_again_after_a_cancellation(
+    actor: FakeActor, autojump_clock: trio.testing.MockClock
+) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    with trio.move_on_after(1) as scope:
+        await pending.outcome()
+    assert scope.cancelled_caught
+    put(pending.reply_to(Request(7, "tools/call")), response(7))
+    assert json.loads((await outcome_of(pending, Answer)).body)["id"] == 7
+
+
+# --- The status of an error ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("era", "code", "status"),
+    [
+        ("stateless", -32700, 400),
+        ("stateless", -32600, 400),
+        ("stateless", -32602, 400),
+        ("stateless", -32020, 400),
+        ("stateless", -32021, 400),
+        ("stateless", -32022, 400),
+        ("stateless", -32601, 404),
+        ("stateless", -32603, 200),
+        ("stateless", -32013, 200),
+        ("stateless", 0, 200),
+        ("handshake", -32020, 400),
+        ("handshake", -32022, 400),
+        ("handshake", -32601, 200),
+        ("handshake", -32602, 200),
+    ],
+)
+async def test_status_of_an_error_is_that_of_its_code_in_its_era(
+    actor: FakeActor, era: Era, code: int, status: int
+) -> None:
+    pending = pending_call(actor, "application/json", era)
+    put(pending.reply_to(Request(7, "tools/call")), failure(7, code))
+    answer = await outcome_of(pending, Answer)
+    assert (answer.status, error(answer)["code"]) == (status, code)
+
+
+async def test_error_on_an_event_stream_is_200(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"], "stateless")
+    put(pending.reply_to(Request(7, "tools/call")), PROGRESS, failure(7, -32602))
+    events = await outcome_of(pending, EventStream)
+    assert data_of(await chunk(events))[1]["error"]["code"] == -32602
+    assert await chunk(events) is None
+
+
+# --- Batches ---------------------------------------------------------------------------------
+
+
+async def test_batch_is_answered_with_one_array(endpoint: HttpEndpoint, actor: FakeActor) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    batch = [message("ping", 1), message("notifications/progress"), message("ping", 2)]
+    pending, first = await session.call(batch)
+    assert isinstance((await actor.next(FromClient)).frame, Notification)
+    second = await actor.next(FromClient)
+    put(second.reply_to, response(2))
+    first.reply_to.close()
+    answers = json.loads((await outcome_of(pending, Answer)).body)
+    assert [answer["id"] for answer in answers] == [2, 1]
+
+
+async def test_batch_with_progress_is_answered_on_one_stream(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    pending, first = await session.call([message("ping", 1), message("ping", 2)])
+    second = await actor.next(FromClient)
+    put(second.reply_to, response(2))
+    put(first.reply_to, PROGRESS, response(1))
+    events = await outcome_of(pending, EventStream)
+    assert [one.get("id") for one in data_of(await chunk(events))] == [2, None, 1]
+    assert await chunk(events) is None
+
+
+# --- The answer to initialize ----------------------------------------------------------------
+
+
+async def test_refused_initialize_opens_no_session(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    pending, asked = await lone_call(endpoint, actor, post(message("initialize", 0)))
+    put(asked.reply_to, failure(0, -32602))
+    answer = await outcome_of(pending, Answer)
+    assert answer.status == 200
+    assert b"mcp-session-id" not in dict(answer.headers)
+    await actor.next(ClientClosed)
+    assert "sessions=0" in repr(endpoint)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "abandoned"])
+async def test_initialize_without_an_end_leaves_no_session(
+    endpoint: HttpEndpoint, actor: FakeActor, how: str
+) -> None:
+    pending, asked = await lone_call(endpoint, actor, post(message("initialize", 0)))
+    if how == "cancelled":
+        asked.reply_to.close()
+        assert error(await outcome_of(pending, Answer))["code"] == -32800
+    else:
+        pending.abandon()
+    await actor.next(ClientClosed)
+    assert "sessions=0" in repr(endpoint)
+
+
+async def test_message_before_the_answer_to_initialize_decides_nothing(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    initialize = message("initialize", 0, protocolVersion="2025-11-25")
+    pending, asked = await lone_call(endpoint, actor, post(initialize, **BOTH))
+    put(asked.reply_to, PROGRESS)
+    events = await outcome_of(pending, EventStream)
+    assert actor.is_quiet()
+    put(asked.reply_to, failure(0, -32602))
+    assert [one.get("id") for one in data_of(await chunk(events))] == [None, 0]
+    await actor.next(ClientClosed)
