@@ -12,7 +12,8 @@ Invariants:
   once.
 - Effects are performed in order. The events that follow from them (something did not fit) are
   handled after all of them, so a call is never cancelled before it was sent.
-- An event on which the core fails (a bug) is logged and skipped, so one bad message ends nobody.
+- An event on which the core fails, and an effect that cannot be performed, is a bug: it is logged
+  and skipped, so one bad message or outbox ends nobody else.
 - Every client may read the reason why a server failed. So known secrets are masked in the reason
   before it reaches the core.
 """
@@ -202,7 +203,11 @@ class _Actor:
                 log.exception("skipped %s: the core failed on it", type(event).__name__)
                 continue
             for effect in effects:
-                _PERFORM[type(effect)](self, effect)
+                try:
+                    _PERFORM[type(effect)](self, effect)
+                except Exception:
+                    # An outbox is a listener's or a session's own code: its faults end it alone.
+                    log.exception("could not perform %s", type(effect).__name__)
 
     def _send_commands(self) -> None:
         """Send the supervisor the waiting commands, as far as it has room.

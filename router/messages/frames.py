@@ -76,6 +76,7 @@ class Outbox(Protocol):
     def close(self) -> None:
         """End the channel: the reader gets the queued values, then the end of the channel.
 
-        To close a closed outbox does nothing.
+        To close a closed outbox does nothing. This must not raise: the actor closes an outbox that
+        is full.
         """
         ...

@@ -96,6 +96,29 @@ async def test_an_event_on_which_the_core_fails_is_logged_and_skipped(
     assert "ValueError: a bug" in caplog.text
 
 
+async def test_an_outbox_that_fails_ends_nobody_else(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def send_nowait(self, value: object, /) -> None:
+            raise trio.WouldBlock
+
+        def close(self) -> None:
+            raise ValueError("a bug")
+
+    outbox, got = mailbox()
+    effects = [
+        ToClient("slow", Broken(), Notification("x")),
+        ToClient("c", outbox, Notification("y")),
+    ]
+    core = ScriptedCore({InstanceStarting: list(effects)})
+    actor = await start_actor(nursery, core)
+    await actor.happens(InstanceStarting("a"))
+    assert content(got) == [Notification("y")]
+    assert "could not perform ToClient" in caplog.text
+    assert not actor.ended.is_set()
+
+
 async def test_a_burst_is_handled_in_one_go_and_in_order(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:

@@ -275,8 +275,12 @@ class RequestOutbox:
 
     def close(self) -> None:
         """Answer with an error, because the client cancelled the request."""
-        if not self._stream.ended:
+        if self._stream.ended:
+            return
+        try:
             self._stream.put(ErrorResponse(self._id, CANCELLED))
+        except trio.WouldBlock:
+            self._stream.end()  # `close` must not raise; the reader is too far behind anyway
 
 
 class StreamResponse(EventStream):

@@ -190,6 +190,8 @@ class _BatchOutbox:
         except trio.WouldBlock:
             # `close` must not raise, so the client that does not read is ended here.
             self._client.outbox.end("the client reads too slowly")
+        except trio.BrokenResourceError:
+            return  # the client is gone, and nobody misses the array
 
     def _count_down(self) -> None:
         self._missing -= 1

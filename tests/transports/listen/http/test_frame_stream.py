@@ -110,3 +110,20 @@ async def test_all_who_wait_see_a_change() -> None:
             nursery.start_soon(one.wait_changed)
             await trio.testing.wait_all_tasks_blocked()
             one.put(PROGRESS)
+
+
+@pytest.mark.parametrize("limit", ["UNREAD_FRAMES", "UNREAD_BYTES"])
+def test_request_that_is_closed_on_a_full_stream_ends_its_response(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """The actor closes an outbox that is full, and `close` must not raise."""
+    monkeypatch.setattr(frame_stream, limit, 1)
+    one = FrameStream(Refusals().append, expected_answers=1)
+    one.attach(one)
+    outbox = RequestOutbox(one, 7)
+    outbox.send_nowait(PROGRESS)
+    with pytest.raises(trio.WouldBlock):
+        outbox.send_nowait(PROGRESS)
+    outbox.close()
+    assert one.ended
+    assert numbers(one) == [1]

@@ -187,3 +187,13 @@ def test_array_that_does_not_fit_after_a_cancellation_ends_the_client(
     second.reply_to.close()
     assert batch_client.outbox.ended.is_set()
     assert batch_client.outbox.reason == "the client reads too slowly"
+
+
+def test_cancelled_member_after_the_end_of_the_client_is_no_fault(
+    batch_client: StdioClient,
+) -> None:
+    first, second = decode(batch_client, [request(1), request(2)])
+    answer(first)
+    batch_client.outbox.end("the router stops")
+    second.reply_to.close()
+    assert batch_client.all_answered.is_set()
