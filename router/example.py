@@ -38,7 +38,7 @@ Call `add`, `echo`, `now`, `word_count`, `countdown` (it reports progress and ca
 
 
 class TextCounts(BaseModel):
-    """How long a text is."""
+    """The length of a text."""
 
     characters: int = Field(description="Unicode code points, line ends included")
     words: int = Field(description="Runs of anything but white space")
@@ -97,7 +97,7 @@ def fail(reason: str = "because it was asked to") -> str:
 
 @server.resource("example://guide", mime_type="text/markdown")
 def guide() -> str:
-    """What there is to try here."""
+    """Guide to everything this server offers."""
     return GUIDE
 
 
