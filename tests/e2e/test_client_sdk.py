@@ -228,8 +228,11 @@ def test_unknown_and_inactive_things_are_named_in_the_documented_words(
             assert error_of(await call(client, "nobody", "echo")) == (unknown, "INSTANCE_NOT_FOUND")
             used = await client.call_tool("mcp.router.use", {"instance_name": "nobody"})
             assert error_of(used) == (unknown, "INSTANCE_NOT_FOUND")
-            no_tool = "Tool 'nothing' not found in instance 'plain'"
-            assert error_of(await call(client, "plain", "nothing")) == (no_tool, "TOOL_NOT_FOUND")
+            no_tool, code = error_of(await call(client, "plain", "ecko"))
+            assert code == "TOOL_NOT_FOUND"
+            assert no_tool.startswith(
+                "Tool 'ecko' not found in instance 'plain'. Did you mean 'echo', "
+            )
             inactive = "Instance 'off' is not active"
             assert error_of(await call(client, "off", "echo")) == (inactive, "UNAVAILABLE")
 

@@ -12,6 +12,7 @@ from router.core.calls import forwarding, tool_lists
 from router.core.management import saving
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS
+from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import check_key_case, given, is_object, raw_of, text_of
 from router.core.state import instance_views
 from router.core.state.permissions import check_may
@@ -188,8 +189,9 @@ def _check_call(
         RpcError: -32014, there is none; -32602, its schema asks for other arguments.
     """
     if tool not in instance.tool_names:
+        names = (item.key for item in session.catalog.tools)
         message = f"Tool '{tool}' not found in instance '{instance.name}'"
-        raise RpcError(TOOL_NOT_FOUND, message)
+        raise RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, names))
     if not state.settings.enable_validation:
         return
     if instance.schemas is None:

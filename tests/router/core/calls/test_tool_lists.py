@@ -86,7 +86,7 @@ def test_a_changed_catalog_is_used_at_once_and_notified_to_clients_that_selected
     ]
     assert bystander.outbox.take() == []
     assert alice.lists()[4:] == ["sing", "dance"]
-    assert alice.calls("echo").error["message"] == "Tool 'echo' not found in instance 'a'"
+    assert alice.calls("echo").error["code"] == -32014
 
 
 def test_list_changed_is_sent_once_until_the_client_lists_again() -> None:

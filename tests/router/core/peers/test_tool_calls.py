@@ -205,9 +205,23 @@ def test_an_unknown_instance_is_an_error_that_names_the_others() -> None:
     )
 
 
-def test_an_unknown_tool_is_an_error() -> None:
-    _, alice, _ = ready()
-    assert alice.routes("sing").tool_error == (
+def test_an_unknown_tool_is_answered_with_the_three_nearest_of_its_instance() -> None:
+    talk = Conversation()
+    talk.with_upstreams("a", tools=("list", "write_file", "move_file", "read_file"))
+    talk.configured(spec("a"), spec("b"))
+    talk.starting("b")
+    talk.up("b", "raed_file")
+    assert talk.client().routes("raed_file").tool_error == (
+        "TOOL_NOT_FOUND",
+        "Tool 'raed_file' not found in instance 'a'. "
+        "Did you mean 'read_file', 'write_file', 'move_file'?",
+    )
+
+
+def test_an_unknown_tool_of_an_instance_without_tools_is_an_error_without_suggestions() -> None:
+    talk = Conversation()
+    talk.with_upstreams("a", tools=())
+    assert talk.client().routes("sing").tool_error == (
         "TOOL_NOT_FOUND",
         "Tool 'sing' not found in instance 'a'",
     )
