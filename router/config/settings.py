@@ -152,15 +152,17 @@ class Security:
             `sha256:` and 64 hex digits stands for the token with that SHA-256 digest.
         tokens: further tokens by name, each with its permissions.
         allow_anonymous: serve beyond loopback although there is no token.
-        enable_validation: check tool arguments before they are sent. It never switches the
-            token off.
+        enable_validation: a key of MCP Router 1.1. Names, URLs, sizes and depth are checked, and
+            the token is required, whatever it says.
+        check_arguments: check tool arguments against the tools' schemas before they are sent.
         allow_stdio_via_api: `with_token` lets its bearer add instances that run a command.
     """
 
     bearer_token: OptionalToken = live("", repr=False)
     tokens: dict[TokenName, NamedToken] = live(factory=_no_tokens)
     allow_anonymous: bool = live(False)
-    enable_validation: bool = live(True, core="enable_validation")
+    enable_validation: bool = live(True)
+    check_arguments: bool = live(False, core="check_arguments")
     allow_stdio_via_api: Literal["with_token", "never"] = live(
         "with_token", core="allow_stdio_via_api"
     )

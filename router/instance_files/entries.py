@@ -63,7 +63,8 @@ TYPES: Final[dict[str, InstanceType]] = {
 
 _KNOWN: Final = (
     *("provider", "name", "type", "transport", "command", "args", "env", "cwd", "headers"),
-    *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", *URL_KEYS),
+    *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", "check_arguments"),
+    *URL_KEYS,
 )
 _SPELLING: Final = {key.lower(): key for key in _KNOWN}
 
@@ -124,10 +125,11 @@ def read_entry(
         url=entry.url(),
         headers=entry.headers(),
         try_sse=try_sse,
-        is_active=entry.flag("isActive", default=True) and not entry.flag("disabled"),
+        is_active=entry.flag("isActive") is not False and not entry.flag("disabled"),
         metadata=entry.metadata(),
         protocol=entry.protocol(),
         timeout_s=entry.timeout_s(),
+        check_arguments=entry.flag("check_arguments"),
         source=location.source,
     )
     return attrs.evolve(spec, problem="; ".join(map(str, entry.problems)) or None)
@@ -324,12 +326,12 @@ class _EntryReader:
 
     # --- The rest ---
 
-    def flag(self, key: str, *, default: bool = False) -> bool:
+    def flag(self, key: str) -> bool | None:
         value = self.members.get(key)
         if value is None or isinstance(value, bool):
-            return default if value is None else value
+            return value
         self.note(key, f"expected true or false, got {quote_value(value)}")
-        return default
+        return None
 
     def metadata(self) -> dict[str, Any]:
         return self._object("metadata", METADATA_LIMIT)

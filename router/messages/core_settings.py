@@ -17,8 +17,8 @@ class CoreSettings:
         allow_instance_management: True to offer the tools that change instances (`server`).
         allow_stdio_via_api: "with_token", or "never" to forbid changes that define the command of
             an instance (`security`).
-        enable_validation: True to check the arguments of calls against the tools' schemas
-            (`security`).
+        check_arguments: True to check the arguments of calls against the tools' schemas, where the
+            instance does not say (`security`).
     """
 
     version: str
@@ -26,4 +26,4 @@ class CoreSettings:
     tool_names: str = "dotted"
     allow_instance_management: bool = False
     allow_stdio_via_api: str = "with_token"
-    enable_validation: bool = True
+    check_arguments: bool = False

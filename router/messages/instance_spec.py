@@ -36,6 +36,7 @@ class InstanceSpec:
         metadata: the user's own notes, shown in listings.
         protocol: see `ProtocolSetting`.
         timeout_s: overrides `mcp_client.timeout` for calls to this instance.
+        check_arguments: overrides `security.check_arguments` for calls to this instance.
         problem: the reason why this entry cannot be started, with its place; None if it can.
         source: the file from which the entry was read, for messages.
     """
@@ -54,6 +55,7 @@ class InstanceSpec:
     metadata: dict[str, Any] = attrs.field(factory=_no_metadata)
     protocol: ProtocolSetting = "auto"
     timeout_s: float | None = None
+    check_arguments: bool | None = None
     problem: str | None = None
     source: str = ""
 
@@ -65,5 +67,5 @@ class InstanceSpec:
     def starts_like(self, other: InstanceSpec) -> bool:
         """Return whether a session of this instance serves the other configuration as well."""
         # These are shown or read with each call; a session does not depend on them.
-        shown = {"metadata", "provider", "source", "timeout_s"}
+        shown = {"metadata", "provider", "source", "timeout_s", "check_arguments"}
         return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})

@@ -117,13 +117,12 @@ def _call(state: RoutingState, request: ClientRequest) -> None:
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
-    _check_call(state, instance, session, called.tool_name, called.arguments)
     sent: Members = {}
     for key, raw in members.items():
         if key in _KEPT_KEYS:
             sent[key] = raw
     sent["name"], sent["arguments"] = raw_of(called.tool_name), called.arguments
-    forwarding.forward_call(state, request, instance, session, sent)
+    _check_and_forward(state, request, instance, session, called.tool_name, sent)
 
 
 def _change(state: RoutingState, request: ClientRequest) -> None:
@@ -152,13 +151,13 @@ def _call_instance_tool(state: RoutingState, request: ClientRequest, instance: I
 
     Raises:
         RpcError: -32013, the instance is not there; -32014, it has no such tool; -32602, the
-            arguments are not what the tool takes.
+            arguments are no object, or REST asks and they do not fit.
     """
     session = forwarding.session_or_park(state, request, instance)
     if session is not None:
         members = _as_plain_call(request.params.members)
-        _check_call(state, instance, session, text_of(members, "name"), members.get("arguments"))
-        forwarding.forward_call(state, request, instance, session, members)
+        tool = text_of(members, "name")
+        _check_and_forward(state, request, instance, session, tool, members)
 
 
 def _as_plain_call(members: Members) -> Members:
@@ -180,24 +179,50 @@ def _as_plain_call(members: Members) -> Members:
 # --- Checks ----------------------------------------------------------------------------------
 
 
-def _check_call(
-    state: RoutingState, instance: Instance, session: SessionUp, tool: str, arguments: Raw | None
+def _check_and_forward(
+    state: RoutingState,
+    request: ClientRequest,
+    instance: Instance,
+    session: SessionUp,
+    tool: str,
+    members: Members,
 ) -> None:
-    """Check that there is such a tool, and its arguments unless that is switched off.
+    """Forward a call if there is such a tool and, where that is checked, its arguments fit.
+
+    Arguments that do not fit are answered with a tool result, so that the model reads it and
+    corrects them (MCP 2025-11-25, Tools, Error Handling). REST has a status for them.
+
+    Args:
+        members: the `params` to send.
 
     Raises:
-        RpcError: -32014, there is none; -32602, its schema asks for other arguments.
+        RpcError: -32014, there is no such tool; -32602, REST asks and the arguments do not fit.
     """
     if tool not in instance.tool_names:
         names = (item.key for item in session.catalog.tools)
         message = f"Tool '{tool}' not found in instance '{instance.name}'"
         raise RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, names))
-    if not state.settings.enable_validation:
+    problem = None
+    is_checked = instance.spec.check_arguments
+    if state.settings.check_arguments if is_checked is None else is_checked:
+        problem = _problem_in_arguments(instance, session, tool, members.get("arguments"))
+    if problem is None:
+        forwarding.forward_call(state, request, instance, session, members)
         return
+    error = RpcError(INVALID_PARAMS, problem)
+    if request.client.era == "own":
+        raise error
+    forwarding.answer(state, request, router_tools.error_result_of(error))
+
+
+def _problem_in_arguments(
+    instance: Instance, session: SessionUp, tool: str, arguments: Raw | None
+) -> str | None:
+    """Return what does not fit in the arguments by the tool's schema; None if all does."""
     if instance.schemas is None:
         # Not needed before the first call. Not in a worker thread: this library aborts the process
         # when the interpreter ends while a thread imports it.
         from router.core.protocol.tool_schemas import Schemas
 
         instance.schemas = Schemas.of(session.catalog.tools)
-    instance.schemas.check(tool, arguments)
+    return instance.schemas.problem_in(tool, arguments)

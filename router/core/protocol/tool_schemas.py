@@ -1,6 +1,6 @@
-"""Checks the arguments of a call against the tool's own `inputSchema`.
+"""Finds what does not fit in the arguments of a call, by the tool's own `inputSchema`.
 
-A schema is compiled when its tool is first called after a listing.
+A schema is compiled when its tool is first checked after a listing.
 
 Invariants:
 
@@ -22,7 +22,6 @@ import jsonschema_rs
 import msgspec
 
 from router.core.protocol.raw_json import EMPTY_OBJECT, object_of, printable
-from router.messages.errors import INVALID_PARAMS, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,8 +39,17 @@ MAX_STEPS: Final = 20_000
 MAX_PATTERN_BYTES: Final = 1024 * 1024
 """Size of one compiled regular expression, which bounds the time to compile it."""
 
+MAX_MISTAKES: Final = 10
+"""Mistakes that are named for one call: as many as a model corrects at once."""
+
 MAX_MESSAGE: Final = 300
-"""Characters of one message; the names of keys and the options of an `enum` may be long."""
+"""Characters for one mistake; the names of keys and the options of an `enum` may be long."""
+
+MAX_MISTAKE_CHECKS: Final = 20_000
+"""Values times subschemas, up to which all mistakes are collected: about 50 ms if each is one.
+
+The library cannot stop in between; beyond this, only the first mistake is looked for.
+"""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -52,31 +60,48 @@ class Checker:
 
     Attributes:
         validator: the compiled schema itself.
-        finds_reason: False for a recursive schema: to find the reason might take long.
+        subschemas: the number of its subschemas, each reference replaced by its target.
+        finds_reasons: False for a recursive schema: to find the reasons might take long.
     """
 
     validator: jsonschema_rs.Validator
-    finds_reason: bool
+    subschemas: int
+    finds_reasons: bool
 
-    def check(self, arguments: Any) -> None:
-        """Check decoded arguments.
+    def mistakes_in(self, arguments: Any, value_count: int) -> list[str]:
+        """Return the mistakes in decoded arguments, each with its place; empty if they fit.
 
-        Raises:
-            RpcError: -32602, with the first mistake and its place if the reason is found.
+        Args:
+            arguments: an object.
+            value_count: the number of values in it, or more.
         """
         if self.validator.is_valid(arguments):
-            return
-        problem = "arguments: do not match the tool's inputSchema"
-        if self.finds_reason:
-            error = next(self.validator.iter_errors(arguments))
-            place = "".join(_step(step) for step in error.instance_path)
-            problem = f"arguments{place}: {error.message}"
-        raise _arguments_error(problem)
+            return []
+        if not self.finds_reasons:
+            return ["arguments: do not match the tool's inputSchema"]
+        if value_count * self.subschemas <= MAX_MISTAKE_CHECKS:
+            return [_text_of(error) for error in self.validator.iter_errors(arguments)]
+        mistakes: list[str] = []
+        try:
+            self.validator.validate(arguments)
+        except jsonschema_rs.ValidationError as error:
+            mistakes.append(_text_of(error))
+        return mistakes
 
 
-def _arguments_error(problem: str) -> RpcError:
-    is_long = len(problem) > MAX_MESSAGE
-    return RpcError(INVALID_PARAMS, problem[:MAX_MESSAGE] + "…" if is_long else problem)
+def _text_of(error: jsonschema_rs.ValidationError) -> str:
+    place = "".join(_step(step) for step in error.instance_path)
+    return f"arguments{place}: {error.message}"
+
+
+def _joined(mistakes: list[str]) -> str:
+    """Return the mistakes as one text of a bounded length."""
+    named = [
+        mistake[:MAX_MESSAGE] + "…" if len(mistake) > MAX_MESSAGE else mistake
+        for mistake in mistakes[:MAX_MISTAKES]
+    ]
+    more = len(mistakes) - len(named)
+    return "; ".join([*named, f"and {more} more"] if more else named)
 
 
 def _step(step: str | int) -> str:
@@ -96,26 +121,30 @@ class Schemas:
         """Return the schemas of these tools."""
         return cls({item.key: item.raw for item in tools})
 
-    def check(self, tool: str, arguments: Raw | None) -> None:
-        """Check the arguments of a call; absent ones are an empty object.
+    def problem_in(self, tool: str, arguments: Raw | None) -> str | None:
+        """Return what does not fit in the arguments of a call, with its places; None if all does.
 
-        Raises:
-            RpcError: -32602, with the place in the arguments.
+        Args:
+            tool: the name of a listed tool.
+            arguments: a raw object; an absent one is empty.
         """
         if tool not in self._checkers:
             self._checkers[tool] = compile_schema(object_of(self._tools[tool]).get("inputSchema"))
         checker = self._checkers[tool]
         if checker is None:
-            return
+            return None
         raw = arguments or EMPTY_OBJECT
         try:
             decoded = msgspec.json.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            _refuse_repeated_key(raw)
-            return  # Numbers beyond what a float holds: only the server may understand them.
-        if _may_repeat_key(raw, decoded):
-            _refuse_repeated_key(raw)
-        checker.check(decoded)
+            # Numbers beyond what a float holds: only the server may understand them.
+            mistakes = _repeated_keys(raw)
+        else:
+            mistakes = _repeated_keys(raw) if _may_repeat_key(raw, decoded) else []
+            # Every value but the outermost and the first of each array or object follows a comma.
+            value_count = sum(map(bytes(raw).count, (b",", b"[", b"{")))
+            mistakes += checker.mistakes_in(decoded, value_count)
+        return _joined(mistakes) or None
 
 
 def _may_repeat_key(raw: Raw, decoded: Any) -> bool:
@@ -131,21 +160,28 @@ def _may_repeat_key(raw: Raw, decoded: Any) -> bool:
     return b"\\" in data and b"\\u0022" in data
 
 
-def _refuse_repeated_key(raw: Raw) -> None:
+def _repeated_keys(raw: Raw) -> list[str]:
+    """Return a mistake for each key that is repeated in one object."""
     # Imported here for start-up time: hardly any call needs this.
     import json
 
-    def check_pairs(pairs: list[tuple[str, Any]]) -> None:
+    repeated: dict[str, None] = {}
+
+    def note_pairs(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                shown = msgspec.json.encode(printable(key)).decode()
-                raise _arguments_error(f"arguments: the key {shown} is there twice in one object")
+                repeated[key] = None
             seen.add(key)
 
     # Numbers stay strings: a huge one would take long to convert, and nobody reads it.
     with suppress(RecursionError):
-        json.loads(bytes(raw), object_pairs_hook=check_pairs, parse_int=str, parse_float=str)
+        json.loads(bytes(raw), object_pairs_hook=note_pairs, parse_int=str, parse_float=str)
+    return [
+        f"arguments: the key {msgspec.json.encode(printable(key)).decode()} is there twice in "
+        "one object"
+        for key in repeated
+    ]
 
 
 def compile_schema(raw: Raw | None) -> Checker | None:
@@ -155,7 +191,8 @@ def compile_schema(raw: Raw | None) -> Checker | None:
     try:
         schema = msgspec.json.decode(raw)
         counter = _SubschemaCounter(schema)
-        if counter.count(schema) > MAX_STEPS:
+        subschemas = counter.count(schema)
+        if subschemas > MAX_STEPS:
             return None
         validator = jsonschema_rs.validator_for(
             schema,
@@ -166,7 +203,7 @@ def compile_schema(raw: Raw | None) -> Checker | None:
         )
     except (ValueError, LookupError, TypeError, RecursionError, jsonschema_rs.ReferencingError):
         return None
-    return Checker(validator, not counter.is_recursive)
+    return Checker(validator, subschemas, not counter.is_recursive)
 
 
 _UNSUPPORTED_REFERENCES: Final = frozenset({"$dynamicRef", "$recursiveRef"})

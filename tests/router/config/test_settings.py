@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
         "tokens": {},
         "allow_anonymous": False,
         "enable_validation": True,
+        "check_arguments": False,
         "allow_stdio_via_api": "with_token",
     },
     "logging": {

@@ -233,7 +233,7 @@ def test_input_of_an_editor_is_a_problem_that_says_what_to_set() -> None:
 
 def test_null_is_an_absent_key() -> None:
     strings = ("name", "provider", "type", "cwd", "protocol")
-    keys = (*strings, "args", "env", "headers", "metadata", "timeout")
+    keys = (*strings, "args", "env", "headers", "metadata", "timeout", "check_arguments")
     spec = read({**COMMAND, **dict.fromkeys(keys)})
     assert spec == read(COMMAND)
     assert read({**COMMAND, "env": {"A": None}}).env == {}
@@ -265,6 +265,7 @@ def test_null_is_an_absent_key() -> None:
             "2025-11-25",
             'protocol: expected one of "auto", "legacy", "2026-07-28", got "2025-11-25"',
         ),
+        ("check_arguments", 1, "check_arguments: expected true or false, got 1"),
         ("protocol", 5, 'protocol: expected one of "auto", "legacy", "2026-07-28", got 5'),
         ("timeout", 0, "timeout: expected a positive number of seconds, got 0"),
         ("timeout", True, "timeout: expected a positive number of seconds, got true"),
@@ -348,6 +349,14 @@ def test_all_problems_of_an_entry_are_told_together() -> None:
 )
 def test_large_timeout_is_in_milliseconds(timeout: float, timeout_s: float) -> None:
     assert read({**COMMAND, "timeout": timeout}).timeout_s == timeout_s
+
+
+@pytest.mark.parametrize("value", [True, False, None])
+def test_whether_arguments_are_checked_may_be_given_and_is_left_open_otherwise(
+    value: bool | None,
+) -> None:
+    assert read({**COMMAND, "check_arguments": value}).check_arguments is value
+    assert read(COMMAND).check_arguments is None
 
 
 def test_metadata_is_taken_as_it_is() -> None:

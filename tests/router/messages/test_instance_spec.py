@@ -20,6 +20,7 @@ def test_secrets_are_not_shown() -> None:
     [
         ({}, True),
         ({"metadata": {"k": 1}, "timeout_s": 5.0, "provider": "q", "source": "f"}, True),
+        ({"check_arguments": True}, True),
         ({"command": "d"}, False),
         ({"args": ("x",)}, False),
         ({"env": {}}, False),

@@ -70,7 +70,7 @@ def test_the_core_is_told_what_it_needs() -> None:
     settings = Settings(
         mcp_client=McpClient(timeout=7),
         server=Server(tool_names="underscored", allow_instance_management=True),
-        security=Security(allow_stdio_via_api="never", enable_validation=False),
+        security=Security(allow_stdio_via_api="never", check_arguments=True),
     )
     assert core_settings(settings) == CoreSettings(
         version=VERSION,
@@ -78,7 +78,7 @@ def test_the_core_is_told_what_it_needs() -> None:
         tool_names="underscored",
         allow_instance_management=True,
         allow_stdio_via_api="never",
-        enable_validation=False,
+        check_arguments=True,
     )
 
 

@@ -84,6 +84,7 @@ class _Entry(Struct):
     headers: dict[str, Any] | UnsetType | None = UNSET
     isActive: bool | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType | None = UNSET
+    check_arguments: bool | UnsetType = UNSET
 
 
 class _Call(Struct):

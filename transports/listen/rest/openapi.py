@@ -61,6 +61,7 @@ _ENTRY: Final[Json] = {
     "headers": STRINGS,
     "isActive": BOOLEAN,
     "metadata": ANY_OBJECT,
+    "check_arguments": {**BOOLEAN, "description": "Overrides security.check_arguments"},
 }
 
 _INSTANCE: Final[Json] = _object(
