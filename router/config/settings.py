@@ -108,6 +108,7 @@ class Server:
         transport_type: the mode when the command line names none.
         allow_instance_management: let an LLM add and remove instances.
         tool_names: `mcp.router.use` or `mcp_router_use`.
+        help_limit_bytes: beyond it, `mcp.router.help` answers in brief.
         drain_s: how long calls in flight may go on after the first signal to stop.
     """
 
@@ -119,6 +120,7 @@ class Server:
     transport_type: Mode = "stdio"
     allow_instance_management: bool = live(False, core="allow_instance_management")
     tool_names: Literal["dotted", "underscored"] = live("dotted", core="tool_names")
+    help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     drain_s: Delay = 30
 
 

@@ -14,6 +14,8 @@ class CoreSettings:
         timeout_s: the default timeout of one call (`mcp_client.timeout`).
         tool_names: "dotted" or "underscored", the spelling of the router's tools
             (`server.tool_names`).
+        help_limit_bytes: the size up to which `mcp.router.help` answers in full
+            (`server.help_limit_bytes`).
         allow_instance_management: True to offer the tools that change instances (`server`).
         allow_stdio_via_api: "with_token", or "never" to forbid changes that define the command of
             an instance (`security`).
@@ -24,6 +26,7 @@ class CoreSettings:
     version: str
     timeout_s: float = 30.0
     tool_names: str = "dotted"
+    help_limit_bytes: int = 65536
     allow_instance_management: bool = False
     allow_stdio_via_api: str = "with_token"
     check_arguments: bool = False

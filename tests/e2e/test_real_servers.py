@@ -20,6 +20,7 @@ from tests.e2e.sdk_client import (
     Target,
     call,
     call_text,
+    error_of,
     listed,
     listed_when,
     run,
@@ -96,6 +97,29 @@ def test_every_server_becomes_ready_and_help_names_its_tools(target: Target) -> 
             assert list(shown) == list(rows)
             for name, tools in real_servers.TOOLS.items():
                 assert tools <= {tool["name"] for tool in shown[name]["tools"]}
+
+    run(scenario)
+
+
+def test_help_shows_all_of_a_tool_that_is_asked_for(http: Target) -> None:
+    async def scenario() -> None:
+        async with http.connect() as client:
+            await _all_ready(client)
+            asked = {"instance_name": "filesystem", "query": "COMPLETE contents"}
+            shown = value_of(await client.call_tool("mcp.router.help", asked))
+            await client.call_tool("mcp.router.use", {"instance_name": "filesystem"})
+            listed_tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+            (tool,) = [
+                one for one in shown["filesystem"]["tools"] if one["name"] == "read_text_file"
+            ]
+            own = listed_tools["read_text_file"].model_dump(by_alias=True, exclude_none=True)
+            assert tool == {key: own[key] for key in tool}
+            assert {"title", "annotations", "outputSchema"} <= set(tool)
+            assert list(shown) == ["filesystem"]
+            wrong = {"instance_name": "filesystem", "tool_name": "read_txt_file"}
+            message, code = error_of(await client.call_tool("mcp.router.help", wrong))
+            assert code == "TOOL_NOT_FOUND"
+            assert "Did you mean 'read_text_file', " in message
 
     run(scenario)
 

@@ -16,9 +16,12 @@ from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import check_key_case, given, is_object, raw_of, text_of
 from router.core.state import instance_views
 from router.core.state.permissions import check_may
+from router.core.state.tool_help import tool_help
 from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from msgspec import Raw
 
     from router.core.state.clients import ClientRequest, Members
@@ -90,8 +93,17 @@ def _list(state: RoutingState, request: ClientRequest) -> None:
 
 def _help(state: RoutingState, request: ClientRequest) -> None:
     client = request.client
-    value = instance_views.tools_by_instance(state.instances.seen_by(client.principal))
-    forwarding.answer(state, request, router_tools.result_of(value, client.revision))
+    asked = router_tools.help_arguments_of(given(request.params.members, "arguments"))
+    seen = state.instances.seen_by(client.principal)
+    instances: Iterable[Instance] = seen
+    if asked.instance_name is not None:
+        instance = seen.find(asked.instance_name)
+        if forwarding.session_or_park(state, request, instance) is None:
+            return
+        instances = (instance,)
+    value = tool_help(instances, asked, state.settings.help_limit_bytes)
+    result = router_tools.result_of(value, client.revision, is_compact=True)
+    forwarding.answer(state, request, result)
 
 
 def _use(state: RoutingState, request: ClientRequest) -> None:

@@ -69,9 +69,9 @@ _INSTANCE_NAME: Final = {
 
 
 def _tool(
-    name: str, description: str, optional: str = "", **properties: dict[str, Any]
+    name: str, description: str, optional: tuple[str, ...] = (), **properties: dict[str, Any]
 ) -> dict[str, Any]:
-    required = [key for key in properties if key != optional]
+    required = [key for key in properties if key not in optional]
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     return {
         "name": name,
@@ -93,12 +93,22 @@ _DEFINITIONS: Final = (
     ),
     _tool(
         HELP,
-        "Show the tools of every connected instance: names, descriptions and input schemas.",
+        "Show the tools of every connected instance: names, descriptions and input schemas. If "
+        "that is too long, it is cut to names and first sentences; then narrow it with these "
+        "arguments. What they leave is shown with annotations and output schemas as well.",
+        optional=("instance_name", "tool_name", "query"),
+        instance_name=_INSTANCE_NAME | {"description": "Show only the tools of this instance"},
+        tool_name={"type": "string", "description": "Show only the tool of exactly this name"},
+        query={
+            "type": "string",
+            "description": "Show only tools with this text in their name or description, in upper "
+            "or lower case",
+        },
     ),
     _tool(
         CALL,
         "Call a tool of an instance without selecting it first; the result is the tool's own.",
-        optional="arguments",
+        optional=("arguments",),
         instance_name=_INSTANCE_NAME,
         tool_name={"type": "string", "description": "Name of the tool, as mcp.router.help shows"},
         arguments={"type": "object", "description": "Arguments for the tool, as its schema says"},
@@ -201,6 +211,46 @@ def instance_name_of(arguments: Raw | None) -> str:
 
 
 @attrs.frozen
+class HelpArguments:
+    """The arguments of `help`, each None if it is not given; they narrow the answer.
+
+    Attributes:
+        instance_name: show the tools of this instance only.
+        tool_name: show tools of exactly this name only.
+        query: show tools only that have this text in their name or description.
+    """
+
+    instance_name: str | None = None
+    tool_name: str | None = None
+    query: str | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        """True if any argument is given."""
+        return self != _NOT_NARROW
+
+
+_NOT_NARROW: Final = HelpArguments()
+
+_HELP_KEYS: Final = frozenset(attrs.fields_dict(HelpArguments))
+
+
+def help_arguments_of(arguments: Raw | None) -> HelpArguments:
+    """Return the arguments of `help`; null and empty ones count as absent.
+
+    Raises:
+        RpcError: -32602, one is no string.
+    """
+    members = check_key_case(object_of(arguments, "arguments"), _HELP_KEYS, "arguments")
+    texts = {
+        key: text_of(members, key, "arguments") or None
+        for key in _HELP_KEYS
+        if given(members, key) is not None
+    }
+    return HelpArguments(**texts)
+
+
+@attrs.frozen
 class CallArguments:
     """The arguments of `call`: the instance, its tool and that tool's arguments."""
 
@@ -256,9 +306,19 @@ def change_of(tool: str, arguments: Raw | None) -> Change:
 # --- Results ---------------------------------------------------------------------------------
 
 
-def result_of(value: Any, revision: str) -> Raw:
-    """Return a tool result: the value as JSON text, and structured if the revision has that."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+def compact(value: Any) -> bytes:
+    """Return a value as JSON without white space, also where raw parts of it have some."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=-1)
+
+
+def result_of(value: Any, revision: str, *, is_compact: bool = False) -> Raw:
+    """Return a tool result: the value as JSON text, and structured if the revision has that.
+
+    Args:
+        is_compact: True for JSON without white space, False for an indentation of 2.
+    """
+    encoded = compact(value) if is_compact else msgspec.json.encode(value)
+    text = (encoded if is_compact else msgspec.json.format(encoded, indent=2)).decode()
     result = {"content": [{"type": "text", "text": text}], "isError": False}
     return raw_of(result | structured_content(value, revision))
 

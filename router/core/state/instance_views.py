@@ -1,4 +1,4 @@
-"""Builds the JSON values that `list`, `help`, `use` and the REST API show of instances.
+"""Builds the JSON values that `list`, `use` and the REST API show of instances.
 
 Invariant: the keys are those of MCP Router 1.1; keys may only be added.
 """
@@ -41,25 +41,13 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
     }
 
 
-def tools_by_instance(instances: Iterable[Instance]) -> dict[str, Any]:
-    """Return the value of `help`: the connected instances that have at least one tool."""
-    return {
-        instance.name: {
-            "provider": instance.spec.provider,
-            "display_name": instance.spec.display_name,
-            "tools": tools_of(instance),
-        }
-        for instance in instances
-        if instance.session is not None and instance.session.catalog.tools
-    }
-
-
 def tools_of(instance: Instance) -> list[dict[str, Any]]:
     """Return an instance's tools, each with its name, description and input schema."""
-    return [] if instance.session is None else list(map(_tool, instance.session.catalog.tools))
+    return [] if instance.session is None else list(map(tool_view, instance.session.catalog.tools))
 
 
-def _tool(item: Item) -> dict[str, Any]:
+def tool_view(item: Item) -> dict[str, Any]:
+    """Return the members of a tool that MCP Router 1.1 shows of it."""
     tool = object_of(item.raw, "tool")
     return {
         "name": item.key,

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
         "transport_type": "stdio",
         "allow_instance_management": False,
         "tool_names": "dotted",
+        "help_limit_bytes": 65536,
         "drain_s": 30,
     },
     "mcp_client": {"enabled": True, "timeout": 30, "start_timeout_s": 60, "max_starting": 16},
@@ -195,6 +196,10 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"tool_names": 1}},
             'server.tool_names: expected one of "dotted", "underscored", got 1',
         ),
+        (
+            {"server": {"help_limit_bytes": 0}},
+            "server.help_limit_bytes: expected a positive integer, got 0",
+        ),
         ({"server": {"drain_s": -1}}, "server.drain_s: expected a number of seconds, got -1"),
         (
             {"mcp_client": {"timeout": 0}},
@@ -226,12 +231,14 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
         (
             {"server": {"enabled": "no"}},
             "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
-            "http, sse, transport_type, allow_instance_management, tool_names, drain_s",
+            "http, sse, transport_type, allow_instance_management, tool_names, "
+            "help_limit_bytes, drain_s",
         ),
         (
             {"server": {"stdio": {"port": 1}}},
             "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
-            "http, sse, transport_type, allow_instance_management, tool_names, drain_s",
+            "http, sse, transport_type, allow_instance_management, tool_names, "
+            "help_limit_bytes, drain_s",
         ),
         ({"server": 1}, "server: expected an object, got a number"),
         (

@@ -1,4 +1,4 @@
-"""The values that `list`, `help`, `use` and the REST API show of instances."""
+"""The values that `list`, `use` and the REST API show of instances."""
 
 from __future__ import annotations
 
@@ -39,28 +39,6 @@ def test_list_shows_every_instance_with_the_keys_scripts_rely_on() -> None:
     ]
     assert (b["active"], b["connected"], b["tools_count"]) == (False, False, 0)
     assert (b["state"], b["transport_type"], b["metadata"]) == ("disabled", "http", {"note": "é"})
-
-
-def test_help_shows_the_tools_of_connected_instances_that_have_any() -> None:
-    talk = Conversation()
-    talk.configured(spec("a"), spec("none"), spec("off", is_active=False), spec("starts"))
-    for name, tools in (("a", ("echo", "add")), ("none", ())):
-        talk.starting(name)
-        talk.up(name, *tools)
-    assert talk.client().calls("mcp.router.help").text == {
-        "a": {
-            "provider": "acme",
-            "display_name": "a (provider: acme)",
-            "tools": [
-                {
-                    "name": name,
-                    "description": f"Does {name}",
-                    "inputSchema": {"type": "object", "properties": {}},
-                }
-                for name in ("echo", "add")
-            ],
-        }
-    }
 
 
 def test_a_tool_without_description_or_schema_is_shown_with_empty_ones() -> None:
