@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.sdk_client import HANDSHAKE, Target, run, text_of, value_of
+from tests.e2e.sdk_client import (
+    HANDSHAKE,
+    Target,
+    listed,
+    listed_when,
+    run,
+    text_of,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -33,14 +41,17 @@ def test_help_that_would_be_too_long_is_narrowed_step_by_step(
 
     async def scenario() -> None:
         async with Target("stdio", workspace, mode=mode).connect() as client:
+            await listed_when(client, "example", lambda row: row["connected"])
+            summary = "A few small tools to try an MCP client with."
+            assert (await listed(client))["example"]["summary"] == summary
             brief = await _ask(client, instance_name="example")
             note = brief.pop("mcp.router.help")["note"]
             assert "query" in note
             assert {"name": "add", "description": "Add two numbers."} in brief["example"]["tools"]
-            (listed,) = [
+            (defined,) = [
                 tool for tool in (await client.list_tools()).tools if tool.name == "mcp.router.help"
             ]
-            assert set(listed.input_schema["properties"]) == {
+            assert set(defined.input_schema["properties"]) == {
                 *("instance_name", "tool_name", "query"),
             }
             found = await _ask(client, query="CHARACTERS, words")

@@ -89,7 +89,8 @@ _DEFINITIONS: Final = (
     ),
     _tool(
         LIST,
-        "List all configured MCP server instances with their state, transport and number of tools.",
+        "List all configured MCP server instances, each with a summary, its state, transport and "
+        "number of tools.",
     ),
     _tool(
         HELP,

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router.core.protocol.raw_json import EMPTY_OBJECT, object_of
+from router.core.protocol.raw_json import (
+    EMPTY_OBJECT,
+    is_object,
+    object_of,
+    optional_text_of,
+)
+from router.core.protocol.sentences import first_sentence, one_line
 from router.core.state.instances import InstanceState
 
 if TYPE_CHECKING:
@@ -34,11 +40,24 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         "transport_type": spec.type,
         "tools_count": 0 if session is None else len(session.catalog.tools),
         "metadata": spec.metadata,
+        "summary": _about(instance),
         "state": instance.state,
         "in_state_s": round(now_s - instance.since_s, 1),
         "restarts": instance.restarts,
         "last_error": instance.last_error,
     }
+
+
+def _about(instance: Instance) -> str | None:
+    """Return one line about a server: by its own words, else by those of its configuration."""
+    texts: list[str | None] = []
+    if instance.session is not None:
+        info = instance.session.server_info
+        title = optional_text_of(object_of(info), "title") if is_object(info) else None
+        texts = [first_sentence(instance.session.instructions or ""), title]
+    described = instance.spec.metadata.get("description")
+    texts.append(described if isinstance(described, str) else None)
+    return next((line for text in texts if text and (line := one_line(text))), None)
 
 
 def tools_of(instance: Instance) -> list[dict[str, Any]]:

@@ -74,6 +74,7 @@ _INSTANCE: Final[Json] = _object(
     transport_type=STRING,
     tools_count=INTEGER,
     metadata=ANY_OBJECT,
+    summary={**_nullable("string"), "description": "What the server does, in one line"},
     state={"enum": ["disabled", "starting", "ready", "backoff", "failed", "stopping"]},
     in_state_s={"type": "number"},
     restarts=INTEGER,
