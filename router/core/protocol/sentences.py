@@ -21,12 +21,15 @@ _END: Final = re.compile(
     r"(?<!\be\.g)(?<!\bi\.e)[.!?](?=\s+[^a-z\s])|[\u3002\uff01\uff1f]|(?=\n\s*\n)"
 )
 
-_HEADING: Final = "# \t\r\n"
+_HEADINGS: Final = re.compile(r"(?:\s*#[^\n]*\n)+(?=\s*\S)")
+"""Headings of Markdown that something follows: they say less than the sentence after them."""
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a text, or its heading if it begins with one, in one line."""
-    start = text[:_READ_CHARS].lstrip(_HEADING)
+    """Return the first sentence of a text after its headings, in one line."""
+    start = text[:_READ_CHARS]
+    headings = _HEADINGS.match(start)
+    start = start[headings.end() if headings else 0 :].lstrip("# \t\r\n")
     found = _END.search(start)
     return one_line(start if found is None else start[: found.end()])
 

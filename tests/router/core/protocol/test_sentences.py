@@ -17,7 +17,9 @@ from router.core.protocol.sentences import MAX_CHARS, first_sentence, one_line
         ("Reads at most approx. five lines. Fast.", "Reads at most approx. five lines."),
         ("Needs v1.2 of x.y. `a` is optional", "Needs v1.2 of x.y."),
         ("Get weather for\n    a state\n\n    Args:\n", "Get weather for a state"),
-        ("# Files\n\nReads a file.", "Files"),
+        ("# Files\n\n## Use\nReads a file. Fast.", "Reads a file."),
+        ("# Files\n\n", "Files"),
+        ("C# is read.\n# Files\n", "C# is read."),
         ("读取文件。写入文件。", "读取文件。"),
     ],
 )

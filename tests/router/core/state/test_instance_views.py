@@ -50,7 +50,7 @@ def test_list_shows_every_instance_with_the_keys_scripts_rely_on() -> None:
     ("instructions", "info", "metadata", "summary"),
     [
         ("Reads files. And more.", {"title": "Files"}, {"description": "Mine"}, "Reads files."),
-        ("\n# Files\n\nReads files.", {}, {}, "Files"),
+        ("\n# Files\n\nReads files.", {}, {}, "Reads files."),
         (" \n", {"title": " My\x1b\nfiles. 2 "}, {"description": "Mine"}, "My files. 2"),
         (None, {"title": 5}, {"description": "Mine. All\nmine."}, "Mine. All mine."),
         (None, [], {"description": {}}, None),
