@@ -55,6 +55,9 @@ Port: TypeAlias = Annotated[
 Seconds: TypeAlias = Annotated[float, Check("a positive number of seconds", lambda s: s > 0)]
 Delay: TypeAlias = Annotated[float, Check("a number of seconds", lambda s: s >= 0)]
 Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
+NameLimit: TypeAlias = Annotated[
+    int, Check("a number of characters from 16 to 64", lambda n: 16 <= n <= 64)
+]
 Host: TypeAlias = Annotated[str, Check('a host such as "127.0.0.1" or "mcp.example.org"', _is_host)]
 Origin: TypeAlias = Annotated[str, Check('an origin such as "https://app.example.org"', _is_origin)]
 LogFormat: TypeAlias = Annotated[
@@ -109,6 +112,7 @@ class Server:
         allow_instance_management: let an LLM add and remove instances.
         tool_names: `mcp.router.use` or `mcp_router_use`.
         help_limit_bytes: beyond it, `mcp.router.help` answers in brief.
+        name_limit: characters of a direct name, `{instance}__{tool}`, at most.
         drain_s: how long calls in flight may go on after the first signal to stop.
     """
 
@@ -121,6 +125,7 @@ class Server:
     allow_instance_management: bool = live(False, core="allow_instance_management")
     tool_names: Literal["dotted", "underscored"] = live("dotted", core="tool_names")
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
+    name_limit: NameLimit = live(48, core="name_limit")
     drain_s: Delay = 30
 
 

@@ -109,10 +109,9 @@ class Core:
 
 
 def _client_opened(state: RoutingState, event: ClientOpened) -> None:
-    client = Client(event.client, event.outbox, event.principal, event.one_shot, era=event.era)
-    if client.is_stateless:
-        client.selection = stateless_requests.selection_of(state, client.principal)
-    state.clients[client.id] = client
+    state.clients[event.client] = Client(
+        event.client, event.outbox, event.principal, event.one_shot, era=event.era
+    )
 
 
 def _client_closed(state: RoutingState, event: ClientClosed) -> None:

@@ -16,6 +16,7 @@ class CoreSettings:
             (`server.tool_names`).
         help_limit_bytes: the size up to which `mcp.router.help` answers in full
             (`server.help_limit_bytes`).
+        name_limit: the greatest length of a direct name, in characters (`server.name_limit`).
         allow_instance_management: True to offer the tools that change instances (`server`).
         allow_stdio_via_api: "with_token", or "never" to forbid changes that define the command of
             an instance (`security`).
@@ -27,6 +28,7 @@ class CoreSettings:
     timeout_s: float = 30.0
     tool_names: str = "dotted"
     help_limit_bytes: int = 65536
+    name_limit: int = 48
     allow_instance_management: bool = False
     allow_stdio_via_api: str = "with_token"
     check_arguments: bool = False

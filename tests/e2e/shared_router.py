@@ -1,12 +1,14 @@
 """A router that the tests of a module share, each as a principal of its own.
 
-Rule: over HTTP, a client of revision 2026-07-28 has no session. Its selection and its questions
+Rule: over HTTP, a client of revision 2026-07-28 has no session. Its calls that wait for an answer
 belong to its principal, so tests that share a router need a token each.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 ASKING: Final = Path(__file__).with_name("asking_upstream.py")
 PRINCIPALS: Final = 60
-"""More than any module has tests, since a selection stays with its principal."""
+"""More than any module has tests, since each test needs a principal of its own."""
 
 DRAIN_S: Final = 5
 """A call that a failed test left open does not hold up the end for longer."""
@@ -60,6 +62,14 @@ class SharedRouter:
         """Return what the SDK's client connects to as a new principal."""
         router = None if transport == "stdio" else self.router
         return Target(transport, self.workspace, router, mode, self.token())
+
+    def change_own_tools(self) -> None:
+        """Have the router list other tools of its own, or again those of before."""
+        config = json.loads(self.workspace.config_file.read_bytes())
+        is_listed = config["server"].get("allow_instance_management", False)
+        config["server"]["allow_instance_management"] = not is_listed
+        self.workspace.config_file.write_text(json.dumps(config))
+        self.router.popen.send_signal(signal.SIGHUP)
 
 
 @contextmanager

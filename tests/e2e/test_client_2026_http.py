@@ -149,13 +149,17 @@ def test_request_that_names_no_level_gets_no_logs(client: Client2026) -> None:
     assert answer.result["content"][0]["text"] == "logged"
 
 
-def test_tool_of_a_used_instance_is_called_by_its_own_name(shared: SharedRouter) -> None:
-    client = shared.client()
+def test_tool_of_a_used_instance_is_called_by_its_direct_name(client: Client2026) -> None:
     use = request("tools/call", name="mcp.router.use", arguments={"instance_name": "plain"})
-    assert client.post(use).result["structuredContent"]["active"] is True
+    used = client.post(use).result["structuredContent"]
+    assert used["active"] is True
+    shown = ("description", "inputSchema")
+    assert used["direct"] == [
+        {"name": f"plain__{tool['name']}"} | {key: tool[key] for key in shown} for tool in TOOLS
+    ]
     listed = client.post(LIST).result
-    assert [tool["name"] for tool in listed["tools"]] == OWN_TOOLS + [one["name"] for one in TOOLS]
-    echo = request("tools/call", name="echo", arguments={"text": "by name"})
+    assert [tool["name"] for tool in listed["tools"]] == OWN_TOOLS
+    echo = request("tools/call", name="plain__echo", arguments={"text": "by name"})
     assert client.post(echo).result["content"][0]["text"] == "by name"
 
 

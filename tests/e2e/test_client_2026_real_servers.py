@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import pytest
 
+from router.core.protocol.direct_names import direct_name
 from tests.e2e import peers, real_servers
 from tests.e2e.client_2026 import REVISION_2026
 from tests.e2e.client_answers import DECLINING_FORMS
@@ -24,6 +25,7 @@ from tests.e2e.sdk_client import (
     run,
     text_of,
     tool_names,
+    value_of,
 )
 from tests.e2e.shared_router import shared_router
 from tests.e2e.workspace import Workspace
@@ -144,14 +146,29 @@ def test_all_servers_answer_at_the_same_time(http: Target) -> None:
     run(scenario)
 
 
-def test_used_server_is_listed_and_called_by_its_own_names(http: Target) -> None:
+def test_used_server_is_called_by_its_direct_names(http: Target) -> None:
     async def scenario() -> None:
         async with http.connect() as client:
             await _all_ready(client)
-            await client.call_tool("mcp.router.use", {"instance_name": "time"})
-            assert await tool_names(client) == [*OWN_TOOLS, "get_current_time", "convert_time"]
+            used = value_of(await client.call_tool("mcp.router.use", {"instance_name": "time"}))
+            names = [tool["name"] for tool in used["direct"]]
+            assert names == ["time__get_current_time", "time__convert_time"]
+            assert await tool_names(client) == OWN_TOOLS
             noon = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
-            assert "T21:00:00" in text_of(await client.call_tool("convert_time", noon))
+            assert "T21:00:00" in text_of(await client.call_tool("time__convert_time", noon))
+
+    run(scenario)
+
+
+def test_every_answer_is_the_same_by_direct_name(http: Target) -> None:
+    async def scenario() -> None:
+        async with http.connect() as client:
+            await _all_ready(client)
+            for answer in ANSWERS:
+                name = direct_name(answer.instance, answer.tool, 48)
+                result = await client.call_tool(name, answer.arguments)
+                assert result.is_error == answer.is_error, result
+                assert answer.fits(text_of(result)), result
 
     run(scenario)
 

@@ -177,6 +177,7 @@ WANTED: Final = {"instance_name": "asking", "tool_name": "form", "arguments": AR
         {"name": "mcp.router.list", "arguments": {}},
         {"name": "mcp.router.use", "arguments": {"instance_name": "asking"}},
         {"name": "form", "arguments": ARGUMENTS},
+        {"name": "asking__form", "arguments": ARGUMENTS},
     ],
     ids=[
         "tool",
@@ -190,6 +191,7 @@ WANTED: Final = {"instance_name": "asking", "tool_name": "form", "arguments": AR
         "list",
         "use",
         "own-name",
+        "direct-name",
     ],
 )
 def test_state_of_another_call_is_refused(params: dict[str, Any], held: Held) -> None:

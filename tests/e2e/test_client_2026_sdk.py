@@ -15,6 +15,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ToolsListChanged
 
+from router.messages.errors import TOOL_NOT_FOUND
 from router.messages.revisions import REVISIONS
 from tests.e2e.chaos_upstream import TOOLS
 from tests.e2e.client_2026 import REVISION_2026
@@ -119,11 +120,13 @@ async def _use(client: Client, instance: str) -> None:
     assert not used.is_error, used
 
 
-def test_use_is_told_to_a_listening_client_which_then_lists_the_tools(
-    backend: str, target: Target
+def test_use_is_told_to_a_listening_client_on_stdio_which_then_lists_the_tools(
+    backend: str, shared: SharedRouter
 ) -> None:
+    stdio = shared.target("stdio")
+
     async def scenario() -> None:
-        async with target.connect() as client, client.listen(tools_list_changed=True) as changes:
+        async with stdio.connect() as client, client.listen(tools_list_changed=True) as changes:
             assert changes.honored.tools_list_changed
             await _use(client, "plain")
             assert await anext(changes) == ToolsListChanged()
@@ -133,11 +136,11 @@ def test_use_is_told_to_a_listening_client_which_then_lists_the_tools(
     run(scenario, backend)
 
 
-def test_tool_that_an_instance_adds_is_told_to_a_listening_client(
-    backend: str, target: Target
+def test_tool_that_an_instance_adds_is_told_to_a_listening_client_on_stdio(
+    backend: str, shared: SharedRouter
 ) -> None:
     async def scenario() -> None:
-        async with target.connect() as client:
+        async with shared.target("stdio").connect() as client:
             await _use(client, "growing")
             before = await tool_names(client)
             async with client.listen(tools_list_changed=True) as changes:
@@ -174,23 +177,29 @@ def test_client_that_has_stopped_listening_goes_on(backend: str, target: Target)
     run(scenario, backend)
 
 
-def test_selection_is_the_principals_over_http(backend: str, shared: SharedRouter) -> None:
-    """The other connections of the principal see it; those of others do not."""
+def test_selection_over_http_is_nobodys(backend: str, shared: SharedRouter) -> None:
+    """Security: a choice does not leak to other clients, with the same token or with another."""
     mine, other = shared.target("http"), shared.target("http")
 
     async def scenario() -> None:
         seen = Seen()
         async with (
             mine.connect() as user,
-            mine.connect() as beside,
+            mine.connect(message_handler=seen.take) as beside,
             other.connect(message_handler=seen.take) as stranger,
+            beside.listen(tools_list_changed=True),
             stranger.listen(tools_list_changed=True),
-            beside.listen(tools_list_changed=True) as changes,
         ):
             await _use(user, "plain")
-            assert await anext(changes) == ToolsListChanged()
-            assert await tool_names(beside) == OWN_TOOLS + UPSTREAM_TOOLS
-            assert await tool_names(stranger) == OWN_TOOLS
+            for name in ("growing", "plain"):
+                await _use(beside, name)
+                for client in (user, beside, stranger):
+                    assert await tool_names(client) == OWN_TOOLS
+                called = await user.call_tool("plain__echo", {"text": name})
+                assert text_of(called) == name
+                with pytest.raises(MCPError) as caught:
+                    await user.call_tool("echo", {"text": name})
+                assert caught.value.error.code == TOOL_NOT_FOUND
             assert not seen.notifications
 
     run(scenario, backend)

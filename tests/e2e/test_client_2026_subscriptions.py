@@ -30,10 +30,7 @@ CHANGED: Final = "notifications/tools/list_changed"
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRouter]:
     workspace = Workspace(tmp_path_factory.mktemp("subscriptions"))
-    workspace.add_chaos("plain").add_chaos("growing", "growing")
-    with shared_router(workspace) as shared:
-        for name in ("plain", "growing"):  # `use` of a server that starts tells of two changes
-            shared.router.stderr.wait_for(f"{name} is ready")
+    with shared_router(workspace.add_chaos("plain")) as shared:
         yield shared
 
 
@@ -69,24 +66,29 @@ def _check_changed(message: Any, request_id: str = "listen") -> None:
 # --- Over HTTP -------------------------------------------------------------------------------
 
 
-def test_acknowledgement_comes_first_and_then_each_change(client: Client2026) -> None:
+def test_acknowledgement_comes_first_and_then_each_change(
+    client: Client2026, shared: SharedRouter
+) -> None:
+    before = _names(client)
     with client.stream(_listen()) as stream:
         _check_acknowledged(stream.next())
-        for instance in ("plain", "growing"):
-            assert client.post(_use(instance)).result["structuredContent"]["active"]
-            _check_changed(stream.next())
-        grown = client.post(tool_call("growing", "grow")).result["content"][0]["text"]
+        shared.change_own_tools()
         _check_changed(stream.next())
-        assert _names(client) == [*OWN_TOOLS, "grow", grown]
+        assert _names(client) != before
+        shared.change_own_tools()
+        _check_changed(stream.next())
+        assert _names(client) == before
 
 
-def test_each_stream_of_a_principal_is_told_under_its_own_id(client: Client2026) -> None:
+def test_each_stream_of_a_principal_is_told_under_its_own_id(
+    client: Client2026, shared: SharedRouter
+) -> None:
     with ExitStack() as stack:
         ids = ["one", "two", "three"]
         streams = [stack.enter_context(client.stream(_listen(each))) for each in ids]
         for each, stream in zip(ids, streams, strict=True):
             _check_acknowledged(stream.next(), each)
-        client.post(_use("plain"))
+        shared.change_own_tools()
         for each, stream in zip(ids, streams, strict=True):
             _check_changed(stream.next(), each)
 
@@ -97,17 +99,19 @@ def test_streams_with_the_same_id_are_told_each(shared: SharedRouter) -> None:
     with mine.stream(_listen()) as stream, other.stream(_listen()) as beside:
         _check_acknowledged(stream.next())
         _check_acknowledged(beside.next())
-        for client, told in ((mine, stream), (other, beside)):
-            client.post(_use("plain"))
-            _check_changed(told.next())
+        shared.change_own_tools()
+        _check_changed(stream.next())
+        _check_changed(beside.next())
 
 
-def test_answer_and_progress_of_a_call_do_not_come_on_a_subscription(client: Client2026) -> None:
+def test_answer_and_progress_of_a_call_do_not_come_on_a_subscription(
+    client: Client2026, shared: SharedRouter
+) -> None:
     with client.stream(_listen()) as stream:
         _check_acknowledged(stream.next())
         with client.stream(tool_call("plain", "steps", {"count": 3}, "steps")) as call:
             assert len(call.rest()) == 4
-        client.post(_use("plain"))
+        shared.change_own_tools()
         _check_changed(stream.next())
 
 
@@ -157,15 +161,14 @@ def test_stream_ends_with_its_result_when_the_router_stops(workspace: Workspace)
 def test_each_stream_is_told_what_it_asked_for_and_concerns_it_and_nothing_else(
     workspace: Workspace,
 ) -> None:
-    workspace.add_chaos("plain").add_chaos("other")
+    """The choice of a client without a session is nobody's, so nobody is told of it."""
+    workspace.add_chaos("plain")
     with shared_router(workspace) as shared, ExitStack() as stack:
-        user, before, stranger = shared.client(), shared.client(), shared.client()
-        before.post(_use("plain"))
+        user, stranger = shared.client(), shared.client()
         opened = {
             "user": (user, _listen()),
             "prompts": (user, _listen(promptsListChanged=True)),
             "nothing": (user, _listen(toolsListChanged=False)),
-            "before": (before, _listen()),
             "stranger": (stranger, _listen()),
         }
         streams = {
@@ -174,12 +177,13 @@ def test_each_stream_is_told_what_it_asked_for_and_concerns_it_and_nothing_else(
         }
         for stream in streams.values():
             assert stream.next()["method"] == ACKNOWLEDGED
-        user.post(_use("plain"))
-        assert _names(stranger) == OWN_TOOLS
-        assert len(_names(user)) > len(OWN_TOOLS)
+        assert user.post(_use("plain")).result["structuredContent"]["active"]
+        assert _names(user) == _names(stranger) == OWN_TOOLS
+        shared.change_own_tools()
+        for name in ("user", "stranger"):
+            _check_changed(streams[name].next())
         shared.router.popen.send_signal(signal.SIGTERM)
         came = {name: stream.rest() for name, stream in streams.items()}
-        _check_changed(came["user"].pop(0))
         for end in came.values():
             (message,) = end
             _check_ended(message)

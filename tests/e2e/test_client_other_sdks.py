@@ -74,7 +74,11 @@ def _check(saw: dict[str, Any]) -> None:
     assert saw["echo"] == "za\u017c\u00f3\u0142\u0107"
     assert ["plain", "ready"] in saw["list"]
     assert saw["help"] == saw["used"] == UPSTREAM_TOOLS
-    assert saw["tools_after_use"] == OWN_TOOLS + UPSTREAM_TOOLS
+    if "direct" in saw:  # There is no session that could remember it.
+        assert saw["direct"] == [f"plain__{name}" for name in UPSTREAM_TOOLS]
+        assert saw["tools_after_use"] == OWN_TOOLS
+    else:
+        assert saw["tools_after_use"] == OWN_TOOLS + UPSTREAM_TOOLS
     assert saw["own_name"] == "mine"
     assert saw["image"] == {"type": "image", "data": PIXEL, "mimeType": "image/png"}
     assert saw["failed"]["isError"] is True
@@ -87,6 +91,7 @@ def _check(saw: dict[str, Any]) -> None:
 
 def _check_npm(saw: dict[str, Any]) -> None:
     _check(saw)
+    assert saw["direct_name"] == "direct"
     assert saw["structured"] == {"sum": 3}
     assert saw["progress"] == [1, 2, 3, "answer"]
     assert saw["cancelled"] == ["rejected", "cancelled"]
@@ -106,6 +111,7 @@ def test_npm_client_2_chooses_2026_07_28_and_does_everything(
     saw = _play(command, [transport, *where], shared.workspace, ERA=era, TOKEN=shared.token())
     assert (saw["era"], saw["revision"]) == ("modern", "2026-07-28")
     assert saw["honoured"] == {"toolsListChanged": True}
+    assert ("direct" in saw) == (transport == "http")
     _check_npm(saw)
 
 

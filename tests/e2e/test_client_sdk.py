@@ -1,8 +1,6 @@
 """The SDK's client on Trio and on asyncio, over all transports, with a handshake and at 2026-07-28.
 
-The upstreams have a handshake. `test_client_2026_sdk` has the behaviour of 2026-07-28 alone. No
-client of 2026-07-28 over HTTP may select an instance on the shared router: the selection would stay
-with its principal.
+The upstreams have a handshake. `test_client_2026_sdk` has the behaviour of 2026-07-28 alone.
 """
 
 from __future__ import annotations

@@ -33,10 +33,15 @@ export async function play(client, callTool) {
   saw.echo = textOf(await call("echo", { text: "za\u017c\u00f3\u0142\u0107" }));
   saw.list = (await own("list")).map((row) => [row.name, row.state]);
   saw.help = (await own("help")).plain.tools.map((tool) => tool.name);
-  saw.used = (await own("use", { instance_name: "plain" })).tools;
-  await told("notifications/tools/list_changed");
+  const used = await own("use", { instance_name: "plain" });
+  saw.used = used.tools;
+  saw.direct = used.direct?.map((tool) => tool.name);
+  // Without a session nothing is remembered, so nothing changes either.
+  if (!used.direct) await told("notifications/tools/list_changed");
   saw.tools_after_use = await names();
-  saw.own_name = textOf(await callTool({ name: "echo", arguments: { text: "mine" } }));
+  const echo = used.direct ? used.direct[0].name : "echo";
+  saw.own_name = textOf(await callTool({ name: echo, arguments: { text: "mine" } }));
+  saw.direct_name = textOf(await callTool({ name: "plain__echo", arguments: { text: "direct" } }));
   saw.image = (await call("image")).content[1];
   saw.structured = (await call("structured")).structuredContent;
   saw.failed = await call("fail");

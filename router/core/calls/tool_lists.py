@@ -6,24 +6,27 @@ of every instance, one instance alone) would be added beside `tools_for`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import tool_as_handshake, tool_as_stateless
+from router.core.protocol.direct_names import direct_name
 from router.core.protocol.raw_json import given, raw_of
+from router.core.state.instance_views import tool_view
+from router.messages.catalog import Item
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from msgspec import Raw
 
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
-    from router.messages.catalog import Item
+    from router.messages.events import SessionUp
 
 TOOLS_LIST_CHANGED: Final = "notifications/tools/list_changed"
 
@@ -44,12 +47,31 @@ def tools_for(state: RoutingState, request: ClientRequest) -> list[Raw]:
     selected = selected_instance(state, client)
     session = None if selected is None else selected.session
     theirs: tuple[Item, ...] = () if session is None else session.catalog.tools
-    shown = [item.raw for item in theirs if router_tools.canonical_name(item.key) is None]
+    shown = [item for item in theirs if router_tools.canonical_name(item.key) is None]
+    adapt = _adapter(client, session)
+    return [*(item.raw for item in own), *(adapt(item.raw) for item in shown)]
+
+
+def direct_tools_for(state: RoutingState, client: Client, instance: Instance) -> list[Any]:
+    """Return the tools of an instance under their direct names, for the answer to `use`.
+
+    Each is an object of name, description and input schema, in the words of the client's revision.
+    """
+    session, limit = instance.session, state.settings.name_limit
+    adapt = _adapter(client, session)
+    return [
+        tool_view(Item(direct_name(instance.name, item.key, limit), adapt(item.raw)))
+        for item in (() if session is None else session.catalog.tools)
+    ]
+
+
+def _adapter(client: Client, session: SessionUp | None) -> Callable[[Raw], Raw]:
+    """Return the function that puts a tool of this session into the words of a client's era."""
     if client.is_stateless:
-        shown = [tool_as_stateless(tool) for tool in shown]
-    elif session is not None and session.is_stateless:
-        shown = [tool_as_handshake(tool) for tool in shown]
-    return [*(item.raw for item in own), *shown]
+        return tool_as_stateless
+    if session is not None and session.is_stateless:
+        return tool_as_handshake
+    return lambda tool: tool
 
 
 def selected_instance(state: RoutingState, client: Client) -> Instance | None:

@@ -107,7 +107,7 @@ def _call_of_server_request(
     calls = state.calls.of_session(session.session)
     if not calls:
         raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
-    if any(call.client.selection is not calls[0].client.selection for call in calls):
+    if any(call.client.peer != calls[0].client.peer for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
             f"Several clients have calls in flight on instance '{calls[0].instance}'; let one "

@@ -27,7 +27,7 @@ from router.core.protocol.bridging import (
     unsupported_revision,
 )
 from router.core.protocol.raw_json import given, object_of, raw_of
-from router.core.state.clients import Client, Selection, Subscription
+from router.core.state.clients import Client, Subscription
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Response
@@ -40,16 +40,12 @@ from router.messages.revisions import (
 if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
-    from router.messages.commands import Principal
 
 MAX_SUBSCRIPTIONS: Final = 64
 """Open subscriptions of one connection; there is one list they could be about."""
 
-SELECTION_IDLE_S: Final = 30 * 60.0
-"""After so long without a request a principal's selection is forgotten, as a session would be."""
-
 NOT_CACHED: Final = {"ttlMs": 0, "cacheScope": "private"}
-"""What is listed depends on the principal, and on its selection, which changes at any time."""
+"""A list depends on the principal and on a selection, and either may change at any time."""
 
 
 # --- Admission -------------------------------------------------------------------------------
@@ -112,19 +108,6 @@ def _give_row(state: RoutingState, request: ClientRequest) -> None:
         connection=client,
     )
     state.clients[row.id] = client.requests[request.id] = request.client = row
-
-
-def selection_of(state: RoutingState, principal: Principal) -> Selection:
-    """Return what this principal has selected over HTTP, now that it asks for something."""
-    selection = state.selections[principal.name]
-    is_stale = state.now_s - selection.used_at_s > SELECTION_IDLE_S
-    if is_stale and not any(
-        row.selection is selection and row.subscription is not None
-        for row in state.clients.values()
-    ):
-        selection.instance = None
-    selection.used_at_s = state.now_s
-    return selection
 
 
 # --- Discovery, lists and calls --------------------------------------------------------------

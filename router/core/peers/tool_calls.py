@@ -1,7 +1,7 @@
 """Carries out `tools/call`: one of the router's own tools, or one of an instance.
 
-The router's tools win a name. Among them is `mcp.router.call`, which calls a tool of any instance;
-by its own name a client calls the tools of the instance that it selected.
+The router's own tools win a name, then the tools of the instance that the client selected, then
+direct names (`{instance}__{tool}`), which call a tool of any instance, as `mcp.router.call` does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from router.core.state.clients import ClientRequest, Members
+    from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import Method, RoutingState
     from router.messages.commands import Permission
@@ -37,23 +37,52 @@ _CALL_KEYS: Final = frozenset({"name", "arguments", "_meta", "task", *RETRY_KEYS
 
 
 def call(state: RoutingState, request: ClientRequest) -> None:
-    """Call one of the router's own tools, or one of the selected instance."""
+    """Call one of the router's own tools, or one of an instance."""
     name = text_of(check_key_case(request.params.members, _CALL_KEYS), "name")
     own = router_tools.canonical_name(name)
     if own is not None:
         _call_own_tool(state, request, own, name)
         return
     check_may(request.client.principal, "call")
-    instance = tool_lists.selected_instance(state, request.client)
-    if instance is None:
-        raise RpcError(TOOL_NOT_FOUND, f"Unknown tool: {name}")
-    _call_instance_tool(state, request, instance)
+    found = _find_tool(state, request.client, name)
+    if found is None:
+        names = _direct_names(state, request.client)
+        raise RpcError(TOOL_NOT_FOUND, f"Unknown tool: {name}" + did_you_mean(name, names))
+    instance, tool = found
+    if instance.session is not None and tool not in instance.tool_names:
+        names = (*sorted(instance.tool_names), *_direct_names(state, request.client))
+        message = f"Tool '{tool}' not found in instance '{instance.name}'"
+        raise RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, names))
+    _call_instance_tool(state, request, instance, tool)
+
+
+def _find_tool(state: RoutingState, client: Client, name: str) -> tuple[Instance, str] | None:
+    """Return the instance that this name calls, and the tool's own name; None if there is none.
+
+    While an instance is not ready, the name is as it came: the request waits and is looked up anew.
+    """
+    selected = tool_lists.selected_instance(state, client)
+    if selected is not None and name in selected.tool_names:
+        return selected, name
+    seen, limit = state.instances.seen_by(client.principal), state.settings.name_limit
+    found = seen.find_direct_tool(name, limit)
+    if found is not None:
+        return found
+    instance = seen.find_awaited_owner(name, limit) or selected
+    return None if instance is None else (instance, name)
+
+
+def _direct_names(state: RoutingState, client: Client) -> Iterable[str]:
+    """Return the direct names of all tools that this client may call now."""
+    limit = state.settings.name_limit
+    seen = state.instances.seen_by(client.principal)
+    return (name for instance in seen for name in instance.direct_names(limit))
 
 
 def call_selected(state: RoutingState, request: ClientRequest) -> None:
     """Call a tool of the selected instance, even one that is named like one of the router's."""
     instance = state.instances.by_name[request.client.selection.instance or ""]
-    _call_instance_tool(state, request, instance)
+    _call_instance_tool(state, request, instance, text_of(request.params.members, "name"))
 
 
 def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
@@ -63,9 +92,11 @@ def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
         RpcError: it names no tool, or an unknown instance.
     """
     members = request.params.members
-    own = router_tools.canonical_name(text_of(members, "name"))
+    name = text_of(members, "name")
+    own = router_tools.canonical_name(name)
     if own is None:
-        return tool_lists.selected_instance(state, request.client)
+        found = _find_tool(state, request.client, name)
+        return None if found is None else found[0]
     if own != router_tools.CALL:
         return None
     called = router_tools.call_arguments_of(given(members, "arguments"))
@@ -112,10 +143,15 @@ def _use(state: RoutingState, request: ClientRequest) -> None:
     instance = state.instances.seen_by(client.principal).find(name)
     if forwarding.session_or_park(state, request, instance) is None:
         return
-    client.selection.instance = instance.name
     value = instance_views.selection(instance)
+    if client.one_shot:
+        # Nothing is remembered without a session, so the answer says how to call without it.
+        value["direct"] = tool_lists.direct_tools_for(state, client, instance)
+    else:
+        client.selection.instance = instance.name
     forwarding.answer(state, request, router_tools.result_of(value, client.revision))
-    tool_lists.notify_selection_changed(state, client)
+    if not client.one_shot:
+        tool_lists.notify_selection_changed(state, client)
 
 
 _KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})
@@ -158,8 +194,13 @@ _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
 # --- Tools of instances ----------------------------------------------------------------------
 
 
-def _call_instance_tool(state: RoutingState, request: ClientRequest, instance: Instance) -> None:
-    """Forward a `tools/call` by the instance's own name of the tool, or park it.
+def _call_instance_tool(
+    state: RoutingState, request: ClientRequest, instance: Instance, tool: str
+) -> None:
+    """Forward a `tools/call`, or park it.
+
+    Args:
+        tool: the instance's own name of the tool.
 
     Raises:
         RpcError: -32013, the instance is not there; -32014, it has no such tool; -32602, the
@@ -168,7 +209,8 @@ def _call_instance_tool(state: RoutingState, request: ClientRequest, instance: I
     session = forwarding.session_or_park(state, request, instance)
     if session is not None:
         members = _as_plain_call(request.params.members)
-        tool = text_of(members, "name")
+        if text_of(members, "name") != tool:
+            members = members | {"name": raw_of(tool)}
         _check_and_forward(state, request, instance, session, tool, members)
 
 

@@ -39,7 +39,8 @@ CAPABILITIES: Final = {"tools": {"listChanged": True}, "logging": {}}
 INSTRUCTIONS: Final = (
     "This server stands in front of several MCP servers. mcp.router.list shows them, "
     "mcp.router.help shows their tools, mcp.router.call calls one of those tools, and "
-    "mcp.router.use lists the tools of one server beside these from then on."
+    "mcp.router.use lists the tools of one server beside these from then on. Each tool of a server "
+    "can also be called by its direct name, {instance}__{tool}, whether it is listed or not."
 )
 
 
@@ -84,7 +85,8 @@ _DEFINITIONS: Final = (
     _tool(
         USE,
         "Select an MCP server instance for this session. From then on its tools are listed "
-        "beside the router's and can be called by their own names.",
+        "beside the router's and can be called by their own names. Without a session nothing is "
+        "remembered, and the answer has direct names to call its tools by.",
         instance_name=_INSTANCE_NAME,
     ),
     _tool(

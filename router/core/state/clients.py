@@ -49,17 +49,14 @@ DEFAULT_LOG_LEVEL: Final = "info"
 class Selection:
     """The instance chosen with `mcp.router.use`, whose tools are listed beside the router's.
 
-    A selection belongs to a session. Without sessions (MCP 2026-07-28) it belongs to the connection
-    on stdio, and on HTTP to the principal until that is idle for long. So requests that share a
-    selection come from the same client.
+    A selection belongs to a session, or to a connection on stdio, whose requests share it. A lone
+    HTTP request never has one, so no client changes what another client sees and calls.
 
     Attributes:
         instance: the name of the instance; None before the first `use`.
-        used_at_s: monotonic second of the principal's last request; kept for HTTP only.
     """
 
     instance: str | None = None
-    used_at_s: float = 0.0
 
 
 @attrs.frozen(eq=False)
@@ -139,6 +136,19 @@ class Client:
     def is_for_one_request(self) -> bool:
         """True if nothing of this client outlives its request."""
         return self.one_shot or self.is_stateless
+
+    @property
+    def peer(self) -> object:
+        """The identity of the program at the other end; rows of the same program have equal ones.
+
+        Requests over HTTP without a session have nothing in common but their principal and their
+        `clientInfo`. Programs that differ in either are surely two.
+        """
+        if self.connection is not None:
+            return self.connection.id
+        if self.one_shot and self.is_stateless:
+            return self.principal.name, bytes(self.info)
+        return self.id
 
     @property
     def the_request(self) -> ClientRequest:

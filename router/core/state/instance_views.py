@@ -76,7 +76,7 @@ def tool_view(item: Item) -> dict[str, Any]:
 
 
 def selection(instance: Instance) -> dict[str, Any]:
-    """Return the value of `use`."""
+    """Return the value of `use`, for a client whose choice is remembered."""
     tools = () if instance.session is None else instance.session.catalog.tools
     return {
         "instance": instance.name,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from router.core.protocol import direct_names
 from router.core.protocol.raw_json import printable
 from router.messages.errors import INSTANCE_NOT_FOUND, UNAVAILABLE, RpcError
 
@@ -81,6 +82,8 @@ class Instance:
     waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], None]
     )
+    # The limit on their length, and the names; None until the first look-up after a listing.
+    _direct_names: tuple[int, dict[str, str]] | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +96,7 @@ class Instance:
         self.retry_at_s = None
         if state is not InstanceState.READY:
             self.session, self.tool_names, self.schemas = None, frozenset(), None
+            self._direct_names = None
 
     def record_starting(self, now_s: float) -> None:
         """Record that the supervisor began an incarnation; after a failure that is a restart."""
@@ -110,7 +114,7 @@ class Instance:
 
     def record_catalog(self, session: SessionUp) -> None:
         """Record the session with the catalog that was just listed."""
-        self.session, self.schemas = session, None
+        self.session, self.schemas, self._direct_names = session, None, None
         self.tool_names = frozenset(item.key for item in session.catalog.tools)
 
     def record_session_lost(self, reason: str, now_s: float) -> None:
@@ -149,6 +153,18 @@ class Instance:
     def _record_reason(self, reason: str) -> None:
         # Two events report one end: an empty reason must not hide the one that came first.
         self.last_error = printable(reason) or self.last_error
+
+    def direct_names(self, limit: int) -> dict[str, str]:
+        """Return the direct names of its session's tools -> the tools' own names.
+
+        Args:
+            limit: the greatest length of a name in characters.
+        """
+        if self._direct_names is None or self._direct_names[0] != limit:
+            tools = () if self.session is None else self.session.catalog.tools
+            names = direct_names.names_of(self.name, (item.key for item in tools), limit)
+            self._direct_names = (limit, names)
+        return self._direct_names[1]
 
     def is_startable(self) -> bool:
         """Return whether the supervisor is to run a session for it."""
@@ -227,6 +243,33 @@ class Instances:
             INSTANCE_NOT_FOUND,
             f"Instance not found: {wanted}. Available instances: {_quoted(self.by_name)}",
         )
+
+    def find_direct_tool(self, name: str, limit: int) -> tuple[Instance, str] | None:
+        """Return the instance, and its tool, that has this direct name; None if none has it now.
+
+        Args:
+            name: any text.
+            limit: the greatest length of a direct name in characters.
+        """
+        for row in self._owners_of(name, limit):
+            tool = row.direct_names(limit).get(name)
+            if tool is not None:
+                return row, tool
+        return None
+
+    def find_awaited_owner(self, name: str, limit: int) -> Instance | None:
+        """Return an instance without a session that may have a tool of this direct name."""
+        owners = [row for row in self._owners_of(name, limit) if row.session is None]
+        awaited = [row for row in owners if direct_names.may_be_of(row.name, name, limit)]
+        # Of several, one that will be ready: the others would refuse the call.
+        return next((row for row in awaited if row.may_become_ready()), next(iter(awaited), None))
+
+    def _owners_of(self, name: str, limit: int) -> Iterable[Instance]:
+        """Return the instances that may have a tool of this direct name."""
+        if direct_names.is_hashed(name, limit):
+            return self
+        row = self.by_name.get(direct_names.instance_in(name, limit) or "")
+        return () if row is None else (row,)
 
 
 def _quoted(names: Iterable[str]) -> str:

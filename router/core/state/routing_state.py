@@ -5,13 +5,11 @@ Invariant: one `Core` owns the one `RoutingState`; everything below it gets it a
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
 from router.core.state.calls import Calls
-from router.core.state.clients import Selection
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, Instances
 
@@ -45,10 +43,6 @@ class Seal(Protocol):
         ...
 
 
-def _selections() -> defaultdict[str, Selection]:
-    return defaultdict(Selection)
-
-
 @attrs.define
 class RoutingState:
     """Everything the core knows.
@@ -70,7 +64,6 @@ class RoutingState:
         input_required: calls that wait for their client's retry, by a key of their own.
         input_required_due: the second until which the outcome of such a call is kept, by that key.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
-        selections: the selections of principals without sessions, by the principal's name.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -97,7 +90,6 @@ class RoutingState:
     elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(
         factory=dict[tuple["SessionId", str], "ClientId"]
     )
-    selections: defaultdict[str, Selection] = attrs.field(factory=_selections)
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None

@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
         "allow_instance_management": False,
         "tool_names": "dotted",
         "help_limit_bytes": 65536,
+        "name_limit": 48,
         "drain_s": 30,
     },
     "mcp_client": {"enabled": True, "timeout": 30, "start_timeout_s": 60, "max_starting": 16},
@@ -200,6 +201,14 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"help_limit_bytes": 0}},
             "server.help_limit_bytes: expected a positive integer, got 0",
         ),
+        (
+            {"server": {"name_limit": 15}},
+            "server.name_limit: expected a number of characters from 16 to 64, got 15",
+        ),
+        (
+            {"server": {"name_limit": 65}},
+            "server.name_limit: expected a number of characters from 16 to 64, got 65",
+        ),
         ({"server": {"drain_s": -1}}, "server.drain_s: expected a number of seconds, got -1"),
         (
             {"mcp_client": {"timeout": 0}},
@@ -232,13 +241,13 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"enabled": "no"}},
             "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, "
-            "help_limit_bytes, drain_s",
+            "help_limit_bytes, name_limit, drain_s",
         ),
         (
             {"server": {"stdio": {"port": 1}}},
             "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, "
-            "help_limit_bytes, drain_s",
+            "help_limit_bytes, name_limit, drain_s",
         ),
         ({"server": 1}, "server: expected an object, got a number"),
         (

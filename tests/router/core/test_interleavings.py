@@ -28,6 +28,7 @@ from tests.router.core.conversation import (
 NAMES = st.sampled_from(["a", "b"])
 CHANGES = st.sampled_from(["same", "shown only", "restarted", "restarted", "disabled", "removed"])
 REASONS = st.sampled_from(["", "it broke", "\udcff"])
+KINDS = st.sampled_from(["direct", "selected", "use", "list", "odd", "manage"])
 PICK = st.integers(0, 2**16)
 """Chooses among what there is at that moment."""
 
@@ -94,7 +95,7 @@ class Interleavings(RuleBasedStateMachine):
             self.track(client, client.initializes(roots={}, sampling={}), 0)
 
     @precondition(lambda self: self.clients)
-    @rule(pick=PICK, name=NAMES, kind=st.sampled_from(["direct", "use", "list", "odd", "manage"]))
+    @rule(pick=PICK, name=NAMES, kind=KINDS)
     def a_client_asks(self, pick: int, name: str, kind: str) -> None:
         self.asks(chosen(self.clients, pick), name, kind)
 
@@ -113,6 +114,8 @@ class Interleavings(RuleBasedStateMachine):
                 routed = {"instance_name": name, "tool_name": "echo", "arguments": arguments}
                 asked = client.calls("mcp.router.call", routed, _meta=meta)
             case "direct":
+                asked = client.calls(f"{name}__echo", arguments, _meta=meta)
+            case "selected":
                 asked = client.calls("echo", arguments, _meta=meta)
             case "use":
                 asked = client.uses(name)

@@ -69,7 +69,12 @@ def site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Site:
 def test_the_core_is_told_what_it_needs() -> None:
     settings = Settings(
         mcp_client=McpClient(timeout=7),
-        server=Server(tool_names="underscored", help_limit_bytes=9, allow_instance_management=True),
+        server=Server(
+            tool_names="underscored",
+            help_limit_bytes=9,
+            name_limit=64,
+            allow_instance_management=True,
+        ),
         security=Security(allow_stdio_via_api="never", check_arguments=True),
     )
     assert core_settings(settings) == CoreSettings(
@@ -77,6 +82,7 @@ def test_the_core_is_told_what_it_needs() -> None:
         timeout_s=7,
         tool_names="underscored",
         help_limit_bytes=9,
+        name_limit=64,
         allow_instance_management=True,
         allow_stdio_via_api="never",
         check_arguments=True,

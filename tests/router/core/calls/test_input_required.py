@@ -10,7 +10,7 @@ from router.core.calls.input_required import (
     MAX_AWAITING_RETRY_OF_PRINCIPAL,
     MAX_INPUT_REQUESTS,
 )
-from router.core.protocol.bridging import SERVER_INFO_KEY
+from router.core.protocol.bridging import CLIENT_INFO_KEY, SERVER_INFO_KEY
 from router.messages.commands import Principal
 from router.messages.events import ClientOpened, FromClient
 from router.messages.frames import Request
@@ -257,6 +257,16 @@ def test_a_client_that_has_not_retried_is_asked_the_next_question_on_another_cal
     assert again
 
 
+def test_two_programs_of_one_principal_are_two_clients() -> None:
+    _, client, upstream = talking()
+    for name in ("one", "other"):
+        client.meta = {CLIENT_INFO_KEY: {"name": name, "version": "1"}}
+        client.routes("echo")
+    upstream.sees()
+    upstream.asks(ELICIT, FORM)
+    assert upstream.sees_one()["error"]["code"] == -32017
+
+
 def test_two_requests_on_one_connection_are_of_the_same_client() -> None:
     talk, _, upstream = talking()
     client = talk.stateless_connection(**EVERYTHING)
@@ -307,8 +317,7 @@ def test_a_state_is_good_for_the_same_arguments_in_any_order() -> None:
 
 def test_arguments_that_no_float_can_hold_are_compared_as_they_were_written() -> None:
     _, client, upstream = talking()
-    client.uses()
-    params = b'{"name":"echo","arguments":{"x":1e999},"_meta":%b%b}'
+    params = b'{"name":"a__echo","arguments":{"x":1e999},"_meta":%b%b}'
     meta = b'{"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
     meta += b'"io.modelcontextprotocol/clientCapabilities":{"roots":{}}}'
     call = raw_call(client, params % (meta, b""))

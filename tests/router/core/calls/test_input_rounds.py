@@ -155,9 +155,9 @@ def test_request_state_of_a_server_passes_verbatim_in_both_directions() -> None:
     client.retries(call, {"one": {"roots": []}})
     again = upstream.sees_one()["params"]
     assert (again["requestState"], again["inputResponses"]) == ("its own", {"one": {"roots": []}})
-    client.uses()
-    client.calls("echo", {}, requestState="its own", inputResponses={})
-    assert upstream.sees_one()["params"]["requestState"] == "its own"
+    client.calls("a__echo", {}, requestState="its own", inputResponses={})
+    sent = upstream.sees_one()["params"]
+    assert (sent["name"], sent["requestState"]) == ("echo", "its own")
 
 
 @pytest.mark.parametrize("name", ["mcp.router.list", "mcp.router.call", "unknown", 5])
@@ -307,7 +307,7 @@ def test_sessions_are_listed_no_schema_that_they_refuse() -> None:
     client.uses()
     shown = {one["name"]: one for one in client.asks("tools/list").result["tools"]}
     assert [shown[tool["name"]].get("outputSchema") for tool in tools] == [schemas[0], *[None] * 4]
-    stateless = talk.stateless_client()
+    stateless = talk.stateless_connection()
     stateless.uses()
     assert stateless.asks("tools/list").result["tools"][-5:] == tools
 

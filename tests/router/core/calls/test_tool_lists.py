@@ -53,7 +53,7 @@ def test_a_tool_named_like_one_of_the_routers_does_not_shadow_it() -> None:
 def test_tools_are_listed_without_headers_that_only_their_server_could_compare() -> None:
     talk = Conversation()
     (upstream,) = talk.with_upstreams("a")
-    client = talk.stateless_client()
+    client = talk.stateless_connection()
     schema = {"type": "object", "properties": {"city": {"type": "string", "x-mcp-header": "City"}}}
     plain = {"type": "object", "properties": {"city": {"type": "string"}}}
     tools: list[Any] = [
@@ -69,6 +69,52 @@ def test_tools_are_listed_without_headers_that_only_their_server_could_compare()
         {"name": "t1", "inputSchema": {"allOf": [plain]}},
         {"name": "t2", "description": "x-mcp-header"},
     ]
+    direct = talk.stateless_client().uses().text["direct"]
+    assert [one["inputSchema"] for one in direct] == [plain, {"allOf": [plain]}, {}]
+
+
+# --- What `use` shows without a session --------------------------------------------------------
+
+
+def test_use_without_a_session_shows_direct_names_and_schemas() -> None:
+    talk, _, _ = ready()
+    for lone in (talk.client(one_shot=True), talk.stateless_client()):
+        used = lone.uses()
+        assert used.text == {
+            "instance": "a",
+            "tools": ["echo"],
+            "active": True,
+            "direct": [
+                {
+                    "name": "a__echo",
+                    "description": "Does echo",
+                    "inputSchema": {"type": "object", "properties": {}},
+                }
+            ],
+        }
+        assert lone.outbox.take() == []
+
+
+def test_direct_names_are_shown_as_short_as_they_are_to_be() -> None:
+    talk = Conversation(name_limit=20)
+    talk.with_upstreams("a", tools=("a_tool_with_a_long_name",))
+    lone = talk.client(one_shot=True)
+    (shown,) = lone.uses().text["direct"]
+    assert len(shown["name"]) == 20
+    lone.calls(shown["name"])
+    assert len(talk.state.calls.by_id) == 1
+
+
+def test_use_without_a_session_changes_nothing_for_anybody() -> None:
+    """Security: a choice that leaks between clients."""
+    talk, _, _ = ready("b")
+    alice, bob = talk.stateless_client(), talk.stateless_client()
+    alice.uses("a")
+    listed = alice.lists()
+    bob.uses("b")
+    assert alice.lists() == bob.lists() == listed == OWN
+    assert alice.calls("echo").error["code"] == -32014
+    assert talk.client(one_shot=True).lists() == OWN
 
 
 # --- The list has changed ----------------------------------------------------------------------
@@ -114,16 +160,15 @@ def test_the_selection_is_by_name_and_survives_a_new_configuration() -> None:
     assert alice.lists()[4:] == ["sing"]
 
 
-def test_clients_that_share_a_selection_are_notified_when_one_of_them_selects() -> None:
+def test_requests_that_share_a_selection_are_notified_when_one_of_them_selects() -> None:
     talk, alice, _ = ready()
-    one, other = talk.stateless_client(), talk.stateless_client()
-    wanted = {"notifications": {"toolsListChanged": True}}
-    subscription = one.asks("subscriptions/listen", wanted)
-    subscription.mailbox.take()
+    bob = talk.stateless_connection()
+    subscription = bob.asks("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    bob.outbox.take()
     alice.uses()
-    assert subscription.mailbox.take() == []
-    other.uses()
-    (changed,) = subscription.mailbox.take()
+    assert bob.outbox.take() == []
+    bob.uses()
+    changed = bob.outbox.take()[-1]
     assert changed["params"] == {"_meta": {SUBSCRIPTION_KEY: subscription.id}}
 
 

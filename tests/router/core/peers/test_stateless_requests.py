@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from router.core.peers.stateless_requests import MAX_SUBSCRIPTIONS, SELECTION_IDLE_S
+from router.core.peers.stateless_requests import MAX_SUBSCRIPTIONS
 from router.core.protocol.bridging import (
     CAPABILITIES_KEY,
     CLIENT_INFO_KEY,
@@ -16,6 +16,8 @@ from router.core.protocol.bridging import (
     SUBSCRIPTION_KEY,
 )
 from router.messages.commands import Principal
+from router.messages.core_settings import CoreSettings
+from router.messages.events import CoreSettingsChanged
 from router.messages.revisions import HANDSHAKE_REVISIONS, REVISIONS
 from tests.router.core.conversation import (
     Conversation,
@@ -100,8 +102,7 @@ def test_upstreams_see_nothing_of_the_envelope() -> None:
 
 def test_a_null_state_and_answers_to_nothing_are_not_sent_on() -> None:
     _, client, upstream = talking()
-    client.uses()
-    client.calls("echo", {}, requestState=None, inputResponses={"1": {"action": "accept"}})
+    client.calls("a__echo", {}, requestState=None, inputResponses={"1": {"action": "accept"}})
     assert set(upstream.sees_one()["params"]) == {"name", "arguments", "_meta"}
 
 
@@ -222,15 +223,6 @@ def test_router_errors_of_our_tools_are_results_of_this_revision() -> None:
 # --- Selection -------------------------------------------------------------------------------
 
 
-def test_a_selection_over_http_belongs_to_the_principal() -> None:
-    talk, client, _ = talking()
-    client.uses()
-    assert client.lists()[-1] == "echo"
-    assert talk.stateless_client().lists()[-1] == "echo"
-    assert "echo" not in talk.stateless_client(OTHER).lists()
-    assert "echo" not in talk.stateless_connection().lists()
-
-
 def test_a_selection_on_a_connection_is_its_own() -> None:
     talk, client, upstream = talking()
     connection = talk.stateless_connection()
@@ -242,29 +234,14 @@ def test_a_selection_on_a_connection_is_its_own() -> None:
 
 
 def test_a_selection_is_no_way_to_an_instance_that_was_taken_away() -> None:
-    _, client, upstream = talking()
-    client.uses()
-    client.principal = Principal(client.principal.name, instances=frozenset({"b"}))
-    assert "echo" not in client.lists()
-    assert client.calls("echo").error["code"] == -32014
+    talk, _, upstream = talking()
+    connection = talk.stateless_connection()
+    connection.uses()
+    row = talk.state.clients[connection.id]
+    row.principal = Principal("all", instances=frozenset({"b"}))
+    assert "echo" not in connection.lists()
+    assert connection.calls("echo").error["code"] == -32014
     assert upstream.sees() == []
-
-
-def test_a_selection_is_forgotten_when_its_principal_stays_away() -> None:
-    talk, client, _ = talking()
-    client.uses()
-    talk.time_passes(SELECTION_IDLE_S)
-    assert client.lists()[-1] == "echo"
-    talk.time_passes(SELECTION_IDLE_S + 1)
-    assert "echo" not in client.lists()
-
-
-def test_a_selection_is_kept_while_a_subscription_is_open() -> None:
-    talk, client, _ = talking()
-    client.uses()
-    client.asks(LISTEN, TOOLS)
-    talk.time_passes(SELECTION_IDLE_S + 1)
-    assert client.lists()[-1] == "echo"
 
 
 # --- Subscriptions ---------------------------------------------------------------------------
@@ -288,54 +265,65 @@ def test_a_subscription_to_nothing_that_can_be_read_is_refused(params: Any) -> N
     assert client.asks(LISTEN, params).error["code"] == -32602
 
 
-@pytest.mark.parametrize("on_connection", [False, True])
-def test_a_subscriber_is_notified_when_the_list_changes(on_connection: bool) -> None:
-    talk, client, upstream = talking()
-    client = talk.stateless_connection() if on_connection else client
+CHANGED = "notifications/tools/list_changed"
+
+
+def test_a_subscriber_over_http_is_notified_when_the_routers_own_tools_change() -> None:
+    talk, client, _ = talking()
     listening = client.asks(LISTEN, TOOLS)
     deaf = client.asks(LISTEN, {"notifications": {"toolsListChanged": False}})
-    listening.mailbox.take()
-    deaf.mailbox.take()
-    client.uses().mailbox.take()
+    for one in (listening, deaf):
+        one.mailbox.take()
+    talk.happens(CoreSettingsChanged(CoreSettings("9.9", tool_names="underscored")))
+    assert listening.mailbox.take() == [
+        {"method": CHANGED, "params": {"_meta": {SUBSCRIPTION_KEY: listening.id}}}
+    ]
+    assert deaf.mailbox.take() == []
+
+
+def test_a_subscriber_on_a_connection_is_notified_of_its_selection_and_when_that_changes() -> None:
+    talk, _, upstream = talking()
+    client = talk.stateless_connection()
+    listening = client.asks(LISTEN, TOOLS)
+    client.asks(LISTEN, {"notifications": {"toolsListChanged": False}})
+    client.outbox.take()
+    client.uses()
     upstream.lists("echo", "more")
-    told = [one for one in listening.mailbox.take() if "result" not in one]
-    changed = "notifications/tools/list_changed"
-    if not on_connection:  # on a connection the answer to `use` went another way already
-        assert len(told) == 2
-        assert deaf.mailbox.take() == []
-    assert told[-1] == {
-        "method": changed,
-        "params": {"_meta": {SUBSCRIPTION_KEY: listening.id}},
-    }
+    told = [one for one in client.outbox.take() if "result" not in one]
+    changed = {"method": CHANGED, "params": {"_meta": {SUBSCRIPTION_KEY: listening.id}}}
+    assert told == [changed, changed]
 
 
 def test_a_selection_that_waited_for_its_instance_is_notified_once() -> None:
     talk = Conversation()
     talk.configured(spec("a"))
     talk.starting("a")
-    client = talk.stateless_client()
-    listening = client.asks(LISTEN, TOOLS)
-    listening.mailbox.take()
+    client = talk.stateless_connection()
+    client.asks(LISTEN, TOOLS)
     client.uses()
+    client.outbox.take()
     talk.up("a", "echo")
-    assert len(listening.mailbox.take()) == 1
+    assert [one["method"] for one in client.outbox.take() if "method" in one] == [CHANGED]
 
 
 def test_without_a_subscription_nothing_is_notified() -> None:
-    talk, client, upstream = talking()
+    talk, _, upstream = talking()
     connection = talk.stateless_connection()
     connection.uses().mailbox.take()
-    client.uses()
     upstream.lists("echo", "more")
     assert connection.outbox.take() == []
 
 
-def test_another_principal_is_not_notified_of_a_selection() -> None:
-    talk, client, _ = talking()
-    other = talk.stateless_client(OTHER).asks(LISTEN, TOOLS)
-    other.mailbox.take()
+def test_a_subscriber_is_not_notified_of_what_somebody_else_uses() -> None:
+    talk, client, upstream = talking()
+    others = [talk.stateless_client(), talk.stateless_client(OTHER), talk.stateless_connection()]
+    listening = [other.asks(LISTEN, TOOLS) for other in others]
+    for one in listening:
+        one.mailbox.take()
     client.uses()
-    assert other.mailbox.take() == []
+    talk.client().uses()
+    upstream.lists("echo", "more")
+    assert [one.mailbox.take() for one in listening] == [[], [], []]
 
 
 def test_subscriptions_end_with_a_result_when_the_router_stops() -> None:

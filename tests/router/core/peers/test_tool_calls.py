@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from router.core.protocol.direct_names import direct_name
+from router.messages.commands import Principal
+from router.messages.core_settings import CoreSettings
+from router.messages.events import CoreSettingsChanged
 from tests.router.core.conversation import Conversation, ready, spec
 
 # --- The router's own tools --------------------------------------------------------------------
@@ -107,8 +111,8 @@ def test_the_upstream_sees_the_one_of_two_equal_keys_that_the_router_read() -> N
 
 
 def test_without_a_selection_there_are_no_other_tools() -> None:
-    _, alice, _ = ready()
-    assert alice.calls("echo").error == {"code": -32014, "message": "Unknown tool: echo"}
+    alice = Conversation().client()
+    assert alice.calls("sing").error == {"code": -32014, "message": "Unknown tool: sing"}
 
 
 def test_a_selected_tool_waits_for_its_instance_to_come_back() -> None:
@@ -237,3 +241,163 @@ def test_the_rest_of_meta_travels_with_the_call() -> None:
     _, alice, upstream = ready()
     alice.routes("echo", _meta={"traceparent": "00-x", "com.example/k": [1]})
     assert upstream.sees_one()["params"]["_meta"] == {"traceparent": "00-x", "com.example/k": [1]}
+
+
+# --- Direct names ------------------------------------------------------------------------------
+
+
+def test_a_direct_name_calls_a_tool_without_a_selection_and_its_result_is_untouched() -> None:
+    talk, alice, upstream = ready("b")
+    lone = talk.client(one_shot=True)
+    for client in (alice, lone):
+        call = client.calls("a__echo", {"x": [1.50]}, extra={"kept": True}, _meta={"k": 1})
+        seen = upstream.sees_one()
+        assert (seen["method"], seen["params"]) == (
+            "tools/call",
+            {"name": "echo", "arguments": {"x": [1.5]}, "extra": {"kept": True}, "_meta": {"k": 1}},
+        )
+        upstream.answers(seen, b'{"content" : [],  "x":1.50}')
+        assert call.result_bytes == b'{"content" : [],  "x":1.50}'
+
+
+def test_clients_without_a_session_call_by_direct_name() -> None:
+    talk, _, upstream = ready()
+    for client in (talk.stateless_client(), talk.stateless_connection()):
+        call = client.calls("a__echo", {})
+        upstream.answers(upstream.sees_one(), {"content": []})
+        assert call.result["content"] == []
+
+
+def test_names_that_are_not_as_they_are_called_lead_to_their_tools() -> None:
+    talk = Conversation()
+    names = ("x y", "x_y", "x.y")
+    upstreams = talk.with_upstreams("文件", "a", "数据", "a_", tools=names)
+    alice = talk.client()
+    for upstream in upstreams:
+        for own in names:
+            alice.calls(direct_name(upstream.instance, own, 48), {})
+            assert upstream.sees_one()["params"]["name"] == own
+
+
+def test_a_direct_name_of_another_length_is_known_once_the_setting_says_so() -> None:
+    talk = Conversation()
+    (upstream,) = talk.with_upstreams("a", tools=("a_tool_with_a_long_name",))
+    alice = talk.client()
+    short = direct_name("a", "a_tool_with_a_long_name", 16)
+    assert alice.calls(short).error["code"] == -32014
+    talk.happens(CoreSettingsChanged(CoreSettings("9.9", name_limit=16)))
+    alice.calls(short)
+    assert upstream.sees_one()["params"]["name"] == "a_tool_with_a_long_name"
+    assert alice.calls("a__a_tool_with_a_long_name").error["code"] == -32014
+
+
+def test_the_routers_own_tools_win_a_name_then_the_selected_ones_then_direct_names() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"), spec("b"))
+    talk.starting("a")
+    talk.starting("b")
+    a, b = talk.up("a", "b__echo", "mcp.router.list"), talk.up("b", "echo")
+    alice = talk.client()
+    alice.calls("b__echo")
+    assert (len(b.sees()), len(a.sees())) == (1, 0)
+    alice.uses("a")
+    alice.calls("b__echo")
+    assert a.sees_one()["params"]["name"] == "b__echo"
+    assert b.sees() == []
+    assert alice.calls("mcp.router.list").text[0]["name"] == "a"
+    alice.calls(direct_name("a", "mcp.router.list", 48))
+    assert a.sees_one()["params"]["name"] == "mcp.router.list"
+
+
+@pytest.mark.parametrize("instance", ["a", "文件"])
+def test_a_direct_call_waits_for_its_instance_to_come_up(instance: str) -> None:
+    talk = Conversation()
+    talk.configured(spec(instance), spec("数据", is_active=False))
+    alice = talk.client()
+    call = alice.calls(direct_name(instance, "echo", 48), {})
+    unknown = alice.calls(direct_name(instance, "sing", 48), {})
+    assert call.is_waiting
+    talk.starting(instance)
+    upstream = talk.up(instance, "echo")
+    upstream.answers(upstream.sees_one(), {"ok": True})
+    assert call.result == {"ok": True}
+    assert unknown.error["code"] in (-32014, -32013)
+
+
+def test_a_direct_call_whose_instance_is_one_of_several_finds_it() -> None:
+    """The names of both have the same characters until their tools are known."""
+    talk = Conversation()
+    talk.configured(spec("文件"), spec("数据"))
+    alice = talk.client()
+    call = alice.calls(direct_name("数据", "echo", 48), {})
+    talk.starting("文件")
+    talk.up("文件", "echo")
+    assert call.is_waiting
+    talk.starting("数据")
+    upstream = talk.up("数据", "echo")
+    assert upstream.sees_one()["params"]["name"] == "echo"
+
+
+def test_a_direct_call_of_an_instance_that_failed_gets_the_reason_as_an_error() -> None:
+    talk, alice, _ = ready()
+    talk.failed("a", "command not found", 60.0)
+    error = alice.calls("a__echo", {}).error
+    assert (error["code"], error["data"]["state"]) == (-32013, "failed")
+    assert alice.calls("b__echo", {}).error["code"] == -32014
+
+
+def test_a_direct_call_does_not_wait_for_the_selected_instance() -> None:
+    talk, alice, a = ready("b")
+    alice.uses("a")
+    a.breaks()
+    assert alice.calls("b__echo", {}).is_waiting
+    assert [call.instance for call in talk.state.calls.by_id.values()] == ["b"]
+    assert alice.calls("c__echo", {}).is_waiting  # The selected one may come to have such a tool.
+    assert len(talk.state.calls.by_id) == 1
+
+
+def test_errors_of_a_direct_call_are_those_of_the_protocol() -> None:
+    _, alice, upstream = ready()
+    refused = alice.calls("a__echo", [1])
+    assert refused.error == {"code": -32602, "message": "params.arguments must be an object"}
+    call = alice.calls("a__echo")
+    upstream.fails(upstream.sees_one(), {"code": -32602, "message": "no"})
+    assert call.error == {"code": -32602, "message": "no"}
+
+
+def test_an_unknown_tool_is_answered_with_the_nearest_direct_names() -> None:
+    talk = Conversation()
+    talk.with_upstreams("a", "b", tools=("echo", "sing"))
+    alice = talk.client()
+    assert alice.calls("b__ehco").error == {
+        "code": -32014,
+        "message": "Unknown tool: b__ehco. Did you mean 'b__echo', 'a__echo', 'b__sing'?",
+    }
+    alice.uses("a")
+    assert alice.calls("b__echoes").error["message"] == (
+        "Tool 'b__echoes' not found in instance 'a'. Did you mean 'b__echo', 'a__echo', 'echo'?"
+    )
+
+
+def test_tools_that_a_token_does_not_see_have_no_direct_names() -> None:
+    talk = Conversation()
+    talk.with_upstreams("a", "b")
+    talk.configured(spec("a"), spec("b"), spec("starting"))
+    mallory = talk.client(principal=Principal("m", instances=frozenset({"a"})))
+    for name in ("b__echo", "starting__echo", direct_name("b", "e o", 48)):
+        error = mallory.calls(name, {}).error
+        assert error["code"] == -32014
+        assert "'b" not in error["message"]
+    assert talk.state.calls.by_id == {}
+
+
+def test_a_direct_call_needs_the_permission_to_call() -> None:
+    talk, _, _ = ready()
+    reader = talk.client(principal=Principal("r", permissions=frozenset({"read"})))
+    assert reader.calls("a__echo").error["code"] == -32016
+
+
+def test_a_name_of_any_length_is_looked_up_at_once() -> None:
+    _, alice, _ = ready()
+    error = alice.calls("a__" + "x" * 1_000_000).error
+    assert error["code"] == -32014

@@ -1,4 +1,4 @@
-"""The routing state: keys and selections."""
+"""The routing state: its keys."""
 
 from router.core.state.routing_state import RoutingState
 from router.messages.core_settings import CoreSettings
@@ -12,9 +12,3 @@ def state() -> RoutingState:
 def test_keys_are_never_given_out_twice() -> None:
     routing = state()
     assert [routing.next_key() for _ in range(3)] == [1, 2, 3]
-
-
-def test_each_principal_without_sessions_has_a_selection_of_its_own() -> None:
-    selections = state().selections
-    selections["alice"].instance = "a"
-    assert (selections["alice"].instance, selections["bob"].instance) == ("a", None)
