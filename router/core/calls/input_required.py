@@ -24,9 +24,7 @@ from router.core.calls import forwarding
 from router.core.protocol.raw_json import (
     EMPTY_OBJECT,
     check_key_case,
-    given,
     is_object,
-    object_of,
     optional_text_of,
     raw_of,
     text_of,
@@ -35,6 +33,7 @@ from router.core.state.clients import InputRequest, InputRequired
 from router.core.state.permissions import check_may
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import Response
+from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
     from msgspec import Raw

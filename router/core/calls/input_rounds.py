@@ -19,10 +19,11 @@ import msgspec
 
 from router.core.calls import forwarding
 from router.core.protocol.bridging import check_may_ask, result_as_handshake, result_type_of
-from router.core.protocol.raw_json import given, is_object, object_of, raw_of, text_of
+from router.core.protocol.raw_json import is_object, raw_of, text_of
 from router.core.state.clients import InputRound, ServerRequest
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Request, Response
+from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
     from msgspec import Raw

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import tool_as_handshake, tool_as_stateless
 from router.core.protocol.direct_names import direct_name
-from router.core.protocol.raw_json import given, raw_of
+from router.core.protocol.raw_json import raw_of
 from router.core.state.instance_views import tool_view
 from router.messages.catalog import Item
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import Notification
+from router.messages.params import given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,12 +15,12 @@ import msgspec
 from router.core.calls import forwarding, input_rounds
 from router.core.peers import stateless_requests
 from router.core.peers.methods import method_of
-from router.core.protocol.raw_json import object_of, optional_text_of, raw_of, request_id_of
+from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
 from router.core.state.clients import ClientRequest
 from router.messages.effects import CloseReply
 from router.messages.errors import INVALID_REQUEST, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from router.messages.params import Params
+from router.messages.params import Params, object_of
 
 if TYPE_CHECKING:
     from router.core.state.clients import Client, Members

@@ -14,9 +14,10 @@ from router.core.management import saving
 from router.core.peers import stateless_requests, tool_calls
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import negotiate
-from router.core.protocol.raw_json import EMPTY_OBJECT, given, object_of, raw_of, text_of
+from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of, text_of
 from router.messages.errors import METHOD_NOT_FOUND, RpcError
 from router.messages.frames import NO_RAW
+from router.messages.params import given, object_of
 from router.messages.revisions import LISTEN_METHOD
 
 if TYPE_CHECKING:

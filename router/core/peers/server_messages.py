@@ -19,7 +19,6 @@ from router.core.calls import forwarding, input_required, input_rounds
 from router.core.protocol.bridging import check_may_ask, url_elicitations
 from router.core.protocol.raw_json import (
     check_key_case,
-    object_of,
     optional_text_of,
     raw_of,
     request_id_of,
@@ -29,7 +28,7 @@ from router.core.state.clients import ServerRequest
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
-from router.messages.params import Params
+from router.messages.params import Params, object_of
 
 if TYPE_CHECKING:
     from router.core.state.clients import Call

@@ -26,11 +26,12 @@ from router.core.protocol.bridging import (
     is_enveloped,
     unsupported_revision,
 )
-from router.core.protocol.raw_json import given, object_of, raw_of
+from router.core.protocol.raw_json import raw_of
 from router.core.state.clients import Client, Subscription
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Response
+from router.messages.params import given, object_of
 from router.messages.revisions import (
     HANDSHAKE_REVISIONS,
     REVISIONS,

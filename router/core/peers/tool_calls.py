@@ -13,11 +13,12 @@ from router.core.management import saving
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.nearest_names import did_you_mean
-from router.core.protocol.raw_json import check_key_case, given, is_object, raw_of, text_of
+from router.core.protocol.raw_json import check_key_case, is_object, raw_of, text_of
 from router.core.state import instance_views
 from router.core.state.permissions import check_may
 from router.core.state.tool_help import tool_help
 from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
+from router.messages.params import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

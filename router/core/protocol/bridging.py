@@ -14,9 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from router.core.protocol.raw_json import (
-    given,
     is_object,
-    object_of,
     optional_text_of,
     raw_of,
     request_id_of,
@@ -31,6 +29,7 @@ from router.messages.errors import (
     RpcError,
 )
 from router.messages.frames import NO_RAW, ErrorResponse, Response
+from router.messages.params import given, object_of
 from router.messages.revisions import (
     HANDSHAKE_REVISIONS,
     KEY_PREFIX,

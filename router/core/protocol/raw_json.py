@@ -16,10 +16,6 @@ from msgspec import Raw
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
 
-# The core reads all raw JSON through this module; the listeners need these two as well.
-from router.messages.params import given as given
-from router.messages.params import object_of as object_of
-
 _text: Final = msgspec.json.Decoder(str)
 _id: Final = msgspec.json.Decoder(int | str)
 _encode: Final = msgspec.json.encode

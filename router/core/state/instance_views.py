@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router.core.protocol.raw_json import (
-    EMPTY_OBJECT,
-    is_object,
-    object_of,
-    optional_text_of,
-)
+from router.core.protocol.raw_json import EMPTY_OBJECT, is_object, optional_text_of
 from router.core.protocol.sentences import first_sentence, one_line
 from router.core.state.instances import InstanceState
+from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol.nearest_names import did_you_mean
-from router.core.protocol.raw_json import object_of, optional_text_of
+from router.core.protocol.raw_json import optional_text_of
 from router.core.protocol.router_tools import HELP, compact
 from router.core.protocol.sentences import first_sentence, one_line
 from router.core.state.instance_views import tool_view
 from router.messages.errors import TOOL_NOT_FOUND, RpcError
+from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,7 +5,6 @@ from msgspec import Raw
 
 from router.core.protocol import raw_json
 from router.messages.errors import RpcError
-from router.messages.frames import NO_RAW
 
 
 def refused(call: object, *args: object) -> str:
@@ -14,29 +13,6 @@ def refused(call: object, *args: object) -> str:
         call(*args)
     assert caught.value.code == -32602
     return caught.value.message
-
-
-def test_the_members_of_an_object_keep_their_order_and_their_bytes() -> None:
-    members = raw_json.object_of(Raw(b'{"b": 1.50, "a" :{"x" : 1}}'))
-    assert [(key, bytes(value)) for key, value in members.items()] == [
-        ("b", b"1.50"),
-        ("a", b'{"x" : 1}'),
-    ]
-
-
-@pytest.mark.parametrize("absent", [None, NO_RAW])
-def test_an_absent_object_has_no_members(absent: Raw | None) -> None:
-    assert raw_json.object_of(absent) == {}
-
-
-@pytest.mark.parametrize("data", [b"[]", b"5", b"null", b'"x"', b"{", b"[" * 9999])
-def test_other_json_than_an_object_is_refused(data: bytes) -> None:
-    assert refused(raw_json.object_of, Raw(data), "params.x") == "params.x must be an object"
-
-
-def test_an_object_nested_too_deeply_is_refused() -> None:
-    deep = Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-    assert refused(raw_json.object_of, deep) == "params must be an object"
 
 
 def test_unknown_keys_are_kept_but_case_variants_of_known_ones_refused() -> None:
@@ -70,15 +46,6 @@ def test_a_missing_text_or_another_type_is_refused() -> None:
 def test_an_id_is_an_integer_or_a_string(data: bytes, found: int | str | None) -> None:
     assert raw_json.id_of(Raw(data)) == found
     assert raw_json.request_id_of({"id": Raw(data)}, "id") == found
-
-
-def test_null_counts_as_absent() -> None:
-    members = {"null": Raw(b"null"), "true": Raw(b"true"), "one": Raw(b"1")}
-    assert [raw_json.given(members, key) for key in ("null", "none")] == [None, None]
-    assert [bytes(raw_json.given(members, key) or b"") for key in ("true", "one")] == [
-        b"true",
-        b"1",
-    ]
 
 
 @pytest.mark.parametrize(("data", "answer"), [(b"{}", True), (b"[]", False), (b"", False)])
