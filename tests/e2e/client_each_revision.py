@@ -219,6 +219,7 @@ class RevisionClient:
     wire: Wire
     capabilities: dict[str, Any]
     _ids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
+    _cancelled: set[int] = attrs.field(factory=set[int])
 
     @property
     def is_2026(self) -> bool:
@@ -260,8 +261,14 @@ class RevisionClient:
     def next_notification(self, method: str) -> dict[str, Any]:
         """The params of the next notification of this kind."""
         while (message := self.wire.receive()).get("method") != method:
-            assert "id" not in message, message
+            # The POST of a cancelled request ends with an error, which may come at any time.
+            assert message.get("id") in {None, *self._cancelled}, message
         return message["params"]
+
+    def cancel(self, request_id: int) -> None:
+        """Cancel a request, in the way of its revision and transport."""
+        self._cancelled.add(request_id)
+        self.wire.cancel(request_id)
 
     def _send(self, method: str, params: dict[str, Any]) -> int:
         request_id = next(self._ids)

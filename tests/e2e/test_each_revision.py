@@ -151,7 +151,7 @@ def test_cancelling_reaches_the_server(
     label = request.node.name
     hanging = client.begin(server, "hang", label=label)
     assert client.next_notification(client_each_revision.PROGRESS)["progressToken"] == TOKEN
-    client.wire.cancel(hanging)
+    client.cancel(hanging)
     assert client.call(server, "await_cancelled", label=label).text == "cancelled"
 
 

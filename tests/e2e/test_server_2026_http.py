@@ -267,7 +267,7 @@ def test_cancelled_call_is_left_and_nothing_is_said_of_it(
     client.next_notification(client_each_revision.PROGRESS)
     call = server.calls()[-1]
     assert call.headers["mcp-name"] == "hang"
-    client.wire.cancel(hanging)
+    client.cancel(hanging)
     assert call.is_left.wait(LIMIT_S)
     assert client.call("server", "echo").text == "done"
     assert "notifications/cancelled" not in {one.message["method"] for one in server.seen}
