@@ -31,10 +31,10 @@ def first_sentence(text: str) -> str:
     headings = _HEADINGS.match(start)
     start = start[headings.end() if headings else 0 :].lstrip("# \t\r\n")
     found = _END.search(start)
-    return one_line(start if found is None else start[: found.end()])
+    return cut_to_one_line(start if found is None else start[: found.end()])
 
 
-def one_line(text: str) -> str:
+def cut_to_one_line(text: str) -> str:
     """Return a text in one line, cut where it is too long."""
     printable = "".join(char if char.isprintable() else " " for char in text[:_READ_CHARS])
     line = " ".join(printable.split())

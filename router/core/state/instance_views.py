@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from router.core.protocol.raw_json import EMPTY_OBJECT, is_object, optional_text_of
-from router.core.protocol.sentences import first_sentence, one_line
+from router.core.protocol.sentences import cut_to_one_line, first_sentence
 from router.core.state.instances import InstanceState
 from router.messages.params import object_of
 
@@ -53,7 +53,7 @@ def _about(instance: Instance) -> str | None:
         texts = [first_sentence(instance.session.instructions or ""), title]
     described = instance.spec.metadata.get("description")
     texts.append(described if isinstance(described, str) else None)
-    return next((line for text in texts if text and (line := one_line(text))), None)
+    return next((line for text in texts if text and (line := cut_to_one_line(text))), None)
 
 
 def tools_of(instance: Instance) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import optional_text_of
 from router.core.protocol.router_tools import HELP, compact
-from router.core.protocol.sentences import first_sentence, one_line
+from router.core.protocol.sentences import cut_to_one_line, first_sentence
 from router.core.state.instance_views import tool_view
 from router.messages.errors import TOOL_NOT_FOUND, RpcError
 from router.messages.params import object_of
@@ -86,7 +86,7 @@ def _description(item: Item) -> str:
 def _nothing_found(asked: HelpArguments) -> str:
     if asked.query is None:
         return f"Instance '{asked.instance_name}' has no tools."
-    return f"No tool here has '{one_line(asked.query)}' in its name or description."
+    return f"No tool here has '{cut_to_one_line(asked.query)}' in its name or description."
 
 
 # --- Details ---------------------------------------------------------------------------------

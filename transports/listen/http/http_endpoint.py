@@ -34,7 +34,7 @@ from transports.listen.http.routing_headers import (
     check_headers,
     check_revision,
     has_envelope,
-    is_stateless,
+    is_stateless_message,
     params_of,
 )
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
@@ -173,7 +173,7 @@ class HttpEndpoint:
             # Looking for the mark in each body would cost sessions up to a tenth of a call. The
             # core takes requests of a session for handshake requests, and refuses an envelope.
             params = params_of(frame)
-            if is_stateless(frame, params, requested):
+            if is_stateless_message(frame, params, requested):
                 return await self._post_stateless(frame, params, headers, principal, accepts)
         return await self._post_handshake(frame, params, session, requested, principal, accepts)
 

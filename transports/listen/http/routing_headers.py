@@ -71,7 +71,7 @@ def _revision_in(params: Params) -> Raw | None:
         return None  # The core refuses `params` like these.
 
 
-def is_stateless(frame: Frame, params: Params, requested: str | None) -> bool:
+def is_stateless_message(frame: Frame, params: Params, requested: str | None) -> bool:
     """Return whether this is a message of 2026-07-28, or of a later revision not known here.
 
     Args:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.protocol.sentences import MAX_CHARS, first_sentence, one_line
+from router.core.protocol.sentences import MAX_CHARS, cut_to_one_line, first_sentence
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ def test_first_sentence(text: str, sentence: str) -> None:
 
 
 def test_what_cannot_be_printed_becomes_space() -> None:
-    assert one_line(" a\tb\r\nc\x1b[31m\x00\u202e\u2028\ud800d ") == "a b c [31m d"
+    assert cut_to_one_line(" a\tb\r\nc\x1b[31m\x00\u202e\u2028\ud800d ") == "a b c [31m d"
     assert first_sentence("a\x1b\x07b. C") == "a b."
 
 
-@pytest.mark.parametrize("shorten", [first_sentence, one_line])
+@pytest.mark.parametrize("shorten", [first_sentence, cut_to_one_line])
 def test_a_long_text_is_cut(shorten: object) -> None:
     assert callable(shorten)
     assert shorten("x" * MAX_CHARS) == "x" * MAX_CHARS

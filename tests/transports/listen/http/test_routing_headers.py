@@ -18,7 +18,7 @@ from transports.listen.http.routing_headers import (
     check_revision,
     decode_header_value,
     has_envelope,
-    is_stateless,
+    is_stateless_message,
     params_of,
 )
 from transports.listen.serving.exchange import Rejected, headers_of
@@ -68,26 +68,26 @@ def rejection_of(request: Request, sent: dict[str, str]) -> dict[str, Any]:
 )
 def test_message_without_envelope_has_none(frame: Frame) -> None:
     assert not has_envelope(params_of(frame))
-    assert not is_stateless(frame, params_of(frame), None)
-    assert is_stateless(frame, params_of(frame), STATELESS_REVISION)
+    assert not is_stateless_message(frame, params_of(frame), None)
+    assert is_stateless_message(frame, params_of(frame), STATELESS_REVISION)
 
 
 @pytest.mark.parametrize("frame", [Request(1, "x", params()), Notification("x", params())])
 @pytest.mark.parametrize("requested", [None, STATELESS_REVISION, "2025-11-25", LATER])
 def test_envelope_decides_whatever_the_header_says(frame: Frame, requested: str | None) -> None:
-    assert is_stateless(frame, params_of(frame), requested)
+    assert is_stateless_message(frame, params_of(frame), requested)
 
 
 @pytest.mark.parametrize("revision", [LATER, "", None, 5, {}])
 def test_envelope_of_no_handshake_revision_is_stateless(revision: Any) -> None:
     frame = Request(1, "x", params(revision))
-    assert is_stateless(frame, params_of(frame), None)
+    assert is_stateless_message(frame, params_of(frame), None)
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_REVISIONS)
 def test_envelope_of_a_handshake_revision_does_not_make_a_request_stateless(revision: str) -> None:
     frame = Request(1, "x", params(revision))
-    assert not is_stateless(frame, params_of(frame), revision)
+    assert not is_stateless_message(frame, params_of(frame), revision)
 
 
 def test_last_of_two_envelopes_counts_as_it_does_to_the_core() -> None:
@@ -104,9 +104,9 @@ def test_escaped_envelope_is_found_where_it_is_looked_for() -> None:
 
 def test_initialize_is_of_the_handshake_unless_header_and_envelope_say_otherwise() -> None:
     bare, enveloped = Request(1, "initialize"), Request(1, "initialize", params())
-    assert not is_stateless(bare, params_of(bare), STATELESS_REVISION)
-    assert not is_stateless(enveloped, params_of(enveloped), None)
-    assert is_stateless(enveloped, params_of(enveloped), STATELESS_REVISION)
+    assert not is_stateless_message(bare, params_of(bare), STATELESS_REVISION)
+    assert not is_stateless_message(enveloped, params_of(enveloped), None)
+    assert is_stateless_message(enveloped, params_of(enveloped), STATELESS_REVISION)
 
 
 # --- Headers that repeat ---------------------------------------------------------------------
