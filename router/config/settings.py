@@ -16,6 +16,7 @@ from router.config.live import live
 from router.config.strict import Check, convert_strictly, join_errors
 from router.config.tokens import NamedToken, OptionalToken, TokenName, find_repeated_tokens
 from router.files.json_files import decode_object, read_bytes, write_atomically
+from router.messages.exposure import Profile  # noqa: TC001
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,7 @@ class Server:
         allow_instance_management: let an LLM add and remove instances.
         tool_names: `mcp.router.use` or `mcp_router_use`.
         help_limit_bytes: beyond it, `mcp.router.help` answers in brief.
+        view: the view where a client names none: "router", "direct" or the name of a profile.
         name_limit: characters of a direct name, `{instance}__{tool}`, at most.
         drain_s: how long calls in flight may go on after the first signal to stop.
     """
@@ -124,6 +126,7 @@ class Server:
     transport_type: Mode = "stdio"
     allow_instance_management: bool = live(False, core="allow_instance_management")
     tool_names: Literal["dotted", "underscored"] = live("dotted", core="tool_names")
+    view: str = live("router", core="view")
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     name_limit: NameLimit = live(48, core="name_limit")
     drain_s: Delay = 30
@@ -209,12 +212,17 @@ class Watcher:
     debounce_delay: Delay = live(1.0)
 
 
+def _no_profiles() -> dict[str, Profile]:
+    return {}
+
+
 @attrs.frozen
 class Settings:
     """All of `config.json`; `Settings()` has the defaults."""
 
     api: Api = attrs.field(factory=Api)
     server: Server = attrs.field(factory=Server)
+    profiles: dict[str, Profile] = live(factory=_no_profiles, core="profiles")
     mcp_client: McpClient = attrs.field(factory=McpClient)
     security: Security = attrs.field(factory=Security)
     logging: Logging = attrs.field(factory=Logging)

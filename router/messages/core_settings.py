@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
+
+if TYPE_CHECKING:
+    from router.messages.exposure import Profile
+
+
+def _no_profiles() -> dict[str, Profile]:
+    return {}
 
 
 @attrs.frozen
@@ -22,6 +31,9 @@ class CoreSettings:
             an instance (`security`).
         check_arguments: True to check the arguments of calls against the tools' schemas, where the
             instance does not say (`security`).
+        view: "router", "direct" or the name of a profile: the view where a client names none
+            (`server.view`).
+        profiles: the views that the file defines, by name (`profiles`).
     """
 
     version: str
@@ -32,3 +44,5 @@ class CoreSettings:
     allow_instance_management: bool = False
     allow_stdio_via_api: str = "with_token"
     check_arguments: bool = False
+    view: str = "router"
+    profiles: dict[str, Profile] = attrs.field(factory=_no_profiles)

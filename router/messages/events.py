@@ -33,6 +33,8 @@ class ClientOpened(Struct, frozen=True):
         one_shot: True for a lone HTTP request: it may call without `initialize` and is closed
             after its answer.
         era: the form that its requests have to have.
+        view: the name of the view that it asked for, a profile or an instance; None for the
+            default view.
     """
 
     client: ClientId
@@ -40,6 +42,7 @@ class ClientOpened(Struct, frozen=True):
     principal: Principal = Principal()
     one_shot: bool = False
     era: Era = "handshake"
+    view: str | None = None
 
 
 class ClientClosed(Struct, frozen=True):
@@ -138,10 +141,18 @@ class FromSession(Struct, frozen=True):
 
 
 class CatalogChanged(Struct, frozen=True):
-    """The upstream sent `list_changed` and was listed again."""
+    """The upstream was listed again.
+
+    Attributes:
+        session: the incarnation.
+        catalog: the lists as they are now.
+        announced: the capabilities (`tools`, ...) whose change the upstream itself announced; it
+            may have changed what no list shows.
+    """
 
     session: SessionId
     catalog: Catalog
+    announced: frozenset[str] = frozenset()
 
 
 class InstanceStarting(Struct, frozen=True):
