@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from router.core.calls import forwarding, input_rounds
+from router.core.calls import forwarding, input_rounds, resource_subscriptions
 from router.core.peers import stateless_requests
 from router.core.peers.methods import method_of
 from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
@@ -60,7 +60,7 @@ def _admit(state: RoutingState, request: ClientRequest) -> None:
             raise RpcError(INVALID_REQUEST, f"Request id {request.id!r} is already in use")
         if stateless_requests.is_stateless(request):
             stateless_requests.admit(state, request)
-        method_of(request)(state, request)
+        method_of(state, request)(state, request)
     except RpcError as error:
         forwarding.refuse(state, request, error)
 
@@ -68,7 +68,7 @@ def _admit(state: RoutingState, request: ClientRequest) -> None:
 def carry_out(state: RoutingState, request: ClientRequest) -> None:
     """Carry out a request that needs no admission: it was parked, or is the router's own."""
     try:
-        method_of(request)(state, request)
+        method_of(state, request)(state, request)
     except RpcError as error:
         forwarding.refuse(state, request, error)
 
@@ -94,6 +94,8 @@ def _cancelled(state: RoutingState, client: Client, members: Members) -> None:
         # A request of 2026-07-28 has a row of its own beside its connection's.
         client = client.requests.get(request_id, client)
         reason = optional_text_of(members, "reason")
+        if client.subscription is not None:
+            resource_subscriptions.forget_client(state, client)
         forwarding.cancel_request(state, client, request_id, reason)
 
 

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.calls import forwarding, input_required, input_rounds
+from router.core.calls import (
+    forwarding,
+    input_required,
+    input_rounds,
+    resource_subscriptions,
+)
 from router.core.protocol.bridging import check_may_ask, url_elicitations
 from router.core.protocol.raw_json import (
     check_key_case,
@@ -58,12 +63,17 @@ def handle(state: RoutingState, event: FromSession) -> None:
 def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
     call = state.calls.find(frame.id, session)
     if call is None:
+        resource_subscriptions.ended(state, session, frame)
         return
+    if call.rewrite is not None and isinstance(frame, Response):
+        frame = msgspec.structs.replace(frame, result=call.rewrite(frame.result))
     if call.session.is_stateless:
         input_rounds.server_answered(state, call, frame)
         return
     forwarding.close_call(state, call)
     if isinstance(frame, ErrorResponse):
+        if call.subscribes is not None:
+            resource_subscriptions.subscription_failed(state, call.client, call.subscribes)
         for elicitation in url_elicitations(frame.error):
             _remember_elicitation(state, call, optional_text_of(elicitation, "elicitationId"))
     forwarding.answer_call(state, call, msgspec.structs.replace(frame, id=call.request_id))
@@ -152,6 +162,8 @@ def _notification(
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
             _cancelled(state, session, frame)
+        elif frame.method == resource_subscriptions.UPDATED:
+            resource_subscriptions.updated(state, instance, frame)
         elif frame.method == _ELICITATION_COMPLETE:
             _elicitation_completed(state, event.session, frame)
     except RpcError:

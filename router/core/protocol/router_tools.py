@@ -140,6 +140,11 @@ def items_for(settings: CoreSettings) -> tuple[Item, ...]:
     return items(settings.tool_names, with_management=settings.allow_instance_management)
 
 
+def management_items(settings: CoreSettings) -> tuple[Item, ...]:
+    """Return the tools that change instances, as these settings spell them."""
+    return items(settings.tool_names, with_management=True)[len(_DEFINITIONS) :]
+
+
 @functools.cache
 def items(spelling: str, *, with_management: bool = False) -> tuple[Item, ...]:
     """Return the router's tools as they are listed.

@@ -113,7 +113,7 @@ def test_use_without_a_session_changes_nothing_for_anybody() -> None:
     listed = alice.lists()
     bob.uses("b")
     assert alice.lists() == bob.lists() == listed == OWN
-    assert alice.calls("echo").error["code"] == -32014
+    assert alice.calls("echo").error["code"] == -32602
     assert talk.client(one_shot=True).lists() == OWN
 
 
