@@ -21,7 +21,7 @@ from router.core.peers import admin_commands, client_requests, server_messages, 
 from router.core.protocol.raw_json import printable
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
-from router.core.views import list_changes
+from router.core.views import audience, list_changes
 from router.messages.effects import CloseClient, Reply
 from router.messages.errors import OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages.events import (
@@ -174,7 +174,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     state.sessions[event.session] = instance
     log_levels.send_log_level(state, event)
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
-    listed_before = list_changes.clients_that_list(state, instance)
+    listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)

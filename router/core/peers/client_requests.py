@@ -8,12 +8,12 @@ Invariant: every way out of a request answers, forwards or parks it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from router.core.calls import forwarding, input_rounds, resource_subscriptions
-from router.core.peers import stateless_requests
+from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
 from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
 from router.core.state.clients import ClientRequest
@@ -76,6 +76,12 @@ def carry_out(state: RoutingState, request: ClientRequest) -> None:
 # --- Notifications ---------------------------------------------------------------------------
 
 
+_FOR_THE_ROUTER: Final = frozenset(
+    {"notifications/initialized", "notifications/roots/list_changed"}
+)
+"""Notifications about a session of the client, which its upstreams do not share."""
+
+
 def _notification(state: RoutingState, client: Client, frame: Notification) -> None:
     """Notifications have no answer, so one that makes no sense is dropped."""
     try:
@@ -83,6 +89,8 @@ def _notification(state: RoutingState, client: Client, frame: Notification) -> N
             _cancelled(state, client, object_of(frame.params))
         elif frame.method == "notifications/progress":
             _progress(state, client, object_of(frame.params))
+        elif frame.method not in _FOR_THE_ROUTER:
+            transparent_requests.notify(state, client, frame)
     except RpcError:
         return
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
+    from router.messages.frames import Notification
 
 
 # --- What the server is ----------------------------------------------------------------------
@@ -173,3 +174,17 @@ def _asked_for(request: ClientRequest) -> tuple[str | None, str | None]:
         ref = object_of(members["ref"], "params.ref")
         return optional_text_of(ref, "name"), optional_text_of(ref, "uri")
     return None, None
+
+
+def notify(state: RoutingState, client: Client, frame: Notification) -> None:
+    """Pass on a notification that the router does not know, if its server is there.
+
+    Raises:
+        RpcError: -32010, the view of this client is gone.
+    """
+    view = state.view_of(client)
+    if not view.is_transparent or "call" not in client.principal.permissions:
+        return
+    session = view.the_instance(state.instances, client.principal).session
+    if session is not None:
+        forwarding.send_to_session(state, session, frame)

@@ -192,16 +192,22 @@ class Client:
         self._last_server_request_id += 1
         return self._last_server_request_id
 
-    def wants_log(self, level: str) -> bool:
+    def wants_log(self, level: str, default: str | None = DEFAULT_LOG_LEVEL) -> bool:
         """Return whether a log message of this severity is to be sent to it.
 
         A request without a session gets logs only if it asks for them (MCP 2026-07-28, Logging).
+
+        Args:
+            level: the severity.
+            default: the level of a client that never set one; None for every message.
         """
         if self.is_stateless and self.log_level is None:
             return False
-        wanted = LOG_LEVELS[self.log_level or DEFAULT_LOG_LEVEL]
+        wanted = self.log_level or default
+        if wanted is None:
+            return True
         # An unknown level counts as the most severe: better one log message too many.
-        return LOG_LEVELS.get(level, LOG_LEVELS["emergency"]) >= wanted
+        return LOG_LEVELS.get(level, LOG_LEVELS["emergency"]) >= LOG_LEVELS[wanted]
 
 
 class ClientRequest(Struct, eq=False):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.protocol.raw_json import raw_of
-from router.core.views import listings
+from router.core.views import audience, listings
 from router.messages.effects import ToClient
 from router.messages.errors import RpcError
 from router.messages.frames import Notification
@@ -58,24 +58,7 @@ def notify_instance_changed(
         kinds: the kinds of lists that have changed; None for all that the instance offers.
     """
     changed = kinds_in(instance.offers.catalog) if kinds is None else kinds
-    notify_clients(state, clients_that_list(state, instance), changed)
-
-
-def clients_that_list(state: RoutingState, instance: Instance) -> list[Client]:
-    """Return the clients whose lists change with this instance."""
-    return [client for client in state.clients.values() if _lists(state, client, instance)]
-
-
-def _lists(state: RoutingState, client: Client, instance: Instance) -> bool:
-    if client.is_for_one_request and client.subscription is None:
-        return False  # Nobody could tell it, and there are many of these.
-    try:
-        view = state.view_of(client)
-    except RpcError:
-        return False  # Its place is gone.
-    if view.expose == "router":
-        return client.selection.instance == instance.name
-    return instance.name in view.seen_by(state.instances, client.principal).by_name
+    notify_clients(state, audience.clients_that_list(state, instance), changed)
 
 
 def notify_settings_changed(state: RoutingState, settings: CoreSettings) -> None:

@@ -389,7 +389,7 @@ def test_an_unknown_tool_is_answered_with_the_nearest_direct_names() -> None:
     }
     alice.uses("a")
     assert alice.calls("echoes").error["message"] == (
-        "Tool 'echoes' not found in instance 'a'. Did you mean 'echo'?"
+        "Tool 'echoes' not found in instance 'a'. Did you mean 'echo', 'sing'?"
     )
 
 
