@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.access.live_admission import LiveAdmission
+    from router.access.places import Places
     from router.app.sockets import Bound
     from router.config.settings import Mode, Settings
     from router.dispatch import Inbound
@@ -74,6 +75,7 @@ class Listeners:
         settings: the settings in force; the REST listener shows them, and starts with them.
         instances: the instance store; the REST listener shows its problems as well.
         admission: admits clients.
+        places: the views that have a place of their own.
         follow: begins to follow the log.
         inbox: the dispatch actor's; the listeners send into it.
         commands: takes commands to the supervisor of the listeners, which restarts those that move.
@@ -84,6 +86,7 @@ class Listeners:
     settings: LiveSettings
     instances: InstanceStore
     admission: LiveAdmission
+    places: Places
     follow: Follow
     inbox: trio.MemorySendChannel[Inbound]
     commands: trio.MemorySendChannel[Command]
@@ -153,7 +156,11 @@ class Listeners:
         """Return the members that `GET /api/config` shows besides the instances."""
         return {
             "settings": mask_secrets(self.settings.current),
-            "problems": [*self.settings.problems, *self.instances.problems],
+            "problems": [
+                *self.settings.problems,
+                *self.places.problems,
+                *self.instances.problems,
+            ],
         }
 
 
@@ -178,13 +185,15 @@ class _NetworkListener:
         from transports.listen.serving.hosting import AsgiListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
-        inbox, admission = self.listeners.inbox, self.listeners.admission
+        inbox, places = self.listeners.inbox, self.listeners.places
+        admission = self.listeners.admission
         admit = admission.server.admit_with("call")
-        return AsgiListener(
-            self.bound.sock,
-            self.bound.url,
-            lambda: AsgiApp(admission.register(endpoint_class(inbox, admit))),
-        )
+
+        def new_app() -> AsgiApp:
+            endpoint = endpoint_class(inbox, admit, places)
+            return AsgiApp(admission.register(places.register(endpoint)))
+
+        return AsgiListener(self.bound.sock, self.bound.url, new_app)
 
     def _load_api(self) -> Run[str]:
         # For start-up time: Quart takes twice as long to import as all the rest.

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from router.access.live_admission import LiveAdmission
+from router.access.places import Places
 from router.app.listeners import Listeners, take_stdio
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch import INBOX_SIZE, Inbound
@@ -122,12 +123,14 @@ def wire(
     channels = Channels.open()
     live = LiveSettings(paths.config, options, settings)
     admission = LiveAdmission(settings)
-    instances = InstanceStore(paths.data, live, logs.add_secrets, prepare)
+    places = Places(settings, paths.config.name, options.view)
+    instances = InstanceStore(paths.data, live, logs.add_secrets, prepare, places.take_instances)
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
     listeners = Listeners(
         settings=live,
         instances=instances,
         admission=admission,
+        places=places,
         follow=logs.broadcast.follow,
         inbox=channels.inbox_in,
         commands=channels.listener_commands_in,
@@ -140,7 +143,7 @@ def wire(
         instances=instances,
         upstreams=upstreams,
         listeners=listeners,
-        parts=(logs, admission, listeners),
+        parts=(logs, admission, places, listeners),
         reload_request=ReloadRequest(),
         logs=logs,
         is_for_people=is_for_people,

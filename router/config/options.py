@@ -31,6 +31,7 @@ class Options:
         host: the address to bind to.
         port: for the one listener among `modes` that has a port; 0 is any free port.
         level: the level of the logs.
+        view: the default view, in place of `server.view`; here it may be an instance as well.
     """
 
     modes: tuple[Mode, ...] = ()
@@ -39,6 +40,7 @@ class Options:
     host: str | None = None
     port: int | None = None
     level: Level | None = None
+    view: str | None = None
 
 
 @attrs.frozen
@@ -97,6 +99,8 @@ def merge(settings: Settings, options: Options) -> Settings:
         settings = attrs.evolve(
             settings, logging=attrs.evolve(settings.logging, level=options.level)
         )
+    if options.view is not None:
+        settings = attrs.evolve(settings, server=attrs.evolve(settings.server, view=options.view))
     if options.host is not None:
         settings = _with_host(settings, modes, options.host)
     if options.port is not None:

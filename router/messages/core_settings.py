@@ -32,7 +32,7 @@ class CoreSettings:
         check_arguments: True to check the arguments of calls against the tools' schemas, where the
             instance does not say (`security`).
         view: "router", "direct" or the name of a profile: the view where a client names none
-            (`server.view`).
+            (`server.view`). With `--view` it may be the name of an instance as well.
         profiles: the views that the file defines, by name (`profiles`).
     """
 

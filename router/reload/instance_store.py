@@ -2,7 +2,8 @@
 
 Invariants:
 
-- The actor hears of readings in their order, and of a change after it is safely on disk.
+- The actor hears of readings in their order, and of a change after it is safely on disk. Listeners
+  hear of them after the actor, so no client asks the actor for an instance that it does not know.
 - An entry that becomes invalid keeps its last valid form. The reason stands in `problems`, and once
   in the log.
 - A file that cannot be read or understood fails nothing here.
@@ -42,7 +43,7 @@ MAX_INSTANCES: Final = 4096
 SWITCHED_OFF: Final = "mcp_client.enabled is false in config.json"
 
 
-def _nothing_to_prepare(_: Iterable[InstanceSpec]) -> None:
+def _nothing_to_do(_: Iterable[InstanceSpec]) -> None:
     pass
 
 
@@ -55,13 +56,15 @@ class InstanceStore:
         settings: the settings in force; with `mcp_client.enabled` off no instance is connected to.
         hide: is called with the secrets of the instances.
         prepare: is called with the instances in a worker thread, before the actor hears of them.
+        tell_listeners: is called with the instances after the actor has heard of them.
         problems: the mistakes that the last reading found, one line each.
     """
 
     data: Path
     settings: LiveSettings
     hide: Callable[[Iterable[str]], None]
-    prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_prepare
+    prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
+    tell_listeners: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
     problems: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -73,6 +76,7 @@ class InstanceStore:
             specs = await self._read()
             self._log_changes(before)
             await inbox.send(InstancesChanged(specs))
+            self.tell_listeners(specs)
 
     async def save(self, save: SaveInstance, inbox: trio.MemorySendChannel[Inbound]) -> None:
         """Make a change, read all entries, and tell the actor how it went."""
@@ -83,6 +87,8 @@ class InstanceStore:
                 with _bugs_logged(self.data):
                     specs = await self._read()
             await inbox.send(InstanceSaved(save.key, specs, problem))
+            if specs is not None:
+                self.tell_listeners(specs)
 
     async def _read(self) -> tuple[InstanceSpec, ...]:
         last = self._last

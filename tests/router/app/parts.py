@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from router.access.live_admission import LiveAdmission
+from router.access.places import Places
 from router.app.listeners import Listeners
 from router.config.options import Options
 from router.reload.instance_store import InstanceStore
@@ -29,6 +30,7 @@ def listeners_of(
         settings=live,
         instances=InstanceStore(Path("data"), live, _hide),
         admission=LiveAdmission(settings),
+        places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]
         inbox=trio.open_memory_channel[Any](16)[0] if inbox is None else inbox,
         commands=trio.open_memory_channel[Any](16)[0] if commands is None else commands,

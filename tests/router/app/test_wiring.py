@@ -15,6 +15,7 @@ from router.app.wiring import Router, wire
 from router.config.options import Options, Paths, merge
 from router.config.settings import load_settings
 from router.logs.logs import Logs
+from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 from router.messages.events import CoreSettingsChanged, InstancesChanged
 from router.reload.file_watcher import keep_current
@@ -113,6 +114,23 @@ async def test_live_keys_take_effect(site: Site, nursery: trio.Nursery) -> None:
     assert site.router.logs.mask("t0ken-123 is wrong") == "*** is wrong"
     assert listeners.config()["problems"] == []
     assert "t0ken-123" not in json.dumps(listeners.config())
+
+
+async def test_profiles_and_instances_are_places(site: Site, nursery: trio.Nursery) -> None:
+    places, anybody = site.router.listeners.places, Principal()
+    nursery.start_soon(site.keeps_current)
+    await site.next_event()
+    with trio.fail_after(WAIT_S):
+        await places.wait_for_instances()
+    assert places.has("p", anybody)
+    assert not places.has("work", anybody)
+    configure(site.folder, profiles={"work": {}, "p": {}})
+    site.router.reload_request.make()
+    told = await site.next_event()
+    assert list(told.settings.profiles) == ["work", "p"]
+    assert places.has("work", anybody)
+    (problem,) = site.router.listeners.config()["problems"]
+    assert problem.startswith("config.json: profiles.p: an instance has this name too")
 
 
 async def test_present_problems_are_shown_by_the_config_route(

@@ -121,6 +121,12 @@ def test_level_and_host_override_the_file() -> None:
     assert attrs.evolve(merged, logging=Settings().logging, server=Settings().server) == Settings()
 
 
+@pytest.mark.parametrize("view", ["router", "direct", "work", "an-instance"])
+def test_view_overrides_that_of_the_file(view: str) -> None:
+    merged = merge(Settings(), Options(view=view))
+    assert merged == attrs.evolve(Settings(), server=attrs.evolve(Settings().server, view=view))
+
+
 @pytest.mark.parametrize(
     ("modes", "hosts"),
     [

@@ -25,7 +25,10 @@ from router.reload.live_settings import LiveSettings
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from router.messages.instance_spec import InstanceSpec
 
 WAIT_S = 60.0
 
@@ -86,6 +89,22 @@ async def test_instances_are_announced_prepared_and_their_secrets_hidden(site: S
     assert [spec.name for spec in await site.announced()] == ["p"]
     assert "sk-12345" in site.hidden
     assert site.prepared == ["p"]
+
+
+async def test_listeners_hear_of_a_reading_and_of_a_change_after_the_actor(site: Site) -> None:
+    heard: list[tuple[list[str], int]] = []
+
+    def tell(specs: Iterable[InstanceSpec]) -> None:
+        waiting = site.events.statistics().current_buffer_used
+        heard.append(([spec.name for spec in specs], waiting))
+
+    site.disk.tell_listeners = tell
+    put(site.data, "p", COMMAND)
+    await site.announced()
+    await site.saved(AddInstance("new", ENTRY))
+    assert heard == [(["p"], 1), (["new", "p"], 1)]
+    await site.saved(RemoveInstance("nothing"))
+    assert len(heard) == 2
 
 
 async def test_what_is_wrong_is_logged_and_harms_nobody_else(
