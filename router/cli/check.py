@@ -16,7 +16,7 @@ from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from router.config.options import Options, Paths
     from router.instance_files.reader import LoadedInstances
@@ -29,10 +29,12 @@ class Findings:
     Attributes:
         problems: one line each, with the file and the path in it.
         summary: one line that counts the problems and the usable instances.
+        notes: one line each, about what is no mistake and may surprise.
     """
 
     problems: tuple[str, ...]
     summary: str
+    notes: tuple[str, ...] = ()
 
 
 def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Findings:
@@ -54,7 +56,8 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
             # The reader joins the problems of one entry; here each has a line.
             joined = str(problem_of(spec))
             problems += joined.replace(f"; {spec.source}: ", f"\n{spec.source}: ").splitlines()
-    return Findings(tuple(problems), _summary(paths, loaded, len(problems)))
+    summary = _summary(paths, loaded, len(problems))
+    return Findings(tuple(problems), summary, tuple(_notes(loaded)))
 
 
 def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
@@ -69,6 +72,13 @@ def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]
     except ConfigError as exc:
         return settings, str(exc).splitlines()
     return settings, []
+
+
+def _notes(loaded: LoadedInstances) -> Iterator[str]:
+    ignored = [place for spec in loaded.specs for place in spec.ignored]
+    if ignored:
+        why = "no effect here, since each client decides which tools it runs without asking"
+        yield f"Note: {why}: {', '.join(ignored)}"
 
 
 def _summary(paths: Paths, loaded: LoadedInstances, problems: int) -> str:

@@ -109,6 +109,8 @@ def _check(options: Options) -> int:
     found = check(locate(options, os.environ, Path.cwd()), options, os.environ)
     for problem in found.problems:
         _complain(problem)
+    for note in found.notes:
+        _say(f"{one_line(note)}\n")
     _say(f"{one_line(found.summary)}\n")
     return 1 if found.problems else 0
 

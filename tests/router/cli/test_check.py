@@ -124,3 +124,14 @@ def test_folder_of_the_command_line_has_to_be_there(paths: Paths) -> None:
 def test_options_of_the_command_line_count(paths: Paths) -> None:
     (problem,) = found(paths, Options(host="0.0.0.0")).problems
     assert "can be reached from other machines" in problem
+
+
+def test_keys_that_have_no_effect_are_noted_and_are_no_problem(paths: Paths) -> None:
+    add(paths, "a", '{"mcpServers": {"x": {"command": "a", "alwaysAllow": ["t"]}}}')
+    add(paths, "b", '{"command": "b", "autoApprove": []}')
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Note: no effect here, since each client decides which tools it runs without asking: "
+        "data/a/mcp_settings.json: mcpServers.x.alwaysAllow, data/b/mcp_settings.json: autoApprove",
+    )

@@ -240,6 +240,20 @@ def test_check_tells_every_problem_on_stderr_and_is_1(capsys: pytest.CaptureFixt
     assert shown.out.startswith("2 problems in ")
 
 
+def test_check_tells_notes_on_stdout_and_is_0(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _configure()
+    entry = home / "data" / "a" / "mcp_settings.json"
+    entry.parent.mkdir(parents=True)
+    entry.write_text('{"command": "a", "autoApprove": ["x"]}')
+    assert main(["check", "-c", "config.json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Note: ")
+    assert "No problem in " in shown.out.splitlines()[1]
+    assert not shown.err
+
+
 # --- status and logs -------------------------------------------------------------------------
 
 
