@@ -18,7 +18,6 @@ import msgspec
 from router.core.calls import forwarding, input_required, log_levels, tool_lists
 from router.core.management import reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
-from router.core.protocol import router_tools
 from router.core.protocol.raw_json import printable
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
@@ -254,8 +253,7 @@ def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     before, state.settings = state.settings, event.settings
-    if router_tools.items_for(before) is not router_tools.items_for(event.settings):
-        tool_lists.notify_own_tools_changed(state)
+    tool_lists.notify_own_tools_changed(state, before)
 
 
 # --- Commands --------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
+    from router.messages.core_settings import CoreSettings
     from router.messages.events import SessionUp
 
 TOOLS_LIST_CHANGED: Final = "notifications/tools/list_changed"
@@ -44,7 +45,7 @@ def tools_for(state: RoutingState, request: ClientRequest) -> list[Raw]:
     client = request.client
     if given(request.params.members, "cursor") is not None:
         raise RpcError(INVALID_PARAMS, "params.cursor is not one of ours: the list has one page")
-    own = router_tools.items_for(state.settings)
+    own = router_tools.items_for(state.settings, client.spelling(state.settings.tool_names))
     selected = selected_instance(state, client)
     session = None if selected is None else selected.session
     theirs: tuple[Item, ...] = () if session is None else session.catalog.tools
@@ -111,9 +112,15 @@ def notify_clients(state: RoutingState, clients: Iterable[Client]) -> None:
             _notify(state, client)
 
 
-def notify_own_tools_changed(state: RoutingState) -> None:
-    """Notify every client that the router's own tools have changed."""
-    notify_clients(state, state.clients.values())
+def notify_own_tools_changed(state: RoutingState, before: CoreSettings) -> None:
+    """Notify the clients whose list of the router's own tools was another with other settings."""
+
+    def own_tools(client: Client, settings: CoreSettings) -> tuple[Item, ...]:
+        return router_tools.items_for(settings, client.spelling(settings.tool_names))
+
+    clients = state.clients.values()
+    after = state.settings
+    notify_clients(state, [c for c in clients if own_tools(c, before) is not own_tools(c, after)])
 
 
 def _notify(state: RoutingState, client: Client) -> None:

@@ -49,7 +49,7 @@ def _initialize(state: RoutingState, request: ClientRequest) -> None:
         "protocolVersion": client.revision,
         "capabilities": router_tools.CAPABILITIES,
         "serverInfo": router_tools.server_info(state.settings),
-        "instructions": router_tools.INSTRUCTIONS,
+        "instructions": router_tools.instructions(client.spelling(state.settings.tool_names)),
     }
     forwarding.answer(state, request, raw_of(result))
 

@@ -116,10 +116,11 @@ def _give_row(state: RoutingState, request: ClientRequest) -> None:
 
 def discover(state: RoutingState, request: ClientRequest) -> None:
     """Answer `server/discover`."""
+    spelling = request.client.spelling(state.settings.tool_names)
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
         "capabilities": router_tools.CAPABILITIES,
-        "instructions": router_tools.INSTRUCTIONS,
+        "instructions": router_tools.instructions(spelling),
     }
     forwarding.answer(state, request, raw_of(result | NOT_CACHED))
 
