@@ -32,11 +32,13 @@ class Findings:
         problems: one line each, with the file and the path in it.
         profiles: one line each, with the instances that it shows.
         summary: one line that counts the problems and the usable instances.
+        notes: one line each, about what is no mistake and may surprise.
     """
 
     problems: tuple[str, ...]
     profiles: tuple[str, ...]
     summary: str
+    notes: tuple[str, ...] = ()
 
 
 def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Findings:
@@ -62,7 +64,8 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     problems += map(str, find_shared_names(settings.profiles, sources, paths.config.name))
     problems += map(str, find_unknown_view(options.view, settings.profiles, sources))
     profiles = tuple(_shown_by_profiles(settings, loaded))
-    return Findings(tuple(problems), profiles, _summary(paths, loaded, len(problems)))
+    summary = _summary(paths, loaded, len(problems))
+    return Findings(tuple(problems), profiles, summary, tuple(_notes(loaded)))
 
 
 def check_view(
@@ -98,6 +101,13 @@ def _shown_by_profiles(settings: Settings, loaded: LoadedInstances) -> Iterator[
     for name, profile in settings.profiles.items():
         shown = [spec.name for spec in loaded.specs if matches_any(spec.name, profile.instances)]
         yield f"Profile {name} ({profile.expose}) shows {', '.join(shown) or 'no instance'}"
+
+
+def _notes(loaded: LoadedInstances) -> Iterator[str]:
+    ignored = [place for spec in loaded.specs for place in spec.ignored]
+    if ignored:
+        why = "no effect here, since each client decides which tools it runs without asking"
+        yield f"Note: {why}: {', '.join(ignored)}"
 
 
 def _summary(paths: Paths, loaded: LoadedInstances, problems: int) -> str:

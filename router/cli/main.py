@@ -115,6 +115,8 @@ def _check(options: Options) -> int:
         _complain(problem)
     for profile in found.profiles:
         _say(f"{one_line(profile)}\n")
+    for note in found.notes:
+        _say(f"{one_line(note)}\n")
     _say(f"{one_line(found.summary)}\n")
     return 1 if found.problems else 0
 

@@ -112,7 +112,7 @@ class Server:
         allowed_origins: origins that browsers may send besides those of loopback.
         transport_type: the mode when the command line names none.
         allow_instance_management: let an LLM add and remove instances.
-        tool_names: `mcp.router.use` or `mcp_router_use`.
+        tool_names: `mcp.router.use`, `mcp_router_use`, or for each client what it takes.
         help_limit_bytes: beyond it, `mcp.router.help` answers in brief.
         view: the view where a client names none: "router", "direct" or the name of a profile.
         name_limit: characters of a direct name, `{instance}__{tool}`, at most.
@@ -126,7 +126,7 @@ class Server:
     sse: SseListener = attrs.field(factory=SseListener)
     transport_type: Mode = "stdio"
     allow_instance_management: bool = live(False, core="allow_instance_management")
-    tool_names: Literal["dotted", "underscored"] = live("dotted", core="tool_names")
+    tool_names: Literal["auto", "dotted", "underscored"] = live("auto", core="tool_names")
     view: str = live("router", core="view")
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     name_limit: NameLimit = live(48, core="name_limit")

@@ -22,8 +22,17 @@ Expose: TypeAlias = Literal["router", "direct", "transparent"]
 
 @functools.lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.compile("".join(parts), re.DOTALL)
+    first, *parts = map(_literal, pattern.split("*"))
+    if not parts:
+        return re.compile(first, re.DOTALL)
+    # The earliest place for a part is always as good as a later one. Atomic groups keep it, so that
+    # no name takes long, however many `*` there are.
+    middle = "".join(f"(?>.*?{part})" for part in parts[:-1])
+    return re.compile(f"{first}{middle}.*{parts[-1]}", re.DOTALL)
+
+
+def _literal(part: str) -> str:
+    return "".join("." if character == "?" else re.escape(character) for character in part)
 
 
 def matches_any(name: str, patterns: tuple[str, ...]) -> bool:

@@ -16,6 +16,7 @@ from router.core.protocol.sentences import cut_to
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from router.core.protocol.client_names import Spelling
     from router.messages.core_settings import CoreSettings
     from router.messages.exposure import Profile
 
@@ -51,17 +52,20 @@ def server_info(settings: CoreSettings, profile: Profile) -> dict[str, str]:
     return info if profile.title is None else info | {"title": profile.title}
 
 
-def instructions(profile: Profile, servers: Iterable[tuple[str, str | None]]) -> str:
+def instructions(
+    profile: Profile, servers: Iterable[tuple[str, str | None]], spelling: Spelling
+) -> str:
     """Return the instructions of a `router` or `direct` view for the model.
 
     Args:
         profile: its own instructions replace all others.
         servers: the name and the instructions of each instance of the view.
+        spelling: of the router's own tools.
     """
     if profile.instructions is not None:
         return profile.instructions
     if profile.expose == "router":
-        return router_tools.INSTRUCTIONS
+        return router_tools.instructions(spelling)
     text = _DIRECT_PREAMBLE
     for name, said in servers:
         if said and said.strip():

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 from msgspec import Struct
 
+from router.core.protocol.client_names import spelling_for
+from router.core.protocol.raw_json import is_object, optional_text_of
 from router.messages.errors import TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Response
+from router.messages.params import object_of
 from router.messages.revisions import DEFAULT_REVISION
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.protocol.client_names import Spelling
     from router.core.state.instances import Instance
     from router.messages.commands import Principal
     from router.messages.events import SessionUp
@@ -171,6 +175,15 @@ class Client:
     def wants_any_list_changed(self) -> bool:
         """Return whether a `list_changed` of any kind would be news for it."""
         return any(map(self.wants_list_changed, ("tools", "prompts", "resources")))
+
+    def spelling(self, tool_names: str) -> Spelling:
+        """Return how the names of the router's own tools are spelled for it.
+
+        Args:
+            tool_names: `server.tool_names`.
+        """
+        name = optional_text_of(object_of(self.info), "name") if is_object(self.info) else None
+        return spelling_for(tool_names, name, self.revision)
 
     def waits_for(self, request_id: RequestId) -> bool:
         """Return whether a request of its own with this id is not answered yet."""

@@ -214,8 +214,9 @@ class Instance:
 
         A name that is not listed is passed on where there is no filter: its server may know it.
         """
-        own = self.offers.own_names.get(shown)
-        return shown if own is None and not self.offers.hides_tools else own
+        if shown not in self.tool_names and self.offers.hides_tools:
+            return None
+        return self.offers.own_name(shown)
 
     def declares(self, capability: str) -> bool:
         """Return whether its server declares a capability, as far as is known now."""

@@ -108,7 +108,7 @@ def _router_rows(
 
 def own_items(state: RoutingState, client: Client) -> tuple[Item, ...]:
     """Return the router's own tools as they are listed to this client in a `router` view."""
-    return router_tools.items_for(state.settings)
+    return router_tools.items_for(state.settings, client.spelling(state.settings.tool_names))
 
 
 def selected_instance(state: RoutingState, client: Client) -> Instance | None:
@@ -123,7 +123,7 @@ def selected_instance(state: RoutingState, client: Client) -> Instance | None:
 def _direct_result(
     state: RoutingState, client: Client, view: View, seen: Instances, part: str
 ) -> Raw:
-    key = (part, client.is_stateless)
+    key = (part, client.is_stateless, client.spelling(state.settings.tool_names))
     offers = [row.offers for row in seen]
     kept = seen.encoded.get(key)
     if kept is not None and kept.is_of(state.settings, offers):
@@ -155,7 +155,11 @@ def _direct_pieces(
         return [_resource_piece(row, part, shared) for row in seen]
     pieces: list[bytes] = []
     if part == "tools" and state.settings.allow_instance_management:
-        pieces.append(b",".join(item.raw for item in router_tools.management_items(state.settings)))
+        spelling = client.spelling(state.settings.tool_names)
+        own = router_tools.items(spelling, with_management=True)[
+            len(router_tools.items(spelling)) :
+        ]
+        pieces.append(b",".join(item.raw for item in own))
     names = view.profile.tools
     for row in seen:
         items, joined = _direct_items(state, client, row, part)

@@ -171,3 +171,14 @@ def test_view_of_the_command_line_has_to_be_there(paths: Paths) -> None:
     assert found(paths, Options(view="x")).problems == (
         '--view: there is no view "x"; there are router, direct, profiles: work; instances: git',
     )
+
+
+def test_keys_that_have_no_effect_are_noted_and_are_no_problem(paths: Paths) -> None:
+    add(paths, "a", '{"mcpServers": {"x": {"command": "a", "alwaysAllow": ["t"]}}}')
+    add(paths, "b", '{"command": "b", "autoApprove": []}')
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Note: no effect here, since each client decides which tools it runs without asking: "
+        "data/a/mcp_settings.json: mcpServers.x.alwaysAllow, data/b/mcp_settings.json: autoApprove",
+    )

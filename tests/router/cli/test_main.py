@@ -305,6 +305,20 @@ def test_check_says_which_instances_a_profile_shows(
     ]
 
 
+def test_check_tells_notes_on_stdout_and_is_0(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _configure()
+    entry = home / "data" / "a" / "mcp_settings.json"
+    entry.parent.mkdir(parents=True)
+    entry.write_text('{"command": "a", "autoApprove": ["x"]}')
+    assert main(["check", "-c", "config.json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Note: ")
+    assert "No problem in " in shown.out.splitlines()[1]
+    assert not shown.err
+
+
 # --- status and logs -------------------------------------------------------------------------
 
 

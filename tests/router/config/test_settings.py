@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
         "sse": {"enabled": True, "port": 3001, "auto_find_port": False},
         "transport_type": "stdio",
         "allow_instance_management": False,
-        "tool_names": "dotted",
+        "tool_names": "auto",
         "view": "router",
         "help_limit_bytes": 65536,
         "name_limit": 48,
@@ -213,7 +213,7 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
         ),
         (
             {"server": {"tool_names": 1}},
-            'server.tool_names: expected one of "dotted", "underscored", got 1',
+            'server.tool_names: expected one of "auto", "dotted", "underscored", got 1',
         ),
         (
             {"server": {"help_limit_bytes": 0}},

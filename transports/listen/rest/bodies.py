@@ -85,6 +85,12 @@ class _Entry(Struct):
     isActive: bool | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType | None = UNSET
     check_arguments: bool | UnsetType = UNSET
+    tools: dict[str, Any] | list[str] | UnsetType | None = UNSET
+    prompts: dict[str, Any] | list[str] | UnsetType | None = UNSET
+    resources: dict[str, Any] | list[str] | UnsetType | None = UNSET
+    catalogue_cache: bool | UnsetType = UNSET
+    sessions: str | UnsetType = UNSET
+    max_sessions: int | UnsetType = UNSET
 
 
 class _Call(Struct):

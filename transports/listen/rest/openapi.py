@@ -49,6 +49,12 @@ ANY_OBJECT: Final[Json] = {"type": "object"}
 STRINGS: Final[Json] = {"type": "object", "additionalProperties": STRING}
 SUCCESS: Final[Json] = {"const": "success"}
 
+
+def _filter(description: str) -> Json:
+    """Return the schema of a filter: an object, or an array of what is allowed."""
+    return {"anyOf": [ANY_OBJECT, _array(STRING)], "description": description}
+
+
 _ENTRY: Final[Json] = {
     "name": {**NAME, "description": "Letters, digits, _, - and CJK letters; unique"},
     "provider": {**NAME, "description": "The folder in data/; the name, if it is missing"},
@@ -62,6 +68,12 @@ _ENTRY: Final[Json] = {
     "isActive": BOOLEAN,
     "metadata": ANY_OBJECT,
     "check_arguments": {**BOOLEAN, "description": "Overrides security.check_arguments"},
+    "tools": _filter("What of its tools clients see: allow, deny, rename, describe, ..."),
+    "prompts": _filter("What of its prompts clients see, by name"),
+    "resources": _filter("What of its resources and templates clients see, by URI"),
+    "catalogue_cache": {**BOOLEAN, "default": True, "description": "Keep its last known lists"},
+    "sessions": {"enum": ["shared", "per_client"], "default": "shared"},
+    "max_sessions": {**INTEGER, "minimum": 1, "maximum": 1000, "default": 32},
 }
 
 _INSTANCE: Final[Json] = _object(
