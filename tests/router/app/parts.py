@@ -10,6 +10,7 @@ import trio
 from router.access.live_admission import LiveAdmission
 from router.app.listeners import Listeners
 from router.config.options import Options
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
 
@@ -27,7 +28,7 @@ def listeners_of(
     live = LiveSettings(Path("config.json"), Options(), settings)
     return Listeners(
         settings=live,
-        instances=InstanceStore(Path("data"), live, _hide),
+        instances=InstanceStore(Path("data"), CatalogueStore(Path("cache")), live, _hide),
         admission=LiveAdmission(settings),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]
         inbox=trio.open_memory_channel[Any](16)[0] if inbox is None else inbox,

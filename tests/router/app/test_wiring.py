@@ -66,7 +66,8 @@ def site(tmp_path: Path, options: Options) -> Iterator[Site]:
     configure(tmp_path)
     (tmp_path / "data").mkdir()
     put(tmp_path / "data", "p", COMMAND)
-    paths = Paths(tmp_path / "config.json", tmp_path / "data", tmp_path / "logs")
+    config = tmp_path / "config.json"
+    paths = Paths(config, tmp_path / "data", tmp_path / "logs", tmp_path / "cache")
     settings = merge(load_settings(paths.config), options)
     sock: Any = None
     bound = [Bound("http", "127.0.0.1", 1, 1, sock)]

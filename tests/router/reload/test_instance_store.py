@@ -20,6 +20,7 @@ from router.messages.effects import SaveInstance
 from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, NOT_SAVED
 from router.messages.events import InstanceSaved, InstancesChanged
 from router.reload import instance_store
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore, keep_store
 from router.reload.live_settings import LiveSettings
 from tests.router.instance_files.providers import COMMAND, put
@@ -42,12 +43,16 @@ class Site:
     events: Any = None
     inbox: Any = None
     settings: Any = None
+    catalogues: Any = None
     disk: Any = None
 
     def __attrs_post_init__(self) -> None:
         self.inbox, self.events = trio.open_memory_channel[Any](100)
         self.settings = LiveSettings(self.data.parent / "config.json", Options(), Settings())
-        self.disk = InstanceStore(self.data, self.settings, self.hidden.update, self._prepare)
+        self.catalogues = CatalogueStore(self.data.parent / "cache")
+        self.disk = InstanceStore(
+            self.data, self.catalogues, self.settings, self.hidden.update, self._prepare
+        )
 
     def _prepare(self, specs: Any) -> None:
         self.prepared += [spec.name for spec in specs]
