@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -197,13 +196,20 @@ class CatalogueFolder:
         try:
             with self._open() as folder:
                 for name in names:
-                    with suppress(FileNotFoundError):
-                        folder.remove(name)
+                    self._remove_one(folder, name)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            log.warning("%s cannot be tidied: %s", self.path, exc.strerror or exc)
+
+    def _remove_one(self, folder: SafeFolder, name: str) -> None:
+        try:
+            folder.remove(name)
         except FileNotFoundError:
             return
         except OSError as exc:
             why = exc.strerror or exc
-            log.warning("Files that are not needed stay in %s: %s", self.path, why)
+            log.warning("%s is not needed and cannot be removed: %s", self.path / name, why)
 
     def _open(self, *, create: bool = False) -> SafeFolder:
         if create:
