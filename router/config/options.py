@@ -1,4 +1,4 @@
-"""Applies the command line: finds `config.json`, `data/` and `logs/`, and overrides settings.
+"""Applies the command line: finds `config.json` and the folders, and overrides settings.
 
 Invariant: an option that is not given changes nothing.
 """
@@ -45,11 +45,12 @@ class Options:
 
 @attrs.frozen
 class Paths:
-    """The config file, the folder of providers and the folder of logs."""
+    """The config file, and the folders of providers, of logs, and of what may be lost."""
 
     config: Path
     data: Path
     logs: Path
+    cache: Path
 
 
 def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
@@ -62,7 +63,8 @@ def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
     named = options.config or environ.get(CONFIG_VARIABLE)
     config = cwd / Path(named).expanduser() if named else cwd / "config.json"
     if named or config.exists():
-        paths = Paths(config, config.parent / "data", config.parent / "logs")
+        beside = config.parent
+        paths = Paths(config, beside / "data", beside / "logs", beside / "cache")
     else:
         paths = _user_paths()
     if options.data is None:
@@ -143,4 +145,5 @@ def _user_paths() -> Paths:
         platformdirs.user_config_path(**app) / "config.json",
         platformdirs.user_data_path(**app) / "data",
         platformdirs.user_state_path(**app) / "logs",
+        platformdirs.user_cache_path(**app),
     )

@@ -28,6 +28,7 @@ from router.messages.events import (
     Abandoned,
     AdminCommand,
     CatalogChanged,
+    CataloguesRead,
     ClientClosed,
     ClientOpened,
     ClientOverflowed,
@@ -257,6 +258,10 @@ def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
     reconfigure.configure(state, event.specs)
 
 
+def _catalogues_read(_: RoutingState, __: CataloguesRead) -> None:
+    """Do nothing: lists are shown while their instance is ready."""
+
+
 def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
     if event.specs is not None:
         reconfigure.configure(state, event.specs)
@@ -308,6 +313,7 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     InstanceDown: _instance_down,
     InstanceFailed: _instance_failed,
     InstancesChanged: _instances_changed,
+    CataloguesRead: _catalogues_read,
     CoreSettingsChanged: _settings_changed,
     InstanceSaved: _instance_saved,
     AdminCommand: admin_commands.handle,

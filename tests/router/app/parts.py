@@ -11,6 +11,7 @@ from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.listeners import Listeners
 from router.config.options import Options
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
 
@@ -28,7 +29,7 @@ def listeners_of(
     live = LiveSettings(Path("config.json"), Options(), settings)
     return Listeners(
         settings=live,
-        instances=InstanceStore(Path("data"), live, _hide),
+        instances=InstanceStore(Path("data"), CatalogueStore(Path("cache")), live, _hide),
         admission=LiveAdmission(settings),
         places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]

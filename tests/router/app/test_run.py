@@ -173,6 +173,7 @@ class Program:
             channels=channels,
             settings=cast("Any", self.settings),
             instances=fake,
+            catalogues=fake,
             upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
             listeners=fake,
             parts=(),
@@ -202,6 +203,13 @@ class Program:
         await self.may_save.wait()
         self.log.append("saved")
         await inbox.send(InstanceSaved(save.key, self.specs))
+
+    async def keep(self, saves: Any) -> None:
+        """Be the catalogue store of the router."""
+        with saves:
+            async for save in saves:
+                self.log.append(f"kept {save.spec.name}")
+        self.log.append("catalogues ended")
 
     async def run(self) -> None:
         await serve(self.router, self.stop)
@@ -314,7 +322,10 @@ async def test_it_stops_in_the_reverse_order_of_starting(
     await trio.testing.wait_all_tasks_blocked()
     program.stop.ask("enough")
     await program.end()
-    assert program.log == ["http up", "session up", "http ended", "session ended"]
+    assert program.log == [
+        *("http up", "session up"),
+        *("http ended", "session ended", "catalogues ended"),
+    ]
     assert program.stop.status == 0
 
 
@@ -368,7 +379,7 @@ async def test_end_of_stdio_ends_the_program(
     listener.leave.set()
     await program.end()
     assert program.stop.status == 0
-    assert program.log[-1] == "http ended"
+    assert program.log[-2:] == ["http ended", "catalogues ended"]
 
 
 async def test_failure_of_the_stdio_listener_ends_it_with_1(

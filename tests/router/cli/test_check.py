@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return Paths(tmp_path / "config.json", tmp_path / "data", tmp_path / "logs")
+    config = tmp_path / "config.json"
+    return Paths(config, tmp_path / "data", tmp_path / "logs", tmp_path / "cache")
 
 
 def configure(paths: Paths, **sections: Any) -> None:

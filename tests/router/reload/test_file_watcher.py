@@ -15,6 +15,7 @@ import watchfiles
 from router.config.options import Options
 from router.config.settings import McpClient, Settings, Watcher, load_settings, to_json
 from router.messages.events import CoreSettingsChanged, InstancesChanged
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest, Watched, keep_current
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
@@ -197,7 +198,8 @@ async def real(tmp_path: Path, nursery: trio.Nursery) -> Real:
     real.configure()
     path = tmp_path / "config.json"
     live = LiveSettings(path, Options(), load_settings(path))
-    instances = InstanceStore(real.data, live, lambda _: None)
+    catalogues = CatalogueStore(tmp_path / "cache")
+    instances = InstanceStore(real.data, catalogues, live, lambda _: None)
     nursery.start_soon(keep_current, live, (), instances, ReloadRequest(), inbox)
     await real.until_there_are("npx")
     return real
