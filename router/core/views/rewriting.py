@@ -73,7 +73,7 @@ class _Rewriter:
             ("messages", self._message),
             ("contents", self._resource),
         ):
-            if key in members and bytes(members[key][:1]) == b"[":
+            if key in members:
                 members[key] = raw_of([rewrite(item) for item in _array.decode(members[key])])
         with_meta = extensions.with_shown_uris(self._instance, members)
         if with_meta is members and not self._has_changed:
