@@ -68,22 +68,19 @@ class CatalogueStore:
                 with trio.move_on_after(SETTLE_S):
                     async for later in saves:
                         latest[later.spec.name] = later
-                await self._write_all(latest.values())
+                for wanted in latest.values():
+                    if not await self._write_in_time(wanted):
+                        break
 
-    async def _write_all(self, saves: Iterable[SaveCatalogue]) -> None:
-        for save in saves:
-            try:
-                with trio.fail_after(DISK_LIMIT_S):
-                    is_written = await trio.to_thread.run_sync(
-                        self._write, save, abandon_on_cancel=True, limiter=self._limiter
-                    )
-            except trio.TooSlowError:
-                self._warn(f"the disk took longer than {DISK_LIMIT_S:g} s")
-                return
-            except OSError as exc:
-                self._warn(exc.strerror or str(exc))
-            else:
-                self._is_failing = self._is_failing and not is_written
+    async def _write_in_time(self, save: SaveCatalogue) -> bool:
+        """Write one file; return False if the disk hangs."""
+        with trio.move_on_after(DISK_LIMIT_S) as scope:
+            await trio.to_thread.run_sync(
+                self._write, save, abandon_on_cancel=True, limiter=self._limiter
+            )
+        if scope.cancelled_caught:
+            self._warn(f"the disk took longer than {DISK_LIMIT_S:g} s")
+        return not scope.cancelled_caught
 
     def _warn(self, why: str) -> None:
         """Log a failure, as a warning if it is the first one since something was written."""
@@ -97,8 +94,13 @@ class CatalogueStore:
     def _tidy(self, is_complete: bool) -> None:
         self._opened().tidy(is_complete=is_complete)
 
-    def _write(self, save: SaveCatalogue) -> bool:
-        return self._opened().write(save.spec, save.known)
+    def _write(self, save: SaveCatalogue) -> None:
+        try:
+            is_written = self._opened().write(save.spec, save.known)
+        except OSError as exc:
+            self._warn(exc.strerror or str(exc))
+        else:
+            self._is_failing = self._is_failing and not is_written
 
     def _opened(self) -> CatalogueFolder:
         # For start-up time: this runs in a thread, beside the first answers.

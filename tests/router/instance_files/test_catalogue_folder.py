@@ -1,87 +1,27 @@
-"""The folder of the last known lists: which files are read, written and removed."""
+"""The folder of the last known lists: which files are read and written."""
 
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import stat
-import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from msgspec import Raw
 
 from router.files.safe_folder import SafeFolder
 from router.instance_files import catalogue_folder
-from router.instance_files.catalogue_files import MAX_FILE_BYTES, hash_entry, name_file
-from router.instance_files.catalogue_folder import TEMPORARY_AGE_S, CatalogueFolder
-from router.messages.catalog import Catalog, Item, KnownServer
-from router.messages.instance_spec import InstanceSpec
+from router.instance_files.catalogue_files import MAX_FILE_BYTES
+from router.instance_files.catalogue_folder import CatalogueFolder
+from tests.router.instance_files.kept_catalogues import A, B, Site, known, spec, warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from router.messages.instance_spec import InstanceSpec
+
 posix_only = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes of POSIX")
-
-
-def spec(name: str, **changes: Any) -> InstanceSpec:
-    settings: dict[str, Any] = {"name": name, "provider": "acme", "command": "npx"}
-    return InstanceSpec(**settings | changes)
-
-
-def known(*tools: str) -> KnownServer:
-    items = tuple(Item(name, Raw(b'{"name":"%b"}' % name.encode())) for name in tools)
-    return KnownServer("2025-11-25", Raw(b"{}"), Raw(b"{}"), None, Catalog(tools=items))
-
-
-A, B = spec("a"), spec("b")
-
-
-@attrs.define
-class Site:
-    """A cache folder, and the routers that use it one after the other."""
-
-    cache: Path
-
-    @property
-    def path(self) -> Path:
-        return self.cache / "catalogues"
-
-    def start(self, *specs: InstanceSpec) -> CatalogueFolder:
-        """Return the folder as a router that was just started has it, for these instances."""
-        folder = CatalogueFolder(self.cache)
-        folder.read(specs)
-        return folder
-
-    def after_restart(self, *specs: InstanceSpec) -> dict[str, KnownServer]:
-        """Return what the next router reads."""
-        return CatalogueFolder(self.cache).read(specs)
-
-    def file_of(self, spec: InstanceSpec) -> Path:
-        return self.path / name_file(hash_entry(spec))
-
-    def names(self) -> set[str]:
-        return {file.name for file in self.path.iterdir()}
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path / "cache")
-
-
-@pytest.fixture
-def written(site: Site) -> Site:
-    """A folder in which the lists of `A` and `B` were kept."""
-    folder = site.start(A, B)
-    folder.write(A, known("one"))
-    folder.write(B, known("two"))
-    return site
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def count_of_writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -324,132 +264,3 @@ def test_lists_that_could_not_be_read_again_take_the_place_of_none(
     assert not written.file_of(A).exists()
     assert folder.write(A, known("one"))
     assert written.after_restart(A) == {"a": known("one")}
-
-
-# --- A disk that fails -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace", "open"])
-def test_failed_write_leaves_the_file_as_it_was_and_is_made_up_for(
-    written: Site, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_space(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    folder = written.start(A, B)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, no_space)
-        with pytest.raises(OSError, match="No space left"):
-            folder.write(A, known("new"))
-    assert written.after_restart(A) == {"a": known("one")}
-    assert written.names() == {written.file_of(A).name, written.file_of(B).name}
-    assert folder.write(A, known("new"))
-    assert written.after_restart(A) == {"a": known("new")}
-
-
-def test_crash_before_the_file_is_in_place_leaves_the_one_before(
-    written: Site,
-) -> None:
-    temporary = written.path / f".{written.file_of(A).name}.0123456789abcdef.tmp"
-    temporary.write_bytes(b'{"format":1,"ent')
-    assert written.after_restart(A) == {"a": known("one")}
-    written.start(A, B).tidy(is_complete=True)
-    assert temporary.exists()  # It may be that of another router, which is writing it.
-    long_ago_s = time.time() - TEMPORARY_AGE_S - 1
-    os.utime(temporary, (long_ago_s, long_ago_s))
-    written.start(A, B).tidy(is_complete=True)
-    assert written.names() == {written.file_of(A).name, written.file_of(B).name}
-
-
-# --- Removing --------------------------------------------------------------------------------
-
-
-def test_files_of_entries_that_exist_no_longer_are_removed_at_a_start(written: Site) -> None:
-    written.start(A).tidy(is_complete=True)
-    assert written.names() == {written.file_of(A).name}
-
-
-@pytest.mark.parametrize("change", [{"is_active": False}, {"problem": "x is not set"}])
-def test_file_of_an_instance_that_does_not_run_now_is_kept(
-    written: Site, change: dict[str, Any]
-) -> None:
-    written.start(attrs.evolve(A, **change), B).tidy(is_complete=True)
-    assert written.after_restart(A) == {"a": known("one")}
-
-
-def test_files_are_kept_while_some_entries_cannot_be_read(written: Site) -> None:
-    folder = written.start()
-    folder.tidy(is_complete=False)
-    assert written.after_restart(A, B).keys() == {"a", "b"}
-    folder.read([A])
-    folder.tidy(is_complete=True)
-    assert written.after_restart(A, B).keys() == {"a"}
-
-
-def test_files_of_entries_that_go_while_it_runs_stay_until_the_next_start(written: Site) -> None:
-    folder = written.start(A, B)
-    folder.tidy(is_complete=True)
-    folder.read([B])
-    folder.tidy(is_complete=True)
-    assert written.after_restart(A) == {"a": known("one")}
-
-
-def test_files_of_others_stay(written: Site) -> None:
-    others = {"notes.txt", "settings.json", f"{'g' * 32}.json", ".hidden"}
-    for name in others:
-        (written.path / name).write_bytes(b"x")
-    written.start().tidy(is_complete=True)
-    assert written.names() == others
-
-
-def test_switching_the_cache_off_removes_the_file_and_on_again_keeps_one(written: Site) -> None:
-    folder = written.start(A, B)
-    folder.tidy(is_complete=True)
-    folder.read([attrs.evolve(A, catalogue_cache=False), B])
-    folder.tidy(is_complete=True)
-    assert written.names() == {written.file_of(B).name}
-    folder.read([A, B])
-    folder.tidy(is_complete=True)
-    assert folder.write(A, known("one"))
-    assert written.after_restart(A) == {"a": known("one")}
-
-
-def test_cache_that_is_off_at_the_start_removes_the_file_even_of_an_incomplete_reading(
-    written: Site,
-) -> None:
-    written.start(attrs.evolve(A, catalogue_cache=False)).tidy(is_complete=False)
-    assert written.names() == {written.file_of(B).name}
-
-
-def test_file_that_cannot_be_removed_is_reported(
-    written: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def read_only(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    folder = written.start(A)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "unlink", read_only)
-        folder.tidy(is_complete=True)
-    assert warnings(caplog) == [
-        f"{written.file_of(B)} is not needed and cannot be removed: Read-only file system"
-    ]
-
-
-def test_one_that_cannot_be_removed_does_not_keep_the_others(
-    written: Site, caplog: pytest.LogCaptureFixture
-) -> None:
-    folders = [written.path / f"{digit * 32}.json" for digit in "0f"]
-    for path in folders:
-        path.mkdir()
-    written.start().tidy(is_complete=True)
-    assert written.names() == {path.name for path in folders}
-    assert len(warnings(caplog)) == 2
-
-
-def test_tidying_without_a_folder_does_nothing(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
-    site.start(attrs.evolve(A, catalogue_cache=False)).tidy(is_complete=True)
-    assert not site.cache.exists()
-    assert caplog.messages == []
