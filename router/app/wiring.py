@@ -19,6 +19,7 @@ from router.messages.effects import SaveInstance
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Router:
         channels: the channels between the parts.
         settings: the settings in force.
         instances: reads and changes `data/`.
+        profiles: shows the profiles in force, and changes them in `config.json`.
         upstreams: makes the child of each instance.
         listeners: makes the children that listen.
         parts: the parts that apply new settings.
@@ -88,6 +90,7 @@ class Router:
     channels: Channels
     settings: LiveSettings
     instances: InstanceStore
+    profiles: ProfileStore
     upstreams: Upstreams
     listeners: Listeners
     parts: Sequence[LivePart]
@@ -125,10 +128,12 @@ def wire(
     admission = LiveAdmission(settings)
     places = Places(settings, paths.config.name, options.view)
     instances = InstanceStore(paths.data, live, logs.add_secrets, prepare, places.take_instances)
+    profiles = ProfileStore(live, places.is_instance)
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
     listeners = Listeners(
         settings=live,
         instances=instances,
+        profiles=profiles,
         admission=admission,
         places=places,
         follow=logs.broadcast.follow,
@@ -141,6 +146,7 @@ def wire(
         channels=channels,
         settings=live,
         instances=instances,
+        profiles=profiles,
         upstreams=upstreams,
         listeners=listeners,
         parts=(logs, admission, places, listeners),

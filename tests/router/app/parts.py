@@ -13,6 +13,7 @@ from router.app.listeners import Listeners
 from router.config.options import Options
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.reload.profile_store import ProfileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ def listeners_of(
     return Listeners(
         settings=live,
         instances=InstanceStore(Path("data"), live, _hide),
+        profiles=ProfileStore(live, lambda _: False),
         admission=LiveAdmission(settings),
         places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]
