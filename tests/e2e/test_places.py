@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.processes import run_command
 from tests.e2e.raw_client import ANSWER_LIMIT_S, HELLO, HttpClient, StdioRouter
+from tests.e2e.rest_client import TOKEN, configure_rest, rest_router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +131,38 @@ def test_place_of_a_profile_comes_and_goes_with_it(places: Workspace) -> None:
             time.sleep(0.02)  # nobody tells a client without a session of a change
         status, body = client.post({"id": 2, "method": "ping"})
         assert (status, json.loads(body)) == (404, NO_VIEW)
+
+
+def test_profile_that_is_put_through_the_rest_api_is_a_place_at_once_and_lasts(
+    places: Workspace,
+) -> None:
+    configure_rest(places, profiles=PROFILES)
+    before = json.loads(places.config_file.read_text())
+    with rest_router(places, "http", "api") as (router, api):
+        assert initialize(router, "/mcp/new", TOKEN)[0] == 404
+        put = api.ask("PUT", "/api/profiles/new", {"instances": ["文*"]})
+        assert (put.status, put.json) == (201, {"status": "success", "profile": "new"})
+        assert initialize(router, "/mcp/new", TOKEN)[0] == 200
+        assert api.ask("GET", "/api/profiles/new").json["instances"] == ["文*"]
+        entry = {"name": "new", "url": "http://127.0.0.1:1/mcp"}
+        for taken in (
+            api.ask("POST", "/api/instances", entry),
+            api.ask("PUT", "/api/profiles/off", {}),
+        ):
+            assert (taken.status, taken.code) == (409, "CONFIG_ERROR")
+        wrong = api.ask("PUT", "/api/profiles/new", {"expose": "search"})
+        assert (wrong.status, wrong.code) == (422, "VALIDATION_ERROR")
+        assert api.ask("DELETE", "/api/profiles/work").status == 200
+        assert initialize(router, "/mcp/work", TOKEN)[0] == 404
+        assert api.ask("DELETE", "/api/profiles/work").status == 404
+    written = json.loads(places.config_file.read_text())
+    profiles = {"图书": PROFILES["图书"], "new": {"instances": ["文*"]}}
+    assert written == before | {"profiles": profiles}
+    done = run_command("check", *places.words)
+    assert done.stdout.splitlines()[:2] == [
+        "Profile 图书 (router) shows 文件, off",
+        "Profile new (direct) shows 文件",
+    ]
 
 
 @pytest.mark.parametrize("view", ["router", "direct", "work", "文件"])
