@@ -138,7 +138,8 @@ def _forward_to(
 ) -> None:
     rewrite = None
     if request.method == "tools/list" and _is_translated(request.client, session):
-        rewrite = _adapted_tools(listings.adapter_between(request.client, session))
+        adapt = listings.adapter_for(request.client, is_server_stateless=session.is_stateless)
+        rewrite = _adapted_tools(adapt)
     members = request.params.members if request.params.raw else {}
     forwarding.forward_call(
         state, request, instance, session, members, rewrite=rewrite, is_transparent=True

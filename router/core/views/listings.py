@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance, Instances
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import View
-    from router.messages.events import SessionUp
     from router.messages.params import Params
 
 METHODS: Final = {
@@ -223,17 +222,14 @@ def _unchanged(item: Raw) -> Raw:
 
 def _adapter(client: Client, row: Instance | None) -> Callable[[Raw], Raw]:
     """Return the function that puts a tool of this instance into the words of a client's era."""
-    session = None if row is None else row.session
-    return adapter_between(client, session)
+    return adapter_for(client, is_server_stateless=row is not None and row.has_stateless_server)
 
 
-def adapter_between(client: Client, session: SessionUp | None) -> Callable[[Raw], Raw]:
-    """Return the function that puts a tool of this session into the words of a client's era."""
+def adapter_for(client: Client, *, is_server_stateless: bool) -> Callable[[Raw], Raw]:
+    """Return the function that puts a server's tool into the words of a client's era."""
     if client.is_stateless:
         return tool_as_stateless
-    if session is not None and session.is_stateless:
-        return tool_as_handshake
-    return _unchanged
+    return tool_as_handshake if is_server_stateless else _unchanged
 
 
 def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:
