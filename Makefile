@@ -112,9 +112,10 @@ $(ASYNC_STAMPS): .venv/dev.stamp Makefile
 
 NPM_PEERS := tests/peers/node_modules/.installed
 PYTHON_PEERS := $(patsubst tests/peers/%.txt,.cache/peers/%/installed,$(wildcard tests/peers/*.txt))
+SDK_EXAMPLES := .cache/peers/sdk-examples/source/unpacked
 
 peers: .venv/dev.stamp
-	@$(MAKE) --no-print-directory --jobs 3 $(NPM_PEERS) $(PYTHON_PEERS)
+	@$(MAKE) --no-print-directory --jobs 3 $(NPM_PEERS) $(PYTHON_PEERS) $(SDK_EXAMPLES)
 
 $(NPM_PEERS): tests/peers/package-lock.json tests/peers/.npmrc
 	@if command -v npm >/dev/null; then \
@@ -129,6 +130,16 @@ $(NPM_PEERS): tests/peers/package-lock.json tests/peers/.npmrc
 .cache/peers/%/installed: tests/peers/%.txt | .venv/made
 	$(BIN)/python -m venv --clear --without-pip .cache/peers/$*
 	$(PIP) --python .cache/peers/$*/bin/python install --require-hashes -r $<
+	@touch $@
+
+# The examples of the Python SDK are only in its source package. pip asks the package's build backend
+# for metadata before it keeps what it downloaded, so the lock has that backend too.
+$(SDK_EXAMPLES): .cache/peers/sdk-examples/installed
+	@rm -rf $(@D) && mkdir $(@D)
+	@sed -n '/^mcp==/,/[^\\]$$/p' tests/peers/sdk-examples.txt > $(@D)/mcp.txt
+	$(PIP) --python .cache/peers/sdk-examples/bin/python download --dest $(@D) --require-hashes \
+	  --no-deps --no-binary mcp --no-build-isolation -r $(@D)/mcp.txt
+	@tar -xzf $(@D)/mcp-*.tar.gz -C $(@D) --strip-components 1
 	@touch $@
 
 # --- Locks, without index lines, so that they say nothing of where packages come from. They move
