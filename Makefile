@@ -17,8 +17,8 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 3 \
 # in their order, so that the short ones at the end fill what the long ones leave.
 ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: serve test quick check lint style async units types contracts format coverage bench peers \
-  lock clean
+.PHONY: serve test quick check lint style async units types contracts format coverage bench \
+  conformance peers lock clean
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
@@ -64,6 +64,10 @@ coverage: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m benchmarks
+
+# Writes the tables of docs/conformance.md; `make test` compares them with what it measures.
+conformance: peers
+	WRITE_DOCS=1 $(BIN)/python -m pytest tests/e2e/test_conformance.py
 
 # --- flake8-async: slow, so it gets only files with something asynchronous in them, and of those only
 # --- what has changed since they last were good. Off: ASYNC109 (`*_s` parameters are data), ASYNC114
