@@ -67,7 +67,7 @@ bench: .venv/dev.stamp
 
 # Writes the tables of docs/conformance.md; `make test` compares them with what it measures.
 conformance: peers
-	WRITE_DOCS=1 $(BIN)/python -m pytest tests/e2e/test_conformance.py
+	WRITE_DOCS=1 $(BIN)/python -m pytest tests/e2e/test_conformance.py tests/e2e/test_conformance_client.py
 
 # --- flake8-async: slow, so it gets only files with something asynchronous in them, and of those only
 # --- what has changed since they last were good. Off: ASYNC109 (`*_s` parameters are data), ASYNC114

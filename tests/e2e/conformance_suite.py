@@ -26,6 +26,9 @@ REVISIONS: Final = ("2025-06-18", "2025-11-25", "2026-07-28")
 SCENARIO_LIMIT_MS: Final = 10_000
 """For one scenario; the longest takes 3 s."""
 
+CLIENT_LIMIT_MS: Final = 60_000
+"""For a client in one scenario, with the start of a router; the longest takes 4 s."""
+
 RUN_LIMIT_S: Final = 150.0
 """For all scenarios of a revision, which take 3 s together where none fails."""
 
@@ -42,14 +45,15 @@ STDIO_SERVER: Final = str(peers.SOURCES / "everything_stdio.py")
 
 
 class Check(NamedTuple):
-    """One check; a scenario may make a check of the same id several times."""
+    """One check; a scenario may make the check of one name several times."""
 
     scenario: str
     id: str
-    number: int
+    name: str
+    number: int = 1
 
     def __str__(self) -> str:
-        return f"{self.scenario}: {self.id}" + (f" ({self.number})" if self.number > 1 else "")
+        return f"{self.scenario}: {self.id} ({self.name}, {self.number})"
 
 
 class Outcome(NamedTuple):
@@ -104,6 +108,34 @@ def run_server_suite(url: str, revision: str, results: Path, script: Path | None
     return outcome
 
 
+def list_client_scenarios(revision: str) -> list[str]:
+    """Return the names of the scenarios for clients of a revision."""
+    command = [peers.NODE, str(suite_script()), "list", "--client", "--spec-version", revision]
+    listing = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return re.findall(r"^ +- (\S+)", listing.stdout, re.MULTILINE)
+
+
+def run_client_scenario(command: str, scenario: str, revision: str, results: Path) -> Outcome:
+    """Run a scenario for clients, in which the suite is the server.
+
+    Args:
+        command: starts the client; the suite adds its URL. It splits the command at spaces.
+        scenario: one of `list_client_scenarios`.
+        revision: one of `REVISIONS`.
+        results: a folder for the files that the suite writes.
+    """
+    words = [peers.NODE, str(suite_script()), "client", "--command", command]
+    words += ["--scenario", scenario, "--spec-version", revision, "--output-dir", str(results)]
+    words += ["--timeout", str(CLIENT_LIMIT_MS)]
+    ran = subprocess.run(
+        words, cwd=peers.ROOT, capture_output=True, text=True, timeout=RUN_LIMIT_S, check=False
+    )
+    assert ran.returncode in {0, 1}, ran.stderr
+    outcome = read_results(results)
+    assert outcome.passed or outcome.others, ran.stdout + ran.stderr
+    return outcome
+
+
 def read_results(results: Path, prefix: str = "") -> Outcome:
     """Return the outcome that the suite has written into a folder."""
     passed: set[Check] = set()
@@ -113,8 +145,8 @@ def read_results(results: Path, prefix: str = "") -> Outcome:
         assert found is not None, path
         numbers = Counter[str]()
         for row in json.loads(path.read_bytes()):
-            numbers[row["id"]] += 1
-            check = Check(found[1], row["id"], numbers[row["id"]])
+            numbers[row["name"]] += 1
+            check = Check(found[1], row["id"], row["name"], numbers[row["name"]])
             if row["status"] == "SUCCESS":
                 passed.add(check)
             else:

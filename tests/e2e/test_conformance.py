@@ -47,8 +47,10 @@ NAME_LIMIT: Final = 64
 
 
 OPTIONAL: Final = {
-    Check("server-sse-polling", "server-sse-disconnect-resume", 1),
-    Check("server-sse-multiple-streams", "server-sse-streams-functional", 1),
+    Check("server-sse-polling", "server-sse-disconnect-resume", "ServerDisconnectResume"),
+    Check(
+        "server-sse-multiple-streams", "server-sse-streams-functional", "ServerSSEStreamsFunctional"
+    ),
 }
 """Checks that do not apply to the router: a server may answer with JSON where this one answers with
 an event stream, and may leave a stream open where this one closes it to be polled."""
