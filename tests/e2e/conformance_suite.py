@@ -36,6 +36,9 @@ MOST_DETAILS: Final = 1000
 """Characters of a check's details in a message; some hold whole lists."""
 
 SUITE: Final = "@modelcontextprotocol/conformance"
+STATUS: Final = "ClientStatus"
+"""The name of a check of our own: that the client has ended without an error."""
+
 VENV: Final = "sdk-examples"
 SERVER: Final = "examples/servers/everything-server"
 STDIO_SERVER: Final = str(peers.SOURCES / "everything_stdio.py")
@@ -134,7 +137,7 @@ def run_client_scenario(command: str, scenario: str, revision: str, results: Pat
     outcome = read_results(results)
     if ran.returncode and not outcome.failed:
         words = f"FAILURE: the client ended with an error\n{ran.stdout}{ran.stderr}"
-        outcome.others[Check(scenario, "client", "Status")] = words
+        outcome.others[Check(scenario, "client", STATUS)] = words
     return outcome
 
 

@@ -55,6 +55,10 @@ OPTIONAL: Final = {
 """Checks that do not apply to the router: a server may answer with JSON where this one answers with
 an event stream, and may leave a stream open where this one closes it to be polled."""
 
+NO_MARKED_TOOL: Final = "http-custom-header-server-validation"
+"""A scenario that needs a tool with `x-mcp-header` in its schema; in views of several instances no
+tool has that (ADR 011)."""
+
 
 def _era(revision: str) -> str:
     return "modern" if revision == "2026-07-28" else "handshake"
@@ -152,7 +156,8 @@ def test_no_check_fails_routed_that_passes_directly(
     failed = [
         f"{check}: {words}"
         for check, words in lost.items()
-        if check not in OPTIONAL or not words.startswith("INFO")
+        if not (check in OPTIONAL and words.startswith("INFO"))
+        and not (view == "direct" and check.scenario == NO_MARKED_TOOL)
     ]
     assert not failed, "\n".join(failed)
 

