@@ -22,11 +22,13 @@ class Principal(Struct, frozen=True):
             belong to it.
         permissions: `call` tools, `read` states and logs, or `admin`: change instances.
         instances: the names of the instances that it may see; None for all.
+        profile: the name of the only profile that it may see; None for every view.
     """
 
     name: str = ""
     permissions: frozenset[Permission] = PERMISSIONS
     instances: frozenset[str] | None = None
+    profile: str | None = None
 
 
 class AddInstance(Struct, frozen=True):

@@ -14,7 +14,7 @@ from router.messages.commands import Principal
 from router.messages.revisions import STATELESS_REVISION, Era
 
 if TYPE_CHECKING:
-    from router.messages.catalog import Catalog
+    from router.messages.catalog import Catalog, KnownServer
     from router.messages.commands import RouterCommand
     from router.messages.core_settings import CoreSettings
     from router.messages.errors import RpcError
@@ -33,6 +33,8 @@ class ClientOpened(Struct, frozen=True):
         one_shot: True for a lone HTTP request: it may call without `initialize` and is closed
             after its answer.
         era: the form that its requests have to have.
+        view: the name of the view that it asked for, a profile or an instance; None for the
+            default view.
     """
 
     client: ClientId
@@ -40,6 +42,7 @@ class ClientOpened(Struct, frozen=True):
     principal: Principal = Principal()
     one_shot: bool = False
     era: Era = "handshake"
+    view: str | None = None
 
 
 class ClientClosed(Struct, frozen=True):
@@ -138,10 +141,18 @@ class FromSession(Struct, frozen=True):
 
 
 class CatalogChanged(Struct, frozen=True):
-    """The upstream sent `list_changed` and was listed again."""
+    """The upstream was listed again.
+
+    Attributes:
+        session: the incarnation.
+        catalog: the lists as they are now.
+        announced: the capabilities (`tools`, ...) whose change the upstream itself announced; it
+            may have changed what no list shows.
+    """
 
     session: SessionId
     catalog: Catalog
+    announced: frozenset[str] = frozenset()
 
 
 class InstanceStarting(Struct, frozen=True):
@@ -186,6 +197,19 @@ class InstancesChanged(Struct, frozen=True):
     """The whole set of configured instances; sent at start and after every change on disk."""
 
     specs: tuple[InstanceSpec, ...]
+
+
+class CataloguesRead(Struct, frozen=True):
+    """The last known servers of instances that are new, changed or switched on.
+
+    It comes before the `InstancesChanged` or `InstanceSaved` that brings these instances, and not
+    at all if nothing is known of any. Of a changed instance that is not in it, nothing is known.
+
+    Attributes:
+        known: name of the instance -> its server, as it was with the same entry.
+    """
+
+    known: dict[str, KnownServer]
 
 
 class CoreSettingsChanged(Struct, frozen=True):
@@ -253,6 +277,7 @@ Event: TypeAlias = (
     | InstanceDown
     | InstanceFailed
     | InstancesChanged
+    | CataloguesRead
     | CoreSettingsChanged
     | InstanceSaved
     | AdminCommand

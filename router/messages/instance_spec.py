@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
+
+from router.messages.exposure import EVERYTHING, Exposure
 
 ProtocolSetting: TypeAlias = Literal["auto", "legacy", "2026-07-28"]
 """The protocol of an instance: "legacy" begins with `initialize`, "2026-07-28" has no sessions, and
 "auto" finds out which of the two the server speaks."""
+
+SessionsSetting: TypeAlias = Literal["shared", "per_client"]
+"""Whether the clients of an instance share one session, or each has a session of its own."""
+
+DEFAULT_MAX_SESSIONS: Final = 32
 
 
 def _no_strings() -> dict[str, str]:
@@ -37,6 +44,13 @@ class InstanceSpec:
         protocol: see `ProtocolSetting`.
         timeout_s: overrides `mcp_client.timeout` for calls to this instance.
         check_arguments: overrides `security.check_arguments` for calls to this instance.
+        exposure: what of it is shown to clients.
+        catalogue_cache: True to keep its last known lists on disk, and show them before it is
+            ready.
+        sessions: "shared" for one session that serves all clients, or "per_client" for one session
+            for each client.
+        max_sessions: the most sessions at the same time, with "per_client".
+        ignored: the places of keys of other programs that have no effect here.
         problem: the reason why this entry cannot be started, with its place; None if it can.
         source: the file from which the entry was read, for messages.
     """
@@ -56,6 +70,11 @@ class InstanceSpec:
     protocol: ProtocolSetting = "auto"
     timeout_s: float | None = None
     check_arguments: bool | None = None
+    exposure: Exposure = EVERYTHING
+    catalogue_cache: bool = True
+    sessions: SessionsSetting = "shared"
+    max_sessions: int = DEFAULT_MAX_SESSIONS
+    ignored: tuple[str, ...] = ()
     problem: str | None = None
     source: str = ""
 
@@ -67,5 +86,8 @@ class InstanceSpec:
     def starts_like(self, other: InstanceSpec) -> bool:
         """Return whether a session of this instance serves the other configuration as well."""
         # These are shown or read with each call; a session does not depend on them.
-        shown = {"metadata", "provider", "source", "timeout_s", "check_arguments"}
+        shown = {
+            *("metadata", "provider", "source", "timeout_s", "check_arguments", "exposure"),
+            *("catalogue_cache", "max_sessions", "ignored"),
+        }
         return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})
