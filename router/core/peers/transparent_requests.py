@@ -137,16 +137,12 @@ def _forward_to(
     state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp
 ) -> None:
     rewrite = None
-    if request.method == "tools/list" and _is_translated(request.client, session):
-        rewrite = _adapted_tools(listings.adapter_between(request.client, session))
+    if request.method == "tools/list" and session.is_stateless and not request.client.is_stateless:
+        rewrite = _adapted_tools(listings.transparent_adapter(request.client, session))
     members = request.params.members if request.params.raw else {}
     forwarding.forward_call(
         state, request, instance, session, members, rewrite=rewrite, is_transparent=True
     )
-
-
-def _is_translated(client: Client, session: SessionUp) -> bool:
-    return client.is_stateless or session.is_stateless
 
 
 def _check_shown(request: ClientRequest, instance: Instance) -> None:

@@ -85,9 +85,15 @@ def result_for(state: RoutingState, client: Client, part: str) -> Raw:
         return _direct_result(state, client, view, seen, part)
     if view.is_transparent:
         rows = [(row, getattr(row.offers.catalog, part)) for row in seen]
+        adapter: Callable[[Client, SessionUp | None], Callable[[Raw], Raw]] = transparent_adapter
     else:
         rows = _router_rows(state, client, part)
-    items = [_adapter(client, row)(item.raw) for row, listed in rows for item in listed]
+        adapter = adapter_between
+    items = [
+        adapter(client, None if row is None else row.session)(item.raw)
+        for row, listed in rows
+        for item in listed
+    ]
     return _encoded(state, client, part, [b",".join(items)])
 
 
@@ -234,6 +240,11 @@ def adapter_between(client: Client, session: SessionUp | None) -> Callable[[Raw]
     if session is not None and session.is_stateless:
         return tool_as_handshake
     return _unchanged
+
+
+def transparent_adapter(client: Client, session: SessionUp | None) -> Callable[[Raw], Raw]:
+    """Return the like for a transparent view, in which schemas keep what they say of headers."""
+    return _unchanged if client.is_stateless else adapter_between(client, session)
 
 
 def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:
