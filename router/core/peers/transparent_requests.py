@@ -54,7 +54,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
         "capabilities": capabilities_for(
             instance.capabilities, session.revision, request.client.revision
         ),
-        "serverInfo": session.server_info,
+        "serverInfo": _server_info(instance, session),
     }
     if session.instructions is not None:
         result["instructions"] = session.instructions
@@ -76,6 +76,19 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
     if session.instructions is not None:
         result["instructions"] = session.instructions
     forwarding.answer_in_full(state, request, raw_of(result | NOT_CACHED))
+
+
+def _server_info(instance: Instance, session: SessionUp) -> Raw:
+    """Return what the server says of itself, with a name and a version in any case.
+
+    A server of 2026-07-28 need not send either, and handshake clients refuse an `initialize` result
+    without them.
+    """
+    members = object_of(session.server_info, "serverInfo") if is_object(session.server_info) else {}
+    if {"name", "version"} <= members.keys():
+        return session.server_info
+    unknown = {"name": raw_of(instance.name), "version": raw_of("unknown")}
+    return raw_of(unknown | members)
 
 
 def _instance(state: RoutingState, request: ClientRequest) -> Instance:

@@ -108,6 +108,27 @@ def test_a_method_that_nobody_here_knows_is_forwarded(
     assert upstream.sees_one()["method"] == "acme/fly"
 
 
+# --- What the server is ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"name": "n", "version": "1", "x": 2}, {"name": "n", "version": "1", "x": 2}),
+        ({"title": "T"}, {"name": "a", "version": "unknown", "title": "T"}),
+        ({"name": "n"}, {"name": "n", "version": "unknown"}),
+        ({}, {"name": "a", "version": "unknown"}),
+        ("n", {"name": "a", "version": "unknown"}),
+    ],
+)
+def test_a_server_that_does_not_say_who_it_is_has_a_name_all_the_same(
+    talk: Conversation, said: Any, told: dict[str, Any]
+) -> None:
+    """The SDK's client refuses an `initialize` result without name and version."""
+    talk.up("a", revision="2026-07-28", server_info=said)
+    assert _session_at(talk, "a").initializes().result["serverInfo"] == told
+
+
 # --- Arguments that headers repeat -----------------------------------------------------------
 
 REGION = {
