@@ -240,6 +240,7 @@ class Conversation:
         capabilities: Any = None,
         session: int | None = None,
         revision: str = "2025-11-25",
+        server_info: Any = None,
     ) -> FakeUpstream:
         """Report that the session of an instance is up."""
         number = next(self.ids) if session is None else session
@@ -252,7 +253,7 @@ class Conversation:
                 inbox=upstream.inbox,
                 revision=revision,
                 capabilities=raw(capabilities or {}),
-                server_info=raw({"name": name}),
+                server_info=raw({"name": name} if server_info is None else server_info),
                 instructions=None,
                 catalog=catalog,
             )
