@@ -7,6 +7,7 @@ transport and revision, as in `stdio-2025-06-18`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -34,7 +35,16 @@ REVISIONS: Final = (*HANDSHAKE_REVISIONS, REVISION_2026)
 REMOTE: Final = dict.fromkeys(REVISIONS, "http") | {"2024-11-05": "sse"}
 """The transport of each revision besides stdio: the oldest had no streamable HTTP."""
 
-PEERS: Final = [f"{one}-{each}" for each in REVISIONS for one in ("stdio", REMOTE[each])]
+LOCAL_PEERS: Final = [f"stdio-{each}" for each in REVISIONS]
+REMOTE_PEERS: Final = [f"{transport}-{each}" for each, transport in REMOTE.items()]
+PEERS: Final = [*LOCAL_PEERS, *REMOTE_PEERS]
+
+PAIRS: Final = [
+    *itertools.product(LOCAL_PEERS, LOCAL_PEERS),
+    *itertools.product(REMOTE_PEERS, PEERS),
+]
+"""Clients and servers. A client on stdio has a router of its own for each server, which takes a
+second, so it is left out where the server is remote."""
 
 FEATURES: Final[tuple[str, ...]] = (
     "list",
@@ -57,6 +67,14 @@ CLIENT_LACKS: Final = "client lacks it"
 SERVER_LACKS: Final = "server lacks it"
 """Outcomes of the scenario; any other one is the text of an error."""
 
+PROTOCOLS: Final = {
+    "stdio-2024-11-05": "legacy",
+    f"stdio-{REVISION_2026}": REVISION_2026,
+    f"http-{REVISION_2026}": REVISION_2026,
+}
+"""The setting `protocol` of servers; the others keep its default. The oldest SDK never answers a
+server that is asked for its revision, so the router would wait for that until it gives up."""
+
 ELICITATION_SINCE: Final = "2025-06-18"
 
 FOLDER: Final = peers.SOURCES / "matrix"
@@ -65,7 +83,7 @@ PLAY_LIMIT_S: Final = 600.0
 """For one client with all servers; takes some seconds where nothing fails."""
 
 LANES: Final = 2
-"""Clients that play at a time: they are to be busy, not to be slowed down by each other."""
+"""Clients that play at a time. All remote ones are in one lane, and share its router."""
 
 Outcomes: TypeAlias = dict[str, dict[str, str]]
 """Server -> feature -> outcome."""
@@ -73,7 +91,7 @@ Outcomes: TypeAlias = dict[str, dict[str, str]]
 
 def expected(client: str, server: str) -> dict[str, str]:
     """Return the outcome of each feature between peers of two revisions."""
-    outcomes = dict.fromkeys(FEATURES, OK)
+    outcomes: dict[str, str] = dict.fromkeys(FEATURES, OK)
     if revision_of(server) < ELICITATION_SINCE:
         outcomes["elicitation"] = SERVER_LACKS
     elif revision_of(client) < ELICITATION_SINCE:
@@ -136,10 +154,15 @@ def _listening(revision: str, stack: ExitStack) -> list[str]:
 
 
 class Matrix(NamedTuple):
-    """The outcomes: of each client without a router, and through it, with each server."""
+    """The outcomes of each feature.
 
-    direct: dict[str, dict[str, str]]
-    routed: dict[str, Outcomes]
+    Attributes:
+        direct: of each client with the server of its revision and transport, without a router.
+        routed: of each pair of a client and a server.
+    """
+
+    direct: Outcomes
+    routed: dict[tuple[str, str], dict[str, str]]
 
 
 def measure(folder: Path) -> Matrix:
@@ -151,12 +174,13 @@ def measure(folder: Path) -> Matrix:
             _add(workspace, name, address)
         router = stack.enter_context(workspace.serve("http", "sse"))
         with ThreadPoolExecutor(LANES) as lanes:
-            direct = lanes.submit(_play_direct, servers)
             remote = lanes.submit(_play_remote, router)
             local = [lanes.submit(_play_local, folder, servers, each) for each in REVISIONS]
-            routed = remote.result()
-            for each, played in zip(REVISIONS, local, strict=True):
-                routed[f"stdio-{each}"] = played.result()
+            direct = lanes.submit(_play_direct, servers)
+            played = remote.result()
+            for client, each in zip(LOCAL_PEERS, local, strict=True):
+                played[client] = each.result()
+            routed = {(client, server): played[client][server] for client, server in PAIRS}
             return Matrix(direct.result(), routed)
 
 
@@ -170,7 +194,7 @@ def _servers(stack: ExitStack) -> Iterator[tuple[str, list[str]]]:
 
 
 def _add(workspace: Workspace, name: str, address: list[str]) -> None:
-    protocol = REVISION_2026 if revision_of(name) == REVISION_2026 else "auto"
+    protocol = PROTOCOLS.get(name, "auto")
     transport, *where = address
     if transport == "stdio":
         workspace.add_command(name, *where, protocol=protocol)
@@ -178,8 +202,8 @@ def _add(workspace: Workspace, name: str, address: list[str]) -> None:
         workspace.add(name, type=transport, url=where[0], protocol=protocol)
 
 
-def _play_direct(servers: dict[str, list[str]]) -> dict[str, dict[str, str]]:
-    outcomes: dict[str, dict[str, str]] = {}
+def _play_direct(servers: dict[str, list[str]]) -> Outcomes:
+    outcomes: Outcomes = {}
     for revision in REVISIONS:
         own = {name: where for name, where in servers.items() if revision_of(name) == revision}
         outcomes |= play(revision, own)
@@ -201,11 +225,11 @@ def _play_remote(router: RouterProcess) -> dict[str, Outcomes]:
 
 
 def _play_local(folder: Path, servers: dict[str, list[str]], revision: str) -> Outcomes:
-    """Play the client that starts a router of its own for each server."""
+    """Play the client that starts a router of its own for each server on stdio."""
     addresses: dict[str, list[str]] = {}
-    for name, address in servers.items():
+    for name in LOCAL_PEERS:
         workspace = Workspace(folder / revision / name)
-        _add(workspace, name, address)
+        _add(workspace, name, servers[name])
         words = ["serve", "--transport", "stdio", "--view", name, *workspace.words]
         addresses[name] = ["stdio", *router_command(*words)]
     return play(revision, addresses)

@@ -2,7 +2,7 @@
 
 Usage: PYTHON server_handshake.py stdio, or PYTHON server_handshake.py http|sse PORT
 It sends everything that belongs to a call on the stream of that call, as far as its SDK can.
-With `SDK_AS_IS` set, it keeps the SDK's fault that `survive_cancellation` mends.
+With `SDK_AS_IS` set, it keeps the faults of its SDK that `mend_session_ends` mends.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import words
 from mcp import types
 from mcp.server.fastmcp import FastMCP
 from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.session import ServerSession
 from mcp.shared.session import RequestResponder
 
 try:
@@ -25,8 +26,13 @@ except ImportError:  # before 1.8, when there was only one stream
 HAS_ELICITATION = hasattr(types, "ElicitRequest")
 
 
-def survive_cancellation():
-    """Have a cancelled request end alone, as in later SDKs: in SDK 1.6 and 1.9 its session ends."""
+def mend_session_ends():
+    """Have only that end which is to end, as in later SDKs.
+
+    In SDK 1.6 and 1.9, a cancelled request ends its whole session; in 1.9, a client that ends its
+    session over HTTP ends those of all others.
+    """
+    receive = ServerSession._receive_loop
 
     def leave(responder, *error):
         if responder._completed:
@@ -34,7 +40,12 @@ def survive_cancellation():
         responder._entered = False
         return responder._cancel_scope.__exit__(*error)
 
+    async def receive_until_closed(session):
+        with contextlib.suppress(anyio.ClosedResourceError):
+            await receive(session)
+
     RequestResponder.__exit__ = leave
+    ServerSession._receive_loop = receive_until_closed
 
 
 class MatrixServer(Server):
@@ -226,7 +237,7 @@ class Fixture:
 
 
 if types.LATEST_PROTOCOL_VERSION < "2025-06-18" and "SDK_AS_IS" not in os.environ:
-    survive_cancellation()
+    mend_session_ends()
 
 transport, *port = sys.argv[1:]
 host = FastMCP("matrix", **({"host": "127.0.0.1", "port": int(port[0])} if port else {}))
