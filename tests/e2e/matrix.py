@@ -72,8 +72,8 @@ PROTOCOLS: Final = {
     f"stdio-{REVISION_2026}": REVISION_2026,
     f"http-{REVISION_2026}": REVISION_2026,
 }
-"""The setting `protocol` of servers; the others keep its default. The oldest SDK never answers a
-server that is asked for its revision, so the router would wait for that until it gives up."""
+"""Server -> its setting `protocol`; the others keep the default. On stdio, the oldest SDK does not
+answer the question that comes with the default, and the router waits 10 s before it starts anew."""
 
 ELICITATION_SINCE: Final = "2025-06-18"
 
