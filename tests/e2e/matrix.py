@@ -121,11 +121,10 @@ def _command(kind: str, revision: str, *words: str) -> list[str]:
     return [_python_of(revision), "-B", str(FOLDER / f"{kind}_{era}.py"), *words]
 
 
-def play(revision: str, addresses: dict[str, list[str]], **env: str) -> Outcomes:
+def play(revision: str, addresses: dict[str, list[str]]) -> Outcomes:
     """Have a client show all features at each address, one address after the other."""
     played = subprocess.run(
         _command("client", revision),
-        env=os.environ | env,
         input=json.dumps(addresses),
         capture_output=True,
         text=True,
@@ -141,11 +140,11 @@ def stdio_address(revision: str) -> list[str]:
     return ["stdio", *_command("server", revision, "stdio")]
 
 
-def _listening(revision: str, stack: ExitStack) -> list[str]:
+def listening(revision: str, stack: ExitStack, **env: str) -> list[str]:
     """Start a server that listens; return its address."""
     transport, port = REMOTE[revision], free_port()
     command = _command("server", revision, transport, str(port))
-    stack.enter_context(real_servers.listening(command, "[Rr]unning on http://"))
+    stack.enter_context(real_servers.listening(command, "[Rr]unning on http://", os.environ | env))
     path = {"http": "mcp", "sse": "sse"}[transport]
     return [transport, f"http://127.0.0.1:{port}/{path}"]
 
@@ -190,7 +189,7 @@ def _servers(stack: ExitStack) -> Iterator[tuple[str, list[str]]]:
         if transport_of(name) == "stdio":
             yield name, stdio_address(revision)
         else:
-            yield name, _listening(revision, stack)
+            yield name, listening(revision, stack)
 
 
 def _add(workspace: Workspace, name: str, address: list[str]) -> None:

@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from contextlib import ExitStack
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from tests.e2e import matrix, measured_pages
 from tests.e2e.matrix import CLIENT_LACKS, FEATURES, OK, PAIRS, PEERS, REVISIONS, SERVER_LACKS
 from tests.e2e.processes import running_with, still_running
+from tests.e2e.raw_client import HttpClient, StdioRouter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,15 +31,15 @@ COMMAND: Final = "WRITE_DOCS=1 .venv/bin/python -m pytest tests/e2e/test_matrix.
 CELLS: Final = {OK: "✓", CLIENT_LACKS: "client", SERVER_LACKS: "server"}
 """What the tables say of an outcome; a revision that lacks a feature is named by its side."""
 
-STOP_LIMIT_S: Final = 15.0
-"""For the routers on stdio and their servers, after the last client has left."""
+END_LIMIT_S: Final = 15.0
+"""For processes that are to end by themselves."""
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     folder = tmp_path_factory.mktemp("matrix")
     measured = matrix.measure(folder)
-    assert not still_running(running_with(str(folder)), limit_s=STOP_LIMIT_S)
+    assert not still_running(running_with(str(folder)), limit_s=END_LIMIT_S)
     return measured
 
 
@@ -51,13 +56,46 @@ def test_every_feature_works_that_both_revisions_have(
     assert measured.routed[client, server] == matrix.expected(client, server)
 
 
+# --- Faults of the oldest SDKs -----------------------------------------------------------------
+
+AS_IS: Final = {"SDK_AS_IS": "1"}
+"""Has a server keep the faults that are mended for the matrix, as the page says."""
+
+MOST_PINGS: Final = 1000
+"""That a session answers after the other one has ended: the fault needs a moment to spread."""
+
+
 @pytest.mark.parametrize("revision", ["2024-11-05", "2025-03-26"])
-def test_cancelling_ends_the_whole_session_of_the_oldest_sdks(revision: str) -> None:
-    """So their servers in the matrix have the fix of later SDKs; this is one without it."""
-    address = {"as it is": matrix.stdio_address(revision)}
-    outcomes = matrix.play(revision, address, SDK_AS_IS="1")["as it is"]
-    failed = [feature for feature, outcome in outcomes.items() if outcome != OK]
-    assert failed == [*FEATURES[FEATURES.index("cancel") :]]
+def test_a_cancelled_call_ends_a_server_of_the_oldest_sdks(revision: str) -> None:
+    (_, *command) = matrix.stdio_address(revision)
+    with StdioRouter(command, env=os.environ | AS_IS, stderr=subprocess.DEVNULL) as server:
+        server.initialize()
+        wait = {"name": "wait", "arguments": {"label": "a"}}
+        server.send(id="wait", method="tools/call", params=wait)
+        server.request("tools/call", name="await_begun", arguments={"label": "a"})
+        server.send(method="notifications/cancelled", params={"requestId": "wait"})
+        assert server.read()["error"]["message"] == "Request cancelled"
+        server.send(id="ping", method="ping")
+        assert server.popen.wait(END_LIMIT_S) != 0
+
+
+def test_the_end_of_one_session_ends_all_others_of_sdk_1_9() -> None:
+    with ExitStack() as stack:
+        _, url = matrix.listening("2025-03-26", stack, **AS_IS)
+        leaving, staying = HttpClient(f"{url}/"), HttpClient(f"{url}/")
+        for client in (leaving, staying):
+            stack.callback(client.close)
+            client.initialize()
+        assert _is_served(staying)
+        assert leaving.delete() == 200
+        assert not all(_is_served(staying) for _ in range(MOST_PINGS))
+
+
+def _is_served(client: HttpClient) -> bool:
+    try:
+        return client.post({"id": "ping", "method": "ping"})[0] == 200
+    except (OSError, HTTPException):
+        return False
 
 
 # --- The page ----------------------------------------------------------------------------------
