@@ -7,7 +7,8 @@ Invariants:
 - The actor waits for nothing but its inbox and the core's next deadline; it sends with
   `send_nowait` only. A frame that does not fit into a session's inbox is an overload error for its
   call. A frame that does not fit into a client's outbox ends that client. A change that does not
-  fit into the instance store's inbox is refused.
+  fit into the instance store's inbox is refused. A catalogue that does not fit into its store's
+  inbox is dropped.
 - It empties the inbox before it yields, so that a burst costs one wake-up and each writer writes
   once.
 - Effects are performed in order. The events that follow from them (something did not fit) are
@@ -33,6 +34,7 @@ from router.messages.effects import (
     CloseClient,
     CloseReply,
     Reply,
+    SaveCatalogue,
     SaveInstance,
     StartSession,
     StopSession,
@@ -97,6 +99,7 @@ async def dispatch(
     commands: trio.MemorySendChannel[Command],
     child_of: Callable[[InstanceSpec], ChildSpec],
     saves: trio.MemorySendChannel[SaveInstance],
+    catalogues: trio.MemorySendChannel[SaveCatalogue],
     mask: Mask,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -111,11 +114,12 @@ async def dispatch(
         child_of: returns how the session of an instance is run.
         saves: takes changes to the instance store, which sends an `InstanceSaved` into the inbox
             for each. When it is full, the change is refused.
+        catalogues: takes catalogues to be kept on disk. When it is full, the catalogue is dropped.
         mask: takes known secrets out of a text.
     """
-    actor = _Actor(core, commands, child_of, saves, mask)
+    actor = _Actor(core, commands, child_of, saves, catalogues, mask)
     task_status.started()
-    with inbox, commands, saves:
+    with inbox, commands, saves, catalogues:
         scope = await _take_all(actor, core, inbox)
         while scope.cancelled_caught:
             actor.tick()
@@ -168,6 +172,7 @@ class _Actor:
         commands: trio.MemorySendChannel[Command],
         child_of: Callable[[InstanceSpec], ChildSpec],
         saves: trio.MemorySendChannel[SaveInstance],
+        catalogues: trio.MemorySendChannel[SaveCatalogue],
         mask: Mask,
     ) -> None:
         self._core = core
@@ -175,6 +180,7 @@ class _Actor:
         self._commands = commands
         self._child_of = child_of
         self._saves = saves
+        self._catalogues = catalogues
         self._follow_ups: deque[Event] = deque()
         self._unsent: dict[str, Command] = {}
 
@@ -270,6 +276,12 @@ class _Actor:
             return
         self._follow_ups.append(InstanceSaved(effect.key, problem=problem))
 
+    def save_catalogue(self, effect: SaveCatalogue) -> None:
+        try:
+            self._catalogues.send_nowait(effect)
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            log.debug("the catalogue of %s is not kept this time", effect.spec.name)
+
     def reply(self, effect: Reply) -> None:
         try:
             effect.reply_to.send_nowait(effect.value)
@@ -285,6 +297,7 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     StartSession: _Actor.start_session,
     StopSession: _Actor.stop_session,
     SaveInstance: _Actor.save_instance,
+    SaveCatalogue: _Actor.save_catalogue,
     Reply: _Actor.reply,
 }
 

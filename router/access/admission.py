@@ -130,7 +130,8 @@ def _principals(security: Security) -> Iterator[tuple[bytes, Principal]]:
         yield digest_of(security.bearer_token), BEARER
     for name, named in security.tokens.items():
         instances = None if named.instances is None else frozenset(named.instances)
-        yield digest_of(named.token), Principal(name, frozenset(named.permissions), instances)
+        permissions = frozenset(named.permissions)
+        yield digest_of(named.token), Principal(name, permissions, instances, named.profile)
 
 
 # --- Admission -------------------------------------------------------------------------------

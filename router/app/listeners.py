@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.access.live_admission import LiveAdmission
+    from router.access.places import Places
     from router.app.sockets import Bound
     from router.config.settings import Mode, Settings
     from router.dispatch import Inbound
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
+    from router.reload.profile_store import ProfileStore
     from supervisors.child import Command, Run
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
@@ -73,7 +75,9 @@ class Listeners:
     Attributes:
         settings: the settings in force; the REST listener shows them, and starts with them.
         instances: the instance store; the REST listener shows its problems as well.
+        profiles: shows and changes profiles, for the REST listener.
         admission: admits clients.
+        places: the views that have a place of their own.
         follow: begins to follow the log.
         inbox: the dispatch actor's; the listeners send into it.
         commands: takes commands to the supervisor of the listeners, which restarts those that move.
@@ -83,7 +87,9 @@ class Listeners:
 
     settings: LiveSettings
     instances: InstanceStore
+    profiles: ProfileStore
     admission: LiveAdmission
+    places: Places
     follow: Follow
     inbox: trio.MemorySendChannel[Inbound]
     commands: trio.MemorySendChannel[Command]
@@ -153,7 +159,11 @@ class Listeners:
         """Return the members that `GET /api/config` shows besides the instances."""
         return {
             "settings": mask_secrets(self.settings.current),
-            "problems": [*self.settings.problems, *self.instances.problems],
+            "problems": [
+                *self.settings.problems,
+                *self.places.problems,
+                *self.instances.problems,
+            ],
         }
 
 
@@ -178,13 +188,15 @@ class _NetworkListener:
         from transports.listen.serving.hosting import AsgiListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
-        inbox, admission = self.listeners.inbox, self.listeners.admission
+        inbox, places = self.listeners.inbox, self.listeners.places
+        admission = self.listeners.admission
         admit = admission.server.admit_with("call")
-        return AsgiListener(
-            self.bound.sock,
-            self.bound.url,
-            lambda: AsgiApp(admission.register(endpoint_class(inbox, admit))),
-        )
+
+        def new_app() -> AsgiApp:
+            endpoint = endpoint_class(inbox, admit, places)
+            return AsgiApp(admission.register(places.register(endpoint)))
+
+        return AsgiListener(self.bound.sock, self.bound.url, new_app)
 
     def _load_api(self) -> Run[str]:
         # For start-up time: Quart takes twice as long to import as all the rest.
@@ -203,6 +215,7 @@ class _NetworkListener:
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
+            profiles=listeners.profiles,
             follow=listeners.follow if settings.enable_realtime_logs else None,
         )
         return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))

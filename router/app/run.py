@@ -6,6 +6,7 @@ Invariants:
   To stop is to leave that nesting: refuse new calls, wait for those in flight, end the listeners,
   then the sessions, then the actor.
 - The task that saves changes ends after the listeners, so a change that was asked for is made.
+  The task that keeps catalogues ends after the actor, so the last ones are on disk.
 - Work that the first answer does not need happens after the listeners are up.
 - The end of the client on stdio ends the program. The failure of another supervised child does not.
   The failure of the actor or a supervisor is a bug, and ends it.
@@ -30,6 +31,7 @@ from router.messages.events import Drain
 from router.reload.file_watcher import keep_current
 from router.reload.instance_store import keep_store
 from router.reload.live_settings import core_settings
+from router.reload.profile_store import keep_profiles
 from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
@@ -73,6 +75,7 @@ async def serve(router: Router, stop: Stop) -> None:
     """Start everything, wait until `stop` is asked for, and stop everything."""
     channels, settings = router.channels, router.settings.current
     async with trio.open_nursery() as actor_nursery:
+        actor_nursery.start_soon(router.catalogues.keep, channels.catalogues)
         with channels.inbox_in:
             core = EarlyCore(Core(core_settings(settings), ProcessSeal()))
             await actor_nursery.start(
@@ -82,6 +85,7 @@ async def serve(router: Router, stop: Stop) -> None:
                 channels.upstream_commands_in,
                 router.upstreams.child_of,
                 channels.saves_in,
+                channels.catalogues_in,
                 router.logs.mask,
             )
             async with trio.open_nursery() as sessions_nursery:
@@ -92,6 +96,8 @@ async def serve(router: Router, stop: Stop) -> None:
                     async with trio.open_nursery() as saving:
                         inbox = channels.inbox_in.clone()
                         saving.start_soon(keep_store, router.instances, channels.saves, inbox)
+                        inbox = channels.inbox_in.clone()
+                        saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
                         await _run_listeners(router, stop)
                         saving.cancel_scope.cancel("nobody is left to ask for a change")
 

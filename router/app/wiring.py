@@ -11,13 +11,16 @@ import attrs
 import trio
 
 from router.access.live_admission import LiveAdmission
+from router.access.places import Places
 from router.app.listeners import Listeners, take_stdio
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch import INBOX_SIZE, Inbound
-from router.messages.effects import SaveInstance
+from router.messages.effects import SaveCatalogue, SaveInstance
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
-from router.reload.instance_store import InstanceStore
+from router.reload.instance_store import MAX_INSTANCES, InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ in a change of `config.json`."""
 SAVES_SIZE: Final = 64
 """Changes that wait for the disk; each takes it some milliseconds."""
 
+CATALOGUES_SIZE: Final = MAX_INSTANCES
+"""Catalogues that wait for the disk: all instances may become ready while it is slow."""
+
 
 @attrs.frozen
 class Channels:
@@ -46,6 +52,7 @@ class Channels:
         upstream_commands_in, upstream_commands: from the actor to the supervisor of the sessions.
         listener_commands_in, listener_commands: to the supervisor of the listeners.
         saves_in, saves: changes of `data/`, from the actor to the instance store.
+        catalogues_in, catalogues: catalogues to be kept on disk, from the actor to their store.
     """
 
     inbox_in: trio.MemorySendChannel[Inbound]
@@ -56,6 +63,8 @@ class Channels:
     listener_commands: trio.MemoryReceiveChannel[Command]
     saves_in: trio.MemorySendChannel[SaveInstance]
     saves: trio.MemoryReceiveChannel[SaveInstance]
+    catalogues_in: trio.MemorySendChannel[SaveCatalogue]
+    catalogues: trio.MemoryReceiveChannel[SaveCatalogue]
 
     @classmethod
     def open(cls) -> Channels:
@@ -65,6 +74,7 @@ class Channels:
             *trio.open_memory_channel[Command](COMMANDS_SIZE),
             *trio.open_memory_channel[Command](LISTENER_COMMANDS_SIZE),
             *trio.open_memory_channel[SaveInstance](SAVES_SIZE),
+            *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
         )
 
 
@@ -76,6 +86,8 @@ class Router:
         channels: the channels between the parts.
         settings: the settings in force.
         instances: reads and changes `data/`.
+        catalogues: keeps the last known lists of the instances on disk.
+        profiles: shows the profiles in force, and changes them in `config.json`.
         upstreams: makes the child of each instance.
         listeners: makes the children that listen.
         parts: the parts that apply new settings.
@@ -87,6 +99,8 @@ class Router:
     channels: Channels
     settings: LiveSettings
     instances: InstanceStore
+    catalogues: CatalogueStore
+    profiles: ProfileStore
     upstreams: Upstreams
     listeners: Listeners
     parts: Sequence[LivePart]
@@ -122,12 +136,19 @@ def wire(
     channels = Channels.open()
     live = LiveSettings(paths.config, options, settings)
     admission = LiveAdmission(settings)
-    instances = InstanceStore(paths.data, live, logs.add_secrets, prepare)
+    places = Places(settings, paths.config.name, options.view)
+    catalogues = CatalogueStore(paths.cache)
+    instances = InstanceStore(
+        paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
+    )
+    profiles = ProfileStore(live, places.is_instance)
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
     listeners = Listeners(
         settings=live,
         instances=instances,
+        profiles=profiles,
         admission=admission,
+        places=places,
         follow=logs.broadcast.follow,
         inbox=channels.inbox_in,
         commands=channels.listener_commands_in,
@@ -138,9 +159,11 @@ def wire(
         channels=channels,
         settings=live,
         instances=instances,
+        catalogues=catalogues,
+        profiles=profiles,
         upstreams=upstreams,
         listeners=listeners,
-        parts=(logs, admission, listeners),
+        parts=(logs, admission, places, listeners),
         reload_request=ReloadRequest(),
         logs=logs,
         is_for_people=is_for_people,

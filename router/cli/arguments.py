@@ -32,6 +32,8 @@ Options, before or after the command:
   -l, --level LEVEL  {", ".join(LEVELS)}
   --host HOST        where http, sse and api listen
   --port PORT        for the one of http, sse and api that listens; 0 is any free port
+  --view NAME        with serve, stdio, http and sse: what clients see by default, in place of
+                     server.view: router, direct, or the name of a profile or of an instance
   --url URL          with status and logs: the router's REST API; else where config.json has it
   --token TOKEN      with status and logs: the token for it; else $MCP_ROUTER_TOKEN
   --json             with status: as JSON
@@ -46,13 +48,14 @@ Examples:
 COMMANDS: Final = ("serve", *MODES, "add", "check", "status", "logs", "help")
 
 _ASK_A_ROUTER: Final = ("status", "logs")
-_OPTION_COMMANDS: Final = {
+_OPTION_COMMANDS: Final[dict[str, tuple[str | None, ...]]] = {
+    "view": (None, "serve", "stdio", "http", "sse", "check"),
     "url": _ASK_A_ROUTER,
     "token": _ASK_A_ROUTER,
     "json": ("status",),
     "follow": ("logs",),
 }
-"""Options that only some commands have, and those commands."""
+"""Options that only some commands have, and those commands; None is for no command at all."""
 
 
 class UsageError(Exception):
@@ -82,6 +85,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("-l", "--level", "--log-level", type=str.upper, choices=LEVELS)
     parser.add_argument("--host", type=_host)
     parser.add_argument("--port", type=_port)
+    parser.add_argument("--view")
     parser.add_argument("--url")
     parser.add_argument("--token")
     parser.add_argument("--json", action="store_true")
@@ -123,7 +127,12 @@ def _check_combination(arguments: argparse.Namespace) -> None:
         raise UsageError("--transport is for serve")
     for option, commands in _OPTION_COMMANDS.items():
         if getattr(arguments, option) and command not in commands:
-            raise UsageError(f"--{option} is for {' and '.join(commands)}")
+            raise UsageError(f"--{option} is for {_listed(commands)}")
+
+
+def _listed(commands: Sequence[str | None]) -> str:
+    *others, last = [command for command in commands if command is not None]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
@@ -136,4 +145,5 @@ def options_of(arguments: argparse.Namespace) -> Options:
         host=arguments.host,
         port=arguments.port,
         level=arguments.level,
+        view=arguments.view,
     )

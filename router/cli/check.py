@@ -11,12 +11,14 @@ import attrs
 
 from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
+from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.settings import Settings, settings_or_defaults
 from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
+from router.messages.exposure import matches_any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from router.config.options import Options, Paths
     from router.instance_files.reader import LoadedInstances
@@ -28,11 +30,15 @@ class Findings:
 
     Attributes:
         problems: one line each, with the file and the path in it.
+        profiles: one line each, with the instances that it shows.
         summary: one line that counts the problems and the usable instances.
+        notes: one line each, about what is no mistake and may surprise.
     """
 
     problems: tuple[str, ...]
+    profiles: tuple[str, ...]
     summary: str
+    notes: tuple[str, ...] = ()
 
 
 def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Findings:
@@ -54,7 +60,27 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
             # The reader joins the problems of one entry; here each has a line.
             joined = str(problem_of(spec))
             problems += joined.replace(f"; {spec.source}: ", f"\n{spec.source}: ").splitlines()
-    return Findings(tuple(problems), _summary(paths, loaded, len(problems)))
+    sources = {spec.name: spec.source for spec in loaded.specs}
+    problems += map(str, find_shared_names(settings.profiles, sources, paths.config.name))
+    problems += map(str, find_unknown_view(options.view, settings.profiles, sources))
+    profiles = tuple(_shown_by_profiles(settings, loaded))
+    summary = _summary(paths, loaded, len(problems))
+    return Findings(tuple(problems), profiles, summary, tuple(_notes(loaded)))
+
+
+def check_view(
+    options: Options, settings: Settings, paths: Paths, environ: Mapping[str, str]
+) -> None:
+    """Check that there is the view that `--view` names. Blocks on disk where it is no profile.
+
+    Raises:
+        ConfigError: there is none; its text names those there are.
+    """
+    view = options.view
+    for _ in find_unknown_view(view, settings.profiles, ()):
+        specs = load_instances(paths.data, environ).specs
+        for error in find_unknown_view(view, settings.profiles, [spec.name for spec in specs]):
+            raise error
 
 
 def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
@@ -69,6 +95,19 @@ def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]
     except ConfigError as exc:
         return settings, str(exc).splitlines()
     return settings, []
+
+
+def _shown_by_profiles(settings: Settings, loaded: LoadedInstances) -> Iterator[str]:
+    for name, profile in settings.profiles.items():
+        shown = [spec.name for spec in loaded.specs if matches_any(spec.name, profile.instances)]
+        yield f"Profile {name} ({profile.expose}) shows {', '.join(shown) or 'no instance'}"
+
+
+def _notes(loaded: LoadedInstances) -> Iterator[str]:
+    ignored = [place for spec in loaded.specs for place in spec.ignored]
+    if ignored:
+        why = "no effect here, since each client decides which tools it runs without asking"
+        yield f"Note: {why}: {', '.join(ignored)}"
 
 
 def _summary(paths: Paths, loaded: LoadedInstances, problems: int) -> str:

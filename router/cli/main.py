@@ -94,7 +94,11 @@ def _add(arguments: argparse.Namespace) -> int:
 
     options = options_of(arguments)
     paths = locate(options, os.environ, Path.cwd())
-    paths = with_data_folder(paths, options, settings_or_defaults(paths.config).watcher.watch_path)
+    settings = settings_or_defaults(paths.config)
+    paths = with_data_folder(paths, options, settings.watcher.watch_path)
+    name = arguments.operands[0]
+    if name in settings.profiles:
+        raise ConfigError("instance", f"{name} is the name of a profile; choose another name")
     try:
         spec = normalise_instance(paths.data, *arguments.operands)
     except ConfigError as exc:
@@ -109,6 +113,10 @@ def _check(options: Options) -> int:
     found = check(locate(options, os.environ, Path.cwd()), options, os.environ)
     for problem in found.problems:
         _complain(problem)
+    for profile in found.profiles:
+        _say(f"{one_line(profile)}\n")
+    for note in found.notes:
+        _say(f"{one_line(note)}\n")
     _say(f"{one_line(found.summary)}\n")
     return 1 if found.problems else 0
 
@@ -145,6 +153,10 @@ def _serve(options: Options) -> int:
     paths = with_log_folder(paths, settings.logging.directory)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
     modes = chosen_modes(settings, options)
+    if options.view is not None:
+        from router.cli.check import check_view
+
+        check_view(options, settings, paths, os.environ)
 
     from router.app.process_privacy import keep_private
     from router.app.sockets import bind

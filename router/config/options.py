@@ -1,4 +1,4 @@
-"""Applies the command line: finds `config.json`, `data/` and `logs/`, and overrides settings.
+"""Applies the command line: finds `config.json` and the folders, and overrides settings.
 
 Invariant: an option that is not given changes nothing.
 """
@@ -31,6 +31,7 @@ class Options:
         host: the address to bind to.
         port: for the one listener among `modes` that has a port; 0 is any free port.
         level: the level of the logs.
+        view: the default view, in place of `server.view`; here it may be an instance as well.
     """
 
     modes: tuple[Mode, ...] = ()
@@ -39,15 +40,17 @@ class Options:
     host: str | None = None
     port: int | None = None
     level: Level | None = None
+    view: str | None = None
 
 
 @attrs.frozen
 class Paths:
-    """The config file, the folder of providers and the folder of logs."""
+    """The config file, and the folders of providers, of logs, and of what may be lost."""
 
     config: Path
     data: Path
     logs: Path
+    cache: Path
 
 
 def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
@@ -60,7 +63,8 @@ def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
     named = options.config or environ.get(CONFIG_VARIABLE)
     config = cwd / Path(named).expanduser() if named else cwd / "config.json"
     if named or config.exists():
-        paths = Paths(config, config.parent / "data", config.parent / "logs")
+        beside = config.parent
+        paths = Paths(config, beside / "data", beside / "logs", beside / "cache")
     else:
         paths = _user_paths()
     if options.data is None:
@@ -97,6 +101,8 @@ def merge(settings: Settings, options: Options) -> Settings:
         settings = attrs.evolve(
             settings, logging=attrs.evolve(settings.logging, level=options.level)
         )
+    if options.view is not None:
+        settings = attrs.evolve(settings, server=attrs.evolve(settings.server, view=options.view))
     if options.host is not None:
         settings = _with_host(settings, modes, options.host)
     if options.port is not None:
@@ -139,4 +145,5 @@ def _user_paths() -> Paths:
         platformdirs.user_config_path(**app) / "config.json",
         platformdirs.user_data_path(**app) / "data",
         platformdirs.user_state_path(**app) / "logs",
+        platformdirs.user_cache_path(**app),
     )

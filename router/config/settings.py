@@ -1,4 +1,4 @@
-"""Reads `config.json` into frozen classes, and writes their defaults if the file is missing.
+"""Reads `config.json` into frozen classes, and writes the first one if the file is missing.
 
 Invariants: settings are data and never change; a missing key has its default, and anything that
 is not understood is an error with its path, never ignored.
@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from router.config.live import live
+from router.config.profiles import ProfileName, find_profile_mistakes, find_unknown_profiles
 from router.config.strict import Check, convert_strictly, join_errors
 from router.config.tokens import NamedToken, OptionalToken, TokenName, find_repeated_tokens
 from router.files.json_files import decode_object, read_bytes, write_atomically
@@ -111,7 +112,7 @@ class Server:
         allowed_origins: origins that browsers may send besides those of loopback.
         transport_type: the mode when the command line names none.
         allow_instance_management: let an LLM add and remove instances.
-        tool_names: `mcp.router.use` or `mcp_router_use`.
+        tool_names: `mcp.router.use`, `mcp_router_use`, or for each client what it takes.
         help_limit_bytes: beyond it, `mcp.router.help` answers in brief.
         view: the view where a client names none: "router", "direct" or the name of a profile.
         name_limit: characters of a direct name, `{instance}__{tool}`, at most.
@@ -125,7 +126,7 @@ class Server:
     sse: SseListener = attrs.field(factory=SseListener)
     transport_type: Mode = "stdio"
     allow_instance_management: bool = live(False, core="allow_instance_management")
-    tool_names: Literal["dotted", "underscored"] = live("dotted", core="tool_names")
+    tool_names: Literal["auto", "dotted", "underscored"] = live("auto", core="tool_names")
     view: str = live("router", core="view")
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     name_limit: NameLimit = live(48, core="name_limit")
@@ -218,22 +219,31 @@ def _no_profiles() -> dict[str, Profile]:
 
 @attrs.frozen
 class Settings:
-    """All of `config.json`; `Settings()` has the defaults."""
+    """All of `config.json`; `Settings()` has the defaults.
+
+    Attributes:
+        profiles: the views that the file defines, by name.
+    """
 
     api: Api = attrs.field(factory=Api)
     server: Server = attrs.field(factory=Server)
-    profiles: dict[str, Profile] = live(factory=_no_profiles, core="profiles")
+    profiles: dict[ProfileName, Profile] = live(factory=_no_profiles, core="profiles")
     mcp_client: McpClient = attrs.field(factory=McpClient)
     security: Security = attrs.field(factory=Security)
     logging: Logging = attrs.field(factory=Logging)
     watcher: Watcher = attrs.field(factory=Watcher)
 
 
+FIRST_SETTINGS: Final = Settings(server=Server(view="direct"))
+"""The settings while there is no file. `server.view` is not its default, "router", which is for
+files from before there were views."""
+
+
 # --- Reading and writing ---------------------------------------------------------------------
 
 
 def load_settings(path: Path) -> Settings:
-    """Return the settings in `path`; if there is no such file, write the defaults.
+    """Return the settings in `path`; if there is no such file, write `FIRST_SETTINGS`.
 
     A file that cannot be written is a warning in the log.
 
@@ -243,8 +253,8 @@ def load_settings(path: Path) -> Settings:
     try:
         return read_settings(path)
     except FileNotFoundError:
-        _write_defaults(path)
-        return Settings()
+        _write_first(path)
+        return FIRST_SETTINGS
 
 
 def read_settings(path: Path) -> Settings:
@@ -254,19 +264,30 @@ def read_settings(path: Path) -> Settings:
         FileNotFoundError: there is no such file.
         ConfigError: as `load_settings`.
     """
-    data = read_bytes(path, path.name, CONFIG_LIMIT_BYTES)
-    config = _without_ignored_keys(decode_object(data, path.name))
-    settings = convert_strictly(config, Settings, path.name)
-    security = settings.security
-    place = f"{path.name}: security.tokens"
-    errors = list(find_repeated_tokens(security.bearer_token, security.tokens, place))
+    return settings_of(read_bytes(path, path.name, CONFIG_LIMIT_BYTES), path.name)
+
+
+def settings_of(data: bytes, file: str) -> Settings:
+    """Return the settings in the text of a `config.json`, which has this name in messages.
+
+    Raises:
+        ConfigError: the text cannot be understood.
+    """
+    config = _without_ignored_keys(decode_object(data, file))
+    settings = convert_strictly(config, Settings, file)
+    security, profiles = settings.security, settings.profiles
+    errors = [
+        *find_profile_mistakes(profiles, f"{file}: profiles"),
+        *find_unknown_profiles(settings.server.view, security.tokens, profiles, file),
+        *find_repeated_tokens(security.bearer_token, security.tokens, f"{file}: security.tokens"),
+    ]
     if errors:
         raise join_errors(errors)
     return settings
 
 
 def settings_or_defaults(path: Path) -> Settings:
-    """Return the settings in `path`, or the defaults if there is no file; nothing is written.
+    """Return the settings in `path`, or `FIRST_SETTINGS` without a file; nothing is written.
 
     Raises:
         ConfigError: as `load_settings`.
@@ -274,7 +295,7 @@ def settings_or_defaults(path: Path) -> Settings:
     try:
         return read_settings(path)
     except FileNotFoundError:
-        return Settings()
+        return FIRST_SETTINGS
 
 
 def to_json(settings: Settings) -> bytes:
@@ -305,9 +326,9 @@ def _without_ignored_keys(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "server": kept}
 
 
-def _write_defaults(path: Path) -> None:
+def _write_first(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, to_json(Settings()))
+        write_atomically(path, to_json(FIRST_SETTINGS))
     except OSError as exc:
         log.warning("%s cannot be written (%s); going on with the defaults", path, exc.strerror)

@@ -70,11 +70,13 @@ class NamedToken:
             SHA-256 digest.
         permissions: the permissions of its bearer.
         instances: names of the only instances that its bearer sees; None for all.
+        profile: the name of the only profile that its bearer sees; None for every view.
     """
 
     token: Token = attrs.field(repr=False)
     permissions: tuple[Permission, ...] = ("call", "read")
     instances: tuple[InstanceName, ...] | None = None
+    profile: str | None = None
 
 
 def digest_of(token: str) -> bytes:

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core.calls import forwarding, input_required, log_levels, tool_lists
+from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
 from router.core.management import reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
-from router.core.protocol import router_tools
 from router.core.protocol.raw_json import printable
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
+from router.core.views import audience, list_changes
 from router.messages.effects import CloseClient, Reply
 from router.messages.errors import OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages.events import (
     Abandoned,
     AdminCommand,
     CatalogChanged,
+    CataloguesRead,
     ClientClosed,
     ClientOpened,
     ClientOverflowed,
@@ -94,6 +95,7 @@ class Core:
             state.parked.next_s(),
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
+            state.listens_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
@@ -110,7 +112,12 @@ class Core:
 
 def _client_opened(state: RoutingState, event: ClientOpened) -> None:
     state.clients[event.client] = Client(
-        event.client, event.outbox, event.principal, event.one_shot, era=event.era
+        event.client,
+        event.outbox,
+        event.principal,
+        event.one_shot,
+        era=event.era,
+        place=event.view,
     )
 
 
@@ -148,6 +155,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.close_call(state, call)
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
+    resource_subscriptions.forget_client(state, client)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
     client.request = None  # Breaks the reference cycle of row and request.
@@ -167,10 +175,12 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     state.sessions[event.session] = instance
     log_levels.send_log_level(state, event)
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
-    selected_before = tool_lists.clients_that_selected(state, instance.name)
+    listed_before = audience.clients_that_list(state, instance)
+    resource_subscriptions.session_up(state, instance)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
-    tool_lists.notify_clients(state, selected_before)
+    kinds = list_changes.kinds_in(instance.offers.catalog)
+    list_changes.notify_clients(state, listed_before, kinds)
 
 
 def _session_lost(state: RoutingState, event: SessionLost) -> None:
@@ -199,8 +209,10 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
 def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
+        before = instance.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        tool_lists.notify_instance_changed(state, instance.name)
+        differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
+        list_changes.notify_instance_changed(state, instance, differing | event.announced)
 
 
 # --- Instances -------------------------------------------------------------------------------
@@ -246,6 +258,10 @@ def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
     reconfigure.configure(state, event.specs)
 
 
+def _catalogues_read(_: RoutingState, __: CataloguesRead) -> None:
+    """Do nothing: lists are shown while their instance is ready."""
+
+
 def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
     if event.specs is not None:
         reconfigure.configure(state, event.specs)
@@ -253,9 +269,7 @@ def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
 
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
-    before, state.settings = state.settings, event.settings
-    if router_tools.items_for(before) is not router_tools.items_for(event.settings):
-        tool_lists.notify_own_tools_changed(state)
+    list_changes.notify_settings_changed(state, event.settings)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -275,6 +289,7 @@ def _tick(state: RoutingState, _: Tick) -> None:
     reconfigure.expire(state)
     forwarding.expire(state)
     input_required.expire(state)
+    resource_subscriptions.expire(state)
 
 
 def _drain(state: RoutingState, event: Drain) -> None:
@@ -298,6 +313,7 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     InstanceDown: _instance_down,
     InstanceFailed: _instance_failed,
     InstancesChanged: _instances_changed,
+    CataloguesRead: _catalogues_read,
     CoreSettingsChanged: _settings_changed,
     InstanceSaved: _instance_saved,
     AdminCommand: admin_commands.handle,

@@ -27,6 +27,7 @@ from router.instance_files.edit_secrets import (
     unmask,
 )
 from router.instance_files.entries import URL_KEYS
+from router.instance_files.exposures import EXPOSURE_KEYS
 from router.instance_files.provider_files import DataFolder, ProviderFile
 from router.instance_files.reader import FILE_LIMIT_BYTES, problem_of, read_entries
 from router.instance_files.variables import Expander
@@ -46,6 +47,9 @@ _SYNONYMS: Final[tuple[tuple[str, ...], ...]] = (
     ("isActive", "disabled"),
 )
 """Keys with the same meaning: setting one takes the place of the others."""
+
+_NEVER_SECRET: Final = frozenset({"metadata", *EXPOSURE_KEYS})
+"""Keys whose values may hold any JSON, and no secret."""
 
 
 def apply_change(data_dir: Path, change: Change) -> str:
@@ -155,8 +159,8 @@ def _with_field(
     if value is None:
         return _replace_value(members, key, None)
     before = next((old[same] for same in _synonyms_of(key) if old.get(same) is not None), None)
-    # Metadata is the user's own: there, an object like the mask means itself.
-    value = unmask(value, before, key) if key != "metadata" else value
+    # Nothing here is masked when it is shown: an object like the mask means itself.
+    value = value if key in _NEVER_SECRET else unmask(value, before, key)
     refuse_new_references({key: value}, {key: before})
     return _replace_value(members, key, _to_raw(value))
 

@@ -5,8 +5,8 @@ and Gemini CLI; checks names, types and limits. `docs/configuration.md` lists th
 
 Invariants:
 
-- Pure. Unknown keys are ignored; a key that differs from a known key only in case is a problem,
-  so that nobody believes in a setting that is not read.
+- Pure. Unknown keys are ignored, except in `exposures`; a key that differs from a known key only
+  in case is a problem, so that nobody believes in a setting that is not read.
 - A wrong entry with a usable name still becomes a spec, with its `problem`, so that lists show it.
 - Values of `env` and `headers` are secrets: no message quotes them.
 """
@@ -14,20 +14,28 @@ Invariants:
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import attrs
 
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
+from router.instance_files.exposures import EXPOSURE_KEYS, read_exposure
 from router.instance_files.variables import Unresolved
 from router.messages.errors import ConfigError
-from router.messages.instance_spec import InstanceSpec, ProtocolSetting
+from router.messages.instance_spec import (
+    DEFAULT_MAX_SESSIONS,
+    InstanceSpec,
+    ProtocolSetting,
+    SessionsSetting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from router.instance_files.variables import Expander
+
+_Choice = TypeVar("_Choice", bound=str)
 
 InstanceType: TypeAlias = Literal["stdio", "sse", "http"]
 
@@ -42,6 +50,7 @@ HEADERS_LIMIT: Final = 50
 KEY_LIMIT: Final = 200
 VALUE_LIMIT: Final = 2000
 METADATA_LIMIT: Final = 50
+SESSIONS_LIMIT: Final = 1000
 
 LONGEST_TIMEOUT_S: Final = 3600
 """A larger `timeout` is in milliseconds, as Gemini CLI and Claude Code write it."""
@@ -50,6 +59,10 @@ URL_KEYS: Final = ("httpUrl", "serverUrl", "url")
 """Keys for a URL: Gemini CLI's for streamable HTTP, Windsurf's, everybody's; the first counts."""
 
 PROTOCOLS: Final[tuple[ProtocolSetting, ...]] = ("auto", "legacy", "2026-07-28")
+SESSIONS: Final[tuple[SessionsSetting, ...]] = ("shared", "per_client")
+
+IGNORED_KEYS: Final = ("alwaysAllow", "autoApprove")
+"""Keys of clients for tools that run without asking. They stay in the file and do nothing."""
 
 TYPES: Final[dict[str, InstanceType]] = {
     "stdio": "stdio",
@@ -64,7 +77,8 @@ TYPES: Final[dict[str, InstanceType]] = {
 _KNOWN: Final = (
     *("provider", "name", "type", "transport", "command", "args", "env", "cwd", "headers"),
     *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", "check_arguments"),
-    *URL_KEYS,
+    *("catalogue_cache", "sessions", "max_sessions", "oauth"),
+    *(*URL_KEYS, *EXPOSURE_KEYS, *IGNORED_KEYS),
 )
 _SPELLING: Final = {key.lower(): key for key in _KNOWN}
 
@@ -113,6 +127,7 @@ def read_entry(
         return entry.problems[0]
     entry.check_spelling()
     entry.check_env_file()
+    entry.check_oauth()
     kind, try_sse = entry.kind()
     spec = InstanceSpec(
         name=name,
@@ -127,9 +142,14 @@ def read_entry(
         try_sse=try_sse,
         is_active=entry.flag("isActive") is not False and not entry.flag("disabled"),
         metadata=entry.metadata(),
-        protocol=entry.protocol(),
+        protocol=entry.choice("protocol", PROTOCOLS),
         timeout_s=entry.timeout_s(),
         check_arguments=entry.flag("check_arguments"),
+        exposure=read_exposure(members, entry.note),
+        catalogue_cache=entry.flag("catalogue_cache") is not False,
+        sessions=entry.choice("sessions", SESSIONS),
+        max_sessions=entry.max_sessions(),
+        ignored=entry.ignored(),
         source=location.source,
     )
     return attrs.evolve(spec, problem="; ".join(map(str, entry.problems)) or None)
@@ -207,6 +227,14 @@ class _EntryReader:
         if self.members.get("envFile") is not None:
             way_out = 'put its variables into "env", such as "KEY": "${KEY}"'
             self.note("envFile", f"is not read here: {way_out}, and take it out")
+
+    def check_oauth(self) -> None:
+        """Refuse `oauth` of Gemini CLI and Claude Code: the server would refuse every request."""
+        oauth = self.members.get("oauth")
+        is_off = isinstance(oauth, dict) and cast("dict[str, Any]", oauth).get("enabled") is False
+        if oauth not in (None, False) and not is_off:
+            way_out = '"headers": {"Authorization": "Bearer ${TOKEN}"}'
+            self.note("oauth", f"is not supported yet: put a token into {way_out} instead")
 
     def kind(self) -> tuple[InstanceType, bool]:
         """Return the type, and whether to try SSE as well."""
@@ -336,16 +364,29 @@ class _EntryReader:
     def metadata(self) -> dict[str, Any]:
         return self._object("metadata", METADATA_LIMIT)
 
-    def protocol(self) -> ProtocolSetting:
-        value = self.members.get("protocol")
-        for protocol in PROTOCOLS:
-            if value == protocol:
-                return protocol
+    def choice(self, key: str, choices: tuple[_Choice, ...]) -> _Choice:
+        """Return the one of these strings that stands under `key`; the first is the default."""
+        value = self.members.get(key)
+        for choice in choices:
+            if value == choice:
+                return choice
+        if value is not None:
+            known = ", ".join(f'"{choice}"' for choice in choices)
+            self.note(key, f"expected one of {known}, got {quote_value(value)}")
+        return choices[0]
+
+    def max_sessions(self) -> int:
+        value = self.members.get("max_sessions")
         if value is None:
-            return "auto"
-        known = ", ".join(f'"{protocol}"' for protocol in PROTOCOLS)
-        self.note("protocol", f"expected one of {known}, got {quote_value(value)}")
-        return "auto"
+            return DEFAULT_MAX_SESSIONS
+        if type(value) is not int or not 1 <= value <= SESSIONS_LIMIT:
+            problem = f"expected a number from 1 to {SESSIONS_LIMIT}, got {quote_value(value)}"
+            self.note("max_sessions", problem)
+            return DEFAULT_MAX_SESSIONS
+        return value
+
+    def ignored(self) -> tuple[str, ...]:
+        return tuple(self.location.place(key) for key in IGNORED_KEYS if key in self.members)
 
     def timeout_s(self) -> float | None:
         value = self.members.get("timeout")

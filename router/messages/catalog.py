@@ -1,4 +1,4 @@
-"""The lists of tools, prompts, resources and templates that one upstream offers. Data only."""
+"""The lists that one upstream offers, and the rest of what is known of it. Data only."""
 
 from __future__ import annotations
 
@@ -24,3 +24,21 @@ class Catalog(Struct, frozen=True, gc=False):
     prompts: tuple[Item, ...] = ()
     resources: tuple[Item, ...] = ()
     templates: tuple[Item, ...] = ()
+
+
+class KnownServer(Struct, frozen=True):
+    """The last known description of a server, which outlives its session.
+
+    Attributes:
+        revision: the protocol revision that was negotiated last.
+        capabilities: the server's capabilities, a raw object.
+        server_info: the server's `Implementation`, raw.
+        instructions: the server's instructions for the model; None if it sent none.
+        catalog: the lists that it offered.
+    """
+
+    revision: str
+    capabilities: Raw
+    server_info: Raw
+    instructions: str | None
+    catalog: Catalog

@@ -21,8 +21,8 @@ class CoreSettings:
     Attributes:
         version: the version of this program.
         timeout_s: the default timeout of one call (`mcp_client.timeout`).
-        tool_names: "dotted" or "underscored", the spelling of the router's tools
-            (`server.tool_names`).
+        tool_names: the spelling of the router's tools, "dotted" or "underscored", or "auto" to
+            choose it for each client (`server.tool_names`).
         help_limit_bytes: the size up to which `mcp.router.help` answers in full
             (`server.help_limit_bytes`).
         name_limit: the greatest length of a direct name, in characters (`server.name_limit`).
@@ -32,13 +32,13 @@ class CoreSettings:
         check_arguments: True to check the arguments of calls against the tools' schemas, where the
             instance does not say (`security`).
         view: "router", "direct" or the name of a profile: the view where a client names none
-            (`server.view`).
+            (`server.view`). With `--view` it may be the name of an instance as well.
         profiles: the views that the file defines, by name (`profiles`).
     """
 
     version: str
     timeout_s: float = 30.0
-    tool_names: str = "dotted"
+    tool_names: str = "auto"
     help_limit_bytes: int = 65536
     name_limit: int = 48
     allow_instance_management: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from router.messages.catalog import KnownServer
     from router.messages.commands import Change
     from router.messages.frames import ClientId, Frame, Outbox, SessionId
     from router.messages.instance_spec import InstanceSpec
@@ -68,6 +69,21 @@ class SaveInstance(Struct, frozen=True):
     spec: InstanceSpec | None = None
 
 
+class SaveCatalogue(Struct, frozen=True):
+    """Have the last known lists of an instance kept on disk; nothing follows.
+
+    It may be dropped, and it does nothing if `spec.catalogue_cache` is off. To send it with what is
+    on disk already costs no writing.
+
+    Attributes:
+        spec: the instance, as it was configured when its server was asked.
+        known: its server.
+    """
+
+    spec: InstanceSpec
+    known: KnownServer
+
+
 class Reply(Struct, frozen=True):
     """Answer an `AdminCommand` or a `Drain` with its one value."""
 
@@ -83,5 +99,6 @@ Effect: TypeAlias = (
     | StartSession
     | StopSession
     | SaveInstance
+    | SaveCatalogue
     | Reply
 )

@@ -19,6 +19,9 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 
+RESOURCE_NOT_FOUND: Final = -32002
+"""Handshake revisions: there is no resource of this URI; 2026-07-28 has -32602 for it."""
+
 INSTANCE_NOT_FOUND: Final = -32010
 TIMEOUT: Final = -32011
 SESSION_LOST: Final = -32012

@@ -14,7 +14,7 @@ from router.messages.commands import Principal
 from router.messages.revisions import STATELESS_REVISION, Era
 
 if TYPE_CHECKING:
-    from router.messages.catalog import Catalog
+    from router.messages.catalog import Catalog, KnownServer
     from router.messages.commands import RouterCommand
     from router.messages.core_settings import CoreSettings
     from router.messages.errors import RpcError
@@ -199,6 +199,19 @@ class InstancesChanged(Struct, frozen=True):
     specs: tuple[InstanceSpec, ...]
 
 
+class CataloguesRead(Struct, frozen=True):
+    """The last known servers of instances that are new, changed or switched on.
+
+    It comes before the `InstancesChanged` or `InstanceSaved` that brings these instances, and not
+    at all if nothing is known of any. Of a changed instance that is not in it, nothing is known.
+
+    Attributes:
+        known: name of the instance -> its server, as it was with the same entry.
+    """
+
+    known: dict[str, KnownServer]
+
+
 class CoreSettingsChanged(Struct, frozen=True):
     """The settings of the core changed in `config.json`; they hold from now on."""
 
@@ -264,6 +277,7 @@ Event: TypeAlias = (
     | InstanceDown
     | InstanceFailed
     | InstancesChanged
+    | CataloguesRead
     | CoreSettingsChanged
     | InstanceSaved
     | AdminCommand

@@ -1,4 +1,4 @@
-"""What users configure about the parts of servers that clients see: filters and profiles.
+"""Defines the filters and profiles by which users choose what of their servers clients see.
 
 Invariant: in a pattern `*` stands for any characters and `?` for one; everything else is literal.
 """
@@ -22,13 +22,30 @@ Expose: TypeAlias = Literal["router", "direct", "transparent"]
 
 @functools.lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.compile("".join(parts), re.DOTALL)
+    first, *parts = map(_literal, pattern.split("*"))
+    if not parts:
+        return re.compile(first, re.DOTALL)
+    # The earliest place for a part is always as good as a later one. Atomic groups keep it, so that
+    # no name takes long, however many `*` there are.
+    middle = "".join(f"(?>.*?{part})" for part in parts[:-1])
+    return re.compile(f"{first}{middle}.*{parts[-1]}", re.DOTALL)
+
+
+def _literal(part: str) -> str:
+    return "".join("." if character == "?" else re.escape(character) for character in part)
 
 
 def matches_any(name: str, patterns: tuple[str, ...]) -> bool:
     """Return whether a name matches one of these patterns as a whole, in the same case."""
-    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
+    # Long lists hold plain names mostly, which are compared without being compiled.
+    return name in patterns or any(
+        _compiled(pattern).fullmatch(name) for pattern in patterns if has_wildcard(pattern)
+    )
+
+
+def has_wildcard(pattern: str) -> bool:
+    """Return whether a pattern may match other names than itself."""
+    return "*" in pattern or "?" in pattern
 
 
 @attrs.frozen
@@ -68,7 +85,7 @@ class ArgumentExposure:
 
 @attrs.frozen
 class Exposure:
-    """What of one instance is shown, in every view. Tools are named as their server names them.
+    """The part of one instance that every view shows. Tools are named as their server names them.
 
     Attributes:
         tools, prompts, resources: admit tools and prompts by name, resources and templates by URI.

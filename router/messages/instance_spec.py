@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -14,6 +14,8 @@ ProtocolSetting: TypeAlias = Literal["auto", "legacy", "2026-07-28"]
 
 SessionsSetting: TypeAlias = Literal["shared", "per_client"]
 """Whether the clients of an instance share one session, or each has a session of its own."""
+
+DEFAULT_MAX_SESSIONS: Final = 32
 
 
 def _no_strings() -> dict[str, str]:
@@ -48,6 +50,7 @@ class InstanceSpec:
         sessions: "shared" for one session that serves all clients, or "per_client" for one session
             for each client.
         max_sessions: the most sessions at the same time, with "per_client".
+        ignored: the places of keys of other programs that have no effect here.
         problem: the reason why this entry cannot be started, with its place; None if it can.
         source: the file from which the entry was read, for messages.
     """
@@ -70,7 +73,8 @@ class InstanceSpec:
     exposure: Exposure = EVERYTHING
     catalogue_cache: bool = True
     sessions: SessionsSetting = "shared"
-    max_sessions: int = 32
+    max_sessions: int = DEFAULT_MAX_SESSIONS
+    ignored: tuple[str, ...] = ()
     problem: str | None = None
     source: str = ""
 
@@ -84,6 +88,6 @@ class InstanceSpec:
         # These are shown or read with each call; a session does not depend on them.
         shown = {
             *("metadata", "provider", "source", "timeout_s", "check_arguments", "exposure"),
-            *("catalogue_cache", "max_sessions"),
+            *("catalogue_cache", "max_sessions", "ignored"),
         }
         return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})

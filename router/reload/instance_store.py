@@ -2,7 +2,9 @@
 
 Invariants:
 
-- The actor hears of readings in their order, and of a change after it is safely on disk.
+- The actor hears of readings in their order, and of a change after it is safely on disk. Listeners
+  hear of them after the actor, so no client asks the actor for an instance that it does not know.
+- The actor hears what is known of the server of an instance before it hears of the instance.
 - An entry that becomes invalid keeps its last valid form. The reason stands in `problems`, and once
   in the log.
 - A file that cannot be read or understood fails nothing here.
@@ -11,17 +13,18 @@ Invariants:
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
-from router.messages.errors import INTERNAL_ERROR, NOT_SAVED, ConfigError, RpcError
-from router.messages.events import InstanceSaved, InstancesChanged
+from router.messages.errors import RpcError
+from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
+from router.reload.safe_saving import try_to_save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
 
     from router.dispatch import Inbound
     from router.instance_files.reader import LoadedInstances
+    from router.messages.catalog import KnownServer
     from router.messages.commands import Change
     from router.messages.effects import SaveInstance
     from router.messages.instance_spec import InstanceSpec
+    from router.reload.catalogue_store import CatalogueStore
     from router.reload.live_settings import LiveSettings
 
 log = logging.getLogger("mcp_router.instances")
@@ -42,8 +47,23 @@ MAX_INSTANCES: Final = 4096
 SWITCHED_OFF: Final = "mcp_client.enabled is false in config.json"
 
 
-def _nothing_to_prepare(_: Iterable[InstanceSpec]) -> None:
+def _nothing_to_do(_: Iterable[InstanceSpec]) -> None:
     pass
+
+
+@attrs.frozen
+class _Reading:
+    """One reading of `data/`.
+
+    Attributes:
+        loaded: everything in it.
+        specs: the instances, as the actor gets them.
+        known: name -> last known server, of instances that are new or changed.
+    """
+
+    loaded: LoadedInstances
+    specs: tuple[InstanceSpec, ...]
+    known: dict[str, KnownServer]
 
 
 @attrs.define
@@ -52,16 +72,20 @@ class InstanceStore:
 
     Attributes:
         data: the folder of providers.
+        catalogues: the last known lists of the instances.
         settings: the settings in force; with `mcp_client.enabled` off no instance is connected to.
         hide: is called with the secrets of the instances.
         prepare: is called with the instances in a worker thread, before the actor hears of them.
+        tell_listeners: is called with the instances after the actor has heard of them.
         problems: the mistakes that the last reading found, one line each.
     """
 
     data: Path
+    catalogues: CatalogueStore
     settings: LiveSettings
     hide: Callable[[Iterable[str]], None]
-    prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_prepare
+    prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
+    tell_listeners: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
     problems: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -70,37 +94,53 @@ class InstanceStore:
         """Read all entries and tell the actor."""
         async with self._turn:
             before = self._last
-            specs = await self._read()
+            reading = await self._read()
             self._log_changes(before)
-            await inbox.send(InstancesChanged(specs))
+            if reading.known:
+                await inbox.send(CataloguesRead(reading.known))
+            await inbox.send(InstancesChanged(reading.specs))
+            self.tell_listeners(reading.specs)
+            await self._tidy(reading)
 
     async def save(self, save: SaveInstance, inbox: trio.MemorySendChannel[Inbound]) -> None:
         """Make a change, read all entries, and tell the actor how it went."""
         async with self._turn:
             problem = await trio.to_thread.run_sync(_try_to_apply, self.data, save.change)
-            specs = None
+            reading = None
             if problem is None:
                 with _bugs_logged(self.data):
-                    specs = await self._read()
-            await inbox.send(InstanceSaved(save.key, specs, problem))
+                    reading = await self._read()
+            if reading is None:
+                await inbox.send(InstanceSaved(save.key, problem=problem))
+                return
+            if reading.known:
+                await inbox.send(CataloguesRead(reading.known))
+            await inbox.send(InstanceSaved(save.key, reading.specs))
+            self.tell_listeners(reading.specs)
+            await self._tidy(reading)
 
-    async def _read(self) -> tuple[InstanceSpec, ...]:
-        last = self._last
-        loaded = await trio.to_thread.run_sync(self._load, last, abandon_on_cancel=True)
-        self.hide(loaded.secrets)
-        self._note_problems(_problems_of(loaded))
-        self._last = loaded
-        specs = loaded.specs[:MAX_INSTANCES]
-        is_on = self.settings.current.mcp_client.enabled
-        return specs if is_on else tuple(map(_switched_off, specs))
+    async def _read(self) -> _Reading:
+        last, is_on = self._last, self.settings.current.mcp_client.enabled
+        reading = await trio.to_thread.run_sync(self._load, last, is_on, abandon_on_cancel=True)
+        self.hide(reading.loaded.secrets)
+        self._note_problems(_problems_of(reading.loaded))
+        self._last = reading.loaded
+        return reading
 
-    def _load(self, last: LoadedInstances | None) -> LoadedInstances:
+    def _load(self, last: LoadedInstances | None, is_on: bool) -> _Reading:
         # For start-up time: this runs in a thread, beside the first answers.
         from router.instance_files.reader import load_instances
 
         loaded = load_instances(self.data, os.environ, last)
         self.prepare(loaded.specs)
-        return loaded
+        specs = loaded.specs[:MAX_INSTANCES]
+        if not is_on:
+            specs = tuple(map(_switched_off, specs))
+        return _Reading(loaded, specs, self.catalogues.read(specs))
+
+    async def _tidy(self, reading: _Reading) -> None:
+        """Remove catalogues that are not needed, after the actor knows the instances."""
+        await self.catalogues.tidy(is_complete=not reading.loaded.problems)
 
     def _log_changes(self, before: LoadedInstances | None) -> None:
         """Log the number of instances after the first reading, and the changes after each other."""
@@ -164,21 +204,11 @@ def _try_to_apply(data: Path, change: Change) -> RpcError | None:
     # For start-up time: not every router is ever changed from inside.
     from router.instance_files.edits import apply_change
 
-    try:
-        name = apply_change(data, change)
-    except RpcError as exc:
-        return exc
-    except ConfigError as exc:
-        return RpcError(NOT_SAVED, f"Nothing was changed: {exc}")
-    except OSError as exc:
-        log.error("A change could not be saved: %s", exc)
-        code = errno.errorcode.get(exc.errno or 0, "EIO")
-        why = exc.strerror or type(exc).__name__
-        return RpcError(NOT_SAVED, f"The change could not be saved: {why}", {"errno": code})
-    except Exception:  # a bug must not end the task that saves
-        log.exception("%s failed", type(change).__name__)
-        return RpcError(INTERNAL_ERROR, "The change failed because of a fault in the router")
-    log.info("%s: %s is on disk", type(change).__name__, name)
+    what = type(change).__name__
+    name = try_to_save(partial(apply_change, data, change), what)
+    if isinstance(name, RpcError):
+        return name
+    log.info("%s: %s is on disk", what, name)
     return None
 
 

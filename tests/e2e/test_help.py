@@ -36,7 +36,7 @@ async def _ask(client: Client, **arguments: str) -> Any:
 def test_help_that_would_be_too_long_is_narrowed_step_by_step(
     workspace: Workspace, mode: str
 ) -> None:
-    workspace.configure(server={"help_limit_bytes": LIMIT_BYTES})
+    workspace.configure(server={"help_limit_bytes": LIMIT_BYTES, "tool_names": "dotted"})
     workspace.add_example()
 
     async def scenario() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.e2e.workspace import Workspace
 
 MANAGEMENT: Final = [f"mcp.router.{word}" for word in ("add", "remove", "disable", "enable")]
-ALLOWED: Final[dict[str, Any]] = {"allow_instance_management": True}
+ALLOWED: Final[dict[str, Any]] = {"allow_instance_management": True, "tool_names": "dotted"}
 
 
 async def _manage(client: Client, word: str, **arguments: Any) -> Any:

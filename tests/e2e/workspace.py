@@ -17,7 +17,7 @@ from tests.e2e.processes import RouterProcess, router_command
 CHAOS: Final = Path(__file__).with_name("chaos_upstream.py")
 
 CONFIG: Final[dict[str, Any]] = {
-    "server": {"http": {"port": 0}, "sse": {"port": 0}},
+    "server": {"http": {"port": 0}, "sse": {"port": 0}, "tool_names": "dotted"},
     "watcher": {"enabled": False},
 }
 

@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from router.dispatch import Inbound, Mask, PureCore, dispatch
 from router.messages.catalog import Catalog, Item
-from router.messages.effects import Effect, SaveInstance
+from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick
 from router.messages.frames import Frame, Notification
 from router.messages.instance_spec import InstanceSpec
@@ -61,6 +61,7 @@ class RunningActor:
     inbox: trio.MemorySendChannel[Inbound]
     commands: trio.MemoryReceiveChannel[Command]
     saves: trio.MemoryReceiveChannel[SaveInstance]
+    catalogues: trio.MemoryReceiveChannel[SaveCatalogue]
     ended: trio.Event
     scope: trio.CancelScope
 
@@ -89,12 +90,22 @@ async def start_actor(
     inbox_in, inbox_out = trio.open_memory_channel[Inbound](2000)
     commands_in, commands_out = trio.open_memory_channel[Command](commands)
     saves_in, saves_out = trio.open_memory_channel[SaveInstance](1)
-    actor = RunningActor(inbox_in, commands_out, saves_out, trio.Event(), trio.CancelScope())
+    catalogues_in, catalogues_out = trio.open_memory_channel[SaveCatalogue](1)
+    actor = RunningActor(
+        inbox_in, commands_out, saves_out, catalogues_out, trio.Event(), trio.CancelScope()
+    )
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
         with actor.scope:
             await dispatch(
-                core, inbox_out, commands_in, child_of, saves_in, mask, task_status=task_status
+                core,
+                inbox_out,
+                commands_in,
+                child_of,
+                saves_in,
+                catalogues_in,
+                mask,
+                task_status=task_status,
             )
         actor.ended.set()
 

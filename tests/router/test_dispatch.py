@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
 from router.dispatch import BATCH_SIZE
+from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import RemoveInstance
 from router.messages.effects import (
     CloseClient,
     CloseReply,
     Effect,
     Reply,
+    SaveCatalogue,
     SaveInstance,
     StartSession,
     StopSession,
@@ -47,6 +50,8 @@ from tests.router.running_actor import (
     start_actor,
 )
 
+KNOWN = KnownServer("2025-11-25", Raw(b"{}"), Raw(b"{}"), None, Catalog())
+
 # --- Living and ending -----------------------------------------------------------------------
 
 
@@ -67,6 +72,7 @@ async def test_actor_ends_when_every_sender_has_closed(
     assert core.kinds == ["InstanceStarting", "InstanceStarting"]
     assert content(actor.commands) == ["end"]
     assert content(actor.saves) == ["end"]
+    assert content(actor.catalogues) == ["end"]
 
 
 async def test_cancelled_actor_closes_its_channels(
@@ -81,6 +87,7 @@ async def test_cancelled_actor_closes_its_channels(
         actor.inbox.send_nowait(Tick())
     assert content(actor.commands) == ["end"]
     assert content(actor.saves) == ["end"]
+    assert content(actor.catalogues) == ["end"]
 
 
 async def test_an_event_on_which_the_core_fails_is_logged_and_skipped(
@@ -327,6 +334,29 @@ async def test_without_an_instance_store_a_change_is_refused(
     problem = core.events[1][1].problem
     assert problem is not None
     assert problem.code == UNAVAILABLE
+
+
+async def test_a_catalogue_that_does_not_fit_is_dropped_and_the_core_goes_on(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    saves = [SaveCatalogue(InstanceSpec(name, "acme"), KNOWN) for name in ("a", "b")]
+    core = ScriptedCore({Tick: [*saves, StopSession("c")]})
+    actor = await start_actor(nursery, core)
+    await actor.happens(Tick())
+    assert content(actor.catalogues) == [saves[0]]
+    assert actor.sent_commands() == ["StopChild c"]
+    assert core.kinds == ["Tick"]
+
+
+async def test_without_a_catalogue_store_a_catalogue_is_dropped(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = ScriptedCore({Tick: [SaveCatalogue(SPEC, KNOWN), StopSession("c")]})
+    actor = await start_actor(nursery, core)
+    actor.catalogues.close()
+    await actor.happens(Tick())
+    assert actor.sent_commands() == ["StopChild c"]
+    assert caplog.messages == []
 
 
 # --- Reports of the supervisor ---------------------------------------------------------------

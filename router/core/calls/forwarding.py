@@ -27,6 +27,8 @@ from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNA
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msgspec import Raw
 
     from router.core.state.clients import Client, ClientRequest
@@ -48,6 +50,12 @@ STOPPING: Final = "The router is stopping"
 def answer(state: RoutingState, request: ClientRequest, result: Raw) -> None:
     """Answer a request with a result of the router's own."""
     send_answer(state, request.client, request.reply_to, Response(request.id, result))
+
+
+def answer_in_full(state: RoutingState, request: ClientRequest, result: Raw) -> None:
+    """Answer a request with a result that is in the words of its client's revision already."""
+    frame = Response(request.id, result)
+    send_answer(state, request.client, request.reply_to, frame, result_type=None)
 
 
 def refuse(state: RoutingState, request: ClientRequest, error: RpcError) -> None:
@@ -79,16 +87,21 @@ def send_answer(
     frame: Response | ErrorResponse,
     *,
     result_type: str | None = "complete",
+    call: Call | None = None,
 ) -> None:
     """Send a client the answer to a request, in the words of its revision; nothing follows on it.
 
     Args:
         result_type: its `resultType` in 2026-07-28; None if the answer is of that revision already.
+        call: the call that a server answered; None for an answer of the router's own.
     """
     if client.is_stateless:
         if result_type is not None:
-            info = server_info(state.settings)
-            frame = answer_as_stateless(frame, result_type, client.capabilities, info)
+            info: Any = server_info(state.settings)
+            if call is not None and call.is_transparent:
+                info = call.session.server_info
+            method = "" if call is None else call.method
+            frame = answer_as_stateless(frame, result_type, client.capabilities, info, method)
         client.drop_request_row(state.clients)
     state.effects.append(ToClient(client.id, reply_to, frame))
 
@@ -110,7 +123,7 @@ def send_to_caller(state: RoutingState, call: Call, frame: Notification | Reques
 def answer_call(state: RoutingState, call: Call, answer: Response | ErrorResponse) -> None:
     """Answer the request behind a closed call, or keep the answer for the client's retry."""
     if call.input_required is None:
-        send_answer(state, call.client, call.reply_to, answer)
+        send_answer(state, call.client, call.reply_to, answer, call=call)
     else:
         call.input_required.outcome = answer
 
@@ -130,12 +143,17 @@ def forward_call(
     instance: Instance,
     session: SessionUp,
     members: dict[str, Raw],
-) -> None:
+    *,
+    rewrite: Callable[[Raw], Raw] | None = None,
+    is_transparent: bool = False,
+) -> Call:
     """Send a request upstream and wait for its answer.
 
     Args:
         members: the `params` to send. Their `_meta` is taken from the request, with a progress
             token of the router's own.
+        rewrite: see `Call`.
+        is_transparent: see `Call`.
 
     Raises:
         RpcError: -32015, too many calls are in flight.
@@ -156,18 +174,22 @@ def forward_call(
         client=request.client,
         reply_to=request.reply_to,
         request_id=request.id,
+        method=request.method,
         session=session,
         instance=spec.name,
         progress_token=token,
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
+        rewrite=rewrite,
+        is_transparent=is_transparent,
     )
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     instance.call_count += 1
     state.calls.open(call, state.now_s)
     send_to_session(state, session, Request(call_id, request.method, raw_of(sent)))
+    return call
 
 
 def _params_for(

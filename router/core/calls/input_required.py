@@ -21,14 +21,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from router.core.calls import forwarding
-from router.core.protocol.raw_json import (
-    EMPTY_OBJECT,
-    check_key_case,
-    is_object,
-    optional_text_of,
-    raw_of,
-    text_of,
-)
+from router.core.protocol.bridging import RETRY_KEYS
+from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
 from router.core.state.clients import InputRequest, InputRequired
 from router.core.state.permissions import check_may
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, OVERLOADED, RpcError
@@ -128,7 +122,10 @@ def cancel_input_request(call: Call, upstream_id: RequestId | None) -> bool:
 
 # --- The client retries ----------------------------------------------------------------------
 
-_KEYS: Final = frozenset({"name", "arguments", "_meta", "inputResponses", "requestState"})
+_KEYS: Final = frozenset({"name", "uri", "arguments", "_meta", *RETRY_KEYS})
+_EMPTY: Final = EMPTY_OBJECT
+_CHANGING: Final = frozenset({"_meta", *RETRY_KEYS})
+"""Members of `params` in which a retry differs from the request before it."""
 
 
 def retry(state: RoutingState, request: ClientRequest) -> bool:
@@ -153,7 +150,7 @@ def retry(state: RoutingState, request: ClientRequest) -> bool:
     if waiting.outcome is not None:
         _fail_input_requests(state, call, unanswered)
         outcome = msgspec.structs.replace(waiting.outcome, id=request.id)
-        forwarding.send_answer(state, request.client, request.reply_to, outcome)
+        forwarding.send_answer(state, request.client, request.reply_to, outcome, call=call)
         return True
     call.input_required = None
     state.calls.attach(call, request)
@@ -179,14 +176,16 @@ def _unseal(state: RoutingState, request: ClientRequest) -> tuple[int, float] | 
 def _sealing_context(request: ClientRequest) -> bytes:
     """Return what a `requestState` is bound to: this principal and this very call."""
     members = request.params.members
-    arguments = bytes(members.get("arguments", EMPTY_OBJECT))
+    # Empty arguments may be left out.
+    same = {key: raw for key, raw in members.items() if key not in _CHANGING and raw != _EMPTY}
+    data = msgspec.json.encode(same)
     # Clients may write the same arguments in another order the next time; numbers beyond what a
     # float holds have to be written as they were.
     with suppress(msgspec.MsgspecError, RecursionError):
-        arguments = msgspec.json.encode(msgspec.json.decode(arguments), order="sorted")
-    digest = hashlib.sha256(arguments).hexdigest()
-    name = optional_text_of(members, "name")
-    return bytes(raw_of([request.client.principal.name, request.method, name, digest]))
+        data = msgspec.json.encode(msgspec.json.decode(data), order="sorted")
+    digest = hashlib.sha256(data).hexdigest()
+    client = request.client
+    return bytes(raw_of([client.principal.name, client.place, request.method, digest]))
 
 
 def _responses_in(params: Params) -> dict[str, Raw]:

@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from router.core.calls import forwarding
-from router.core.protocol.bridging import check_may_ask, result_as_handshake, result_type_of
+from router.core.protocol.bridging import (
+    check_may_ask,
+    error_as_handshake,
+    result_as_handshake,
+    result_type_of,
+)
 from router.core.protocol.raw_json import is_object, raw_of, text_of
 from router.core.state.clients import InputRound, ServerRequest
 from router.messages.errors import INTERNAL_ERROR, RpcError
@@ -42,7 +47,9 @@ def server_answered(state: RoutingState, call: Call, frame: Response | ErrorResp
     """End a call with the server's answer, or start the round of input that the answer asks for."""
     if call.client.is_stateless:
         _end(state, call, frame, result_type=None)
-    elif isinstance(frame, ErrorResponse) or not is_object(frame.result):
+    elif isinstance(frame, ErrorResponse):
+        _end(state, call, error_as_handshake(frame, call.method))
+    elif not is_object(frame.result):
         _end(state, call, frame)
     else:
         _result_for_session(state, call, object_of(frame.result))
@@ -164,4 +171,4 @@ def _send_again(state: RoutingState, call: Call, current: InputRound) -> None:
         params["inputResponses"] = current.responses
     if current.request_state:
         params["requestState"] = current.request_state
-    forwarding.send_to_session(state, call.session, Request(call.id, "tools/call", raw_of(params)))
+    forwarding.send_to_session(state, call.session, Request(call.id, call.method, raw_of(params)))

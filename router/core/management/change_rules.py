@@ -21,7 +21,7 @@ from router.messages.commands import OUTER_KEYS, SECRET_MASK, AddInstance, Updat
 from router.messages.errors import ALREADY_EXISTS, INVALID_PARAMS, NOT_ALLOWED, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Container, Set
 
     from router.core.state.instances import Instances
     from router.messages.commands import Change, Principal
@@ -81,7 +81,7 @@ def check_change(
         change: as it was asked for.
         principal: asks for it.
         instances: all of them.
-        settings: say whether commands may be defined here.
+        settings: say whether commands may be defined here, and which names profiles have.
 
     Raises:
         RpcError: -32016, it is not allowed; -32010, there is no such instance; -32018, the name
@@ -91,7 +91,7 @@ def check_change(
     if isinstance(change, AddInstance):
         added = _flattened(change)
         _check_entry(added.entry, settings)
-        _check_free(added.entry["name"], principal, instances.by_name.keys())
+        _check_free(added.entry["name"], principal, instances.by_name.keys(), settings.profiles)
         return CheckedChange(added, None, added.entry["name"])
     instance = instances.seen_by(principal).find(change.name)
     name = instance.name
@@ -99,7 +99,8 @@ def check_change(
         _check_entry(change.fields, settings)
         name = _name_in(change.fields, name)
     if name != instance.name:
-        _check_free(name, principal, instances.by_name.keys() - {instance.name})
+        taken = instances.by_name.keys() - {instance.name}
+        _check_free(name, principal, taken, settings.profiles)
     named = msgspec.structs.replace(change, name=instance.name)
     return CheckedChange(named, instance.spec, name)
 
@@ -135,10 +136,13 @@ def _name_in(entry: dict[str, Any], default: str) -> str:
     return name
 
 
-def _check_free(name: str, principal: Principal, taken: Set[str]) -> None:
+def _check_free(name: str, principal: Principal, taken: Set[str], profiles: Container[str]) -> None:
     check_may_name(principal, name)
     if name in taken:
         raise RpcError(ALREADY_EXISTS, f"Instance '{name}' already exists")
+    if name in profiles:
+        # Each name of a profile or an instance is one place (`/mcp/{name}`).
+        raise RpcError(ALREADY_EXISTS, f"'{name}' is the name of a profile; choose another name")
     if name.casefold() in {other.casefold() for other in taken}:
         raise RpcError(INVALID_PARAMS, f"'{name}' differs from another instance in case only")
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding, tool_lists
-from router.core.state.instances import InstanceState, Leaving, new_instance
+from router.core.calls import forwarding, resource_subscriptions
+from router.core.state.instances import Instances, InstanceState, Leaving, new_instance
+from router.core.views import list_changes
 from router.messages.effects import StartSession, StopSession
 
 if TYPE_CHECKING:
@@ -31,16 +32,17 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     present = state.instances.by_name
     wanted = {spec.name: spec for spec in specs}
     for name in [name for name in present if name not in wanted]:
-        _stop(state, present.pop(name))
+        _stop(state, present[name])
     # Rebuilt so that the order of listing is always the order of configuration.
-    state.instances.by_name = {
-        name: _configured(state, present.get(name), spec) for name, spec in wanted.items()
-    }
+    state.instances = Instances(
+        {name: _configured(state, present.get(name), spec) for name, spec in wanted.items()}
+    )
 
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:
     if instance is not None and instance.spec.starts_like(spec):
-        instance.spec = spec
+        if instance.record_spec(spec):
+            list_changes.notify_instance_changed(state, instance)
         return instance
     fresh = new_instance(spec, state.now_s)
     if fresh.state is InstanceState.STARTING:
@@ -72,7 +74,7 @@ def _replace(
     if instance is not None and then is not None and _has_calls(state, instance):
         state.leaving[name] = Leaving(instance, then)
         state.leaving_due.arm(name, state.now_s + LEAVE_WITHIN_S)
-        tool_lists.notify_instance_changed(state, name)
+        list_changes.notify_instance_changed(state, instance)
         return
     if instance is not None:
         end_session(state, instance, _CHANGED)
@@ -97,7 +99,8 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
         session, instance.session = instance.session.session, None
         del state.sessions[session]
         forwarding.fail_session(state, session, instance, reason)
-        tool_lists.notify_instance_changed(state, instance.name)
+        list_changes.notify_instance_changed(state, instance)
+        resource_subscriptions.session_gone(state, session)
 
 
 # --- Sessions that leave ---------------------------------------------------------------------
@@ -112,6 +115,7 @@ def complete_replacements(state: RoutingState) -> None:
         del state.leaving[name]
         state.leaving_due.disarm(name)
         if row.session is not None:
+            resource_subscriptions.session_gone(state, row.session.session)
             del state.sessions[row.session.session]
             row.session = None
         state.effects.append(leaving.then)

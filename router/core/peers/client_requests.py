@@ -8,12 +8,12 @@ Invariant: every way out of a request answers, forwards or parks it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.calls import forwarding, input_rounds
-from router.core.peers import stateless_requests
+from router.core.calls import forwarding, input_rounds, resource_subscriptions
+from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
 from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
 from router.core.state.clients import ClientRequest
@@ -60,7 +60,7 @@ def _admit(state: RoutingState, request: ClientRequest) -> None:
             raise RpcError(INVALID_REQUEST, f"Request id {request.id!r} is already in use")
         if stateless_requests.is_stateless(request):
             stateless_requests.admit(state, request)
-        method_of(request)(state, request)
+        method_of(state, request)(state, request)
     except RpcError as error:
         forwarding.refuse(state, request, error)
 
@@ -68,12 +68,18 @@ def _admit(state: RoutingState, request: ClientRequest) -> None:
 def carry_out(state: RoutingState, request: ClientRequest) -> None:
     """Carry out a request that needs no admission: it was parked, or is the router's own."""
     try:
-        method_of(request)(state, request)
+        method_of(state, request)(state, request)
     except RpcError as error:
         forwarding.refuse(state, request, error)
 
 
 # --- Notifications ---------------------------------------------------------------------------
+
+
+_FOR_THE_ROUTER: Final = frozenset(
+    {"notifications/initialized", "notifications/roots/list_changed"}
+)
+"""Notifications about a session of the client, which its upstreams do not share."""
 
 
 def _notification(state: RoutingState, client: Client, frame: Notification) -> None:
@@ -83,6 +89,8 @@ def _notification(state: RoutingState, client: Client, frame: Notification) -> N
             _cancelled(state, client, object_of(frame.params))
         elif frame.method == "notifications/progress":
             _progress(state, client, object_of(frame.params))
+        elif frame.method not in _FOR_THE_ROUTER:
+            transparent_requests.notify(state, client, frame)
     except RpcError:
         return
 
@@ -94,6 +102,8 @@ def _cancelled(state: RoutingState, client: Client, members: Members) -> None:
         # A request of 2026-07-28 has a row of its own beside its connection's.
         client = client.requests.get(request_id, client)
         reason = optional_text_of(members, "reason")
+        if client.subscription is not None:
+            resource_subscriptions.forget_client(state, client)
         forwarding.cancel_request(state, client, request_id, reason)
 
 

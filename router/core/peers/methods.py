@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding, log_levels, tool_lists
 from router.core.management import saving
-from router.core.peers import stateless_requests, tool_calls
-from router.core.protocol import router_tools
-from router.core.protocol.bridging import negotiate
-from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of, text_of
+from router.core.peers import (
+    feature_requests,
+    session_requests,
+    stateless_requests,
+    tool_calls,
+    transparent_requests,
+)
+from router.core.peers.stateless_requests import resumable
 from router.messages.errors import METHOD_NOT_FOUND, RpcError
-from router.messages.frames import NO_RAW
-from router.messages.params import given, object_of
 from router.messages.revisions import LISTEN_METHOD
 
 if TYPE_CHECKING:
@@ -26,70 +27,46 @@ if TYPE_CHECKING:
     from router.messages.revisions import Era
 
 
-def method_of(request: ClientRequest) -> Method:
+def method_of(state: RoutingState, request: ClientRequest) -> Method:
     """Return the function that carries this request out.
 
     Raises:
-        RpcError: -32601, clients of this era have no such method.
+        RpcError: -32601, clients of this era have no such method; -32010, its view is gone.
     """
-    method = _METHODS[request.client.era].get(request.method)
+    era = request.client.era
+    if state.view_of(request.client).is_transparent:
+        return _TRANSPARENT[era].get(request.method, transparent_requests.forward)
+    method = _METHODS[era].get(request.method)
     if method is None:
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
     return method
 
 
-def _initialize(state: RoutingState, request: ClientRequest) -> None:
-    client, members = request.client, request.params.members
-    requested = text_of(members, "protocolVersion")
-    declared = given(members, "capabilities")
-    capabilities = {} if declared is None else object_of(declared, "params.capabilities")
-    client.revision, client.capabilities = negotiate(requested), capabilities
-    client.info = given(members, "clientInfo") or NO_RAW
-    result = {
-        "protocolVersion": client.revision,
-        "capabilities": router_tools.CAPABILITIES,
-        "serverInfo": router_tools.server_info(state.settings),
-        "instructions": router_tools.INSTRUCTIONS,
-    }
-    forwarding.answer(state, request, raw_of(result))
-
-
-def _ping(state: RoutingState, request: ClientRequest) -> None:
-    forwarding.answer(state, request, EMPTY_OBJECT)
-
-
-def _set_level(state: RoutingState, request: ClientRequest) -> None:
-    level = log_levels.read_log_level(request.params.members, "level")
-    # A lone request is over with its answer: no log message could reach it.
-    if not request.client.one_shot:
-        request.client.log_level = level
-        log_levels.broadcast_log_level(state)
-    forwarding.answer(state, request, EMPTY_OBJECT)
-
-
-def _list_tools(state: RoutingState, request: ClientRequest) -> None:
-    tools = tool_lists.tools_for(state, request)
-    request.client.owes_listing = False
-    forwarding.answer(state, request, raw_of({"tools": tools}))
-
+# --- Views of several instances --------------------------------------------------------------
 
 _HANDSHAKE: Final[dict[str, Method]] = {
-    "initialize": _initialize,
-    "ping": _ping,
-    "logging/setLevel": _set_level,
-    "tools/list": _list_tools,
+    "initialize": session_requests.initialize,
+    "ping": session_requests.ping,
+    "logging/setLevel": session_requests.set_level,
     "tools/call": tool_calls.call,
+    "resources/subscribe": feature_requests.subscribe,
+    "resources/unsubscribe": feature_requests.unsubscribe,
+    **feature_requests.METHODS,
+}
+
+_STATELESS: Final[dict[str, Method]] = {
+    "server/discover": session_requests.discover,
+    LISTEN_METHOD: stateless_requests.listen,
+    **feature_requests.METHODS,
+    "tools/call": resumable(tool_calls.call),
+    "prompts/get": resumable(feature_requests.get_prompt),
+    "resources/read": resumable(feature_requests.read_resource),
 }
 
 _METHODS: Final[dict[Era, dict[str, Method]]] = {
     "handshake": _HANDSHAKE,
     "either": _HANDSHAKE,
-    "stateless": {
-        "server/discover": stateless_requests.discover,
-        "tools/list": stateless_requests.list_tools,
-        "tools/call": stateless_requests.call_tool,
-        LISTEN_METHOD: stateless_requests.listen,
-    },
+    "stateless": _STATELESS,
     "own": {
         "tools/call": tool_calls.call_selected,
         saving.READY_METHOD: saving.when_ready,
@@ -97,3 +74,36 @@ _METHODS: Final[dict[Era, dict[str, Method]]] = {
 }
 """Era -> method -> the function that carries it out. In the era `either` a connection itself speaks
 the handshake revisions; its requests of 2026-07-28 have rows of their own."""
+
+
+# --- Views of one instance -------------------------------------------------------------------
+
+_LISTS: Final[dict[str, Method]] = dict.fromkeys(
+    transparent_requests.LISTS, transparent_requests.answer_list
+)
+
+_TRANSPARENT_HANDSHAKE: Final[dict[str, Method]] = {
+    "initialize": transparent_requests.initialize,
+    "ping": session_requests.ping,
+    "logging/setLevel": session_requests.set_level,
+    "tools/call": tool_calls.call_transparent,
+    "resources/subscribe": feature_requests.subscribe,
+    "resources/unsubscribe": feature_requests.unsubscribe,
+    **_LISTS,
+}
+
+_TRANSPARENT_STATELESS: Final[dict[str, Method]] = {
+    "server/discover": transparent_requests.discover,
+    LISTEN_METHOD: stateless_requests.listen,
+    "tools/call": resumable(tool_calls.call_transparent),
+    "prompts/get": resumable(transparent_requests.forward),
+    "resources/read": resumable(transparent_requests.forward),
+    **_LISTS,
+}
+
+_TRANSPARENT: Final[dict[Era, dict[str, Method]]] = {
+    "handshake": _TRANSPARENT_HANDSHAKE,
+    "either": _TRANSPARENT_HANDSHAKE,
+    "stateless": _TRANSPARENT_STATELESS,
+}
+"""Era -> method -> the function that carries it out; every other method is forwarded."""

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.calls import forwarding, input_required, input_rounds
+from router.core.calls import (
+    forwarding,
+    input_required,
+    input_rounds,
+    resource_subscriptions,
+)
 from router.core.protocol.bridging import check_may_ask, url_elicitations
 from router.core.protocol.raw_json import (
     check_key_case,
@@ -24,7 +29,8 @@ from router.core.protocol.raw_json import (
     request_id_of,
     text_of,
 )
-from router.core.state.clients import ServerRequest
+from router.core.state.clients import DEFAULT_LOG_LEVEL, ServerRequest
+from router.core.views import audience
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
@@ -58,12 +64,17 @@ def handle(state: RoutingState, event: FromSession) -> None:
 def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
     call = state.calls.find(frame.id, session)
     if call is None:
+        resource_subscriptions.ended(state, session, frame)
         return
+    if call.rewrite is not None and isinstance(frame, Response):
+        frame = msgspec.structs.replace(frame, result=call.rewrite(frame.result))
     if call.session.is_stateless:
         input_rounds.server_answered(state, call, frame)
         return
     forwarding.close_call(state, call)
     if isinstance(frame, ErrorResponse):
+        if call.subscribes is not None:
+            resource_subscriptions.subscription_failed(state, call.client, call.subscribes)
         for elicitation in url_elicitations(frame.error):
             _remember_elicitation(state, call, optional_text_of(elicitation, "elicitationId"))
     forwarding.answer_call(state, call, msgspec.structs.replace(frame, id=call.request_id))
@@ -152,8 +163,12 @@ def _notification(
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
             _cancelled(state, session, frame)
+        elif frame.method == resource_subscriptions.UPDATED:
+            resource_subscriptions.updated(state, instance, frame)
         elif frame.method == _ELICITATION_COMPLETE:
             _elicitation_completed(state, event.session, frame)
+        else:
+            _unknown(state, instance, event, frame)
     except RpcError:
         return
 
@@ -178,20 +193,28 @@ def _log(
     related: RequestId | None,
     frame: Notification,
 ) -> None:
-    """A log message goes to the call it came with, else to all clients that use this instance."""
+    """A log message goes to the call it came with, else to the clients that it may concern.
+
+    While no client has set a level, the server logs from a level of its own choice, and a client
+    gets all that belongs to its calls, as it would without the router.
+    """
     members = object_of(frame.params)
     level = text_of(members, "level")
     frame = Notification(frame.method, raw_of(members))
+    of_calls = None if state.log_level is None else DEFAULT_LOG_LEVEL
     call = state.calls.find(related, session.session)
     if call is not None:
-        if call.client.wants_log(level):
+        if call.client.wants_log(level, of_calls):
             forwarding.send_to_caller(state, call, frame)
         return
     calls = state.calls.of_session(session.session)
     calling = {call.client.id for call in calls}
     for client in state.clients.values():
-        concerned = client.selection.instance == instance.name or client.id in calling
-        if concerned and not client.is_for_one_request and client.wants_log(level):
+        if client.is_for_one_request:
+            continue
+        default = of_calls if client.id in calling else DEFAULT_LOG_LEVEL
+        concerned = client.id in calling or audience.hears_of(state, client, instance)
+        if concerned and client.wants_log(level, default):
             state.effects.append(ToClient(client.id, client.outbox, frame))
     # A lone request has no stream but its answer's: only a call that is alone is surely meant.
     if len(calls) == 1 and calls[0].client.is_stateless and calls[0].client.wants_log(level):
@@ -209,6 +232,20 @@ def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> 
                 reason = "Cancelled by the server"
                 forwarding.cancel_server_request(state, call.client, request_id, reason)
                 state.calls.resume(call, state.now_s)
+
+
+def _unknown(
+    state: RoutingState, instance: Instance, event: FromSession, frame: Notification
+) -> None:
+    """Pass on a notification that the router does not know, where the view is transparent."""
+    call = state.calls.find(event.related, event.session)
+    if call is not None:
+        if call.is_transparent:
+            forwarding.send_to_caller(state, call, frame)
+        return
+    for client in state.clients.values():
+        if not client.is_for_one_request and audience.sees_only(state, client, instance):
+            state.effects.append(ToClient(client.id, client.outbox, frame))
 
 
 # --- Elicitations by URL ---------------------------------------------------------------------

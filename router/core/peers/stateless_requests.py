@@ -10,13 +10,13 @@ Invariants:
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Raw
 
-from router.core.calls import forwarding, input_required, log_levels, tool_lists
-from router.core.peers import tool_calls
-from router.core.protocol import router_tools
+from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
+from router.core.peers import feature_requests, tool_calls
 from router.core.protocol.bridging import (
     CAPABILITIES_KEY,
     CLIENT_INFO_KEY,
@@ -26,27 +26,21 @@ from router.core.protocol.bridging import (
     is_enveloped,
     unsupported_revision,
 )
-from router.core.protocol.raw_json import raw_of
+from router.core.protocol.raw_json import raw_of, text_of
 from router.core.state.clients import Client, Subscription
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Response
 from router.messages.params import given, object_of
-from router.messages.revisions import (
-    HANDSHAKE_REVISIONS,
-    REVISIONS,
-    STATELESS_REVISION,
-)
+from router.messages.revisions import HANDSHAKE_REVISIONS, STATELESS_REVISION
 
 if TYPE_CHECKING:
-    from router.core.state.clients import ClientRequest
-    from router.core.state.routing_state import RoutingState
+    from router.core.state.clients import ClientRequest, Members
+    from router.core.state.instances import Instance
+    from router.core.state.routing_state import Method, RoutingState
 
 MAX_SUBSCRIPTIONS: Final = 64
-"""Open subscriptions of one connection; there is one list they could be about."""
-
-NOT_CACHED: Final = {"ttlMs": 0, "cacheScope": "private"}
-"""A list depends on the principal and on a selection, and either may change at any time."""
+"""Open subscriptions of one connection; one of them can be about everything."""
 
 
 # --- Admission -------------------------------------------------------------------------------
@@ -104,6 +98,7 @@ def _give_row(state: RoutingState, request: ClientRequest) -> None:
         client.principal,
         one_shot=False,
         era="stateless",
+        place=client.place,
         selection=client.selection,
         request=request,
         connection=client,
@@ -111,50 +106,63 @@ def _give_row(state: RoutingState, request: ClientRequest) -> None:
     state.clients[row.id] = client.requests[request.id] = request.client = row
 
 
-# --- Discovery, lists and calls --------------------------------------------------------------
+# --- Requests that may need input ------------------------------------------------------------
 
 
-def discover(state: RoutingState, request: ClientRequest) -> None:
-    """Answer `server/discover`."""
-    result: dict[str, Any] = {
-        "supportedVersions": REVISIONS,
-        "capabilities": router_tools.CAPABILITIES,
-        "instructions": router_tools.INSTRUCTIONS,
-    }
-    forwarding.answer(state, request, raw_of(result | NOT_CACHED))
-
-
-def list_tools(state: RoutingState, request: ClientRequest) -> None:
-    """Answer `tools/list`."""
-    result: dict[str, Any] = {"tools": tool_lists.tools_for(state, request)}
-    forwarding.answer(state, request, raw_of(result | NOT_CACHED))
-
-
-def call_tool(state: RoutingState, request: ClientRequest) -> None:
-    """Call a tool, or go on with a call that needed input.
+def resumable(method: Method) -> Method:
+    """Return a method whose requests may be retries of requests that needed input.
 
     A `requestState` that the router did not make is for a server of this revision, the only kind
     that makes one. Input without a `requestState` belongs to no call: the call is made anew.
     """
-    if given(request.params.members, "requestState") is not None:
-        if input_required.retry(state, request):
-            return
-        if not _is_for_stateless_server(state, request):
-            raise input_required.invalid_request_state()
-    tool_calls.call(state, request)
+
+    def carry_out(state: RoutingState, request: ClientRequest) -> None:
+        if given(request.params.members, "requestState") is not None:
+            if input_required.retry(state, request):
+                return
+            if not _is_for_stateless_server(state, request):
+                raise input_required.invalid_request_state()
+        method(state, request)
+
+    return carry_out
 
 
 def _is_for_stateless_server(state: RoutingState, request: ClientRequest) -> bool:
     with suppress(RpcError):
-        instance = tool_calls.instance_of(state, request)
+        instance = _instance_of(state, request)
         session = None if instance is None else instance.session
         return session is not None and session.is_stateless
     return False
 
 
+def _instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
+    """Return the instance that a request would be forwarded to; None if there is none.
+
+    Raises:
+        RpcError: it names nothing that there is.
+    """
+    client, members = request.client, request.params.members
+    view = state.view_of(client)
+    if view.is_transparent:
+        return view.the_instance(state.instances, client.principal)
+    if request.method == "prompts/get":
+        return feature_requests.find_prompt(state, client, text_of(members, "name"))[0]
+    if request.method == "resources/read":
+        return feature_requests.find_resource(state, client, text_of(members, "uri"))[0]
+    return tool_calls.instance_of(state, request)
+
+
 # --- Subscriptions ---------------------------------------------------------------------------
 
 _TRUE: Final = Raw(b"true")
+_texts: Final = msgspec.json.Decoder(list[str])
+
+_KINDS: Final = {
+    "toolsListChanged": "tools",
+    "promptsListChanged": "prompts",
+    "resourcesListChanged": "resources",
+}
+"""Member of `params.notifications` -> the kind of list."""
 
 
 def listen(state: RoutingState, request: ClientRequest) -> None:
@@ -168,13 +176,44 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     if "notifications" not in members:
         raise RpcError(INVALID_PARAMS, "params.notifications is missing")
     wanted = object_of(members["notifications"], "params.notifications")
-    to_tools = wanted.get("toolsListChanged") == _TRUE
-    meta = {SUBSCRIPTION_KEY: request.id}
-    client.subscription = Subscription(request.id, request.reply_to, meta, to_tools)
     # Only what is honoured is acknowledged, so that a client does not wait for other notices.
-    params = {"_meta": meta, "notifications": {"toolsListChanged": True} if to_tools else {}}
+    listed = {"tools"} if state.view_of(client).expose == "router" else set(_KINDS.values())
+    honoured = {
+        key: True for key, kind in _KINDS.items() if kind in listed and wanted.get(key) == _TRUE
+    }
+    meta = {SUBSCRIPTION_KEY: request.id}
+    kinds = frozenset(_KINDS[key] for key in honoured)
+    client.subscription = Subscription(request.id, request.reply_to, meta, kinds)
+    uris = _listen_to_resources(state, client, wanted)
+    notifications = honoured | ({"resourceSubscriptions": uris} if uris else {})
+    params = {"_meta": meta, "notifications": notifications}
     acknowledged = Notification("notifications/subscriptions/acknowledged", raw_of(params))
     state.effects.append(ToClient(client.id, request.reply_to, acknowledged))
+
+
+def _listen_to_resources(state: RoutingState, client: Client, wanted: Members) -> list[str]:
+    """Have a client told of updates of the resources it wants; return those that there are.
+
+    Raises:
+        RpcError: -32602, its list of URIs is none.
+    """
+    honoured: list[str] = []
+    for uri in _uris_in(wanted):
+        with suppress(RpcError):
+            instance, own = feature_requests.find_resource(state, client, uri)
+            if resource_subscriptions.add(state, client, instance, own, uri):
+                resource_subscriptions.subscribe_upstream(state, instance, own)
+            honoured.append(uri)
+    return honoured
+
+
+def _uris_in(wanted: Members) -> list[str]:
+    raw = given(wanted, "resourceSubscriptions")
+    try:
+        return [] if raw is None else _texts.decode(raw)
+    except msgspec.MsgspecError:
+        place = "params.notifications.resourceSubscriptions"
+        raise RpcError(INVALID_PARAMS, f"{place} must be an array of URIs") from None
 
 
 def end_subscriptions(state: RoutingState) -> None:
@@ -182,5 +221,6 @@ def end_subscriptions(state: RoutingState) -> None:
     for client in list(state.clients.values()):
         subscription, client.subscription = client.subscription, None
         if subscription is not None:
+            resource_subscriptions.forget_client(state, client)
             answer = Response(subscription.request_id, raw_of({"_meta": subscription.meta}))
             forwarding.send_answer(state, client, subscription.reply_to, answer)

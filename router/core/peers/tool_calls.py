@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding, tool_lists
+from router.core.calls import forwarding
 from router.core.management import saving
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS
+from router.core.protocol.direct_names import direct_name
+from router.core.protocol.exposed_catalog import with_fixed
 from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import check_key_case, is_object, raw_of, text_of
 from router.core.state import instance_views
 from router.core.state.permissions import check_may
 from router.core.state.tool_help import tool_help
+from router.core.views import list_changes, listings
+from router.core.views.rewriting import rewrite_for
 from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
 from router.messages.params import given
 
@@ -47,37 +51,53 @@ def call(state: RoutingState, request: ClientRequest) -> None:
     check_may(request.client.principal, "call")
     found = _find_tool(state, request.client, name)
     if found is None:
-        names = _direct_names(state, request.client)
-        raise RpcError(TOOL_NOT_FOUND, f"Unknown tool: {name}" + did_you_mean(name, names))
-    instance, tool = found
-    if instance.session is not None and tool not in instance.tool_names:
-        names = (*sorted(instance.tool_names), *_direct_names(state, request.client))
-        message = f"Tool '{tool}' not found in instance '{instance.name}'"
-        raise RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, names))
-    _call_instance_tool(state, request, instance, tool)
+        raise _unknown_tool(state, request.client, name)
+    _call_instance_tool(state, request, *found)
 
 
 def _find_tool(state: RoutingState, client: Client, name: str) -> tuple[Instance, str] | None:
-    """Return the instance that this name calls, and the tool's own name; None if there is none.
+    """Return the instance that this name calls, and the tool's name there; None if there is none.
 
     While an instance is not ready, the name is as it came: the request waits and is looked up anew.
+    A ready instance that lists no such tool may know it still, unless its filter hides tools.
     """
-    selected = tool_lists.selected_instance(state, client)
+    selected = listings.selected_instance(state, client)
     if selected is not None and name in selected.tool_names:
         return selected, name
-    seen, limit = state.instances.seen_by(client.principal), state.settings.name_limit
-    found = seen.find_direct_tool(name, limit)
+    seen, limit = state.seen_by(client), state.settings.name_limit
+    found = seen.find_direct(name, limit)
     if found is not None:
         return found
-    instance = seen.find_awaited_owner(name, limit) or selected
-    return None if instance is None else (instance, name)
+    awaited = seen.find_awaited_owner(name, limit)
+    if awaited is not None:
+        return awaited, name
+    unlisted = seen.find_ready_owner(name, limit)
+    if unlisted is not None and not unlisted[0].offers.hides_tools:
+        return unlisted
+    return None if selected is None else (selected, name)
+
+
+def _unknown_tool(state: RoutingState, client: Client, name: str) -> RpcError:
+    """Return the error for a tool that there is not (MCP 2025-11-25, Tools, Error Handling)."""
+    names = _direct_names(state, client)
+    return RpcError(INVALID_PARAMS, f"Unknown tool: {name}" + did_you_mean(name, names))
 
 
 def _direct_names(state: RoutingState, client: Client) -> Iterable[str]:
     """Return the direct names of all tools that this client may call now."""
-    limit = state.settings.name_limit
-    seen = state.instances.seen_by(client.principal)
-    return (name for instance in seen for name in instance.direct_names(limit))
+    limit, admitted = state.settings.name_limit, state.view_of(client).profile.tools
+    seen = state.seen_by(client)
+    names = (name for instance in seen for name in instance.direct_names(limit))
+    return names if admitted.admits_all else filter(admitted.admits, names)
+
+
+def call_transparent(state: RoutingState, request: ClientRequest) -> None:
+    """Call a tool of the only instance of the view, by the name that it is listed under."""
+    client = request.client
+    name = text_of(check_key_case(request.params.members, _CALL_KEYS), "name")
+    check_may(client.principal, "call")
+    instance = state.view_of(client).the_instance(state.instances, client.principal)
+    _call_instance_tool(state, request, instance, name)
 
 
 def call_selected(state: RoutingState, request: ClientRequest) -> None:
@@ -101,7 +121,7 @@ def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
     if own != router_tools.CALL:
         return None
     called = router_tools.call_arguments_of(given(members, "arguments"))
-    return state.instances.seen_by(request.client.principal).find(called.instance_name)
+    return state.seen_by(request.client).find(called.instance_name)
 
 
 # --- The router's own tools ------------------------------------------------------------------
@@ -119,14 +139,14 @@ def _call_own_tool(state: RoutingState, request: ClientRequest, own: str, spelli
 
 def _list(state: RoutingState, request: ClientRequest) -> None:
     client = request.client
-    value = instance_views.summaries(state.instances.seen_by(client.principal), state.now_s)
+    value = instance_views.summaries(state.seen_by(client), state.now_s)
     forwarding.answer(state, request, router_tools.result_of(value, client.revision))
 
 
 def _help(state: RoutingState, request: ClientRequest) -> None:
     client = request.client
     asked = router_tools.help_arguments_of(given(request.params.members, "arguments"))
-    seen = state.instances.seen_by(client.principal)
+    seen = state.seen_by(client)
     instances: Iterable[Instance] = seen
     if asked.instance_name is not None:
         instance = seen.find(asked.instance_name)
@@ -141,18 +161,18 @@ def _help(state: RoutingState, request: ClientRequest) -> None:
 def _use(state: RoutingState, request: ClientRequest) -> None:
     client = request.client
     name = router_tools.instance_name_of(given(request.params.members, "arguments"))
-    instance = state.instances.seen_by(client.principal).find(name)
+    instance = state.seen_by(client).find(name)
     if forwarding.session_or_park(state, request, instance) is None:
         return
     value = instance_views.selection(instance)
     if client.one_shot:
         # Nothing is remembered without a session, so the answer says how to call without it.
-        value["direct"] = tool_lists.direct_tools_for(state, client, instance)
+        value["direct"] = listings.direct_tools_for(state, client, instance)
     else:
         client.selection.instance = instance.name
     forwarding.answer(state, request, router_tools.result_of(value, client.revision))
     if not client.one_shot:
-        tool_lists.notify_selection_changed(state, client)
+        list_changes.notify_selection_changed(state, client)
 
 
 _KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})
@@ -162,7 +182,7 @@ _KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})
 def _call(state: RoutingState, request: ClientRequest) -> None:
     members = request.params.members
     called = router_tools.call_arguments_of(given(members, "arguments"))
-    instance = state.instances.seen_by(request.client.principal).find(called.instance_name)
+    instance = state.seen_by(request.client).find(called.instance_name)
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
@@ -170,8 +190,16 @@ def _call(state: RoutingState, request: ClientRequest) -> None:
     for key, raw in members.items():
         if key in _KEPT_KEYS:
             sent[key] = raw
-    sent["name"], sent["arguments"] = raw_of(called.tool_name), called.arguments
-    _check_and_forward(state, request, instance, session, called.tool_name, sent)
+    own = called.tool_name if called.tool_name in instance.tool_names else None
+    if own is None or not _is_admitted(state, request.client, instance, own):
+        raise _not_found_in(instance, called.tool_name)
+    sent["arguments"] = called.arguments
+    _check_and_forward(state, request, instance, session, own, sent)
+
+
+def _not_found_in(instance: Instance, tool: str) -> RpcError:
+    message = f"Tool '{tool}' not found in instance '{instance.name}'"
+    return RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, sorted(instance.tool_names)))
 
 
 def _change(state: RoutingState, request: ClientRequest) -> None:
@@ -201,18 +229,32 @@ def _call_instance_tool(
     """Forward a `tools/call`, or park it.
 
     Args:
-        tool: the instance's own name of the tool.
+        tool: the name under which the instance lists the tool.
 
     Raises:
-        RpcError: -32013, the instance is not there; -32014, it has no such tool; -32602, the
-            arguments are no object, or REST asks and they do not fit.
+        RpcError: -32013, the instance is not there; -32014, it has no such tool, and its server is
+            not to be asked; -32602, the arguments are no object, or REST asks and they do not fit.
     """
     session = forwarding.session_or_park(state, request, instance)
-    if session is not None:
-        members = _as_plain_call(request.params.members)
-        if text_of(members, "name") != tool:
-            members = members | {"name": raw_of(tool)}
-        _check_and_forward(state, request, instance, session, tool, members)
+    if session is None:
+        return
+    client = request.client
+    is_asked_as_listed = client.era == "own" or client.selection.instance == instance.name
+    if tool not in instance.tool_names and (is_asked_as_listed or instance.own_tool(tool) is None):
+        raise _not_found_in(instance, tool)
+    if not _is_admitted(state, client, instance, tool):
+        name = direct_name(instance.name, tool, state.settings.name_limit)
+        raise _unknown_tool(state, client, name)
+    members = _as_plain_call(request.params.members)
+    _check_and_forward(state, request, instance, session, tool, members)
+
+
+def _is_admitted(state: RoutingState, client: Client, instance: Instance, tool: str) -> bool:
+    """Return whether the profile of a client's view shows this tool, by its direct name."""
+    admitted = state.view_of(client).profile.tools
+    if admitted.admits_all:
+        return True
+    return admitted.admits(direct_name(instance.name, tool, state.settings.name_limit))
 
 
 def _as_plain_call(members: Members) -> Members:
@@ -242,42 +284,54 @@ def _check_and_forward(
     tool: str,
     members: Members,
 ) -> None:
-    """Forward a call if there is such a tool and, where that is checked, its arguments fit.
+    """Forward a call if, where that is checked, its arguments fit.
 
     Arguments that do not fit are answered with a tool result, so that the model reads it and
     corrects them (MCP 2025-11-25, Tools, Error Handling). REST has a status for them.
 
     Args:
-        members: the `params` to send.
+        tool: the name under which the instance lists the tool.
+        members: the `params` to send, but for what the instance's filter changes in them.
 
     Raises:
-        RpcError: -32014, there is no such tool; -32602, REST asks and the arguments do not fit.
+        RpcError: -32602, REST asks and the arguments do not fit.
     """
-    if tool not in instance.tool_names:
-        names = (item.key for item in session.catalog.tools)
-        message = f"Tool '{tool}' not found in instance '{instance.name}'"
-        raise RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, names))
     problem = None
     is_checked = instance.spec.check_arguments
     if state.settings.check_arguments if is_checked is None else is_checked:
-        problem = _problem_in_arguments(instance, session, tool, members.get("arguments"))
-    if problem is None:
-        forwarding.forward_call(state, request, instance, session, members)
+        problem = _problem_in_arguments(instance, tool, members.get("arguments"))
+    if problem is not None:
+        error = RpcError(INVALID_PARAMS, problem)
+        if request.client.era == "own":
+            raise error
+        forwarding.answer(state, request, router_tools.error_result_of(error))
         return
-    error = RpcError(INVALID_PARAMS, problem)
-    if request.client.era == "own":
-        raise error
-    forwarding.answer(state, request, router_tools.error_result_of(error))
+    own = instance.own_tool(tool) or tool
+    members = members | {"name": raw_of(own)}
+    fixed = instance.offers.fixed.get(own)
+    if fixed:
+        members["arguments"] = with_fixed(members.get("arguments"), fixed)
+    view = state.view_of(request.client)
+    rewrite = rewrite_for(state, request.client, instance)
+    forwarding.forward_call(
+        state,
+        request,
+        instance,
+        session,
+        members,
+        rewrite=rewrite,
+        is_transparent=view.is_transparent,
+    )
 
 
-def _problem_in_arguments(
-    instance: Instance, session: SessionUp, tool: str, arguments: Raw | None
-) -> str | None:
+def _problem_in_arguments(instance: Instance, tool: str, arguments: Raw | None) -> str | None:
     """Return what does not fit in the arguments by the tool's schema; None if all does."""
+    if tool not in instance.tool_names:
+        return None
     if instance.schemas is None:
         # Not needed before the first call. Not in a worker thread: this library aborts the process
         # when the interpreter ends while a thread imports it.
         from router.core.protocol.tool_schemas import Schemas
 
-        instance.schemas = Schemas.of(session.catalog.tools)
+        instance.schemas = Schemas.of(instance.offers.catalog.tools)
     return instance.schemas.problem_in(tool, arguments)

@@ -25,6 +25,7 @@ from router.messages.errors import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     MISSING_CAPABILITY,
+    RESOURCE_NOT_FOUND,
     UNSUPPORTED_REVISION,
     RpcError,
 )
@@ -49,6 +50,19 @@ def negotiate(requested: str) -> str:
     otherwise the latest that the server supports.
     """
     return requested if requested in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE_REVISION
+
+
+def capabilities_for(
+    capabilities: dict[str, Raw], server_revision: str, client_revision: str
+) -> dict[str, Raw]:
+    """Return the capabilities of a server, as far as a client of another revision can use them.
+
+    Tasks are carried by requests of their own in each era, so they do not get from one to the other
+    (MCP 2025-11-25, Tasks; they are an extension of 2026-07-28).
+    """
+    if (server_revision == STATELESS_REVISION) == (client_revision == STATELESS_REVISION):
+        return capabilities
+    return {name: raw for name, raw in capabilities.items() if name != "tasks"}
 
 
 def unsupported_revision(requested: str, supported: tuple[str, ...]) -> RpcError:
@@ -136,9 +150,24 @@ def client_envelope(
 
 # --- Results and tools for clients of 2026-07-28 ---------------------------------------------
 
-_RESOURCE_NOT_FOUND: Final = -32002
 _URL_ELICITATION_REQUIRED: Final = -32042
-"""Error codes of handshake revisions that 2026-07-28 expresses in another way."""
+"""Error code of handshake revisions that 2026-07-28 expresses in another way."""
+
+NOT_CACHED: Final = {"ttlMs": 0, "cacheScope": "private"}
+"""Says of a result that it may be another the next time, and is for this client alone.
+
+Servers with sessions do not say how long a result may be kept, and the lists of a view change with
+its servers and with the principal (MCP 2026-07-28, Caching).
+"""
+
+CACHEABLE: Final = frozenset(
+    {
+        "server/discover",
+        *("tools/list", "prompts/list", "resources/list", "resources/templates/list"),
+        "resources/read",
+    }
+)
+"""The methods whose results say how long they may be kept."""
 
 _URL_ELICITATION_MISSING: Final = raw_of({"requiredCapabilities": {"elicitation": {"url": {}}}})
 
@@ -147,7 +176,8 @@ def answer_as_stateless(
     answer: Response | ErrorResponse,
     result_type: str,
     capabilities: dict[str, Raw],
-    server_info: dict[str, str],
+    server_info: dict[str, str] | Raw,
+    method: str = "",
 ) -> Response | ErrorResponse:
     """Convert an answer of the router, or of a server with sessions, to 2026-07-28.
 
@@ -156,7 +186,8 @@ def answer_as_stateless(
         result_type: overwrites a `resultType` in the result: a server with sessions cannot mean
             the one of this revision.
         capabilities: the capabilities that the client declared.
-        server_info: describes the router.
+        server_info: describes the router, or the server of a transparent view.
+        method: the method of the request, for results that say how long they may be kept.
     """
     if isinstance(answer, ErrorResponse):
         return _error_as_stateless(answer, capabilities, server_info)
@@ -168,14 +199,16 @@ def answer_as_stateless(
         return ErrorResponse(answer.id, raw_of(problem))
     members["resultType"] = raw_of(result_type)
     members["_meta"] = raw_of(meta | {SERVER_INFO_KEY: server_info})
+    if method in CACHEABLE and result_type == "complete":
+        members = members | {key: raw_of(value) for key, value in NOT_CACHED.items()}
     return Response(answer.id, raw_of(members))
 
 
 def _error_as_stateless(
-    answer: ErrorResponse, capabilities: dict[str, Raw], server_info: dict[str, str]
+    answer: ErrorResponse, capabilities: dict[str, Raw], server_info: dict[str, str] | Raw
 ) -> Response | ErrorResponse:
     error = _decode_error(answer.error)
-    if error.code == _RESOURCE_NOT_FOUND:
+    if error.code == RESOURCE_NOT_FOUND:
         members = object_of(answer.error) | {"code": raw_of(INVALID_PARAMS)}
         return ErrorResponse(answer.id, raw_of(members))
     if error.code != _URL_ELICITATION_REQUIRED or answer.id is None:
@@ -259,6 +292,18 @@ def result_as_handshake(members: dict[str, Raw], revision: str) -> Raw:
         del kept["structuredContent"]
         kept |= structured_content(structure, revision)
     return raw_of(kept)
+
+
+def error_as_handshake(answer: ErrorResponse, method: str) -> ErrorResponse:
+    """Convert an error of a server without sessions to the handshake revisions.
+
+    Of a URI that was a string, `resources/read` finds nothing wrong but that there is no such
+    resource, for which the handshake revisions have a code of its own.
+    """
+    if method != "resources/read" or code_of(answer.error) != INVALID_PARAMS:
+        return answer
+    members = object_of(answer.error) | {"code": raw_of(RESOURCE_NOT_FOUND)}
+    return ErrorResponse(answer.id, raw_of(members))
 
 
 def tool_as_handshake(tool: Raw) -> Raw:
@@ -358,6 +403,11 @@ def url_elicitations(error: Raw) -> list[dict[str, Raw]]:
         return _elicitations.decode(found.data).elicitations
     except msgspec.MsgspecError:
         return []
+
+
+def code_of(error: Raw) -> int:
+    """Return the code of a raw error; 0 if there is none."""
+    return _decode_error(error).code
 
 
 def _decode_error(error: Raw) -> _Error:

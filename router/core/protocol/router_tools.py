@@ -24,17 +24,23 @@ from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
+    from router.core.protocol.client_names import Spelling
     from router.messages.commands import Change
     from router.messages.core_settings import CoreSettings
 
 SERVER_NAME: Final = "mcp_router"
 CAPABILITIES: Final = {"tools": {"listChanged": True}, "logging": {}}
-INSTRUCTIONS: Final = (
+_INSTRUCTIONS: Final = (
     "This server stands in front of several MCP servers. mcp.router.list shows them, "
     "mcp.router.help shows their tools, mcp.router.call calls one of those tools, and "
     "mcp.router.use lists the tools of one server beside these from then on. Each tool of a server "
     "can also be called by its direct name, {instance}__{tool}, whether it is listed or not."
 )
+
+
+def instructions(spelling: Spelling) -> str:
+    """Return the text for the model that says how to use the router's own tools."""
+    return _spelled(_INSTRUCTIONS, spelling)
 
 
 def server_info(settings: CoreSettings) -> dict[str, str]:
@@ -132,29 +138,45 @@ _MANAGEMENT_DEFINITIONS: Final = (
 )
 
 
-def items_for(settings: CoreSettings) -> tuple[Item, ...]:
+def items_for(settings: CoreSettings, spelling: Spelling) -> tuple[Item, ...]:
     """Return the router's tools as these settings have them listed.
 
-    Equal settings give the same object, so that two listings can be compared with `is`.
+    Equal arguments give the same object, so that two listings can be compared with `is`.
+
+    Args:
+        settings: say whether the tools that change instances are there.
+        spelling: the client's, see `client_names.spelling_for`.
     """
-    return items(settings.tool_names, with_management=settings.allow_instance_management)
+    return items(spelling, with_management=settings.allow_instance_management)
 
 
 @functools.cache
-def items(spelling: str, *, with_management: bool = False) -> tuple[Item, ...]:
+def items(spelling: Spelling, *, with_management: bool = False) -> tuple[Item, ...]:
     """Return the router's tools as they are listed.
 
     Args:
-        spelling: "dotted", or "underscored" for clients that reject dots
-            (`server.tool_names` of config.json).
+        spelling: of their names, and of those that their descriptions mention.
         with_management: True to list the tools that change instances as well.
     """
     definitions = (*_DEFINITIONS, *(_MANAGEMENT_DEFINITIONS if with_management else ()))
     listed: list[Item] = []
     for definition in definitions:
-        name = _underscored(definition["name"]) if spelling == "underscored" else definition["name"]
-        listed.append(Item(name, raw_of(definition | {"name": name})))
+        text = _spelled(bytes(raw_of(definition)).decode(), spelling)
+        listed.append(Item(_spelled(definition["name"], spelling), Raw(text.encode())))
     return tuple(listed)
+
+
+def management_items(spelling: Spelling) -> tuple[Item, ...]:
+    """Return only the tools that change instances."""
+    return items(spelling, with_management=True)[len(_DEFINITIONS) :]
+
+
+def _spelled(text: str, spelling: Spelling) -> str:
+    """Return a text with the names of the router's tools in this spelling."""
+    return text.replace(_PREFIX, _underscored(_PREFIX)) if spelling == "underscored" else text
+
+
+_PREFIX: Final = "mcp.router."
 
 
 def _underscored(name: str) -> str:

@@ -39,3 +39,8 @@ def cut_to_one_line(text: str) -> str:
     printable = "".join(char if char.isprintable() else " " for char in text[:_READ_CHARS])
     line = " ".join(printable.split())
     return line if len(line) <= MAX_CHARS else line[: MAX_CHARS - 1] + "…"
+
+
+def cut_to(text: str, max_chars: int) -> str:
+    """Return a text as it is, cut where it is too long."""
+    return text if len(text) <= max_chars else text[: max_chars - 1] + "…"

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 from msgspec import Struct
 
+from router.core.protocol.client_names import spelling_for
+from router.core.protocol.raw_json import is_object, optional_text_of
 from router.messages.errors import TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Response
+from router.messages.params import object_of
 from router.messages.revisions import DEFAULT_REVISION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msgspec import Raw
 
+    from router.core.protocol.client_names import Spelling
     from router.core.state.instances import Instance
     from router.messages.commands import Principal
     from router.messages.events import SessionUp
@@ -67,13 +73,13 @@ class Subscription:
         request_id: the id of that request.
         reply_to: takes its notifications, and then its answer.
         meta: the `_meta` that marks its messages.
-        to_tools: True if it wants `tools/list_changed`.
+        kinds: the kinds of lists (`tools`, `prompts`, `resources`) of whose changes it is told.
     """
 
     request_id: RequestId
     reply_to: Outbox
     meta: dict[str, Any]
-    to_tools: bool
+    kinds: frozenset[str]
 
 
 @attrs.define(eq=False)
@@ -86,13 +92,14 @@ class Client:
         principal: the name and permissions with which its listener admitted it.
         one_shot: True for a lone HTTP request without a session; nothing is remembered for it.
         era: the form that its requests have to have.
+        place: the name of the view that it asked for; None for the default view.
         selection: the instance that it chose.
         revision: the negotiated protocol revision.
         capabilities: the capabilities it declared (`roots`, `sampling`, ...), each a raw value.
         info: its `clientInfo`, raw; `NO_RAW` if it sent none.
         log_level: the level that it asked for, None until then.
-        owes_listing: True until it lists tools after it came or was last sent `list_changed`;
-            sending that again would tell it nothing new.
+        owes_listing: the kinds of lists (`tools`, `prompts`, `resources`) that it has not listed
+            since it came or was last sent their `list_changed`; to be told again would be no news.
         calls: its requests in flight upstream, by its own id.
         parked: its requests that wait for an instance to become ready, by its own id.
         saving: its requests that wait for a change to be on disk, by its own id.
@@ -101,6 +108,7 @@ class Client:
         requests: its requests without a session that are not answered yet, by its own id.
         request: the request that this row stands for, until it is answered; None for a session.
         connection: the client whose connection that request shares; None if it has its own.
+        resources: the instances and URIs of the resources that it is told updates of.
         subscription: the open subscription that this row stands for; None if it is none.
     """
 
@@ -109,12 +117,13 @@ class Client:
     principal: Principal
     one_shot: bool
     era: Era = "handshake"
+    place: str | None = None
     selection: Selection = attrs.field(factory=Selection)
     revision: str = DEFAULT_REVISION
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
     info: Raw = NO_RAW
     log_level: str | None = None
-    owes_listing: bool = True
+    owes_listing: set[str] = attrs.field(factory=lambda: {"tools", "prompts", "resources"})
     calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
     parked: dict[RequestId, Parked] = attrs.field(factory=dict["RequestId", "Parked"])
     saving: dict[RequestId, Saving] = attrs.field(factory=dict["RequestId", "Saving"])
@@ -125,6 +134,7 @@ class Client:
     request: ClientRequest | None = None
     connection: Client | None = None
     subscription: Subscription | None = None
+    resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     _last_server_request_id: int = 0
 
     @property
@@ -156,9 +166,24 @@ class Client:
         assert self.request is not None, "a session is more than one request"
         return self.request
 
-    def wants_list_changed(self) -> bool:
-        """Return whether a `list_changed` would be news for it."""
-        return self.subscription is not None or not (self.owes_listing or self.is_for_one_request)
+    def wants_list_changed(self, kind: str) -> bool:
+        """Return whether a `list_changed` of this kind would be news for it."""
+        if self.subscription is not None:
+            return kind in self.subscription.kinds
+        return not (kind in self.owes_listing or self.is_for_one_request)
+
+    def wants_any_list_changed(self) -> bool:
+        """Return whether a `list_changed` of any kind would be news for it."""
+        return any(map(self.wants_list_changed, ("tools", "prompts", "resources")))
+
+    def spelling(self, tool_names: str) -> Spelling:
+        """Return how the names of the router's own tools are spelled for it.
+
+        Args:
+            tool_names: `server.tool_names`.
+        """
+        name = optional_text_of(object_of(self.info), "name") if is_object(self.info) else None
+        return spelling_for(tool_names, name, self.revision)
 
     def waits_for(self, request_id: RequestId) -> bool:
         """Return whether a request of its own with this id is not answered yet."""
@@ -180,16 +205,22 @@ class Client:
         self._last_server_request_id += 1
         return self._last_server_request_id
 
-    def wants_log(self, level: str) -> bool:
+    def wants_log(self, level: str, default: str | None = DEFAULT_LOG_LEVEL) -> bool:
         """Return whether a log message of this severity is to be sent to it.
 
         A request without a session gets logs only if it asks for them (MCP 2026-07-28, Logging).
+
+        Args:
+            level: the severity.
+            default: the level of a client that never set one; None for every message.
         """
         if self.is_stateless and self.log_level is None:
             return False
-        wanted = LOG_LEVELS[self.log_level or DEFAULT_LOG_LEVEL]
+        wanted = self.log_level or default
+        if wanted is None:
+            return True
         # An unknown level counts as the most severe: better one log message too many.
-        return LOG_LEVELS.get(level, LOG_LEVELS["emergency"]) >= wanted
+        return LOG_LEVELS.get(level, LOG_LEVELS["emergency"]) >= LOG_LEVELS[wanted]
 
 
 class ClientRequest(Struct, eq=False):
@@ -230,6 +261,7 @@ class Call:
         client: the client that waits for its answer.
         reply_to: takes progress and the answer.
         request_id: the client's own id.
+        method: its method.
         session: the incarnation it was sent to.
         instance: the name of that session's instance, for messages.
         progress_token: the client's own raw token, or None when it wants no progress.
@@ -242,12 +274,16 @@ class Call:
         sent: its `params` as they were sent (`_meta` decoded), if it may have to be sent again
             with input.
         input_round: the input that its upstream asked for last.
+        rewrite: puts its result into the words of the client's view; None to leave it as it is.
+        is_transparent: True if the client sees the server as if the router were not there.
+        subscribes: the instance and the URI that a `resources/subscribe` is about; None for others.
     """
 
     id: int
     client: Client
     reply_to: Outbox
     request_id: RequestId
+    method: str
     session: SessionUp
     instance: str
     progress_token: Raw | None
@@ -258,6 +294,9 @@ class Call:
     input_required: InputRequired | None = None
     sent: dict[str, Any] | None = None
     input_round: InputRound | None = None
+    rewrite: Callable[[Raw], Raw] | None = None
+    is_transparent: bool = False
+    subscribes: tuple[str, str] | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""

@@ -34,7 +34,7 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         "active": spec.is_active,
         "connected": session is not None,
         "transport_type": spec.type,
-        "tools_count": 0 if session is None else len(session.catalog.tools),
+        "tools_count": len(instance.offers.catalog.tools),
         "metadata": spec.metadata,
         "summary": _about(instance),
         "state": instance.state,
@@ -58,7 +58,7 @@ def _about(instance: Instance) -> str | None:
 
 def tools_of(instance: Instance) -> list[dict[str, Any]]:
     """Return an instance's tools, each with its name, description and input schema."""
-    return [] if instance.session is None else list(map(tool_view, instance.session.catalog.tools))
+    return list(map(tool_view, instance.offers.catalog.tools))
 
 
 def tool_view(item: Item) -> dict[str, Any]:
@@ -73,9 +73,8 @@ def tool_view(item: Item) -> dict[str, Any]:
 
 def selection(instance: Instance) -> dict[str, Any]:
     """Return the value of `use`, for a client whose choice is remembered."""
-    tools = () if instance.session is None else instance.session.catalog.tools
     return {
         "instance": instance.name,
-        "tools": [item.key for item in tools],
+        "tools": [item.key for item in instance.offers.catalog.tools],
         "active": instance.state is InstanceState.READY,
     }

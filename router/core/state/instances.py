@@ -15,16 +15,20 @@ States:
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
 from router.core.protocol import direct_names
+from router.core.protocol.exposed_catalog import NOTHING, ExposedCatalog, expose
 from router.core.protocol.raw_json import printable
 from router.messages.errors import INSTANCE_NOT_FOUND, UNAVAILABLE, RpcError
+from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from msgspec import Raw
 
     from router.core.protocol.tool_schemas import Schemas
     from router.messages.commands import Principal
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, RequestId
     from router.messages.instance_spec import InstanceSpec
+
+NamedKind: TypeAlias = Literal["tools", "prompts"]
+"""The lists whose items have direct names."""
 
 
 class InstanceState(enum.StrEnum):
@@ -58,8 +65,11 @@ class Instance:
         retry_at_s: monotonic second of the next start, while in `backoff` or `failed`; None when
             no start is planned.
         session: its live session, only while `ready`.
-        tool_names: the names of that session's tools.
+        capabilities: the capabilities of its server, raw, by name; empty while there is no session.
+        offers: the lists that clients see of it; empty while there is no session.
+        tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
+        encoded: the lists as they are sent to clients, kept until they change; see `listings`.
         has_started: True once the supervisor has begun an incarnation of this row. Reports before
             that are about an incarnation with an earlier configuration.
         call_count: number of calls sent to it since it got this configuration.
@@ -74,16 +84,21 @@ class Instance:
     last_error: str | None = None
     retry_at_s: float | None = None
     session: SessionUp | None = None
+    capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    offers: ExposedCatalog = NOTHING
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
+    encoded: dict[Any, Any] = attrs.field(factory=dict[Any, Any])
     has_started: bool = False
     call_count: int = 0
     was_ready: bool = False
     waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], None]
     )
-    # The limit on their length, and the names; None until the first look-up after a listing.
-    _direct_names: tuple[int, dict[str, str]] | None = None
+    # By kind and limit: the direct names, since the last listing.
+    _direct_names: dict[tuple[str, int], dict[str, str]] = attrs.field(
+        factory=dict[tuple[str, int], dict[str, str]]
+    )
 
     @property
     def name(self) -> str:
@@ -95,8 +110,8 @@ class Instance:
             self.state, self.since_s = state, now_s
         self.retry_at_s = None
         if state is not InstanceState.READY:
-            self.session, self.tool_names, self.schemas = None, frozenset(), None
-            self._direct_names = None
+            self.session, self.capabilities = None, {}
+            self._show(NOTHING)
 
     def record_starting(self, now_s: float) -> None:
         """Record that the supervisor began an incarnation; after a failure that is a restart."""
@@ -114,8 +129,23 @@ class Instance:
 
     def record_catalog(self, session: SessionUp) -> None:
         """Record the session with the catalog that was just listed."""
-        self.session, self.schemas, self._direct_names = session, None, None
-        self.tool_names = frozenset(item.key for item in session.catalog.tools)
+        self.session = session
+        self.capabilities = object_of(session.capabilities, "capabilities")
+        self._show(expose(session.catalog, self.spec.exposure))
+
+    def _show(self, offers: ExposedCatalog) -> None:
+        self.offers, self.schemas = offers, None
+        self.tool_names = frozenset(item.key for item in offers.catalog.tools)
+        self.encoded.clear()
+        self._direct_names.clear()
+
+    def record_spec(self, spec: InstanceSpec) -> bool:
+        """Take over another configuration of the same session; return whether it shows others."""
+        is_shown_anew = spec.exposure != self.spec.exposure
+        self.spec = spec
+        if is_shown_anew and self.session is not None:
+            self._show(expose(self.session.catalog, spec.exposure))
+        return is_shown_anew
 
     def record_session_lost(self, reason: str, now_s: float) -> None:
         """Record that the session's wire broke; the supervisor reports next what it does."""
@@ -154,17 +184,43 @@ class Instance:
         # Two events report one end: an empty reason must not hide the one that came first.
         self.last_error = printable(reason) or self.last_error
 
-    def direct_names(self, limit: int) -> dict[str, str]:
-        """Return the direct names of its session's tools -> the tools' own names.
+    def direct_names(self, limit: int, kind: NamedKind = "tools") -> dict[str, str]:
+        """Return the direct names of its tools or prompts -> the names in its own lists.
 
         Args:
             limit: the greatest length of a name in characters.
+            kind: the list.
         """
-        if self._direct_names is None or self._direct_names[0] != limit:
-            tools = () if self.session is None else self.session.catalog.tools
-            names = direct_names.names_of(self.name, (item.key for item in tools), limit)
-            self._direct_names = (limit, names)
-        return self._direct_names[1]
+        names = self._direct_names.get((kind, limit))
+        if names is None:
+            keys = (item.key for item in getattr(self.offers.catalog, kind))
+            names = direct_names.names_of(self.name, keys, limit)
+            self._direct_names[kind, limit] = names
+        return names
+
+    def shows_all(self, part: str) -> bool:
+        """Return whether clients see a list as its server has it.
+
+        Args:
+            part: the part of a `Catalog`.
+        """
+        session = self.session
+        if session is None:
+            return False
+        return getattr(self.offers.catalog, part) is getattr(session.catalog, part)
+
+    def own_tool(self, shown: str) -> str | None:
+        """Return its server's name for a tool; None if the filter may have left out this name.
+
+        A name that is not listed is passed on where there is no filter: its server may know it.
+        """
+        if shown not in self.tool_names and self.offers.hides_tools:
+            return None
+        return self.offers.own_name(shown)
+
+    def declares(self, capability: str) -> bool:
+        """Return whether its server declares a capability, as far as is known now."""
+        return capability in self.capabilities
 
     def is_startable(self) -> bool:
         """Return whether the supervisor is to run a session for it."""
@@ -207,9 +263,15 @@ def new_instance(spec: InstanceSpec, now_s: float) -> Instance:
 
 @attrs.define
 class Instances:
-    """All configured instances, in their order of configuration."""
+    """All configured instances, or those that somebody sees, in their order of configuration.
+
+    Attributes:
+        by_name: the rows.
+        encoded: what was made of all their lists, kept until one changes; see `core.views`.
+    """
 
     by_name: dict[str, Instance] = attrs.field(factory=dict[str, Instance])
+    encoded: dict[Any, Any] = attrs.field(init=False, factory=dict[Any, Any])
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(self.by_name.values())
@@ -244,18 +306,35 @@ class Instances:
             f"Instance not found: {wanted}. Available instances: {_quoted(self.by_name)}",
         )
 
-    def find_direct_tool(self, name: str, limit: int) -> tuple[Instance, str] | None:
-        """Return the instance, and its tool, that has this direct name; None if none has it now.
+    def find_direct(
+        self, name: str, limit: int, kind: NamedKind = "tools"
+    ) -> tuple[Instance, str] | None:
+        """Return the instance whose tool or prompt has this direct name, and the name in its list.
 
         Args:
             name: any text.
             limit: the greatest length of a direct name in characters.
+            kind: the list.
+
+        Returns:
+            None if none has it now.
         """
         for row in self._owners_of(name, limit):
-            tool = row.direct_names(limit).get(name)
-            if tool is not None:
-                return row, tool
+            found = row.direct_names(limit, kind).get(name)
+            if found is not None:
+                return row, found
         return None
+
+    def find_ready_owner(self, name: str, limit: int) -> tuple[Instance, str] | None:
+        """Return the ready instance that a direct name without a hash names, and the rest of it.
+
+        The server has nothing of this name in its lists, and says so in its own words.
+        """
+        owner = direct_names.instance_in(name, limit)
+        row = None if owner is None else self.by_name.get(owner)
+        if row is None or row.session is None:
+            return None
+        return row, name.removeprefix(row.name + direct_names.SEPARATOR)
 
     def find_awaited_owner(self, name: str, limit: int) -> Instance | None:
         """Return an instance without a session that may have a tool of this direct name."""

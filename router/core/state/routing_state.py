@@ -12,6 +12,8 @@ import attrs
 from router.core.state.calls import Calls
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, Instances
+from router.core.state.views import ALL, View, Views
+from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +55,7 @@ class RoutingState:
         now_s: monotonic second of the event that is being handled.
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
+        views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
         calls: the calls in flight upstream.
         sessions: the instances of live sessions, by session id.
@@ -64,6 +67,10 @@ class RoutingState:
         input_required: calls that wait for their client's retry, by a key of their own.
         input_required_due: the second until which the outcome of such a call is kept, by that key.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
+        subscribers: by instance name and URI, the clients that are told of updates of a resource,
+            each with the URI that it knows.
+        listens: the id of the open `subscriptions/listen` for resources, by session.
+        listens_due: the second at which such a subscription is opened again, by session.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -75,6 +82,7 @@ class RoutingState:
     now_s: float = 0.0
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
+    views: Views = attrs.field(factory=Views)
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
     calls: Calls = attrs.field(factory=Calls)
     sessions: dict[SessionId, Instance] = attrs.field(factory=dict["SessionId", Instance])
@@ -90,6 +98,11 @@ class RoutingState:
     elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(
         factory=dict[tuple["SessionId", str], "ClientId"]
     )
+    subscribers: dict[str, dict[str, dict[ClientId, str]]] = attrs.field(
+        factory=dict[str, dict[str, dict["ClientId", str]]]
+    )
+    listens: dict[SessionId, int] = attrs.field(factory=dict["SessionId", int])
+    listens_due: Deadlines[SessionId] = attrs.field(factory=Deadlines["SessionId"])
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None
@@ -99,6 +112,29 @@ class RoutingState:
         """Return a number that was never returned before."""
         self._last_key += 1
         return self._last_key
+
+    def view_of(self, client: Client) -> View:
+        """Return what this client sees.
+
+        Raises:
+            RpcError: -32010, the place that it asked for does not exist (any more).
+        """
+        if client.era == "own":
+            return ALL
+        place = client.place or client.principal.profile
+        view = self.views.find(place, self.settings, self.instances)
+        if view is None:
+            shown = self.settings.view if place is None else place
+            raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {shown}")
+        return view
+
+    def seen_by(self, client: Client) -> Instances:
+        """Return the instances that this client sees.
+
+        Raises:
+            RpcError: -32010, the place that it asked for does not exist (any more).
+        """
+        return self.view_of(client).seen_by(self.instances, client.principal)
 
 
 Method: TypeAlias = "Callable[[RoutingState, ClientRequest], None]"

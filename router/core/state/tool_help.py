@@ -46,7 +46,7 @@ def tool_help(
         RpcError: -32014, there is no tool of the name that is asked for.
     """
     offered = [
-        (instance, instance.session.catalog.tools)
+        (instance, instance.offers.catalog.tools)
         for instance in instances
         if instance.session is not None
     ]

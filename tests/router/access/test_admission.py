@@ -228,6 +228,7 @@ NAMED = Security(
         "reader": NamedToken("sha256:" + hashlib.sha256(b"t-reader").hexdigest(), ("read",)),
         "some": NamedToken("t-some", ("call", "read"), ("a", "b")),
         "none": NamedToken("t-none", (), ()),
+        "bound": NamedToken("t-bound", ("call",), profile="work"),
     },
 )
 
@@ -244,6 +245,7 @@ def bearing(token: str) -> dict[str, str]:
         ("t-reader", Principal("reader", frozenset({"read"}))),
         ("t-some", Principal("some", frozenset({"call", "read"}), frozenset({"a", "b"}))),
         ("t-none", Principal("none", frozenset(), frozenset())),
+        ("t-bound", Principal("bound", frozenset({"call"}), profile="work")),
     ],
 )
 def test_each_token_is_a_principal_of_its_own(token: str, principal: Principal) -> None:
@@ -265,7 +267,7 @@ def test_every_token_is_compared_with_all_of_them(
     who = with_tokens(NAMED)
     with suppress(HttpRefusal):
         who.admit(bearing(token))
-    assert len(set(compared)) == len(compared) == 5
+    assert len(set(compared)) == len(compared) == 6
 
 
 def test_named_tokens_alone_are_asked_for_too() -> None:

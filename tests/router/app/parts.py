@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from router.access.live_admission import LiveAdmission
+from router.access.places import Places
 from router.app.listeners import Listeners
 from router.config.options import Options
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.reload.profile_store import ProfileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,8 +30,10 @@ def listeners_of(
     live = LiveSettings(Path("config.json"), Options(), settings)
     return Listeners(
         settings=live,
-        instances=InstanceStore(Path("data"), live, _hide),
+        instances=InstanceStore(Path("data"), CatalogueStore(Path("cache")), live, _hide),
+        profiles=ProfileStore(live, lambda _: False),
         admission=LiveAdmission(settings),
+        places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]
         inbox=trio.open_memory_channel[Any](16)[0] if inbox is None else inbox,
         commands=trio.open_memory_channel[Any](16)[0] if commands is None else commands,

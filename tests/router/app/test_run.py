@@ -36,6 +36,7 @@ from router.messages.events import (
 from router.messages.frames import ErrorResponse, Request, Response
 from router.messages.instance_spec import InstanceSpec
 from router.reload.file_watcher import ReloadRequest
+from router.reload.profile_store import ProfileStore
 from supervisors.child import ChildSpec, Restart, RestartChild
 
 if TYPE_CHECKING:
@@ -140,10 +141,9 @@ class FakeSettings:
     current: Settings
     log: list[str]
 
-    async def reload(self, parts: Any) -> bool:
+    async def reload_and_tell(self, _parts: Any, _inbox: Any) -> None:
         await trio.lowlevel.checkpoint()
         self.log.append("reading again")
-        return False
 
 
 @attrs.define
@@ -173,6 +173,8 @@ class Program:
             channels=channels,
             settings=cast("Any", self.settings),
             instances=fake,
+            catalogues=fake,
+            profiles=ProfileStore(cast("Any", self.settings), lambda _: False),
             upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
             listeners=fake,
             parts=(),
@@ -202,6 +204,13 @@ class Program:
         await self.may_save.wait()
         self.log.append("saved")
         await inbox.send(InstanceSaved(save.key, self.specs))
+
+    async def keep(self, saves: Any) -> None:
+        """Be the catalogue store of the router."""
+        with saves:
+            async for save in saves:
+                self.log.append(f"kept {save.spec.name}")
+        self.log.append("catalogues ended")
 
     async def run(self) -> None:
         await serve(self.router, self.stop)
@@ -314,7 +323,10 @@ async def test_it_stops_in_the_reverse_order_of_starting(
     await trio.testing.wait_all_tasks_blocked()
     program.stop.ask("enough")
     await program.end()
-    assert program.log == ["http up", "session up", "http ended", "session ended"]
+    assert program.log == [
+        *("http up", "session up"),
+        *("http ended", "session ended", "catalogues ended"),
+    ]
     assert program.stop.status == 0
 
 
@@ -368,7 +380,7 @@ async def test_end_of_stdio_ends_the_program(
     listener.leave.set()
     await program.end()
     assert program.stop.status == 0
-    assert program.log[-1] == "http ended"
+    assert program.log[-2:] == ["http ended", "catalogues ended"]
 
 
 async def test_failure_of_the_stdio_listener_ends_it_with_1(

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 import trio
+from msgspec import Raw
 
 from router.app.sockets import Bound
 from router.app.wiring import Router, wire
 from router.config.options import Options, Paths, merge
 from router.config.settings import load_settings
+from router.instance_files.catalogue_folder import CatalogueFolder
 from router.logs.logs import Logs
+from router.messages.catalog import Catalog, KnownServer
+from router.messages.commands import Principal
+from router.messages.effects import SaveCatalogue
 from router.messages.errors import HttpRefusal
 from router.messages.events import CoreSettingsChanged, InstancesChanged
 from router.reload.file_watcher import keep_current
@@ -66,7 +71,8 @@ def site(tmp_path: Path, options: Options) -> Iterator[Site]:
     configure(tmp_path)
     (tmp_path / "data").mkdir()
     put(tmp_path / "data", "p", COMMAND)
-    paths = Paths(tmp_path / "config.json", tmp_path / "data", tmp_path / "logs")
+    config = tmp_path / "config.json"
+    paths = Paths(config, tmp_path / "data", tmp_path / "logs", tmp_path / "cache")
     settings = merge(load_settings(paths.config), options)
     sock: Any = None
     bound = [Bound("http", "127.0.0.1", 1, 1, sock)]
@@ -113,6 +119,35 @@ async def test_live_keys_take_effect(site: Site, nursery: trio.Nursery) -> None:
     assert site.router.logs.mask("t0ken-123 is wrong") == "*** is wrong"
     assert listeners.config()["problems"] == []
     assert "t0ken-123" not in json.dumps(listeners.config())
+
+
+async def test_profiles_and_instances_are_places(site: Site, nursery: trio.Nursery) -> None:
+    places, anybody = site.router.listeners.places, Principal()
+    nursery.start_soon(site.keeps_current)
+    await site.next_event()
+    with trio.fail_after(WAIT_S):
+        await places.wait_for_instances()
+    assert places.has("p", anybody)
+    assert not places.has("work", anybody)
+    configure(site.folder, profiles={"work": {}, "p": {}})
+    site.router.reload_request.make()
+    told = await site.next_event()
+    assert list(told.settings.profiles) == ["work", "p"]
+    assert places.has("work", anybody)
+    (problem,) = site.router.listeners.config()["problems"]
+    assert problem.startswith("config.json: profiles.p: an instance has this name too")
+
+
+async def test_catalogues_are_kept_in_the_cache_folder(site: Site, nursery: trio.Nursery) -> None:
+    nursery.start_soon(site.keeps_current)
+    (spec,) = (await site.next_event()).specs
+    known = KnownServer("2025-11-25", Raw(b"{}"), Raw(b"{}"), None, Catalog())
+    channels = site.router.channels
+    channels.catalogues_in.send_nowait(SaveCatalogue(spec, known))
+    channels.catalogues_in.close()
+    with trio.fail_after(WAIT_S):
+        await site.router.catalogues.keep(channels.catalogues)
+    assert CatalogueFolder(site.folder / "cache").read([spec]) == {"p": known}
 
 
 async def test_present_problems_are_shown_by_the_config_route(

@@ -40,6 +40,12 @@ def test_options_stand_before_or_after_the_command(words: list[str]) -> None:
     assert (options.host, options.port) == ("h", 7)
 
 
+@pytest.mark.parametrize("command", [[], ["serve"], ["stdio"], ["http"], ["sse"], ["check"]])
+def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
+    assert options_of(parse([*command, "--view", "文件"])).view == "文件"
+    assert options_of(parse(command)).view is None
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -61,6 +67,8 @@ def test_options_stand_before_or_after_the_command(words: list[str]) -> None:
         (["http", "--token", "x"], "--token is for status and logs"),
         (["check", "--url", "http://x"], "--url is for status and logs"),
         (["status", "-f"], "--follow is for logs"),
+        (["status", "--view", "x"], "--view is for serve, stdio, http, sse and check"),
+        (["api", "--view", "x"], "--view is for serve, stdio, http, sse and check"),
     ],
 )
 def test_arguments_without_sense_are_refused(words: list[str], said: str) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    return Paths(tmp_path / "config.json", tmp_path / "data", tmp_path / "logs")
+    config = tmp_path / "config.json"
+    return Paths(config, tmp_path / "data", tmp_path / "logs", tmp_path / "cache")
 
 
 def configure(paths: Paths, **sections: Any) -> None:
@@ -41,6 +42,7 @@ def test_good_files_have_no_problem(paths: Paths) -> None:
     add(paths, "b", '{"command": "b", "isActive": false}')
     assert found(paths) == Findings(
         (),
+        (),
         f"No problem in {paths.config} and {paths.data}; 2 instances that can be started, "
         "1 of them inactive",
     )
@@ -48,6 +50,7 @@ def test_good_files_have_no_problem(paths: Paths) -> None:
 
 def test_missing_files_are_no_problem_and_are_not_written(paths: Paths) -> None:
     assert found(paths) == Findings(
+        (),
         (),
         f"No problem in {paths.data} ({paths.config} is not there: it would have the defaults); "
         "0 instances that can be started",
@@ -124,3 +127,59 @@ def test_folder_of_the_command_line_has_to_be_there(paths: Paths) -> None:
 def test_options_of_the_command_line_count(paths: Paths) -> None:
     (problem,) = found(paths, Options(host="0.0.0.0")).problems
     assert "can be reached from other machines" in problem
+
+
+# --- Profiles and views ----------------------------------------------------------------------
+
+
+def test_each_profile_is_said_with_the_instances_that_it_shows(paths: Paths) -> None:
+    profiles = {
+        "work": {"instances": ["files-*", "git"]},
+        "all": {"expose": "router"},
+        "one": {"expose": "transparent", "instances": ["git"]},
+        "nothing": {"instances": []},
+        "missing": {"instances": ["there-is-none-*"]},
+    }
+    configure(paths, profiles=profiles)
+    add(paths, "files-a", '{"command": "a"}')
+    add(paths, "files-b", '{"command": "b", "isActive": false}')
+    add(paths, "git", '{"command": "c"}')
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.profiles == (
+        "Profile work (direct) shows files-a, files-b, git",
+        "Profile all (router) shows files-a, files-b, git",
+        "Profile one (transparent) shows git",
+        "Profile nothing (direct) shows no instance",
+        "Profile missing (direct) shows no instance",
+    )
+
+
+def test_profile_called_like_an_instance_is_a_problem_that_names_both(paths: Paths) -> None:
+    configure(paths, profiles={"git": {}, "work": {}})
+    add(paths, "vcs", '{"name": "git", "command": "c"}')
+    assert found(paths).problems == (
+        "config.json: profiles.git: an instance has this name too (in data/vcs/mcp_settings.json); "
+        "rename one of them: /mcp/git shows the profile",
+    )
+
+
+def test_view_of_the_command_line_has_to_be_there(paths: Paths) -> None:
+    configure(paths, profiles={"work": {}})
+    add(paths, "git", '{"command": "c"}')
+    for view in ("router", "direct", "work", "git"):
+        assert found(paths, Options(view=view)).problems == ()
+    assert found(paths, Options(view="x")).problems == (
+        '--view: there is no view "x"; there are router, direct, profiles: work; instances: git',
+    )
+
+
+def test_keys_that_have_no_effect_are_noted_and_are_no_problem(paths: Paths) -> None:
+    add(paths, "a", '{"mcpServers": {"x": {"command": "a", "alwaysAllow": ["t"]}}}')
+    add(paths, "b", '{"command": "b", "autoApprove": []}')
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Note: no effect here, since each client decides which tools it runs without asking: "
+        "data/a/mcp_settings.json: mcpServers.x.alwaysAllow, data/b/mcp_settings.json: autoApprove",
+    )

@@ -126,6 +126,46 @@ def test_missing_config_is_written_with_its_defaults(ran: Ran, home: Path) -> No
     assert written["server"]["http"]["port"] == 3000
 
 
+def test_missing_config_shows_the_tools_themselves_in_this_run_as_in_later_ones(
+    ran: Ran, home: Path
+) -> None:
+    for _ in range(2):
+        assert main(["-c", "new/config.json", "http", "--port", "0"]) == 0
+        assert ran.router is not None
+        assert ran.router.settings.current.server.view == "direct"
+    assert json.loads((home / "new" / "config.json").read_text())["server"]["view"] == "direct"
+
+
+def _add_instance(home: Path, name: str) -> None:
+    (home / "data" / name).mkdir(parents=True)
+    (home / "data" / name / "mcp_settings.json").write_text('{"command": "x"}')
+
+
+@pytest.mark.parametrize("view", ["router", "direct", "work", "git"])
+def test_view_is_a_default_one_a_profile_or_an_instance(ran: Ran, home: Path, view: str) -> None:
+    _configure(profiles={"work": {}})
+    _add_instance(home, "git")
+    assert main(["http", "--view", view]) == 0
+    assert ran.router is not None
+    assert ran.router.settings.current.server.view == view
+
+
+@pytest.mark.parametrize("mode", ["stdio", "http"])
+def test_unknown_view_is_one_line_that_names_those_there_are_and_1(
+    ran: Ran, home: Path, mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _configure(profiles={"work": {}})
+    _add_instance(home, "git")
+    assert main([mode, "--view", "wrok"]) == 1
+    assert ran.router is None
+    assert capsys.readouterr() == (
+        "",
+        'mcp-router: --view: there is no view "wrok"; there are router, direct, profiles: work; '
+        "instances: git\n",
+    )
+    assert not (home / "logs").exists()
+
+
 @pytest.mark.parametrize("level", ["INFO", "OFF"])
 def test_fault_in_the_router_is_one_line(
     ran: Ran, level: str, capfd: pytest.CaptureFixture[str]
@@ -216,6 +256,19 @@ def test_add_of_nothing_says_so_and_where(home: Path, capsys: pytest.CaptureFixt
     assert str(home / "data") in line
 
 
+def test_add_under_the_name_of_a_profile_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _configure(profiles={"work": {}})
+    _add_instance(home, "git")
+    before = (home / "data" / "git" / "mcp_settings.json").read_bytes()
+    assert main(["add", "work", "git"]) == 1
+    assert capsys.readouterr().err == (
+        "mcp-router: instance: work is the name of a profile; choose another name\n"
+    )
+    assert (home / "data" / "git" / "mcp_settings.json").read_bytes() == before
+
+
 # --- check -----------------------------------------------------------------------------------
 
 
@@ -238,6 +291,32 @@ def test_check_tells_every_problem_on_stderr_and_is_1(capsys: pytest.CaptureFixt
         " nonsense",
     ]
     assert shown.out.startswith("2 problems in ")
+
+
+def test_check_says_which_instances_a_profile_shows(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _configure(profiles={"work": {"instances": ["g*"]}, "empty": {"instances": []}})
+    _add_instance(home, "git")
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "Profile work (direct) shows git",
+        "Profile empty (direct) shows no instance",
+    ]
+
+
+def test_check_tells_notes_on_stdout_and_is_0(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _configure()
+    entry = home / "data" / "a" / "mcp_settings.json"
+    entry.parent.mkdir(parents=True)
+    entry.write_text('{"command": "a", "autoApprove": ["x"]}')
+    assert main(["check", "-c", "config.json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Note: ")
+    assert "No problem in " in shown.out.splitlines()[1]
+    assert not shown.err
 
 
 # --- status and logs -------------------------------------------------------------------------

@@ -24,7 +24,8 @@ from router.messages.errors import ConfigError
 
 def beside(config: Path) -> Paths:
     """The default folders, beside the config file."""
-    return Paths(config, config.parent / "data", config.parent / "logs")
+    beside = config.parent
+    return Paths(config, beside / "data", beside / "logs", beside / "cache")
 
 
 def test_file_named_on_the_command_line_comes_first(tmp_path: Path) -> None:
@@ -51,13 +52,14 @@ def test_file_in_the_working_folder_comes_third(config: Path, tmp_path: Path) ->
 def test_folders_of_the_user_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import platformdirs
 
-    for kind in ("config", "data", "state"):
+    for kind in ("config", "data", "state", "cache"):
         place = tmp_path / kind
         monkeypatch.setattr(platformdirs, f"user_{kind}_path", lambda place=place, **_: place)
     assert locate(Options(), {}, tmp_path) == Paths(
         tmp_path / "config" / "config.json",
         tmp_path / "data" / "data",
         tmp_path / "state" / "logs",
+        tmp_path / "cache",
     )
 
 
@@ -119,6 +121,12 @@ def test_level_and_host_override_the_file() -> None:
     assert merged.logging.level == "OFF"
     assert merged.server.host == "0.0.0.0"
     assert attrs.evolve(merged, logging=Settings().logging, server=Settings().server) == Settings()
+
+
+@pytest.mark.parametrize("view", ["router", "direct", "work", "an-instance"])
+def test_view_overrides_that_of_the_file(view: str) -> None:
+    merged = merge(Settings(), Options(view=view))
+    assert merged == attrs.evolve(Settings(), server=attrs.evolve(Settings().server, view=view))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ def test_secrets_are_masked_and_all_else_is_shown() -> None:
         "token": {"set": True},
         "permissions": ["call"],
         "instances": ["files"],
+        "profile": None,
     }
     assert masked["api"]["port"] == 8001
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from router.config.settings import Security, Settings, load_settings, settings_or_defaults, to_json
+from router.config.settings import (
+    FIRST_SETTINGS,
+    Security,
+    Settings,
+    load_settings,
+    settings_or_defaults,
+    to_json,
+)
 from router.messages.errors import ConfigError
 from tests.router.config.config_file import problems, write
 
@@ -33,11 +40,13 @@ DEFAULTS: dict[str, Any] = {
         "sse": {"enabled": True, "port": 3001, "auto_find_port": False},
         "transport_type": "stdio",
         "allow_instance_management": False,
-        "tool_names": "dotted",
+        "tool_names": "auto",
+        "view": "router",
         "help_limit_bytes": 65536,
         "name_limit": 48,
         "drain_s": 30,
     },
+    "profiles": {},
     "mcp_client": {"enabled": True, "timeout": 30, "start_timeout_s": 60, "max_starting": 16},
     "security": {
         "bearer_token": "",
@@ -54,27 +63,36 @@ DEFAULTS: dict[str, Any] = {
     },
     "watcher": {"enabled": True, "watch_path": "data", "debounce_delay": 1.0},
 }
+FIRST: dict[str, Any] = DEFAULTS | {"server": DEFAULTS["server"] | {"view": "direct"}}
 
 
 # --- Defaults --------------------------------------------------------------------------------
 
 
 def test_missing_file_is_written_with_the_defaults_indented_by_two(config: Path) -> None:
-    assert load_settings(config) == Settings()
+    assert load_settings(config) == FIRST_SETTINGS
     text = config.read_text()
-    assert json.loads(text) == DEFAULTS
-    assert text == json.dumps(DEFAULTS, indent=2) + "\n"
+    assert json.loads(text) == FIRST
+    assert text == json.dumps(FIRST, indent=2) + "\n"
 
 
 def test_written_defaults_are_read_as_they_were(config: Path) -> None:
     load_settings(config)
     before = config.read_bytes()
-    assert load_settings(config) == Settings()
+    assert load_settings(config) == FIRST_SETTINGS
     assert config.read_bytes() == before
 
 
+def test_first_file_shows_the_tools_themselves_and_a_file_without_the_key_those_of_the_router(
+    config: Path,
+) -> None:
+    assert load_settings(config).server.view == "direct"
+    assert attrs.evolve(FIRST_SETTINGS, server=Settings().server) == Settings()
+    assert load_settings(write(config, {"server": {}})).server.view == "router"
+
+
 def test_defaults_can_be_had_without_writing_them(config: Path) -> None:
-    assert settings_or_defaults(config) == Settings()
+    assert settings_or_defaults(config) == FIRST_SETTINGS
     assert not config.exists()
     write(config, {"api": {"port": 1}})
     assert settings_or_defaults(config).api.port == 1
@@ -92,7 +110,7 @@ def test_defaults_that_cannot_be_written_are_a_warning(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "fsync", read_only)
-    assert load_settings(config) == Settings()
+    assert load_settings(config) == FIRST_SETTINGS
     assert not config.exists()
     assert caplog.messages == [
         f"{config} cannot be written (Read-only file system); going on with the defaults"
@@ -195,7 +213,7 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
         ),
         (
             {"server": {"tool_names": 1}},
-            'server.tool_names: expected one of "dotted", "underscored", got 1',
+            'server.tool_names: expected one of "auto", "dotted", "underscored", got 1',
         ),
         (
             {"server": {"help_limit_bytes": 0}},
@@ -234,19 +252,19 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
         ({"api": []}, "api: expected an object, got an array"),
         (
             {"servers": {}},
-            "servers: unknown key; the keys here are api, server, mcp_client, security, logging, "
-            "watcher",
+            "servers: unknown key; the keys here are api, server, profiles, mcp_client, security, "
+            "logging, watcher",
         ),
         (
             {"server": {"enabled": "no"}},
             "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
-            "http, sse, transport_type, allow_instance_management, tool_names, "
+            "http, sse, transport_type, allow_instance_management, tool_names, view, "
             "help_limit_bytes, name_limit, drain_s",
         ),
         (
             {"server": {"stdio": {"port": 1}}},
             "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
-            "http, sse, transport_type, allow_instance_management, tool_names, "
+            "http, sse, transport_type, allow_instance_management, tool_names, view, "
             "help_limit_bytes, name_limit, drain_s",
         ),
         ({"server": 1}, "server: expected an object, got a number"),

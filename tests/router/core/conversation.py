@@ -127,7 +127,7 @@ class Conversation:
     """
 
     def __init__(self, **settings: Any) -> None:
-        usual: dict[str, Any] = {"version": "9.9", "timeout_s": T_S}
+        usual: dict[str, Any] = {"version": "9.9", "timeout_s": T_S, "tool_names": "dotted"}
         self.core = Core(CoreSettings(**usual | settings), FakeSeal())
         self.now_s = 1000.0
         self.started: list[InstanceSpec] = []

@@ -10,6 +10,7 @@ from router.messages.commands import ListInstances, Principal
 from router.messages.events import (
     Abandoned,
     AdminCommand,
+    CataloguesRead,
     ClientOpened,
     Drain,
     Event,
@@ -70,6 +71,14 @@ def test_other_requests_are_queued_in_order_until_the_instances_are_known() -> N
     assert [core.handle(event, 0.0) for event in events] == [[], [], []]
     assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, *events]
     assert core.handle(events[1], 2.0) == [events[1]]
+
+
+def test_what_is_known_of_servers_is_handled_before_what_is_queued() -> None:
+    core, _ = early()
+    event, known = _asks("tools/list"), CataloguesRead({})
+    assert core.handle(event, 0.0) == []
+    assert core.handle(known, 1.0) == [known]
+    assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, event]
 
 
 def test_once_the_instances_are_known_it_stands_between_the_actor_and_the_core_no_more() -> None:

@@ -157,7 +157,7 @@ def test_entry_that_contradicts_itself_says_so(entry: dict[str, Any], text: str)
 
 
 def test_unknown_keys_are_ignored() -> None:
-    assert read({**COMMAND, "autoApprove": [], "x": {"y": 1}}).problem is None
+    assert read({**COMMAND, "trust": True, "x": {"y": 1}}).problem is None
 
 
 # --- Active -----------------------------------------------------------------------------------

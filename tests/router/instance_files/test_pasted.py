@@ -125,6 +125,7 @@ def test_entries_of_gemini_cli_work_as_pasted() -> None:
     }""")
     assert (specs["http"].url, specs["http"].try_sse) == ("http://localhost:3000/mcp", False)
     assert (specs["http"].timeout_s, specs["python"].timeout_s) == (15, 15)
+    assert specs["http"].exposure.tools.allow == ("a",)
     assert specs["python"].cwd == "./mcp-servers/python"
     assert specs["python"].env == {
         "DATABASE_URL": "gh-s3cret-value",

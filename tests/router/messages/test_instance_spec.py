@@ -2,6 +2,7 @@
 
 import pytest
 
+from router.messages.exposure import Exposure
 from router.messages.instance_spec import InstanceSpec
 
 SPEC = InstanceSpec("n", "p", command="c", env={"K": "secret"}, headers={"A": "secret"})
@@ -21,6 +22,9 @@ def test_secrets_are_not_shown() -> None:
         ({}, True),
         ({"metadata": {"k": 1}, "timeout_s": 5.0, "provider": "q", "source": "f"}, True),
         ({"check_arguments": True}, True),
+        ({"exposure": Exposure(describe={"t": "x"}), "ignored": ("autoApprove",)}, True),
+        ({"catalogue_cache": False, "max_sessions": 2}, True),
+        ({"sessions": "per_client"}, False),
         ({"command": "d"}, False),
         ({"args": ("x",)}, False),
         ({"env": {}}, False),

@@ -15,6 +15,7 @@ import watchfiles
 from router.config.options import Options
 from router.config.settings import McpClient, Settings, Watcher, load_settings, to_json
 from router.messages.events import CoreSettingsChanged, InstancesChanged
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest, Watched, keep_current
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
@@ -42,12 +43,10 @@ class FakeDisk:
         self.read_at_s.append(trio.current_time())
 
 
-@attrs.define
-class FakeConfig:
+@attrs.define(eq=False)
+class FakeConfig(LiveSettings):
     """Has settings, and others from the next reading on."""
 
-    path: Path
-    current: Settings
     coming: Settings | None = None
 
     async def reload(self, parts: object) -> bool:
@@ -73,7 +72,7 @@ async def scene(tmp_path: Path, nursery: trio.Nursery) -> Scene:
     request = ReloadRequest()
     inbox, events = trio.open_memory_channel[Any](100)
     disk: Any = FakeDisk(tmp_path)
-    config: Any = FakeConfig(tmp_path, Settings(watcher=Watcher(enabled=False)))
+    config: Any = FakeConfig(tmp_path, Options(), Settings(watcher=Watcher(enabled=False)))
     nursery.start_soon(keep_current, config, (), disk, request, inbox)
     await trio.testing.wait_all_tasks_blocked()
     assert len(disk.read_at_s) == 1
@@ -197,7 +196,8 @@ async def real(tmp_path: Path, nursery: trio.Nursery) -> Real:
     real.configure()
     path = tmp_path / "config.json"
     live = LiveSettings(path, Options(), load_settings(path))
-    instances = InstanceStore(real.data, live, lambda _: None)
+    catalogues = CatalogueStore(tmp_path / "cache")
+    instances = InstanceStore(real.data, catalogues, live, lambda _: None)
     nursery.start_soon(keep_current, live, (), instances, ReloadRequest(), inbox)
     await real.until_there_are("npx")
     return real
@@ -293,7 +293,7 @@ async def test_failure_of_watching_and_polling_is_logged(
     logger.addHandler(handler)
     monkeypatch.setattr(logger, "handlers", [handler])
     inbox, _events = trio.open_memory_channel[Any](100)
-    config: Any = FakeConfig(tmp_path / "config.json", Settings())
+    config: Any = FakeConfig(tmp_path / "config.json", Options(), Settings())
     disk: Any = FakeDisk(tmp_path / "data")
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:

@@ -5,27 +5,35 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 import trio
 import trio.testing
+from msgspec import Raw
 
 from router.config.options import Options
 from router.config.settings import McpClient, Settings
 from router.instance_files import edits
+from router.instance_files.catalogue_folder import CatalogueFolder
+from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.effects import SaveInstance
 from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, NOT_SAVED
-from router.messages.events import InstanceSaved, InstancesChanged
+from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
 from router.reload import instance_store
+from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore, keep_store
 from router.reload.live_settings import LiveSettings
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from router.messages.instance_spec import InstanceSpec
 
 WAIT_S = 60.0
 
@@ -42,12 +50,16 @@ class Site:
     events: Any = None
     inbox: Any = None
     settings: Any = None
+    catalogues: Any = None
     disk: Any = None
 
     def __attrs_post_init__(self) -> None:
         self.inbox, self.events = trio.open_memory_channel[Any](100)
         self.settings = LiveSettings(self.data.parent / "config.json", Options(), Settings())
-        self.disk = InstanceStore(self.data, self.settings, self.hidden.update, self._prepare)
+        self.catalogues = CatalogueStore(self.data.parent / "cache")
+        self.disk = InstanceStore(
+            self.data, self.catalogues, self.settings, self.hidden.update, self._prepare
+        )
 
     def _prepare(self, specs: Any) -> None:
         self.prepared += [spec.name for spec in specs]
@@ -86,6 +98,22 @@ async def test_instances_are_announced_prepared_and_their_secrets_hidden(site: S
     assert [spec.name for spec in await site.announced()] == ["p"]
     assert "sk-12345" in site.hidden
     assert site.prepared == ["p"]
+
+
+async def test_listeners_hear_of_a_reading_and_of_a_change_after_the_actor(site: Site) -> None:
+    heard: list[tuple[list[str], int]] = []
+
+    def tell(specs: Iterable[InstanceSpec]) -> None:
+        waiting = site.events.statistics().current_buffer_used
+        heard.append(([spec.name for spec in specs], waiting))
+
+    site.disk.tell_listeners = tell
+    put(site.data, "p", COMMAND)
+    await site.announced()
+    await site.saved(AddInstance("new", ENTRY))
+    assert heard == [(["p"], 1), (["new", "p"], 1)]
+    await site.saved(RemoveInstance("nothing"))
+    assert len(heard) == 2
 
 
 async def test_what_is_wrong_is_logged_and_harms_nobody_else(
@@ -162,6 +190,110 @@ async def test_too_many_instances_are_cut(
         put(site.data, name, COMMAND)
     assert [spec.name for spec in await site.announced()] == ["a"]
     assert _errors(caplog) == ["There are 2 instances too many; the last ones are left out"]
+
+
+# --- Last known lists ------------------------------------------------------------------------
+
+
+KNOWN = KnownServer("2025-11-25", Raw(b"{}"), Raw(b"{}"), None, Catalog())
+
+
+async def _restarted(site: Site, *names: str) -> Site:
+    """Return the next router at this place; the lists of these instances were kept before."""
+    specs = await site.announced()
+    folder = CatalogueFolder(site.catalogues.cache)
+    folder.read(specs)
+    for spec in specs:
+        if spec.name in names:
+            folder.write(spec, KNOWN)
+    return Site(site.data)
+
+
+async def _events_of(site: Site) -> list[Any]:
+    """Read once, and return the events that the actor gets."""
+    with trio.fail_after(WAIT_S):
+        await site.disk.announce(site.inbox)
+    return _content(site)
+
+
+def _content(site: Site) -> list[Any]:
+    events: list[Any] = []
+    with suppress(trio.WouldBlock):
+        while True:
+            events.append(site.events.receive_nowait())
+    return events
+
+
+async def test_last_known_lists_come_before_their_instances_and_once(site: Site) -> None:
+    for name in ("a", "b"):
+        put(site.data, name, COMMAND)
+    site = await _restarted(site, "a", "b")
+    put(site.data, "c", COMMAND)
+    known, changed = await _events_of(site)
+    assert known == CataloguesRead({"a": KNOWN, "b": KNOWN})
+    assert [spec.name for spec in changed.specs] == ["a", "b", "c"]
+    (again,) = await _events_of(site)
+    assert again == changed
+
+
+async def test_instance_that_comes_back_later_brings_its_lists_with_it(site: Site) -> None:
+    put(site.data, "a", COMMAND)
+    path = put(site.data, "b", COMMAND)
+    site = await _restarted(site, "b")
+    put(site.data, "b", {"command": "npx", "isActive": False})
+    assert [type(event) for event in await _events_of(site)] == [InstancesChanged]
+    path.write_text('{"command": "npx"}')
+    known, changed = await _events_of(site)
+    assert known == CataloguesRead({"b": KNOWN})
+    assert isinstance(changed, InstancesChanged)
+
+
+async def test_change_from_inside_brings_the_lists_before_it_is_told_as_saved(site: Site) -> None:
+    put(site.data, "a", COMMAND)
+    site = await _restarted(site, "a")
+    put(site.data, "a", {"command": "npx", "isActive": False})
+    await site.announced()
+    await site.disk.save(SaveInstance(7, SetActive("a", is_active=True)), site.inbox)
+    known, saved = _content(site)
+    assert known == CataloguesRead({"a": KNOWN})
+    assert isinstance(saved, InstanceSaved)
+    assert saved.specs is not None
+
+
+async def test_bad_files_in_the_cache_cost_nothing_but_a_warning(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(site.data, "a", COMMAND)
+    site = await _restarted(site, "a")
+    for file in (site.catalogues.cache / "catalogues").iterdir():
+        file.write_bytes(b"[" * 1_000_000)
+    (changed,) = await _events_of(site)
+    assert [spec.name for spec in changed.specs] == ["a"]
+    assert "The catalogue of a on disk is not used: it is nested too deeply" in caplog.messages
+
+
+async def test_lists_of_switched_off_instances_are_not_read(site: Site) -> None:
+    put(site.data, "a", COMMAND)
+    site = await _restarted(site, "a")
+    site.settings.current = Settings(mcp_client=McpClient(enabled=False))
+    assert [type(event) for event in await _events_of(site)] == [InstancesChanged]
+    site.settings.current = Settings()
+    assert (await _events_of(site))[0] == CataloguesRead({"a": KNOWN})
+
+
+async def test_lists_are_kept_while_a_file_is_broken_and_removed_once_it_is_not(
+    site: Site,
+) -> None:
+    for name in ("a", "b"):
+        put(site.data, name, COMMAND)
+    site = await _restarted(site, "a", "b")
+    files = site.catalogues.cache / "catalogues"
+    put(site.data, "b", "{")
+    await _events_of(site)
+    assert len(list(files.iterdir())) == 2
+    (site.data / "b" / "mcp_settings.json").unlink()
+    await _events_of(site)
+    assert len(list(files.iterdir())) == 1
 
 
 # --- Changing --------------------------------------------------------------------------------

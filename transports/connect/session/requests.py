@@ -6,7 +6,7 @@ nobody waits for, or that comes a second time, is dropped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import Raw
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 
 if TYPE_CHECKING:
-    from router.messages.frames import Frame
+    from router.messages.frames import Frame, RequestId
 
 SHOWN_CHARS: Final = 300
 """Length of an upstream's own words in a reason or a log line."""
@@ -89,14 +89,18 @@ class SessionRequests:
             return request.answer.result
         raise _request_refused(request.answer)
 
+    def is_own(self, request_id: RequestId | None) -> bool:
+        """Return whether this is the id of a request of the session, not of the actor's."""
+        return isinstance(request_id, int) and request_id % 2 == 1
+
     def take_answer(self, answer: Response | ErrorResponse) -> bool:
         """Take an answer to one of these requests; return False for any other answer.
 
         The id alone decides: an odd id is never the actor's, even if no such request is open.
         """
-        if not isinstance(answer.id, int) or answer.id % 2 == 0:
+        if not self.is_own(answer.id):
             return False
-        request = self._open.get(answer.id)
+        request = self._open.get(cast("int", answer.id))
         if request is not None and request.answer is None:
             request.answer = answer
             request.answered.set()

@@ -42,6 +42,7 @@ from transports.connect.session.subscription import (
     ACKNOWLEDGED,
     UpstreamSubscription,
     capabilities_with_list_changed,
+    subscription_of,
 )
 from transports.connect.wire import WireLost
 
@@ -141,7 +142,7 @@ class _Incarnation:
         self._scope = trio.CancelScope()
         self._changed: set[str] = set()
         self._has_changed = trio.Event()
-        self._is_announced = False
+        self._announced: set[str] = set()
         self._is_up = False
         self._lost: WireLost | None = None
 
@@ -208,20 +209,23 @@ class _Incarnation:
             if self._requests.take_answer(frame):
                 return None
         elif isinstance(frame, Notification):
-            if self._takes_notification(frame.method):
+            if self._takes_notification(frame):
                 return None
         elif self._answers(frame):
             return None
         return FromSession(self._session, frame, received.related) if self._is_up else None
 
-    def _takes_notification(self, method: str) -> bool:
+    def _takes_notification(self, frame: Notification) -> bool:
         """Handle a notification about the lists; return whether it was one."""
-        if method in LIST_CHANGED:
-            self._is_announced = True
-            self._read_again(LIST_CHANGED[method])
+        capability = LIST_CHANGED.get(frame.method)
+        if capability is not None:
+            self._announced.add(capability)
+            self._read_again(capability)
             return True
-        if self._subscription is not None and method == ACKNOWLEDGED:
-            self._subscription.catch_up()
+        if frame.method == ACKNOWLEDGED and self._subscription is not None:
+            # The actor has a subscription of its own, to resources.
+            if self._requests.is_own(subscription_of(frame)):
+                self._subscription.catch_up()
             return True
         return False
 
@@ -310,16 +314,17 @@ class _Incarnation:
         while True:
             await self._has_changed.wait()
             changed, self._changed, self._has_changed = self._changed, set(), trio.Event()
-            is_announced, self._is_announced = self._is_announced, False
+            announced, self._announced = frozenset(self._announced), set()
             before = lists.catalog
             with trio.move_on_after(RELIST_LIMIT_S) as limit:
                 await lists.read_again(changed)
             if limit.cancelled_caught:
                 log.warning("%s: listing again took too long; kept the old", self._spec.name)
             # A change that the server announced is passed on, even if the lists read the same.
-            if lists.catalog != before or (is_announced and lists.catalog is not before):
+            if lists.catalog != before or (announced and lists.catalog is not before):
                 self._wire.set_catalog(lists.catalog)
-                await self._events.send(CatalogChanged(self._session, lists.catalog))
+                changed = CatalogChanged(self._session, lists.catalog, announced)
+                await self._events.send(changed)
             await trio.sleep(RELIST_PAUSE_S)
 
 

@@ -18,12 +18,14 @@ import trio
 from msgspec import Raw, Struct
 
 from router.messages.errors import METHOD_NOT_FOUND
-from router.messages.revisions import LISTEN_METHOD
+from router.messages.revisions import KEY_PREFIX, LISTEN_METHOD
 from transports.connect.session.listings import LIST_CHANGED
 from transports.connect.session.requests import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from router.messages.frames import Notification
 
 log = logging.getLogger("mcp_router.upstream")
 
@@ -107,3 +109,22 @@ def _declares_list_changed(capability: Raw) -> bool:
 def _is_unknown_method(refused: RequestRefused) -> bool:
     # Some servers say so in words, under a code of their own.
     return refused.code == METHOD_NOT_FOUND or "method not found" in refused.reason.lower()
+
+
+class _Meta(Struct, gc=False):
+    subscription: int | str | None = msgspec.field(default=None, name=f"{KEY_PREFIX}subscriptionId")
+
+
+class _Acknowledged(Struct, gc=False):
+    meta: _Meta = msgspec.field(default_factory=_Meta, name="_meta")
+
+
+_acknowledged: Final = msgspec.json.Decoder(_Acknowledged)
+
+
+def subscription_of(frame: Notification) -> int | str | None:
+    """Return the id of the request whose subscription a notification belongs to; None for none."""
+    try:
+        return _acknowledged.decode(frame.params).meta.subscription
+    except msgspec.MsgspecError:
+        return None

@@ -1,19 +1,21 @@
 """The streamable HTTP endpoint (MCP 2025-03-26 and later, Transports, Streamable HTTP).
 
-POST, GET and DELETE of one path become events for the dispatch actor, and frames from the actor
-become responses. No I/O.
+POST, GET and DELETE of a place (see `places`) become events for the dispatch actor, and frames from
+the actor become responses. No I/O.
 
 Invariants:
 
 - Nothing is done for a request before it is admitted. Its body is read only after its head is known
   to be good.
-- An unknown session and the session of another principal are the same to a client: both are 404.
+- An unknown session, the session of another principal and that of another place are the same to a
+  client: all are 404.
 - A message with the header of 2026-07-28 belongs to no session, whatever its other headers say.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -27,6 +29,14 @@ from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
 from transports.listen.http.http_sessions import HttpSession
 from transports.listen.http.one_shot import OneShot
+from transports.listen.http.places import (
+    ONLY_THE_DEFAULT,
+    Places,
+    check_place,
+    no_such_view,
+    view_at,
+    wait_for_place,
+)
 from transports.listen.http.post_response import PostResponse
 from transports.listen.http.routing_headers import (
     ENVELOPE_MARK,
@@ -46,7 +56,7 @@ from transports.listen.serving.exchange import (
     is_json,
     parse_accept,
 )
-from transports.listen.serving.refusals import router_stopping
+from transports.listen.serving.refusals import router_stopping, token_revoked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +89,8 @@ class HttpEndpoint:
     Args:
         inbox: the dispatch actor's; not closed here.
         admit: header names in lower case -> the principal; raises `HttpRefusal`.
-        path: the only path that is served.
+        places: the views that have a place of their own.
+        path: the default place; the other places are below it.
         limits: of its sessions.
     """
 
@@ -87,12 +98,14 @@ class HttpEndpoint:
         self,
         inbox: trio.MemorySendChannel[Event],
         admit: Callable[[Mapping[str, str]], Principal],
+        places: Places = ONLY_THE_DEFAULT,
         *,
         path: str = PATH,
         limits: SessionLimits | None = None,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
+        self._places = places
         self._path = path
         self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
@@ -104,13 +117,15 @@ class HttpEndpoint:
         """See `exchange.Endpoint`."""
         try:
             principal = self._admit(request.headers)
-            if request.path != self._path:
-                raise HttpRefusal(404, "Not found")
+            view = view_at(request.path, self._path)
+            if view is not None:
+                admit = partial(self._admit, request.headers)
+                principal = await wait_for_place(self._places, view, principal, admit)
             if self._ended:
                 raise router_stopping()
             if request.method == "POST":
-                return await self._post(request, principal)
-            return self._get_or_delete(request, principal)
+                return await self._post(request, principal, view)
+            return self._get_or_delete(request, principal, view)
         except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
             return error_answer(error)
 
@@ -144,25 +159,37 @@ class HttpEndpoint:
         self._sessions.end_revoked(is_known)
         for one_shot in list(self._one_shots):
             if not is_known(one_shot.principal):
-                one_shot.revoke()
+                one_shot.refuse(token_revoked())
+
+    def end_vanished(self, is_place: Callable[[str, Principal], bool]) -> None:
+        """The places have changed: end everything at places unknown to `is_place`."""
+        self._sessions.end_vanished(is_place)
+        for one_shot in list(self._one_shots):
+            view = one_shot.view
+            if view is not None and not is_place(view, one_shot.principal):
+                one_shot.refuse(no_such_view())
 
     def __repr__(self) -> str:
         return f"<HttpEndpoint sessions={len(self._sessions)} one_shots={len(self._one_shots)}>"
 
     # --- POST ---
 
-    async def _post(self, request: HttpRequest, principal: Principal) -> Answer | PendingResponse:
+    async def _post(
+        self, request: HttpRequest, principal: Principal, view: str | None
+    ) -> Answer | PendingResponse:
         """Check the head, read the body, and hand it on by its kind and era."""
         headers = request.headers
         accepts = _check_post_head(headers)
         requested = headers.get(REVISION_HEADER)
         has_header = requested == STATELESS_REVISION
-        session = None if has_header else self._session_of(headers, principal)
+        session = None if has_header else self._session_of(headers, principal, view)
         rule_changes = self._rule_changes
         body = await request.read_body()
-        # While the body was read, the rules may have changed and the session may have ended.
+        # While the body was read, the rules and the places may have changed, and the session may
+        # have ended.
         if self._rule_changes != rule_changes:
             principal = self._admit(headers)
+        check_place(self._places, view, principal)
         if session is not None and session.ended:
             raise _session_not_found()
         if json_rpc.is_batch(body):
@@ -174,8 +201,12 @@ class HttpEndpoint:
             # core takes requests of a session for handshake requests, and refuses an envelope.
             params = params_of(frame)
             if is_stateless_message(frame, params, requested):
-                return await self._post_stateless(frame, params, headers, principal, accepts)
-        return await self._post_handshake(frame, params, session, requested, principal, accepts)
+                return await self._post_stateless(frame, params, headers, principal, view, accepts)
+        if session is None:
+            return await self._post_without_session(
+                frame, params, requested, principal, view, accepts
+            )
+        return await self._post_in_session(frame, session, requested, accepts)
 
     async def _post_batch(
         self, body: bytes, session: HttpSession | None, requested: str | None, accepts: Accepts
@@ -195,6 +226,7 @@ class HttpEndpoint:
         params: Params,
         headers: Mapping[str, str],
         principal: Principal,
+        view: str | None,
         accepts: Accepts,
     ) -> Answer | PendingResponse:
         """Take a message of 2026-07-28."""
@@ -209,40 +241,47 @@ class HttpEndpoint:
         if frame.method == LISTEN_METHOD:
             accepts = _require_events(accepts)
         client = OneShot(
-            new_client_id(), principal, self._actor_inbox, self._one_shots, "stateless"
+            new_client_id(), principal, self._actor_inbox, self._one_shots, "stateless", view
         )
         return await self._ask(client, [frame], accepts, params=params, is_new=True)
 
-    async def _post_handshake(
+    async def _post_in_session(
+        self, frame: Frame, session: HttpSession, requested: str | None, accepts: Accepts
+    ) -> Answer | PendingResponse:
+        """Take a message of a session, which is of a revision before 2026-07-28."""
+        if isinstance(frame, Request):
+            if frame.method == "initialize":
+                raise Rejected.because(400, "This session is initialized already", frame.id)
+            check_revision(requested, frame.id)
+            return await self._ask(session, [frame], accepts)
+        check_revision(requested, None)
+        await self._actor_inbox.send(FromClient(session.id, frame, session))
+        return empty_answer(202)
+
+    async def _post_without_session(
         self,
         frame: Frame,
         params: Params | None,
-        session: HttpSession | None,
         requested: str | None,
         principal: Principal,
+        view: str | None,
         accepts: Accepts,
     ) -> Answer | PendingResponse:
-        """Take a message of the revisions before 2026-07-28."""
+        """Take a message of the revisions before 2026-07-28 that names no session."""
         if isinstance(frame, Request) and frame.method == "initialize":
             # No revision is agreed on yet, so its header does not matter.
-            return await self._initialize(frame, session, principal, accepts)
+            return await self._initialize(frame, principal, view, accepts)
         check_revision(requested, frame.id if isinstance(frame, Request) else None)
-        if isinstance(frame, Request):
-            if session is not None:
-                return await self._ask(session, [frame], accepts)
-            client = OneShot(new_client_id(), principal, self._actor_inbox, self._one_shots)
-            return await self._ask(client, [frame], accepts, params=params, is_new=True)
-        if session is not None:
-            await self._actor_inbox.send(FromClient(session.id, frame, session))
-        return empty_answer(202)
+        if not isinstance(frame, Request):
+            return empty_answer(202)
+        client = OneShot(new_client_id(), principal, self._actor_inbox, self._one_shots, view=view)
+        return await self._ask(client, [frame], accepts, params=params, is_new=True)
 
     async def _initialize(
-        self, frame: Request, session: HttpSession | None, principal: Principal, accepts: Accepts
+        self, frame: Request, principal: Principal, view: str | None, accepts: Accepts
     ) -> PendingResponse:
-        if session is not None:
-            raise Rejected.because(400, "This session is initialized already", frame.id)
         self._sessions.check_capacity(principal)
-        session = HttpSession(new_client_id(), principal, self._actor_inbox, self._sessions)
+        session = HttpSession(new_client_id(), principal, self._actor_inbox, self._sessions, view)
         self._sessions.add(session)
         return await self._ask(session, [frame], accepts, is_new=True)
 
@@ -267,7 +306,7 @@ class HttpEndpoint:
         try:
             if is_new:
                 opened = ClientOpened(
-                    client.id, client, client.principal, client.one_shot, client.era
+                    client.id, client, client.principal, client.one_shot, client.era, client.view
                 )
                 await self._actor_inbox.send(opened)
             for message in messages:
@@ -280,13 +319,15 @@ class HttpEndpoint:
 
     # --- GET and DELETE ---
 
-    def _get_or_delete(self, request: HttpRequest, principal: Principal) -> Answer | EventStream:
+    def _get_or_delete(
+        self, request: HttpRequest, principal: Principal, view: str | None
+    ) -> Answer | EventStream:
         requested = request.headers.get(REVISION_HEADER)
         if requested == STATELESS_REVISION:
             raise HttpRefusal(405, f"{STATELESS_REVISION} has only POST", (("Allow", "POST"),))
         if request.method not in {"GET", "DELETE"}:
             raise HttpRefusal(405, "Method not allowed", (("Allow", METHODS),))
-        session = self._session_of(request.headers, principal)
+        session = self._session_of(request.headers, principal, view)
         if session is None:
             raise Rejected.because(400, "Mcp-Session-Id is missing")
         check_revision(requested, None)
@@ -295,17 +336,19 @@ class HttpEndpoint:
         session.end()
         return empty_answer(204)
 
-    def _session_of(self, headers: Mapping[str, str], principal: Principal) -> HttpSession | None:
+    def _session_of(
+        self, headers: Mapping[str, str], principal: Principal, view: str | None
+    ) -> HttpSession | None:
         """Return the session of a request; None if the request names no session.
 
         Raises:
-            Rejected: 404, there is no such session, or it belongs to another principal.
+            Rejected: 404, there is no such session, or it belongs to another principal or place.
         """
         session_id = headers.get(SESSION_HEADER)
         if session_id is None:
             return None
         session = self._sessions.find(session_id, principal)
-        if session is None:
+        if session is None or session.view != view:
             raise _session_not_found()
         self._sessions.touch(session, trio.current_time())
         return session

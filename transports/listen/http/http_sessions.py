@@ -46,6 +46,7 @@ class HttpSession:
     As an `Outbox` it takes the frames for its client that belong to no request.
 
     Attributes:
+        view: the name of the view at its place; None at the default place.
         revision: the negotiated revision; empty until `initialize` was answered.
         ended: the session is not in its table any more.
         used_at_s: the time of the last use; written by the table.
@@ -61,9 +62,11 @@ class HttpSession:
         principal: Principal,
         actor_inbox: ActorInbox,
         table: SessionTable[HttpSession],
+        view: str | None = None,
     ) -> None:
         self.id = session_id
         self.principal = principal
+        self.view = view
         self.used_at_s = trio.current_time()
         self.revision = ""
         self.ended = False

@@ -14,11 +14,12 @@ from router.messages.events import ClientClosed, FromClient
 from router.messages.frames import ErrorResponse
 from transports.listen.http.frame_stream import UNREACHABLE, FrameStream, StreamResponse
 from transports.listen.serving.exchange import error_answer
-from transports.listen.serving.refusals import router_stopping, token_revoked
+from transports.listen.serving.refusals import router_stopping
 from transports.listen.serving.server_sent_events import EVENT_HEADERS
 
 if TYPE_CHECKING:
     from router.messages.commands import Principal
+    from router.messages.errors import HttpRefusal
     from router.messages.frames import ClientId, Frame, Request
     from router.messages.revisions import Era
     from transports.listen.http.actor_inbox import ActorInbox
@@ -33,16 +34,18 @@ class OneShot:
     Args:
         open_one_shots: all clients of this kind; holds this one while its request is open.
         era: the era of its request.
+        view: the name of the view at its place; None at the default place.
     """
 
     __slots__ = (
         "_actor_inbox",
-        "_is_revoked",
         "_open_one_shots",
+        "_refusal",
         "_stream",
         "era",
         "id",
         "principal",
+        "view",
     )
     one_shot: ClassVar = True
     response_headers: ClassVar[Headers] = ()
@@ -54,14 +57,16 @@ class OneShot:
         actor_inbox: ActorInbox,
         open_one_shots: set[OneShot],
         era: Era = "handshake",
+        view: str | None = None,
     ) -> None:
         self.id = client_id
         self.principal = principal
         self.era: Era = era
+        self.view = view
         self._actor_inbox = actor_inbox
         self._open_one_shots = open_one_shots
         self._stream: FrameStream | None = None
-        self._is_revoked = False
+        self._refusal: HttpRefusal | None = None
 
     def send_nowait(self, _: Frame, /) -> None:
         """Drop a frame that belongs to no request."""
@@ -71,9 +76,9 @@ class OneShot:
         if self._stream is not None:
             self._stream.end()
 
-    def revoke(self) -> None:
-        """End the response, because the principal would not be admitted any more."""
-        self._is_revoked = True
+    def refuse(self, refusal: HttpRefusal) -> None:
+        """End the response, because the request would now be refused in this way."""
+        self._refusal = refusal
         self.close()
 
     def open_stream(self, expected_answers: int, *, answers_only: bool) -> FrameStream:
@@ -103,7 +108,7 @@ class OneShot:
 
     def unanswered(self) -> Answer:
         """Return the answer to a request that ended without one."""
-        return error_answer(token_revoked() if self._is_revoked else router_stopping())
+        return error_answer(self._refusal or router_stopping())
 
     def _refuse(self, request: Request) -> None:
         error = ErrorResponse(request.id, UNREACHABLE)

@@ -51,11 +51,13 @@ class Session(Protocol):
     """A session as the table sees it.
 
     Attributes:
+        view: the name of the view at its place; None at the default place.
         used_at_s: the time of the last use; written by `SessionTable.touch`.
     """
 
     id: ClientId
     principal: Principal
+    view: str | None
     used_at_s: float
 
     def end(self) -> None:
@@ -120,6 +122,12 @@ class SessionTable(Generic[S]):
         """End the sessions of all principals for which `is_known` is false."""
         for session in self:
             if not is_known(session.principal):
+                session.end()
+
+    def end_vanished(self, is_place: Callable[[str, Principal], bool]) -> None:
+        """End the sessions at all places for which `is_place` is false."""
+        for session in self:
+            if session.view is not None and not is_place(session.view, session.principal):
                 session.end()
 
     def next_expiry_s(self, now_s: float) -> float:

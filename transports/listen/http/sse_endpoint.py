@@ -1,7 +1,8 @@
 """The HTTP+SSE endpoint (MCP 2024-11-05, Transports, HTTP with SSE).
 
-A GET opens an event stream, whose first event names the address for POSTs. Posted messages become
-events for the dispatch actor, and all frames for the client go out on the stream. No I/O.
+A GET of a place (see `places`) opens an event stream, whose first event names the address for
+POSTs, which is the same for all places. Posted messages become events for the dispatch actor, and
+all frames for the client go out on the stream. No I/O.
 
 Invariants:
 
@@ -12,6 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -23,6 +25,12 @@ from router.messages.frames import Request, Response
 from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
 from transports.listen.http.frame_stream import FrameStream, StreamResponse
+from transports.listen.http.places import (
+    ONLY_THE_DEFAULT,
+    Places,
+    view_at,
+    wait_for_place,
+)
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
@@ -51,6 +59,7 @@ class SseEndpoint:
     Args:
         inbox: the dispatch actor's; not closed here.
         admit: header names in lower case -> the principal; raises `HttpRefusal`.
+        places: the views that have a place of their own.
         limits: of its sessions. They do not expire, because each has an open stream.
     """
 
@@ -58,11 +67,13 @@ class SseEndpoint:
         self,
         inbox: trio.MemorySendChannel[Event],
         admit: Callable[[Mapping[str, str]], Principal],
+        places: Places = ONLY_THE_DEFAULT,
         *,
         limits: SessionLimits | None = None,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
+        self._places = places
         self._sessions: SessionTable[_SseSession] = SessionTable(limits or SessionLimits())
         self._ended = False
 
@@ -70,13 +81,16 @@ class SseEndpoint:
         """See `exchange.Endpoint`."""
         try:
             principal = self._admit(request.headers)
-            if request.path not in {STREAM_PATH, POST_PATH}:
-                raise HttpRefusal(404, "Not found")
+            is_post = request.path == POST_PATH
+            view = None if is_post else view_at(request.path, STREAM_PATH)
+            if view is not None:
+                admit = partial(self._admit, request.headers)
+                principal = await wait_for_place(self._places, view, principal, admit)
             if self._ended:
                 raise router_stopping()
-            if request.path == POST_PATH:
+            if is_post:
                 return await self._post(request, principal)
-            return await self._open(request, principal)
+            return await self._open(request, principal, view)
         except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
             return error_answer(error)
 
@@ -95,16 +109,22 @@ class SseEndpoint:
         """The rules of `admit` have changed: end everything of principals unknown to `is_known`."""
         self._sessions.end_revoked(is_known)
 
+    def end_vanished(self, is_place: Callable[[str, Principal], bool]) -> None:
+        """The places have changed: end everything at places unknown to `is_place`."""
+        self._sessions.end_vanished(is_place)
+
     def __repr__(self) -> str:
         return f"<SseEndpoint sessions={len(self._sessions)}>"
 
-    async def _open(self, request: HttpRequest, principal: Principal) -> EventStream:
+    async def _open(
+        self, request: HttpRequest, principal: Principal, view: str | None
+    ) -> EventStream:
         _check_method(request, "GET")
         self._sessions.check_capacity(principal)
-        session = _SseSession(new_client_id(), principal, self._actor_inbox, self._sessions)
+        session = _SseSession(new_client_id(), principal, view, self._actor_inbox, self._sessions)
         self._sessions.add(session)
         try:
-            await self._actor_inbox.send(ClientOpened(session.id, session, principal))
+            await self._actor_inbox.send(ClientOpened(session.id, session, principal, view=view))
         except BaseException:
             session.end()
             raise
@@ -153,6 +173,7 @@ class _SseSession:
     """A session, which is also the `Outbox` for all frames to its client.
 
     Attributes:
+        view: the name of the view at its place; None at the default place.
         used_at_s: the time of the last use; written by the table.
         revision: the negotiated revision; empty until `initialize` was answered.
         ended: the session is not in its table any more.
@@ -162,11 +183,13 @@ class _SseSession:
         self,
         session_id: str,
         principal: Principal,
+        view: str | None,
         actor_inbox: ActorInbox,
         table: SessionTable[_SseSession],
     ) -> None:
         self.id = session_id
         self.principal = principal
+        self.view = view
         self.used_at_s = trio.current_time()
         self.revision = ""
         self.ended = False

@@ -85,6 +85,12 @@ class _Entry(Struct):
     isActive: bool | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType | None = UNSET
     check_arguments: bool | UnsetType = UNSET
+    tools: dict[str, Any] | list[str] | UnsetType | None = UNSET
+    prompts: dict[str, Any] | list[str] | UnsetType | None = UNSET
+    resources: dict[str, Any] | list[str] | UnsetType | None = UNSET
+    catalogue_cache: bool | UnsetType = UNSET
+    sessions: str | UnsetType = UNSET
+    max_sessions: int | UnsetType = UNSET
 
 
 class _Call(Struct):
@@ -166,6 +172,27 @@ def read_update(name: str, body: bytes) -> UpdateInstance:
         {key: value for key, value in fields.items() if value is not None}, ("body",)
     )
     return UpdateInstance(name, fields)
+
+
+def read_profile(body: bytes) -> dict[str, Any]:
+    """Read a profile; its keys are checked where `config.json` is written.
+
+    Raises:
+        NotJson: the body is not JSON.
+        DoesNotFit: the body is no object.
+    """
+    return _decode_object(body)
+
+
+def read_wait(given: str | None) -> bool:
+    """Return whether the query asks to wait until the instance is ready; None is no such query.
+
+    Raises:
+        DoesNotFit: it asks for something else.
+    """
+    if given not in (None, "ready"):
+        raise DoesNotFit(("query", "wait"), "expected ready")
+    return given is not None
 
 
 def read_call(body: bytes) -> CallTool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from router.core.protocol.bridging import SUBSCRIPTION_KEY
+from router.core.protocol.bridging import CLIENT_INFO_KEY, SUBSCRIPTION_KEY
 from router.messages.catalog import Catalog, Item
 from router.messages.core_settings import CoreSettings
 from router.messages.events import CatalogChanged, CoreSettingsChanged
@@ -21,6 +21,32 @@ def test_the_routers_own_tools_are_listed_in_their_order() -> None:
 def test_underscored_names_are_listed_when_configured_so() -> None:
     alice = Conversation(tool_names="underscored").client()
     assert alice.lists() == [name.replace(".", "_") for name in OWN]
+
+
+def test_each_client_is_listed_the_names_that_it_takes() -> None:
+    talk = Conversation(tool_names="auto")
+    old, new, claude, lone = talk.client(), talk.client(), talk.client(), talk.client(one_shot=True)
+    old.initializes("2025-06-18")
+    new.initializes("2025-11-25")
+    info = {"name": "claude-ai", "version": "0.1.0"}
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info}
+    assert "mcp_router_list shows" in claude.asks("initialize", params).result["instructions"]
+    underscored = [name.replace(".", "_") for name in OWN]
+    assert (old.lists(), lone.lists()) == (OWN, OWN)
+    assert (new.lists(), claude.lists()) == (underscored, underscored)
+    called = claude.asks("tools/list").result["tools"][3]
+    shown = called["inputSchema"]["properties"]["tool_name"]["description"]
+    assert shown == "Name of the tool, as mcp_router_help shows"
+
+
+def test_a_client_without_a_session_is_listed_the_names_that_it_takes() -> None:
+    client = Conversation(tool_names="auto").stateless_client()
+    assert client.lists()[0] == "mcp_router_use"
+    assert "mcp_router_list" in client.asks("server/discover").result["instructions"]
+    client.meta = {CLIENT_INFO_KEY: {"name": "gemini-cli-mcp-client", "version": "1"}}
+    assert client.lists()[0] == "mcp.router.use"
+    client.meta = {CLIENT_INFO_KEY: ["odd"]}
+    assert client.lists()[0] == "mcp_router_use"
 
 
 def test_a_cursor_is_refused_and_a_null_one_is_none() -> None:
@@ -113,7 +139,7 @@ def test_use_without_a_session_changes_nothing_for_anybody() -> None:
     listed = alice.lists()
     bob.uses("b")
     assert alice.lists() == bob.lists() == listed == OWN
-    assert alice.calls("echo").error["code"] == -32014
+    assert alice.calls("echo").error["code"] == -32602
     assert talk.client(one_shot=True).lists() == OWN
 
 

@@ -22,6 +22,7 @@ from router.messages.errors import (
     NOT_ALLOWED,
     RpcError,
 )
+from router.messages.exposure import Profile
 from tests.router.core.conversation import spec
 
 OPEN = CoreSettings("1")
@@ -126,6 +127,19 @@ def test_an_update_cannot_turn_an_entry_into_a_wrapper() -> None:
 def test_a_name_that_is_taken_is_refused() -> None:
     error = refusal(add(name="a"))
     assert (error.code, error.message) == (ALREADY_EXISTS, "Instance 'a' already exists")
+
+
+@pytest.mark.parametrize("change", [add(name="work"), update(name="work")])
+def test_a_name_that_a_profile_has_is_refused(change: Change) -> None:
+    error = refusal(change, settings=CoreSettings("1", profiles={"work": Profile()}))
+    assert error.code == ALREADY_EXISTS
+    assert error.message == "'work' is the name of a profile; choose another name"
+
+
+def test_an_instance_that_is_called_like_a_profile_already_can_be_changed_and_renamed() -> None:
+    settings = CoreSettings("1", profiles={"a": Profile()})
+    assert check(update(url="u"), settings=settings).name == "a"
+    assert check(update(name="c"), settings=settings).name == "c"
 
 
 @pytest.mark.parametrize("name", [None, "a"])

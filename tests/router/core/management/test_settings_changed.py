@@ -12,7 +12,7 @@ MANAGED = {"allow_instance_management": True}
 
 
 def settings_of(**changes: Any) -> CoreSettingsChanged:
-    usual: dict[str, Any] = {"version": "9.9", "timeout_s": 30.0}
+    usual: dict[str, Any] = {"version": "9.9", "timeout_s": 30.0, "tool_names": "dotted"}
     return CoreSettingsChanged(CoreSettings(**usual | changes))
 
 
@@ -44,6 +44,18 @@ def test_a_client_that_has_listed_is_notified_once_when_the_routers_tools_change
     talk.happens(settings_of(**changes))
     assert len(alice.outbox.take()) == 1
     assert alice.lists() != before
+
+
+def test_only_clients_that_are_listed_other_names_are_notified_of_another_spelling() -> None:
+    talk, new, _ = ready()
+    old = talk.client()
+    old.initializes("2025-06-18")
+    for client in (old, new):
+        assert client.lists()[0] == "mcp.router.use"
+    talk.happens(settings_of(tool_names="auto"))
+    assert old.outbox.waiting == []
+    assert len(new.outbox.take()) == 1
+    assert new.lists()[0] == "mcp_router_use"
 
 
 def test_leave_to_manage_instances_comes_and_goes() -> None:

@@ -83,4 +83,4 @@ def test_a_stand_in_for_a_command_has_no_method_of_clients() -> None:
     client = Client("c", Mailbox(), EVERYTHING, one_shot=True, era="own")
     request = ClientRequest(client, 1, "initialize", Params(), client.outbox)
     with pytest.raises(RpcError, match="Method not found: initialize"):
-        method_of(request)
+        method_of(Conversation().state, request)

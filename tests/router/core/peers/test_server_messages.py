@@ -397,10 +397,23 @@ def test_a_log_message_of_a_call_goes_to_it() -> None:
     call = alice.routes("echo")
     seen = upstream.sees_one()
     upstream.says("notifications/message", {"level": "info", "data": "hi"}, related=seen["id"])
-    upstream.says("notifications/message", {"level": "debug", "data": "no"}, related=seen["id"])
     (message,) = call.mailbox.take()
     assert message["params"] == {"level": "info", "data": "hi"}
     assert talk.client().outbox.take() == []
+
+
+def test_a_client_that_set_no_level_gets_what_its_server_logs_until_another_client_sets_one() -> (
+    None
+):
+    talk, alice, upstream = ready()
+    call = alice.routes("echo")
+    seen = upstream.sees_one()
+    debug = {"level": "debug", "data": "details"}
+    upstream.says("notifications/message", debug, related=seen["id"])
+    assert [message["params"] for message in call.mailbox.take()] == [debug]
+    talk.client().asks("logging/setLevel", {"level": "debug"})
+    upstream.says("notifications/message", debug, related=seen["id"])
+    assert call.mailbox.take() == []
 
 
 def test_a_log_message_of_no_call_goes_to_the_clients_that_use_the_instance() -> None:

@@ -240,7 +240,7 @@ def test_a_selection_is_no_way_to_an_instance_that_was_taken_away() -> None:
     row = talk.state.clients[connection.id]
     row.principal = Principal("all", instances=frozenset({"b"}))
     assert "echo" not in connection.lists()
-    assert connection.calls("echo").error["code"] == -32014
+    assert connection.calls("echo").error["code"] == -32602
     assert upstream.sees() == []
 
 

@@ -112,7 +112,7 @@ def test_the_upstream_sees_the_one_of_two_equal_keys_that_the_router_read() -> N
 
 def test_without_a_selection_there_are_no_other_tools() -> None:
     alice = Conversation().client()
-    assert alice.calls("sing").error == {"code": -32014, "message": "Unknown tool: sing"}
+    assert alice.calls("sing").error == {"code": -32602, "message": "Unknown tool: sing"}
 
 
 def test_a_selected_tool_waits_for_its_instance_to_come_back() -> None:
@@ -284,11 +284,12 @@ def test_a_direct_name_of_another_length_is_known_once_the_setting_says_so() -> 
     (upstream,) = talk.with_upstreams("a", tools=("a_tool_with_a_long_name",))
     alice = talk.client()
     short = direct_name("a", "a_tool_with_a_long_name", 16)
-    assert alice.calls(short).error["code"] == -32014
+    alice.calls(short)
+    assert upstream.sees_one()["params"]["name"] == short.removeprefix("a__")
     talk.happens(CoreSettingsChanged(CoreSettings("9.9", name_limit=16)))
     alice.calls(short)
     assert upstream.sees_one()["params"]["name"] == "a_tool_with_a_long_name"
-    assert alice.calls("a__a_tool_with_a_long_name").error["code"] == -32014
+    assert alice.calls("a__a_tool_with_a_long_name").error["code"] == -32602
 
 
 def test_the_routers_own_tools_win_a_name_then_the_selected_ones_then_direct_names() -> None:
@@ -315,13 +316,26 @@ def test_a_direct_call_waits_for_its_instance_to_come_up(instance: str) -> None:
     talk.configured(spec(instance), spec("数据", is_active=False))
     alice = talk.client()
     call = alice.calls(direct_name(instance, "echo", 48), {})
-    unknown = alice.calls(direct_name(instance, "sing", 48), {})
     assert call.is_waiting
     talk.starting(instance)
     upstream = talk.up(instance, "echo")
     upstream.answers(upstream.sees_one(), {"ok": True})
     assert call.result == {"ok": True}
-    assert unknown.error["code"] in (-32014, -32013)
+
+
+def test_a_tool_that_a_ready_server_does_not_list_is_answered_by_the_server() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"), spec("数据", is_active=False))
+    alice = talk.client()
+    before = alice.calls("a__sing", {})
+    hashed = alice.calls(direct_name("数据", "sing", 48), {})
+    talk.starting("a")
+    upstream = talk.up("a", "echo")
+    assert upstream.sees_one()["params"]["name"] == "sing"
+    assert before.is_waiting
+    alice.calls("a__hum", {})
+    assert upstream.sees_one()["params"]["name"] == "hum"
+    assert hashed.error["code"] == -32013
 
 
 def test_a_direct_call_whose_instance_is_one_of_several_finds_it() -> None:
@@ -343,7 +357,7 @@ def test_a_direct_call_of_an_instance_that_failed_gets_the_reason_as_an_error() 
     talk.failed("a", "command not found", 60.0)
     error = alice.calls("a__echo", {}).error
     assert (error["code"], error["data"]["state"]) == (-32013, "failed")
-    assert alice.calls("b__echo", {}).error["code"] == -32014
+    assert alice.calls("b__echo", {}).error["code"] == -32602
 
 
 def test_a_direct_call_does_not_wait_for_the_selected_instance() -> None:
@@ -369,13 +383,13 @@ def test_an_unknown_tool_is_answered_with_the_nearest_direct_names() -> None:
     talk = Conversation()
     talk.with_upstreams("a", "b", tools=("echo", "sing"))
     alice = talk.client()
-    assert alice.calls("b__ehco").error == {
-        "code": -32014,
-        "message": "Unknown tool: b__ehco. Did you mean 'b__echo', 'a__echo', 'b__sing'?",
+    assert alice.calls("c__ehco").error == {
+        "code": -32602,
+        "message": "Unknown tool: c__ehco. Did you mean 'a__echo', 'b__echo', 'a__sing'?",
     }
     alice.uses("a")
-    assert alice.calls("b__echoes").error["message"] == (
-        "Tool 'b__echoes' not found in instance 'a'. Did you mean 'b__echo', 'a__echo', 'echo'?"
+    assert alice.calls("echoes").error["message"] == (
+        "Tool 'echoes' not found in instance 'a'. Did you mean 'echo', 'sing'?"
     )
 
 
@@ -386,7 +400,7 @@ def test_tools_that_a_token_does_not_see_have_no_direct_names() -> None:
     mallory = talk.client(principal=Principal("m", instances=frozenset({"a"})))
     for name in ("b__echo", "starting__echo", direct_name("b", "e o", 48)):
         error = mallory.calls(name, {}).error
-        assert error["code"] == -32014
+        assert error["code"] == -32602
         assert "'b" not in error["message"]
     assert talk.state.calls.by_id == {}
 
@@ -400,4 +414,4 @@ def test_a_direct_call_needs_the_permission_to_call() -> None:
 def test_a_name_of_any_length_is_looked_up_at_once() -> None:
     _, alice, _ = ready()
     error = alice.calls("a__" + "x" * 1_000_000).error
-    assert error["code"] == -32014
+    assert error["code"] == -32602

@@ -19,6 +19,7 @@ from tests.transports.listen.fake_actor import (
 from tests.transports.listen.http.http_client import CALL, lone_call, post
 from transports.listen.http.actor_inbox import ActorInbox
 from transports.listen.http.one_shot import OneShot
+from transports.listen.http.places import no_such_view
 from transports.listen.serving.exchange import Answer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ async def test_end_of_a_client_whose_request_is_over_does_nothing(actor: FakeAct
     client.finish(stream)
     assert (await actor.next(ClientClosed)).client == "x"
     client.close()
-    client.revoke()
+    client.refuse(no_such_view())
     assert actor.is_quiet()
     assert not stream.ended
 

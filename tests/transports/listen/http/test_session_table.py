@@ -23,6 +23,7 @@ class BareSession:
     id: str
     table: SessionTable[BareSession]
     principal: Principal = attrs.field(factory=lambda: Principal("a"))
+    view: str | None = None
     used_at_s: float = 0.0
 
     def end(self) -> None:
@@ -87,6 +88,16 @@ def test_sessions_may_end_while_all_are_visited() -> None:
         session.end()
     assert len(sessions) == 3
     assert len(table) == 0
+
+
+def test_sessions_at_places_that_are_gone_end_and_those_at_the_default_place_stay() -> None:
+    table, (default, work, home) = table_of("x", "y", "z")
+    work.view, home.view = "work", "home"
+    table.end_vanished(lambda view, principal: (view, principal.name) == ("home", "a"))
+    assert list(table) == [default, home]
+    home.principal = Principal("b")
+    table.end_vanished(lambda view, principal: (view, principal.name) == ("home", "a"))
+    assert list(table) == [default]
 
 
 # --- As the endpoint uses it -----------------------------------------------------------------

@@ -1,0 +1,232 @@
+"""Keeps which clients are told of updates of which resources, and subscribes upstream for them.
+
+An upstream has one subscription to a resource, however many clients are told of it. A server with
+sessions is subscribed to one URI at a time; a server of 2026-07-28 by one `subscriptions/listen`
+for all URIs, which is sent anew when they change (MCP 2026-07-28, Subscriptions).
+
+Invariants:
+
+- A client is told of the URI that it subscribed to, whatever the server calls the resource.
+- A session that is started anew has the subscriptions of the one before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from router.core.calls import forwarding
+from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
+from router.core.protocol.raw_json import raw_of, text_of
+from router.core.views import resources
+from router.messages.effects import ToClient
+from router.messages.errors import METHOD_NOT_FOUND, OVERLOADED, RpcError
+from router.messages.frames import NO_RAW, Notification, Request, Response
+from router.messages.params import object_of
+from router.messages.revisions import LISTEN_METHOD
+
+if TYPE_CHECKING:
+    from router.core.state.clients import Client
+    from router.core.state.instances import Instance
+    from router.core.state.routing_state import RoutingState
+    from router.messages.events import SessionUp
+    from router.messages.frames import ErrorResponse, SessionId
+
+UPDATED: Final = "notifications/resources/updated"
+
+MAX_OF_CLIENT: Final = 1024
+"""Resources that one client is told of; a server keeps each of them too."""
+
+LISTEN_AGAIN_S: Final = 5.0
+"""Pause before a subscription that its server ended is opened again."""
+
+
+# --- Clients come and go ---------------------------------------------------------------------
+
+
+def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown: str) -> bool:
+    """Have a client told of updates of a resource; a lone request of a handshake never is.
+
+    Args:
+        uri: the server's own URI.
+        shown: the URI that the client used.
+
+    Returns:
+        Whether nobody was told of this resource before.
+
+    Raises:
+        RpcError: -32015, the client has too many subscriptions.
+    """
+    if client.one_shot and client.subscription is None:
+        return False
+    if len(client.resources) >= MAX_OF_CLIENT:
+        raise RpcError(OVERLOADED, "Too many resources are subscribed to by this client")
+    of_instance = state.subscribers.setdefault(instance.name, {})
+    is_first = uri not in of_instance
+    of_instance.setdefault(uri, {})[client.id] = shown
+    client.resources.add((instance.name, uri))
+    if is_first and instance.session is not None and instance.session.is_stateless:
+        _listen(state, instance)
+    return is_first
+
+
+def remove(state: RoutingState, client: Client, instance_name: str, uri: str) -> None:
+    """Have a client told of a resource no more; after the last client, unsubscribe upstream."""
+    client.resources.discard((instance_name, uri))
+    if not _take_out(state, client, instance_name, uri):
+        return
+    instance = state.instances.by_name.get(instance_name)
+    if instance is None or instance.session is None:
+        return
+    if instance.session.is_stateless:
+        _listen(state, instance)
+    else:
+        _send(state, instance.session, "resources/unsubscribe", uri)
+
+
+def forget_client(state: RoutingState, client: Client) -> None:
+    """Have a client that is gone told of nothing more."""
+    for instance_name, uri in list(client.resources):
+        remove(state, client, instance_name, uri)
+
+
+def subscribe_upstream(state: RoutingState, instance: Instance, uri: str) -> None:
+    """Subscribe to a resource for a client that cannot be told how that went."""
+    if instance.session is not None and not instance.session.is_stateless:
+        _send(state, instance.session, "resources/subscribe", uri)
+
+
+def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[str, str]) -> None:
+    """Take back a subscription that the server refused."""
+    client.resources.discard(subscribed)
+    _take_out(state, client, *subscribed)
+
+
+def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str) -> bool:
+    """Take a client out of the table; return whether it was the last one for this resource."""
+    of_instance = state.subscribers.get(instance_name, {})
+    told = of_instance.get(uri, {})
+    if told.pop(client.id, None) is None or told:
+        return False
+    del of_instance[uri]
+    if not of_instance:
+        del state.subscribers[instance_name]
+    return True
+
+
+# --- Sessions come and go --------------------------------------------------------------------
+
+
+def session_up(state: RoutingState, instance: Instance) -> None:
+    """Subscribe a new session to everything that clients are told of."""
+    session = instance.session
+    uris = state.subscribers.get(instance.name, {})
+    if session is None or not uris:
+        return
+    if session.is_stateless:
+        _listen(state, instance)
+        return
+    for uri in uris:
+        _send(state, session, "resources/subscribe", uri)
+
+
+def session_gone(state: RoutingState, session: SessionId) -> None:
+    """Forget the subscription of a session that is gone."""
+    if state.listens.pop(session, None) is not None:
+        state.listens_due.disarm(session)
+
+
+def _send(state: RoutingState, session: SessionUp, method: str, uri: str) -> None:
+    # Nobody waits for the answer: an id that no call has is dropped when it comes back.
+    frame = Request(state.calls.next_id(), method, raw_of({"uri": uri}))
+    forwarding.send_to_session(state, session, frame)
+
+
+# --- One subscription for all (2026-07-28) ---------------------------------------------------
+
+
+def _listen(state: RoutingState, instance: Instance) -> None:
+    """Open a subscription to all URIs in place of the one that is open."""
+    session = instance.session
+    assert session is not None, "only a live session is listened to"
+    before = state.listens.pop(session.session, None)
+    state.listens_due.disarm(session.session)
+    uris = list(state.subscribers.get(instance.name, {}))
+    if uris:
+        request_id = state.listens[session.session] = state.calls.next_id()
+        params: dict[str, Any] = {
+            "notifications": {"resourceSubscriptions": uris},
+            "_meta": client_envelope(NO_RAW, {}, None),
+        }
+        frame = Request(request_id, LISTEN_METHOD, raw_of(params))
+        forwarding.send_to_session(state, session, frame)
+    if before is not None:
+        # Sent after the new one, so that no update falls between the two.
+        members = raw_of({"requestId": before, "reason": "Another subscription takes its place"})
+        forwarding.send_to_session(state, session, Notification("notifications/cancelled", members))
+
+
+def ended(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> bool:
+    """Take the answer to a subscription, which ends it; return False for any other answer."""
+    if frame.id is None or state.listens.get(session) != frame.id:
+        return False
+    del state.listens[session]
+    if isinstance(frame, Response) or code_of(frame.error) != METHOD_NOT_FOUND:
+        state.listens_due.arm(session, state.now_s + LISTEN_AGAIN_S)
+    return True
+
+
+def expire(state: RoutingState) -> None:
+    """Open the subscriptions again that their servers ended."""
+    for session in state.listens_due.due(state.now_s):
+        instance = state.sessions.get(session)
+        if instance is not None and instance.session is not None:
+            _listen(state, instance)
+
+
+# --- Updates ---------------------------------------------------------------------------------
+
+
+def updated(state: RoutingState, instance: Instance, frame: Notification) -> None:
+    """Tell the clients that subscribed to a resource, or to the one that it is a part of.
+
+    Raises:
+        RpcError: the notification does not say which resource it is about.
+    """
+    members = object_of(frame.params)
+    uri = text_of(members, "uri")
+    for subscribed, told in state.subscribers.get(instance.name, {}).items():
+        if not _is_part_of(uri, subscribed):
+            continue
+        for client_id, shown in told.items():
+            client = state.clients[client_id]
+            seen = shown if uri == subscribed else _shown(state, client, instance, uri)
+            _tell(state, client, members | {"uri": raw_of(seen)})
+
+
+def _is_part_of(uri: str, subscribed: str) -> bool:
+    # MCP 2025-11-25, Resources: the URI of an update may be that of a sub-resource.
+    return uri == subscribed or uri.startswith(f"{subscribed.rstrip('/')}/")
+
+
+def _shown(state: RoutingState, client: Client, instance: Instance, uri: str) -> str:
+    try:
+        view = state.view_of(client)
+        if view.is_transparent:
+            return uri
+        index = resources.index_of(view.seen_by(state.instances, client.principal))
+    except RpcError:
+        return uri  # Its place is gone; its session ends soon.
+    return resources.shown_link(index, instance.name, uri)
+
+
+def _tell(state: RoutingState, client: Client, members: dict[str, Any]) -> None:
+    subscription = client.subscription
+    outbox = client.outbox if subscription is None else subscription.reply_to
+    meta = object_of(members.get("_meta")) if "_meta" in members else {}
+    meta.pop(SUBSCRIPTION_KEY, None)
+    if subscription is not None:
+        meta |= {key: raw_of(value) for key, value in subscription.meta.items()}
+    members = {key: raw for key, raw in members.items() if key != "_meta"}
+    if meta:
+        members["_meta"] = raw_of(meta)
+    state.effects.append(ToClient(client.id, outbox, Notification(UPDATED, raw_of(members))))

@@ -1,0 +1,190 @@
+"""Requests of a client in a transparent view: its one server answers, as if the router were not
+there.
+
+Requests are forwarded as they are, also those that the router does not know. The router answers
+what belongs to the session with the client alone, and what the filters of the instance change.
+
+Invariant: what the filters of the instance leave out cannot be listed and cannot be asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from router.core.calls import forwarding
+from router.core.peers import feature_requests, session_requests
+from router.core.protocol.bridging import (
+    NOT_CACHED,
+    SERVER_INFO_KEY,
+    capabilities_for,
+)
+from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.state.permissions import check_may
+from router.core.views import listings, resources
+from router.messages.errors import INVALID_PARAMS, RpcError
+from router.messages.frames import NO_RAW
+from router.messages.params import object_of
+from router.messages.revisions import REVISIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.core.state.clients import Client, ClientRequest
+    from router.core.state.instances import Instance
+    from router.core.state.routing_state import RoutingState
+    from router.messages.events import SessionUp
+    from router.messages.frames import Notification
+
+
+# --- What the server is ----------------------------------------------------------------------
+
+
+def initialize(state: RoutingState, request: ClientRequest) -> None:
+    """Answer `initialize` with what the server said of itself, once it is ready."""
+    instance = _instance(state, request)
+    session = forwarding.session_or_park(state, request, instance)
+    if session is None:
+        return
+    session_requests.take_handshake(request)
+    result: dict[str, Any] = {
+        "protocolVersion": request.client.revision,
+        "capabilities": capabilities_for(
+            instance.capabilities, session.revision, request.client.revision
+        ),
+        "serverInfo": session.server_info,
+    }
+    if session.instructions is not None:
+        result["instructions"] = session.instructions
+    forwarding.answer(state, request, raw_of(result))
+
+
+def discover(state: RoutingState, request: ClientRequest) -> None:
+    """Answer `server/discover` likewise."""
+    instance = _instance(state, request)
+    session = forwarding.session_or_park(state, request, instance)
+    if session is None:
+        return
+    result: dict[str, Any] = {
+        "supportedVersions": REVISIONS,
+        "capabilities": capabilities_for(instance.capabilities, session.revision, REVISIONS[-1]),
+        "resultType": "complete",
+        "_meta": {SERVER_INFO_KEY: session.server_info},
+    }
+    if session.instructions is not None:
+        result["instructions"] = session.instructions
+    forwarding.answer_in_full(state, request, raw_of(result | NOT_CACHED))
+
+
+def _instance(state: RoutingState, request: ClientRequest) -> Instance:
+    client = request.client
+    return state.view_of(client).the_instance(state.instances, client.principal)
+
+
+# --- Lists -----------------------------------------------------------------------------------
+
+LISTS: Final = {method: part for part, method in listings.METHODS.items()}
+"""Request for a list -> the part of a `Catalog` that answers it."""
+
+
+def answer_list(state: RoutingState, request: ClientRequest) -> None:
+    """Have the server list, or answer from its filtered lists if its filters change this list."""
+    part = LISTS[request.method]
+    instance = _instance(state, request)
+    if instance.session is not None and instance.shows_all(part):
+        request.client.owes_listing.discard("resources" if part == "templates" else part)
+        _forward_to(state, request, instance, instance.session)
+    else:
+        feature_requests.answer_list(state, request, part)
+
+
+def _adapted_tools(adapt: Callable[[Raw], Raw]) -> Callable[[Raw], Raw]:
+    """Return the function that puts the tools in a list into the words of a client's era."""
+
+    def rewrite(result: Raw) -> Raw:
+        try:
+            members = object_of(result, "result")
+            tools = _array.decode(members["tools"])
+        except (RpcError, msgspec.MsgspecError, KeyError):
+            return result
+        adapted = [adapt(tool) if is_object(tool) else tool for tool in tools]
+        if all(before is after for before, after in zip(tools, adapted, strict=True)):
+            return result
+        return raw_of(members | {"tools": adapted})
+
+    return rewrite
+
+
+_array: Final = msgspec.json.Decoder(list[Raw])
+
+
+# --- Everything else -------------------------------------------------------------------------
+
+
+def forward(state: RoutingState, request: ClientRequest) -> None:
+    """Forward a request as it is."""
+    check_may(request.client.principal, "call")
+    instance = _instance(state, request)
+    _check_shown(request, instance)
+    session = forwarding.session_or_park(state, request, instance)
+    if session is not None:
+        _forward_to(state, request, instance, session)
+
+
+def _forward_to(
+    state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp
+) -> None:
+    rewrite = None
+    if request.method == "tools/list" and _is_translated(request.client, session):
+        rewrite = _adapted_tools(listings.adapter_between(request.client, session))
+    members = request.params.members if request.params.raw else {}
+    forwarding.forward_call(
+        state, request, instance, session, members, rewrite=rewrite, is_transparent=True
+    )
+
+
+def _is_translated(client: Client, session: SessionUp) -> bool:
+    return client.is_stateless or session.is_stateless
+
+
+def _check_shown(request: ClientRequest, instance: Instance) -> None:
+    """Check that the filters of the instance do not leave out what is asked for.
+
+    Raises:
+        RpcError: -32602 or -32002, in the words for what does not exist.
+    """
+    prompt, uri = _asked_for(request)
+    exposure = instance.spec.exposure
+    if prompt is not None and not exposure.prompts.admits(prompt):
+        raise RpcError(INVALID_PARAMS, f"Unknown prompt: {prompt}")
+    if uri is not None and not exposure.resources.admits(uri):
+        raise resources.not_found(uri)
+
+
+def _asked_for(request: ClientRequest) -> tuple[str | None, str | None]:
+    """Return the name of the prompt, or the URI, that a request is about."""
+    members = request.params.members
+    if request.method == "prompts/get":
+        return optional_text_of(members, "name"), None
+    if request.method == "resources/read":
+        return None, optional_text_of(members, "uri")
+    if request.method == "completion/complete" and is_object(members.get("ref", NO_RAW)):
+        ref = object_of(members["ref"], "params.ref")
+        return optional_text_of(ref, "name"), optional_text_of(ref, "uri")
+    return None, None
+
+
+def notify(state: RoutingState, client: Client, frame: Notification) -> None:
+    """Pass on a notification that the router does not know, if its server is there.
+
+    Raises:
+        RpcError: -32010, the view of this client is gone.
+    """
+    view = state.view_of(client)
+    if not view.is_transparent or "call" not in client.principal.permissions:
+        return
+    session = view.the_instance(state.instances, client.principal).session
+    if session is not None:
+        forwarding.send_to_session(state, session, frame)

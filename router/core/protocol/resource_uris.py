@@ -1,0 +1,106 @@
+"""Names resources of several servers apart, in URIs of the router's own.
+
+A URI of a server stays as it is wherever one server alone answers for it. For all others there are
+two forms that name the instance:
+
+- `mcp-router://{instance}/{URI}`, with the URI percent-encoded, or as it is in a template;
+- `ui://{instance}/{URI}` for an interface of MCP Apps, because its hosts insist on that scheme
+  (MCP Apps 2026-01-26, UI Resource Format).
+
+Invariant: two pairs of instance and URI never have one URI. The first `/` after the scheme ends the
+instance, whose name is percent-encoded, and what follows it is decoded in one way only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote, unquote
+
+import attrs
+
+SCHEME: Final = "mcp-router://"
+UI_SCHEME: Final = "ui://"
+
+
+def shown_uri(instance: str, uri: str) -> str:
+    """Return the URI that names an instance and a URI of its server."""
+    scheme = UI_SCHEME if uri.startswith(UI_SCHEME) else SCHEME
+    return f"{scheme}{quote(instance, safe='')}/{quote(uri, safe='')}"
+
+
+def shown_template(instance: str, template: str) -> str:
+    """Return the template that names an instance and a template of its server.
+
+    The template follows as it is: a client that expands it encodes the values, and nothing else.
+    """
+    scheme = UI_SCHEME if template.startswith(UI_SCHEME) else SCHEME
+    return f"{scheme}{quote(instance, safe='')}/{template}"
+
+
+def own_uri(shown: str) -> tuple[str, str] | None:
+    """Return the instance and its server's URI (or template) in a URI of ours; None for others."""
+    scheme = SCHEME if shown.startswith(SCHEME) else UI_SCHEME
+    if not shown.startswith(scheme):
+        return None
+    instance, _, rest = shown[len(scheme) :].partition("/")
+    # A percent-encoded URI has no colon left, and a template as it is begins with a scheme.
+    uri = rest if ":" in rest else unquote(rest)
+    # Servers have URIs of the scheme `ui` themselves; ours hold another one.
+    is_ours = scheme == SCHEME or uri.startswith(UI_SCHEME)
+    return (unquote(instance), uri) if instance and uri and is_ours else None
+
+
+# --- Templates -------------------------------------------------------------------------------
+
+_EXPRESSION: Final = re.compile(r"\{([^{}]*)\}")
+"""An expression of a URI template (RFC 6570 section 2)."""
+
+_OPERATORS: Final = "+#./;?&"
+"""Expressions that begin with one of these may expand to text with slashes."""
+
+
+@attrs.frozen
+class UriTemplate:
+    """A URI template (RFC 6570), taken apart to recognise its expansions.
+
+    Attributes:
+        literals: the texts between the expressions, with the one before the first and the one
+            after the last; either may be empty.
+        may_have_slash: for each expression, whether its expansion may hold a slash.
+    """
+
+    literals: tuple[str, ...]
+    may_have_slash: tuple[bool, ...]
+
+    @classmethod
+    def parse(cls, template: str) -> UriTemplate:
+        """Return the parts of a template; a malformed expression counts as text."""
+        parts = _EXPRESSION.split(template)
+        operators = (expression[:1] in _OPERATORS for expression in parts[1::2])
+        return cls(tuple(parts[::2]), tuple(operators))
+
+    def matches(self, uri: str) -> bool:
+        """Return whether a URI may be an expansion of this template.
+
+        Each text is looked for once, from left to right, so this takes linear time whatever a
+        server writes. A few expansions that only another division would explain are not found.
+        """
+        first, *others = self.literals
+        if not uri.startswith(first):
+            return False
+        position = len(first)
+        for number, (literal, has_slash) in enumerate(
+            zip(others, self.may_have_slash, strict=True), 1
+        ):
+            is_last = number == len(others)
+            found = _last_place(uri, literal) if is_last else uri.find(literal, position)
+            if found < position or (not has_slash and "/" in uri[position:found]):
+                return False
+            position = found + len(literal)
+        return position == len(uri)
+
+
+def _last_place(uri: str, literal: str) -> int:
+    """Return the position at which a URI ends in this text; -1 if it does not."""
+    return len(uri) - len(literal) if uri.endswith(literal) else -1

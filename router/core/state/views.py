@@ -1,0 +1,129 @@
+"""Resolves the place that a client asked for to a view: the part of the router that it sees.
+
+A place is named like a profile or like an instance; the default place has no name.
+
+Invariants:
+
+- A client sees no instance that its view or its principal leaves out, whichever way it asks.
+- A place that is gone is gone for the clients that are there as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from router.core.state.instances import Instances
+from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
+from router.messages.exposure import Profile, matches_any
+
+if TYPE_CHECKING:
+    from router.core.state.instances import Instance
+    from router.messages.commands import Principal
+    from router.messages.core_settings import CoreSettings
+    from router.messages.exposure import Expose
+
+
+@attrs.define(eq=False)
+class View:
+    """The part of the router that one place shows.
+
+    Attributes:
+        profile: the kind of the view, its instances, tools, title and instructions.
+        instance: the name of the only instance, if the view is transparent; None otherwise.
+    """
+
+    profile: Profile
+    instance: str | None = None
+    # The instances that each principal sees here, by the names it may see, since the last change.
+    _seen: dict[frozenset[str] | None, Instances] = attrs.field(
+        init=False, factory=dict[frozenset[str] | None, Instances]
+    )
+    _all: Instances | None = attrs.field(init=False, default=None)
+
+    @property
+    def expose(self) -> Expose:
+        return self.profile.expose
+
+    @property
+    def is_transparent(self) -> bool:
+        return self.instance is not None
+
+    def seen_by(self, instances: Instances, principal: Principal) -> Instances:
+        """Return the instances that this view shows to a principal.
+
+        Args:
+            instances: all of them; another object after each change of the configuration.
+            principal: its own limit applies as well.
+        """
+        if self._all is not instances:
+            self._all = instances
+            self._seen.clear()
+        seen = self._seen.get(principal.instances)
+        if seen is None:
+            rows = instances.seen_by(principal).by_name.items()
+            shown = {name: row for name, row in rows if self._shows(name)}
+            seen = self._seen[principal.instances] = Instances(shown)
+        return seen
+
+    def _shows(self, name: str) -> bool:
+        if self.instance is not None:
+            return name == self.instance
+        return matches_any(name, self.profile.instances)
+
+    def the_instance(self, instances: Instances, principal: Principal) -> Instance:
+        """Return the one instance of a transparent view.
+
+        Raises:
+            RpcError: -32010, it is gone, or this principal may not see it.
+        """
+        seen = self.seen_by(instances, principal)
+        for row in seen:
+            return row
+        raise RpcError(INSTANCE_NOT_FOUND, f"Instance not found: {self.instance}")
+
+
+ALL: Final = View(Profile("router"))
+"""The view of whoever sends a command: everything, whatever is configured for clients."""
+
+
+@attrs.define(eq=False)
+class Views:
+    """The views by their place, as the settings define them."""
+
+    _by_place: dict[str | None, View] = attrs.field(factory=dict["str | None", View])
+    _settings: CoreSettings | None = None
+
+    def find(self, place: str | None, settings: CoreSettings, instances: Instances) -> View | None:
+        """Return the view at a place; None if there is no such place.
+
+        Args:
+            place: the name of a profile or an instance; None for the default view.
+            settings: define the profiles and the default view.
+            instances: all of them.
+        """
+        if settings is not self._settings:
+            self._settings = settings
+            self._by_place.clear()
+        view = self._by_place.get(place)
+        if view is None:
+            view = _view(place, settings, instances)
+            if view is not None:
+                self._by_place[place] = view
+        elif view.instance is not None and view.instance not in instances.by_name:
+            return None
+        return view
+
+
+def _view(place: str | None, settings: CoreSettings, instances: Instances) -> View | None:
+    if place is None:
+        place = settings.view
+        if place in ("router", "direct"):
+            return View(Profile("router" if place == "router" else "direct"))
+    profile = settings.profiles.get(place)
+    if profile is not None:
+        return View(profile, profile.instances[0] if profile.expose == "transparent" else None)
+    if place in instances.by_name:
+        return View(Profile("transparent"), place)
+    return None

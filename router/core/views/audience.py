@@ -1,0 +1,65 @@
+"""Finds the clients that a message of an instance concerns though none of their requests does.
+
+Invariant: nobody hears of an instance that its view does not show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.messages.errors import RpcError
+
+if TYPE_CHECKING:
+    from router.core.state.clients import Client
+    from router.core.state.instances import Instance
+    from router.core.state.routing_state import RoutingState
+    from router.core.state.views import View
+
+
+def clients_that_list(state: RoutingState, instance: Instance) -> list[Client]:
+    """Return the clients whose lists change with this instance."""
+    return [client for client in state.clients.values() if _lists(state, client, instance)]
+
+
+def _lists(state: RoutingState, client: Client, instance: Instance) -> bool:
+    if client.is_for_one_request and client.subscription is None:
+        return False  # Nobody could tell it, and there are many of these.
+    view = _view_of(state, client)
+    if view is None:
+        return False
+    if view.expose == "router":
+        return client.selection.instance == instance.name
+    return _shows(state, view, client, instance)
+
+
+def hears_of(state: RoutingState, client: Client, instance: Instance) -> bool:
+    """Return whether the logs of an instance are for this client.
+
+    They are if the instance is the only one that it sees, or the one that it selected. In a
+    `direct` view they are if the client set a level, and so asked for logs.
+    """
+    view = _view_of(state, client)
+    if view is None:
+        return False
+    if view.expose == "router":
+        return client.selection.instance == instance.name
+    is_asked_for = view.is_transparent or client.log_level is not None
+    return is_asked_for and _shows(state, view, client, instance)
+
+
+def sees_only(state: RoutingState, client: Client, instance: Instance) -> bool:
+    """Return whether a client sees this instance as if the router were not there."""
+    view = _view_of(state, client)
+    return view is not None and view.is_transparent and _shows(state, view, client, instance)
+
+
+def _shows(state: RoutingState, view: View, client: Client, instance: Instance) -> bool:
+    return instance.name in view.seen_by(state.instances, client.principal).by_name
+
+
+def _view_of(state: RoutingState, client: Client) -> View | None:
+    """Return the view of a client; None if its place is gone."""
+    try:
+        return state.view_of(client)
+    except RpcError:
+        return None

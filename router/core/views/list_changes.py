@@ -1,0 +1,119 @@
+"""Tells clients that a list of theirs has changed (`notifications/…/list_changed`).
+
+Invariants:
+
+- A client is told of a kind of list once until it lists that kind again.
+- Nobody is told of an instance that its view does not show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.protocol.raw_json import raw_of
+from router.core.views import audience, listings
+from router.messages.effects import ToClient
+from router.messages.errors import RpcError
+from router.messages.frames import Notification
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from router.core.state.clients import Client
+    from router.core.state.instances import Instance
+    from router.core.state.routing_state import RoutingState
+    from router.messages.catalog import Catalog
+    from router.messages.core_settings import CoreSettings
+
+
+# --- What has changed ------------------------------------------------------------------------
+
+
+def kinds_in(catalog: Catalog) -> frozenset[str]:
+    """Return the kinds of lists that are not empty."""
+    kinds = {
+        "tools": catalog.tools,
+        "prompts": catalog.prompts,
+        "resources": catalog.resources or catalog.templates,
+    }
+    return frozenset(kind for kind, items in kinds.items() if items)
+
+
+def kinds_that_differ(before: Catalog, after: Catalog) -> frozenset[str]:
+    """Return the kinds of lists in which two catalogs differ."""
+    kinds = {
+        "tools": before.tools != after.tools,
+        "prompts": before.prompts != after.prompts,
+        "resources": (before.resources, before.templates) != (after.resources, after.templates),
+    }
+    return frozenset(kind for kind, differs in kinds.items() if differs)
+
+
+def notify_instance_changed(
+    state: RoutingState, instance: Instance, kinds: frozenset[str] | None = None
+) -> None:
+    """Notify the clients that are listed this instance.
+
+    Args:
+        kinds: the kinds of lists that have changed; None for all that the instance offers.
+    """
+    changed = kinds_in(instance.offers.catalog) if kinds is None else kinds
+    notify_clients(state, audience.clients_that_list(state, instance), changed)
+
+
+def notify_settings_changed(state: RoutingState, settings: CoreSettings) -> None:
+    """Put other settings into force, and notify the clients whose lists are others now."""
+    clients = [client for client in state.clients.values() if client.wants_any_list_changed()]
+    before = [_lists_of(state, client) for client in clients]
+    state.settings = settings
+    for client, lists in zip(clients, before, strict=True):
+        now = _lists_of(state, client)
+        changed = frozenset(kind for kind in lists if lists[kind] != now[kind])
+        notify_clients(state, [client], changed)
+
+
+def _lists_of(state: RoutingState, client: Client) -> dict[str, tuple[bytes, ...]]:
+    """Return everything that a client is listed, by kind."""
+    try:
+        parts = {part: bytes(listings.result_for(state, client, part)) for part in listings.METHODS}
+    except RpcError:
+        return {"tools": (), "prompts": (), "resources": ()}  # Its place is gone.
+    return {
+        "tools": (parts["tools"],),
+        "prompts": (parts["prompts"],),
+        "resources": (parts["resources"], parts["templates"]),
+    }
+
+
+# --- Notifications ---------------------------------------------------------------------------
+
+
+def notify_selection_changed(state: RoutingState, client: Client) -> None:
+    """Notify this client, which selected an instance, and all others that share the selection."""
+    _notify(state, client, "tools")
+    for other in state.clients.values():
+        shares_selection = other is not client and other.selection is client.selection
+        if shares_selection and other.wants_list_changed("tools"):
+            _notify(state, other, "tools")
+
+
+def notify_clients(state: RoutingState, clients: Iterable[Client], kinds: frozenset[str]) -> None:
+    """Notify those of these clients that are there and wait for news of these kinds of lists."""
+    for client in clients:
+        if client.id in state.clients:
+            for kind in sorted(kinds):
+                if client.wants_list_changed(kind):
+                    _notify(state, client, kind)
+
+
+def _notify(state: RoutingState, client: Client, kind: str) -> None:
+    """Send a client `list_changed`, on its subscription or in its session, if it has either."""
+    method = f"notifications/{kind}/list_changed"
+    if client.subscription is not None:
+        if kind in client.subscription.kinds:
+            params = raw_of({"_meta": client.subscription.meta})
+            frame = Notification(method, params)
+            state.effects.append(ToClient(client.id, client.subscription.reply_to, frame))
+    elif not client.is_for_one_request:
+        client.owes_listing.add(kind)
+        state.effects.append(ToClient(client.id, client.outbox, Notification(method)))

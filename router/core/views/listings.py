@@ -1,0 +1,246 @@
+"""Builds the answers to requests for lists: of tools, prompts, resources and templates.
+
+A list is encoded once per change: the part of each instance is kept with its row, and the whole
+with the instances that a view shows to a principal. A transparent view has its lists from here only
+where its server's own answer will not do (`transparent_requests`).
+
+Invariants:
+
+- A list has one page: the router has read all pages of all servers already.
+- Whatever is listed leads to the instance that it was listed for (`direct_names`, `resources`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from msgspec import Raw
+
+from router.core.protocol import extensions, router_tools
+from router.core.protocol.bridging import (
+    NOT_CACHED,
+    SERVER_INFO_KEY,
+    tool_as_handshake,
+    tool_as_stateless,
+)
+from router.core.protocol.direct_names import direct_name
+from router.core.protocol.raw_json import raw_of
+from router.core.state.instance_views import tool_view
+from router.core.views import resources
+from router.messages.catalog import Item
+from router.messages.errors import INVALID_PARAMS, RpcError
+from router.messages.params import given, object_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from router.core.protocol.exposed_catalog import ExposedCatalog
+    from router.core.state.clients import Client
+    from router.core.state.instances import Instance, Instances
+    from router.core.state.routing_state import RoutingState
+    from router.core.state.views import View
+    from router.messages.events import SessionUp
+    from router.messages.params import Params
+
+METHODS: Final = {
+    "tools": "tools/list",
+    "prompts": "prompts/list",
+    "resources": "resources/list",
+    "templates": "resources/templates/list",
+}
+"""Part of a `Catalog` -> the request for it."""
+
+_MEMBERS: Final = {
+    "tools": "tools",
+    "prompts": "prompts",
+    "resources": "resources",
+    "templates": "resourceTemplates",
+}
+"""Part of a `Catalog` -> the member of the result that holds it."""
+
+
+def check_first_page(params: Params) -> None:
+    """Check that a request for a list asks for no page but the first.
+
+    Raises:
+        RpcError: -32602, another page is asked for, and there is only one.
+    """
+    if given(params.members, "cursor") is not None:
+        raise RpcError(INVALID_PARAMS, "params.cursor is not one of ours: the list has one page")
+
+
+def result_for(state: RoutingState, client: Client, part: str) -> Raw:
+    """Return the whole result of a list request, in the words of the client's era.
+
+    Args:
+        part: the part of a `Catalog`.
+
+    Raises:
+        RpcError: -32010, the view of this client is gone.
+    """
+    view = state.view_of(client)
+    seen = view.seen_by(state.instances, client.principal)
+    if view.expose == "direct":
+        return _direct_result(state, client, view, seen, part)
+    if view.is_transparent:
+        rows = [(row, getattr(row.offers.catalog, part)) for row in seen]
+    else:
+        rows = _router_rows(state, client, part)
+    items = [_adapter(client, row)(item.raw) for row, listed in rows for item in listed]
+    return _encoded(state, client, part, [b",".join(items)])
+
+
+def _router_rows(
+    state: RoutingState, client: Client, part: str
+) -> list[tuple[Instance | None, Iterable[Item]]]:
+    """Return the router's own tools, then those of the selected instance; ours win a name."""
+    if part != "tools":
+        return []
+    rows: list[tuple[Instance | None, Iterable[Item]]] = [(None, own_items(state, client))]
+    selected = selected_instance(state, client)
+    if selected is not None:
+        theirs = selected.offers.catalog.tools
+        shown = [item for item in theirs if router_tools.canonical_name(item.key) is None]
+        rows.append((selected, shown))
+    return rows
+
+
+def own_items(state: RoutingState, client: Client) -> tuple[Item, ...]:
+    """Return the router's own tools as they are listed to this client in a `router` view."""
+    return router_tools.items_for(state.settings, client.spelling(state.settings.tool_names))
+
+
+def selected_instance(state: RoutingState, client: Client) -> Instance | None:
+    """Return the instance that this client selected; None if it may not see one of that name."""
+    name = client.selection.instance
+    return None if name is None else state.seen_by(client).by_name.get(name)
+
+
+# --- Direct views ----------------------------------------------------------------------------
+
+
+def _direct_result(
+    state: RoutingState, client: Client, view: View, seen: Instances, part: str
+) -> Raw:
+    key = (part, client.is_stateless, client.spelling(state.settings.tool_names))
+    offers = [row.offers for row in seen]
+    kept = seen.encoded.get(key)
+    if kept is not None and kept.is_of(state.settings, offers):
+        return kept.result
+    pieces = _direct_pieces(state, client, view, seen, part)
+    result = _encoded(state, client, part, [piece for piece in pieces if piece])
+    seen.encoded[key] = _Kept(state.settings, offers, result)
+    return result
+
+
+@attrs.frozen(eq=False)
+class _Kept:
+    """A list that was encoded, with everything that it was made of."""
+
+    settings: object
+    offers: list[ExposedCatalog]
+    result: Raw
+
+    def is_of(self, settings: object, offers: list[ExposedCatalog]) -> bool:
+        return settings is self.settings and resources.is_same(offers, self.offers)
+
+
+def _direct_pieces(
+    state: RoutingState, client: Client, view: View, seen: Instances, part: str
+) -> list[bytes]:
+    """Return the members of a list, instance by instance, each as encoded items."""
+    if part in ("resources", "templates"):
+        shared = resources.index_of(seen).shared
+        return [_resource_piece(row, part, shared) for row in seen]
+    pieces: list[bytes] = []
+    if part == "tools" and state.settings.allow_instance_management:
+        spelling = client.spelling(state.settings.tool_names)
+        own = router_tools.items(spelling, with_management=True)[
+            len(router_tools.items(spelling)) :
+        ]
+        pieces.append(b",".join(item.raw for item in own))
+    names = view.profile.tools
+    for row in seen:
+        items, joined = _direct_items(state, client, row, part)
+        if part == "tools" and not names.admits_all:
+            joined = b",".join(item.raw for item in items if names.admits(item.key))
+        pieces.append(joined)
+    return pieces
+
+
+def _direct_items(
+    state: RoutingState, client: Client, row: Instance, part: str
+) -> tuple[list[Item], bytes]:
+    """Return the tools or prompts of an instance under their direct names, and all joined."""
+    limit = state.settings.name_limit
+    key = (part, client.is_stateless, limit)
+    kept = row.encoded.get(key)
+    if kept is None:
+        adapt = _adapter(client, row) if part == "tools" else _unchanged
+        items = [
+            _renamed(row.name, item.key, adapt(item.raw), limit)
+            for item in getattr(row.offers.catalog, part)
+        ]
+        kept = row.encoded[key] = (items, b",".join(item.raw for item in items))
+    return kept
+
+
+def _renamed(instance: str, name: str, raw: Raw, limit: int) -> Item:
+    shown = direct_name(instance, name, limit)
+    members = object_of(raw, "an item") | {"name": raw_of(shown)}
+    return Item(shown, raw_of(extensions.with_shown_uris(instance, members)))
+
+
+def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
+    show = resources.shown_template if part == "templates" else resources.shown_uri
+    member = "uriTemplate" if part == "templates" else "uri"
+    pieces: list[bytes] = []
+    for item in getattr(row.offers.catalog, part):
+        shown = show(row.name, item.key, shared)
+        is_same = shown == item.key
+        pieces.append(
+            item.raw if is_same else raw_of(object_of(item.raw) | {member: raw_of(shown)})
+        )
+    return b",".join(pieces)
+
+
+def direct_tools_for(state: RoutingState, client: Client, instance: Instance) -> list[Any]:
+    """Return the tools of an instance under their direct names, for the answer to `use`.
+
+    Each is an object of name, description and input schema, in the words of the client's revision.
+    """
+    items, _ = _direct_items(state, client, instance, "tools")
+    return list(map(tool_view, items))
+
+
+# --- Words of an era -------------------------------------------------------------------------
+
+
+def _unchanged(item: Raw) -> Raw:
+    return item
+
+
+def _adapter(client: Client, row: Instance | None) -> Callable[[Raw], Raw]:
+    """Return the function that puts a tool of this instance into the words of a client's era."""
+    session = None if row is None else row.session
+    return adapter_between(client, session)
+
+
+def adapter_between(client: Client, session: SessionUp | None) -> Callable[[Raw], Raw]:
+    """Return the function that puts a tool of this session into the words of a client's era."""
+    if client.is_stateless:
+        return tool_as_stateless
+    if session is not None and session.is_stateless:
+        return tool_as_handshake
+    return _unchanged
+
+
+def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:
+    """Return the result with these members, each some encoded items."""
+    listed = b'{"%b":[%b]' % (_MEMBERS[part].encode(), b",".join(filter(None, pieces)))
+    if not client.is_stateless:
+        return Raw(listed + b"}")
+    info = router_tools.server_info(state.settings)
+    more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
+    return Raw(listed + b"," + bytes(raw_of(more))[1:])

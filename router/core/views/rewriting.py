@@ -1,0 +1,127 @@
+"""Rewrites the URIs in the results of a server, so that a client of a direct view can read them.
+
+Tools answer with links to resources and with resources themselves, and so do prompts. A URI that
+would not lead back to its instance gets the form that names the instance.
+
+Invariant: a result in which there is nothing to rewrite is the very bytes that the server sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Raw
+
+from router.core.protocol import extensions
+from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.views import resources
+from router.messages.errors import RpcError
+from router.messages.params import object_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.core.state.clients import Client
+    from router.core.state.instances import Instance
+    from router.core.state.routing_state import RoutingState
+
+    Rewrite = Callable[[Raw], Raw]
+
+_array: Final = msgspec.json.Decoder(list[Raw])
+
+
+def rewrite_for(
+    state: RoutingState, client: Client, instance: Instance, read: tuple[str, str] | None = None
+) -> Rewrite | None:
+    """Return the function that rewrites a result for this client; None if nothing needs it.
+
+    Args:
+        instance: answers.
+        read: for `resources/read`, the URI that the client asked for, and the server's own.
+    """
+    if state.view_of(client).expose != "direct":
+        return None
+
+    def rewrite(result: Raw) -> Raw:
+        data = bytes(result)
+        if b'"uri"' not in data and b"ui" not in data:
+            return result
+        try:
+            return _Rewriter(state, client, instance.name, read).result(result)
+        except (RpcError, msgspec.MsgspecError, RecursionError):
+            return result  # It is no result of MCP; the client may make sense of it.
+
+    return rewrite
+
+
+class _Rewriter:
+    """Rewrites one result."""
+
+    def __init__(
+        self, state: RoutingState, client: Client, instance: str, read: tuple[str, str] | None
+    ) -> None:
+        self._index = resources.index_of(state.seen_by(client))
+        self._instance = instance
+        self._read = read
+        self._has_changed = False
+
+    def result(self, result: Raw) -> Raw:
+        members = object_of(result, "result")
+        for key, rewrite in (
+            ("content", self._content),
+            ("messages", self._message),
+            ("contents", self._resource),
+        ):
+            if key in members:
+                members[key] = raw_of([rewrite(item) for item in _array.decode(members[key])])
+        with_meta = extensions.with_shown_uris(self._instance, members)
+        if with_meta is members and not self._has_changed:
+            return result
+        return raw_of(with_meta)
+
+    def _message(self, message: Raw) -> Raw:
+        """Rewrite one of the `messages` of a prompt, whose `content` is one item or several."""
+        if not is_object(message):
+            return message
+        members = object_of(message, "message")
+        content = members.get("content")
+        if content is None:
+            return message
+        members["content"] = (
+            self._content(content)
+            if is_object(content)
+            else raw_of([self._content(item) for item in _array.decode(content)])
+        )
+        return raw_of(members)
+
+    def _content(self, item: Raw) -> Raw:
+        """Rewrite one item of content (MCP 2025-11-25, Tools, Tool Result)."""
+        if not is_object(item):
+            return item
+        members = object_of(item, "content")
+        kind = optional_text_of(members, "type")
+        if kind == "resource_link":
+            return self._resource(item)
+        if kind == "resource" and "resource" in members:
+            embedded = self._resource(members["resource"])
+            is_same = embedded is members["resource"]
+            return item if is_same else raw_of(members | {"resource": embedded})
+        return item
+
+    def _resource(self, resource: Raw) -> Raw:
+        if not is_object(resource):
+            return resource
+        members = object_of(resource, "resource")
+        uri = optional_text_of(members, "uri")
+        shown = uri if uri is None else self._shown(uri)
+        with_meta = extensions.with_shown_uris(self._instance, members)
+        if shown == uri and with_meta is members:
+            return resource
+        self._has_changed = True
+        return raw_of(with_meta | {"uri": raw_of(shown)})
+
+    def _shown(self, uri: str) -> str:
+        if self._read is not None and uri == self._read[1]:
+            return self._read[0]
+        return resources.shown_link(self._index, self._instance, uri)
