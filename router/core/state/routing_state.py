@@ -119,14 +119,18 @@ class RoutingState:
         Raises:
             RpcError: -32010, the place that it asked for does not exist (any more).
         """
+        view = self.find_view(client)
+        if view is None:
+            shown = client.place or client.principal.profile or self.settings.view
+            raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {shown}")
+        return view
+
+    def find_view(self, client: Client) -> View | None:
+        """Return what this client sees; None if the place that it asked for does not exist."""
         if client.era == "own":
             return ALL
         place = client.place or client.principal.profile
-        view = self.views.find(place, self.settings, self.instances)
-        if view is None:
-            shown = self.settings.view if place is None else place
-            raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {shown}")
-        return view
+        return self.views.find(place, self.settings, self.instances)
 
     def seen_by(self, client: Client) -> Instances:
         """Return the instances that this client sees.
