@@ -97,6 +97,7 @@ class Core:
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
+            state.confirmations_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 

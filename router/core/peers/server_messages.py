@@ -64,7 +64,7 @@ def handle(state: RoutingState, event: FromSession) -> None:
 def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
     call = state.calls.find(frame.id, session)
     if call is None:
-        resource_subscriptions.ended(state, session, frame)
+        resource_subscriptions.answered(state, session, frame)
         return
     if call.rewrite is not None and isinstance(frame, Response):
         frame = msgspec.structs.replace(frame, result=call.rewrite(frame.result))
@@ -163,6 +163,8 @@ def _notification(
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
             _cancelled(state, session, frame)
+        elif frame.method == resource_subscriptions.ACKNOWLEDGED:
+            resource_subscriptions.acknowledged(state, event.session, frame)
         elif frame.method == resource_subscriptions.UPDATED:
             resource_subscriptions.updated(state, instance, frame)
         elif frame.method == _ELICITATION_COMPLETE:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from router.core.protocol.client_names import Spelling
     from router.core.state.instances import Instance
+    from router.core.state.subscriptions import Subscription
     from router.messages.commands import Principal
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId
@@ -63,23 +64,6 @@ class Selection:
     """
 
     instance: str | None = None
-
-
-@attrs.frozen(eq=False)
-class Subscription:
-    """An open `subscriptions/listen` (MCP 2026-07-28, Subscriptions).
-
-    Attributes:
-        request_id: the id of that request.
-        reply_to: takes its notifications, and then its answer.
-        meta: the `_meta` that marks its messages.
-        kinds: the kinds of lists (`tools`, `prompts`, `resources`) of whose changes it is told.
-    """
-
-    request_id: RequestId
-    reply_to: Outbox
-    meta: dict[str, Any]
-    kinds: frozenset[str]
 
 
 @attrs.define(eq=False)

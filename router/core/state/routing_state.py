@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
     from router.core.state.instances import Leaving
+    from router.core.state.subscriptions import Confirmation
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand
@@ -71,6 +72,8 @@ class RoutingState:
             each with the URI that it knows.
         listens: the id of the open `subscriptions/listen` for resources, by session.
         listens_due: the second at which such a subscription is opened again, by session.
+        confirmations: requests that subscribe upstream and were not confirmed yet, by their id.
+        confirmations_due: the second after which nobody waits for that any more, by that id.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -103,6 +106,8 @@ class RoutingState:
     )
     listens: dict[SessionId, int] = attrs.field(factory=dict["SessionId", int])
     listens_due: Deadlines[SessionId] = attrs.field(factory=Deadlines["SessionId"])
+    confirmations: dict[int, Confirmation] = attrs.field(factory=dict[int, "Confirmation"])
+    confirmations_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None
