@@ -212,7 +212,7 @@ def _log(
     calls = state.calls.of_session(session.session)
     calling = {call.client.id for call in calls}
     for client in state.clients.values():
-        if client.is_for_one_request:
+        if not client.hears_beside_requests:
             continue
         default = of_calls if client.id in calling else DEFAULT_LOG_LEVEL
         concerned = client.id in calling or audience.hears_of(state, client, instance)
@@ -246,7 +246,7 @@ def _unknown(
             forwarding.send_to_caller(state, call, frame)
         return
     for client in state.clients.values():
-        if not client.is_for_one_request and audience.sees_only(state, client, instance):
+        if client.hears_beside_requests and audience.sees_only(state, client, instance):
             state.effects.append(ToClient(client.id, client.outbox, frame))
 
 

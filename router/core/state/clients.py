@@ -76,6 +76,7 @@ class Client:
         principal: the name and permissions with which its listener admitted it.
         one_shot: True for a lone HTTP request without a session; nothing is remembered for it.
         era: the form that its requests have to have.
+        has_initialized: True once it sent `initialize`.
         place: the name of the view that it asked for; None for the default view.
         selection: the instance that it chose.
         revision: the negotiated protocol revision.
@@ -101,6 +102,7 @@ class Client:
     principal: Principal
     one_shot: bool
     era: Era = "handshake"
+    has_initialized: bool = False
     place: str | None = None
     selection: Selection = attrs.field(factory=Selection)
     revision: str = DEFAULT_REVISION
@@ -130,6 +132,14 @@ class Client:
     def is_for_one_request(self) -> bool:
         """True if nothing of this client outlives its request."""
         return self.one_shot or self.is_stateless
+
+    @property
+    def hears_beside_requests(self) -> bool:
+        """True if it may be sent what belongs to none of its requests.
+
+        At 2026-07-28 nothing is, but on subscriptions; so not to a connection without a handshake.
+        """
+        return not self.is_for_one_request and (self.era != "either" or self.has_initialized)
 
     @property
     def peer(self) -> object:
