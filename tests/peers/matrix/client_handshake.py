@@ -77,9 +77,7 @@ class Peer:
         meta = {"_meta": {"progressToken": TOKEN}} if _progress else {}
         params = types.CallToolRequestParams(name=tool, arguments=arguments, **meta)
         request = types.CallToolRequest(method="tools/call", params=params)
-        result = await self.session.send_request(
-            types.ClientRequest(request), types.CallToolResult
-        )
+        result = await self.session.send_request(types.ClientRequest(request), types.CallToolResult)
         text = result.content[0].text
         if result.isError:
             raise RuntimeError(text)
@@ -146,7 +144,10 @@ async def connect(*address):
     }
     if HAS_ELICITATION:
         options["elicitation_callback"] = peer.elicit
-    async with wire(*address) as (read, write, *_), ClientSession(read, write, **options) as session:
+    async with (
+        wire(*address) as (read, write, *_),
+        ClientSession(read, write, **options) as session,
+    ):
         peer.session = session
         hello = await session.initialize()
         scenario.expect(hello.protocolVersion, types.LATEST_PROTOCOL_VERSION)

@@ -76,6 +76,7 @@ async def log(peer):
     await peer.set_log_level(words.LOG_LEVEL)
     expect(await peer.call("log"), "logged")
     await peer.notes.wait_for("log", words.LOG)
+    expect(peer.notes.values("log"), [words.LOG])
 
 
 async def cancel(peer):

@@ -67,6 +67,7 @@ class Fixture:
         self.grown = []
         self.text = "It has not changed yet"
         self.subscribers = []
+        self.log_level = "debug"
         self.events = {}
         server.request_handlers |= {
             types.ListToolsRequest: self.list_tools,
@@ -125,7 +126,7 @@ class Fixture:
         return "done"
 
     async def tool_log(self):
-        for log in (words.QUIET_LOG, words.LOG):
+        for log in words.logs_from(self.log_level):
             await self.notify("notifications/message", log)
         return "logged"
 
@@ -213,12 +214,10 @@ class Fixture:
         assert request.params.ref.name == words.PROMPT
         assert request.params.argument.name == words.PROMPT_ARGUMENT
         values = words.completions(request.params.argument.value)
-        return types.ServerResult(
-            types.CompleteResult(completion=types.Completion(values=values))
-        )
+        return types.ServerResult(types.CompleteResult(completion=types.Completion(values=values)))
 
-    async def set_level(self, _):
-        """Accept any level and send logs of all: whoever stands between may leave some out."""
+    async def set_level(self, request):
+        self.log_level = request.params.level
         return types.ServerResult(types.EmptyResult())
 
     # --- To the client -----------------------------------------------------------------------

@@ -23,9 +23,10 @@ STEPS = 2
 
 LOG = {"level": "warning", "data": "It is warm", "logger": "thermometer"}
 QUIET_LOG = {"level": "debug", "data": "It is quiet", "logger": "thermometer"}
-"""The tool `log` sends both; only the first is at the level that clients ask for."""
+"""The tool `log` sends both, and the second only to those who want logs from `debug`."""
 
 LOG_LEVEL = "info"
+"""The level from which clients want logs."""
 
 SAMPLE = {
     "messages": [{"role": "user", "content": {"type": "text", "text": "whisper"}}],
@@ -56,6 +57,11 @@ PROMPT_ARGUMENT = "name"
 
 NAMES = ["Ada", "Alan", "Grace"]
 """The completions of the prompt's argument."""
+
+
+def logs_from(level):
+    """Return the logs that are sent to those who want them from this level."""
+    return [QUIET_LOG, LOG] if level == "debug" else [LOG]
 
 
 def input_schema(tool):
