@@ -120,6 +120,7 @@ async def resource_update(peer):
         expect(await peer.call("touch", text=text), "touched")
         await peer.notes.wait_for("updated", words.CHANGING)
     expect(await peer.read(words.CHANGING), text)
+    expect(peer.notes.values("updated"), [words.CHANGING])
 
 
 async def list_change(peer):
