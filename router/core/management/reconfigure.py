@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding, resource_subscriptions
 from router.core.state.instances import Instances, InstanceState, Leaving, new_instance
+from router.core.tasks import listening
 from router.core.views import list_changes
 from router.messages.effects import StartSession, StopSession
 
@@ -101,6 +102,7 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
         forwarding.fail_session(state, session, instance, reason)
         list_changes.notify_instance_changed(state, instance)
         resource_subscriptions.session_gone(state, session)
+        listening.session_gone(state, session)
 
 
 # --- Sessions that leave ---------------------------------------------------------------------
@@ -116,6 +118,7 @@ def complete_replacements(state: RoutingState) -> None:
         state.leaving_due.disarm(name)
         if row.session is not None:
             resource_subscriptions.session_gone(state, row.session.session)
+            listening.session_gone(state, row.session.session)
             del state.sessions[row.session.session]
             row.session = None
         state.effects.append(leaving.then)

@@ -28,6 +28,7 @@ from router.core.protocol.bridging import (
 )
 from router.core.protocol.raw_json import raw_of, text_of
 from router.core.state.clients import Client, Subscription
+from router.core.tasks import listening
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Response
@@ -176,6 +177,7 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     if "notifications" not in members:
         raise RpcError(INVALID_PARAMS, "params.notifications is missing")
     wanted = object_of(members["notifications"], "params.notifications")
+    handles = listening.tasks_in(state, client, wanted)
     # Only what is honoured is acknowledged, so that a client does not wait for other notices.
     listed = {"tools"} if state.view_of(client).expose == "router" else set(_KINDS.values())
     honoured = {
@@ -185,7 +187,9 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     kinds = frozenset(_KINDS[key] for key in honoured)
     client.subscription = Subscription(request.id, request.reply_to, meta, kinds)
     uris = _listen_to_resources(state, client, wanted)
+    listening.add(state, client, handles)
     notifications = honoured | ({"resourceSubscriptions": uris} if uris else {})
+    notifications |= {"taskIds": list(handles)} if handles else {}
     params = {"_meta": meta, "notifications": notifications}
     acknowledged = Notification("notifications/subscriptions/acknowledged", raw_of(params))
     state.effects.append(ToClient(client.id, request.reply_to, acknowledged))
@@ -222,5 +226,6 @@ def end_subscriptions(state: RoutingState) -> None:
         subscription, client.subscription = client.subscription, None
         if subscription is not None:
             resource_subscriptions.forget_client(state, client)
+            listening.forget_client(state, client)
             answer = Response(subscription.request_id, raw_of({"_meta": subscription.meta}))
             forwarding.send_answer(state, client, subscription.reply_to, answer)

@@ -19,9 +19,9 @@ from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
     NOT_CACHED,
     SERVER_INFO_KEY,
-    capabilities_for,
 )
 from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.protocol.server_features import capabilities_of_server
 from router.core.state.permissions import check_may
 from router.core.views import listings, resources
 from router.messages.errors import INVALID_PARAMS, RpcError
@@ -51,7 +51,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
     session_requests.take_handshake(request)
     result: dict[str, Any] = {
         "protocolVersion": request.client.revision,
-        "capabilities": capabilities_for(
+        "capabilities": capabilities_of_server(
             instance.capabilities, session.revision, request.client.revision
         ),
         "serverInfo": session.server_info,
@@ -69,7 +69,9 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
         return
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": capabilities_for(instance.capabilities, session.revision, REVISIONS[-1]),
+        "capabilities": capabilities_of_server(
+            instance.capabilities, session.revision, REVISIONS[-1]
+        ),
         "resultType": "complete",
         "_meta": {SERVER_INFO_KEY: session.server_info},
     }
