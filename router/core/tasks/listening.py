@@ -109,12 +109,10 @@ def session_gone(state: RoutingState, session: SessionId) -> None:
     state.tasks.listens.pop(session, None)
 
 
-def ended(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> bool:
-    """Take the answer to a subscription, which ends it; return False for any other answer."""
-    if frame.id is None or state.tasks.listens.get(session) != frame.id:
-        return False
-    del state.tasks.listens[session]
-    return True
+def answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
+    """Take an answer that belongs to no call; that of `subscriptions/listen` ends it."""
+    if frame.id is not None and state.tasks.listens.get(session) == frame.id:
+        del state.tasks.listens[session]
 
 
 def _listen(state: RoutingState, name: str) -> None:
@@ -165,4 +163,5 @@ def tell(state: RoutingState, instance: Instance, members: Members) -> None:
         meta.pop(SUBSCRIPTION_KEY, None)
         shown["_meta"] = raw_of(meta | client.subscription.meta)
         frame = Notification(STATUS_OF_EXTENSION, raw_of(shown))
-        state.effects.append(ToClient(client.id, client.subscription.reply_to, frame))
+        if not client.subscription.hold(frame):
+            state.effects.append(ToClient(client.id, client.subscription.reply_to, frame))
