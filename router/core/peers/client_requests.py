@@ -133,8 +133,11 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
         input_rounds.client_answered(state, call, server_request.input_key, frame)
         return
     answer = msgspec.structs.replace(frame, id=server_request.upstream_id)
-    if server_request.task is not None and isinstance(answer, Response):
-        answer = from_servers.answer_for_server(server_request.task, answer)
+    if isinstance(answer, Response):
+        try:
+            answer = from_servers.answer_for_server(server_request.task, answer)
+        except RpcError as error:
+            answer = forwarding.error_frame(server_request.upstream_id, error)
     forwarding.send_to_session(state, server_request.session, answer)
     if call is not None:
         state.calls.resume(call, state.now_s)

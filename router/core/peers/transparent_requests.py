@@ -24,6 +24,7 @@ from router.core.protocol.bridging import (
 from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
 from router.core.protocol.server_features import capabilities_of_server
 from router.core.state.permissions import check_may
+from router.core.tasks import handles
 from router.core.views import listings, resources
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
@@ -191,6 +192,7 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
         return
-    session = view.the_instance(state.instances, client.principal).session
-    if session is not None:
-        forwarding.send_to_session(state, session, frame)
+    instance = view.the_instance(state.instances, client.principal)
+    if instance.session is not None:
+        frame = handles.notification_for_server(state, client, instance.name, frame)
+        forwarding.send_to_session(state, instance.session, frame)

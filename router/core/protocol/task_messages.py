@@ -87,6 +87,20 @@ def with_task_id(members: Members, before: str, after: str) -> Members:
     return changed
 
 
+def names_related_task(members: Members) -> bool:
+    """Return whether a result, or `params`, says to which task it belongs, be that valid or not."""
+    return RELATED_KEY in _object_at(members, "_meta")
+
+
+def with_only_related(members: Members, task_id: str | None) -> Members:
+    """Return a result, or `params`, that belongs to this task; to none if the id is None."""
+    meta = _object_at(members, "_meta")
+    if task_id is not None:
+        return members | {"_meta": raw_of(with_related_task(meta, task_id))}
+    kept = {key: raw for key, raw in meta.items() if key != RELATED_KEY}
+    return members | {"_meta": raw_of(kept)}
+
+
 def with_related_task(meta: Members, task_id: str) -> Members:
     """Return a `_meta` that names another task."""
     related = _object_at(meta, RELATED_KEY) | {"taskId": raw_of(task_id)}

@@ -12,7 +12,9 @@ from router.core.protocol.task_messages import (
     RELATED_MARK,
     STATUS,
     STATUS_OF_EXTENSION,
+    names_related_task,
     related_task_of,
+    with_only_related,
     with_task_id,
 )
 from router.core.tasks import listening
@@ -113,12 +115,21 @@ def for_client(params: Params, task: KnownTask) -> Params:
     return Params.from_members(with_task_id(params.members, task.id, task.handle))
 
 
-def answer_for_server(task: KnownTask, answer: Response) -> Response:
-    """Return a client's answer to a request about a task, with the server's own id in it."""
-    if RELATED_MARK not in bytes(answer.result) or not is_object(answer.result):
+def answer_for_server(task: KnownTask | None, answer: Response) -> Response:
+    """Return a client's answer to a request, with the server's own id of the task it is about.
+
+    Args:
+        task: that task; None for a request about none, whose answer may name none.
+        answer: as the client sent it.
+
+    Raises:
+        RpcError: -32602, the answer cannot be read.
+    """
+    members = object_of(answer.result, "result") if is_object(answer.result) else {}
+    if not names_related_task(members):
         return answer
-    members = with_task_id(object_of(answer.result), task.handle, task.id)
-    return Response(answer.id, raw_of(members))
+    own_id = None if task is None else task.id
+    return Response(answer.id, raw_of(with_only_related(members, own_id)))
 
 
 # --- Notifications ---------------------------------------------------------------------------

@@ -18,9 +18,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from router.core.protocol.raw_json import raw_of
-from router.core.protocol.task_messages import RELATED_KEY, related_task, with_related_task
+from router.core.protocol.task_messages import (
+    RELATED_KEY,
+    names_related_task,
+    related_task,
+    with_related_task,
+)
 from router.core.state.tasks import KnownTask, Owner
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
+from router.messages.frames import Notification
+from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from msgspec import Raw
@@ -139,7 +146,7 @@ def _unseal(state: RoutingState, sealed: str, context: bytes) -> tuple[str, str]
         raise task_not_found() from None
 
 
-# --- Related tasks ---------------------------------------------------------------------------
+# --- Messages that belong to a task ----------------------------------------------------------
 
 
 def with_own_related(
@@ -157,6 +164,21 @@ def with_own_related(
     if known is None or known.instance != instance:
         return {key: raw for key, raw in meta.items() if key != RELATED_KEY}
     return with_related_task(meta, known.id)
+
+
+def notification_for_server(
+    state: RoutingState, client: Client, instance: str, frame: Notification
+) -> Notification:
+    """Return a client's notification with the server's own id for the task it belongs to.
+
+    Raises:
+        RpcError: -32602, its `params` are no object.
+    """
+    members = object_of(frame.params)
+    if not names_related_task(members):
+        return frame
+    meta = with_own_related(state, client, instance, object_of(members["_meta"]))
+    return Notification(frame.method, raw_of(members | {"_meta": raw_of(meta)}))
 
 
 # --- Cursors ---------------------------------------------------------------------------------

@@ -51,6 +51,15 @@ def test_ids_of_other_tasks_stay() -> None:
     assert task_messages.with_task_id(before, "1", "H") == before
 
 
+def test_a_message_belongs_to_one_task_or_to_none() -> None:
+    before = _members({"x": 1, "_meta": {RELATED_KEY: "odd", "y": 2}})
+    assert task_messages.names_related_task(before)
+    after = task_messages.with_only_related(before, "1")
+    assert value_of(after["_meta"]) == {RELATED_KEY: {"taskId": "1"}, "y": 2}
+    assert value_of(task_messages.with_only_related(before, None)["_meta"]) == {"y": 2}
+    assert not task_messages.names_related_task(_members({"_meta": {}}))
+
+
 @pytest.mark.parametrize("odd", [None, 1, "x", [], {"taskId": 1}])
 def test_a_related_task_that_is_malformed_is_none(odd: Any) -> None:
     assert task_messages.related_task_of(_members({"_meta": {RELATED_KEY: odd}})) is None

@@ -95,6 +95,33 @@ def test_a_request_about_a_task_reaches_its_owner_though_no_call_is_in_flight() 
     assert bob.outbox.take() == []
 
 
+def test_an_answer_names_no_task_but_that_of_its_request() -> None:
+    talk, (upstream,) = talk_with_tasks()
+    alice = client_of(talk)
+    begins_task(alice, upstream)
+    _asks_about(upstream, "t1")
+    (question,) = alice.outbox.take()
+    forged = {"action": "accept", "_meta": {RELATED: {"taskId": "t2"}}}
+    alice.answers(question, forged)
+    assert upstream.sees_one()["result"]["_meta"] == {RELATED: {"taskId": "t1"}}
+    call = alice.calls("a__dig")
+    upstream.sees()
+    upstream.asks("elicitation/create", {"message": "Which?", "requestedSchema": {}})
+    (question,) = call.mailbox.take()
+    alice.answers(question, forged)
+    assert upstream.sees_one()["result"] == {"action": "accept", "_meta": {}}
+
+
+def test_an_answer_that_cannot_be_read_is_an_error_for_the_server() -> None:
+    talk, (upstream,) = talk_with_tasks()
+    alice = client_of(talk)
+    begins_task(alice, upstream)
+    _asks_about(upstream, "t1")
+    (question,) = alice.outbox.take()
+    alice.answers(question, b'{"\\ud800 no character": 1}')
+    assert upstream.sees_one()["error"]["message"] == "result must be an object"
+
+
 def test_it_reaches_the_call_that_waits_for_the_result_of_the_task() -> None:
     talk, (upstream,) = talk_with_tasks()
     alice = client_of(talk)

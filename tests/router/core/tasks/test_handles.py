@@ -248,6 +248,19 @@ def test_a_request_cannot_name_the_task_of_another_client() -> None:
         assert upstream.sees_one()["params"]["_meta"] == {"own": 1}
 
 
+def test_a_notification_of_a_transparent_view_names_own_tasks_alone() -> None:
+    talk, (upstream,) = talk_with_tasks()
+    alice = client_of(talk, view="a")
+    call = alice.calls("dig", task={})
+    upstream.answers(upstream.sees_one(), {"task": task("t1")})
+    for task_id, meta in (
+        (handle_of(call), {RELATED: {"taskId": "t1"}, "own": 1}),
+        ("t1", {"own": 1}),
+    ):
+        alice.says("notifications/own", {"_meta": {RELATED: {"taskId": task_id}, "own": 1}})
+        assert upstream.sees_one()["params"] == {"_meta": meta}
+
+
 # --- 2026-07-28 ------------------------------------------------------------------------------
 
 

@@ -48,6 +48,27 @@ def test_a_client_is_told_of_its_own_tasks() -> None:
     }
 
 
+def test_a_status_waits_for_the_acknowledgement() -> None:
+    talk, upstream = talk_with_extension()
+    upstream.lists("dig", resources=("file:///x",))
+    mine = handle_of(begins_task(stateless_client_of(talk), upstream))
+    wanted = {"taskIds": [mine], "resourceSubscriptions": ["file:///x"]}
+    client = stateless_client_of(talk)
+    listening = client.asks("subscriptions/listen", {"notifications": wanted})
+    upstream.says("notifications/tasks", task("t1"))
+    assert listening.mailbox.take() == []
+    (opened,) = [
+        frame
+        for frame in upstream.sees()
+        if "resourceSubscriptions" in frame["params"]["notifications"]
+    ]
+    meta = {SUBSCRIPTION: opened["id"]}
+    upstream.says("notifications/subscriptions/acknowledged", {"_meta": meta})
+    acknowledged, status = listening.mailbox.take()
+    assert acknowledged["params"]["notifications"] == wanted
+    assert status["params"]["taskId"] == mine
+
+
 def test_the_result_in_a_status_is_in_the_words_of_the_view() -> None:
     talk, upstream = talk_with_extension()
     mine = handle_of(begins_task(stateless_client_of(talk), upstream))
