@@ -78,7 +78,9 @@ def waiting_call(state: RoutingState, session: SessionUp, task: KnownTask) -> Ca
     the result, so that the server can send its requests on that stream.
     """
     for call in reversed(state.calls.of_session(session.session)):
-        if call.task is task and not call.client.is_for_one_request:
+        # By its handle: a task that was forgotten meanwhile has another row now.
+        is_about_it = call.task is not None and call.task.handle == task.handle
+        if is_about_it and not call.client.is_for_one_request:
             return call
     return None
 

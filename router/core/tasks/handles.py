@@ -129,7 +129,10 @@ def open_handle(state: RoutingState, client: Client, handle: str) -> KnownTask:
 
 def is_still_known(state: RoutingState, known: KnownTask) -> bool:
     """Return whether the server's id still stands for this task, as far as the router knows."""
-    return state.tasks.find(known.owner, known.instance, known.id) is known
+    current = state.tasks.find(known.owner, known.instance, known.id)
+    if current is None:
+        return not state.tasks.with_id(known.instance, known.id)
+    return current.handle == known.handle
 
 
 def _context(owner: Owner, kind: str) -> bytes:

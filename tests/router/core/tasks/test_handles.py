@@ -183,6 +183,22 @@ def test_a_forgotten_task_is_found_again_by_its_handle(monkeypatch: pytest.Monke
     assert len(talk.state.tasks) == 2
 
 
+def test_a_task_may_be_forgotten_while_its_client_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(task_table, "MAX_OF_OWNER", 1)
+    talk, (upstream,) = talk_with_tasks()
+    alice = client_of(talk)
+    handle = handle_of(begins_task(alice, upstream, "1"))
+    asked = [alice.asks("tasks/result", {"taskId": handle}) for _ in range(2)]
+    requests = upstream.sees()
+    begins_task(alice, upstream, "2")
+    upstream.answers(requests[0], {"content": [1]})
+    alice.asks("tasks/get", {"taskId": handle})
+    upstream.answers(requests[1], {"content": [2]})
+    assert [one.result["content"] for one in asked] == [[1], [2]]
+
+
 def test_a_forgotten_task_whose_id_is_somebody_elses_now_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
