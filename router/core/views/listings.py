@@ -238,9 +238,10 @@ def adapter_between(client: Client, session: SessionUp | None) -> Callable[[Raw]
 
 def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:
     """Return the result with these members, each some encoded items."""
-    listed = b'{"%b":[%b]' % (_MEMBERS[part].encode(), b",".join(filter(None, pieces)))
-    if not client.is_stateless:
-        return Raw(listed + b"}")
-    info = router_tools.server_info(state.settings)
-    more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
-    return Raw(listed + b"," + bytes(raw_of(more))[1:])
+    end = b"]}"
+    if client.is_stateless:
+        info = router_tools.server_info(state.settings)
+        more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
+        end = b"]," + bytes(raw_of(more))[1:]
+    items = b",".join(filter(None, pieces))
+    return Raw(b"".join((b'{"', _MEMBERS[part].encode(), b'":[', items, end)))
