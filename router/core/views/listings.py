@@ -174,10 +174,11 @@ def _direct_items(
 ) -> tuple[list[Item], bytes]:
     """Return the tools or prompts of an instance under their direct names, and all joined."""
     limit = state.settings.name_limit
-    key = (part, client.is_stateless, limit)
+    is_adapted = part == "tools"  # Only tools differ between the eras.
+    key = (part, is_adapted and client.is_stateless, limit)
     kept = row.encoded.get(key)
     if kept is None:
-        adapt = _adapter(client, row) if part == "tools" else _unchanged
+        adapt = _adapter(client, row) if is_adapted else _unchanged
         items = [
             _renamed(row.name, item.key, adapt(item.raw), limit)
             for item in getattr(row.offers.catalog, part)
@@ -193,16 +194,27 @@ def _renamed(instance: str, name: str, raw: Raw, limit: int) -> Item:
 
 
 def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
-    show = resources.shown_template if part == "templates" else resources.shown_uri
+    """Return the resources or templates of an instance, joined.
+
+    Args:
+        shared: the URIs and templates that other instances list as well.
+    """
+    listed: tuple[Item, ...] = getattr(row.offers.catalog, part)
+    own_shared = shared and shared.intersection(item.key for item in listed)
+    kept = row.encoded.get((part, own_shared))
+    if kept is None:
+        show = resources.shown_template if part == "templates" else resources.shown_uri
+        shown = ((item, show(row.name, item.key, own_shared)) for item in listed)
+        pieces = [_with_uri(item, uri, part) for item, uri in shown]
+        kept = row.encoded[part, own_shared] = b",".join(pieces)
+    return kept
+
+
+def _with_uri(item: Item, shown: str, part: str) -> Raw:
+    if shown == item.key:
+        return item.raw
     member = "uriTemplate" if part == "templates" else "uri"
-    pieces: list[bytes] = []
-    for item in getattr(row.offers.catalog, part):
-        shown = show(row.name, item.key, shared)
-        is_same = shown == item.key
-        pieces.append(
-            item.raw if is_same else raw_of(object_of(item.raw) | {member: raw_of(shown)})
-        )
-    return b",".join(pieces)
+    return raw_of(object_of(item.raw) | {member: raw_of(shown)})
 
 
 def direct_tools_for(state: RoutingState, client: Client, instance: Instance) -> list[Any]:
