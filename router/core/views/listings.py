@@ -179,10 +179,11 @@ def _direct_items(
     kept = row.encoded.get(key)
     if kept is None:
         adapt = _adapter(client, row) if is_adapted else _unchanged
-        items = [
-            _renamed(row.name, item.key, adapt(item.raw), limit)
-            for item in getattr(row.offers.catalog, part)
-        ]
+        # A server may list a name twice, and model providers refuse a request with both.
+        listed: dict[str, Item] = {}
+        for item in getattr(row.offers.catalog, part):
+            listed.setdefault(item.key, item)
+        items = [_renamed(row.name, key, adapt(item.raw), limit) for key, item in listed.items()]
         kept = row.encoded[key] = (items, b",".join(item.raw for item in items))
     return kept
 

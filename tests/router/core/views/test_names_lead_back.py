@@ -10,8 +10,9 @@ import attrs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from router.messages.catalog import Item
 from router.messages.exposure import NameFilter, Profile, matches_any
-from tests.router.core.conversation import Conversation, spec
+from tests.router.core.conversation import Conversation, raw, spec
 from tests.router.core.fake_peers import FakeClient, FakeUpstream, SentRequest
 
 CONFUSABLE = st.text(st.sampled_from("ab_-.é:/{}%"), min_size=1, max_size=6)
@@ -112,6 +113,20 @@ def test_names_are_unique_and_follow_from_their_own_server_alone(
             for name in Site({instance: offer}, limit).talk.client().lists(part)
         ]
         assert shown == alone
+
+
+def test_a_name_that_a_server_lists_twice_is_listed_once_as_it_is_first() -> None:
+    talk = Conversation(view="direct")
+    first, second = (
+        Item("x", raw({"name": "x", "description": text})) for text in ("first", "second")
+    )
+    talk.configured(spec("a"))
+    talk.starting("a")
+    talk.up("a", first, "y", second, prompts=["p", "p"])
+    alice = talk.client()
+    assert alice.lists() == ["a__x", "a__y"]
+    assert alice.asks("tools/list").result["tools"][0]["description"] == "first"
+    assert alice.lists("prompts") == ["a__p"]
 
 
 PATTERNS = st.lists(st.text("ab_-*?", min_size=1, max_size=6), max_size=3).map(tuple)
