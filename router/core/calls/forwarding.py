@@ -188,7 +188,8 @@ def forward_call(
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     instance.call_count += 1
     state.calls.open(call, state.now_s)
-    send_to_session(state, session, Request(call_id, request.method, raw_of(sent)))
+    params = raw_of(sent) if sent or request.params.raw else NO_RAW
+    send_to_session(state, session, Request(call_id, request.method, params))
     return call
 
 
