@@ -232,13 +232,11 @@ class InterleavedViews(RuleBasedStateMachine):
         before = chosen(held, pick)
         result = before.asked.result
         viewer = self.owners[before.mark]
-        self.marks += 1
-        self.owners[self.marks] = viewer
         again = {
             "name": "b__echo" if not self.is_transparent(viewer) else "echo",
             "requestState": result["requestState"],
             "inputResponses": {key: {"roots": []} for key in result["inputRequests"]},
-            "_meta": {"mark": self.marks},
+            "_meta": {"mark": before.mark},
         }
         if viewer in self.viewers:
             self.track(viewer, viewer.peer.asks("tools/call", again), before.mark)
@@ -301,7 +299,7 @@ class InterleavedViews(RuleBasedStateMachine):
 
     @rule(pick=PICK, kind=st.sampled_from(["log", "updated", "unknown", "ended"]))
     def an_upstream_says_something_to_all(self, pick: int, kind: str) -> None:
-        """Whoever gets it sees the instance, or has a call in flight there."""
+        """Those who get it see the instance, or have a call in flight there."""
         upstream = chosen(self.upstreams[-4:], pick)
         name = upstream.instance
         before = [len(viewer.peer.outbox.waiting) for viewer in self.viewers]

@@ -1,4 +1,4 @@
-"""What a transparent view does to messages: nothing, whatever they hold, in both eras.
+"""A transparent view changes nothing in a message, whatever it holds, in both eras.
 
 Messages are compared as JSON text that was taken apart without turning numbers into floats. Objects
 are compared without order, and have no key twice.
