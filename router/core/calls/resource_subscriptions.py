@@ -283,9 +283,8 @@ def _tell(state: RoutingState, client: Client, members: dict[str, Any]) -> None:
     meta.pop(SUBSCRIPTION_KEY, None)
     if subscription is not None:
         meta |= {key: raw_of(value) for key, value in subscription.meta.items()}
-    members = {key: raw for key, raw in members.items() if key != "_meta"}
-    if meta:
-        members["_meta"] = raw_of(meta)
+    if meta or "_meta" in members:
+        members = members | {"_meta": raw_of(meta)}
     frame = Notification(UPDATED, raw_of(members))
     if subscription is None or not subscription.hold(frame):
         state.effects.append(ToClient(client.id, outbox, frame))
