@@ -63,6 +63,16 @@ def test_a_status_for_a_client_that_is_gone_is_dropped() -> None:
     assert alice.outbox.take() == []
 
 
+def test_a_session_tells_nothing_of_the_task_of_another_live_session() -> None:
+    talk, (one, other) = talk_with_tasks("a", "b")
+    alice = client_of(talk)
+    begins_task(alice, one, "1")
+    (known,) = talk.state.tasks.with_id("a", "1")
+    known.session = other.session
+    one.says("notifications/tasks/status", task("1"))
+    assert alice.outbox.take() == []
+
+
 def test_two_servers_with_the_same_ids_do_not_mix() -> None:
     talk, (one, other) = talk_with_tasks("a", "b")
     alice, bob = client_of(talk), client_of(talk, BOB)

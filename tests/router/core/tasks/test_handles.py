@@ -139,6 +139,19 @@ def test_an_id_that_a_restarted_server_uses_again_does_not_lead_to_the_new_task(
     assert again.sees_one()["params"] == {"taskId": "1"}
 
 
+def test_an_earlier_task_of_the_same_client_is_not_taken_for_the_new_one() -> None:
+    talk, (upstream,) = talk_with_tasks()
+    alice = client_of(talk)
+    before = handle_of(begins_task(alice, upstream, "1"))
+    upstream.breaks()
+    talk.starting("a")
+    again = talk.up("a", "dig", capabilities={"tasks": TASKS})
+    now = handle_of(begins_task(alice, again, "1"))
+    assert is_refused(alice.asks("tasks/get", {"taskId": before}))
+    alice.asks("tasks/get", {"taskId": now})
+    assert again.sees_one()["params"] == {"taskId": "1"}
+
+
 def test_an_answer_about_an_id_that_was_used_again_meanwhile_is_not_shown() -> None:
     talk, (upstream,) = talk_with_tasks()
     alice, bob = client_of(talk), client_of(talk, BOB)
