@@ -2,9 +2,9 @@
 there.
 
 Requests are forwarded as they are, also those that the router does not know. The router answers
-what belongs to the session with the client alone, and what the filters of the instance change.
+what belongs to the session with the client alone, and what filters change.
 
-Invariant: what the filters of the instance leave out cannot be listed and cannot be asked for.
+Invariant: what the filters of instance and profile leave out cannot be listed or asked for.
 """
 
 from __future__ import annotations
@@ -90,14 +90,25 @@ LISTS: Final = {method: part for part, method in listings.METHODS.items()}
 
 
 def answer_list(state: RoutingState, request: ClientRequest) -> None:
-    """Have the server list, or answer from its filtered lists if its filters change this list."""
+    """Have the server list, or answer from the lists that the router has read.
+
+    The latter is for lists that filters change, for a server that is not there, and for a router
+    that stops and sends nothing new to servers.
+    """
     part = LISTS[request.method]
     instance = _instance(state, request)
-    if instance.session is not None and instance.shows_all(part):
-        request.client.owes_listing.discard("resources" if part == "templates" else part)
-        _forward_to(state, request, instance, instance.session)
-    else:
+    session = instance.session
+    if session is None or state.draining or not _lists_all(state, request.client, instance, part):
         feature_requests.answer_list(state, request, part)
+        return
+    request.client.owes_listing.discard("resources" if part == "templates" else part)
+    _forward_to(state, request, instance, session)
+
+
+def _lists_all(state: RoutingState, client: Client, instance: Instance, part: str) -> bool:
+    """Return whether a client sees a list as its server has it."""
+    is_filtered = part == "tools" and not state.view_of(client).profile.tools.admits_all
+    return instance.shows_all(part) and not is_filtered
 
 
 def _adapted_tools(adapt: Callable[[Raw], Raw]) -> Callable[[Raw], Raw]:
