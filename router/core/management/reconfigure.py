@@ -41,8 +41,10 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:
     if instance is not None and instance.spec.starts_like(spec):
+        before = instance.offers.catalog
         if instance.record_spec(spec):
-            list_changes.notify_instance_changed(state, instance)
+            differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
+            list_changes.notify_instance_changed(state, instance, differing)
         return instance
     fresh = new_instance(spec, state.now_s)
     if fresh.state is InstanceState.STARTING:
