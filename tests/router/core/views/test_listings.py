@@ -2,15 +2,21 @@
 
 from typing import Any
 
-from router.core.protocol.bridging import CLIENT_INFO_KEY
+import pytest
+
+from router.core.protocol.bridging import CLIENT_INFO_KEY, SERVER_INFO_KEY
+from router.core.protocol.direct_names import direct_name
+from router.core.protocol.resource_uris import shown_uri
 from router.messages.catalog import Catalog, Item
+from router.messages.commands import Principal
 from router.messages.events import CatalogChanged
-from tests.router.core.conversation import Conversation, raw, ready
+from router.messages.exposure import Exposure, NameFilter, Profile
+from tests.router.core.conversation import Conversation, FakeClient, raw, ready
 
 OWN = ["mcp.router.use", "mcp.router.list", "mcp.router.help", "mcp.router.call"]
 
 
-# --- The list ----------------------------------------------------------------------------------
+# --- Router views ------------------------------------------------------------------------------
 
 
 def test_the_routers_own_tools_are_listed_in_their_order() -> None:
@@ -140,3 +146,170 @@ def test_use_without_a_session_changes_nothing_for_anybody() -> None:
     assert alice.lists() == bob.lists() == listed == OWN
     assert alice.calls("echo").error["code"] == -32602
     assert talk.client(one_shot=True).lists() == OWN
+
+
+# --- Direct views ------------------------------------------------------------------------------
+
+PARTS = ("tools", "prompts", "resources", "templates")
+OFFERS: dict[str, Any] = {
+    "prompts": ["ask"],
+    "resources": ["x:1"],
+    "templates": ["x:{y}"],
+}
+
+
+def with_two(**settings: Any) -> Conversation:
+    talk = Conversation(**settings)
+    talk.with_instance("a", "echo", **OFFERS)
+    talk.with_instance("文件", "read file")
+    return talk
+
+
+def clients_of(talk: Conversation, view: str | None = None) -> list[FakeClient]:
+    """One client of each kind: a session, two lone requests, and a connection of either era."""
+    return [
+        talk.client(view=view),
+        talk.client(one_shot=True, view=view),
+        talk.stateless_client(view=view),
+        talk.stateless_connection(view=view),
+    ]
+
+
+def test_a_direct_view_lists_everything_of_every_instance_to_clients_of_each_era() -> None:
+    talk = with_two(view="direct")
+    for client in clients_of(talk):
+        assert client.lists() == ["a__echo", direct_name("文件", "read file", 48)]
+        assert client.lists("prompts") == ["a__ask"]
+        assert client.lists("resources") == ["x:1"]
+        assert client.lists("templates") == ["x:{y}"]
+
+
+def test_only_the_name_of_what_is_listed_is_changed() -> None:
+    talk = Conversation(view="direct")
+    item = {"name": "t", "title": "T", "inputSchema": {}, "icons": [1.5], "_meta": {"k": "ui"}}
+    prompt = {"name": "p", "arguments": [], "odd": None}
+    talk.with_instance("a", Item("t", raw(item)), prompts=[Item("p", raw(prompt))])
+    alice = talk.client()
+    assert alice.asks("tools/list").result == {"tools": [item | {"name": "a__t"}]}
+    assert alice.asks("prompts/list").result == {"prompts": [prompt | {"name": "a__p"}]}
+
+
+def test_lists_of_2026_07_28_are_private_and_say_whose_they_are() -> None:
+    talk = with_two(view="direct")
+    for part in ("tools", "prompts", "resources", "resources/templates"):
+        listed = talk.stateless_client().asks(f"{part}/list").result
+        assert (listed["ttlMs"], listed["cacheScope"]) == (0, "private")
+        assert listed["resultType"] == "complete"
+        assert listed["_meta"][SERVER_INFO_KEY]["name"] == "mcp_router"
+
+
+def test_the_interface_that_a_tool_names_is_the_one_that_its_instance_serves() -> None:
+    talk = Conversation(view="direct")
+    for name in ("a", "b"):
+        meta = {"ui": {"resourceUri": "ui://app"}, "ui/resourceUri": "ui://app"}
+        named = Item("t", raw({"name": "t", "inputSchema": {}, "_meta": meta}))
+        talk.with_instance(name, named, resources=["ui://app"])
+    for client in clients_of(talk):
+        listed = client.asks("tools/list").result["tools"]
+        shown = client.lists("resources")
+        assert [tool["_meta"]["ui"]["resourceUri"] for tool in listed] == shown
+        assert [tool["_meta"]["ui/resourceUri"] for tool in listed] == shown
+        assert shown == [shown_uri("a", "ui://app"), shown_uri("b", "ui://app")]
+
+
+def test_a_direct_view_of_nothing_has_empty_lists() -> None:
+    for client in clients_of(Conversation(view="direct")):
+        assert [client.lists(part) for part in PARTS] == [[], [], [], []]
+
+
+def test_an_instance_that_is_not_ready_is_not_waited_for() -> None:
+    talk = with_two(view="direct")
+    talk.down("文件")
+    assert talk.client().lists() == ["a__echo"]
+
+
+def test_tools_that_change_instances_are_listed_in_direct_views_where_they_are_allowed() -> None:
+    talk = with_two(view="direct", allow_instance_management=True)
+    management = [f"mcp.router.{name}" for name in ("add", "remove", "disable", "enable")]
+    assert talk.client().lists()[:5] == [*management, "a__echo"]
+    talk.settings_change(allow_instance_management=False)
+    assert talk.client().lists()[0] == "a__echo"
+
+
+def test_a_server_of_2026_07_28_is_listed_to_handshake_clients_in_words_they_accept() -> None:
+    talk = Conversation(view="direct")
+    odd = {"name": "t", "inputSchema": {}, "outputSchema": {"type": "array"}}
+    talk.with_instance("a", Item("t", raw(odd)), revision="2026-07-28")
+    new = talk.stateless_client().asks("tools/list").result["tools"]
+    old = talk.client().asks("tools/list").result["tools"]
+    assert new == [odd | {"name": "a__t"}]
+    assert old == [{"name": "a__t", "inputSchema": {}}]
+
+
+def test_a_list_is_encoded_once_until_something_changes() -> None:
+    talk = with_two(view="direct")
+    alice, bob = talk.client(), talk.client()
+    for part in ("tools", "prompts", "resources", "resources/templates"):
+        first = alice.asks(f"{part}/list").mailbox.waiting[0].result
+        assert bob.asks(f"{part}/list").mailbox.waiting[0].result is first
+    talk.with_instance("c", "echo")
+    assert alice.lists()[-1] == "c__echo"
+    talk.settings_change(name_limit=16)
+    assert alice.lists()[1] == direct_name("文件", "read file", 16)
+
+
+# --- Profiles and principals -------------------------------------------------------------------
+
+
+def test_a_profile_lists_its_instances_and_the_tools_that_it_admits() -> None:
+    profile = Profile("direct", ("a", "文*"), NameFilter(("*echo", "b__*"), ()))
+    talk = with_two(profiles={"work": profile})
+    talk.with_instance("b", "echo")
+    for client in clients_of(talk, "work"):
+        assert client.lists() == ["a__echo"]
+        assert client.lists("prompts") == ["a__ask"]
+
+
+def test_a_principal_is_listed_no_instance_but_its_own_in_any_view() -> None:
+    talk = with_two(view="direct")
+    only = Principal("m", instances=frozenset({"文件"}))
+    none = Principal("n", instances=frozenset())
+    assert talk.client(principal=only).lists() == [direct_name("文件", "read file", 48)]
+    assert talk.client(principal=only).lists("resources") == []
+    assert talk.stateless_client(none).lists() == []
+    assert talk.client(principal=only, view="a").asks("tools/list").error["code"] == -32010
+
+
+def test_the_profile_of_a_principal_is_what_it_is_listed() -> None:
+    talk = with_two(profiles={"work": Profile("direct", ("a",))})
+    bound = Principal("m", profile="work")
+    assert talk.client(principal=bound).lists() == ["a__echo"]
+    assert talk.stateless_client(bound).lists() == ["a__echo"]
+
+
+def test_what_an_instance_hides_is_listed_in_no_view() -> None:
+    talk = Conversation(view="direct")
+    exposure = Exposure(NameFilter(("keep", "old")), NameFilter(()), rename={"old": "new"})
+    talk.with_instance("a", "old", "keep", "drop", prompts=["p"], exposure=exposure)
+    for client in clients_of(talk):
+        assert (client.lists(), client.lists("prompts")) == (["a__new", "a__keep"], [])
+
+
+# --- Pages and methods -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["tools", "prompts", "resources", "resources/templates"])
+def test_each_list_has_one_page(part: str) -> None:
+    talk = with_two(view="direct")
+    for client in clients_of(talk):
+        refused = client.asks(f"{part}/list", {"cursor": "x"}).error
+        assert refused["code"] == -32602
+        assert "nextCursor" not in client.asks(f"{part}/list", {"cursor": None}).result
+
+
+@pytest.mark.parametrize("part", ["prompts", "resources", "resources/templates"])
+def test_a_router_view_has_no_lists_but_tools(part: str) -> None:
+    talk = with_two()
+    for client in clients_of(talk):
+        error = client.asks(f"{part}/list").error
+        assert error == {"code": -32601, "message": f"Method not found: {part}/list"}
