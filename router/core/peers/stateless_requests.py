@@ -176,6 +176,7 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     if "notifications" not in members:
         raise RpcError(INVALID_PARAMS, "params.notifications is missing")
     wanted = object_of(members["notifications"], "params.notifications")
+    wanted_uris = _uris_in(wanted)
     # Only what is honoured is acknowledged, so that a client does not wait for other notices.
     listed = {"tools"} if state.view_of(client).expose == "router" else set(_KINDS.values())
     honoured = {
@@ -184,30 +185,34 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     meta = {SUBSCRIPTION_KEY: request.id}
     kinds = frozenset(_KINDS[key] for key in honoured)
     client.subscription = Subscription(request.id, request.reply_to, meta, kinds)
-    uris = _listen_to_resources(state, client, wanted)
+    uris = _listen_to_resources(state, client, wanted_uris)
     notifications = honoured | ({"resourceSubscriptions": uris} if uris else {})
     params = {"_meta": meta, "notifications": notifications}
     acknowledged = Notification("notifications/subscriptions/acknowledged", raw_of(params))
     state.effects.append(ToClient(client.id, request.reply_to, acknowledged))
 
 
-def _listen_to_resources(state: RoutingState, client: Client, wanted: Members) -> list[str]:
-    """Have a client told of updates of the resources it wants; return those that there are.
-
-    Raises:
-        RpcError: -32602, its list of URIs is none.
-    """
+def _listen_to_resources(state: RoutingState, client: Client, wanted: list[str]) -> list[str]:
+    """Have a client told of updates of these resources; return those that there are."""
     honoured: list[str] = []
-    for uri in _uris_in(wanted):
+    new: dict[str, tuple[Instance, list[str]]] = {}
+    for uri in wanted:
         with suppress(RpcError):
             instance, own = feature_requests.find_resource(state, client, uri)
             if resource_subscriptions.add(state, client, instance, own, uri):
-                resource_subscriptions.subscribe_upstream(state, instance, own)
+                new.setdefault(instance.name, (instance, []))[1].append(own)
             honoured.append(uri)
+    for instance, uris in new.values():
+        resource_subscriptions.subscribe_upstream(state, instance, uris)
     return honoured
 
 
 def _uris_in(wanted: Members) -> list[str]:
+    """Return the URIs of the resources of whose updates a client wants to be told.
+
+    Raises:
+        RpcError: -32602, they are no array of strings.
+    """
     raw = given(wanted, "resourceSubscriptions")
     try:
         return [] if raw is None else _texts.decode(raw)
