@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import Seal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
+    from router.messages.frames import ClientId
 
 
 class Core:
@@ -98,6 +99,16 @@ class Core:
             state.listens_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
+
+    def sees_one_instance(self, client_id: ClientId) -> bool:
+        """Return whether a client sees one instance alone, which may not be known yet."""
+        client = self._state.clients.get(client_id)
+        if client is None:
+            return False
+        try:
+            return self._state.view_of(client).is_transparent
+        except RpcError:
+            return True  # Its place may be the name of an instance.
 
     def __repr__(self) -> str:
         state = self._state

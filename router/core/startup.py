@@ -32,7 +32,7 @@ MAX_WAIT_S: Final = 10.0
 
 _QUEUED_EVENTS: Final = (FromClient, AdminCommand, Abandoned)
 _ANSWERED_AT_ONCE: Final = frozenset({"initialize", "ping", "server/discover"})
-"""Methods that are answered without any instance."""
+"""Methods that are answered without any instance, but in a view that shows one alone."""
 
 
 class EarlyCore:
@@ -69,8 +69,11 @@ class EarlyCore:
     def _is_to_queue(self, event: Event) -> bool:
         if not isinstance(event, _QUEUED_EVENTS) or len(self._queue) >= MAX_QUEUED:
             return False
-        frame = event.frame if isinstance(event, FromClient) else None
-        return not (isinstance(frame, Request) and frame.method in _ANSWERED_AT_ONCE)
+        if not isinstance(event, FromClient) or not isinstance(event.frame, Request):
+            return True
+        if event.frame.method not in _ANSWERED_AT_ONCE:
+            return True
+        return self._core.sees_one_instance(event.client)
 
     def _earlier_deadline_s(self) -> float | None:
         deadlines_s = (self._core.next_deadline_s(), self._release_at_s)

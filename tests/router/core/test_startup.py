@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from router.core import startup
+from router.core.core import Core
 from router.core.startup import MAX_WAIT_S, EarlyCore
 from router.messages.commands import ListInstances, Principal
+from router.messages.core_settings import CoreSettings
 from router.messages.events import (
     Abandoned,
     AdminCommand,
@@ -18,7 +22,9 @@ from router.messages.events import (
     InstancesChanged,
     Tick,
 )
+from router.messages.exposure import Profile
 from router.messages.frames import Notification, Request
+from tests.router.core.conversation import FakeSeal
 
 if TYPE_CHECKING:
     from router.messages.effects import Effect
@@ -39,6 +45,9 @@ class FakeCore:
     def next_deadline_s(self) -> float | None:
         return self.deadline_s
 
+    def sees_one_instance(self, client: str) -> bool:
+        return client == "in a transparent view"
+
 
 class Nowhere:
     def send_nowait(self, value: Any, /) -> None: ...
@@ -50,8 +59,8 @@ def early() -> tuple[EarlyCore, FakeCore]:
     return EarlyCore(inner), inner
 
 
-def _asks(method: str, request_id: int = 1) -> FromClient:
-    return FromClient("c", Request(request_id, method), Nowhere())
+def _asks(method: str, request_id: int = 1, client: str = "c") -> FromClient:
+    return FromClient(client, Request(request_id, method), Nowhere())
 
 
 def test_handshake_and_ping_are_answered_at_once() -> None:
@@ -59,6 +68,29 @@ def test_handshake_and_ping_are_answered_at_once() -> None:
     opened = ClientOpened("c", Nowhere())
     for event in (opened, _asks("initialize"), _asks("ping")):
         assert core.handle(event, 0.0) == [event]
+
+
+@pytest.mark.parametrize("method", ["initialize", "ping", "server/discover"])
+def test_in_a_view_of_one_instance_even_the_handshake_waits_until_it_is_known(method: str) -> None:
+    core, _ = early()
+    event = _asks(method, client="in a transparent view")
+    assert core.handle(event, 0.0) == []
+    assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, event]
+
+
+def test_which_clients_see_one_instance() -> None:
+    profiles = {"one": Profile("transparent", ("a",)), "work": Profile()}
+    core = Core(CoreSettings("1", view="one", profiles=profiles), FakeSeal())
+    for place in (None, "one", "work", "a"):
+        core.handle(ClientOpened(str(place), Nowhere(), view=place), 0.0)
+    clients = ("None", "one", "work", "a", "gone")
+    assert [core.sees_one_instance(client) for client in clients] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_other_requests_are_queued_in_order_until_the_instances_are_known() -> None:
