@@ -35,8 +35,11 @@ def method_of(state: RoutingState, request: ClientRequest) -> Method:
     """
     era = request.client.era
     if state.view_of(request.client).is_transparent:
-        return _TRANSPARENT[era].get(request.method, transparent_requests.forward)
-    method = _METHODS[era].get(request.method)
+        method = _TRANSPARENT[era].get(request.method)
+        if method is None and request.method not in _OF_OTHER_ERAS[era]:
+            return transparent_requests.forward
+    else:
+        method = _METHODS[era].get(request.method)
     if method is None:
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
     return method
@@ -106,4 +109,12 @@ _TRANSPARENT: Final[dict[Era, dict[str, Method]]] = {
     "either": _TRANSPARENT_HANDSHAKE,
     "stateless": _TRANSPARENT_STATELESS,
 }
-"""Era -> method -> the function that carries it out; every other method is forwarded."""
+"""Era -> method -> the function that carries it out; other methods are forwarded."""
+
+_OF_OTHER_ERAS: Final[dict[Era, frozenset[str]]] = {
+    "handshake": frozenset(_STATELESS.keys() - _HANDSHAKE.keys()),
+    "either": frozenset(_STATELESS.keys() - _HANDSHAKE.keys()),
+    "stateless": frozenset(_HANDSHAKE.keys() - _STATELESS.keys()),
+}
+"""Era -> the methods that it lacks though another has them: a server of that other era would take
+them for a message about its own session with the router."""
