@@ -250,7 +250,10 @@ def _call_instance_tool(
             raise _not_found_in(state, client, instance, tool)
         name = direct_name(instance.name, tool, state.settings.name_limit)
         raise _unknown_tool(state, client, name)
-    members = _as_plain_call(request.params.members)
+    # What a transparent view declares of tasks is the server's own, and so are their requests.
+    is_same_era = client.is_stateless == session.is_stateless
+    with_task = is_same_era and state.view_of(client).is_transparent
+    members = _as_plain_call(request.params.members, with_task=with_task)
     _check_and_forward(state, request, instance, session, tool, members)
 
 
@@ -259,8 +262,8 @@ def _is_admitted(state: RoutingState, client: Client, instance: Instance, tool: 
     return state.view_of(client).admits_tool(instance.name, tool, state.settings.name_limit)
 
 
-def _as_plain_call(members: Members) -> Members:
-    """Return the call with its arguments checked, without null ones, and without `task`.
+def _as_plain_call(members: Members, *, with_task: bool) -> Members:
+    """Return the call with its arguments checked, without null ones, and maybe without `task`.
 
     A server that did not declare tasks ignores that (MCP 2025-11-25, Tasks, Capabilities), and
     the answer would be an upstream's task that nobody here could ask for.
@@ -268,10 +271,11 @@ def _as_plain_call(members: Members) -> Members:
     arguments = given(members, "arguments")
     if arguments is not None and not is_object(arguments):
         raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
-    is_plain = arguments is not None or "arguments" not in members
-    if is_plain and "task" not in members:
+    dropped = set[str]() if with_task else {"task"}
+    if arguments is None:
+        dropped.add("arguments")
+    if dropped.isdisjoint(members):
         return members
-    dropped = {"task"} if arguments is not None else {"task", "arguments"}
     return {key: raw for key, raw in members.items() if key not in dropped}
 
 
