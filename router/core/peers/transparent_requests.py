@@ -17,6 +17,7 @@ from msgspec import Raw
 from router.core.calls import forwarding
 from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
+    ENVELOPE_KEYS,
     NOT_CACHED,
     SERVER_INFO_KEY,
     capabilities_for,
@@ -26,7 +27,7 @@ from router.core.state.permissions import check_may
 from router.core.views import listings, resources
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
-from router.messages.params import object_of
+from router.messages.params import given, object_of
 from router.messages.revisions import REVISIONS
 
 if TYPE_CHECKING:
@@ -191,11 +192,22 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     """Pass on a notification that the router does not know, if its server is there.
 
     Raises:
-        RpcError: -32010, the view of this client is gone.
+        RpcError: -32010, the view of this client is gone; -32602, its `params` are no object.
     """
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
         return
     session = view.the_instance(state.instances, client.principal).session
     if session is not None:
-        forwarding.send_to_session(state, session, frame)
+        sent = frame if session.is_stateless else _without_envelope(frame)
+        forwarding.send_to_session(state, session, sent)
+
+
+def _without_envelope(frame: Notification) -> Notification:
+    """Return a notification as a server with sessions knows it."""
+    members = object_of(frame.params)
+    meta = object_of(given(members, "_meta"), "params._meta")
+    if ENVELOPE_KEYS.isdisjoint(meta):
+        return frame
+    kept = {key: raw for key, raw in meta.items() if key not in ENVELOPE_KEYS}
+    return msgspec.structs.replace(frame, params=raw_of(members | {"_meta": kept}))
