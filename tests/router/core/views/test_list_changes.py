@@ -340,3 +340,29 @@ def test_a_subscription_is_told_only_of_the_kinds_that_it_wants() -> None:
     asked = listens(talk.stateless_client(), toolsListChanged=False, promptsListChanged="yes")
     upstream.lists()
     assert heard(asked) == [RESOURCES]
+
+
+@pytest.mark.parametrize(
+    ("view", "kinds"),
+    [
+        ("router", ["tools"]),
+        ("direct", ["tools", "prompts", "resources"]),
+        ("a", ["tools", "prompts", "resources"]),
+    ],
+)
+def test_a_subscription_is_acknowledged_with_the_kinds_that_its_view_has(
+    view: str, kinds: list[str]
+) -> None:
+    talk = Conversation(view=view)
+    talk.with_instance("a", "echo")
+    wanted = {f"{kind}ListChanged": True for kind in ("tools", "prompts", "resources", "odd")}
+    for client in (talk.stateless_client(), talk.stateless_connection()):
+        asked = client.asks("subscriptions/listen", {"notifications": wanted})
+        (acknowledged,) = asked.mailbox.take()
+        honoured = acknowledged["params"]["notifications"]
+        assert honoured == {f"{kind}ListChanged": True for kind in kinds}
+
+
+def test_a_subscription_at_a_place_that_is_gone_is_refused() -> None:
+    error = Conversation().stateless_client(view="gone").asks("subscriptions/listen").error
+    assert error == {"code": -32010, "message": "View not found: gone"}
