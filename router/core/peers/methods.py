@@ -36,8 +36,8 @@ def method_of(state: RoutingState, request: ClientRequest) -> Method:
     era = request.client.era
     if state.view_of(request.client).is_transparent:
         method = _TRANSPARENT[era].get(request.method)
-        if method is None and request.method not in _OF_OTHER_ERAS[era]:
-            return transparent_requests.forward
+        if method is None and request.method not in _OF_SESSIONS:
+            method = transparent_requests.forward
     else:
         method = _METHODS[era].get(request.method)
     if method is None:
@@ -109,12 +109,8 @@ _TRANSPARENT: Final[dict[Era, dict[str, Method]]] = {
     "either": _TRANSPARENT_HANDSHAKE,
     "stateless": _TRANSPARENT_STATELESS,
 }
-"""Era -> method -> the function that carries it out; other methods are forwarded."""
+"""Era -> method -> the function that carries it out; every other method is forwarded."""
 
-_OF_OTHER_ERAS: Final[dict[Era, frozenset[str]]] = {
-    "handshake": frozenset(_STATELESS.keys() - _HANDSHAKE.keys()),
-    "either": frozenset(_STATELESS.keys() - _HANDSHAKE.keys()),
-    "stateless": frozenset(_HANDSHAKE.keys() - _STATELESS.keys()),
-}
-"""Era -> the methods that it lacks though another has them: a server of that other era would take
-them for a message about its own session with the router."""
+_OF_SESSIONS: Final = frozenset({*_TRANSPARENT_HANDSHAKE, "server/discover", LISTEN_METHOD})
+"""Methods that are never forwarded in the other era: they are about the session, or the lack of
+one, and the session with the server is the router's. An `initialize` there would end it."""

@@ -30,6 +30,7 @@ from router.messages.effects import (
     CloseClient,
     CloseReply,
     Reply,
+    SaveCatalogue,
     SaveInstance,
     StartSession,
     StopSession,
@@ -125,6 +126,7 @@ class Conversation:
         started, stopped: the instances that the core had the supervisor start and stop, in order.
         closed: the clients that the core closed -> why.
         replies: the answers to commands and drains, in order.
+        catalogues: the lists that are to be kept, oldest first.
         saves: the changes that are to be written and were not reported as written yet.
         ids: gives every fake session and client a number.
     """
@@ -138,6 +140,7 @@ class Conversation:
         self.closed: dict[str, str] = {}
         self.replies: list[Any] = []
         self.saves: list[SaveInstance] = []
+        self.catalogues: list[SaveCatalogue] = []
         self.ids: Iterator[int] = count(1)
 
     @property
@@ -167,6 +170,8 @@ class Conversation:
                 self.stopped.append(name)
             case SaveInstance():
                 self.saves.append(effect)
+            case SaveCatalogue():
+                self.catalogues.append(effect)
             case Reply(outbox, value):
                 self.replies.append(value)
                 outbox.send_nowait(value)
@@ -243,6 +248,7 @@ class Conversation:
         capabilities: Any = None,
         session: int | None = None,
         revision: str = "2025-11-25",
+        server_info: Any = None,
         instructions: str | None = None,
         **others: Named,
     ) -> FakeUpstream:
@@ -256,7 +262,7 @@ class Conversation:
                 inbox=upstream.inbox,
                 revision=revision,
                 capabilities=raw(capabilities or {}),
-                server_info=raw({"name": name}),
+                server_info=raw({"name": name} if server_info is None else server_info),
                 instructions=instructions,
                 catalog=catalog_of(tools, **others),
             )

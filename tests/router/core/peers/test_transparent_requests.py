@@ -18,7 +18,7 @@ from tests.router.core.conversation import Conversation, FakeClient, FakeUpstrea
 HANDSHAKE, STATELESS = "2025-11-25", "2026-07-28"
 KINDS = ["session", "lone", "stateless", "connection"]
 REVISIONS = [HANDSHAKE, STATELESS]
-INFO = {"name": "a"}
+INFO = {"name": "a", "version": "2", "odd": [1.5]}
 
 
 def at_a(talk: Conversation, kind: str) -> FakeClient:
@@ -40,7 +40,7 @@ def talking(
 ) -> tuple[Conversation, FakeClient, FakeUpstream]:
     talk = Conversation()
     tools = up.pop("tools", ("echo",))
-    upstream = talk.with_instance("a", *tools, revision=revision, **up)
+    upstream = talk.with_instance("a", *tools, revision=revision, server_info=INFO, **up)
     talk.with_instance("b", "echo")
     return talk, at_a(talk, kind), upstream
 
@@ -192,10 +192,9 @@ def test_a_list_that_makes_no_sense_is_brought_as_it_is(answer: bytes) -> None:
 
 def test_tools_are_listed_in_the_words_of_the_clients_era() -> None:
     odd = {"name": "t", "inputSchema": {"x-mcp-header": "H"}, "outputSchema": {"type": "array"}}
-    plain = {"name": "t", "inputSchema": {}}
     for kind, revision, expected in (
         ("session", STATELESS, {"name": "t", "inputSchema": {"x-mcp-header": "H"}}),
-        ("stateless", HANDSHAKE, plain | {"outputSchema": {"type": "array"}}),
+        ("stateless", HANDSHAKE, odd),
         ("session", HANDSHAKE, odd),
     ):
         _, client, upstream = talking(kind, revision)
@@ -223,9 +222,11 @@ def test_lists_that_a_filter_changes_are_listed_as_it_says(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_while_its_server_is_away_the_lists_are_empty(kind: str) -> None:
-    _, client, upstream = talking(kind, prompts=["ask"])
+def test_while_its_server_is_away_the_last_known_lists_are_listed(kind: str) -> None:
+    talk, client, upstream = talking(kind, prompts=["ask"])
     upstream.breaks()
+    assert (client.lists(), client.lists("prompts")) == (["echo"], ["ask"])
+    talk.configured(spec("a", is_active=False))
     assert (client.lists(), client.lists("prompts"), client.lists("templates")) == ([], [], [])
 
 
@@ -438,7 +439,7 @@ def test_a_transparent_profile_is_its_instance_under_another_name() -> None:
     profile = Profile("transparent", ("a",), title="Mine", instructions="Not shown")
     talk = Conversation(profiles={"mine": profile}, view="mine")
     item = Item("echo", raw({"name": "echo", "inputSchema": {}}))
-    upstream = talk.with_instance("a", item, instructions="Its own")
+    upstream = talk.with_instance("a", item, instructions="Its own", server_info=INFO)
     for alice in (talk.client(view="mine"), talk.client()):
         result = alice.initializes().result
         assert (result["serverInfo"], result["instructions"]) == (INFO, "Its own")

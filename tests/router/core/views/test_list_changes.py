@@ -183,9 +183,27 @@ def test_a_client_that_has_not_listed_yet_is_told_nothing() -> None:
 
 
 @pytest.mark.parametrize("view", ["direct", "a"])
-def test_an_instance_that_ends_and_one_that_comes_back_are_told(view: str) -> None:
+def test_an_instance_that_comes_back_is_told_if_its_lists_are_others(view: str) -> None:
     talk = Conversation(view=view)
     upstream = talk.with_instance("a", "echo", prompts=["p"])
+    alice, asked = listing(talk.client()), listens(talk.stateless_client())
+    upstream.breaks()
+    talk.down("a", "it broke")
+    talk.starting("a")
+    again = talk.up("a", "echo", prompts=["p"])
+    assert alice.hears() == heard(asked) == []
+    again.breaks()
+    talk.starting("a")
+    talk.up("a", "sing", prompts=["p"])
+    assert alice.hears() == heard(asked) == [TOOLS]
+
+
+@pytest.mark.parametrize("view", ["direct", "a"])
+def test_an_instance_whose_lists_are_not_kept_is_told_when_it_goes_and_comes(view: str) -> None:
+    talk = Conversation(view=view)
+    talk.configured(spec("a", catalogue_cache=False))
+    talk.starting("a")
+    upstream = talk.up("a", "echo", prompts=["p"])
     alice, asked = listing(talk.client()), listens(talk.stateless_client())
     upstream.breaks()
     assert alice.hears() == heard(asked) == [PROMPTS, TOOLS]

@@ -11,7 +11,7 @@ from router.messages.catalog import Catalog, Item
 from router.messages.commands import Principal
 from router.messages.events import CatalogChanged
 from router.messages.exposure import Exposure, NameFilter, Profile
-from tests.router.core.conversation import Conversation, FakeClient, raw, ready
+from tests.router.core.conversation import Conversation, FakeClient, raw, ready, spec
 
 OWN = ["mcp.router.use", "mcp.router.list", "mcp.router.help", "mcp.router.call"]
 
@@ -224,8 +224,11 @@ def test_a_direct_view_of_nothing_has_empty_lists() -> None:
 
 def test_an_instance_that_is_not_ready_is_not_waited_for() -> None:
     talk = with_two(view="direct")
-    talk.down("文件")
-    assert talk.client().lists() == ["a__echo"]
+    talk.configured(*(row.spec for row in talk.state.instances), spec("new"))
+    talk.down("a")
+    assert talk.client().lists() == ["a__echo", direct_name("文件", "read file", 48)]
+    talk.configured(spec("a", is_active=False), spec("new"))
+    assert talk.client().lists() == []
 
 
 def test_tools_that_change_instances_are_listed_in_direct_views_where_they_are_allowed() -> None:

@@ -67,8 +67,8 @@ def test_a_list_changes_when_another_instance_comes_to_have_the_same_uri_and_bac
     assert alice.lists("resources") == ["x:1"]
     upstreams["b"].lists(resources=["x:1"])
     assert alice.lists("resources") == [shown_uri("a", "x:1"), shown_uri("b", "x:1")]
-    upstreams["b"].breaks()
-    assert alice.lists("resources") == ["x:1"]
+    upstreams["b"].lists(resources=["x:2"])
+    assert alice.lists("resources") == ["x:1", "x:2"]
 
 
 def test_a_collision_outside_of_a_view_is_none_in_it() -> None:
