@@ -97,18 +97,21 @@ class Core:
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
+            state.confirmations_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
-    def sees_one_instance(self, client_id: ClientId) -> bool:
-        """Return whether a client sees one instance alone, which may not be known yet."""
+    def needs_instances(self, client_id: ClientId) -> bool:
+        """Return whether even the handshake of a client is a matter of an instance.
+
+        It is in a transparent view, and in one that may prove to be transparent once the instances
+        are known.
+        """
         client = self._state.clients.get(client_id)
         if client is None:
             return False
-        try:
-            return self._state.view_of(client).is_transparent
-        except RpcError:
-            return True  # Its place may be the name of an instance.
+        view = self._state.find_view(client)
+        return view is None or view.is_transparent
 
     def __repr__(self) -> str:
         state = self._state

@@ -31,8 +31,8 @@ MAX_WAIT_S: Final = 10.0
 """Seconds from the first queued event: reading the files takes milliseconds on a sound disk."""
 
 _QUEUED_EVENTS: Final = (FromClient, AdminCommand, Abandoned)
-_ANSWERED_AT_ONCE: Final = frozenset({"initialize", "ping", "server/discover"})
-"""Methods that are answered without any instance, but in a view that shows one alone."""
+_HANDSHAKES: Final = frozenset({"initialize", "server/discover"})
+"""Methods that are answered without any instance, unless the client's view is transparent."""
 
 
 class EarlyCore:
@@ -71,9 +71,9 @@ class EarlyCore:
             return False
         if not isinstance(event, FromClient) or not isinstance(event.frame, Request):
             return True
-        if event.frame.method not in _ANSWERED_AT_ONCE:
-            return True
-        return self._core.sees_one_instance(event.client)
+        if event.frame.method in _HANDSHAKES:
+            return self._core.needs_instances(event.client)
+        return event.frame.method != "ping"
 
     def _earlier_deadline_s(self) -> float | None:
         deadlines_s = (self._core.next_deadline_s(), self._release_at_s)

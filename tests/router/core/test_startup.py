@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from router.core import startup
-from router.core.core import Core
 from router.core.startup import MAX_WAIT_S, EarlyCore
 from router.messages.commands import ListInstances, Principal
-from router.messages.core_settings import CoreSettings
 from router.messages.events import (
     Abandoned,
     AdminCommand,
@@ -22,9 +18,7 @@ from router.messages.events import (
     InstancesChanged,
     Tick,
 )
-from router.messages.exposure import Profile
 from router.messages.frames import Notification, Request
-from tests.router.core.conversation import FakeSeal
 
 if TYPE_CHECKING:
     from router.messages.effects import Effect
@@ -37,6 +31,10 @@ class FakeCore:
 
     def __init__(self) -> None:
         self.deadline_s: float | None = None
+        self.transparent: set[str] = set()
+
+    def needs_instances(self, client_id: str) -> bool:
+        return client_id in self.transparent
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         effects: list[Any] = [event]
@@ -44,9 +42,6 @@ class FakeCore:
 
     def next_deadline_s(self) -> float | None:
         return self.deadline_s
-
-    def sees_one_instance(self, client: str) -> bool:
-        return client == "in a transparent view"
 
 
 class Nowhere:
@@ -59,8 +54,8 @@ def early() -> tuple[EarlyCore, FakeCore]:
     return EarlyCore(inner), inner
 
 
-def _asks(method: str, request_id: int = 1, client: str = "c") -> FromClient:
-    return FromClient(client, Request(request_id, method), Nowhere())
+def _asks(method: str, request_id: int = 1) -> FromClient:
+    return FromClient("c", Request(request_id, method), Nowhere())
 
 
 def test_handshake_and_ping_are_answered_at_once() -> None:
@@ -70,27 +65,14 @@ def test_handshake_and_ping_are_answered_at_once() -> None:
         assert core.handle(event, 0.0) == [event]
 
 
-@pytest.mark.parametrize("method", ["initialize", "ping", "server/discover"])
-def test_in_a_view_of_one_instance_even_the_handshake_waits_until_it_is_known(method: str) -> None:
-    core, _ = early()
-    event = _asks(method, client="in a transparent view")
-    assert core.handle(event, 0.0) == []
-    assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, event]
-
-
-def test_which_clients_see_one_instance() -> None:
-    profiles = {"one": Profile("transparent", ("a",)), "work": Profile()}
-    core = Core(CoreSettings("1", view="one", profiles=profiles), FakeSeal())
-    for place in (None, "one", "work", "a"):
-        core.handle(ClientOpened(str(place), Nowhere(), view=place), 0.0)
-    clients = ("None", "one", "work", "a", "gone")
-    assert [core.sees_one_instance(client) for client in clients] == [
-        True,
-        True,
-        False,
-        True,
-        False,
-    ]
+def test_handshake_in_a_transparent_view_waits_for_its_instance() -> None:
+    core, inner = early()
+    inner.transparent.add("c")
+    handshakes = [_asks("initialize"), _asks("server/discover")]
+    assert [core.handle(event, 0.0) for event in handshakes] == [[], []]
+    ping = _asks("ping")
+    assert core.handle(ping, 0.0) == [ping]
+    assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, *handshakes]
 
 
 def test_other_requests_are_queued_in_order_until_the_instances_are_known() -> None:

@@ -22,6 +22,7 @@ from tests.router.core.conversation import (
 SUBSCRIBE, UNSUBSCRIBE = "resources/subscribe", "resources/unsubscribe"
 UPDATED, LISTEN = "notifications/resources/updated", "subscriptions/listen"
 CANCELLED = "notifications/cancelled"
+ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 
 
 def serving(
@@ -35,11 +36,17 @@ def serving(
 def subscribed(client: FakeClient, upstream: FakeUpstream, uri: str = "x:1") -> SentRequest:
     """Have a client subscribe to a resource, and the server agree."""
     asked = client.asks(SUBSCRIBE, {"uri": uri})
-    for request in upstream.sees():
-        if request["method"] == SUBSCRIBE:
-            upstream.answers(request, {})
+    seen(upstream)
     assert asked.result == {}
     return asked
+
+
+def confirms(upstream: FakeUpstream, request: dict[str, Any]) -> None:
+    """Have a server confirm that it tells of updates from now on."""
+    if request["method"] == SUBSCRIBE:
+        upstream.answers(request, {})
+    elif request["method"] == LISTEN:
+        upstream.says(ACKNOWLEDGED, {"_meta": {SUBSCRIPTION_KEY: request["id"]}})
 
 
 def listens(client: FakeClient, *uris: str) -> SentRequest:
@@ -49,8 +56,11 @@ def listens(client: FakeClient, *uris: str) -> SentRequest:
 
 
 def seen(upstream: FakeUpstream) -> list[tuple[str, Any]]:
-    """Return method and what matters of the params of each frame since the last time."""
-    return [(frame["method"], _essence(frame["params"])) for frame in upstream.sees()]
+    """Return method and what matters of the params of each frame; the server confirms them all."""
+    frames = upstream.sees()
+    for frame in frames:
+        confirms(upstream, frame)
+    return [(frame["method"], _essence(frame["params"])) for frame in frames]
 
 
 def _essence(params: dict[str, Any]) -> Any:
@@ -288,11 +298,11 @@ def test_a_listening_client_is_told_on_its_own_subscription() -> None:
         asked = client.asks(
             LISTEN, {"notifications": {"resourceSubscriptions": ["x:1", form, 文 := "文件:😀"]}}
         )
+        uris = [uri for method, uri in seen(upstream) if method == SUBSCRIBE]
+        assert uris == ["x:1", "x:2", 文]
         (acknowledged,) = asked.mailbox.take()
         honoured = acknowledged["params"]["notifications"]
         assert honoured == {"resourceSubscriptions": ["x:1", form, 文]}
-        uris = [uri for method, uri in seen(upstream) if method == SUBSCRIBE]
-        assert uris == ["x:1", "x:2", 文]
         mark = {SUBSCRIPTION_KEY: "forged", "k": 1}
         upstream.says(UPDATED, {"uri": "x:2", "_meta": mark})
         (frame,) = asked.mailbox.take()
@@ -318,21 +328,25 @@ def test_a_cancelled_subscription_is_told_nothing_more() -> None:
     talk, upstream = serving()
     connection = talk.stateless_connection()
     first, second = listens(connection, "x:1"), listens(connection, "x:1")
+    assert seen(upstream) == [(SUBSCRIBE, "x:1")]
+    assert len(connection.outbox.take()) == 2
     connection.cancels(first)
     upstream.says(UPDATED, {"uri": "x:1"})
     (frame,) = connection.outbox.take()
     assert frame["params"]["_meta"] == {SUBSCRIPTION_KEY: second.id}
     connection.leaves()
-    assert [method for method, _ in seen(upstream)] == [SUBSCRIBE, UNSUBSCRIBE]
+    assert seen(upstream) == [(UNSUBSCRIBE, "x:1")]
 
 
 def test_only_resources_that_there_are_are_acknowledged() -> None:
     talk = Conversation(view="direct")
-    for name in ("a", "b"):
-        talk.with_instance(name, resources=["x:shared", f"{name}:1"])
+    upstreams = [
+        talk.with_instance(name, resources=["x:shared", f"{name}:1"]) for name in ("a", "b")
+    ]
     client = talk.stateless_client(Principal("m", instances=frozenset({"a", "b"})))
     uris = ["x:shared", "a:1", "nowhere:1", shown_uri("c", "x:1"), shown_uri("b", "x:shared")]
     asked = client.asks(LISTEN, {"notifications": {"resourceSubscriptions": uris}})
+    assert [seen(one) for one in upstreams] == [[(SUBSCRIBE, "a:1")], [(SUBSCRIBE, "x:shared")]]
     (acknowledged,) = asked.mailbox.take()
     honoured = acknowledged["params"]["notifications"]
     assert honoured == {"resourceSubscriptions": ["a:1", shown_uri("b", "x:shared")]}
@@ -381,9 +395,12 @@ def test_an_instance_that_starts_is_subscribed_once_it_is_there() -> None:
 def test_a_server_without_sessions_gets_one_subscription_to_all_resources() -> None:
     talk, upstream = serving(revision="2026-07-28")
     alice, bob, lone = talk.client(), talk.client(), talk.stateless_client()
-    assert alice.asks(SUBSCRIBE, {"uri": "x:1"}).result == {}
+    waiting = alice.asks(SUBSCRIBE, {"uri": "x:1"})
     first = upstream.sees_one()
     assert (first["method"], _essence(first["params"])) == (LISTEN, ["x:1"])
+    assert waiting.is_waiting
+    confirms(upstream, first)
+    assert waiting.result == {}
     assert first["params"]["_meta"] == {REVISION_KEY: "2026-07-28", CAPABILITIES_KEY: {}}
     assert bob.asks(SUBSCRIBE, {"uri": "x:1"}).result == {}
     assert seen(upstream) == []
@@ -391,6 +408,7 @@ def test_a_server_without_sessions_gets_one_subscription_to_all_resources() -> N
     second, cancelled = upstream.sees()
     assert (second["method"], _essence(second["params"])) == (LISTEN, ["x:1", "x:2", "x:3"])
     assert (cancelled["method"], cancelled["params"]["requestId"]) == (CANCELLED, first["id"])
+    confirms(upstream, second)
     upstream.says(UPDATED, {"uri": "x:1", "_meta": {SUBSCRIPTION_KEY: second["id"]}})
     assert alice.outbox.take()[-1]["params"] == {"uri": "x:1"}
     assert (told(bob.outbox), told(asked.mailbox)) == (["x:1"], ["x:1"])
@@ -421,6 +439,7 @@ def test_a_subscription_that_its_server_ends_is_opened_again_after_a_while(error
     talk, upstream = serving(revision="2026-07-28")
     talk.client().asks(SUBSCRIBE, {"uri": "x:1"})
     request = upstream.sees_one()
+    confirms(upstream, request)
     if error is None:
         upstream.answers(request, {"resultType": "complete"})
     else:
