@@ -131,6 +131,10 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     check_may(request.client.principal, "call")
     uri = text_of(members, "uri")
     instance, own = find_resource(state, request.client, uri)
+    if request.client.one_shot:
+        # A lone request is over with its answer: no update could reach it.
+        forwarding.answer(state, request, EMPTY_OBJECT)
+        return
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
@@ -149,7 +153,12 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
 def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
     """Have a client told of updates of a resource no more."""
     members = check_key_case(request.params.members, _RESOURCE_KEYS)
-    resource_subscriptions.remove_shown(state, request.client, text_of(members, "uri"))
+    uri = text_of(members, "uri")
+    subscribed = resource_subscriptions.find(state, request.client, uri)
+    if subscribed is None:
+        instance, own = find_resource(state, request.client, uri)
+        subscribed = instance.name, own
+    resource_subscriptions.remove(state, request.client, *subscribed)
     forwarding.answer(state, request, EMPTY_OBJECT)
 
 
