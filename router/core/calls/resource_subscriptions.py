@@ -51,7 +51,9 @@ LISTEN_AGAIN_S: Final = 5.0
 
 
 def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown: str) -> bool:
-    """Have a client told of updates of a resource; the caller subscribes upstream.
+    """Have a client told of updates of a resource.
+
+    The caller subscribes upstream if nobody was told before; see `subscribe_upstream`.
 
     Args:
         uri: the server's own URI.
@@ -73,22 +75,22 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
     return is_first
 
 
-def find(state: RoutingState, client: Client, shown: str) -> tuple[str, str] | None:
-    """Return the instance and the server's own URI to which a client subscribed by this URI.
-
-    The same URI may lead elsewhere by now, or nowhere.
-    """
-    for instance_name, uri in client.resources:
-        if state.subscribers[instance_name][uri][client.id] == shown:
-            return instance_name, uri
-    return None
-
-
 def remove(state: RoutingState, client: Client, instance_name: str, uri: str) -> None:
     """Have a client told of a resource no more; after the last client, unsubscribe upstream."""
     client.resources.discard((instance_name, uri))
     if _take_out(state, client, instance_name, uri):
         _unsubscribe_upstream(state, instance_name, [uri])
+
+
+def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
+    """Have a client told of a resource no more, also of one that is not there any more.
+
+    Args:
+        shown: the URI with which the client subscribed; any other changes nothing.
+    """
+    for instance_name, uri in sorted(client.resources):
+        if state.subscribers[instance_name][uri][client.id] == shown:
+            remove(state, client, instance_name, uri)
 
 
 def forget_client(state: RoutingState, client: Client) -> None:

@@ -199,15 +199,16 @@ def _listen_to_resources(
     state: RoutingState, client: Client, subscription: Subscription, uris: list[str]
 ) -> None:
     """Have a client told of updates of those of these resources that there are."""
-    new: dict[str, tuple[Instance, list[str]]] = {}
+    new: dict[str, list[str]] = {}
     for uri in uris:
         with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
             if resource_subscriptions.add(state, client, instance, own, uri):
-                new.setdefault(instance.name, (instance, []))[1].append(own)
+                new.setdefault(instance.name, []).append(own)
             subscription.resources[uri] = instance.name, own
-    for instance, added in new.values():
-        resource_subscriptions.subscribe_upstream(state, instance, added)
+    # At the end, because a server of 2026-07-28 gets one request for all.
+    for name, owns in new.items():
+        resource_subscriptions.subscribe_upstream(state, state.instances.by_name[name], owns)
     for name, own in subscription.resources.values():
         confirmations.listener_waits(state, client, state.instances.by_name[name], own)
 
