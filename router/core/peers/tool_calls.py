@@ -153,7 +153,9 @@ def _help(state: RoutingState, request: ClientRequest) -> None:
         if forwarding.session_or_park(state, request, instance) is None:
             return
         instances = (instance,)
-    value = tool_help(instances, asked, state.settings.help_limit_bytes)
+    settings = state.settings
+    spelling = client.spelling(settings.tool_names)
+    value = tool_help(instances, asked, settings.help_limit_bytes, spelling)
     result = router_tools.result_of(value, client.revision, is_compact=True)
     forwarding.answer(state, request, result)
 
