@@ -62,7 +62,7 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
 
 def _instructions(state: RoutingState, client: Client) -> str:
     seen = state.seen_by(client)
-    said = ((row.name, None if row.session is None else row.session.instructions) for row in seen)
+    said = ((row.name, row.known.instructions) for row in seen if row.known is not None)
     spelling = client.spelling(state.settings.tool_names)
     return server_features.instructions(state.view_of(client).profile, said, spelling)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
     from router.core.state.instances import Leaving
+    from router.messages.catalog import KnownServer
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand
@@ -55,6 +56,7 @@ class RoutingState:
         now_s: monotonic second of the event that is being handled.
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
+        known: the servers of instances that are about to be configured, by instance name.
         views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
         calls: the calls in flight upstream.
@@ -82,6 +84,7 @@ class RoutingState:
     now_s: float = 0.0
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
+    known: dict[str, KnownServer] = attrs.field(factory=dict[str, "KnownServer"])
     views: Views = attrs.field(factory=Views)
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
     calls: Calls = attrs.field(factory=Calls)

@@ -324,7 +324,7 @@ async def test_it_stops_in_the_reverse_order_of_starting(
     program.stop.ask("enough")
     await program.end()
     assert program.log == [
-        *("http up", "session up"),
+        *("http up", "kept a", "session up"),
         *("http ended", "session ended", "catalogues ended"),
     ]
     assert program.stop.status == 0

@@ -91,6 +91,7 @@ _INSTANCE: Final[Json] = object_of(
     in_state_s={"type": "number"},
     restarts=INTEGER,
     last_error=nullable("string"),
+    stale={**BOOLEAN, "description": "Its lists are the last known ones"},
     warnings={**array_of(STRING), "description": "Names in its filters that it does not offer"},
 )
 
