@@ -1,4 +1,4 @@
-"""What clients of a profile are listed, asked by somebody else."""
+"""The tools that clients of a profile are listed, asked for by somebody else."""
 
 from typing import Any
 
