@@ -1,4 +1,4 @@
-"""The example in docs/views.md, run as it stands there but for the ports."""
+"""The examples in docs/views.md and the README, run as they stand there but for the ports."""
 
 from __future__ import annotations
 
@@ -21,11 +21,26 @@ if TYPE_CHECKING:
 
 LIMIT_S: Final = 60
 PAGE: Final = (peers.ROOT / "docs" / "views.md").read_text(encoding="utf-8")
+README: Final = (peers.ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def _blocks(language: str) -> list[str]:
-    return [body for kind, body in BLOCK.findall(PAGE) if kind == language]
+def _blocks(language: str, page: str = PAGE) -> list[str]:
+    return [body for kind, body in BLOCK.findall(page) if kind == language]
+
+
+def _run_program(program: str, netloc: str) -> str:
+    """Run a program of the pages against a router; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=program.replace("127.0.0.1:3000", netloc),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +79,12 @@ def netloc(folder: Path) -> Iterator[str]:
 
 def test_each_place_lists_what_the_page_says(netloc: str) -> None:
     (program,), (said,) = _blocks("python"), _blocks("text")
-    done = subprocess.run(
-        [sys.executable, "-"],
-        input=program.replace("127.0.0.1:3000", netloc),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == said
+    assert _run_program(program, netloc) == said
+
+
+def test_the_program_in_the_readme_calls_a_tool(netloc: str) -> None:
+    (program,) = _blocks("python", README)
+    assert _run_program(program, netloc) == "3\n"
 
 
 def test_check_says_what_the_page_says(folder: Path) -> None:
