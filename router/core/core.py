@@ -170,6 +170,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
     resource_subscriptions.forget_client(state, client)
+    server_messages.forget_elicitations(state, client)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
     client.request = None  # Breaks the reference cycle of row and request.

@@ -50,6 +50,8 @@ LISTEN_AGAIN_S: Final = 5.0
 def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown: str) -> bool:
     """Have a client told of updates of a resource; a lone request of a handshake never is.
 
+    The caller subscribes upstream if nobody was told before; see `subscribe_upstream`.
+
     Args:
         uri: the server's own URI.
         shown: the URI that the client used.
@@ -68,8 +70,6 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
     is_first = uri not in of_instance
     of_instance.setdefault(uri, {})[client.id] = shown
     client.resources.add((instance.name, uri))
-    if is_first and instance.session is not None and instance.session.is_stateless:
-        _listen(state, instance)
     return is_first
 
 
@@ -89,16 +89,33 @@ def remove(state: RoutingState, client: Client, instance_name: str, uri: str) ->
         forwarding.send_to_session(state, instance.session, frame)
 
 
+def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
+    """Have a client told of a resource no more, also of one that is not there any more.
+
+    Args:
+        shown: the URI with which the client subscribed; any other changes nothing.
+    """
+    for instance_name, uri in list(client.resources):
+        if state.subscribers[instance_name][uri][client.id] == shown:
+            remove(state, client, instance_name, uri)
+
+
 def forget_client(state: RoutingState, client: Client) -> None:
     """Have a client that is gone told of nothing more."""
     for instance_name, uri in list(client.resources):
         remove(state, client, instance_name, uri)
 
 
-def subscribe_upstream(state: RoutingState, instance: Instance, uri: str) -> None:
-    """Subscribe to a resource for a client that cannot be told how that went."""
-    if instance.session is not None and not instance.session.is_stateless:
-        _subscribe(state, instance, instance.session, uri)
+def subscribe_upstream(state: RoutingState, instance: Instance, uris: list[str]) -> None:
+    """Subscribe to resources that nobody was told of before, if the instance is ready."""
+    session = instance.session
+    if session is None or not uris:
+        return
+    if session.is_stateless:
+        _listen(state, instance)
+        return
+    for uri in uris:
+        _subscribe(state, instance, session, uri)
 
 
 def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[str, str]) -> None:
@@ -124,15 +141,7 @@ def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str)
 
 def session_up(state: RoutingState, instance: Instance) -> None:
     """Subscribe a new session to everything that clients are told of."""
-    session = instance.session
-    uris = state.subscribers.get(instance.name, {})
-    if session is None or not uris:
-        return
-    if session.is_stateless:
-        _listen(state, instance)
-        return
-    for uri in uris:
-        _subscribe(state, instance, session, uri)
+    subscribe_upstream(state, instance, list(state.subscribers.get(instance.name, {})))
 
 
 def session_gone(state: RoutingState, session: SessionId) -> None:
@@ -274,9 +283,8 @@ def _tell(state: RoutingState, client: Client, members: dict[str, Any]) -> None:
     meta.pop(SUBSCRIPTION_KEY, None)
     if subscription is not None:
         meta |= {key: raw_of(value) for key, value in subscription.meta.items()}
-    members = {key: raw for key, raw in members.items() if key != "_meta"}
-    if meta:
-        members["_meta"] = raw_of(meta)
+    if meta or "_meta" in members:
+        members = members | {"_meta": raw_of(meta)}
     frame = Notification(UPDATED, raw_of(members))
     if subscription is None or not subscription.hold(frame):
         state.effects.append(ToClient(client.id, outbox, frame))

@@ -206,14 +206,16 @@ def _direct_items(
 ) -> tuple[list[Item], bytes]:
     """Return the tools or prompts of an instance under their direct names, and all joined."""
     limit = state.settings.name_limit
-    key = (part, client.is_stateless, limit)
+    is_adapted = part == "tools"  # Only tools differ between the eras.
+    key = (part, is_adapted and client.is_stateless, limit)
     kept = row.encoded.get(key)
     if kept is None:
-        adapt = _adapter(client, row) if part == "tools" else _unchanged
-        items = [
-            _renamed(row.name, item.key, adapt(item.raw), limit)
-            for item in getattr(row.offers.catalog, part)
-        ]
+        adapt = _adapter(client, row) if is_adapted else _unchanged
+        # A server may list a name twice, and model providers refuse a request with both.
+        listed: dict[str, Item] = {}
+        for item in getattr(row.offers.catalog, part):
+            listed.setdefault(item.key, item)
+        items = [_renamed(row.name, key, adapt(item.raw), limit) for key, item in listed.items()]
         kept = row.encoded[key] = (items, b",".join(item.raw for item in items))
     return kept
 
@@ -225,16 +227,27 @@ def _renamed(instance: str, name: str, raw: Raw, limit: int) -> Item:
 
 
 def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
-    show = resources.shown_template if part == "templates" else resources.shown_uri
+    """Return the resources or templates of an instance, joined.
+
+    Args:
+        shared: the URIs and templates that other instances list as well.
+    """
+    listed: tuple[Item, ...] = getattr(row.offers.catalog, part)
+    own_shared = shared and shared.intersection(item.key for item in listed)
+    kept = row.encoded.get((part, own_shared))
+    if kept is None:
+        show = resources.shown_template if part == "templates" else resources.shown_uri
+        shown = ((item, show(row.name, item.key, own_shared)) for item in listed)
+        pieces = [_with_uri(item, uri, part) for item, uri in shown]
+        kept = row.encoded[part, own_shared] = b",".join(pieces)
+    return kept
+
+
+def _with_uri(item: Item, shown: str, part: str) -> Raw:
+    if shown == item.key:
+        return item.raw
     member = "uriTemplate" if part == "templates" else "uri"
-    pieces: list[bytes] = []
-    for item in getattr(row.offers.catalog, part):
-        shown = show(row.name, item.key, shared)
-        is_same = shown == item.key
-        pieces.append(
-            item.raw if is_same else raw_of(object_of(item.raw) | {member: raw_of(shown)})
-        )
-    return b",".join(pieces)
+    return raw_of(object_of(item.raw) | {member: raw_of(shown)})
 
 
 def direct_tools_for(state: RoutingState, client: Client, instance: Instance) -> list[Any]:
@@ -268,9 +281,10 @@ def _adapter(
 
 def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:
     """Return the result with these members, each some encoded items."""
-    listed = b'{"%b":[%b]' % (_MEMBERS[part].encode(), b",".join(filter(None, pieces)))
-    if not client.is_stateless:
-        return Raw(listed + b"}")
-    info = router_tools.server_info(state.settings)
-    more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
-    return Raw(listed + b"," + bytes(raw_of(more))[1:])
+    end = b"]}"
+    if client.is_stateless:
+        info = router_tools.server_info(state.settings)
+        more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
+        end = b"]," + bytes(raw_of(more))[1:]
+    items = b",".join(filter(None, pieces))
+    return Raw(b"".join((b'{"', _MEMBERS[part].encode(), b'":[', items, end)))
