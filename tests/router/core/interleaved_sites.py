@@ -1,12 +1,13 @@
 """Places, servers and clients for `test_interleaved_views`, and readings of what comes back."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import attrs
 
 from router.core.state.deadlines import Deadlines
 from router.messages.commands import Principal
+from router.messages.core_settings import CoreSettings
 from router.messages.exposure import Exposure, NameFilter, Profile
 from router.messages.frames import Request
 from tests.router.core.conversation import FakeClient, SentRequest, plain, value_of
@@ -123,3 +124,38 @@ def kept_in(state: Any, path: str = "state") -> Iterator[tuple[str, Any]]:
             yield where, value
         elif attrs.has(type(value)) and field.name not in NOT_EMPTIED:
             yield from kept_in(value, where)
+
+
+def requests_for(name: str, prefix: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return requests for what an instance has, whose names begin with `prefix` in the view."""
+    uri = f"file:///{name}/x"
+    routed = {"instance_name": name, "tool_name": "echo", "arguments": {}}
+    return [
+        ("tools/call", {"name": f"{prefix}echo"}),
+        ("tools/call", {"name": f"{prefix}secret", "arguments": {}}),
+        ("tools/call", {"name": "mcp.router.call", "arguments": routed}),
+        ("tools/call", {"name": "mcp.router.use", "arguments": {"instance_name": name}}),
+        ("prompts/get", {"name": f"{prefix}ask"}),
+        ("resources/read", {"uri": uri}),
+        ("resources/read", {"uri": "file:///shared"}),
+        ("resources/subscribe", {"uri": uri}),
+        ("resources/subscribe", {"uri": uri}),
+        ("resources/unsubscribe", {"uri": uri}),
+        ("subscriptions/listen", {"notifications": listen_to(uri)}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": f"{prefix}ask"}}),
+        ("logging/setLevel", {"level": "info"}),
+        ("x/unknown", {}),
+    ]
+
+
+def profile_of(
+    viewer: Viewer, wanted: CoreSettings, specs: Container[str]
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return the kind of a view and the patterns for its instances; None if it is gone."""
+    place = viewer.place or viewer.principal.profile or wanted.view
+    if place in ("router", "direct") and not (viewer.place or viewer.principal.profile):
+        return place, ("*",)
+    if place in wanted.profiles:
+        profile = wanted.profiles[place]
+        return profile.expose, profile.instances
+    return ("transparent", (place,)) if place in specs else None

@@ -36,10 +36,11 @@ from tests.router.core.interleaved_sites import (
     Viewer,
     chosen,
     kept_in,
-    listen_to,
     lists_of,
     mark_of,
     owner_of,
+    profile_of,
+    requests_for,
     wants_input,
 )
 
@@ -96,27 +97,7 @@ class InterleavedViews(RuleBasedStateMachine):
         self.marks += 1
         meta = {"_meta": {"mark": self.marks, "progressToken": self.marks}}
         prefix = "" if self.is_transparent(viewer) else f"{name}__"
-        uri = f"file:///{name}/x"
-        routed = {"instance_name": name, "tool_name": "echo", "arguments": {}}
-        method, params = chosen(
-            [
-                ("tools/call", {"name": f"{prefix}echo"}),
-                ("tools/call", {"name": f"{prefix}secret", "arguments": {}}),
-                ("tools/call", {"name": "mcp.router.call", "arguments": routed}),
-                ("tools/call", {"name": "mcp.router.use", "arguments": {"instance_name": name}}),
-                ("prompts/get", {"name": f"{prefix}ask"}),
-                ("resources/read", {"uri": uri}),
-                ("resources/read", {"uri": "file:///shared"}),
-                ("resources/subscribe", {"uri": uri}),
-                ("resources/subscribe", {"uri": uri}),
-                ("resources/unsubscribe", {"uri": uri}),
-                ("subscriptions/listen", {"notifications": listen_to(uri)}),
-                ("completion/complete", {"ref": {"type": "ref/prompt", "name": f"{prefix}ask"}}),
-                ("logging/setLevel", {"level": "info"}),
-                ("x/unknown", {}),
-            ],
-            kind,
-        )
+        method, params = chosen(requests_for(name, prefix), kind)
         self.owners[self.marks] = viewer
         self.track(viewer, viewer.peer.asks(method, params | meta))
 
@@ -304,19 +285,8 @@ class InterleavedViews(RuleBasedStateMachine):
 
     # --- A model of who sees what ------------------------------------------------------------
 
-    def profile_of(self, viewer: Viewer) -> tuple[str, tuple[str, ...]] | None:
-        """Return the kind of a view and the patterns for its instances; None if it is gone."""
-        wanted = self.talk.state.settings
-        place = viewer.place or viewer.principal.profile or wanted.view
-        if place in ("router", "direct") and not (viewer.place or viewer.principal.profile):
-            return place, ("*",)
-        if place in wanted.profiles:
-            profile = wanted.profiles[place]
-            return profile.expose, profile.instances
-        return ("transparent", (place,)) if place in self.specs else None
-
     def kind(self, viewer: Viewer) -> str:
-        found = self.profile_of(viewer)
+        found = profile_of(viewer, self.talk.state.settings, self.specs)
         return "gone" if found is None else found[0]
 
     def is_transparent(self, viewer: Viewer) -> bool:
@@ -324,7 +294,7 @@ class InterleavedViews(RuleBasedStateMachine):
 
     def seen_by(self, viewer: Viewer) -> set[str] | None:
         """Return the names of the instances that a client may see; None if its view is gone."""
-        found = self.profile_of(viewer)
+        found = profile_of(viewer, self.talk.state.settings, self.specs)
         if found is None:
             return None
         allowed = viewer.principal.instances
