@@ -1,6 +1,7 @@
 """Places, servers and clients for `test_interleaved_views`, and readings of what comes back."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import attrs
@@ -159,3 +160,18 @@ def profile_of(
         profile = wanted.profiles[place]
         return profile.expose, profile.instances
     return ("transparent", (place,)) if place in specs else None
+
+
+def seen_by(viewer: Viewer, wanted: CoreSettings, specs: Iterable[str]) -> set[str] | None:
+    """Return the names of the instances that a client may see; None if its view is gone."""
+    names = set(specs)
+    found = profile_of(viewer, wanted, names)
+    if found is None:
+        return None
+    allowed = viewer.principal.instances
+    return {
+        name
+        for name in names
+        if any(fnmatchcase(name, pattern) for pattern in found[1])
+        and (allowed is None or name in allowed)
+    }

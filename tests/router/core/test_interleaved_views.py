@@ -4,7 +4,6 @@
 profiles, instances and lists change while clients of all kinds use them.
 """
 
-from fnmatch import fnmatchcase
 from typing import Any
 
 import attrs
@@ -41,6 +40,7 @@ from tests.router.core.interleaved_sites import (
     owner_of,
     profile_of,
     requests_for,
+    seen_by,
     wants_input,
 )
 
@@ -141,10 +141,7 @@ class InterleavedViews(RuleBasedStateMachine):
     @rule(pick=PICK, is_slow=st.booleans())
     def a_client_goes(self, pick: int, is_slow: bool) -> None:
         viewer = self.viewers.pop(pick % len(self.viewers))
-        if is_slow:
-            viewer.peer.overflows()
-        else:
-            viewer.peer.leaves()
+        (viewer.peer.overflows if is_slow else viewer.peer.leaves)()
 
     @precondition(lambda self: self.tracks)
     @rule(pick=PICK, is_refused=st.booleans())
@@ -293,17 +290,7 @@ class InterleavedViews(RuleBasedStateMachine):
         return self.kind(viewer) == "transparent"
 
     def seen_by(self, viewer: Viewer) -> set[str] | None:
-        """Return the names of the instances that a client may see; None if its view is gone."""
-        found = profile_of(viewer, self.talk.state.settings, self.specs)
-        if found is None:
-            return None
-        allowed = viewer.principal.instances
-        return {
-            name
-            for name in self.specs
-            if any(fnmatchcase(name, pattern) for pattern in found[1])
-            and (allowed is None or name in allowed)
-        }
+        return seen_by(viewer, self.talk.state.settings, self.specs)
 
     # --- What always holds -------------------------------------------------------------------
 
