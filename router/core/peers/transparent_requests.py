@@ -20,11 +20,12 @@ from router.core.protocol.bridging import (
     ENVELOPE_KEYS,
     NOT_CACHED,
     SERVER_INFO_KEY,
-    capabilities_for,
     tool_as_handshake,
 )
 from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.protocol.server_features import capabilities_of_server
 from router.core.state.permissions import check_may
+from router.core.tasks import handles
 from router.core.views import listings, resources
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
@@ -51,7 +52,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
     session_requests.take_handshake(request)
     result: dict[str, Any] = {
         "protocolVersion": request.client.revision,
-        "capabilities": capabilities_for(
+        "capabilities": capabilities_of_server(
             instance.capabilities, session.revision, request.client.revision
         ),
         "serverInfo": _server_info(instance, session),
@@ -69,7 +70,9 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
         return
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": capabilities_for(instance.capabilities, session.revision, REVISIONS[-1]),
+        "capabilities": capabilities_of_server(
+            instance.capabilities, session.revision, REVISIONS[-1]
+        ),
         "resultType": "complete",
         "_meta": {SERVER_INFO_KEY: session.server_info},
     }
@@ -201,9 +204,11 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
         return
-    session = view.the_instance(state.instances, client.principal).session
+    instance = view.the_instance(state.instances, client.principal)
+    session = instance.session
     if session is not None:
         sent = frame if session.is_stateless else _without_envelope(frame)
+        sent = handles.notification_for_server(state, client, instance.name, sent)
         forwarding.send_to_session(state, session, sent)
 
 
