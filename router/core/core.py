@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import Seal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
+    from router.messages.frames import ClientId
 
 
 class Core:
@@ -96,8 +97,21 @@ class Core:
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
+            state.confirmations_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
+
+    def needs_instances(self, client_id: ClientId) -> bool:
+        """Return whether even the handshake of a client is a matter of an instance.
+
+        It is in a transparent view, and in one that may prove to be transparent once the instances
+        are known.
+        """
+        client = self._state.clients.get(client_id)
+        if client is None:
+            return False
+        view = self._state.find_view(client)
+        return view is None or view.is_transparent
 
     def __repr__(self) -> str:
         state = self._state
@@ -170,25 +184,28 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
+    before = instance.offers.catalog
     reconfigure.end_session(state, instance, "another one took its place")
     instance.record_session_up(event, state.now_s)
     state.sessions[event.session] = instance
+    reconfigure.save_catalogue(state, instance)
     log_levels.send_log_level(state, event)
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
-    kinds = list_changes.kinds_in(instance.offers.catalog)
-    list_changes.notify_clients(state, listed_before, kinds)
+    differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
+    list_changes.notify_clients(state, listed_before, differing)
 
 
 def _session_lost(state: RoutingState, event: SessionLost) -> None:
     instance = state.sessions.get(event.session)
     if instance is None:
         return
-    reconfigure.end_session(state, instance, event.reason)
-    instance.record_session_lost(event.reason, state.now_s)
+    with list_changes.noticing(state, instance):
+        reconfigure.end_session(state, instance, event.reason)
+        instance.record_session_lost(event.reason, state.now_s)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
@@ -211,8 +228,10 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     if instance is not None and instance.session is not None:
         before = instance.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
+        reconfigure.save_catalogue(state, instance)
         differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
-        list_changes.notify_instance_changed(state, instance, differing | event.announced)
+        clients = audience.clients_that_list(state, instance)
+        list_changes.notify_clients(state, clients, differing | event.announced)
 
 
 # --- Instances -------------------------------------------------------------------------------
@@ -230,8 +249,9 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
         # This incarnation has the configuration before a change; its successor comes later.
         return
     if instance is not None and instance.is_startable():
-        reconfigure.end_session(state, instance, "it was started anew")
-        instance.record_starting(state.now_s)
+        with list_changes.noticing(state, instance):
+            reconfigure.end_session(state, instance, "it was started anew")
+            instance.record_starting(state.now_s)
 
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
@@ -239,8 +259,9 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
-    reconfigure.end_session(state, instance, event.reason)
-    instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+    with list_changes.noticing(state, instance):
+        reconfigure.end_session(state, instance, event.reason)
+        instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
     if not instance.may_become_ready():
         forwarding.fail_waiting(state, instance)
 
@@ -249,8 +270,9 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
     instance = _started_instance(state, event.instance)
     if instance is not None:
-        reconfigure.end_session(state, instance, event.reason)
-        instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
+        with list_changes.noticing(state, instance):
+            reconfigure.end_session(state, instance, event.reason)
+            instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
         forwarding.fail_waiting(state, instance)
 
 
@@ -258,8 +280,9 @@ def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
     reconfigure.configure(state, event.specs)
 
 
-def _catalogues_read(_: RoutingState, __: CataloguesRead) -> None:
-    """Do nothing: lists are shown while their instance is ready."""
+def _catalogues_read(state: RoutingState, event: CataloguesRead) -> None:
+    """Keep what is known of servers until their instances are configured."""
+    state.known = dict(event.known)
 
 
 def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import trio
+import trio.lowlevel
 
 from router.config.profile_edits import no_such_profile, save_profile
 from router.config.redacted import mask_secrets
@@ -117,6 +118,7 @@ class ProfileStore:
         name, value, settings = change.name, change.value, self._settings
         is_new = name not in settings.current.profiles
         if value is not None and is_new and self._is_instance(name):
+            await trio.lowlevel.checkpoint()
             return RpcError(
                 ALREADY_EXISTS, f"'{name}' is the name of an instance; choose another name"
             )

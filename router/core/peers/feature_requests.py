@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding, resource_subscriptions
+from router.core.calls import confirmations, forwarding, resource_subscriptions
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
@@ -136,7 +136,7 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
         return
     resource_subscriptions.add(state, request.client, instance, own, uri)
     if session.is_stateless:
-        forwarding.answer(state, request, EMPTY_OBJECT)
+        confirmations.answer_when_confirmed(state, request, instance, own)
         return
     call = forwarding.forward_call(
         state, request, instance, session, members | {"uri": raw_of(own)}

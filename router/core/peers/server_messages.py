@@ -64,7 +64,7 @@ def handle(state: RoutingState, event: FromSession) -> None:
 def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
     call = state.calls.find(frame.id, session)
     if call is None:
-        resource_subscriptions.ended(state, session, frame)
+        resource_subscriptions.answered(state, session, frame)
         return
     if call.rewrite is not None and isinstance(frame, Response):
         frame = msgspec.structs.replace(frame, result=call.rewrite(frame.result))
@@ -163,6 +163,8 @@ def _notification(
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
             _cancelled(state, session, frame)
+        elif frame.method == resource_subscriptions.ACKNOWLEDGED:
+            resource_subscriptions.acknowledged(state, event.session, frame)
         elif frame.method == resource_subscriptions.UPDATED:
             resource_subscriptions.updated(state, instance, frame)
         elif frame.method == _ELICITATION_COMPLETE:
@@ -208,14 +210,21 @@ def _log(
             forwarding.send_to_caller(state, call, frame)
         return
     calls = state.calls.of_session(session.session)
-    calling = {call.client.id for call in calls}
+    calling = {call.client.id: call for call in calls}
     for client in state.clients.values():
-        if client.is_for_one_request:
+        if not client.hears_beside_requests:
             continue
-        default = of_calls if client.id in calling else DEFAULT_LOG_LEVEL
-        concerned = client.id in calling or audience.hears_of(state, client, instance)
-        if concerned and client.wants_log(level, default):
+        call = calling.get(client.id)
+        default = DEFAULT_LOG_LEVEL if call is None else of_calls
+        concerned = call is not None or audience.hears_of(state, client, instance)
+        if not concerned or not client.wants_log(level, default):
+            continue
+        if call is None:
             state.effects.append(ToClient(client.id, client.outbox, frame))
+        else:
+            # On the stream of the call it comes before the answer, and comes at all: a client need
+            # not open a stream for what belongs to no request.
+            forwarding.send_to_caller(state, call, frame)
     # A lone request has no stream but its answer's: only a call that is alone is surely meant.
     if len(calls) == 1 and calls[0].client.is_stateless and calls[0].client.wants_log(level):
         forwarding.send_to_caller(state, calls[0], frame)
@@ -244,7 +253,7 @@ def _unknown(
             forwarding.send_to_caller(state, call, frame)
         return
     for client in state.clients.values():
-        if not client.is_for_one_request and audience.sees_only(state, client, instance):
+        if client.hears_beside_requests and audience.sees_only(state, client, instance):
             state.effects.append(ToClient(client.id, client.outbox, frame))
 
 

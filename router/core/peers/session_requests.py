@@ -47,6 +47,7 @@ def take_handshake(request: ClientRequest) -> None:
     capabilities = {} if declared is None else object_of(declared, "params.capabilities")
     client.revision, client.capabilities = negotiate(requested), capabilities
     client.info = given(members, "clientInfo") or NO_RAW
+    client.has_initialized = True
 
 
 def discover(state: RoutingState, request: ClientRequest) -> None:
@@ -62,7 +63,7 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
 
 def _instructions(state: RoutingState, client: Client) -> str:
     seen = state.seen_by(client)
-    said = ((row.name, None if row.session is None else row.session.instructions) for row in seen)
+    said = ((row.name, row.known.instructions) for row in seen if row.known is not None)
     spelling = client.spelling(state.settings.tool_names)
     return server_features.instructions(state.view_of(client).profile, said, spelling)
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw
 
-from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
+from router.core.calls import (
+    confirmations,
+    forwarding,
+    input_required,
+    log_levels,
+    resource_subscriptions,
+)
 from router.core.peers import feature_requests, tool_calls
 from router.core.protocol.bridging import (
     CAPABILITIES_KEY,
@@ -27,10 +33,10 @@ from router.core.protocol.bridging import (
     unsupported_revision,
 )
 from router.core.protocol.raw_json import raw_of, text_of
-from router.core.state.clients import Client, Subscription
-from router.messages.effects import ToClient
+from router.core.state.clients import Client
+from router.core.state.subscriptions import Subscription
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
-from router.messages.frames import NO_RAW, Notification, Response
+from router.messages.frames import NO_RAW, Response
 from router.messages.params import given, object_of
 from router.messages.revisions import HANDSHAKE_REVISIONS, STATELESS_REVISION
 
@@ -176,35 +182,23 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     if "notifications" not in members:
         raise RpcError(INVALID_PARAMS, "params.notifications is missing")
     wanted = object_of(members["notifications"], "params.notifications")
-    # Only what is honoured is acknowledged, so that a client does not wait for other notices.
     listed = {"tools"} if state.view_of(client).expose == "router" else set(_KINDS.values())
     honoured = {
         key: True for key, kind in _KINDS.items() if kind in listed and wanted.get(key) == _TRUE
     }
     meta = {SUBSCRIPTION_KEY: request.id}
     kinds = frozenset(_KINDS[key] for key in honoured)
-    client.subscription = Subscription(request.id, request.reply_to, meta, kinds)
-    uris = _listen_to_resources(state, client, wanted)
-    notifications = honoured | ({"resourceSubscriptions": uris} if uris else {})
-    params = {"_meta": meta, "notifications": notifications}
-    acknowledged = Notification("notifications/subscriptions/acknowledged", raw_of(params))
-    state.effects.append(ToClient(client.id, request.reply_to, acknowledged))
-
-
-def _listen_to_resources(state: RoutingState, client: Client, wanted: Members) -> list[str]:
-    """Have a client told of updates of the resources it wants; return those that there are.
-
-    Raises:
-        RpcError: -32602, its list of URIs is none.
-    """
-    honoured: list[str] = []
-    for uri in _uris_in(wanted):
-        with suppress(RpcError):
+    uris = _uris_in(wanted)
+    subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured)
+    client.subscription = subscription
+    for uri in uris:
+        with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
             if resource_subscriptions.add(state, client, instance, own, uri):
                 resource_subscriptions.subscribe_upstream(state, instance, own)
-            honoured.append(uri)
-    return honoured
+            subscription.resources[uri] = instance.name, own
+            confirmations.listener_waits(state, client, instance, own)
+    confirmations.acknowledge_if_confirmed(state, client)
 
 
 def _uris_in(wanted: Members) -> list[str]:
@@ -219,6 +213,7 @@ def _uris_in(wanted: Members) -> list[str]:
 def end_subscriptions(state: RoutingState) -> None:
     """End every subscription in good order."""
     for client in list(state.clients.values()):
+        confirmations.acknowledge(state, client)
         subscription, client.subscription = client.subscription, None
         if subscription is not None:
             resource_subscriptions.forget_client(state, client)

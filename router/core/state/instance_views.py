@@ -41,6 +41,7 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         "in_state_s": round(now_s - instance.since_s, 1),
         "restarts": instance.restarts,
         "last_error": instance.last_error,
+        "stale": instance.is_stale,
     }
 
 

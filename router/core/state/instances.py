@@ -15,15 +15,17 @@ States:
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
 from router.core.protocol import direct_names
 from router.core.protocol.exposed_catalog import NOTHING, ExposedCatalog, expose
 from router.core.protocol.raw_json import printable
+from router.messages.catalog import KnownServer
 from router.messages.errors import INSTANCE_NOT_FOUND, UNAVAILABLE, RpcError
 from router.messages.params import object_of
+from router.messages.revisions import STATELESS_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
     from router.messages.effects import StartSession, StopSession
     from router.messages.events import SessionUp
+    from router.messages.exposure import Exposure
     from router.messages.frames import ClientId, RequestId
     from router.messages.instance_spec import InstanceSpec
 
@@ -52,6 +55,13 @@ class InstanceState(enum.StrEnum):
     STOPPING = "stopping"
 
 
+_LISTED_STATES: Final = frozenset(
+    {InstanceState.STARTING, InstanceState.READY, InstanceState.BACKOFF}
+)
+"""While an instance is expected to be ready soon, its last known lists are shown. A call of what
+they list waits for it, or says why it cannot."""
+
+
 @attrs.define
 class Instance:
     """One configured upstream.
@@ -65,8 +75,9 @@ class Instance:
         retry_at_s: monotonic second of the next start, while in `backoff` or `failed`; None when
             no start is planned.
         session: its live session, only while `ready`.
-        capabilities: the capabilities of its server, raw, by name; empty while there is no session.
-        offers: the lists that clients see of it; empty while there is no session.
+        known: the last known description of its server; None if it was never asked.
+        capabilities: the capabilities of its server, raw, by name, as far as they are known.
+        offers: the lists that clients see of it: those of the session, or the last known ones.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
         encoded: the lists as they are sent to clients, kept until they change; see `listings`.
@@ -84,6 +95,7 @@ class Instance:
     last_error: str | None = None
     retry_at_s: float | None = None
     session: SessionUp | None = None
+    known: KnownServer | None = None
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
     offers: ExposedCatalog = NOTHING
     tool_names: frozenset[str] = frozenset()
@@ -95,6 +107,8 @@ class Instance:
     waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], None]
     )
+    # What `offers` was made of; None while nothing is shown.
+    _shown: tuple[KnownServer, Exposure] | None = None
     # By kind and limit: the direct names, since the last listing.
     _direct_names: dict[tuple[str, int], dict[str, str]] = attrs.field(
         factory=dict[tuple[str, int], dict[str, str]]
@@ -110,8 +124,8 @@ class Instance:
             self.state, self.since_s = state, now_s
         self.retry_at_s = None
         if state is not InstanceState.READY:
-            self.session, self.capabilities = None, {}
-            self._show(NOTHING)
+            self.session = None
+            self._show_known()
 
     def record_starting(self, now_s: float) -> None:
         """Record that the supervisor began an incarnation; after a failure that is a restart."""
@@ -130,22 +144,63 @@ class Instance:
     def record_catalog(self, session: SessionUp) -> None:
         """Record the session with the catalog that was just listed."""
         self.session = session
-        self.capabilities = object_of(session.capabilities, "capabilities")
-        self._show(expose(session.catalog, self.spec.exposure))
+        self.known = KnownServer(
+            session.revision,
+            session.capabilities,
+            session.server_info,
+            session.instructions,
+            session.catalog,
+        )
+        self._show_known()
 
-    def _show(self, offers: ExposedCatalog) -> None:
-        self.offers, self.schemas = offers, None
+    def record_known(self, known: KnownServer) -> None:
+        """Record what was known of its server when the router ran last."""
+        self.known = known
+        self._show_known()
+
+    def record_spec(self, spec: InstanceSpec) -> None:
+        """Take over another configuration that the same session serves."""
+        self.spec = spec
+        self._show_known()
+
+    def _show_known(self) -> None:
+        """Show the lists that are known, unless it is too bad off to be listed."""
+        may_list = self.session is not None or (
+            self.spec.catalogue_cache and self.state in _LISTED_STATES
+        )
+        if self.known is None or not may_list:
+            self._show(NOTHING, {}, None)
+            return
+        shown = (self.known, self.spec.exposure)
+        if self._shown is None or self._shown[0] is not shown[0] or self._shown[1] != shown[1]:
+            capabilities = object_of(self.known.capabilities, "capabilities")
+            self._show(expose(self.known.catalog, self.spec.exposure), capabilities, shown)
+
+    def _show(
+        self,
+        offers: ExposedCatalog,
+        capabilities: dict[str, Raw],
+        shown: tuple[KnownServer, Exposure] | None,
+    ) -> None:
+        self.offers, self.capabilities, self._shown = offers, capabilities, shown
+        self.schemas = None
         self.tool_names = frozenset(item.key for item in offers.catalog.tools)
         self.encoded.clear()
         self._direct_names.clear()
 
-    def record_spec(self, spec: InstanceSpec) -> bool:
-        """Take over another configuration of the same session; return whether it shows others."""
-        is_shown_anew = spec.exposure != self.spec.exposure
-        self.spec = spec
-        if is_shown_anew and self.session is not None:
-            self._show(expose(self.session.catalog, spec.exposure))
-        return is_shown_anew
+    def hide(self) -> None:
+        """Show nothing any more, because it was taken out of the configuration."""
+        self._show(NOTHING, {}, None)
+
+    @property
+    def is_stale(self) -> bool:
+        """True while its lists are the last known ones, and its server has yet to confirm them."""
+        return self.session is None and self._shown is not None
+
+    @property
+    def has_stateless_server(self) -> bool:
+        """True if its server speaks 2026-07-28, as far as is known."""
+        return self.known is not None and self.known.revision == STATELESS_REVISION
 
     def record_session_lost(self, reason: str, now_s: float) -> None:
         """Record that the session's wire broke; the supervisor reports next what it does."""
@@ -204,10 +259,9 @@ class Instance:
         Args:
             part: the part of a `Catalog`.
         """
-        session = self.session
-        if session is None:
+        if self.session is None:
             return False
-        return getattr(self.offers.catalog, part) is getattr(session.catalog, part)
+        return getattr(self.offers.catalog, part) is getattr(self.session.catalog, part)
 
     def own_tool(self, shown: str) -> str | None:
         """Return its server's name for a tool; None if the filter may have left out this name.
@@ -252,13 +306,22 @@ class Instance:
         return RpcError(UNAVAILABLE, f"Instance '{self.name}' not connected: {why}{then}", data)
 
 
-def new_instance(spec: InstanceSpec, now_s: float) -> Instance:
-    """Return the row of an instance that was just configured."""
+def new_instance(spec: InstanceSpec, now_s: float, known: KnownServer | None = None) -> Instance:
+    """Return the row of an instance that was just configured.
+
+    Args:
+        spec: its configuration.
+        now_s: monotonic second of the event.
+        known: what is known of a server with this configuration.
+    """
     if not spec.is_active:
         return Instance(spec, InstanceState.DISABLED, now_s)
     if spec.problem is not None:
         return Instance(spec, InstanceState.FAILED, now_s, last_error=printable(spec.problem))
-    return Instance(spec, InstanceState.STARTING, now_s)
+    instance = Instance(spec, InstanceState.STARTING, now_s)
+    if known is not None:
+        instance.record_known(known)
+    return instance
 
 
 @attrs.define
