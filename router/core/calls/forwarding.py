@@ -167,7 +167,8 @@ def forward_call(
         sent = _params_for(session, request, members, call.id if call.progress_token else None)
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
-    send_to_session(state, session, Request(call.id, request.method, raw_of(sent)))
+    params = raw_of(sent) if sent or request.params.raw else NO_RAW
+    send_to_session(state, session, Request(call.id, request.method, params))
     return call
 
 

@@ -37,7 +37,7 @@ from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request,
 from router.messages.params import Params, object_of
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Call
+    from router.core.state.clients import Call, Client
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import FromSession, SessionUp
@@ -270,6 +270,14 @@ def _remember_elicitation(state: RoutingState, call: Call, elicitation_id: str |
     state.elicited[call.session.session, elicitation_id] = call.client.id
     if len(state.elicited) > MAX_REMEMBERED:
         del state.elicited[next(iter(state.elicited))]
+
+
+def forget_elicitations(state: RoutingState, client: Client) -> None:
+    """Forget to which URLs a client that is gone was sent."""
+    if client.is_for_one_request:
+        return
+    for key in [key for key, sent in state.elicited.items() if sent == client.id]:
+        del state.elicited[key]
 
 
 def _elicitation_completed(state: RoutingState, session: SessionId, frame: Notification) -> None:

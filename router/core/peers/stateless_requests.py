@@ -191,14 +191,26 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     uris = _uris_in(wanted)
     subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured)
     client.subscription = subscription
+    _listen_to_resources(state, client, subscription, uris)
+    confirmations.acknowledge_if_confirmed(state, client)
+
+
+def _listen_to_resources(
+    state: RoutingState, client: Client, subscription: Subscription, uris: list[str]
+) -> None:
+    """Have a client told of updates of those of these resources that there are."""
+    new: dict[str, list[str]] = {}
     for uri in uris:
         with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
             if resource_subscriptions.add(state, client, instance, own, uri):
-                resource_subscriptions.subscribe_upstream(state, instance, own)
+                new.setdefault(instance.name, []).append(own)
             subscription.resources[uri] = instance.name, own
-            confirmations.listener_waits(state, client, instance, own)
-    confirmations.acknowledge_if_confirmed(state, client)
+    # At the end, because a server of 2026-07-28 gets one request for all.
+    for name, owns in new.items():
+        resource_subscriptions.subscribe_upstream(state, state.instances.by_name[name], owns)
+    for name, own in subscription.resources.values():
+        confirmations.listener_waits(state, client, state.instances.by_name[name], own)
 
 
 def _uris_in(wanted: Members) -> list[str]:
