@@ -217,6 +217,7 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
     request_id = event.frame.id if isinstance(event.frame, Request) else None
     call = state.calls.find(request_id, event.session)
     if call is None:
+        resource_subscriptions.not_sent(state, event.session, request_id)
         return
     forwarding.close_call(state, call)
     if event.lost:

@@ -131,6 +131,10 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     check_may(request.client.principal, "call")
     uri = text_of(members, "uri")
     instance, own = find_resource(state, request.client, uri)
+    if request.client.one_shot:
+        # A lone request is over with its answer: no update could reach it.
+        forwarding.answer(state, request, EMPTY_OBJECT)
+        return
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return

@@ -24,6 +24,15 @@ SCHEME: Final = "mcp-router://"
 UI_SCHEME: Final = "ui://"
 
 
+def is_always_named(uri: str) -> bool:
+    """Return whether a direct view shows a URI (or template) of a server only in a form of ours.
+
+    Many servers use the same URIs of MCP Apps. A URI in a form of ours, from a server that is an
+    MCP Router itself, would name an instance here.
+    """
+    return uri.startswith((SCHEME, UI_SCHEME))
+
+
 def shown_uri(instance: str, uri: str) -> str:
     """Return the URI that names an instance and a URI of its server."""
     scheme = UI_SCHEME if uri.startswith(UI_SCHEME) else SCHEME
