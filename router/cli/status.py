@@ -27,8 +27,20 @@ HEAD: Final = (
 )
 
 
+STALE_MARK: Final = "*"
+STALE_LEGEND: Final = f"{STALE_MARK} as it was last: the server has yet to list its tools"
+
+MAX_WARNINGS: Final = 20
+"""How many warnings a table shows; `--json` has all of them."""
+
+
 class Row(msgspec.Struct, frozen=True):
-    """One instance. A newer router may send unknown keys, and an older one may leave some out."""
+    """One instance. A newer router may send unknown keys, and an older one may leave some out.
+
+    Attributes:
+        stale: True if its tools are the last known ones.
+        warnings: sentences about what is configured for it and cannot be applied.
+    """
 
     name: str
     state: str = ""
@@ -39,6 +51,8 @@ class Row(msgspec.Struct, frozen=True):
     in_flight: int = 0
     retry_in_s: float | None = None
     last_error: str | None = None
+    stale: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def status_text(api: RestApi, *, as_json: bool) -> str:
@@ -60,14 +74,22 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a line for each instance, and one that sums them up."""
+    """Return a line for each instance, one that sums them up, and one for each warning."""
     if not rows:
         return "There are no instances.\n"
     cells = [HEAD, *map(_cells, rows)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
     ready = sum(row.state == "ready" for row in rows)
-    return "\n".join([*lines, "", f"{ready} of {len(rows)} ready", ""])
+    lines += ["", f"{ready} of {len(rows)} ready"]
+    if any(row.stale for row in rows):
+        lines.append(STALE_LEGEND)
+    warnings = [one_line(f"{row.name}: {warning}") for row in rows for warning in row.warnings]
+    if warnings:
+        lines += ["", *warnings[:MAX_WARNINGS]]
+    if len(warnings) > MAX_WARNINGS:
+        lines.append(f"and {len(warnings) - MAX_WARNINGS} more; --json shows all")
+    return "\n".join([*lines, ""])
 
 
 def _printable_json(body: bytes) -> str:
@@ -92,7 +114,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         one_line(row.state),
         duration(row.since_s),
         str(row.restarts),
-        str(row.tools_count),
+        f"{row.tools_count}{STALE_MARK if row.stale else ''}",
         calls,
         "-" if row.retry_in_s is None else f"in {duration(row.retry_in_s)}",
         error,

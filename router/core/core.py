@@ -21,6 +21,7 @@ from router.core.peers import admin_commands, client_requests, server_messages, 
 from router.core.protocol.raw_json import printable
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
+from router.core.tasks import listening
 from router.core.views import audience, list_changes
 from router.messages.effects import CloseClient, Reply
 from router.messages.errors import OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
@@ -170,6 +171,8 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
     resource_subscriptions.forget_client(state, client)
+    listening.forget_client(state, client)
+    server_messages.forget_elicitations(state, client)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
     client.request = None  # Breaks the reference cycle of row and request.
@@ -193,6 +196,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
+    listening.session_up(state, instance)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
     differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
@@ -213,6 +217,7 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
     request_id = event.frame.id if isinstance(event.frame, Request) else None
     call = state.calls.find(request_id, event.session)
     if call is None:
+        resource_subscriptions.not_sent(state, event.session, request_id)
         return
     forwarding.close_call(state, call)
     if event.lost:

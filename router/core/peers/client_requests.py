@@ -17,6 +17,7 @@ from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
 from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
 from router.core.state.clients import ClientRequest
+from router.core.tasks import from_servers, listening
 from router.messages.effects import CloseReply
 from router.messages.errors import INVALID_REQUEST, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, Response
@@ -104,6 +105,7 @@ def _cancelled(state: RoutingState, client: Client, members: Members) -> None:
         reason = optional_text_of(members, "reason")
         if client.subscription is not None:
             resource_subscriptions.forget_client(state, client)
+            listening.forget_client(state, client)
         forwarding.cancel_request(state, client, request_id, reason)
 
 
@@ -115,7 +117,7 @@ def _progress(state: RoutingState, client: Client, members: Members) -> None:
         token = raw_of(server_request.progress_token)
         params = raw_of(members | {"progressToken": token})
         frame = Notification("notifications/progress", params)
-        forwarding.send_to_session(state, server_request.call.session, frame)
+        forwarding.send_to_session(state, server_request.session, frame)
 
 
 # --- Answers ---------------------------------------------------------------------------------
@@ -127,9 +129,15 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
     if server_request is None:
         return
     call = server_request.call
-    if server_request.input_key is not None:
+    if call is not None and server_request.input_key is not None:
         input_rounds.client_answered(state, call, server_request.input_key, frame)
         return
     answer = msgspec.structs.replace(frame, id=server_request.upstream_id)
-    forwarding.send_to_session(state, call.session, answer)
-    state.calls.resume(call, state.now_s)
+    if isinstance(answer, Response):
+        try:
+            answer = from_servers.answer_for_server(server_request.task, answer)
+        except RpcError as error:
+            answer = forwarding.error_frame(server_request.upstream_id, error)
+    forwarding.send_to_session(state, server_request.session, answer)
+    if call is not None:
+        state.calls.resume(call, state.now_s)

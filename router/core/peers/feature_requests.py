@@ -131,11 +131,17 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     check_may(request.client.principal, "call")
     uri = text_of(members, "uri")
     instance, own = find_resource(state, request.client, uri)
+    if request.client.one_shot:
+        # A lone request is over with its answer: no update could reach it.
+        forwarding.answer(state, request, EMPTY_OBJECT)
+        return
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
-    resource_subscriptions.add(state, request.client, instance, own, uri)
+    is_first = resource_subscriptions.add(state, request.client, instance, own, uri)
     if session.is_stateless:
+        if is_first:
+            resource_subscriptions.subscribe_upstream(state, instance, [own])
         confirmations.answer_when_confirmed(state, request, instance, own)
         return
     call = forwarding.forward_call(
@@ -147,9 +153,7 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
 def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
     """Have a client told of updates of a resource no more."""
     members = check_key_case(request.params.members, _RESOURCE_KEYS)
-    uri = text_of(members, "uri")
-    instance, own = find_resource(state, request.client, uri)
-    resource_subscriptions.remove(state, request.client, instance.name, own)
+    resource_subscriptions.remove_shown(state, request.client, text_of(members, "uri"))
     forwarding.answer(state, request, EMPTY_OBJECT)
 
 

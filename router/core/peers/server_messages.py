@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import msgspec
 
 from router.core.calls import (
@@ -30,6 +31,7 @@ from router.core.protocol.raw_json import (
     text_of,
 )
 from router.core.state.clients import DEFAULT_LOG_LEVEL, ServerRequest
+from router.core.tasks import from_servers, listening
 from router.core.views import audience
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
@@ -37,7 +39,11 @@ from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request,
 from router.messages.params import Params, object_of
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Call
+    from collections.abc import Callable
+
+    from msgspec import Raw
+
+    from router.core.state.clients import Call, Client
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import FromSession, SessionUp
@@ -65,9 +71,10 @@ def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorRe
     call = state.calls.find(frame.id, session)
     if call is None:
         resource_subscriptions.answered(state, session, frame)
+        listening.answered(state, session, frame)
         return
     if call.rewrite is not None and isinstance(frame, Response):
-        frame = msgspec.structs.replace(frame, result=call.rewrite(frame.result))
+        frame = _rewritten(frame, call.rewrite)
     if call.session.is_stateless:
         input_rounds.server_answered(state, call, frame)
         return
@@ -76,8 +83,16 @@ def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorRe
         if call.subscribes is not None:
             resource_subscriptions.subscription_failed(state, call.client, call.subscribes)
         for elicitation in url_elicitations(frame.error):
-            _remember_elicitation(state, call, optional_text_of(elicitation, "elicitationId"))
+            elicitation_id = optional_text_of(elicitation, "elicitationId")
+            _remember_elicitation(state, call.client, call.session, elicitation_id)
     forwarding.answer_call(state, call, msgspec.structs.replace(frame, id=call.request_id))
+
+
+def _rewritten(frame: Response, rewrite: Callable[[Raw], Raw]) -> Response | ErrorResponse:
+    try:
+        return msgspec.structs.replace(frame, result=rewrite(frame.result))
+    except RpcError as error:
+        return forwarding.error_frame(frame.id, error)
 
 
 # --- Requests to a client --------------------------------------------------------------------
@@ -89,16 +104,23 @@ def _requested(
     params = Params(frame.params)
     try:
         members = params.members
-        call = _call_of_server_request(state, session, related)
-        client = call.client
+        task = from_servers.task_of_request(state, session, params)
+        if task is None:
+            call = _call_of_server_request(state, session, related)
+            client = call.client
+        else:
+            call = from_servers.waiting_call(state, session, task)
+            client = from_servers.client_of_task(state, task) if call is None else call.client
+            params = from_servers.for_client(params, task)
         # Over a lone request of a handshake revision no answer could come.
         can_answer = client.is_stateless or not client.one_shot
         capabilities = client.capabilities if can_answer else {}
         check_may_ask(frame.method, members, client.revision, capabilities)
-        if client.is_stateless:
+        if call is not None and client.is_stateless:
             input_required.ask(state, call, frame, params)
         else:
-            _forward(state, call, frame, params)
+            server_request = ServerRequest(session, call, frame.id, None, task=task)
+            _forward(state, client, server_request, frame, params)
     except RpcError as error:
         forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
 
@@ -127,20 +149,32 @@ def _call_of_server_request(
     return next((call for call in reversed(calls) if call.input_required is None), calls[-1])
 
 
-def _forward(state: RoutingState, call: Call, frame: Request, params: Params) -> None:
+def _forward(
+    state: RoutingState,
+    client: Client,
+    server_request: ServerRequest,
+    frame: Request,
+    params: Params,
+) -> None:
     """Forward a request under an id of ours, which is its progress token there as well."""
-    client, members = call.client, params.members
+    call = server_request.call
+    # The router declares no tasks for its clients, so `task` is ignored (MCP 2025-11-25, Tasks).
+    members = {key: raw for key, raw in params.members.items() if key != "task"}
     request_id = client.next_server_request_id()
     forwarding.check_meta(params)
     token = request_id_of(params.meta, "progressToken")
     if "_meta" in members:
         meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}
         members = members | {"_meta": raw_of(meta)}
-    client.server_requests[request_id] = ServerRequest(call, frame.id, token)
-    state.calls.suspend(call)
-    _remember_elicitation(state, call, optional_text_of(members, "elicitationId"))
+    client.server_requests[request_id] = attrs.evolve(server_request, progress_token=token)
+    elicitation_id = optional_text_of(members, "elicitationId")
+    _remember_elicitation(state, client, server_request.session, elicitation_id)
     forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)
-    forwarding.send_to_caller(state, call, forwarded)
+    if call is None:
+        state.effects.append(ToClient(client.id, client.outbox, forwarded))
+    else:
+        state.calls.suspend(call)
+        forwarding.send_to_caller(state, call, forwarded)
 
 
 # --- Notifications ---------------------------------------------------------------------------
@@ -157,6 +191,8 @@ def _notification(
 ) -> None:
     """Notifications have no answer, so one that makes no sense is dropped."""
     try:
+        if from_servers.notified(state, instance, session, frame):
+            return
         if frame.method == "notifications/progress":
             _progress(state, event.session, frame)
         elif frame.method == "notifications/message":
@@ -181,7 +217,10 @@ _PROGRESS_KEYS: Final = frozenset({"progressToken"})
 def _progress(state: RoutingState, session: SessionId, frame: Notification) -> None:
     members = check_key_case(object_of(frame.params), _PROGRESS_KEYS)
     call = state.calls.find(request_id_of(members, "progressToken"), session)
-    if call is None or call.progress_token is None:
+    if call is None:
+        from_servers.progressed(state, session, members)
+        return
+    if call.progress_token is None:
         return
     state.calls.extend(call, state.now_s)
     forwarded = raw_of(members | {"progressToken": call.progress_token})
@@ -241,6 +280,10 @@ def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> 
                 reason = "Cancelled by the server"
                 forwarding.cancel_server_request(state, call.client, request_id, reason)
                 state.calls.resume(call, state.now_s)
+    for client, request_id, sent in from_servers.requests_without_call(state, session.session):
+        if sent.upstream_id == upstream_id:
+            reason = "Cancelled by the server"
+            forwarding.cancel_server_request(state, client, request_id, reason)
 
 
 def _unknown(
@@ -263,13 +306,23 @@ MAX_REMEMBERED: Final = 1024
 """Elicitations that are remembered, the newest: servers may never report that one is complete."""
 
 
-def _remember_elicitation(state: RoutingState, call: Call, elicitation_id: str | None) -> None:
+def _remember_elicitation(
+    state: RoutingState, client: Client, session: SessionUp, elicitation_id: str | None
+) -> None:
     """Remember the client that an upstream sent to a URL, to notify it when that is done."""
-    if elicitation_id is None or call.client.is_for_one_request:
+    if elicitation_id is None or client.is_for_one_request:
         return
-    state.elicited[call.session.session, elicitation_id] = call.client.id
+    state.elicited[session.session, elicitation_id] = client.id
     if len(state.elicited) > MAX_REMEMBERED:
         del state.elicited[next(iter(state.elicited))]
+
+
+def forget_elicitations(state: RoutingState, client: Client) -> None:
+    """Forget to which URLs a client that is gone was sent."""
+    if client.is_for_one_request:
+        return
+    for key in [key for key, sent in state.elicited.items() if sent == client.id]:
+        del state.elicited[key]
 
 
 def _elicitation_completed(state: RoutingState, session: SessionId, frame: Notification) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.core.calls import forwarding, log_levels
 from router.core.protocol import server_features
-from router.core.protocol.bridging import NOT_CACHED, negotiate
+from router.core.protocol.bridging import NOT_CACHED, SERVER_INFO_KEY, negotiate
 from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of, text_of
 from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
@@ -28,7 +28,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
     profile = state.view_of(client).profile
     result = {
         "protocolVersion": client.revision,
-        "capabilities": server_features.capabilities(profile),
+        "capabilities": server_features.capabilities(profile, client.revision),
         "serverInfo": server_features.server_info(state.settings, profile),
         "instructions": _instructions(state, client),
     }
@@ -55,10 +55,12 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
     profile = state.view_of(request.client).profile
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": server_features.capabilities(profile),
+        "capabilities": server_features.capabilities(profile, request.client.revision),
         "instructions": _instructions(state, request.client),
+        "resultType": "complete",
+        "_meta": {SERVER_INFO_KEY: server_features.server_info(state.settings, profile)},
     }
-    forwarding.answer(state, request, raw_of(result | NOT_CACHED))
+    forwarding.answer_in_full(state, request, raw_of(result | NOT_CACHED))
 
 
 def _instructions(state: RoutingState, client: Client) -> str:

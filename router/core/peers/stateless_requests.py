@@ -35,6 +35,7 @@ from router.core.protocol.bridging import (
 from router.core.protocol.raw_json import raw_of, text_of
 from router.core.state.clients import Client
 from router.core.state.subscriptions import Subscription
+from router.core.tasks import listening
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Response
 from router.messages.params import given, object_of
@@ -182,6 +183,7 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     if "notifications" not in members:
         raise RpcError(INVALID_PARAMS, "params.notifications is missing")
     wanted = object_of(members["notifications"], "params.notifications")
+    tasks = listening.tasks_in(state, client, wanted)
     listed = {"tools"} if state.view_of(client).expose == "router" else set(_KINDS.values())
     honoured = {
         key: True for key, kind in _KINDS.items() if kind in listed and wanted.get(key) == _TRUE
@@ -189,16 +191,30 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     meta = {SUBSCRIPTION_KEY: request.id}
     kinds = frozenset(_KINDS[key] for key in honoured)
     uris = _uris_in(wanted)
-    subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured)
+    shown = {"taskIds": list(tasks)} if tasks else {}
+    subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured | shown)
     client.subscription = subscription
+    listening.add(state, client, tasks)
+    _listen_to_resources(state, client, subscription, uris)
+    confirmations.acknowledge_if_confirmed(state, client)
+
+
+def _listen_to_resources(
+    state: RoutingState, client: Client, subscription: Subscription, uris: list[str]
+) -> None:
+    """Have a client told of updates of those of these resources that there are."""
+    new: dict[str, list[str]] = {}
     for uri in uris:
         with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
             if resource_subscriptions.add(state, client, instance, own, uri):
-                resource_subscriptions.subscribe_upstream(state, instance, own)
+                new.setdefault(instance.name, []).append(own)
             subscription.resources[uri] = instance.name, own
-            confirmations.listener_waits(state, client, instance, own)
-    confirmations.acknowledge_if_confirmed(state, client)
+    # At the end, because a server of 2026-07-28 gets one request for all.
+    for name, owns in new.items():
+        resource_subscriptions.subscribe_upstream(state, state.instances.by_name[name], owns)
+    for name, own in subscription.resources.values():
+        confirmations.listener_waits(state, client, state.instances.by_name[name], own)
 
 
 def _uris_in(wanted: Members) -> list[str]:
@@ -217,5 +233,6 @@ def end_subscriptions(state: RoutingState) -> None:
         subscription, client.subscription = client.subscription, None
         if subscription is not None:
             resource_subscriptions.forget_client(state, client)
+            listening.forget_client(state, client)
             answer = Response(subscription.request_id, raw_of({"_meta": subscription.meta}))
             forwarding.send_answer(state, client, subscription.reply_to, answer)

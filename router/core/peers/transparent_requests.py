@@ -2,9 +2,9 @@
 there.
 
 Requests are forwarded as they are, also those that the router does not know. The router answers
-what belongs to the session with the client alone, and what the filters of the instance change.
+what belongs to the session with the client alone, and what filters change.
 
-Invariant: what the filters of the instance leave out cannot be listed and cannot be asked for.
+Invariant: what the filters of instance and profile leave out cannot be listed or asked for.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from msgspec import Raw
 from router.core.calls import forwarding
 from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
+    ENVELOPE_KEYS,
     NOT_CACHED,
     SERVER_INFO_KEY,
-    capabilities_for,
     tool_as_handshake,
 )
 from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.protocol.server_features import capabilities_of_server
 from router.core.state.permissions import check_may
+from router.core.tasks import handles
 from router.core.views import listings, resources
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
-from router.messages.params import object_of
+from router.messages.params import given, object_of
 from router.messages.revisions import REVISIONS
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
     session_requests.take_handshake(request)
     result: dict[str, Any] = {
         "protocolVersion": request.client.revision,
-        "capabilities": capabilities_for(
+        "capabilities": capabilities_of_server(
             instance.capabilities, session.revision, request.client.revision
         ),
         "serverInfo": _server_info(instance, session),
@@ -68,7 +70,9 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
         return
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": capabilities_for(instance.capabilities, session.revision, REVISIONS[-1]),
+        "capabilities": capabilities_of_server(
+            instance.capabilities, session.revision, REVISIONS[-1]
+        ),
         "resultType": "complete",
         "_meta": {SERVER_INFO_KEY: session.server_info},
     }
@@ -102,14 +106,25 @@ LISTS: Final = {method: part for part, method in listings.METHODS.items()}
 
 
 def answer_list(state: RoutingState, request: ClientRequest) -> None:
-    """Have the server list, or answer from its filtered lists if its filters change this list."""
+    """Have the server list, or answer from the lists that the router has read.
+
+    The latter is for lists that filters change, for a server that is not there, and for a router
+    that stops and sends nothing new to servers.
+    """
     part = LISTS[request.method]
     instance = _instance(state, request)
-    if instance.session is not None and instance.shows_all(part):
-        request.client.owes_listing.discard("resources" if part == "templates" else part)
-        _forward_to(state, request, instance, instance.session)
-    else:
+    session = instance.session
+    if session is None or state.draining or not _lists_all(state, request.client, instance, part):
         feature_requests.answer_list(state, request, part)
+        return
+    request.client.owes_listing.discard("resources" if part == "templates" else part)
+    _forward_to(state, request, instance, session)
+
+
+def _lists_all(state: RoutingState, client: Client, instance: Instance, part: str) -> bool:
+    """Return whether a client sees a list as its server has it."""
+    is_filtered = part == "tools" and not state.view_of(client).profile.tools.admits_all
+    return instance.shows_all(part) and not is_filtered
 
 
 def _tools_as_handshake(result: Raw) -> Raw:
@@ -184,11 +199,24 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     """Pass on a notification that the router does not know, if its server is there.
 
     Raises:
-        RpcError: -32010, the view of this client is gone.
+        RpcError: -32010, the view of this client is gone; -32602, its `params` are no object.
     """
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
         return
-    session = view.the_instance(state.instances, client.principal).session
+    instance = view.the_instance(state.instances, client.principal)
+    session = instance.session
     if session is not None:
-        forwarding.send_to_session(state, session, frame)
+        sent = frame if session.is_stateless else _without_envelope(frame)
+        sent = handles.notification_for_server(state, client, instance.name, sent)
+        forwarding.send_to_session(state, session, sent)
+
+
+def _without_envelope(frame: Notification) -> Notification:
+    """Return a notification as a server with sessions knows it."""
+    members = object_of(frame.params)
+    meta = object_of(given(members, "_meta"), "params._meta")
+    if ENVELOPE_KEYS.isdisjoint(meta):
+        return frame
+    kept = {key: raw for key, raw in meta.items() if key not in ENVELOPE_KEYS}
+    return msgspec.structs.replace(frame, params=raw_of(members | {"_meta": kept}))

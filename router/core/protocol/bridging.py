@@ -52,17 +52,19 @@ def negotiate(requested: str) -> str:
     return requested if requested in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE_REVISION
 
 
-def capabilities_for(
-    capabilities: dict[str, Raw], server_revision: str, client_revision: str
-) -> dict[str, Raw]:
-    """Return the capabilities of a server, as far as a client of another revision can use them.
+def is_stateless(revision: str) -> bool:
+    """Return whether a revision has no sessions."""
+    return revision == STATELESS_REVISION
 
-    Tasks are carried by requests of their own in each era, so they do not get from one to the other
-    (MCP 2025-11-25, Tasks; they are an extension of 2026-07-28).
-    """
-    if (server_revision == STATELESS_REVISION) == (client_revision == STATELESS_REVISION):
-        return capabilities
-    return {name: raw for name, raw in capabilities.items() if name != "tasks"}
+
+def has_tasks(revision: str) -> bool:
+    """Return whether a revision knows tasks: 2025-11-25 itself, 2026-07-28 as an extension."""
+    return revision in (LATEST_HANDSHAKE_REVISION, STATELESS_REVISION)
+
+
+def have_same_tasks(client_revision: str, server_revision: str) -> bool:
+    """Return whether tasks of a server can be brought to a client: each era has its own form."""
+    return client_revision == server_revision and has_tasks(client_revision)
 
 
 def unsupported_revision(requested: str, supported: tuple[str, ...]) -> RpcError:
@@ -91,10 +93,8 @@ SUBSCRIPTION_KEY: Final = f"{KEY_PREFIX}subscriptionId"
 RETRY_KEYS: Final = frozenset({"inputResponses", "requestState"})
 """Members of `params` with which a client retries a request (MCP 2026-07-28, Input Required)."""
 
-_CLIENT_CAPABILITIES: Final = frozenset(
-    {"elicitation", "experimental", "extensions", "roots", "sampling"}
-)
-"""Capabilities of clients in 2026-07-28; a handshake client may declare more, such as `tasks`."""
+_HANDSHAKE_CAPABILITIES: Final = frozenset({"tasks"})
+"""Capabilities of clients that 2026-07-28 has no more; it has an extension in their place."""
 
 
 def is_enveloped(meta: dict[str, Raw]) -> bool:
@@ -139,7 +139,9 @@ def client_envelope(
         capabilities: the capabilities that the client declared.
         log_level: the level that the client asked for; None if it asked for none.
     """
-    declared = {name: raw for name, raw in capabilities.items() if name in _CLIENT_CAPABILITIES}
+    declared = {
+        name: raw for name, raw in capabilities.items() if name not in _HANDSHAKE_CAPABILITIES
+    }
     members: dict[str, Any] = {REVISION_KEY: STATELESS_REVISION, CAPABILITIES_KEY: declared}
     if client_info:
         members[CLIENT_INFO_KEY] = client_info

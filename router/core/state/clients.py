@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.core.protocol.client_names import Spelling
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
+    from router.core.state.tasks import KnownTask
     from router.messages.commands import Principal
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId
@@ -271,6 +272,7 @@ class Call:
         rewrite: puts its result into the words of the client's view; None to leave it as it is.
         is_transparent: True if the client sees the server as if the router were not there.
         subscribes: the instance and the URI that a `resources/subscribe` is about; None for others.
+        task: the task whose result a `tasks/result` waits for; None for others.
     """
 
     id: int
@@ -291,6 +293,7 @@ class Call:
     rewrite: Callable[[Raw], Raw] | None = None
     is_transparent: bool = False
     subscribes: tuple[str, str] | None = None
+    task: KnownTask | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""
@@ -299,19 +302,23 @@ class Call:
 
 @attrs.frozen(eq=False)
 class ServerRequest:
-    """One request of an upstream, forwarded to the client whose call it belongs to.
+    """One request of an upstream, forwarded to the client whose call or task it belongs to.
 
     Attributes:
-        call: that call.
+        session: the incarnation that asked.
+        call: the call that it belongs to; None if it belongs to a task that no call waits for.
         upstream_id: the upstream's own id for its request.
         progress_token: the upstream's own token, or None when it wants no progress.
         input_key: its key in `inputRequests` if the upstream has no sessions; None otherwise.
+        task: the task that it belongs to; None for others.
     """
 
-    call: Call
+    session: SessionUp
+    call: Call | None
     upstream_id: RequestId
     progress_token: RequestId | None
     input_key: str | None = None
+    task: KnownTask | None = None
 
 
 @attrs.frozen(eq=False)

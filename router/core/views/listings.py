@@ -33,7 +33,7 @@ from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from router.core.protocol.exposed_catalog import ExposedCatalog
     from router.core.state.clients import Client
@@ -82,20 +82,62 @@ def result_for(state: RoutingState, client: Client, part: str) -> Raw:
     seen = view.seen_by(state.instances, client.principal)
     if view.expose == "direct":
         return _direct_result(state, client, view, seen, part)
-    if view.is_transparent:
-        rows = [(row, getattr(row.offers.catalog, part)) for row in seen]
-    else:
-        rows = _router_rows(state, client, part)
-    items = [
-        _adapter(client, row, is_transparent=view.is_transparent)(item.raw)
-        for row, listed in rows
-        for item in listed
-    ]
+    items = [item.raw for _, item in _indirect_items(state, client, view, seen, part)]
     return _encoded(state, client, part, [b",".join(items)])
 
 
+def tools_for(state: RoutingState, client: Client) -> list[tuple[Instance | None, Item]]:
+    """Return the tools that `result_for` lists, each with its instance; None for our own.
+
+    Raises:
+        RpcError: -32010, the view of this client is gone.
+    """
+    view = state.view_of(client)
+    seen = view.seen_by(state.instances, client.principal)
+    if view.expose != "direct":
+        return list(_indirect_items(state, client, view, seen, "tools"))
+    rows = _direct_tools(state, client, view, seen)
+    return [(row, item) for row, items, _ in rows for item in items]
+
+
+def _indirect_items(
+    state: RoutingState, client: Client, view: View, seen: Instances, part: str
+) -> Iterator[tuple[Instance | None, Item]]:
+    """Yield what a `router` or transparent view lists, in the words of the client's era."""
+    rows: Iterable[tuple[Instance | None, Iterable[Item]]]
+    if view.is_transparent:
+        rows = [(row, _shown_items(state, view, row, part)) for row in seen]
+    else:
+        rows = _router_rows(state, client, view, part)
+    for row, listed in rows:
+        adapt = _adapter(client, row, is_transparent=view.is_transparent)
+        for item in listed:
+            yield row, Item(item.key, adapt(item.raw))
+
+
+def _shown_items(state: RoutingState, view: View, row: Instance, part: str) -> Sequence[Item]:
+    if part == "tools":
+        return admitted_tools(state, view, row)
+    items: tuple[Item, ...] = getattr(row.offers.catalog, part)
+    return items
+
+
+def admitted_tools(state: RoutingState, view: View, instance: Instance) -> Sequence[Item]:
+    """Return the tools of an instance that the profile of a view shows."""
+    tools = instance.offers.catalog.tools
+    if view.profile.tools.admits_all:
+        return tools
+    limit = state.settings.name_limit
+    return [item for item in tools if view.admits_tool(instance.name, item.key, limit)]
+
+
+def admitted_names(state: RoutingState, view: View, instance: Instance) -> list[str]:
+    """Return the names of those tools."""
+    return [item.key for item in admitted_tools(state, view, instance)]
+
+
 def _router_rows(
-    state: RoutingState, client: Client, part: str
+    state: RoutingState, client: Client, view: View, part: str
 ) -> list[tuple[Instance | None, Iterable[Item]]]:
     """Return the router's own tools, then those of the selected instance; ours win a name."""
     if part != "tools":
@@ -103,7 +145,7 @@ def _router_rows(
     rows: list[tuple[Instance | None, Iterable[Item]]] = [(None, own_items(state, client))]
     selected = selected_instance(state, client)
     if selected is not None:
-        theirs = selected.offers.catalog.tools
+        theirs = admitted_tools(state, view, selected)
         shown = [item for item in theirs if router_tools.canonical_name(item.key) is None]
         rows.append((selected, shown))
     return rows
@@ -156,20 +198,26 @@ def _direct_pieces(
     if part in ("resources", "templates"):
         shared = resources.index_of(seen).shared
         return [_resource_piece(row, part, shared) for row in seen]
-    pieces: list[bytes] = []
-    if part == "tools" and state.settings.allow_instance_management:
+    if part == "tools":
+        return [joined for _, _, joined in _direct_tools(state, client, view, seen)]
+    return [_direct_items(state, client, row, part)[1] for row in seen]
+
+
+def _direct_tools(
+    state: RoutingState, client: Client, view: View, seen: Instances
+) -> Iterator[tuple[Instance | None, Sequence[Item], bytes]]:
+    """Yield the listed tools of the router (None), then of each instance, and all joined."""
+    if state.settings.allow_instance_management:
         spelling = client.spelling(state.settings.tool_names)
-        own = router_tools.items(spelling, with_management=True)[
-            len(router_tools.items(spelling)) :
-        ]
-        pieces.append(b",".join(item.raw for item in own))
+        own = router_tools.management_items(spelling)
+        yield None, own, b",".join(item.raw for item in own)
     names = view.profile.tools
     for row in seen:
-        items, joined = _direct_items(state, client, row, part)
-        if part == "tools" and not names.admits_all:
-            joined = b",".join(item.raw for item in items if names.admits(item.key))
-        pieces.append(joined)
-    return pieces
+        items, joined = _direct_items(state, client, row, "tools")
+        if not names.admits_all:
+            items = [item for item in items if names.admits(item.key)]
+            joined = b",".join(item.raw for item in items)
+        yield row, items, joined
 
 
 def _direct_items(
@@ -177,14 +225,16 @@ def _direct_items(
 ) -> tuple[list[Item], bytes]:
     """Return the tools or prompts of an instance under their direct names, and all joined."""
     limit = state.settings.name_limit
-    key = (part, client.is_stateless, limit)
+    is_adapted = part == "tools"  # Only tools differ between the eras.
+    key = (part, is_adapted and client.is_stateless, limit)
     kept = row.encoded.get(key)
     if kept is None:
-        adapt = _adapter(client, row) if part == "tools" else _unchanged
-        items = [
-            _renamed(row.name, item.key, adapt(item.raw), limit)
-            for item in getattr(row.offers.catalog, part)
-        ]
+        adapt = _adapter(client, row) if is_adapted else _unchanged
+        # A server may list a name twice, and model providers refuse a request with both.
+        listed: dict[str, Item] = {}
+        for item in getattr(row.offers.catalog, part):
+            listed.setdefault(item.key, item)
+        items = [_renamed(row.name, key, adapt(item.raw), limit) for key, item in listed.items()]
         kept = row.encoded[key] = (items, b",".join(item.raw for item in items))
     return kept
 
@@ -196,16 +246,27 @@ def _renamed(instance: str, name: str, raw: Raw, limit: int) -> Item:
 
 
 def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
-    show = resources.shown_template if part == "templates" else resources.shown_uri
+    """Return the resources or templates of an instance, joined.
+
+    Args:
+        shared: the URIs and templates that other instances list as well.
+    """
+    listed: tuple[Item, ...] = getattr(row.offers.catalog, part)
+    own_shared = shared and shared.intersection(item.key for item in listed)
+    kept = row.encoded.get((part, own_shared))
+    if kept is None:
+        show = resources.shown_template if part == "templates" else resources.shown_uri
+        shown = ((item, show(row.name, item.key, own_shared)) for item in listed)
+        pieces = [_with_uri(item, uri, part) for item, uri in shown]
+        kept = row.encoded[part, own_shared] = b",".join(pieces)
+    return kept
+
+
+def _with_uri(item: Item, shown: str, part: str) -> Raw:
+    if shown == item.key:
+        return item.raw
     member = "uriTemplate" if part == "templates" else "uri"
-    pieces: list[bytes] = []
-    for item in getattr(row.offers.catalog, part):
-        shown = show(row.name, item.key, shared)
-        is_same = shown == item.key
-        pieces.append(
-            item.raw if is_same else raw_of(object_of(item.raw) | {member: raw_of(shown)})
-        )
-    return b",".join(pieces)
+    return raw_of(object_of(item.raw) | {member: raw_of(shown)})
 
 
 def direct_tools_for(state: RoutingState, client: Client, instance: Instance) -> list[Any]:
@@ -214,7 +275,8 @@ def direct_tools_for(state: RoutingState, client: Client, instance: Instance) ->
     Each is an object of name, description and input schema, in the words of the client's revision.
     """
     items, _ = _direct_items(state, client, instance, "tools")
-    return list(map(tool_view, items))
+    names = state.view_of(client).profile.tools
+    return [tool_view(item) for item in items if names.admits(item.key)]
 
 
 # --- Words of an era -------------------------------------------------------------------------
@@ -239,9 +301,10 @@ def _adapter(
 
 def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:
     """Return the result with these members, each some encoded items."""
-    listed = b'{"%b":[%b]' % (_MEMBERS[part].encode(), b",".join(filter(None, pieces)))
-    if not client.is_stateless:
-        return Raw(listed + b"}")
-    info = router_tools.server_info(state.settings)
-    more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
-    return Raw(listed + b"," + bytes(raw_of(more))[1:])
+    end = b"]}"
+    if client.is_stateless:
+        info = router_tools.server_info(state.settings)
+        more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
+        end = b"]," + bytes(raw_of(more))[1:]
+    items = b",".join(filter(None, pieces))
+    return Raw(b"".join((b'{"', _MEMBERS[part].encode(), b'":[', items, end)))

@@ -64,6 +64,33 @@ def test_table_has_a_line_for_each_instance() -> None:
     ]
 
 
+def test_tools_as_they_were_last_are_marked_and_the_mark_is_explained() -> None:
+    lines = table(
+        [Row("a", "starting", tools_count=12, stale=True), Row("b", "ready")]
+    ).splitlines()
+    assert "12*" in lines[1].split()
+    assert "0" in lines[2].split()
+    assert lines[-1] == "* as it was last: the server has yet to list its tools"
+    assert "*" not in table([Row("b", "ready")])
+
+
+def test_warnings_stand_below_the_table() -> None:
+    rows = [Row("a", warnings=("tools.allow: no\ntool", "x\x1b[2J")), Row("b", warnings=("y",))]
+    assert table(rows).splitlines()[-5:] == [
+        "0 of 2 ready",
+        "",
+        "a: tools.allow: no\\ntool",
+        "a: x\\x1b[2J",
+        "b: y",
+    ]
+
+
+def test_many_warnings_are_counted() -> None:
+    rows = [Row("a", warnings=tuple(map(str, range(23))))]
+    lines = table(rows).splitlines()
+    assert lines[-2:] == ["a: 19", "and 3 more; --json shows all"]
+
+
 def test_empty_table_says_that_there_are_no_instances() -> None:
     assert table([]) == "There are no instances.\n"
 
