@@ -15,10 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
-from router.core.management import reconfigure, saving
+from router.core.calls import (
+    client_sessions,
+    forwarding,
+    input_required,
+    log_levels,
+    resource_subscriptions,
+)
+from router.core.management import client_session_ends, reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
 from router.core.protocol.raw_json import printable
+from router.core.state.client_sessions import ClientSession, sum_up
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
 from router.core.views import audience, list_changes
@@ -96,6 +103,7 @@ class Core:
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
+            state.client_sessions.idle_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
@@ -156,6 +164,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
     resource_subscriptions.forget_client(state, client)
+    client_session_ends.forget_client(state, client)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
     client.request = None  # Breaks the reference cycle of row and request.
@@ -177,9 +186,13 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
+    if isinstance(instance, ClientSession):
+        kinds = client_sessions.record_lists(instance)
+        sum_up(instance.instance, state.now_s)
+    else:
+        kinds = list_changes.kinds_in(instance.offers.catalog)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
-    kinds = list_changes.kinds_in(instance.offers.catalog)
     list_changes.notify_clients(state, listed_before, kinds)
 
 
@@ -189,6 +202,7 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
         return
     reconfigure.end_session(state, instance, event.reason)
     instance.record_session_lost(event.reason, state.now_s)
+    _sum_up(state, instance)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
@@ -211,27 +225,47 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     if instance is not None and instance.session is not None:
         before = instance.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
+        if isinstance(instance, ClientSession):
+            _client_catalog_changed(state, instance, event.announced)
+            return
         differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
         list_changes.notify_instance_changed(state, instance, differing | event.announced)
+
+
+def _client_catalog_changed(
+    state: RoutingState, row: ClientSession, announced: frozenset[str]
+) -> None:
+    """Notify all clients of what is listed to all, and those of the session of the rest."""
+    differing = client_sessions.record_lists(row)
+    list_changes.notify_instance_changed(state, row, differing)
+    concerned = [one for one in audience.clients_that_list(state, row) if row.serves(one)]
+    list_changes.notify_clients(state, concerned, announced - differing)
 
 
 # --- Instances -------------------------------------------------------------------------------
 
 
+def _sum_up(state: RoutingState, instance: Instance) -> None:
+    """Have the instance of a client's session show the state that this session is in now."""
+    if isinstance(instance, ClientSession):
+        sum_up(instance.instance, state.now_s)
+
+
 def _started_instance(state: RoutingState, name: str) -> Instance | None:
     """Return the instance that a report is about; None if it is gone, or has not started yet."""
-    instance = state.instances.by_name.get(name)
+    instance = state.row_named(name)
     return instance if instance is not None and instance.has_started else None
 
 
 def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
-    instance = state.instances.by_name.get(event.instance)
+    instance = state.row_named(event.instance)
     if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
         # This incarnation has the configuration before a change; its successor comes later.
         return
     if instance is not None and instance.is_startable():
         reconfigure.end_session(state, instance, "it was started anew")
         instance.record_starting(state.now_s)
+        _sum_up(state, instance)
 
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
@@ -241,6 +275,7 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
         return
     reconfigure.end_session(state, instance, event.reason)
     instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+    _sum_up(state, instance)
     if not instance.may_become_ready():
         forwarding.fail_waiting(state, instance)
 
@@ -251,6 +286,7 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     if instance is not None:
         reconfigure.end_session(state, instance, event.reason)
         instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
+        _sum_up(state, instance)
         forwarding.fail_waiting(state, instance)
 
 
@@ -290,12 +326,13 @@ def _tick(state: RoutingState, _: Tick) -> None:
     forwarding.expire(state)
     input_required.expire(state)
     resource_subscriptions.expire(state)
+    client_session_ends.expire(state)
 
 
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_subscriptions(state)
-    for instance in state.instances:
+    for instance in (*state.instances, *state.client_sessions.by_name.values()):
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 
 

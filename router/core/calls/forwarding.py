@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from router.core.calls import client_roots, client_sessions
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import (
     ENVELOPE_KEYS,
@@ -21,7 +22,9 @@ from router.core.protocol.bridging import (
 from router.core.protocol.raw_json import check_key_case, id_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
+from router.core.state.client_sessions import ClientSession
 from router.core.state.clients import Call, Parked
+from router.core.state.instances import Instance
 from router.messages.effects import CloseReply, ToClient, ToSession
 from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.calls.client_roots import Question
     from router.core.state.clients import Client, ClientRequest
-    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.frames import Frame, Outbox, RequestId
@@ -207,6 +210,7 @@ def _params_for(
     if "_meta" in members:
         sent = sent | {"_meta": _meta_for_server(request, token)}
     if session.is_stateless:
+        sent = client_roots.without_roots(sent)
         said = client_envelope(client.info, client.capabilities, client.log_level)
         sent = sent | {"_meta": sent.get("_meta", {}) | said}
     return sent
@@ -259,9 +263,16 @@ def session_or_park(
 
     Raises:
         RpcError: -32013, it will not be ready soon, or the router is stopping; -32015, too many
-            requests are parked.
+            requests are parked, or sessions of clients open; -32602, it depends on the client's
+            roots, and there are none.
     """
     check_not_draining(state)
+    if instance.is_per_client:
+        found = client_sessions.row_for(state, request, instance)
+        if not isinstance(found, Instance):
+            _wait_for_roots(state, request, instance, found)
+            return None
+        instance = found
     if instance.session is not None:
         return instance.session
     if not instance.may_become_ready():
@@ -269,6 +280,18 @@ def session_or_park(
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     _park(state, Parked(request, instance), patience_s or timeout_s)
     return None
+
+
+def _wait_for_roots(
+    state: RoutingState, request: ClientRequest, instance: Instance, question: Question
+) -> None:
+    """Keep a request until its client has said which roots it has, or have it send it again."""
+    if question.result is not None:
+        frame = Response(request.id, question.result)
+        send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
+        return
+    parked = Parked(request, instance, question.overdue)
+    _park(state, parked, client_roots.ANSWER_WITHIN_S)
 
 
 def check_not_draining(state: RoutingState) -> None:
@@ -329,7 +352,7 @@ def cancel_server_request(
     server_request = client.server_requests.pop(request_id)
     params = raw_of({"requestId": request_id, "reason": reason})
     frame = Notification("notifications/cancelled", params)
-    state.effects.append(ToClient(client.id, server_request.call.reply_to, frame))
+    state.effects.append(ToClient(client.id, server_request.reply_to, frame))
 
 
 def fail_server_request(
@@ -340,7 +363,7 @@ def fail_server_request(
     if server_request.input_key is not None:
         return  # It asked by an answer, and waits for nothing.
     frame = error_frame(server_request.upstream_id, RpcError(INTERNAL_ERROR, reason))
-    send_to_session(state, server_request.call.session, frame)
+    send_to_session(state, server_request.session, frame)
 
 
 def cancel_upstream(state: RoutingState, call: Call, reason: str | None) -> None:
@@ -388,7 +411,8 @@ def expire(state: RoutingState) -> None:
     for client_id, request_id in state.parked.due(state.now_s):
         parked = state.clients[client_id].parked[request_id]
         unpark(state, parked)
-        refuse(state, parked.request, parked.instance.unavailable_error(state.now_s))
+        error = parked.overdue or parked.instance.unavailable_error(state.now_s)
+        refuse(state, parked.request, error)
 
 
 def fail_session(state: RoutingState, session: int, instance: Instance, reason: str) -> None:
@@ -397,6 +421,23 @@ def fail_session(state: RoutingState, session: int, instance: Instance, reason: 
     for call in state.calls.of_session(session):
         close_call(state, call)
         fail_call(state, call, RpcError(SESSION_LOST, message))
+    if isinstance(instance, ClientSession):
+        cancel_questions(state, session, None, "The server is gone")
+
+
+def cancel_questions(
+    state: RoutingState, session: int, upstream_id: RequestId | None, reason: str
+) -> None:
+    """Tell clients that the questions of a session that belong to no call need no answer.
+
+    Args:
+        upstream_id: the upstream's own id for the only question meant; None for all.
+    """
+    for client in state.clients.values():
+        for request_id, sent in list(client.server_requests.items()):
+            is_of_session = sent.call is None and sent.session.session == session
+            if is_of_session and upstream_id in (None, sent.upstream_id):
+                cancel_server_request(state, client, request_id, reason)
 
 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:

@@ -1,8 +1,9 @@
 """Keeps which clients are told of updates of which resources, and subscribes upstream for them.
 
-An upstream has one subscription to a resource, however many clients are told of it. A server with
-sessions is subscribed to one URI at a time; a server of 2026-07-28 by one `subscriptions/listen`
-for all URIs, which is sent anew when they change (MCP 2026-07-28, Subscriptions).
+An upstream session has one subscription to a resource, however many clients are told of it. A
+server with sessions is subscribed to one URI at a time; a server of 2026-07-28 by one
+`subscriptions/listen` for all URIs, which is sent anew when they change (MCP 2026-07-28,
+Subscriptions).
 
 Invariants:
 
@@ -60,21 +61,26 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
         return False
     if len(client.resources) >= MAX_OF_CLIENT:
         raise RpcError(OVERLOADED, "Too many resources are subscribed to by this client")
-    of_instance = state.subscribers.setdefault(instance.name, {})
+    of_instance = state.subscribers.setdefault(instance.address, {})
     is_first = uri not in of_instance
     of_instance.setdefault(uri, {})[client.id] = shown
-    client.resources.add((instance.name, uri))
+    client.resources.add((instance.address, uri))
     if is_first and instance.session is not None and instance.session.is_stateless:
         _listen(state, instance)
     return is_first
 
 
-def remove(state: RoutingState, client: Client, instance_name: str, uri: str) -> None:
-    """Have a client told of a resource no more; after the last client, unsubscribe upstream."""
-    client.resources.discard((instance_name, uri))
-    if not _take_out(state, client, instance_name, uri):
+def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
+    """Have a client told of a resource no more; after the last client, unsubscribe upstream.
+
+    Args:
+        address: of the instance or of the client's session.
+        uri: the server's own URI.
+    """
+    client.resources.discard((address, uri))
+    if not _take_out(state, client, address, uri):
         return
-    instance = state.instances.by_name.get(instance_name)
+    instance = state.row_at(address)
     if instance is None or instance.session is None:
         return
     if instance.session.is_stateless:
@@ -85,8 +91,8 @@ def remove(state: RoutingState, client: Client, instance_name: str, uri: str) ->
 
 def forget_client(state: RoutingState, client: Client) -> None:
     """Have a client that is gone told of nothing more."""
-    for instance_name, uri in list(client.resources):
-        remove(state, client, instance_name, uri)
+    for address, uri in list(client.resources):
+        remove(state, client, address, uri)
 
 
 def subscribe_upstream(state: RoutingState, instance: Instance, uri: str) -> None:
@@ -101,15 +107,15 @@ def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[s
     _take_out(state, client, *subscribed)
 
 
-def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str) -> bool:
+def _take_out(state: RoutingState, client: Client, address: str, uri: str) -> bool:
     """Take a client out of the table; return whether it was the last one for this resource."""
-    of_instance = state.subscribers.get(instance_name, {})
+    of_instance = state.subscribers.get(address, {})
     told = of_instance.get(uri, {})
     if told.pop(client.id, None) is None or told:
         return False
     del of_instance[uri]
     if not of_instance:
-        del state.subscribers[instance_name]
+        del state.subscribers[address]
     return True
 
 
@@ -119,7 +125,7 @@ def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str)
 def session_up(state: RoutingState, instance: Instance) -> None:
     """Subscribe a new session to everything that clients are told of."""
     session = instance.session
-    uris = state.subscribers.get(instance.name, {})
+    uris = state.subscribers.get(instance.address, {})
     if session is None or not uris:
         return
     if session.is_stateless:
@@ -150,7 +156,7 @@ def _listen(state: RoutingState, instance: Instance) -> None:
     assert session is not None, "only a live session is listened to"
     before = state.listens.pop(session.session, None)
     state.listens_due.disarm(session.session)
-    uris = list(state.subscribers.get(instance.name, {}))
+    uris = list(state.subscribers.get(instance.address, {}))
     if uris:
         request_id = state.listens[session.session] = state.calls.next_id()
         params: dict[str, Any] = {
@@ -194,7 +200,7 @@ def updated(state: RoutingState, instance: Instance, frame: Notification) -> Non
     """
     members = object_of(frame.params)
     uri = text_of(members, "uri")
-    for subscribed, told in state.subscribers.get(instance.name, {}).items():
+    for subscribed, told in state.subscribers.get(instance.address, {}).items():
         if not _is_part_of(uri, subscribed):
             continue
         for client_id, shown in told.items():

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding, resource_subscriptions
+from router.core.calls import client_sessions, forwarding, resource_subscriptions
+from router.core.state.client_sessions import ClientSession
 from router.core.state.instances import Instances, InstanceState, Leaving, new_instance
 from router.core.views import list_changes
 from router.messages.effects import StartSession, StopSession
@@ -32,6 +33,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     present = state.instances.by_name
     wanted = {spec.name: spec for spec in specs}
     for name in [name for name in present if name not in wanted]:
+        _retire_client_sessions(state, present[name], None)
         _stop(state, present[name])
     # Rebuilt so that the order of listing is always the order of configuration.
     state.instances = Instances(
@@ -43,8 +45,11 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
     if instance is not None and instance.spec.starts_like(spec):
         if instance.record_spec(spec):
             list_changes.notify_instance_changed(state, instance)
+        client_sessions.take_spec(instance)
         return instance
     fresh = new_instance(spec, state.now_s)
+    if instance is not None:
+        _retire_client_sessions(state, instance, fresh)
     if fresh.state is InstanceState.STARTING:
         _replace(state, spec.name, instance, StartSession(spec))
     elif instance is not None:
@@ -74,7 +79,7 @@ def _replace(
     if instance is not None and then is not None and _has_calls(state, instance):
         state.leaving[name] = Leaving(instance, then)
         state.leaving_due.arm(name, state.now_s + LEAVE_WITHIN_S)
-        list_changes.notify_instance_changed(state, instance)
+        _notify_gone(state, instance)
         return
     if instance is not None:
         end_session(state, instance, _CHANGED)
@@ -84,6 +89,26 @@ def _replace(
         state.leaving[name].then = then
     elif then is not None:
         state.effects.append(then)
+
+
+def _retire_client_sessions(
+    state: RoutingState, instance: Instance, fresh: Instance | None
+) -> None:
+    """Retire the rows of its clients' sessions; those that clients rely on are started anew.
+
+    Args:
+        instance: the row that has no clients from now on.
+        fresh: takes its place; None if it was removed.
+    """
+    for row in list(instance.client_sessions.values()):
+        assert isinstance(row, ClientSession), "rows of clients are of this kind"
+        clients = list(row.clients)
+        state.client_sessions.remove(row)
+        _replace(state, row.spec.name, row, StopSession(row.spec.name))
+        if fresh is not None and row.address in state.subscribers:
+            client_sessions.start_again(state, fresh, row, clients)
+    if instance.is_per_client:
+        list_changes.notify_instance_changed(state, instance)
 
 
 def _has_calls(state: RoutingState, instance: Instance) -> bool:
@@ -99,8 +124,15 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
         session, instance.session = instance.session.session, None
         del state.sessions[session]
         forwarding.fail_session(state, session, instance, reason)
-        list_changes.notify_instance_changed(state, instance)
+        _notify_gone(state, instance)
         resource_subscriptions.session_gone(state, session)
+
+
+def _notify_gone(state: RoutingState, instance: Instance) -> None:
+    """Notify the clients whose lists end with a session."""
+    # Those of an instance with a session for each client outlive these sessions.
+    if not isinstance(instance, ClientSession):
+        list_changes.notify_instance_changed(state, instance)
 
 
 # --- Sessions that leave ---------------------------------------------------------------------

@@ -4,8 +4,8 @@ An upstream answers calls, sends requests of its own, and notifies of progress a
 
 Invariants:
 
-- A request of an upstream goes to the client whose call it belongs to. If that is not certain, the
-  request is refused; no client is guessed.
+- A request of an upstream goes to the client whose call it belongs to, or to the only client that
+  its session serves. If that is not certain, the request is refused; no client is guessed.
 - Whatever id an upstream names, it reaches nothing but the calls of its own session.
 """
 
@@ -29,15 +29,16 @@ from router.core.protocol.raw_json import (
     request_id_of,
     text_of,
 )
+from router.core.state.client_sessions import ClientSession
 from router.core.state.clients import DEFAULT_LOG_LEVEL, ServerRequest
 from router.core.views import audience
 from router.messages.effects import ToClient
-from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
+from router.messages.errors import AMBIGUOUS_CLIENT, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
 from router.messages.params import Params, object_of
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Call
+    from router.core.state.clients import Call, Client
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import FromSession, SessionUp
@@ -53,7 +54,7 @@ def handle(state: RoutingState, event: FromSession) -> None:
     if isinstance(frame, (Response, ErrorResponse)):
         _answered(state, event.session, frame)
     elif isinstance(frame, Request):
-        _requested(state, instance.session, frame, event.related)
+        _requested(state, instance, instance.session, frame, event.related)
     else:
         _notification(state, instance, instance.session, event, frame)
 
@@ -76,7 +77,8 @@ def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorRe
         if call.subscribes is not None:
             resource_subscriptions.subscription_failed(state, call.client, call.subscribes)
         for elicitation in url_elicitations(frame.error):
-            _remember_elicitation(state, call, optional_text_of(elicitation, "elicitationId"))
+            elicitation_id = optional_text_of(elicitation, "elicitationId")
+            _remember_elicitation(state, session, call.client, elicitation_id)
     forwarding.answer_call(state, call, msgspec.structs.replace(frame, id=call.request_id))
 
 
@@ -84,63 +86,106 @@ def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorRe
 
 
 def _requested(
-    state: RoutingState, session: SessionUp, frame: Request, related: RequestId | None
+    state: RoutingState,
+    instance: Instance,
+    session: SessionUp,
+    frame: Request,
+    related: RequestId | None,
 ) -> None:
     params = Params(frame.params)
     try:
         members = params.members
         call = _call_of_server_request(state, session, related)
-        client = call.client
+        client = _only_client(state, instance) if call is None else call.client
         # Over a lone request of a handshake revision no answer could come.
         can_answer = client.is_stateless or not client.one_shot
         capabilities = client.capabilities if can_answer else {}
         check_may_ask(frame.method, members, client.revision, capabilities)
-        if client.is_stateless:
+        if call is not None and client.is_stateless:
             input_required.ask(state, call, frame, params)
         else:
-            _forward(state, call, frame, params)
+            _forward(state, client, call, session, frame, params)
     except RpcError as error:
         forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
 
 
 def _call_of_server_request(
     state: RoutingState, session: SessionUp, related: RequestId | None
-) -> Call:
+) -> Call | None:
     """Return the call a request belongs to: by its stream, else the calls of the only client there.
 
+    Returns:
+        None if no call is in flight.
+
     Raises:
-        RpcError: -32017, there is none, or there are calls of several clients.
+        RpcError: -32017, there are calls of several clients.
     """
     call = state.calls.find(related, session.session)
     if call is not None:
         return call
     calls = state.calls.of_session(session.session)
     if not calls:
-        raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
+        return None
     if any(call.client.peer != calls[0].client.peer for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
             f"Several clients have calls in flight on instance '{calls[0].instance}'; let one "
-            "client at a time use it, or configure the server a second time under another name "
-            "for the other client",
+            'client at a time use it, or give each a session of its own with "sessions": '
+            '"per_client"',
         )
     return next((call for call in reversed(calls) if call.input_required is None), calls[-1])
 
 
-def _forward(state: RoutingState, call: Call, frame: Request, params: Params) -> None:
-    """Forward a request under an id of ours, which is its progress token there as well."""
-    client, members = call.client, params.members
+MAX_WITHOUT_CALL: Final = 128
+"""Unanswered requests to one client that belong to no call: nothing else ends them."""
+
+
+def _only_client(state: RoutingState, instance: Instance) -> Client:
+    """Return the only client that a session serves, for a request that belongs to no call.
+
+    Raises:
+        RpcError: -32017, the session is for several clients, or for none that can be asked now.
+    """
+    if isinstance(instance, ClientSession) and len(instance.clients) == 1:
+        client = state.clients.get(next(iter(instance.clients)))
+        if client is not None and audience.hears_of(state, client, instance):
+            return client
+    raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
+
+
+def _forward(
+    state: RoutingState,
+    client: Client,
+    call: Call | None,
+    session: SessionUp,
+    frame: Request,
+    params: Params,
+) -> None:
+    """Forward a request under an id of ours, which is its progress token there as well.
+
+    Raises:
+        RpcError: -32015, the client has too many unanswered already that belong to no call.
+    """
+    members = params.members
+    if call is None:
+        unanswered = sum(sent.call is None for sent in client.server_requests.values())
+        if unanswered >= MAX_WITHOUT_CALL:
+            raise RpcError(OVERLOADED, "Too many questions to this client have no answer yet")
     request_id = client.next_server_request_id()
     forwarding.check_meta(params)
     token = request_id_of(params.meta, "progressToken")
     if "_meta" in members:
         meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}
         members = members | {"_meta": raw_of(meta)}
-    client.server_requests[request_id] = ServerRequest(call, frame.id, token)
-    state.calls.suspend(call)
-    _remember_elicitation(state, call, optional_text_of(members, "elicitationId"))
+    reply_to = client.outbox if call is None else call.reply_to
+    server_request = ServerRequest(call, session, reply_to, frame.id, token)
+    client.server_requests[request_id] = server_request
+    if call is not None:
+        state.calls.suspend(call)
+    elicitation_id = optional_text_of(members, "elicitationId")
+    _remember_elicitation(state, session.session, client, elicitation_id)
     forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)
-    forwarding.send_to_caller(state, call, forwarded)
+    state.effects.append(ToClient(client.id, reply_to, forwarded))
 
 
 # --- Notifications ---------------------------------------------------------------------------
@@ -162,7 +207,7 @@ def _notification(
         elif frame.method == "notifications/message":
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
-            _cancelled(state, session, frame)
+            _cancelled(state, instance, session, frame)
         elif frame.method == resource_subscriptions.UPDATED:
             resource_subscriptions.updated(state, instance, frame)
         elif frame.method == _ELICITATION_COMPLETE:
@@ -221,9 +266,13 @@ def _log(
         forwarding.send_to_caller(state, calls[0], frame)
 
 
-def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> None:
+def _cancelled(
+    state: RoutingState, instance: Instance, session: SessionUp, frame: Notification
+) -> None:
     """The upstream wants no answer to its request any more."""
     upstream_id = request_id_of(object_of(frame.params), "requestId")
+    if isinstance(instance, ClientSession):
+        forwarding.cancel_questions(state, session.session, upstream_id, "Cancelled by the server")
     for call in state.calls.of_session(session.session):
         if input_required.cancel_input_request(call, upstream_id):
             state.calls.resume(call, state.now_s)
@@ -254,11 +303,13 @@ MAX_REMEMBERED: Final = 1024
 """Elicitations that are remembered, the newest: servers may never report that one is complete."""
 
 
-def _remember_elicitation(state: RoutingState, call: Call, elicitation_id: str | None) -> None:
+def _remember_elicitation(
+    state: RoutingState, session: SessionId, client: Client, elicitation_id: str | None
+) -> None:
     """Remember the client that an upstream sent to a URL, to notify it when that is done."""
-    if elicitation_id is None or call.client.is_for_one_request:
+    if elicitation_id is None or client.is_for_one_request:
         return
-    state.elicited[call.session.session, elicitation_id] = call.client.id
+    state.elicited[session, elicitation_id] = client.id
     if len(state.elicited) > MAX_REMEMBERED:
         del state.elicited[next(iter(state.elicited))]
 

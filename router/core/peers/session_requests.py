@@ -62,7 +62,8 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
 
 def _instructions(state: RoutingState, client: Client) -> str:
     seen = state.seen_by(client)
-    said = ((row.name, None if row.session is None else row.session.instructions) for row in seen)
+    described = ((row.name, row.description) for row in seen)
+    said = ((name, None if server is None else server.instructions) for name, server in described)
     spelling = client.spelling(state.settings.tool_names)
     return server_features.instructions(state.view_of(client).profile, said, spelling)
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw
 
-from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
+from router.core.calls import (
+    client_sessions,
+    forwarding,
+    input_required,
+    log_levels,
+    resource_subscriptions,
+)
 from router.core.peers import feature_requests, tool_calls
 from router.core.protocol.bridging import (
     CAPABILITIES_KEY,
@@ -130,8 +136,10 @@ def resumable(method: Method) -> Method:
 def _is_for_stateless_server(state: RoutingState, request: ClientRequest) -> bool:
     with suppress(RpcError):
         instance = _instance_of(state, request)
-        session = None if instance is None else instance.session
-        return session is not None and session.is_stateless
+        row = None
+        if instance is not None:
+            row = client_sessions.row_of(request, request.client, instance)
+        return row is not None and row.session is not None and row.session.is_stateless
     return False
 
 
@@ -201,8 +209,12 @@ def _listen_to_resources(state: RoutingState, client: Client, wanted: Members) -
     for uri in _uris_in(wanted):
         with suppress(RpcError):
             instance, own = feature_requests.find_resource(state, client, uri)
-            if resource_subscriptions.add(state, client, instance, own, uri):
-                resource_subscriptions.subscribe_upstream(state, instance, own)
+            client_sessions.start_in_background(state, client, instance)
+            row = client_sessions.row_of(None, client, instance)
+            if row is None:
+                continue  # It depends on roots that nobody can be asked for here.
+            if resource_subscriptions.add(state, client, row, own, uri):
+                resource_subscriptions.subscribe_upstream(state, row, own)
             honoured.append(uri)
     return honoured
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Raw
 
-from router.core.calls import forwarding
+from router.core.calls import client_sessions, forwarding
 from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
     NOT_CACHED,
@@ -24,10 +24,11 @@ from router.core.protocol.bridging import (
 from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
 from router.core.state.permissions import check_may
 from router.core.views import listings, resources
+from router.messages.catalog import Catalog, KnownServer
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
 from router.messages.params import object_of
-from router.messages.revisions import REVISIONS
+from router.messages.revisions import LATEST_HANDSHAKE_REVISION, REVISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,37 +46,70 @@ if TYPE_CHECKING:
 def initialize(state: RoutingState, request: ClientRequest) -> None:
     """Answer `initialize` with what the server said of itself, once it is ready."""
     instance = _instance(state, request)
-    session = forwarding.session_or_park(state, request, instance)
-    if session is None:
-        return
+    # Taken before: a session of the client's own is told of what it declares.
     session_requests.take_handshake(request)
+    server = _described(state, request, instance)
+    if server is None:
+        return
+    capabilities = object_of(server.capabilities, "capabilities")
+    revision = request.client.revision
     result: dict[str, Any] = {
-        "protocolVersion": request.client.revision,
-        "capabilities": capabilities_for(
-            instance.capabilities, session.revision, request.client.revision
-        ),
-        "serverInfo": session.server_info,
+        "protocolVersion": revision,
+        "capabilities": capabilities_for(capabilities, server.revision, revision),
+        "serverInfo": server.server_info,
     }
-    if session.instructions is not None:
-        result["instructions"] = session.instructions
+    if server.instructions is not None:
+        result["instructions"] = server.instructions
     forwarding.answer(state, request, raw_of(result))
 
 
 def discover(state: RoutingState, request: ClientRequest) -> None:
     """Answer `server/discover` likewise."""
-    instance = _instance(state, request)
-    session = forwarding.session_or_park(state, request, instance)
-    if session is None:
+    server = _described(state, request, _instance(state, request))
+    if server is None:
         return
+    capabilities = object_of(server.capabilities, "capabilities")
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": capabilities_for(instance.capabilities, session.revision, REVISIONS[-1]),
+        "capabilities": capabilities_for(capabilities, server.revision, REVISIONS[-1]),
         "resultType": "complete",
-        "_meta": {SERVER_INFO_KEY: session.server_info},
+        "_meta": {SERVER_INFO_KEY: server.server_info},
     }
-    if session.instructions is not None:
-        result["instructions"] = session.instructions
+    if server.instructions is not None:
+        result["instructions"] = server.instructions
     forwarding.answer_in_full(state, request, raw_of(result | NOT_CACHED))
+
+
+def _described(
+    state: RoutingState, request: ClientRequest, instance: Instance
+) -> SessionUp | KnownServer | None:
+    """Return how the server describes itself; None if the request was parked until it does.
+
+    No client can be asked for its roots now: its session begins only with the answer. So an
+    instance that depends on them describes itself as it did to other clients, or not at all.
+    """
+    if not (instance.is_per_client and instance.spec.needs_roots):
+        return forwarding.session_or_park(state, request, instance)
+    if not instance.may_run:
+        raise instance.unavailable_error(state.now_s)
+    return instance.known or _not_known_yet(instance)
+
+
+_ANYTHING: Final = raw_of(
+    {
+        "tools": {"listChanged": True},
+        "prompts": {"listChanged": True},
+        "resources": {"listChanged": True, "subscribe": True},
+        "completions": {},
+        "logging": {},
+    }
+)
+"""Capabilities of a server that is not known: its client asks, and hears what there is."""
+
+
+def _not_known_yet(instance: Instance) -> KnownServer:
+    info = raw_of({"name": instance.name, "version": ""})
+    return KnownServer(LATEST_HANDSHAKE_REVISION, _ANYTHING, info, None, Catalog())
 
 
 def _instance(state: RoutingState, request: ClientRequest) -> Instance:
@@ -93,9 +127,10 @@ def answer_list(state: RoutingState, request: ClientRequest) -> None:
     """Have the server list, or answer from its filtered lists if its filters change this list."""
     part = LISTS[request.method]
     instance = _instance(state, request)
-    if instance.session is not None and instance.shows_all(part):
+    row = client_sessions.row_of(request, request.client, instance)
+    if row is not None and row.session is not None and row.shows_all(part):
         request.client.owes_listing.discard("resources" if part == "templates" else part)
-        _forward_to(state, request, instance, instance.session)
+        _forward_to(state, request, instance, row.session)
     else:
         feature_requests.answer_list(state, request, part)
 
@@ -185,6 +220,7 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
         return
-    session = view.the_instance(state.instances, client.principal).session
-    if session is not None:
-        forwarding.send_to_session(state, session, frame)
+    instance = view.the_instance(state.instances, client.principal)
+    row = client_sessions.row_of(None, client, instance)
+    if row is not None and row.session is not None:
+        forwarding.send_to_session(state, row.session, frame)

@@ -10,6 +10,7 @@ States:
 - `backoff`: it ended and will be restarted.
 - `failed`: it cannot be started, or was restarted too often and is only probed.
 - `stopping`: it was taken away or replaced.
+- `idle`: each client has a session of its own, and there is none now.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from router.messages.errors import INSTANCE_NOT_FOUND, UNAVAILABLE, RpcError
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
     from msgspec import Raw
 
     from router.core.protocol.tool_schemas import Schemas
+    from router.messages.catalog import KnownServer
     from router.messages.commands import Principal
     from router.messages.effects import StartSession, StopSession
     from router.messages.events import SessionUp
@@ -50,6 +52,7 @@ class InstanceState(enum.StrEnum):
     BACKOFF = "backoff"
     FAILED = "failed"
     STOPPING = "stopping"
+    IDLE = "idle"
 
 
 @attrs.define
@@ -67,6 +70,10 @@ class Instance:
         session: its live session, only while `ready`.
         capabilities: the capabilities of its server, raw, by name; empty while there is no session.
         offers: the lists that clients see of it; empty while there is no session.
+        client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
+            client has a session of its own. Then `session` is always None, the state sums up
+            theirs, and the lists are the newest of theirs.
+        known: how the last of those sessions described the server; None for other instances.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
         encoded: the lists as they are sent to clients, kept until they change; see `listings`.
@@ -86,6 +93,10 @@ class Instance:
     session: SessionUp | None = None
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
     offers: ExposedCatalog = NOTHING
+    client_sessions: dict[Hashable, Instance] = attrs.field(
+        factory=dict["Hashable", "Instance"], repr=False
+    )
+    known: KnownServer | None = None
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
     encoded: dict[Any, Any] = attrs.field(factory=dict[Any, Any])
@@ -102,7 +113,30 @@ class Instance:
 
     @property
     def name(self) -> str:
+        """The name by which it was configured."""
         return self.spec.name
+
+    @property
+    def address(self) -> str:
+        """Names it and what follows it: the sessions after this one, and other configurations."""
+        return self.spec.name
+
+    @property
+    def is_per_client(self) -> bool:
+        """True if each client has a session of its own, and so a row in `client_sessions`."""
+        return self.spec.sessions == "per_client"
+
+    @property
+    def description(self) -> SessionUp | KnownServer | None:
+        """How its server describes itself; None while that is not known."""
+        return self.session or self.known
+
+    @property
+    def is_connected(self) -> bool:
+        """True if its session is up, or that of any client."""
+        return self.session is not None or (
+            self.is_per_client and self.state is InstanceState.READY
+        )
 
     def enter(self, state: InstanceState, now_s: float) -> None:
         """Change the state; `since_s` moves only when the state is a different one."""
@@ -143,9 +177,16 @@ class Instance:
         """Take over another configuration of the same session; return whether it shows others."""
         is_shown_anew = spec.exposure != self.spec.exposure
         self.spec = spec
-        if is_shown_anew and self.session is not None:
-            self._show(expose(self.session.catalog, spec.exposure))
+        described = self.description
+        if is_shown_anew and described is not None:
+            self._show(expose(described.catalog, spec.exposure))
         return is_shown_anew
+
+    def record_known(self, row: Instance, known: KnownServer) -> None:
+        """Record how the server describes itself to a client, in the session of `row`."""
+        self.known, self.capabilities = known, row.capabilities
+        if row.offers.catalog != self.offers.catalog:
+            self._show(row.offers)
 
     def record_session_lost(self, reason: str, now_s: float) -> None:
         """Record that the session's wire broke; the supervisor reports next what it does."""
@@ -223,7 +264,12 @@ class Instance:
         return capability in self.capabilities
 
     def is_startable(self) -> bool:
-        """Return whether the supervisor is to run a session for it."""
+        """Return whether the supervisor is to run a session for it, under its own name."""
+        return self.may_run and not self.is_per_client
+
+    @property
+    def may_run(self) -> bool:
+        """True if sessions of it can be started at all."""
         return self.spec.is_active and self.spec.problem is None
 
     def may_become_ready(self) -> bool:
@@ -258,7 +304,8 @@ def new_instance(spec: InstanceSpec, now_s: float) -> Instance:
         return Instance(spec, InstanceState.DISABLED, now_s)
     if spec.problem is not None:
         return Instance(spec, InstanceState.FAILED, now_s, last_error=printable(spec.problem))
-    return Instance(spec, InstanceState.STARTING, now_s)
+    state = InstanceState.IDLE if spec.sessions == "per_client" else InstanceState.STARTING
+    return Instance(spec, state, now_s)
 
 
 @attrs.define
@@ -332,13 +379,13 @@ class Instances:
         """
         owner = direct_names.instance_in(name, limit)
         row = None if owner is None else self.by_name.get(owner)
-        if row is None or row.session is None:
+        if row is None or row.description is None:
             return None
         return row, name.removeprefix(row.name + direct_names.SEPARATOR)
 
     def find_awaited_owner(self, name: str, limit: int) -> Instance | None:
         """Return an instance without a session that may have a tool of this direct name."""
-        owners = [row for row in self._owners_of(name, limit) if row.session is None]
+        owners = [row for row in self._owners_of(name, limit) if row.description is None]
         awaited = [row for row in owners if direct_names.may_be_of(row.name, name, limit)]
         # Of several, one that will be ready: the others would refuse the call.
         return next((row for row in awaited if row.may_become_ready()), next(iter(awaited), None))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance, Instances
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import View
+    from router.messages.catalog import KnownServer
     from router.messages.events import SessionUp
     from router.messages.params import Params
 
@@ -223,15 +224,14 @@ def _unchanged(item: Raw) -> Raw:
 
 def _adapter(client: Client, row: Instance | None) -> Callable[[Raw], Raw]:
     """Return the function that puts a tool of this instance into the words of a client's era."""
-    session = None if row is None else row.session
-    return adapter_between(client, session)
+    return adapter_between(client, None if row is None else row.description)
 
 
-def adapter_between(client: Client, session: SessionUp | None) -> Callable[[Raw], Raw]:
-    """Return the function that puts a tool of this session into the words of a client's era."""
+def adapter_between(client: Client, server: SessionUp | KnownServer | None) -> Callable[[Raw], Raw]:
+    """Return the function that puts a tool of this server into the words of a client's era."""
     if client.is_stateless:
         return tool_as_stateless
-    if session is not None and session.is_stateless:
+    if server is not None and server.is_stateless:
         return tool_as_handshake
     return _unchanged
 
