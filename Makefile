@@ -17,8 +17,8 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 3 \
 # in their order, so that the short ones at the end fill what the long ones leave.
 ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: serve test quick check lint style async units types contracts format coverage bench peers \
-  lock clean
+.PHONY: serve test quick check lint style async units types contracts format coverage bench \
+  conformance peers lock clean
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
@@ -64,6 +64,10 @@ coverage: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m benchmarks
+
+# Writes the tables of docs/conformance.md; `make test` compares them with what it measures.
+conformance: peers
+	WRITE_DOCS=1 $(BIN)/python -m pytest tests/e2e/test_conformance.py tests/e2e/test_conformance_client.py
 
 # --- flake8-async: slow, so it gets only files with something asynchronous in them, and of those only
 # --- what has changed since they last were good. Off: ASYNC109 (`*_s` parameters are data), ASYNC114
@@ -112,9 +116,10 @@ $(ASYNC_STAMPS): .venv/dev.stamp Makefile
 
 NPM_PEERS := tests/peers/node_modules/.installed
 PYTHON_PEERS := $(patsubst tests/peers/%.txt,.cache/peers/%/installed,$(wildcard tests/peers/*.txt))
+SDK_EXAMPLES := .cache/peers/sdk-examples/source/unpacked
 
 peers: .venv/dev.stamp
-	@$(MAKE) --no-print-directory --jobs 3 $(NPM_PEERS) $(PYTHON_PEERS)
+	@$(MAKE) --no-print-directory --jobs 3 $(NPM_PEERS) $(PYTHON_PEERS) $(SDK_EXAMPLES)
 
 $(NPM_PEERS): tests/peers/package-lock.json tests/peers/.npmrc
 	@if command -v npm >/dev/null; then \
@@ -129,6 +134,16 @@ $(NPM_PEERS): tests/peers/package-lock.json tests/peers/.npmrc
 .cache/peers/%/installed: tests/peers/%.txt | .venv/made
 	$(BIN)/python -m venv --clear --without-pip .cache/peers/$*
 	$(PIP) --python .cache/peers/$*/bin/python install --require-hashes -r $<
+	@touch $@
+
+# The examples of the Python SDK are only in its source package. pip asks the package's build backend
+# for metadata before it keeps what it downloaded, so the lock has that backend too.
+$(SDK_EXAMPLES): .cache/peers/sdk-examples/installed
+	@rm -rf $(@D) && mkdir $(@D)
+	@sed -n '/^mcp==/,/[^\\]$$/p' tests/peers/sdk-examples.txt > $(@D)/mcp.txt
+	$(PIP) --python .cache/peers/sdk-examples/bin/python download --dest $(@D) --require-hashes \
+	  --no-deps --no-binary mcp --no-build-isolation -r $(@D)/mcp.txt
+	@tar -xzf $(@D)/mcp-*.tar.gz -C $(@D) --strip-components 1
 	@touch $@
 
 # --- Locks, without index lines, so that they say nothing of where packages come from. They move

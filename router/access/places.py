@@ -81,6 +81,10 @@ class Places:
         is_seen = principal.instances is None or name in principal.instances
         return is_seen and name in self._sources
 
+    def is_instance(self, name: str) -> bool:
+        """Return whether an instance has this name, as far as is known."""
+        return name in self._sources
+
     async def wait_for_instances(self) -> None:
         """Wait for the first reading of `data/`, within limits."""
         with trio.move_on_after(FIRST_READING_S):

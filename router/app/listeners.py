@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from router.dispatch import Inbound
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
+    from router.reload.profile_store import ProfileStore
     from supervisors.child import Command, Run
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
@@ -74,6 +75,7 @@ class Listeners:
     Attributes:
         settings: the settings in force; the REST listener shows them, and starts with them.
         instances: the instance store; the REST listener shows its problems as well.
+        profiles: shows and changes profiles, for the REST listener.
         admission: admits clients.
         places: the views that have a place of their own.
         follow: begins to follow the log.
@@ -85,6 +87,7 @@ class Listeners:
 
     settings: LiveSettings
     instances: InstanceStore
+    profiles: ProfileStore
     admission: LiveAdmission
     places: Places
     follow: Follow
@@ -212,6 +215,7 @@ class _NetworkListener:
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
+            profiles=listeners.profiles,
             follow=listeners.follow if settings.enable_realtime_logs else None,
         )
         return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))

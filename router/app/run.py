@@ -31,6 +31,7 @@ from router.messages.events import Drain
 from router.reload.file_watcher import keep_current
 from router.reload.instance_store import keep_store
 from router.reload.live_settings import core_settings
+from router.reload.profile_store import keep_profiles
 from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
@@ -95,6 +96,8 @@ async def serve(router: Router, stop: Stop) -> None:
                     async with trio.open_nursery() as saving:
                         inbox = channels.inbox_in.clone()
                         saving.start_soon(keep_store, router.instances, channels.saves, inbox)
+                        inbox = channels.inbox_in.clone()
+                        saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
                         await _run_listeners(router, stop)
                         saving.cancel_scope.cancel("nobody is left to ask for a change")
 

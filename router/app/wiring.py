@@ -20,6 +20,7 @@ from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import MAX_INSTANCES, InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Router:
         settings: the settings in force.
         instances: reads and changes `data/`.
         catalogues: keeps the last known lists of the instances on disk.
+        profiles: shows the profiles in force, and changes them in `config.json`.
         upstreams: makes the child of each instance.
         listeners: makes the children that listen.
         parts: the parts that apply new settings.
@@ -98,6 +100,7 @@ class Router:
     settings: LiveSettings
     instances: InstanceStore
     catalogues: CatalogueStore
+    profiles: ProfileStore
     upstreams: Upstreams
     listeners: Listeners
     parts: Sequence[LivePart]
@@ -138,10 +141,12 @@ def wire(
     instances = InstanceStore(
         paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
     )
+    profiles = ProfileStore(live, places.is_instance)
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
     listeners = Listeners(
         settings=live,
         instances=instances,
+        profiles=profiles,
         admission=admission,
         places=places,
         follow=logs.broadcast.follow,
@@ -155,6 +160,7 @@ def wire(
         settings=live,
         instances=instances,
         catalogues=catalogues,
+        profiles=profiles,
         upstreams=upstreams,
         listeners=listeners,
         parts=(logs, admission, places, listeners),

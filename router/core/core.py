@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core.calls import (
-    client_sessions,
-    forwarding,
-    input_required,
-    log_levels,
-    resource_subscriptions,
-)
+from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
 from router.core.management import client_session_ends, reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
 from router.core.protocol.raw_json import printable
@@ -179,30 +173,31 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
+    listed = instance.listed_as
+    before = listed.offers.catalog
     reconfigure.end_session(state, instance, "another one took its place")
     instance.record_session_up(event, state.now_s)
+    _sum_up(state, instance)
     state.sessions[event.session] = instance
+    reconfigure.save_catalogue(state, listed)
     log_levels.send_log_level(state, event)
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
-    if isinstance(instance, ClientSession):
-        kinds = client_sessions.record_lists(instance)
-        sum_up(instance.instance, state.now_s)
-    else:
-        kinds = list_changes.kinds_in(instance.offers.catalog)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
-    list_changes.notify_clients(state, listed_before, kinds)
+    differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
+    list_changes.notify_clients(state, listed_before, differing)
 
 
 def _session_lost(state: RoutingState, event: SessionLost) -> None:
     instance = state.sessions.get(event.session)
     if instance is None:
         return
-    reconfigure.end_session(state, instance, event.reason)
-    instance.record_session_lost(event.reason, state.now_s)
-    _sum_up(state, instance)
+    with list_changes.noticing(state, instance):
+        reconfigure.end_session(state, instance, event.reason)
+        instance.record_session_lost(event.reason, state.now_s)
+        _sum_up(state, instance)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
@@ -223,32 +218,28 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
 def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
-        before = instance.offers.catalog
+        listed = instance.listed_as
+        before = listed.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        if isinstance(instance, ClientSession):
-            _client_catalog_changed(state, instance, event.announced)
-            return
-        differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
-        list_changes.notify_instance_changed(state, instance, differing | event.announced)
-
-
-def _client_catalog_changed(
-    state: RoutingState, row: ClientSession, announced: frozenset[str]
-) -> None:
-    """Notify all clients of what is listed to all, and those of the session of the rest."""
-    differing = client_sessions.record_lists(row)
-    list_changes.notify_instance_changed(state, row, differing)
-    concerned = [one for one in audience.clients_that_list(state, row) if row.serves(one)]
-    list_changes.notify_clients(state, concerned, announced - differing)
+        _sum_up(state, instance)
+        reconfigure.save_catalogue(state, listed)
+        differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
+        clients = audience.clients_that_list(state, instance)
+        list_changes.notify_clients(state, clients, differing)
+        # What no list shows may have changed for those alone whom this server serves.
+        served = [one for one in clients if audience.is_served_by(one, instance)]
+        list_changes.notify_clients(state, served, event.announced - differing)
 
 
 # --- Instances -------------------------------------------------------------------------------
 
 
 def _sum_up(state: RoutingState, instance: Instance) -> None:
-    """Have the instance of a client's session show the state that this session is in now."""
+    """Have the instance of a client's session show the state and the lists of this session."""
     if isinstance(instance, ClientSession):
         sum_up(instance.instance, state.now_s)
+        if instance.session is not None and instance.known is not None:
+            instance.instance.record_known(instance.known)
 
 
 def _started_instance(state: RoutingState, name: str) -> Instance | None:
@@ -263,9 +254,10 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
         # This incarnation has the configuration before a change; its successor comes later.
         return
     if instance is not None and instance.is_startable():
-        reconfigure.end_session(state, instance, "it was started anew")
-        instance.record_starting(state.now_s)
-        _sum_up(state, instance)
+        with list_changes.noticing(state, instance):
+            reconfigure.end_session(state, instance, "it was started anew")
+            instance.record_starting(state.now_s)
+            _sum_up(state, instance)
 
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
@@ -273,9 +265,10 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
-    reconfigure.end_session(state, instance, event.reason)
-    instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
-    _sum_up(state, instance)
+    with list_changes.noticing(state, instance):
+        reconfigure.end_session(state, instance, event.reason)
+        instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+        _sum_up(state, instance)
     if not instance.may_become_ready():
         forwarding.fail_waiting(state, instance)
 
@@ -284,9 +277,10 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
     instance = _started_instance(state, event.instance)
     if instance is not None:
-        reconfigure.end_session(state, instance, event.reason)
-        instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
-        _sum_up(state, instance)
+        with list_changes.noticing(state, instance):
+            reconfigure.end_session(state, instance, event.reason)
+            instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
+            _sum_up(state, instance)
         forwarding.fail_waiting(state, instance)
 
 
@@ -294,8 +288,9 @@ def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
     reconfigure.configure(state, event.specs)
 
 
-def _catalogues_read(_: RoutingState, __: CataloguesRead) -> None:
-    """Do nothing: lists are shown while their instance is ready."""
+def _catalogues_read(state: RoutingState, event: CataloguesRead) -> None:
+    """Keep what is known of servers until their instances are configured."""
+    state.known = dict(event.known)
 
 
 def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:

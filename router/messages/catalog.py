@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from router.messages.revisions import STATELESS_REVISION
-
 
 class Item(Struct, frozen=True, gc=False):
     """One tool, prompt, resource or template.
@@ -44,8 +42,3 @@ class KnownServer(Struct, frozen=True):
     server_info: Raw
     instructions: str | None
     catalog: Catalog
-
-    @property
-    def is_stateless(self) -> bool:
-        """True if the server has no sessions (2026-07-28)."""
-        return self.revision == STATELESS_REVISION

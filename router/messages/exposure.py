@@ -1,4 +1,4 @@
-"""What users configure about the parts of servers that clients see: filters and profiles.
+"""Defines the filters and profiles by which users choose what of their servers clients see.
 
 Invariant: in a pattern `*` stands for any characters and `?` for one; everything else is literal.
 """
@@ -37,7 +37,15 @@ def _literal(part: str) -> str:
 
 def matches_any(name: str, patterns: tuple[str, ...]) -> bool:
     """Return whether a name matches one of these patterns as a whole, in the same case."""
-    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
+    # Long lists hold plain names mostly, which are compared without being compiled.
+    return name in patterns or any(
+        _compiled(pattern).fullmatch(name) for pattern in patterns if has_wildcard(pattern)
+    )
+
+
+def has_wildcard(pattern: str) -> bool:
+    """Return whether a pattern may match other names than itself."""
+    return "*" in pattern or "?" in pattern
 
 
 @attrs.frozen
@@ -77,7 +85,7 @@ class ArgumentExposure:
 
 @attrs.frozen
 class Exposure:
-    """What of one instance is shown, in every view. Tools are named as their server names them.
+    """The part of one instance that every view shows. Tools are named as their server names them.
 
     Attributes:
         tools, prompts, resources: admit tools and prompts by name, resources and templates by URI.

@@ -48,11 +48,19 @@ def given(members: Mapping[str, Raw], key: str) -> Raw | None:
 
 
 class Params(Struct, gc=False):
-    """The `params` of one message; they are read, and never changed."""
+    """The `params` of one message; they are read, and never changed.
+
+    Attributes:
+        raw: as they came.
+        param_headers: for a tool call of 2026-07-28 over HTTP, the decoded values of its
+            `Mcp-Param-*` headers, by the rest of their names in lower case; None for a value that
+            cannot be read. None for every other message.
+    """
 
     raw: Raw = NO_RAW
     _members: dict[str, Raw] | None = None
     _meta: dict[str, Raw] | None = None
+    param_headers: dict[str, str | None] | None = None
 
     @classmethod
     def from_members(cls, members: dict[str, Raw]) -> Params:

@@ -23,8 +23,6 @@ import attrs
 import trio
 
 from router.files.names import INSTANCE_FILE_NAME
-from router.messages.events import CoreSettingsChanged
-from router.reload.live_settings import core_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,11 +109,7 @@ async def _reload(
     instances: InstanceStore,
     inbox: trio.MemorySendChannel[Inbound],
 ) -> None:
-    before = core_settings(settings.current)
-    await settings.reload(parts)
-    now = core_settings(settings.current)
-    if now != before:
-        await inbox.send(CoreSettingsChanged(now))
+    await settings.reload_and_tell(parts, inbox)
     await instances.announce(inbox)
 
 

@@ -13,17 +13,18 @@ Invariants:
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
-from router.messages.errors import INTERNAL_ERROR, NOT_SAVED, ConfigError, RpcError
+from router.messages.errors import RpcError
 from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
+from router.reload.safe_saving import try_to_save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -203,21 +204,11 @@ def _try_to_apply(data: Path, change: Change) -> RpcError | None:
     # For start-up time: not every router is ever changed from inside.
     from router.instance_files.edits import apply_change
 
-    try:
-        name = apply_change(data, change)
-    except RpcError as exc:
-        return exc
-    except ConfigError as exc:
-        return RpcError(NOT_SAVED, f"Nothing was changed: {exc}")
-    except OSError as exc:
-        log.error("A change could not be saved: %s", exc)
-        code = errno.errorcode.get(exc.errno or 0, "EIO")
-        why = exc.strerror or type(exc).__name__
-        return RpcError(NOT_SAVED, f"The change could not be saved: {why}", {"errno": code})
-    except Exception:  # a bug must not end the task that saves
-        log.exception("%s failed", type(change).__name__)
-        return RpcError(INTERNAL_ERROR, "The change failed because of a fault in the router")
-    log.info("%s: %s is on disk", type(change).__name__, name)
+    what = type(change).__name__
+    name = try_to_save(partial(apply_change, data, change), what)
+    if isinstance(name, RpcError):
+        return name
+    log.info("%s: %s is on disk", what, name)
     return None
 
 

@@ -17,6 +17,7 @@ from router.config.options import merge
 from router.config.settings import read_settings
 from router.messages.core_settings import CoreSettings
 from router.messages.errors import ConfigError
+from router.messages.events import CoreSettingsChanged
 from router.version import VERSION
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from router.config.options import Options
     from router.config.settings import Settings
+    from router.dispatch import Inbound
 
 log = logging.getLogger("mcp_router.config")
 
@@ -70,6 +72,20 @@ class LiveSettings:
     _started: Settings = attrs.field(
         init=False, default=attrs.Factory(lambda self: self.current, takes_self=True)
     )
+    _turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
+
+    async def reload_and_tell(
+        self, parts: Sequence[LivePart], inbox: trio.MemorySendChannel[Inbound]
+    ) -> None:
+        """Reload, one reading at a time, and tell the actor what changed for the core."""
+        async with self._turn:
+            before = core_settings(self.current)
+            await self.reload(parts)
+            now = core_settings(self.current)
+            if now != before:
+                # No checkpoint since the parts applied the settings: no client is let in at the
+                # place of a new profile before the actor hears of that profile.
+                await inbox.send(CoreSettingsChanged(now))
 
     async def reload(self, parts: Sequence[LivePart]) -> bool:
         """Read the file again, and have each part apply what changed.

@@ -53,6 +53,14 @@ def python_of(venv: str) -> str:
     return str(path)
 
 
+def sdk_source(path: str) -> Path:
+    """Return a file or folder in the source package of the Python SDK; skip where it is not."""
+    source = VENVS / "sdk-examples" / "source"
+    if not (source / "unpacked").exists():
+        _lacking("The examples of the Python SDK are not installed: run `make peers`")
+    return source / path
+
+
 def program(name: str) -> str:
     """Return the path of a program of this machine; skip the test where there is none."""
     path = shutil.which(name)

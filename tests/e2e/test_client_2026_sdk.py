@@ -15,7 +15,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ToolsListChanged
 
-from router.messages.errors import TOOL_NOT_FOUND
+from router.messages.errors import INVALID_PARAMS
 from router.messages.revisions import REVISIONS
 from tests.e2e.chaos_upstream import TOOLS
 from tests.e2e.client_2026 import REVISION_2026
@@ -199,7 +199,7 @@ def test_selection_over_http_is_nobodys(backend: str, shared: SharedRouter) -> N
                 assert text_of(called) == name
                 with pytest.raises(MCPError) as caught:
                     await user.call_tool("echo", {"text": name})
-                assert caught.value.error.code == TOOL_NOT_FOUND
+                assert caught.value.error.code == INVALID_PARAMS
             assert not seen.notifications
 
     run(scenario, backend)

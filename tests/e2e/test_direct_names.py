@@ -9,7 +9,7 @@ import pytest
 from mcp import MCPError
 
 from router.core.protocol.direct_names import direct_name
-from router.messages.errors import TOOL_NOT_FOUND
+from router.messages.errors import INVALID_PARAMS
 from tests.e2e.chaos_upstream import TOOLS
 from tests.e2e.client_2026 import REVISION_2026
 from tests.e2e.client_answers import ANSWERING, FORM_FILLED
@@ -90,10 +90,10 @@ def test_mistakes_are_errors_of_the_protocol_and_name_the_nearest(target: Target
         async with target.connect() as client:
             await _called(client, "plain__echo", text="so that it is ready")
             with pytest.raises(MCPError) as caught:
-                await client.call_tool("plain__ehco", {"text": "x"})
+                await client.call_tool("plane__ehco", {"text": "x"})
             error = caught.value.error
-            assert error.code == TOOL_NOT_FOUND
-            nearest = "Unknown tool: plain__ehco. Did you mean 'plain__echo'"
+            assert error.code == INVALID_PARAMS
+            nearest = "Unknown tool: plane__ehco. Did you mean 'plain__echo'"
             assert error.message.startswith(nearest)
             with pytest.raises(MCPError) as caught:
                 await client.call_tool("plain__refuse", {})
@@ -148,7 +148,7 @@ def test_instance_that_a_token_does_not_see_has_no_direct_names(workspace: Works
             _, body = client.post({"id": 1, "method": "tools/call", "params": params})
             answer = json.loads(body)
             assert ("result" in answer) == is_there
-        assert answer["error"]["code"] == TOOL_NOT_FOUND
+        assert answer["error"]["code"] == INVALID_PARAMS
         message = answer["error"]["message"]
         assert message.startswith("Unknown tool: hidden__echo. Did you mean 'plain__echo'")
         assert message.count("hidden") == 1

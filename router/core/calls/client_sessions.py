@@ -19,8 +19,6 @@ from router.core.protocol.client_identity import identity_of
 from router.core.protocol.raw_json import is_object, optional_text_of, printable
 from router.core.state.client_sessions import ClientSession, key_of, owner_of, sum_up
 from router.core.state.instances import InstanceState
-from router.core.views import list_changes
-from router.messages.catalog import KnownServer
 from router.messages.effects import StartSession
 from router.messages.errors import OVERLOADED, RpcError
 from router.messages.params import object_of
@@ -207,22 +205,3 @@ def _name_of(client: Client) -> str:
     """Return the name of a client for people: its principal's, else that of the program."""
     told = optional_text_of(object_of(client.info), "name") if is_object(client.info) else None
     return client.principal.name or printable(told or "")
-
-
-# --- Reports ---------------------------------------------------------------------------------
-
-
-def record_lists(row: ClientSession) -> frozenset[str]:
-    """Have the instance of a live session show its lists; return the kinds that differ now."""
-    instance, session = row.instance, row.session
-    assert session is not None, "its lists were just read"
-    before = instance.offers.catalog
-    known = KnownServer(
-        session.revision,
-        session.capabilities,
-        session.server_info,
-        session.instructions,
-        session.catalog,
-    )
-    instance.record_known(row, known)
-    return list_changes.kinds_that_differ(before, instance.offers.catalog)

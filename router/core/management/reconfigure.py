@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from router.core.calls import client_sessions, forwarding, resource_subscriptions
 from router.core.state.client_sessions import ClientSession
 from router.core.state.instances import Instances, InstanceState, Leaving, new_instance
-from router.core.views import list_changes
-from router.messages.effects import StartSession, StopSession
+from router.core.views import audience, list_changes
+from router.messages.catalog import Catalog
+from router.messages.effects import SaveCatalogue, StartSession, StopSession
 
 if TYPE_CHECKING:
     from router.core.state.instances import Instance
@@ -25,29 +26,45 @@ if TYPE_CHECKING:
 LEAVE_WITHIN_S: Final = 30.0
 """How long calls in flight may go on after a change: the default of `server.drain_s`."""
 
+NO_CATALOG: Final = Catalog()
+
 _CHANGED: Final = "its configuration changed"
 
 
 def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
-    """Make these the only instances."""
-    present = state.instances.by_name
+    """Make these the only instances, and notify the clients whose lists are others now."""
+    before = state.instances
     wanted = {spec.name: spec for spec in specs}
-    for name in [name for name in present if name not in wanted]:
-        _retire_client_sessions(state, present[name], None)
-        _stop(state, present[name])
+    shown_before = {row.name: row.offers.catalog for row in before}
+    for name in [name for name in before.by_name if name not in wanted]:
+        row = before.by_name[name]
+        # While it is still there, so that it is known who was listed it.
+        with list_changes.noticing(state, row):
+            _retire_client_sessions(state, row, None)
+            _stop(state, row)
+            row.hide()
     # Rebuilt so that the order of listing is always the order of configuration.
     state.instances = Instances(
-        {name: _configured(state, present.get(name), spec) for name, spec in wanted.items()}
+        {name: _configured(state, before.by_name.get(name), spec) for name, spec in wanted.items()}
     )
+    state.known.clear()
+    for row in state.instances:
+        catalog = shown_before.get(row.name, NO_CATALOG)
+        differing = list_changes.kinds_that_differ(catalog, row.offers.catalog)
+        if differing:
+            clients = audience.clients_that_list(state, row)
+            list_changes.notify_clients(state, clients, differing)
 
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:
     if instance is not None and instance.spec.starts_like(spec):
-        if instance.record_spec(spec):
-            list_changes.notify_instance_changed(state, instance)
+        is_cached_now = spec.catalogue_cache and not instance.spec.catalogue_cache
+        instance.record_spec(spec)
         client_sessions.take_spec(instance)
+        if is_cached_now:
+            save_catalogue(state, instance)
         return instance
-    fresh = new_instance(spec, state.now_s)
+    fresh = new_instance(spec, state.now_s, state.known.get(spec.name))
     if instance is not None:
         _retire_client_sessions(state, instance, fresh)
     if fresh.state is InstanceState.STARTING:
@@ -55,6 +72,12 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
     elif instance is not None:
         _stop(state, instance)
     return fresh
+
+
+def save_catalogue(state: RoutingState, instance: Instance) -> None:
+    """Have the lists of a live session kept for the next start."""
+    if instance.is_connected and instance.known is not None and instance.spec.catalogue_cache:
+        state.effects.append(SaveCatalogue(instance.spec, instance.known))
 
 
 def _stop(state: RoutingState, instance: Instance) -> None:
@@ -79,7 +102,6 @@ def _replace(
     if instance is not None and then is not None and _has_calls(state, instance):
         state.leaving[name] = Leaving(instance, then)
         state.leaving_due.arm(name, state.now_s + LEAVE_WITHIN_S)
-        _notify_gone(state, instance)
         return
     if instance is not None:
         end_session(state, instance, _CHANGED)
@@ -107,8 +129,6 @@ def _retire_client_sessions(
         _replace(state, row.spec.name, row, StopSession(row.spec.name))
         if fresh is not None and row.address in state.subscribers:
             client_sessions.start_again(state, fresh, row, clients)
-    if instance.is_per_client:
-        list_changes.notify_instance_changed(state, instance)
 
 
 def _has_calls(state: RoutingState, instance: Instance) -> bool:
@@ -124,15 +144,7 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
         session, instance.session = instance.session.session, None
         del state.sessions[session]
         forwarding.fail_session(state, session, instance, reason)
-        _notify_gone(state, instance)
         resource_subscriptions.session_gone(state, session)
-
-
-def _notify_gone(state: RoutingState, instance: Instance) -> None:
-    """Notify the clients whose lists end with a session."""
-    # Those of an instance with a session for each client outlive these sessions.
-    if not isinstance(instance, ClientSession):
-        list_changes.notify_instance_changed(state, instance)
 
 
 # --- Sessions that leave ---------------------------------------------------------------------

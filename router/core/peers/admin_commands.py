@@ -88,7 +88,7 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
     seen = state.instances.seen_by(event.principal)
-    connected = [instance for instance in seen if instance.description is not None]
+    connected = [instance for instance in seen if not instance.is_awaited]
     _reply(state, event, {one.name: instance_views.tools_of(one) for one in connected})
 
 

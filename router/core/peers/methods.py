@@ -35,8 +35,11 @@ def method_of(state: RoutingState, request: ClientRequest) -> Method:
     """
     era = request.client.era
     if state.view_of(request.client).is_transparent:
-        return _TRANSPARENT[era].get(request.method, transparent_requests.forward)
-    method = _METHODS[era].get(request.method)
+        method = _TRANSPARENT[era].get(request.method)
+        if method is None and request.method not in _OF_SESSIONS:
+            method = transparent_requests.forward
+    else:
+        method = _METHODS[era].get(request.method)
     if method is None:
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
     return method
@@ -107,3 +110,7 @@ _TRANSPARENT: Final[dict[Era, dict[str, Method]]] = {
     "stateless": _TRANSPARENT_STATELESS,
 }
 """Era -> method -> the function that carries it out; every other method is forwarded."""
+
+_OF_SESSIONS: Final = frozenset({*_TRANSPARENT_HANDSHAKE, "server/discover", LISTEN_METHOD})
+"""Methods that are never forwarded in the other era: they are about the session, or the lack of
+one, and the session with the server is the router's. An `initialize` there would end it."""

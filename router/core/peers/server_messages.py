@@ -253,14 +253,21 @@ def _log(
             forwarding.send_to_caller(state, call, frame)
         return
     calls = state.calls.of_session(session.session)
-    calling = {call.client.id for call in calls}
+    calling = {call.client.id: call for call in calls}
     for client in state.clients.values():
         if client.is_for_one_request:
             continue
-        default = of_calls if client.id in calling else DEFAULT_LOG_LEVEL
-        concerned = client.id in calling or audience.hears_of(state, client, instance)
-        if concerned and client.wants_log(level, default):
+        call = calling.get(client.id)
+        default = DEFAULT_LOG_LEVEL if call is None else of_calls
+        concerned = call is not None or audience.hears_of(state, client, instance)
+        if not concerned or not client.wants_log(level, default):
+            continue
+        if call is None:
             state.effects.append(ToClient(client.id, client.outbox, frame))
+        else:
+            # On the stream of the call it comes before the answer, and comes at all: a client need
+            # not open a stream for what belongs to no request.
+            forwarding.send_to_caller(state, call, frame)
     # A lone request has no stream but its answer's: only a call that is alone is surely meant.
     if len(calls) == 1 and calls[0].client.is_stateless and calls[0].client.wants_log(level):
         forwarding.send_to_caller(state, calls[0], frame)

@@ -62,8 +62,7 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
 
 def _instructions(state: RoutingState, client: Client) -> str:
     seen = state.seen_by(client)
-    described = ((row.name, row.description) for row in seen)
-    said = ((name, None if server is None else server.instructions) for name, server in described)
+    said = ((row.name, row.known.instructions) for row in seen if row.known is not None)
     spelling = client.spelling(state.settings.tool_names)
     return server_features.instructions(state.view_of(client).profile, said, spelling)
 

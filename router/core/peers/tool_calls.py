@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding
 from router.core.management import saving
-from router.core.protocol import router_tools
+from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.direct_names import direct_name
 from router.core.protocol.exposed_catalog import with_fixed
@@ -97,7 +97,28 @@ def call_transparent(state: RoutingState, request: ClientRequest) -> None:
     name = text_of(check_key_case(request.params.members, _CALL_KEYS), "name")
     check_may(client.principal, "call")
     instance = state.view_of(client).the_instance(state.instances, client.principal)
+    _check_param_headers(request, instance, name)
     _call_instance_tool(state, request, instance, name)
+
+
+_PARAM_HEADERS: Final = "param headers"
+
+
+def _check_param_headers(request: ClientRequest, instance: Instance, tool: str) -> None:
+    """Check the headers that the schema of a tool asks for, which transparent views show as it is.
+
+    Raises:
+        RpcError: -32020, a header differs from its argument.
+    """
+    sent = request.params.param_headers
+    if sent is None:
+        return
+    declared = instance.encoded.get(_PARAM_HEADERS)
+    if declared is None:
+        declared = param_headers.headers_of_tools(instance.offers.catalog.tools)
+        instance.encoded[_PARAM_HEADERS] = declared
+    if tool in declared:
+        param_headers.check(declared[tool], request.params.members.get("arguments"), sent)
 
 
 def call_selected(state: RoutingState, request: ClientRequest) -> None:

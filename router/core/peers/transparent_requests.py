@@ -20,6 +20,7 @@ from router.core.protocol.bridging import (
     NOT_CACHED,
     SERVER_INFO_KEY,
     capabilities_for,
+    tool_as_handshake,
 )
 from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
 from router.core.state.permissions import check_may
@@ -31,8 +32,6 @@ from router.messages.params import object_of
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION, REVISIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
@@ -56,7 +55,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
     result: dict[str, Any] = {
         "protocolVersion": revision,
         "capabilities": capabilities_for(capabilities, server.revision, revision),
-        "serverInfo": server.server_info,
+        "serverInfo": _server_info(instance, server),
     }
     if server.instructions is not None:
         result["instructions"] = server.instructions
@@ -108,8 +107,21 @@ _ANYTHING: Final = raw_of(
 
 
 def _not_known_yet(instance: Instance) -> KnownServer:
-    info = raw_of({"name": instance.name, "version": ""})
+    info = raw_of({"name": instance.name, "version": "unknown"})
     return KnownServer(LATEST_HANDSHAKE_REVISION, _ANYTHING, info, None, Catalog())
+
+
+def _server_info(instance: Instance, server: SessionUp | KnownServer) -> Raw:
+    """Return what the server says of itself, with a name and a version in any case.
+
+    A server of 2026-07-28 need not send either, and handshake clients refuse an `initialize` result
+    without them.
+    """
+    members = object_of(server.server_info, "serverInfo") if is_object(server.server_info) else {}
+    if {"name", "version"} <= members.keys():
+        return server.server_info
+    unknown = {"name": raw_of(instance.name), "version": raw_of("unknown")}
+    return raw_of(unknown | members)
 
 
 def _instance(state: RoutingState, request: ClientRequest) -> Instance:
@@ -135,21 +147,17 @@ def answer_list(state: RoutingState, request: ClientRequest) -> None:
         feature_requests.answer_list(state, request, part)
 
 
-def _adapted_tools(adapt: Callable[[Raw], Raw]) -> Callable[[Raw], Raw]:
-    """Return the function that puts the tools in a list into the words of a client's era."""
-
-    def rewrite(result: Raw) -> Raw:
-        try:
-            members = object_of(result, "result")
-            tools = _array.decode(members["tools"])
-        except (RpcError, msgspec.MsgspecError, KeyError):
-            return result
-        adapted = [adapt(tool) if is_object(tool) else tool for tool in tools]
-        if all(before is after for before, after in zip(tools, adapted, strict=True)):
-            return result
-        return raw_of(members | {"tools": adapted})
-
-    return rewrite
+def _tools_as_handshake(result: Raw) -> Raw:
+    """Put the tools in a list of a server without sessions into the words of a handshake client."""
+    try:
+        members = object_of(result, "result")
+        tools = _array.decode(members["tools"])
+    except (RpcError, msgspec.MsgspecError, KeyError):
+        return result
+    adapted = [tool_as_handshake(tool) if is_object(tool) else tool for tool in tools]
+    if all(before is after for before, after in zip(tools, adapted, strict=True)):
+        return result
+    return raw_of(members | {"tools": adapted})
 
 
 _array: Final = msgspec.json.Decoder(list[Raw])
@@ -172,16 +180,12 @@ def _forward_to(
     state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp
 ) -> None:
     rewrite = None
-    if request.method == "tools/list" and _is_translated(request.client, session):
-        rewrite = _adapted_tools(listings.adapter_between(request.client, session))
+    if request.method == "tools/list" and session.is_stateless and not request.client.is_stateless:
+        rewrite = _tools_as_handshake
     members = request.params.members if request.params.raw else {}
     forwarding.forward_call(
         state, request, instance, session, members, rewrite=rewrite, is_transparent=True
     )
-
-
-def _is_translated(client: Client, session: SessionUp) -> bool:
-    return client.is_stateless or session.is_stateless
 
 
 def _check_shown(request: ClientRequest, instance: Instance) -> None:

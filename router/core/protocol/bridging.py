@@ -236,7 +236,7 @@ _HEADER_KEYWORD: Final = "x-mcp-header"
 
 
 def tool_as_stateless(tool: Raw) -> Raw:
-    """Return a tool whose schema asks for no headers: those are for its server, not the router."""
+    """Return a tool whose schema asks for no headers, for views that do not compare them."""
     if _HEADER_KEYWORD.encode() not in bytes(tool):
         return tool
     members = object_of(tool, "tool")

@@ -26,7 +26,7 @@ from router.core.protocol.raw_json import (
 )
 from router.core.protocol.sentences import cut_to_one_line
 from router.messages.catalog import Catalog, Item
-from router.messages.exposure import EVERYTHING, ArgumentExposure
+from router.messages.exposure import EVERYTHING, ArgumentExposure, has_wildcard
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _unknown_in_filters(catalog: Catalog, exposure: Exposure) -> Iterator[_Unkno
         known = _keys(items)
         for list_key, patterns in (("allow", names.allow), ("deny", names.deny)):
             for name in patterns:
-                if not _has_wildcard(name) and name not in known:
+                if not has_wildcard(name) and name not in known:
                     yield f"{key}.{list_key}: the server offers no {kind} '{name}'", name, known
 
 
@@ -289,10 +289,6 @@ def _unknown_arguments(tools: dict[str, Item], exposure: Exposure) -> Iterator[_
 
 def _keys(items: Iterable[Item]) -> dict[str, Item]:
     return {item.key: item for item in items}
-
-
-def _has_wildcard(pattern: str) -> bool:
-    return "*" in pattern or "?" in pattern
 
 
 def _arguments_of(item: Item) -> dict[str, Raw]:

@@ -78,6 +78,10 @@ class ClientSession(Instance):
         return self.instance.name
 
     @property
+    def listed_as(self) -> Instance:
+        return self.instance
+
+    @property
     def address(self) -> str:
         """The same for all sessions with this key, one after the other; no instance has it."""
         return f"{self.name}#{':'.join(self.key)}"

@@ -42,6 +42,7 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         "in_state_s": round(now_s - instance.since_s, 1),
         "restarts": instance.restarts,
         "last_error": instance.last_error,
+        "stale": instance.is_stale,
     }
     if instance.is_per_client:
         clients = instance.client_sessions.values()
@@ -66,7 +67,7 @@ def _session(row: ClientSession, now_s: float) -> dict[str, Any]:
 def _about(instance: Instance) -> str | None:
     """Return one line about a server: by its own words, else by those of its configuration."""
     texts: list[str | None] = []
-    described = instance.description
+    described = None if instance.is_awaited else instance.known
     if described is not None:
         info = described.server_info
         title = optional_text_of(object_of(info), "title") if is_object(info) else None

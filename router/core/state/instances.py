@@ -16,15 +16,17 @@ States:
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
 from router.core.protocol import direct_names
 from router.core.protocol.exposed_catalog import NOTHING, ExposedCatalog, expose
 from router.core.protocol.raw_json import printable
+from router.messages.catalog import KnownServer
 from router.messages.errors import INSTANCE_NOT_FOUND, UNAVAILABLE, RpcError
 from router.messages.params import object_of
+from router.messages.revisions import STATELESS_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -32,10 +34,10 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from router.core.protocol.tool_schemas import Schemas
-    from router.messages.catalog import KnownServer
     from router.messages.commands import Principal
     from router.messages.effects import StartSession, StopSession
     from router.messages.events import SessionUp
+    from router.messages.exposure import Exposure
     from router.messages.frames import ClientId, RequestId
     from router.messages.instance_spec import InstanceSpec
 
@@ -55,6 +57,13 @@ class InstanceState(enum.StrEnum):
     IDLE = "idle"
 
 
+_LISTED_STATES: Final = frozenset(
+    {InstanceState.STARTING, InstanceState.READY, InstanceState.BACKOFF}
+)
+"""While an instance is expected to be ready soon, its last known lists are shown. A call of what
+they list waits for it, or says why it cannot."""
+
+
 @attrs.define
 class Instance:
     """One configured upstream.
@@ -68,12 +77,12 @@ class Instance:
         retry_at_s: monotonic second of the next start, while in `backoff` or `failed`; None when
             no start is planned.
         session: its live session, only while `ready`.
-        capabilities: the capabilities of its server, raw, by name; empty while there is no session.
-        offers: the lists that clients see of it; empty while there is no session.
+        known: the last known description of its server; None if it was never asked.
+        capabilities: the capabilities of its server, raw, by name, as far as they are known.
+        offers: the lists that clients see of it: those of the session, or the last known ones.
         client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
             client has a session of its own. Then `session` is always None, the state sums up
-            theirs, and the lists are the newest of theirs.
-        known: how the last of those sessions described the server; None for other instances.
+            theirs, and `known` and the lists are the newest of theirs.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
         encoded: the lists as they are sent to clients, kept until they change; see `listings`.
@@ -91,12 +100,12 @@ class Instance:
     last_error: str | None = None
     retry_at_s: float | None = None
     session: SessionUp | None = None
+    known: KnownServer | None = None
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
     offers: ExposedCatalog = NOTHING
     client_sessions: dict[Hashable, Instance] = attrs.field(
         factory=dict["Hashable", "Instance"], repr=False
     )
-    known: KnownServer | None = None
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
     encoded: dict[Any, Any] = attrs.field(factory=dict[Any, Any])
@@ -106,6 +115,8 @@ class Instance:
     waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], None]
     )
+    # What `offers` was made of; None while nothing is shown.
+    _shown: tuple[KnownServer, Exposure] | None = None
     # By kind and limit: the direct names, since the last listing.
     _direct_names: dict[tuple[str, int], dict[str, str]] = attrs.field(
         factory=dict[tuple[str, int], dict[str, str]]
@@ -127,9 +138,14 @@ class Instance:
         return self.spec.sessions == "per_client"
 
     @property
-    def description(self) -> SessionUp | KnownServer | None:
-        """How its server describes itself; None while that is not known."""
-        return self.session or self.known
+    def listed_as(self) -> Instance:
+        """The configured instance, whose lists clients see."""
+        return self
+
+    @property
+    def is_awaited(self) -> bool:
+        """True while it may turn out to have other lists: its session is not up."""
+        return self.session is None and (not self.is_per_client or self.known is None)
 
     @property
     def is_connected(self) -> bool:
@@ -144,8 +160,8 @@ class Instance:
             self.state, self.since_s = state, now_s
         self.retry_at_s = None
         if state is not InstanceState.READY:
-            self.session, self.capabilities = None, {}
-            self._show(NOTHING)
+            self.session = None
+            self._show_known()
 
     def record_starting(self, now_s: float) -> None:
         """Record that the supervisor began an incarnation; after a failure that is a restart."""
@@ -164,29 +180,68 @@ class Instance:
     def record_catalog(self, session: SessionUp) -> None:
         """Record the session with the catalog that was just listed."""
         self.session = session
-        self.capabilities = object_of(session.capabilities, "capabilities")
-        self._show(expose(session.catalog, self.spec.exposure))
+        self.known = KnownServer(
+            session.revision,
+            session.capabilities,
+            session.server_info,
+            session.instructions,
+            session.catalog,
+        )
+        self._show_known()
 
-    def _show(self, offers: ExposedCatalog) -> None:
-        self.offers, self.schemas = offers, None
+    def record_known(self, known: KnownServer) -> None:
+        """Record what its server said to another client, or when the router ran last."""
+        if known != self.known:
+            self.known = known
+            self._show_known()
+
+    def record_spec(self, spec: InstanceSpec) -> None:
+        """Take over another configuration that the same session serves."""
+        self.spec = spec
+        self._show_known()
+
+    def _show_known(self) -> None:
+        """Show the lists that are known, unless it is too bad off to be listed."""
+        if self.is_per_client:
+            # The sessions of other clients come and go; each call gets one that works.
+            may_list = self.may_run and self.state is not InstanceState.STOPPING
+        else:
+            may_list = self.session is not None or (
+                self.spec.catalogue_cache and self.state in _LISTED_STATES
+            )
+        if self.known is None or not may_list:
+            self._show(NOTHING, {}, None)
+            return
+        shown = (self.known, self.spec.exposure)
+        if self._shown is None or self._shown[0] is not shown[0] or self._shown[1] != shown[1]:
+            capabilities = object_of(self.known.capabilities, "capabilities")
+            self._show(expose(self.known.catalog, self.spec.exposure), capabilities, shown)
+
+    def _show(
+        self,
+        offers: ExposedCatalog,
+        capabilities: dict[str, Raw],
+        shown: tuple[KnownServer, Exposure] | None,
+    ) -> None:
+        self.offers, self.capabilities, self._shown = offers, capabilities, shown
+        self.schemas = None
         self.tool_names = frozenset(item.key for item in offers.catalog.tools)
         self.encoded.clear()
         self._direct_names.clear()
 
-    def record_spec(self, spec: InstanceSpec) -> bool:
-        """Take over another configuration of the same session; return whether it shows others."""
-        is_shown_anew = spec.exposure != self.spec.exposure
-        self.spec = spec
-        described = self.description
-        if is_shown_anew and described is not None:
-            self._show(expose(described.catalog, spec.exposure))
-        return is_shown_anew
+    def hide(self) -> None:
+        """Show nothing any more, because it was taken out of the configuration."""
+        self._show(NOTHING, {}, None)
 
-    def record_known(self, row: Instance, known: KnownServer) -> None:
-        """Record how the server describes itself to a client, in the session of `row`."""
-        self.known, self.capabilities = known, row.capabilities
-        if row.offers.catalog != self.offers.catalog:
-            self._show(row.offers)
+    @property
+    def is_stale(self) -> bool:
+        """True while its lists are the last known ones, and its server has yet to confirm them."""
+        return self._shown is not None and not self.is_connected
+
+    @property
+    def has_stateless_server(self) -> bool:
+        """True if its server speaks 2026-07-28, as far as is known."""
+        return self.known is not None and self.known.revision == STATELESS_REVISION
 
     def record_session_lost(self, reason: str, now_s: float) -> None:
         """Record that the session's wire broke; the supervisor reports next what it does."""
@@ -245,10 +300,9 @@ class Instance:
         Args:
             part: the part of a `Catalog`.
         """
-        session = self.session
-        if session is None:
+        if self.session is None:
             return False
-        return getattr(self.offers.catalog, part) is getattr(session.catalog, part)
+        return getattr(self.offers.catalog, part) is getattr(self.session.catalog, part)
 
     def own_tool(self, shown: str) -> str | None:
         """Return its server's name for a tool; None if the filter may have left out this name.
@@ -298,14 +352,23 @@ class Instance:
         return RpcError(UNAVAILABLE, f"Instance '{self.name}' not connected: {why}{then}", data)
 
 
-def new_instance(spec: InstanceSpec, now_s: float) -> Instance:
-    """Return the row of an instance that was just configured."""
+def new_instance(spec: InstanceSpec, now_s: float, known: KnownServer | None = None) -> Instance:
+    """Return the row of an instance that was just configured.
+
+    Args:
+        spec: its configuration.
+        now_s: monotonic second of the event.
+        known: what is known of a server with this configuration.
+    """
     if not spec.is_active:
         return Instance(spec, InstanceState.DISABLED, now_s)
     if spec.problem is not None:
         return Instance(spec, InstanceState.FAILED, now_s, last_error=printable(spec.problem))
     state = InstanceState.IDLE if spec.sessions == "per_client" else InstanceState.STARTING
-    return Instance(spec, state, now_s)
+    instance = Instance(spec, state, now_s)
+    if known is not None:
+        instance.record_known(known)
+    return instance
 
 
 @attrs.define
@@ -379,13 +442,13 @@ class Instances:
         """
         owner = direct_names.instance_in(name, limit)
         row = None if owner is None else self.by_name.get(owner)
-        if row is None or row.description is None:
+        if row is None or row.is_awaited:
             return None
         return row, name.removeprefix(row.name + direct_names.SEPARATOR)
 
     def find_awaited_owner(self, name: str, limit: int) -> Instance | None:
         """Return an instance without a session that may have a tool of this direct name."""
-        owners = [row for row in self._owners_of(name, limit) if row.description is None]
+        owners = [row for row in self._owners_of(name, limit) if row.is_awaited]
         awaited = [row for row in owners if direct_names.may_be_of(row.name, name, limit)]
         # Of several, one that will be ready: the others would refuse the call.
         return next((row for row in awaited if row.may_become_ready()), next(iter(awaited), None))

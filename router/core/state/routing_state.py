@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
     from router.core.state.instances import Leaving
+    from router.messages.catalog import KnownServer
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand
@@ -57,6 +58,7 @@ class RoutingState:
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
         client_sessions: the sessions of instances that have one for each client.
+        known: the servers of instances that are about to be configured, by instance name.
         views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
         calls: the calls in flight upstream.
@@ -85,6 +87,7 @@ class RoutingState:
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
     client_sessions: ClientSessions = attrs.field(factory=ClientSessions)
+    known: dict[str, KnownServer] = attrs.field(factory=dict[str, "KnownServer"])
     views: Views = attrs.field(factory=Views)
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
     calls: Calls = attrs.field(factory=Calls)

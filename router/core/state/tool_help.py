@@ -48,7 +48,7 @@ def tool_help(
     offered = [
         (instance, instance.offers.catalog.tools)
         for instance in instances
-        if instance.description is not None
+        if not instance.is_awaited
     ]
     names = [item.key for _, tools in offered for item in tools]
     if asked.tool_name is not None and asked.tool_name not in names:

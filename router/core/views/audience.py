@@ -56,6 +56,11 @@ def sees_only(state: RoutingState, client: Client, instance: Instance) -> bool:
     view = _view_of(state, client)
     if view is None or not view.is_transparent or not _shows(state, view, client, instance):
         return False
+    return is_served_by(client, instance)
+
+
+def is_served_by(client: Client, instance: Instance) -> bool:
+    """Return whether the session of this row is one that serves the client."""
     return not isinstance(instance, ClientSession) or instance.serves(client)
 
 

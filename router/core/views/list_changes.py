@@ -8,6 +8,7 @@ Invariants:
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from router.core.protocol.raw_json import raw_of
@@ -17,7 +18,7 @@ from router.messages.errors import RpcError
 from router.messages.frames import Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from router.core.state.clients import Client
     from router.core.state.instances import Instance
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 
 
 # --- What has changed ------------------------------------------------------------------------
-
-
-def kinds_in(catalog: Catalog) -> frozenset[str]:
-    """Return the kinds of lists that are not empty."""
-    kinds = {
-        "tools": catalog.tools,
-        "prompts": catalog.prompts,
-        "resources": catalog.resources or catalog.templates,
-    }
-    return frozenset(kind for kind, items in kinds.items() if items)
 
 
 def kinds_that_differ(before: Catalog, after: Catalog) -> frozenset[str]:
@@ -49,16 +40,14 @@ def kinds_that_differ(before: Catalog, after: Catalog) -> frozenset[str]:
     return frozenset(kind for kind, differs in kinds.items() if differs)
 
 
-def notify_instance_changed(
-    state: RoutingState, instance: Instance, kinds: frozenset[str] | None = None
-) -> None:
-    """Notify the clients that are listed this instance.
-
-    Args:
-        kinds: the kinds of lists that have changed; None for all that the instance offers.
-    """
-    changed = kinds_in(instance.offers.catalog) if kinds is None else kinds
-    notify_clients(state, audience.clients_that_list(state, instance), changed)
+@contextmanager
+def noticing(state: RoutingState, instance: Instance) -> Generator[None]:
+    """Notify clients of the lists of an instance that are others when the block ends."""
+    listed = instance.listed_as
+    before = listed.offers.catalog
+    yield
+    differing = kinds_that_differ(before, listed.offers.catalog)
+    notify_clients(state, audience.clients_that_list(state, instance), differing)
 
 
 def notify_settings_changed(state: RoutingState, settings: CoreSettings) -> None:

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance, Instances
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import View
-    from router.messages.catalog import KnownServer
-    from router.messages.events import SessionUp
     from router.messages.params import Params
 
 METHODS: Final = {
@@ -88,7 +86,11 @@ def result_for(state: RoutingState, client: Client, part: str) -> Raw:
         rows = [(row, getattr(row.offers.catalog, part)) for row in seen]
     else:
         rows = _router_rows(state, client, part)
-    items = [_adapter(client, row)(item.raw) for row, listed in rows for item in listed]
+    items = [
+        _adapter(client, row, is_transparent=view.is_transparent)(item.raw)
+        for row, listed in rows
+        for item in listed
+    ]
     return _encoded(state, client, part, [b",".join(items)])
 
 
@@ -222,18 +224,17 @@ def _unchanged(item: Raw) -> Raw:
     return item
 
 
-def _adapter(client: Client, row: Instance | None) -> Callable[[Raw], Raw]:
-    """Return the function that puts a tool of this instance into the words of a client's era."""
-    return adapter_between(client, None if row is None else row.description)
+def _adapter(
+    client: Client, row: Instance | None, *, is_transparent: bool = False
+) -> Callable[[Raw], Raw]:
+    """Return the function that puts a tool of this instance into the words of a client's era.
 
-
-def adapter_between(client: Client, server: SessionUp | KnownServer | None) -> Callable[[Raw], Raw]:
-    """Return the function that puts a tool of this server into the words of a client's era."""
+    In a transparent view a schema keeps what it says of headers: the listener compares those.
+    """
     if client.is_stateless:
-        return tool_as_stateless
-    if server is not None and server.is_stateless:
-        return tool_as_handshake
-    return _unchanged
+        return _unchanged if is_transparent else tool_as_stateless
+    is_of_stateless = row is not None and row.has_stateless_server
+    return tool_as_handshake if is_of_stateless else _unchanged
 
 
 def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:

@@ -91,6 +91,11 @@ def test_place_of_a_profile_and_an_instance_is_the_profile_also_for_who_sees_no_
     assert places.has("files", LIMITED)
 
 
+def test_name_of_an_instance_is_told_from_that_of_a_profile() -> None:
+    places = places_of("work", instances=("git",))
+    assert [name for name in ("work", "git", "x") if places.is_instance(name)] == ["git"]
+
+
 # --- Before the instances are known ----------------------------------------------------------
 
 

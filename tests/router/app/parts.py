@@ -14,6 +14,7 @@ from router.config.options import Options
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.reload.profile_store import ProfileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,7 @@ def listeners_of(
     return Listeners(
         settings=live,
         instances=InstanceStore(Path("data"), CatalogueStore(Path("cache")), live, _hide),
+        profiles=ProfileStore(live, lambda _: False),
         admission=LiveAdmission(settings),
         places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]

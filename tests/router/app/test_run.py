@@ -36,6 +36,7 @@ from router.messages.events import (
 from router.messages.frames import ErrorResponse, Request, Response
 from router.messages.instance_spec import InstanceSpec
 from router.reload.file_watcher import ReloadRequest
+from router.reload.profile_store import ProfileStore
 from supervisors.child import ChildSpec, Restart, RestartChild
 
 if TYPE_CHECKING:
@@ -140,10 +141,9 @@ class FakeSettings:
     current: Settings
     log: list[str]
 
-    async def reload(self, parts: Any) -> bool:
+    async def reload_and_tell(self, _parts: Any, _inbox: Any) -> None:
         await trio.lowlevel.checkpoint()
         self.log.append("reading again")
-        return False
 
 
 @attrs.define
@@ -174,6 +174,7 @@ class Program:
             settings=cast("Any", self.settings),
             instances=fake,
             catalogues=fake,
+            profiles=ProfileStore(cast("Any", self.settings), lambda _: False),
             upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
             listeners=fake,
             parts=(),
@@ -323,7 +324,7 @@ async def test_it_stops_in_the_reverse_order_of_starting(
     program.stop.ask("enough")
     await program.end()
     assert program.log == [
-        *("http up", "session up"),
+        *("http up", "kept a", "session up"),
         *("http ended", "session ended", "catalogues ended"),
     ]
     assert program.stop.status == 0

@@ -30,6 +30,7 @@ from router.messages.effects import (
     CloseClient,
     CloseReply,
     Reply,
+    SaveCatalogue,
     SaveInstance,
     StartSession,
     StopSession,
@@ -122,6 +123,7 @@ class Conversation:
         started, stopped: the instances that the core had the supervisor start and stop, in order.
         closed: the clients that the core closed -> why.
         replies: the answers to commands and drains, in order.
+        catalogues: the lists that are to be kept, oldest first.
         saves: the changes that are to be written and were not reported as written yet.
         ids: gives every fake session and client a number.
     """
@@ -135,6 +137,7 @@ class Conversation:
         self.closed: dict[str, str] = {}
         self.replies: list[Any] = []
         self.saves: list[SaveInstance] = []
+        self.catalogues: list[SaveCatalogue] = []
         self.ids: Iterator[int] = count(1)
 
     @property
@@ -164,6 +167,8 @@ class Conversation:
                 self.stopped.append(name)
             case SaveInstance():
                 self.saves.append(effect)
+            case SaveCatalogue():
+                self.catalogues.append(effect)
             case Reply(outbox, value):
                 self.replies.append(value)
                 outbox.send_nowait(value)
@@ -235,6 +240,7 @@ class Conversation:
         capabilities: Any = None,
         session: int | None = None,
         revision: str = "2025-11-25",
+        server_info: Any = None,
     ) -> FakeUpstream:
         """Report that the session of an instance is up."""
         number = next(self.ids) if session is None else session
@@ -247,7 +253,7 @@ class Conversation:
                 inbox=upstream.inbox,
                 revision=revision,
                 capabilities=raw(capabilities or {}),
-                server_info=raw({"name": name}),
+                server_info=raw({"name": name} if server_info is None else server_info),
                 instructions=None,
                 catalog=catalog,
             )

@@ -43,12 +43,10 @@ class FakeDisk:
         self.read_at_s.append(trio.current_time())
 
 
-@attrs.define
-class FakeConfig:
+@attrs.define(eq=False)
+class FakeConfig(LiveSettings):
     """Has settings, and others from the next reading on."""
 
-    path: Path
-    current: Settings
     coming: Settings | None = None
 
     async def reload(self, parts: object) -> bool:
@@ -74,7 +72,7 @@ async def scene(tmp_path: Path, nursery: trio.Nursery) -> Scene:
     request = ReloadRequest()
     inbox, events = trio.open_memory_channel[Any](100)
     disk: Any = FakeDisk(tmp_path)
-    config: Any = FakeConfig(tmp_path, Settings(watcher=Watcher(enabled=False)))
+    config: Any = FakeConfig(tmp_path, Options(), Settings(watcher=Watcher(enabled=False)))
     nursery.start_soon(keep_current, config, (), disk, request, inbox)
     await trio.testing.wait_all_tasks_blocked()
     assert len(disk.read_at_s) == 1
@@ -295,7 +293,7 @@ async def test_failure_of_watching_and_polling_is_logged(
     logger.addHandler(handler)
     monkeypatch.setattr(logger, "handlers", [handler])
     inbox, _events = trio.open_memory_channel[Any](100)
-    config: Any = FakeConfig(tmp_path / "config.json", Settings())
+    config: Any = FakeConfig(tmp_path / "config.json", Options(), Settings())
     disk: Any = FakeDisk(tmp_path / "data")
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:

@@ -225,8 +225,23 @@ class Negotiation:
     # --- Without a session: MCP 2026-07-28 ---------------------------------------------------
 
     async def _discover(self) -> _Discovered:
+        """Send `server/discover`, once more if it is refused in favour of the revision it names.
+
+        One of several servers behind an address may be older (MCP 2026-07-28, Transports, Protocol
+        Version Header: a client tries a supported version).
+
+        Raises:
+            RequestRefused: the upstream answers with an error.
+            msgspec.MsgspecError: it answers with something else.
+        """
         params = {"_meta": self._client_meta()}
-        return _discovered.decode(await self.requests.send_request("server/discover", params))
+        try:
+            result = await self.requests.send_request("server/discover", params)
+        except RequestRefused as refused:
+            if STATELESS_REVISION not in _supported_revisions(refused):
+                raise
+            result = await self.requests.send_request("server/discover", params)
+        return _discovered.decode(result)
 
     def _agree_stateless(self, discovered: _Discovered) -> NegotiationResult:
         self.wire.set_revision(STATELESS_REVISION)

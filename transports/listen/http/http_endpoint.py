@@ -46,6 +46,7 @@ from transports.listen.http.routing_headers import (
     has_envelope,
     is_stateless_message,
     params_of,
+    read_param_headers,
 )
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch
@@ -238,6 +239,9 @@ class HttpEndpoint:
             raise Rejected.because(400, "Invalid request: nothing was asked that this could answer")
         if has_envelope(params):
             check_headers(frame, params, headers)
+        if frame.method == "tools/call":
+            # The core knows the tool, and by it the arguments that these headers repeat.
+            params.param_headers = read_param_headers(headers)
         if frame.method == LISTEN_METHOD:
             accepts = _require_events(accepts)
         client = OneShot(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 REVISION_HEADER: Final = "mcp-protocol-version"
 METHOD_HEADER: Final = "mcp-method"
 NAME_HEADER: Final = "mcp-name"
+_PARAM_PREFIX: Final = "mcp-param-"
 
 ENVELOPE_MARK: Final = REVISION_KEY.encode()
 """Bodies without these bytes have no envelope, but for those that escape characters in its keys.
@@ -105,6 +106,15 @@ def check_headers(request: Request, params: Params, headers: Mapping[str, str]) 
         if named is not None and decode_header_value(headers.get(NAME_HEADER)) != named:
             raise _mismatch("Mcp-Name", f"params.{key}", request.id)
     check_revision(revision, request.id)
+
+
+def read_param_headers(headers: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the decoded values of the `Mcp-Param-*` headers, as `Params` has them."""
+    return {
+        name.removeprefix(_PARAM_PREFIX): decode_header_value(value)
+        for name, value in headers.items()
+        if name.startswith(_PARAM_PREFIX)
+    }
 
 
 def check_revision(requested: str | None, request_id: RequestId | None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
+
+from router.messages.errors import INSTANCE_NOT_FOUND, NOT_ALLOWED, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +30,42 @@ def _is_always_known(_: Principal) -> bool:
     return True
 
 
+class Profiles(Protocol):
+    """The profiles in force, and changes of them; see `router.reload.profile_store`."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all profiles with all their keys and `name`."""
+        ...
+
+    def row(self, name: str, /) -> dict[str, Any]:
+        """Return one of `rows`, or raise `RpcError`."""
+        ...
+
+    async def put(self, name: str, value: dict[str, Any], /) -> bool:
+        """Add or replace a profile; return True if it is new, or raise `RpcError`."""
+        ...
+
+    async def remove(self, name: str, /) -> None:
+        """Remove a profile, or raise `RpcError`."""
+        ...
+
+
+class FixedProfiles:
+    """No profiles, and no file to write any to."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        return []
+
+    def row(self, name: str, /) -> dict[str, Any]:
+        raise RpcError(INSTANCE_NOT_FOUND, f"Profile not found: {name}")
+
+    async def put(self, _name: str, _value: dict[str, Any], /) -> bool:
+        raise RpcError(NOT_ALLOWED, "Profiles cannot be changed here")
+
+    async def remove(self, name: str, /) -> None:
+        self.row(name)
+
+
 @attrs.frozen
 class RestBackend:
     """Everything that the REST API needs of the rest of the router.
@@ -42,6 +80,7 @@ class RestBackend:
         about: returns more members for `GET /`. This path is open to all, so nothing secret.
         config: returns more members for `GET /api/config`, with secrets masked. It is called for
             each request, because the configuration changes.
+        profiles: the profiles of `config.json`.
         follow: begins to follow the log; None if the log must not be followed.
     """
 
@@ -53,4 +92,5 @@ class RestBackend:
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members
     config: Callable[[], dict[str, Any]] = _no_members
+    profiles: Profiles = attrs.field(factory=FixedProfiles)
     follow: Follow | None = None

@@ -174,6 +174,27 @@ def read_update(name: str, body: bytes) -> UpdateInstance:
     return UpdateInstance(name, fields)
 
 
+def read_profile(body: bytes) -> dict[str, Any]:
+    """Read a profile; its keys are checked where `config.json` is written.
+
+    Raises:
+        NotJson: the body is not JSON.
+        DoesNotFit: the body is no object.
+    """
+    return _decode_object(body)
+
+
+def read_wait(given: str | None) -> bool:
+    """Return whether the query asks to wait until the instance is ready; None is no such query.
+
+    Raises:
+        DoesNotFit: it asks for something else.
+    """
+    if given not in (None, "ready"):
+        raise DoesNotFit(("query", "wait"), "expected ready")
+    return given is not None
+
+
 def read_call(body: bytes) -> CallTool:
     """Read a call of a tool.
 

@@ -30,7 +30,7 @@ summary { cursor: pointer; padding: .35rem 0; }
 .method { display: inline-block; min-width: 4.2rem; text-align: center; border-radius: .2rem; }
 .method { color: #fff; font-weight: 600; font-size: .75rem; padding: .15rem 0; }
 .get { background: #0b57c2; } .post { background: #14692f; }
-.patch { background: #8a4b00; } .delete { background: #b3201d; }
+.patch, .put { background: #8a4b00; } .delete { background: #b3201d; }
 .what { color: var(--faint); }
 .token { border: 1px solid var(--line); border-radius: .2rem; padding: 0 .3rem; font-size: .75rem; }
 label { display: block; margin: .3rem 0; color: var(--faint); }

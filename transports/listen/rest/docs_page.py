@@ -33,6 +33,7 @@ _SAMPLES: Final[Json] = {
 _SECTION_PATHS: Final = (
     ("Instances", ("/api/instances", "/api/status")),
     ("Tools", ("/api/tools", "/api/call")),
+    ("Profiles", ("/api/profiles",)),
     ("The router", ("/", "/health", "/api/config")),
     ("Its log", ("/api/ws-ticket", "/ws")),
 )

@@ -54,7 +54,7 @@ HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 """Sent over TLS only (RFC 6797 section 7.2)."""
 
 PREFLIGHT_HEADERS: Final[Headers] = (
-    (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
     (b"access-control-allow-headers", b"Authorization, Content-Type"),
     (b"access-control-max-age", b"600"),
 )

@@ -93,6 +93,14 @@ _INSTANCE: Final[Json] = _object(
     last_error=_nullable("string"),
 )
 
+_PROFILE: Final[Json] = {
+    "expose": {"enum": ["router", "direct", "transparent"]},
+    "instances": {**_array(STRING), "description": "Names; * and ? stand for characters"},
+    "tools": _object(more=False, allow=_array(STRING), deny=_array(STRING)),
+    "instructions": _nullable("string"),
+    "title": _nullable("string"),
+}
+
 SCHEMAS: Final[Json] = {
     "Instance": _INSTANCE,
     "Status": {
@@ -114,6 +122,8 @@ SCHEMAS: Final[Json] = {
             _object("provider_name config", provider_name=NAME, config=_ref("Entry")),
         ]
     },
+    "Profile": _object(more=False, **_PROFILE),
+    "NamedProfile": _object(" ".join(("name", *_PROFILE)), name=NAME, **_PROFILE),
     "Call": _object(
         "instance tool",
         instance=NAME,
@@ -142,6 +152,7 @@ _EXAMPLES: Final[Json] = {
         "args": ["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"],
     },
     "Entry": {"metadata": {"team": "tools"}},
+    "Profile": {"instances": ["files-*"], "tools": {"deny": ["*__delete_*"]}},
     "Call": {"instance": "example", "tool": "add", "params": {"a": 1, "b": 2}},
 }
 """Schema of a request body -> an example of one."""
@@ -156,8 +167,8 @@ _ERROR_DESCRIPTIONS: Final = {
     400: "Not JSON, or the server refused the call",
     401: "No token, or a wrong one",
     403: "Host, Origin or the token's permissions do not allow it",
-    404: "There is no such instance or tool",
-    409: "There is an instance of that name already",
+    404: "There is no such instance, tool or profile",
+    409: "There is an instance or a profile of that name already",
     413: "The body is larger than 10 MB",
     422: "A value does not fit; detail.loc says where",
     500: "A fault in the router, or a file that cannot be written",
@@ -335,6 +346,27 @@ def _other_paths() -> Json:
     }  # fmt: skip
 
 
+def _profile_paths() -> Json:
+    done = _object("status profile", status=SUCCESS, profile=STRING)
+    removed = _object("status removed", status=SUCCESS, removed=STRING)
+    named = ({**_NAME_IN_PATH, "description": "The name of a profile"},)
+    put = _route(
+        "putProfile", "Add a profile or replace it as a whole, on disk and at once", done,
+        "409 422 507", body="Profile", parameters=named,
+    )  # fmt: skip
+    put["responses"]["201"] = {**put["responses"]["200"], "description": "It is new"}
+    row = _ref("NamedProfile")
+    get = _route("getProfile", "One profile", row, "404 422", parameters=named)
+    delete = _route(
+        "removeProfile", "Remove a profile that nothing refers to", removed, "404 422 507",
+        parameters=named,
+    )  # fmt: skip
+    return {
+        "/api/profiles": {"get": _route("listProfiles", "All profiles", _array(row))},
+        "/api/profiles/{name}": {"get": get, "put": put, "delete": delete},
+    }
+
+
 def _log_paths() -> Json:
     ticket = _object("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
     summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
@@ -362,6 +394,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
         version: of the router.
         has_logs: the log may be followed, so its routes exist.
     """
+    paths = {**_other_paths(), **_instance_paths(), **_profile_paths()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -370,7 +403,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
             "description": "Every answer has nosniff, frame and content policies; errors are JSON.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": {**_other_paths(), **_instance_paths(), **(_log_paths() if has_logs else {})},
+        "paths": {**paths, **(_log_paths() if has_logs else {})},
         "components": {
             "schemas": SCHEMAS,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import attrs
 
-from router.messages.errors import HttpRefusal
+from router.messages.errors import NOT_ALLOWED, HttpRefusal, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,3 +138,33 @@ def is_preflight(scope: Message, headers: Mapping[str, str]) -> bool:
 
 def _query(scope: Message) -> dict[str, list[str]]:
     return parse_qs(scope.get("query_string", b"").decode("latin-1"))
+
+
+def check_may_read_log(principal: Principal) -> None:
+    """Let only principals read the log that may read all instances: the log mentions all.
+
+    Raises:
+        RpcError: the principal may not.
+    """
+    if "read" not in principal.permissions or principal.instances is not None:
+        raise RpcError(NOT_ALLOWED, 'This token has no permission "read" for all instances')
+
+
+def check_may_change_profiles(principal: Principal) -> None:
+    """Let only principals see and change profiles that may change all instances.
+
+    A profile shows instances to others, and its own limits to the principal that is bound to it.
+
+    Raises:
+        RpcError: the principal may not.
+    """
+    is_limited = principal.instances is not None or principal.profile is not None
+    if "admin" in principal.permissions and not is_limited:
+        return
+    if not principal.name:
+        raise RpcError(
+            NOT_ALLOWED,
+            "Profiles need a token with the admin permission; set security.bearer_token in "
+            "config.json",
+        )
+    raise RpcError(NOT_ALLOWED, 'This token has no permission "admin" for all instances')

@@ -30,7 +30,7 @@ from router.messages.commands import (
     ShowStatus,
     ShowTools,
 )
-from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_ALLOWED, RpcError
+from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, RpcError
 from transports.listen.rest.actor_client import ActorClient, error_body, http_status
 from transports.listen.rest.bodies import (
     DoesNotFit,
@@ -38,7 +38,9 @@ from transports.listen.rest.bodies import (
     check_name,
     read_addition,
     read_call,
+    read_profile,
     read_update,
+    read_wait,
 )
 from transports.listen.rest.docs_assets import ASSETS
 from transports.listen.rest.docs_page import docs_page
@@ -51,14 +53,19 @@ from transports.listen.rest.log_stream import (
     Tickets,
 )
 from transports.listen.rest.openapi import openapi_document
-from transports.listen.rest.rest_admission import Cors, RestAdmission
+from transports.listen.rest.rest_admission import (
+    Cors,
+    RestAdmission,
+    check_may_change_profiles,
+    check_may_read_log,
+)
 from transports.listen.serving.exchange import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from router.messages.commands import Change, Principal, RouterCommand
-    from transports.listen.rest.backend import RestBackend
+    from transports.listen.rest.backend import Profiles, RestBackend
     from transports.listen.serving.asgi import Message, Receive, Send
 
 log = logging.getLogger("mcp_router.rest")
@@ -118,6 +125,7 @@ def _quart_app(backend: RestBackend, tickets: Tickets, followers: Followers | No
     actor = _RequestActor(ActorClient(backend.inbox))
     _add_query_routes(app, backend, actor)
     _add_change_routes(app, actor)
+    _add_profile_routes(app, backend.profiles)
     if followers is not None:
         _add_log_routes(app, tickets, followers)
     return app
@@ -235,10 +243,7 @@ async def _body() -> bytes:
 
 def _wait() -> bool:
     """Return whether the answer has to wait until the instance is ready."""
-    given = request.args.get("wait")
-    if given not in (None, "ready"):
-        raise DoesNotFit(("query", "wait"), "expected ready")
-    return given is not None
+    return read_wait(request.args.get("wait"))
 
 
 # --- Routes ----------------------------------------------------------------------------------
@@ -307,8 +312,7 @@ def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: _RequestActor
     async def config() -> Response:
         rows = await actor.ask(ListInstances())
         # The configuration names all instances, so a principal limited to some sees none of it.
-        is_limited = _principal(request.scope).instances is not None
-        more = {} if is_limited else backend.config()
+        more = {} if _principal(request.scope).instances is not None else backend.config()
         return _json({"instances": rows, "current_instance": None, **more})
 
 
@@ -340,6 +344,32 @@ def _add_change_routes(app: QuartTrio, actor: _RequestActor) -> None:
         return _json({"status": "success", "instance": name, "active": False})
 
 
+def _add_profile_routes(app: QuartTrio, profiles: Profiles) -> None:
+    @app.get("/api/profiles")
+    @_sync_route
+    def all_profiles() -> Response:
+        check_may_change_profiles(_principal(request.scope))
+        return _json(profiles.rows())
+
+    @app.get("/api/profiles/<name>")
+    @_sync_route
+    def profile(name: str) -> Response:
+        check_may_change_profiles(_principal(request.scope))
+        return _json(profiles.row(check_name(name)))
+
+    @app.put("/api/profiles/<name>")
+    async def put_profile(name: str) -> Response:
+        check_may_change_profiles(_principal(request.scope))
+        status = 201 if await profiles.put(check_name(name), read_profile(await _body())) else 200
+        return _json({"status": "success", "profile": name}, status)
+
+    @app.delete("/api/profiles/<name>")
+    async def remove_profile(name: str) -> Response:
+        check_may_change_profiles(_principal(request.scope))
+        await profiles.remove(check_name(name))
+        return _json({"status": "success", "removed": name})
+
+
 # --- The log ---------------------------------------------------------------------------------
 
 
@@ -348,34 +378,22 @@ def _add_log_routes(app: QuartTrio, tickets: Tickets, followers: Followers) -> N
     @_sync_route
     def ticket() -> Response:
         principal = _principal(request.scope)
-        _check_may_read_log(principal)
+        check_may_read_log(principal)
         return _json({"ticket": tickets.issue(principal), "expires_in_s": TICKET_S})
 
     @app.websocket("/ws")
     async def follow() -> Response | None:
         try:
-            _check_may_read_log(_principal(websocket.scope))
+            check_may_read_log(_principal(websocket.scope))
         except RpcError as error:
             return _rpc_error(error, None)
         level = websocket.args.get("level", "DEBUG").upper()
         if level not in LEVEL_NUMBERS:
-            known = ", ".join(LEVEL_NUMBERS)
-            return _json(
-                DoesNotFit(("query", "level"), f"expected one of {known}").to_detail(), 422
-            )
+            problem = f"expected one of {', '.join(LEVEL_NUMBERS)}"
+            return _json(DoesNotFit(("query", "level"), problem).to_detail(), 422)
         if followers.is_full:
             return _json({"detail": "Too many follow the log already"}, 503)
         await websocket.accept(None)  # pyright: ignore[reportUnknownMemberType]
         if not await followers.serve(LEVEL_NUMBERS[level], websocket.send, websocket.receive):
             await websocket.close(GOING_AWAY, "The router is stopping")
         return None
-
-
-def _check_may_read_log(principal: Principal) -> None:
-    """Let only principals read the log that may read all instances: the log mentions all.
-
-    Raises:
-        RpcError: the principal may not.
-    """
-    if "read" not in principal.permissions or principal.instances is not None:
-        raise RpcError(NOT_ALLOWED, 'This token has no permission "read" for all instances')

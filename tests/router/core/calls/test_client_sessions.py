@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from router.messages.catalog import Catalog
+from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import Principal, ShowStatus
-from router.messages.events import CatalogChanged
+from router.messages.events import CatalogChanged, CataloguesRead
 from router.messages.exposure import Exposure, NameFilter
 from router.messages.instance_spec import ClientIdentity
 from tests.router.core.conversation import Conversation, FakeUpstream, raw, spec, value_of
+from tests.router.core.fake_peers import tool
 from tests.router.core.per_client import comes_up, initialized, per_client, ready_for, talk_about
 
 ROOTS = "roots/list"
@@ -172,7 +173,7 @@ def test_a_client_in_a_transparent_view_is_told_of_to_its_server_and_hears_of_it
     asked = alice.initializes(roots={})
     comes_up(talk, "a#1", capabilities={"tools": {}})
     assert identity(talk)[1] == {"roots": {}}
-    assert asked.result["serverInfo"] == {"name": "a#1"}
+    assert asked.result["serverInfo"]["name"] == "a#1"
     assert asked.result["capabilities"] == {"tools": {}}
 
 
@@ -543,3 +544,46 @@ def test_capabilities_that_are_no_objects_are_not_passed_on() -> None:
     alice.asks("initialize", bytes(params))
     alice.routes("echo")
     assert identity(talk) == (None, {})
+
+
+# --- Lists that are kept ---------------------------------------------------------------------
+
+
+def known(*tools: str) -> KnownServer:
+    catalog = Catalog(tools=tuple(map(tool, tools)))
+    return KnownServer("2025-11-25", raw({}), raw({"name": "kept"}), None, catalog)
+
+
+def test_kept_lists_are_shown_without_a_session_and_start_none() -> None:
+    talk = Conversation(view="direct")
+    talk.happens(CataloguesRead({"a": known("echo")}))
+    talk.configured(per_client())
+    alice = initialized(talk)
+    assert alice.lists() == ["a__echo"]
+    assert talk.started == []
+    row = talk.list_row("a")
+    assert (row["state"], row["stale"], row["tools_count"]) == ("idle", True, 1)
+    alice.calls("a__echo")
+    comes_up(talk, "a#1", "echo")
+    assert talk.list_row("a")["stale"] is False
+    assert alice.outbox.take() == []
+
+
+def test_the_lists_of_a_client_are_kept_for_the_instance() -> None:
+    talk = talk_about()
+    ready_for(talk, initialized(talk))
+    (kept,) = talk.catalogues
+    assert kept.spec.name == "a"
+    assert [item.key for item in kept.known.catalog.tools] == ["echo"]
+
+
+def test_a_failing_session_of_one_client_hides_nothing_from_the_others() -> None:
+    talk = talk_about(view="direct")
+    alice, bob = initialized(talk), initialized(talk)
+    alice.lists()
+    comes_up(talk, "a#1", "echo")
+    assert bob.lists() == ["a__echo"]
+    bob.outbox.take()
+    talk.failed("a#1")
+    assert bob.outbox.take() == []
+    assert bob.lists() == ["a__echo"]

@@ -419,14 +419,23 @@ def test_a_client_that_set_no_level_gets_what_its_server_logs_until_another_clie
 def test_a_log_message_of_no_call_goes_to_the_clients_that_use_the_instance() -> None:
     talk, alice, upstream = ready("b")
     alice.uses("a")
-    bob, carol, lone = talk.client(), talk.client(), talk.client(one_shot=True)
+    carol, lone = talk.client(), talk.client(one_shot=True)
     carol.uses("b")
-    bob.routes("echo", "a")
     lone.routes("echo", "a")
     for client in (alice, carol):
         client.outbox.take()
     upstream.says("notifications/message", {"level": "warning", "data": 1})
-    assert [len(client.outbox.take()) for client in (alice, bob, carol, lone)] == [1, 1, 0, 0]
+    assert [len(client.outbox.take()) for client in (alice, carol, lone)] == [1, 0, 0]
+
+
+def test_a_log_message_of_no_call_comes_with_the_newest_call_of_a_client_that_has_calls() -> None:
+    """So it is there before the answer, and needs no stream of its own."""
+    talk, _, upstream = ready()
+    bob = talk.client()
+    calls = [bob.routes("echo", "a"), bob.routes("echo", "a")]
+    upstream.says("notifications/message", {"level": "warning", "data": 1})
+    assert [len(call.mailbox.take()) for call in calls] == [0, 1]
+    assert bob.outbox.take() == []
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def test_list_shows_every_instance_with_the_keys_scripts_rely_on() -> None:
         "connected": True,
         "transport_type": "stdio",
         "tools_count": 1,
+        "stale": False,
         "metadata": {},
         "summary": None,
         "state": "ready",

@@ -107,7 +107,6 @@ async def test_a_server_need_not_send_its_name(
         refusal("not initialized", -32600),
         refusal("Bad Request", -32000),
         unsupported("2025-11-25", "2025-06-18"),
-        unsupported("2026-07-28"),
         unsupported(),
         refusal("no data", -32022),
         Exception('"just no"'),
@@ -130,6 +129,30 @@ async def test_any_other_answer_to_discover_leads_to_a_handshake(
     assert running.up.revision == "2025-11-25"
     assert upstream.asked("tools/list") == [{}]
     assert trio.current_time() < PROBE_S
+
+
+@pytest.mark.parametrize("spec", [AUTO, NEWEST], ids=["auto", "newest"])
+async def test_a_server_that_refuses_the_revision_and_names_it_is_asked_once_more(
+    nursery: trio.Nursery, spec: InstanceSpec
+) -> None:
+    answers = [unsupported("2026-07-28"), discovery("tools")]
+    upstream = with_tools("a")
+    upstream.answers["server/discover"] = lambda _: answers.pop(0)
+    running = await start(nursery, upstream, spec=spec)
+    assert upstream.methods[:2] == ["server/discover"] * 2
+    assert running.up is not None
+    assert running.up.revision == "2026-07-28"
+
+
+async def test_a_server_that_refuses_it_again_is_tried_with_a_handshake(
+    nursery: trio.Nursery,
+) -> None:
+    upstream = with_tools("a")
+    upstream.answers["server/discover"] = unsupported("2026-07-28")
+    running = await start(nursery, upstream, spec=AUTO)
+    assert upstream.methods == ["server/discover", "server/discover", *HANDSHAKE, "tools/list"]
+    assert running.up is not None
+    assert running.up.revision == "2025-11-25"
 
 
 async def test_a_server_that_does_not_answer_is_tried_with_a_handshake_in_time(

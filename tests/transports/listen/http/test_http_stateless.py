@@ -83,6 +83,18 @@ async def test_params_that_were_compared_with_headers_are_handed_on_as_they_were
     assert reached.params.meta == {REVISION_KEY: Raw(b'"2026-07-28"')}
 
 
+async def test_headers_that_repeat_arguments_are_handed_on_with_the_params(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    headers = {"mcp_param_region": "=?base64?ZXU=?=", "mcp_param_sure": "=?base64?ZXU?="}
+    _, reached = await call(endpoint, actor, **headers)
+    assert reached.params is not None
+    assert reached.params.param_headers == {"region": "eu", "sure": None}
+    _, reached = await call(endpoint, actor, "prompts/get", **headers)
+    assert reached.params is not None
+    assert reached.params.param_headers is None
+
+
 async def test_params_of_a_request_without_a_session_that_nobody_had_to_read_are_not_read(
     endpoint: HttpEndpoint, actor: FakeActor
 ) -> None:

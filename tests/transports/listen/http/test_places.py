@@ -139,6 +139,13 @@ async def test_unknown_view_is_404(
     assert actor.is_quiet()
 
 
+async def test_endpoint_without_places_has_the_default_place_alone(actor: FakeActor) -> None:
+    http, sse = HttpEndpoint(actor.inbox, admit), SseEndpoint(actor.inbox, admit)
+    assert (await answer_of(http, post("/mcp/work", INITIALIZE))).status == 404
+    assert (await answer_of(sse, request("GET", "/sse/work"))).status == 404
+    await initialized(http, actor, "/mcp")
+
+
 async def test_view_that_the_principal_may_not_see_is_as_unknown_as_any(
     http: HttpEndpoint, places: FakePlaces
 ) -> None:

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from router.messages.commands import Principal
-from router.messages.errors import HttpRefusal
+from router.messages.errors import INSTANCE_NOT_FOUND, HttpRefusal, RpcError
 from router.messages.events import Abandoned, AdminCommand, Event
 from transports.listen.rest.backend import RestBackend
 from transports.listen.rest.rest_app import RestApp
@@ -24,6 +24,8 @@ TOKENS: Final = {
     "Bearer all": Principal("all"),
     "Bearer caller": Principal("caller", frozenset({"call"})),
     "Bearer one": Principal("one", instances=frozenset({"files"})),
+    "Bearer bound": Principal("bound", profile="work"),
+    "Bearer nameless": Principal("", frozenset({"call", "read"})),
 }
 
 
@@ -38,6 +40,32 @@ def admit(headers: Mapping[str, str]) -> Principal:
     if (known := TOKENS.get(headers["authorization"])) is None:
         raise HttpRefusal(401, "Invalid bearer token")
     return known
+
+
+class FakeProfiles:
+    """Profiles that are kept in a dict."""
+
+    def __init__(self, *names: str) -> None:
+        self.by_name: dict[str, dict[str, Any]] = {name: {} for name in names}
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [self.row(name) for name in self.by_name]
+
+    def row(self, name: str, /) -> dict[str, Any]:
+        if name not in self.by_name:
+            raise RpcError(INSTANCE_NOT_FOUND, f"Profile not found: {name}")
+        return {"name": name, **self.by_name[name]}
+
+    async def put(self, name: str, value: dict[str, Any], /) -> bool:
+        await trio.lowlevel.checkpoint()
+        is_new = name not in self.by_name
+        self.by_name[name] = value
+        return is_new
+
+    async def remove(self, name: str, /) -> None:
+        await trio.lowlevel.checkpoint()
+        self.row(name)
+        del self.by_name[name]
 
 
 class AnsweringActor:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.transports.listen.rest.rest_client import rest_site
+from tests.transports.listen.rest.rest_client import FakeProfiles, rest_site
 from transports.listen.rest.openapi import openapi_document
 
 METHODS: Final = {"GET", "POST", "PATCH", "DELETE", "PUT"}
@@ -21,11 +21,13 @@ def _served(has_logs: bool) -> dict[str, set[str]]:
 @pytest.mark.parametrize("has_logs", [True, False])
 async def test_every_documented_route_is_served_with_these_methods_only(has_logs: bool) -> None:
     follow: Any = (lambda level, wake: None) if has_logs else None
-    async with rest_site(follow=follow) as site:
+    profiles = FakeProfiles()
+    async with rest_site(follow=follow, profiles=profiles) as site:
         for path, methods in _served(has_logs).items():
             target = path.replace("{name}", "files")
             for method in METHODS:
                 site.actor.answers[:] = ["files"]
+                profiles.by_name["files"] = {}
                 got = await site.ask(method, target, {"name": "files"})
                 assert got.status != 404, path
                 assert (got.status == 405) == (method not in methods), (method, path)

@@ -1,0 +1,107 @@
+"""Writes one change of a profile to `config.json`: puts or removes it.
+
+Invariants:
+
+- The changed file is written only if start-up would read it with no problem. On any problem
+  nothing is written.
+- Between reading and writing, the lock of the file's folder is held: no change that another router
+  makes in this way is lost.
+- Nothing but the profile concerned changes: all other keys, and the order of keys, stay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import msgspec
+from msgspec import Raw
+
+from router.config.settings import CONFIG_LIMIT_BYTES, settings_of
+from router.files.json_files import decode_members, read_bytes
+from router.files.safe_folder import SafeFolder, locked
+from router.messages.errors import INSTANCE_NOT_FOUND, INVALID_PARAMS, ConfigError, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from router.messages.exposure import Profile
+
+
+@attrs.frozen
+class SavedProfile:
+    """A change that is on disk.
+
+    Attributes:
+        was_there: True if the file had a profile of this name before.
+        profile: as the file has it now; None if it was removed.
+    """
+
+    was_there: bool
+    profile: Profile | None
+
+
+def save_profile(path: Path, name: str, value: Mapping[str, Any] | None) -> SavedProfile:
+    """Put a profile safely to disk, in the place of one of the same name, or remove it.
+
+    Blocks on disk: not for the event loop.
+
+    Args:
+        path: of `config.json`.
+        name: of the profile.
+        value: the profile as it is to stand in the file; None removes it.
+
+    Raises:
+        RpcError: -32010, there is no such profile to remove; -32602, the file would have a mistake
+            with this change; nothing was changed.
+        ConfigError: the file is missing or broken already; nothing was changed.
+        OSError: the file could not be written, and is as it was.
+    """
+    file = path.name
+    with SafeFolder.open(path.parent) as folder, locked(folder):
+        try:
+            before = read_bytes(path, file, CONFIG_LIMIT_BYTES)
+        except FileNotFoundError:
+            raise ConfigError(file, "is gone") from None
+        settings_of(before, file)
+        members = decode_members(before, file)
+        profiles = decode_members(bytes(members.get("profiles", b"{}")), f"{file}: profiles")
+        was_there = name in profiles
+        if value is None and not was_there:
+            raise no_such_profile(name, profiles)
+        members["profiles"] = _to_raw(_with_profile(profiles, name, value))
+        text = msgspec.json.format(msgspec.json.encode(members), indent=2) + b"\n"
+        try:
+            after = settings_of(text, file)
+        except ConfigError as exc:
+            raise RpcError(INVALID_PARAMS, str(exc)) from None
+        if len(text) > CONFIG_LIMIT_BYTES:
+            limit_mb = CONFIG_LIMIT_BYTES // (1024 * 1024)
+            raise RpcError(INVALID_PARAMS, f"{file} would be larger than {limit_mb} MB")
+        folder.write(file, text)
+    return SavedProfile(was_there, after.profiles.get(name))
+
+
+def no_such_profile(name: str, profiles: Iterable[str]) -> RpcError:
+    """Return the error for a profile that is not there; it names those there are."""
+    available = ", ".join(f"'{one}'" for one in profiles) or "none"
+    return RpcError(
+        INSTANCE_NOT_FOUND, f"Profile not found: {name}. Available profiles: {available}"
+    )
+
+
+def _with_profile(
+    profiles: Mapping[str, Raw], name: str, value: Mapping[str, Any] | None
+) -> dict[str, Raw]:
+    if value is None:
+        return {key: raw for key, raw in profiles.items() if key != name}
+    return {**profiles, name: _to_raw(value)}
+
+
+def _to_raw(value: object) -> Raw:
+    try:
+        return Raw(msgspec.json.encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        # A lone surrogate, a number that is too large, or too deep nesting.
+        raise RpcError(INVALID_PARAMS, "The profile cannot be written as JSON") from None
