@@ -21,6 +21,9 @@ SessionsSetting: TypeAlias = Literal["shared", "per_client"]
 
 DEFAULT_MAX_SESSIONS: Final = 32
 
+CLIENT_MARK: Final = "#"
+"""Separates the name of an instance from the number of a client's session; see `client`."""
+
 ROOT_REFERENCE: Final = "${roots.0}"
 """Stands in `cwd` and `args` for the client's first root, as an absolute path."""
 

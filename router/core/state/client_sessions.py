@@ -17,6 +17,7 @@ import attrs
 
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, InstanceState
+from router.messages.instance_spec import CLIENT_MARK
 
 if TYPE_CHECKING:
     from router.core.state.clients import Client
@@ -84,7 +85,7 @@ class ClientSession(Instance):
     @property
     def address(self) -> str:
         """The same for all sessions with this key, one after the other; no instance has it."""
-        return f"{self.name}#{':'.join(self.key)}"
+        return f"{self.name}{CLIENT_MARK}{':'.join(self.key)}"
 
     def serves(self, client: Client) -> bool:
         """Return whether this is the session of a client, or may be that of a lone request."""
@@ -118,7 +119,7 @@ class ClientSessions:
     def next_name(self, instance: str) -> str:
         """Return a name for the supervisor that was never used before."""
         self._last_number += 1
-        return f"{instance}#{self._last_number}"
+        return f"{instance}{CLIENT_MARK}{self._last_number}"
 
     def add(self, row: ClientSession) -> None:
         """Add a row here and to its instance."""
