@@ -27,6 +27,17 @@ HEAD: Final = (
 )
 
 
+class SessionRow(msgspec.Struct, frozen=True):
+    """The session of one client, of an instance that has a session for each."""
+
+    name: str
+    client: str = ""
+    state: str = ""
+    in_state_s: float = 0.0
+    restarts: int = 0
+    last_error: str | None = None
+
+
 class Row(msgspec.Struct, frozen=True):
     """One instance. A newer router may send unknown keys, and an older one may leave some out."""
 
@@ -39,6 +50,7 @@ class Row(msgspec.Struct, frozen=True):
     in_flight: int = 0
     retry_in_s: float | None = None
     last_error: str | None = None
+    sessions: list[SessionRow] = []
 
 
 def status_text(api: RestApi, *, as_json: bool) -> str:
@@ -60,14 +72,18 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a line for each instance, and one that sums them up."""
+    """Return a line for each instance and each session of a client, and one that sums them up."""
     if not rows:
         return "There are no instances.\n"
-    cells = [HEAD, *map(_cells, rows)]
+    cells = [HEAD]
+    for row in rows:
+        cells += [_cells(row), *map(_session_cells, row.sessions)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
     ready = sum(row.state == "ready" for row in rows)
-    return "\n".join([*lines, "", f"{ready} of {len(rows)} ready", ""])
+    idle = sum(row.state == "idle" for row in rows)
+    summary = f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")
+    return "\n".join([*lines, "", summary, ""])
 
 
 def _printable_json(body: bytes) -> str:
@@ -84,9 +100,6 @@ def _printable_json(body: bytes) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     calls = f"{row.calls} ({row.in_flight} open)" if row.in_flight else str(row.calls)
-    error = one_line(row.last_error or "-")
-    if len(error) > ERROR_CHARACTERS:
-        error = error[: ERROR_CHARACTERS - 1] + "\u2026"
     return (
         one_line(row.name),
         one_line(row.state),
@@ -95,8 +108,24 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.tools_count),
         calls,
         "-" if row.retry_in_s is None else f"in {duration(row.retry_in_s)}",
-        error,
+        _error(row.last_error),
     )
+
+
+def _session_cells(row: SessionRow) -> tuple[str, ...]:
+    return (
+        one_line(f"  {row.name} ({row.client})" if row.client else f"  {row.name}"),
+        one_line(row.state),
+        duration(row.in_state_s),
+        str(row.restarts),
+        *("-", "-", "-"),
+        _error(row.last_error),
+    )
+
+
+def _error(error: str | None) -> str:
+    shown = one_line(error or "-")
+    return shown if len(shown) <= ERROR_CHARACTERS else shown[: ERROR_CHARACTERS - 1] + "\u2026"
 
 
 def duration(seconds: float) -> str:
