@@ -17,13 +17,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from router.core.protocol.file_uris import path_of
-from router.core.protocol.raw_json import raw_of
+from router.core.protocol.raw_json import is_object, raw_of, text_of
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Request, Response
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
@@ -34,6 +36,8 @@ ANSWER_WITHIN_S: Final = 10.0
 
 INPUT_KEY: Final = "mcp-router-roots"
 """The key of the router's own question in `inputRequests`."""
+
+_QUESTION: Final = {"method": "roots/list"}
 
 _MAY_NEED_INPUT: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 """Methods whose requests may be answered with `input_required` (MCP 2026-07-28)."""
@@ -94,8 +98,7 @@ def root_or_question(
     message = f"The client has not said within {ANSWER_WITHIN_S:g} s what its roots are"
     overdue = RpcError(TIMEOUT, f"{message}; instance '{instance.name}' depends on them")
     if client.is_stateless:
-        asked: dict[str, Any] = {"inputRequests": {INPUT_KEY: {"method": "roots/list"}}}
-        return Question(overdue, raw_of(asked))
+        return Question(overdue, raw_of({"inputRequests": {INPUT_KEY: _QUESTION}}))
     asked_on = client.roots.asked.values()
     if not any(request_id in client.parked for request_id in asked_on):
         # On the stream of this request: not every client listens to one of its own.
@@ -132,6 +135,33 @@ def _ask(state: RoutingState, client: Client, outbox: Outbox, of: RequestId | No
     request_id = client.next_server_request_id()
     asked[request_id] = of
     state.effects.append(ToClient(client.id, outbox, Request(request_id, "roots/list")))
+
+
+def asking_again(rewrite: Callable[[Raw], Raw] | None) -> Callable[[Raw], Raw]:
+    """Return the function that adds the router's question to those of a server without sessions.
+
+    The client sends the request again with its answers, and then the request has to bring the
+    roots as well, so that it comes to the same server.
+
+    Args:
+        rewrite: what is done to the result otherwise; None for nothing.
+    """
+
+    def with_question(result: Raw) -> Raw:
+        result = result if rewrite is None else rewrite(result)
+        if b"input_required" not in bytes(result) or not is_object(result):
+            return result
+        members = object_of(result)
+        try:
+            requests = object_of(given(members, "inputRequests"))
+            is_asking = text_of(members, "resultType") == "input_required"
+        except RpcError:
+            return result
+        if not is_asking:
+            return result
+        return raw_of(members | {"inputRequests": requests | {INPUT_KEY: _QUESTION}})
+
+    return with_question
 
 
 def without_roots(members: dict[str, Any]) -> dict[str, Any]:

@@ -189,6 +189,8 @@ def forward_call(
     )
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
+    elif to_stateless and instance.is_per_client and spec.needs_roots:
+        call.rewrite = client_roots.asking_again(rewrite)
     instance.call_count += 1
     state.calls.open(call, state.now_s)
     send_to_session(state, session, Request(call_id, request.method, raw_of(sent)))

@@ -304,6 +304,43 @@ def test_a_server_of_2026_does_not_see_what_was_for_the_router() -> None:
     assert upstream.sees_one()["params"]["inputResponses"] == {"own": {"x": 1}}
 
 
+def test_a_question_of_a_server_of_2026_is_answered_together_with_the_roots() -> None:
+    talk = talk_about_roots(view="a")
+    client = talk.stateless_client(roots={}, elicitation={})
+    brought = {INPUT_KEY: roots("/work/a")}
+    asked = client.calls("echo", {}, inputResponses=brought)
+    upstream = comes_up(talk, "a#1", revision="2026-07-28")
+    wanted = {"own": {"method": "elicitation/create"}}
+    result = {"resultType": "input_required", "inputRequests": wanted, "requestState": "mine"}
+    upstream.answers(upstream.sees_one(), result)
+    assert asked.result["inputRequests"] == wanted | {INPUT_KEY: {"method": ROOTS}}
+    answers = brought | {"own": {"action": "accept"}}
+    again = client.calls("echo", {}, inputResponses=answers, requestState="mine")
+    request = upstream.sees_one()
+    assert request["params"]["requestState"] == "mine"
+    assert request["params"]["inputResponses"] == {"own": {"action": "accept"}}
+    upstream.answers(request, {"resultType": "complete", "content": ["input_required"]})
+    assert again.result["content"] == ["input_required"]
+    assert len(talk.started) == 1
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "input_required",
+        {"x": "input_required"},
+        {"resultType": "input_required", "inputRequests": 5},
+    ],
+)
+def test_other_results_of_a_server_of_2026_are_left_as_they_are(result: Any) -> None:
+    talk = talk_about_roots(view="a")
+    client = talk.stateless_client(roots={})
+    asked = client.calls("echo", {}, inputResponses={INPUT_KEY: roots("/work/a")})
+    upstream = comes_up(talk, "a#1", revision="2026-07-28")
+    upstream.answers(upstream.sees_one(), result)
+    assert asked.result == result
+
+
 def test_a_request_of_2026_that_cannot_bring_roots_is_told_so() -> None:
     talk = talk_about_roots(view="a")
     client = talk.stateless_client(roots={})
