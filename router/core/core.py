@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import Seal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
+    from router.messages.frames import ClientId
 
 
 class Core:
@@ -98,8 +99,21 @@ class Core:
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
             state.client_sessions.idle_due.next_s(),
+            state.confirmations_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
+
+    def needs_instances(self, client_id: ClientId) -> bool:
+        """Return whether even the handshake of a client is a matter of an instance.
+
+        It is in a transparent view, and in one that may prove to be transparent once the instances
+        are known.
+        """
+        client = self._state.clients.get(client_id)
+        if client is None:
+            return False
+        view = self._state.find_view(client)
+        return view is None or view.is_transparent
 
     def __repr__(self) -> str:
         state = self._state

@@ -31,8 +31,8 @@ MAX_WAIT_S: Final = 10.0
 """Seconds from the first queued event: reading the files takes milliseconds on a sound disk."""
 
 _QUEUED_EVENTS: Final = (FromClient, AdminCommand, Abandoned)
-_ANSWERED_AT_ONCE: Final = frozenset({"initialize", "ping", "server/discover"})
-"""Methods that are answered without any instance."""
+_HANDSHAKES: Final = frozenset({"initialize", "server/discover"})
+"""Methods that are answered without any instance, unless the client's view is transparent."""
 
 
 class EarlyCore:
@@ -69,8 +69,11 @@ class EarlyCore:
     def _is_to_queue(self, event: Event) -> bool:
         if not isinstance(event, _QUEUED_EVENTS) or len(self._queue) >= MAX_QUEUED:
             return False
-        frame = event.frame if isinstance(event, FromClient) else None
-        return not (isinstance(frame, Request) and frame.method in _ANSWERED_AT_ONCE)
+        if not isinstance(event, FromClient) or not isinstance(event.frame, Request):
+            return True
+        if event.frame.method in _HANDSHAKES:
+            return self._core.needs_instances(event.client)
+        return event.frame.method != "ping"
 
     def _earlier_deadline_s(self) -> float | None:
         deadlines_s = (self._core.next_deadline_s(), self._release_at_s)

@@ -148,6 +148,13 @@ class HttpClient:
         assert status == 200, body
         assert self.post({"method": "notifications/initialized"})[0] == 202
 
+    def delete(self) -> int:
+        """End the session; return the status."""
+        self._connection.request("DELETE", self._path, headers=self._headers)
+        response = self._connection.getresponse()
+        response.read()
+        return response.status
+
     def call(self, request_id: int | str, instance: str, tool: str, **arguments: Any) -> Any:
         """Call a tool of an instance with this request id; return its result."""
         wanted = {"instance_name": instance, "tool_name": tool, "arguments": arguments}

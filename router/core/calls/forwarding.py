@@ -161,39 +161,48 @@ def forward_call(
     Raises:
         RpcError: -32015, too many calls are in flight.
     """
-    if len(state.calls.by_id) >= MAX_CALLS:
-        raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
-    call_id = state.calls.next_id()
+    call = open_call(state, request, instance, session)
+    call.rewrite, call.is_transparent = rewrite, is_transparent
     to_stateless = session.is_stateless
     sent: dict[str, Any] = members
-    token = None
     if "_meta" in members or to_stateless:
-        token = progress_token_of(request.params)
-        sent = _params_for(session, request, members, call_id if token else None)
+        call.progress_token = progress_token_of(request.params)
+        sent = _params_for(session, request, members, call.id if call.progress_token else None)
+    if to_stateless and not request.client.is_stateless:
+        call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
+    elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
+        call.rewrite = client_roots.asking_again(rewrite)
+    send_to_session(state, session, Request(call.id, request.method, raw_of(sent)))
+    return call
+
+
+def open_call(
+    state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp
+) -> Call:
+    """Have a request wait for a session, to which the caller sends something.
+
+    Raises:
+        RpcError: -32015, too many calls are in flight.
+    """
+    if len(state.calls.by_id) >= MAX_CALLS:
+        raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
     spec = instance.spec
     timeout_s = spec.timeout_s or state.settings.timeout_s
     call = Call(
-        id=call_id,
+        id=state.calls.next_id(),
         client=request.client,
         reply_to=request.reply_to,
         request_id=request.id,
         method=request.method,
         session=session,
-        instance=spec.name,
-        progress_token=token,
+        instance=instance.name,
+        progress_token=None,
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
-        rewrite=rewrite,
-        is_transparent=is_transparent,
     )
-    if to_stateless and not request.client.is_stateless:
-        call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
-    elif to_stateless and instance.is_per_client and spec.needs_roots:
-        call.rewrite = client_roots.asking_again(rewrite)
-    instance.call_count += 1
+    instance.listed_as.call_count += 1
     state.calls.open(call, state.now_s)
-    send_to_session(state, session, Request(call_id, request.method, raw_of(sent)))
     return call
 
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.calls import forwarding
+from router.core.calls import confirmations, forwarding
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
-from router.core.protocol.raw_json import raw_of, text_of
+from router.core.protocol.raw_json import raw_of, request_id_of, text_of
+from router.core.state.subscriptions import Confirmation
 from router.core.views import resources
 from router.messages.effects import ToClient
 from router.messages.errors import METHOD_NOT_FOUND, OVERLOADED, RpcError
@@ -26,6 +27,8 @@ from router.messages.params import object_of
 from router.messages.revisions import LISTEN_METHOD
 
 if TYPE_CHECKING:
+    from msgspec import Raw
+
     from router.core.state.clients import Client
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from router.messages.frames import ErrorResponse, SessionId
 
 UPDATED: Final = "notifications/resources/updated"
+ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 MAX_OF_CLIENT: Final = 1024
 """Resources that one client is told of; a server keeps each of them too."""
@@ -86,7 +90,9 @@ def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
     if instance.session.is_stateless:
         _listen(state, instance)
     else:
-        _send(state, instance.session, "resources/unsubscribe", uri)
+        # Nobody waits for the answer: an id that no call has is dropped when it comes back.
+        frame = Request(state.calls.next_id(), "resources/unsubscribe", raw_of({"uri": uri}))
+        forwarding.send_to_session(state, instance.session, frame)
 
 
 def forget_client(state: RoutingState, client: Client) -> None:
@@ -98,7 +104,7 @@ def forget_client(state: RoutingState, client: Client) -> None:
 def subscribe_upstream(state: RoutingState, instance: Instance, uri: str) -> None:
     """Subscribe to a resource for a client that cannot be told how that went."""
     if instance.session is not None and not instance.session.is_stateless:
-        _send(state, instance.session, "resources/subscribe", uri)
+        _subscribe(state, instance, instance.session, uri)
 
 
 def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[str, str]) -> None:
@@ -132,18 +138,21 @@ def session_up(state: RoutingState, instance: Instance) -> None:
         _listen(state, instance)
         return
     for uri in uris:
-        _send(state, session, "resources/subscribe", uri)
+        _subscribe(state, instance, session, uri)
 
 
 def session_gone(state: RoutingState, session: SessionId) -> None:
     """Forget the subscription of a session that is gone."""
     if state.listens.pop(session, None) is not None:
         state.listens_due.disarm(session)
+    confirmations.session_gone(state, session)
 
 
-def _send(state: RoutingState, session: SessionUp, method: str, uri: str) -> None:
-    # Nobody waits for the answer: an id that no call has is dropped when it comes back.
-    frame = Request(state.calls.next_id(), method, raw_of({"uri": uri}))
+def _subscribe(state: RoutingState, instance: Instance, session: SessionUp, uri: str) -> None:
+    request_id = state.calls.next_id()
+    row = Confirmation(instance.address, session.session, frozenset({uri}))
+    confirmations.expect(state, request_id, row)
+    frame = Request(request_id, "resources/subscribe", raw_of({"uri": uri}))
     forwarding.send_to_session(state, session, frame)
 
 
@@ -163,26 +172,65 @@ def _listen(state: RoutingState, instance: Instance) -> None:
             "notifications": {"resourceSubscriptions": uris},
             "_meta": client_envelope(NO_RAW, {}, None),
         }
+        row = Confirmation(instance.address, session.session, frozenset(uris))
+        confirmations.expect(state, request_id, row)
+        if before is not None:
+            confirmations.replace(state, before, request_id)
         frame = Request(request_id, LISTEN_METHOD, raw_of(params))
         forwarding.send_to_session(state, session, frame)
     if before is not None:
+        confirmations.confirmed(state, before)
         # Sent after the new one, so that no update falls between the two.
         members = raw_of({"requestId": before, "reason": "Another subscription takes its place"})
         forwarding.send_to_session(state, session, Notification("notifications/cancelled", members))
 
 
-def ended(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> bool:
-    """Take the answer to a subscription, which ends it; return False for any other answer."""
-    if frame.id is None or state.listens.get(session) != frame.id:
-        return False
-    del state.listens[session]
-    if isinstance(frame, Response) or code_of(frame.error) != METHOD_NOT_FOUND:
-        state.listens_due.arm(session, state.now_s + LISTEN_AGAIN_S)
-    return True
+def acknowledged(state: RoutingState, session: SessionId, frame: Notification) -> None:
+    """Take the acknowledgement of a subscription, after which its server tells of updates.
+
+    Raises:
+        RpcError: the notification does not say which subscription it is about.
+    """
+    request_id = state.listens.get(session)
+    if request_id is not None and request_id_of(_meta_of(frame), SUBSCRIPTION_KEY) == request_id:
+        confirmations.confirmed(state, request_id)
+
+
+def _meta_of(frame: Notification) -> dict[str, Raw]:
+    members = object_of(frame.params)
+    return object_of(members.get("_meta"), "params._meta")
+
+
+def answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
+    """Take an answer that belongs to no call; that of `subscriptions/listen` ends it."""
+    if not isinstance(frame.id, int):
+        return
+    row = state.confirmations.get(frame.id)
+    if row is not None and row.session == session:
+        if isinstance(frame, Response):
+            confirmations.confirmed(state, frame.id)
+        else:
+            _take_back(state, row)
+            confirmations.refused(state, frame.id, frame)
+    if state.listens.get(session) == frame.id:
+        del state.listens[session]
+        if isinstance(frame, Response) or code_of(frame.error) != METHOD_NOT_FOUND:
+            state.listens_due.arm(session, state.now_s + LISTEN_AGAIN_S)
+
+
+def _take_back(state: RoutingState, row: Confirmation) -> None:
+    """Take back the subscriptions of those who wait for a request that its server refused."""
+    calls = [state.calls.by_id[each] for each in row.calls if each in state.calls.by_id]
+    listeners = [state.clients[each] for each in row.listeners if each in state.clients]
+    for client in (*listeners, *(call.client for call in calls)):
+        for uri in row.uris:
+            if (row.instance, uri) in client.resources:
+                subscription_failed(state, client, (row.instance, uri))
 
 
 def expire(state: RoutingState) -> None:
-    """Open the subscriptions again that their servers ended."""
+    """Open the subscriptions again that their servers ended, and wait for others no longer."""
+    confirmations.expire(state)
     for session in state.listens_due.due(state.now_s):
         instance = state.sessions.get(session)
         if instance is not None and instance.session is not None:
@@ -235,4 +283,6 @@ def _tell(state: RoutingState, client: Client, members: dict[str, Any]) -> None:
     members = {key: raw for key, raw in members.items() if key != "_meta"}
     if meta:
         members["_meta"] = raw_of(meta)
-    state.effects.append(ToClient(client.id, outbox, Notification(UPDATED, raw_of(members))))
+    frame = Notification(UPDATED, raw_of(members))
+    if subscription is None or not subscription.hold(frame):
+        state.effects.append(ToClient(client.id, outbox, frame))

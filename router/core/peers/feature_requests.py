@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import client_sessions, forwarding, resource_subscriptions
+from router.core.calls import (
+    client_sessions,
+    confirmations,
+    forwarding,
+    resource_subscriptions,
+)
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
@@ -147,7 +152,7 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     row = client_sessions.row_of(request, request.client, instance) or instance
     resource_subscriptions.add(state, request.client, row, own, uri)
     if session.is_stateless:
-        forwarding.answer(state, request, EMPTY_OBJECT)
+        confirmations.answer_when_confirmed(state, request, row, own)
         return
     call = forwarding.forward_call(
         state, request, instance, session, members | {"uri": raw_of(own)}

@@ -65,7 +65,7 @@ def handle(state: RoutingState, event: FromSession) -> None:
 def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
     call = state.calls.find(frame.id, session)
     if call is None:
-        resource_subscriptions.ended(state, session, frame)
+        resource_subscriptions.answered(state, session, frame)
         return
     if call.rewrite is not None and isinstance(frame, Response):
         frame = msgspec.structs.replace(frame, result=call.rewrite(frame.result))
@@ -208,6 +208,8 @@ def _notification(
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
             _cancelled(state, instance, session, frame)
+        elif frame.method == resource_subscriptions.ACKNOWLEDGED:
+            resource_subscriptions.acknowledged(state, event.session, frame)
         elif frame.method == resource_subscriptions.UPDATED:
             resource_subscriptions.updated(state, instance, frame)
         elif frame.method == _ELICITATION_COMPLETE:
@@ -255,7 +257,7 @@ def _log(
     calls = state.calls.of_session(session.session)
     calling = {call.client.id: call for call in calls}
     for client in state.clients.values():
-        if client.is_for_one_request:
+        if not client.hears_beside_requests:
             continue
         call = calling.get(client.id)
         default = DEFAULT_LOG_LEVEL if call is None else of_calls
@@ -300,7 +302,7 @@ def _unknown(
             forwarding.send_to_caller(state, call, frame)
         return
     for client in state.clients.values():
-        if not client.is_for_one_request and audience.sees_only(state, client, instance):
+        if client.hears_beside_requests and audience.sees_only(state, client, instance):
             state.effects.append(ToClient(client.id, client.outbox, frame))
 
 

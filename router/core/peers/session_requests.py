@@ -47,6 +47,7 @@ def take_handshake(request: ClientRequest) -> None:
     capabilities = {} if declared is None else object_of(declared, "params.capabilities")
     client.revision, client.capabilities = negotiate(requested), capabilities
     client.info = given(members, "clientInfo") or NO_RAW
+    client.has_initialized = True
 
 
 def discover(state: RoutingState, request: ClientRequest) -> None:

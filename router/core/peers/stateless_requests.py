@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from router.core.calls import (
     client_sessions,
+    confirmations,
     forwarding,
     input_required,
     log_levels,
@@ -33,10 +34,10 @@ from router.core.protocol.bridging import (
     unsupported_revision,
 )
 from router.core.protocol.raw_json import raw_of, text_of
-from router.core.state.clients import Client, Subscription
-from router.messages.effects import ToClient
+from router.core.state.clients import Client
+from router.core.state.subscriptions import Subscription
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
-from router.messages.frames import NO_RAW, Notification, Response
+from router.messages.frames import NO_RAW, Response
 from router.messages.params import given, object_of
 from router.messages.revisions import HANDSHAKE_REVISIONS, STATELESS_REVISION
 
@@ -184,30 +185,17 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     if "notifications" not in members:
         raise RpcError(INVALID_PARAMS, "params.notifications is missing")
     wanted = object_of(members["notifications"], "params.notifications")
-    # Only what is honoured is acknowledged, so that a client does not wait for other notices.
     listed = {"tools"} if state.view_of(client).expose == "router" else set(_KINDS.values())
     honoured = {
         key: True for key, kind in _KINDS.items() if kind in listed and wanted.get(key) == _TRUE
     }
     meta = {SUBSCRIPTION_KEY: request.id}
     kinds = frozenset(_KINDS[key] for key in honoured)
-    client.subscription = Subscription(request.id, request.reply_to, meta, kinds)
-    uris = _listen_to_resources(state, client, wanted)
-    notifications = honoured | ({"resourceSubscriptions": uris} if uris else {})
-    params = {"_meta": meta, "notifications": notifications}
-    acknowledged = Notification("notifications/subscriptions/acknowledged", raw_of(params))
-    state.effects.append(ToClient(client.id, request.reply_to, acknowledged))
-
-
-def _listen_to_resources(state: RoutingState, client: Client, wanted: Members) -> list[str]:
-    """Have a client told of updates of the resources it wants; return those that there are.
-
-    Raises:
-        RpcError: -32602, its list of URIs is none.
-    """
-    honoured: list[str] = []
-    for uri in _uris_in(wanted):
-        with suppress(RpcError):
+    uris = _uris_in(wanted)
+    subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured)
+    client.subscription = subscription
+    for uri in uris:
+        with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
             client_sessions.start_in_background(state, client, instance)
             row = client_sessions.row_of(None, client, instance)
@@ -215,8 +203,9 @@ def _listen_to_resources(state: RoutingState, client: Client, wanted: Members) -
                 continue  # It depends on roots that nobody can be asked for here.
             if resource_subscriptions.add(state, client, row, own, uri):
                 resource_subscriptions.subscribe_upstream(state, row, own)
-            honoured.append(uri)
-    return honoured
+            subscription.resources[uri] = row.address, own
+            confirmations.listener_waits(state, client, row, own)
+    confirmations.acknowledge_if_confirmed(state, client)
 
 
 def _uris_in(wanted: Members) -> list[str]:
@@ -231,6 +220,7 @@ def _uris_in(wanted: Members) -> list[str]:
 def end_subscriptions(state: RoutingState) -> None:
     """End every subscription in good order."""
     for client in list(state.clients.values()):
+        confirmations.acknowledge(state, client)
         subscription, client.subscription = client.subscription, None
         if subscription is not None:
             resource_subscriptions.forget_client(state, client)

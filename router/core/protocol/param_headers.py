@@ -140,7 +140,7 @@ def check(
         RpcError: -32020, a header differs from its argument, or one of the two is missing.
     """
     try:
-        values = {} if arguments is None else msgspec.json.decode(arguments)
+        values: Any = {} if arguments is None else msgspec.json.decode(arguments)
     except (msgspec.MsgspecError, RecursionError):
         return  # The server refuses it: the call is no JSON.
     for header in declared:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from router.core.protocol.client_names import Spelling
     from router.core.state.instances import Instance
+    from router.core.state.subscriptions import Subscription
     from router.messages.commands import Principal
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId
@@ -65,23 +66,6 @@ class Selection:
     instance: str | None = None
 
 
-@attrs.frozen(eq=False)
-class Subscription:
-    """An open `subscriptions/listen` (MCP 2026-07-28, Subscriptions).
-
-    Attributes:
-        request_id: the id of that request.
-        reply_to: takes its notifications, and then its answer.
-        meta: the `_meta` that marks its messages.
-        kinds: the kinds of lists (`tools`, `prompts`, `resources`) of whose changes it is told.
-    """
-
-    request_id: RequestId
-    reply_to: Outbox
-    meta: dict[str, Any]
-    kinds: frozenset[str]
-
-
 @attrs.define(eq=False)
 class ClientRoots:
     """The roots of a client session, as far as instances depend on them (`${roots.0}`).
@@ -111,6 +95,7 @@ class Client:
         principal: the name and permissions with which its listener admitted it.
         one_shot: True for a lone HTTP request without a session; nothing is remembered for it.
         era: the form that its requests have to have.
+        has_initialized: True once it sent `initialize`.
         place: the name of the view that it asked for; None for the default view.
         selection: the instance that it chose.
         revision: the negotiated protocol revision.
@@ -137,6 +122,7 @@ class Client:
     principal: Principal
     one_shot: bool
     era: Era = "handshake"
+    has_initialized: bool = False
     place: str | None = None
     selection: Selection = attrs.field(factory=Selection)
     revision: str = DEFAULT_REVISION
@@ -167,6 +153,14 @@ class Client:
     def is_for_one_request(self) -> bool:
         """True if nothing of this client outlives its request."""
         return self.one_shot or self.is_stateless
+
+    @property
+    def hears_beside_requests(self) -> bool:
+        """True if it may be sent what belongs to none of its requests.
+
+        At 2026-07-28 nothing is, but on subscriptions; so not to a connection without a handshake.
+        """
+        return not self.is_for_one_request and (self.era != "either" or self.has_initialized)
 
     @property
     def peer(self) -> object:

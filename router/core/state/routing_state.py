@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
     from router.core.state.instances import Leaving
+    from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
@@ -75,6 +76,8 @@ class RoutingState:
             resource, each with the URI that it knows.
         listens: the id of the open `subscriptions/listen` for resources, by session.
         listens_due: the second at which such a subscription is opened again, by session.
+        confirmations: requests that subscribe upstream and were not confirmed yet, by their id.
+        confirmations_due: the second after which nobody waits for that any more, by that id.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -109,6 +112,8 @@ class RoutingState:
     )
     listens: dict[SessionId, int] = attrs.field(factory=dict["SessionId", int])
     listens_due: Deadlines[SessionId] = attrs.field(factory=Deadlines["SessionId"])
+    confirmations: dict[int, Confirmation] = attrs.field(factory=dict[int, "Confirmation"])
+    confirmations_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None
@@ -133,14 +138,18 @@ class RoutingState:
         Raises:
             RpcError: -32010, the place that it asked for does not exist (any more).
         """
+        view = self.find_view(client)
+        if view is None:
+            shown = client.place or client.principal.profile or self.settings.view
+            raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {shown}")
+        return view
+
+    def find_view(self, client: Client) -> View | None:
+        """Return what this client sees; None if the place that it asked for does not exist."""
         if client.era == "own":
             return ALL
         place = client.place or client.principal.profile
-        view = self.views.find(place, self.settings, self.instances)
-        if view is None:
-            shown = self.settings.view if place is None else place
-            raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {shown}")
-        return view
+        return self.views.find(place, self.settings, self.instances)
 
     def seen_by(self, client: Client) -> Instances:
         """Return the instances that this client sees.

@@ -102,7 +102,8 @@ def _notify(state: RoutingState, client: Client, kind: str) -> None:
         if kind in client.subscription.kinds:
             params = raw_of({"_meta": client.subscription.meta})
             frame = Notification(method, params)
-            state.effects.append(ToClient(client.id, client.subscription.reply_to, frame))
+            if not client.subscription.hold(frame):
+                state.effects.append(ToClient(client.id, client.subscription.reply_to, frame))
     elif not client.is_for_one_request:
         client.owes_listing.add(kind)
         state.effects.append(ToClient(client.id, client.outbox, Notification(method)))

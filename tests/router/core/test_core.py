@@ -14,6 +14,17 @@ def test_initialize_is_answered_while_every_instance_still_starts() -> None:
     assert talk.client().initializes().result["protocolVersion"] == "2025-11-25"
 
 
+def test_a_handshake_needs_instances_where_its_view_is_one_or_may_be_one() -> None:
+    talk = Conversation(view="a")
+    client = talk.client()
+    assert talk.core.needs_instances(client.id)
+    talk.configured(spec("a"))
+    assert talk.core.needs_instances(client.id)
+    assert not talk.core.needs_instances("nobody")
+    direct = Conversation(view="direct")
+    assert not direct.core.needs_instances(direct.client().id)
+
+
 def test_a_client_that_leaves_has_its_calls_cancelled_upstream_and_its_replies_ended() -> None:
     _, alice, upstream = ready()
     call = alice.routes("echo")

@@ -31,6 +31,10 @@ class FakeCore:
 
     def __init__(self) -> None:
         self.deadline_s: float | None = None
+        self.transparent: set[str] = set()
+
+    def needs_instances(self, client_id: str) -> bool:
+        return client_id in self.transparent
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         effects: list[Any] = [event]
@@ -59,6 +63,16 @@ def test_handshake_and_ping_are_answered_at_once() -> None:
     opened = ClientOpened("c", Nowhere())
     for event in (opened, _asks("initialize"), _asks("ping")):
         assert core.handle(event, 0.0) == [event]
+
+
+def test_handshake_in_a_transparent_view_waits_for_its_instance() -> None:
+    core, inner = early()
+    inner.transparent.add("c")
+    handshakes = [_asks("initialize"), _asks("server/discover")]
+    assert [core.handle(event, 0.0) for event in handshakes] == [[], []]
+    ping = _asks("ping")
+    assert core.handle(ping, 0.0) == [ping]
+    assert core.handle(CONFIGURED, 1.0) == [CONFIGURED, *handshakes]
 
 
 def test_other_requests_are_queued_in_order_until_the_instances_are_known() -> None:

@@ -223,9 +223,9 @@ class _Incarnation:
             self._announced.add(capability)
             self._read_again(capability)
             return True
-        if frame.method == ACKNOWLEDGED and self._subscription is not None:
-            # The actor has a subscription of its own, to resources.
-            if self._requests.is_own(subscription_of(frame)):
+        # The actor has a subscription of its own, to resources.
+        if frame.method == ACKNOWLEDGED and self._requests.is_own(subscription_of(frame)):
+            if self._subscription is not None:
                 self._subscription.catch_up()
             return True
         return False

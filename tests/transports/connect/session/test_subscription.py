@@ -222,3 +222,16 @@ async def test_a_session_with_a_handshake_has_none(
     assert listening(upstream) == []
     (event,) = running.events()
     assert getattr(event, "frame", None) == unexpected
+
+
+async def test_the_acknowledgement_of_another_subscription_is_the_actors(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = stateless("a")
+    running = await begin(nursery, upstream)
+    params = {"_meta": {"io.modelcontextprotocol/subscriptionId": 2}, "notifications": {}}
+    foreign = Notification(ACKNOWLEDGED, raw(params))
+    upstream.say(foreign)
+    await trio.sleep(2 * RELIST_PAUSE_S)
+    assert [getattr(event, "frame", None) for event in running.events()] == [foreign]
+    assert len(upstream.asked("tools/list")) == 2
