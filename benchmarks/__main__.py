@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from benchmarks import starting, throughput
+from benchmarks import listing, starting, throughput
 from benchmarks.imports import slowest, unwanted
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LOADED_CALLERS: Final = 16
 LEAST_SHARE: Final = 0.80
 MOST_START: Final = 1.6
+MOST_LIST_MS: Final = 2.0
 
 
 def _arguments() -> argparse.Namespace:
@@ -86,6 +87,25 @@ def _row(share: throughput.Share) -> str:
     )
 
 
+def _measure_listing(folder: Path, rounds: int) -> dict[str, Any]:
+    listings: list[listing.Listing] = []
+    _say(f"\n`tools/list` of {listing.TOOLS} tools of {listing.INSTANCES} servers, p50 in ms")
+    _say("Revision   MB   router   static   difference   ratio")
+    with (
+        listing.site_with_tools(folder).serve("http") as router,
+        listing.full_list(router) as url,
+    ):
+        for revision in listing.REVISIONS:
+            one = listing.measure(url, revision, folder, rounds=rounds)
+            listings.append(one)
+            _say(
+                f"{revision}   {one.size_bytes / 1e6:.2f}   {one.router_ms:.2f}   "
+                f"{one.static_ms:.2f}   {one.difference_ms:.2f}   {one.ratio:.2f}"
+            )
+    _say(f"(aim: a difference of at most {MOST_LIST_MS} ms)")
+    return {"listings": [attrs.asdict(one) for one in listings]}
+
+
 def main() -> None:
     """Measure everything, print the figures, and write them to the file that `--json` names."""
     wanted = _arguments()
@@ -96,6 +116,8 @@ def main() -> None:
         figures = _measure_start(workspace, wanted.starts)
         with workspace.serve("http") as router:
             figures |= _measure_throughput(router, wanted.rounds, wanted.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        figures |= _measure_listing(Path(folder), wanted.rounds)
     if wanted.json is not None:
         wanted.json.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -1,13 +1,15 @@
 """Serves an ASGI app that only reads a body and answers, on the Hypercorn and Trio of the router.
 
 It shows the cost of HTTP alone, which the router's figures are compared with. Every path answers
-every call with the same bytes as the router.
+every call with the same bytes as the router: those of the echo, or those of the file that its
+argument names.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -18,40 +20,44 @@ from benchmarks.echo_upstream import result_of
 from benchmarks.load import CALL_ID, TEXT
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+    from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 _RESULT: Final = json.dumps(result_of("tools/call", {"arguments": {"text": TEXT}}))
 ANSWER: Final = f'{{"jsonrpc":"2.0","id":{CALL_ID},"result":{_RESULT}}}'.encode()
 
 
-async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Read the whole body, answer with `ANSWER`."""
-    if scope["type"] != "http":
-        raise ValueError(f"Not for {scope['type']}")  # Hypercorn then serves without a lifespan
-    more = True
-    while more:
-        event = await receive()
-        more = event["type"] == "http.request" and event["more_body"]
+def answering(answer: bytes) -> ASGIFramework:
+    """Return an app that reads the whole body of a request, and answers with these bytes."""
     headers = [
         (b"content-type", b"application/json"),
-        (b"content-length", str(len(ANSWER)).encode()),
+        (b"content-length", str(len(answer)).encode()),
     ]
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": headers, "trailers": False}
-    )
-    await send({"type": "http.response.body", "body": ANSWER, "more_body": False})
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"Not for {scope['type']}")  # Hypercorn then serves without a lifespan
+        more = True
+        while more:
+            event = await receive()
+            more = event["type"] == "http.request" and event["more_body"]
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": headers, "trailers": False}
+        )
+        await send({"type": "http.response.body", "body": answer, "more_body": False})
+
+    return app
 
 
-async def main() -> None:
+async def main(answer: bytes) -> None:
     """Serve until killed; print the address on stderr, as the router does."""
     config = Config()
     config.bind = ["127.0.0.1:0"]
     config.keep_alive_max_requests = sys.maxsize
     config.loglevel = "WARNING"
     async with trio.open_nursery() as nursery:
-        (where,) = await nursery.start(serve, app, config)
+        (where,) = await nursery.start(serve, answering(answer), config)
         print(f"Listening on {where}/mcp", file=sys.stderr, flush=True)  # noqa: T201 - our one line
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    trio.run(main, Path(sys.argv[1]).read_bytes() if sys.argv[1:] else ANSWER)

@@ -27,12 +27,12 @@ WARM_UP_S: Final = 0.5
 
 TEXT: Final = "The quick brown fox jumps over the lazy dog."
 
-_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_SESSION: Final = re.compile(rb"\r\nmcp-session-id: *([!-~]+)", re.IGNORECASE)
-_HEAD_END: Final = b"\r\n\r\n"
+LENGTH_HEADER: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+SESSION_HEADER: Final = re.compile(rb"\r\nmcp-session-id: *([!-~]+)", re.IGNORECASE)
+HEAD_END: Final = b"\r\n\r\n"
 _RECEIVE_BYTES: Final = 1 << 16
 
-_INITIALIZE: Final = {
+INITIALIZE: Final = {
     "protocolVersion": "2025-06-18",
     "capabilities": {},
     "clientInfo": {"name": "load", "version": "1"},
@@ -72,10 +72,10 @@ def whole_answer(data: bytes) -> tuple[bytes, bytes] | None:
     Raises:
         ValueError: the response has no Content-Length, or more bytes follow it.
     """
-    head, end, body = data.partition(_HEAD_END)
+    head, end, body = data.partition(HEAD_END)
     if not end:
         return None
-    length = _LENGTH.search(head)
+    length = LENGTH_HEADER.search(head)
     if length is None:
         raise ValueError(f"An answer without Content-Length: {head!r}")
     missing = int(length[1]) - len(body)
@@ -84,17 +84,33 @@ def whole_answer(data: bytes) -> tuple[bytes, bytes] | None:
     return None if missing else (head, body)
 
 
-def request_bytes(where: SplitResult, session: bytes | None, message: dict[str, Any]) -> bytes:
-    """Return a POST with the headers that the SDK's clients send."""
+def request_bytes(
+    where: SplitResult,
+    session: bytes | None,
+    message: dict[str, Any],
+    *,
+    revision: str = "2025-06-18",
+    method: str | None = None,
+) -> bytes:
+    """Return a POST with the headers that the SDK's clients send.
+
+    Args:
+        session: the id of the session; None without one.
+        message: the message, without `jsonrpc`.
+        revision: the protocol revision.
+        method: the `Mcp-Method` header, which 2026-07-28 wants; None for revisions without it.
+    """
     body = json.dumps({"jsonrpc": "2.0", **message}, separators=(",", ":")).encode()
     head = (
         f"POST {where.path} HTTP/1.1\r\nHost: {where.netloc}\r\n"
         "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
-        f"MCP-Protocol-Version: 2025-06-18\r\nContent-Length: {len(body)}"
+        f"MCP-Protocol-Version: {revision}\r\nContent-Length: {len(body)}"
     ).encode()
+    if method is not None:
+        head += f"\r\nMcp-Method: {method}".encode()
     if session is not None:
         head += b"\r\nMcp-Session-Id: " + session
-    return head + _HEAD_END + body
+    return head + HEAD_END + body
 
 
 class Caller:
@@ -113,9 +129,9 @@ class Caller:
         assert TEXT in self._answer.decode(), self._answer
 
     def _open_session(self, where: SplitResult) -> bytes:
-        hello = {"id": 1, "method": "initialize", "params": _INITIALIZE}
+        hello = {"id": 1, "method": "initialize", "params": INITIALIZE}
         head, _ = self._ask(request_bytes(where, None, hello))
-        found = _SESSION.search(head)
+        found = SESSION_HEADER.search(head)
         session = found[1] if found else NO_SESSION
         self._ask(request_bytes(where, session, {"method": "notifications/initialized"}))
         return session

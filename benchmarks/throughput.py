@@ -52,9 +52,13 @@ def site_with_echo(folder: Path) -> Workspace:
 
 
 @contextmanager
-def bare_echo() -> Iterator[str]:
-    """Run the bare echo; yield its URL."""
-    command = [sys.executable, "-m", "benchmarks.bare_echo"]
+def bare_echo(*answer: str) -> Iterator[str]:
+    """Run the bare echo; yield its URL.
+
+    Args:
+        answer: the path of a file that holds its answer, in place of the echo.
+    """
+    command = [sys.executable, "-m", "benchmarks.bare_echo", *answer]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         try:

@@ -173,6 +173,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.end_reply(state, client, call.reply_to)
     resource_subscriptions.forget_client(state, client)
     client_session_ends.forget_client(state, client)
+    server_messages.forget_elicitations(state, client)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
     client.request = None  # Breaks the reference cycle of row and request.
@@ -219,6 +220,7 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
     request_id = event.frame.id if isinstance(event.frame, Request) else None
     call = state.calls.find(request_id, event.session)
     if call is None:
+        resource_subscriptions.not_sent(state, event.session, request_id)
         return
     forwarding.close_call(state, call)
     if event.lost:

@@ -36,3 +36,13 @@ def test_request_has_its_length_and_its_session() -> None:
     assert head.endswith(b"\r\nMcp-Session-Id: abc")
     assert f"Content-Length: {len(body)}\r\n".encode() in head
     assert body == b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+
+
+def test_request_of_a_revision_without_sessions_has_its_method() -> None:
+    where = urlsplit("http://127.0.0.1:3000/mcp")
+    asked = {"id": 1, "method": "tools/list"}
+    request = request_bytes(where, None, asked, revision="2026-07-28", method="tools/list")
+    head = request.partition(b"\r\n\r\n")[0]
+    assert b"\r\nMCP-Protocol-Version: 2026-07-28\r\n" in head
+    assert head.endswith(b"\r\nMcp-Method: tools/list")
+    assert b"Mcp-Session-Id" not in head

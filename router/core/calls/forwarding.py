@@ -172,7 +172,8 @@ def forward_call(
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
         call.rewrite = client_roots.asking_again(rewrite)
-    send_to_session(state, session, Request(call.id, request.method, raw_of(sent)))
+    params = raw_of(sent) if sent or request.params.raw else NO_RAW
+    send_to_session(state, session, Request(call.id, request.method, params))
     return call
 
 

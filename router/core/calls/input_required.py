@@ -25,7 +25,13 @@ from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
 from router.core.state.clients import InputRequest, InputRequired
 from router.core.state.permissions import check_may
-from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, OVERLOADED, RpcError
+from router.messages.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    OVERLOADED,
+    RpcError,
+)
 from router.messages.frames import Response
 from router.messages.params import given, object_of
 
@@ -36,6 +42,9 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.frames import Request, RequestId
     from router.messages.params import Params
+
+RESUMABLE: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""The methods that may need input (MCP 2026-07-28, Input Required)."""
 
 MAX_AWAITING_RETRY: Final = 1024
 """Calls that wait for their client's retry; each keeps its upstream waiting too."""
@@ -61,8 +70,10 @@ def ask(state: RoutingState, call: Call, frame: Request, params: Params) -> None
         params: those of `frame`.
 
     Raises:
-        RpcError: -32015, too many wait already.
+        RpcError: -32601, a call of this method cannot be retried; -32015, too many wait already.
     """
+    if call.method not in RESUMABLE:
+        raise RpcError(METHOD_NOT_FOUND, f"The client takes no questions about {call.method}")
     input_request = InputRequest(frame.id, _without_transport_fields(frame, params))
     key = str(state.next_key())
     if call.input_required is None:

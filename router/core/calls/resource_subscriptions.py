@@ -8,6 +8,7 @@ Subscriptions).
 Invariants:
 
 - A client is told of the URI that it subscribed to, whatever the server calls the resource.
+- A client is told of nothing that its view does not show now.
 - A session that is started anew has the subscriptions of the one before it.
 """
 
@@ -19,7 +20,7 @@ from router.core.calls import confirmations, forwarding
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
 from router.core.protocol.raw_json import raw_of, request_id_of, text_of
 from router.core.state.subscriptions import Confirmation
-from router.core.views import resources
+from router.core.views import audience, resources
 from router.messages.effects import ToClient
 from router.messages.errors import METHOD_NOT_FOUND, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Request, Response
@@ -27,13 +28,15 @@ from router.messages.params import object_of
 from router.messages.revisions import LISTEN_METHOD
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from msgspec import Raw
 
     from router.core.state.clients import Client
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
-    from router.messages.frames import ErrorResponse, SessionId
+    from router.messages.frames import ErrorResponse, RequestId, SessionId
 
 UPDATED: Final = "notifications/resources/updated"
 ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
@@ -49,7 +52,7 @@ LISTEN_AGAIN_S: Final = 5.0
 
 
 def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown: str) -> bool:
-    """Have a client told of updates of a resource; a lone request of a handshake never is.
+    """Have a client told of updates of a resource; the caller subscribes upstream.
 
     Args:
         uri: the server's own URI.
@@ -61,17 +64,25 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
     Raises:
         RpcError: -32015, the client has too many subscriptions.
     """
-    if client.one_shot and client.subscription is None:
-        return False
-    if len(client.resources) >= MAX_OF_CLIENT:
+    subscribed = instance.address, uri
+    if len(client.resources) >= MAX_OF_CLIENT and subscribed not in client.resources:
         raise RpcError(OVERLOADED, "Too many resources are subscribed to by this client")
     of_instance = state.subscribers.setdefault(instance.address, {})
     is_first = uri not in of_instance
     of_instance.setdefault(uri, {})[client.id] = shown
-    client.resources.add((instance.address, uri))
-    if is_first and instance.session is not None and instance.session.is_stateless:
-        _listen(state, instance)
+    client.resources.add(subscribed)
     return is_first
+
+
+def find(state: RoutingState, client: Client, shown: str) -> tuple[str, str] | None:
+    """Return the row's address and the server's URI to which a client subscribed by this URI.
+
+    The same URI may lead elsewhere by now, or nowhere.
+    """
+    for address, uri in client.resources:
+        if state.subscribers[address][uri][client.id] == shown:
+            return address, uri
+    return None
 
 
 def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
@@ -82,29 +93,44 @@ def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
         uri: the server's own URI.
     """
     client.resources.discard((address, uri))
-    if not _take_out(state, client, address, uri):
+    if _take_out(state, client, address, uri):
+        _unsubscribe_upstream(state, address, [uri])
+
+
+def forget_client(state: RoutingState, client: Client) -> None:
+    """Have a client that is gone told of nothing more."""
+    unwanted: dict[str, list[str]] = {}
+    for address, uri in sorted(client.resources):
+        if _take_out(state, client, address, uri):
+            unwanted.setdefault(address, []).append(uri)
+    client.resources.clear()
+    for address, uris in unwanted.items():
+        _unsubscribe_upstream(state, address, uris)
+
+
+def subscribe_upstream(state: RoutingState, instance: Instance, uris: Iterable[str]) -> None:
+    """Subscribe to resources that nobody was told of before."""
+    session = instance.session
+    if session is None:
+        return  # `session_up` does it.
+    if session.is_stateless:
+        _listen(state, instance)
         return
+    for uri in uris:
+        _subscribe(state, instance, session, uri)
+
+
+def _unsubscribe_upstream(state: RoutingState, address: str, uris: Iterable[str]) -> None:
     instance = state.row_at(address)
     if instance is None or instance.session is None:
         return
     if instance.session.is_stateless:
         _listen(state, instance)
-    else:
+        return
+    for uri in uris:
         # Nobody waits for the answer: an id that no call has is dropped when it comes back.
         frame = Request(state.calls.next_id(), "resources/unsubscribe", raw_of({"uri": uri}))
         forwarding.send_to_session(state, instance.session, frame)
-
-
-def forget_client(state: RoutingState, client: Client) -> None:
-    """Have a client that is gone told of nothing more."""
-    for address, uri in list(client.resources):
-        remove(state, client, address, uri)
-
-
-def subscribe_upstream(state: RoutingState, instance: Instance, uri: str) -> None:
-    """Subscribe to a resource for a client that cannot be told how that went."""
-    if instance.session is not None and not instance.session.is_stateless:
-        _subscribe(state, instance, instance.session, uri)
 
 
 def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[str, str]) -> None:
@@ -130,21 +156,15 @@ def _take_out(state: RoutingState, client: Client, address: str, uri: str) -> bo
 
 def session_up(state: RoutingState, instance: Instance) -> None:
     """Subscribe a new session to everything that clients are told of."""
-    session = instance.session
-    uris = state.subscribers.get(instance.address, {})
-    if session is None or not uris:
-        return
-    if session.is_stateless:
-        _listen(state, instance)
-        return
-    for uri in uris:
-        _subscribe(state, instance, session, uri)
+    uris = state.subscribers.get(instance.address)
+    if uris:
+        subscribe_upstream(state, instance, uris)
 
 
 def session_gone(state: RoutingState, session: SessionId) -> None:
     """Forget the subscription of a session that is gone."""
-    if state.listens.pop(session, None) is not None:
-        state.listens_due.disarm(session)
+    state.listens.pop(session, None)
+    state.listens_due.disarm(session)
     confirmations.session_gone(state, session)
 
 
@@ -228,6 +248,13 @@ def _take_back(state: RoutingState, row: Confirmation) -> None:
                 subscription_failed(state, client, (row.instance, uri))
 
 
+def not_sent(state: RoutingState, session: SessionId, request_id: RequestId | None) -> None:
+    """Open a subscription again later if this one did not fit into its session's inbox."""
+    if request_id is not None and state.listens.get(session) == request_id:
+        del state.listens[session]
+        state.listens_due.arm(session, state.now_s + LISTEN_AGAIN_S)
+
+
 def expire(state: RoutingState) -> None:
     """Open the subscriptions again that their servers ended, and wait for others no longer."""
     confirmations.expire(state)
@@ -248,11 +275,15 @@ def updated(state: RoutingState, instance: Instance, frame: Notification) -> Non
     """
     members = object_of(frame.params)
     uri = text_of(members, "uri")
+    if not instance.spec.exposure.resources.admits(uri):
+        return
     for subscribed, told in state.subscribers.get(instance.address, {}).items():
         if not _is_part_of(uri, subscribed):
             continue
         for client_id, shown in told.items():
             client = state.clients[client_id]
+            if not audience.sees(state, client, instance):
+                continue  # Its view has changed since.
             seen = shown if uri == subscribed else _shown(state, client, instance, uri)
             _tell(state, client, members | {"uri": raw_of(seen)})
 
@@ -263,13 +294,10 @@ def _is_part_of(uri: str, subscribed: str) -> bool:
 
 
 def _shown(state: RoutingState, client: Client, instance: Instance, uri: str) -> str:
-    try:
-        view = state.view_of(client)
-        if view.is_transparent:
-            return uri
-        index = resources.index_of(view.seen_by(state.instances, client.principal))
-    except RpcError:
-        return uri  # Its place is gone; its session ends soon.
+    view = state.view_of(client)
+    if view.is_transparent:
+        return uri
+    index = resources.index_of(view.seen_by(state.instances, client.principal))
     return resources.shown_link(index, instance.name, uri)
 
 
@@ -280,9 +308,8 @@ def _tell(state: RoutingState, client: Client, members: dict[str, Any]) -> None:
     meta.pop(SUBSCRIPTION_KEY, None)
     if subscription is not None:
         meta |= {key: raw_of(value) for key, value in subscription.meta.items()}
-    members = {key: raw for key, raw in members.items() if key != "_meta"}
-    if meta:
-        members["_meta"] = raw_of(meta)
+    if meta or "_meta" in members:
+        members = members | {"_meta": raw_of(meta)}
     frame = Notification(UPDATED, raw_of(members))
     if subscription is None or not subscription.hold(frame):
         state.effects.append(ToClient(client.id, outbox, frame))

@@ -146,12 +146,18 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     check_may(request.client.principal, "call")
     uri = text_of(members, "uri")
     instance, own = find_resource(state, request.client, uri)
+    if request.client.one_shot:
+        # A lone request is over with its answer: no update could reach it.
+        forwarding.answer(state, request, EMPTY_OBJECT)
+        return
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
     row = client_sessions.row_of(request, request.client, instance) or instance
-    resource_subscriptions.add(state, request.client, row, own, uri)
+    is_first = resource_subscriptions.add(state, request.client, row, own, uri)
     if session.is_stateless:
+        if is_first:
+            resource_subscriptions.subscribe_upstream(state, row, [own])
         confirmations.answer_when_confirmed(state, request, row, own)
         return
     call = forwarding.forward_call(
@@ -164,10 +170,11 @@ def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
     """Have a client told of updates of a resource no more."""
     members = check_key_case(request.params.members, _RESOURCE_KEYS)
     uri = text_of(members, "uri")
-    instance, own = find_resource(state, request.client, uri)
-    row = client_sessions.row_of(request, request.client, instance)
-    if row is not None:
-        resource_subscriptions.remove(state, request.client, row.address, own)
+    subscribed = resource_subscriptions.find(state, request.client, uri)
+    if subscribed is None:
+        find_resource(state, request.client, uri)
+    else:
+        resource_subscriptions.remove(state, request.client, *subscribed)
     forwarding.answer(state, request, EMPTY_OBJECT)
 
 

@@ -323,6 +323,14 @@ def _remember_elicitation(
         del state.elicited[next(iter(state.elicited))]
 
 
+def forget_elicitations(state: RoutingState, client: Client) -> None:
+    """Forget to which URLs a client that is gone was sent."""
+    if client.is_for_one_request:
+        return
+    for key in [key for key, sent in state.elicited.items() if sent == client.id]:
+        del state.elicited[key]
+
+
 def _elicitation_completed(state: RoutingState, session: SessionId, frame: Notification) -> None:
     """Notify the client that was sent to the URL.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.core.calls import forwarding, log_levels
 from router.core.protocol import server_features
-from router.core.protocol.bridging import NOT_CACHED, negotiate
+from router.core.protocol.bridging import NOT_CACHED, SERVER_INFO_KEY, negotiate
 from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of, text_of
 from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
@@ -57,8 +57,10 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
         "supportedVersions": REVISIONS,
         "capabilities": server_features.capabilities(profile),
         "instructions": _instructions(state, request.client),
+        "resultType": "complete",
+        "_meta": {SERVER_INFO_KEY: server_features.server_info(state.settings, profile)},
     }
-    forwarding.answer(state, request, raw_of(result | NOT_CACHED))
+    forwarding.answer_in_full(state, request, raw_of(result | NOT_CACHED))
 
 
 def _instructions(state: RoutingState, client: Client) -> str:

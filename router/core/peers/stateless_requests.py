@@ -194,6 +194,15 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     uris = _uris_in(wanted)
     subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured)
     client.subscription = subscription
+    _listen_to_resources(state, client, subscription, uris)
+    confirmations.acknowledge_if_confirmed(state, client)
+
+
+def _listen_to_resources(
+    state: RoutingState, client: Client, subscription: Subscription, uris: list[str]
+) -> None:
+    """Have a client told of updates of those of these resources that there are."""
+    new: dict[str, tuple[Instance, list[str]]] = {}
     for uri in uris:
         with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
@@ -202,10 +211,14 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
             if row is None:
                 continue  # It depends on roots that nobody can be asked for here.
             if resource_subscriptions.add(state, client, row, own, uri):
-                resource_subscriptions.subscribe_upstream(state, row, own)
+                new.setdefault(row.address, (row, []))[1].append(own)
             subscription.resources[uri] = row.address, own
+    for row, added in new.values():
+        resource_subscriptions.subscribe_upstream(state, row, added)
+    for address, own in subscription.resources.values():
+        row = state.row_at(address)
+        if row is not None:
             confirmations.listener_waits(state, client, row, own)
-    confirmations.acknowledge_if_confirmed(state, client)
 
 
 def _uris_in(wanted: Members) -> list[str]:

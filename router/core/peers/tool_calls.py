@@ -174,7 +174,8 @@ def _help(state: RoutingState, request: ClientRequest) -> None:
         if forwarding.session_or_park(state, request, instance) is None:
             return
         instances = (instance,)
-    value = tool_help(instances, asked, state.settings.help_limit_bytes)
+    shown = [(one, listings.admitted_tools(state, state.view_of(client), one)) for one in instances]
+    value = tool_help(shown, asked, state.settings.help_limit_bytes)
     result = router_tools.result_of(value, client.revision, is_compact=True)
     forwarding.answer(state, request, result)
 
@@ -186,6 +187,7 @@ def _use(state: RoutingState, request: ClientRequest) -> None:
     if forwarding.session_or_park(state, request, instance) is None:
         return
     value = instance_views.selection(instance)
+    value["tools"] = listings.admitted_names(state, state.view_of(client), instance)
     if client.one_shot:
         # Nothing is remembered without a session, so the answer says how to call without it.
         value["direct"] = listings.direct_tools_for(state, client, instance)
@@ -211,16 +213,17 @@ def _call(state: RoutingState, request: ClientRequest) -> None:
     for key, raw in members.items():
         if key in _KEPT_KEYS:
             sent[key] = raw
-    own = called.tool_name if called.tool_name in instance.tool_names else None
-    if own is None or not _is_admitted(state, request.client, instance, own):
-        raise _not_found_in(instance, called.tool_name)
+    tool = called.tool_name
+    if tool not in instance.tool_names or not _is_admitted(state, request.client, instance, tool):
+        raise _not_found_in(state, request.client, instance, tool)
     sent["arguments"] = called.arguments
-    _check_and_forward(state, request, instance, session, own, sent)
+    _check_and_forward(state, request, instance, session, tool, sent)
 
 
-def _not_found_in(instance: Instance, tool: str) -> RpcError:
+def _not_found_in(state: RoutingState, client: Client, instance: Instance, tool: str) -> RpcError:
     message = f"Tool '{tool}' not found in instance '{instance.name}'"
-    return RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, sorted(instance.tool_names)))
+    names = listings.admitted_names(state, state.view_of(client), instance)
+    return RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, sorted(names)))
 
 
 def _change(state: RoutingState, request: ClientRequest) -> None:
@@ -262,24 +265,26 @@ def _call_instance_tool(
     client = request.client
     is_asked_as_listed = client.era == "own" or client.selection.instance == instance.name
     if tool not in instance.tool_names and (is_asked_as_listed or instance.own_tool(tool) is None):
-        raise _not_found_in(instance, tool)
+        raise _not_found_in(state, client, instance, tool)
     if not _is_admitted(state, client, instance, tool):
+        if is_asked_as_listed or state.view_of(client).is_transparent:
+            raise _not_found_in(state, client, instance, tool)
         name = direct_name(instance.name, tool, state.settings.name_limit)
         raise _unknown_tool(state, client, name)
-    members = _as_plain_call(request.params.members)
+    # What a transparent view declares of tasks is the server's own, and so are their requests.
+    is_same_era = client.is_stateless == session.is_stateless
+    with_task = is_same_era and state.view_of(client).is_transparent
+    members = _as_plain_call(request.params.members, with_task=with_task)
     _check_and_forward(state, request, instance, session, tool, members)
 
 
 def _is_admitted(state: RoutingState, client: Client, instance: Instance, tool: str) -> bool:
-    """Return whether the profile of a client's view shows this tool, by its direct name."""
-    admitted = state.view_of(client).profile.tools
-    if admitted.admits_all:
-        return True
-    return admitted.admits(direct_name(instance.name, tool, state.settings.name_limit))
+    """Return whether the profile of a client's view shows this tool."""
+    return state.view_of(client).admits_tool(instance.name, tool, state.settings.name_limit)
 
 
-def _as_plain_call(members: Members) -> Members:
-    """Return the call with its arguments checked, without null ones, and without `task`.
+def _as_plain_call(members: Members, *, with_task: bool) -> Members:
+    """Return the call with its arguments checked, without null ones, and maybe without `task`.
 
     A server that did not declare tasks ignores that (MCP 2025-11-25, Tasks, Capabilities), and
     the answer would be an upstream's task that nobody here could ask for.
@@ -287,10 +292,11 @@ def _as_plain_call(members: Members) -> Members:
     arguments = given(members, "arguments")
     if arguments is not None and not is_object(arguments):
         raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
-    is_plain = arguments is not None or "arguments" not in members
-    if is_plain and "task" not in members:
+    dropped = set[str]() if with_task else {"task"}
+    if arguments is None:
+        dropped.add("arguments")
+    if dropped.isdisjoint(members):
         return members
-    dropped = {"task"} if arguments is not None else {"task", "arguments"}
     return {key: raw for key, raw in members.items() if key not in dropped}
 
 

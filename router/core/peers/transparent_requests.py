@@ -2,9 +2,9 @@
 there.
 
 Requests are forwarded as they are, also those that the router does not know. The router answers
-what belongs to the session with the client alone, and what the filters of the instance change.
+what belongs to the session with the client alone, and what filters change.
 
-Invariant: what the filters of the instance leave out cannot be listed and cannot be asked for.
+Invariant: what the filters of instance and profile leave out cannot be listed or asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from msgspec import Raw
 from router.core.calls import client_sessions, forwarding
 from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
+    ENVELOPE_KEYS,
     NOT_CACHED,
     SERVER_INFO_KEY,
     capabilities_for,
@@ -28,7 +29,7 @@ from router.core.views import listings, resources
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
-from router.messages.params import object_of
+from router.messages.params import given, object_of
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION, REVISIONS
 
 if TYPE_CHECKING:
@@ -136,15 +137,31 @@ LISTS: Final = {method: part for part, method in listings.METHODS.items()}
 
 
 def answer_list(state: RoutingState, request: ClientRequest) -> None:
-    """Have the server list, or answer from its filtered lists if its filters change this list."""
+    """Have the server list, or answer from the lists that the router has read.
+
+    The latter is for lists that filters change, for a server that is not there, and for a router
+    that stops and sends nothing new to servers.
+    """
     part = LISTS[request.method]
     instance = _instance(state, request)
     row = client_sessions.row_of(request, request.client, instance)
-    if row is not None and row.session is not None and row.shows_all(part):
-        request.client.owes_listing.discard("resources" if part == "templates" else part)
-        _forward_to(state, request, instance, row.session)
-    else:
+    session = None if row is None else row.session
+    if (
+        row is None
+        or session is None
+        or state.draining
+        or not _lists_all(state, request.client, row, part)
+    ):
         feature_requests.answer_list(state, request, part)
+        return
+    request.client.owes_listing.discard("resources" if part == "templates" else part)
+    _forward_to(state, request, instance, session)
+
+
+def _lists_all(state: RoutingState, client: Client, instance: Instance, part: str) -> bool:
+    """Return whether a client sees a list as its server has it."""
+    is_filtered = part == "tools" and not state.view_of(client).profile.tools.admits_all
+    return instance.shows_all(part) and not is_filtered
 
 
 def _tools_as_handshake(result: Raw) -> Raw:
@@ -219,12 +236,24 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     """Pass on a notification that the router does not know, if its server is there.
 
     Raises:
-        RpcError: -32010, the view of this client is gone.
+        RpcError: -32010, the view of this client is gone; -32602, its `params` are no object.
     """
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
         return
     instance = view.the_instance(state.instances, client.principal)
     row = client_sessions.row_of(None, client, instance)
-    if row is not None and row.session is not None:
-        forwarding.send_to_session(state, row.session, frame)
+    session = None if row is None else row.session
+    if session is not None:
+        sent = frame if session.is_stateless else _without_envelope(frame)
+        forwarding.send_to_session(state, session, sent)
+
+
+def _without_envelope(frame: Notification) -> Notification:
+    """Return a notification as a server with sessions knows it."""
+    members = object_of(frame.params)
+    meta = object_of(given(members, "_meta"), "params._meta")
+    if ENVELOPE_KEYS.isdisjoint(meta):
+        return frame
+    kept = {key: raw for key, raw in meta.items() if key not in ENVELOPE_KEYS}
+    return msgspec.structs.replace(frame, params=raw_of(members | {"_meta": kept}))

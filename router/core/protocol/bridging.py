@@ -91,10 +91,8 @@ SUBSCRIPTION_KEY: Final = f"{KEY_PREFIX}subscriptionId"
 RETRY_KEYS: Final = frozenset({"inputResponses", "requestState"})
 """Members of `params` with which a client retries a request (MCP 2026-07-28, Input Required)."""
 
-_CLIENT_CAPABILITIES: Final = frozenset(
-    {"elicitation", "experimental", "extensions", "roots", "sampling"}
-)
-"""Capabilities of clients in 2026-07-28; a handshake client may declare more, such as `tasks`."""
+_HANDSHAKE_CAPABILITIES: Final = frozenset({"tasks"})
+"""Capabilities of clients that 2026-07-28 has no more; it has an extension in their place."""
 
 
 def is_enveloped(meta: dict[str, Raw]) -> bool:
@@ -139,7 +137,9 @@ def client_envelope(
         capabilities: the capabilities that the client declared.
         log_level: the level that the client asked for; None if it asked for none.
     """
-    declared = {name: raw for name, raw in capabilities.items() if name in _CLIENT_CAPABILITIES}
+    declared = {
+        name: raw for name, raw in capabilities.items() if name not in _HANDSHAKE_CAPABILITIES
+    }
     members: dict[str, Any] = {REVISION_KEY: STATELESS_REVISION, CAPABILITIES_KEY: declared}
     if client_info:
         members[CLIENT_INFO_KEY] = client_info

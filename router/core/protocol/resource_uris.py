@@ -3,7 +3,8 @@
 A URI of a server stays as it is wherever one server alone answers for it. For all others there are
 two forms that name the instance:
 
-- `mcp-router://{instance}/{URI}`, with the URI percent-encoded, or as it is in a template;
+- `mcp-router://{instance}/{URI}`, with the URI percent-encoded, or as it is in a template, behind a
+  colon if the template has none before its first expression;
 - `ui://{instance}/{URI}` for an interface of MCP Apps, because its hosts insist on that scheme
   (MCP Apps 2026-01-26, UI Resource Format).
 
@@ -23,6 +24,15 @@ SCHEME: Final = "mcp-router://"
 UI_SCHEME: Final = "ui://"
 
 
+def is_always_named(uri: str) -> bool:
+    """Return whether a direct view shows a URI (or template) of a server only in a form of ours.
+
+    Many servers use the same URIs of MCP Apps. A URI in a form of ours, from a server that is an
+    MCP Router itself, would name an instance here.
+    """
+    return uri.startswith((SCHEME, UI_SCHEME))
+
+
 def shown_uri(instance: str, uri: str) -> str:
     """Return the URI that names an instance and a URI of its server."""
     scheme = UI_SCHEME if uri.startswith(UI_SCHEME) else SCHEME
@@ -35,7 +45,9 @@ def shown_template(instance: str, template: str) -> str:
     The template follows as it is: a client that expands it encodes the values, and nothing else.
     """
     scheme = UI_SCHEME if template.startswith(UI_SCHEME) else SCHEME
-    return f"{scheme}{quote(instance, safe='')}/{template}"
+    # The colon of a scheme tells `own_uri` that nothing is encoded; few templates have none.
+    has_scheme = template.partition("{")[0].find(":") > 0
+    return f"{scheme}{quote(instance, safe='')}/{'' if has_scheme else ':'}{template}"
 
 
 def own_uri(shown: str) -> tuple[str, str] | None:
@@ -44,8 +56,8 @@ def own_uri(shown: str) -> tuple[str, str] | None:
     if not shown.startswith(scheme):
         return None
     instance, _, rest = shown[len(scheme) :].partition("/")
-    # A percent-encoded URI has no colon left, and a template as it is begins with a scheme.
-    uri = rest if ":" in rest else unquote(rest)
+    # A percent-encoded URI has no colon left, and a template as it is has one.
+    uri = rest.removeprefix(":") if ":" in rest else unquote(rest)
     # Servers have URIs of the scheme `ui` themselves; ours hold another one.
     is_ours = scheme == SCHEME or uri.startswith(UI_SCHEME)
     return (unquote(instance), uri) if instance and uri and is_ours else None

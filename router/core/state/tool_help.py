@@ -21,7 +21,7 @@ from router.messages.errors import TOOL_NOT_FOUND, RpcError
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from router.core.protocol.router_tools import HelpArguments
     from router.core.state.instances import Instance
@@ -32,24 +32,21 @@ NOTE: Final = HELP
 
 
 def tool_help(
-    instances: Iterable[Instance], asked: HelpArguments, limit_bytes: int
+    shown: Iterable[tuple[Instance, Sequence[Item]]], asked: HelpArguments, limit_bytes: int
 ) -> dict[str, Any]:
     """Return the tools that are asked for, by the names of their instances.
 
     Args:
-        instances: those to look at; one without a session has no tools. If an instance is asked
-            for, it is the only one here, and has a session.
+        shown: the instances to look at, each with its tools that the asker is shown; one without a
+            session has none. If an instance is asked for, it is the only one here, and has a
+            session.
         asked: narrows the answer.
         limit_bytes: the size up to which the answer has all details.
 
     Raises:
         RpcError: -32014, there is no tool of the name that is asked for.
     """
-    offered = [
-        (instance, instance.offers.catalog.tools)
-        for instance in instances
-        if not instance.is_awaited
-    ]
+    offered = [(instance, tools) for instance, tools in shown if not instance.is_awaited]
     names = [item.key for _, tools in offered for item in tools]
     if asked.tool_name is not None and asked.tool_name not in names:
         where = "any connected instance"

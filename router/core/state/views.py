@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from router.core.protocol.direct_names import direct_name
 from router.core.state.instances import Instances
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 from router.messages.exposure import Profile, matches_any
@@ -72,6 +73,22 @@ class View:
             return name == self.instance
         return matches_any(name, self.profile.instances)
 
+    def admits_tool(self, instance: str, tool: str, limit: int) -> bool:
+        """Return whether the profile of this view shows a tool.
+
+        The profile's patterns are for the names that the view shows, or may be called by in it:
+        those of the server in a transparent view, direct names in all others.
+
+        Args:
+            instance: the name of the tool's instance.
+            tool: the name in the list of that instance.
+            limit: the greatest length of a direct name in characters.
+        """
+        admitted = self.profile.tools
+        if admitted.admits_all:
+            return True
+        return admitted.admits(tool if self.is_transparent else direct_name(instance, tool, limit))
+
     def the_instance(self, instances: Instances, principal: Principal) -> Instance:
         """Return the one instance of a transparent view.
 
@@ -111,8 +128,10 @@ class Views:
             view = _view(place, settings, instances)
             if view is not None:
                 self._by_place[place] = view
-        elif view.instance is not None and view.instance not in instances.by_name:
-            return None
+        elif view.instance is not None:
+            name = settings.view if place is None else place
+            if name not in settings.profiles and name not in instances.by_name:
+                return None  # The instance is gone, and with it the place of its name.
         return view
 
 

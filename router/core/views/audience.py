@@ -51,6 +51,12 @@ def hears_of(state: RoutingState, client: Client, instance: Instance) -> bool:
     return is_asked_for and _shows(state, view, client, instance)
 
 
+def sees(state: RoutingState, client: Client, instance: Instance) -> bool:
+    """Return whether the view of a client shows this instance."""
+    view = _view_of(state, client)
+    return view is not None and _shows(state, view, client, instance)
+
+
 def sees_only(state: RoutingState, client: Client, instance: Instance) -> bool:
     """Return whether a client sees this instance as if the router were not there."""
     view = _view_of(state, client)

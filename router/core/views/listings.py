@@ -33,7 +33,7 @@ from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from router.core.protocol.exposed_catalog import ExposedCatalog
     from router.core.state.clients import Client
@@ -83,9 +83,9 @@ def result_for(state: RoutingState, client: Client, part: str) -> Raw:
     if view.expose == "direct":
         return _direct_result(state, client, view, seen, part)
     if view.is_transparent:
-        rows = [(row, getattr(row.offers.catalog, part)) for row in seen]
+        rows = [(row, _shown_items(state, view, row, part)) for row in seen]
     else:
-        rows = _router_rows(state, client, part)
+        rows = _router_rows(state, client, view, part)
     items = [
         _adapter(client, row, is_transparent=view.is_transparent)(item.raw)
         for row, listed in rows
@@ -94,8 +94,29 @@ def result_for(state: RoutingState, client: Client, part: str) -> Raw:
     return _encoded(state, client, part, [b",".join(items)])
 
 
+def _shown_items(state: RoutingState, view: View, row: Instance, part: str) -> Sequence[Item]:
+    if part == "tools":
+        return admitted_tools(state, view, row)
+    items: tuple[Item, ...] = getattr(row.offers.catalog, part)
+    return items
+
+
+def admitted_tools(state: RoutingState, view: View, instance: Instance) -> Sequence[Item]:
+    """Return the tools of an instance that the profile of a view shows."""
+    tools = instance.offers.catalog.tools
+    if view.profile.tools.admits_all:
+        return tools
+    limit = state.settings.name_limit
+    return [item for item in tools if view.admits_tool(instance.name, item.key, limit)]
+
+
+def admitted_names(state: RoutingState, view: View, instance: Instance) -> list[str]:
+    """Return the names of those tools."""
+    return [item.key for item in admitted_tools(state, view, instance)]
+
+
 def _router_rows(
-    state: RoutingState, client: Client, part: str
+    state: RoutingState, client: Client, view: View, part: str
 ) -> list[tuple[Instance | None, Iterable[Item]]]:
     """Return the router's own tools, then those of the selected instance; ours win a name."""
     if part != "tools":
@@ -103,7 +124,7 @@ def _router_rows(
     rows: list[tuple[Instance | None, Iterable[Item]]] = [(None, own_items(state, client))]
     selected = selected_instance(state, client)
     if selected is not None:
-        theirs = selected.offers.catalog.tools
+        theirs = admitted_tools(state, view, selected)
         shown = [item for item in theirs if router_tools.canonical_name(item.key) is None]
         rows.append((selected, shown))
     return rows
@@ -159,9 +180,7 @@ def _direct_pieces(
     pieces: list[bytes] = []
     if part == "tools" and state.settings.allow_instance_management:
         spelling = client.spelling(state.settings.tool_names)
-        own = router_tools.items(spelling, with_management=True)[
-            len(router_tools.items(spelling)) :
-        ]
+        own = router_tools.management_items(spelling)
         pieces.append(b",".join(item.raw for item in own))
     names = view.profile.tools
     for row in seen:
@@ -177,14 +196,16 @@ def _direct_items(
 ) -> tuple[list[Item], bytes]:
     """Return the tools or prompts of an instance under their direct names, and all joined."""
     limit = state.settings.name_limit
-    key = (part, client.is_stateless, limit)
+    is_adapted = part == "tools"  # Only tools differ between the eras.
+    key = (part, is_adapted and client.is_stateless, limit)
     kept = row.encoded.get(key)
     if kept is None:
-        adapt = _adapter(client, row) if part == "tools" else _unchanged
-        items = [
-            _renamed(row.name, item.key, adapt(item.raw), limit)
-            for item in getattr(row.offers.catalog, part)
-        ]
+        adapt = _adapter(client, row) if is_adapted else _unchanged
+        # A server may list a name twice, and model providers refuse a request with both.
+        listed: dict[str, Item] = {}
+        for item in getattr(row.offers.catalog, part):
+            listed.setdefault(item.key, item)
+        items = [_renamed(row.name, key, adapt(item.raw), limit) for key, item in listed.items()]
         kept = row.encoded[key] = (items, b",".join(item.raw for item in items))
     return kept
 
@@ -196,16 +217,27 @@ def _renamed(instance: str, name: str, raw: Raw, limit: int) -> Item:
 
 
 def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
-    show = resources.shown_template if part == "templates" else resources.shown_uri
+    """Return the resources or templates of an instance, joined.
+
+    Args:
+        shared: the URIs and templates that other instances list as well.
+    """
+    listed: tuple[Item, ...] = getattr(row.offers.catalog, part)
+    own_shared = shared and shared.intersection(item.key for item in listed)
+    kept = row.encoded.get((part, own_shared))
+    if kept is None:
+        show = resources.shown_template if part == "templates" else resources.shown_uri
+        shown = ((item, show(row.name, item.key, own_shared)) for item in listed)
+        pieces = [_with_uri(item, uri, part) for item, uri in shown]
+        kept = row.encoded[part, own_shared] = b",".join(pieces)
+    return kept
+
+
+def _with_uri(item: Item, shown: str, part: str) -> Raw:
+    if shown == item.key:
+        return item.raw
     member = "uriTemplate" if part == "templates" else "uri"
-    pieces: list[bytes] = []
-    for item in getattr(row.offers.catalog, part):
-        shown = show(row.name, item.key, shared)
-        is_same = shown == item.key
-        pieces.append(
-            item.raw if is_same else raw_of(object_of(item.raw) | {member: raw_of(shown)})
-        )
-    return b",".join(pieces)
+    return raw_of(object_of(item.raw) | {member: raw_of(shown)})
 
 
 def direct_tools_for(state: RoutingState, client: Client, instance: Instance) -> list[Any]:
@@ -214,7 +246,8 @@ def direct_tools_for(state: RoutingState, client: Client, instance: Instance) ->
     Each is an object of name, description and input schema, in the words of the client's revision.
     """
     items, _ = _direct_items(state, client, instance, "tools")
-    return list(map(tool_view, items))
+    names = state.view_of(client).profile.tools
+    return [tool_view(item) for item in items if names.admits(item.key)]
 
 
 # --- Words of an era -------------------------------------------------------------------------
@@ -239,9 +272,10 @@ def _adapter(
 
 def _encoded(state: RoutingState, client: Client, part: str, pieces: list[bytes]) -> Raw:
     """Return the result with these members, each some encoded items."""
-    listed = b'{"%b":[%b]' % (_MEMBERS[part].encode(), b",".join(filter(None, pieces)))
-    if not client.is_stateless:
-        return Raw(listed + b"}")
-    info = router_tools.server_info(state.settings)
-    more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
-    return Raw(listed + b"," + bytes(raw_of(more))[1:])
+    end = b"]}"
+    if client.is_stateless:
+        info = router_tools.server_info(state.settings)
+        more = NOT_CACHED | {"resultType": "complete", "_meta": {SERVER_INFO_KEY: info}}
+        end = b"]," + bytes(raw_of(more))[1:]
+    items = b",".join(filter(None, pieces))
+    return Raw(b"".join((b'{"', _MEMBERS[part].encode(), b'":[', items, end)))

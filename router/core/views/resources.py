@@ -3,8 +3,7 @@
 Invariants:
 
 - A URI of a server is shown as it is if it leads back to that instance; else in the form that names
-  the instance. URIs of MCP Apps (`ui://`) always have that form in direct views, because many
-  servers use the same ones.
+  the instance. Some URIs always have that form in direct views, see `is_always_named`.
 - No resource is asked for at a guess: a URI that several instances may have is an error that says
   how to name one of them.
 """
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from router.core.protocol import resource_uris
-from router.core.protocol.resource_uris import UI_SCHEME, UriTemplate
+from router.core.protocol.resource_uris import UriTemplate
 from router.messages.errors import INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
@@ -96,19 +95,19 @@ def _index(offers: tuple[object, ...], seen: Instances) -> ResourceIndex:
 
 def shown_uri(instance: str, uri: str, shared: frozenset[str]) -> str:
     """Return the URI under which a direct view lists a resource."""
-    is_named = uri in shared or uri.startswith(UI_SCHEME)
+    is_named = uri in shared or resource_uris.is_always_named(uri)
     return resource_uris.shown_uri(instance, uri) if is_named else uri
 
 
 def shown_template(instance: str, template: str, shared: frozenset[str]) -> str:
     """Return the template under which a direct view lists a template."""
-    is_named = template in shared or template.startswith(UI_SCHEME)
+    is_named = template in shared or resource_uris.is_always_named(template)
     return resource_uris.shown_template(instance, template) if is_named else template
 
 
 def shown_link(index: ResourceIndex, instance: str, uri: str) -> str:
     """Return the URI for a link in a result of this instance, so that it leads there."""
-    if not uri.startswith(UI_SCHEME) and index.owner_of(uri) == instance:
+    if not resource_uris.is_always_named(uri) and index.owner_of(uri) == instance:
         return uri
     return resource_uris.shown_uri(instance, uri)
 

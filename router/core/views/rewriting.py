@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from router.core.state.clients import Client
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
+    from router.core.views.resources import ResourceIndex
 
     Rewrite = Callable[[Raw], Raw]
 
@@ -40,7 +41,10 @@ def rewrite_for(
         instance: answers.
         read: for `resources/read`, the URI that the client asked for, and the server's own.
     """
-    if state.view_of(client).expose != "direct":
+    view = state.view_of(client)
+    is_direct = view.expose == "direct"
+    is_renamed = read is not None and read[0] != read[1]
+    if view.is_transparent or not (is_direct or is_renamed):
         return None
 
     def rewrite(result: Raw) -> Raw:
@@ -48,7 +52,8 @@ def rewrite_for(
         if b'"uri"' not in data and b"ui" not in data:
             return result
         try:
-            return _Rewriter(state, client, instance.name, read).result(result)
+            index = resources.index_of(state.seen_by(client)) if is_direct else None
+            return _Rewriter(index, instance.name, read).result(result)
         except (RpcError, msgspec.MsgspecError, RecursionError):
             return result  # It is no result of MCP; the client may make sense of it.
 
@@ -56,12 +61,12 @@ def rewrite_for(
 
 
 class _Rewriter:
-    """Rewrites one result."""
+    """Rewrites one result; without an index, only the URI that was asked for."""
 
     def __init__(
-        self, state: RoutingState, client: Client, instance: str, read: tuple[str, str] | None
+        self, index: ResourceIndex | None, instance: str, read: tuple[str, str] | None
     ) -> None:
-        self._index = resources.index_of(state.seen_by(client))
+        self._index = index
         self._instance = instance
         self._read = read
         self._has_changed = False
@@ -75,7 +80,7 @@ class _Rewriter:
         ):
             if key in members:
                 members[key] = raw_of([rewrite(item) for item in _array.decode(members[key])])
-        with_meta = extensions.with_shown_uris(self._instance, members)
+        with_meta = self._with_meta(members)
         if with_meta is members and not self._has_changed:
             return result
         return raw_of(with_meta)
@@ -115,13 +120,20 @@ class _Rewriter:
         members = object_of(resource, "resource")
         uri = optional_text_of(members, "uri")
         shown = uri if uri is None else self._shown(uri)
-        with_meta = extensions.with_shown_uris(self._instance, members)
+        with_meta = self._with_meta(members)
         if shown == uri and with_meta is members:
             return resource
         self._has_changed = True
-        return raw_of(with_meta | {"uri": raw_of(shown)})
+        return raw_of(with_meta if uri is None else with_meta | {"uri": raw_of(shown)})
+
+    def _with_meta(self, members: dict[str, Raw]) -> dict[str, Raw]:
+        if self._index is None:
+            return members
+        return extensions.with_shown_uris(self._instance, members)
 
     def _shown(self, uri: str) -> str:
         if self._read is not None and uri == self._read[1]:
             return self._read[0]
+        if self._index is None:
+            return uri
         return resources.shown_link(self._index, self._instance, uri)

@@ -19,11 +19,11 @@ empties.
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from router.core.core import Core
 from router.core.state.routing_state import RoutingState
-from router.messages.catalog import Catalog
+from router.messages.catalog import Item
 from router.messages.commands import Principal, RouterCommand
 from router.messages.core_settings import CoreSettings
 from router.messages.effects import (
@@ -41,6 +41,7 @@ from router.messages.errors import RpcError
 from router.messages.events import (
     AdminCommand,
     ClientOpened,
+    CoreSettingsChanged,
     Drain,
     Event,
     InstanceDown,
@@ -51,18 +52,20 @@ from router.messages.events import (
     SessionUp,
     Tick,
 )
+from router.messages.exposure import Exposure
 from router.messages.instance_spec import InstanceSpec
 from tests.router.core.fake_peers import (
     EVERYTHING,
     FakeClient,
     FakeUpstream,
     Mailbox,
+    Named,
     SentCommand,
     SentRequest,
     StatelessClient,
+    catalog_of,
     plain,
     raw,
-    tool,
     value_of,
 )
 
@@ -190,28 +193,33 @@ class Conversation:
         one_shot: bool = False,
         one_channel: bool = False,
         principal: Principal = EVERYTHING,
+        view: str | None = None,
     ) -> FakeClient:
-        """Open a client session; `one_shot` opens a lone HTTP request."""
+        """Open a client session at a place; `one_shot` opens a lone HTTP request."""
         client = FakeClient(self, name or f"client-{next(self.ids)}", one_channel=one_channel)
-        self.happens(ClientOpened(client.id, client.outbox, principal, one_shot))
+        self.happens(ClientOpened(client.id, client.outbox, principal, one_shot, view=view))
         return client
 
     def stateless_client(
-        self, principal: Principal = EVERYTHING, **declares: Any
+        self, principal: Principal = EVERYTHING, view: str | None = None, **declares: Any
     ) -> StatelessClient:
         """Return a client of 2026-07-28 over HTTP."""
-        return StatelessClient(self, "none yet", principal=principal, declares=declares)
+        return StatelessClient(self, "none yet", principal=principal, view=view, declares=declares)
 
     def stateless_connection(
-        self, principal: Principal = EVERYTHING, **declares: Any
+        self, principal: Principal = EVERYTHING, view: str | None = None, **declares: Any
     ) -> StatelessClient:
         """Return a client of 2026-07-28 on stdio, which may speak handshake revisions as well."""
         name = f"connection-{next(self.ids)}"
         client = StatelessClient(
             self, name, one_channel=True, principal=principal, is_connection=True, declares=declares
         )
-        self.happens(ClientOpened(name, client.outbox, principal, era="either"))
+        self.happens(ClientOpened(name, client.outbox, principal, era="either", view=view))
         return client
+
+    def settings_change(self, **changes: Any) -> None:
+        """Report that the settings are others now."""
+        self.happens(CoreSettingsChanged(evolve(self.state.settings, **changes)))
 
     def admin_asks(self, what: RouterCommand, principal: Principal = EVERYTHING) -> SentCommand:
         """Send a command to the router itself."""
@@ -236,16 +244,17 @@ class Conversation:
     def up(
         self,
         name: str,
-        *tools: str,
+        *tools: str | Item,
         capabilities: Any = None,
         session: int | None = None,
         revision: str = "2025-11-25",
         server_info: Any = None,
+        instructions: str | None = None,
+        **others: Named,
     ) -> FakeUpstream:
-        """Report that the session of an instance is up."""
+        """Report that the session of an instance is up; `others` are the other lists it offers."""
         number = next(self.ids) if session is None else session
         upstream = FakeUpstream(self, name, number, revision == "2026-07-28")
-        catalog = Catalog(tools=tuple(map(tool, tools)))
         self.happens(
             SessionUp(
                 instance=name,
@@ -254,8 +263,8 @@ class Conversation:
                 revision=revision,
                 capabilities=raw(capabilities or {}),
                 server_info=raw({"name": name} if server_info is None else server_info),
-                instructions=None,
-                catalog=catalog,
+                instructions=instructions,
+                catalog=catalog_of(tools, **others),
             )
         )
         return upstream
@@ -286,6 +295,15 @@ class Conversation:
         for name in names:
             self.starting(name)
         return [self.up(name, *tools) for name in names]
+
+    def with_instance(
+        self, name: str, *tools: str | Item, exposure: Exposure | None = None, **more: Any
+    ) -> FakeUpstream:
+        """Configure one more instance and bring its session up; `more` is for `up`."""
+        others = [row.spec for row in self.state.instances if row.name != name]
+        self.configured(*others, spec(name, exposure=exposure or Exposure()))
+        self.starting(name)
+        return self.up(name, *tools, **more)
 
     def with_stateless_upstream(self, name: str = "a") -> FakeUpstream:
         """Configure one instance that speaks 2026-07-28 and bring it up."""

@@ -4,9 +4,9 @@ Each of them turns a method call into an event, and keeps the frames that come b
 A test gets them from a `Conversation`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from attrs import define, field
@@ -68,6 +68,50 @@ def tool(name: str) -> Item:
     """Return a tool of this name that takes any arguments."""
     schema = {"type": "object", "properties": {}}
     return Item(name, raw({"name": name, "description": f"Does {name}", "inputSchema": schema}))
+
+
+def prompt(name: str) -> Item:
+    """Return a prompt of this name."""
+    return Item(name, raw({"name": name, "description": f"Asks for {name}"}))
+
+
+def resource(uri: str) -> Item:
+    """Return a resource of this URI."""
+    return Item(uri, raw({"uri": uri, "name": f"at {uri[:20]}"}))
+
+
+def template(uri: str) -> Item:
+    """Return a resource template of this URI template."""
+    return Item(uri, raw({"uriTemplate": uri, "name": f"like {uri[:20]}"}))
+
+
+Named: TypeAlias = "Iterable[str | Item]"
+"""Items, or the names or URIs of items whose other members do not matter."""
+
+
+def catalog_of(
+    tools: Named = (), prompts: Named = (), resources: Named = (), templates: Named = ()
+) -> Catalog:
+    """Return a catalog of these items."""
+    return Catalog(
+        _items(tool, tools),
+        _items(prompt, prompts),
+        _items(resource, resources),
+        _items(template, templates),
+    )
+
+
+def _items(make: Callable[[str], Item], named: Named) -> tuple[Item, ...]:
+    return tuple(make(one) if isinstance(one, str) else one for one in named)
+
+
+MEMBERS = {
+    "tools": ("tools/list", "tools", "name"),
+    "prompts": ("prompts/list", "prompts", "name"),
+    "resources": ("resources/list", "resources", "uri"),
+    "templates": ("resources/templates/list", "resourceTemplates", "uriTemplate"),
+}
+"""Part of a catalog -> the request for it, the member that holds it, and the key of an item."""
 
 
 class Talk(Protocol):
@@ -194,9 +238,18 @@ class FakeClient:
         """Select an instance with `mcp.router.use`."""
         return self.calls("mcp.router.use", {"instance_name": instance})
 
-    def lists(self) -> list[str]:
-        """List the tools and return their names."""
-        return [tool["name"] for tool in self.asks("tools/list").result["tools"]]
+    def lists(self, part: str = "tools") -> list[str]:
+        """List the tools, or another part of a catalog, and return names or URIs."""
+        method, member, key = MEMBERS[part]
+        return [item[key] for item in self.asks(method).result[member]]
+
+    def reads(self, uri: str, **more: Any) -> SentRequest:
+        """Read a resource."""
+        return self.asks("resources/read", {"uri": uri} | more)
+
+    def hears(self) -> list[str]:
+        """Return the methods of the notifications of its session since the last time."""
+        return [frame["method"] for frame in self.outbox.take() if "method" in frame]
 
     def initializes(self, revision: str = "2025-11-25", **capabilities: Any) -> SentRequest:
         params = {"protocolVersion": revision, "capabilities": capabilities}
@@ -237,11 +290,13 @@ class StatelessClient(FakeClient):
     one stdio connection.
 
     Attributes:
+        view: the place that it asks for.
         declares: the capabilities in the envelope of its next requests.
         meta: replaces or adds members of that envelope.
     """
 
     principal: Principal = EVERYTHING
+    view: str | None = None
     is_connection: bool = False
     declares: dict[str, Any] = field(factory=dict[str, Any])
     meta: dict[str, Any] = field(factory=dict[str, Any])
@@ -253,8 +308,16 @@ class StatelessClient(FakeClient):
         if self.is_connection:
             return super().asks(method, params, id)
         self.id = f"request-{next(self.talk.ids)}"
-        opened = ClientOpened(self.id, Mailbox(), self.principal, one_shot=True, era="stateless")
-        self.talk.happens(opened)
+        self.talk.happens(
+            ClientOpened(
+                self.id,
+                Mailbox(),
+                self.principal,
+                one_shot=True,
+                era="stateless",
+                view=self.view,
+            )
+        )
         return super().asks(method, params, id)
 
     def retries(self, asked: SentRequest, answers: dict[str, Any], **changes: Any) -> SentRequest:
@@ -335,9 +398,10 @@ class FakeUpstream:
     def sends(self, frame: Frame, related: RequestId | None = None) -> None:
         self.talk.happens(FromSession(self.session, frame, related))
 
-    def lists(self, *tools: str) -> None:
-        """Offer other tools than before, as its session reports after a `list_changed`."""
-        self.talk.happens(CatalogChanged(self.session, Catalog(tools=tuple(map(tool, tools)))))
+    def lists(self, *tools: str | Item, announced: Iterable[str] = (), **others: Named) -> None:
+        """Offer other lists than before, as its session reports after a `list_changed`."""
+        catalog = catalog_of(tools, **others)
+        self.talk.happens(CatalogChanged(self.session, catalog, frozenset(announced)))
 
     def breaks(self, reason: str = "it broke") -> None:
         """Lose its wire, as its session reports it."""

@@ -60,6 +60,9 @@ GRACE_S: Final = 2.0
 MAX_CONNECTIONS: Final = 4096
 """The most connections of one listener, each about 25 kB; see `connection_limit`."""
 
+LARGE_BYTES: Final = 64 * 1024
+"""Data of more than this is never copied to be sent together with something else."""
+
 FULL_UNTIL: Final = 0.9
 """The listener counts as full until it falls below this share of its limit.
 
@@ -259,12 +262,19 @@ class _Connection:
             trio.ClosedResourceError: the connection was cut.
         """
         if self._held_head:
-            data, self._held_head = self._held_head + data, b""
+            head, self._held_head = self._held_head, b""
+            if len(data) > LARGE_BYTES:
+                # To copy that much costs more than another system call.
+                await self._send(head)
+            else:
+                data = head + data
         elif _announces_content(data):
             self._held_head = data
             return
-        if not data:
-            return
+        if data:
+            await self._send(data)
+
+    async def _send(self, data: bytes) -> None:
         self._deadlines.start(self)
         try:
             await self._stream.send_all(data)

@@ -38,4 +38,5 @@ def encode_event(data: bytes, kind: bytes = b"message", event_id: bytes = b"") -
     head = (
         b"event: %b\nid: %b\ndata: " % (kind, event_id) if event_id else b"event: %b\ndata: " % kind
     )
-    return head + data.rstrip(b"\n") + b"\n\n"
+    # Joined, because each `+` would copy the data, which may be megabytes.
+    return b"".join((head, data, b"\n" if data.endswith(b"\n") else b"\n\n"))

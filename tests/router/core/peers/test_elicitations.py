@@ -53,6 +53,16 @@ def test_a_client_whose_call_needs_the_url_first_is_notified() -> None:
     assert client.outbox.take() == told
 
 
+def test_a_client_that_is_gone_is_remembered_no_more() -> None:
+    talk, client, upstream = ready()
+    client.initializes(elicitation={"url": {}})
+    client.routes("echo")
+    upstream.asks(ELICIT, url(), related=upstream.sees_one()["id"])
+    assert talk.state.elicited
+    client.leaves()
+    assert not talk.state.elicited
+
+
 def test_another_upstream_cannot_complete_an_elicitation() -> None:
     client, _, upstream = able()
     client.routes("echo")

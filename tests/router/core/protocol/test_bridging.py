@@ -145,3 +145,75 @@ def test_a_url_that_cannot_be_asked_for_names_the_missing_capability(
 def test_a_malformed_schema_is_listed_as_it_is(schema: bytes) -> None:
     tool = Raw(b'{"name":"x-mcp-header","inputSchema":%b}' % schema)
     assert bytes(bridging.tool_as_stateless(tool)) == bytes(tool)
+
+
+# --- Capabilities of one server ----------------------------------------------------------------
+
+DECLARED = {"tools": Raw(b"{}"), "tasks": Raw(b"{}"), "odd": Raw(b"[1.50]")}
+NEW = "2026-07-28"
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "has_tasks"),
+    [
+        ("2025-11-25", "2025-11-25", True),
+        ("2024-11-05", "2025-11-25", True),
+        (NEW, NEW, True),
+        ("2025-11-25", NEW, False),
+        (NEW, "2025-06-18", False),
+    ],
+)
+def test_capabilities_come_through_but_for_tasks_of_another_era(
+    server: str, client: str, *, has_tasks: bool
+) -> None:
+    shown = bridging.capabilities_for(DECLARED, server, client)
+    assert shown == {name: raw for name, raw in DECLARED.items() if has_tasks or name != "tasks"}
+    assert list(DECLARED) == ["tools", "tasks", "odd"]
+
+
+# --- Answers across eras -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "expected"),
+    [
+        ("resources/read", -32602, -32002),
+        ("resources/read", -32601, -32601),
+        ("prompts/get", -32602, -32602),
+        ("tools/call", -32002, -32002),
+    ],
+)
+def test_a_handshake_client_is_told_of_a_missing_resource_with_its_own_code(
+    method: str, code: int, expected: int
+) -> None:
+    answer = failed(code, data={"uri": "x:"}, odd=[1.5])
+    converted = bridging.error_as_handshake(answer, method)
+    error = msgspec.json.decode(converted.error)
+    assert error == {"code": expected, "message": "no", "data": {"uri": "x:"}, "odd": [1.5]}
+    assert (converted is answer) is (code == expected)
+
+
+@pytest.mark.parametrize("error", [b"5", b"[]", b'{"code":"-32602"}', b"{}"])
+def test_an_error_that_makes_no_sense_stays_as_it_is(error: bytes) -> None:
+    answer = ErrorResponse(1, Raw(error))
+    assert bridging.error_as_handshake(answer, "resources/read") is answer
+
+
+@pytest.mark.parametrize("method", sorted(bridging.CACHEABLE))
+def test_what_may_be_kept_is_said_to_be_private_and_stale_at_once(method: str) -> None:
+    answer = Response(1, Raw(b'{"contents":[]}'))
+    converted = bridging.answer_as_stateless(answer, "complete", {}, INFO, method)
+    assert isinstance(converted, Response)
+    result = msgspec.json.decode(converted.result)
+    assert (result["ttlMs"], result["cacheScope"]) == (0, "private")
+
+
+@pytest.mark.parametrize(
+    ("method", "result_type"),
+    [("resources/read", "input_required"), ("tools/call", "complete"), ("x/odd", "complete")],
+)
+def test_other_results_do_not_say_how_long_they_may_be_kept(method: str, result_type: str) -> None:
+    answer = Response(1, Raw(b"{}"))
+    converted = bridging.answer_as_stateless(answer, result_type, {}, INFO, method)
+    assert isinstance(converted, Response)
+    assert msgspec.json.decode(converted.result).keys() == {"resultType", "_meta"}

@@ -169,6 +169,30 @@ async def test_head_of_an_answer_without_content_is_sent(
             assert b"content-length: " in head
 
 
+@pytest.mark.parametrize("more_bytes", [0, 1])
+async def test_answer_around_the_limit_of_copies_arrives_whole(
+    sock: socket.socket, actor: FakeActor, more_bytes: int
+) -> None:
+    result = {"x": "y" * (hosting.LARGE_BYTES + more_bytes - len(_WRAPPED))}
+
+    async def answer() -> None:
+        await actor.next(ClientOpened)
+        await actor.answer(result)
+
+    async with serving(sock, http(actor)) as site, trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        client = await site.connect()
+        await client.send("POST", "/mcp", CALL)
+        assert f"content-length: {hosting.LARGE_BYTES + more_bytes}\r\n".encode() in (
+            await client.head()
+        )
+        body = json.loads(await client.until(b'"}}'))
+        assert body["result"] == result
+
+
+_WRAPPED: Final = '{"jsonrpc":"2.0","id":7,"result":{"x": ""}}'
+
+
 async def test_many_calls_on_one_connection(sock: socket.socket, actor: FakeActor) -> None:
     async def answer_all() -> None:
         while True:
