@@ -13,9 +13,11 @@ from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.settings import Settings, settings_or_defaults
+from router.core.protocol.exposed_catalog import expose
+from router.instance_files.catalogue_folder import CatalogueFolder
 from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
-from router.messages.exposure import matches_any
+from router.messages.exposure import EVERYTHING, matches_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +67,8 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     problems += map(str, find_unknown_view(options.view, settings.profiles, sources))
     profiles = tuple(_shown_by_profiles(settings, loaded))
     summary = _summary(paths, loaded, len(problems))
-    return Findings(tuple(problems), profiles, summary, tuple(_notes(loaded)))
+    notes = (*_notes(loaded), *_unknown_names(paths, loaded))
+    return Findings(tuple(problems), profiles, summary, notes)
 
 
 def check_view(
@@ -108,6 +111,19 @@ def _notes(loaded: LoadedInstances) -> Iterator[str]:
     if ignored:
         why = "no effect here, since each client decides which tools it runs without asking"
         yield f"Note: {why}: {', '.join(ignored)}"
+
+
+def _unknown_names(paths: Paths, loaded: LoadedInstances) -> Iterator[str]:
+    """Yield a note for each name in a filter that the server did not offer when it was last asked.
+
+    A server that was never ready, or whose lists are not kept, is not judged.
+    """
+    filtered = [spec for spec in loaded.specs if spec.exposure != EVERYTHING]
+    known = CatalogueFolder(paths.cache).read(filtered)
+    for spec in filtered:
+        if spec.name in known:
+            for problem in expose(known[spec.name].catalog, spec.exposure).unknown:
+                yield f"Note: {spec.source}: {problem} (by its last known lists)"
 
 
 def _summary(paths: Paths, loaded: LoadedInstances, problems: int) -> str:

@@ -27,6 +27,13 @@ HEAD: Final = (
 )
 
 
+STALE_MARK: Final = "*"
+STALE_LEGEND: Final = f"{STALE_MARK} as it was last: the server has yet to list its tools"
+
+MAX_WARNINGS: Final = 20
+"""How many warnings a table shows; `--json` has all of them."""
+
+
 class SessionRow(msgspec.Struct, frozen=True):
     """The session of one client, of an instance that has a session for each."""
 
@@ -39,7 +46,12 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One instance. A newer router may send unknown keys, and an older one may leave some out."""
+    """One instance. A newer router may send unknown keys, and an older one may leave some out.
+
+    Attributes:
+        stale: True if its tools are the last known ones.
+        warnings: sentences about what is configured for it and cannot be applied.
+    """
 
     name: str
     state: str = ""
@@ -50,7 +62,9 @@ class Row(msgspec.Struct, frozen=True):
     in_flight: int = 0
     retry_in_s: float | None = None
     last_error: str | None = None
-    sessions: list[SessionRow] = []
+    stale: bool = False
+    warnings: tuple[str, ...] = ()
+    sessions: tuple[SessionRow, ...] = ()
 
 
 def status_text(api: RestApi, *, as_json: bool) -> str:
@@ -72,7 +86,10 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a line for each instance and each session of a client, and one that sums them up."""
+    """Return a line for each instance and each session of a client, and then for all together.
+
+    That is one that sums them up, and one for each warning.
+    """
     if not rows:
         return "There are no instances.\n"
     cells = [HEAD]
@@ -82,8 +99,15 @@ def table(rows: list[Row]) -> str:
     lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
     ready = sum(row.state == "ready" for row in rows)
     idle = sum(row.state == "idle" for row in rows)
-    summary = f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")
-    return "\n".join([*lines, "", summary, ""])
+    lines += ["", f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")]
+    if any(row.stale for row in rows):
+        lines.append(STALE_LEGEND)
+    warnings = [one_line(f"{row.name}: {warning}") for row in rows for warning in row.warnings]
+    if warnings:
+        lines += ["", *warnings[:MAX_WARNINGS]]
+    if len(warnings) > MAX_WARNINGS:
+        lines.append(f"and {len(warnings) - MAX_WARNINGS} more; --json shows all")
+    return "\n".join([*lines, ""])
 
 
 def _printable_json(body: bytes) -> str:
@@ -105,7 +129,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         one_line(row.state),
         duration(row.since_s),
         str(row.restarts),
-        str(row.tools_count),
+        f"{row.tools_count}{STALE_MARK if row.stale else ''}",
         calls,
         "-" if row.retry_in_s is None else f"in {duration(row.retry_in_s)}",
         _error(row.last_error),

@@ -68,7 +68,7 @@ SECRET_MASK: Final = {"set": True}
 
 
 class ListInstances(Struct, frozen=True):
-    """-> list[dict], the value of `mcp.router.list`."""
+    """-> list[dict], the rows of `mcp.router.list`, with `warnings`: a list of sentences."""
 
 
 class ShowInstance(Struct, frozen=True):
@@ -87,6 +87,16 @@ class ListTools(Struct, frozen=True):
 
 class ShowTools(Struct, frozen=True):
     """-> list of tools (name, description, inputSchema) of one instance."""
+
+    name: str
+
+
+class ShowProfileTools(Struct, frozen=True):
+    """-> dict of `tools` and `total_tokens`: what a client of a profile is listed.
+
+    Each tool has name, description, inputSchema, `instance` (None for the router's own tools) and
+    `tokens`, an estimate.
+    """
 
     name: str
 
@@ -110,5 +120,12 @@ class MakeChange(Struct, frozen=True):
 
 
 RouterCommand: TypeAlias = (
-    ListInstances | ShowInstance | ShowStatus | ListTools | ShowTools | CallTool | MakeChange
+    ListInstances
+    | ShowInstance
+    | ShowStatus
+    | ListTools
+    | ShowTools
+    | ShowProfileTools
+    | CallTool
+    | MakeChange
 )

@@ -62,6 +62,8 @@ def test_curl(url: str) -> None:
     said = _run([peers.program("sh"), "-e"], code)
     assert '"status":"healthy"' in said
     assert '"text":"3"' in said
+    assert '"name":"example__add"' in said
+    assert '"name":"example__fail"' not in said
     assert said.endswith('{"status":"success","removed":"second"}')
 
 

@@ -52,7 +52,9 @@ LISTEN_AGAIN_S: Final = 5.0
 
 
 def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown: str) -> bool:
-    """Have a client told of updates of a resource; the caller subscribes upstream.
+    """Have a client told of updates of a resource.
+
+    The caller subscribes upstream if nobody was told before; see `subscribe_upstream`.
 
     Args:
         uri: the server's own URI.
@@ -74,17 +76,6 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
     return is_first
 
 
-def find(state: RoutingState, client: Client, shown: str) -> tuple[str, str] | None:
-    """Return the row's address and the server's URI to which a client subscribed by this URI.
-
-    The same URI may lead elsewhere by now, or nowhere.
-    """
-    for address, uri in client.resources:
-        if state.subscribers[address][uri][client.id] == shown:
-            return address, uri
-    return None
-
-
 def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
     """Have a client told of a resource no more; after the last client, unsubscribe upstream.
 
@@ -95,6 +86,17 @@ def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
     client.resources.discard((address, uri))
     if _take_out(state, client, address, uri):
         _unsubscribe_upstream(state, address, [uri])
+
+
+def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
+    """Have a client told of a resource no more, also of one that is not there any more.
+
+    Args:
+        shown: the URI with which the client subscribed; any other changes nothing.
+    """
+    for address, uri in sorted(client.resources):
+        if state.subscribers[address][uri][client.id] == shown:
+            remove(state, client, address, uri)
 
 
 def forget_client(state: RoutingState, client: Client) -> None:

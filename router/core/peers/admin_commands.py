@@ -19,19 +19,22 @@ from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of
 from router.core.state import instance_views
 from router.core.state.clients import Client, ClientRequest
 from router.core.state.permissions import check_may
+from router.core.views import listings
 from router.messages.commands import (
     CallTool,
     ListInstances,
     ListTools,
     MakeChange,
     ShowInstance,
+    ShowProfileTools,
     ShowStatus,
     ShowTools,
 )
 from router.messages.effects import Reply, ToClient
-from router.messages.errors import INTERNAL_ERROR, RpcError
+from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Response
 from router.messages.params import Params
+from router.messages.revisions import LATEST_HANDSHAKE_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,12 +65,18 @@ def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
 
 def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
     seen = state.instances.seen_by(event.principal)
-    _reply(state, event, instance_views.summaries(seen, state.now_s))
+    _reply(state, event, [_row(state, instance) for instance in seen])
+
+
+def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
+    """Return a row of `mcp.router.list` with more for those who look after the router."""
+    row = instance_views.summary(instance, state.now_s)
+    return row | {"warnings": list(instance.offers.unknown)}
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
     instance = state.instances.seen_by(event.principal).find(what.name)
-    _reply(state, event, instance_views.summary(instance, state.now_s))
+    _reply(state, event, _row(state, instance))
 
 
 def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
@@ -78,7 +87,7 @@ def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> Non
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
     rows = (instance, *instance.client_sessions.values())
     sessions = [row.session.session for row in rows if row.session is not None]
-    return instance_views.summary(instance, state.now_s) | {
+    return _row(state, instance) | {
         "since_s": round(state.now_s - instance.since_s, 1),
         "calls": instance.call_count,
         "in_flight": sum(len(state.calls.of_session(session)) for session in sessions),
@@ -95,6 +104,32 @@ def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
 def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> None:
     instance = state.instances.seen_by(event.principal).find(what.name)
     _reply(state, event, instance_views.tools_of(instance))
+
+
+BYTES_A_TOKEN: Final = 4
+"""Bytes of JSON in English that make about one token of a language model."""
+
+
+def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProfileTools) -> None:
+    """Answer with the very list that a client would get, as of the last handshake revision."""
+    if what.name not in state.settings.profiles:
+        raise RpcError(INSTANCE_NOT_FOUND, f"Profile not found: {what.name}")
+    client = Client(
+        f"command-{state.next_key()}",
+        event.reply_to,
+        event.principal,
+        one_shot=True,
+        place=what.name,
+        revision=LATEST_HANDSHAKE_REVISION,
+    )
+    tools: list[dict[str, Any]] = []
+    for row, item in listings.tools_for(state, client):
+        tool = instance_views.tool_view(item)
+        # Rounded up. Clients give a model these members, and most leave out the others.
+        tokens = -(-len(msgspec.json.encode(tool)) // BYTES_A_TOKEN)
+        tools.append(tool | {"instance": None if row is None else row.name, "tokens": tokens})
+    total = sum(tool["tokens"] for tool in tools)
+    _reply(state, event, {"tools": tools, "total_tokens": total})
 
 
 # --- Requests on behalf of the asker ---------------------------------------------------------
@@ -178,6 +213,7 @@ _COMMANDS: Final[
     ShowStatus: ("read", _show_status),
     ListTools: ("read", _list_tools),
     ShowTools: ("read", _show_tools),
+    ShowProfileTools: ("admin", _show_profile_tools),
     CallTool: ("call", _call_tool),
     MakeChange: ("admin", _make_change),
 }

@@ -169,12 +169,7 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
 def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
     """Have a client told of updates of a resource no more."""
     members = check_key_case(request.params.members, _RESOURCE_KEYS)
-    uri = text_of(members, "uri")
-    subscribed = resource_subscriptions.find(state, request.client, uri)
-    if subscribed is None:
-        find_resource(state, request.client, uri)
-    else:
-        resource_subscriptions.remove(state, request.client, *subscribed)
+    resource_subscriptions.remove_shown(state, request.client, text_of(members, "uri"))
     forwarding.answer(state, request, EMPTY_OBJECT)
 
 

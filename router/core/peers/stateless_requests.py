@@ -213,8 +213,9 @@ def _listen_to_resources(
             if resource_subscriptions.add(state, client, row, own, uri):
                 new.setdefault(row.address, (row, []))[1].append(own)
             subscription.resources[uri] = row.address, own
-    for row, added in new.values():
-        resource_subscriptions.subscribe_upstream(state, row, added)
+    # At the end, because a server of 2026-07-28 gets one request for all.
+    for row, owns in new.values():
+        resource_subscriptions.subscribe_upstream(state, row, owns)
     for address, own in subscription.resources.values():
         row = state.row_at(address)
         if row is not None:

@@ -174,8 +174,10 @@ def _help(state: RoutingState, request: ClientRequest) -> None:
         if forwarding.session_or_park(state, request, instance) is None:
             return
         instances = (instance,)
-    shown = [(one, listings.admitted_tools(state, state.view_of(client), one)) for one in instances]
-    value = tool_help(shown, asked, state.settings.help_limit_bytes)
+    settings, view = state.settings, state.view_of(client)
+    shown = [(one, listings.admitted_tools(state, view, one)) for one in instances]
+    spelling = client.spelling(settings.tool_names)
+    value = tool_help(shown, asked, settings.help_limit_bytes, spelling)
     result = router_tools.result_of(value, client.revision, is_compact=True)
     forwarding.answer(state, request, result)
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 def initialize(state: RoutingState, request: ClientRequest) -> None:
     """Answer `initialize` with what the server said of itself, once it is ready."""
     instance = _instance(state, request)
+    forwarding.check_not_draining(state)
     # Taken before: a session of the client's own is told of what it declares.
     session_requests.take_handshake(request)
     server = _described(state, request, instance)

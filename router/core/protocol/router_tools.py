@@ -40,7 +40,7 @@ _INSTRUCTIONS: Final = (
 
 def instructions(spelling: Spelling) -> str:
     """Return the text for the model that says how to use the router's own tools."""
-    return _spelled(_INSTRUCTIONS, spelling)
+    return spelled(_INSTRUCTIONS, spelling)
 
 
 def server_info(settings: CoreSettings) -> dict[str, str]:
@@ -161,8 +161,8 @@ def items(spelling: Spelling, *, with_management: bool = False) -> tuple[Item, .
     definitions = (*_DEFINITIONS, *(_MANAGEMENT_DEFINITIONS if with_management else ()))
     listed: list[Item] = []
     for definition in definitions:
-        text = _spelled(bytes(raw_of(definition)).decode(), spelling)
-        listed.append(Item(_spelled(definition["name"], spelling), Raw(text.encode())))
+        text = spelled(bytes(raw_of(definition)).decode(), spelling)
+        listed.append(Item(spelled(definition["name"], spelling), Raw(text.encode())))
     return tuple(listed)
 
 
@@ -171,7 +171,7 @@ def management_items(spelling: Spelling) -> tuple[Item, ...]:
     return items(spelling, with_management=True)[len(_DEFINITIONS) :]
 
 
-def _spelled(text: str, spelling: Spelling) -> str:
+def spelled(text: str, spelling: Spelling) -> str:
     """Return a text with the names of the router's tools in this spelling."""
     return text.replace(_PREFIX, _underscored(_PREFIX)) if spelling == "underscored" else text
 

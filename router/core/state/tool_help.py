@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import optional_text_of
-from router.core.protocol.router_tools import HELP, compact
+from router.core.protocol.router_tools import HELP, USE, compact, spelled
 from router.core.protocol.sentences import cut_to_one_line, first_sentence
 from router.core.state.instance_views import tool_view
 from router.messages.errors import TOOL_NOT_FOUND, RpcError
@@ -23,6 +23,7 @@ from router.messages.params import object_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from router.core.protocol.client_names import Spelling
     from router.core.protocol.router_tools import HelpArguments
     from router.core.state.instances import Instance
     from router.messages.catalog import Item
@@ -32,7 +33,10 @@ NOTE: Final = HELP
 
 
 def tool_help(
-    shown: Iterable[tuple[Instance, Sequence[Item]]], asked: HelpArguments, limit_bytes: int
+    shown: Iterable[tuple[Instance, Sequence[Item]]],
+    asked: HelpArguments,
+    limit_bytes: int,
+    spelling: Spelling,
 ) -> dict[str, Any]:
     """Return the tools that are asked for, by the names of their instances.
 
@@ -42,6 +46,7 @@ def tool_help(
             session.
         asked: narrows the answer.
         limit_bytes: the size up to which the answer has all details.
+        spelling: of the names of the router's own tools in the note.
 
     Raises:
         RpcError: -32014, there is no tool of the name that is asked for.
@@ -61,7 +66,7 @@ def tool_help(
     ]
     if not found and asked.is_narrow:
         return _note(_nothing_found(asked))
-    return _as_far_as_it_fits(found, asked, limit_bytes)
+    return _as_far_as_it_fits(found, asked, limit_bytes, spelling)
 
 
 # --- The choice of tools ---------------------------------------------------------------------
@@ -90,7 +95,10 @@ def _nothing_found(asked: HelpArguments) -> str:
 
 
 def _as_far_as_it_fits(
-    found: list[tuple[Instance, list[Item]]], asked: HelpArguments, limit_bytes: int
+    found: list[tuple[Instance, list[Item]]],
+    asked: HelpArguments,
+    limit_bytes: int,
+    spelling: Spelling,
 ) -> dict[str, Any]:
     """Return the tools with the most details with which the answer is within the limit."""
     full = _rows(found, _in_detail if asked.is_narrow else tool_view)
@@ -99,7 +107,7 @@ def _as_far_as_it_fits(
         return full
     why = (
         f"In full this answer has {size_bytes:,} bytes, more than {limit_bytes:,} "
-        f"(server.help_limit_bytes). {_way_out(asked)}"
+        f"(server.help_limit_bytes). {_way_out(asked, spelling)}"
     )
     for what, show in _BRIEFER:
         brief = _note(f"{what} only. {why}") | _rows(found, show)
@@ -112,13 +120,13 @@ def _as_far_as_it_fits(
     return _note(f"Numbers of tools only. {why}") | counted
 
 
-def _way_out(asked: HelpArguments) -> str:
+def _way_out(asked: HelpArguments, spelling: Spelling) -> str:
     if asked.tool_name is None:
         return (
             "For descriptions and schemas ask again with instance_name, with tool_name, or with "
             "query, which is a part of a name or description."
         )
-    return "mcp.router.use lists the tools of an instance in full."
+    return f"{spelled(USE, spelling)} lists the tools of an instance in full."
 
 
 def _note(text: str) -> dict[str, Any]:

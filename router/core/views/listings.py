@@ -33,7 +33,7 @@ from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from router.core.protocol.exposed_catalog import ExposedCatalog
     from router.core.state.clients import Client
@@ -82,16 +82,37 @@ def result_for(state: RoutingState, client: Client, part: str) -> Raw:
     seen = view.seen_by(state.instances, client.principal)
     if view.expose == "direct":
         return _direct_result(state, client, view, seen, part)
+    items = [item.raw for _, item in _indirect_items(state, client, view, seen, part)]
+    return _encoded(state, client, part, [b",".join(items)])
+
+
+def tools_for(state: RoutingState, client: Client) -> list[tuple[Instance | None, Item]]:
+    """Return the tools that `result_for` lists, each with its instance; None for our own.
+
+    Raises:
+        RpcError: -32010, the view of this client is gone.
+    """
+    view = state.view_of(client)
+    seen = view.seen_by(state.instances, client.principal)
+    if view.expose != "direct":
+        return list(_indirect_items(state, client, view, seen, "tools"))
+    rows = _direct_tools(state, client, view, seen)
+    return [(row, item) for row, items, _ in rows for item in items]
+
+
+def _indirect_items(
+    state: RoutingState, client: Client, view: View, seen: Instances, part: str
+) -> Iterator[tuple[Instance | None, Item]]:
+    """Yield what a `router` or transparent view lists, in the words of the client's era."""
+    rows: Iterable[tuple[Instance | None, Iterable[Item]]]
     if view.is_transparent:
         rows = [(row, _shown_items(state, view, row, part)) for row in seen]
     else:
         rows = _router_rows(state, client, view, part)
-    items = [
-        _adapter(client, row, is_transparent=view.is_transparent)(item.raw)
-        for row, listed in rows
-        for item in listed
-    ]
-    return _encoded(state, client, part, [b",".join(items)])
+    for row, listed in rows:
+        adapt = _adapter(client, row, is_transparent=view.is_transparent)
+        for item in listed:
+            yield row, Item(item.key, adapt(item.raw))
 
 
 def _shown_items(state: RoutingState, view: View, row: Instance, part: str) -> Sequence[Item]:
@@ -177,18 +198,26 @@ def _direct_pieces(
     if part in ("resources", "templates"):
         shared = resources.index_of(seen).shared
         return [_resource_piece(row, part, shared) for row in seen]
-    pieces: list[bytes] = []
-    if part == "tools" and state.settings.allow_instance_management:
+    if part == "tools":
+        return [joined for _, _, joined in _direct_tools(state, client, view, seen)]
+    return [_direct_items(state, client, row, part)[1] for row in seen]
+
+
+def _direct_tools(
+    state: RoutingState, client: Client, view: View, seen: Instances
+) -> Iterator[tuple[Instance | None, Sequence[Item], bytes]]:
+    """Yield the listed tools of the router (None), then of each instance, and all joined."""
+    if state.settings.allow_instance_management:
         spelling = client.spelling(state.settings.tool_names)
         own = router_tools.management_items(spelling)
-        pieces.append(b",".join(item.raw for item in own))
+        yield None, own, b",".join(item.raw for item in own)
     names = view.profile.tools
     for row in seen:
-        items, joined = _direct_items(state, client, row, part)
-        if part == "tools" and not names.admits_all:
-            joined = b",".join(item.raw for item in items if names.admits(item.key))
-        pieces.append(joined)
-    return pieces
+        items, joined = _direct_items(state, client, row, "tools")
+        if not names.admits_all:
+            items = [item for item in items if names.admits(item.key)]
+            joined = b",".join(item.raw for item in items)
+        yield row, items, joined
 
 
 def _direct_items(

@@ -6,9 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import Raw
 
 from router.cli.check import Findings, check
 from router.config.options import Options, Paths
+from router.instance_files.catalogue_files import hash_entry, name_file
+from router.instance_files.catalogue_folder import CatalogueFolder
+from router.instance_files.reader import load_instances
+from router.messages.catalog import Catalog, Item, KnownServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,4 +187,26 @@ def test_keys_that_have_no_effect_are_noted_and_are_no_problem(paths: Paths) -> 
     assert findings.notes == (
         "Note: no effect here, since each client decides which tools it runs without asking: "
         "data/a/mcp_settings.json: mcpServers.x.alwaysAllow, data/b/mcp_settings.json: autoApprove",
+    )
+
+
+def test_names_in_filters_that_the_server_did_not_offer_last_are_noted(paths: Paths) -> None:
+    filters = {"allow": ["raed"], "describe": {"read": "x"}}
+    add(paths, "a", json.dumps({"command": "a", "tools": filters}))
+    add(paths, "never", json.dumps({"command": "b", "tools": filters}))
+    add(paths, "off", json.dumps({"command": "c", "tools": filters, "catalogue_cache": False}))
+    specs = load_instances(paths.data, {}).specs
+    folder = CatalogueFolder(paths.cache)
+    folder.read(specs)
+    catalog = Catalog(tools=(Item("read", Raw(b'{"name":"read"}')),))
+    known = KnownServer("2025-11-25", Raw(b"{}"), Raw(b"{}"), None, catalog)
+    for spec in specs:
+        assert folder.write(spec, known) == (spec.name != "off")
+        if spec.name == "never":
+            (paths.cache / "catalogues" / name_file(hash_entry(spec))).unlink()
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Note: data/a/mcp_settings.json: tools.allow: the server offers no tool 'raed'; "
+        "did you mean 'read'? (by its last known lists)",
     )

@@ -65,7 +65,7 @@ def test_table_has_a_line_for_each_instance() -> None:
 
 
 def test_sessions_of_clients_stand_below_their_instance() -> None:
-    sessions = [SessionRow("a#1", "editor", "ready", 61), SessionRow("a#2", "", "backoff", 1, 2)]
+    sessions = (SessionRow("a#1", "editor", "ready", 61), SessionRow("a#2", "", "backoff", 1, 2))
     rows = [Row("a", "ready", 61, 2, 11, sessions=sessions), Row("b", "idle")]
     assert table(rows).splitlines() == [
         "INSTANCE        STATE    SINCE  RESTARTS  TOOLS  CALLS  NEXT RETRY  LAST ERROR",
@@ -76,6 +76,33 @@ def test_sessions_of_clients_stand_below_their_instance() -> None:
         "",
         "1 of 2 ready, 1 idle",
     ]
+
+
+def test_tools_as_they_were_last_are_marked_and_the_mark_is_explained() -> None:
+    lines = table(
+        [Row("a", "starting", tools_count=12, stale=True), Row("b", "ready")]
+    ).splitlines()
+    assert "12*" in lines[1].split()
+    assert "0" in lines[2].split()
+    assert lines[-1] == "* as it was last: the server has yet to list its tools"
+    assert "*" not in table([Row("b", "ready")])
+
+
+def test_warnings_stand_below_the_table() -> None:
+    rows = [Row("a", warnings=("tools.allow: no\ntool", "x\x1b[2J")), Row("b", warnings=("y",))]
+    assert table(rows).splitlines()[-5:] == [
+        "0 of 2 ready",
+        "",
+        "a: tools.allow: no\\ntool",
+        "a: x\\x1b[2J",
+        "b: y",
+    ]
+
+
+def test_many_warnings_are_counted() -> None:
+    rows = [Row("a", warnings=tuple(map(str, range(23))))]
+    lines = table(rows).splitlines()
+    assert lines[-2:] == ["a: 19", "and 3 more; --json shows all"]
 
 
 def test_empty_table_says_that_there_are_no_instances() -> None:

@@ -248,8 +248,8 @@ class Conversation:
         capabilities: Any = None,
         session: int | None = None,
         revision: str = "2025-11-25",
-        server_info: Any = None,
         instructions: str | None = None,
+        server_info: Any = None,
         **others: Named,
     ) -> FakeUpstream:
         """Report that the session of an instance is up; `others` are the other lists it offers."""

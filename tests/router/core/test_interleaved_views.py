@@ -4,8 +4,6 @@
 profiles, instances and lists change while clients of all kinds use them.
 """
 
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 import attrs
@@ -13,11 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from router.core.state.deadlines import Deadlines
 from router.core.views import listings
-from router.messages.commands import Principal
 from router.messages.events import ClientClosed
-from router.messages.exposure import Exposure, NameFilter, Profile
 from router.messages.frames import Request
 from tests.router.core.conversation import (
     Conversation,
@@ -26,75 +21,32 @@ from tests.router.core.conversation import (
     SentRequest,
     plain,
     spec,
-    value_of,
+)
+from tests.router.core.interleaved_sites import (
+    CAPABILITIES,
+    EXPOSURES,
+    INSTANCES,
+    LISTS,
+    PLACES,
+    PRINCIPALS,
+    PROFILES,
+    VIEWS,
+    Track,
+    Viewer,
+    chosen,
+    kept_in,
+    lists_of,
+    mark_of,
+    owner_of,
+    profile_of,
+    requests_for,
+    seen_by,
+    wants_input,
 )
 
-INSTANCES = ("a", "b", "c")
 NAMES = st.sampled_from(INSTANCES)
 PICK = st.integers(0, 2**16)
 """Chooses among what there is at that moment."""
-
-PLACES = (None, None, "work", "rest", "picked", "clear", "a", "b", "nowhere")
-PRINCIPALS = (
-    Principal("all"),
-    Principal("all"),
-    Principal("some", instances=frozenset({"a", "c"})),
-    Principal("bound", profile="work"),
-)
-PROFILES: tuple[dict[str, Profile], ...] = (
-    {
-        "work": Profile(instances=("a", "b"), tools=NameFilter(deny=("*__secret",))),
-        "rest": Profile(instances=("c*",)),
-        "picked": Profile("router", instances=("a",)),
-        "clear": Profile("transparent", ("b",)),
-    },
-    {"work": Profile(instances=("c",)), "clear": Profile("transparent", ("c",))},
-    {"work": Profile("router"), "rest": Profile("transparent", ("a",)), "picked": Profile()},
-    {},
-)
-VIEWS = ("router", "direct", "direct", "work")
-
-EXPOSURES = (
-    Exposure(),
-    Exposure(tools=NameFilter(deny=("secret",)), resources=NameFilter(deny=("*shared",))),
-)
-LISTS = {
-    "tools/list": ("tools", "name"),
-    "prompts/list": ("prompts", "name"),
-    "resources/list": ("resources", "uri"),
-    "resources/templates/list": ("resourceTemplates", "uriTemplate"),
-}
-CAPABILITIES = {"resources": {"subscribe": True}, "logging": {}}
-
-
-@attrs.define(eq=False)
-class Track:
-    """A request, and what is known about it.
-
-    Attributes:
-        client_id: the row that sent it.
-        is_done: nobody waits for it any more.
-    """
-
-    client: FakeClient
-    client_id: str
-    asked: SentRequest
-    mark: int
-    is_done: bool = False
-
-
-@attrs.define(eq=False)
-class Viewer:
-    """A client, with the place and the principal that it came with.
-
-    Attributes:
-        listed: the last result of each list that it asked for.
-    """
-
-    peer: FakeClient
-    place: str | None
-    principal: Principal
-    listed: dict[str, bytes] = attrs.field(factory=dict[str, bytes])
 
 
 class InterleavedViews(RuleBasedStateMachine):
@@ -145,27 +97,7 @@ class InterleavedViews(RuleBasedStateMachine):
         self.marks += 1
         meta = {"_meta": {"mark": self.marks, "progressToken": self.marks}}
         prefix = "" if self.is_transparent(viewer) else f"{name}__"
-        uri = f"file:///{name}/x"
-        routed = {"instance_name": name, "tool_name": "echo", "arguments": {}}
-        method, params = chosen(
-            [
-                ("tools/call", {"name": f"{prefix}echo"}),
-                ("tools/call", {"name": f"{prefix}secret", "arguments": {}}),
-                ("tools/call", {"name": "mcp.router.call", "arguments": routed}),
-                ("tools/call", {"name": "mcp.router.use", "arguments": {"instance_name": name}}),
-                ("prompts/get", {"name": f"{prefix}ask"}),
-                ("resources/read", {"uri": uri}),
-                ("resources/read", {"uri": "file:///shared"}),
-                ("resources/subscribe", {"uri": uri}),
-                ("resources/subscribe", {"uri": uri}),
-                ("resources/unsubscribe", {"uri": uri}),
-                ("subscriptions/listen", {"notifications": listen_to(uri)}),
-                ("completion/complete", {"ref": {"type": "ref/prompt", "name": f"{prefix}ask"}}),
-                ("logging/setLevel", {"level": "info"}),
-                ("x/unknown", {}),
-            ],
-            kind,
-        )
+        method, params = chosen(requests_for(name, prefix), kind)
         self.owners[self.marks] = viewer
         self.track(viewer, viewer.peer.asks(method, params | meta))
 
@@ -209,10 +141,7 @@ class InterleavedViews(RuleBasedStateMachine):
     @rule(pick=PICK, is_slow=st.booleans())
     def a_client_goes(self, pick: int, is_slow: bool) -> None:
         viewer = self.viewers.pop(pick % len(self.viewers))
-        if is_slow:
-            viewer.peer.overflows()
-        else:
-            viewer.peer.leaves()
+        (viewer.peer.overflows if is_slow else viewer.peer.leaves)()
 
     @precondition(lambda self: self.tracks)
     @rule(pick=PICK, is_refused=st.booleans())
@@ -353,36 +282,15 @@ class InterleavedViews(RuleBasedStateMachine):
 
     # --- A model of who sees what ------------------------------------------------------------
 
-    def profile_of(self, viewer: Viewer) -> tuple[str, tuple[str, ...]] | None:
-        """Return the kind of a view and the patterns for its instances; None if it is gone."""
-        wanted = self.talk.state.settings
-        place = viewer.place or viewer.principal.profile or wanted.view
-        if place in ("router", "direct") and not (viewer.place or viewer.principal.profile):
-            return place, ("*",)
-        if place in wanted.profiles:
-            profile = wanted.profiles[place]
-            return profile.expose, profile.instances
-        return ("transparent", (place,)) if place in self.specs else None
-
     def kind(self, viewer: Viewer) -> str:
-        found = self.profile_of(viewer)
+        found = profile_of(viewer, self.talk.state.settings, self.specs)
         return "gone" if found is None else found[0]
 
     def is_transparent(self, viewer: Viewer) -> bool:
         return self.kind(viewer) == "transparent"
 
     def seen_by(self, viewer: Viewer) -> set[str] | None:
-        """Return the names of the instances that a client may see; None if its view is gone."""
-        found = self.profile_of(viewer)
-        if found is None:
-            return None
-        allowed = viewer.principal.instances
-        return {
-            name
-            for name in self.specs
-            if any(fnmatchcase(name, pattern) for pattern in found[1])
-            and (allowed is None or name in allowed)
-        }
+        return seen_by(viewer, self.talk.state.settings, self.specs)
 
     # --- What always holds -------------------------------------------------------------------
 
@@ -482,56 +390,6 @@ class InterleavedViews(RuleBasedStateMachine):
             return self.upstreams[-1], None, 0
         upstream, frame = chosen(live, which)
         return upstream, frame, mark_of(frame)
-
-
-def chosen(things: Any, pick: int) -> Any:
-    return things[pick % len(things)]
-
-
-def lists_of(name: str, number: int) -> tuple[list[str], dict[str, Any]]:
-    """Return the lists of an instance: always its own, and some that others have as well."""
-    resources = [f"file:///{name}/x", *(["file:///shared"] if number % 2 else [])]
-    templates = [f"file:///{name}/{{t}}", *(["x:{shared}"] if number % 3 else [])]
-    others = {"prompts": ["ask"], "resources": resources, "templates": templates}
-    return ["echo", "secret", *(["more"] if number % 5 else [])], others
-
-
-def owner_of(listed: str) -> str | None:
-    """Return the instance that a listed name or URI tells; None if it tells none."""
-    for mark in ("file:///", "mcp-router://"):
-        if listed.startswith(mark):
-            owner = listed.removeprefix(mark).partition("/")[0]
-            return owner if owner in INSTANCES else None
-    owner, is_direct, _ = listed.partition("__")
-    return owner if is_direct and owner in INSTANCES else None
-
-
-def listen_to(uri: str) -> dict[str, Any]:
-    return {"toolsListChanged": True, "resourcesListChanged": True, "resourceSubscriptions": [uri]}
-
-
-def mark_of(frame: Any) -> int:
-    params = value_of(frame.params) if isinstance(frame, Request) else None
-    return ((params or {}).get("_meta") or {}).get("mark", 0)
-
-
-def wants_input(asked: SentRequest) -> bool:
-    finals = [plain(final) for final in asked.finals]
-    return any(one.get("result", {}).get("resultType") == "input_required" for one in finals)
-
-
-NOT_EMPTIED = {"settings", "seal", "effects", "instances", "views"}
-"""The settings, and what follows from them."""
-
-
-def kept_in(state: Any, path: str = "state") -> Iterator[tuple[str, Any]]:
-    """Yield every collection of the routing state, with its path."""
-    for field in attrs.fields(type(state)):
-        value, where = getattr(state, field.name), f"{path}.{field.name}"
-        if isinstance(value, (dict, set, list, Deadlines)):
-            yield where, value
-        elif attrs.has(type(value)) and field.name not in NOT_EMPTIED:
-            yield from kept_in(value, where)
 
 
 TestInterleavedViews = InterleavedViews.TestCase

@@ -15,6 +15,7 @@ from router.messages.commands import (
     RemoveInstance,
     RouterCommand,
     ShowInstance,
+    ShowProfileTools,
     ShowStatus,
     ShowTools,
 )
@@ -28,6 +29,7 @@ from router.messages.errors import (
     TOOL_NOT_FOUND,
     UNAVAILABLE,
 )
+from router.messages.exposure import Exposure, NameFilter, Profile
 from router.messages.frames import NO_RAW, ErrorResponse
 from tests.router.core.conversation import (
     Conversation,
@@ -61,12 +63,13 @@ def named(rows: list[dict[str, Any]]) -> list[str]:
         (ShowStatus(), "read"),
         (ListTools(), "read"),
         (ShowTools("a"), "read"),
+        (ShowProfileTools("p"), "admin"),
         (CALL, "call"),
         (MakeChange(RemoveInstance("a")), "admin"),
     ],
 )
 def test_every_command_needs_its_permission(what: RouterCommand, needed: Any) -> None:
-    talk, _, upstream = ready()
+    talk, _, upstream = ready(profiles={"p": Profile()})
     others = PERMISSIONS - {needed}
     refused = talk.admin_asks(what, Principal("t", others)).error
     assert refused.code == NOT_ALLOWED
@@ -110,7 +113,8 @@ def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
 def test_an_instance_is_shown_as_its_tool_shows_it() -> None:
     talk, alice, _ = ready("b")
     rows = talk.admin_asks(ListInstances()).answer
-    assert rows == alice.calls("mcp.router.list").text
+    listed = alice.calls("mcp.router.list").text
+    assert rows == [row | {"warnings": []} for row in listed]
     assert talk.admin_asks(ShowInstance("a")).answer == rows[0]
 
 
@@ -136,6 +140,20 @@ def test_tools_are_shown_by_instance() -> None:
     assert shown == {"a": [echo]}
     assert value_of(raw(talk.admin_asks(ShowTools("a")).answer)) == [echo]
     assert talk.admin_asks(ShowTools("off")).answer == []
+
+
+def test_a_name_in_a_filter_that_the_server_lacks_is_a_warning_once_that_is_known() -> None:
+    talk = Conversation()
+    filtered = Exposure(tools=NameFilter(("ehco", "other*")), describe={"echo": "x"})
+    talk.configured(spec("a", exposure=filtered))
+    assert talk.admin_asks(ShowInstance("a")).answer["warnings"] == []
+    talk.starting("a")
+    talk.up("a", "echo")
+    warnings = ["tools.allow: the server offers no tool 'ehco'; did you mean 'echo'?"]
+    assert talk.admin_asks(ShowInstance("a")).answer["warnings"] == warnings
+    (listed,) = talk.admin_asks(ListInstances()).answer
+    (status,) = talk.admin_asks(ShowStatus()).answer
+    assert listed["warnings"] == status["warnings"] == warnings
 
 
 # --- Calls -----------------------------------------------------------------------------------

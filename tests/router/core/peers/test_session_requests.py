@@ -1,4 +1,4 @@
-"""What each view says of itself, in a handshake and without one."""
+"""The description of each view, in a handshake and without one."""
 
 from typing import Any
 

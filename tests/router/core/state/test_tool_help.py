@@ -265,6 +265,18 @@ def test_a_single_tool_beyond_the_limit_is_in_the_list_of_its_instance() -> None
     assert answer[NOTE]["note"].endswith("mcp.router.use lists the tools of an instance in full.")
 
 
+def test_the_note_names_tools_as_the_client_is_listed_them() -> None:
+    talk = Conversation(help_limit_bytes=400, tool_names="underscored")
+    alice = many(talk)
+    schema = {"title": "x" * 1000}
+    files = talk.state.instances.by_name["a"].session
+    assert files is not None
+    tools = (Item("t", raw({"name": "t", "inputSchema": schema})),)
+    talk.happens(CatalogChanged(files.session, Catalog(tools=tools)))
+    note = alice.calls("mcp_router_help", {"tool_name": "t"}).text[NOTE]["note"]
+    assert note.endswith("mcp_router_use lists the tools of an instance in full.")
+
+
 def test_where_even_that_is_too_much_there_are_names_then_numbers() -> None:
     talk = Conversation()
     alice = many(talk, "x" * 300)

@@ -1,4 +1,4 @@
-"""Which instance a URI leads to, and the URIs under which resources are listed."""
+"""The instance that a URI leads to, and the URIs under which resources are listed."""
 
 from typing import Any
 

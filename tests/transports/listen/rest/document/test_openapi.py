@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.transports.listen.rest.rest_client import FakeProfiles, rest_site
-from transports.listen.rest.openapi import openapi_document
+from transports.listen.rest.document.openapi import openapi_document
 
 METHODS: Final = {"GET", "POST", "PATCH", "DELETE", "PUT"}
 

@@ -5,155 +5,23 @@ A test compares the document with the routes and their answers. Pure data.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-Json: TypeAlias = dict[str, Any]
-
-
-# --- Schemas ---------------------------------------------------------------------------------
-
-
-def _object(required: str = "", more: bool = True, **properties: Json) -> Json:
-    """Return the schema of an object; `required` are names, separated by spaces."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required.split(),
-        "additionalProperties": more,
-    }
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _array(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _nullable(kind: str) -> Json:
-    return {"type": [kind, "null"]}
-
-
-STRING: Final[Json] = {"type": "string"}
-TEXT: Final[Json] = {"type": "string", "minLength": 1}
-NAME: Final[Json] = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 100,
-    "pattern": r"^[^-.\x00-\x20\x7f/\\][^\x00-\x20\x7f/\\]*$",
-}
-BOOLEAN: Final[Json] = {"type": "boolean"}
-INTEGER: Final[Json] = {"type": "integer"}
-ANY_OBJECT: Final[Json] = {"type": "object"}
-STRINGS: Final[Json] = {"type": "object", "additionalProperties": STRING}
-SUCCESS: Final[Json] = {"const": "success"}
-
-
-def _filter(description: str) -> Json:
-    """Return the schema of a filter: an object, or an array of what is allowed."""
-    return {"anyOf": [ANY_OBJECT, _array(STRING)], "description": description}
-
-
-_ENTRY: Final[Json] = {
-    "name": {**NAME, "description": "Letters, digits, _, - and CJK letters; unique"},
-    "provider": {**NAME, "description": "The folder in data/; the name, if it is missing"},
-    "type": {"enum": ["stdio", "sse", "http"]},
-    "command": TEXT,
-    "args": _array(STRING),
-    "env": {**STRINGS, "description": 'A value that is read as {"set": true} is written so too'},
-    "cwd": TEXT,
-    "url": TEXT,
-    "headers": STRINGS,
-    "isActive": BOOLEAN,
-    "metadata": ANY_OBJECT,
-    "check_arguments": {**BOOLEAN, "description": "Overrides security.check_arguments"},
-    "tools": _filter("What of its tools clients see: allow, deny, rename, describe, ..."),
-    "prompts": _filter("What of its prompts clients see, by name"),
-    "resources": _filter("What of its resources and templates clients see, by URI"),
-    "catalogue_cache": {**BOOLEAN, "default": True, "description": "Keep its last known lists"},
-    "sessions": {"enum": ["shared", "per_client"], "default": "shared"},
-    "max_sessions": {**INTEGER, "minimum": 1, "maximum": 1000, "default": 32},
-}
-
-_STATE: Final[Json] = {
-    "state": {
-        "enum": ["disabled", "starting", "ready", "backoff", "failed", "stopping", "idle"],
-        "description": "`idle`: each client has a session of its own, and there is none now",
-    },
-    "in_state_s": {"type": "number"},
-    "restarts": INTEGER,
-    "last_error": _nullable("string"),
-}
-
-_INSTANCE: Final[Json] = _object(
-    "name provider display_name active connected transport_type tools_count metadata",
-    name=TEXT,
-    provider=TEXT,
-    display_name=STRING,
-    active=BOOLEAN,
-    connected=BOOLEAN,
-    transport_type=STRING,
-    tools_count=INTEGER,
-    metadata=ANY_OBJECT,
-    summary={**_nullable("string"), "description": "What the server does, in one line"},
-    **_STATE,
-    sessions={
-        **_array(_object("name client state", name=TEXT, client=STRING, **_STATE)),
-        "description": "Those of single clients; only if each client has one of its own",
-    },
+from transports.listen.rest.document.openapi_schemas import (
+    ANY_OBJECT,
+    BOOLEAN,
+    NAME,
+    SCHEMAS,
+    STRING,
+    STRINGS,
+    SUCCESS,
+    array_of,
+    object_of,
+    ref_to,
 )
 
-_PROFILE: Final[Json] = {
-    "expose": {"enum": ["router", "direct", "transparent"]},
-    "instances": {**_array(STRING), "description": "Names; * and ? stand for characters"},
-    "tools": _object(more=False, allow=_array(STRING), deny=_array(STRING)),
-    "instructions": _nullable("string"),
-    "title": _nullable("string"),
-}
-
-SCHEMAS: Final[Json] = {
-    "Instance": _INSTANCE,
-    "Status": {
-        "allOf": [
-            _ref("Instance"),
-            _object(
-                since_s={"type": "number"},
-                calls=INTEGER,
-                in_flight=INTEGER,
-                retry_in_s=_nullable("number"),
-            ),
-        ]
-    },
-    "Tool": _object("name", name=STRING, description=_nullable("string"), inputSchema=ANY_OBJECT),
-    "Entry": _object(**_ENTRY),
-    "NewInstance": {
-        "anyOf": [
-            _object("name", **_ENTRY),
-            _object("provider_name config", provider_name=NAME, config=_ref("Entry")),
-        ]
-    },
-    "Profile": _object(more=False, **_PROFILE),
-    "NamedProfile": _object(" ".join(("name", *_PROFILE)), name=NAME, **_PROFILE),
-    "Call": _object(
-        "instance tool",
-        instance=NAME,
-        tool=TEXT,
-        params={**ANY_OBJECT, "default": {}},
-    ),
-    "ToolResult": _object(
-        content=_array(ANY_OBJECT),
-        isError={**BOOLEAN, "default": False},
-        structuredContent={},
-        _meta=ANY_OBJECT,
-    ),
-    "Error": _object("detail", detail=_object("error code", error=STRING, code=STRING)),
-    "Refusal": _object("detail", detail=STRING),
-    "DoesNotFit": _object(
-        "detail",
-        detail=_array(_object("loc msg type", loc=_array(STRING), msg=STRING, type=STRING)),
-    ),
-}
+if TYPE_CHECKING:
+    from transports.listen.rest.document.openapi_schemas import Json
 
 _EXAMPLES: Final[Json] = {
     "NewInstance": {
@@ -194,7 +62,7 @@ def _json_body(schema: Json) -> Json:
 
 
 def _errors(codes: str) -> Json:
-    either = {"anyOf": [_ref("Error"), _ref("DoesNotFit"), _ref("Refusal")]}
+    either = {"anyOf": [ref_to("Error"), ref_to("DoesNotFit"), ref_to("Refusal")]}
     return {
         code: {"description": _ERROR_DESCRIPTIONS[int(code)], "content": _json_body(either)}
         for code in codes.split()
@@ -224,7 +92,7 @@ def _route(
         },
     }
     if body:
-        content = {"schema": _ref(body), "example": _EXAMPLES[body]}
+        content = {"schema": ref_to(body), "example": _EXAMPLES[body]}
         route["requestBody"] = {"required": True, "content": {"application/json": content}}
     if is_open:
         route["security"] = []
@@ -261,14 +129,14 @@ _TICKET: Final[Json] = {
 
 
 def _instance_paths() -> Json:
-    changed = _object("status instance_name", status=SUCCESS, instance_name=STRING)
-    switched = _object("status instance active", status=SUCCESS, instance=STRING, active=BOOLEAN)
-    removed = _object("status removed", status=SUCCESS, removed=STRING)
+    changed = object_of("status instance_name", status=SUCCESS, instance_name=STRING)
+    switched = object_of("status instance active", status=SUCCESS, instance=STRING, active=BOOLEAN)
+    removed = object_of("status removed", status=SUCCESS, removed=STRING)
     named = (_NAME_IN_PATH,)
     waiting = (_NAME_IN_PATH, _WAIT)
     return {
         "/api/instances": {
-            "get": _route("listInstances", "All instances", _array(_ref("Instance"))),
+            "get": _route("listInstances", "All instances", array_of(ref_to("Instance"))),
             "post": _route(
                 "addInstance",
                 "Add an instance; it is on disk when this answers",
@@ -281,7 +149,7 @@ def _instance_paths() -> Json:
         },
         "/api/instances/{name}": {
             "get": _route(
-                "getInstance", "One instance", _ref("Instance"), "404 422", parameters=named
+                "getInstance", "One instance", ref_to("Instance"), "404 422", parameters=named
             ),
             "patch": _route(
                 "updateInstance",
@@ -311,21 +179,21 @@ def _instance_paths() -> Json:
 
 
 def _other_paths() -> Json:
-    tools = _array(_ref("Tool"))
-    config = _object(
+    tools = array_of(ref_to("Tool"))
+    config = object_of(
         "instances current_instance",
-        instances=_array(_ref("Instance")),
+        instances=array_of(ref_to("Instance")),
         current_instance={"type": "null"},
         settings=ANY_OBJECT,
-        problems=_array(STRING),
+        problems=array_of(STRING),
     )
-    running = _object(
+    running = object_of(
         "name version status", name=STRING, version=STRING, status=STRING, endpoints=STRINGS
     )
     return {
         "/": {"get": _route("getRoot", "What this is", running, is_open=True)},
         "/health": {
-            "get": _route("getHealth", "Is it alive?", _object(status=STRING), is_open=True)
+            "get": _route("getHealth", "Is it alive?", object_of(status=STRING), is_open=True)
         },
         "/api/tools": {
             "get": _route(
@@ -343,13 +211,13 @@ def _other_paths() -> Json:
             "post": _route(
                 "callTool",
                 "Call a tool; a tool that fails answers 200 with isError: true",
-                _ref("ToolResult"),
+                ref_to("ToolResult"),
                 "404 422 504",
                 body="Call",
             )
         },
         "/api/status": {
-            "get": _route("getStatus", "The state of all instances", _array(_ref("Status")))
+            "get": _route("getStatus", "The state of all instances", array_of(ref_to("Status")))
         },
         "/api/config": {
             "get": _route("getConfig", "The configuration, with secrets masked", config)
@@ -358,28 +226,37 @@ def _other_paths() -> Json:
 
 
 def _profile_paths() -> Json:
-    done = _object("status profile", status=SUCCESS, profile=STRING)
-    removed = _object("status removed", status=SUCCESS, removed=STRING)
+    done = object_of("status profile", status=SUCCESS, profile=STRING)
+    removed = object_of("status removed", status=SUCCESS, removed=STRING)
     named = ({**_NAME_IN_PATH, "description": "The name of a profile"},)
     put = _route(
         "putProfile", "Add a profile or replace it as a whole, on disk and at once", done,
         "409 422 507", body="Profile", parameters=named,
     )  # fmt: skip
     put["responses"]["201"] = {**put["responses"]["200"], "description": "It is new"}
-    row = _ref("NamedProfile")
+    row = ref_to("NamedProfile")
     get = _route("getProfile", "One profile", row, "404 422", parameters=named)
     delete = _route(
         "removeProfile", "Remove a profile that nothing refers to", removed, "404 422 507",
         parameters=named,
     )  # fmt: skip
     return {
-        "/api/profiles": {"get": _route("listProfiles", "All profiles", _array(row))},
+        "/api/profiles": {"get": _route("listProfiles", "All profiles", array_of(row))},
         "/api/profiles/{name}": {"get": get, "put": put, "delete": delete},
+        "/api/profiles/{name}/tools": {
+            "get": _route(
+                "getProfileTools",
+                "The tools that its clients are listed, with a token estimate",
+                ref_to("ProfileTools"),
+                "404 422",
+                parameters=named,
+            )
+        },
     }
 
 
 def _log_paths() -> Json:
-    ticket = _object("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
+    ticket = object_of("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
     summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
     made = _route("makeTicket", summary, ticket)
     return {"/api/ws-ticket": {"post": made}, "/ws": {"get": _follow_route()}}

@@ -14,7 +14,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from transports.listen.rest.openapi import GENERAL_STATUSES
+from transports.listen.rest.document.openapi import GENERAL_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,9 +9,9 @@ from typing import Any, Final
 import pytest
 
 from tests.transports.listen.rest.rest_client import rest_site
-from transports.listen.rest.docs_assets import ASSETS, SCRIPT
-from transports.listen.rest.docs_page import docs_page
-from transports.listen.rest.openapi import openapi_document
+from transports.listen.rest.document.docs_assets import ASSETS, SCRIPT
+from transports.listen.rest.document.docs_page import docs_page
+from transports.listen.rest.document.openapi import openapi_document
 
 DOCUMENT: Final[dict[str, Any]] = openapi_document("9", has_logs=True)
 HTML: Final = docs_page(DOCUMENT)

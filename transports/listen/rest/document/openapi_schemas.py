@@ -1,0 +1,170 @@
+"""Describes the bodies of the REST API as JSON Schemas (2020-12, as OpenAPI 3.1 uses them).
+
+Pure data.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+
+def object_of(required: str = "", more: bool = True, **properties: Json) -> Json:
+    """Return the schema of an object; `required` are names, separated by spaces."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required.split(),
+        "additionalProperties": more,
+    }
+
+
+def ref_to(name: str) -> Json:
+    """Return a reference to one of `SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def array_of(items: Json) -> Json:
+    """Return the schema of an array of these."""
+    return {"type": "array", "items": items}
+
+
+def nullable(kind: str) -> Json:
+    """Return the schema of a value of this type, or null."""
+    return {"type": [kind, "null"]}
+
+
+STRING: Final[Json] = {"type": "string"}
+TEXT: Final[Json] = {"type": "string", "minLength": 1}
+NAME: Final[Json] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 100,
+    "pattern": r"^[^-.\x00-\x20\x7f/\\][^\x00-\x20\x7f/\\]*$",
+}
+BOOLEAN: Final[Json] = {"type": "boolean"}
+INTEGER: Final[Json] = {"type": "integer"}
+ANY_OBJECT: Final[Json] = {"type": "object"}
+STRINGS: Final[Json] = {"type": "object", "additionalProperties": STRING}
+SUCCESS: Final[Json] = {"const": "success"}
+
+
+def _filter(description: str) -> Json:
+    """Return the schema of a filter: an object, or an array of what is allowed."""
+    return {"anyOf": [ANY_OBJECT, array_of(STRING)], "description": description}
+
+
+_ENTRY: Final[Json] = {
+    "name": {**NAME, "description": "Letters, digits, _, - and CJK letters; unique"},
+    "provider": {**NAME, "description": "The folder in data/; the name, if it is missing"},
+    "type": {"enum": ["stdio", "sse", "http"]},
+    "command": TEXT,
+    "args": array_of(STRING),
+    "env": {**STRINGS, "description": 'A value that is read as {"set": true} is written so too'},
+    "cwd": TEXT,
+    "url": TEXT,
+    "headers": STRINGS,
+    "isActive": BOOLEAN,
+    "metadata": ANY_OBJECT,
+    "check_arguments": {**BOOLEAN, "description": "Overrides security.check_arguments"},
+    "tools": _filter("What of its tools clients see: allow, deny, rename, describe, ..."),
+    "prompts": _filter("What of its prompts clients see, by name"),
+    "resources": _filter("What of its resources and templates clients see, by URI"),
+    "catalogue_cache": {**BOOLEAN, "default": True, "description": "Keep its last known lists"},
+    "sessions": {"enum": ["shared", "per_client"], "default": "shared"},
+    "max_sessions": {**INTEGER, "minimum": 1, "maximum": 1000, "default": 32},
+}
+
+_STATE: Final[Json] = {
+    "state": {
+        "enum": ["disabled", "starting", "ready", "backoff", "failed", "stopping", "idle"],
+        "description": "`idle`: each client has a session of its own, and there is none now",
+    },
+    "in_state_s": {"type": "number"},
+    "restarts": INTEGER,
+    "last_error": nullable("string"),
+}
+
+_INSTANCE: Final[Json] = object_of(
+    "name provider display_name active connected transport_type tools_count metadata",
+    name=TEXT,
+    provider=TEXT,
+    display_name=STRING,
+    active=BOOLEAN,
+    connected=BOOLEAN,
+    transport_type=STRING,
+    tools_count=INTEGER,
+    metadata=ANY_OBJECT,
+    summary={**nullable("string"), "description": "What the server does, in one line"},
+    **_STATE,
+    sessions={
+        **array_of(object_of("name client state", name=TEXT, client=STRING, **_STATE)),
+        "description": "Those of single clients; only if each client has one of its own",
+    },
+    stale={**BOOLEAN, "description": "Its lists are the last known ones"},
+    warnings={**array_of(STRING), "description": "Names in its filters that it does not offer"},
+)
+
+_PROFILE: Final[Json] = {
+    "expose": {"enum": ["router", "direct", "transparent"]},
+    "instances": {**array_of(STRING), "description": "Names; * and ? stand for characters"},
+    "tools": object_of(more=False, allow=array_of(STRING), deny=array_of(STRING)),
+    "instructions": nullable("string"),
+    "title": nullable("string"),
+}
+
+SCHEMAS: Final[Json] = {
+    "Instance": _INSTANCE,
+    "Status": {
+        "allOf": [
+            ref_to("Instance"),
+            object_of(
+                since_s={"type": "number"},
+                calls=INTEGER,
+                in_flight=INTEGER,
+                retry_in_s=nullable("number"),
+            ),
+        ]
+    },
+    "Tool": object_of("name", name=STRING, description=nullable("string"), inputSchema=ANY_OBJECT),
+    "Entry": object_of(**_ENTRY),
+    "NewInstance": {
+        "anyOf": [
+            object_of("name", **_ENTRY),
+            object_of("provider_name config", provider_name=NAME, config=ref_to("Entry")),
+        ]
+    },
+    "Profile": object_of(more=False, **_PROFILE),
+    "NamedProfile": object_of(" ".join(("name", *_PROFILE)), name=NAME, **_PROFILE),
+    "ProfileTools": object_of(
+        "tools total_tokens",
+        tools=array_of(
+            {
+                "allOf": [
+                    ref_to("Tool"),
+                    object_of("instance tokens", instance=nullable("string"), tokens=INTEGER),
+                ]
+            }
+        ),
+        total_tokens={**INTEGER, "description": "An estimate: bytes of what a model sees, by 4"},
+    ),
+    "Call": object_of(
+        "instance tool",
+        instance=NAME,
+        tool=TEXT,
+        params={**ANY_OBJECT, "default": {}},
+    ),
+    "ToolResult": object_of(
+        content=array_of(ANY_OBJECT),
+        isError={**BOOLEAN, "default": False},
+        structuredContent={},
+        _meta=ANY_OBJECT,
+    ),
+    "Error": object_of("detail", detail=object_of("error code", error=STRING, code=STRING)),
+    "Refusal": object_of("detail", detail=STRING),
+    "DoesNotFit": object_of(
+        "detail",
+        detail=array_of(object_of("loc msg type", loc=array_of(STRING), msg=STRING, type=STRING)),
+    ),
+}
