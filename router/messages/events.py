@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Raw, Struct
 
 from router.messages.commands import Principal
+from router.messages.instance_spec import CLIENT_MARK
 from router.messages.revisions import STATELESS_REVISION, Era
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ class SessionUp(Struct, frozen=True):
     def is_stateless(self) -> bool:
         """True if the server has no sessions: each request describes its client (2026-07-28)."""
         return self.revision == STATELESS_REVISION
+
+    @property
+    def configured_name(self) -> str:
+        """The name of its instance as configured; the session of one client has a number more."""
+        return self.instance.partition(CLIENT_MARK)[0]
 
 
 class SessionLost(Struct, frozen=True):

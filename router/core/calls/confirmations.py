@@ -71,7 +71,7 @@ def answer_when_confirmed(
         forwarding.answer(state, request, EMPTY_OBJECT)
         return
     call = forwarding.open_call(state, request, instance, instance.session)
-    call.subscribes = instance.name, uri
+    call.subscribes = instance.address, uri
     for _, row in waiting_for:
         row.calls.append(call.id)
 

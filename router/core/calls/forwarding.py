@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from router.core.calls import client_roots, client_sessions
 from router.core.calls.server_params import params_for
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
@@ -18,6 +19,7 @@ from router.core.protocol.raw_json import check_key_case, id_of, printable, raw_
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
 from router.core.state.clients import Call, Parked
+from router.core.state.instances import Instance
 from router.core.tasks import from_servers
 from router.messages.effects import CloseReply, ToClient, ToSession
 from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.calls.client_roots import Question
     from router.core.state.clients import Client, ClientRequest
-    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.frames import Frame, Outbox, RequestId
@@ -165,6 +167,8 @@ def forward_call(
         sent = params_for(state, session, request, members, token)
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
+    elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
+        call.rewrite = client_roots.asking_again(rewrite)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
     send_to_session(state, session, Request(call.id, request.method, params))
     return call
@@ -189,13 +193,13 @@ def open_call(
         request_id=request.id,
         method=request.method,
         session=session,
-        instance=spec.name,
+        instance=instance.name,
         progress_token=None,
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
     )
-    instance.call_count += 1
+    instance.listed_as.call_count += 1
     state.calls.open(call, state.now_s)
     return call
 
@@ -235,9 +239,16 @@ def session_or_park(
 
     Raises:
         RpcError: -32013, it will not be ready soon, or the router is stopping; -32015, too many
-            requests are parked.
+            requests are parked, or sessions of clients open; -32602, it depends on the client's
+            roots, and there are none.
     """
     check_not_draining(state)
+    if instance.is_per_client:
+        found = client_sessions.row_for(state, request, instance)
+        if not isinstance(found, Instance):
+            _wait_for_roots(state, request, instance, found)
+            return None
+        instance = found
     if instance.session is not None:
         return instance.session
     if not instance.may_become_ready():
@@ -245,6 +256,18 @@ def session_or_park(
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     _park(state, Parked(request, instance), patience_s or timeout_s)
     return None
+
+
+def _wait_for_roots(
+    state: RoutingState, request: ClientRequest, instance: Instance, question: Question
+) -> None:
+    """Keep a request until its client has said which roots it has, or have it send it again."""
+    if question.result is not None:
+        frame = Response(request.id, question.result)
+        send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
+        return
+    parked = Parked(request, instance, question.overdue)
+    _park(state, parked, client_roots.ANSWER_WITHIN_S)
 
 
 def check_not_draining(state: RoutingState) -> None:
@@ -305,9 +328,7 @@ def cancel_server_request(
     server_request = client.server_requests.pop(request_id)
     params = raw_of({"requestId": request_id, "reason": reason})
     frame = Notification("notifications/cancelled", params)
-    call = server_request.call
-    outbox = client.outbox if call is None else call.reply_to
-    state.effects.append(ToClient(client.id, outbox, frame))
+    state.effects.append(ToClient(client.id, server_request.reply_to, frame))
 
 
 def fail_server_request(
@@ -366,7 +387,8 @@ def expire(state: RoutingState) -> None:
     for client_id, request_id in state.parked.due(state.now_s):
         parked = state.clients[client_id].parked[request_id]
         unpark(state, parked)
-        refuse(state, parked.request, parked.instance.unavailable_error(state.now_s))
+        error = parked.overdue or parked.instance.unavailable_error(state.now_s)
+        refuse(state, parked.request, error)
 
 
 def fail_session(state: RoutingState, session: int, instance: Instance, reason: str) -> None:
@@ -375,8 +397,20 @@ def fail_session(state: RoutingState, session: int, instance: Instance, reason: 
     for call in state.calls.of_session(session):
         close_call(state, call)
         fail_call(state, call, RpcError(SESSION_LOST, message))
-    for client, request_id, _ in from_servers.requests_without_call(state, session):
-        cancel_server_request(state, client, request_id, message)
+    cancel_questions(state, session, None, "The server is gone")
+
+
+def cancel_questions(
+    state: RoutingState, session: int, upstream_id: RequestId | None, reason: str
+) -> None:
+    """Tell clients that the questions of a session that belong to no call need no answer.
+
+    Args:
+        upstream_id: the upstream's own id for the only question meant; None for all.
+    """
+    for client, request_id, sent in from_servers.requests_without_call(state, session):
+        if upstream_id in (None, sent.upstream_id):
+            cancel_server_request(state, client, request_id, reason)
 
 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:

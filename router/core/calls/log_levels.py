@@ -41,7 +41,7 @@ def broadcast_log_level(state: RoutingState) -> None:
     if lowest in (None, state.log_level):
         return
     state.log_level = lowest
-    for instance in state.instances:
+    for instance in state.sessions.values():
         if instance.session is not None:
             send_log_level(state, instance.session)
 

@@ -1,8 +1,9 @@
 """Keeps which clients are told of updates of which resources, and subscribes upstream for them.
 
-An upstream has one subscription to a resource, however many clients are told of it. A server with
-sessions is subscribed to one URI at a time; a server of 2026-07-28 by one `subscriptions/listen`
-for all URIs, which is sent anew when they change (MCP 2026-07-28, Subscriptions).
+An upstream session has one subscription to a resource, however many clients are told of it. A
+server with sessions is subscribed to one URI at a time; a server of 2026-07-28 by one
+`subscriptions/listen` for all URIs, which is sent anew when they change (MCP 2026-07-28,
+Subscriptions).
 
 Invariants:
 
@@ -65,21 +66,26 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
     Raises:
         RpcError: -32015, the client has too many subscriptions.
     """
-    subscribed = instance.name, uri
+    subscribed = instance.address, uri
     if len(client.resources) >= MAX_OF_CLIENT and subscribed not in client.resources:
         raise RpcError(OVERLOADED, "Too many resources are subscribed to by this client")
-    of_instance = state.subscribers.setdefault(instance.name, {})
+    of_instance = state.subscribers.setdefault(instance.address, {})
     is_first = uri not in of_instance
     of_instance.setdefault(uri, {})[client.id] = shown
     client.resources.add(subscribed)
     return is_first
 
 
-def remove(state: RoutingState, client: Client, instance_name: str, uri: str) -> None:
-    """Have a client told of a resource no more; after the last client, unsubscribe upstream."""
-    client.resources.discard((instance_name, uri))
-    if _take_out(state, client, instance_name, uri):
-        _unsubscribe_upstream(state, instance_name, [uri])
+def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
+    """Have a client told of a resource no more; after the last client, unsubscribe upstream.
+
+    Args:
+        address: of the instance or of the client's session.
+        uri: the server's own URI.
+    """
+    client.resources.discard((address, uri))
+    if _take_out(state, client, address, uri):
+        _unsubscribe_upstream(state, address, [uri])
 
 
 def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
@@ -88,20 +94,20 @@ def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
     Args:
         shown: the URI with which the client subscribed; any other changes nothing.
     """
-    for instance_name, uri in sorted(client.resources):
-        if state.subscribers[instance_name][uri][client.id] == shown:
-            remove(state, client, instance_name, uri)
+    for address, uri in sorted(client.resources):
+        if state.subscribers[address][uri][client.id] == shown:
+            remove(state, client, address, uri)
 
 
 def forget_client(state: RoutingState, client: Client) -> None:
     """Have a client that is gone told of nothing more."""
     unwanted: dict[str, list[str]] = {}
-    for instance_name, uri in sorted(client.resources):
-        if _take_out(state, client, instance_name, uri):
-            unwanted.setdefault(instance_name, []).append(uri)
+    for address, uri in sorted(client.resources):
+        if _take_out(state, client, address, uri):
+            unwanted.setdefault(address, []).append(uri)
     client.resources.clear()
-    for instance_name, uris in unwanted.items():
-        _unsubscribe_upstream(state, instance_name, uris)
+    for address, uris in unwanted.items():
+        _unsubscribe_upstream(state, address, uris)
 
 
 def subscribe_upstream(state: RoutingState, instance: Instance, uris: Iterable[str]) -> None:
@@ -116,8 +122,8 @@ def subscribe_upstream(state: RoutingState, instance: Instance, uris: Iterable[s
         _subscribe(state, instance, session, uri)
 
 
-def _unsubscribe_upstream(state: RoutingState, instance_name: str, uris: Iterable[str]) -> None:
-    instance = state.instances.by_name.get(instance_name)
+def _unsubscribe_upstream(state: RoutingState, address: str, uris: Iterable[str]) -> None:
+    instance = state.row_at(address)
     if instance is None or instance.session is None:
         return
     if instance.session.is_stateless:
@@ -135,15 +141,15 @@ def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[s
     _take_out(state, client, *subscribed)
 
 
-def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str) -> bool:
+def _take_out(state: RoutingState, client: Client, address: str, uri: str) -> bool:
     """Take a client out of the table; return whether it was the last one for this resource."""
-    of_instance = state.subscribers.get(instance_name, {})
+    of_instance = state.subscribers.get(address, {})
     told = of_instance.get(uri, {})
     if told.pop(client.id, None) is None or told:
         return False
     del of_instance[uri]
     if not of_instance:
-        del state.subscribers[instance_name]
+        del state.subscribers[address]
     return True
 
 
@@ -152,7 +158,7 @@ def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str)
 
 def session_up(state: RoutingState, instance: Instance) -> None:
     """Subscribe a new session to everything that clients are told of."""
-    uris = state.subscribers.get(instance.name)
+    uris = state.subscribers.get(instance.address)
     if uris:
         subscribe_upstream(state, instance, uris)
 
@@ -166,7 +172,7 @@ def session_gone(state: RoutingState, session: SessionId) -> None:
 
 def _subscribe(state: RoutingState, instance: Instance, session: SessionUp, uri: str) -> None:
     request_id = state.calls.next_id()
-    row = Confirmation(instance.name, session.session, frozenset({uri}))
+    row = Confirmation(instance.address, session.session, frozenset({uri}))
     confirmations.expect(state, request_id, row)
     frame = Request(request_id, "resources/subscribe", raw_of({"uri": uri}))
     forwarding.send_to_session(state, session, frame)
@@ -181,14 +187,14 @@ def _listen(state: RoutingState, instance: Instance) -> None:
     assert session is not None, "only a live session is listened to"
     before = state.listens.pop(session.session, None)
     state.listens_due.disarm(session.session)
-    uris = list(state.subscribers.get(instance.name, {}))
+    uris = list(state.subscribers.get(instance.address, {}))
     if uris:
         request_id = state.listens[session.session] = state.calls.next_id()
         params: dict[str, Any] = {
             "notifications": {"resourceSubscriptions": uris},
             "_meta": client_envelope(NO_RAW, {}, None),
         }
-        row = Confirmation(instance.name, session.session, frozenset(uris))
+        row = Confirmation(instance.address, session.session, frozenset(uris))
         confirmations.expect(state, request_id, row)
         if before is not None:
             confirmations.replace(state, before, request_id)
@@ -273,7 +279,7 @@ def updated(state: RoutingState, instance: Instance, frame: Notification) -> Non
     uri = text_of(members, "uri")
     if not instance.spec.exposure.resources.admits(uri):
         return
-    for subscribed, told in state.subscribers.get(instance.name, {}).items():
+    for subscribed, told in state.subscribers.get(instance.address, {}).items():
         if not _is_part_of(uri, subscribed):
             continue
         for client_id, shown in told.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from router.core.calls import client_roots
 from router.core.protocol.bridging import ENVELOPE_KEYS, RETRY_KEYS, client_envelope
 from router.core.protocol.extensions import declared_by_client
 from router.core.protocol.task_messages import RELATED_KEY
@@ -40,9 +41,10 @@ def params_for(
     if "_meta" in members:
         meta = _meta_for_server(request, token)
         if RELATED_KEY in meta:
-            meta = handles.with_own_related(state, client, session.instance, meta)
+            meta = handles.with_own_related(state, client, session.configured_name, meta)
         sent = sent | {"_meta": meta}
     if session.is_stateless:
+        sent = client_roots.without_roots(sent)
         capabilities = client.capabilities
         if "extensions" in capabilities:
             expose = state.view_of(client).expose

@@ -96,6 +96,10 @@ def when_ready(state: RoutingState, request: ClientRequest) -> None:
         RpcError: -32013, it will not be ready soon, or the router is stopping.
     """
     instance = state.instances.by_name[request.client.selection.instance or ""]
+    if instance.is_per_client and instance.spec.needs_roots:
+        # Only a client's roots can start it.
+        forwarding.answer(state, request, raw_of(instance.name))
+        return
     session = forwarding.session_or_park(state, request, instance, patience_s=READY_WITHIN_S)
     if session is not None:
         forwarding.answer(state, request, raw_of(instance.name))

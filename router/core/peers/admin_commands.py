@@ -85,18 +85,19 @@ def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> Non
 
 
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
-    session = instance.session
+    rows = (instance, *instance.client_sessions.values())
+    sessions = [row.session.session for row in rows if row.session is not None]
     return _row(state, instance) | {
         "since_s": round(state.now_s - instance.since_s, 1),
         "calls": instance.call_count,
-        "in_flight": 0 if session is None else len(state.calls.of_session(session.session)),
+        "in_flight": sum(len(state.calls.of_session(session)) for session in sessions),
         "retry_in_s": instance.retry_in_s(state.now_s),
     }
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
     seen = state.instances.seen_by(event.principal)
-    connected = [instance for instance in seen if instance.session is not None]
+    connected = [instance for instance in seen if not instance.is_awaited]
     _reply(state, event, {one.name: instance_views.tools_of(one) for one in connected})
 
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import confirmations, forwarding, resource_subscriptions
+from router.core.calls import (
+    client_sessions,
+    confirmations,
+    forwarding,
+    resource_subscriptions,
+)
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
@@ -61,9 +66,19 @@ def answer_list(state: RoutingState, request: ClientRequest, part: str) -> None:
         part: the part of a `Catalog`.
     """
     listings.check_first_page(request.params)
+    start_for_lists(state, request.client)
     result = listings.result_for(state, request.client, part)
     request.client.owes_listing.discard("resources" if part == "templates" else part)
     forwarding.answer_in_full(state, request, result)
+
+
+def start_for_lists(state: RoutingState, client: Client) -> None:
+    """Start what has to run so that its lists become known, if this client sees it."""
+    if state.view_of(client).expose == "router":
+        return
+    for instance in state.seen_by(client):
+        if instance.is_per_client:
+            client_sessions.start_for_lists(state, client, instance)
 
 
 # --- Prompts ---------------------------------------------------------------------------------
@@ -138,16 +153,17 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
-    is_first = resource_subscriptions.add(state, request.client, instance, own, uri)
+    row = client_sessions.row_of(request, request.client, instance) or instance
+    is_first = resource_subscriptions.add(state, request.client, row, own, uri)
     if session.is_stateless:
         if is_first:
-            resource_subscriptions.subscribe_upstream(state, instance, [own])
-        confirmations.answer_when_confirmed(state, request, instance, own)
+            resource_subscriptions.subscribe_upstream(state, row, [own])
+        confirmations.answer_when_confirmed(state, request, row, own)
         return
     call = forwarding.forward_call(
         state, request, instance, session, members | {"uri": raw_of(own)}
     )
-    call.subscribes = instance.name, own
+    call.subscribes = row.address, own
 
 
 def unsubscribe(state: RoutingState, request: ClientRequest) -> None:

@@ -4,8 +4,8 @@ An upstream answers calls, sends requests of its own, and notifies of progress a
 
 Invariants:
 
-- A request of an upstream goes to the client whose call it belongs to. If that is not certain, the
-  request is refused; no client is guessed.
+- A request of an upstream goes to the client whose call it belongs to, or to the only client that
+  its session serves. If that is not certain, the request is refused; no client is guessed.
 - Whatever id an upstream names, it reaches nothing but the calls of its own session.
 """
 
@@ -30,11 +30,12 @@ from router.core.protocol.raw_json import (
     request_id_of,
     text_of,
 )
+from router.core.state.client_sessions import ClientSession
 from router.core.state.clients import DEFAULT_LOG_LEVEL, ServerRequest
 from router.core.tasks import from_servers, listening
 from router.core.views import audience
 from router.messages.effects import ToClient
-from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
+from router.messages.errors import AMBIGUOUS_CLIENT, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
 from router.messages.params import Params, object_of
 
@@ -59,7 +60,7 @@ def handle(state: RoutingState, event: FromSession) -> None:
     if isinstance(frame, (Response, ErrorResponse)):
         _answered(state, event.session, frame)
     elif isinstance(frame, Request):
-        _requested(state, instance.session, frame, event.related)
+        _requested(state, instance, instance.session, frame, event.related)
     else:
         _notification(state, instance, instance.session, event, frame)
 
@@ -99,7 +100,11 @@ def _rewritten(frame: Response, rewrite: Callable[[Raw], Raw]) -> Response | Err
 
 
 def _requested(
-    state: RoutingState, session: SessionUp, frame: Request, related: RequestId | None
+    state: RoutingState,
+    instance: Instance,
+    session: SessionUp,
+    frame: Request,
+    related: RequestId | None,
 ) -> None:
     params = Params(frame.params)
     try:
@@ -107,7 +112,7 @@ def _requested(
         task = from_servers.task_of_request(state, session, params)
         if task is None:
             call = _call_of_server_request(state, session, related)
-            client = call.client
+            client = _only_client(state, instance) if call is None else call.client
         else:
             call = from_servers.waiting_call(state, session, task)
             client = from_servers.client_of_task(state, task) if call is None else call.client
@@ -119,34 +124,55 @@ def _requested(
         if call is not None and client.is_stateless:
             input_required.ask(state, call, frame, params)
         else:
-            server_request = ServerRequest(session, call, frame.id, None, task=task)
-            _forward(state, client, server_request, frame, params)
+            reply_to = client.outbox if call is None else call.reply_to
+            asked = ServerRequest(session, call, reply_to, frame.id, None, task=task)
+            _forward(state, client, asked, frame, params)
     except RpcError as error:
         forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
 
 
 def _call_of_server_request(
     state: RoutingState, session: SessionUp, related: RequestId | None
-) -> Call:
+) -> Call | None:
     """Return the call a request belongs to: by its stream, else the calls of the only client there.
 
+    Returns:
+        None if no call is in flight.
+
     Raises:
-        RpcError: -32017, there is none, or there are calls of several clients.
+        RpcError: -32017, there are calls of several clients.
     """
     call = state.calls.find(related, session.session)
     if call is not None:
         return call
     calls = state.calls.of_session(session.session)
     if not calls:
-        raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
+        return None
     if any(call.client.peer != calls[0].client.peer for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
             f"Several clients have calls in flight on instance '{calls[0].instance}'; let one "
-            "client at a time use it, or configure the server a second time under another name "
-            "for the other client",
+            'client at a time use it, or give each a session of its own with "sessions": '
+            '"per_client"',
         )
     return next((call for call in reversed(calls) if call.input_required is None), calls[-1])
+
+
+MAX_WITHOUT_CALL: Final = 128
+"""Unanswered requests to one client that belong to no call: nothing else ends them."""
+
+
+def _only_client(state: RoutingState, instance: Instance) -> Client:
+    """Return the only client that a session serves, for a request that belongs to no call.
+
+    Raises:
+        RpcError: -32017, the session is for several clients, or for none that can be asked now.
+    """
+    if isinstance(instance, ClientSession) and len(instance.clients) == 1:
+        client = state.clients.get(next(iter(instance.clients)))
+        if client is not None and audience.hears_of(state, client, instance):
+            return client
+    raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
 
 
 def _forward(
@@ -156,8 +182,16 @@ def _forward(
     frame: Request,
     params: Params,
 ) -> None:
-    """Forward a request under an id of ours, which is its progress token there as well."""
+    """Forward a request under an id of ours, which is its progress token there as well.
+
+    Raises:
+        RpcError: -32015, the client has too many unanswered already that belong to no call.
+    """
     call = server_request.call
+    if call is None:
+        unanswered = sum(sent.call is None for sent in client.server_requests.values())
+        if unanswered >= MAX_WITHOUT_CALL:
+            raise RpcError(OVERLOADED, "Too many questions to this client have no answer yet")
     # The router declares no tasks for its clients, so `task` is ignored (MCP 2025-11-25, Tasks).
     members = {key: raw for key, raw in params.members.items() if key != "task"}
     request_id = client.next_server_request_id()
@@ -171,7 +205,7 @@ def _forward(
     _remember_elicitation(state, client, server_request.session, elicitation_id)
     forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)
     if call is None:
-        state.effects.append(ToClient(client.id, client.outbox, forwarded))
+        state.effects.append(ToClient(client.id, server_request.reply_to, forwarded))
     else:
         state.calls.suspend(call)
         forwarding.send_to_caller(state, call, forwarded)
@@ -198,7 +232,7 @@ def _notification(
         elif frame.method == "notifications/message":
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
-            _cancelled(state, session, frame)
+            _cancelled(state, instance, session, frame)
         elif frame.method == resource_subscriptions.ACKNOWLEDGED:
             resource_subscriptions.acknowledged(state, event.session, frame)
         elif frame.method == resource_subscriptions.UPDATED:
@@ -269,9 +303,12 @@ def _log(
         forwarding.send_to_caller(state, calls[0], frame)
 
 
-def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> None:
+def _cancelled(
+    state: RoutingState, instance: Instance, session: SessionUp, frame: Notification
+) -> None:
     """The upstream wants no answer to its request any more."""
     upstream_id = request_id_of(object_of(frame.params), "requestId")
+    forwarding.cancel_questions(state, session.session, upstream_id, "Cancelled by the server")
     for call in state.calls.of_session(session.session):
         if input_required.cancel_input_request(call, upstream_id):
             state.calls.resume(call, state.now_s)
@@ -280,10 +317,6 @@ def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> 
                 reason = "Cancelled by the server"
                 forwarding.cancel_server_request(state, call.client, request_id, reason)
                 state.calls.resume(call, state.now_s)
-    for client, request_id, sent in from_servers.requests_without_call(state, session.session):
-        if sent.upstream_id == upstream_id:
-            reason = "Cancelled by the server"
-            forwarding.cancel_server_request(state, client, request_id, reason)
 
 
 def _unknown(

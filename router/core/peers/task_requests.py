@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding
+from router.core.calls import client_sessions, forwarding
 from router.core.protocol.bridging import has_tasks, have_same_tasks
 from router.core.protocol.raw_json import check_key_case, raw_of, text_of
 from router.core.protocol.task_messages import lists_tasks
@@ -150,7 +150,8 @@ def _server_from(
     start = 0 if place is None else names.index(place) + skips_it
     holding = {task.instance for task in state.tasks.of_owner(owner)}
     for row in rows[start:]:
-        session = row.session
+        serving = client_sessions.row_of(None, client, row)
+        session = None if serving is None else serving.session
         if (
             session is not None
             and row.name in holding

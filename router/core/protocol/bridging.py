@@ -325,14 +325,14 @@ def tool_as_handshake(tool: Raw) -> Raw:
 
 # --- Questions of servers --------------------------------------------------------------------
 
-_QUESTIONS: Final = {
+QUESTIONS: Final = {
     "roots/list": ("roots", "2024-11-05"),
     "sampling/createMessage": ("sampling", "2024-11-05"),
     "elicitation/create": ("elicitation", "2025-06-18"),
 }
 """Requests of servers -> the capability that covers them, and the revision that brought them."""
 
-_FORMS_SINCE: Final = "2025-11-25"
+FORMS_SINCE: Final = "2025-11-25"
 """Brought URL mode to elicitation and tools to sampling, and a capability for each form."""
 
 
@@ -351,7 +351,7 @@ def check_may_ask(
         RpcError: -32601, the client does not support the method; -32602, it does not support this
             form of the method. The client itself would have to answer with the same codes.
     """
-    question = _QUESTIONS.get(method)
+    question = QUESTIONS.get(method)
     if question is None:
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
     capability, since = question
@@ -366,7 +366,7 @@ def _missing_form(
     method: str, params: dict[str, Raw], revision: str, declared: dict[str, Raw]
 ) -> str | None:
     """Return the form of the method that the request needs and the client did not declare."""
-    declared = declared if revision >= _FORMS_SINCE else {}
+    declared = declared if revision >= FORMS_SINCE else {}
     if method == "elicitation/create":
         mode = "form" if given(params, "mode") is None else text_of(params, "mode")
         # No mode declared means form mode (MCP 2025-11-25, Elicitation, Capabilities).

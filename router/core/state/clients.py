@@ -68,6 +68,25 @@ class Selection:
 
 
 @attrs.define(eq=False)
+class ClientRoots:
+    """The roots of a client session, as far as instances depend on them (`${roots.0}`).
+
+    Attributes:
+        first: the path of its first root; None while it was not asked, or after it said that its
+            roots have changed.
+        asked: the ids of the questions that the router has asked it, and of the request whose
+            stream each was sent on; None for its own outbox.
+        wanted_by: the names of the instances that are to be started once the root is known.
+    """
+
+    first: str | None = None
+    asked: dict[RequestId, RequestId | None] = attrs.field(
+        factory=dict["RequestId", "RequestId | None"]
+    )
+    wanted_by: set[str] = attrs.field(factory=set[str])
+
+
+@attrs.define(eq=False)
 class Client:
     """One client session, or one request without a session, which counts as a client.
 
@@ -94,8 +113,9 @@ class Client:
         requests: its requests without a session that are not answered yet, by its own id.
         request: the request that this row stands for, until it is answered; None for a session.
         connection: the client whose connection that request shares; None if it has its own.
-        resources: the instances and URIs of the resources that it is told updates of.
+        resources: the addresses of rows and the URIs of the resources that it is told updates of.
         subscription: the open subscription that this row stands for; None if it is none.
+        roots: its roots, if an instance depends on them.
     """
 
     id: ClientId
@@ -121,6 +141,7 @@ class Client:
     request: ClientRequest | None = None
     connection: Client | None = None
     subscription: Subscription | None = None
+    roots: ClientRoots = attrs.field(factory=ClientRoots)
     resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     _last_server_request_id: int = 0
 
@@ -241,10 +262,17 @@ class ClientRequest(Struct, eq=False):
 
 @attrs.frozen(eq=False)
 class Parked:
-    """A request that waits for its instance to become ready."""
+    """A request that waits for its instance to become ready.
+
+    Attributes:
+        request: the request.
+        instance: the row it waits for.
+        overdue: the answer when it has waited too long; None for the state of the instance.
+    """
 
     request: ClientRequest
     instance: Instance
+    overdue: RpcError | None = None
 
 
 @attrs.define(eq=False)
@@ -271,7 +299,8 @@ class Call:
         input_round: the input that its upstream asked for last.
         rewrite: puts its result into the words of the client's view; None to leave it as it is.
         is_transparent: True if the client sees the server as if the router were not there.
-        subscribes: the instance and the URI that a `resources/subscribe` is about; None for others.
+        subscribes: the address of the row and the URI that a `resources/subscribe` is about; None
+            for others.
         task: the task whose result a `tasks/result` waits for; None for others.
     """
 
@@ -302,11 +331,13 @@ class Call:
 
 @attrs.frozen(eq=False)
 class ServerRequest:
-    """One request of an upstream, forwarded to the client whose call or task it belongs to.
+    """One request of an upstream, forwarded to a client.
 
     Attributes:
-        session: the incarnation that asked.
-        call: the call that it belongs to; None if it belongs to a task that no call waits for.
+        session: the session that it came from.
+        call: the call it belongs to; None for a request that belongs to a task that no call waits
+            for, or to none in the session of this client alone.
+        reply_to: took it to the client.
         upstream_id: the upstream's own id for its request.
         progress_token: the upstream's own token, or None when it wants no progress.
         input_key: its key in `inputRequests` if the upstream has no sessions; None otherwise.
@@ -315,6 +346,7 @@ class ServerRequest:
 
     session: SessionUp
     call: Call | None
+    reply_to: Outbox
     upstream_id: RequestId
     progress_token: RequestId | None
     input_key: str | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 from router.core.state.calls import Calls
+from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, Instances
 from router.core.state.tasks import Tasks
@@ -58,6 +59,7 @@ class RoutingState:
         now_s: monotonic second of the event that is being handled.
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
+        client_sessions: the sessions of instances that have one for each client.
         known: the servers of instances that are about to be configured, by instance name.
         views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
@@ -71,8 +73,8 @@ class RoutingState:
         input_required: calls that wait for their client's retry, by a key of their own.
         input_required_due: the second until which the outcome of such a call is kept, by that key.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
-        subscribers: by instance name and URI, the clients that are told of updates of a resource,
-            each with the URI that it knows.
+        subscribers: by the address of a row and by URI, the clients that are told of updates of a
+            resource, each with the URI that it knows.
         listens: the id of the open `subscriptions/listen` for resources, by session.
         listens_due: the second at which such a subscription is opened again, by session.
         confirmations: requests that subscribe upstream and were not confirmed yet, by their id.
@@ -89,6 +91,7 @@ class RoutingState:
     now_s: float = 0.0
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
+    client_sessions: ClientSessions = attrs.field(factory=ClientSessions)
     known: dict[str, KnownServer] = attrs.field(factory=dict[str, "KnownServer"])
     views: Views = attrs.field(factory=Views)
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
@@ -123,6 +126,14 @@ class RoutingState:
         """Return a number that was never returned before."""
         self._last_key += 1
         return self._last_key
+
+    def row_named(self, name: str) -> Instance | None:
+        """Return the row of an instance, or of a client's session, by the supervisor's name."""
+        return self.instances.by_name.get(name) or self.client_sessions.by_name.get(name)
+
+    def row_at(self, address: str) -> Instance | None:
+        """Return the row of an instance, or of a client's session, at this address."""
+        return self.instances.by_name.get(address) or self.client_sessions.by_address.get(address)
 
     def view_of(self, client: Client) -> View:
         """Return what this client sees.

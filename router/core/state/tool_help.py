@@ -51,7 +51,7 @@ def tool_help(
     Raises:
         RpcError: -32014, there is no tool of the name that is asked for.
     """
-    offered = [(instance, tools) for instance, tools in shown if instance.session is not None]
+    offered = [(instance, tools) for instance, tools in shown if not instance.is_awaited]
     names = [item.key for _, tools in offered for item in tools]
     if asked.tool_name is not None and asked.tool_name not in names:
         where = "any connected instance"

@@ -144,7 +144,7 @@ def test_a_question_with_several_clients_in_flight_is_refused_and_says_what_to_d
     assert (refusal["id"], refusal["error"]["code"]) == ("q", -32017)
     assert refusal["error"]["message"] == (
         "Several clients have calls in flight on instance 'a'; let one client at a time use it, "
-        "or configure the server a second time under another name for the other client"
+        'or give each a session of its own with "sessions": "per_client"'
     )
     assert (alice.outbox.take(), bob.outbox.take()) == ([], [])
 
