@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from router.core.state.client_sessions import IDLE_EXPIRY_S
 from router.messages.catalog import Catalog, KnownServer
-from router.messages.commands import Principal, ShowStatus
+from router.messages.commands import MakeChange, Principal, SetActive, ShowStatus
 from router.messages.events import CatalogChanged, CataloguesRead
 from router.messages.exposure import Exposure, NameFilter
 from router.messages.instance_spec import ClientIdentity
@@ -544,6 +545,28 @@ def test_capabilities_that_are_no_objects_are_not_passed_on() -> None:
     alice.asks("initialize", bytes(params))
     alice.routes("echo")
     assert identity(talk) == (None, {})
+
+
+# --- Changes that wait -----------------------------------------------------------------------
+
+
+def test_an_instance_that_is_waited_for_is_tried_with_a_session() -> None:
+    talk = talk_about(per_client(is_active=False))
+    change = talk.admin_asks(MakeChange(SetActive("a", is_active=True), wait_ready=True))
+    talk.change_saved(per_client())
+    assert change.is_waiting
+    comes_up(talk, "a#1")
+    assert change.answer == "a"
+    talk.time_passes(IDLE_EXPIRY_S + 1)
+    assert talk.stopped == ["a#1"]
+
+
+def test_an_instance_that_depends_on_roots_is_not_waited_for() -> None:
+    talk = talk_about(per_client(is_active=False))
+    change = talk.admin_asks(MakeChange(SetActive("a", is_active=True), wait_ready=True))
+    talk.change_saved(per_client(cwd="${roots.0}"))
+    assert change.answer == "a"
+    assert talk.started == []
 
 
 # --- Lists that are kept ---------------------------------------------------------------------
