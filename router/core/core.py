@@ -22,6 +22,7 @@ from router.core.protocol.raw_json import printable
 from router.core.state.client_sessions import ClientSession, sum_up
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
+from router.core.tasks import listening
 from router.core.views import audience, list_changes
 from router.messages.effects import CloseClient, Reply
 from router.messages.errors import OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
@@ -172,6 +173,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
     resource_subscriptions.forget_client(state, client)
+    listening.forget_client(state, client)
     client_session_ends.forget_client(state, client)
     server_messages.forget_elicitations(state, client)
     client.drop_request_row(state.clients)
@@ -199,6 +201,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
+    listening.session_up(state, instance)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
     differing = list_changes.kinds_that_differ(before, listed.offers.catalog)

@@ -24,6 +24,19 @@ REVISION_KEY: Final = f"{KEY_PREFIX}protocolVersion"
 LISTEN_METHOD: Final = "subscriptions/listen"
 """Opens a subscription, which lasts until its client or the server ends it (MCP 2026-07-28)."""
 
+NAMED_METHODS: Final = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
+"""Method -> the member of its params that the HTTP header `Mcp-Name` repeats.
+
+Sources: MCP 2026-07-28, Transports, Standard Request Headers; MCP Tasks extension, Routing Headers.
+"""
+
 DEFAULT_REVISION: Final = "2025-03-26"
 """The revision of an HTTP request without `MCP-Protocol-Version` (MCP 2025-11-25, Transports)."""
 

@@ -76,9 +76,14 @@ def headers_of(message: Any) -> dict[str, str]:
     if not isinstance(message, dict) or "method" not in message:
         return {"MCP-Protocol-Version": REVISION_2026}
     headers = {"MCP-Protocol-Version": REVISION_2026, "Mcp-Method": message["method"]}
-    if message["method"] == "tools/call":
-        headers["Mcp-Name"] = message["params"]["name"]
+    named = _NAMED.get(message["method"])
+    if named is not None:
+        headers["Mcp-Name"] = message["params"][named]
     return headers
+
+
+_NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""Method -> the member of `params` that the header `Mcp-Name` repeats."""
 
 
 @attrs.frozen

@@ -160,34 +160,37 @@ def tiny_image() -> str:
 # --- How they are started --------------------------------------------------------------------
 
 
-def _npm_server(package: str) -> list[str]:
+def npm_server(package: str) -> list[str]:
+    """Return the command of a server from npm, on stdio."""
     return [peers.NODE, peers.npm_script(f"@modelcontextprotocol/{package}", "dist/index.js")]
 
 
-def _python_server(name: str) -> str:
-    return str(Path(peers.python_of("servers")).with_name(name))
+def python_server(name: str, venv: str = "servers") -> str:
+    """Return the program of a server from PyPI."""
+    return str(Path(peers.python_of(venv)).with_name(name))
 
 
 def write_workspace(folder: Path, *, http_port: int, sse_port: int) -> Workspace:
     """Configure all servers for a router that runs in `folder`; they work on `folder/work`."""
-    work = _git_repository(folder / "work")
+    work = git_repository(folder / "work")
     (work / "note.txt").write_text("two words\n")
     memory = {"MEMORY_FILE_PATH": str(folder / "memory.jsonl")}
     return (
         Workspace(folder)
-        .add_command("everything", *_npm_server("server-everything"), "stdio")
+        .add_command("everything", *npm_server("server-everything"), "stdio")
         .add("everything-http", type="http", url=f"http://127.0.0.1:{http_port}/mcp")
         .add("everything-sse", type="sse", url=f"http://127.0.0.1:{sse_port}/sse")
         .add_example()
-        .add_command("filesystem", *_npm_server("server-filesystem"), str(work))
-        .add_command("git", _python_server("mcp-server-git"), "--repository", str(work))
+        .add_command("filesystem", *npm_server("server-filesystem"), str(work))
+        .add_command("git", python_server("mcp-server-git"), "--repository", str(work))
         .add_chaos("growing", "growing")
-        .add_command("memory", *_npm_server("server-memory"), env=memory)
-        .add_command("time", _python_server("mcp-server-time"), "--local-timezone", "UTC")
+        .add_command("memory", *npm_server("server-memory"), env=memory)
+        .add_command("time", python_server("mcp-server-time"), "--local-timezone", "UTC")
     )
 
 
-def _git_repository(folder: Path) -> Path:
+def git_repository(folder: Path) -> Path:
+    """Make an empty repository at a folder."""
     command = [peers.program("git"), "init", "--quiet", "--initial-branch=trunk", str(folder)]
     subprocess.run(command, check=True)
     return folder
@@ -197,7 +200,7 @@ def _git_repository(folder: Path) -> Path:
 def remote(transport: str) -> Iterator[int]:
     """Run the everything-server over `streamableHttp` or `sse`; yields its port."""
     port = free_port()
-    command = [*_npm_server("server-everything"), transport]
+    command = [*npm_server("server-everything"), transport]
     with listening(command, rf"on port {port}\b", env=os.environ | {"PORT": str(port)}):
         yield port
 

@@ -1,14 +1,32 @@
-// What every npm client does with the router; prints what it saw as one JSON object.
-// Usage: [TOKEN=...] node CLIENT.mjs http|sse URL, or node CLIENT.mjs stdio COMMAND ARGUMENT...
+// What every npm client does with the router; prints what it saw as one JSON object. With ASKED, it
+// does with a direct view what client_fastmcp.py does.
+// Usage: [TOKEN=...] [ASKED=JSON] node CLIENT.mjs http|sse URL, or node CLIENT.mjs stdio COMMAND ARGUMENT...
 
 export const [, , transport, address, ...args] = process.argv;
 
-const { TOKEN } = process.env;
+const { ASKED, TOKEN } = process.env;
 export const headers = TOKEN ? { Authorization: `Bearer ${TOKEN}` } : {};
 
 export const textOf = (result) => result.content[0].text;
 
-export async function play(client, callTool) {
+export const play = (client, callTool) =>
+  ASKED ? playDirect(client, callTool, JSON.parse(ASKED)) : playRouter(client, callTool);
+
+async function playDirect(client, callTool, asked) {
+  const text = { text: asked.text };
+  const saw = { tools: (await client.listTools()).tools.map((tool) => tool.name) };
+  saw.echo = textOf(await callTool({ name: asked.echo, arguments: text }));
+  saw.count = (await callTool({ name: asked.count, arguments: text })).structuredContent;
+  saw.resource = (await client.readResource({ uri: asked.resource })).contents[0].text;
+  const prompt = await client.getPrompt({ name: asked.prompt, arguments: text });
+  saw.prompt = prompt.messages[0].content.text;
+  saw.prompts = (await client.listPrompts()).prompts.map((prompt) => prompt.name);
+  saw.resources = (await client.listResources()).resources.map((resource) => resource.uri);
+  await client.close();
+  return saw;
+}
+
+async function playRouter(client, callTool) {
   const notified = {};
   const waiting = {};
   client.fallbackNotificationHandler = async ({ method }) => {

@@ -12,19 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import client_roots, client_sessions
+from router.core.calls.server_params import params_for
 from router.core.protocol import router_tools
-from router.core.protocol.bridging import (
-    ENVELOPE_KEYS,
-    RETRY_KEYS,
-    answer_as_stateless,
-    client_envelope,
-)
+from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.raw_json import check_key_case, id_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
-from router.core.state.client_sessions import ClientSession
 from router.core.state.clients import Call, Parked
 from router.core.state.instances import Instance
+from router.core.tasks import from_servers
 from router.messages.effects import CloseReply, ToClient, ToSession
 from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
@@ -167,7 +163,8 @@ def forward_call(
     sent: dict[str, Any] = members
     if "_meta" in members or to_stateless:
         call.progress_token = progress_token_of(request.params)
-        sent = _params_for(session, request, members, call.id if call.progress_token else None)
+        token = call.id if call.progress_token else None
+        sent = params_for(state, session, request, members, token)
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
@@ -205,39 +202,6 @@ def open_call(
     instance.listed_as.call_count += 1
     state.calls.open(call, state.now_s)
     return call
-
-
-def _params_for(
-    session: SessionUp, request: ClientRequest, members: dict[str, Raw], token: int | None
-) -> dict[str, Any]:
-    """Return the `params` as a server of this session's revision knows them.
-
-    Args:
-        token: the progress token for the server; None if the client wants no progress.
-    """
-    client = request.client
-    sent: dict[str, Any] = members
-    if client.is_stateless and not session.is_stateless:
-        sent = {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
-    if "_meta" in members:
-        sent = sent | {"_meta": _meta_for_server(request, token)}
-    if session.is_stateless:
-        sent = client_roots.without_roots(sent)
-        said = client_envelope(client.info, client.capabilities, client.log_level)
-        sent = sent | {"_meta": sent.get("_meta", {}) | said}
-    return sent
-
-
-def _meta_for_server(request: ClientRequest, token: int | None) -> dict[str, Any]:
-    meta: dict[str, Any] = dict(request.params.meta)
-    if token is None:
-        meta.pop("progressToken", None)
-    else:
-        meta["progressToken"] = token
-    if request.client.is_stateless:
-        # A client with a session has no envelope; what it writes there is for its server.
-        return {key: value for key, value in meta.items() if key not in ENVELOPE_KEYS}
-    return meta
 
 
 def progress_token_of(params: Params) -> Raw | None:
@@ -364,7 +328,9 @@ def cancel_server_request(
     server_request = client.server_requests.pop(request_id)
     params = raw_of({"requestId": request_id, "reason": reason})
     frame = Notification("notifications/cancelled", params)
-    state.effects.append(ToClient(client.id, server_request.reply_to, frame))
+    call = server_request.call
+    outbox = client.outbox if call is None else call.reply_to
+    state.effects.append(ToClient(client.id, outbox, frame))
 
 
 def fail_server_request(
@@ -433,23 +399,8 @@ def fail_session(state: RoutingState, session: int, instance: Instance, reason: 
     for call in state.calls.of_session(session):
         close_call(state, call)
         fail_call(state, call, RpcError(SESSION_LOST, message))
-    if isinstance(instance, ClientSession):
-        cancel_questions(state, session, None, "The server is gone")
-
-
-def cancel_questions(
-    state: RoutingState, session: int, upstream_id: RequestId | None, reason: str
-) -> None:
-    """Tell clients that the questions of a session that belong to no call need no answer.
-
-    Args:
-        upstream_id: the upstream's own id for the only question meant; None for all.
-    """
-    for client in state.clients.values():
-        for request_id, sent in list(client.server_requests.items()):
-            is_of_session = sent.call is None and sent.session.session == session
-            if is_of_session and upstream_id in (None, sent.upstream_id):
-                cancel_server_request(state, client, request_id, reason)
+    for client, asked_id, _ in from_servers.requests_without_call(state, session):
+        cancel_server_request(state, client, asked_id, message)
 
 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:

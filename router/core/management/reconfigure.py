@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from router.core.calls import client_sessions, forwarding, resource_subscriptions
 from router.core.state.client_sessions import ClientSession
 from router.core.state.instances import Instances, InstanceState, Leaving, new_instance
+from router.core.tasks import listening
 from router.core.views import audience, list_changes
 from router.messages.catalog import Catalog
 from router.messages.effects import SaveCatalogue, StartSession, StopSession
@@ -145,6 +146,7 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
         del state.sessions[session]
         forwarding.fail_session(state, session, instance, reason)
         resource_subscriptions.session_gone(state, session)
+        listening.session_gone(state, session)
 
 
 # --- Sessions that leave ---------------------------------------------------------------------
@@ -160,6 +162,7 @@ def complete_replacements(state: RoutingState) -> None:
         state.leaving_due.disarm(name)
         if row.session is not None:
             resource_subscriptions.session_gone(state, row.session.session)
+            listening.session_gone(state, row.session.session)
             del state.sessions[row.session.session]
             row.session = None
         state.effects.append(leaving.then)

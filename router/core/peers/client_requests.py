@@ -24,6 +24,7 @@ from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
 from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
 from router.core.state.clients import ClientRequest
+from router.core.tasks import from_servers, listening
 from router.messages.effects import CloseReply
 from router.messages.errors import INVALID_REQUEST, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, Response
@@ -113,6 +114,7 @@ def _cancelled(state: RoutingState, client: Client, members: Members) -> None:
         reason = optional_text_of(members, "reason")
         if client.subscription is not None:
             resource_subscriptions.forget_client(state, client)
+            listening.forget_client(state, client)
         forwarding.cancel_request(state, client, request_id, reason)
 
 
@@ -152,6 +154,11 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
         input_rounds.client_answered(state, call, server_request.input_key, frame)
         return
     answer = msgspec.structs.replace(frame, id=server_request.upstream_id)
+    if isinstance(answer, Response):
+        try:
+            answer = from_servers.answer_for_server(server_request.task, answer)
+        except RpcError as error:
+            answer = forwarding.error_frame(server_request.upstream_id, error)
     forwarding.send_to_session(state, server_request.session, answer)
     if call is not None:
         state.calls.resume(call, state.now_s)

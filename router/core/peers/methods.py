@@ -14,6 +14,7 @@ from router.core.peers import (
     feature_requests,
     session_requests,
     stateless_requests,
+    task_requests,
     tool_calls,
     transparent_requests,
 )
@@ -55,12 +56,14 @@ _HANDSHAKE: Final[dict[str, Method]] = {
     "resources/subscribe": feature_requests.subscribe,
     "resources/unsubscribe": feature_requests.unsubscribe,
     **feature_requests.METHODS,
+    **task_requests.HANDSHAKE,
 }
 
 _STATELESS: Final[dict[str, Method]] = {
     "server/discover": session_requests.discover,
     LISTEN_METHOD: stateless_requests.listen,
     **feature_requests.METHODS,
+    **task_requests.STATELESS,
     "tools/call": resumable(tool_calls.call),
     "prompts/get": resumable(feature_requests.get_prompt),
     "resources/read": resumable(feature_requests.read_resource),
@@ -93,6 +96,7 @@ _TRANSPARENT_HANDSHAKE: Final[dict[str, Method]] = {
     "resources/subscribe": feature_requests.subscribe,
     "resources/unsubscribe": feature_requests.unsubscribe,
     **_LISTS,
+    **task_requests.TRANSPARENT_HANDSHAKE,
 }
 
 _TRANSPARENT_STATELESS: Final[dict[str, Method]] = {
@@ -102,6 +106,7 @@ _TRANSPARENT_STATELESS: Final[dict[str, Method]] = {
     "prompts/get": resumable(transparent_requests.forward),
     "resources/read": resumable(transparent_requests.forward),
     **_LISTS,
+    **task_requests.TRANSPARENT_STATELESS,
 }
 
 _TRANSPARENT: Final[dict[Era, dict[str, Method]]] = {

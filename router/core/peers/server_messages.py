@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import msgspec
 
 from router.core.calls import (
@@ -31,6 +32,7 @@ from router.core.protocol.raw_json import (
 )
 from router.core.state.client_sessions import ClientSession
 from router.core.state.clients import DEFAULT_LOG_LEVEL, ServerRequest
+from router.core.tasks import from_servers, listening
 from router.core.views import audience
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, OVERLOADED, RpcError
@@ -38,6 +40,10 @@ from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request,
 from router.messages.params import Params, object_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from msgspec import Raw
+
     from router.core.state.clients import Call, Client
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
@@ -66,9 +72,10 @@ def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorRe
     call = state.calls.find(frame.id, session)
     if call is None:
         resource_subscriptions.answered(state, session, frame)
+        listening.answered(state, session, frame)
         return
     if call.rewrite is not None and isinstance(frame, Response):
-        frame = msgspec.structs.replace(frame, result=call.rewrite(frame.result))
+        frame = _rewritten(frame, call.rewrite)
     if call.session.is_stateless:
         input_rounds.server_answered(state, call, frame)
         return
@@ -78,8 +85,15 @@ def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorRe
             resource_subscriptions.subscription_failed(state, call.client, call.subscribes)
         for elicitation in url_elicitations(frame.error):
             elicitation_id = optional_text_of(elicitation, "elicitationId")
-            _remember_elicitation(state, session, call.client, elicitation_id)
+            _remember_elicitation(state, call.client, call.session, elicitation_id)
     forwarding.answer_call(state, call, msgspec.structs.replace(frame, id=call.request_id))
+
+
+def _rewritten(frame: Response, rewrite: Callable[[Raw], Raw]) -> Response | ErrorResponse:
+    try:
+        return msgspec.structs.replace(frame, result=rewrite(frame.result))
+    except RpcError as error:
+        return forwarding.error_frame(frame.id, error)
 
 
 # --- Requests to a client --------------------------------------------------------------------
@@ -95,8 +109,14 @@ def _requested(
     params = Params(frame.params)
     try:
         members = params.members
-        call = _call_of_server_request(state, session, related)
-        client = _only_client(state, instance) if call is None else call.client
+        task = from_servers.task_of_request(state, session, params)
+        if task is None:
+            call = _call_of_server_request(state, session, related)
+            client = _only_client(state, instance) if call is None else call.client
+        else:
+            call = from_servers.waiting_call(state, session, task)
+            client = from_servers.client_of_task(state, task) if call is None else call.client
+            params = from_servers.for_client(params, task)
         # Over a lone request of a handshake revision no answer could come.
         can_answer = client.is_stateless or not client.one_shot
         capabilities = client.capabilities if can_answer else {}
@@ -104,7 +124,8 @@ def _requested(
         if call is not None and client.is_stateless:
             input_required.ask(state, call, frame, params)
         else:
-            _forward(state, client, call, session, frame, params)
+            server_request = ServerRequest(session, call, frame.id, None, task=task)
+            _forward(state, client, server_request, frame, params)
     except RpcError as error:
         forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
 
@@ -156,8 +177,7 @@ def _only_client(state: RoutingState, instance: Instance) -> Client:
 def _forward(
     state: RoutingState,
     client: Client,
-    call: Call | None,
-    session: SessionUp,
+    server_request: ServerRequest,
     frame: Request,
     params: Params,
 ) -> None:
@@ -166,26 +186,28 @@ def _forward(
     Raises:
         RpcError: -32015, the client has too many unanswered already that belong to no call.
     """
-    members = params.members
+    call = server_request.call
     if call is None:
         unanswered = sum(sent.call is None for sent in client.server_requests.values())
         if unanswered >= MAX_WITHOUT_CALL:
             raise RpcError(OVERLOADED, "Too many questions to this client have no answer yet")
+    # The router declares no tasks for its clients, so `task` is ignored (MCP 2025-11-25, Tasks).
+    members = {key: raw for key, raw in params.members.items() if key != "task"}
     request_id = client.next_server_request_id()
     forwarding.check_meta(params)
     token = request_id_of(params.meta, "progressToken")
     if "_meta" in members:
         meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}
         members = members | {"_meta": raw_of(meta)}
-    reply_to = client.outbox if call is None else call.reply_to
-    server_request = ServerRequest(call, session, reply_to, frame.id, token)
-    client.server_requests[request_id] = server_request
-    if call is not None:
-        state.calls.suspend(call)
+    client.server_requests[request_id] = attrs.evolve(server_request, progress_token=token)
     elicitation_id = optional_text_of(members, "elicitationId")
-    _remember_elicitation(state, session.session, client, elicitation_id)
+    _remember_elicitation(state, client, server_request.session, elicitation_id)
     forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)
-    state.effects.append(ToClient(client.id, reply_to, forwarded))
+    if call is None:
+        state.effects.append(ToClient(client.id, client.outbox, forwarded))
+    else:
+        state.calls.suspend(call)
+        forwarding.send_to_caller(state, call, forwarded)
 
 
 # --- Notifications ---------------------------------------------------------------------------
@@ -202,12 +224,14 @@ def _notification(
 ) -> None:
     """Notifications have no answer, so one that makes no sense is dropped."""
     try:
+        if from_servers.notified(state, instance, session, frame):
+            return
         if frame.method == "notifications/progress":
             _progress(state, event.session, frame)
         elif frame.method == "notifications/message":
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
-            _cancelled(state, instance, session, frame)
+            _cancelled(state, session, frame)
         elif frame.method == resource_subscriptions.ACKNOWLEDGED:
             resource_subscriptions.acknowledged(state, event.session, frame)
         elif frame.method == resource_subscriptions.UPDATED:
@@ -226,7 +250,10 @@ _PROGRESS_KEYS: Final = frozenset({"progressToken"})
 def _progress(state: RoutingState, session: SessionId, frame: Notification) -> None:
     members = check_key_case(object_of(frame.params), _PROGRESS_KEYS)
     call = state.calls.find(request_id_of(members, "progressToken"), session)
-    if call is None or call.progress_token is None:
+    if call is None:
+        from_servers.progressed(state, session, members)
+        return
+    if call.progress_token is None:
         return
     state.calls.extend(call, state.now_s)
     forwarded = raw_of(members | {"progressToken": call.progress_token})
@@ -275,13 +302,9 @@ def _log(
         forwarding.send_to_caller(state, calls[0], frame)
 
 
-def _cancelled(
-    state: RoutingState, instance: Instance, session: SessionUp, frame: Notification
-) -> None:
+def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> None:
     """The upstream wants no answer to its request any more."""
     upstream_id = request_id_of(object_of(frame.params), "requestId")
-    if isinstance(instance, ClientSession):
-        forwarding.cancel_questions(state, session.session, upstream_id, "Cancelled by the server")
     for call in state.calls.of_session(session.session):
         if input_required.cancel_input_request(call, upstream_id):
             state.calls.resume(call, state.now_s)
@@ -290,6 +313,10 @@ def _cancelled(
                 reason = "Cancelled by the server"
                 forwarding.cancel_server_request(state, call.client, request_id, reason)
                 state.calls.resume(call, state.now_s)
+    for client, request_id, sent in from_servers.requests_without_call(state, session.session):
+        if sent.upstream_id == upstream_id:
+            reason = "Cancelled by the server"
+            forwarding.cancel_server_request(state, client, request_id, reason)
 
 
 def _unknown(
@@ -313,12 +340,12 @@ MAX_REMEMBERED: Final = 1024
 
 
 def _remember_elicitation(
-    state: RoutingState, session: SessionId, client: Client, elicitation_id: str | None
+    state: RoutingState, client: Client, session: SessionUp, elicitation_id: str | None
 ) -> None:
     """Remember the client that an upstream sent to a URL, to notify it when that is done."""
     if elicitation_id is None or client.is_for_one_request:
         return
-    state.elicited[session, elicitation_id] = client.id
+    state.elicited[session.session, elicitation_id] = client.id
     if len(state.elicited) > MAX_REMEMBERED:
         del state.elicited[next(iter(state.elicited))]
 

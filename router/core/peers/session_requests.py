@@ -28,7 +28,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
     profile = state.view_of(client).profile
     result = {
         "protocolVersion": client.revision,
-        "capabilities": server_features.capabilities(profile),
+        "capabilities": server_features.capabilities(profile, client.revision),
         "serverInfo": server_features.server_info(state.settings, profile),
         "instructions": _instructions(state, client),
     }
@@ -55,7 +55,7 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
     profile = state.view_of(request.client).profile
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": server_features.capabilities(profile),
+        "capabilities": server_features.capabilities(profile, request.client.revision),
         "instructions": _instructions(state, request.client),
         "resultType": "complete",
         "_meta": {SERVER_INFO_KEY: server_features.server_info(state.settings, profile)},

@@ -36,6 +36,7 @@ from router.core.protocol.bridging import (
 from router.core.protocol.raw_json import raw_of, text_of
 from router.core.state.clients import Client
 from router.core.state.subscriptions import Subscription
+from router.core.tasks import listening
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Response
 from router.messages.params import given, object_of
@@ -185,6 +186,7 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     if "notifications" not in members:
         raise RpcError(INVALID_PARAMS, "params.notifications is missing")
     wanted = object_of(members["notifications"], "params.notifications")
+    tasks = listening.tasks_in(state, client, wanted)
     listed = {"tools"} if state.view_of(client).expose == "router" else set(_KINDS.values())
     honoured = {
         key: True for key, kind in _KINDS.items() if kind in listed and wanted.get(key) == _TRUE
@@ -192,8 +194,10 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     meta = {SUBSCRIPTION_KEY: request.id}
     kinds = frozenset(_KINDS[key] for key in honoured)
     uris = _uris_in(wanted)
-    subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured)
+    shown = {"taskIds": list(tasks)} if tasks else {}
+    subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured | shown)
     client.subscription = subscription
+    listening.add(state, client, tasks)
     _listen_to_resources(state, client, subscription, uris)
     confirmations.acknowledge_if_confirmed(state, client)
 
@@ -238,5 +242,6 @@ def end_subscriptions(state: RoutingState) -> None:
         subscription, client.subscription = client.subscription, None
         if subscription is not None:
             resource_subscriptions.forget_client(state, client)
+            listening.forget_client(state, client)
             answer = Response(subscription.request_id, raw_of({"_meta": subscription.meta}))
             forwarding.send_answer(state, client, subscription.reply_to, answer)

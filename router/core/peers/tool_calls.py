@@ -19,6 +19,7 @@ from router.core.protocol.raw_json import check_key_case, is_object, raw_of, tex
 from router.core.state import instance_views
 from router.core.state.permissions import check_may
 from router.core.state.tool_help import tool_help
+from router.core.tasks import results
 from router.core.views import list_changes, listings
 from router.core.views.rewriting import rewrite_for
 from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
@@ -273,10 +274,8 @@ def _call_instance_tool(
             raise _not_found_in(state, client, instance, tool)
         name = direct_name(instance.name, tool, state.settings.name_limit)
         raise _unknown_tool(state, client, name)
-    # What a transparent view declares of tasks is the server's own, and so are their requests.
-    is_same_era = client.is_stateless == session.is_stateless
-    with_task = is_same_era and state.view_of(client).is_transparent
-    members = _as_plain_call(request.params.members, with_task=with_task)
+    is_task = results.takes_task(state, request, instance, session)
+    members = _as_plain_call(request.params.members, keeps_task=is_task)
     _check_and_forward(state, request, instance, session, tool, members)
 
 
@@ -285,16 +284,16 @@ def _is_admitted(state: RoutingState, client: Client, instance: Instance, tool: 
     return state.view_of(client).admits_tool(instance.name, tool, state.settings.name_limit)
 
 
-def _as_plain_call(members: Members, *, with_task: bool) -> Members:
+def _as_plain_call(members: Members, *, keeps_task: bool) -> Members:
     """Return the call with its arguments checked, without null ones, and maybe without `task`.
 
     A server that did not declare tasks ignores that (MCP 2025-11-25, Tasks, Capabilities), and
-    the answer would be an upstream's task that nobody here could ask for.
+    so does the router where a client could not ask for the task.
     """
     arguments = given(members, "arguments")
     if arguments is not None and not is_object(arguments):
         raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
-    dropped = set[str]() if with_task else {"task"}
+    dropped = set[str]() if keeps_task else {"task"}
     if arguments is None:
         dropped.add("arguments")
     if dropped.isdisjoint(members):
@@ -342,7 +341,7 @@ def _check_and_forward(
         members["arguments"] = with_fixed(members.get("arguments"), fixed)
     view = state.view_of(request.client)
     rewrite = rewrite_for(state, request.client, instance)
-    forwarding.forward_call(
+    call = forwarding.forward_call(
         state,
         request,
         instance,
@@ -351,6 +350,7 @@ def _check_and_forward(
         rewrite=rewrite,
         is_transparent=view.is_transparent,
     )
+    results.expect_task(state, call, members)
 
 
 def _problem_in_arguments(instance: Instance, tool: str, arguments: Raw | None) -> str | None:

@@ -20,11 +20,12 @@ from router.core.protocol.bridging import (
     ENVELOPE_KEYS,
     NOT_CACHED,
     SERVER_INFO_KEY,
-    capabilities_for,
     tool_as_handshake,
 )
 from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.protocol.server_features import capabilities_of_server
 from router.core.state.permissions import check_may
+from router.core.tasks import handles
 from router.core.views import listings, resources
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.errors import INVALID_PARAMS, RpcError
@@ -56,7 +57,7 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
     revision = request.client.revision
     result: dict[str, Any] = {
         "protocolVersion": revision,
-        "capabilities": capabilities_for(capabilities, server.revision, revision),
+        "capabilities": capabilities_of_server(capabilities, server.revision, revision),
         "serverInfo": _server_info(instance, server),
     }
     if server.instructions is not None:
@@ -72,7 +73,7 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
     capabilities = object_of(server.capabilities, "capabilities")
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": capabilities_for(capabilities, server.revision, REVISIONS[-1]),
+        "capabilities": capabilities_of_server(capabilities, server.revision, REVISIONS[-1]),
         "resultType": "complete",
         "_meta": {SERVER_INFO_KEY: server.server_info},
     }
@@ -247,6 +248,7 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     session = None if row is None else row.session
     if session is not None:
         sent = frame if session.is_stateless else _without_envelope(frame)
+        sent = handles.notification_for_server(state, client, instance.name, sent)
         forwarding.send_to_session(state, session, sent)
 
 

@@ -52,17 +52,19 @@ def negotiate(requested: str) -> str:
     return requested if requested in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE_REVISION
 
 
-def capabilities_for(
-    capabilities: dict[str, Raw], server_revision: str, client_revision: str
-) -> dict[str, Raw]:
-    """Return the capabilities of a server, as far as a client of another revision can use them.
+def is_stateless(revision: str) -> bool:
+    """Return whether a revision has no sessions."""
+    return revision == STATELESS_REVISION
 
-    Tasks are carried by requests of their own in each era, so they do not get from one to the other
-    (MCP 2025-11-25, Tasks; they are an extension of 2026-07-28).
-    """
-    if (server_revision == STATELESS_REVISION) == (client_revision == STATELESS_REVISION):
-        return capabilities
-    return {name: raw for name, raw in capabilities.items() if name != "tasks"}
+
+def has_tasks(revision: str) -> bool:
+    """Return whether a revision knows tasks: 2025-11-25 itself, 2026-07-28 as an extension."""
+    return revision in (LATEST_HANDSHAKE_REVISION, STATELESS_REVISION)
+
+
+def have_same_tasks(client_revision: str, server_revision: str) -> bool:
+    """Return whether tasks of a server can be brought to a client: each era has its own form."""
+    return client_revision == server_revision and has_tasks(client_revision)
 
 
 def unsupported_revision(requested: str, supported: tuple[str, ...]) -> RpcError:

@@ -11,10 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol import extensions, router_tools
+from router.core.protocol.bridging import has_tasks, is_stateless
 from router.core.protocol.sentences import cut_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from msgspec import Raw
 
     from router.core.protocol.client_names import Spelling
     from router.messages.core_settings import CoreSettings
@@ -26,8 +29,10 @@ _DIRECT_CAPABILITIES: Final[dict[str, Any]] = {
     "resources": {"subscribe": True, "listChanged": True},
     "completions": {},
     "logging": {},
-    "extensions": extensions.DECLARED,
 }
+
+_TASKS: Final[dict[str, Any]] = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
+"""The `capabilities.tasks` of a `direct` view (MCP 2025-11-25, Tasks, Capabilities)."""
 
 MAX_INSTRUCTIONS_CHARS: Final = 16_000
 """Of a view; a model reads them before its first word."""
@@ -41,9 +46,32 @@ _DIRECT_PREAMBLE: Final = (
 )
 
 
-def capabilities(profile: Profile) -> dict[str, Any]:
-    """Return the capabilities of a `router` or `direct` view."""
-    return _DIRECT_CAPABILITIES if profile.expose == "direct" else router_tools.CAPABILITIES
+def capabilities(profile: Profile, revision: str) -> dict[str, Any]:
+    """Return the capabilities of a `router` or `direct` view.
+
+    Args:
+        profile: the view.
+        revision: the revision of the client.
+    """
+    if profile.expose != "direct":
+        return router_tools.CAPABILITIES
+    as_extension = is_stateless(revision)
+    shown = _DIRECT_CAPABILITIES | {"extensions": extensions.declared(is_stateless=as_extension)}
+    return shown if as_extension or not has_tasks(revision) else shown | {"tasks": _TASKS}
+
+
+def capabilities_of_server(
+    declared: dict[str, Raw], server_revision: str, client_revision: str
+) -> dict[str, Raw]:
+    """Return the capabilities of the server of a transparent view, as far as a client can use them.
+
+    Tasks have another form in each era, and do not get from one to the other.
+    """
+    if server_revision == client_revision:
+        return declared
+    is_same_era = is_stateless(server_revision) == is_stateless(client_revision)
+    shown = extensions.declared_by_server(declared, is_same_era=is_same_era)
+    return {name: raw for name, raw in shown.items() if name != "tasks"}
 
 
 def server_info(settings: CoreSettings, profile: Profile) -> dict[str, str]:

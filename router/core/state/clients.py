@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.core.protocol.client_names import Spelling
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
+    from router.core.state.tasks import KnownTask
     from router.messages.commands import Principal
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId
@@ -300,6 +301,7 @@ class Call:
         is_transparent: True if the client sees the server as if the router were not there.
         subscribes: the address of the row and the URI that a `resources/subscribe` is about; None
             for others.
+        task: the task whose result a `tasks/result` waits for; None for others.
     """
 
     id: int
@@ -320,6 +322,7 @@ class Call:
     rewrite: Callable[[Raw], Raw] | None = None
     is_transparent: bool = False
     subscribes: tuple[str, str] | None = None
+    task: KnownTask | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""
@@ -328,24 +331,24 @@ class Call:
 
 @attrs.frozen(eq=False)
 class ServerRequest:
-    """One request of an upstream, forwarded to a client.
+    """One request of an upstream, forwarded to a client: whose call, task or session it is about.
 
     Attributes:
-        call: the call it belongs to; None for a request that belongs to none, in the session of
-            this client alone.
-        session: the session that it came from.
-        reply_to: took it to the client.
+        session: the incarnation that asked.
+        call: the call that it belongs to; None if it belongs to a task that no call waits for, or
+            to nothing but a session that serves this client alone.
         upstream_id: the upstream's own id for its request.
         progress_token: the upstream's own token, or None when it wants no progress.
         input_key: its key in `inputRequests` if the upstream has no sessions; None otherwise.
+        task: the task that it belongs to; None for others.
     """
 
-    call: Call | None
     session: SessionUp
-    reply_to: Outbox
+    call: Call | None
     upstream_id: RequestId
     progress_token: RequestId | None
     input_key: str | None = None
+    task: KnownTask | None = None
 
 
 @attrs.frozen(eq=False)

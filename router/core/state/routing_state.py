@@ -13,6 +13,7 @@ from router.core.state.calls import Calls
 from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, Instances
+from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, View, Views
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 
@@ -54,7 +55,7 @@ class RoutingState:
 
     Attributes:
         settings: the settings of `config.json` that the core reads.
-        seal: seals `requestState`, which a client has to bring back unread and unchanged.
+        seal: seals what a client has to bring back unread and unchanged: `requestState`, task ids.
         now_s: monotonic second of the event that is being handled.
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
@@ -78,6 +79,7 @@ class RoutingState:
         listens_due: the second at which such a subscription is opened again, by session.
         confirmations: requests that subscribe upstream and were not confirmed yet, by their id.
         confirmations_due: the second after which nobody waits for that any more, by that id.
+        tasks: the tasks of servers that clients know.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -114,6 +116,7 @@ class RoutingState:
     listens_due: Deadlines[SessionId] = attrs.field(factory=Deadlines["SessionId"])
     confirmations: dict[int, Confirmation] = attrs.field(factory=dict[int, "Confirmation"])
     confirmations_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
+    tasks: Tasks = attrs.field(factory=Tasks)
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None

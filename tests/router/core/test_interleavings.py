@@ -430,8 +430,8 @@ class Interleavings(RuleBasedStateMachine):
         assert parked == {key for one in state.instances for key in one.waiting}
         assert len(state.parked) == len(parked)
         for client in state.clients.values():
-            asked = [ask.call for ask in client.server_requests.values()]
-            assert all(call is not None and calls[call.id] is call for call in asked)
+            asked_about = [ask.call for ask in client.server_requests.values()]
+            assert all(call is not None and calls[call.id] is call for call in asked_about)
         for call in calls.values():
             asks = [ask for ask in call.client.server_requests.values() if ask.call is call]
             questions = () if call.input_required is None else call.input_required.requests

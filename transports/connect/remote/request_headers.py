@@ -20,7 +20,6 @@ from mcp.shared.inbound import (
     MCP_NAME_HEADER,
     MCP_PARAM_HEADER_PREFIX,
     MCP_PROTOCOL_VERSION_HEADER,
-    NAME_BEARING_METHODS,
     encode_header_value,
     find_invalid_x_mcp_header,
     mcp_param_headers,
@@ -28,7 +27,7 @@ from mcp.shared.inbound import (
 )
 
 from router.messages.frames import Request
-from router.messages.revisions import STATELESS_REVISION
+from router.messages.revisions import NAMED_METHODS, STATELESS_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,14 +87,14 @@ class RequestHeaders:
             VERSION_HEADER: STATELESS_REVISION,
             MCP_METHOD_HEADER: encode_header_value(frame.method),
         }
-        if frame.method in NAME_BEARING_METHODS:
+        if frame.method in NAMED_METHODS:
             self._add_name_and_params(headers, frame)
         return headers
 
     def _add_name_and_params(self, headers: dict[str, str], request: Request) -> None:
         try:
             params = _object.decode(request.params)
-            name = _text.decode(params[NAME_BEARING_METHODS[request.method]])
+            name = _text.decode(params[NAMED_METHODS[request.method]])
         except (msgspec.MsgspecError, KeyError):
             return
         headers[MCP_NAME_HEADER] = encode_header_value(name)

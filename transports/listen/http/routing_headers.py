@@ -23,6 +23,7 @@ from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request
 from router.messages.params import Params
 from router.messages.revisions import (
     HANDSHAKE_REVISIONS,
+    NAMED_METHODS,
     REVISION_KEY,
     REVISIONS,
     STATELESS_REVISION,
@@ -46,9 +47,6 @@ ENVELOPE_MARK: Final = REVISION_KEY.encode()
 It does no harm to overlook an envelope here: without the header of its revision the request is an
 error in any case, and the core sees the envelope if this listener does not.
 """
-
-NAMED_METHODS: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""Method -> the member of its params that `Mcp-Name` repeats."""
 
 
 _string: Final = msgspec.json.Decoder(str)

@@ -610,3 +610,28 @@ def test_a_failing_session_of_one_client_hides_nothing_from_the_others() -> None
     talk.failed("a#1")
     assert bob.outbox.take() == []
     assert bob.lists() == ["a__echo"]
+
+
+# --- Tasks -----------------------------------------------------------------------------------
+
+
+def test_a_task_belongs_to_the_session_of_its_client() -> None:
+    talk = talk_about(view="a")
+    declared = {"tools": {}, "tasks": {"list": {}, "requests": {"tools": {"call": {}}}}}
+    alice = talk.client()
+    alice.initializes()
+    upstream = comes_up(talk, "a#1", capabilities=declared)
+    call = alice.calls("echo", {}, task={})
+    upstream.answers(upstream.sees_one(), {"task": {"taskId": "t1", "status": "working"}})
+    handle = call.result["task"]["taskId"]
+    assert handle != "t1"
+    alice.asks("tasks/get", {"taskId": handle})
+    assert upstream.sees_one()["params"] == {"taskId": "t1"}
+    listed = alice.asks("tasks/list")
+    upstream.answers(upstream.sees_one(), {"tasks": [{"taskId": "t1"}, {"taskId": "other"}]})
+    assert listed.result["tasks"] == [{"taskId": handle}]
+    bob = talk.client(principal=Principal("bob"))
+    bob.initializes()
+    of_bob = comes_up(talk, "a#2", capabilities=declared)
+    assert bob.asks("tasks/get", {"taskId": handle}).error["message"] == "Task not found"
+    assert of_bob.sees() == []

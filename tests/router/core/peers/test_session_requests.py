@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from router.core.protocol.bridging import SERVER_INFO_KEY
+from router.core.protocol.extensions import APPS
 from router.messages.exposure import Profile
 from tests.router.core.conversation import Conversation, FakeClient, spec
 
@@ -37,7 +38,10 @@ def test_a_direct_view_declares_what_it_serves_and_says_what_its_servers_say() -
     talk.with_instance("quiet", "echo")
     talk.with_instance("文件", instructions="读文件")
     for said in introductions(talk):
-        assert said["capabilities"] == DIRECT
+        declared = said["capabilities"]
+        assert declared.keys() - {"tasks"} == DIRECT.keys()
+        assert all(declared[name] == DIRECT[name] for name in DIRECT if name != "extensions")
+        assert APPS in declared["extensions"]
         assert said["serverInfo"] == {"name": "mcp_router", "version": "9.9"}
         preamble, *parts = said["instructions"].split("\n\n")
         assert "{instance}__{name}" in preamble

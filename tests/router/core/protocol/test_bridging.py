@@ -149,26 +149,7 @@ def test_a_malformed_schema_is_listed_as_it_is(schema: bytes) -> None:
 
 # --- Capabilities of one server ----------------------------------------------------------------
 
-DECLARED = {"tools": Raw(b"{}"), "tasks": Raw(b"{}"), "odd": Raw(b"[1.50]")}
 NEW = "2026-07-28"
-
-
-@pytest.mark.parametrize(
-    ("server", "client", "has_tasks"),
-    [
-        ("2025-11-25", "2025-11-25", True),
-        ("2024-11-05", "2025-11-25", True),
-        (NEW, NEW, True),
-        ("2025-11-25", NEW, False),
-        (NEW, "2025-06-18", False),
-    ],
-)
-def test_capabilities_come_through_but_for_tasks_of_another_era(
-    server: str, client: str, *, has_tasks: bool
-) -> None:
-    shown = bridging.capabilities_for(DECLARED, server, client)
-    assert shown == {name: raw for name, raw in DECLARED.items() if has_tasks or name != "tasks"}
-    assert list(DECLARED) == ["tools", "tasks", "odd"]
 
 
 # --- Answers across eras -----------------------------------------------------------------------

@@ -7,22 +7,49 @@ from router.core.protocol.server_features import (
     MAX_INSTRUCTIONS_CHARS,
     MAX_OF_SERVER_CHARS,
     capabilities,
+    capabilities_of_server,
     instructions,
     server_info,
 )
 from router.messages.core_settings import CoreSettings
 from router.messages.exposure import Profile
+from tests.router.core.fake_peers import raw
+
+NEW = "2026-07-28"
 
 DIRECT, ROUTER = Profile("direct"), Profile("router")
 
 
-def test_each_kind_of_view_declares_what_it_serves() -> None:
-    assert capabilities(ROUTER) == router_tools.CAPABILITIES
-    assert capabilities(DIRECT).keys() == {
+@pytest.mark.parametrize(
+    ("revision", "tasks"), [("2025-06-18", set()), ("2025-11-25", {"tasks"}), (NEW, set())]
+)
+def test_each_kind_of_view_declares_what_it_serves(revision: str, tasks: set[str]) -> None:
+    assert capabilities(ROUTER, revision) == router_tools.CAPABILITIES
+    declared = capabilities(DIRECT, revision)
+    assert declared.keys() == tasks | {
         *("tools", "prompts", "resources"),
         *("completions", "logging", "extensions"),
     }
-    assert all(capabilities(DIRECT)[kind]["listChanged"] for kind in ("tools", "prompts"))
+    assert all(declared[kind]["listChanged"] for kind in ("tools", "prompts"))
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "shows_tasks"),
+    [
+        ("2025-11-25", "2025-11-25", True),
+        ("2025-11-25", "2025-06-18", False),
+        ("2025-11-25", NEW, False),
+        (NEW, "2025-11-25", False),
+    ],
+)
+def test_capabilities_of_a_server_are_shown_but_for_tasks_of_another_revision(
+    server: str, client: str, *, shows_tasks: bool
+) -> None:
+    declared = {"tools": raw({}), "tasks": raw({"list": {}}), "odd": raw([1.5])}
+    shown = capabilities_of_server(declared, server, client)
+    kept = {name: value for name, value in declared.items() if shows_tasks or name != "tasks"}
+    assert shown == kept
+    assert list(declared) == ["tools", "tasks", "odd"]
 
 
 def test_a_profile_may_have_a_title() -> None:

@@ -131,6 +131,9 @@ def test_rejection_has_a_status_a_code_and_the_id_of_its_request() -> None:
         ("tools/call", "name", "uri"),
         ("prompts/get", "name", "uri"),
         ("resources/read", "uri", "name"),
+        ("tasks/get", "taskId", "name"),
+        ("tasks/update", "taskId", "name"),
+        ("tasks/cancel", "taskId", "name"),
     ],
 )
 def test_headers_that_repeat_the_request_pass(method: str, member: str, other: str) -> None:

@@ -1,0 +1,66 @@
+"""Makes the `params` of a forwarded request, in the words of the server's revision.
+
+Invariant: nothing of the router's envelope with the client gets to the server, and nothing that the
+client's view does not pass on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from router.core.calls import client_roots
+from router.core.protocol.bridging import ENVELOPE_KEYS, RETRY_KEYS, client_envelope
+from router.core.protocol.extensions import declared_by_client
+from router.core.protocol.task_messages import RELATED_KEY
+from router.core.tasks import handles
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from router.core.state.clients import ClientRequest
+    from router.core.state.routing_state import RoutingState
+    from router.messages.events import SessionUp
+
+
+def params_for(
+    state: RoutingState,
+    session: SessionUp,
+    request: ClientRequest,
+    members: dict[str, Raw],
+    token: int | None,
+) -> dict[str, Any]:
+    """Return the `params` as a server of this session's revision knows them.
+
+    Args:
+        token: the progress token for the server; None if the client wants no progress.
+    """
+    client = request.client
+    sent: dict[str, Any] = members
+    if client.is_stateless and not session.is_stateless:
+        sent = {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
+    if "_meta" in members:
+        meta = _meta_for_server(request, token)
+        if RELATED_KEY in meta:
+            meta = handles.with_own_related(state, client, session.configured_as, meta)
+        sent = sent | {"_meta": meta}
+    if session.is_stateless:
+        sent = client_roots.without_roots(sent)
+        capabilities = client.capabilities
+        if "extensions" in capabilities:
+            expose = state.view_of(client).expose
+            capabilities = declared_by_client(capabilities, expose, is_same_era=client.is_stateless)
+        said = client_envelope(client.info, capabilities, client.log_level)
+        sent = sent | {"_meta": sent.get("_meta", {}) | said}
+    return sent
+
+
+def _meta_for_server(request: ClientRequest, token: int | None) -> dict[str, Any]:
+    meta: dict[str, Any] = dict(request.params.meta)
+    if token is None:
+        meta.pop("progressToken", None)
+    else:
+        meta["progressToken"] = token
+    if request.client.is_stateless:
+        # A client with a session has no envelope; what it writes there is for its server.
+        return {key: value for key, value in meta.items() if key not in ENVELOPE_KEYS}
+    return meta
