@@ -79,7 +79,7 @@ class SessionUp(Struct, frozen=True):
     """An upstream session finished its handshake and listing.
 
     Attributes:
-        instance: the name of its instance.
+        instance: the name that the supervisor knows it by; see `configured_as`.
         session: the id of this incarnation.
         inbox: takes frames for the upstream.
         revision: the negotiated protocol revision.
@@ -100,14 +100,14 @@ class SessionUp(Struct, frozen=True):
     catalog: Catalog
 
     @property
+    def configured_as(self) -> str:
+        """The name of the instance as it was configured, also if this session is one client's."""
+        return self.instance.partition(CLIENT_MARK)[0]
+
+    @property
     def is_stateless(self) -> bool:
         """True if the server has no sessions: each request describes its client (2026-07-28)."""
         return self.revision == STATELESS_REVISION
-
-    @property
-    def configured_name(self) -> str:
-        """The name of its instance as configured; the session of one client has a number more."""
-        return self.instance.partition(CLIENT_MARK)[0]
 
 
 class SessionLost(Struct, frozen=True):

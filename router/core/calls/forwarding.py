@@ -328,7 +328,9 @@ def cancel_server_request(
     server_request = client.server_requests.pop(request_id)
     params = raw_of({"requestId": request_id, "reason": reason})
     frame = Notification("notifications/cancelled", params)
-    state.effects.append(ToClient(client.id, server_request.reply_to, frame))
+    call = server_request.call
+    outbox = client.outbox if call is None else call.reply_to
+    state.effects.append(ToClient(client.id, outbox, frame))
 
 
 def fail_server_request(
@@ -397,20 +399,8 @@ def fail_session(state: RoutingState, session: int, instance: Instance, reason: 
     for call in state.calls.of_session(session):
         close_call(state, call)
         fail_call(state, call, RpcError(SESSION_LOST, message))
-    cancel_questions(state, session, None, "The server is gone")
-
-
-def cancel_questions(
-    state: RoutingState, session: int, upstream_id: RequestId | None, reason: str
-) -> None:
-    """Tell clients that the questions of a session that belong to no call need no answer.
-
-    Args:
-        upstream_id: the upstream's own id for the only question meant; None for all.
-    """
-    for client, request_id, sent in from_servers.requests_without_call(state, session):
-        if upstream_id in (None, sent.upstream_id):
-            cancel_server_request(state, client, request_id, reason)
+    for client, asked_id, _ in from_servers.requests_without_call(state, session):
+        cancel_server_request(state, client, asked_id, message)
 
 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:

@@ -136,9 +136,7 @@ def _ask(state: RoutingState, call: Call, key: str, method: str, params: Members
     if method == "elicitation/create" and given(params, "mode") == _URL_MODE:
         # Handshake clients tell elicitations apart by this id, and 2026-07-28 has none.
         params = params | {"elicitationId": raw_of(f"input-{request_id}")}
-    client.server_requests[request_id] = ServerRequest(
-        call.session, call, call.reply_to, key, None, input_key=key
-    )
+    client.server_requests[request_id] = ServerRequest(call.session, call, key, None, input_key=key)
     state.calls.suspend(call)
     forwarding.send_to_caller(state, call, Request(request_id, method, raw_of(params)))
 

@@ -41,7 +41,7 @@ def params_for(
     if "_meta" in members:
         meta = _meta_for_server(request, token)
         if RELATED_KEY in meta:
-            meta = handles.with_own_related(state, client, session.configured_name, meta)
+            meta = handles.with_own_related(state, client, session.configured_as, meta)
         sent = sent | {"_meta": meta}
     if session.is_stateless:
         sent = client_roots.without_roots(sent)

@@ -124,9 +124,8 @@ def _requested(
         if call is not None and client.is_stateless:
             input_required.ask(state, call, frame, params)
         else:
-            reply_to = client.outbox if call is None else call.reply_to
-            asked = ServerRequest(session, call, reply_to, frame.id, None, task=task)
-            _forward(state, client, asked, frame, params)
+            server_request = ServerRequest(session, call, frame.id, None, task=task)
+            _forward(state, client, server_request, frame, params)
     except RpcError as error:
         forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
 
@@ -205,7 +204,7 @@ def _forward(
     _remember_elicitation(state, client, server_request.session, elicitation_id)
     forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)
     if call is None:
-        state.effects.append(ToClient(client.id, server_request.reply_to, forwarded))
+        state.effects.append(ToClient(client.id, client.outbox, forwarded))
     else:
         state.calls.suspend(call)
         forwarding.send_to_caller(state, call, forwarded)
@@ -232,7 +231,7 @@ def _notification(
         elif frame.method == "notifications/message":
             _log(state, instance, session, event.related, frame)
         elif frame.method == "notifications/cancelled":
-            _cancelled(state, instance, session, frame)
+            _cancelled(state, session, frame)
         elif frame.method == resource_subscriptions.ACKNOWLEDGED:
             resource_subscriptions.acknowledged(state, event.session, frame)
         elif frame.method == resource_subscriptions.UPDATED:
@@ -303,12 +302,9 @@ def _log(
         forwarding.send_to_caller(state, calls[0], frame)
 
 
-def _cancelled(
-    state: RoutingState, instance: Instance, session: SessionUp, frame: Notification
-) -> None:
+def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> None:
     """The upstream wants no answer to its request any more."""
     upstream_id = request_id_of(object_of(frame.params), "requestId")
-    forwarding.cancel_questions(state, session.session, upstream_id, "Cancelled by the server")
     for call in state.calls.of_session(session.session):
         if input_required.cancel_input_request(call, upstream_id):
             state.calls.resume(call, state.now_s)
@@ -317,6 +313,10 @@ def _cancelled(
                 reason = "Cancelled by the server"
                 forwarding.cancel_server_request(state, call.client, request_id, reason)
                 state.calls.resume(call, state.now_s)
+    for client, request_id, sent in from_servers.requests_without_call(state, session.session):
+        if sent.upstream_id == upstream_id:
+            reason = "Cancelled by the server"
+            forwarding.cancel_server_request(state, client, request_id, reason)
 
 
 def _unknown(

@@ -150,8 +150,8 @@ def _server_from(
     start = 0 if place is None else names.index(place) + skips_it
     holding = {task.instance for task in state.tasks.of_owner(owner)}
     for row in rows[start:]:
-        serving = client_sessions.row_of(None, client, row)
-        session = None if serving is None else serving.session
+        served = client_sessions.row_of(None, client, row)
+        session = None if served is None else served.session
         if (
             session is not None
             and row.name in holding

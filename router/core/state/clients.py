@@ -331,13 +331,12 @@ class Call:
 
 @attrs.frozen(eq=False)
 class ServerRequest:
-    """One request of an upstream, forwarded to a client.
+    """One request of an upstream, forwarded to a client: whose call, task or session it is about.
 
     Attributes:
-        session: the session that it came from.
-        call: the call it belongs to; None for a request that belongs to a task that no call waits
-            for, or to none in the session of this client alone.
-        reply_to: took it to the client.
+        session: the incarnation that asked.
+        call: the call that it belongs to; None if it belongs to a task that no call waits for, or
+            to nothing but a session that serves this client alone.
         upstream_id: the upstream's own id for its request.
         progress_token: the upstream's own token, or None when it wants no progress.
         input_key: its key in `inputRequests` if the upstream has no sessions; None otherwise.
@@ -346,7 +345,6 @@ class ServerRequest:
 
     session: SessionUp
     call: Call | None
-    reply_to: Outbox
     upstream_id: RequestId
     progress_token: RequestId | None
     input_key: str | None = None

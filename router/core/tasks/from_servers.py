@@ -65,7 +65,7 @@ def task_of_request(state: RoutingState, session: SessionUp, params: Params) -> 
     task_id = related_task_of(params.members)
     if task_id is None:
         return None
-    tasks = _tasks_of(state, session.configured_name, session.session, task_id)
+    tasks = _tasks_of(state, session.configured_as, session.session, task_id)
     if len(tasks) > 1:
         raise RpcError(AMBIGUOUS_CLIENT, "Several clients have a task of this id")
     return tasks[0] if tasks else None

@@ -82,27 +82,24 @@ def give_handle(
     Raises:
         RpcError: -32603, the id is too long.
     """
+    instance = session.configured_as
     if len(task_id.encode()) > MAX_ID_BYTES:
-        problem = (
-            f"Instance '{session.configured_name}' made a task with an id of over {MAX_ID_BYTES} B"
-        )
+        problem = f"Instance '{instance}' made a task with an id of over {MAX_ID_BYTES} B"
         raise RpcError(INTERNAL_ERROR, problem)
     owner = owner_of(client)
-    for other in state.tasks.with_id(session.configured_name, task_id):
+    for other in state.tasks.with_id(instance, task_id):
         if other.session == session.session and other.owner == owner:
             other.client = client.id
             return other  # The server has answered two calls with the same task.
         if other.session not in state.sessions:
             # A server that was started anew may count anew: that id is another task now.
             state.tasks.forget(other)
-    known = state.tasks.find(owner, session.configured_name, task_id)
+    known = state.tasks.find(owner, instance, task_id)
     if known is not None:
         state.tasks.forget(known)
-    secret = _encode((session.configured_name, task_id))
+    secret = _encode((instance, task_id))
     handle = state.seal.seal(secret, _context(owner, "task"))
-    known = KnownTask(
-        owner, session.configured_name, task_id, handle, client.id, session.session, progress
-    )
+    known = KnownTask(owner, instance, task_id, handle, client.id, session.session, progress)
     state.tasks.add(known)
     return known
 

@@ -33,8 +33,8 @@ def test_what_instances_need_can_be_imported_before_they_start() -> None:
     upstreams.prepare([InstanceSpec(kind, "p", type=kind) for kind in ("stdio", "http", "sse")])
 
 
-def _history(made_by: upstreams.Upstreams, name: str, **changes: Any) -> object:
-    run: Any = made_by.child_of(InstanceSpec(name, "p", **{"command": "run"} | changes)).run
+def _history(made_by: upstreams.Upstreams, name: str, command: str = "run") -> object:
+    run: Any = made_by.child_of(InstanceSpec(name, "p", command=command)).run
     return run.history
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from router.core.state.client_sessions import IDLE_EXPIRY_S
 from router.messages.catalog import Catalog, KnownServer
-from router.messages.commands import Principal, ShowStatus
+from router.messages.commands import MakeChange, Principal, SetActive, ShowStatus
 from router.messages.events import CatalogChanged, CataloguesRead
 from router.messages.exposure import Exposure, NameFilter
 from router.messages.instance_spec import ClientIdentity
@@ -546,6 +547,28 @@ def test_capabilities_that_are_no_objects_are_not_passed_on() -> None:
     assert identity(talk) == (None, {})
 
 
+# --- Changes that wait -----------------------------------------------------------------------
+
+
+def test_an_instance_that_is_waited_for_is_tried_with_a_session() -> None:
+    talk = talk_about(per_client(is_active=False))
+    change = talk.admin_asks(MakeChange(SetActive("a", is_active=True), wait_ready=True))
+    talk.change_saved(per_client())
+    assert change.is_waiting
+    comes_up(talk, "a#1")
+    assert change.answer == "a"
+    talk.time_passes(IDLE_EXPIRY_S + 1)
+    assert talk.stopped == ["a#1"]
+
+
+def test_an_instance_that_depends_on_roots_is_not_waited_for() -> None:
+    talk = talk_about(per_client(is_active=False))
+    change = talk.admin_asks(MakeChange(SetActive("a", is_active=True), wait_ready=True))
+    talk.change_saved(per_client(cwd="${roots.0}"))
+    assert change.answer == "a"
+    assert talk.started == []
+
+
 # --- Lists that are kept ---------------------------------------------------------------------
 
 
@@ -587,3 +610,28 @@ def test_a_failing_session_of_one_client_hides_nothing_from_the_others() -> None
     talk.failed("a#1")
     assert bob.outbox.take() == []
     assert bob.lists() == ["a__echo"]
+
+
+# --- Tasks -----------------------------------------------------------------------------------
+
+
+def test_a_task_belongs_to_the_session_of_its_client() -> None:
+    talk = talk_about(view="a")
+    declared = {"tools": {}, "tasks": {"list": {}, "requests": {"tools": {"call": {}}}}}
+    alice = talk.client()
+    alice.initializes()
+    upstream = comes_up(talk, "a#1", capabilities=declared)
+    call = alice.calls("echo", {}, task={})
+    upstream.answers(upstream.sees_one(), {"task": {"taskId": "t1", "status": "working"}})
+    handle = call.result["task"]["taskId"]
+    assert handle != "t1"
+    alice.asks("tasks/get", {"taskId": handle})
+    assert upstream.sees_one()["params"] == {"taskId": "t1"}
+    listed = alice.asks("tasks/list")
+    upstream.answers(upstream.sees_one(), {"tasks": [{"taskId": "t1"}, {"taskId": "other"}]})
+    assert listed.result["tasks"] == [{"taskId": handle}]
+    bob = talk.client(principal=Principal("bob"))
+    bob.initializes()
+    of_bob = comes_up(talk, "a#2", capabilities=declared)
+    assert bob.asks("tasks/get", {"taskId": handle}).error["message"] == "Task not found"
+    assert of_bob.sees() == []
