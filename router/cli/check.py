@@ -13,7 +13,7 @@ from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.settings import Settings, settings_or_defaults
-from router.core.protocol.exposed_catalog import expose
+from router.core.names.exposed_catalog import expose
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError

@@ -16,8 +16,8 @@ import attrs
 import msgspec
 from msgspec import Raw, Struct
 
-from router.core.protocol.file_uris import path_of
-from router.core.protocol.raw_json import is_object, raw_of, text_of
+from router.core.names.file_uris import path_of
+from router.core.text.raw_json import is_object, raw_of, text_of
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Request, Response

@@ -15,10 +15,10 @@ import attrs
 
 from router.core.calls import client_roots
 from router.core.calls.client_roots import Question
-from router.core.protocol.client_identity import identity_of
-from router.core.protocol.raw_json import is_object, optional_text_of, printable
+from router.core.protocol.questions import identity_of
 from router.core.state.client_sessions import ClientSession, key_of, owner_of, sum_up
 from router.core.state.instances import InstanceState
+from router.core.text.raw_json import is_object, optional_text_of, printable
 from router.messages.effects import StartSession
 from router.messages.errors import OVERLOADED, RpcError
 from router.messages.params import object_of

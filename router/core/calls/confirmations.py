@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import forwarding
-from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of
+from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.messages.effects import ToClient
 from router.messages.frames import ErrorResponse, Notification, Response
 

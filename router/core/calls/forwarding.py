@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.calls import client_roots, client_sessions
-from router.core.calls.server_params import params_for
+from router.core.calls import client_roots, client_sessions, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
-from router.core.protocol.raw_json import check_key_case, id_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
 from router.core.state.clients import Call, Parked
 from router.core.state.instances import Instance
 from router.core.tasks import from_servers
+from router.core.text.raw_json import printable, raw_of
 from router.messages.effects import CloseReply, ToClient, ToSession
 from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.frames import Frame, Outbox, RequestId
-    from router.messages.params import Params
 
 MAX_PARKED: Final = 10_000
 """Requests that may wait for instances to start; beyond it they are shed (-32015)."""
@@ -162,9 +160,9 @@ def forward_call(
     to_stateless = session.is_stateless
     sent: dict[str, Any] = members
     if "_meta" in members or to_stateless:
-        call.progress_token = progress_token_of(request.params)
+        call.progress_token = server_params.progress_token_of(request.params)
         token = call.id if call.progress_token else None
-        sent = params_for(state, session, request, members, token)
+        sent = server_params.params_for(state, session, request, members, token)
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
@@ -202,24 +200,6 @@ def open_call(
     instance.listed_as.call_count += 1
     state.calls.open(call, state.now_s)
     return call
-
-
-def progress_token_of(params: Params) -> Raw | None:
-    """Return the progress token in these `params`, raw; None if there is none that is valid."""
-    token = params.meta.get("progressToken", NO_RAW)
-    return None if id_of(token) is None else token
-
-
-_META_KEYS: Final = frozenset({"progressToken"})
-
-
-def check_meta(params: Params) -> None:
-    """Check the `_meta` of a message, once, before anything of it is used.
-
-    Raises:
-        RpcError: -32602, it is no object, or holds a key like one that is read here.
-    """
-    check_key_case(params.meta, _META_KEYS, "params._meta")
 
 
 # --- Parking ---------------------------------------------------------------------------------

@@ -19,13 +19,13 @@ import msgspec
 
 from router.core.calls import forwarding
 from router.core.protocol.bridging import (
-    check_may_ask,
     error_as_handshake,
     result_as_handshake,
     result_type_of,
 )
-from router.core.protocol.raw_json import is_object, raw_of, text_of
+from router.core.protocol.questions import check_may_ask
 from router.core.state.clients import InputRound, ServerRequest
+from router.core.text.raw_json import is_object, raw_of, text_of
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Request, Response
 from router.messages.params import given, object_of

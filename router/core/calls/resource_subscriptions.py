@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import confirmations, forwarding
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
-from router.core.protocol.raw_json import raw_of, request_id_of, text_of
 from router.core.state.subscriptions import Confirmation
+from router.core.text.raw_json import raw_of, request_id_of, text_of
 from router.core.views import audience, resources
 from router.messages.effects import ToClient
 from router.messages.errors import METHOD_NOT_FOUND, OVERLOADED, RpcError

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.calls import client_sessions, forwarding, resource_subscriptions
 from router.core.state.client_sessions import ClientSession
-from router.core.state.instances import Instances, InstanceState, Leaving, new_instance
+from router.core.state.instance_table import Instances
+from router.core.state.instances import InstanceState, Leaving, new_instance
 from router.core.tasks import listening
 from router.core.views import audience, list_changes
 from router.messages.catalog import Catalog

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from router.core.calls import forwarding
 from router.core.management.change_rules import check_change
 from router.core.protocol import router_tools
-from router.core.protocol.raw_json import raw_of
 from router.core.state.clients import Saving
+from router.core.text.raw_json import raw_of
 from router.messages.effects import SaveInstance
 from router.messages.errors import ALREADY_EXISTS, OVERLOADED, RpcError
 

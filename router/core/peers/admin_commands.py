@@ -15,11 +15,10 @@ import msgspec
 from router.core.calls import forwarding
 from router.core.management import saving
 from router.core.peers import client_requests
-from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of
-from router.core.state import instance_views
+from router.core.protocol.permissions import check_may
 from router.core.state.clients import Client, ClientRequest
-from router.core.state.permissions import check_may
-from router.core.views import listings
+from router.core.text.raw_json import EMPTY_OBJECT, raw_of
+from router.core.views import instance_views, listings
 from router.messages.commands import (
     CallTool,
     ListInstances,

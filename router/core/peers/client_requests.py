@@ -22,9 +22,9 @@ from router.core.calls import (
 )
 from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
-from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
 from router.core.state.clients import ClientRequest
 from router.core.tasks import from_servers, listening
+from router.core.text.raw_json import optional_text_of, raw_of, request_id_of
 from router.messages.effects import CloseReply
 from router.messages.errors import INVALID_REQUEST, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, Response

@@ -16,9 +16,9 @@ from router.core.calls import (
     resource_subscriptions,
 )
 from router.core.protocol.bridging import RETRY_KEYS
-from router.core.protocol.nearest_names import did_you_mean
-from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
-from router.core.state.permissions import check_may
+from router.core.protocol.permissions import check_may
+from router.core.text.nearest_names import did_you_mean
+from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
 from router.core.views import listings, resources
 from router.core.views.rewriting import rewrite_for
 from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError

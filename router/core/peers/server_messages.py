@@ -21,18 +21,21 @@ from router.core.calls import (
     input_required,
     input_rounds,
     resource_subscriptions,
+    server_params,
 )
-from router.core.protocol.bridging import check_may_ask, url_elicitations
-from router.core.protocol.raw_json import (
+from router.core.protocol.bridging import url_elicitations
+from router.core.protocol.questions import check_may_ask
+from router.core.protocol.severities import DEFAULT_LOG_LEVEL
+from router.core.state.client_sessions import ClientSession
+from router.core.state.clients import ServerRequest
+from router.core.tasks import from_servers, listening
+from router.core.text.raw_json import (
     check_key_case,
     optional_text_of,
     raw_of,
     request_id_of,
     text_of,
 )
-from router.core.state.client_sessions import ClientSession
-from router.core.state.clients import DEFAULT_LOG_LEVEL, ServerRequest
-from router.core.tasks import from_servers, listening
 from router.core.views import audience
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, OVERLOADED, RpcError
@@ -194,7 +197,7 @@ def _forward(
     # The router declares no tasks for its clients, so `task` is ignored (MCP 2025-11-25, Tasks).
     members = {key: raw for key, raw in params.members.items() if key != "task"}
     request_id = client.next_server_request_id()
-    forwarding.check_meta(params)
+    server_params.check_meta(params)
     token = request_id_of(params.meta, "progressToken")
     if "_meta" in members:
         meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}

@@ -22,6 +22,7 @@ from router.core.calls import (
     input_required,
     log_levels,
     resource_subscriptions,
+    server_params,
 )
 from router.core.peers import feature_requests, tool_calls
 from router.core.protocol.bridging import (
@@ -33,10 +34,10 @@ from router.core.protocol.bridging import (
     is_enveloped,
     unsupported_revision,
 )
-from router.core.protocol.raw_json import raw_of, text_of
 from router.core.state.clients import Client
 from router.core.state.subscriptions import Subscription
 from router.core.tasks import listening
+from router.core.text.raw_json import raw_of, text_of
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Response
 from router.messages.params import given, object_of
@@ -65,7 +66,7 @@ def is_stateless(request: ClientRequest) -> bool:
         return is_of_stateless_client
     if request.method == "initialize" and not is_of_stateless_client:
         return False  # It begins a handshake, whatever its `_meta` says.
-    forwarding.check_meta(request.params)
+    server_params.check_meta(request.params)
     return is_of_stateless_client or is_enveloped(request.params.meta)
 
 

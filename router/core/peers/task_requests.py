@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.calls import client_sessions, forwarding
 from router.core.protocol.bridging import has_tasks, have_same_tasks
-from router.core.protocol.raw_json import check_key_case, raw_of, text_of
+from router.core.protocol.permissions import check_may
 from router.core.protocol.task_messages import lists_tasks
 from router.core.state.calls import MAX_EXTENSION
-from router.core.state.permissions import check_may
 from router.core.tasks import handles, results
+from router.core.text.raw_json import check_key_case, raw_of, text_of
 from router.core.views.rewriting import rewrite_for
 from router.messages.errors import METHOD_NOT_FOUND, RpcError
 from router.messages.params import given

@@ -22,10 +22,10 @@ from router.core.protocol.bridging import (
     SERVER_INFO_KEY,
     tool_as_handshake,
 )
-from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.protocol.permissions import check_may
 from router.core.protocol.server_features import capabilities_of_server
-from router.core.state.permissions import check_may
 from router.core.tasks import handles
+from router.core.text.raw_json import is_object, optional_text_of, raw_of
 from router.core.views import listings, resources
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.errors import INVALID_PARAMS, RpcError

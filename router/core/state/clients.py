@@ -6,13 +6,14 @@ questions that upstreams ask about them, stand here as well.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 from msgspec import Struct
 
-from router.core.protocol.client_names import spelling_for
-from router.core.protocol.raw_json import is_object, optional_text_of
+from router.core.names.client_names import spelling_for
+from router.core.protocol.severities import DEFAULT_LOG_LEVEL, LOG_LEVELS
+from router.core.text.raw_json import is_object, optional_text_of
 from router.messages.errors import TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Response
 from router.messages.params import object_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from router.core.protocol.client_names import Spelling
+    from router.core.names.client_names import Spelling
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
     from router.core.state.tasks import KnownTask
@@ -35,22 +36,6 @@ if TYPE_CHECKING:
 
 Members: TypeAlias = "dict[str, Raw]"
 """The members of `params`."""
-
-
-LOG_LEVELS: Final = {
-    "debug": 0,
-    "info": 1,
-    "notice": 2,
-    "warning": 3,
-    "error": 4,
-    "critical": 5,
-    "alert": 6,
-    "emergency": 7,
-}
-"""Severities of `logging/setLevel` (MCP 2025-11-25, Logging; RFC 5424), least severe first."""
-
-DEFAULT_LOG_LEVEL: Final = "info"
-"""Applies to a client that never set a level: the specification leaves it to the server."""
 
 
 @attrs.define(eq=False)

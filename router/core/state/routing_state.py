@@ -12,7 +12,8 @@ import attrs
 from router.core.state.calls import Calls
 from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
-from router.core.state.instances import Instance, Instances
+from router.core.state.instance_table import Instances
+from router.core.state.instances import Instance
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, View, Views
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError

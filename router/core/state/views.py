@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.core.protocol.direct_names import direct_name
-from router.core.state.instances import Instances
+from router.core.names.direct_names import direct_name
+from router.core.state.instance_table import Instances
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 from router.messages.exposure import Profile, matches_any
 

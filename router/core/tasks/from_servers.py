@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.protocol.raw_json import is_object, raw_of, request_id_of, text_of
 from router.core.protocol.task_messages import (
     RELATED_MARK,
     STATUS,
@@ -18,6 +17,7 @@ from router.core.protocol.task_messages import (
     with_task_id,
 )
 from router.core.tasks import listening
+from router.core.text.raw_json import is_object, raw_of, request_id_of, text_of
 from router.core.views import audience
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, RpcError

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.protocol.raw_json import raw_of
 from router.core.protocol.task_messages import (
     RELATED_KEY,
     names_related_task,
@@ -25,6 +24,7 @@ from router.core.protocol.task_messages import (
     with_related_task,
 )
 from router.core.state.tasks import KnownTask, Owner
+from router.core.text.raw_json import raw_of
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from router.messages.frames import Notification
 from router.messages.params import object_of

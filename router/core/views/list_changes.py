@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from router.core.protocol.raw_json import raw_of
+from router.core.text.raw_json import raw_of
 from router.core.views import audience, listings
 from router.messages.effects import ToClient
 from router.messages.errors import RpcError

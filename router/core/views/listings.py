@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from msgspec import Raw
 
+from router.core.names.direct_names import direct_name
 from router.core.protocol import extensions, router_tools
 from router.core.protocol.bridging import (
     NOT_CACHED,
@@ -24,10 +25,9 @@ from router.core.protocol.bridging import (
     tool_as_handshake,
     tool_as_stateless,
 )
-from router.core.protocol.direct_names import direct_name
-from router.core.protocol.raw_json import raw_of
-from router.core.state.instance_views import tool_view
+from router.core.text.raw_json import raw_of
 from router.core.views import resources
+from router.core.views.instance_views import tool_view
 from router.messages.catalog import Item
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given, object_of
@@ -35,9 +35,10 @@ from router.messages.params import given, object_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from router.core.protocol.exposed_catalog import ExposedCatalog
+    from router.core.names.exposed_catalog import ExposedCatalog
     from router.core.state.clients import Client
-    from router.core.state.instances import Instance, Instances
+    from router.core.state.instance_table import Instances
+    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import View
     from router.messages.params import Params

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.core.protocol import resource_uris
-from router.core.protocol.resource_uris import UriTemplate
+from router.core.names import resource_uris
+from router.core.names.resource_uris import UriTemplate
 from router.messages.errors import INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.core.state.clients import Client
-    from router.core.state.instances import Instance, Instances
+    from router.core.state.instance_table import Instances
+    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
 
 _INDEX: Final = "resources"

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from router.core.protocol import extensions
-from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.text.raw_json import is_object, optional_text_of, raw_of
 from router.core.views import resources
 from router.messages.errors import RpcError
 from router.messages.params import object_of

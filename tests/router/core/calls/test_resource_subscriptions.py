@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from router.core.calls.resource_subscriptions import LISTEN_AGAIN_S, MAX_OF_CLIENT
+from router.core.names.resource_uris import shown_uri
 from router.core.protocol.bridging import CAPABILITIES_KEY, REVISION_KEY, SUBSCRIPTION_KEY
-from router.core.protocol.resource_uris import shown_uri
 from router.messages.commands import Principal
 from router.messages.exposure import Exposure, NameFilter, Profile
 from router.messages.frames import Request

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.direct_names import direct_name
-from router.core.protocol.resource_uris import shown_template, shown_uri
+from router.core.names.direct_names import direct_name
+from router.core.names.resource_uris import shown_template, shown_uri
 from router.messages.commands import Principal
 from router.messages.exposure import Exposure, NameFilter
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, spec

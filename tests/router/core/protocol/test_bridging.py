@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from router.core.protocol import bridging
-from router.core.protocol.raw_json import raw_of
+from router.core.text.raw_json import raw_of
 from router.messages.errors import RpcError
 from router.messages.frames import ErrorResponse, Response
 from router.messages.revisions import HANDSHAKE_REVISIONS, REVISION_KEY, REVISIONS

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.resource_uris import shown_template, shown_uri
+from router.core.names.resource_uris import shown_template, shown_uri
 from router.messages.commands import Principal
 from router.messages.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, SentRequest

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.core.protocol.resource_uris import shown_uri
+from router.core.names.resource_uris import shown_uri
 from router.messages.exposure import Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream
 

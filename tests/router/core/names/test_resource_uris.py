@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.protocol.resource_uris import (
+from router.core.names.resource_uris import (
     UriTemplate,
     own_uri,
     shown_template,

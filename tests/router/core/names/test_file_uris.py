@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.protocol.file_uris import MAX_PATH_CHARS, path_of
+from router.core.names.file_uris import MAX_PATH_CHARS, path_of
 
 
 @pytest.mark.parametrize(

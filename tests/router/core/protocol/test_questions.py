@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.client_identity import identity_of
+from router.core.protocol.questions import identity_of
 from router.messages.frames import NO_RAW
 from tests.router.core.fake_peers import raw, value_of
 

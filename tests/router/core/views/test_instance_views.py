@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.core.state import instance_views
+from router.core.views import instance_views
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import ShowInstance
 from tests.router.core.conversation import Conversation, raw, ready, spec
