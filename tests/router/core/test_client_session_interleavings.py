@@ -73,6 +73,12 @@ class ClientSessions(RuleBasedStateMachine):
         self.tracks.append(Track(client, client.calls("echo", {"of": client.id})))
 
     @precondition(lambda self: self.living())
+    @rule(pick=PICK)
+    def a_client_subscribes(self, pick: int) -> None:
+        client = self.living()[pick % len(self.living())]
+        self.tracks.append(Track(client, client.asks("resources/subscribe", {"uri": "file:///x"})))
+
+    @precondition(lambda self: self.living())
     @rule(pick=PICK, path=st.sampled_from(["/x", "/y", "/z", "/.."]))
     def a_client_answers_what_it_was_asked(self, pick: int, path: str) -> None:
         client = self.living()[pick % len(self.living())]
@@ -204,6 +210,9 @@ class ClientSessions(RuleBasedStateMachine):
     @invariant()
     def what_was_started_runs_or_was_stopped(self) -> None:
         state = self.talk.state
+        for started in self.talk.started:
+            assert started.sessions == "shared", "nothing runs under the name of the instance"
+            assert "$" not in (started.cwd or "")
         known = {*state.client_sessions.by_name, *state.leaving, *state.instances.by_name}
         for started in self.talk.started:
             assert started.name in known or started.name in self.talk.stopped
@@ -218,6 +227,7 @@ class ClientSessions(RuleBasedStateMachine):
         assert not len(state.client_sessions.idle_due)
         assert not state.client_sessions._joined
         assert not state.clients
+        assert not state.subscribers
         assert not state.calls.by_id
         assert not len(state.parked)
         assert not state.leaving
