@@ -17,7 +17,7 @@ from tests.router.core.conversation import FakeClient, FakeUpstream, SentRequest
 from tests.router.core.per_client import per_client, talk_about
 
 PICK = st.integers(0, 2**16)
-KINDS = st.sampled_from(["plain", "plain", "roots", "shared"])
+KINDS = st.sampled_from(["plain", "plain", "plain", "roots", "roots", "shared", "removed"])
 REPORTS = st.sampled_from(["starting", "up", "up", "breaks", "down", "failed", "stopped"])
 LIMIT = 3
 
@@ -65,6 +65,20 @@ class ClientSessions(RuleBasedStateMachine):
         else:
             declared: dict[str, Any] = {"roots": {}} if able else {}
             self.tracks.append(Track(client, client.initializes(**declared)))
+
+    @precondition(lambda self: len(self.living()) < 5)
+    @rule(subscribes=st.booleans())
+    def a_client_comes_and_is_served(self, subscribes: bool) -> None:
+        self.a_client_comes(one_shot=False, able=True)
+        client = self.clients[-1]
+        before = len(self.talk.started)
+        self.tracks.append(Track(client, client.calls("echo", {"of": client.id})))
+        if subscribes:
+            subscribed = client.asks("resources/subscribe", {"uri": "file:///x"})
+            self.tracks.append(Track(client, subscribed))
+        self.a_client_answers_what_it_was_asked(len(self.living()) - 1, "/x")
+        if len(self.talk.started) > before:
+            self.a_session_reports(0, "up", {})
 
     @precondition(lambda self: self.living())
     @rule(pick=PICK)
@@ -162,11 +176,8 @@ class ClientSessions(RuleBasedStateMachine):
     @rule(kind=KINDS)
     def the_configuration_changes(self, kind: str) -> None:
         self.edits += 1
-        self.talk.configured(configured(kind, f"v{self.edits}"))
-
-    @rule()
-    def the_instance_is_removed(self) -> None:
-        self.talk.configured()
+        wanted = () if kind == "removed" else (configured(kind, f"v{self.edits}"),)
+        self.talk.configured(*wanted)
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 40.0, IDLE_EXPIRY_S + 1]))
     def time_passes(self, seconds: float) -> None:
@@ -238,7 +249,7 @@ class ClientSessions(RuleBasedStateMachine):
 
 TestClientSessions = ClientSessions.TestCase
 TestClientSessions.settings = settings(
-    max_examples=60,
+    max_examples=200,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
