@@ -113,8 +113,6 @@ def _check_has_roots(request: ClientRequest, instance: Instance) -> None:
         raise RpcError(INVALID_PARAMS, f"{name}, so only an MCP client can use it")
     if "roots" not in client.capabilities:
         raise RpcError(INVALID_PARAMS, f"{name}, and this client declares none")
-    if client.one_shot and not client.is_stateless:
-        raise RpcError(INVALID_PARAMS, f"{name}, and this request has no session to ask for them")
     if client.is_stateless and request.method not in _MAY_NEED_INPUT:
         raise RpcError(INVALID_PARAMS, f"{name}, and {request.method} cannot bring them")
 

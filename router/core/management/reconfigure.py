@@ -69,7 +69,7 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
     fresh = new_instance(spec, state.now_s, state.known.get(spec.name))
     if instance is not None:
         _retire_client_sessions(state, instance, fresh)
-    if fresh.state is InstanceState.STARTING:
+    if fresh.is_startable():
         _replace(state, spec.name, instance, StartSession(spec))
     elif instance is not None:
         _stop(state, instance)

@@ -17,7 +17,7 @@ from tests.router.core.conversation import FakeClient, FakeUpstream, SentRequest
 from tests.router.core.per_client import per_client, talk_about
 
 PICK = st.integers(0, 2**16)
-KINDS = st.sampled_from(["plain", "plain", "roots", "shared"])
+KINDS = st.sampled_from(["plain", "plain", "plain", "roots", "roots", "shared", "removed"])
 REPORTS = st.sampled_from(["starting", "up", "up", "breaks", "down", "failed", "stopped"])
 LIMIT = 3
 
@@ -66,11 +66,31 @@ class ClientSessions(RuleBasedStateMachine):
             declared: dict[str, Any] = {"roots": {}} if able else {}
             self.tracks.append(Track(client, client.initializes(**declared)))
 
+    @precondition(lambda self: len(self.living()) < 5)
+    @rule(subscribes=st.booleans())
+    def a_client_comes_and_is_served(self, subscribes: bool) -> None:
+        self.a_client_comes(one_shot=False, able=True)
+        client = self.clients[-1]
+        before = len(self.talk.started)
+        self.tracks.append(Track(client, client.calls("echo", {"of": client.id})))
+        if subscribes:
+            subscribed = client.asks("resources/subscribe", {"uri": "file:///x"})
+            self.tracks.append(Track(client, subscribed))
+        self.a_client_answers_what_it_was_asked(len(self.living()) - 1, "/x")
+        if len(self.talk.started) > before:
+            self.a_session_reports(0, "up", {})
+
     @precondition(lambda self: self.living())
     @rule(pick=PICK)
     def a_client_calls(self, pick: int) -> None:
         client = self.living()[pick % len(self.living())]
         self.tracks.append(Track(client, client.calls("echo", {"of": client.id})))
+
+    @precondition(lambda self: self.living())
+    @rule(pick=PICK)
+    def a_client_subscribes(self, pick: int) -> None:
+        client = self.living()[pick % len(self.living())]
+        self.tracks.append(Track(client, client.asks("resources/subscribe", {"uri": "file:///x"})))
 
     @precondition(lambda self: self.living())
     @rule(pick=PICK, path=st.sampled_from(["/x", "/y", "/z", "/.."]))
@@ -156,11 +176,8 @@ class ClientSessions(RuleBasedStateMachine):
     @rule(kind=KINDS)
     def the_configuration_changes(self, kind: str) -> None:
         self.edits += 1
-        self.talk.configured(configured(kind, f"v{self.edits}"))
-
-    @rule()
-    def the_instance_is_removed(self) -> None:
-        self.talk.configured()
+        wanted = () if kind == "removed" else (configured(kind, f"v{self.edits}"),)
+        self.talk.configured(*wanted)
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 40.0, IDLE_EXPIRY_S + 1]))
     def time_passes(self, seconds: float) -> None:
@@ -204,6 +221,9 @@ class ClientSessions(RuleBasedStateMachine):
     @invariant()
     def what_was_started_runs_or_was_stopped(self) -> None:
         state = self.talk.state
+        for started in self.talk.started:
+            assert started.sessions == "shared", "nothing runs under the name of the instance"
+            assert "$" not in (started.cwd or "")
         known = {*state.client_sessions.by_name, *state.leaving, *state.instances.by_name}
         for started in self.talk.started:
             assert started.name in known or started.name in self.talk.stopped
@@ -218,6 +238,7 @@ class ClientSessions(RuleBasedStateMachine):
         assert not len(state.client_sessions.idle_due)
         assert not state.client_sessions._joined
         assert not state.clients
+        assert not state.subscribers
         assert not state.calls.by_id
         assert not len(state.parked)
         assert not state.leaving
@@ -228,7 +249,7 @@ class ClientSessions(RuleBasedStateMachine):
 
 TestClientSessions = ClientSessions.TestCase
 TestClientSessions.settings = settings(
-    max_examples=60,
+    max_examples=200,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -8,7 +8,7 @@ from router.core.calls.client_roots import ANSWER_WITHIN_S, INPUT_KEY
 from router.core.state.client_sessions import IDLE_EXPIRY_S
 from router.messages.commands import CallTool
 from router.messages.frames import NO_RAW
-from tests.router.core.conversation import Conversation, FakeClient, SentRequest
+from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, SentRequest
 from tests.router.core.per_client import comes_up, initialized, per_client, talk_about
 
 ROOTS = "roots/list"
@@ -248,6 +248,47 @@ def test_a_transparent_view_begins_before_the_server_is_known() -> None:
     later = talk.client()
     assert later.initializes(roots={}).result["serverInfo"]["name"] == "a#1"
     assert later.outbox.take() == []
+
+
+def at_its_root(talk: Conversation, path: str, n: int) -> tuple[FakeClient, FakeUpstream]:
+    """Return a client of a transparent view, and the server at its root, which is idle."""
+    client = talk.client()
+    client.initializes(roots={})
+    tells(client, client.calls("echo"), path)
+    upstream = comes_up(talk, f"a#{n}")
+    upstream.answers(upstream.sees_one(), {})
+    client.outbox.take()
+    return client, upstream
+
+
+def test_in_a_transparent_view_the_server_at_the_root_of_a_client_lists_and_is_notified() -> None:
+    talk = talk_about_roots(view="a")
+    alice, at_a = at_its_root(talk, "/work/a", 1)
+    bob, at_b = at_its_root(talk, "/work/b", 2)
+    alice.asks("tools/list")
+    bob.says("notifications/acme")
+    assert at_a.sees_one()["method"] == "tools/list"
+    assert at_b.sees_one() == {"method": "notifications/acme"}
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_subscription_outlives_a_change_as_long_as_the_root_counts(again: bool) -> None:
+    talk = talk_about_roots(view="a")
+    alice, upstream = at_its_root(talk, "/work/a", 1)
+    alice.asks("resources/subscribe", {"uri": "file:///x"})
+    upstream.answers(upstream.sees_one(), {})
+    talk.configured(at_root(command="other") if again else per_client(command="other"))
+    assert talk.stopped == ["a#1"]
+    assert places(talk) == ["/work/a", "/work/a"][: 1 + again]
+    if again:
+        assert comes_up(talk, "a#2").sees_one()["params"] == {"uri": "file:///x"}
+    alice.leaves()
+    assert talk.state.subscribers == {}
+
+
+def test_an_instance_that_is_switched_off_begins_nothing() -> None:
+    talk = talk_about(at_root(is_active=False), view="a")
+    assert talk.client().initializes(roots={}).error["message"] == "Instance 'a' is not active"
 
 
 # --- 2026-07-28 ------------------------------------------------------------------------------

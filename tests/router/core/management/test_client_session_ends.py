@@ -234,6 +234,7 @@ def test_subscribers_get_a_session_of_the_changed_instance_at_once() -> None:
     upstream.answers(upstream.sees_one(), {})
     talk.configured(per_client(command="other"))
     assert talk.stopped == ["a#1"]
+    assert [started.name for started in talk.started] == ["a#1", "a#2"]
     upstream = comes_up(talk, "a#2")
     assert upstream.sees_one()["params"] == {"uri": "file:///x"}
     alice.leaves()
