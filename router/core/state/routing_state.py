@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
+    from router.messages.commands import Principal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand
@@ -154,6 +155,19 @@ class RoutingState:
             return ALL
         place = client.place or client.principal.profile
         return self.views.find(place, self.settings, self.instances)
+
+    def view_of_asker(self, principal: Principal) -> View:
+        """Return what the sender of a command sees: everything, or the profile of its token.
+
+        Raises:
+            RpcError: -32010, that profile does not exist (any more).
+        """
+        if principal.profile is None:
+            return ALL
+        view = self.views.find(principal.profile, self.settings, self.instances)
+        if view is None:
+            raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {principal.profile}")
+        return view
 
     def seen_by(self, client: Client) -> Instances:
         """Return the instances that this client sees.

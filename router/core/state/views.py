@@ -102,7 +102,7 @@ class View:
 
 
 ALL: Final = View(Profile("router"))
-"""The view of whoever sends a command: everything, whatever is configured for clients."""
+"""The view of a command whose token has no profile: everything, whatever clients see."""
 
 
 @attrs.define(eq=False)

@@ -107,6 +107,32 @@ def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
     assert talk.admin_asks(ShowInstance("acme"), LIMITED).answer["name"] == "b"
 
 
+IN_PROFILE = Principal("limited", profile="some")
+SOME = {
+    "direct": Profile(instances=("b",), tools=NameFilter(deny=("*__drop",))),
+    "router": Profile("router", instances=("b",), tools=NameFilter(deny=("*__drop",))),
+    "transparent": Profile("transparent", ("b",), tools=NameFilter(deny=("drop",))),
+}
+
+
+@pytest.mark.parametrize("kind", SOME)
+def test_a_principal_with_a_profile_sees_and_calls_what_that_shows(kind: str) -> None:
+    talk = Conversation(profiles={"some": SOME[kind]})
+    _, upstream = talk.with_upstreams("a", "b", tools=("echo", "drop"))
+    for what in (ListInstances(), ShowStatus()):
+        assert named(talk.admin_asks(what, IN_PROFILE).answer) == ["b"]
+    assert list(talk.admin_asks(ListTools(), IN_PROFILE).answer) == ["b"]
+    assert named(talk.admin_asks(ShowTools("b"), IN_PROFILE).answer) == ["echo"]
+    for other in (ShowInstance("a"), ShowTools("a"), CALL):
+        assert talk.admin_asks(other, IN_PROFILE).error.code == INSTANCE_NOT_FOUND
+    dropped = talk.admin_asks(CallTool("b", "drop", NO_RAW), IN_PROFILE).error
+    assert dropped.code == TOOL_NOT_FOUND
+    assert dropped.message == "Tool 'drop' not found in instance 'b'. Did you mean 'echo'?"
+    called = talk.admin_asks(CallTool("b", "echo", NO_RAW), IN_PROFILE)
+    upstream.answers(upstream.sees_one(), {"content": []})
+    assert value_of(called.answer) == {"content": []}
+
+
 # --- Answers from the state ------------------------------------------------------------------
 
 
