@@ -120,8 +120,11 @@ BYTES_A_TOKEN: Final = 4
 
 def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProfileTools) -> None:
     """Answer with the very list that a client would get, as of the last handshake revision."""
-    if what.name not in state.settings.profiles:
-        raise RpcError(INSTANCE_NOT_FOUND, f"Profile not found: {what.name}")
+    profiles = state.settings.profiles
+    if what.name not in profiles:
+        available = ", ".join(f"'{name}'" for name in profiles) or "none"
+        problem = f"Profile not found: {what.name}. Available profiles: {available}"
+        raise RpcError(INSTANCE_NOT_FOUND, problem)
     client = Client(
         f"command-{state.next_key()}",
         event.reply_to,
