@@ -63,7 +63,7 @@ def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
 
 
 def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
-    seen = state.instances.seen_by(event.principal)
+    seen = state.shown_to(event.principal)
     _reply(state, event, [_row(state, instance) for instance in seen])
 
 
@@ -74,12 +74,12 @@ def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.name)
+    instance = state.shown_to(event.principal).find(what.name)
     _reply(state, event, _row(state, instance))
 
 
 def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
-    seen = state.instances.seen_by(event.principal)
+    seen = state.shown_to(event.principal)
     _reply(state, event, [_status(state, instance) for instance in seen])
 
 
@@ -95,13 +95,13 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
-    seen = state.instances.seen_by(event.principal)
+    seen = state.shown_to(event.principal)
     connected = [instance for instance in seen if not instance.is_awaited]
     _reply(state, event, {one.name: instance_views.tools_of(one) for one in connected})
 
 
 def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.name)
+    instance = state.shown_to(event.principal).find(what.name)
     _reply(state, event, instance_views.tools_of(instance))
 
 
@@ -135,7 +135,7 @@ def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProf
 
 
 def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.instance)
+    instance = state.shown_to(event.principal).find(what.instance)
     members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
     params = Params.from_members(members)
     request = _stand_in_request(state, event, "tools/call", params)

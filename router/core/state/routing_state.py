@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
+    from router.messages.commands import Principal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand
@@ -150,7 +151,7 @@ class RoutingState:
 
     def find_view(self, client: Client) -> View | None:
         """Return what this client sees; None if the place that it asked for does not exist."""
-        if client.era == "own":
+        if client.era == "own" and client.principal.profile is None:
             return ALL
         place = client.place or client.principal.profile
         return self.views.find(place, self.settings, self.instances)
@@ -162,6 +163,13 @@ class RoutingState:
             RpcError: -32010, the place that it asked for does not exist (any more).
         """
         return self.view_of(client).seen_by(self.instances, client.principal)
+
+    def shown_to(self, principal: Principal) -> Instances:
+        """Return the instances that whoever sends a command sees: of its profile, if it has one."""
+        if principal.profile is None:
+            return self.instances.seen_by(principal)
+        view = self.views.find(principal.profile, self.settings, self.instances)
+        return Instances() if view is None else view.seen_by(self.instances, principal)
 
 
 Method: TypeAlias = "Callable[[RoutingState, ClientRequest], None]"
