@@ -17,7 +17,6 @@ from router.core.management import saving
 from router.core.peers import client_requests
 from router.core.protocol.permissions import check_may
 from router.core.state.clients import Client, ClientRequest
-from router.core.text.nearest_names import did_you_mean
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
 from router.messages.commands import (
@@ -31,7 +30,7 @@ from router.messages.commands import (
     ShowTools,
 )
 from router.messages.effects import Reply, ToClient
-from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, TOOL_NOT_FOUND, RpcError
+from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Response
 from router.messages.params import Params
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION
@@ -39,7 +38,6 @@ from router.messages.revisions import LATEST_HANDSHAKE_REVISION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.core.state.instance_table import Instances
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import Permission
@@ -64,18 +62,14 @@ def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
 # --- Answers from the state ------------------------------------------------------------------
 
 
-def _seen(state: RoutingState, event: AdminCommand) -> Instances:
-    return state.view_of_asker(event.principal).seen_by(state.instances, event.principal)
-
-
 def _tools_of(state: RoutingState, event: AdminCommand, instance: Instance) -> list[dict[str, Any]]:
-    view = state.view_of_asker(event.principal)
-    tools = listings.admitted_tools(state, view, instance)
+    view = state.view_of_sender(event.principal)
+    tools = () if view is None else listings.admitted_tools(state, view, instance)
     return [instance_views.tool_view(item) for item in tools]
 
 
 def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
-    _reply(state, event, [_row(state, instance) for instance in _seen(state, event)])
+    _reply(state, event, [_row(state, instance) for instance in state.shown_to(event.principal)])
 
 
 def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
@@ -85,12 +79,12 @@ def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
-    instance = _seen(state, event).find(what.name)
+    instance = state.shown_to(event.principal).find(what.name)
     _reply(state, event, _row(state, instance))
 
 
 def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
-    _reply(state, event, [_status(state, instance) for instance in _seen(state, event)])
+    _reply(state, event, [_status(state, instance) for instance in state.shown_to(event.principal)])
 
 
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
@@ -105,12 +99,14 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
-    connected = [instance for instance in _seen(state, event) if not instance.is_awaited]
+    connected = [
+        instance for instance in state.shown_to(event.principal) if not instance.is_awaited
+    ]
     _reply(state, event, {one.name: _tools_of(state, event, one) for one in connected})
 
 
 def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> None:
-    instance = _seen(state, event).find(what.name)
+    instance = state.shown_to(event.principal).find(what.name)
     _reply(state, event, _tools_of(state, event, instance))
 
 
@@ -147,12 +143,7 @@ def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProf
 
 
 def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
-    instance = _seen(state, event).find(what.instance)
-    view, limit = state.view_of_asker(event.principal), state.settings.name_limit
-    if not view.admits_tool(instance.name, what.tool, limit):
-        problem = f"Tool '{what.tool}' not found in instance '{instance.name}'"
-        names = listings.admitted_names(state, view, instance)
-        raise RpcError(TOOL_NOT_FOUND, problem + did_you_mean(what.tool, sorted(names)))
+    instance = state.shown_to(event.principal).find(what.instance)
     members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
     params = Params.from_members(members)
     request = _stand_in_request(state, event, "tools/call", params)

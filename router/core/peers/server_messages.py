@@ -24,7 +24,7 @@ from router.core.calls import (
     server_params,
 )
 from router.core.protocol.bridging import url_elicitations
-from router.core.protocol.questions import check_may_ask
+from router.core.protocol.questions import check_may_ask, is_question
 from router.core.protocol.severities import DEFAULT_LOG_LEVEL
 from router.core.state.client_sessions import ClientSession
 from router.core.state.clients import ServerRequest
@@ -123,7 +123,8 @@ def _requested(
         # Over a lone request of a handshake revision no answer could come.
         can_answer = client.is_stateless or not client.one_shot
         capabilities = client.capabilities if can_answer else {}
-        check_may_ask(frame.method, members, client.revision, capabilities)
+        if is_question(frame.method) or not _may_ask_anything(state, client, instance):
+            check_may_ask(frame.method, members, client.revision, capabilities)
         if call is not None and client.is_stateless:
             input_required.ask(state, call, frame, params)
         else:
@@ -131,6 +132,15 @@ def _requested(
             _forward(state, client, server_request, frame, params)
     except RpcError as error:
         forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
+
+
+def _may_ask_anything(state: RoutingState, client: Client, instance: Instance) -> bool:
+    """Return whether a server may send a client requests that the router does not know.
+
+    Only where the router is as if it were not there; the client itself refuses what it does not
+    know. A request without a session has no place for them.
+    """
+    return not client.is_for_one_request and audience.sees_only(state, client, instance)
 
 
 def _call_of_server_request(

@@ -32,6 +32,11 @@ _FORMS_SINCE: Final = "2025-11-25"
 """Brought URL mode to elicitation and tools to sampling, and a capability for each form."""
 
 
+def is_question(method: str) -> bool:
+    """Return whether the router knows this request of servers."""
+    return method in _QUESTIONS
+
+
 def check_may_ask(
     method: str, params: dict[str, Raw], revision: str, capabilities: dict[str, Raw]
 ) -> None:

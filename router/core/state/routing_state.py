@@ -152,22 +152,18 @@ class RoutingState:
     def find_view(self, client: Client) -> View | None:
         """Return what this client sees; None if the place that it asked for does not exist."""
         if client.era == "own":
-            return ALL
+            return self.view_of_sender(client.principal)
         place = client.place or client.principal.profile
         return self.views.find(place, self.settings, self.instances)
 
-    def view_of_asker(self, principal: Principal) -> View:
+    def view_of_sender(self, principal: Principal) -> View | None:
         """Return what the sender of a command sees: everything, or the profile of its token.
 
-        Raises:
-            RpcError: -32010, that profile does not exist (any more).
+        The result is None if that profile does not exist (any more).
         """
         if principal.profile is None:
             return ALL
-        view = self.views.find(principal.profile, self.settings, self.instances)
-        if view is None:
-            raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {principal.profile}")
-        return view
+        return self.views.find(principal.profile, self.settings, self.instances)
 
     def seen_by(self, client: Client) -> Instances:
         """Return the instances that this client sees.
@@ -176,6 +172,11 @@ class RoutingState:
             RpcError: -32010, the place that it asked for does not exist (any more).
         """
         return self.view_of(client).seen_by(self.instances, client.principal)
+
+    def shown_to(self, principal: Principal) -> Instances:
+        """Return the instances that whoever sends a command sees: of its profile, if it has one."""
+        view = self.view_of_sender(principal)
+        return Instances() if view is None else view.seen_by(self.instances, principal)
 
 
 Method: TypeAlias = "Callable[[RoutingState, ClientRequest], None]"

@@ -1,6 +1,6 @@
 """Questions to the router itself."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -334,3 +334,27 @@ def test_other_clients_are_answered_as_ever_while_somebody_asks() -> None:
     upstream.answers(seen, {"for": "alice"})
     assert routed.result == {"for": "alice"}
     assert called.is_waiting
+
+
+# --- Tokens that are bound to a profile ------------------------------------------------------
+
+
+@pytest.mark.parametrize("expose", ["direct", "router", "transparent"])
+def test_a_token_of_a_profile_reaches_what_the_profile_shows_and_nothing_else(
+    expose: Literal["direct", "router", "transparent"],
+) -> None:
+    denied = "sing" if expose == "transparent" else "a__sing"
+    profile = Profile(expose, ("a",), NameFilter(deny=(denied,)))
+    talk = Conversation(profiles={"work": profile})
+    upstream = talk.with_instance("a", "echo", "sing")
+    talk.with_instance("b", "echo")
+    bound = Principal("bound", PERMISSIONS, profile="work")
+    assert [row["name"] for row in talk.admin_asks(ListInstances(), bound).answer] == ["a"]
+    for what in (ShowInstance("b"), ShowTools("b"), CallTool("b", "echo", NO_RAW)):
+        assert talk.admin_asks(what, bound).error.code == INSTANCE_NOT_FOUND
+    assert talk.admin_asks(CallTool("a", "sing", NO_RAW), bound).error.code == TOOL_NOT_FOUND
+    call = talk.admin_asks(CallTool("a", "echo", NO_RAW), bound)
+    upstream.answers(upstream.sees_one(), {"content": []})
+    assert value_of(call.answer) == {"content": []}
+    talk.settings_change(profiles={})
+    assert talk.admin_asks(ListInstances(), bound).answer == []
