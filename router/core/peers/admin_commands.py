@@ -39,8 +39,9 @@ from router.messages.revisions import LATEST_HANDSHAKE_REVISION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.core.state.instances import Instance
+    from router.core.state.instances import Instance, Instances
     from router.core.state.routing_state import RoutingState
+    from router.core.state.views import View
     from router.messages.commands import Permission
     from router.messages.events import AdminCommand
     from router.messages.frames import ClientId, Outbox
@@ -63,8 +64,21 @@ def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
 # --- Answers from the state ------------------------------------------------------------------
 
 
+def _view_of(state: RoutingState, event: AdminCommand) -> View:
+    """Return what the asker sees: everything, or the profile that its token is bound to.
+
+    Raises:
+        RpcError: -32010, that profile is gone.
+    """
+    return state.view_of(_stand_in(state, event))
+
+
+def _seen_by(state: RoutingState, event: AdminCommand) -> Instances:
+    return _view_of(state, event).seen_by(state.instances, event.principal)
+
+
 def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
-    seen = state.instances.seen_by(event.principal)
+    seen = _seen_by(state, event)
     _reply(state, event, [_row(state, instance) for instance in seen])
 
 
@@ -75,12 +89,12 @@ def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.name)
+    instance = _seen_by(state, event).find(what.name)
     _reply(state, event, _row(state, instance))
 
 
 def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
-    seen = state.instances.seen_by(event.principal)
+    seen = _seen_by(state, event)
     _reply(state, event, [_status(state, instance) for instance in seen])
 
 
@@ -96,14 +110,19 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
-    seen = state.instances.seen_by(event.principal)
+    seen = _seen_by(state, event)
     connected = [instance for instance in seen if not instance.is_awaited]
-    _reply(state, event, {one.name: instance_views.tools_of(one) for one in connected})
+    _reply(state, event, {one.name: _tools_of(state, event, one) for one in connected})
 
 
 def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.name)
-    _reply(state, event, instance_views.tools_of(instance))
+    instance = _seen_by(state, event).find(what.name)
+    _reply(state, event, _tools_of(state, event, instance))
+
+
+def _tools_of(state: RoutingState, event: AdminCommand, instance: Instance) -> list[dict[str, Any]]:
+    shown = listings.admitted_tools(state, _view_of(state, event), instance)
+    return list(map(instance_views.tool_view, shown))
 
 
 BYTES_A_TOKEN: Final = 4
@@ -136,7 +155,7 @@ def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProf
 
 
 def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.instance)
+    instance = _seen_by(state, event).find(what.instance)
     members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
     params = Params.from_members(members)
     request = _stand_in_request(state, event, "tools/call", params)
@@ -159,10 +178,14 @@ def _stand_in_request(
 
     `reply_to_askers` and `take_abandoned` let the client go.
     """
-    client_id = f"command-{state.next_key()}"
-    client = Client(client_id, event.reply_to, event.principal, one_shot=True, era="own")
-    state.clients[client_id], state.asking[client_id] = client, event
+    client = _stand_in(state, event)
+    state.clients[client.id], state.asking[client.id] = client, event
     return ClientRequest(client, 1, method, params, event.reply_to)
+
+
+def _stand_in(state: RoutingState, event: AdminCommand) -> Client:
+    client_id = f"command-{state.next_key()}"
+    return Client(client_id, event.reply_to, event.principal, one_shot=True, era="own")
 
 
 def reply_to_askers(state: RoutingState) -> None:

@@ -77,11 +77,6 @@ def _about(instance: Instance) -> str | None:
     return next((line for text in texts if text and (line := cut_to_one_line(text))), None)
 
 
-def tools_of(instance: Instance) -> list[dict[str, Any]]:
-    """Return an instance's tools, each with its name, description and input schema."""
-    return list(map(tool_view, instance.offers.catalog.tools))
-
-
 def tool_view(item: Item) -> dict[str, Any]:
     """Return the members of a tool that MCP Router 1.1 shows of it."""
     tool = object_of(item.raw, "tool")

@@ -149,7 +149,7 @@ class RoutingState:
 
     def find_view(self, client: Client) -> View | None:
         """Return what this client sees; None if the place that it asked for does not exist."""
-        if client.era == "own":
+        if client.era == "own" and client.principal.profile is None:
             return ALL
         place = client.place or client.principal.profile
         return self.views.find(place, self.settings, self.instances)

@@ -102,7 +102,10 @@ class View:
 
 
 ALL: Final = View(Profile("router"))
-"""The view of whoever sends a command: everything, whatever is configured for clients."""
+"""The view of whoever sends a command: everything, whatever is configured for clients.
+
+A token that is bound to a profile has the view of that profile here as well.
+"""
 
 
 @attrs.define(eq=False)

@@ -146,7 +146,8 @@ def check_may_read_log(principal: Principal) -> None:
     Raises:
         RpcError: the principal may not.
     """
-    if "read" not in principal.permissions or principal.instances is not None:
+    is_limited = principal.instances is not None or principal.profile is not None
+    if "read" not in principal.permissions or is_limited:
         raise RpcError(NOT_ALLOWED, 'This token has no permission "read" for all instances')
 
 
