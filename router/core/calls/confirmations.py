@@ -49,9 +49,7 @@ def replace(state: RoutingState, before: int, after: int) -> None:
         _wait(subscription, client, after, successor)
 
 
-def listener_waits(
-    state: RoutingState, client: Client, instance: Instance, uris: set[str]
-) -> None:
+def listener_waits(state: RoutingState, client: Client, instance: Instance, uris: set[str]) -> None:
     """Have the acknowledgement of a client's subscription wait for its server, if need be."""
     assert client.subscription is not None, "only a listener waits"
     for request_id, row in _unconfirmed(state, instance, uris):

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _INDEX: Final = "resources"
 
+MAX_URI_CHARS: Final = 65_536
+"""Of a URI that is looked up, far more than any header or browser takes: to take a URI of some MB
+apart would hold up everybody else for seconds."""
+
 
 @attrs.frozen(eq=False)
 class ResourceIndex:
@@ -119,13 +123,15 @@ def find(state: RoutingState, client: Client, uri: str) -> tuple[Instance, str]:
     """Return the instance that a URI (or template) leads to, and the server's own form of it.
 
     Raises:
-        RpcError: -32002, no instance has such a resource; -32602, several may have it; -32010, the
-            view of this client is gone.
+        RpcError: -32002, no instance has such a resource; -32602, several may have it, or the URI
+            is too long; -32010, the view of this client is gone.
     """
     view = state.view_of(client)
     if view.is_transparent:
         return view.the_instance(state.instances, client.principal), uri
     seen = view.seen_by(state.instances, client.principal)
+    if len(uri) > MAX_URI_CHARS:
+        raise RpcError(INVALID_PARAMS, f"params.uri is longer than {MAX_URI_CHARS:,} characters")
     named = resource_uris.own_uri(uri)
     if named is not None and named[0] in seen.by_name:
         return seen.by_name[named[0]], named[1]

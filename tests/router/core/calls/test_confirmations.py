@@ -60,7 +60,6 @@ def test_a_subscription_is_acknowledged_once_its_server_has_answered() -> None:
     assert acknowledged["params"]["notifications"] == {"resourceSubscriptions": ["x:1", "x:2"]}
 
 
-
 def test_a_long_subscription_takes_one_walk_over_what_is_not_confirmed_yet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -80,6 +79,7 @@ def test_a_long_subscription_takes_one_walk_over_what_is_not_confirmed_yet(
         assert asked.mailbox.take() == []
         upstream.answers(sent, {})
     assert methods(asked) == [ACKNOWLEDGED]
+
 
 def test_changes_before_the_acknowledgement_come_once_each_and_after_it() -> None:
     talk, upstream = talking("2025-11-25")
