@@ -45,7 +45,7 @@ MAX_OF_CLIENT: Final = 1024
 """Resources that one client is told of; a server keeps each of them too."""
 
 MAX_URI_CHARS: Final = 8192
-"""Of a URI that is subscribed to: it is kept, and a server of 2026-07-28 gets it again and again."""
+"""Of a URI that is subscribed to: it is kept, and a server of 2026-07-28 gets it many times."""
 
 LISTEN_AGAIN_S: Final = 5.0
 """Pause before a subscription that its server ended is opened again."""
