@@ -176,11 +176,15 @@ def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
 # --- Completions -----------------------------------------------------------------------------
 
 
+_COMPLETION_KEYS: Final = frozenset({"ref", "argument", "context", "_meta"})
+_REF_KEYS: Final = frozenset({"type", "name", "uri"})
+
+
 def complete(state: RoutingState, request: ClientRequest) -> None:
     """Forward `completion/complete` to the instance whose prompt or template it is about."""
-    members = request.params.members
+    members = check_key_case(request.params.members, _COMPLETION_KEYS)
     check_may(request.client.principal, "call")
-    ref = object_of(members.get("ref"), "params.ref")
+    ref = check_key_case(object_of(members.get("ref"), "params.ref"), _REF_KEYS, "params.ref")
     kind = text_of(ref, "type", "params.ref")
     if kind == "ref/prompt":
         instance, own = find_prompt(state, request.client, text_of(ref, "name", "params.ref"))
