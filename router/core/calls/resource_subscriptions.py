@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core.calls import confirmations, forwarding
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
 from router.core.protocol.raw_json import raw_of, request_id_of, text_of
+from router.core.protocol.resource_uris import is_admitted
 from router.core.state.subscriptions import Confirmation
 from router.core.views import audience, resources
 from router.messages.effects import ToClient
@@ -282,7 +283,7 @@ def updated(state: RoutingState, instance: Instance, frame: Notification) -> Non
     """
     members = object_of(frame.params)
     uri = text_of(members, "uri")
-    if not instance.spec.exposure.resources.admits(uri):
+    if not is_admitted(instance.spec.exposure.resources, uri):
         return
     for subscribed, told in state.subscribers.get(instance.address, {}).items():
         if not _is_part_of(uri, subscribed):

@@ -18,6 +18,7 @@ from router.core.calls import (
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.nearest_names import did_you_mean
 from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
+from router.core.protocol.resource_uris import is_admitted
 from router.core.state.permissions import check_may
 from router.core.views import listings, resources
 from router.core.views.rewriting import rewrite_for
@@ -135,7 +136,7 @@ def find_resource(state: RoutingState, client: Client, uri: str) -> tuple[Instan
         RpcError: see `resources.find`; -32002 also if the instance's own filter leaves it out.
     """
     instance, own = resources.find(state, client, uri)
-    if not instance.spec.exposure.resources.admits(own):
+    if not is_admitted(instance.spec.exposure.resources, own):
         raise resources.not_found(uri)
     return instance, own
 

@@ -23,6 +23,7 @@ from router.core.protocol.bridging import (
     tool_as_handshake,
 )
 from router.core.protocol.raw_json import check_key_case, is_object, optional_text_of, raw_of
+from router.core.protocol.resource_uris import is_admitted
 from router.core.protocol.server_features import capabilities_of_server
 from router.core.state.permissions import check_may
 from router.core.tasks import handles
@@ -248,7 +249,7 @@ def _check_shown(request: ClientRequest, instance: Instance, ref: Members | None
     exposure = instance.spec.exposure
     if prompt is not None and not exposure.prompts.admits(prompt):
         raise RpcError(INVALID_PARAMS, f"Unknown prompt: {prompt}")
-    if uri is not None and not exposure.resources.admits(uri):
+    if uri is not None and not is_admitted(exposure.resources, uri):
         raise resources.not_found(uri)
 
 

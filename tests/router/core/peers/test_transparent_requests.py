@@ -373,6 +373,7 @@ PROMPT, SECRET = {"name": "hide"}, {"uri": "x:secret"}
         ("prompts/get", PROMPT, -32602),
         ("completion/complete", {"ref": {"type": "ref/prompt"} | PROMPT}, -32602),
         ("resources/read", SECRET, -32002),
+        ("resources/read", {"uri": "x:%73ecret"}, -32002),
         ("resources/subscribe", SECRET, -32002),
         ("completion/complete", {"ref": {"type": "ref/resource"} | SECRET}, -32002),
     ],
