@@ -142,18 +142,24 @@ def find(state: RoutingState, client: Client, uri: str) -> tuple[Instance, str]:
     selected = seen.by_name.get(client.selection.instance or "")
     if selected is not None and selected.name in index.providers and uri not in index.shared:
         return selected, uri  # In a `router` view its results are as they are, links and all.
-    candidates = [name for name in index.providers if _may_have(index, name, uri, seen)]
+    candidates = _candidates(index, uri, seen)
     if not candidates:
         raise not_found(uri)
     forms = ", ".join(resource_uris.shown_uri(name, uri) for name in candidates[:8])
     raise RpcError(INVALID_PARAMS, f"Several servers may have {uri}; ask for one of {forms}")
 
 
-def _may_have(index: ResourceIndex, name: str, uri: str, seen: Instances) -> bool:
-    catalog = seen.by_name[name].offers.catalog
+def _candidates(index: ResourceIndex, uri: str, seen: Instances) -> list[str]:
+    """Return the instances that may have a resource of which no one is known to be the owner."""
     if uri in index.shared:
-        return any(item.key == uri for item in (*catalog.resources, *catalog.templates))
-    return any(owner == name and template.matches(uri) for template, owner in index.templates)
+        return [name for name in index.providers if _lists(seen.by_name[name], uri)]
+    matching = {owner for template, owner in index.templates if template.matches(uri)}
+    return [name for name in index.providers if name in matching]
+
+
+def _lists(instance: Instance, uri: str) -> bool:
+    catalog = instance.offers.catalog
+    return any(item.key == uri for item in (*catalog.resources, *catalog.templates))
 
 
 def not_found(uri: str) -> RpcError:
