@@ -123,6 +123,15 @@ def test_a_token_that_is_bound_to_a_profile_reaches_nothing_else(expose: Any) ->
     assert value_of(called.answer) == {"content": []}
 
 
+def test_a_token_that_is_bound_to_a_profile_changes_nothing_else() -> None:
+    talk = Conversation(profiles={"work": Profile("direct", ("b",))})
+    talk.with_upstreams("a", "b")
+    refused = talk.admin_asks(MakeChange(RemoveInstance("a")), BOUND)
+    assert (refused.error.code, talk.saves) == (INSTANCE_NOT_FOUND, [])
+    talk.admin_asks(MakeChange(RemoveInstance("b")), BOUND)
+    assert [save.change.name for save in talk.saves] == ["b"]
+
+
 def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
     talk = Conversation()
     talk.with_upstreams("a", "b")
