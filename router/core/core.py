@@ -173,7 +173,8 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
     resource_subscriptions.forget_client(state, client)
-    listening.forget_client(state, client)
+    if client.subscription is not None:  # Few have one, and this walks over those of all.
+        listening.forget_client(state, client)
     client_session_ends.forget_client(state, client)
     server_messages.forget_elicitations(state, client)
     client.drop_request_row(state.clients)

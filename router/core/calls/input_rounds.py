@@ -52,13 +52,14 @@ def server_answered(state: RoutingState, call: Call, frame: Response | ErrorResp
     elif not is_object(frame.result):
         _end(state, call, frame)
     else:
-        _result_for_session(state, call, object_of(frame.result))
+        _result_for_session(state, call, frame.result)
 
 
-def _result_for_session(state: RoutingState, call: Call, result: Members) -> None:
+def _result_for_session(state: RoutingState, call: Call, raw: Raw) -> None:
     """Bring a client with a session this result, or ask the client for what the result lacks."""
-    kind = result_type_of(result)
     try:
+        result = object_of(raw, "the result of the server")
+        kind = result_type_of(result)
         if kind == "input_required":
             _start_round(state, call, result)
         elif kind == "complete":

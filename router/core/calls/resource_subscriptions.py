@@ -17,12 +17,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import confirmations, forwarding
+from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
 from router.core.state.subscriptions import Confirmation
 from router.core.text.raw_json import raw_of, request_id_of, text_of
 from router.core.views import audience, resources
 from router.messages.effects import ToClient
-from router.messages.errors import METHOD_NOT_FOUND, OVERLOADED, RpcError
+from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Request, Response
 from router.messages.params import object_of
 from router.messages.revisions import LISTEN_METHOD
@@ -44,6 +45,9 @@ ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 MAX_OF_CLIENT: Final = 1024
 """Resources that one client is told of; a server keeps each of them too."""
 
+MAX_URI_CHARS: Final = 8192
+"""Of a URI that is subscribed to: it is kept, and a server of 2026-07-28 gets it many times."""
+
 LISTEN_AGAIN_S: Final = 5.0
 """Pause before a subscription that its server ended is opened again."""
 
@@ -64,8 +68,10 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
         Whether nobody was told of this resource before.
 
     Raises:
-        RpcError: -32015, the client has too many subscriptions.
+        RpcError: -32015, the client has too many subscriptions; -32602, the URI is too long.
     """
+    if max(len(uri), len(shown)) > MAX_URI_CHARS:
+        raise RpcError(INVALID_PARAMS, f"params.uri is longer than {MAX_URI_CHARS:,} characters")
     subscribed = instance.address, uri
     if len(client.resources) >= MAX_OF_CLIENT and subscribed not in client.resources:
         raise RpcError(OVERLOADED, "Too many resources are subscribed to by this client")
@@ -277,7 +283,7 @@ def updated(state: RoutingState, instance: Instance, frame: Notification) -> Non
     """
     members = object_of(frame.params)
     uri = text_of(members, "uri")
-    if not instance.spec.exposure.resources.admits(uri):
+    if not is_admitted(instance.spec.exposure.resources, uri):
         return
     for subscribed, told in state.subscribers.get(instance.address, {}).items():
         if not _is_part_of(uri, subscribed):

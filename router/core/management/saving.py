@@ -13,6 +13,7 @@ from router.core.management.change_rules import check_change
 from router.core.protocol import router_tools
 from router.core.state.clients import Saving
 from router.core.text.raw_json import raw_of
+from router.messages.commands import AddInstance
 from router.messages.effects import SaveInstance
 from router.messages.errors import ALREADY_EXISTS, OVERLOADED, RpcError
 
@@ -39,10 +40,15 @@ def begin(
     """Have a change written; the request is answered after that.
 
     Raises:
-        RpcError: see `check_change`; -32013, the router is stopping; -32015, too many.
+        RpcError: see `check_change`; -32010, the token's profile shows no such instance; -32013,
+            the router is stopping; -32015, too many.
     """
     client = request.client
     checked = check_change(change, client.principal, state.instances, state.settings)
+    if client.principal.profile is not None and not isinstance(change, AddInstance):
+        # Its view is all that it may change.
+        changed = state.instances.seen_by(client.principal).find(change.name)
+        state.seen_by(client).find(changed.name)
     forwarding.check_not_draining(state)
     if len(state.saving) >= MAX_SAVING:
         raise RpcError(OVERLOADED, "Too many changes are being saved; try again later")

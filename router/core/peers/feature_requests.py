@@ -15,6 +15,7 @@ from router.core.calls import (
     forwarding,
     resource_subscriptions,
 )
+from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
 from router.core.text.nearest_names import did_you_mean
@@ -135,7 +136,7 @@ def find_resource(state: RoutingState, client: Client, uri: str) -> tuple[Instan
         RpcError: see `resources.find`; -32002 also if the instance's own filter leaves it out.
     """
     instance, own = resources.find(state, client, uri)
-    if not instance.spec.exposure.resources.admits(own):
+    if not is_admitted(instance.spec.exposure.resources, own):
         raise resources.not_found(uri)
     return instance, own
 
@@ -176,11 +177,15 @@ def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
 # --- Completions -----------------------------------------------------------------------------
 
 
+_COMPLETION_KEYS: Final = frozenset({"ref", "argument", "context", "_meta"})
+_REF_KEYS: Final = frozenset({"type", "name", "uri"})
+
+
 def complete(state: RoutingState, request: ClientRequest) -> None:
     """Forward `completion/complete` to the instance whose prompt or template it is about."""
-    members = request.params.members
+    members = check_key_case(request.params.members, _COMPLETION_KEYS)
     check_may(request.client.principal, "call")
-    ref = object_of(members.get("ref"), "params.ref")
+    ref = check_key_case(object_of(members.get("ref"), "params.ref"), _REF_KEYS, "params.ref")
     kind = text_of(ref, "type", "params.ref")
     if kind == "ref/prompt":
         instance, own = find_prompt(state, request.client, text_of(ref, "name", "params.ref"))

@@ -170,8 +170,8 @@ def _call_of_server_request(
     return next((call for call in reversed(calls) if call.input_required is None), calls[-1])
 
 
-MAX_WITHOUT_CALL: Final = 128
-"""Unanswered requests to one client that belong to no call: nothing else ends them."""
+MAX_UNANSWERED: Final = 128
+"""Unanswered requests to one client that belong to one call, or to none: people answer them."""
 
 
 def _only_client(state: RoutingState, instance: Instance) -> Client:
@@ -197,13 +197,15 @@ def _forward(
     """Forward a request under an id of ours, which is its progress token there as well.
 
     Raises:
-        RpcError: -32015, the client has too many unanswered already that belong to no call.
+        RpcError: -32015, the client has too many unanswered already that belong to this call.
     """
     call = server_request.call
     if call is None:
         unanswered = sum(sent.call is None for sent in client.server_requests.values())
-        if unanswered >= MAX_WITHOUT_CALL:
-            raise RpcError(OVERLOADED, "Too many questions to this client have no answer yet")
+    else:
+        unanswered = call.unanswered
+    if unanswered >= MAX_UNANSWERED:
+        raise RpcError(OVERLOADED, "Too many questions to this client have no answer yet")
     # The router declares no tasks for its clients, so `task` is ignored (MCP 2025-11-25, Tasks).
     members = {key: raw for key, raw in params.members.items() if key != "task"}
     request_id = client.next_server_request_id()

@@ -221,10 +221,13 @@ def _listen_to_resources(
     # At the end, because a server of 2026-07-28 gets one request for all.
     for row, owns in new.values():
         resource_subscriptions.subscribe_upstream(state, row, owns)
+    wanted: dict[str, set[str]] = {}
     for address, own in subscription.resources.values():
+        wanted.setdefault(address, set()).add(own)
+    for address, owns in wanted.items():
         row = state.row_at(address)
         if row is not None:
-            confirmations.listener_waits(state, client, row, own)
+            confirmations.listener_waits(state, client, row, owns)
 
 
 def _uris_in(wanted: Members) -> list[str]:

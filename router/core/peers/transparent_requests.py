@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from router.core.calls import client_sessions, forwarding
+from router.core.names.resource_uris import is_admitted
 from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
     ENVELOPE_KEYS,
@@ -25,7 +26,7 @@ from router.core.protocol.bridging import (
 from router.core.protocol.permissions import check_may
 from router.core.protocol.server_features import capabilities_of_server
 from router.core.tasks import handles
-from router.core.text.raw_json import is_object, optional_text_of, raw_of
+from router.core.text.raw_json import check_key_case, is_object, optional_text_of, raw_of
 from router.core.views import listings, resources
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.errors import INVALID_PARAMS, RpcError
@@ -34,7 +35,7 @@ from router.messages.params import given, object_of
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION, REVISIONS
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Client, ClientRequest
+    from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
@@ -189,49 +190,85 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
     """Forward a request as it is."""
     check_may(request.client.principal, "call")
     instance = _instance(state, request)
-    _check_shown(request, instance)
+    ref = _checked_ref(request)
+    _check_shown(request, instance, ref)
     session = forwarding.session_or_park(state, request, instance)
     if session is not None:
-        _forward_to(state, request, instance, session)
+        _forward_to(state, request, instance, session, ref)
 
 
 def _forward_to(
-    state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp
+    state: RoutingState,
+    request: ClientRequest,
+    instance: Instance,
+    session: SessionUp,
+    ref: Members | None = None,
 ) -> None:
     rewrite = None
     if request.method == "tools/list" and session.is_stateless and not request.client.is_stateless:
         rewrite = _tools_as_handshake
     members = request.params.members if request.params.raw else {}
+    if ref is not None:
+        members = members | {"ref": raw_of(ref)}  # It was looked into: see `raw_json`.
     forwarding.forward_call(
         state, request, instance, session, members, rewrite=rewrite, is_transparent=True
     )
 
 
-def _check_shown(request: ClientRequest, instance: Instance) -> None:
+_REF_KEYS: Final = frozenset({"type", "name", "uri"})
+_KEYS: Final = {
+    "prompts/get": frozenset({"name"}),
+    "resources/read": frozenset({"uri"}),
+    "completion/complete": frozenset({"ref"}),
+}
+"""Method -> the members of its `params` that filters look at."""
+
+
+def _checked_ref(request: ClientRequest) -> Members | None:
+    """Return the members of the `ref` of a completion; None for any other request.
+
+    Raises:
+        RpcError: -32602, a key differs from one that filters look at in case only.
+    """
+    if request.method not in _KEYS:
+        return None
+    members = check_key_case(request.params.members, _KEYS[request.method])
+    ref = members.get("ref", NO_RAW)
+    if request.method != "completion/complete" or not is_object(ref):
+        return None
+    return check_key_case(object_of(ref, "params.ref"), _REF_KEYS, "params.ref")
+
+
+def _check_shown(request: ClientRequest, instance: Instance, ref: Members | None) -> None:
     """Check that the filters of the instance do not leave out what is asked for.
 
     Raises:
         RpcError: -32602 or -32002, in the words for what does not exist.
     """
-    prompt, uri = _asked_for(request)
+    prompt, uri = _asked_for(request, ref)
     exposure = instance.spec.exposure
     if prompt is not None and not exposure.prompts.admits(prompt):
         raise RpcError(INVALID_PARAMS, f"Unknown prompt: {prompt}")
-    if uri is not None and not exposure.resources.admits(uri):
+    if uri is not None and not is_admitted(exposure.resources, uri):
         raise resources.not_found(uri)
 
 
-def _asked_for(request: ClientRequest) -> tuple[str | None, str | None]:
+def _asked_for(request: ClientRequest, ref: Members | None) -> tuple[str | None, str | None]:
     """Return the name of the prompt, or the URI, that a request is about."""
-    members = request.params.members
     if request.method == "prompts/get":
-        return optional_text_of(members, "name"), None
+        return optional_text_of(request.params.members, "name"), None
     if request.method == "resources/read":
-        return None, optional_text_of(members, "uri")
-    if request.method == "completion/complete" and is_object(members.get("ref", NO_RAW)):
-        ref = object_of(members["ref"], "params.ref")
+        return None, optional_text_of(request.params.members, "uri")
+    if ref is not None:
         return optional_text_of(ref, "name"), optional_text_of(ref, "uri")
     return None, None
+
+
+# --- Notifications ---------------------------------------------------------------------------
+
+_REQUESTS: Final = ("tools/", "prompts/", "resources/", "completion/", "tasks/", "logging/")
+"""The methods of MCP that begin with these are requests. A server that carries one out though it
+comes without an id would not ask for any filter."""
 
 
 def notify(state: RoutingState, client: Client, frame: Notification) -> None:
@@ -242,6 +279,8 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     """
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
+        return
+    if frame.method.startswith(_REQUESTS):
         return
     instance = view.the_instance(state.instances, client.principal)
     row = client_sessions.row_of(None, client, instance)

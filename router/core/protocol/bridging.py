@@ -215,7 +215,7 @@ def _error_as_stateless(
     if error.code != _URL_ELICITATION_REQUIRED or answer.id is None:
         return answer
     wanted = url_elicitations(answer.error)
-    if wanted and "url" in object_of(capabilities.get("elicitation"), "elicitation"):
+    if wanted and _answers_urls(capabilities.get("elicitation", NO_RAW)):
         requests = {str(number): _url_request(one) for number, one in enumerate(wanted, 1)}
         result = Response(answer.id, raw_of({"inputRequests": requests}))
         return answer_as_stateless(result, "input_required", capabilities, server_info)
@@ -225,6 +225,11 @@ def _error_as_stateless(
         "data": _URL_ELICITATION_MISSING,
     }
     return ErrorResponse(answer.id, raw_of(problem))
+
+
+def _answers_urls(declared: Raw) -> bool:
+    """Return whether `capabilities.elicitation`, which may be anything, has the URL mode."""
+    return is_object(declared) and "url" in object_of(declared)
 
 
 def _url_request(elicitation: dict[str, Raw]) -> dict[str, Any]:
@@ -243,9 +248,10 @@ def tool_as_stateless(tool: Raw) -> Raw:
     members = object_of(tool, "tool")
     try:
         schema = msgspec.json.decode(members.get("inputSchema", NO_RAW))
+        plain = raw_of(_without_header_keyword(schema))
     except (msgspec.MsgspecError, RecursionError):
-        return tool
-    return raw_of(members | {"inputSchema": raw_of(_without_header_keyword(schema))})
+        return tool  # One schema that nests too deeply must not take the whole list with it.
+    return raw_of(members | {"inputSchema": plain})
 
 
 def _without_header_keyword(node: Any) -> Any:
@@ -350,7 +356,7 @@ def url_elicitations(error: Raw) -> list[dict[str, Raw]]:
         return []
     try:
         return _elicitations.decode(found.data).elicitations
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return []
 
 
@@ -362,6 +368,6 @@ def code_of(error: Raw) -> int:
 def _decode_error(error: Raw) -> _Error:
     try:
         return _error.decode(error)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         # The error of an upstream may be anything; one that makes no sense is passed on as it is.
         return _Error()

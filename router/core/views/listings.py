@@ -246,6 +246,11 @@ def _renamed(instance: str, name: str, raw: Raw, limit: int) -> Item:
     return Item(shown, raw_of(extensions.with_shown_uris(instance, members)))
 
 
+MAX_PIECES: Final = 8
+"""Encoded lists of resources that are kept for one instance. There is one for each set of URIs that
+it shares with others, and the others choose what they list."""
+
+
 def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
     """Return the resources or templates of an instance, joined.
 
@@ -254,12 +259,15 @@ def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
     """
     listed: tuple[Item, ...] = getattr(row.offers.catalog, part)
     own_shared = shared and shared.intersection(item.key for item in listed)
-    kept = row.encoded.get((part, own_shared))
+    of_part: dict[frozenset[str], bytes] = row.encoded.setdefault(part, {})
+    kept = of_part.get(own_shared)
     if kept is None:
+        if len(of_part) >= MAX_PIECES:
+            del of_part[next(iter(of_part))]
         show = resources.shown_template if part == "templates" else resources.shown_uri
         shown = ((item, show(row.name, item.key, own_shared)) for item in listed)
         pieces = [_with_uri(item, uri, part) for item, uri in shown]
-        kept = row.encoded[part, own_shared] = b",".join(pieces)
+        kept = of_part[own_shared] = b",".join(pieces)
     return kept
 
 

@@ -101,6 +101,37 @@ def test_lists_hold_only_what_a_principal_may_see() -> None:
     assert named(talk.admin_asks(ListInstances()).answer) == ["a", "b"]
 
 
+BOUND = Principal("bound", profile="work")
+
+
+@pytest.mark.parametrize("expose", ["direct", "router", "transparent"])
+def test_a_token_that_is_bound_to_a_profile_reaches_nothing_else(expose: Any) -> None:
+    denied = "b__erase" if expose != "transparent" else "erase"
+    work = Profile(expose, ("b",), NameFilter(deny=(denied,)))
+    talk = Conversation(profiles={"work": work})
+    _, b = talk.with_upstreams("a", "b", tools=("echo", "erase"))
+    assert named(talk.admin_asks(ListInstances(), BOUND).answer) == ["b"]
+    assert named(talk.admin_asks(ShowStatus(), BOUND).answer) == ["b"]
+    shown = talk.admin_asks(ListTools(), BOUND).answer
+    assert {name: named(tools) for name, tools in shown.items()} == {"b": ["echo"]}
+    assert named(talk.admin_asks(ShowTools("b"), BOUND).answer) == ["echo"]
+    for what in (ShowInstance("a"), ShowTools("a"), CALL):
+        assert talk.admin_asks(what, BOUND).error.code == INSTANCE_NOT_FOUND
+    assert talk.admin_asks(CallTool("b", "erase", raw({})), BOUND).error.code == TOOL_NOT_FOUND
+    called = talk.admin_asks(CallTool("b", "echo", raw({})), BOUND)
+    b.answers(b.sees_one(), {"content": []})
+    assert value_of(called.answer) == {"content": []}
+
+
+def test_a_token_that_is_bound_to_a_profile_changes_nothing_else() -> None:
+    talk = Conversation(profiles={"work": Profile("direct", ("b",))})
+    talk.with_upstreams("a", "b")
+    refused = talk.admin_asks(MakeChange(RemoveInstance("a")), BOUND)
+    assert (refused.error.code, talk.saves) == (INSTANCE_NOT_FOUND, [])
+    talk.admin_asks(MakeChange(RemoveInstance("b")), BOUND)
+    assert [save.change for save in talk.saves] == [RemoveInstance("b")]
+
+
 def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
     talk = Conversation()
     talk.with_upstreams("a", "b")

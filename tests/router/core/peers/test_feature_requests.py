@@ -218,6 +218,13 @@ def test_a_completion_of_nothing_is_refused(ref: Any, code: int) -> None:
     assert upstream.sees() == []
 
 
+def test_a_completion_with_a_key_like_a_known_one_is_refused() -> None:
+    talk, upstream = serving()
+    for params in ({"ref": {"type": "ref/prompt", "name": "a__ask", "Name": "x"}}, {"Ref": {}}):
+        assert talk.client().asks("completion/complete", params).error["code"] == -32602
+    assert upstream.sees() == []
+
+
 # --- Permissions, and the end --------------------------------------------------------------------
 
 ASKED = [
