@@ -40,7 +40,8 @@ def begin(
     """Have a change written; the request is answered after that.
 
     Raises:
-        RpcError: see `check_change`; -32010, the token's profile shows no such instance; -32013, the router is stopping; -32015, too many.
+        RpcError: see `check_change`; -32010, the profile of the token shows no such instance;
+            -32013, the router is stopping; -32015, too many.
     """
     client = request.client
     checked = check_change(change, client.principal, state.instances, state.settings)

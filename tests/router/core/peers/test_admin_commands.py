@@ -129,7 +129,7 @@ def test_a_token_that_is_bound_to_a_profile_changes_nothing_else() -> None:
     refused = talk.admin_asks(MakeChange(RemoveInstance("a")), BOUND)
     assert (refused.error.code, talk.saves) == (INSTANCE_NOT_FOUND, [])
     talk.admin_asks(MakeChange(RemoveInstance("b")), BOUND)
-    assert [save.change.name for save in talk.saves] == ["b"]
+    assert [save.change for save in talk.saves] == [RemoveInstance("b")]
 
 
 def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
