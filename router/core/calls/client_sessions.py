@@ -144,8 +144,8 @@ def _add(
     if len(instance.client_sessions) >= limit:
         raise RpcError(
             OVERLOADED,
-            f"Instance '{instance.name}' serves {limit} clients already, each in a session of its "
-            "own; try again when one has gone, or raise its max_sessions",
+            f"Instance '{instance.name}' has {limit} of {limit} sessions already, one for each "
+            "client; try again when one has gone, or raise its max_sessions",
         )
     name = state.client_sessions.next_name(instance.name)
     row = ClientSession(

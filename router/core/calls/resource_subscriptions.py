@@ -25,7 +25,7 @@ from router.core.views import audience, resources
 from router.messages.effects import ToClient
 from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Request, Response
-from router.messages.params import object_of
+from router.messages.params import given, object_of
 from router.messages.revisions import LISTEN_METHOD
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def acknowledged(state: RoutingState, session: SessionId, frame: Notification) -
 
 def _meta_of(frame: Notification) -> dict[str, Raw]:
     members = object_of(frame.params)
-    return object_of(members.get("_meta"), "params._meta")
+    return object_of(given(members, "_meta"), "params._meta")
 
 
 def answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
@@ -312,7 +312,7 @@ def _shown(state: RoutingState, client: Client, instance: Instance, uri: str) ->
 def _tell(state: RoutingState, client: Client, members: dict[str, Any]) -> None:
     subscription = client.subscription
     outbox = client.outbox if subscription is None else subscription.reply_to
-    meta = object_of(members.get("_meta")) if "_meta" in members else {}
+    meta = object_of(given(members, "_meta"), "params._meta")
     meta.pop(SUBSCRIPTION_KEY, None)
     if subscription is not None:
         meta |= {key: raw_of(value) for key, value in subscription.meta.items()}

@@ -159,7 +159,7 @@ def tell(state: RoutingState, instance: Instance, members: Members) -> None:
         rewrite = rewrite_for(state, client, instance)
         if rewrite is not None and inner is not None and is_object(inner):
             shown["result"] = rewrite(inner)
-        meta = object_of(members.get("_meta"), "params._meta")
+        meta = object_of(given(members, "_meta"), "params._meta")
         meta.pop(SUBSCRIPTION_KEY, None)
         shown["_meta"] = raw_of(meta | client.subscription.meta)
         frame = Notification(STATUS_OF_EXTENSION, raw_of(shown))

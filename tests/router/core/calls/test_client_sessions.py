@@ -105,7 +105,7 @@ def test_beyond_max_sessions_a_client_is_told_the_limit_and_the_key() -> None:
     code, message = initialized(talk).routes("echo").tool_error
     assert code == "OVERLOADED"
     assert message == (
-        "Instance 'a' serves 2 clients already, each in a session of its own; try again when one "
+        "Instance 'a' has 2 of 2 sessions already, one for each client; try again when one "
         "has gone, or raise its max_sessions"
     )
     assert len(talk.started) == 2

@@ -92,6 +92,14 @@ def test_a_subscription_reaches_the_server_and_its_updates_the_client() -> None:
     assert (told(alice.outbox), told(bystander.outbox)) == ([], [])
 
 
+def test_an_update_whose_meta_is_null_is_told_as_well() -> None:
+    talk, upstream = serving()
+    alice = talk.client()
+    alice.asks(SUBSCRIBE, {"uri": "x:1"})
+    upstream.says(UPDATED, {"uri": "x:1", "_meta": None})
+    assert told(alice.outbox) == ["x:1"]
+
+
 def test_the_last_client_unsubscribes_upstream() -> None:
     talk, upstream = serving()
     alice, bob = talk.client(), talk.client()
