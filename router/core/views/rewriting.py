@@ -53,7 +53,8 @@ def rewrite_for(
 
     def rewrite(result: Raw) -> Raw:
         data = bytes(result)
-        if b'"uri"' not in data and b"ui" not in data:
+        # Most results have neither key, and are taken apart no further.
+        if b'"uri"' not in data and b'"ui' not in data:
             return result
         try:
             index = resources.index_of(state.seen_by(client)) if is_direct else None
