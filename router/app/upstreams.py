@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from router.messages.instance_spec import CLIENT_MARK
 from router.reload.instance_store import MAX_INSTANCES
 from router.version import VERSION
 from supervisors.child import ChildSpec
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from router.messages.frames import SessionId
     from router.messages.instance_spec import InstanceSpec
     from supervisors.child import Run
+    from transports.connect.session.negotiation import ServerHistory
     from transports.connect.session.session import UpstreamSession
     from transports.connect.wire import Wire
 
@@ -47,6 +49,9 @@ class Upstreams:
     settings: McpClient
     inbox: trio.MemorySendChannel[Inbound]
     _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
+    _histories: dict[str, tuple[object, ServerHistory]] = attrs.field(
+        factory=dict[str, "tuple[object, ServerHistory]"]
+    )
 
     def child_of(self, spec: InstanceSpec) -> ChildSpec:
         """Return the supervised child that is a session of this instance."""
@@ -55,13 +60,22 @@ class Upstreams:
         )
 
     def _session(self, spec: InstanceSpec) -> Run[object]:
-        return _session_class()(
+        session = _session_class()(
             spec=spec,
             connect=partial(_connector(spec.type), spec),
             inbox=self.inbox,
             new_id=partial(next, self._numbers),
             version=VERSION,
         )
+        name, has_number, _ = spec.name.partition(CLIENT_MARK)
+        if has_number:
+            # Else the server would be asked anew for each client which revision it speaks, and a
+            # server that does not answer that takes seconds.
+            server = (spec.type, spec.command, spec.url)
+            if self._histories.get(name, (None,))[0] != server:
+                self._histories[name] = (server, session.history)
+            return attrs.evolve(session, history=self._histories[name][1])
+        return session
 
 
 def prepare(specs: Iterable[InstanceSpec]) -> None:

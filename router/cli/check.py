@@ -13,7 +13,8 @@ from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.settings import Settings, settings_or_defaults
-from router.core.protocol.exposed_catalog import expose
+from router.core.names.exposed_catalog import expose
+from router.core.text.nearest_names import did_you_mean
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
@@ -67,7 +68,8 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     problems += map(str, find_unknown_view(options.view, settings.profiles, sources))
     profiles = tuple(_shown_by_profiles(settings, loaded))
     summary = _summary(paths, loaded, len(problems))
-    notes = (*_notes(loaded), *_unknown_names(paths, loaded))
+    absent = _absent_instances(settings, loaded, paths.config.name)
+    notes = (*_notes(loaded), *absent, *_unknown_names(paths, loaded))
     return Findings(tuple(problems), profiles, summary, notes)
 
 
@@ -111,6 +113,19 @@ def _notes(loaded: LoadedInstances) -> Iterator[str]:
     if ignored:
         why = "no effect here, since each client decides which tools it runs without asking"
         yield f"Note: {why}: {', '.join(ignored)}"
+
+
+def _absent_instances(settings: Settings, loaded: LoadedInstances, file: str) -> Iterator[str]:
+    """Yield a note for each instance that a profile or a token names and that is not there yet."""
+    names = [spec.name for spec in loaded.specs]
+    lists = {f"profiles.{name}": one.instances for name, one in settings.profiles.items()}
+    for name, token in settings.security.tokens.items():
+        lists[f"security.tokens.{name}"] = tuple(token.instances or ())
+    for place, instances in lists.items():
+        for name in instances:
+            if name not in names and not {"*", "?"} & set(name):
+                problem = f"there is no instance '{name}' yet" + did_you_mean(name, names)
+                yield f"Note: {file}: {place}.instances: {problem}"
 
 
 def _unknown_names(paths: Paths, loaded: LoadedInstances) -> Iterator[str]:

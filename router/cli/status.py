@@ -34,6 +34,17 @@ MAX_WARNINGS: Final = 20
 """How many warnings a table shows; `--json` has all of them."""
 
 
+class SessionRow(msgspec.Struct, frozen=True):
+    """The session of one client, of an instance that has a session for each."""
+
+    name: str
+    client: str = ""
+    state: str = ""
+    in_state_s: float = 0.0
+    restarts: int = 0
+    last_error: str | None = None
+
+
 class Row(msgspec.Struct, frozen=True):
     """One instance. A newer router may send unknown keys, and an older one may leave some out.
 
@@ -53,6 +64,7 @@ class Row(msgspec.Struct, frozen=True):
     last_error: str | None = None
     stale: bool = False
     warnings: tuple[str, ...] = ()
+    sessions: tuple[SessionRow, ...] = ()
 
 
 def status_text(api: RestApi, *, as_json: bool) -> str:
@@ -74,14 +86,20 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a line for each instance, one that sums them up, and one for each warning."""
+    """Return a line for each instance and each session of a client, and then for all together.
+
+    That is one that sums them up, and one for each warning.
+    """
     if not rows:
         return "There are no instances.\n"
-    cells = [HEAD, *map(_cells, rows)]
+    cells = [HEAD]
+    for row in rows:
+        cells += [_cells(row), *map(_session_cells, row.sessions)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
     ready = sum(row.state == "ready" for row in rows)
-    lines += ["", f"{ready} of {len(rows)} ready"]
+    idle = sum(row.state == "idle" for row in rows)
+    lines += ["", f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")]
     if any(row.stale for row in rows):
         lines.append(STALE_LEGEND)
     warnings = [one_line(f"{row.name}: {warning}") for row in rows for warning in row.warnings]
@@ -106,9 +124,6 @@ def _printable_json(body: bytes) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     calls = f"{row.calls} ({row.in_flight} open)" if row.in_flight else str(row.calls)
-    error = one_line(row.last_error or "-")
-    if len(error) > ERROR_CHARACTERS:
-        error = error[: ERROR_CHARACTERS - 1] + "\u2026"
     return (
         one_line(row.name),
         one_line(row.state),
@@ -117,8 +132,24 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.tools_count}{STALE_MARK if row.stale else ''}",
         calls,
         "-" if row.retry_in_s is None else f"in {duration(row.retry_in_s)}",
-        error,
+        _error(row.last_error),
     )
+
+
+def _session_cells(row: SessionRow) -> tuple[str, ...]:
+    return (
+        one_line(f"  {row.name} ({row.client})" if row.client else f"  {row.name}"),
+        one_line(row.state),
+        duration(row.in_state_s),
+        str(row.restarts),
+        *("-", "-", "-"),
+        _error(row.last_error),
+    )
+
+
+def _error(error: str | None) -> str:
+    shown = one_line(error or "-")
+    return shown if len(shown) <= ERROR_CHARACTERS else shown[: ERROR_CHARACTERS - 1] + "\u2026"
 
 
 def duration(seconds: float) -> str:

@@ -75,7 +75,8 @@ def save_profile(path: Path, name: str, value: Mapping[str, Any] | None) -> Save
         try:
             after = settings_of(text, file)
         except ConfigError as exc:
-            raise RpcError(INVALID_PARAMS, str(exc)) from None
+            problem = f"Profile '{name}' is in use: {exc}" if value is None else str(exc)
+            raise RpcError(INVALID_PARAMS, problem) from None
         if len(text) > CONFIG_LIMIT_BYTES:
             limit_mb = CONFIG_LIMIT_BYTES // (1024 * 1024)
             raise RpcError(INVALID_PARAMS, f"{file} would be larger than {limit_mb} MB")

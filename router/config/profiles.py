@@ -117,10 +117,10 @@ def find_unknown_view(
         return
     problem = (
         f"there is no view {quote_value(view)}; there are router, direct, "
-        f"profiles: {_listed(profiles)}; instances: {_listed(instances)}"
+        f"profiles: {', '.join(profiles) or 'none'}; instances: {', '.join(instances) or 'none'}"
     )
     yield ConfigError("--view", problem)
 
 
 def _listed(names: Collection[str]) -> str:
-    return ", ".join(names) if names else "none"
+    return ", ".join(names) if names else "there is none"

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
-from router.core.management import reconfigure, saving
+from router.core.management import client_session_ends, reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
-from router.core.protocol.raw_json import printable
+from router.core.state.client_sessions import ClientSession, sum_up
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
 from router.core.tasks import listening
+from router.core.text.raw_json import printable
 from router.core.views import audience, list_changes
 from router.messages.effects import CloseClient, Reply
 from router.messages.errors import OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
@@ -98,6 +99,7 @@ class Core:
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
+            state.client_sessions.idle_due.next_s(),
             state.confirmations_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
@@ -171,7 +173,9 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, client, call.reply_to)
     resource_subscriptions.forget_client(state, client)
-    listening.forget_client(state, client)
+    if client.subscription is not None:  # Few have one, and this walks over those of all.
+        listening.forget_client(state, client)
+    client_session_ends.forget_client(state, client)
     server_messages.forget_elicitations(state, client)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
@@ -187,11 +191,13 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
-    before = instance.offers.catalog
+    listed = instance.listed_as
+    before = listed.offers.catalog
     reconfigure.end_session(state, instance, "another one took its place")
     instance.record_session_up(event, state.now_s)
+    _sum_up(state, instance)
     state.sessions[event.session] = instance
-    reconfigure.save_catalogue(state, instance)
+    reconfigure.save_catalogue(state, listed)
     log_levels.send_log_level(state, event)
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     listed_before = audience.clients_that_list(state, instance)
@@ -199,7 +205,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     listening.session_up(state, instance)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
-    differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
+    differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
     list_changes.notify_clients(state, listed_before, differing)
 
 
@@ -210,6 +216,7 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
     with list_changes.noticing(state, instance):
         reconfigure.end_session(state, instance, event.reason)
         instance.record_session_lost(event.reason, state.now_s)
+        _sum_up(state, instance)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
@@ -231,25 +238,38 @@ def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
 def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
-        before = instance.offers.catalog
+        listed = instance.listed_as
+        before = listed.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        reconfigure.save_catalogue(state, instance)
-        differing = list_changes.kinds_that_differ(before, instance.offers.catalog)
+        _sum_up(state, instance)
+        reconfigure.save_catalogue(state, listed)
+        differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
         clients = audience.clients_that_list(state, instance)
-        list_changes.notify_clients(state, clients, differing | event.announced)
+        list_changes.notify_clients(state, clients, differing)
+        # What no list shows may have changed for those alone whom this server serves.
+        served = [one for one in clients if audience.is_served_by(one, instance)]
+        list_changes.notify_clients(state, served, event.announced - differing)
 
 
 # --- Instances -------------------------------------------------------------------------------
 
 
+def _sum_up(state: RoutingState, instance: Instance) -> None:
+    """Have the instance of a client's session show the state and the lists of this session."""
+    if isinstance(instance, ClientSession):
+        sum_up(instance.instance, state.now_s)
+        if instance.session is not None and instance.known is not None:
+            instance.instance.record_known(instance.known)
+
+
 def _started_instance(state: RoutingState, name: str) -> Instance | None:
     """Return the instance that a report is about; None if it is gone, or has not started yet."""
-    instance = state.instances.by_name.get(name)
+    instance = state.row_named(name)
     return instance if instance is not None and instance.has_started else None
 
 
 def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
-    instance = state.instances.by_name.get(event.instance)
+    instance = state.row_named(event.instance)
     if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
         # This incarnation has the configuration before a change; its successor comes later.
         return
@@ -257,6 +277,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
         with list_changes.noticing(state, instance):
             reconfigure.end_session(state, instance, "it was started anew")
             instance.record_starting(state.now_s)
+            _sum_up(state, instance)
 
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
@@ -267,6 +288,7 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     with list_changes.noticing(state, instance):
         reconfigure.end_session(state, instance, event.reason)
         instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+        _sum_up(state, instance)
     if not instance.may_become_ready():
         forwarding.fail_waiting(state, instance)
 
@@ -278,6 +300,7 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
         with list_changes.noticing(state, instance):
             reconfigure.end_session(state, instance, event.reason)
             instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
+            _sum_up(state, instance)
         forwarding.fail_waiting(state, instance)
 
 
@@ -318,12 +341,13 @@ def _tick(state: RoutingState, _: Tick) -> None:
     forwarding.expire(state)
     input_required.expire(state)
     resource_subscriptions.expire(state)
+    client_session_ends.expire(state)
 
 
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_subscriptions(state)
-    for instance in state.instances:
+    for instance in (*state.instances, *state.client_sessions.by_name.values()):
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 
 

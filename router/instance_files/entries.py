@@ -21,7 +21,7 @@ import attrs
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.instance_files.exposures import EXPOSURE_KEYS, read_exposure
-from router.instance_files.variables import Unresolved
+from router.instance_files.variables import Unresolved, check_roots
 from router.messages.errors import ConfigError
 from router.messages.instance_spec import (
     DEFAULT_MAX_SESSIONS,
@@ -344,6 +344,7 @@ class _EntryReader:
             self.note(step, f"is longer than {limit:,} characters")
             return ""
         try:
+            check_roots(step, text, self.members.get("sessions"))
             expanded = expand(text)
         except Unresolved as exc:
             self.note(step, exc.problem)

@@ -7,8 +7,9 @@ These references are understood:
 - `${env:VAR}` of VS Code, Cursor and Windsurf;
 - `${userHome}`, `${pathSeparator}` and `${/}`, which editors define.
 
-References that only an editor could resolve, such as `${input:key}`, are errors. Any other text
-stays as it is, so that `${x##y}` in the argument of a shell survives.
+`${roots.0}`, the first root of a client, is left as it is: it is resolved when a session is started
+for a client. References that only an editor could resolve, such as `${input:key}`, are errors. Any
+other text stays as it is, so that `${x##y}` in the argument of a shell survives.
 
 Invariants: pure; the value of a variable is not searched for references again, and is never part
 of a message.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from router.files.json_files import quote_key
+from router.messages.instance_spec import ROOT_REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,7 @@ _REFERENCE: Final = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE: Final = re.compile(r"(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _EDITOR_INPUT: Final = re.compile(r"(?:input|promptString|command|config|file):(.+)", re.DOTALL)
 _WORKSPACE: Final = re.compile(r"workspace(?:Folder|Root|FolderBasename|RootFolderName)(?::.*)?")
+_ROOTS: Final = re.compile(r"\$\{roots(?:\.[^{}]*)?\}")
 _BARE_VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -107,6 +110,29 @@ class Expander:
         if name not in PUBLIC_VARIABLES:
             self.values.add(value)
         return value
+
+
+def check_roots(step: str, text: str, sessions: object) -> None:
+    """Check that a text refers to roots of a client only where that can be resolved.
+
+    Args:
+        step: the key in the entry, such as `cwd` or `args[0]`.
+        text: its value, as it is written.
+        sessions: the value of the key `sessions`.
+
+    Raises:
+        Unresolved: it cannot be resolved here.
+    """
+    for found in _ROOTS.finditer(text):
+        if found[0] != ROOT_REFERENCE:
+            raise Unresolved(f"only the first root is known: write {ROOT_REFERENCE}")
+        if step != "cwd" and not step.startswith("args["):
+            raise Unresolved(f'{ROOT_REFERENCE} only works in "cwd" and "args"')
+        if sessions != "per_client":
+            raise Unresolved(
+                f"{ROOT_REFERENCE} is a folder of one client: give each client a session of its "
+                'own with "sessions": "per_client"'
+            )
 
 
 def is_reference(text: str, *, bare: bool = False) -> bool:

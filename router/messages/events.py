@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Raw, Struct
 
 from router.messages.commands import Principal
+from router.messages.instance_spec import CLIENT_MARK
 from router.messages.revisions import STATELESS_REVISION, Era
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class SessionUp(Struct, frozen=True):
     """An upstream session finished its handshake and listing.
 
     Attributes:
-        instance: the name of its instance.
+        instance: the name that the supervisor knows it by; see `configured_as`.
         session: the id of this incarnation.
         inbox: takes frames for the upstream.
         revision: the negotiated protocol revision.
@@ -97,6 +98,11 @@ class SessionUp(Struct, frozen=True):
     server_info: Raw
     instructions: str | None
     catalog: Catalog
+
+    @property
+    def configured_as(self) -> str:
+        """The name of the instance as it was configured, also if this session is one client's."""
+        return self.instance.partition(CLIENT_MARK)[0]
 
     @property
     def is_stateless(self) -> bool:

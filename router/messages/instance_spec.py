@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
 from router.messages.exposure import EVERYTHING, Exposure
+from router.messages.frames import NO_RAW
+
+if TYPE_CHECKING:
+    from msgspec import Raw
 
 ProtocolSetting: TypeAlias = Literal["auto", "legacy", "2026-07-28"]
 """The protocol of an instance: "legacy" begins with `initialize`, "2026-07-28" has no sessions, and
@@ -17,6 +21,12 @@ SessionsSetting: TypeAlias = Literal["shared", "per_client"]
 
 DEFAULT_MAX_SESSIONS: Final = 32
 
+CLIENT_MARK: Final = "#"
+"""Separates the name of an instance from the number of a client's session; see `client`."""
+
+ROOT_REFERENCE: Final = "${roots.0}"
+"""Stands in `cwd` and `args` for the client's first root, as an absolute path."""
+
 
 def _no_strings() -> dict[str, str]:
     return {}
@@ -24,6 +34,23 @@ def _no_strings() -> dict[str, str]:
 
 def _no_metadata() -> dict[str, Any]:
     return {}
+
+
+def _no_capabilities() -> dict[str, Raw]:
+    return {}
+
+
+@attrs.frozen
+class ClientIdentity:
+    """The client that a server is told of at `initialize`, in place of the router.
+
+    Attributes:
+        info: its `Implementation`, raw; `NO_RAW` to name the router.
+        capabilities: the capabilities that it declared, raw, by name.
+    """
+
+    info: Raw = NO_RAW
+    capabilities: dict[str, Raw] = attrs.field(factory=_no_capabilities)
 
 
 @attrs.frozen
@@ -50,6 +77,8 @@ class InstanceSpec:
         sessions: "shared" for one session that serves all clients, or "per_client" for one session
             for each client.
         max_sessions: the most sessions at the same time, with "per_client".
+        client: the client whose session this is; None if clients share it, as they do unless the
+            session was started for one of them.
         ignored: the places of keys of other programs that have no effect here.
         problem: the reason why this entry cannot be started, with its place; None if it can.
         source: the file from which the entry was read, for messages.
@@ -74,6 +103,7 @@ class InstanceSpec:
     catalogue_cache: bool = True
     sessions: SessionsSetting = "shared"
     max_sessions: int = DEFAULT_MAX_SESSIONS
+    client: ClientIdentity | None = None
     ignored: tuple[str, ...] = ()
     problem: str | None = None
     source: str = ""
@@ -82,6 +112,23 @@ class InstanceSpec:
     def display_name(self) -> str:
         """The name that `mcp.router.list` shows to people."""
         return f"{self.name} (provider: {self.provider})"
+
+    @property
+    def needs_roots(self) -> bool:
+        """True if `cwd` or `args` depend on the roots of the client."""
+        return any(ROOT_REFERENCE in text for text in (self.cwd or "", *self.args))
+
+    def with_root(self, path: str) -> InstanceSpec:
+        """Return the same with the first root of a client in its places.
+
+        Args:
+            path: absolute.
+        """
+        return attrs.evolve(
+            self,
+            cwd=None if self.cwd is None else self.cwd.replace(ROOT_REFERENCE, path),
+            args=tuple(text.replace(ROOT_REFERENCE, path) for text in self.args),
+        )
 
     def starts_like(self, other: InstanceSpec) -> bool:
         """Return whether a session of this instance serves the other configuration as well."""

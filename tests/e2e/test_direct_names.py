@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from mcp import MCPError
 
-from router.core.protocol.direct_names import direct_name
+from router.core.names.direct_names import direct_name
 from router.messages.errors import INVALID_PARAMS
 from tests.e2e.chaos_upstream import TOOLS
 from tests.e2e.client_2026 import REVISION_2026

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
-from router.core.protocol.direct_names import direct_name
+from router.core.names.direct_names import direct_name
 from router.example import GUIDE
 from tests.e2e import peers, real_servers
 from tests.e2e.client_2026 import REVISION_2026

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
-from router.core.protocol.direct_names import direct_name
-from router.core.protocol.resource_uris import shown_uri
+from router.core.names.direct_names import direct_name
+from router.core.names.resource_uris import shown_uri
 from tests.e2e import ten_servers
 from tests.e2e.client_2026 import PREFIX, REVISION_2026
 from tests.e2e.raw_conversation import Conversation, alone, over_http

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import forwarding
-from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of
+from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.messages.effects import ToClient
 from router.messages.frames import ErrorResponse, Notification, Response
 
@@ -49,10 +49,10 @@ def replace(state: RoutingState, before: int, after: int) -> None:
         _wait(subscription, client, after, successor)
 
 
-def listener_waits(state: RoutingState, client: Client, instance: Instance, uri: str) -> None:
+def listener_waits(state: RoutingState, client: Client, instance: Instance, uris: set[str]) -> None:
     """Have the acknowledgement of a client's subscription wait for its server, if need be."""
     assert client.subscription is not None, "only a listener waits"
-    for request_id, row in _unconfirmed(state, instance, uri):
+    for request_id, row in _unconfirmed(state, instance, uris):
         _wait(client.subscription, client, request_id, row)
 
 
@@ -66,12 +66,12 @@ def answer_when_confirmed(
     state: RoutingState, request: ClientRequest, instance: Instance, uri: str
 ) -> None:
     """Answer `resources/subscribe` of a handshake client whose server is of 2026-07-28."""
-    waiting_for = _unconfirmed(state, instance, uri)
+    waiting_for = _unconfirmed(state, instance, {uri})
     if not waiting_for or instance.session is None:
         forwarding.answer(state, request, EMPTY_OBJECT)
         return
     call = forwarding.open_call(state, request, instance, instance.session)
-    call.subscribes = instance.name, uri
+    call.subscribes = instance.address, uri
     for _, row in waiting_for:
         row.calls.append(call.id)
 
@@ -83,11 +83,13 @@ def _listeners(state: RoutingState, row: Confirmation) -> list[tuple[Subscriptio
 
 
 def _unconfirmed(
-    state: RoutingState, instance: Instance, uri: str
+    state: RoutingState, instance: Instance, uris: set[str]
 ) -> list[tuple[int, Confirmation]]:
+    """Return what subscribes to any of these URIs; one walk, as there may be many of either."""
     session = None if instance.session is None else instance.session.session
     rows = state.confirmations.items()
-    return [(key, row) for key, row in rows if row.session == session and uri in row.uris]
+    of_session = ((key, row) for key, row in rows if row.session == session)
+    return [(key, row) for key, row in of_session if not uris.isdisjoint(row.uris)]
 
 
 # --- Going on --------------------------------------------------------------------------------

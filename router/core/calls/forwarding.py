@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.calls.server_params import params_for
+from router.core.calls import client_roots, client_sessions, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
-from router.core.protocol.raw_json import check_key_case, id_of, printable, raw_of
 from router.core.protocol.router_tools import server_info
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
 from router.core.state.clients import Call, Parked
+from router.core.state.instances import Instance
 from router.core.tasks import from_servers
+from router.core.text.raw_json import printable, raw_of
 from router.messages.effects import CloseReply, ToClient, ToSession
 from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.calls.client_roots import Question
     from router.core.state.clients import Client, ClientRequest
-    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.frames import Frame, Outbox, RequestId
-    from router.messages.params import Params
 
 MAX_PARKED: Final = 10_000
 """Requests that may wait for instances to start; beyond it they are shed (-32015)."""
@@ -160,11 +160,13 @@ def forward_call(
     to_stateless = session.is_stateless
     sent: dict[str, Any] = members
     if "_meta" in members or to_stateless:
-        call.progress_token = progress_token_of(request.params)
+        call.progress_token = server_params.progress_token_of(request.params)
         token = call.id if call.progress_token else None
-        sent = params_for(state, session, request, members, token)
+        sent = server_params.params_for(state, session, request, members, token)
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
+    elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
+        call.rewrite = client_roots.asking_again(rewrite)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
     send_to_session(state, session, Request(call.id, request.method, params))
     return call
@@ -189,33 +191,15 @@ def open_call(
         request_id=request.id,
         method=request.method,
         session=session,
-        instance=spec.name,
+        instance=instance.name,
         progress_token=None,
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
     )
-    instance.call_count += 1
+    instance.listed_as.call_count += 1
     state.calls.open(call, state.now_s)
     return call
-
-
-def progress_token_of(params: Params) -> Raw | None:
-    """Return the progress token in these `params`, raw; None if there is none that is valid."""
-    token = params.meta.get("progressToken", NO_RAW)
-    return None if id_of(token) is None else token
-
-
-_META_KEYS: Final = frozenset({"progressToken"})
-
-
-def check_meta(params: Params) -> None:
-    """Check the `_meta` of a message, once, before anything of it is used.
-
-    Raises:
-        RpcError: -32602, it is no object, or holds a key like one that is read here.
-    """
-    check_key_case(params.meta, _META_KEYS, "params._meta")
 
 
 # --- Parking ---------------------------------------------------------------------------------
@@ -235,9 +219,16 @@ def session_or_park(
 
     Raises:
         RpcError: -32013, it will not be ready soon, or the router is stopping; -32015, too many
-            requests are parked.
+            requests are parked, or sessions of clients open; -32602, it depends on the client's
+            roots, and there are none.
     """
     check_not_draining(state)
+    if instance.is_per_client:
+        found = client_sessions.row_for(state, request, instance)
+        if not isinstance(found, Instance):
+            _wait_for_roots(state, request, instance, found)
+            return None
+        instance = found
     if instance.session is not None:
         return instance.session
     if not instance.may_become_ready():
@@ -245,6 +236,18 @@ def session_or_park(
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     _park(state, Parked(request, instance), patience_s or timeout_s)
     return None
+
+
+def _wait_for_roots(
+    state: RoutingState, request: ClientRequest, instance: Instance, question: Question
+) -> None:
+    """Keep a request until its client has said which roots it has, or have it send it again."""
+    if question.result is not None:
+        frame = Response(request.id, question.result)
+        send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
+        return
+    parked = Parked(request, instance, question.overdue)
+    _park(state, parked, client_roots.ANSWER_WITHIN_S)
 
 
 def check_not_draining(state: RoutingState) -> None:
@@ -366,7 +369,8 @@ def expire(state: RoutingState) -> None:
     for client_id, request_id in state.parked.due(state.now_s):
         parked = state.clients[client_id].parked[request_id]
         unpark(state, parked)
-        refuse(state, parked.request, parked.instance.unavailable_error(state.now_s))
+        error = parked.overdue or parked.instance.unavailable_error(state.now_s)
+        refuse(state, parked.request, error)
 
 
 def fail_session(state: RoutingState, session: int, instance: Instance, reason: str) -> None:
@@ -375,8 +379,8 @@ def fail_session(state: RoutingState, session: int, instance: Instance, reason: 
     for call in state.calls.of_session(session):
         close_call(state, call)
         fail_call(state, call, RpcError(SESSION_LOST, message))
-    for client, request_id, _ in from_servers.requests_without_call(state, session):
-        cancel_server_request(state, client, request_id, message)
+    for client, asked_id, _ in from_servers.requests_without_call(state, session):
+        cancel_server_request(state, client, asked_id, message)
 
 
 def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:

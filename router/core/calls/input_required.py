@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.calls import forwarding
+from router.core.calls import forwarding, server_params
 from router.core.protocol.bridging import RETRY_KEYS
-from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
+from router.core.protocol.permissions import check_may
 from router.core.state.clients import InputRequest, InputRequired
-from router.core.state.permissions import check_may
+from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
 from router.messages.errors import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -166,7 +166,7 @@ def retry(state: RoutingState, request: ClientRequest) -> bool:
     call.input_required = None
     state.calls.attach(call, request)
     if call.progress_token is not None:
-        call.progress_token = forwarding.progress_token_of(request.params)
+        call.progress_token = server_params.progress_token_of(request.params)
     if unanswered:
         _require_input(state, call, unanswered)
     return True

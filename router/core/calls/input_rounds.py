@@ -19,13 +19,13 @@ import msgspec
 
 from router.core.calls import forwarding
 from router.core.protocol.bridging import (
-    check_may_ask,
     error_as_handshake,
     result_as_handshake,
     result_type_of,
 )
-from router.core.protocol.raw_json import is_object, raw_of, text_of
+from router.core.protocol.questions import check_may_ask
 from router.core.state.clients import InputRound, ServerRequest
+from router.core.text.raw_json import is_object, raw_of, text_of
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Request, Response
 from router.messages.params import given, object_of
@@ -52,13 +52,14 @@ def server_answered(state: RoutingState, call: Call, frame: Response | ErrorResp
     elif not is_object(frame.result):
         _end(state, call, frame)
     else:
-        _result_for_session(state, call, object_of(frame.result))
+        _result_for_session(state, call, frame.result)
 
 
-def _result_for_session(state: RoutingState, call: Call, result: Members) -> None:
+def _result_for_session(state: RoutingState, call: Call, raw: Raw) -> None:
     """Bring a client with a session this result, or ask the client for what the result lacks."""
-    kind = result_type_of(result)
     try:
+        result = object_of(raw, "the result of the server")
+        kind = result_type_of(result)
         if kind == "input_required":
             _start_round(state, call, result)
         elif kind == "complete":

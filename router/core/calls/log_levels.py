@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.calls import forwarding
-from router.core.protocol.raw_json import raw_of, text_of
-from router.core.state.clients import LOG_LEVELS
+from router.core.protocol.severities import LOG_LEVELS
+from router.core.text.raw_json import raw_of, text_of
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import Request
 from router.messages.params import object_of
@@ -41,7 +41,7 @@ def broadcast_log_level(state: RoutingState) -> None:
     if lowest in (None, state.log_level):
         return
     state.log_level = lowest
-    for instance in state.instances:
+    for instance in state.sessions.values():
         if instance.session is not None:
             send_log_level(state, instance.session)
 

@@ -1,8 +1,9 @@
 """Keeps which clients are told of updates of which resources, and subscribes upstream for them.
 
-An upstream has one subscription to a resource, however many clients are told of it. A server with
-sessions is subscribed to one URI at a time; a server of 2026-07-28 by one `subscriptions/listen`
-for all URIs, which is sent anew when they change (MCP 2026-07-28, Subscriptions).
+An upstream session has one subscription to a resource, however many clients are told of it. A
+server with sessions is subscribed to one URI at a time; a server of 2026-07-28 by one
+`subscriptions/listen` for all URIs, which is sent anew when they change (MCP 2026-07-28,
+Subscriptions).
 
 Invariants:
 
@@ -16,14 +17,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import confirmations, forwarding
+from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
-from router.core.protocol.raw_json import raw_of, request_id_of, text_of
 from router.core.state.subscriptions import Confirmation
+from router.core.text.raw_json import raw_of, request_id_of, text_of
 from router.core.views import audience, resources
 from router.messages.effects import ToClient
-from router.messages.errors import METHOD_NOT_FOUND, OVERLOADED, RpcError
+from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Notification, Request, Response
-from router.messages.params import object_of
+from router.messages.params import given, object_of
 from router.messages.revisions import LISTEN_METHOD
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 MAX_OF_CLIENT: Final = 1024
 """Resources that one client is told of; a server keeps each of them too."""
+
+MAX_URI_CHARS: Final = 8192
+"""Of a URI that is subscribed to: it is kept, and a server of 2026-07-28 gets it many times."""
 
 LISTEN_AGAIN_S: Final = 5.0
 """Pause before a subscription that its server ended is opened again."""
@@ -63,23 +68,30 @@ def add(state: RoutingState, client: Client, instance: Instance, uri: str, shown
         Whether nobody was told of this resource before.
 
     Raises:
-        RpcError: -32015, the client has too many subscriptions.
+        RpcError: -32015, the client has too many subscriptions; -32602, the URI is too long.
     """
-    subscribed = instance.name, uri
+    if max(len(uri), len(shown)) > MAX_URI_CHARS:
+        raise RpcError(INVALID_PARAMS, f"params.uri is longer than {MAX_URI_CHARS:,} characters")
+    subscribed = instance.address, uri
     if len(client.resources) >= MAX_OF_CLIENT and subscribed not in client.resources:
         raise RpcError(OVERLOADED, "Too many resources are subscribed to by this client")
-    of_instance = state.subscribers.setdefault(instance.name, {})
+    of_instance = state.subscribers.setdefault(instance.address, {})
     is_first = uri not in of_instance
     of_instance.setdefault(uri, {})[client.id] = shown
     client.resources.add(subscribed)
     return is_first
 
 
-def remove(state: RoutingState, client: Client, instance_name: str, uri: str) -> None:
-    """Have a client told of a resource no more; after the last client, unsubscribe upstream."""
-    client.resources.discard((instance_name, uri))
-    if _take_out(state, client, instance_name, uri):
-        _unsubscribe_upstream(state, instance_name, [uri])
+def remove(state: RoutingState, client: Client, address: str, uri: str) -> None:
+    """Have a client told of a resource no more; after the last client, unsubscribe upstream.
+
+    Args:
+        address: of the instance or of the client's session.
+        uri: the server's own URI.
+    """
+    client.resources.discard((address, uri))
+    if _take_out(state, client, address, uri):
+        _unsubscribe_upstream(state, address, [uri])
 
 
 def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
@@ -88,20 +100,20 @@ def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
     Args:
         shown: the URI with which the client subscribed; any other changes nothing.
     """
-    for instance_name, uri in sorted(client.resources):
-        if state.subscribers[instance_name][uri][client.id] == shown:
-            remove(state, client, instance_name, uri)
+    for address, uri in sorted(client.resources):
+        if state.subscribers[address][uri][client.id] == shown:
+            remove(state, client, address, uri)
 
 
 def forget_client(state: RoutingState, client: Client) -> None:
     """Have a client that is gone told of nothing more."""
     unwanted: dict[str, list[str]] = {}
-    for instance_name, uri in sorted(client.resources):
-        if _take_out(state, client, instance_name, uri):
-            unwanted.setdefault(instance_name, []).append(uri)
+    for address, uri in sorted(client.resources):
+        if _take_out(state, client, address, uri):
+            unwanted.setdefault(address, []).append(uri)
     client.resources.clear()
-    for instance_name, uris in unwanted.items():
-        _unsubscribe_upstream(state, instance_name, uris)
+    for address, uris in unwanted.items():
+        _unsubscribe_upstream(state, address, uris)
 
 
 def subscribe_upstream(state: RoutingState, instance: Instance, uris: Iterable[str]) -> None:
@@ -116,8 +128,8 @@ def subscribe_upstream(state: RoutingState, instance: Instance, uris: Iterable[s
         _subscribe(state, instance, session, uri)
 
 
-def _unsubscribe_upstream(state: RoutingState, instance_name: str, uris: Iterable[str]) -> None:
-    instance = state.instances.by_name.get(instance_name)
+def _unsubscribe_upstream(state: RoutingState, address: str, uris: Iterable[str]) -> None:
+    instance = state.row_at(address)
     if instance is None or instance.session is None:
         return
     if instance.session.is_stateless:
@@ -135,15 +147,15 @@ def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[s
     _take_out(state, client, *subscribed)
 
 
-def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str) -> bool:
+def _take_out(state: RoutingState, client: Client, address: str, uri: str) -> bool:
     """Take a client out of the table; return whether it was the last one for this resource."""
-    of_instance = state.subscribers.get(instance_name, {})
+    of_instance = state.subscribers.get(address, {})
     told = of_instance.get(uri, {})
     if told.pop(client.id, None) is None or told:
         return False
     del of_instance[uri]
     if not of_instance:
-        del state.subscribers[instance_name]
+        del state.subscribers[address]
     return True
 
 
@@ -152,7 +164,7 @@ def _take_out(state: RoutingState, client: Client, instance_name: str, uri: str)
 
 def session_up(state: RoutingState, instance: Instance) -> None:
     """Subscribe a new session to everything that clients are told of."""
-    uris = state.subscribers.get(instance.name)
+    uris = state.subscribers.get(instance.address)
     if uris:
         subscribe_upstream(state, instance, uris)
 
@@ -166,7 +178,7 @@ def session_gone(state: RoutingState, session: SessionId) -> None:
 
 def _subscribe(state: RoutingState, instance: Instance, session: SessionUp, uri: str) -> None:
     request_id = state.calls.next_id()
-    row = Confirmation(instance.name, session.session, frozenset({uri}))
+    row = Confirmation(instance.address, session.session, frozenset({uri}))
     confirmations.expect(state, request_id, row)
     frame = Request(request_id, "resources/subscribe", raw_of({"uri": uri}))
     forwarding.send_to_session(state, session, frame)
@@ -181,14 +193,14 @@ def _listen(state: RoutingState, instance: Instance) -> None:
     assert session is not None, "only a live session is listened to"
     before = state.listens.pop(session.session, None)
     state.listens_due.disarm(session.session)
-    uris = list(state.subscribers.get(instance.name, {}))
+    uris = list(state.subscribers.get(instance.address, {}))
     if uris:
         request_id = state.listens[session.session] = state.calls.next_id()
         params: dict[str, Any] = {
             "notifications": {"resourceSubscriptions": uris},
             "_meta": client_envelope(NO_RAW, {}, None),
         }
-        row = Confirmation(instance.name, session.session, frozenset(uris))
+        row = Confirmation(instance.address, session.session, frozenset(uris))
         confirmations.expect(state, request_id, row)
         if before is not None:
             confirmations.replace(state, before, request_id)
@@ -214,7 +226,7 @@ def acknowledged(state: RoutingState, session: SessionId, frame: Notification) -
 
 def _meta_of(frame: Notification) -> dict[str, Raw]:
     members = object_of(frame.params)
-    return object_of(members.get("_meta"), "params._meta")
+    return object_of(given(members, "_meta"), "params._meta")
 
 
 def answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
@@ -271,9 +283,9 @@ def updated(state: RoutingState, instance: Instance, frame: Notification) -> Non
     """
     members = object_of(frame.params)
     uri = text_of(members, "uri")
-    if not instance.spec.exposure.resources.admits(uri):
+    if not is_admitted(instance.spec.exposure.resources, uri):
         return
-    for subscribed, told in state.subscribers.get(instance.name, {}).items():
+    for subscribed, told in state.subscribers.get(instance.address, {}).items():
         if not _is_part_of(uri, subscribed):
             continue
         for client_id, shown in told.items():
@@ -300,7 +312,7 @@ def _shown(state: RoutingState, client: Client, instance: Instance, uri: str) ->
 def _tell(state: RoutingState, client: Client, members: dict[str, Any]) -> None:
     subscription = client.subscription
     outbox = client.outbox if subscription is None else subscription.reply_to
-    meta = object_of(members.get("_meta")) if "_meta" in members else {}
+    meta = object_of(given(members, "_meta"), "params._meta")
     meta.pop(SUBSCRIPTION_KEY, None)
     if subscription is not None:
         meta |= {key: raw_of(value) for key, value in subscription.meta.items()}

@@ -1,4 +1,4 @@
-"""Makes the `params` of a forwarded request, in the words of the server's revision.
+"""Reads the `params` of requests, and makes those that a server gets, in its revision's words.
 
 Invariant: nothing of the router's envelope with the client gets to the server, and nothing that the
 client's view does not pass on.
@@ -6,12 +6,15 @@ client's view does not pass on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from router.core.calls import client_roots
 from router.core.protocol.bridging import ENVELOPE_KEYS, RETRY_KEYS, client_envelope
 from router.core.protocol.extensions import declared_by_client
 from router.core.protocol.task_messages import RELATED_KEY
 from router.core.tasks import handles
+from router.core.text.raw_json import check_key_case, id_of
+from router.messages.frames import NO_RAW
 
 if TYPE_CHECKING:
     from msgspec import Raw
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
+    from router.messages.params import Params
 
 
 def params_for(
@@ -40,9 +44,10 @@ def params_for(
     if "_meta" in members:
         meta = _meta_for_server(request, token)
         if RELATED_KEY in meta:
-            meta = handles.with_own_related(state, client, session.instance, meta)
+            meta = handles.with_own_related(state, client, session.configured_as, meta)
         sent = sent | {"_meta": meta}
     if session.is_stateless:
+        sent = client_roots.without_roots(sent)
         capabilities = client.capabilities
         if "extensions" in capabilities:
             expose = state.view_of(client).expose
@@ -62,3 +67,21 @@ def _meta_for_server(request: ClientRequest, token: int | None) -> dict[str, Any
         # A client with a session has no envelope; what it writes there is for its server.
         return {key: value for key, value in meta.items() if key not in ENVELOPE_KEYS}
     return meta
+
+
+def progress_token_of(params: Params) -> Raw | None:
+    """Return the progress token in these `params`, raw; None if there is none that is valid."""
+    token = params.meta.get("progressToken", NO_RAW)
+    return None if id_of(token) is None else token
+
+
+_META_KEYS: Final = frozenset({"progressToken"})
+
+
+def check_meta(params: Params) -> None:
+    """Check the `_meta` of a message, once, before anything of it is used.
+
+    Raises:
+        RpcError: -32602, it is no object, or holds a key like one that is read here.
+    """
+    check_key_case(params.meta, _META_KEYS, "params._meta")

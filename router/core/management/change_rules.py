@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import msgspec
 
-from router.core.state.permissions import check_may, check_may_name
+from router.core.protocol.permissions import check_may, check_may_name
 from router.messages.commands import OUTER_KEYS, SECRET_MASK, AddInstance, UpdateInstance
 from router.messages.errors import ALREADY_EXISTS, INVALID_PARAMS, NOT_ALLOWED, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Set
 
-    from router.core.state.instances import Instances
+    from router.core.state.instance_table import Instances
     from router.messages.commands import Change, Principal
     from router.messages.core_settings import CoreSettings
     from router.messages.instance_spec import InstanceSpec

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding, resource_subscriptions
-from router.core.state.instances import Instances, InstanceState, Leaving, new_instance
+from router.core.calls import client_sessions, forwarding, resource_subscriptions
+from router.core.state.client_sessions import ClientSession
+from router.core.state.instance_table import Instances
+from router.core.state.instances import InstanceState, Leaving, new_instance
 from router.core.tasks import listening
 from router.core.views import audience, list_changes
 from router.messages.catalog import Catalog
@@ -40,6 +42,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
         row = before.by_name[name]
         # While it is still there, so that it is known who was listed it.
         with list_changes.noticing(state, row):
+            _retire_client_sessions(state, row, None)
             _stop(state, row)
             row.hide()
     # Rebuilt so that the order of listing is always the order of configuration.
@@ -59,11 +62,14 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
     if instance is not None and instance.spec.starts_like(spec):
         is_cached_now = spec.catalogue_cache and not instance.spec.catalogue_cache
         instance.record_spec(spec)
+        client_sessions.take_spec(instance)
         if is_cached_now:
             save_catalogue(state, instance)
         return instance
     fresh = new_instance(spec, state.now_s, state.known.get(spec.name))
-    if fresh.state is InstanceState.STARTING:
+    if instance is not None:
+        _retire_client_sessions(state, instance, fresh)
+    if fresh.is_startable():
         _replace(state, spec.name, instance, StartSession(spec))
     elif instance is not None:
         _stop(state, instance)
@@ -72,11 +78,7 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
 
 def save_catalogue(state: RoutingState, instance: Instance) -> None:
     """Have the lists of a live session kept for the next start."""
-    if (
-        instance.session is not None
-        and instance.known is not None
-        and instance.spec.catalogue_cache
-    ):
+    if instance.is_connected and instance.known is not None and instance.spec.catalogue_cache:
         state.effects.append(SaveCatalogue(instance.spec, instance.known))
 
 
@@ -111,6 +113,24 @@ def _replace(
         state.leaving[name].then = then
     elif then is not None:
         state.effects.append(then)
+
+
+def _retire_client_sessions(
+    state: RoutingState, instance: Instance, fresh: Instance | None
+) -> None:
+    """Retire the rows of its clients' sessions; those that clients rely on are started anew.
+
+    Args:
+        instance: the row that has no clients from now on.
+        fresh: takes its place; None if it was removed.
+    """
+    for row in list(instance.client_sessions.values()):
+        assert isinstance(row, ClientSession), "rows of clients are of this kind"
+        clients = list(row.clients)
+        state.client_sessions.remove(row)
+        _replace(state, row.spec.name, row, StopSession(row.spec.name))
+        if fresh is not None and row.address in state.subscribers:
+            client_sessions.start_again(state, fresh, row, clients)
 
 
 def _has_calls(state: RoutingState, instance: Instance) -> bool:

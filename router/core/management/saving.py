@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 from router.core.calls import forwarding
 from router.core.management.change_rules import check_change
 from router.core.protocol import router_tools
-from router.core.protocol.raw_json import raw_of
 from router.core.state.clients import Saving
+from router.core.text.raw_json import raw_of
+from router.messages.commands import AddInstance
 from router.messages.effects import SaveInstance
 from router.messages.errors import ALREADY_EXISTS, OVERLOADED, RpcError
 
@@ -39,10 +40,15 @@ def begin(
     """Have a change written; the request is answered after that.
 
     Raises:
-        RpcError: see `check_change`; -32013, the router is stopping; -32015, too many.
+        RpcError: see `check_change`; -32010, the token's profile shows no such instance; -32013,
+            the router is stopping; -32015, too many.
     """
     client = request.client
     checked = check_change(change, client.principal, state.instances, state.settings)
+    if client.principal.profile is not None and not isinstance(change, AddInstance):
+        # Its view is all that it may change.
+        changed = state.instances.seen_by(client.principal).find(change.name)
+        state.seen_by(client).find(changed.name)
     forwarding.check_not_draining(state)
     if len(state.saving) >= MAX_SAVING:
         raise RpcError(OVERLOADED, "Too many changes are being saved; try again later")
@@ -96,6 +102,10 @@ def when_ready(state: RoutingState, request: ClientRequest) -> None:
         RpcError: -32013, it will not be ready soon, or the router is stopping.
     """
     instance = state.instances.by_name[request.client.selection.instance or ""]
+    if instance.is_per_client and instance.spec.needs_roots:
+        # Only a client's roots can start it.
+        forwarding.answer(state, request, raw_of(instance.name))
+        return
     session = forwarding.session_or_park(state, request, instance, patience_s=READY_WITHIN_S)
     if session is not None:
         forwarding.answer(state, request, raw_of(instance.name))

@@ -15,11 +15,10 @@ import msgspec
 from router.core.calls import forwarding
 from router.core.management import saving
 from router.core.peers import client_requests
-from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of
-from router.core.state import instance_views
+from router.core.protocol.permissions import check_may
 from router.core.state.clients import Client, ClientRequest
-from router.core.state.permissions import check_may
-from router.core.views import listings
+from router.core.text.raw_json import EMPTY_OBJECT, raw_of
+from router.core.views import instance_views, listings
 from router.messages.commands import (
     CallTool,
     ListInstances,
@@ -63,9 +62,14 @@ def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
 # --- Answers from the state ------------------------------------------------------------------
 
 
+def _tools_of(state: RoutingState, event: AdminCommand, instance: Instance) -> list[dict[str, Any]]:
+    view = state.view_of_sender(event.principal)
+    tools = () if view is None else listings.admitted_tools(state, view, instance)
+    return [instance_views.tool_view(item) for item in tools]
+
+
 def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
-    seen = state.instances.seen_by(event.principal)
-    _reply(state, event, [_row(state, instance) for instance in seen])
+    _reply(state, event, [_row(state, instance) for instance in state.shown_to(event.principal)])
 
 
 def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
@@ -75,34 +79,35 @@ def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.name)
+    instance = state.shown_to(event.principal).find(what.name)
     _reply(state, event, _row(state, instance))
 
 
 def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
-    seen = state.instances.seen_by(event.principal)
-    _reply(state, event, [_status(state, instance) for instance in seen])
+    _reply(state, event, [_status(state, instance) for instance in state.shown_to(event.principal)])
 
 
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
-    session = instance.session
+    rows = (instance, *instance.client_sessions.values())
+    sessions = [row.session.session for row in rows if row.session is not None]
     return _row(state, instance) | {
         "since_s": round(state.now_s - instance.since_s, 1),
         "calls": instance.call_count,
-        "in_flight": 0 if session is None else len(state.calls.of_session(session.session)),
+        "in_flight": sum(len(state.calls.of_session(session)) for session in sessions),
         "retry_in_s": instance.retry_in_s(state.now_s),
     }
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
-    seen = state.instances.seen_by(event.principal)
-    connected = [instance for instance in seen if instance.session is not None]
-    _reply(state, event, {one.name: instance_views.tools_of(one) for one in connected})
+    connected = [
+        instance for instance in state.shown_to(event.principal) if not instance.is_awaited
+    ]
+    _reply(state, event, {one.name: _tools_of(state, event, one) for one in connected})
 
 
 def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.name)
-    _reply(state, event, instance_views.tools_of(instance))
+    instance = state.shown_to(event.principal).find(what.name)
+    _reply(state, event, _tools_of(state, event, instance))
 
 
 BYTES_A_TOKEN: Final = 4
@@ -111,8 +116,11 @@ BYTES_A_TOKEN: Final = 4
 
 def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProfileTools) -> None:
     """Answer with the very list that a client would get, as of the last handshake revision."""
-    if what.name not in state.settings.profiles:
-        raise RpcError(INSTANCE_NOT_FOUND, f"Profile not found: {what.name}")
+    profiles = state.settings.profiles
+    if what.name not in profiles:
+        available = ", ".join(f"'{name}'" for name in profiles) or "none"
+        problem = f"Profile not found: {what.name}. Available profiles: {available}"
+        raise RpcError(INSTANCE_NOT_FOUND, problem)
     client = Client(
         f"command-{state.next_key()}",
         event.reply_to,
@@ -135,7 +143,7 @@ def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProf
 
 
 def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
-    instance = state.instances.seen_by(event.principal).find(what.instance)
+    instance = state.shown_to(event.principal).find(what.instance)
     members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
     params = Params.from_members(members)
     request = _stand_in_request(state, event, "tools/call", params)

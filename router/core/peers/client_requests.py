@@ -8,16 +8,23 @@ Invariant: every way out of a request answers, forwards or parks it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.calls import forwarding, input_rounds, resource_subscriptions
+from router.core.calls import (
+    client_roots,
+    client_sessions,
+    forwarding,
+    input_rounds,
+    resource_subscriptions,
+)
 from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
-from router.core.protocol.raw_json import optional_text_of, raw_of, request_id_of
 from router.core.state.clients import ClientRequest
 from router.core.tasks import from_servers, listening
+from router.core.text.raw_json import optional_text_of, raw_of, request_id_of
 from router.messages.effects import CloseReply
 from router.messages.errors import INVALID_REQUEST, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, Response
@@ -77,10 +84,10 @@ def carry_out(state: RoutingState, request: ClientRequest) -> None:
 # --- Notifications ---------------------------------------------------------------------------
 
 
-_FOR_THE_ROUTER: Final = frozenset(
-    {"notifications/initialized", "notifications/roots/list_changed"}
-)
+_FOR_THE_ROUTER: Final = frozenset({"notifications/initialized"})
 """Notifications about a session of the client, which its upstreams do not share."""
+
+_ROOTS_CHANGED: Final = "notifications/roots/list_changed"
 
 
 def _notification(state: RoutingState, client: Client, frame: Notification) -> None:
@@ -90,6 +97,8 @@ def _notification(state: RoutingState, client: Client, frame: Notification) -> N
             _cancelled(state, client, object_of(frame.params))
         elif frame.method == "notifications/progress":
             _progress(state, client, object_of(frame.params))
+        elif frame.method == _ROOTS_CHANGED:
+            _roots_changed(state, client, frame)
         elif frame.method not in _FOR_THE_ROUTER:
             transparent_requests.notify(state, client, frame)
     except RpcError:
@@ -120,11 +129,23 @@ def _progress(state: RoutingState, client: Client, members: Members) -> None:
         forwarding.send_to_session(state, server_request.session, frame)
 
 
+def _roots_changed(state: RoutingState, client: Client, frame: Notification) -> None:
+    """Tell the servers that serve this client alone; the router asks again when it has to know."""
+    client.roots.first = None
+    for row in state.client_sessions.of_client(client.id):
+        is_told_of_it = row.spec.client is not None
+        if is_told_of_it and row.session is not None and not row.session.is_stateless:
+            forwarding.send_to_session(state, row.session, frame)
+
+
 # --- Answers ---------------------------------------------------------------------------------
 
 
 def _answered(state: RoutingState, client: Client, frame: Response | ErrorResponse) -> None:
     """A client answers a request of an upstream; an answer to no such request is dropped."""
+    if client_roots.is_answer(client, frame):
+        _roots_answered(state, client, frame)
+        return
     server_request = client.server_requests.pop(frame.id or 0, None)
     if server_request is None:
         return
@@ -141,3 +162,23 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
     forwarding.send_to_session(state, server_request.session, answer)
     if call is not None:
         state.calls.resume(call, state.now_s)
+
+
+def _roots_answered(state: RoutingState, client: Client, frame: Response | ErrorResponse) -> None:
+    """Carry out what waits for the roots of a client, or refuse it if it has none."""
+    waiting = [parked for parked in client.parked.values() if parked.instance.is_per_client]
+    for parked in waiting:
+        forwarding.unpark(state, parked)
+    wanted_by, client.roots.wanted_by = client.roots.wanted_by, set()
+    try:
+        client_roots.take_answer(client, frame)
+    except RpcError as error:
+        for parked in waiting:
+            forwarding.refuse(state, parked.request, error)
+        return
+    for parked in waiting:
+        carry_out(state, parked.request)
+    with suppress(RpcError):
+        for instance in state.seen_by(client):
+            if instance.name in wanted_by:
+                client_sessions.start_for_lists(state, client, instance)

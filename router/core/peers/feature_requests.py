@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import confirmations, forwarding, resource_subscriptions
+from router.core.calls import (
+    client_sessions,
+    confirmations,
+    forwarding,
+    resource_subscriptions,
+)
+from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import RETRY_KEYS
-from router.core.protocol.nearest_names import did_you_mean
-from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
-from router.core.state.permissions import check_may
+from router.core.protocol.permissions import check_may
+from router.core.text.nearest_names import did_you_mean
+from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
 from router.core.views import listings, resources
 from router.core.views.rewriting import rewrite_for
 from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
@@ -61,9 +67,19 @@ def answer_list(state: RoutingState, request: ClientRequest, part: str) -> None:
         part: the part of a `Catalog`.
     """
     listings.check_first_page(request.params)
+    start_for_lists(state, request.client)
     result = listings.result_for(state, request.client, part)
     request.client.owes_listing.discard("resources" if part == "templates" else part)
     forwarding.answer_in_full(state, request, result)
+
+
+def start_for_lists(state: RoutingState, client: Client) -> None:
+    """Start what has to run so that its lists become known, if this client sees it."""
+    if state.view_of(client).expose == "router":
+        return
+    for instance in state.seen_by(client):
+        if instance.is_per_client:
+            client_sessions.start_for_lists(state, client, instance)
 
 
 # --- Prompts ---------------------------------------------------------------------------------
@@ -120,7 +136,7 @@ def find_resource(state: RoutingState, client: Client, uri: str) -> tuple[Instan
         RpcError: see `resources.find`; -32002 also if the instance's own filter leaves it out.
     """
     instance, own = resources.find(state, client, uri)
-    if not instance.spec.exposure.resources.admits(own):
+    if not is_admitted(instance.spec.exposure.resources, own):
         raise resources.not_found(uri)
     return instance, own
 
@@ -138,16 +154,17 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
-    is_first = resource_subscriptions.add(state, request.client, instance, own, uri)
+    row = client_sessions.row_of(request, request.client, instance) or instance
+    is_first = resource_subscriptions.add(state, request.client, row, own, uri)
     if session.is_stateless:
         if is_first:
-            resource_subscriptions.subscribe_upstream(state, instance, [own])
-        confirmations.answer_when_confirmed(state, request, instance, own)
+            resource_subscriptions.subscribe_upstream(state, row, [own])
+        confirmations.answer_when_confirmed(state, request, row, own)
         return
     call = forwarding.forward_call(
         state, request, instance, session, members | {"uri": raw_of(own)}
     )
-    call.subscribes = instance.name, own
+    call.subscribes = row.address, own
 
 
 def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
@@ -160,11 +177,15 @@ def unsubscribe(state: RoutingState, request: ClientRequest) -> None:
 # --- Completions -----------------------------------------------------------------------------
 
 
+_COMPLETION_KEYS: Final = frozenset({"ref", "argument", "context", "_meta"})
+_REF_KEYS: Final = frozenset({"type", "name", "uri"})
+
+
 def complete(state: RoutingState, request: ClientRequest) -> None:
     """Forward `completion/complete` to the instance whose prompt or template it is about."""
-    members = request.params.members
+    members = check_key_case(request.params.members, _COMPLETION_KEYS)
     check_may(request.client.principal, "call")
-    ref = object_of(members.get("ref"), "params.ref")
+    ref = check_key_case(object_of(members.get("ref"), "params.ref"), _REF_KEYS, "params.ref")
     kind = text_of(ref, "type", "params.ref")
     if kind == "ref/prompt":
         instance, own = find_prompt(state, request.client, text_of(ref, "name", "params.ref"))

@@ -4,8 +4,8 @@ An upstream answers calls, sends requests of its own, and notifies of progress a
 
 Invariants:
 
-- A request of an upstream goes to the client whose call it belongs to. If that is not certain, the
-  request is refused; no client is guessed.
+- A request of an upstream goes to the client whose call it belongs to, or to the only client that
+  its session serves. If that is not certain, the request is refused; no client is guessed.
 - Whatever id an upstream names, it reaches nothing but the calls of its own session.
 """
 
@@ -21,20 +21,24 @@ from router.core.calls import (
     input_required,
     input_rounds,
     resource_subscriptions,
+    server_params,
 )
-from router.core.protocol.bridging import check_may_ask, url_elicitations
-from router.core.protocol.raw_json import (
+from router.core.protocol.bridging import url_elicitations
+from router.core.protocol.questions import check_may_ask, is_question
+from router.core.protocol.severities import DEFAULT_LOG_LEVEL
+from router.core.state.client_sessions import ClientSession
+from router.core.state.clients import ServerRequest
+from router.core.tasks import from_servers, listening
+from router.core.text.raw_json import (
     check_key_case,
     optional_text_of,
     raw_of,
     request_id_of,
     text_of,
 )
-from router.core.state.clients import DEFAULT_LOG_LEVEL, ServerRequest
-from router.core.tasks import from_servers, listening
 from router.core.views import audience
 from router.messages.effects import ToClient
-from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
+from router.messages.errors import AMBIGUOUS_CLIENT, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
 from router.messages.params import Params, object_of
 
@@ -59,7 +63,7 @@ def handle(state: RoutingState, event: FromSession) -> None:
     if isinstance(frame, (Response, ErrorResponse)):
         _answered(state, event.session, frame)
     elif isinstance(frame, Request):
-        _requested(state, instance.session, frame, event.related)
+        _requested(state, instance, instance.session, frame, event.related)
     else:
         _notification(state, instance, instance.session, event, frame)
 
@@ -99,7 +103,11 @@ def _rewritten(frame: Response, rewrite: Callable[[Raw], Raw]) -> Response | Err
 
 
 def _requested(
-    state: RoutingState, session: SessionUp, frame: Request, related: RequestId | None
+    state: RoutingState,
+    instance: Instance,
+    session: SessionUp,
+    frame: Request,
+    related: RequestId | None,
 ) -> None:
     params = Params(frame.params)
     try:
@@ -107,7 +115,7 @@ def _requested(
         task = from_servers.task_of_request(state, session, params)
         if task is None:
             call = _call_of_server_request(state, session, related)
-            client = call.client
+            client = _only_client(state, instance) if call is None else call.client
         else:
             call = from_servers.waiting_call(state, session, task)
             client = from_servers.client_of_task(state, task) if call is None else call.client
@@ -115,7 +123,8 @@ def _requested(
         # Over a lone request of a handshake revision no answer could come.
         can_answer = client.is_stateless or not client.one_shot
         capabilities = client.capabilities if can_answer else {}
-        check_may_ask(frame.method, members, client.revision, capabilities)
+        if is_question(frame.method) or not _may_ask_anything(state, client, instance):
+            check_may_ask(frame.method, members, client.revision, capabilities)
         if call is not None and client.is_stateless:
             input_required.ask(state, call, frame, params)
         else:
@@ -125,28 +134,57 @@ def _requested(
         forwarding.send_to_session(state, session, forwarding.error_frame(frame.id, error))
 
 
+def _may_ask_anything(state: RoutingState, client: Client, instance: Instance) -> bool:
+    """Return whether a server may send a client requests that the router does not know.
+
+    Only where the router is as if it were not there; the client itself refuses what it does not
+    know. A request without a session has no place for them.
+    """
+    return not client.is_for_one_request and audience.sees_only(state, client, instance)
+
+
 def _call_of_server_request(
     state: RoutingState, session: SessionUp, related: RequestId | None
-) -> Call:
+) -> Call | None:
     """Return the call a request belongs to: by its stream, else the calls of the only client there.
 
+    Returns:
+        None if no call is in flight.
+
     Raises:
-        RpcError: -32017, there is none, or there are calls of several clients.
+        RpcError: -32017, there are calls of several clients.
     """
     call = state.calls.find(related, session.session)
     if call is not None:
         return call
     calls = state.calls.of_session(session.session)
     if not calls:
-        raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
+        return None
     if any(call.client.peer != calls[0].client.peer for call in calls):
         raise RpcError(
             AMBIGUOUS_CLIENT,
             f"Several clients have calls in flight on instance '{calls[0].instance}'; let one "
-            "client at a time use it, or configure the server a second time under another name "
-            "for the other client",
+            'client at a time use it, or give each a session of its own with "sessions": '
+            '"per_client"',
         )
     return next((call for call in reversed(calls) if call.input_required is None), calls[-1])
+
+
+MAX_UNANSWERED: Final = 128
+"""Unanswered requests to one client that belong to one call, or to none: people answer them."""
+
+
+def _only_client(state: RoutingState, instance: Instance) -> Client:
+    """Return the only client that a session serves, for a request that belongs to no call.
+
+    Raises:
+        RpcError: -32017, the session is for several clients, or for none that can be asked now.
+    """
+    if isinstance(instance, ClientSession) and len(instance.clients) == 1:
+        client = state.clients.get(next(iter(instance.clients)))
+        if client is not None and audience.hears_of(state, client, instance):
+            return client
+    raise RpcError(AMBIGUOUS_CLIENT, "No client has a call in flight that this belongs to")
 
 
 def _forward(
@@ -156,12 +194,22 @@ def _forward(
     frame: Request,
     params: Params,
 ) -> None:
-    """Forward a request under an id of ours, which is its progress token there as well."""
+    """Forward a request under an id of ours, which is its progress token there as well.
+
+    Raises:
+        RpcError: -32015, the client has too many unanswered already that belong to this call.
+    """
     call = server_request.call
+    if call is None:
+        unanswered = sum(sent.call is None for sent in client.server_requests.values())
+    else:
+        unanswered = call.unanswered
+    if unanswered >= MAX_UNANSWERED:
+        raise RpcError(OVERLOADED, "Too many questions to this client have no answer yet")
     # The router declares no tasks for its clients, so `task` is ignored (MCP 2025-11-25, Tasks).
     members = {key: raw for key, raw in params.members.items() if key != "task"}
     request_id = client.next_server_request_id()
-    forwarding.check_meta(params)
+    server_params.check_meta(params)
     token = request_id_of(params.meta, "progressToken")
     if "_meta" in members:
         meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from router.core.calls import forwarding, log_levels
 from router.core.protocol import server_features
 from router.core.protocol.bridging import NOT_CACHED, SERVER_INFO_KEY, negotiate
-from router.core.protocol.raw_json import EMPTY_OBJECT, raw_of, text_of
+from router.core.text.raw_json import EMPTY_OBJECT, raw_of, text_of
 from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
 from router.messages.revisions import REVISIONS

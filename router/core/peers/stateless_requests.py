@@ -16,11 +16,13 @@ import msgspec
 from msgspec import Raw
 
 from router.core.calls import (
+    client_sessions,
     confirmations,
     forwarding,
     input_required,
     log_levels,
     resource_subscriptions,
+    server_params,
 )
 from router.core.peers import feature_requests, tool_calls
 from router.core.protocol.bridging import (
@@ -32,10 +34,10 @@ from router.core.protocol.bridging import (
     is_enveloped,
     unsupported_revision,
 )
-from router.core.protocol.raw_json import raw_of, text_of
 from router.core.state.clients import Client
 from router.core.state.subscriptions import Subscription
 from router.core.tasks import listening
+from router.core.text.raw_json import raw_of, text_of
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Response
 from router.messages.params import given, object_of
@@ -64,7 +66,7 @@ def is_stateless(request: ClientRequest) -> bool:
         return is_of_stateless_client
     if request.method == "initialize" and not is_of_stateless_client:
         return False  # It begins a handshake, whatever its `_meta` says.
-    forwarding.check_meta(request.params)
+    server_params.check_meta(request.params)
     return is_of_stateless_client or is_enveloped(request.params.meta)
 
 
@@ -137,8 +139,10 @@ def resumable(method: Method) -> Method:
 def _is_for_stateless_server(state: RoutingState, request: ClientRequest) -> bool:
     with suppress(RpcError):
         instance = _instance_of(state, request)
-        session = None if instance is None else instance.session
-        return session is not None and session.is_stateless
+        row = None
+        if instance is not None:
+            row = client_sessions.row_of(request, request.client, instance)
+        return row is not None and row.session is not None and row.session.is_stateless
     return False
 
 
@@ -203,18 +207,27 @@ def _listen_to_resources(
     state: RoutingState, client: Client, subscription: Subscription, uris: list[str]
 ) -> None:
     """Have a client told of updates of those of these resources that there are."""
-    new: dict[str, list[str]] = {}
+    new: dict[str, tuple[Instance, list[str]]] = {}
     for uri in uris:
         with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
-            if resource_subscriptions.add(state, client, instance, own, uri):
-                new.setdefault(instance.name, []).append(own)
-            subscription.resources[uri] = instance.name, own
+            client_sessions.start_in_background(state, client, instance)
+            row = client_sessions.row_of(None, client, instance)
+            if row is None:
+                continue  # It depends on roots that nobody can be asked for here.
+            if resource_subscriptions.add(state, client, row, own, uri):
+                new.setdefault(row.address, (row, []))[1].append(own)
+            subscription.resources[uri] = row.address, own
     # At the end, because a server of 2026-07-28 gets one request for all.
-    for name, owns in new.items():
-        resource_subscriptions.subscribe_upstream(state, state.instances.by_name[name], owns)
-    for name, own in subscription.resources.values():
-        confirmations.listener_waits(state, client, state.instances.by_name[name], own)
+    for row, owns in new.values():
+        resource_subscriptions.subscribe_upstream(state, row, owns)
+    wanted: dict[str, set[str]] = {}
+    for address, own in subscription.resources.values():
+        wanted.setdefault(address, set()).add(own)
+    for address, owns in wanted.items():
+        row = state.row_at(address)
+        if row is not None:
+            confirmations.listener_waits(state, client, row, owns)
 
 
 def _uris_in(wanted: Members) -> list[str]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import forwarding
+from router.core.calls import client_sessions, forwarding
 from router.core.protocol.bridging import has_tasks, have_same_tasks
-from router.core.protocol.raw_json import check_key_case, raw_of, text_of
+from router.core.protocol.permissions import check_may
 from router.core.protocol.task_messages import lists_tasks
 from router.core.state.calls import MAX_EXTENSION
-from router.core.state.permissions import check_may
 from router.core.tasks import handles, results
+from router.core.text.raw_json import check_key_case, raw_of, text_of
 from router.core.views.rewriting import rewrite_for
 from router.messages.errors import METHOD_NOT_FOUND, RpcError
 from router.messages.params import given
@@ -150,7 +150,8 @@ def _server_from(
     start = 0 if place is None else names.index(place) + skips_it
     holding = {task.instance for task in state.tasks.of_owner(owner)}
     for row in rows[start:]:
-        session = row.session
+        served = client_sessions.row_of(None, client, row)
+        session = None if served is None else served.session
         if (
             session is not None
             and row.name in holding

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding
 from router.core.management import saving
+from router.core.names.direct_names import direct_name
+from router.core.names.exposed_catalog import with_fixed
 from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
-from router.core.protocol.direct_names import direct_name
-from router.core.protocol.exposed_catalog import with_fixed
-from router.core.protocol.nearest_names import did_you_mean
-from router.core.protocol.raw_json import check_key_case, is_object, raw_of, text_of
-from router.core.state import instance_views
-from router.core.state.permissions import check_may
-from router.core.state.tool_help import tool_help
+from router.core.protocol.permissions import check_may
 from router.core.tasks import results
-from router.core.views import list_changes, listings
+from router.core.text.nearest_names import did_you_mean
+from router.core.text.raw_json import check_key_case, is_object, raw_of, text_of
+from router.core.views import instance_views, list_changes, listings
 from router.core.views.rewriting import rewrite_for
+from router.core.views.tool_help import tool_help
 from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
 from router.messages.params import given
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Raw
 
-from router.core.calls import forwarding
+from router.core.calls import client_sessions, forwarding
+from router.core.names.resource_uris import is_admitted
 from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
     ENVELOPE_KEYS,
@@ -22,18 +23,19 @@ from router.core.protocol.bridging import (
     SERVER_INFO_KEY,
     tool_as_handshake,
 )
-from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.protocol.permissions import check_may
 from router.core.protocol.server_features import capabilities_of_server
-from router.core.state.permissions import check_may
 from router.core.tasks import handles
+from router.core.text.raw_json import check_key_case, is_object, optional_text_of, raw_of
 from router.core.views import listings, resources
+from router.messages.catalog import Catalog, KnownServer
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
-from router.messages.revisions import REVISIONS
+from router.messages.revisions import LATEST_HANDSHAKE_REVISION, REVISIONS
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Client, ClientRequest
+    from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
@@ -46,50 +48,82 @@ if TYPE_CHECKING:
 def initialize(state: RoutingState, request: ClientRequest) -> None:
     """Answer `initialize` with what the server said of itself, once it is ready."""
     instance = _instance(state, request)
-    session = forwarding.session_or_park(state, request, instance)
-    if session is None:
-        return
+    forwarding.check_not_draining(state)
+    # Taken before: a session of the client's own is told of what it declares.
     session_requests.take_handshake(request)
+    server = _described(state, request, instance)
+    if server is None:
+        return
+    capabilities = object_of(server.capabilities, "capabilities")
+    revision = request.client.revision
     result: dict[str, Any] = {
-        "protocolVersion": request.client.revision,
-        "capabilities": capabilities_of_server(
-            instance.capabilities, session.revision, request.client.revision
-        ),
-        "serverInfo": _server_info(instance, session),
+        "protocolVersion": revision,
+        "capabilities": capabilities_of_server(capabilities, server.revision, revision),
+        "serverInfo": _server_info(instance, server),
     }
-    if session.instructions is not None:
-        result["instructions"] = session.instructions
+    if server.instructions is not None:
+        result["instructions"] = server.instructions
     forwarding.answer(state, request, raw_of(result))
 
 
 def discover(state: RoutingState, request: ClientRequest) -> None:
     """Answer `server/discover` likewise."""
-    instance = _instance(state, request)
-    session = forwarding.session_or_park(state, request, instance)
-    if session is None:
+    server = _described(state, request, _instance(state, request))
+    if server is None:
         return
+    capabilities = object_of(server.capabilities, "capabilities")
     result: dict[str, Any] = {
         "supportedVersions": REVISIONS,
-        "capabilities": capabilities_of_server(
-            instance.capabilities, session.revision, REVISIONS[-1]
-        ),
+        "capabilities": capabilities_of_server(capabilities, server.revision, REVISIONS[-1]),
         "resultType": "complete",
-        "_meta": {SERVER_INFO_KEY: session.server_info},
+        "_meta": {SERVER_INFO_KEY: server.server_info},
     }
-    if session.instructions is not None:
-        result["instructions"] = session.instructions
+    if server.instructions is not None:
+        result["instructions"] = server.instructions
     forwarding.answer_in_full(state, request, raw_of(result | NOT_CACHED))
 
 
-def _server_info(instance: Instance, session: SessionUp) -> Raw:
+def _described(
+    state: RoutingState, request: ClientRequest, instance: Instance
+) -> SessionUp | KnownServer | None:
+    """Return how the server describes itself; None if the request was parked until it does.
+
+    No client can be asked for its roots now: its session begins only with the answer. So an
+    instance that depends on them describes itself as it did to other clients, or not at all.
+    """
+    if not (instance.is_per_client and instance.spec.needs_roots):
+        return forwarding.session_or_park(state, request, instance)
+    if not instance.may_run:
+        raise instance.unavailable_error(state.now_s)
+    return instance.known or _not_known_yet(instance)
+
+
+_ANYTHING: Final = raw_of(
+    {
+        "tools": {"listChanged": True},
+        "prompts": {"listChanged": True},
+        "resources": {"listChanged": True, "subscribe": True},
+        "completions": {},
+        "logging": {},
+    }
+)
+"""Capabilities of a server that is not known: its client asks, and hears what there is."""
+
+
+def _not_known_yet(instance: Instance) -> KnownServer:
+    info = raw_of({"name": instance.name, "version": "unknown"})
+    return KnownServer(LATEST_HANDSHAKE_REVISION, _ANYTHING, info, None, Catalog())
+
+
+def _server_info(instance: Instance, server: SessionUp | KnownServer) -> Raw:
     """Return what the server says of itself, with a name and a version in any case.
 
     A server of 2026-07-28 need not send either, and handshake clients refuse an `initialize` result
     without them.
     """
-    members = object_of(session.server_info, "serverInfo") if is_object(session.server_info) else {}
+    members = object_of(server.server_info, "serverInfo") if is_object(server.server_info) else {}
     if {"name", "version"} <= members.keys():
-        return session.server_info
+        return server.server_info
     unknown = {"name": raw_of(instance.name), "version": raw_of("unknown")}
     return raw_of(unknown | members)
 
@@ -113,8 +147,14 @@ def answer_list(state: RoutingState, request: ClientRequest) -> None:
     """
     part = LISTS[request.method]
     instance = _instance(state, request)
-    session = instance.session
-    if session is None or state.draining or not _lists_all(state, request.client, instance, part):
+    row = client_sessions.row_of(request, request.client, instance)
+    session = None if row is None else row.session
+    if (
+        row is None
+        or session is None
+        or state.draining
+        or not _lists_all(state, request.client, row, part)
+    ):
         feature_requests.answer_list(state, request, part)
         return
     request.client.owes_listing.discard("resources" if part == "templates" else part)
@@ -150,49 +190,85 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
     """Forward a request as it is."""
     check_may(request.client.principal, "call")
     instance = _instance(state, request)
-    _check_shown(request, instance)
+    ref = _checked_ref(request)
+    _check_shown(request, instance, ref)
     session = forwarding.session_or_park(state, request, instance)
     if session is not None:
-        _forward_to(state, request, instance, session)
+        _forward_to(state, request, instance, session, ref)
 
 
 def _forward_to(
-    state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp
+    state: RoutingState,
+    request: ClientRequest,
+    instance: Instance,
+    session: SessionUp,
+    ref: Members | None = None,
 ) -> None:
     rewrite = None
     if request.method == "tools/list" and session.is_stateless and not request.client.is_stateless:
         rewrite = _tools_as_handshake
     members = request.params.members if request.params.raw else {}
+    if ref is not None:
+        members = members | {"ref": raw_of(ref)}  # It was looked into: see `raw_json`.
     forwarding.forward_call(
         state, request, instance, session, members, rewrite=rewrite, is_transparent=True
     )
 
 
-def _check_shown(request: ClientRequest, instance: Instance) -> None:
+_REF_KEYS: Final = frozenset({"type", "name", "uri"})
+_KEYS: Final = {
+    "prompts/get": frozenset({"name"}),
+    "resources/read": frozenset({"uri"}),
+    "completion/complete": frozenset({"ref"}),
+}
+"""Method -> the members of its `params` that filters look at."""
+
+
+def _checked_ref(request: ClientRequest) -> Members | None:
+    """Return the members of the `ref` of a completion; None for any other request.
+
+    Raises:
+        RpcError: -32602, a key differs from one that filters look at in case only.
+    """
+    if request.method not in _KEYS:
+        return None
+    members = check_key_case(request.params.members, _KEYS[request.method])
+    ref = members.get("ref", NO_RAW)
+    if request.method != "completion/complete" or not is_object(ref):
+        return None
+    return check_key_case(object_of(ref, "params.ref"), _REF_KEYS, "params.ref")
+
+
+def _check_shown(request: ClientRequest, instance: Instance, ref: Members | None) -> None:
     """Check that the filters of the instance do not leave out what is asked for.
 
     Raises:
         RpcError: -32602 or -32002, in the words for what does not exist.
     """
-    prompt, uri = _asked_for(request)
+    prompt, uri = _asked_for(request, ref)
     exposure = instance.spec.exposure
     if prompt is not None and not exposure.prompts.admits(prompt):
         raise RpcError(INVALID_PARAMS, f"Unknown prompt: {prompt}")
-    if uri is not None and not exposure.resources.admits(uri):
+    if uri is not None and not is_admitted(exposure.resources, uri):
         raise resources.not_found(uri)
 
 
-def _asked_for(request: ClientRequest) -> tuple[str | None, str | None]:
+def _asked_for(request: ClientRequest, ref: Members | None) -> tuple[str | None, str | None]:
     """Return the name of the prompt, or the URI, that a request is about."""
-    members = request.params.members
     if request.method == "prompts/get":
-        return optional_text_of(members, "name"), None
+        return optional_text_of(request.params.members, "name"), None
     if request.method == "resources/read":
-        return None, optional_text_of(members, "uri")
-    if request.method == "completion/complete" and is_object(members.get("ref", NO_RAW)):
-        ref = object_of(members["ref"], "params.ref")
+        return None, optional_text_of(request.params.members, "uri")
+    if ref is not None:
         return optional_text_of(ref, "name"), optional_text_of(ref, "uri")
     return None, None
+
+
+# --- Notifications ---------------------------------------------------------------------------
+
+_REQUESTS: Final = ("tools/", "prompts/", "resources/", "completion/", "tasks/", "logging/")
+"""The methods of MCP that begin with these are requests. A server that carries one out though it
+comes without an id would not ask for any filter."""
 
 
 def notify(state: RoutingState, client: Client, frame: Notification) -> None:
@@ -204,8 +280,11 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     view = state.view_of(client)
     if not view.is_transparent or "call" not in client.principal.permissions:
         return
+    if frame.method.startswith(_REQUESTS):
+        return
     instance = view.the_instance(state.instances, client.principal)
-    session = instance.session
+    row = client_sessions.row_of(None, client, instance)
+    session = None if row is None else row.session
     if session is not None:
         sent = frame if session.is_stateless else _without_envelope(frame)
         sent = handles.notification_for_server(state, client, instance.name, sent)

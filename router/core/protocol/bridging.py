@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from router.core.protocol.raw_json import (
+from router.core.text.raw_json import (
     is_object,
     optional_text_of,
     raw_of,
@@ -23,7 +23,6 @@ from router.core.protocol.raw_json import (
 from router.messages.errors import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
-    METHOD_NOT_FOUND,
     MISSING_CAPABILITY,
     RESOURCE_NOT_FOUND,
     UNSUPPORTED_REVISION,
@@ -216,7 +215,7 @@ def _error_as_stateless(
     if error.code != _URL_ELICITATION_REQUIRED or answer.id is None:
         return answer
     wanted = url_elicitations(answer.error)
-    if wanted and "url" in object_of(capabilities.get("elicitation"), "elicitation"):
+    if wanted and _answers_urls(capabilities.get("elicitation", NO_RAW)):
         requests = {str(number): _url_request(one) for number, one in enumerate(wanted, 1)}
         result = Response(answer.id, raw_of({"inputRequests": requests}))
         return answer_as_stateless(result, "input_required", capabilities, server_info)
@@ -226,6 +225,11 @@ def _error_as_stateless(
         "data": _URL_ELICITATION_MISSING,
     }
     return ErrorResponse(answer.id, raw_of(problem))
+
+
+def _answers_urls(declared: Raw) -> bool:
+    """Return whether `capabilities.elicitation`, which may be anything, has the URL mode."""
+    return is_object(declared) and "url" in object_of(declared)
 
 
 def _url_request(elicitation: dict[str, Raw]) -> dict[str, Any]:
@@ -244,9 +248,10 @@ def tool_as_stateless(tool: Raw) -> Raw:
     members = object_of(tool, "tool")
     try:
         schema = msgspec.json.decode(members.get("inputSchema", NO_RAW))
+        plain = raw_of(_without_header_keyword(schema))
     except (msgspec.MsgspecError, RecursionError):
-        return tool
-    return raw_of(members | {"inputSchema": raw_of(_without_header_keyword(schema))})
+        return tool  # One schema that nests too deeply must not take the whole list with it.
+    return raw_of(members | {"inputSchema": plain})
 
 
 def _without_header_keyword(node: Any) -> Any:
@@ -323,59 +328,7 @@ def tool_as_handshake(tool: Raw) -> Raw:
     return tool if describes_objects else raw_of(members)
 
 
-# --- Questions of servers --------------------------------------------------------------------
-
-_QUESTIONS: Final = {
-    "roots/list": ("roots", "2024-11-05"),
-    "sampling/createMessage": ("sampling", "2024-11-05"),
-    "elicitation/create": ("elicitation", "2025-06-18"),
-}
-"""Requests of servers -> the capability that covers them, and the revision that brought them."""
-
-_FORMS_SINCE: Final = "2025-11-25"
-"""Brought URL mode to elicitation and tools to sampling, and a capability for each form."""
-
-
-def check_may_ask(
-    method: str, params: dict[str, Raw], revision: str, capabilities: dict[str, Raw]
-) -> None:
-    """Check that a client supports an upstream's request.
-
-    Args:
-        method: the method of the request.
-        params: the members of its `params`.
-        revision: the client's revision.
-        capabilities: the capabilities that the client declared, by name.
-
-    Raises:
-        RpcError: -32601, the client does not support the method; -32602, it does not support this
-            form of the method. The client itself would have to answer with the same codes.
-    """
-    question = _QUESTIONS.get(method)
-    if question is None:
-        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
-    capability, since = question
-    if revision < since or capability not in capabilities:
-        raise RpcError(METHOD_NOT_FOUND, f"The client does not support {method}")
-    form = _missing_form(method, params, revision, object_of(capabilities[capability], capability))
-    if form is not None:
-        raise RpcError(INVALID_PARAMS, f"The client does not support {form}")
-
-
-def _missing_form(
-    method: str, params: dict[str, Raw], revision: str, declared: dict[str, Raw]
-) -> str | None:
-    """Return the form of the method that the request needs and the client did not declare."""
-    declared = declared if revision >= _FORMS_SINCE else {}
-    if method == "elicitation/create":
-        mode = "form" if given(params, "mode") is None else text_of(params, "mode")
-        # No mode declared means form mode (MCP 2025-11-25, Elicitation, Capabilities).
-        modes = {"form", "url"} & declared.keys() or {"form"}
-        return None if mode in modes else f"elicitation in {mode} mode"
-    if method == "sampling/createMessage" and "tools" not in declared:
-        needs_tools = given(params, "tools") is not None or given(params, "toolChoice") is not None
-        return "sampling with tools" if needs_tools else None
-    return None
+# --- Errors --------------------------------------------------------------------------------
 
 
 class _Error(Struct):
@@ -403,7 +356,7 @@ def url_elicitations(error: Raw) -> list[dict[str, Raw]]:
         return []
     try:
         return _elicitations.decode(found.data).elicitations
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return []
 
 
@@ -415,6 +368,6 @@ def code_of(error: Raw) -> int:
 def _decode_error(error: Raw) -> _Error:
     try:
         return _error.decode(error)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         # The error of an upstream may be anything; one that makes no sense is passed on as it is.
         return _Error()

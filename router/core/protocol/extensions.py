@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
-from router.core.protocol.resource_uris import UI_SCHEME, shown_uri
+from router.core.names.resource_uris import UI_SCHEME, shown_uri
+from router.core.text.raw_json import is_object, optional_text_of, raw_of
 from router.messages.params import object_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from router.core.protocol.bridging import structured_content
-from router.core.protocol.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
+from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
 from router.messages.catalog import Item
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.errors import INVALID_PARAMS, NOT_ALLOWED, RpcError
@@ -24,7 +24,7 @@ from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
-    from router.core.protocol.client_names import Spelling
+    from router.core.names.client_names import Spelling
     from router.messages.commands import Change
     from router.messages.core_settings import CoreSettings
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.core.protocol import extensions, router_tools
 from router.core.protocol.bridging import has_tasks, is_stateless
-from router.core.protocol.sentences import cut_to
+from router.core.text.sentences import cut_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from msgspec import Raw
 
-    from router.core.protocol.client_names import Spelling
+    from router.core.names.client_names import Spelling
     from router.messages.core_settings import CoreSettings
     from router.messages.exposure import Profile
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.text.raw_json import is_object, optional_text_of, raw_of
 from router.messages.params import object_of
 from router.messages.revisions import KEY_PREFIX
 

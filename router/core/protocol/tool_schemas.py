@@ -21,7 +21,7 @@ import attrs
 import jsonschema_rs
 import msgspec
 
-from router.core.protocol.raw_json import EMPTY_OBJECT, printable
+from router.core.text.raw_json import EMPTY_OBJECT, printable
 from router.messages.params import object_of
 
 if TYPE_CHECKING:

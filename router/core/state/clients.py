@@ -6,13 +6,14 @@ questions that upstreams ask about them, stand here as well.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 from msgspec import Struct
 
-from router.core.protocol.client_names import spelling_for
-from router.core.protocol.raw_json import is_object, optional_text_of
+from router.core.names.client_names import spelling_for
+from router.core.protocol.severities import DEFAULT_LOG_LEVEL, LOG_LEVELS
+from router.core.text.raw_json import is_object, optional_text_of
 from router.messages.errors import TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Response
 from router.messages.params import object_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from router.core.protocol.client_names import Spelling
+    from router.core.names.client_names import Spelling
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
     from router.core.state.tasks import KnownTask
@@ -35,22 +36,6 @@ if TYPE_CHECKING:
 
 Members: TypeAlias = "dict[str, Raw]"
 """The members of `params`."""
-
-
-LOG_LEVELS: Final = {
-    "debug": 0,
-    "info": 1,
-    "notice": 2,
-    "warning": 3,
-    "error": 4,
-    "critical": 5,
-    "alert": 6,
-    "emergency": 7,
-}
-"""Severities of `logging/setLevel` (MCP 2025-11-25, Logging; RFC 5424), least severe first."""
-
-DEFAULT_LOG_LEVEL: Final = "info"
-"""Applies to a client that never set a level: the specification leaves it to the server."""
 
 
 @attrs.define(eq=False)
@@ -65,6 +50,25 @@ class Selection:
     """
 
     instance: str | None = None
+
+
+@attrs.define(eq=False)
+class ClientRoots:
+    """The roots of a client session, as far as instances depend on them (`${roots.0}`).
+
+    Attributes:
+        first: the path of its first root; None while it was not asked, or after it said that its
+            roots have changed.
+        asked: the ids of the questions that the router has asked it, and of the request whose
+            stream each was sent on; None for its own outbox.
+        wanted_by: the names of the instances that are to be started once the root is known.
+    """
+
+    first: str | None = None
+    asked: dict[RequestId, RequestId | None] = attrs.field(
+        factory=dict["RequestId", "RequestId | None"]
+    )
+    wanted_by: set[str] = attrs.field(factory=set[str])
 
 
 @attrs.define(eq=False)
@@ -94,8 +98,9 @@ class Client:
         requests: its requests without a session that are not answered yet, by its own id.
         request: the request that this row stands for, until it is answered; None for a session.
         connection: the client whose connection that request shares; None if it has its own.
-        resources: the instances and URIs of the resources that it is told updates of.
+        resources: the addresses of rows and the URIs of the resources that it is told updates of.
         subscription: the open subscription that this row stands for; None if it is none.
+        roots: its roots, if an instance depends on them.
     """
 
     id: ClientId
@@ -121,6 +126,7 @@ class Client:
     request: ClientRequest | None = None
     connection: Client | None = None
     subscription: Subscription | None = None
+    roots: ClientRoots = attrs.field(factory=ClientRoots)
     resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     _last_server_request_id: int = 0
 
@@ -241,10 +247,17 @@ class ClientRequest(Struct, eq=False):
 
 @attrs.frozen(eq=False)
 class Parked:
-    """A request that waits for its instance to become ready."""
+    """A request that waits for its instance to become ready.
+
+    Attributes:
+        request: the request.
+        instance: the row it waits for.
+        overdue: the answer when it has waited too long; None for the state of the instance.
+    """
 
     request: ClientRequest
     instance: Instance
+    overdue: RpcError | None = None
 
 
 @attrs.define(eq=False)
@@ -271,7 +284,8 @@ class Call:
         input_round: the input that its upstream asked for last.
         rewrite: puts its result into the words of the client's view; None to leave it as it is.
         is_transparent: True if the client sees the server as if the router were not there.
-        subscribes: the instance and the URI that a `resources/subscribe` is about; None for others.
+        subscribes: the address of the row and the URI that a `resources/subscribe` is about; None
+            for others.
         task: the task whose result a `tasks/result` waits for; None for others.
     """
 
@@ -302,11 +316,12 @@ class Call:
 
 @attrs.frozen(eq=False)
 class ServerRequest:
-    """One request of an upstream, forwarded to the client whose call or task it belongs to.
+    """One request of an upstream, forwarded to a client: whose call, task or session it is about.
 
     Attributes:
         session: the incarnation that asked.
-        call: the call that it belongs to; None if it belongs to a task that no call waits for.
+        call: the call that it belongs to; None if it belongs to a task that no call waits for, or
+            to nothing but a session that serves this client alone.
         upstream_id: the upstream's own id for its request.
         progress_token: the upstream's own token, or None when it wants no progress.
         input_key: its key in `inputRequests` if the upstream has no sessions; None otherwise.

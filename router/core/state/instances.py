@@ -1,4 +1,4 @@
-"""Keeps one row for each configured instance, with its state, and finds an instance by name.
+"""Keeps one row for each configured instance, with its state and the lists that clients see of it.
 
 The `record_…` methods are the transitions: one for each event that reports on an instance.
 
@@ -10,6 +10,7 @@ States:
 - `backoff`: it ended and will be restarted.
 - `failed`: it cannot be started, or was restarted too often and is only probed.
 - `stopping`: it was taken away or replaced.
+- `idle`: each client has a session of its own, and there is none now.
 """
 
 from __future__ import annotations
@@ -19,21 +20,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
-from router.core.protocol import direct_names
-from router.core.protocol.exposed_catalog import NOTHING, ExposedCatalog, expose
-from router.core.protocol.raw_json import printable
+from router.core.names import direct_names
+from router.core.names.exposed_catalog import NOTHING, ExposedCatalog, expose
+from router.core.text.raw_json import printable
 from router.messages.catalog import KnownServer
-from router.messages.errors import INSTANCE_NOT_FOUND, UNAVAILABLE, RpcError
+from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.params import object_of
 from router.messages.revisions import STATELESS_REVISION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable
 
     from msgspec import Raw
 
     from router.core.protocol.tool_schemas import Schemas
-    from router.messages.commands import Principal
     from router.messages.effects import StartSession, StopSession
     from router.messages.events import SessionUp
     from router.messages.exposure import Exposure
@@ -53,6 +53,7 @@ class InstanceState(enum.StrEnum):
     BACKOFF = "backoff"
     FAILED = "failed"
     STOPPING = "stopping"
+    IDLE = "idle"
 
 
 _LISTED_STATES: Final = frozenset(
@@ -78,6 +79,9 @@ class Instance:
         known: the last known description of its server; None if it was never asked.
         capabilities: the capabilities of its server, raw, by name, as far as they are known.
         offers: the lists that clients see of it: those of the session, or the last known ones.
+        client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
+            client has a session of its own. Then `session` is always None, the state sums up
+            theirs, and `known` and the lists are the newest of theirs.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
         encoded: the lists as they are sent to clients, kept until they change; see `listings`.
@@ -98,6 +102,9 @@ class Instance:
     known: KnownServer | None = None
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
     offers: ExposedCatalog = NOTHING
+    client_sessions: dict[Hashable, Instance] = attrs.field(
+        factory=dict["Hashable", "Instance"], repr=False
+    )
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
     encoded: dict[Any, Any] = attrs.field(factory=dict[Any, Any])
@@ -116,7 +123,35 @@ class Instance:
 
     @property
     def name(self) -> str:
+        """The name by which it was configured."""
         return self.spec.name
+
+    @property
+    def address(self) -> str:
+        """Names it and what follows it: the sessions after this one, and other configurations."""
+        return self.spec.name
+
+    @property
+    def is_per_client(self) -> bool:
+        """True if each client has a session of its own, and so a row in `client_sessions`."""
+        return self.spec.sessions == "per_client"
+
+    @property
+    def listed_as(self) -> Instance:
+        """The configured instance, whose lists clients see."""
+        return self
+
+    @property
+    def is_awaited(self) -> bool:
+        """True while it may turn out to have other lists: its session is not up."""
+        return self.session is None and (not self.is_per_client or self.known is None)
+
+    @property
+    def is_connected(self) -> bool:
+        """True if its session is up, or that of any client."""
+        return self.session is not None or (
+            self.is_per_client and self.state is InstanceState.READY
+        )
 
     def enter(self, state: InstanceState, now_s: float) -> None:
         """Change the state; `since_s` moves only when the state is a different one."""
@@ -154,9 +189,10 @@ class Instance:
         self._show_known()
 
     def record_known(self, known: KnownServer) -> None:
-        """Record what was known of its server when the router ran last."""
-        self.known = known
-        self._show_known()
+        """Record what its server said to another client, or when the router ran last."""
+        if known != self.known:
+            self.known = known
+            self._show_known()
 
     def record_spec(self, spec: InstanceSpec) -> None:
         """Take over another configuration that the same session serves."""
@@ -165,9 +201,13 @@ class Instance:
 
     def _show_known(self) -> None:
         """Show the lists that are known, unless it is too bad off to be listed."""
-        may_list = self.session is not None or (
-            self.spec.catalogue_cache and self.state in _LISTED_STATES
-        )
+        if self.is_per_client:
+            # The sessions of other clients come and go; each call gets one that works.
+            may_list = self.may_run and self.state is not InstanceState.STOPPING
+        else:
+            may_list = self.session is not None or (
+                self.spec.catalogue_cache and self.state in _LISTED_STATES
+            )
         if self.known is None or not may_list:
             self._show(NOTHING, {}, None)
             return
@@ -195,7 +235,7 @@ class Instance:
     @property
     def is_stale(self) -> bool:
         """True while its lists are the last known ones, and its server has yet to confirm them."""
-        return self.session is None and self._shown is not None
+        return self._shown is not None and not self.is_connected
 
     @property
     def has_stateless_server(self) -> bool:
@@ -277,7 +317,12 @@ class Instance:
         return capability in self.capabilities
 
     def is_startable(self) -> bool:
-        """Return whether the supervisor is to run a session for it."""
+        """Return whether the supervisor is to run a session for it, under its own name."""
+        return self.may_run and not self.is_per_client
+
+    @property
+    def may_run(self) -> bool:
+        """True if sessions of it can be started at all."""
         return self.spec.is_active and self.spec.problem is None
 
     def may_become_ready(self) -> bool:
@@ -318,104 +363,11 @@ def new_instance(spec: InstanceSpec, now_s: float, known: KnownServer | None = N
         return Instance(spec, InstanceState.DISABLED, now_s)
     if spec.problem is not None:
         return Instance(spec, InstanceState.FAILED, now_s, last_error=printable(spec.problem))
-    instance = Instance(spec, InstanceState.STARTING, now_s)
+    state = InstanceState.IDLE if spec.sessions == "per_client" else InstanceState.STARTING
+    instance = Instance(spec, state, now_s)
     if known is not None:
         instance.record_known(known)
     return instance
-
-
-@attrs.define
-class Instances:
-    """All configured instances, or those that somebody sees, in their order of configuration.
-
-    Attributes:
-        by_name: the rows.
-        encoded: what was made of all their lists, kept until one changes; see `core.views`.
-    """
-
-    by_name: dict[str, Instance] = attrs.field(factory=dict[str, Instance])
-    encoded: dict[Any, Any] = attrs.field(init=False, factory=dict[Any, Any])
-
-    def __iter__(self) -> Iterator[Instance]:
-        return iter(self.by_name.values())
-
-    def seen_by(self, principal: Principal) -> Instances:
-        """Return the instances that this principal may see."""
-        if principal.instances is None:
-            return self
-        seen = principal.instances
-        return Instances({name: row for name, row in self.by_name.items() if name in seen})
-
-    def find(self, wanted: str) -> Instance:
-        """Return the instance with this name, else the only instance of this provider.
-
-        Raises:
-            RpcError: -32010, no instance matches, or the provider has several.
-        """
-        found = self.by_name.get(wanted)
-        if found is not None:
-            return found
-        of_provider = [row for row in self.by_name.values() if row.spec.provider == wanted]
-        if len(of_provider) == 1:
-            return of_provider[0]
-        if of_provider:
-            names = _quoted(row.name for row in of_provider)
-            raise RpcError(
-                INSTANCE_NOT_FOUND,
-                f"Provider '{wanted}' has several instances; name one of them: {names}",
-            )
-        raise RpcError(
-            INSTANCE_NOT_FOUND,
-            f"Instance not found: {wanted}. Available instances: {_quoted(self.by_name)}",
-        )
-
-    def find_direct(
-        self, name: str, limit: int, kind: NamedKind = "tools"
-    ) -> tuple[Instance, str] | None:
-        """Return the instance whose tool or prompt has this direct name, and the name in its list.
-
-        Args:
-            name: any text.
-            limit: the greatest length of a direct name in characters.
-            kind: the list.
-
-        Returns:
-            None if none has it now.
-        """
-        for row in self._owners_of(name, limit):
-            found = row.direct_names(limit, kind).get(name)
-            if found is not None:
-                return row, found
-        return None
-
-    def find_ready_owner(self, name: str, limit: int) -> tuple[Instance, str] | None:
-        """Return the ready instance that a direct name without a hash names, and the rest of it.
-
-        The server has nothing of this name in its lists, and says so in its own words.
-        """
-        owner = direct_names.instance_in(name, limit)
-        row = None if owner is None else self.by_name.get(owner)
-        if row is None or row.session is None:
-            return None
-        return row, name.removeprefix(row.name + direct_names.SEPARATOR)
-
-    def find_awaited_owner(self, name: str, limit: int) -> Instance | None:
-        """Return an instance without a session that may have a tool of this direct name."""
-        owners = [row for row in self._owners_of(name, limit) if row.session is None]
-        awaited = [row for row in owners if direct_names.may_be_of(row.name, name, limit)]
-        # Of several, one that will be ready: the others would refuse the call.
-        return next((row for row in awaited if row.may_become_ready()), next(iter(awaited), None))
-
-    def _owners_of(self, name: str, limit: int) -> Iterable[Instance]:
-        """Return the instances that may have a tool of this direct name."""
-        if direct_names.is_hashed(name, limit):
-            return self
-        row = self.by_name.get(direct_names.instance_in(name, limit) or "")
-        return () if row is None else (row,)
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "none"
 
 
 @attrs.define(eq=False)

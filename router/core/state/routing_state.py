@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 from router.core.state.calls import Calls
+from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
-from router.core.state.instances import Instance, Instances
+from router.core.state.instance_table import Instances
+from router.core.state.instances import Instance
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, View, Views
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
+    from router.messages.commands import Principal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand
@@ -58,6 +61,7 @@ class RoutingState:
         now_s: monotonic second of the event that is being handled.
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
+        client_sessions: the sessions of instances that have one for each client.
         known: the servers of instances that are about to be configured, by instance name.
         views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
@@ -71,8 +75,8 @@ class RoutingState:
         input_required: calls that wait for their client's retry, by a key of their own.
         input_required_due: the second until which the outcome of such a call is kept, by that key.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
-        subscribers: by instance name and URI, the clients that are told of updates of a resource,
-            each with the URI that it knows.
+        subscribers: by the address of a row and by URI, the clients that are told of updates of a
+            resource, each with the URI that it knows.
         listens: the id of the open `subscriptions/listen` for resources, by session.
         listens_due: the second at which such a subscription is opened again, by session.
         confirmations: requests that subscribe upstream and were not confirmed yet, by their id.
@@ -89,6 +93,7 @@ class RoutingState:
     now_s: float = 0.0
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
+    client_sessions: ClientSessions = attrs.field(factory=ClientSessions)
     known: dict[str, KnownServer] = attrs.field(factory=dict[str, "KnownServer"])
     views: Views = attrs.field(factory=Views)
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
@@ -124,6 +129,14 @@ class RoutingState:
         self._last_key += 1
         return self._last_key
 
+    def row_named(self, name: str) -> Instance | None:
+        """Return the row of an instance, or of a client's session, by the supervisor's name."""
+        return self.instances.by_name.get(name) or self.client_sessions.by_name.get(name)
+
+    def row_at(self, address: str) -> Instance | None:
+        """Return the row of an instance, or of a client's session, at this address."""
+        return self.instances.by_name.get(address) or self.client_sessions.by_address.get(address)
+
     def view_of(self, client: Client) -> View:
         """Return what this client sees.
 
@@ -139,9 +152,18 @@ class RoutingState:
     def find_view(self, client: Client) -> View | None:
         """Return what this client sees; None if the place that it asked for does not exist."""
         if client.era == "own":
-            return ALL
+            return self.view_of_sender(client.principal)
         place = client.place or client.principal.profile
         return self.views.find(place, self.settings, self.instances)
+
+    def view_of_sender(self, principal: Principal) -> View | None:
+        """Return what the sender of a command sees: everything, or the profile of its token.
+
+        The result is None if that profile does not exist (any more).
+        """
+        if principal.profile is None:
+            return ALL
+        return self.views.find(principal.profile, self.settings, self.instances)
 
     def seen_by(self, client: Client) -> Instances:
         """Return the instances that this client sees.
@@ -150,6 +172,11 @@ class RoutingState:
             RpcError: -32010, the place that it asked for does not exist (any more).
         """
         return self.view_of(client).seen_by(self.instances, client.principal)
+
+    def shown_to(self, principal: Principal) -> Instances:
+        """Return the instances that whoever sends a command sees: of its profile, if it has one."""
+        view = self.view_of_sender(principal)
+        return Instances() if view is None else view.seen_by(self.instances, principal)
 
 
 Method: TypeAlias = "Callable[[RoutingState, ClientRequest], None]"

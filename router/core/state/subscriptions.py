@@ -65,7 +65,7 @@ class Confirmation:
     """A request that subscribes upstream and was not confirmed yet.
 
     Attributes:
-        instance: the name of the instance.
+        instance: the address of the row of the instance, or of a client's session.
         session: the session that it was sent to.
         uris: the server's own URIs.
         listeners: the clients of 2026-07-28 whose subscriptions wait for it.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.core.protocol.direct_names import direct_name
-from router.core.state.instances import Instances
+from router.core.names.direct_names import direct_name
+from router.core.state.instance_table import Instances
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 from router.messages.exposure import Profile, matches_any
 
@@ -102,7 +102,7 @@ class View:
 
 
 ALL: Final = View(Profile("router"))
-"""The view of whoever sends a command: everything, whatever is configured for clients."""
+"""The view of a command whose token has no profile: everything, whatever clients see."""
 
 
 @attrs.define(eq=False)

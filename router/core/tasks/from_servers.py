@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.protocol.raw_json import is_object, raw_of, request_id_of, text_of
 from router.core.protocol.task_messages import (
     RELATED_MARK,
     STATUS,
@@ -18,6 +17,7 @@ from router.core.protocol.task_messages import (
     with_task_id,
 )
 from router.core.tasks import listening
+from router.core.text.raw_json import is_object, raw_of, request_id_of, text_of
 from router.core.views import audience
 from router.messages.effects import ToClient
 from router.messages.errors import AMBIGUOUS_CLIENT, RpcError
@@ -65,7 +65,7 @@ def task_of_request(state: RoutingState, session: SessionUp, params: Params) -> 
     task_id = related_task_of(params.members)
     if task_id is None:
         return None
-    tasks = _tasks_of(state, session.instance, session.session, task_id)
+    tasks = _tasks_of(state, session.configured_as, session.session, task_id)
     if len(tasks) > 1:
         raise RpcError(AMBIGUOUS_CLIENT, "Several clients have a task of this id")
     return tasks[0] if tasks else None

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.protocol.raw_json import raw_of
 from router.core.protocol.task_messages import (
     RELATED_KEY,
     names_related_task,
@@ -25,6 +24,7 @@ from router.core.protocol.task_messages import (
     with_related_task,
 )
 from router.core.state.tasks import KnownTask, Owner
+from router.core.text.raw_json import raw_of
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from router.messages.frames import Notification
 from router.messages.params import object_of
@@ -82,25 +82,24 @@ def give_handle(
     Raises:
         RpcError: -32603, the id is too long.
     """
+    instance = session.configured_as
     if len(task_id.encode()) > MAX_ID_BYTES:
-        problem = f"Instance '{session.instance}' made a task with an id of over {MAX_ID_BYTES} B"
+        problem = f"Instance '{instance}' made a task with an id of over {MAX_ID_BYTES} B"
         raise RpcError(INTERNAL_ERROR, problem)
     owner = owner_of(client)
-    for other in state.tasks.with_id(session.instance, task_id):
+    for other in state.tasks.with_id(instance, task_id):
         if other.session == session.session and other.owner == owner:
             other.client = client.id
             return other  # The server has answered two calls with the same task.
         if other.session not in state.sessions:
             # A server that was started anew may count anew: that id is another task now.
             state.tasks.forget(other)
-    known = state.tasks.find(owner, session.instance, task_id)
+    known = state.tasks.find(owner, instance, task_id)
     if known is not None:
         state.tasks.forget(known)
-    secret = _encode((session.instance, task_id))
+    secret = _encode((instance, task_id))
     handle = state.seal.seal(secret, _context(owner, "task"))
-    known = KnownTask(
-        owner, session.instance, task_id, handle, client.id, session.session, progress
-    )
+    known = KnownTask(owner, instance, task_id, handle, client.id, session.session, progress)
     state.tasks.add(known)
     return known
 

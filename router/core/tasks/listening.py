@@ -14,9 +14,9 @@ import msgspec
 
 from router.core.protocol import extensions
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope
-from router.core.protocol.raw_json import is_object, raw_of, text_of
 from router.core.protocol.task_messages import STATUS_OF_EXTENSION, with_task_id
 from router.core.tasks import handles
+from router.core.text.raw_json import is_object, raw_of, text_of
 from router.core.views.rewriting import rewrite_for
 from router.messages.effects import ToClient, ToSession
 from router.messages.errors import INVALID_PARAMS, MISSING_CAPABILITY, OVERLOADED, RpcError
@@ -159,7 +159,7 @@ def tell(state: RoutingState, instance: Instance, members: Members) -> None:
         rewrite = rewrite_for(state, client, instance)
         if rewrite is not None and inner is not None and is_object(inner):
             shown["result"] = rewrite(inner)
-        meta = object_of(members.get("_meta"), "params._meta")
+        meta = object_of(given(members, "_meta"), "params._meta")
         meta.pop(SUBSCRIPTION_KEY, None)
         shown["_meta"] = raw_of(meta | client.subscription.meta)
         frame = Notification(STATUS_OF_EXTENSION, raw_of(shown))

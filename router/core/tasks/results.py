@@ -14,13 +14,13 @@ from msgspec import Raw
 
 from router.core.protocol import extensions
 from router.core.protocol.bridging import have_same_tasks
-from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
 from router.core.protocol.task_messages import (
     created_task,
     makes_tasks_of_calls,
     with_task_id,
 )
 from router.core.tasks import handles
+from router.core.text.raw_json import is_object, optional_text_of, raw_of
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.params import given, object_of
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.core.state.client_sessions import ClientSession
 from router.messages.errors import RpcError
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ def hears_of(state: RoutingState, client: Client, instance: Instance) -> bool:
     """Return whether the logs of an instance are for this client.
 
     They are if the instance is the only one that it sees, or the one that it selected. In a
-    `direct` view they are if the client set a level, and so asked for logs.
+    `direct` view they are if the client set a level, and so asked for logs. Those of a client's own
+    session are for this client alone.
     """
     view = _view_of(state, client)
     if view is None:
         return False
+    if isinstance(instance, ClientSession):
+        return instance.serves(client) and _shows(state, view, client, instance)
     if view.expose == "router":
         return client.selection.instance == instance.name
     is_asked_for = view.is_transparent or client.log_level is not None
@@ -56,7 +60,14 @@ def sees(state: RoutingState, client: Client, instance: Instance) -> bool:
 def sees_only(state: RoutingState, client: Client, instance: Instance) -> bool:
     """Return whether a client sees this instance as if the router were not there."""
     view = _view_of(state, client)
-    return view is not None and view.is_transparent and _shows(state, view, client, instance)
+    if view is None or not view.is_transparent or not _shows(state, view, client, instance):
+        return False
+    return is_served_by(client, instance)
+
+
+def is_served_by(client: Client, instance: Instance) -> bool:
+    """Return whether the session of this row is one that serves the client."""
+    return not isinstance(instance, ClientSession) or instance.serves(client)
 
 
 def _shows(state: RoutingState, view: View, client: Client, instance: Instance) -> bool:

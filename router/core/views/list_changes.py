@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from router.core.protocol.raw_json import raw_of
+from router.core.text.raw_json import raw_of
 from router.core.views import audience, listings
 from router.messages.effects import ToClient
 from router.messages.errors import RpcError
@@ -43,9 +43,10 @@ def kinds_that_differ(before: Catalog, after: Catalog) -> frozenset[str]:
 @contextmanager
 def noticing(state: RoutingState, instance: Instance) -> Generator[None]:
     """Notify clients of the lists of an instance that are others when the block ends."""
-    before = instance.offers.catalog
+    listed = instance.listed_as
+    before = listed.offers.catalog
     yield
-    differing = kinds_that_differ(before, instance.offers.catalog)
+    differing = kinds_that_differ(before, listed.offers.catalog)
     notify_clients(state, audience.clients_that_list(state, instance), differing)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from msgspec import Raw
 
+from router.core.names.direct_names import direct_name
 from router.core.protocol import extensions, router_tools
 from router.core.protocol.bridging import (
     NOT_CACHED,
@@ -24,10 +25,9 @@ from router.core.protocol.bridging import (
     tool_as_handshake,
     tool_as_stateless,
 )
-from router.core.protocol.direct_names import direct_name
-from router.core.protocol.raw_json import raw_of
-from router.core.state.instance_views import tool_view
+from router.core.text.raw_json import raw_of
 from router.core.views import resources
+from router.core.views.instance_views import tool_view
 from router.messages.catalog import Item
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given, object_of
@@ -35,9 +35,10 @@ from router.messages.params import given, object_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from router.core.protocol.exposed_catalog import ExposedCatalog
+    from router.core.names.exposed_catalog import ExposedCatalog
     from router.core.state.clients import Client
-    from router.core.state.instances import Instance, Instances
+    from router.core.state.instance_table import Instances
+    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import View
     from router.messages.params import Params
@@ -245,6 +246,11 @@ def _renamed(instance: str, name: str, raw: Raw, limit: int) -> Item:
     return Item(shown, raw_of(extensions.with_shown_uris(instance, members)))
 
 
+MAX_PIECES: Final = 8
+"""Encoded lists of resources that are kept for one instance. There is one for each set of URIs that
+it shares with others, and the others choose what they list."""
+
+
 def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
     """Return the resources or templates of an instance, joined.
 
@@ -253,12 +259,15 @@ def _resource_piece(row: Instance, part: str, shared: frozenset[str]) -> bytes:
     """
     listed: tuple[Item, ...] = getattr(row.offers.catalog, part)
     own_shared = shared and shared.intersection(item.key for item in listed)
-    kept = row.encoded.get((part, own_shared))
+    of_part: dict[frozenset[str], bytes] = row.encoded.setdefault(part, {})
+    kept = of_part.get(own_shared)
     if kept is None:
+        if len(of_part) >= MAX_PIECES:
+            del of_part[next(iter(of_part))]
         show = resources.shown_template if part == "templates" else resources.shown_uri
         shown = ((item, show(row.name, item.key, own_shared)) for item in listed)
         pieces = [_with_uri(item, uri, part) for item, uri in shown]
-        kept = row.encoded[part, own_shared] = b",".join(pieces)
+        kept = of_part[own_shared] = b",".join(pieces)
     return kept
 
 

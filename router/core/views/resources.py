@@ -14,18 +14,23 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.core.protocol import resource_uris
-from router.core.protocol.resource_uris import UriTemplate
+from router.core.names import resource_uris
+from router.core.names.resource_uris import UriTemplate
 from router.messages.errors import INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.core.state.clients import Client
-    from router.core.state.instances import Instance, Instances
+    from router.core.state.instance_table import Instances
+    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
 
 _INDEX: Final = "resources"
+
+MAX_URI_CHARS: Final = 65_536
+"""Of a URI that is looked up, far more than any header or browser takes: to take a URI of some MB
+apart would hold up everybody else for seconds."""
 
 
 @attrs.frozen(eq=False)
@@ -119,13 +124,15 @@ def find(state: RoutingState, client: Client, uri: str) -> tuple[Instance, str]:
     """Return the instance that a URI (or template) leads to, and the server's own form of it.
 
     Raises:
-        RpcError: -32002, no instance has such a resource; -32602, several may have it; -32010, the
-            view of this client is gone.
+        RpcError: -32002, no instance has such a resource; -32602, several may have it, or the URI
+            is too long; -32010, the view of this client is gone.
     """
     view = state.view_of(client)
     if view.is_transparent:
         return view.the_instance(state.instances, client.principal), uri
     seen = view.seen_by(state.instances, client.principal)
+    if len(uri) > MAX_URI_CHARS:
+        raise RpcError(INVALID_PARAMS, f"params.uri is longer than {MAX_URI_CHARS:,} characters")
     named = resource_uris.own_uri(uri)
     if named is not None and named[0] in seen.by_name:
         return seen.by_name[named[0]], named[1]
@@ -136,18 +143,24 @@ def find(state: RoutingState, client: Client, uri: str) -> tuple[Instance, str]:
     selected = seen.by_name.get(client.selection.instance or "")
     if selected is not None and selected.name in index.providers and uri not in index.shared:
         return selected, uri  # In a `router` view its results are as they are, links and all.
-    candidates = [name for name in index.providers if _may_have(index, name, uri, seen)]
+    candidates = _candidates(index, uri, seen)
     if not candidates:
         raise not_found(uri)
     forms = ", ".join(resource_uris.shown_uri(name, uri) for name in candidates[:8])
     raise RpcError(INVALID_PARAMS, f"Several servers may have {uri}; ask for one of {forms}")
 
 
-def _may_have(index: ResourceIndex, name: str, uri: str, seen: Instances) -> bool:
-    catalog = seen.by_name[name].offers.catalog
+def _candidates(index: ResourceIndex, uri: str, seen: Instances) -> list[str]:
+    """Return the instances that may have a resource of which no one is known to be the owner."""
     if uri in index.shared:
-        return any(item.key == uri for item in (*catalog.resources, *catalog.templates))
-    return any(owner == name and template.matches(uri) for template, owner in index.templates)
+        return [name for name in index.providers if _lists(seen.by_name[name], uri)]
+    matching = {owner for template, owner in index.templates if template.matches(uri)}
+    return [name for name in index.providers if name in matching]
+
+
+def _lists(instance: Instance, uri: str) -> bool:
+    catalog = instance.offers.catalog
+    return any(item.key == uri for item in (*catalog.resources, *catalog.templates))
 
 
 def not_found(uri: str) -> RpcError:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw
 
+from router.core.names import resource_uris
 from router.core.protocol import extensions
-from router.core.protocol.raw_json import is_object, optional_text_of, raw_of
+from router.core.text.raw_json import is_object, optional_text_of, raw_of
 from router.core.views import resources
 from router.messages.errors import RpcError
 from router.messages.params import object_of
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     Rewrite = Callable[[Raw], Raw]
 
 _array: Final = msgspec.json.Decoder(list[Raw])
+
+MAX_COMPARISONS: Final = 50_000
+"""Of URIs in one result with templates, some 50 ms; a server chooses the number of both."""
 
 
 def rewrite_for(
@@ -49,7 +53,8 @@ def rewrite_for(
 
     def rewrite(result: Raw) -> Raw:
         data = bytes(result)
-        if b'"uri"' not in data and b"ui" not in data:
+        # Most results have neither key, and are taken apart no further.
+        if b'"uri"' not in data and b'"ui' not in data:
             return result
         try:
             index = resources.index_of(state.seen_by(client)) if is_direct else None
@@ -70,6 +75,7 @@ class _Rewriter:
         self._instance = instance
         self._read = read
         self._has_changed = False
+        self._comparisons = 0
 
     def result(self, result: Raw) -> Raw:
         members = object_of(result, "result")
@@ -136,4 +142,9 @@ class _Rewriter:
             return self._read[0]
         if self._index is None:
             return uri
+        if uri not in self._index.owners:
+            self._comparisons += len(self._index.templates)
+            if self._comparisons > MAX_COMPARISONS:
+                # This form leads back without a search: nobody else waits for a long result.
+                return resource_uris.shown_uri(self._instance, uri)
         return resources.shown_link(self._index, self._instance, uri)

@@ -31,3 +31,19 @@ def _channel() -> Any:
 
 def test_what_instances_need_can_be_imported_before_they_start() -> None:
     upstreams.prepare([InstanceSpec(kind, "p", type=kind) for kind in ("stdio", "http", "sse")])
+
+
+def _history(made_by: upstreams.Upstreams, name: str, command: str = "run") -> object:
+    run: Any = made_by.child_of(InstanceSpec(name, "p", command=command)).run
+    return run.history
+
+
+def test_what_is_known_of_a_server_is_known_to_the_sessions_of_all_its_clients() -> None:
+    made_by = upstreams.Upstreams(McpClient(), inbox=_channel())
+    first = _history(made_by, "a#1")
+    assert _history(made_by, "a#2") is first
+    assert _history(made_by, "b#3") is not first
+    assert _history(made_by, "a") is not first
+    changed = _history(made_by, "a#4", command="other")
+    assert changed is not first
+    assert _history(made_by, "a#5", command="other") is changed

@@ -179,6 +179,21 @@ def test_view_of_the_command_line_has_to_be_there(paths: Paths) -> None:
     )
 
 
+def test_instances_of_profiles_and_tokens_that_are_not_there_are_noted(paths: Paths) -> None:
+    token = {"token": "t", "instances": ["git", "mail"]}
+    profiles = {"work": {"instances": ["gti", "later-*"]}, "all": {}}
+    configure(paths, profiles=profiles, security={"tokens": {"ci": token}})
+    add(paths, "git", '{"command": "c"}')
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Note: config.json: profiles.work.instances: there is no instance 'gti' yet. "
+        "Did you mean 'git'?",
+        "Note: config.json: security.tokens.ci.instances: there is no instance 'mail' yet. "
+        "Did you mean 'git'?",
+    )
+
+
 def test_keys_that_have_no_effect_are_noted_and_are_no_problem(paths: Paths) -> None:
     add(paths, "a", '{"mcpServers": {"x": {"command": "a", "alwaysAllow": ["t"]}}}')
     add(paths, "b", '{"command": "b", "autoApprove": []}')

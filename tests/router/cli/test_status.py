@@ -7,7 +7,7 @@ import json
 import pytest
 
 from router.cli.rest_client import RestApi
-from router.cli.status import Row, duration, status_text, table
+from router.cli.status import Row, SessionRow, duration, status_text, table
 from router.messages.errors import ConfigError
 from tests.router.cli.answering import answering, http_response
 
@@ -61,6 +61,20 @@ def test_table_has_a_line_for_each_instance() -> None:
         "old       disabled  0s     0         0      0              -           -",
         "",
         "1 of 3 ready",
+    ]
+
+
+def test_sessions_of_clients_stand_below_their_instance() -> None:
+    sessions = (SessionRow("a#1", "editor", "ready", 61), SessionRow("a#2", "", "backoff", 1, 2))
+    rows = [Row("a", "ready", 61, 2, 11, sessions=sessions), Row("b", "idle")]
+    assert table(rows).splitlines() == [
+        "INSTANCE        STATE    SINCE  RESTARTS  TOOLS  CALLS  NEXT RETRY  LAST ERROR",
+        "a               ready    1m 1s  2         11     0      -           -",
+        "  a#1 (editor)  ready    1m 1s  0         -      -      -           -",
+        "  a#2           backoff  1s     2         -      -      -           -",
+        "b               idle     0s     0         0      0      -           -",
+        "",
+        "1 of 2 ready, 1 idle",
     ]
 
 

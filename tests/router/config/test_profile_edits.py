@@ -102,13 +102,15 @@ def test_change_that_would_leave_a_mistake_is_refused(
 ) -> None:
     error = refusal(write(config, BEFORE), name, value)
     assert error.code == INVALID_PARAMS
-    assert error.message.startswith(f"config.json: {problem}")
+    in_use = f"Profile '{name}' is in use: " if value is None else ""
+    assert error.message.startswith(f"{in_use}config.json: {problem}")
 
 
 def test_profile_of_a_token_cannot_be_removed(config: Path) -> None:
     tokens = {"ci": {"token": "s3cret", "profile": "work"}}
     error = refusal(write(config, BEFORE | {"security": {"tokens": tokens}}), "work", None)
-    assert error.message.startswith("config.json: security.tokens.ci.profile: expected the name")
+    where = "config.json: security.tokens.ci.profile"
+    assert error.message.startswith(f"Profile 'work' is in use: {where}: expected the name")
     assert "s3cret" not in error.message
 
 

@@ -128,7 +128,9 @@ def test_default_view_is_one_of_two_or_a_profile(config: Path, view: str) -> Non
     assert load_settings(write(config, value)).server.view == view
 
 
-@pytest.mark.parametrize(("profiles", "listed"), [({}, "none"), ({"a": {}, "b": {}}, "a, b")])
+@pytest.mark.parametrize(
+    ("profiles", "listed"), [({}, "there is none"), ({"a": {}, "b": {}}, "a, b")]
+)
 def test_unknown_default_view_is_an_error_that_names_the_profiles(
     config: Path, profiles: Any, listed: str
 ) -> None:

@@ -368,3 +368,43 @@ def test_metadata_is_taken_as_it_is() -> None:
 def test_protocol_is_auto_unless_it_is_given(protocol: str) -> None:
     assert read({**COMMAND, "protocol": protocol}).protocol == protocol
     assert read(COMMAND).protocol == "auto"
+
+
+# --- Roots of clients ------------------------------------------------------------------------
+
+PER_CLIENT: dict[str, Any] = {**COMMAND, "sessions": "per_client"}
+
+
+def test_the_first_root_of_a_client_is_left_to_be_resolved_for_each_client() -> None:
+    spec = read({**PER_CLIENT, "cwd": "${roots.0}", "args": ["--in=${roots.0}/src", "${PATH}"]})
+    assert spec.problem is None
+    assert (spec.cwd, spec.args) == ("${roots.0}", ("--in=${roots.0}/src", "/usr/bin"))
+    assert spec.needs_roots
+    resolved = spec.with_root("/work/a b")
+    assert (resolved.cwd, resolved.args) == ("/work/a b", ("--in=/work/a b/src", "/usr/bin"))
+    assert not resolved.needs_roots
+
+
+@pytest.mark.parametrize("key", ["cwd", "args"])
+def test_roots_of_clients_need_a_session_for_each_client(key: str) -> None:
+    value = "${roots.0}" if key == "cwd" else ["${roots.0}"]
+    step = "cwd" if key == "cwd" else "args[0]"
+    assert problem({**COMMAND, key: value}) == (
+        f"{step}: ${{roots.0}} is a folder of one client: give each client a session of its own "
+        'with "sessions": "per_client"'
+    )
+
+
+@pytest.mark.parametrize("text", ["${roots.1}", "${roots}", "${roots.}", "${roots.00}"])
+def test_only_the_first_root_is_known(text: str) -> None:
+    found = problem({**PER_CLIENT, "cwd": text})
+    assert found == "cwd: only the first root is known: write ${roots.0}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "step"),
+    [("command", "${roots.0}/run", "command"), ("env", {"DIR": "${roots.0}"}, "env.DIR")],
+)
+def test_roots_have_no_other_place(key: str, value: Any, step: str) -> None:
+    expected = f'{step}: ${{roots.0}} only works in "cwd" and "args"'
+    assert problem({**PER_CLIENT, key: value}) == expected

@@ -138,7 +138,12 @@ async def test_changes_at_the_same_time_are_made_one_after_the_other(site: Site)
         ("git", {}, ALREADY_EXISTS, "'git' is the name of an instance; choose another name"),
         ("work", {"expose": 1}, INVALID_PARAMS, "config.json: profiles.work.expose: expected one"),
         ("x", None, INSTANCE_NOT_FOUND, "Profile not found: x. Available profiles: 'home'"),
-        ("home", None, INVALID_PARAMS, "config.json: server.view: expected"),
+        (
+            "home",
+            None,
+            INVALID_PARAMS,
+            "Profile 'home' is in use: config.json: server.view: expected",
+        ),
     ],
 )
 async def test_change_that_makes_no_sense_changes_nothing(

@@ -43,6 +43,8 @@ PROBE_S: Final = 5.0
 been started may need that long, and a server that never answers costs this time once."""
 
 _EMPTY: Final = Raw(b"{}")
+_OF_ANY_CLIENT: Final = {"roots": _EMPTY, "sampling": _EMPTY, "elicitation": _EMPTY}
+"""The capabilities of a session that clients share: each request is refused by client."""
 _WAY_OUT: Final = 'set "protocol" to "auto" for this instance, to speak an older revision with it'
 
 
@@ -269,11 +271,11 @@ class Negotiation:
             RequestRefused: the upstream answers with an error.
             WireLost: its answer makes no sense, or names a revision unknown to the router.
         """
-        nothing: dict[str, Any] = {}
-        params = {
+        client = self.spec.client
+        params: dict[str, Any] = {
             "protocolVersion": LATEST_HANDSHAKE_REVISION,
-            "capabilities": {"roots": nothing, "sampling": nothing, "elicitation": nothing},
-            "clientInfo": self._client_info(),
+            "capabilities": _OF_ANY_CLIENT if client is None else client.capabilities,
+            "clientInfo": (client.info if client else None) or self._client_info(),
         }
         try:
             result = _initialized.decode(await self.requests.send_request("initialize", params))

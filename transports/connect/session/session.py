@@ -92,7 +92,8 @@ class UpstreamSession:
         inbox: the actor's inbox; not closed here.
         new_id: returns the id of a new incarnation.
         version: the version of the router, which the upstream is told.
-        history: the memory of the server, kept from one incarnation to the next.
+        history: the memory of the server, kept from one incarnation to the next, and shared by the
+            sessions of several clients of an instance.
     """
 
     spec: InstanceSpec
@@ -100,7 +101,7 @@ class UpstreamSession:
     inbox: trio.MemorySendChannel[Event]
     new_id: Callable[[], SessionId]
     version: str
-    history: ServerHistory = attrs.field(init=False, factory=ServerHistory)
+    history: ServerHistory = attrs.field(factory=ServerHistory)
 
     async def __call__(
         self,

@@ -105,13 +105,13 @@ _ENTRY_KEYS: Final = frozenset(_Entry.__struct_fields__)
 
 
 def check_name(name: str) -> str:
-    """Return the name of an instance or provider from a path.
+    """Return the name of an instance, a provider or a profile from a path.
 
     Raises:
         DoesNotFit: nothing can have this name.
     """
     if _MALFORMED_NAME.fullmatch(name):
-        raise DoesNotFit(("path", "name"), "expected a name of an instance")
+        raise DoesNotFit(("path", "name"), "expected a name of an instance or profile")
     return name
 
 

@@ -140,13 +140,18 @@ def _query(scope: Message) -> dict[str, list[str]]:
     return parse_qs(scope.get("query_string", b"").decode("latin-1"))
 
 
+def is_limited(principal: Principal) -> bool:
+    """Return whether a principal sees only some instances."""
+    return principal.instances is not None or principal.profile is not None
+
+
 def check_may_read_log(principal: Principal) -> None:
     """Let only principals read the log that may read all instances: the log mentions all.
 
     Raises:
         RpcError: the principal may not.
     """
-    if "read" not in principal.permissions or principal.instances is not None:
+    if "read" not in principal.permissions or is_limited(principal):
         raise RpcError(NOT_ALLOWED, 'This token has no permission "read" for all instances')
 
 
@@ -158,8 +163,7 @@ def check_may_change_profiles(principal: Principal) -> None:
     Raises:
         RpcError: the principal may not.
     """
-    is_limited = principal.instances is not None or principal.profile is not None
-    if "admin" in principal.permissions and not is_limited:
+    if "admin" in principal.permissions and not is_limited(principal):
         return
     if not principal.name:
         raise RpcError(

@@ -60,6 +60,7 @@ from transports.listen.rest.rest_admission import (
     Cors,
     RestAdmission,
     check_may_read_log,
+    is_limited,
 )
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: _RequestActor
     async def config() -> Response:
         rows = await actor.ask(ListInstances())
         # The configuration names all instances, so a principal limited to some sees none of it.
-        more = {} if principal_of(request.scope).instances is not None else backend.config()
+        more = {} if is_limited(principal_of(request.scope)) else backend.config()
         if "problems" in more:
             warnings = [f"{row['name']}: {text}" for row in rows for text in row["warnings"]]
             more = more | {"problems": [*more["problems"], *warnings]}

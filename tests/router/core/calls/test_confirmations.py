@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from router.core.calls import confirmations
 from router.core.calls.confirmations import CONFIRM_LIMIT_S
 from router.core.protocol.bridging import SUBSCRIPTION_KEY
 from tests.router.core.conversation import Conversation, spec
@@ -57,6 +58,27 @@ def test_a_subscription_is_acknowledged_once_its_server_has_answered() -> None:
     (acknowledged,) = asked.mailbox.take()
     assert acknowledged["method"] == ACKNOWLEDGED
     assert acknowledged["params"]["notifications"] == {"resourceSubscriptions": ["x:1", "x:2"]}
+
+
+def test_a_long_subscription_takes_one_walk_over_what_is_not_confirmed_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    talk, upstream = talking("2025-11-25")
+    walks: list[set[str]] = []
+
+    def walk(state: Any, instance: Any, uris: set[str]) -> Any:
+        walks.append(uris)
+        return unconfirmed(state, instance, uris)
+
+    unconfirmed = confirmations._unconfirmed
+    monkeypatch.setattr(confirmations, "_unconfirmed", walk)
+    uris = [f"x:{number}" for number in range(50)]
+    asked = listens(talk, *uris)
+    assert walks == [set(uris)]
+    for sent in upstream.sees():
+        assert asked.mailbox.take() == []
+        upstream.answers(sent, {})
+    assert methods(asked) == [ACKNOWLEDGED]
 
 
 def test_changes_before_the_acknowledgement_come_once_each_and_after_it() -> None:

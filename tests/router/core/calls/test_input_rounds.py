@@ -118,6 +118,13 @@ def test_an_object_stays_structured_as_it_is() -> None:
     assert call.result == {"content": [], "structuredContent": {"x": 1}}
 
 
+def test_a_result_that_nests_too_deeply_is_an_error() -> None:
+    _, client, upstream = talking()
+    call = client.routes("echo")
+    upstream.answers(upstream.sees_one(), b'{"content":' * 3000 + b"1" + b"}" * 3000)
+    assert call.tool_error[1] == "the result of the server must be an object"
+
+
 @pytest.mark.parametrize("result", [b"5", b"null"])
 def test_what_is_no_object_passes_as_it_is(result: bytes) -> None:
     _, client, upstream = talking()

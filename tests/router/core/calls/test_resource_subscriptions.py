@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from router.core.calls.resource_subscriptions import LISTEN_AGAIN_S, MAX_OF_CLIENT
+from router.core.calls.resource_subscriptions import LISTEN_AGAIN_S, MAX_OF_CLIENT, MAX_URI_CHARS
+from router.core.names.resource_uris import shown_uri
 from router.core.protocol.bridging import CAPABILITIES_KEY, REVISION_KEY, SUBSCRIPTION_KEY
-from router.core.protocol.resource_uris import shown_uri
 from router.messages.commands import Principal
 from router.messages.exposure import Exposure, NameFilter, Profile
 from router.messages.frames import Request
@@ -90,6 +90,14 @@ def test_a_subscription_reaches_the_server_and_its_updates_the_client() -> None:
     assert frame["params"] == {"uri": "x:1", "title": "T", "_meta": {"k": [1]}}
     upstream.says(UPDATED, {"uri": "x:2"})
     assert (told(alice.outbox), told(bystander.outbox)) == ([], [])
+
+
+def test_an_update_whose_meta_is_null_is_told_as_well() -> None:
+    talk, upstream = serving()
+    alice = talk.client()
+    alice.asks(SUBSCRIBE, {"uri": "x:1"})
+    upstream.says(UPDATED, {"uri": "x:1", "_meta": None})
+    assert told(alice.outbox) == ["x:1"]
 
 
 def test_the_last_client_unsubscribes_upstream() -> None:
@@ -508,3 +516,19 @@ def test_a_subscription_that_did_not_fit_into_the_inbox_is_opened_again() -> Non
     assert seen(upstream) == [(LISTEN, ["x:1"])]
     assert alice.asks(UNSUBSCRIBE, {"uri": "x:1"}).result == {}
     assert len(seen(upstream)) == 1
+
+
+@pytest.mark.parametrize("view", ["direct", "a"])
+def test_a_uri_that_would_fill_the_memory_is_not_subscribed_to(view: str) -> None:
+    talk, upstream = serving(view=view)
+    uri = "x:" + "y" * MAX_URI_CHARS
+    client = talk.client()
+    client.initializes()
+    assert client.asks(SUBSCRIBE, {"uri": uri}).error["code"] == -32602
+    asked = talk.stateless_client().asks(
+        LISTEN, {"notifications": {"resourceSubscriptions": [uri]}}
+    )
+    (acknowledged,) = asked.mailbox.take()
+    assert acknowledged["params"]["notifications"] == {}
+    assert upstream.sees() == []
+    assert talk.state.subscribers == {}

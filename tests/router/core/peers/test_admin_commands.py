@@ -1,6 +1,6 @@
 """Questions to the router itself."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -101,10 +101,67 @@ def test_lists_hold_only_what_a_principal_may_see() -> None:
     assert named(talk.admin_asks(ListInstances()).answer) == ["a", "b"]
 
 
+BOUND = Principal("bound", profile="work")
+
+
+@pytest.mark.parametrize("expose", ["direct", "router", "transparent"])
+def test_a_token_that_is_bound_to_a_profile_reaches_nothing_else(expose: Any) -> None:
+    denied = "b__erase" if expose != "transparent" else "erase"
+    work = Profile(expose, ("b",), NameFilter(deny=(denied,)))
+    talk = Conversation(profiles={"work": work})
+    _, b = talk.with_upstreams("a", "b", tools=("echo", "erase"))
+    assert named(talk.admin_asks(ListInstances(), BOUND).answer) == ["b"]
+    assert named(talk.admin_asks(ShowStatus(), BOUND).answer) == ["b"]
+    shown = talk.admin_asks(ListTools(), BOUND).answer
+    assert {name: named(tools) for name, tools in shown.items()} == {"b": ["echo"]}
+    assert named(talk.admin_asks(ShowTools("b"), BOUND).answer) == ["echo"]
+    for what in (ShowInstance("a"), ShowTools("a"), CALL):
+        assert talk.admin_asks(what, BOUND).error.code == INSTANCE_NOT_FOUND
+    assert talk.admin_asks(CallTool("b", "erase", raw({})), BOUND).error.code == TOOL_NOT_FOUND
+    called = talk.admin_asks(CallTool("b", "echo", raw({})), BOUND)
+    b.answers(b.sees_one(), {"content": []})
+    assert value_of(called.answer) == {"content": []}
+
+
+def test_a_token_that_is_bound_to_a_profile_changes_nothing_else() -> None:
+    talk = Conversation(profiles={"work": Profile("direct", ("b",))})
+    talk.with_upstreams("a", "b")
+    refused = talk.admin_asks(MakeChange(RemoveInstance("a")), BOUND)
+    assert (refused.error.code, talk.saves) == (INSTANCE_NOT_FOUND, [])
+    talk.admin_asks(MakeChange(RemoveInstance("b")), BOUND)
+    assert [save.change for save in talk.saves] == [RemoveInstance("b")]
+
+
 def test_a_provider_of_which_one_instance_is_seen_names_that_one() -> None:
     talk = Conversation()
     talk.with_upstreams("a", "b")
     assert talk.admin_asks(ShowInstance("acme"), LIMITED).answer["name"] == "b"
+
+
+IN_PROFILE = Principal("limited", profile="some")
+SOME = {
+    "direct": Profile(instances=("b",), tools=NameFilter(deny=("*__drop",))),
+    "router": Profile("router", instances=("b",), tools=NameFilter(deny=("*__drop",))),
+    "transparent": Profile("transparent", ("b",), tools=NameFilter(deny=("drop",))),
+}
+
+
+@pytest.mark.parametrize("kind", SOME)
+def test_a_principal_with_a_profile_sees_and_calls_what_that_shows(kind: str) -> None:
+    talk = Conversation(profiles={"some": SOME[kind]})
+    _, upstream = talk.with_upstreams("a", "b", tools=("echo", "drop"))
+    for what in (ListInstances(), ShowStatus()):
+        assert named(talk.admin_asks(what, IN_PROFILE).answer) == ["b"]
+    assert list(talk.admin_asks(ListTools(), IN_PROFILE).answer) == ["b"]
+    assert named(talk.admin_asks(ShowTools("b"), IN_PROFILE).answer) == ["echo"]
+    for other in (ShowInstance("a"), ShowTools("a"), CALL):
+        assert talk.admin_asks(other, IN_PROFILE).error.code == INSTANCE_NOT_FOUND
+    dropped = talk.admin_asks(CallTool("b", "drop", NO_RAW), IN_PROFILE).error
+    assert dropped.code == TOOL_NOT_FOUND
+    assert dropped.message == "Tool 'drop' not found in instance 'b'. Did you mean 'echo'?"
+    called = talk.admin_asks(CallTool("b", "echo", NO_RAW), IN_PROFILE)
+    upstream.answers(upstream.sees_one(), {"content": []})
+    assert value_of(called.answer) == {"content": []}
 
 
 # --- Answers from the state ------------------------------------------------------------------
@@ -308,3 +365,27 @@ def test_other_clients_are_answered_as_ever_while_somebody_asks() -> None:
     upstream.answers(seen, {"for": "alice"})
     assert routed.result == {"for": "alice"}
     assert called.is_waiting
+
+
+# --- Tokens that are bound to a profile ------------------------------------------------------
+
+
+@pytest.mark.parametrize("expose", ["direct", "router", "transparent"])
+def test_a_token_of_a_profile_reaches_what_the_profile_shows_and_nothing_else(
+    expose: Literal["direct", "router", "transparent"],
+) -> None:
+    denied = "sing" if expose == "transparent" else "a__sing"
+    profile = Profile(expose, ("a",), NameFilter(deny=(denied,)))
+    talk = Conversation(profiles={"work": profile})
+    upstream = talk.with_instance("a", "echo", "sing")
+    talk.with_instance("b", "echo")
+    bound = Principal("bound", PERMISSIONS, profile="work")
+    assert [row["name"] for row in talk.admin_asks(ListInstances(), bound).answer] == ["a"]
+    for what in (ShowInstance("b"), ShowTools("b"), CallTool("b", "echo", NO_RAW)):
+        assert talk.admin_asks(what, bound).error.code == INSTANCE_NOT_FOUND
+    assert talk.admin_asks(CallTool("a", "sing", NO_RAW), bound).error.code == TOOL_NOT_FOUND
+    call = talk.admin_asks(CallTool("a", "echo", NO_RAW), bound)
+    upstream.answers(upstream.sees_one(), {"content": []})
+    assert value_of(call.answer) == {"content": []}
+    talk.settings_change(profiles={})
+    assert talk.admin_asks(ListInstances(), bound).answer == []

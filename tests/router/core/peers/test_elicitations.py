@@ -98,10 +98,12 @@ def test_a_client_that_is_gone_is_not_looked_for() -> None:
 
 def test_the_newest_are_remembered() -> None:
     client, _, upstream = able()
-    client.routes("echo")
+    call = client.routes("echo")
     sent = upstream.sees_one()
     for number in range(MAX_REMEMBERED + 1):
         upstream.asks(ELICIT, url(str(number)), id=number, related=sent["id"])
+        (question,) = call.mailbox.take()
+        client.answers(question, {"action": "accept"})
     completes(upstream, "0")
     assert client.outbox.take() == []
     told = completes(upstream, "1")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.direct_names import direct_name
-from router.core.protocol.resource_uris import shown_template, shown_uri
+from router.core.names.direct_names import direct_name
+from router.core.names.resource_uris import shown_template, shown_uri
 from router.messages.commands import Principal
 from router.messages.exposure import Exposure, NameFilter
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, spec
@@ -215,6 +215,13 @@ def test_a_completion_is_about_the_servers_own_prompt_or_template() -> None:
 def test_a_completion_of_nothing_is_refused(ref: Any, code: int) -> None:
     talk, upstream = serving()
     assert talk.client().asks("completion/complete", {"ref": ref}).error["code"] == code
+    assert upstream.sees() == []
+
+
+def test_a_completion_with_a_key_like_a_known_one_is_refused() -> None:
+    talk, upstream = serving()
+    for params in ({"ref": {"type": "ref/prompt", "name": "a__ask", "Name": "x"}}, {"Ref": {}}):
+        assert talk.client().asks("completion/complete", params).error["code"] == -32602
     assert upstream.sees() == []
 
 

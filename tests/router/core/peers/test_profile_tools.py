@@ -76,7 +76,9 @@ def test_tokens_are_the_bytes_of_what_is_shown_of_a_tool_by_four_rounded_up() ->
 @pytest.mark.parametrize("name", ["a", "direct", "router", "some*", ""])
 def test_only_a_profile_is_one(name: str) -> None:
     error = talking().admin_asks(ShowProfileTools(name)).error
-    assert (error.code, error.message) == (INSTANCE_NOT_FOUND, f"Profile not found: {name}")
+    available = "'all', 'some', 'empty', 'one', 'old'"
+    assert error.code == INSTANCE_NOT_FOUND
+    assert error.message == f"Profile not found: {name}. Available profiles: {available}"
 
 
 def test_instances_that_the_asker_may_not_see_are_left_out() -> None:

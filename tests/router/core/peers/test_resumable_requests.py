@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.resource_uris import shown_uri
+from router.core.names.resource_uris import shown_uri
 from tests.router.core.conversation import (
     Conversation,
     FakeUpstream,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from router.core.peers.server_messages import MAX_UNANSWERED
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, ready
 
 ROOTS = "roots/list"
@@ -144,7 +145,7 @@ def test_a_question_with_several_clients_in_flight_is_refused_and_says_what_to_d
     assert (refusal["id"], refusal["error"]["code"]) == ("q", -32017)
     assert refusal["error"]["message"] == (
         "Several clients have calls in flight on instance 'a'; let one client at a time use it, "
-        "or configure the server a second time under another name for the other client"
+        'or give each a session of its own with "sessions": "per_client"'
     )
     assert (alice.outbox.take(), bob.outbox.take()) == ([], [])
 
@@ -475,3 +476,15 @@ def test_a_notification_that_means_nothing_here_is_dropped(method: str, params: 
     alice.outbox.take()
     upstream.says(method, params)
     assert (alice.outbox.take(), call.mailbox.take()) == ([], [])
+
+
+def test_one_call_asks_a_client_only_so_much_at_a_time() -> None:
+    talk, alice, upstream = ready()
+    alice.initializes(sampling={})
+    alice.routes("echo")
+    upstream.sees()
+    for number in range(MAX_UNANSWERED + 1):
+        upstream.asks("sampling/createMessage", {}, id=number)
+    refused = upstream.sees_one()
+    assert (refused["id"], refused["error"]["code"]) == (MAX_UNANSWERED, -32015)
+    assert len(talk.state.clients[alice.id].server_requests) == MAX_UNANSWERED

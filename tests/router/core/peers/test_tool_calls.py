@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.direct_names import direct_name
+from router.core.names.direct_names import direct_name
 from router.messages.commands import Principal
 from router.messages.core_settings import CoreSettings
 from router.messages.events import CoreSettingsChanged

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router.core.protocol.bridging import CAPABILITIES_KEY
-from router.core.protocol.raw_json import raw_of
+from router.core.text.raw_json import raw_of
 from router.messages.catalog import Catalog, Item
 from router.messages.events import CatalogChanged, ClientOpened, FromClient
 from router.messages.frames import Request

@@ -373,6 +373,7 @@ PROMPT, SECRET = {"name": "hide"}, {"uri": "x:secret"}
         ("prompts/get", PROMPT, -32602),
         ("completion/complete", {"ref": {"type": "ref/prompt"} | PROMPT}, -32602),
         ("resources/read", SECRET, -32002),
+        ("resources/read", {"uri": "x:%73ecret"}, -32002),
         ("resources/subscribe", SECRET, -32002),
         ("completion/complete", {"ref": {"type": "ref/resource"} | SECRET}, -32002),
     ],
@@ -388,7 +389,38 @@ def test_what_a_filter_leaves_out_cannot_be_asked_for(
     assert upstream.sees_one()["method"] == method
 
 
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("prompts/get", {"name": "ask", "Name": "hide"}),
+        ("resources/read", {"uri": "x:1", "URI": "x:secret"}),
+        ("completion/complete", {"ref": {"type": "x", "name": "ask", "NAME": "hide"}}),
+        ("completion/complete", {"ref": {"type": "x"}, "Ref": {"type": "x", "name": "hide"}}),
+    ],
+)
+def test_no_server_reads_another_name_than_the_filter_did(
+    method: str, params: dict[str, Any]
+) -> None:
+    _, alice, upstream = talking("session")
+    assert alice.asks(method, params).error["code"] == -32602
+    assert upstream.sees() == []
+
+
+def test_a_name_that_is_given_twice_reaches_the_server_once() -> None:
+    _, alice, upstream = talking("session")
+    alice.asks("completion/complete", b'{"ref":{"type":"x","name":"hide","name":"ask"}}')
+    (sent,) = upstream.inbox.waiting
+    assert bytes(sent.params) == b'{"ref":{"type":"x","name":"ask"}}'
+
+
 # --- Notifications -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["tools/call", "prompts/get", "resources/read", "tasks/cancel"])
+def test_a_request_that_comes_as_a_notification_does_not_reach_the_server(method: str) -> None:
+    _, alice, upstream = talking("session")
+    alice.says(method, {"name": "rm", "taskId": "1"})
+    assert upstream.sees() == []
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

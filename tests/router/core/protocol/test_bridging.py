@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from router.core.protocol import bridging
-from router.core.protocol.raw_json import raw_of
+from router.core.text.raw_json import raw_of
 from router.messages.errors import RpcError
 from router.messages.frames import ErrorResponse, Response
 from router.messages.revisions import HANDSHAKE_REVISIONS, REVISION_KEY, REVISIONS
@@ -131,7 +131,14 @@ def test_a_url_to_visit_first_is_asked_for_as_input() -> None:
 
 @pytest.mark.parametrize(
     ("data", "capabilities"),
-    [(URLS, {}), (URLS, {"elicitation": {}}), (5, {"elicitation": {"url": {}}}), (None, {})],
+    [
+        (URLS, {}),
+        (URLS, {"elicitation": {}}),
+        (URLS, {"elicitation": True}),
+        (URLS, {"elicitation": ["url"]}),
+        (5, {"elicitation": {"url": {}}}),
+        (None, {}),
+    ],
 )
 def test_a_url_that_cannot_be_asked_for_names_the_missing_capability(
     data: Any, capabilities: Any
@@ -144,6 +151,12 @@ def test_a_url_that_cannot_be_asked_for_names_the_missing_capability(
 @pytest.mark.parametrize("schema", [b"5", b'{"x-mcp-header":1e999}'])
 def test_a_malformed_schema_is_listed_as_it_is(schema: bytes) -> None:
     tool = Raw(b'{"name":"x-mcp-header","inputSchema":%b}' % schema)
+    assert bytes(bridging.tool_as_stateless(tool)) == bytes(tool)
+
+
+def test_a_schema_that_nests_too_deeply_is_listed_as_it_is() -> None:
+    schema = b'{"x-mcp-header":"A","p":' * 700 + b"1" + b"}" * 700
+    tool = Raw(b'{"name":"deep","inputSchema":%b}' % schema)
     assert bytes(bridging.tool_as_stateless(tool)) == bytes(tool)
 
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from router.core.names.resource_uris import own_uri, shown_uri
 from router.core.protocol import extensions
 from router.core.protocol.extensions import APPS, TASKS, with_shown_uris
-from router.core.protocol.resource_uris import own_uri, shown_uri
 from router.messages.exposure import Expose
 from tests.router.core.fake_peers import raw, value_of
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from router.core.protocol.param_headers import ParamHeader, check, headers_of_tools
-from router.core.protocol.raw_json import raw_of
+from router.core.text.raw_json import raw_of
 from router.messages.catalog import Item
 from router.messages.errors import HEADER_MISMATCH, RpcError
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.core.state.clients import LOG_LEVELS, Client
+from router.core.protocol.severities import LOG_LEVELS
+from router.core.state.clients import Client
 from router.messages.commands import Principal
 from tests.router.core.conversation import Mailbox
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from router.core.state.instances import Instances, InstanceState, new_instance
+from router.core.state.instance_table import Instances
+from router.core.state.instances import InstanceState, new_instance
 from router.messages.errors import RpcError
 from tests.router.core.conversation import Conversation, ready, spec
 

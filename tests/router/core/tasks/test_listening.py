@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.router.core.conversation import Conversation, SentRequest
+from router.core.tasks import listening
+from tests.router.core.conversation import Conversation, SentRequest, ready
 from tests.router.core.fake_peers import StatelessClient
 from tests.router.core.tasks.task_peers import (
     ALICE,
@@ -174,3 +175,18 @@ def test_a_router_view_has_no_tasks_to_be_told_of() -> None:
     talk = Conversation()
     listening = _listens(stateless_client_of(talk), "t1")
     assert listening.mailbox.take()[0]["params"]["notifications"] == {}
+
+
+def test_the_end_of_a_request_walks_over_no_subscriptions_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    talk, _, _ = ready()
+    walks: list[Any] = []
+    monkeypatch.setattr(listening, "forget_client", lambda _, client: walks.append(client.id))
+    lone = talk.stateless_client()
+    lone.asks("tools/list")
+    lone.leaves()
+    assert walks == []
+    lone.asks("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    lone.leaves()
+    assert walks == [lone.id]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from router.core.views.listings import MAX_PIECES
 from router.messages.commands import Principal
 from router.messages.exposure import NameFilter, Profile
 from router.messages.frames import Response
@@ -124,3 +125,15 @@ def test_a_change_of_the_configuration_encodes_no_other_instance_anew() -> None:
     talk.with_instance("d", "one")
     list_everything(alice)
     assert parts_of(talk, "b") == before
+
+
+def test_the_parts_of_an_instance_do_not_pile_up_while_another_changes() -> None:
+    talk = Conversation(view="direct")
+    uris = [f"x:{number}" for number in range(2 * MAX_PIECES)]
+    talk.with_instance("a", resources=uris)
+    other = talk.with_instance("b")
+    alice = talk.client()
+    for uri in uris:
+        other.lists(resources=[uri])
+        assert alice.lists("resources").count(uri) == 0
+    assert len(talk.state.instances.by_name["a"].encoded["resources"]) == MAX_PIECES

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from router.core.names.direct_names import direct_name
+from router.core.names.resource_uris import shown_uri
 from router.core.protocol.bridging import CLIENT_INFO_KEY, SERVER_INFO_KEY
-from router.core.protocol.direct_names import direct_name
-from router.core.protocol.resource_uris import shown_uri
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import Principal
 from router.messages.events import CatalogChanged

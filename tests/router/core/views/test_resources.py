@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.resource_uris import shown_template, shown_uri
+from router.core.names.resource_uris import shown_template, shown_uri
+from router.core.views.resources import MAX_URI_CHARS
 from router.messages.commands import Principal
 from router.messages.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, SentRequest
@@ -234,3 +235,10 @@ def test_a_request_that_makes_no_sense_is_refused(params: Any) -> None:
     for method in ("resources/read", "resources/subscribe", "resources/unsubscribe"):
         assert talk.client().asks(method, params).error["code"] == -32602
     assert upstreams["a"].sees() == []
+
+
+def test_a_uri_that_takes_long_to_take_apart_is_refused() -> None:
+    talk, upstreams = with_servers(a=["x:1"])
+    longest = "x:" + "y" * (MAX_URI_CHARS - 2)
+    assert leads(talk.client().reads(longest), upstreams) == ("a", longest)
+    assert leads(talk.client().reads(f"mcp-router://a/{'%' * MAX_URI_CHARS}"), upstreams) == -32602

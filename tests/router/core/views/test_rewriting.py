@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.core.protocol.resource_uris import shown_uri
+from router.core.names.resource_uris import shown_uri
+from router.core.views.rewriting import MAX_COMPARISONS
 from router.messages.exposure import Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream
 
@@ -210,3 +211,15 @@ def test_a_result_that_comes_after_the_profile_was_removed_is_delivered() -> Non
     talk.settings_change(profiles={})
     upstream.answers(upstream.sees_one(), {"content": [link("x:1")]})
     assert sent.result == {"content": [link("x:1")]}
+
+
+def test_a_long_result_names_the_instance_where_a_search_would_take_too_long() -> None:
+    talk = Conversation(view="direct")
+    templates = [f"x{number}://{{id}}" for number in range(1000)]
+    upstream = talk.with_instance("a", "echo", templates=templates)
+    talk.with_instance("b", "echo", resources=["x:theirs"])
+    uris = [f"x1://{number}" for number in range(MAX_COMPARISONS // 1000 + 1)]
+    result = called(talk.client(), upstream, {"content": [link(uri) for uri in uris]})
+    *searched, last = [item["uri"] for item in result["content"]]
+    assert searched == uris[:-1]
+    assert last == shown_uri("a", uris[-1])

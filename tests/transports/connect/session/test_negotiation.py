@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from router.messages.frames import Notification, Request, Response
+from router.messages.instance_spec import ClientIdentity
 from tests.transports.connect.session.fake_upstream import (
     AUTO,
     HANDSHAKE,
@@ -312,3 +313,36 @@ async def test_a_legacy_instance_is_begun_with_a_handshake(
     upstream = with_tools("a")
     await start(nursery, upstream, spec=LEGACY)
     assert upstream.methods == [*HANDSHAKE, "tools/list"]
+
+
+# --- Of whom a server is told ----------------------------------------------------------------
+
+
+async def test_a_session_that_clients_share_is_the_routers_own(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    await start(nursery, upstream, spec=LEGACY)
+    (told,) = upstream.asked("initialize")
+    assert told["capabilities"] == {"roots": {}, "sampling": {}, "elicitation": {}}
+    assert told["clientInfo"]["name"] == "mcp-router"
+
+
+async def test_a_session_of_one_client_is_begun_in_the_name_of_that_client(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    info = {"name": "editor", "version": "3", "x": [1]}
+    client = ClientIdentity(raw(info), {"roots": raw({"listChanged": True})})
+    await start(nursery, upstream, spec=attrs.evolve(LEGACY, client=client))
+    (told,) = upstream.asked("initialize")
+    assert (told["clientInfo"], told["capabilities"]) == (info, {"roots": {"listChanged": True}})
+
+
+async def test_a_session_of_a_client_without_a_name_is_begun_in_the_routers_name(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    await start(nursery, upstream, spec=attrs.evolve(LEGACY, client=ClientIdentity()))
+    (told,) = upstream.asked("initialize")
+    assert (told["clientInfo"]["name"], told["capabilities"]) == ("mcp-router", {})

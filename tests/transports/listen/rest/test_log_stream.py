@@ -103,6 +103,7 @@ async def test_end_of_the_listener_ends_the_follower(broadcast: Broadcast) -> No
         ("/ws", "all", {"origin": "null"}, 403),
         ("/ws", "caller", {}, 403),
         ("/ws", "one", {}, 403),
+        ("/ws", "bound", {}, 403),
         ("/ws?level=loud", "all", {}, 422),
         ("/elsewhere", "all", {}, 404),
     ],
@@ -158,9 +159,9 @@ async def test_ticket_is_for_those_who_may_read(broadcast: Broadcast) -> None:
     async with rest_site(follow=broadcast.follow) as site:
         statuses = [
             (await site.ask("POST", "/api/ws-ticket", token=token)).status
-            for token in (None, "caller", "one")
+            for token in (None, "caller", "one", "bound")
         ]
-    assert statuses == [401, 403, 403]
+    assert statuses == [401, 403, 403, 403]
 
 
 async def test_ticket_expires(autojump_clock: Any) -> None:

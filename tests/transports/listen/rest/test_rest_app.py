@@ -119,10 +119,11 @@ async def test_configuration_goes_with_the_instances() -> None:
     assert got.json == {"instances": [row], "current_instance": None, "problems": problems}
 
 
-async def test_principal_limited_to_some_instances_sees_no_configuration() -> None:
+@pytest.mark.parametrize("token", ["one", "bound"])
+async def test_principal_limited_to_some_instances_sees_no_configuration(token: str) -> None:
     async with rest_site(config=lambda: {"problems": ["x"]}) as site:
         site.actor.answers.append([ROW])
-        got = await site.ask("GET", "/api/config", token="one")
+        got = await site.ask("GET", "/api/config", token=token)
     assert got.json == {"instances": [ROW], "current_instance": None}
 
 

@@ -76,6 +76,16 @@ _ENTRY: Final[Json] = {
     "max_sessions": {**INTEGER, "minimum": 1, "maximum": 1000, "default": 32},
 }
 
+_STATE: Final[Json] = {
+    "state": {
+        "enum": ["disabled", "starting", "ready", "backoff", "failed", "stopping", "idle"],
+        "description": "`idle`: each client has a session of its own, and there is none now",
+    },
+    "in_state_s": {"type": "number"},
+    "restarts": INTEGER,
+    "last_error": nullable("string"),
+}
+
 _INSTANCE: Final[Json] = object_of(
     "name provider display_name active connected transport_type tools_count metadata",
     name=TEXT,
@@ -87,10 +97,11 @@ _INSTANCE: Final[Json] = object_of(
     tools_count=INTEGER,
     metadata=ANY_OBJECT,
     summary={**nullable("string"), "description": "What the server does, in one line"},
-    state={"enum": ["disabled", "starting", "ready", "backoff", "failed", "stopping"]},
-    in_state_s={"type": "number"},
-    restarts=INTEGER,
-    last_error=nullable("string"),
+    **_STATE,
+    sessions={
+        **array_of(object_of("name client state", name=TEXT, client=STRING, **_STATE)),
+        "description": "Those of single clients; only if each client has one of its own",
+    },
     stale={**BOOLEAN, "description": "Its lists are the last known ones"},
     warnings={**array_of(STRING), "description": "Names in its filters that it does not offer"},
 )

@@ -18,13 +18,13 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from router.core.protocol.nearest_names import nearest_names
-from router.core.protocol.raw_json import (
+from router.core.text.nearest_names import nearest_names
+from router.core.text.raw_json import (
     check_key_case,
     is_object,
     raw_of,
 )
-from router.core.protocol.sentences import cut_to_one_line
+from router.core.text.sentences import cut_to_one_line
 from router.messages.catalog import Catalog, Item
 from router.messages.exposure import EVERYTHING, ArgumentExposure, has_wildcard
 from router.messages.params import object_of

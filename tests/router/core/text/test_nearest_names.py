@@ -2,8 +2,8 @@
 
 import pytest
 
-from router.core.protocol import nearest_names
-from router.core.protocol.nearest_names import did_you_mean
+from router.core.text import nearest_names
+from router.core.text.nearest_names import did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from router.core.protocol.resource_uris import UriTemplate, own_uri, shown_template, shown_uri
+from router.core.names.resource_uris import UriTemplate, own_uri, shown_template, shown_uri
 
 CONFUSABLE = st.text(st.sampled_from("a/%:{}2Fé "), min_size=1, max_size=8)
 """Short texts of the characters that the forms give a meaning."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.core.state import instance_views
+from router.core.views import instance_views
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import ShowInstance
 from tests.router.core.conversation import Conversation, raw, ready, spec
@@ -84,14 +84,13 @@ def test_a_tool_without_description_or_schema_is_shown_with_empty_ones() -> None
     assert instance.session is not None
     bare = Catalog(tools=(Item("bare", raw({"name": "bare"})),))
     instance.record_catalog(msgspec.structs.replace(instance.session, catalog=bare))
-    assert msgspec.json.decode(raw(instance_views.tools_of(instance))) == [
-        {"name": "bare", "description": "", "inputSchema": {}}
-    ]
+    (tool,) = instance.offers.catalog.tools
+    shown = msgspec.json.decode(raw(instance_views.tool_view(tool)))
+    assert shown == {"name": "bare", "description": "", "inputSchema": {}}
 
 
 def test_an_instance_that_is_not_connected_shows_no_tools() -> None:
     talk = Conversation()
     talk.configured(spec("a"))
     instance = talk.state.instances.by_name["a"]
-    assert instance_views.tools_of(instance) == []
     assert instance_views.selection(instance) == {"instance": "a", "tools": [], "active": False}

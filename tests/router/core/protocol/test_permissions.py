@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.state.permissions import check_may, check_may_name
+from router.core.protocol.permissions import check_may, check_may_name
 from router.messages.commands import Permission, Principal
 from router.messages.errors import NOT_ALLOWED, RpcError
 from tests.router.core.conversation import Conversation, ready

@@ -15,10 +15,15 @@ instance, whose name is percent-encoded, and what follows it is decoded in one w
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 import attrs
+
+from router.messages.exposure import matches_any
+
+if TYPE_CHECKING:
+    from router.messages.exposure import NameFilter
 
 SCHEME: Final = "mcp-router://"
 UI_SCHEME: Final = "ui://"
@@ -61,6 +66,52 @@ def own_uri(shown: str) -> tuple[str, str] | None:
     # Servers have URIs of the scheme `ui` themselves; ours hold another one.
     is_ours = scheme == SCHEME or uri.startswith(UI_SCHEME)
     return (unquote(instance), uri) if instance and uri and is_ours else None
+
+
+# --- Filters ---------------------------------------------------------------------------------
+
+
+def is_admitted(names: NameFilter, uri: str) -> bool:
+    """Return whether a filter admits a URI however it is written.
+
+    A server may take `file:///project/%2e%2E/secret` for `file:///secret` (RFC 3986 section 6.2.2).
+    So the URI without dot segments has to be admitted as well, and must not be denied unescaped.
+    """
+    if names.admits_all:
+        return True
+    if not names.admits(uri):
+        return False
+    scheme, colon, rest = uri.partition(":")
+    if not colon:
+        return True
+    plain = scheme.lower() + colon + _without_dot_segments(_DOT.sub(".", rest))
+    if plain != uri and not names.admits(plain):
+        return False
+    unescaped = unquote(plain)
+    resolved = _without_dot_segments(unescaped)
+    if resolved != unescaped and not names.admits(resolved):
+        return False
+    return not matches_any(resolved, (*names.deny, *map(unquote, names.deny)))
+
+
+_DOT: Final = re.compile("%2e", re.IGNORECASE)
+
+
+def _without_dot_segments(path: str) -> str:
+    """Return a URI, or its end, as RFC 3986 section 5.2.4 resolves it, above no beginning."""
+    if "/." not in path:
+        return path
+    head, slashes, rest = path.partition("//")
+    if not slashes:
+        head, rest = "", path
+    first, *segments = rest.split("/")
+    kept: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    return head + slashes + "/".join([first, *kept])
 
 
 # --- Templates -------------------------------------------------------------------------------

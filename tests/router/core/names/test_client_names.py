@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol import client_names
-from router.core.protocol.client_names import spelling_for
+from router.core.names import client_names
+from router.core.names.client_names import spelling_for
 from router.core.protocol.router_tools import instructions, items
 from router.messages.revisions import HANDSHAKE_REVISIONS, STATELESS_REVISION
 

@@ -2,12 +2,14 @@
 
 import pytest
 
-from router.core.protocol.resource_uris import (
+from router.core.names.resource_uris import (
     UriTemplate,
+    is_admitted,
     own_uri,
     shown_template,
     shown_uri,
 )
+from router.messages.exposure import NameFilter
 
 INSTANCES = ["a", "A", "files-1", "文件", "😀 x", "a/b", "a%2Fb", "a:b", "..", "x" * 300, "\n\x00"]
 URIS = [
@@ -130,3 +132,33 @@ def test_a_hostile_template_takes_no_longer_than_an_ordinary_one() -> None:
     """Security: backtracking over `{a}{b}{c}…` would take for ever."""
     template = UriTemplate.parse("x:" + "{a}a" * 1000 + "!")
     assert not template.matches("x:" + "a" * 100_000)
+
+
+# --- Filters ---------------------------------------------------------------------------------
+
+PROJECT = NameFilter(("file:///project/*",))
+NO_KEYS = NameFilter(deny=("file:///keys/*", "x:a%20b"))
+
+
+@pytest.mark.parametrize(
+    ("names", "uri", "answer"),
+    [
+        (PROJECT, "file:///project/a/./b", True),
+        (PROJECT, "file:///project/a/../b", True),
+        (PROJECT, "file:///project/a%20b/c%2Fd", True),
+        (PROJECT, "file:///project/..b/...", True),
+        (PROJECT, "file:///project/../keys/mine", False),
+        (PROJECT, "file:///project/%2e%2E/keys/mine", False),
+        (PROJECT, "file:///project/a/../../../keys/mine", False),
+        (PROJECT, "file:///project/..%2Fkeys/mine", False),
+        (NO_KEYS, "file:///project/mine", True),
+        (NO_KEYS, "greeting", True),
+        (NO_KEYS, "file:///keys/mine", False),
+        (NO_KEYS, "FILE:///keys/mine", False),
+        (NO_KEYS, "file:///k%65ys/mine", False),
+        (NO_KEYS, "file:///project/..%2Fkeys/mine", False),
+        (NO_KEYS, "x:a b", False),
+    ],
+)
+def test_a_filter_holds_however_a_uri_is_written(names: NameFilter, uri: str, answer: bool) -> None:
+    assert is_admitted(names, uri) is answer

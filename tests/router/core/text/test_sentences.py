@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.protocol.sentences import MAX_CHARS, cut_to_one_line, first_sentence
+from router.core.text.sentences import MAX_CHARS, cut_to_one_line, first_sentence
 
 
 @pytest.mark.parametrize(

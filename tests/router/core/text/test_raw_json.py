@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw
 
-from router.core.protocol import raw_json
+from router.core.text import raw_json
 from router.messages.errors import RpcError
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from router.core.protocol import direct_names
-from router.core.protocol.direct_names import direct_name
+from router.core.names import direct_names
+from router.core.names.direct_names import direct_name
 
 LIMITS = st.integers(16, 64)
 LIMIT = 48

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from router.core.protocol.exposed_catalog import ExposedCatalog, expose, with_fixed
+from router.core.names.exposed_catalog import ExposedCatalog, expose, with_fixed
 from router.messages.catalog import Catalog, Item
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router.core.protocol.raw_json import EMPTY_OBJECT, is_object, optional_text_of
-from router.core.protocol.sentences import cut_to_one_line, first_sentence
+from router.core.state.client_sessions import ClientSession
 from router.core.state.instances import InstanceState
+from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of
+from router.core.text.sentences import cut_to_one_line, first_sentence
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def summaries(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any
 
 def summary(instance: Instance, now_s: float) -> dict[str, Any]:
     """Return the object that `list` and the REST API show of one instance."""
-    spec, session = instance.spec, instance.session
-    return {
+    spec = instance.spec
+    row: dict[str, Any] = {
         "name": spec.name,
         "provider": spec.provider,
         "display_name": spec.display_name,
         "active": spec.is_active,
-        "connected": session is not None,
+        "connected": instance.is_connected,
         "transport_type": spec.type,
         "tools_count": len(instance.offers.catalog.tools),
         "metadata": spec.metadata,
@@ -43,23 +44,37 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         "last_error": instance.last_error,
         "stale": instance.is_stale,
     }
+    if instance.is_per_client:
+        clients = instance.client_sessions.values()
+        row["sessions"] = [
+            _session(one, now_s) for one in clients if isinstance(one, ClientSession)
+        ]
+    return row
+
+
+def _session(row: ClientSession, now_s: float) -> dict[str, Any]:
+    """Return the object that is shown of the session of one client."""
+    return {
+        "name": row.spec.name,
+        "client": row.client_name,
+        "state": row.state,
+        "in_state_s": round(now_s - row.since_s, 1),
+        "restarts": row.restarts,
+        "last_error": row.last_error,
+    }
 
 
 def _about(instance: Instance) -> str | None:
     """Return one line about a server: by its own words, else by those of its configuration."""
     texts: list[str | None] = []
-    if instance.session is not None:
-        info = instance.session.server_info
+    described = None if instance.is_awaited else instance.known
+    if described is not None:
+        info = described.server_info
         title = optional_text_of(object_of(info), "title") if is_object(info) else None
-        texts = [first_sentence(instance.session.instructions or ""), title]
-    described = instance.spec.metadata.get("description")
-    texts.append(described if isinstance(described, str) else None)
+        texts = [first_sentence(described.instructions or ""), title]
+    note = instance.spec.metadata.get("description")
+    texts.append(note if isinstance(note, str) else None)
     return next((line for text in texts if text and (line := cut_to_one_line(text))), None)
-
-
-def tools_of(instance: Instance) -> list[dict[str, Any]]:
-    """Return an instance's tools, each with its name, description and input schema."""
-    return list(map(tool_view, instance.offers.catalog.tools))
 
 
 def tool_view(item: Item) -> dict[str, Any]:

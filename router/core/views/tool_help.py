@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.protocol.nearest_names import did_you_mean
-from router.core.protocol.raw_json import optional_text_of
 from router.core.protocol.router_tools import HELP, USE, compact, spelled
-from router.core.protocol.sentences import cut_to_one_line, first_sentence
-from router.core.state.instance_views import tool_view
+from router.core.text.nearest_names import did_you_mean
+from router.core.text.raw_json import optional_text_of
+from router.core.text.sentences import cut_to_one_line, first_sentence
+from router.core.views.instance_views import tool_view
 from router.messages.errors import TOOL_NOT_FOUND, RpcError
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from router.core.protocol.client_names import Spelling
+    from router.core.names.client_names import Spelling
     from router.core.protocol.router_tools import HelpArguments
     from router.core.state.instances import Instance
     from router.messages.catalog import Item
@@ -51,7 +51,7 @@ def tool_help(
     Raises:
         RpcError: -32014, there is no tool of the name that is asked for.
     """
-    offered = [(instance, tools) for instance, tools in shown if instance.session is not None]
+    offered = [(instance, tools) for instance, tools in shown if not instance.is_awaited]
     names = [item.key for _, tools in offered for item in tools]
     if asked.tool_name is not None and asked.tool_name not in names:
         where = "any connected instance"

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.core.state.tool_help import NOTE
+from router.core.views.tool_help import NOTE
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import Principal
 from router.messages.core_settings import CoreSettings

@@ -1,0 +1,179 @@
+"""Keeps the rows of instances that have a session for each client (`"sessions": "per_client"`).
+
+The row of such an instance runs nothing itself. For each of its clients there is a row of its own,
+which the supervisor knows as `{instance}#{number}`; no instance can have that name.
+
+Invariants:
+
+- A name is never used twice, so a late report about a session that has ended finds no row.
+- A row is in the table exactly as long as it is among the `client_sessions` of its instance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+
+from router.core.state.deadlines import Deadlines
+from router.core.state.instances import Instance, InstanceState
+from router.messages.instance_spec import CLIENT_MARK
+
+if TYPE_CHECKING:
+    from router.core.state.clients import Client
+    from router.messages.frames import ClientId
+
+IDLE_EXPIRY_S: Final = 600.0
+"""Seconds after which a session ends that no client has, and that nobody used meanwhile."""
+
+SessionKey: TypeAlias = tuple[str, ...]
+"""Names whom a session serves; see `key_of`."""
+
+
+def key_of(client: Client, root: str | None) -> SessionKey:
+    """Return the key of the session that serves a client; clients with equal keys share it.
+
+    Args:
+        client: a session; or a lone request, which shares with all requests of the same program,
+            as far as the principal and the `clientInfo` tell programs apart.
+        root: the client's first root if the session depends on it. Then nothing else counts.
+    """
+    if root is not None:
+        return ("root", root)
+    owner = owner_of(client)
+    if owner is not None:
+        return ("client", owner)
+    return ("principal", client.principal.name, bytes(client.info).decode(errors="replace"))
+
+
+def owner_of(client: Client) -> ClientId | None:
+    """Return the id of the session or connection of a client; None if it is a lone request."""
+    if client.connection is not None:
+        return client.connection.id
+    return None if client.is_for_one_request else client.id
+
+
+@attrs.define(eq=False)
+class ClientSession(Instance):
+    """The row of one session of an instance that has a session for each client.
+
+    Its `spec` is that of the instance, under the name by which the supervisor knows the session.
+
+    Attributes:
+        instance: the configured instance.
+        key: see `key_of`.
+        client_name: the name of the client for which it was started, for people.
+        clients: the ids of the client sessions and connections that have it. With a root there may
+            be several; lone requests are not counted.
+        used_s: the monotonic second of the last request that needed it.
+    """
+
+    instance: Instance = attrs.field(kw_only=True)
+    key: SessionKey = attrs.field(kw_only=True)
+    client_name: str = attrs.field(kw_only=True)
+    used_s: float = attrs.field(kw_only=True)
+    clients: set[ClientId] = attrs.field(factory=set["ClientId"], kw_only=True)
+
+    @property
+    def name(self) -> str:
+        return self.instance.name
+
+    @property
+    def listed_as(self) -> Instance:
+        return self.instance
+
+    @property
+    def address(self) -> str:
+        """The same for all sessions with this key, one after the other; no instance has it."""
+        return f"{self.name}{CLIENT_MARK}{':'.join(self.key)}"
+
+    def serves(self, client: Client) -> bool:
+        """Return whether this is the session of a client, or may be that of a lone request."""
+        return owner_of(client) in self.clients or self.key == key_of(client, None)
+
+    @property
+    def ends_with_its_client(self) -> bool:
+        """True if it is for one client that says when it goes."""
+        return self.key[0] == "client"
+
+
+@attrs.define
+class ClientSessions:
+    """All sessions of single clients.
+
+    Attributes:
+        by_name: the rows by the names that the supervisor knows.
+        by_address: the same rows by their addresses.
+        idle_due: deadlines by these names, of sessions that do not end with a client.
+    """
+
+    by_name: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
+    by_address: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
+    idle_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
+    # By client and instance, for the clients that have a session or a connection.
+    _joined: dict[ClientId, dict[str, ClientSession]] = attrs.field(
+        factory=dict["ClientId", dict[str, ClientSession]]
+    )
+    _last_number: int = 0
+
+    def next_name(self, instance: str) -> str:
+        """Return a name for the supervisor that was never used before."""
+        self._last_number += 1
+        return f"{instance}{CLIENT_MARK}{self._last_number}"
+
+    def add(self, row: ClientSession) -> None:
+        """Add a row here and to its instance."""
+        self.by_name[row.spec.name] = self.by_address[row.address] = row
+        row.instance.client_sessions[row.key] = row
+        if not row.ends_with_its_client:
+            self.idle_due.arm(row.spec.name, row.used_s + IDLE_EXPIRY_S)
+
+    def remove(self, row: ClientSession) -> None:
+        """Remove a row here and from its instance; no client has it any more."""
+        del self.by_name[row.spec.name]
+        del self.by_address[row.address]
+        del row.instance.client_sessions[row.key]
+        self.idle_due.disarm(row.spec.name)
+        for client in list(row.clients):
+            self.leave(client, row)
+
+    def join(self, client: ClientId, row: ClientSession) -> ClientSession | None:
+        """Note that a client has this session; return the session that it had before, if any."""
+        of_client = self._joined.setdefault(client, {})
+        before = of_client.get(row.name)
+        if before is not None:
+            before.clients.discard(client)
+        of_client[row.name] = row
+        row.clients.add(client)
+        return before
+
+    def leave(self, client: ClientId, row: ClientSession) -> None:
+        """Note that a client does not have this session any more."""
+        row.clients.discard(client)
+        of_client = self._joined.get(client, {})
+        if of_client.get(row.name) is row:
+            del of_client[row.name]
+        if not of_client:
+            self._joined.pop(client, None)
+
+    def of_client(self, client: ClientId) -> list[ClientSession]:
+        """Return the sessions that a client has."""
+        return list(self._joined.get(client, {}).values())
+
+
+def sum_up(instance: Instance, now_s: float) -> None:
+    """Have an instance show the state of its clients' sessions.
+
+    It is ready if any of them is. Else it shows the newest, whose client is most likely waiting.
+    """
+    rows = list(instance.client_sessions.values())
+    is_ready = any(row.state is InstanceState.READY for row in rows)
+    newest = rows[-1].state if rows else InstanceState.IDLE
+    state = InstanceState.READY if is_ready else newest
+    if state is not instance.state:
+        instance.state, instance.since_s = state, now_s
+    instance.restarts = sum(row.restarts for row in rows)
+    instance.retry_at_s = None if is_ready or not rows else rows[-1].retry_at_s
+    # While there is none, the reason why the last one failed stays.
+    if rows:
+        instance.last_error = None if is_ready else rows[-1].last_error

@@ -1,0 +1,114 @@
+"""Keeps the rows of instances in their order, and finds one by its name or by a direct name.
+
+Invariant: a table is made anew when the configuration changes, so what was derived from it can be
+told from what is out of date.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from router.core.names import direct_names
+from router.core.state.instances import Instance, NamedKind
+from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from router.messages.commands import Principal
+
+
+@attrs.define
+class Instances:
+    """All configured instances, or those that somebody sees, in their order of configuration.
+
+    Attributes:
+        by_name: the rows.
+        encoded: what was made of all their lists, kept until one changes; see `core.views`.
+    """
+
+    by_name: dict[str, Instance] = attrs.field(factory=dict[str, Instance])
+    encoded: dict[Any, Any] = attrs.field(init=False, factory=dict[Any, Any])
+
+    def __iter__(self) -> Iterator[Instance]:
+        return iter(self.by_name.values())
+
+    def seen_by(self, principal: Principal) -> Instances:
+        """Return the instances that this principal may see."""
+        if principal.instances is None:
+            return self
+        seen = principal.instances
+        return Instances({name: row for name, row in self.by_name.items() if name in seen})
+
+    def find(self, wanted: str) -> Instance:
+        """Return the instance with this name, else the only instance of this provider.
+
+        Raises:
+            RpcError: -32010, no instance matches, or the provider has several.
+        """
+        found = self.by_name.get(wanted)
+        if found is not None:
+            return found
+        of_provider = [row for row in self.by_name.values() if row.spec.provider == wanted]
+        if len(of_provider) == 1:
+            return of_provider[0]
+        if of_provider:
+            names = _quoted(row.name for row in of_provider)
+            raise RpcError(
+                INSTANCE_NOT_FOUND,
+                f"Provider '{wanted}' has several instances; name one of them: {names}",
+            )
+        raise RpcError(
+            INSTANCE_NOT_FOUND,
+            f"Instance not found: {wanted}. Available instances: {_quoted(self.by_name)}",
+        )
+
+    def find_direct(
+        self, name: str, limit: int, kind: NamedKind = "tools"
+    ) -> tuple[Instance, str] | None:
+        """Return the instance whose tool or prompt has this direct name, and the name in its list.
+
+        Args:
+            name: any text.
+            limit: the greatest length of a direct name in characters.
+            kind: the list.
+
+        Returns:
+            None if none has it now.
+        """
+        for row in self._owners_of(name, limit):
+            found = row.direct_names(limit, kind).get(name)
+            if found is not None:
+                return row, found
+        return None
+
+    def find_ready_owner(self, name: str, limit: int) -> tuple[Instance, str] | None:
+        """Return the ready instance that a direct name without a hash names, and the rest of it.
+
+        The server has nothing of this name in its lists, and says so in its own words.
+        """
+        owner = direct_names.instance_in(name, limit)
+        row = None if owner is None else self.by_name.get(owner)
+        if row is None or row.is_awaited:
+            return None
+        return row, name.removeprefix(row.name + direct_names.SEPARATOR)
+
+    def find_awaited_owner(self, name: str, limit: int) -> Instance | None:
+        """Return an instance without a session that may have a tool of this direct name."""
+        owners = [row for row in self._owners_of(name, limit) if row.is_awaited]
+        awaited = [row for row in owners if direct_names.may_be_of(row.name, name, limit)]
+        # Of several, one that will be ready: the others would refuse the call.
+        return next((row for row in awaited if row.may_become_ready()), next(iter(awaited), None))
+
+    def _owners_of(self, name: str, limit: int) -> Iterable[Instance]:
+        """Return the instances that may have a tool of this direct name."""
+        if direct_names.is_hashed(name, limit):
+            return self
+        row = self.by_name.get(direct_names.instance_in(name, limit) or "")
+        return () if row is None else (row,)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "none"
