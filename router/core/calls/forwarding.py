@@ -155,14 +155,18 @@ def forward_call(
     Raises:
         RpcError: -32015, too many calls are in flight.
     """
-    call = open_call(state, request, instance, session)
-    call.rewrite, call.is_transparent = rewrite, is_transparent
     to_stateless = session.is_stateless
+    call_id = state.calls.next_id()
     sent: dict[str, Any] = members
+    progress_token = None
+    # Before the call is open: whatever is wrong with the request is its one answer.
     if "_meta" in members or to_stateless:
-        call.progress_token = server_params.progress_token_of(request.params)
-        token = call.id if call.progress_token else None
+        progress_token = server_params.progress_token_of(request.params)
+        token = call_id if progress_token else None
         sent = server_params.params_for(state, session, request, members, token)
+    call = open_call(state, request, instance, session, call_id)
+    call.progress_token = progress_token
+    call.rewrite, call.is_transparent = rewrite, is_transparent
     if to_stateless and not request.client.is_stateless:
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
@@ -173,9 +177,16 @@ def forward_call(
 
 
 def open_call(
-    state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp
+    state: RoutingState,
+    request: ClientRequest,
+    instance: Instance,
+    session: SessionUp,
+    call_id: int | None = None,
 ) -> Call:
     """Have a request wait for a session, to which the caller sends something.
+
+    Args:
+        call_id: its id upstream, if that was taken before.
 
     Raises:
         RpcError: -32015, too many calls are in flight.
@@ -185,7 +196,7 @@ def open_call(
     spec = instance.spec
     timeout_s = spec.timeout_s or state.settings.timeout_s
     call = Call(
-        id=state.calls.next_id(),
+        id=state.calls.next_id() if call_id is None else call_id,
         client=request.client,
         reply_to=request.reply_to,
         request_id=request.id,
