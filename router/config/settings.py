@@ -18,6 +18,7 @@ from router.config.strict import Check, convert_strictly, join_errors
 from router.config.tokens import NamedToken, OptionalToken, TokenName, find_repeated_tokens
 from router.files.json_files import decode_object, read_bytes, write_atomically
 from router.messages.exposure import Profile  # noqa: TC001
+from router.messages.run_policy import StartSetting  # noqa: TC001
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,12 +142,21 @@ class McpClient:
         enabled: connect to upstreams at all.
         timeout: seconds for one call.
         start_timeout_s: from starting an upstream to the end of its handshake.
+        question_timeout_s: for a client's answer to a question of a server.
+        start: start instances with the router, or each by its first call.
+        idle_stop_s: seconds without a call after which an instance is stopped; 0 for never.
+        ping_interval_s: seconds of silence after which a server is asked whether it lives; 0 for
+            never.
         max_starting: the number of upstreams that may start at the same time.
     """
 
     enabled: bool = live(True)
     timeout: Seconds = live(30, core="timeout_s")
     start_timeout_s: Seconds = 60
+    question_timeout_s: Seconds = live(120, core="question_timeout_s")
+    start: StartSetting = live("eager", core="start")
+    idle_stop_s: Delay = live(0, core="idle_stop_s")
+    ping_interval_s: Delay = 60
     max_starting: Count = 16
 
 

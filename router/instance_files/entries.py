@@ -21,6 +21,7 @@ import attrs
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.instance_files.exposures import EXPOSURE_KEYS, read_exposure
+from router.instance_files.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
 from router.instance_files.variables import Unresolved, check_roots
 from router.messages.errors import ConfigError
 from router.messages.instance_spec import (
@@ -78,7 +79,7 @@ _KNOWN: Final = (
     *("provider", "name", "type", "transport", "command", "args", "env", "cwd", "headers"),
     *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", "check_arguments"),
     *("catalogue_cache", "sessions", "max_sessions", "oauth"),
-    *(*URL_KEYS, *EXPOSURE_KEYS, *IGNORED_KEYS),
+    *(*URL_KEYS, *EXPOSURE_KEYS, *RUN_POLICY_KEYS, *IGNORED_KEYS),
 )
 _SPELLING: Final = {key.lower(): key for key in _KNOWN}
 
@@ -129,6 +130,8 @@ def read_entry(
     entry.check_env_file()
     entry.check_oauth()
     kind, try_sse = entry.kind()
+    sessions: SessionsSetting = entry.choice("sessions", SESSIONS)
+    may_have_replicas = kind == "stdio" and sessions == "shared"
     spec = InstanceSpec(
         name=name,
         provider=provider,
@@ -147,8 +150,10 @@ def read_entry(
         check_arguments=entry.flag("check_arguments"),
         exposure=read_exposure(members, entry.note),
         catalogue_cache=entry.flag("catalogue_cache") is not False,
-        sessions=entry.choice("sessions", SESSIONS),
-        max_sessions=entry.max_sessions(),
+        sessions=sessions,
+        max_sessions=read_count(members, "max_sessions", (1, SESSIONS_LIMIT), entry.note)
+        or DEFAULT_MAX_SESSIONS,
+        run_policy=read_run_policy(members, may_have_replicas=may_have_replicas, note=entry.note),
         ignored=entry.ignored(),
         source=location.source,
     )
@@ -375,16 +380,6 @@ class _EntryReader:
             known = ", ".join(f'"{choice}"' for choice in choices)
             self.note(key, f"expected one of {known}, got {quote_value(value)}")
         return choices[0]
-
-    def max_sessions(self) -> int:
-        value = self.members.get("max_sessions")
-        if value is None:
-            return DEFAULT_MAX_SESSIONS
-        if type(value) is not int or not 1 <= value <= SESSIONS_LIMIT:
-            problem = f"expected a number from 1 to {SESSIONS_LIMIT}, got {quote_value(value)}"
-            self.note("max_sessions", problem)
-            return DEFAULT_MAX_SESSIONS
-        return value
 
     def ignored(self) -> tuple[str, ...]:
         return tuple(self.location.place(key) for key in IGNORED_KEYS if key in self.members)

@@ -8,6 +8,7 @@ import attrs
 
 if TYPE_CHECKING:
     from router.messages.exposure import Profile
+    from router.messages.run_policy import StartSetting
 
 
 def _no_profiles() -> dict[str, Profile]:
@@ -21,6 +22,11 @@ class CoreSettings:
     Attributes:
         version: the version of this program.
         timeout_s: the default timeout of one call (`mcp_client.timeout`).
+        question_timeout_s: how long the answer of a client to a server's question may take
+            (`mcp_client.question_timeout_s`).
+        start: "eager" or "lazy", where an instance does not say (`mcp_client.start`).
+        idle_stop_s: seconds without a call after which a session is stopped, where an instance does
+            not say; 0 for never (`mcp_client.idle_stop_s`).
         tool_names: the spelling of the router's tools, "dotted" or "underscored", or "auto" to
             choose it for each client (`server.tool_names`).
         help_limit_bytes: the size up to which `mcp.router.help` answers in full
@@ -38,6 +44,9 @@ class CoreSettings:
 
     version: str
     timeout_s: float = 30.0
+    question_timeout_s: float = 120.0
+    start: StartSetting = "eager"
+    idle_stop_s: float = 0.0
     tool_names: str = "auto"
     help_limit_bytes: int = 65536
     name_limit: int = 48

@@ -8,6 +8,7 @@ import attrs
 
 from router.messages.exposure import EVERYTHING, Exposure
 from router.messages.frames import NO_RAW
+from router.messages.run_policy import DEFAULT_RUN_POLICY, RunPolicy
 
 if TYPE_CHECKING:
     from msgspec import Raw
@@ -77,6 +78,7 @@ class InstanceSpec:
         sessions: "shared" for one session that serves all clients, or "per_client" for one session
             for each client.
         max_sessions: the most sessions at the same time, with "per_client".
+        run_policy: how its sessions are started, watched, stopped and protected.
         client: the client whose session this is; None if clients share it, as they do unless the
             session was started for one of them.
         ignored: the places of keys of other programs that have no effect here.
@@ -103,6 +105,7 @@ class InstanceSpec:
     catalogue_cache: bool = True
     sessions: SessionsSetting = "shared"
     max_sessions: int = DEFAULT_MAX_SESSIONS
+    run_policy: RunPolicy = DEFAULT_RUN_POLICY
     client: ClientIdentity | None = None
     ignored: tuple[str, ...] = ()
     problem: str | None = None
@@ -135,6 +138,6 @@ class InstanceSpec:
         # These are shown or read with each call; a session does not depend on them.
         shown = {
             *("metadata", "provider", "source", "timeout_s", "check_arguments", "exposure"),
-            *("catalogue_cache", "max_sessions", "ignored"),
+            *("catalogue_cache", "max_sessions", "run_policy", "ignored"),
         }
         return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})

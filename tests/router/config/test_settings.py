@@ -47,7 +47,16 @@ DEFAULTS: dict[str, Any] = {
         "drain_s": 30,
     },
     "profiles": {},
-    "mcp_client": {"enabled": True, "timeout": 30, "start_timeout_s": 60, "max_starting": 16},
+    "mcp_client": {
+        "enabled": True,
+        "timeout": 30,
+        "start_timeout_s": 60,
+        "question_timeout_s": 120,
+        "start": "eager",
+        "idle_stop_s": 0,
+        "ping_interval_s": 60,
+        "max_starting": 16,
+    },
     "security": {
         "bearer_token": "",
         "tokens": {},

@@ -91,6 +91,14 @@ class _Entry(Struct):
     catalogue_cache: bool | UnsetType = UNSET
     sessions: str | UnsetType = UNSET
     max_sessions: int | UnsetType = UNSET
+    start: str | UnsetType | None = UNSET
+    idle_stop_s: float | UnsetType | None = UNSET
+    start_timeout_s: float | UnsetType | None = UNSET
+    ping_interval_s: float | UnsetType | None = UNSET
+    replicas: int | UnsetType | None = UNSET
+    max_in_flight: int | UnsetType | None = UNSET
+    max_result_bytes: int | UnsetType | None = UNSET
+    retry_safe_calls: bool | UnsetType | None = UNSET
 
 
 class _Call(Struct):

@@ -55,6 +55,8 @@ def _filter(description: str) -> Json:
     return {"anyOf": [ANY_OBJECT, array_of(STRING)], "description": description}
 
 
+_SECONDS: Final[Json] = {"type": "number", "minimum": 0}
+
 _ENTRY: Final[Json] = {
     "name": {**NAME, "description": "Letters, digits, _, - and CJK letters; unique"},
     "provider": {**NAME, "description": "The folder in data/; the name, if it is missing"},
@@ -74,6 +76,14 @@ _ENTRY: Final[Json] = {
     "catalogue_cache": {**BOOLEAN, "default": True, "description": "Keep its last known lists"},
     "sessions": {"enum": ["shared", "per_client"], "default": "shared"},
     "max_sessions": {**INTEGER, "minimum": 1, "maximum": 1000, "default": 32},
+    "start": {"enum": ["eager", "lazy"], "description": "With the router, or by its first call"},
+    "idle_stop_s": {**_SECONDS, "description": "Stop it after so long without a call; 0: never"},
+    "start_timeout_s": _SECONDS,
+    "ping_interval_s": {**_SECONDS, "description": "Ask it after so long a silence; 0: never"},
+    "replicas": {**INTEGER, "minimum": 1, "maximum": 32, "default": 1},
+    "max_in_flight": {**INTEGER, "minimum": 1, "description": "Further calls wait, then -32015"},
+    "max_result_bytes": {**INTEGER, "minimum": 1024, "description": "Cut longer text results"},
+    "retry_safe_calls": {**BOOLEAN, "default": False},
 }
 
 _STATE: Final[Json] = {
