@@ -43,6 +43,7 @@ from router.messages.effects import (
 )
 from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.events import (
+    Barrier,
     ClientOverflowed,
     Event,
     InstanceDown,
@@ -78,8 +79,16 @@ INBOX_SIZE: Final = 1024
 BATCH_SIZE: Final = 256
 """Events taken in one go before other tasks get their turn."""
 
-Inbound: TypeAlias = Event | ChildEvent
-"""The inbox holds the core's events, and those of the supervisor until they are translated."""
+LATE_S: Final = 0.25
+"""A deadline that is noticed so late passed while this process did not run: it was stopped, or the
+machine was too busy."""
+
+CATCH_UP_S: Final = 0.05
+"""Time to read then what came in meanwhile: an answer in a pipe was in time."""
+
+Inbound: TypeAlias = Event | ChildEvent | Barrier
+"""The inbox holds the core's events, those of the supervisor until they are translated, and the
+barriers of sessions that measure how busy the actor is with their events."""
 
 Mask: TypeAlias = Callable[[str], str]
 """Returns a text without the secrets that are known."""
@@ -120,15 +129,13 @@ async def dispatch(
     actor = _Actor(core, commands, child_of, saves, catalogues, mask)
     task_status.started()
     with inbox, commands, saves, catalogues:
-        scope = await _take_all(actor, core, inbox)
+        scope = await _take_all(actor, inbox)
         while scope.cancelled_caught:
             actor.tick()
-            scope = await _take_all(actor, core, inbox)
+            scope = await _take_all(actor, inbox)
 
 
-async def _take_all(
-    actor: _Actor, core: PureCore, inbox: trio.MemoryReceiveChannel[Inbound]
-) -> trio.CancelScope:
+async def _take_all(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> trio.CancelScope:
     """Handle events until all senders have closed, or until a deadline may be overdue.
 
     In the second case the returned scope was cancelled. One scope serves many events, because to
@@ -136,13 +143,13 @@ async def _take_all(
     it may be cancelled for nothing, at most once in the time of a call.
     """
     with trio.CancelScope() as scope:
-        wake_at_s = _set_earlier(scope, math.inf, core.next_deadline_s())
+        wake_at_s = _set_earlier(scope, math.inf, actor.next_wake_s())
         async for inbound in inbox:
             actor.take(inbound)
             _take_batch(actor, inbox)
             # Not only when the scope is cancelled: under load there is always another event.
             actor.tick()
-            wake_at_s = _set_earlier(scope, wake_at_s, core.next_deadline_s())
+            wake_at_s = _set_earlier(scope, wake_at_s, actor.next_wake_s())
     return scope
 
 
@@ -183,6 +190,7 @@ class _Actor:
         self._catalogues = catalogues
         self._follow_ups: deque[Event] = deque()
         self._unsent: dict[str, Command] = {}
+        self._caught_up_at_s: float | None = None
 
     def take(self, inbound: Inbound) -> None:
         """Handle one event and the events that follow from its effects."""
@@ -194,10 +202,25 @@ class _Actor:
             self._send_commands()
 
     def tick(self) -> None:
-        """Let the core end what is overdue, if a deadline has passed."""
-        deadline_s = self._core.next_deadline_s()
-        if deadline_s is not None and deadline_s <= trio.current_time():
+        """Let the core end what is overdue, if a deadline has passed.
+
+        A deadline that is noticed late waits for what has come in before it.
+        """
+        deadline_s, now_s = self._core.next_deadline_s(), trio.current_time()
+        if deadline_s is None or deadline_s > now_s:
+            return
+        if self._caught_up_at_s is None and now_s - deadline_s > LATE_S:
+            self._caught_up_at_s = now_s + CATCH_UP_S
+        elif self._caught_up_at_s is None or now_s >= self._caught_up_at_s:
+            self._caught_up_at_s = None
             self._handle(Tick())
+
+    def next_wake_s(self) -> float | None:
+        """Return when `tick` is to be called; None while nothing has a deadline."""
+        deadline_s = self._core.next_deadline_s()
+        if deadline_s is None or self._caught_up_at_s is None:
+            return deadline_s
+        return max(deadline_s, self._caught_up_at_s)
 
     def _handle(self, event: Any) -> None:
         self._follow_ups.append(event)
@@ -338,6 +361,11 @@ def _stuck(event: Stuck, _: Mask) -> Event | None:
     return None
 
 
+def _barrier(event: Barrier, _: Mask) -> Event | None:
+    event.pass_on()
+    return None
+
+
 _TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Up: _up,
     Starting: _starting,
@@ -345,4 +373,5 @@ _TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Down: _down,
     GaveUp: _gave_up,
     Stuck: _stuck,
+    Barrier: _barrier,
 }

@@ -15,6 +15,8 @@ from router.messages.instance_spec import CLIENT_MARK
 from router.messages.revisions import STATELESS_REVISION, Era
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.messages.catalog import Catalog, KnownServer
     from router.messages.commands import RouterCommand
     from router.messages.core_settings import CoreSettings
@@ -263,6 +265,15 @@ class Drain(Struct, frozen=True):
     """The router stops: take no new calls; `reply_to` gets None once the last call has ended."""
 
     reply_to: Outbox
+
+
+class Barrier(Struct, frozen=True):
+    """Not for the core: the actor calls `pass_on` once it has handled everything before this.
+
+    So a sender learns how long its events take.
+    """
+
+    pass_on: Callable[[], object]
 
 
 class Tick(Struct, frozen=True):

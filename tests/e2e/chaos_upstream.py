@@ -20,6 +20,20 @@ PIXEL: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
     "YPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
+FLOODS: Final[dict[str, dict[str, Any]]] = {
+    "log": {
+        "method": "notifications/message",
+        "params": {"level": "error", "logger": "chaos", "data": "x" * 60},
+    },
+    "progress": {
+        "method": "notifications/progress",
+        "params": {"progressToken": 2, "progress": 1},
+    },
+    "lists": {"method": "notifications/tools/list_changed"},
+    "requests": {"id": "flood", "method": "roots/list"},
+}
+"""What the tool `flood` sends, by its argument `kind`."""
+
 GARBAGE: Final = b'this is no JSON\n\xff\xfe\x00 nor this\n{"half": \n[]\n'
 
 MODES: Final = {
@@ -66,6 +80,9 @@ TOOLS: Final = [
     ),
     _tool("pid", "The number of this process"),
     _tool("raw", "The params of this very call, as they came in"),
+    _tool(
+        "flood", "Send messages of one kind as fast as they are read, from now on", kind="string"
+    ),
 ]
 
 
@@ -83,6 +100,7 @@ class Upstream:
         self._cancelled: set[str] = set()
         self._waiting: list[tuple[Any, str]] = []
         self._tools = [_tool("grow", "Add a tool")] if mode == "growing" else TOOLS
+        self._writing = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
         noise = GARBAGE if self.mode == "noisy" else b""
@@ -92,8 +110,12 @@ class Upstream:
         out = reversed(self._out) if self.mode == "reversed" else self._out
         data = b"".join(out)
         self._out.clear()
-        while data:
-            data = data[os.write(1, data) :]
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        with self._writing:
+            while data:
+                data = data[os.write(1, data) :]
 
     def result(self, request_id: Any, result: dict[str, Any]) -> None:
         self.send({"id": request_id, "result": result})
@@ -184,6 +206,17 @@ class Upstream:
         self._tools.append(_tool(name, "Has come later"))
         self.send({"method": "notifications/tools/list_changed"})
         self.result(request_id, _text(name))
+
+    def _tool_flood(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        self.result(request_id, _text("flooding"))
+        message = {"jsonrpc": "2.0", **FLOODS[arguments["kind"]]}
+        threading.Thread(
+            target=self._flood, args=(json.dumps(message).encode() + b"\n",), daemon=True
+        ).start()
+
+    def _flood(self, line: bytes) -> None:
+        while True:
+            self._write(100 * line)
 
     def _tool_raw(self, request_id: Any, _: Any, params: Any) -> None:
         self.result(request_id, _text(json.dumps(params)))

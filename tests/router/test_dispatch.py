@@ -9,7 +9,7 @@ import trio
 from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
-from router.dispatch import BATCH_SIZE
+from router.dispatch import BATCH_SIZE, CATCH_UP_S, LATE_S
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import RemoveInstance
 from router.messages.effects import (
@@ -26,6 +26,7 @@ from router.messages.effects import (
 )
 from router.messages.errors import OVERLOADED, UNAVAILABLE
 from router.messages.events import (
+    Barrier,
     ClientOverflowed,
     Event,
     InstanceDown,
@@ -205,10 +206,54 @@ async def test_a_deadline_is_kept_although_the_inbox_is_never_empty(
 
 
 async def test_no_event_is_lost_to_a_deadline(nursery: trio.Nursery, autojump_clock: Any) -> None:
-    core = ScriptedCore(deadline_s=trio.current_time() - 1)
+    core = ScriptedCore(deadline_s=trio.current_time() - LATE_S / 2)
     actor = await start_actor(nursery, core)
     await actor.happens(InstanceStarting("a"))
     assert sorted(core.kinds) == ["InstanceStarting", "Tick"]
+
+
+@pytest.mark.parametrize("is_awake", [True, False])
+async def test_what_came_in_while_the_process_was_stopped_comes_before_a_deadline_of_that_time(
+    nursery: trio.Nursery, autojump_clock: Any, is_awake: bool
+) -> None:
+    stopped_until_s = trio.current_time()
+    core = ScriptedCore(deadline_s=stopped_until_s - 3)
+    actor = await start_actor(nursery, core)
+    if is_awake:
+        actor.inbox.send_nowait(InstanceStarting("of others"))
+    await trio.sleep(CATCH_UP_S / 2)  # in which a session reads what is in its pipe
+    actor.inbox.send_nowait(InstanceStarting("the answer"))
+    await trio.sleep(CATCH_UP_S)
+    assert core.kinds[is_awake:] == ["InstanceStarting", "Tick"]
+    assert core.events[-1][0] == stopped_until_s + CATCH_UP_S
+
+
+async def test_deadlines_are_kept_however_late_each_is_noticed(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    core = ScriptedCore(deadline_s=trio.current_time() - 3)
+    actor = await start_actor(nursery, core)
+    for _ in range(3):
+        await trio.sleep(2 * CATCH_UP_S)
+        core.deadline_s = trio.current_time() - 3
+        await actor.happens(InstanceStarting("a"))
+    await trio.sleep(2 * CATCH_UP_S)
+    assert core.kinds.count("Tick") == 4
+
+
+# --- Barriers --------------------------------------------------------------------------------
+
+
+async def test_a_barrier_is_passed_on_when_what_came_before_it_is_handled(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    core = ScriptedCore()
+    actor = await start_actor(nursery, core)
+    seen: list[list[str]] = []
+    barrier = Barrier(lambda: seen.append(core.kinds))
+    await actor.happens(InstanceStarting("a"), barrier, InstanceStarting("b"))
+    assert seen == [["InstanceStarting"]]
+    assert core.kinds == ["InstanceStarting", "InstanceStarting"]
 
 
 # --- Effects ---------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ Invariants:
   says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
+- What a server says unasked takes a bounded part of the router's time (see `pacing`).
 - A write that takes longer than `WRITE_LIMIT_S` ends the session. The supervisor limits the start.
 """
 
@@ -33,10 +34,11 @@ import trio.lowlevel
 from msgspec import Raw
 
 from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
-from router.messages.events import CatalogChanged, FromSession, SessionLost, SessionUp
+from router.messages.events import Barrier, CatalogChanged, FromSession, SessionLost, SessionUp
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.negotiation import Negotiation, ServerHistory
+from transports.connect.session.pacing import FRAMES_PER_REQUEST, Pacing
 from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
 from transports.connect.session.subscription import (
     ACKNOWLEDGED,
@@ -72,7 +74,10 @@ RELIST_LIMIT_S: Final = 30.0
 """Time for reading lists again; after that the session keeps the lists it has."""
 
 RELIST_PAUSE_S: Final = 0.2
-"""Pause between two readings of the lists, for upstreams that announce each of many changes."""
+"""Pause after a reading of the lists, for upstreams that announce each of many changes."""
+
+MAX_RELIST_PAUSE_S: Final = 5.0
+"""The pause doubles up to this while the lists are announced to change again within it."""
 
 LOST_SEND_LIMIT_S: Final = 1.0
 """Time for the actor to take `SessionLost` after a cancellation: it may be busy, but it never
@@ -98,7 +103,7 @@ class UpstreamSession:
 
     spec: InstanceSpec
     connect: Connect
-    inbox: trio.MemorySendChannel[Event]
+    inbox: trio.MemorySendChannel[Event | Barrier]
     new_id: Callable[[], SessionId]
     version: str
     history: ServerHistory = attrs.field(factory=ServerHistory)
@@ -144,6 +149,9 @@ class _Incarnation:
         self._changed: set[str] = set()
         self._has_changed = trio.Event()
         self._announced: set[str] = set()
+        self._pacing = Pacing()
+        self._unasked = 0  # frames read since the last measurement, less those allowed for requests
+        self._is_paced = False
         self._is_up = False
         self._lost: WireLost | None = None
 
@@ -196,12 +204,30 @@ class _Incarnation:
         while True:
             for received in await self._wire.receive():
                 event = self._event_of(received)
-                if event is None:
-                    continue
-                try:
-                    self._events.send_nowait(event)
-                except trio.WouldBlock:
-                    await self._events.send(event)
+                if event is not None:
+                    try:
+                        self._events.send_nowait(event)
+                    except trio.WouldBlock:
+                        await self._events.send(event)
+                self._unasked += 1
+                if self._unasked > self._pacing.quota:
+                    await self._let_others_pass()
+
+    async def _let_others_pass(self) -> None:
+        """Wait until what was read is handled, and longer if the server says too much unasked."""
+        began_s = trio.current_time()
+        passed = trio.Event()
+        await self._events.send(Barrier(passed.set))
+        await passed.wait()
+        await trio.lowlevel.checkpoint()  # in which clients are sent what came of it
+        now_s = trio.current_time()
+        pause_s = self._pacing.pause_s(self._unasked, now_s - began_s, now_s)
+        self._unasked = 0
+        if pause_s:
+            if not self._is_paced:
+                self._is_paced = True
+                log.warning("%s says too much unasked; from now on it has to wait", self._spec.name)
+            await trio.sleep(pause_s)
 
     def _event_of(self, received: Received) -> FromSession | None:
         """Handle a frame that concerns only the session; return an event for any other frame."""
@@ -253,6 +279,7 @@ class _Incarnation:
                 limit.deadline = trio.current_time() + WRITE_LIMIT_S
                 await self._wire.send(frames)
                 limit.deadline = math.inf
+                self._unasked = max(0, self._unasked - FRAMES_PER_REQUEST * len(frames))
         raise WireLost("does not read its input")
 
     def _take_more(self, frames: list[Frame]) -> None:
@@ -312,6 +339,7 @@ class _Incarnation:
 
     async def _keep_current(self, lists: Lists) -> None:
         """Read lists again when they have changed; several changes in a row cost one reading."""
+        pause_s = RELIST_PAUSE_S
         while True:
             await self._has_changed.wait()
             changed, self._changed, self._has_changed = self._changed, set(), trio.Event()
@@ -326,7 +354,9 @@ class _Incarnation:
                 self._wire.set_catalog(lists.catalog)
                 changed = CatalogChanged(self._session, lists.catalog, announced)
                 await self._events.send(changed)
-            await trio.sleep(RELIST_PAUSE_S)
+            await trio.sleep(pause_s)
+            has_changed = self._has_changed.is_set()
+            pause_s = min(2 * pause_s, MAX_RELIST_PAUSE_S) if has_changed else RELIST_PAUSE_S
 
 
 def _size(frame: Frame) -> int:

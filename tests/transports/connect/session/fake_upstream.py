@@ -13,7 +13,7 @@ import trio.lowlevel
 import trio.testing
 from msgspec import Raw
 
-from router.messages.events import SessionUp
+from router.messages.events import Barrier, SessionUp
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from router.messages.instance_spec import InstanceSpec
 from router.messages.revisions import STATELESS_REVISION
@@ -202,7 +202,7 @@ class Running:
     """
 
     upstream: FakeUpstream
-    told: trio.MemoryReceiveChannel[Event]
+    told: trio.MemoryReceiveChannel[Event | Barrier]
     session: UpstreamSession
     up: SessionUp | None = None
     error: BaseException | None = None
@@ -211,9 +211,9 @@ class Running:
     stopping: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[Event | Barrier]:
         """Return the events that the actor got since the last call."""
-        events: list[Event] = []
+        events: list[Event | Barrier] = []
         while True:
             try:
                 events.append(self.told.receive_nowait())
@@ -254,7 +254,7 @@ async def start(
     Raises:
         WireLost: the session did not come up.
     """
-    inbox, told = trio.open_memory_channel["Event"](inbox_size)
+    inbox, told = trio.open_memory_channel["Event | Barrier"](inbox_size)
     session = UpstreamSession(spec, upstream.connect, inbox, count(7).__next__, "2.0")
     running = Running(upstream, told, session)
     nursery.start_soon(running.run)
@@ -264,6 +264,22 @@ async def start(
     await running.is_up.wait()
     await trio.testing.wait_all_tasks_blocked()
     return running
+
+
+@attrs.define
+class SlowActor:
+    """Takes all events of a session, and needs its time for each."""
+
+    event_s: float = 0.0
+    taken: list[Event] = attrs.field(factory=list["Event"])
+
+    async def run(self, running: Running) -> None:
+        async for event in running.told:
+            if isinstance(event, Barrier):
+                event.pass_on()
+            else:
+                await trio.sleep(self.event_s)
+                self.taken.append(event)
 
 
 def stateless(*tools: str) -> FakeUpstream:

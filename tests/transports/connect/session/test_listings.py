@@ -13,6 +13,7 @@ from router.messages.events import CatalogChanged
 from router.messages.frames import Notification, Request, Response
 from tests.transports.connect.session.fake_upstream import (
     FakeUpstream,
+    SlowActor,
     changed,
     hello,
     load,
@@ -22,7 +23,11 @@ from tests.transports.connect.session.fake_upstream import (
     tool_names,
     with_tools,
 )
-from transports.connect.session.session import RELIST_LIMIT_S, RELIST_PAUSE_S
+from transports.connect.session.session import (
+    MAX_RELIST_PAUSE_S,
+    RELIST_LIMIT_S,
+    RELIST_PAUSE_S,
+)
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
@@ -173,6 +178,23 @@ async def test_changes_during_a_listing_cause_one_more(
     await trio.sleep(10 * RELIST_PAUSE_S)
     assert len(upstream.asked("tools/list")) == 3
     assert len(running.events()) == 2
+
+
+async def test_a_server_whose_lists_change_all_the_time_is_listed_more_and_more_rarely(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    nursery.start_soon(SlowActor().run, await start(nursery, upstream))
+    for _ in range(600):
+        upstream.say(changed("tools"))
+        await trio.sleep(RELIST_PAUSE_S / 2)
+    while_changing = len(upstream.asked("tools/list"))
+    assert while_changing < 2 + 8 + 60 / MAX_RELIST_PAUSE_S
+    await trio.sleep(2 * MAX_RELIST_PAUSE_S)
+    assert len(upstream.asked("tools/list")) == while_changing + 1  # the last change counts
+    upstream.say(changed("tools"))
+    await trio.sleep(RELIST_PAUSE_S / 2)
+    assert len(upstream.asked("tools/list")) == while_changing + 2
 
 
 def _last_request(upstream: FakeUpstream) -> Request:

@@ -1,0 +1,100 @@
+"""How fast an upstream is read that says much unasked."""
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from router.messages.events import FromSession
+from router.messages.frames import Response
+from tests.transports.connect.session.fake_upstream import (
+    SlowActor,
+    call,
+    log_notice,
+    raw,
+    start,
+    with_tools,
+)
+from transports.connect.session.pacing import (
+    BURST_S,
+    FRAMES_PER_REQUEST,
+    MAX_QUOTA,
+    READ_S,
+    SHARE,
+    TURN_S,
+    Pacing,
+)
+
+# --- The rule --------------------------------------------------------------------------------
+
+
+def test_a_burst_costs_no_pause() -> None:
+    pacing = Pacing()
+    took_s = BURST_S / 10
+    assert [pacing.pause_s(1, took_s, 0.0) for _ in range(9)] == [0.0] * 9
+    assert pacing.pause_s(1, took_s, 0.0) > 0
+
+
+def test_in_the_long_run_unasked_frames_take_their_share_of_the_time() -> None:
+    pacing, now_s, took_s = Pacing(), 0.0, 0.0
+    while now_s < 100:
+        now_s += 0.002
+        took_s += 0.002
+        now_s += pacing.pause_s(16, 0.002, now_s)
+    assert took_s / now_s == pytest.approx(SHARE, rel=0.1)
+
+
+def test_quiet_time_gives_the_burst_back_and_no_more() -> None:
+    pacing = Pacing()
+    assert pacing.pause_s(1, 10 * BURST_S, 0.0) > 0
+    assert pacing.pause_s(1, BURST_S / 2, 1000.0) == 0
+    assert pacing.pause_s(1, BURST_S, 1000.0) > 0
+
+
+def test_dear_frames_have_short_turns_and_cheap_ones_no_endless_turn() -> None:
+    pacing = Pacing()
+    pacing.pause_s(64, 64 * TURN_S / 4, 0.0)
+    assert pacing.quota == 3
+    pacing.pause_s(1, 1.0, 0.0)
+    assert pacing.quota == 1
+    pacing.pause_s(64, 0.0, 0.0)
+    assert pacing.quota == min(MAX_QUOTA, int(TURN_S / READ_S))
+
+
+# --- The session -----------------------------------------------------------------------------
+
+
+async def test_a_server_that_never_stops_talking_is_read_in_its_share_of_the_time(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream = with_tools()
+    running = await start(nursery, upstream)
+    actor = SlowActor(0.001)
+    nursery.start_soon(actor.run, running)
+    for _ in range(900):
+        upstream.say(*[log_notice("more")] * 50)
+    await trio.sleep(60)
+    share = len(actor.taken) * actor.event_s / 60
+    assert SHARE / 2 < share < 1.2 * SHARE + BURST_S / 60
+    (warning,) = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert warning == "fake says too much unasked; from now on it has to wait"
+
+
+async def test_answers_and_some_news_of_each_call_are_never_held_back(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools()
+    running = await start(nursery, upstream)
+    actor = SlowActor(0.001)
+    nursery.start_soon(actor.run, running)
+    began_s = trio.current_time()
+    for number in range(2, 402, 2):
+        running.session_inbox.send_nowait(call(number))
+        await wait_all_tasks_blocked()
+        news = [log_notice("a step")] * (FRAMES_PER_REQUEST - 1)
+        upstream.say(*news, Response(number, raw({})))
+        await trio.sleep(FRAMES_PER_REQUEST * actor.event_s)
+    took_s = trio.current_time() - began_s
+    await trio.sleep(actor.event_s)
+    assert all(isinstance(event, FromSession) for event in actor.taken)
+    assert len(actor.taken) == 200 * FRAMES_PER_REQUEST
+    assert took_s == pytest.approx(len(actor.taken) * actor.event_s)

@@ -1,0 +1,61 @@
+"""Decides how fast an upstream is read that says much unasked.
+
+A server may notify and ask as fast as it can write. Whatever that costs the router, the calls of
+other servers wait for it. So the frames that answer no call have a budget in time: a burst costs
+nobody anything, and in the long run they get a share of one CPU. Beyond it the session reads on
+later, so the pipe fills and the server waits. Nothing is dropped.
+
+Invariants: pure, the caller measures the time. A server that answers requests, with some news of
+each, is never held back.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+FRAMES_PER_REQUEST: Final = 32
+"""Frames that each frame sent to the server allows it: an answer, progress, logs."""
+
+SHARE: Final = 0.1
+"""The part of the time that the unasked frames of one session may take in the long run."""
+
+BURST_S: Final = 0.5
+"""Time that they may take at once after a quiet time: some thousands of frames."""
+
+TURN_S: Final = 0.001
+"""Time that they may take before others have their turn, about one call."""
+
+MAX_QUOTA: Final = 64
+"""Frames in one turn at most, however little they cost."""
+
+READ_S: Final = 5e-6
+"""Time to read and decode one frame, which happens before anybody can measure it."""
+
+
+@attrs.define
+class Pacing:
+    """The budget of one session for frames that answer no call.
+
+    Attributes:
+        quota: frames until the session has to let others pass, and to measure again.
+    """
+
+    quota: int = MAX_QUOTA
+    _left_s: float = BURST_S
+    _at_s: float = 0.0
+
+    def pause_s(self, frames: int, took_s: float, now_s: float) -> float:
+        """Charge frames to the budget; return how long to wait before the next one, in seconds.
+
+        Args:
+            frames: the number of frames since the last measurement, at least one.
+            took_s: the time that everybody needed for them.
+            now_s: monotonic seconds, at the end of that time.
+        """
+        took_s += frames * READ_S
+        self.quota = max(1, min(MAX_QUOTA, int(TURN_S * frames / took_s)))
+        self._left_s = min(BURST_S, self._left_s + (now_s - self._at_s) * SHARE) - took_s
+        self._at_s = now_s
+        return max(0.0, -self._left_s / SHARE)
