@@ -18,7 +18,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 3 \
 ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: serve test quick check lint style async units types contracts format coverage bench \
-  conformance peers lock clean
+  chaos conformance peers lock clean
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
@@ -64,6 +64,10 @@ coverage: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m benchmarks
+
+# Every fault that is promised to be survived, one after the other, with a table of what was measured.
+chaos: .venv/dev.stamp
+	CHAOS=1 $(BIN)/python -m pytest -m "fault" tests/e2e/chaos
 
 # Writes the tables of docs/conformance.md; `make test` compares them with what it measures.
 conformance: peers

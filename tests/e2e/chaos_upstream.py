@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 from typing import Any, Final
 
 PIXEL: Final = (
@@ -46,6 +48,9 @@ MODES: Final = {
     "stubborn": "ignores SIGTERM and the end of its stdin",
     "parent": "starts a child that would outlive it",
     "growing": "has one tool, `grow`, that adds a tool whenever it is called",
+    "late": "answers `initialize` only once the file `PATH/let-in` is there",
+    "asleep": "does nothing, and ignores SIGTERM",
+    "daemon": "starts a child in a session of its own, whose parent has ended",
 }
 
 
@@ -80,6 +85,12 @@ TOOLS: Final = [
     ),
     _tool("pid", "The number of this process"),
     _tool("raw", "The params of this very call, as they came in"),
+    _tool("count_and_hang", "Add a line to the file and never answer", path="string"),
+    _tool("long_line", "Send a line of so many bytes that is no answer", bytes="integer"),
+    _tool("pieces", "Answer with the text, each byte of it written by itself", text="string"),
+    _tool("shout", "Write so many bytes to stderr, then answer", bytes="integer"),
+    _tool("close", "Close stdin or stdout, and live on", stream="string"),
+    _tool("stop_reading", "Answer, and read nothing any more"),
     _tool(
         "flood", "Send messages of one kind as fast as they are read, from now on", kind="string"
     ),
@@ -123,6 +134,8 @@ class Upstream:
     def answer(self, message: dict[str, Any]) -> None:
         method, request_id = message.get("method"), message.get("id")
         if method == "initialize":
+            if self.mode == "late":
+                _wait_for(Path(sys.argv[2]) / "let-in")
             self.result(request_id, self._hello(message["params"]["protocolVersion"]))
         elif method == "tools/list":
             self.result(request_id, {"tools": self._tools})
@@ -198,6 +211,39 @@ class Upstream:
             self._waiting.remove((request_id, label))
             self.result(request_id, _text("cancelled"))
 
+    def _tool_count_and_hang(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        self._hanging[request_id] = arguments.get("label", "")
+        with Path(arguments["path"]).open("a") as file:
+            file.write("called\n")
+
+    def _tool_long_line(self, _: Any, arguments: dict[str, Any], __: Any) -> None:
+        left, piece = arguments["bytes"], b"x" * (1 << 20)
+        while left > 0:
+            self._write(piece[:left])
+            left -= len(piece)
+        self._write(b"\n")
+
+    def _tool_pieces(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        message = {"jsonrpc": "2.0", "id": request_id, "result": _text(arguments["text"])}
+        for byte in json.dumps(message, ensure_ascii=False).encode() + b"\n":
+            self._write(bytes([byte]))
+            time.sleep(0.001)  # so that the reader finds each byte alone
+
+    def _tool_shout(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        left, line = arguments["bytes"], b"chaos: " + b"x" * 92 + b"\n"
+        while left > 0:
+            left -= os.write(2, 100 * line)
+        self.result(request_id, _text("done"))
+
+    def _tool_close(self, _: Any, arguments: dict[str, Any], __: Any) -> None:
+        os.close({"stdin": 0, "stdout": 1}[arguments["stream"]])
+        threading.Event().wait()
+
+    def _tool_stop_reading(self, request_id: Any, _: Any, __: Any) -> None:
+        self.result(request_id, _text("from now on"))
+        self.flush()
+        threading.Event().wait()
+
     def _tool_pid(self, request_id: Any, _: Any, __: Any) -> None:
         self.result(request_id, _text(str(os.getpid())))
 
@@ -222,6 +268,11 @@ class Upstream:
         self.result(request_id, _text(json.dumps(params)))
 
 
+def _wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
 def serve(mode: str) -> None:
     """Answer until stdin ends; what has come in together is answered together."""
     upstream, buffer = Upstream(mode), b""
@@ -232,10 +283,20 @@ def serve(mode: str) -> None:
         upstream.flush()
 
 
-def main() -> None:
-    mode = sys.argv[1]
-    if mode not in MODES:
-        sys.exit(f"chaos_upstream: unknown mode {mode!r}; one of {', '.join(MODES)}")
+def _run_asleep() -> None:
+    """Start a child in a session of its own whose parent has ended."""
+    if os.fork() != 0:
+        return
+    os.setsid()
+    if os.fork() == 0:
+        for stream in (0, 1):
+            os.close(stream)
+        os.execv(sys.executable, [sys.executable, __file__, "asleep", *sys.argv[2:]])
+    os._exit(0)
+
+
+def begin(mode: str) -> None:
+    """Do what a mode does before it serves, or in its place."""
     if mode == "exit":
         sys.stderr.write("chaos: the licence has expired\n")
         sys.exit(3)
@@ -244,12 +305,23 @@ def main() -> None:
     if mode in {"garbage", "silent"}:
         while os.read(0, 1 << 20):
             pass
-        return
+        sys.exit(0)
     if mode == "parent":
         command = [sys.executable, __file__, "stubborn", *sys.argv[2:]]
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    if mode == "stubborn":
+    if mode == "daemon":
+        _run_asleep()
+    if mode in {"stubborn", "asleep"}:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if mode == "asleep":
+        threading.Event().wait()
+
+
+def main() -> None:
+    mode = sys.argv[1]
+    if mode not in MODES:
+        sys.exit(f"chaos_upstream: unknown mode {mode!r}; one of {', '.join(MODES)}")
+    begin(mode)
     serve(mode)
     if mode == "stubborn":
         threading.Event().wait()

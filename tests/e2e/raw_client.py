@@ -5,6 +5,7 @@ Tests use these clients to see every byte, or to send messages that no SDK would
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import select
@@ -142,6 +143,11 @@ class HttpClient:
             self._headers["Mcp-Session-Id"] = session
         return response.status, response.read()
 
+    def send(self, message: dict[str, Any]) -> None:
+        """Post a message, and wait for nothing."""
+        body = json.dumps({"jsonrpc": "2.0", **message})
+        self._connection.request("POST", self._path, body, self._headers)
+
     def initialize(self) -> None:
         """Open a session."""
         status, body = self.post({"id": "hello", "method": "initialize", "params": HELLO})
@@ -154,6 +160,14 @@ class HttpClient:
         response = self._connection.getresponse()
         response.read()
         return response.status
+
+    def on_another_connection(self) -> HttpClient:
+        """Return a client of the same session."""
+        same = copy.copy(self)
+        same._connection = http.client.HTTPConnection(
+            self._connection.host, self._connection.port, timeout=ANSWER_LIMIT_S
+        )
+        return same
 
     def call(self, request_id: int | str, instance: str, tool: str, **arguments: Any) -> Any:
         """Call a tool of an instance with this request id; return its result."""
