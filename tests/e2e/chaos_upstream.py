@@ -86,6 +86,7 @@ TOOLS: Final = [
     _tool("pid", "The number of this process"),
     _tool("raw", "The params of this very call, as they came in"),
     _tool("count_and_hang", "Add a line to the file and never answer", path="string"),
+    _tool("answer_when", "Answer once the file is there", path="string"),
     _tool("long_line", "Send a line of so many bytes that is no answer", bytes="integer"),
     _tool("pieces", "Answer with the text, each byte of it written by itself", text="string"),
     _tool("shout", "Write so many bytes to stderr, then answer", bytes="integer"),
@@ -215,6 +216,14 @@ class Upstream:
         self._hanging[request_id] = arguments.get("label", "")
         with Path(arguments["path"]).open("a") as file:
             file.write("called\n")
+
+    def _tool_answer_when(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        path = Path(arguments["path"])
+        path.with_suffix(".called").touch()
+        _wait_for(path)
+        self.result(request_id, _text("in time"))
+        self.flush()
+        path.with_suffix(".answered").touch()
 
     def _tool_long_line(self, _: Any, arguments: dict[str, Any], __: Any) -> None:
         left, piece = arguments["bytes"], b"x" * (1 << 20)

@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import attrs
 import pytest
 
+from tests.e2e.chaos.site import Site, error_of, text_of, waits_for
 from tests.e2e.process_resources import MIB, resident_bytes
 from tests.e2e.processes import running_with, still_running
-from tests.e2e.raw_client import HttpClient
 from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.chaos.conftest import Measured
-    from tests.e2e.processes import RouterProcess
+    from tests.e2e.raw_client import HttpClient
 
 T_S: Final = 2
 """The timeout of calls."""
 
 FRAME_LIMIT_BYTES: Final = 16 * MIB
-
-
-@attrs.frozen
-class Site:
-    """A router before many servers of the same kind: each test breaks one of its own."""
-
-    workspace: Workspace
-    router: RouterProcess
-
-    @contextmanager
-    def client(self) -> Iterator[HttpClient]:
-        """A client with a session."""
-        with closing(HttpClient(self.router.url("/mcp"))) as client:
-            client.initialize()
-            yield client
-
-    def state(self, name: str) -> dict[str, Any]:
-        """Return the row of an instance in `mcp.router.list`."""
-        with self.client() as client:
-            params = {"name": "mcp.router.list", "arguments": {}}
-            _, body = client.post({"id": 1, "method": "tools/call", "params": params})
-        rows = json.loads(json.loads(body)["result"]["content"][0]["text"])
-        return next(row for row in rows if row["name"] == name)
 
 
 SERVERS: Final = (
@@ -68,25 +43,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         workspace.add_chaos(name, "noisy" if name == "garbled" else "plain")
     with workspace.serve("http") as router:
         yield Site(workspace, router)
-
-
-def text_of(result: dict[str, Any]) -> str:
-    return result["content"][0]["text"]
-
-
-def error_of(result: dict[str, Any]) -> str:
-    """Return the string code of a tool error of the router."""
-    assert result["isError"], result
-    return json.loads(text_of(result))["code"]
-
-
-def waits_for(is_so: Any, limit_s: float = 60.0) -> float:
-    """Wait until something is so that has no event to wait for; return the seconds it took."""
-    began_s = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - began_s < limit_s, "It never came about"
-        time.sleep(0.005)
-    return time.monotonic() - began_s
 
 
 # --- Death and silence -----------------------------------------------------------------------

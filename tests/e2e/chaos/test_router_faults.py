@@ -1,0 +1,168 @@
+"""A router that is stopped, crowded, or used for a long time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.e2e.chaos.site import Site, text_of, waits_for
+from tests.e2e.chaos_upstream import FLOODS
+from tests.e2e.process_resources import open_files, open_files_at_most, resident_bytes
+
+if TYPE_CHECKING:
+    from tests.e2e.chaos.conftest import Measured
+    from tests.e2e.raw_client import HttpClient
+    from tests.e2e.workspace import Workspace
+
+T_S: Final = 1
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time of the first thread of a process (proc(5), schedstat)."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+# --- Stopped ---------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(2, "router stopped (SIGSTOP) over a deadline", "an answer in time is delivered")
+def test_answer_that_came_while_the_router_was_stopped_is_delivered(
+    workspace: Workspace, measured: Measured
+) -> None:
+    workspace.configure(mcp_client={"timeout": T_S})
+    path = workspace.path / "go"
+    with workspace.add_chaos("a").serve("http") as router, ThreadPoolExecutor(1) as threads:
+        site = Site(workspace, router)
+        with site.client() as client:
+            call = threads.submit(client.call, 1, "a", "answer_when", path=str(path))
+            waits_for(path.with_suffix(".called").exists)
+            router.popen.send_signal(signal.SIGSTOP)
+            path.touch()
+            waits_for(path.with_suffix(".answered").exists)
+            time.sleep(2 * T_S)  # the deadline passes
+            router.popen.send_signal(signal.SIGCONT)
+            assert text_of(call.result(30)) == "in time"
+    measured(f"T = {T_S} s, stopped for {2 * T_S} s")
+
+
+# --- Crowded ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FLOODS)
+@pytest.mark.fault(33, "upstream talks without end", "calls to others <= 1.5 x the CPU")
+def test_flood_costs_others_little(kind: str, workspace: Workspace, measured: Measured) -> None:
+    workspace.add_chaos("noisy").add_chaos("quiet")
+    with workspace.serve("http") as router, ExitStack() as clients:
+        site = Site(workspace, router)
+        client = clients.enter_context(site.client())
+        loud = clients.enter_context(site.client())
+        for _ in range(300):
+            clients.enter_context(site.client())
+        _cpu_of_calls(router.pid, client, 100)
+        calm_s = _cpu_of_calls(router.pid, client, 300)
+        wanted = {"instance_name": "noisy", "tool_name": "flood", "arguments": {"kind": kind}}
+        call = {"name": "mcp.router.call", "arguments": wanted}
+        loud.post({"id": 1, "method": "tools/call", "params": call})
+        router.stderr.wait_for("noisy says too much unasked")
+        flooded_s = _cpu_of_calls(router.pid, client, 300)
+    measured(f"{kind}: {flooded_s / calm_s:.2f} x")
+    assert flooded_s <= 2 * calm_s  # this machine is noisy
+
+
+def _cpu_of_calls(pid: int, client: HttpClient, count: int) -> float:
+    before_s = cpu_s(pid)
+    for number in range(count):
+        client.call(number, "quiet", "echo", text="x")
+    return (cpu_s(pid) - before_s) / count
+
+
+# --- Long life -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.fault(31, "100,000 calls", "<= 2 kB per 1,000 calls, files and threads as before")
+def test_calls_leave_nothing(workspace: Workspace, measured: Measured) -> None:
+    callers, each = 16, 6250
+    with workspace.add_chaos("a").serve("http") as router, ExitStack() as clients:
+        site = Site(workspace, router)
+        all_clients = [clients.enter_context(site.client()) for _ in range(callers)]
+
+        def call(client: HttpClient, first: int, count: int) -> None:
+            for number in range(first, first + count):
+                client.call(number, "a", "echo", text="x")
+
+        with ThreadPoolExecutor(callers) as threads:
+            list(threads.map(lambda client: call(client, 0, each // 5), all_clients))
+            before, files = resident_bytes(router.pid), open_files(router.pid)
+            tasks = len(os.listdir(f"/proc/{router.pid}/task"))
+            list(threads.map(lambda client: call(client, each, each - each // 5), all_clients))
+        grown = resident_bytes(router.pid) - before
+        per_thousand = grown / (callers * (each - each // 5) / 1000)
+        measured(f"{per_thousand / 1000:+.1f} kB per 1,000 calls")
+        assert per_thousand <= 2000
+        assert open_files_at_most(router.pid, files) <= files
+        assert len(os.listdir(f"/proc/{router.pid}/task")) <= tasks + 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.fault(31, "10,000 sessions", "memory and files as before")
+def test_sessions_leave_nothing(workspace: Workspace, measured: Measured) -> None:
+    with workspace.add_chaos("a").serve("http") as router:
+        site = Site(workspace, router)
+
+        def come_and_go(count: int) -> None:
+            for _ in range(count):
+                with site.client() as client:
+                    assert client.delete() in {200, 204}
+
+        come_and_go(2000)
+        before, files = resident_bytes(router.pid), open_files(router.pid)
+        come_and_go(8000)
+        grown = resident_bytes(router.pid) - before
+        measured(f"{grown / 8000:+.0f} bytes a session")
+        assert grown <= 2_000_000
+        assert open_files_at_most(router.pid, files) <= files
+
+
+def _is_another(client: HttpClient, before: str) -> bool:
+    return text_of(client.call("again", "a", "pid")) != before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.fault(31, "1,000 restarts of an upstream", "memory, files and threads as before")
+def test_restarts_leave_nothing(workspace: Workspace, measured: Measured) -> None:
+    entry_file = workspace.add_chaos("a").path / "data" / "a" / "mcp_settings.json"
+    entry = json.loads(entry_file.read_text())
+    with workspace.serve("http") as router:
+        site = Site(workspace, router)
+        with site.client() as client:
+
+            def restart(first: int, count: int) -> None:
+                for number in range(first, first + count):
+                    before = text_of(client.call(number, "a", "pid"))
+                    entry_file.write_text(json.dumps({**entry, "env": {"RESTART": str(number)}}))
+                    router.popen.send_signal(signal.SIGHUP)
+                    waits_for(partial(_is_another, client, before))
+
+            restart(0, 200)
+            before, files = resident_bytes(router.pid), open_files(router.pid)
+            tasks = len(os.listdir(f"/proc/{router.pid}/task"))
+            restart(200, 800)
+            grown = resident_bytes(router.pid) - before
+            measured(f"{grown / 800 / 1000:+.1f} kB a restart")
+            assert grown <= 4_000_000
+            assert open_files_at_most(router.pid, files) <= files
+            assert len(os.listdir(f"/proc/{router.pid}/task")) <= tasks + 1
