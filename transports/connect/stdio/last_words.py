@@ -96,7 +96,7 @@ def last_words(said: Iterable[str]) -> tuple[str, ...]:
     Args:
         said: lines, oldest first, as they came from the process.
     """
-    lines = [_shown(line) for line in said]
+    lines = [_GROUP_EDGE.sub("", plain(line)).rstrip() for line in said]
     reader = _Reader()
     for line in lines:
         reader.take(line)
@@ -116,11 +116,14 @@ def _ends_of(kept: Sequence[str]) -> tuple[str, ...]:
     return tuple(line.strip() for line in last)
 
 
-def _shown(line: str) -> str:
-    """Return what a terminal would show in the end, without frames; the indentation stays."""
+def plain(line: str) -> str:
+    """Return what a terminal would show of a line in the end, without colours.
+
+    Of a line that is written anew again and again (`\\r`), such as a progress bar, that is the last
+    text. The indentation stays.
+    """
     rewritten = [part for part in line.split("\r") if part.strip()]
-    text = _CONTROL.sub("", rewritten[-1] if rewritten else "")
-    return _GROUP_EDGE.sub("", text).rstrip()
+    return _CONTROL.sub("", rewritten[-1] if rewritten else "").rstrip()
 
 
 @attrs.define
