@@ -4,7 +4,7 @@ It is the one task that owns the routing state. Everybody else sends into its in
 
 Invariants:
 
-- The actor waits for nothing but its inbox and the core's next deadline; it sends with
+- The actor waits for nothing but its inbox and its next deadline; it sends with
   `send_nowait` only. A frame that does not fit into a session's inbox is an overload error for its
   call. A frame that does not fit into a client's outbox ends that client. A change that does not
   fit into the instance store's inbox is refused. A catalogue that does not fit into its store's
@@ -53,10 +53,12 @@ from router.messages.events import (
     SessionOverflowed,
     Tick,
 )
+from router.start_report import StartReport
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
     Command,
+    Delayed,
     Down,
     GaveUp,
     StartChild,
@@ -120,15 +122,13 @@ async def dispatch(
     actor = _Actor(core, commands, child_of, saves, catalogues, mask)
     task_status.started()
     with inbox, commands, saves, catalogues:
-        scope = await _take_all(actor, core, inbox)
+        scope = await _take_all(actor, inbox)
         while scope.cancelled_caught:
             actor.tick()
-            scope = await _take_all(actor, core, inbox)
+            scope = await _take_all(actor, inbox)
 
 
-async def _take_all(
-    actor: _Actor, core: PureCore, inbox: trio.MemoryReceiveChannel[Inbound]
-) -> trio.CancelScope:
+async def _take_all(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> trio.CancelScope:
     """Handle events until all senders have closed, or until a deadline may be overdue.
 
     In the second case the returned scope was cancelled. One scope serves many events, because to
@@ -136,13 +136,13 @@ async def _take_all(
     it may be cancelled for nothing, at most once in the time of a call.
     """
     with trio.CancelScope() as scope:
-        wake_at_s = _set_earlier(scope, math.inf, core.next_deadline_s())
+        wake_at_s = _set_earlier(scope, math.inf, actor.next_deadline_s())
         async for inbound in inbox:
             actor.take(inbound)
             _take_batch(actor, inbox)
             # Not only when the scope is cancelled: under load there is always another event.
             actor.tick()
-            wake_at_s = _set_earlier(scope, wake_at_s, core.next_deadline_s())
+            wake_at_s = _set_earlier(scope, wake_at_s, actor.next_deadline_s())
     return scope
 
 
@@ -183,11 +183,17 @@ class _Actor:
         self._catalogues = catalogues
         self._follow_ups: deque[Event] = deque()
         self._unsent: dict[str, Command] = {}
+        self._start_report: StartReport | None = StartReport(trio.current_time())
 
     def take(self, inbound: Inbound) -> None:
         """Handle one event and the events that follow from its effects."""
         translate = _TRANSLATE.get(type(inbound))
-        event = inbound if translate is None else translate(inbound, self._mask)
+        if translate is None:
+            event = inbound
+        else:
+            event = translate(inbound, self._mask)
+            if self._start_report is not None and isinstance(inbound, ChildEvent):
+                self._start_report.take(inbound, trio.current_time())
         if event is not None:
             self._handle(event)
         if self._unsent:
@@ -198,6 +204,23 @@ class _Actor:
         deadline_s = self._core.next_deadline_s()
         if deadline_s is not None and deadline_s <= trio.current_time():
             self._handle(Tick())
+        if self._start_report is not None:
+            self._report_starts(self._start_report)
+
+    def next_deadline_s(self) -> float | None:
+        """Return the monotonic second of the next `tick` that has something to do."""
+        deadline_s = self._core.next_deadline_s()
+        report_s = None if self._start_report is None else self._start_report.next_deadline_s()
+        if deadline_s is None or report_s is None:
+            return deadline_s if report_s is None else report_s
+        return min(deadline_s, report_s)
+
+    def _report_starts(self, report: StartReport) -> None:
+        line = report.line(trio.current_time())
+        if line is not None:
+            log.log(logging.INFO if report.is_over else logging.WARNING, line)
+        if report.is_over:
+            self._start_report = None
 
     def _handle(self, event: Any) -> None:
         self._follow_ups.append(event)
@@ -261,6 +284,8 @@ class _Actor:
 
     def start_session(self, effect: StartSession) -> None:
         self._put_command(effect.spec.name, StartChild(self._child_of(effect.spec)))
+        if self._start_report is not None:
+            self._start_report.expect(effect.spec.name, trio.current_time())
 
     def stop_session(self, effect: StopSession) -> None:
         self._put_command(effect.instance, StopChild(effect.instance))
@@ -314,6 +339,15 @@ def _starting(event: Starting, _: Mask) -> Event | None:
     return InstanceStarting(event.name)
 
 
+def _delayed(event: Delayed, _: Mask) -> Event | None:
+    doing = event.doing or "takes longer to start"
+    if event.limit_s is None:
+        log.info("%s: %s", event.name, doing)
+    else:
+        log.info("%s: %s; it has %.0f s for that", event.name, doing, event.limit_s)
+    return None
+
+
 def _lost(event: SessionLost, mask: Mask) -> Event | None:
     return msgspec.structs.replace(event, reason=mask(event.reason))
 
@@ -341,6 +375,7 @@ def _stuck(event: Stuck, _: Mask) -> Event | None:
 _TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Up: _up,
     Starting: _starting,
+    Delayed: _delayed,
     SessionLost: _lost,
     Down: _down,
     GaveUp: _gave_up,

@@ -55,9 +55,10 @@ class Upstreams:
 
     def child_of(self, spec: InstanceSpec) -> ChildSpec:
         """Return the supervised child that is a session of this instance."""
-        return ChildSpec(
-            spec.name, self._session(spec), start_timeout_s=self.settings.start_timeout_s
-        )
+        limit_s = spec.run_policy.start_timeout_s
+        if limit_s is None:
+            limit_s = self.settings.start_timeout_s
+        return ChildSpec(spec.name, self._session(spec), start_timeout_s=limit_s)
 
     def _session(self, spec: InstanceSpec) -> Run[object]:
         session = _session_class()(
