@@ -45,6 +45,7 @@ from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.events import (
     ClientOverflowed,
     Event,
+    InstanceDelayed,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
@@ -339,13 +340,14 @@ def _starting(event: Starting, _: Mask) -> Event | None:
     return InstanceStarting(event.name)
 
 
-def _delayed(event: Delayed, _: Mask) -> Event | None:
-    doing = event.doing or "takes longer to start"
+def _delayed(event: Delayed, mask: Mask) -> Event | None:
+    doing = mask(event.doing)
+    shown = doing or "takes longer to start"
     if event.limit_s is None:
-        log.info("%s: %s", event.name, doing)
+        log.info("%s: %s", event.name, shown)
     else:
-        log.info("%s: %s; it has %.0f s for that", event.name, doing, event.limit_s)
-    return None
+        log.info("%s: %s; it has %.0f s for that", event.name, shown, event.limit_s)
+    return InstanceDelayed(event.name, doing)
 
 
 def _lost(event: SessionLost, mask: Mask) -> Event | None:

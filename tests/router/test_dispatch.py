@@ -28,6 +28,7 @@ from router.messages.errors import OVERLOADED, UNAVAILABLE
 from router.messages.events import (
     ClientOverflowed,
     Event,
+    InstanceDelayed,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
@@ -400,7 +401,11 @@ async def test_delay_of_a_start_is_logged(
     actor = await start_actor(nursery, core)
     delays = Delayed("a", "installing", 300), Delayed("b", "", 60), Delayed("c", "waiting", None)
     await actor.happens(*delays)
-    assert core.events == []
+    assert [event for _, event in core.events] == [
+        InstanceDelayed("a", "installing"),
+        InstanceDelayed("b", ""),
+        InstanceDelayed("c", "waiting"),
+    ]
     assert caplog.messages == [
         "a: installing; it has 300 s for that",
         "b: takes longer to start; it has 60 s for that",

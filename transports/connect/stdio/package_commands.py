@@ -43,7 +43,7 @@ class PackageCommand:
 
 @attrs.frozen
 class _Syntax:
-    """How a command names a package: by an option, or by its first argument.
+    """The form of a command: it names a package by an option, or by its first argument.
 
     Attributes:
         manager: see `PackageCommand`.
