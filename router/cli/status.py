@@ -55,7 +55,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     @property
     def reason(self) -> str | None:
         """Why it is in its state."""
-        return self.doing or self.last_error
+        return _reason(self.doing, self.last_error)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -84,7 +84,7 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def reason(self) -> str | None:
         """Why it is in its state: what its start does, or the error before."""
-        return self.doing or self.last_error
+        return _reason(self.doing, self.last_error)
 
 
 def status_text(api: RestApi, *, as_json: bool) -> str:
@@ -167,6 +167,10 @@ def _session_cells(row: SessionRow) -> tuple[str, ...]:
         _next_try(row.retry_in_s),
         _error(row.reason),
     )
+
+
+def _reason(doing: str | None, last_error: str | None) -> str | None:
+    return "; before that: ".join(filter(None, (doing, last_error))) or None
 
 
 def _long_reasons(rows: list[Row]) -> list[str]:

@@ -347,8 +347,8 @@ class Instance:
             message = f"Instance '{self.name}' is not active"
             return RpcError(UNAVAILABLE, message, {"state": self.state})
         retry_in_s = self.retry_in_s(now_s)
-        reason = self.doing or self.last_error
-        why = str(self.state) if reason is None else f"{self.state}: {reason}"
+        reason = "; before that: ".join(filter(None, (self.doing, self.last_error)))
+        why = f"{self.state}: {reason}" if reason else str(self.state)
         then = "" if retry_in_s is None else f" (next try in {retry_in_s:.1f} s)"
         data = {"state": self.state, "last_error": self.last_error, "retry_in_s": retry_in_s}
         if self.doing is not None:

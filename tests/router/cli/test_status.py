@@ -109,9 +109,10 @@ def test_empty_table_says_that_there_are_no_instances() -> None:
     assert table([]) == "There are no instances.\n"
 
 
-def test_what_a_long_start_does_is_shown_in_place_of_the_error_before() -> None:
-    row = Row("a", "starting", last_error="exited with status 1", doing="installing x with npx")
-    assert table([row]).splitlines()[1].endswith("installing x with npx")
+def test_what_a_long_start_does_is_shown_before_the_last_error() -> None:
+    row = Row("a", "starting", last_error="exited with status 1", doing="installing x")
+    shown = table([row]).splitlines()[1]
+    assert shown.endswith("installing x; before that: exited with status 1")
 
 
 def test_a_reason_that_does_not_fit_comes_whole_below_the_table() -> None:

@@ -102,6 +102,9 @@ def test_what_a_long_start_does_is_shown_until_it_is_over() -> None:
     assert talk.list_row("a")["last_error"] == "no such package"
     talk.starting("a")
     talk.delayed("a", "installing x")
+    call = talk.client().routes("echo")
+    talk.time_passes(30)
+    assert call.tool_error[1].endswith("starting: installing x; before that: no such package")
     talk.delayed("a", "")
     assert "doing" not in talk.list_row("a")
     talk.delayed("a", "installing x")
