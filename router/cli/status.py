@@ -188,6 +188,8 @@ def _long_reasons(rows: list[Row]) -> list[str]:
 
 
 def _next_try(retry_in_s: float | None) -> str:
+    if retry_in_s == 0:
+        return "due"  # it waits for its turn to start
     return "-" if retry_in_s is None else f"in {duration(retry_in_s)}"
 
 

@@ -350,6 +350,8 @@ class Instance:
         reason = "; before that: ".join(filter(None, (self.doing, self.last_error)))
         why = f"{self.state}: {reason}" if reason else str(self.state)
         then = "" if retry_in_s is None else f" (next try in {retry_in_s:.1f} s)"
+        if retry_in_s == 0:
+            then = " (the next try is due)"  # it waits for its turn to start
         data = {"state": self.state, "last_error": self.last_error, "retry_in_s": retry_in_s}
         if self.doing is not None:
             data["doing"] = self.doing

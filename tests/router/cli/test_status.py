@@ -125,6 +125,10 @@ def test_a_reason_that_does_not_fit_comes_whole_below_the_table() -> None:
     assert lines[-3:] == ["", f"a: {reason}", f"a#1: {reason}"]
 
 
+def test_a_try_that_is_due_is_called_so() -> None:
+    assert "due" in table([Row("a", "backoff", retry_in_s=0.0)]).splitlines()[1].split()
+
+
 def test_many_long_reasons_are_counted() -> None:
     lines = table([Row(f"a{n}", last_error="x" * 200) for n in range(23)]).splitlines()
     assert lines[-2:] == [f"a19: {'x' * 200}", "and 3 more; --json shows all"]

@@ -71,7 +71,7 @@ class ProbeEcho:
             return [*self.release(), Sorted(line, is_echo=False)]
         if self._is_complaining or _COMPLAINT.search(line):
             self._is_complaining = True
-            return [*self._take_held(is_echo=True), Sorted(line, is_echo=True)]
+            return [*self._take_held(is_echo=self._ends_held(line)), Sorted(line, is_echo=True)]
         if continues(line) and len(self._held) < HELD_LINES:
             self._held.append(line)
             return []
@@ -90,6 +90,10 @@ class ProbeEcho:
     def holds_lines(self) -> bool:
         """True if lines wait to be sorted."""
         return bool(self._held)
+
+    def _ends_held(self, line: str) -> bool:
+        """Return whether a line is the end of the traceback that is held."""
+        return continues(line) or any("Traceback (most recent call" in one for one in self._held)
 
     def _take_held(self, *, is_echo: bool) -> list[Sorted]:
         held, self._held = self._held, []

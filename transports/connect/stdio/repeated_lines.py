@@ -43,7 +43,7 @@ class _Form:
     """The form of a line: its text without what varies.
 
     Attributes:
-        process: the number of the process that said it last.
+        process: the number of the process of which it was shown last.
         block: the number of the block in which it was shown.
         said_s: the monotonic second at which it was said last.
         times: how often it was said.
@@ -91,12 +91,14 @@ class SaidLines:
             form.allowed.take(1, now_s)
             self._remember(key, form)
             return False
-        is_of_earlier = form.process != self._process
-        form.process, form.said_s, form.times = self._process, now_s, form.times + 1
+        form.said_s, form.times = now_s, form.times + 1
         self._remember(key, form)
         if is_of_block:
             return form.block != self._block
-        return (is_of_earlier and is_starting) or not form.allowed.take(1, now_s)
+        if is_starting and form.process != self._process:
+            return True
+        form.process = self._process
+        return not form.allowed.take(1, now_s)
 
     def times(self, line: str) -> int:
         """Return how often a line like this one was said."""

@@ -56,6 +56,18 @@ def test_the_traceback_before_the_complaint_is_an_echo_too() -> None:
     assert sort(probing(), lines) == [("running", False), *[(line, True) for line in lines[1:]]]
 
 
+def test_the_traceback_of_the_complaint_is_an_echo_without_borders_too() -> None:
+    lines = ["Traceback (most recent call last):", "  File x", "McpError: Method not found"]
+    assert sort(probing(), lines) == [(line, True) for line in lines]
+
+
+def test_a_warning_before_the_complaint_is_none() -> None:
+    lines = ["x.py:51: UserWarning: y", "  warnings.warn(", "Failed to validate request: z"]
+    assert sort(probing(), lines) == [
+        (line, is_echo) for line, is_echo in zip(lines, [False, False, True], strict=True)
+    ]
+
+
 def test_a_traceback_about_something_else_is_none() -> None:
     lines = ["Traceback (most recent call last):", "  File x", "KeyError: 'API_KEY'", "bye"]
     assert sort(probing(), lines) == [(line, False) for line in lines]

@@ -72,7 +72,7 @@ def test_what_an_earlier_process_said_is_a_repetition_while_the_next_one_starts(
     assert not repeats(said, "begin", is_starting=True)
     said.begin_process()
     assert repeats(said, "begin", is_starting=True)
-    said.begin_process()
+    assert repeats(said, "begin", is_starting=True)
     assert not repeats(said, "begin")
 
 
