@@ -4,7 +4,7 @@ It is the one task that owns the routing state. Everybody else sends into its in
 
 Invariants:
 
-- The actor waits for nothing but its inbox and the core's next deadline; it sends with
+- The actor waits for nothing but its inbox and its next deadline; it sends with
   `send_nowait` only. A frame that does not fit into a session's inbox is an overload error for its
   call. A frame that does not fit into a client's outbox ends that client. A change that does not
   fit into the instance store's inbox is refused. A catalogue that does not fit into its store's
@@ -46,6 +46,7 @@ from router.messages.events import (
     Barrier,
     ClientOverflowed,
     Event,
+    InstanceDelayed,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
@@ -54,10 +55,12 @@ from router.messages.events import (
     SessionOverflowed,
     Tick,
 )
+from router.start_report import StartReport
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
     Command,
+    Delayed,
     Down,
     GaveUp,
     StartChild,
@@ -191,24 +194,32 @@ class _Actor:
         self._follow_ups: deque[Event] = deque()
         self._unsent: dict[str, Command] = {}
         self._caught_up_at_s: float | None = None
+        self._start_report: StartReport | None = StartReport(trio.current_time())
 
     def take(self, inbound: Inbound) -> None:
         """Handle one event and the events that follow from its effects."""
         translate = _TRANSLATE.get(type(inbound))
-        event = inbound if translate is None else translate(inbound, self._mask)
+        if translate is None:
+            event = inbound
+        else:
+            event = translate(inbound, self._mask)
+            if self._start_report is not None and isinstance(inbound, ChildEvent):
+                self._start_report.take(inbound, trio.current_time())
         if event is not None:
             self._handle(event)
         if self._unsent:
             self._send_commands()
 
     def tick(self) -> None:
-        """Let the core end what is overdue, if a deadline has passed.
-
-        A deadline that is noticed late waits for what has come in before it.
-        """
+        """Do what is due: let the core end what is overdue, and say how the starts went."""
         deadline_s, now_s = self._core.next_deadline_s(), trio.current_time()
-        if deadline_s is None or deadline_s > now_s:
-            return
+        if deadline_s is not None and deadline_s <= now_s:
+            self._end_overdue(deadline_s, now_s)
+        if self._start_report is not None:
+            self._report_starts(self._start_report)
+
+    def _end_overdue(self, deadline_s: float, now_s: float) -> None:
+        """Let the core end what is overdue; if that is noticed late, after what has come in."""
         if self._caught_up_at_s is None and now_s - deadline_s > LATE_S:
             self._caught_up_at_s = now_s + CATCH_UP_S
         elif self._caught_up_at_s is None or now_s >= self._caught_up_at_s:
@@ -216,11 +227,21 @@ class _Actor:
             self._handle(Tick())
 
     def next_wake_s(self) -> float | None:
-        """Return when `tick` is to be called; None while nothing has a deadline."""
+        """Return the monotonic second of the next `tick` that has something to do."""
         deadline_s = self._core.next_deadline_s()
-        if deadline_s is None or self._caught_up_at_s is None:
-            return deadline_s
-        return max(deadline_s, self._caught_up_at_s)
+        if deadline_s is not None and self._caught_up_at_s is not None:
+            deadline_s = max(deadline_s, self._caught_up_at_s)
+        report_s = None if self._start_report is None else self._start_report.next_deadline_s()
+        if deadline_s is None or report_s is None:
+            return deadline_s if report_s is None else report_s
+        return min(deadline_s, report_s)
+
+    def _report_starts(self, report: StartReport) -> None:
+        line = report.line(trio.current_time())
+        if line is not None:
+            log.log(logging.INFO if report.is_over else logging.WARNING, line)
+        if report.is_over:
+            self._start_report = None
 
     def _handle(self, event: Any) -> None:
         self._follow_ups.append(event)
@@ -284,6 +305,8 @@ class _Actor:
 
     def start_session(self, effect: StartSession) -> None:
         self._put_command(effect.spec.name, StartChild(self._child_of(effect.spec)))
+        if self._start_report is not None:
+            self._start_report.expect(effect.spec.name, trio.current_time())
 
     def stop_session(self, effect: StopSession) -> None:
         self._put_command(effect.instance, StopChild(effect.instance))
@@ -337,6 +360,16 @@ def _starting(event: Starting, _: Mask) -> Event | None:
     return InstanceStarting(event.name)
 
 
+def _delayed(event: Delayed, mask: Mask) -> Event | None:
+    doing = mask(event.doing)
+    shown = doing or "takes longer to start"
+    if event.limit_s is None:
+        log.info("%s: %s", event.name, shown)
+    else:
+        log.info("%s: %s; it has %.0f s for that", event.name, shown, event.limit_s)
+    return InstanceDelayed(event.name, doing)
+
+
 def _lost(event: SessionLost, mask: Mask) -> Event | None:
     return msgspec.structs.replace(event, reason=mask(event.reason))
 
@@ -369,6 +402,7 @@ def _barrier(event: Barrier, _: Mask) -> Event | None:
 _TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Up: _up,
     Starting: _starting,
+    Delayed: _delayed,
     SessionLost: _lost,
     Down: _down,
     GaveUp: _gave_up,

@@ -4,13 +4,16 @@ Commands and events name their child; a name is unique under one supervisor.
 
 Invariants, for the events of one child:
 
-- The events of one run are: `Starting`, then `Up` if the run got that far, perhaps `Stuck`, and
-  then exactly one `Down` or `GaveUp`. (A run stopped before its turn to start has no `Starting`.)
+- The events of one run are: `Starting`, then a `Delayed` for each time that the run says why it
+  takes longer, `Up` if it got that far, perhaps `Stuck`, and then exactly one `Down` or `GaveUp`.
+  (A run stopped before its turn to start has no `Starting`.)
 - `Down` with `retry_in_s=None` is the last event: the supervisor has forgotten the child, until a
   command names it again. Every `StopChild` is followed by such a `Down`.
 """
 
+from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import trio
@@ -20,6 +23,7 @@ from attrs.validators import ge, gt
 from supervisors.policy import Backoff
 
 T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Restart(Enum):
@@ -34,15 +38,45 @@ class Restart(Enum):
         return self is Restart.ALWAYS or (self is Restart.ON_FAILURE and error is not None)
 
 
+class StartStatus(trio.TaskStatus[T_contra], Protocol[T_contra]):
+    """The `task_status` of a child: `started`, and more for a start that takes long for a reason.
+
+    Once the child is up or its time is over, the further methods do nothing.
+    """
+
+    def extend_start(self, limit_s: float, doing: str = "") -> None:
+        """Allow the start this many seconds, counted from now, whatever it was allowed before.
+
+        If earlier starts were cut off, the seconds are multiplied as `start_timeout_s` is.
+
+        Args:
+            limit_s: more than 0.
+            doing: the reason for `Delayed`, such as "installing".
+        """
+        ...
+
+    def queued_start(self, doing: str = "") -> AbstractAsyncContextManager[None]:
+        """Wait in this context for something else than a CPU, such as a lock of other starts.
+
+        Inside, no time is counted and other children may start. When the body is done, the context
+        waits for the child's turn once more, and then its time begins anew.
+
+        Args:
+            doing: the reason for `Delayed`, such as "waiting for another installation".
+        """
+        ...
+
+
 class Run(Protocol[T_co]):
     """The code of a child. Each incarnation is one call.
 
     The code calls `task_status.started(value)` once it really works, and then returns soon after
     `stopping` is set. It is cancelled if it does not return within the grace period, and if it is
-    stopped or takes too long before it has called `started`.
+    stopped or takes too long before it has called `started`. An exception that it makes of being
+    cancelled for taking too long says how far it got: its text becomes part of the reason.
     """
 
-    async def __call__(self, stopping: trio.Event, *, task_status: trio.TaskStatus[T_co]) -> None:
+    async def __call__(self, stopping: trio.Event, *, task_status: StartStatus[T_co]) -> None:
         """Live until `stopping` is set, or until there is an error."""
         ...
 
@@ -59,8 +93,12 @@ class ChildSpec:
         backoff: how long to wait before each restart.
         max_restarts: the supervisor gives up after this many failures within `period_s`.
         period_s: see `max_restarts`.
-        cool_down_s: how long to wait before each probe, once the supervisor has given up.
-        start_timeout_s: how long `run` may take to call `started`.
+        max_alike_starts: as long as the child has never been up since the last command, the
+            supervisor gives up after this many starts in a row that failed alike.
+        cool_down: how long to wait before each probe, once the supervisor has given up.
+        start_timeout_s: how long `run` may take to call `started`, counted from its turn to start.
+            After a start that was cut off the next one gets twice as long, up to eight times,
+            until one succeeds or a command comes.
         grace_s: how long `run` may take to return once `stopping` is set.
     """
 
@@ -70,7 +108,8 @@ class ChildSpec:
     backoff: Backoff = field(factory=Backoff)
     max_restarts: int = field(default=5, validator=ge(1))
     period_s: float = field(default=60.0, validator=gt(0))
-    cool_down_s: float = field(default=60.0, validator=gt(0))
+    max_alike_starts: int = field(default=3, validator=ge(1))
+    cool_down: Backoff = field(factory=partial(Backoff, initial_s=15.0, factor=1.5))
     start_timeout_s: float = field(default=60.0, validator=gt(0))
     grace_s: float = field(default=12.0, validator=ge(0))
 
@@ -117,6 +156,21 @@ class Starting:
 
 
 @frozen
+class Delayed:
+    """The child's start takes longer than usual, for a reason that `run` gave.
+
+    Attributes:
+        name: the child.
+        doing: the reason; empty if it gave none.
+        limit_s: the seconds that the start is allowed from now on. None: no time is counted.
+    """
+
+    name: str
+    doing: str
+    limit_s: float | None
+
+
+@frozen
 class Up:
     """The child has called `started`.
 
@@ -136,9 +190,10 @@ class Down:
     Attributes:
         name: the child.
         error: why its last run ended. None: it ended cleanly or by cancellation on command, or
-            it never ran. `trio.TooSlowError`: it did not start in time. `RuntimeError`: it
-            returned before it had started. A single error is taken out of its exception groups;
-            several errors become a flat group whose message names each of them.
+            it never ran. `trio.TooSlowError`: it did not start in time; the exception that `run`
+            made of its cancellation is the cause, and its text the end of the message.
+            `RuntimeError`: it returned before it had started. A single error is taken out of its
+            exception groups; several errors become a flat group whose message names each of them.
         restarts: how often it was restarted by itself, without a command, since the last command.
         retry_in_s: the seconds until it is started again; 0 after a command. None: it is not.
     """
@@ -180,4 +235,4 @@ class Stuck:
 
 
 Command: TypeAlias = StartChild | StopChild | RestartChild
-ChildEvent: TypeAlias = Starting | Up | Down | GaveUp | Stuck
+ChildEvent: TypeAlias = Starting | Delayed | Up | Down | GaveUp | Stuck

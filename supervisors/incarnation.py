@@ -7,17 +7,24 @@ Invariants:
 - `_Life._call_run` alone catches the exceptions of `run`, so that an error in sending an event
   cannot look like an error of the child. A `BaseException` such as KeyboardInterrupt passes.
 - `run_once` returns only when `run` has ended. A child that shields itself delays only its own end.
-- A start slot is held from before `Starting` until started, ended, or stuck.
+- A start slot is held from before `Starting` until started, ended, or stuck; but not while the
+  start is queued for something else.
+- Events are sent one after the other, in the order in which they came to be. Few can wait: an event
+  replaces a `Delayed` that waits before it.
 """
 
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import trio
 from attrs import Factory, define, frozen
 
-from supervisors.child import ChildEvent, ChildSpec, Starting, Stuck, Up
+from supervisors.child import ChildEvent, ChildSpec, Delayed, Starting, Stuck, Up
+from supervisors.policy import Ending
+from supervisors.start_slots import StartSlots
 
 STUCK_AFTER_S: Final = 5.0
 """Between cancelling a run and reporting it as stuck.
@@ -28,23 +35,24 @@ longer is not going to end soon.
 
 
 @frozen
-class Ending:
-    """The end of a life.
+class Attempt:
+    """A start, as far as it depends on those before it.
 
     Attributes:
-        error: see `child.Down`.
-        up_for_s: how long the child had been up; 0 if it never was.
+        is_restart: whether it follows a failure without a command.
+        patience: it may take this many times the usual time.
     """
 
-    error: Exception | None
-    up_for_s: float
+    is_restart: bool = False
+    patience: int = 1
 
 
 async def run_once(
     spec: ChildSpec,
     commanded: trio.Event,
     events: trio.MemorySendChannel[ChildEvent],
-    start_slots: trio.CapacityLimiter,
+    start_slots: StartSlots,
+    attempt: Attempt,
 ) -> Ending:
     """Run a child once.
 
@@ -53,8 +61,10 @@ async def run_once(
         commanded: set to end the life: softly if the child is up, at once if it still waits for
             its turn or starting. A child that has not called `started` has promised nothing to
             anybody, so its own cleanup on cancellation is enough.
-        events: receives `Starting`, `Up` and `Stuck`. Sending waits for the receiver.
+        events: receives `Starting`, `Delayed`, `Up` and `Stuck`. The run waits for the receiver of
+            `Starting` only, the end of the life for that of all.
         start_slots: the child holds one while it starts. The start timeout counts from then.
+        attempt: what follows from earlier failures.
 
     Returns:
         The end of the life; `commanded` says whether it was asked for.
@@ -64,12 +74,12 @@ async def run_once(
             broken.
     """
     async with trio.open_nursery() as nursery:
-        life = _Life(spec, commanded, events, start_slots, nursery)
+        life = _Life(spec, commanded, events, start_slots, attempt, nursery)
         nursery.start_soon(life.oversee)
         await life.run()
         ended_at_s = trio.current_time()
         life.oversight.cancel("the child has ended")
-    # Leaving the nursery has waited until `Up` was received, however short the life.
+    # Leaving the nursery has waited until all events were received, however short the life.
     return life.ending(ended_at_s)
 
 
@@ -80,32 +90,31 @@ class _Life:
     spec: ChildSpec
     commanded: trio.Event
     events: trio.MemorySendChannel[ChildEvent]
-    start_slots: trio.CapacityLimiter
-    nursery: (
-        trio.Nursery
-    )  # opened by `run_once` for this life; here so that `started` can send `Up`
+    start_slots: StartSlots
+    attempt: Attempt
+    nursery: trio.Nursery  # opened by `run_once` for this life; here to send events from `def`s
 
     stopping: trio.Event = Factory(trio.Event)
     run_scope: trio.CancelScope = Factory(trio.CancelScope)
     oversight: trio.CancelScope = Factory(trio.CancelScope)
     start_timer: trio.CancelScope = Factory(trio.CancelScope)
-    holds_slot: bool = False
+    start_limit_s: float = math.inf
     up_since_s: float | None = None
     error: Exception | None = None
+    unsent: deque[ChildEvent] = Factory(deque[ChildEvent])
 
     async def run(self) -> None:
         with self.run_scope:
-            await self.start_slots.acquire_on_behalf_of(self)
-            self.holds_slot = True
+            await self.start_slots.acquire(self, is_restart=self.attempt.is_restart)
             try:
                 await self._call_run()
             finally:
-                self._release_slot()
+                self.start_slots.release(self)
 
     async def _call_run(self) -> None:
         """Call `run` and keep its exception in `error`."""
         await self.events.send(Starting(self.spec.name))
-        self.start_timer.deadline = trio.current_time() + self.spec.start_timeout_s
+        self._allow(self.spec.start_timeout_s)
         try:
             await self.spec.run(self.stopping, task_status=self)
         except* Exception as group:  # noqa: BLE001 - this is the supervision boundary
@@ -125,11 +134,13 @@ class _Life:
                 await trio.sleep(self.spec.grace_s)
             self.run_scope.cancel("hard stop")
             await trio.sleep(STUCK_AFTER_S)
-            self._release_slot()
-            await self.events.send(Stuck(self.spec.name, trio.current_time() - asked_at_s))
+            self.start_slots.release(self)
+            self._tell(Stuck(self.spec.name, trio.current_time() - asked_at_s))
+
+    # --- What `run` may say of its start (trio calls the first of these `TaskStatus`) ----------
 
     def started(self, value: Any = None) -> None:
-        """Note that the child is up (trio calls this interface `TaskStatus`).
+        """Note that the child is up.
 
         A call that comes too late is ignored, as in a task whose `nursery.start` was cancelled.
 
@@ -138,28 +149,66 @@ class _Life:
         """
         if self.up_since_s is not None:
             raise RuntimeError("started() was called twice")
-        if self.start_timer.cancel_called or self.run_scope.cancel_called:
+        if not self._is_starting:
             return
         self.up_since_s = trio.current_time()
         self.start_timer.deadline = math.inf
-        self._release_slot()
-        self.nursery.start_soon(self.events.send, Up(self.spec.name, value))
+        self.start_slots.release(self)
+        self._tell(Up(self.spec.name, value))
+
+    def extend_start(self, limit_s: float, doing: str = "") -> None:
+        """See `StartStatus`."""
+        if self._is_starting:
+            self._allow(limit_s)
+            self._tell(Delayed(self.spec.name, doing, self.start_limit_s))
+
+    @asynccontextmanager
+    async def queued_start(self, doing: str = "") -> AsyncGenerator[None]:
+        """See `StartStatus`."""
+        if self._is_starting:
+            self.start_timer.deadline = math.inf
+            self.start_slots.release(self)
+            self._tell(Delayed(self.spec.name, doing, None))
+        yield
+        if self._is_starting:
+            await self.start_slots.acquire(self)
+            self.start_timer.deadline = trio.current_time() + self.start_limit_s
+
+    @property
+    def _is_starting(self) -> bool:
+        is_over = self.start_timer.cancel_called or self.run_scope.cancel_called
+        return self.up_since_s is None and not is_over
+
+    def _allow(self, limit_s: float) -> None:
+        self.start_limit_s = limit_s * self.attempt.patience
+        self.start_timer.deadline = trio.current_time() + self.start_limit_s
+
+    def _tell(self, event: ChildEvent) -> None:
+        if len(self.unsent) > 1 and isinstance(self.unsent[-1], Delayed):
+            self.unsent.pop()
+        self.unsent.append(event)
+        if len(self.unsent) == 1:
+            self.nursery.start_soon(self._send_events)
+
+    async def _send_events(self) -> None:
+        while self.unsent:
+            await self.events.send(self.unsent[0])
+            self.unsent.popleft()
 
     def ending(self, ended_at_s: float) -> Ending:
-        error = self._start_timeout() if self.start_timer.cancelled_caught else self.error
-        up_for_s = 0.0 if self.up_since_s is None else ended_at_s - self.up_since_s
-        return Ending(error, up_for_s)
+        if self.up_since_s is not None:
+            return Ending(self.error, up_for_s=ended_at_s - self.up_since_s)
+        if self.start_timer.cancelled_caught:
+            return Ending(self._too_slow(), up_for_s=None, was_cut_off=True)
+        # An error of a start that was cancelled by a command is no reason for anything.
+        error = None if self.run_scope.cancel_called else self.error
+        return Ending(error, up_for_s=None)
 
-    def _start_timeout(self) -> trio.TooSlowError:
-        """Return the reason for the end; an error that `run` made of it is only its cause."""
-        too_slow = trio.TooSlowError(f"not started within {self.spec.start_timeout_s:g} s")
+    def _too_slow(self) -> trio.TooSlowError:
+        last = "" if self.error is None else f"; last: {self.error}"
+        too_slow = trio.TooSlowError(f"not started within {self.start_limit_s:g} s{last}")
         too_slow.__cause__ = self.error
         return too_slow
-
-    def _release_slot(self) -> None:
-        if self.holds_slot:
-            self.holds_slot = False
-            self.start_slots.release_on_behalf_of(self)
 
 
 def plain_error(group: ExceptionGroup[Exception]) -> Exception:

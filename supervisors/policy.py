@@ -4,14 +4,21 @@ Invariants:
 
 - Nothing here reads a clock, draws a random number, or imports trio.
 - Times are seconds on one monotonic clock; only differences between them matter.
-- A wait is never longer than `Backoff.max_s` or the cool-down, however many failures there were.
-- A history keeps the times of at most `max_restarts` failures.
+- A wait is never longer than the `max_s` of its `Backoff`, however many failures there were.
+- A history keeps the times of at most `max_restarts` failures, and the text of the last one.
 """
 
+import re
 from collections import deque
+from typing import Final
 
 from attrs import define, field, frozen
 from attrs.validators import and_, ge, gt, le
+
+MAX_PATIENCE: Final = 8
+"""A start gets at most this many times the usual time, however often it was cut off."""
+
+_NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
 @frozen
@@ -24,7 +31,8 @@ class Backoff:
         max_s: no wait is longer than this.
         jitter: the fraction of a wait that chance may take off, so that children that failed
             together do not all come back together. With 0.2, 10 s become 8 to 10 s.
-        healthy_after_s: a child that was up for this long has its earlier failures forgiven.
+        healthy_after_s: a child that was up for this long has its earlier failures forgiven. (Not
+            used for the waits before probes.)
     """
 
     initial_s: float = field(default=0.5, validator=gt(0))
@@ -69,6 +77,21 @@ class RestartWindow:
 
 
 @frozen
+class Ending:
+    """The end of one life of a child.
+
+    Attributes:
+        error: see `child.Down`.
+        up_for_s: how long the child had been up; None if it never was.
+        was_cut_off: whether it was ended because it did not start in time.
+    """
+
+    error: Exception | None
+    up_for_s: float | None
+    was_cut_off: bool = False
+
+
+@frozen
 class Verdict:
     """The decision after a failure: wait, then start again.
 
@@ -82,36 +105,78 @@ class Verdict:
 
 
 @define
-class FailureHistory:
-    """The failures of one child.
+class AlikeStarts:
+    """Counts the starts in a row that failed alike, until the child has been up once.
 
-    Giving up lasts until a run has been healthy. Until then every start is a probe, one for each
-    cool-down, and any failure, even of a probe that got up for a while, means giving up again.
+    Two errors are alike if their texts are equal but for numbers: a time or a process id in a text
+    does not make it another error.
+
+    Attributes:
+        limit: so many are enough to give up.
+    """
+
+    limit: int = field(validator=ge(1))
+    _was_up: bool = field(init=False, default=False)
+    _text: str | None = field(init=False, default=None)
+    _count: int = field(init=False, default=0)
+
+    def record(self, ending: Ending) -> bool:
+        """Note a failure; return whether that makes `limit` starts that failed alike."""
+        self._was_up |= ending.up_for_s is not None
+        text = _NUMBERS.sub("#", str(ending.error))
+        self._count = self._count + 1 if text == self._text else 1
+        self._text = text
+        return self._count >= self.limit and not self._was_up
+
+
+@define
+class FailureHistory:
+    """The failures of one child since the last command.
+
+    A child is given up after too many failures within a period, or, as long as it has never been
+    up, after a few starts that failed alike. Giving up lasts until a run has been healthy. Until
+    then every start is a probe, and any failure, even of a probe that got up for a while, means
+    giving up again.
+
+    Attributes:
+        backoff: the waits before the restarts.
+        window: notices too many failures within a period.
+        cool_down: the waits before the probes.
+        alike: notices starts that fail alike.
+        patience: the next start may take this many times the usual time. It doubles each time that
+            a start is cut off, up to `MAX_PATIENCE`, until a start succeeds.
     """
 
     backoff: Backoff
     window: RestartWindow
-    cool_down_s: float
-    failures: int = field(default=0, init=False)
-    has_given_up: bool = field(default=False, init=False)
+    cool_down: Backoff
+    alike: AlikeStarts
+    patience: int = field(default=1, init=False)
+    _failures: int = field(default=0, init=False)
+    _given_up: int = field(default=0, init=False)  # the failures since it was given up
 
-    def failed(self, now_s: float, up_for_s: float, rand: float) -> Verdict:
+    def failed(self, now_s: float, ending: Ending, rand: float) -> Verdict:
         """Note the end of a run that should not have ended, and decide what to do.
 
         Args:
             now_s: the time of its end.
-            up_for_s: how long it had been up; 0 if it never was.
+            ending: how it ended.
             rand: a random number in [0, 1).
         """
-        if up_for_s >= self.backoff.healthy_after_s:
-            self._forgive()
-        self.failures += 1
-        self.has_given_up |= self.window.record(now_s)
-        if self.has_given_up:
-            return Verdict(gave_up=True, wait_s=self.cool_down_s)
-        return Verdict(gave_up=False, wait_s=self.backoff.delay_s(self.failures, rand))
+        if ending.was_cut_off:
+            self.patience = min(2 * self.patience, MAX_PATIENCE)
+        elif ending.up_for_s is not None:
+            self.patience = 1
+            if ending.up_for_s >= self.backoff.healthy_after_s:
+                self._forgive()
+        self._failures += 1
+        is_too_often = self.window.record(now_s)
+        if self.alike.record(ending) or is_too_often or self._given_up:
+            self._given_up += 1
+            return Verdict(gave_up=True, wait_s=self.cool_down.delay_s(self._given_up, rand))
+        return Verdict(gave_up=False, wait_s=self.backoff.delay_s(self._failures, rand))
 
     def _forgive(self) -> None:
-        self.failures = 0
-        self.has_given_up = False
+        self._failures = 0
+        self._given_up = 0
         self.window.clear()

@@ -15,8 +15,8 @@ Invariants:
   `Exception`, or the loss of the events' receiver, ends the supervisor.
 """
 
-import math
 import random
+import sys
 from collections.abc import Callable, Iterable
 
 import trio
@@ -32,8 +32,10 @@ from supervisors.child import (
     StartChild,
     StopChild,
 )
-from supervisors.incarnation import run_once
-from supervisors.policy import FailureHistory, RestartWindow, Verdict
+from supervisors.incarnation import Attempt, run_once
+from supervisors.policy import AlikeStarts, FailureHistory, RestartWindow, Verdict
+from supervisors.start_limits import FixedLimit
+from supervisors.start_slots import StartSlots
 
 
 async def supervise(
@@ -41,7 +43,7 @@ async def supervise(
     commands: trio.MemoryReceiveChannel[Command],
     events: trio.MemorySendChannel[ChildEvent],
     *,
-    max_starting: int | None = None,
+    start_slots: StartSlots | None = None,
     rand: Callable[[], float] = random.random,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -55,9 +57,9 @@ async def supervise(
         commands: commands for later. Those about one child take effect in order.
         events: receives the events of all children. Sending waits for the receiver, so the
             receiver must go on until this returns, and must never await the sending of a command.
-        max_starting: how many children may be starting at the same time; None for any number. The
-            others wait for their turn, first come, first served. Children that come at the same
-            moment, as `children` do, get their turns in any order.
+        start_slots: says how many children may be starting at the same time; None for any number.
+            The others wait for their turn, first come, first served. Children that come at the
+            same moment, as `children` do, get their turns in any order.
         rand: returns a number in [0, 1), for the jitter.
         task_status: started as soon as commands are accepted, without waiting for any child.
 
@@ -72,10 +74,10 @@ async def supervise(
         BaseExceptionGroup: see above. A `trio.BrokenResourceError` in it means that the receiver
             of the events is gone.
     """
-    start_slots = trio.CapacityLimiter(math.inf if max_starting is None else max_starting)
+    slots = StartSlots(FixedLimit(sys.maxsize)) if start_slots is None else start_slots
     with commands, events:
         async with trio.open_nursery() as nursery:
-            supervisor = _Supervisor(nursery, events, start_slots, rand)
+            supervisor = _Supervisor(nursery, events, slots, rand)
             for spec in children:
                 supervisor.want(spec.name, spec)
             task_status.started()
@@ -125,7 +127,7 @@ class _Child:
 class _Supervisor:
     nursery: trio.Nursery  # opened by `supervise` for the keepers, and only for them
     events: trio.MemorySendChannel[ChildEvent]
-    start_slots: trio.CapacityLimiter
+    start_slots: StartSlots
     rand: Callable[[], float]
     children: dict[str, _Child] = Factory(dict[str, _Child])
 
@@ -138,8 +140,8 @@ class _Supervisor:
             case RestartChild(name, None):
                 known = self.children.get(name)
                 self.want(name, None if known is None else known.wanted)
-            case RestartChild(name, spec):
-                self.want(name, spec)
+            case _:
+                self.want(command.name, command.spec)
 
     def want(self, name: str, spec: ChildSpec | None) -> None:
         """Tell the child's keeper. An unknown child gets a keeper, if only to send `Down`."""
@@ -163,17 +165,22 @@ class _Supervisor:
     async def _keep_running(self, child: _Child, spec: ChildSpec) -> None:
         """Run a child again and again until a command comes, or until its end is for good."""
         child.restarts = 0
-        window = RestartWindow(spec.max_restarts, spec.period_s)
-        history = FailureHistory(spec.backoff, window, spec.cool_down_s)
+        history = FailureHistory(
+            spec.backoff,
+            RestartWindow(spec.max_restarts, spec.period_s),
+            spec.cool_down,
+            AlikeStarts(spec.max_alike_starts),
+        )
         while True:
-            ending = await run_once(spec, child.commanded, self.events, self.start_slots)
+            attempt = Attempt(child.restarts > 0, history.patience)
+            ending = await run_once(spec, child.commanded, self.events, self.start_slots, attempt)
             child.error = ending.error
             if child.commanded.is_set():
                 break
             if not spec.restart.covers(ending.error):
                 child.wanted = None
                 return
-            verdict = history.failed(trio.current_time(), ending.up_for_s, self.rand())
+            verdict = history.failed(trio.current_time(), ending, self.rand())
             await self.events.send(child.failed(verdict))
             with trio.move_on_after(verdict.wait_s):
                 await child.commanded.wait()

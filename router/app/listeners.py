@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
     from router.reload.profile_store import ProfileStore
-    from supervisors.child import Command, Run
+    from supervisors.child import Command
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
+    from transports.listen.serving.hosting import AsgiListener
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -180,7 +181,7 @@ class _NetworkListener:
         run = await trio.to_thread.run_sync(self._load)
         await run(stopping, task_status=task_status)
 
-    def _load(self) -> Run[str]:
+    def _load(self) -> AsgiListener:
         # For start-up time: Hypercorn is not needed on stdio, nor for the first answer there.
         if self.bound.mode == "api":
             return self._load_api()
@@ -198,7 +199,7 @@ class _NetworkListener:
 
         return AsgiListener(self.bound.sock, self.bound.url, new_app)
 
-    def _load_api(self) -> Run[str]:
+    def _load_api(self) -> AsgiListener:
         # For start-up time: Quart takes twice as long to import as all the rest.
         from transports.listen.rest.backend import RestBackend
         from transports.listen.rest.rest_app import RestApp

@@ -24,6 +24,7 @@ import trio
 from router.access.request_state_seal import ProcessSeal
 from router.app.listeners import STDIO
 from router.app.shutdown import Stop, obey_signals
+from router.app.start_turns import start_slots
 from router.core.core import Core
 from router.core.startup import EarlyCore
 from router.dispatch import dispatch
@@ -90,7 +91,8 @@ async def serve(router: Router, stop: Stop) -> None:
             )
             async with trio.open_nursery() as sessions_nursery:
                 with channels.upstream_commands_in:
-                    sessions = partial(supervise, max_starting=settings.mcp_client.max_starting)
+                    slots = start_slots(settings.mcp_client.max_starting)
+                    sessions = partial(supervise, start_slots=slots)
                     events = channels.inbox_in.clone()
                     await sessions_nursery.start(sessions, (), channels.upstream_commands, events)
                     async with trio.open_nursery() as saving:

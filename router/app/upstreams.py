@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from router.app.first_starts import INSTALL_S
 from router.messages.instance_spec import CLIENT_MARK
 from router.reload.instance_store import MAX_INSTANCES
 from router.version import VERSION
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from router.app.first_starts import FirstStarts
     from router.config.settings import McpClient
     from router.dispatch import Inbound
     from router.instance_files.entries import InstanceType
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from supervisors.child import Run
     from transports.connect.session.negotiation import ServerHistory
     from transports.connect.session.session import UpstreamSession
-    from transports.connect.wire import Wire
+    from transports.connect.stdio.package_commands import PackageCommand
+    from transports.connect.stdio.repeated_lines import SaidLines
+    from transports.connect.wire import Connect, Wire
 
 COMMANDS_SIZE: Final = 2 * MAX_INSTANCES
 """Commands that may wait for the supervisor of sessions: two for each instance."""
@@ -44,10 +48,12 @@ class Upstreams:
     Attributes:
         settings: the settings of the upstream side, as they were at the start.
         inbox: the dispatch actor's; the sessions send into it.
+        first_starts: gives the first start of a package its turn; None to treat all starts alike.
     """
 
     settings: McpClient
     inbox: trio.MemorySendChannel[Inbound]
+    first_starts: FirstStarts | None = None
     _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
     _histories: dict[str, tuple[object, ServerHistory]] = attrs.field(
         factory=dict[str, "tuple[object, ServerHistory]"]
@@ -55,14 +61,20 @@ class Upstreams:
 
     def child_of(self, spec: InstanceSpec) -> ChildSpec:
         """Return the supervised child that is a session of this instance."""
-        return ChildSpec(
-            spec.name, self._session(spec), start_timeout_s=self.settings.start_timeout_s
-        )
+        own_s = spec.run_policy.start_timeout_s
+        limit_s = self.settings.start_timeout_s if own_s is None else own_s
+        run = self._session(spec)
+        if spec.type == "stdio" and self.first_starts is not None:
+            command = _package_command(spec)
+            if command is not None:
+                install_s = max(INSTALL_S, limit_s) if own_s is None else own_s
+                run = self.first_starts.child(command, run, start_s=limit_s, install_s=install_s)
+        return ChildSpec(spec.name, run, start_timeout_s=limit_s)
 
     def _session(self, spec: InstanceSpec) -> Run[object]:
         session = _session_class()(
             spec=spec,
-            connect=partial(_connector(spec.type), spec),
+            connect=_connection(spec),
             inbox=self.inbox,
             new_id=partial(next, self._numbers),
             version=VERSION,
@@ -78,11 +90,20 @@ class Upstreams:
         return session
 
 
+def _connection(spec: InstanceSpec) -> Connect:
+    """Return what opens the wire of each incarnation of a session."""
+    if spec.type == "stdio":
+        # What a process says on stderr is compared with what those before it said.
+        return partial(_connector(spec.type), spec, said=_said_lines())
+    return partial(_connector(spec.type), spec)
+
+
 def prepare(specs: Iterable[InstanceSpec]) -> None:
     """Import the modules these instances need; for a worker thread."""
     for spec in specs:
-        _connector(spec.type)
+        _connection(spec)
         _session_class()
+        _package_command(spec)
 
 
 # --- For start-up time: `prepare` calls these in a thread first, so later they cost nothing ------
@@ -94,9 +115,19 @@ def _session_class() -> type[UpstreamSession]:
     return UpstreamSession
 
 
-def _connector(
-    kind: InstanceType,
-) -> Callable[[InstanceSpec], AbstractAsyncContextManager[Wire]]:
+def _package_command(spec: InstanceSpec) -> PackageCommand | None:
+    from transports.connect.stdio.package_commands import package_command
+
+    return package_command(spec.command, spec.args)
+
+
+def _said_lines() -> SaidLines:
+    from transports.connect.stdio.repeated_lines import SaidLines
+
+    return SaidLines()
+
+
+def _connector(kind: InstanceType) -> Callable[..., AbstractAsyncContextManager[Wire]]:
     if kind == "stdio":
         from transports.connect.stdio.stdio_wire import connect_stdio
 

@@ -12,6 +12,7 @@ import trio
 
 from router.access.live_admission import LiveAdmission
 from router.access.places import Places
+from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch import INBOX_SIZE, Inbound
@@ -20,6 +21,7 @@ from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import MAX_INSTANCES, InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.reload.package_store import PackageStore
 from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
@@ -142,7 +144,8 @@ def wire(
         paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
     )
     profiles = ProfileStore(live, places.is_instance)
-    upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
+    first_starts = FirstStarts(PackageStore(paths.cache))
+    upstreams = Upstreams(settings.mcp_client, channels.inbox_in, first_starts)
     listeners = Listeners(
         settings=live,
         instances=instances,

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from router.cli.rest_client import RestApi
 
 ERROR_CHARACTERS: Final = 120
-"""How much of an error a table shows; `--json` has all of it."""
+"""How much of a reason is shown in the table itself; a longer one comes whole below it."""
+
+LONG_CHARACTERS: Final = 1_000
+"""A server may say anything; this is more than the router itself makes of it."""
+
+MAX_REASONS: Final = 20
+"""How many such reasons come below a table; `--json` has all of them."""
 
 HEAD: Final = (
     *("INSTANCE", "STATE", "SINCE", "RESTARTS", "TOOLS", "CALLS", "NEXT RETRY", "LAST ERROR"),
@@ -43,12 +49,20 @@ class SessionRow(msgspec.Struct, frozen=True):
     in_state_s: float = 0.0
     restarts: int = 0
     last_error: str | None = None
+    doing: str | None = None
+    retry_in_s: float | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in its state."""
+        return _reason(self.doing, self.last_error)
 
 
 class Row(msgspec.Struct, frozen=True):
     """One instance. A newer router may send unknown keys, and an older one may leave some out.
 
     Attributes:
+        doing: what its start does, if that takes long.
         stale: True if its tools are the last known ones.
         warnings: sentences about what is configured for it and cannot be applied.
     """
@@ -62,9 +76,15 @@ class Row(msgspec.Struct, frozen=True):
     in_flight: int = 0
     retry_in_s: float | None = None
     last_error: str | None = None
+    doing: str | None = None
     stale: bool = False
     warnings: tuple[str, ...] = ()
     sessions: tuple[SessionRow, ...] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in its state: what its start does, or the error before."""
+        return _reason(self.doing, self.last_error)
 
 
 def status_text(api: RestApi, *, as_json: bool) -> str:
@@ -88,7 +108,7 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
 def table(rows: list[Row]) -> str:
     """Return a line for each instance and each session of a client, and then for all together.
 
-    That is one that sums them up, and one for each warning.
+    That is one that sums them up, one for each reason that was cut, and one for each warning.
     """
     if not rows:
         return "There are no instances.\n"
@@ -102,6 +122,7 @@ def table(rows: list[Row]) -> str:
     lines += ["", f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")]
     if any(row.stale for row in rows):
         lines.append(STALE_LEGEND)
+    lines += _long_reasons(rows)
     warnings = [one_line(f"{row.name}: {warning}") for row in rows for warning in row.warnings]
     if warnings:
         lines += ["", *warnings[:MAX_WARNINGS]]
@@ -131,8 +152,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.restarts),
         f"{row.tools_count}{STALE_MARK if row.stale else ''}",
         calls,
-        "-" if row.retry_in_s is None else f"in {duration(row.retry_in_s)}",
-        _error(row.last_error),
+        _next_try(row.retry_in_s),
+        _error(row.reason),
     )
 
 
@@ -142,14 +163,42 @@ def _session_cells(row: SessionRow) -> tuple[str, ...]:
         one_line(row.state),
         duration(row.in_state_s),
         str(row.restarts),
-        *("-", "-", "-"),
-        _error(row.last_error),
+        *("-", "-"),
+        _next_try(row.retry_in_s),
+        _error(row.reason),
     )
 
 
+def _reason(doing: str | None, last_error: str | None) -> str | None:
+    return "; before that: ".join(filter(None, (doing, last_error))) or None
+
+
+def _long_reasons(rows: list[Row]) -> list[str]:
+    """Return the reasons that do not fit into the table, after an empty line."""
+    named = [(one.name, one.reason or "") for row in rows for one in (row, *row.sessions)]
+    lines = [
+        _cut(f"{name}: {one_line(reason)}", LONG_CHARACTERS)
+        for name, reason in named
+        if len(one_line(reason)) > ERROR_CHARACTERS
+    ]
+    if not lines:
+        return []
+    more = [f"and {len(lines) - MAX_REASONS} more; --json shows all"] * (len(lines) > MAX_REASONS)
+    return ["", *map(one_line, lines[:MAX_REASONS]), *more]
+
+
+def _next_try(retry_in_s: float | None) -> str:
+    if retry_in_s == 0:
+        return "due"  # it waits for its turn to start
+    return "-" if retry_in_s is None else f"in {duration(retry_in_s)}"
+
+
 def _error(error: str | None) -> str:
-    shown = one_line(error or "-")
-    return shown if len(shown) <= ERROR_CHARACTERS else shown[: ERROR_CHARACTERS - 1] + "\u2026"
+    return _cut(one_line(error or "-"), ERROR_CHARACTERS)
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "\u2026"
 
 
 def duration(seconds: float) -> str:

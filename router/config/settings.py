@@ -58,6 +58,10 @@ Port: TypeAlias = Annotated[
 Seconds: TypeAlias = Annotated[float, Check("a positive number of seconds", lambda s: s > 0)]
 Delay: TypeAlias = Annotated[float, Check("a number of seconds", lambda s: s >= 0)]
 Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
+StartCount: TypeAlias = Annotated[
+    int | str,
+    Check('"auto" or a positive integer', lambda n: n == "auto" if isinstance(n, str) else n > 0),
+]
 NameLimit: TypeAlias = Annotated[
     int, Check("a number of characters from 16 to 64", lambda n: 16 <= n <= 64)
 ]
@@ -147,7 +151,8 @@ class McpClient:
         idle_stop_s: seconds without a call after which an instance is stopped; 0 for never.
         ping_interval_s: seconds of silence after which a server is asked whether it lives; 0 for
             never.
-        max_starting: the number of upstreams that may start at the same time.
+        max_starting: the number of upstreams that may start at the same time; "auto": about two a
+            core, more while the machine is idle, fewer while it is busy.
     """
 
     enabled: bool = live(True)
@@ -157,7 +162,7 @@ class McpClient:
     start: StartSetting = live("eager", core="start")
     idle_stop_s: Delay = live(0, core="idle_stop_s")
     ping_interval_s: Delay = 60
-    max_starting: Count = 16
+    max_starting: StartCount = "auto"
 
 
 def _no_tokens() -> dict[str, NamedToken]:

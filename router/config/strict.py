@@ -115,7 +115,9 @@ def _to_plain(value: Any, kind: type) -> Any:
 def _to_checked(value: Any, kind: Any) -> Any:
     base, check = get_args(kind)
     if not _is_a(value, base):
-        raise _unexpected(_TYPE_NAMES[base], value, secret=check.secret)
+        # A base of several types is only named in the words of the check.
+        expected: str = _TYPE_NAMES.get(base) or check.expected
+        raise _unexpected(expected, value, secret=check.secret)
     if check.accepts(value):
         return value
     if check.secret:

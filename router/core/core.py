@@ -39,6 +39,7 @@ from router.messages.events import (
     Event,
     FromClient,
     FromSession,
+    InstanceDelayed,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
@@ -280,6 +281,12 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
             _sum_up(state, instance)
 
 
+def _instance_delayed(state: RoutingState, event: InstanceDelayed) -> None:
+    instance = _started_instance(state, event.instance)
+    if instance is not None:
+        instance.doing = printable(event.doing) or None
+
+
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
     instance = _started_instance(state, event.instance)
@@ -362,6 +369,7 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     SessionOverflowed: _session_overflowed,
     CatalogChanged: _catalog_changed,
     InstanceStarting: _instance_starting,
+    InstanceDelayed: _instance_delayed,
     InstanceDown: _instance_down,
     InstanceFailed: _instance_failed,
     InstancesChanged: _instances_changed,

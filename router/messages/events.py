@@ -169,6 +169,18 @@ class InstanceStarting(Struct, frozen=True):
     instance: str
 
 
+class InstanceDelayed(Struct, frozen=True):
+    """The start of an instance takes longer than usual, for a reason that is known.
+
+    Attributes:
+        instance: its name.
+        doing: what it does or waits for, such as "installing"; empty if that is not known.
+    """
+
+    instance: str
+    doing: str
+
+
 class InstanceDown(Struct, frozen=True):
     """An incarnation ended.
 
@@ -291,6 +303,7 @@ Event: TypeAlias = (
     | FromSession
     | CatalogChanged
     | InstanceStarting
+    | InstanceDelayed
     | InstanceDown
     | InstanceFailed
     | InstancesChanged

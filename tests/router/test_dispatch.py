@@ -29,6 +29,7 @@ from router.messages.events import (
     Barrier,
     ClientOverflowed,
     Event,
+    InstanceDelayed,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
@@ -39,7 +40,7 @@ from router.messages.events import (
 )
 from router.messages.frames import Notification
 from router.messages.instance_spec import InstanceSpec
-from supervisors.child import Down, GaveUp, Starting
+from supervisors.child import Delayed, Down, GaveUp, Starting
 from supervisors.child import Stuck as StuckChild
 from supervisors.child import Up as UpChild
 from tests.router.running_actor import (
@@ -435,6 +436,45 @@ async def test_reports_of_the_supervisor_are_translated_for_the_core(
     assert "a is started anew" in caplog.text
     assert "a failed (again); next probe in 60 s" in caplog.text
     assert "a does not stop" in caplog.text
+
+
+async def test_delay_of_a_start_is_logged(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    core = ScriptedCore()
+    actor = await start_actor(nursery, core)
+    delays = Delayed("a", "installing", 300), Delayed("b", "", 60), Delayed("c", "waiting", None)
+    await actor.happens(*delays)
+    assert [event for _, event in core.events] == [
+        InstanceDelayed("a", "installing"),
+        InstanceDelayed("b", ""),
+        InstanceDelayed("c", "waiting"),
+    ]
+    assert caplog.messages == [
+        "a: installing; it has 300 s for that",
+        "b: takes longer to start; it has 60 s for that",
+        "c: waiting",
+    ]
+
+
+async def test_log_sums_up_once_who_is_up_after_the_start(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    specs = [InstanceSpec(name, "acme") for name in "ab"]
+    core = ScriptedCore({Tick: [StartSession(spec) for spec in specs]})
+    actor = await start_actor(nursery, core)
+    await actor.happens(Tick(), Starting("a"), Starting("b"), UpChild("a", None))
+    await trio.sleep(100)
+    await actor.happens(UpChild("b", None), Down("b", OSError("it ended"), 0, 0.5))
+    await trio.sleep(100)
+    await actor.happens(UpChild("b", None))
+    await trio.sleep(100)
+    assert [line for line in caplog.messages if "instances" in line] == [
+        "1 of 2 instances are up; not up: b (starting)",
+        "All 2 instances are up",
+    ]
 
 
 async def test_secret_in_a_reason_is_masked_for_the_core_and_for_the_log(

@@ -8,14 +8,17 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from supervisors.child import ChildEvent, ChildSpec, Command, Down, Run, Starting, Up
+from supervisors.child import ChildEvent, ChildSpec, Command, Down, Run, Starting, StartStatus, Up
+from supervisors.policy import Backoff
+from supervisors.start_limits import FixedLimit
+from supervisors.start_slots import StartSlots
 from supervisors.supervisor import supervise
 
 BOOM = ValueError("boom")
 STARTING = Starting("a")
 UP = Up("a", "value")
 STOPPED = Down("a", None, 0, None)
-TaskStatus = trio.TaskStatus[Any]
+TaskStatus = StartStatus[Any]
 
 
 @define
@@ -56,7 +59,7 @@ class Supervised:
         children: tuple[ChildSpec, ...],
         commands: trio.MemoryReceiveChannel[Command],
         *,
-        max_starting: int | None,
+        start_slots: StartSlots | None,
         rand: Callable[[], float],
         task_status: trio.TaskStatus[None],
     ) -> None:
@@ -68,7 +71,7 @@ class Supervised:
                     children,
                     commands,
                     events_in,
-                    max_starting=max_starting,
+                    start_slots=start_slots,
                     rand=rand,
                     task_status=task_status,
                 )
@@ -83,7 +86,7 @@ class Supervised:
 async def supervised(
     nursery: trio.Nursery,
     *children: ChildSpec,
-    max_starting: int | None = None,
+    start_slots: StartSlots | None = None,
     rand: Callable[[], float] = lambda: 0.0,
 ) -> Supervised:
     """Start a supervisor, and wait until all tasks wait for the clock or for a command."""
@@ -92,7 +95,7 @@ async def supervised(
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
         await supervisor.run(
-            children, commands_out, max_starting=max_starting, rand=rand, task_status=task_status
+            children, commands_out, start_slots=start_slots, rand=rand, task_status=task_status
         )
 
     await nursery.start(run)
@@ -186,8 +189,18 @@ def shielded_for(duration_s: float = math.inf, *, starts: bool = True) -> Run[An
 # --- Short forms ----------------------------------------------------------------------------
 
 
+def always(wait_s: float) -> Backoff:
+    """Return waits that are all of the same length."""
+    return Backoff(initial_s=wait_s, factor=1, max_s=wait_s)
+
+
+def slots(size: int) -> StartSlots:
+    return StartSlots(FixedLimit(size))
+
+
 def child(run: Run[Any], name: str = "a", **how: Any) -> ChildSpec:
-    quick: dict[str, Any] = {"grace_s": 10.0, "start_timeout_s": 30.0}
+    """Return a spec. Starts that fail alike are not given up for that, unless a test says so."""
+    quick: dict[str, Any] = {"grace_s": 10.0, "start_timeout_s": 30.0, "max_alike_starts": 100}
     return ChildSpec(name, run, **quick | how)
 
 

@@ -27,6 +27,7 @@ from tests.supervisors.harness import (
     UP,
     Supervised,
     TaskStatus,
+    always,
     child,
     crash,
     failed,
@@ -35,6 +36,7 @@ from tests.supervisors.harness import (
     quiet,
     script,
     shielded_for,
+    slots,
     start_in,
     stay,
     stop_in,
@@ -71,7 +73,7 @@ async def test_restarting_a_child_that_waits_starts_it_at_once_with_its_failures
 async def test_restarting_a_child_that_was_given_up_starts_it_at_once(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    spec = child(script(crash, stay), max_restarts=1, cool_down_s=1000)
+    spec = child(script(crash, stay), max_restarts=1, cool_down=always(1000))
     supervisor = await supervised(nursery, spec)
     supervisor.said()
     await trio.sleep(5)
@@ -158,6 +160,20 @@ async def test_command_that_comes_while_an_event_is_not_received_is_not_lost(
     assert second == failed(0, None)
 
 
+async def test_command_that_comes_while_the_last_event_is_not_received_is_not_lost(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    commands_in, commands_out = trio.open_memory_channel[Command](10)
+    events_in, events_out = trio.open_memory_channel[ChildEvent](0)
+    nursery.start_soon(supervise, (), commands_out, events_in)
+    with trio.fail_after(1):
+        commands_in.send_nowait(StopChild("a"))
+        await quiet()  # the keeper now waits for its last `Down` to be received
+        commands_in.send_nowait(StartChild(child(stay)))
+        await quiet()
+        assert [await events_out.receive() for _ in range(3)] == [STOPPED, STARTING, UP]
+
+
 # --- How many start at the same time ---------------------------------------------------------
 
 
@@ -168,7 +184,7 @@ def ups(supervisor: Supervised) -> list[tuple[float, str]]:
 async def test_children_take_turns_to_start_in_order(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    supervisor = await supervised(nursery, max_starting=2)
+    supervisor = await supervised(nursery, start_slots=slots(2))
     for name in "abcde":
         await supervisor.tell(StartChild(child(start_in(3), name)))
     await trio.sleep(100)
@@ -179,7 +195,7 @@ async def test_start_timeout_counts_from_the_turn(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     children = [child(start_in(20), name, start_timeout_s=30) for name in "abc"]
-    supervisor = await supervised(nursery, *children, max_starting=1)
+    supervisor = await supervised(nursery, *children, start_slots=slots(1))
     await trio.sleep(100)
     assert [at_s for at_s, _ in ups(supervisor)] == [20, 40, 60]
 
@@ -188,7 +204,7 @@ async def test_turn_passes_on_when_a_child_ends_before_it_has_started(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     slow = child(crash, "slow", backoff=Backoff(initial_s=50))
-    supervisor = await supervised(nursery, slow, max_starting=1)
+    supervisor = await supervised(nursery, slow, start_slots=slots(1))
     await supervisor.tell(StartChild(child(stay)))
     assert ups(supervisor) == [(0, "a")]
 
@@ -196,18 +212,18 @@ async def test_turn_passes_on_when_a_child_ends_before_it_has_started(
 async def test_turn_passes_on_when_a_child_is_stuck(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    stuck = child(shielded_for(1000, starts=False), "stuck", start_timeout_s=20)
-    supervisor = await supervised(nursery, stuck, max_starting=1)
+    stuck = child(shielded_for(1000, starts=False), "stuck", start_timeout_s=10)
+    supervisor = await supervised(nursery, stuck, start_slots=slots(1))
     await supervisor.tell(StartChild(child(stay)))
     await trio.sleep(100)
-    assert ups(supervisor) == [(20 + STUCK_AFTER_S, "a")]
+    assert ups(supervisor) == [(10 + STUCK_AFTER_S, "a")]
 
 
 async def test_child_stopped_before_its_turn_never_starts(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     run = script(stay)
-    supervisor = await supervised(nursery, child(hang, "b"), max_starting=1)
+    supervisor = await supervised(nursery, child(hang, "b"), start_slots=slots(1))
     await supervisor.tell(StartChild(child(run)))
     await supervisor.tell(StopChild("a"))
     assert supervisor.said() == [(0, STOPPED)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisors.policy import Backoff, FailureHistory, RestartWindow, Verdict
+from supervisors.policy import AlikeStarts, Backoff, Ending, FailureHistory, RestartWindow, Verdict
 
 failure_counts = st.integers(min_value=1, max_value=10**400)
 rands = st.floats(min_value=0, max_value=1, exclude_max=True)
@@ -20,14 +20,20 @@ backoffs = st.builds(
 
 
 def history(max_restarts: int = 5) -> FailureHistory:
-    return FailureHistory(Backoff(), RestartWindow(max_restarts, period_s=60), cool_down_s=30)
+    return FailureHistory(
+        Backoff(),
+        RestartWindow(max_restarts, period_s=60),
+        cool_down=Backoff(initial_s=15),
+        alike=AlikeStarts(limit=3),
+    )
 
 
 def retry(wait_s: float) -> Verdict:
     return Verdict(gave_up=False, wait_s=wait_s)
 
 
-PROBE = Verdict(gave_up=True, wait_s=30)
+def probe(wait_s: float) -> Verdict:
+    return Verdict(gave_up=True, wait_s=wait_s)
 
 
 # --- Backoff ---------------------------------------------------------------------------------
@@ -107,31 +113,101 @@ def test_too_many_means_that_many_within_less_than_the_period(
         assert window.record(now_s) == (len(recent) >= max_restarts)
 
 
+# --- AlikeStarts -----------------------------------------------------------------------------
+
+
+def ended(text: str = "boom", up_for_s: float | None = None) -> Ending:
+    return Ending(OSError(text), up_for_s)
+
+
+def test_three_starts_that_fail_alike_are_enough() -> None:
+    alike = AlikeStarts(limit=3)
+    assert [alike.record(ended()) for _ in range(4)] == [False, False, True, True]
+
+
+def test_starts_that_fail_in_different_ways_are_counted_from_one() -> None:
+    alike = AlikeStarts(limit=2)
+    assert [alike.record(ended(text)) for text in "abab"] == [False] * 4
+    assert alike.record(ended("b"))
+
+
+def test_numbers_in_an_error_do_not_make_it_another() -> None:
+    alike = AlikeStarts(limit=2)
+    assert not alike.record(ended("12:30:07 pid 4711: <Object at 0x7fab> has no name"))
+    assert alike.record(ended("12:30:19 pid 4800: <Object at 0x60cd> has no name"))
+
+
+def test_a_child_that_was_up_once_may_fail_alike() -> None:
+    alike = AlikeStarts(limit=2)
+    assert not alike.record(ended(up_for_s=0))
+    assert not any(alike.record(ended()) for _ in range(9))
+
+
 # --- FailureHistory --------------------------------------------------------------------------
 
 
 def test_quick_failures_wait_longer_and_longer_and_then_give_up() -> None:
     child = history()
-    verdicts = [child.failed(now_s=at_s, up_for_s=0, rand=0) for at_s in range(6)]
-    assert verdicts == [retry(0.5), retry(1), retry(2), retry(4), PROBE, PROBE]
+    verdicts = [child.failed(at_s, ended(up_for_s=0), rand=0) for at_s in range(6)]
+    assert verdicts == [retry(0.5), retry(1), retry(2), retry(4), probe(15), probe(30)]
+
+
+def test_child_that_never_was_up_is_given_up_after_starts_that_failed_alike() -> None:
+    child = history()
+    verdicts = [child.failed(100 * n, ended(), rand=0) for n in range(4)]
+    assert verdicts == [retry(0.5), retry(1), probe(15), probe(30)]
+
+
+def test_probe_that_fails_in_another_way_is_followed_by_a_probe() -> None:
+    child = history()
+    for _ in range(3):
+        child.failed(0, ended(), rand=0)
+    assert child.failed(1000, ended("other"), rand=0).gave_up
 
 
 def test_slow_failures_back_off_but_do_not_give_up() -> None:
     child = history()
-    verdicts = [child.failed(now_s=20 * n, up_for_s=15, rand=0) for n in range(9)]
+    verdicts = [child.failed(20 * n, ended(up_for_s=15), rand=0) for n in range(9)]
     assert verdicts[-1] == retry(60)
 
 
 def test_a_healthy_run_forgives_what_was_before_it() -> None:
     child = history()
     for at_s in range(4):
-        child.failed(now_s=at_s, up_for_s=0, rand=0)
-    assert child.failed(now_s=64, up_for_s=60, rand=0) == retry(0.5)
+        child.failed(at_s, ended(up_for_s=0), rand=0)
+    assert child.failed(64, ended(up_for_s=60), rand=0) == retry(0.5)
 
 
 def test_having_given_up_lasts_until_a_run_is_healthy() -> None:
     child = history(max_restarts=1)
-    assert child.failed(now_s=0, up_for_s=0, rand=0) == PROBE
-    assert child.failed(now_s=1000, up_for_s=59, rand=0) == PROBE
+    assert child.failed(0, ended(up_for_s=0), rand=0) == probe(15)
+    assert child.failed(1000, ended(up_for_s=59), rand=0) == probe(30)
+    assert child.failed(2000, ended(up_for_s=60), rand=0) == probe(15)
     child.window.max_restarts = 5
-    assert child.failed(now_s=2000, up_for_s=60, rand=0) == retry(0.5)
+    assert child.failed(3000, ended(up_for_s=60), rand=0) == retry(0.5)
+
+
+def test_waits_for_probes_grow_up_to_their_maximum_and_are_jittered() -> None:
+    child = history(max_restarts=1)
+    verdicts = [child.failed(1000 * n, ended(), rand=0.5) for n in range(4)]
+    assert [verdict.wait_s for verdict in verdicts] == [13.5, 27, 54, 54]
+
+
+def test_each_start_that_is_cut_off_doubles_the_patience_up_to_eight_times() -> None:
+    child = history()
+    assert child.patience == 1
+    cut_off = Ending(TimeoutError("not started"), None, was_cut_off=True)
+    patience: list[int] = []
+    for _ in range(5):
+        child.failed(0, cut_off, rand=0)
+        patience.append(child.patience)
+    assert patience == [2, 4, 8, 8, 8]
+
+
+def test_patience_is_kept_by_a_start_that_fails_and_ended_by_one_that_succeeds() -> None:
+    child = history()
+    child.failed(0, Ending(TimeoutError("not started"), None, was_cut_off=True), rand=0)
+    child.failed(0, ended(), rand=0)
+    assert child.patience == 2
+    child.failed(0, ended(up_for_s=1), rand=0)
+    assert child.patience == 1

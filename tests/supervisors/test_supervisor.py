@@ -18,12 +18,15 @@ from supervisors.child import (
 )
 from supervisors.incarnation import STUCK_AFTER_S
 from supervisors.policy import Backoff
+from supervisors.start_limits import FixedLimit, RestartRate
+from supervisors.start_slots import StartSlots
 from tests.supervisors.harness import (
     BOOM,
     STARTING,
     STOPPED,
     UP,
     TaskStatus,
+    always,
     child,
     crash,
     failed,
@@ -38,9 +41,6 @@ from tests.supervisors.harness import (
     supervised,
     up_for,
 )
-
-STEADY = Backoff(initial_s=1, factor=1)
-"""Always wait a second."""
 
 # --- Starting --------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ async def test_waits_are_jittered(nursery: trio.Nursery, autojump_clock: MockClo
 async def test_too_many_failures_are_given_up_and_then_probed(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    spec = child(crash, max_restarts=3, period_s=60, backoff=STEADY, cool_down_s=100)
+    spec = child(crash, max_restarts=3, period_s=60, backoff=always(1), cool_down=always(100))
     supervisor = await supervised(nursery, spec)
     await trio.sleep(250)
     assert supervisor.said() == [
@@ -191,6 +191,41 @@ async def test_too_many_failures_are_given_up_and_then_probed(
     ]
 
 
+async def test_child_whose_starts_fail_alike_is_given_up_before_it_was_ever_up(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    spec = child(crash, max_alike_starts=3, cool_down=always(100))
+    supervisor = await supervised(nursery, spec)
+    await trio.sleep(50)
+    assert supervisor.said()[1::2] == [
+        (0, failed(0, 0.5)),
+        (0.5, failed(1, 1)),
+        (1.5, GaveUp("a", BOOM, 2, 100)),
+    ]
+
+
+async def test_each_start_that_is_cut_off_gives_the_next_one_twice_the_time(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    spec = child(hang, start_timeout_s=20, backoff=always(1))
+    supervisor = await supervised(nursery, spec)
+    await trio.sleep(620)
+    reasons = [str(event.error) for _, event in supervisor.said() if isinstance(event, Down)]
+    assert reasons == [f"not started within {limit_s} s" for limit_s in (20, 40, 80, 160, 160)]
+
+
+async def test_command_ends_the_patience_with_a_slow_start(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    supervisor = await supervised(nursery, child(hang, start_timeout_s=20))
+    await trio.sleep(100)
+    supervisor.said()
+    await supervisor.tell(StartChild(child(hang, start_timeout_s=20)))
+    await trio.sleep(25)
+    reasons = [str(event.error) for _, event in supervisor.said() if isinstance(event, Down)]
+    assert reasons == ["None", "not started within 20 s"]
+
+
 async def test_failures_outside_the_window_are_not_given_up(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -204,7 +239,7 @@ async def test_probe_that_stays_up_ends_the_giving_up(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     run = script(crash, up_for(60), stay)
-    spec = child(run, max_restarts=1, cool_down_s=100)
+    spec = child(run, max_restarts=1, cool_down=always(100))
     supervisor = await supervised(nursery, spec)
     await trio.sleep(500)
     assert supervisor.said() == [
@@ -240,6 +275,20 @@ async def test_one_flapping_child_does_not_touch_ten_healthy_ones(
     assert {(at_s, event.name, type(event)) for at_s, event in supervisor.log} == {
         (0, str(n), kind) for n in range(10) for kind in (Starting, Up)
     }
+
+
+async def test_restarts_of_many_children_are_limited_but_their_first_starts_are_not(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    slots = StartSlots(FixedLimit(1000), RestartRate(per_s=4, burst=8))
+    children = [child(crash, str(n), max_restarts=10**6) for n in range(100)]
+    supervisor = await supervised(nursery, *children, start_slots=slots)
+    starts_at_s = [at_s for at_s, event in supervisor.log if isinstance(event, Starting)]
+    assert starts_at_s == [0] * 100
+    supervisor.log.clear()
+    await trio.sleep(100)
+    restarts = [event for _, event in supervisor.log if isinstance(event, Starting)]
+    assert 380 <= len(restarts) <= 410
 
 
 # --- Stopping --------------------------------------------------------------------------------

@@ -72,6 +72,13 @@ class Wire(Protocol):
         """
         ...
 
+    def set_probing(self, is_probing: bool) -> None:
+        """Note that the upstream is asked now what an older server may not know, or has answered.
+
+        Such a server may complain, which says nothing of it. `set_revision` ends that as well.
+        """
+        ...
+
     def set_revision(self, revision: str) -> None:
         """Speak this protocol revision from now on."""
         ...
@@ -80,6 +87,13 @@ class Wire(Protocol):
         """Use this catalog of the upstream from now on.
 
         Over HTTP, MCP 2026-07-28 repeats some arguments of a call in headers, as its tool asks.
+        """
+        ...
+
+    def last_words(self) -> str:
+        """Return what the upstream said last outside the protocol, as on stderr.
+
+        In one line, for a reason; empty if it said nothing of interest.
         """
         ...
 

@@ -73,6 +73,7 @@ class Instance:
         since_s: monotonic second of the last change of `state`.
         restarts: number of restarts, as the supervisor counts them.
         last_error: the reason of its last end or failed start; None once it is ready again.
+        doing: what its start does or waits for, if it takes long and that is known.
         retry_at_s: monotonic second of the next start, while in `backoff` or `failed`; None when
             no start is planned.
         session: its live session, only while `ready`.
@@ -97,6 +98,7 @@ class Instance:
     since_s: float
     restarts: int = 0
     last_error: str | None = None
+    doing: str | None = None
     retry_at_s: float | None = None
     session: SessionUp | None = None
     known: KnownServer | None = None
@@ -157,7 +159,7 @@ class Instance:
         """Change the state; `since_s` moves only when the state is a different one."""
         if state is not self.state:
             self.state, self.since_s = state, now_s
-        self.retry_at_s = None
+        self.retry_at_s = self.doing = None
         if state is not InstanceState.READY:
             self.session = None
             self._show_known()
@@ -345,9 +347,14 @@ class Instance:
             message = f"Instance '{self.name}' is not active"
             return RpcError(UNAVAILABLE, message, {"state": self.state})
         retry_in_s = self.retry_in_s(now_s)
-        why = str(self.state) if self.last_error is None else f"{self.state}: {self.last_error}"
+        reason = "; before that: ".join(filter(None, (self.doing, self.last_error)))
+        why = f"{self.state}: {reason}" if reason else str(self.state)
         then = "" if retry_in_s is None else f" (next try in {retry_in_s:.1f} s)"
+        if retry_in_s == 0:
+            then = " (the next try is due)"  # it waits for its turn to start
         data = {"state": self.state, "last_error": self.last_error, "retry_in_s": retry_in_s}
+        if self.doing is not None:
+            data["doing"] = self.doing
         return RpcError(UNAVAILABLE, f"Instance '{self.name}' not connected: {why}{then}", data)
 
 

@@ -43,6 +43,7 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         "restarts": instance.restarts,
         "last_error": instance.last_error,
         "stale": instance.is_stale,
+        **_what_comes(instance, now_s),
     }
     if instance.is_per_client:
         clients = instance.client_sessions.values()
@@ -61,7 +62,19 @@ def _session(row: ClientSession, now_s: float) -> dict[str, Any]:
         "in_state_s": round(now_s - row.since_s, 1),
         "restarts": row.restarts,
         "last_error": row.last_error,
+        **_what_comes(row, now_s),
     }
+
+
+def _what_comes(row: Instance, now_s: float) -> dict[str, Any]:
+    """Return what a start that takes long does, or the time of the next start, if there is one."""
+    coming: dict[str, Any] = {}
+    if row.doing is not None:
+        coming["doing"] = row.doing
+    retry_in_s = row.retry_in_s(now_s)
+    if retry_in_s is not None:
+        coming["retry_in_s"] = round(retry_in_s, 1)
+    return coming
 
 
 def _about(instance: Instance) -> str | None:

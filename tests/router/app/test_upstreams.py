@@ -9,6 +9,7 @@ import trio
 from router.app import upstreams
 from router.config.settings import McpClient
 from router.messages.instance_spec import InstanceSpec
+from router.messages.run_policy import RunPolicy
 
 
 def test_each_type_of_instance_has_its_connector() -> None:
@@ -23,6 +24,12 @@ def test_each_type_of_instance_has_its_connector() -> None:
         ("http", 7),
         ("sse", 7),
     ]
+
+
+def test_instance_may_have_a_start_timeout_of_its_own() -> None:
+    slow = InstanceSpec("a", "p", command="run", run_policy=RunPolicy(start_timeout_s=300))
+    made = upstreams.Upstreams(McpClient(start_timeout_s=7), inbox=_channel()).child_of(slow)
+    assert made.start_timeout_s == 300
 
 
 def _channel() -> Any:

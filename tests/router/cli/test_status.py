@@ -109,12 +109,39 @@ def test_empty_table_says_that_there_are_no_instances() -> None:
     assert table([]) == "There are no instances.\n"
 
 
+def test_what_a_long_start_does_is_shown_before_the_last_error() -> None:
+    row = Row("a", "starting", last_error="exited with status 1", doing="installing x")
+    shown = table([row]).splitlines()[1]
+    assert shown.endswith("installing x; before that: exited with status 1")
+
+
+def test_a_reason_that_does_not_fit_comes_whole_below_the_table() -> None:
+    reason = "exited with status 1: " + "word " * 30 + "the end"
+    session = SessionRow("a#1", state="backoff", last_error=reason, retry_in_s=2.0)
+    rows = [Row("a", last_error=reason, sessions=(session,)), Row("b", last_error="short")]
+    lines = table(rows).splitlines()
+    assert lines[1].endswith("wo\u2026")
+    assert "in 2s" in lines[2]
+    assert lines[-3:] == ["", f"a: {reason}", f"a#1: {reason}"]
+
+
+def test_a_try_that_is_due_is_called_so() -> None:
+    assert "due" in table([Row("a", "backoff", retry_in_s=0.0)]).splitlines()[1].split()
+
+
+def test_many_long_reasons_are_counted() -> None:
+    lines = table([Row(f"a{n}", last_error="x" * 200) for n in range(23)]).splitlines()
+    assert lines[-2:] == [f"a19: {'x' * 200}", "and 3 more; --json shows all"]
+
+
 def test_what_a_server_says_cannot_forge_lines_or_fill_the_screen() -> None:
-    error = "gone\n\x1b[2Jroot  ready\u202e" + "x" * 200
-    (line,) = table([Row("a", last_error=error)]).splitlines()[1:-2]
-    assert "gone\\n\\x1b[2Jroot  ready\\u202exx" in line
-    assert line.endswith("x\u2026")
-    assert len(line) < 220
+    error = "gone\n\x1b[2Jroot  ready\u202e" + "x" * 20_000
+    line, *rest, whole = table([Row("a", last_error=error)]).splitlines()[1:]
+    for shown, characters in (line, 220), (whole, 1_001):
+        assert "gone\\n\\x1b[2Jroot  ready\\u202exx" in shown
+        assert shown.endswith("x\u2026")
+        assert len(shown) < characters
+    assert rest == ["", "0 of 1 ready", ""]
 
 
 @pytest.mark.parametrize(

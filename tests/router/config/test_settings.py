@@ -55,7 +55,7 @@ DEFAULTS: dict[str, Any] = {
         "start": "eager",
         "idle_stop_s": 0,
         "ping_interval_s": 60,
-        "max_starting": 16,
+        "max_starting": "auto",
     },
     "security": {
         "bearer_token": "",
@@ -243,7 +243,19 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
         ),
         (
             {"mcp_client": {"max_starting": 0}},
-            "mcp_client.max_starting: expected a positive integer, got 0",
+            'mcp_client.max_starting: expected "auto" or a positive integer, got 0',
+        ),
+        (
+            {"mcp_client": {"max_starting": "many"}},
+            'mcp_client.max_starting: expected "auto" or a positive integer, got "many"',
+        ),
+        (
+            {"mcp_client": {"max_starting": True}},
+            'mcp_client.max_starting: expected "auto" or a positive integer, got true',
+        ),
+        (
+            {"mcp_client": {"max_starting": 2.5}},
+            'mcp_client.max_starting: expected "auto" or a positive integer, got 2.5',
         ),
         (
             {"security": {"allow_stdio_via_api": True}},

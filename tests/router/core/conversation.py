@@ -44,6 +44,7 @@ from router.messages.events import (
     CoreSettingsChanged,
     Drain,
     Event,
+    InstanceDelayed,
     InstanceDown,
     InstanceFailed,
     InstanceSaved,
@@ -240,6 +241,10 @@ class Conversation:
     def starting(self, name: str) -> None:
         """Report that the supervisor began an incarnation."""
         self.happens(InstanceStarting(name))
+
+    def delayed(self, name: str, doing: str) -> None:
+        """Report that the start of an instance takes longer than usual."""
+        self.happens(InstanceDelayed(name, doing))
 
     def up(
         self,

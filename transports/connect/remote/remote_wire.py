@@ -132,6 +132,13 @@ class RemoteWire:
             batch.append(self._receiver.receive_nowait())
         return batch
 
+    def set_probing(self, is_probing: bool) -> None:
+        """Do nothing: nobody hears what a remote server complains of."""
+
+    def last_words(self) -> str:
+        """Return nothing: everything that a remote server says is in its answers."""
+        return ""
+
     def set_revision(self, revision: str) -> None:
         """Name the revision in every request from now on.
 

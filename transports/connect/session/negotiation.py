@@ -206,6 +206,7 @@ class Negotiation:
             WireLost: the answer is an error that names only revisions unknown to the router.
         """
         self._is_probe_unanswered = True
+        self.wire.set_probing(True)
         discovered: _Discovered | None = None
         with trio.move_on_after(PROBE_S) as limit:
             await trio.lowlevel.checkpoint()  # on every path: the request itself may fail at once
@@ -218,6 +219,8 @@ class Negotiation:
             except msgspec.MsgspecError as exc:
                 log.debug("%s: no answer to server/discover: %s", self.spec.name, exc)
         self._is_probe_unanswered = limit.cancelled_caught
+        if not limit.cancelled_caught:
+            self.wire.set_probing(False)
         if discovered is None or STATELESS_REVISION not in discovered.supportedVersions:
             return None
         return discovered

@@ -57,10 +57,12 @@ class SessionRequests:
         outbox: takes the frames that are to be sent to the upstream.
         client_meta: the `_meta` of each request (MCP 2026-07-28, Per-request protocol fields). None
             after a handshake, which has told the upstream the same once and for all.
+        last_method: the method of the last request; empty before the first one.
     """
 
     outbox: trio.MemorySendChannel[Frame]
     client_meta: dict[str, Any] | None = None
+    last_method: str = attrs.field(init=False, default="")
     _open: dict[int, _OpenRequest] = attrs.field(init=False, factory=dict[int, _OpenRequest])
     _next_id: int = attrs.field(init=False, default=1)
 
@@ -76,6 +78,7 @@ class SessionRequests:
         if self.client_meta is not None:
             params = params | {"_meta": self.client_meta}
         request = self._open[request_id] = _OpenRequest()
+        self.last_method = method
         try:
             await self.outbox.send(Request(request_id, method, Raw(encode_json(params))))
             await request.answered.wait()

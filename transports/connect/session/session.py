@@ -120,7 +120,8 @@ class UpstreamSession:
 
         Raises:
             WireLost: the connection or the negotiation failed, or the wire broke. It may stand in
-                the exception group of the connector's nursery.
+                the exception group of the connector's nursery. Of being cancelled before the
+                session was up it is made too, and says how far the start got.
         """
         while True:
             session = self.new_id()
@@ -173,6 +174,11 @@ class _Incarnation:
                     nursery.start_soon(self._until_lost, self._run, nursery, task_status)
                     await stopping.wait()
                     self._scope.cancel("told to stop")
+        except* trio.Cancelled:
+            if self._is_up:
+                raise
+            # The supervisor makes it a part of the reason if the start took too long.
+            raise WireLost(self._how_far()) from None
         finally:
             self._inbox.close()
             self._to_write.close()
@@ -193,6 +199,10 @@ class _Incarnation:
             self._lost = self._lost or lost
             self._scope.cancel(lost.reason)
             await trio.lowlevel.checkpoint()
+
+    def _how_far(self) -> str:
+        """Return how far the start got, for one that takes too long."""
+        return self._wire.last_words() or f"no answer to {self._requests.last_method or 'anything'}"
 
     async def _send_lost(self) -> None:
         reason = "it was stopped" if self._lost is None else self._lost.reason
@@ -297,7 +307,7 @@ class _Incarnation:
 
     async def _run(self, nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
         """Negotiate, list, say that the session is up, and keep the catalog current."""
-        negotiated = await self._negotiation.negotiate()
+        negotiated = await self._negotiate()
         capabilities = negotiated.capabilities.items()
         declared = (name for name, value in capabilities if bytes(value) != _NULL)
         lists = Lists(self._spec.name, self._requests.send_request, frozenset(declared))
@@ -314,6 +324,13 @@ class _Incarnation:
             self._subscription = self._subscribe(negotiated)
             nursery.start_soon(self._subscription.run)
         await self._keep_current(lists)
+
+    async def _negotiate(self) -> NegotiationResult:
+        try:
+            return await self._negotiation.negotiate()
+        except WireLost as lost:
+            words = self._wire.last_words()
+            raise (WireLost(f"{lost.reason}; last: {words}") if words else lost) from None
 
     def _subscribe(self, negotiated: NegotiationResult) -> UpstreamSubscription:
         capabilities = capabilities_with_list_changed(negotiated.capabilities)

@@ -35,8 +35,12 @@ from transports.connect.wire import WireLost
 if TYPE_CHECKING:
     from router.messages.instance_spec import InstanceSpec
     from transports.connect.stdio.command import ProcessCommand
+    from transports.connect.stdio.repeated_lines import SaidLines
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+
+EXITED: Final = "exited with status"
+"""The beginning of a reason after which its last words tell why."""
 
 CHUNK_BYTES: Final = 65_536
 """One read: as much as a pipe holds (pipe(7))."""
@@ -122,13 +126,16 @@ class Process:
             await self.ended.wait()
             await self._stderr_ended.wait()
         reason = self.how_it_ended or self.closed_because or fallback
-        detail = self.stderr_log.likely_reason() if self.ended.is_set() else ""
-        return f"{reason}: {detail}" if detail else reason
+        words = self.stderr_log.last_words(trio.current_time())
+        if not words:
+            return reason
+        # Only a process that exits by itself is known to say why.
+        return f"{reason}: {words}" if reason.startswith(EXITED) else f"{reason}; last: {words}"
 
     async def _read_stderr(self) -> None:
         log = self.stderr_log
         while True:
-            with trio.move_on_after(REPORT_EVERY_S if log.dropped_lines else math.inf):
+            with trio.move_on_after(REPORT_EVERY_S if log.has_unreported else math.inf):
                 data = await receive(self.stderr)
                 if not data:
                     break
@@ -237,7 +244,7 @@ async def _read_end(lifeline: trio.SocketStream) -> str:
 def _exit_phrase(status: int) -> str:
     """Return the end of a process in words; `status` is as in `subprocess.Popen.returncode`."""
     if status >= 0:
-        return f"exited with status {status}"
+        return f"{EXITED} {status}"
     try:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:  # real-time signals have no names
@@ -253,14 +260,18 @@ def _error_phrase(number: int) -> str:
 # --- Its start -------------------------------------------------------------------------------
 
 
-async def start_process(spec: InstanceSpec) -> Process:
+async def start_process(spec: InstanceSpec, said: SaidLines) -> Process:
     """Start the process of an instance.
+
+    Args:
+        spec: the instance.
+        said: the lines that its processes have said on stderr.
 
     Raises:
         WireLost: the process cannot be started; the reason says what to do.
     """
     command = await trio.to_thread.run_sync(find_command, spec)
-    stderr_log = StderrLog(logging.getLogger(f"mcp_router.upstream.{spec.name}"))
+    stderr_log = StderrLog(logging.getLogger(f"mcp_router.upstream.{spec.name}"), said)
     try:
         if sys.platform == "win32":
             return await _start_directly(command, stderr_log)

@@ -1,22 +1,27 @@
-"""Logs the stderr of an upstream line by line, and finds the line that tells why it ended.
+"""Logs the stderr of an upstream line by line, and finds the lines that tell why it ended.
 
 Pure except for the logging; `process` reads the pipe.
 
-Invariant: memory and log stay bounded, whatever comes in and however fast.
+A line is logged at INFO, unless it is a consequence of the router's own probe (`probe_echo`), then
+at DEBUG; or a repetition (`repeated_lines`), then it is counted; or one of too many.
+
+Invariants: memory and log stay bounded, whatever comes in and however fast. The last lines are kept
+in any case.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
+from transports.connect.stdio.last_words import last_words, plain
+from transports.connect.stdio.probe_echo import ProbeEcho
 from transports.connect.stdio.rate_limit import TokenBucket
-
-if TYPE_CHECKING:
-    import logging
+from transports.connect.stdio.repeated_lines import SaidLines, continues
 
 LOGGED_LINE_BYTES: Final = 2_000
 """A longer line is cut: people read the log."""
@@ -27,23 +32,39 @@ LINES_AT_ONCE: Final = 200
 LINES_PER_S: Final = 20.0
 """More than anybody reads. A day of it is some 100 MB of log, not 100 GB."""
 
-REPORT_EVERY_S: Final = 5.0
-"""How often the number of dropped lines is logged."""
+EXAMINED_AT_ONCE: Final = 10 * LINES_AT_ONCE
+EXAMINED_PER_S: Final = 10 * LINES_PER_S
+"""Only so many lines are looked at one by one, so that a flood costs no time."""
 
-KEPT_LINES: Final = 20
+REPORT_EVERY_S: Final = 5.0
+"""How often the numbers of dropped and of repeated lines are logged."""
+
+KEPT_LINES: Final = 100
 """The last lines are kept, and searched for the reason when the process has ended."""
 
 REASON_LIMIT_BYTES: Final = 300
 """Length of such a line in a reason."""
 
-_ERROR_LINE: Final = re.compile(
-    r"^\S.*(error|exception|fatal|panic|denied|failed|cannot|not found|no such)", re.IGNORECASE
-)
-
-_GROUP_EDGE: Final = re.compile(r"^(?:\s*\|)+ ?")
-"""The frame that Python draws at the left of exception groups."""
+RECENT_S: Final = 5.0
+"""A process that was ready once ends because of what happened now: what it said earlier is about
+something else."""
 
 _LAST_WORD: Final = re.compile(rb"(?<=[\s\"',;&?()\[\]{}<>])[^\s\"',;&?()\[\]{}<>]+\Z")
+
+
+@attrs.frozen
+class _Kept:
+    """A line that may be a reason.
+
+    Attributes:
+        line: cut to the length of a reason.
+        said_s: the monotonic second at which it came.
+        is_echo: True if it is a consequence of the probe.
+    """
+
+    line: str
+    said_s: float
+    is_echo: bool
 
 
 @attrs.define
@@ -51,17 +72,32 @@ class StderrLog:
     """The stderr of one process.
 
     Attributes:
-        log: takes the lines at INFO.
+        log: takes the lines.
+        said: the lines that the instance has said before, also by earlier processes.
+        probe: tells which lines are a consequence of the probe.
+        is_ready: True once the process works as an upstream.
         dropped_lines: the number of lines that were not logged, since the last report.
-        dropping_since_s: the monotonic second of the first of those lines.
+        reported_s: the monotonic second of the last report, or of the first line since then that
+            was not logged.
     """
 
     log: logging.Logger
+    said: SaidLines = attrs.field(factory=SaidLines)
+    probe: ProbeEcho = attrs.field(factory=ProbeEcho)
+    is_ready: bool = False
     dropped_lines: int = 0
-    dropping_since_s: float = 0.0
-    _bucket: TokenBucket = attrs.field(factory=lambda: TokenBucket(LINES_AT_ONCE, LINES_PER_S))
+    reported_s: float = 0.0
+    _repeated_lines: int = 0
+    _last_repeated: str = ""
+    _examined: TokenBucket = attrs.field(
+        factory=lambda: TokenBucket(EXAMINED_AT_ONCE, EXAMINED_PER_S)
+    )
+    _logged: TokenBucket = attrs.field(factory=lambda: TokenBucket(LINES_AT_ONCE, LINES_PER_S))
     _partial: bytes = b""
-    _last: deque[bytes] = attrs.field(factory=lambda: deque[bytes](maxlen=KEPT_LINES))
+    _last: deque[_Kept] = attrs.field(factory=lambda: deque[_Kept](maxlen=KEPT_LINES))
+
+    def __attrs_post_init__(self) -> None:
+        self.said.begin_process()
 
     def feed(self, data: bytes, now_s: float) -> None:
         """Log the lines that `data` completes; `now_s` is in monotonic seconds."""
@@ -71,45 +107,103 @@ class StderrLog:
         self._take(lines, now_s)
 
     def end(self, now_s: float) -> None:
-        """Log the unfinished line and the number of dropped lines; no more data will come."""
+        """Log the unfinished line, and what else is to be said; no more data will come."""
         self._take([self._partial], now_s)
         self._partial = b""
+        self._release(now_s)
         self._report()
 
     def report_if_due(self, now_s: float) -> None:
-        """Log the number of dropped lines, at most once in each `REPORT_EVERY_S`."""
-        if now_s - self.dropping_since_s >= REPORT_EVERY_S:
+        """Log the numbers of dropped and repeated lines, at most once in each `REPORT_EVERY_S`."""
+        if self.probe.is_over(now_s):
+            self._release(now_s)
+        if now_s - self.reported_s >= REPORT_EVERY_S:
             self._report()
 
-    def likely_reason(self) -> str:
-        """Return the line that most likely tells why the process ended, empty if there is none.
+    @property
+    def has_unreported(self) -> bool:
+        """True if there is something to report when that is due."""
+        return bool(self.dropped_lines or self._repeated_lines or self.probe.holds_lines)
 
-        The last line that speaks of an error wins, otherwise the last line. Node.js, for example,
-        ends its tracebacks with its version.
+    def last_words(self, now_s: float) -> str:
+        """Return what the process said last, in one line; empty if it said nothing of interest.
+
+        What a process said more than `RECENT_S` ago counts only if it never got ready, and what it
+        said because of the probe only if it has not answered that.
+
+        Args:
+            now_s: monotonic seconds; of the end of the process, if it has ended.
         """
-        shown = (_GROUP_EDGE.sub("", _readable(line, REASON_LIMIT_BYTES)) for line in self._last)
-        lines = [line for line in shown if any(map(str.isalnum, line))]
-        errors = [line for line in lines if _ERROR_LINE.search(line)]
-        return (errors or lines or [""])[-1].strip()
+        since_s = now_s - RECENT_S if self.is_ready else 0.0
+        lines = [
+            kept.line
+            for kept in self._last
+            if kept.said_s >= since_s and (self.probe.is_open or not kept.is_echo)
+        ]
+        return " | ".join(last_words(lines))
+
+    # --- One line after the other ------------------------------------------------------------
 
     def _take(self, lines: list[bytes], now_s: float) -> None:
         lines = [line for line in lines if line.strip()]
-        self._last.extend(line[: LOGGED_LINE_BYTES + 1] for line in lines[-KEPT_LINES:])
-        allowed = self._bucket.take(len(lines), now_s)
+        allowed = self._examined.take(len(lines), now_s)
         for line in lines[:allowed]:
-            self.log.info("%s", _readable(line, LOGGED_LINE_BYTES))
+            for one in self.probe.sort(_readable(line), now_s):
+                self._log(one.line, now_s, is_echo=one.is_echo)
+        for line in lines[max(allowed, len(lines) - KEPT_LINES) :]:
+            self._keep(_readable(line), now_s, is_echo=False)
         self._drop(len(lines) - allowed, now_s)
         self.report_if_due(now_s)
 
+    def _release(self, now_s: float) -> None:
+        for one in self.probe.release():
+            self._log(one.line, now_s, is_echo=one.is_echo)
+
+    def _log(self, line: str, now_s: float, *, is_echo: bool) -> None:
+        self._keep(line, now_s, is_echo=is_echo)
+        if not is_echo and self.said.is_repetition(line, now_s, is_starting=not self.is_ready):
+            self._repeat(line, now_s)
+        elif self._logged.take(1, now_s):
+            self._report_repeated()
+            self.log.log(logging.DEBUG if is_echo else logging.INFO, "%s", line)
+        else:
+            self._drop(1, now_s)
+
+    def _keep(self, line: str, now_s: float, *, is_echo: bool) -> None:
+        cut = cut_between_words(line.encode(), REASON_LIMIT_BYTES).decode("utf-8", "replace")
+        self._last.append(_Kept(cut if cut == line else f"{cut.rstrip()}…", now_s, is_echo))
+
+    # --- What is not logged ------------------------------------------------------------------
+
     def _drop(self, count: int, now_s: float) -> None:
-        if not self.dropped_lines:
-            self.dropping_since_s = now_s
+        if count and not self.has_unreported:
+            self.reported_s = now_s
         self.dropped_lines += count
 
+    def _repeat(self, line: str, now_s: float) -> None:
+        if not self.has_unreported:
+            self.reported_s = now_s
+        self._repeated_lines += 1
+        if self._repeated_lines == 1 or not continues(line):
+            self._last_repeated = line
+
     def _report(self) -> None:
+        self._report_repeated()
         if self.dropped_lines:
             self.log.warning("%d lines on stderr were not logged: too many", self.dropped_lines)
             self.dropped_lines = 0
+
+    def _report_repeated(self) -> None:
+        count, last = self._repeated_lines, self._last_repeated
+        self._repeated_lines, self._last_repeated = 0, ""
+        if count == 1:
+            self.log.info("%s", last)
+        elif continues(last):
+            self.log.info("… %d more lines like before", count)
+        elif count:
+            times = self.said.times(last)
+            text = "… %d more lines like before; the last, said %d times so far: %s"
+            self.log.info(text, count, times, last)
 
 
 def cut_between_words(line: bytes, limit_bytes: int) -> bytes:
@@ -120,6 +214,7 @@ def cut_between_words(line: bytes, limit_bytes: int) -> bytes:
     return line if len(line) <= limit_bytes else _LAST_WORD.sub(b"", line[:limit_bytes])
 
 
-def _readable(line: bytes, limit_bytes: int) -> str:
-    text = cut_between_words(line, limit_bytes).decode("utf-8", "replace").rstrip()
-    return text if len(line) <= limit_bytes else f"{text}…"
+def _readable(line: bytes) -> str:
+    cut = cut_between_words(line, LOGGED_LINE_BYTES)
+    text = plain(cut.decode("utf-8", "replace"))
+    return text if len(cut) == len(line) else f"{text}…"

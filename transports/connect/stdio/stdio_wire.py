@@ -12,6 +12,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from transports.connect.stdio.process import (
     start_process,
 )
 from transports.connect.stdio.rate_limit import TokenBucket
+from transports.connect.stdio.repeated_lines import SaidLines
 from transports.connect.stdio.stderr import cut_between_words
 from transports.connect.wire import Received, WireLost
 from transports.json_rpc import FrameError, decode, encode_lines, is_batch, split_batch
@@ -58,6 +60,7 @@ WARNINGS_PER_S: Final = 0.1
 async def connect_stdio(
     spec: InstanceSpec,
     *,
+    said: SaidLines | None = None,
     frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     grace: GracePeriod = FULL_GRACE,
 ) -> AsyncGenerator[Wire]:
@@ -65,6 +68,7 @@ async def connect_stdio(
 
     Args:
         spec: an instance of type `stdio`.
+        said: the lines that earlier processes of the instance have said on stderr.
         frame_limit_bytes: a longer message ends the wire.
         grace: time for the process to end after a normal exit of the context.
 
@@ -76,7 +80,7 @@ async def connect_stdio(
         WireLost: the process cannot be started.
         ExceptionGroup: the errors of the body, because this context holds a nursery.
     """
-    process = await start_process(spec)
+    process = await start_process(spec, SaidLines() if said is None else said)
     granted = NO_GRACE  # of a cancellation; the other two exits allow more below
     async with trio.open_nursery() as nursery:
         process.start_watching(nursery)
@@ -84,7 +88,9 @@ async def connect_stdio(
             yield StdioWire(spec.name, process, frame_limit_bytes)
             granted = grace
         except Exception:
-            granted = SHORT_GRACE
+            # A session makes an error of being cancelled while it starts.
+            is_cancelled = trio.current_effective_deadline() == -math.inf
+            granted = NO_GRACE if is_cancelled else SHORT_GRACE
             raise
         finally:
             # `stop` has limits of its own. This one only keeps the shield from lasting for ever.
@@ -123,11 +129,25 @@ class StdioWire:
             if received:
                 return received
 
+    def set_probing(self, is_probing: bool) -> None:
+        """Have what the process says of the probe logged as that."""
+        probe = self._process.stderr_log.probe
+        if is_probing:
+            probe.begin()
+        else:
+            probe.end(trio.current_time())
+
     def set_revision(self, revision: str) -> None:
-        """Do nothing: lines are the same in every revision."""
+        """Note that the probe is over; lines are the same in every revision."""
+        self.set_probing(False)
 
     def set_catalog(self, catalog: Catalog) -> None:
-        """Do nothing: no line depends on the catalog."""
+        """Note that the process works; no line depends on the catalog."""
+        self._process.stderr_log.is_ready = True
+
+    def last_words(self) -> str:
+        """Return what the process said last on stderr."""
+        return self._process.stderr_log.last_words(trio.current_time())
 
     async def _receive_lines(self) -> list[bytes]:
         chunk = await receive(self._process.stdout)

@@ -480,6 +480,7 @@ def test_the_state_of_an_instance_sums_up_its_sessions() -> None:
             "in_state_s": 0.0,
             "restarts": 3,
             "last_error": "it crashed",
+            "retry_in_s": 1.0,
         },
     ]
     alice.leaves()

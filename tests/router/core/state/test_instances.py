@@ -84,6 +84,34 @@ def test_every_report_changes_the_state_that_is_shown() -> None:
     assert seen() == ("failed", False, 0, None)
 
 
+def test_what_a_long_start_does_is_shown_until_it_is_over() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    talk.delayed("a", "too early")
+    assert "doing" not in talk.list_row("a")
+    talk.starting("a")
+    talk.delayed("a", "installing x")
+    talk.delayed("nobody", "installing x")
+    assert talk.list_row("a")["doing"] == "installing x"
+    call = talk.client().routes("echo")
+    talk.time_passes(30)
+    assert call.tool_error == ("UNAVAILABLE", "Instance 'a' not connected: starting: installing x")
+    talk.down("a", "no such package")
+    assert "doing" not in talk.list_row("a")
+    assert talk.list_row("a")["retry_in_s"] == 1.0
+    assert talk.list_row("a")["last_error"] == "no such package"
+    talk.starting("a")
+    talk.delayed("a", "installing x")
+    call = talk.client().routes("echo")
+    talk.time_passes(30)
+    assert call.tool_error[1].endswith("starting: installing x; before that: no such package")
+    talk.delayed("a", "")
+    assert "doing" not in talk.list_row("a")
+    talk.delayed("a", "installing x")
+    talk.up("a")
+    assert {"doing", "retry_in_s"}.isdisjoint(talk.list_row("a"))
+
+
 def test_the_time_in_a_state_begins_with_the_state() -> None:
     talk, _, _ = ready()
     talk.time_passes(10)
@@ -100,7 +128,7 @@ def test_the_error_counts_down_to_the_next_try() -> None:
     talk.time_passes(45)
     assert alice.routes("echo").tool_error[1].endswith("failed: why (next try in 15.0 s)")
     talk.time_passes(45)
-    assert alice.routes("echo").tool_error[1].endswith("(next try in 0.0 s)")
+    assert alice.routes("echo").tool_error[1].endswith("failed: why (the next try is due)")
 
 
 def test_a_call_waits_for_an_instance_that_was_ready_but_not_for_one_that_never_was() -> None:

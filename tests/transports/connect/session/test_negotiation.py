@@ -70,6 +70,7 @@ async def test_a_server_that_discovers_itself_gets_no_handshake(
     assert load(up.server_info) == {"name": "fake", "version": "2"}
     assert load(up.capabilities) == {"tools": {"listChanged": True}}
     assert tool_names(up) == ["a"]
+    assert upstream.probing == ([True, False] if spec is AUTO else [])
 
 
 async def test_each_request_of_the_session_names_its_client(
@@ -166,6 +167,7 @@ async def test_a_server_that_does_not_answer_is_tried_with_a_handshake_in_time(
     assert trio.current_time() - began_at_s == pytest.approx(PROBE_S)
     cancelled = "notifications/cancelled"
     assert upstream.methods == ["server/discover", cancelled, *HANDSHAKE, "tools/list"]
+    assert upstream.probing == [True]
     told = upstream.frames[1]
     assert isinstance(told, Notification)
     assert load(told.params)["requestId"] == 1
@@ -292,6 +294,15 @@ async def test_a_server_that_refuses_initialize_and_is_silent_again_is_quoted(
     upstream = stateless()
     upstream.answers["server/discover"] = None
     assert await reason(upstream, AUTO) == "initialize was refused: Unsupported"
+
+
+async def test_what_a_server_said_on_stderr_is_a_part_of_the_reason(
+    autojump_clock: MockClock,
+) -> None:
+    upstream = FakeUpstream({"initialize": refusal("Internal error")}, last_words="no licence")
+    assert (
+        await reason(upstream, AUTO) == "initialize was refused: Internal error; last: no licence"
+    )
 
 
 # --- Initialize alone ----------------------------------------------------------------------

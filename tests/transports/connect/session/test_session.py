@@ -320,6 +320,20 @@ async def test_a_start_timeout_while_the_actor_is_told_loses_every_session_that_
     nursery.cancel_scope.cancel("the next try is another story")
 
 
+@pytest.mark.parametrize(
+    ("said", "cause"), [("", "no answer to initialize"), ("no licence", "no licence")]
+)
+async def test_a_start_that_is_cut_off_says_how_far_it_got(
+    autojump_clock: MockClock, said: str, cause: str
+) -> None:
+    upstream = FakeUpstream({"initialize": None}, last_words=said)
+    inbox, _ = trio.open_memory_channel[Any](1)
+    session = UpstreamSession(SPEC, upstream.connect, inbox, lambda: 1, "2.0")
+    with pytest.raises(WireLost, match=f"^{cause}$"), trio.move_on_after(60):
+        await session(trio.Event())
+    assert upstream.cleaned_up_at_s is not None
+
+
 async def keep_receiving(told: trio.MemoryReceiveChannel[Any], said: list[Any]) -> None:
     async for event in told:
         said.append(event)  # noqa: PERF401 - read by the test while this goes on

@@ -110,6 +110,15 @@ sys.stdin.read()
         pytest.param(
             "os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL", marks=on_posix
         ),
+        pytest.param(
+            "os.write(2, b'at work\\n'); os.kill(os.getpid(), signal.SIGKILL)",
+            "was killed by SIGKILL; last: at work",
+            marks=on_posix,
+        ),
+        (
+            "os.write(2, b'bad state\\n'); os.close(1); time.sleep(1000)",
+            "closed its stdout; last: bad state",
+        ),
         pytest.param("os.kill(os.getpid(), 40)", "was killed by signal 40", marks=on_linux),
         ("os.close(1); time.sleep(1000)", "closed its stdout"),
         pytest.param("os.close(0); time.sleep(1000)", "closed its stdin", marks=on_posix),
@@ -177,7 +186,7 @@ async def test_a_flood_on_stderr_does_not_hold_up_anything(
     caplog.set_level(logging.INFO)
     flood = "for _ in range(200): sys.stderr.write(('x' * 99 + '\\n') * 500)\n"
     assert await receive_all(python(token, flood + UNTIL_EOF), 1) == [PONGED]
-    assert 200 <= len(caplog.messages) < 1000
+    assert 3 <= len(caplog.messages) < 1000
     assert caplog.messages[-1].endswith("lines on stderr were not logged: too many")
 
 

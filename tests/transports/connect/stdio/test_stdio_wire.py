@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 import trio
+import trio.lowlevel
 from msgspec import Raw
 
+from router.messages.catalog import Catalog
 from router.messages.frames import Notification, Request, Response
 from tests.transports.connect.stdio.children import (
     ECHO,
     LIMIT_S,
+    PING,
     PONG,
     PONGED,
     python,
+    ready,
     receive_all,
     result_of,
     says,
     why_lost,
 )
+from transports.connect.stdio import stderr
+from transports.connect.stdio.repeated_lines import SaidLines
 from transports.connect.stdio.stdio_wire import connect_stdio
-from transports.connect.wire import Received
+from transports.connect.wire import Received, WireLost
 
 if TYPE_CHECKING:
-    import pytest
-
     from router.messages.frames import Frame
 
 # --- Lines -----------------------------------------------------------------------------------
@@ -90,3 +96,64 @@ async def test_a_message_over_the_limit_ends_the_wire(token: str) -> None:
     spec = python(token, "while True: os.write(1, b'x' * 1000)")
     reason = await why_lost(spec, frame_limit_bytes=100_000)
     assert reason == "sent a message longer than the limit of 100000 bytes"
+
+
+# --- stderr ----------------------------------------------------------------------------------
+
+
+COMPLAINS: Final = (
+    f"os.write(2, b'running\\nmethod not found: server/discover\\n'); os.write(1, {PONG!r})\n"
+)
+
+
+async def test_what_it_says_of_the_probe_is_logged_at_debug_and_no_reason(
+    token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "mcp_router.upstream.test")
+    code = f"os.read(0, 1000)\n{COMPLAINS}time.sleep(1000)"
+    with trio.fail_after(LIMIT_S):
+        async with connect_stdio(python(token, code)) as wire:
+            wire.set_probing(True)
+            await wire.send([PING])
+            await ready(wire)
+            while len(caplog.messages) < 2:
+                await trio.lowlevel.checkpoint()
+            assert wire.last_words() == "running | method not found: server/discover"
+            wire.set_revision("2025-11-25")
+            assert wire.last_words() == "running"
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", "running"),
+        ("DEBUG", "method not found: server/discover"),
+    ]
+
+
+async def test_what_every_process_of_an_instance_says_is_logged_once(
+    token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mcp_router.upstream.test")
+    said = SaidLines()
+    spec = python(token, "os.write(2, b'begin\\nreading\\nno licence\\n'); sys.exit(3)")
+    for _ in range(3):
+        reason = await why_lost(spec, said=said)
+        assert reason == "exited with status 3: begin | reading | no licence"
+    assert caplog.messages == [
+        *("begin", "reading", "no licence"),
+        "… 3 more lines like before; the last, said 2 times so far: no licence",
+        "… 3 more lines like before; the last, said 3 times so far: no licence",
+    ]
+
+
+async def test_a_process_that_was_ready_is_not_lost_to_what_it_said_long_ago(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stderr, "RECENT_S", 0.0)
+    code = f"os.write(2, b'running\\n'); os.write(1, {PONG!r}); os.read(0, 1000)"
+    with trio.fail_after(LIMIT_S):
+        async with connect_stdio(python(token, code)) as wire:
+            await ready(wire)
+            while not wire.last_words():
+                await trio.lowlevel.checkpoint()
+            wire.set_catalog(Catalog())
+            await wire.send([PING])
+            with pytest.raises(WireLost, match=r"^exited with status 0$"):
+                await wire.receive()

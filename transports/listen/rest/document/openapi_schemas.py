@@ -94,6 +94,8 @@ _STATE: Final[Json] = {
     "in_state_s": {"type": "number"},
     "restarts": INTEGER,
     "last_error": nullable("string"),
+    "doing": {**STRING, "description": "Why its start takes long, if it does"},
+    "retry_in_s": {**nullable("number"), "description": "Time until the next try to start it"},
 }
 
 _INSTANCE: Final[Json] = object_of(
@@ -133,7 +135,6 @@ SCHEMAS: Final[Json] = {
                 since_s={"type": "number"},
                 calls=INTEGER,
                 in_flight=INTEGER,
-                retry_in_s=nullable("number"),
             ),
         ]
     },

@@ -1,0 +1,116 @@
+"""Recognises what an instance says on stderr again and again, over all its processes.
+
+Pure: the caller passes the time.
+
+Invariants: memory is bounded. What an instance says for the first time is never a repetition.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import attrs
+
+from transports.connect.stdio.rate_limit import TokenBucket
+
+MAX_FORMS: Final = 500
+"""Forms that are remembered: several tracebacks and all that a usual server ever says."""
+
+AT_ONCE: Final = 3
+PER_S: Final = 0.1
+"""A line may come three times in a row, and one time in ten seconds in the long run."""
+
+FORGOTTEN_AFTER_S: Final = 3600.0
+"""What was not said for an hour is news."""
+
+_VARIABLE: Final = re.compile(
+    r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"  # a UUID (RFC 9562)
+    r"|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\d+"
+)
+"""Times, counts, addresses and ids, which differ from one repetition to the next."""
+
+_CONTINUES: Final = re.compile(r"^[\s|+│]|Traceback \(most recent call last\)")
+
+
+def continues(line: str) -> bool:
+    """Return whether a line belongs to a block of several, such as the frames of a traceback."""
+    return _CONTINUES.search(line) is not None
+
+
+@attrs.define
+class _Form:
+    """The form of a line: its text without what varies.
+
+    Attributes:
+        process: the number of the process of which it was shown last.
+        block: the number of the block in which it was shown.
+        said_s: the monotonic second at which it was said last.
+        times: how often it was said.
+        allowed: says how often it may be shown.
+    """
+
+    process: int
+    block: int
+    said_s: float
+    times: int = 1
+    allowed: TokenBucket = attrs.field(factory=lambda: TokenBucket(AT_ONCE, PER_S))
+
+
+@attrs.define(eq=False)
+class SaidLines:
+    """The lines that an instance has said lately."""
+
+    _forms: dict[int, _Form] = attrs.field(factory=dict[int, _Form], init=False)
+    _process: int = attrs.field(default=0, init=False)
+    _block: int = attrs.field(default=0, init=False)
+
+    def begin_process(self) -> None:
+        """Note that what comes now is said by another process."""
+        self._process += 1
+        self._block += 1
+
+    def is_repetition(self, line: str, now_s: float, *, is_starting: bool) -> bool:
+        """Note that a line was said, and return whether to show it again would tell nothing new.
+
+        A line of a block is shown if no earlier block had it, so that the first traceback is whole.
+        What a process says while it starts is not shown if an earlier one said it. Any other line
+        is shown as often as `AT_ONCE` and `PER_S` allow.
+
+        Args:
+            line: the line.
+            now_s: monotonic seconds.
+            is_starting: True if its process has not been ready yet.
+        """
+        is_of_block = continues(line)
+        self._block += not is_of_block
+        key = _key(line)
+        form = self._forms.pop(key, None)
+        if form is None or now_s - form.said_s > FORGOTTEN_AFTER_S:
+            form = _Form(self._process, self._block, now_s)
+            form.allowed.take(1, now_s)
+            self._remember(key, form)
+            return False
+        form.said_s, form.times = now_s, form.times + 1
+        self._remember(key, form)
+        if is_of_block:
+            return form.block != self._block
+        if is_starting and form.process != self._process:
+            return True
+        form.process = self._process
+        return not form.allowed.take(1, now_s)
+
+    def times(self, line: str) -> int:
+        """Return how often a line like this one was said."""
+        form = self._forms.get(_key(line))
+        return 0 if form is None else form.times
+
+    def _remember(self, key: int, form: _Form) -> None:
+        self._forms[key] = form  # as the newest: the dict keeps the order
+        if len(self._forms) > MAX_FORMS:
+            del self._forms[next(iter(self._forms))]
+
+
+def _key(line: str) -> int:
+    # Frames that differ in their line number are different frames.
+    return hash(line if continues(line) else _VARIABLE.sub("0", line))
