@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -88,7 +89,7 @@ async def serve(router: Router, stop: Stop) -> None:
                 channels.catalogues_in,
                 router.logs.mask,
             )
-            async with trio.open_nursery() as sessions_nursery:
+            async with aclosing(router.upstreams), trio.open_nursery() as sessions_nursery:
                 with channels.upstream_commands_in:
                     sessions = partial(supervise, max_starting=settings.mcp_client.max_starting)
                     events = channels.inbox_in.clone()

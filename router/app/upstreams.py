@@ -31,15 +31,16 @@ if TYPE_CHECKING:
     from supervisors.child import Run
     from transports.connect.session.negotiation import ServerHistory
     from transports.connect.session.session import UpstreamSession
+    from transports.connect.stdio.launching import Launcher
     from transports.connect.wire import Wire
 
 COMMANDS_SIZE: Final = 2 * MAX_INSTANCES
 """Commands that may wait for the supervisor of sessions: two for each instance."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Upstreams:
-    """Makes sessions of instances.
+    """Makes sessions of instances. Closing it ends the launcher of the stdio servers.
 
     Attributes:
         settings: the settings of the upstream side, as they were at the start.
@@ -52,6 +53,7 @@ class Upstreams:
     _histories: dict[str, tuple[object, ServerHistory]] = attrs.field(
         factory=dict[str, "tuple[object, ServerHistory]"]
     )
+    _launcher: Launcher | None = attrs.field(init=False, default=None)
 
     def child_of(self, spec: InstanceSpec) -> ChildSpec:
         """Return the supervised child that is a session of this instance."""
@@ -59,10 +61,15 @@ class Upstreams:
             spec.name, self._session(spec), start_timeout_s=self.settings.start_timeout_s
         )
 
+    async def aclose(self) -> None:
+        """End the launcher. The sessions have ended before."""
+        if self._launcher is not None:
+            await self._launcher.aclose()
+
     def _session(self, spec: InstanceSpec) -> Run[object]:
         session = _session_class()(
             spec=spec,
-            connect=partial(_connector(spec.type), spec),
+            connect=self._connect(spec),
             inbox=self.inbox,
             new_id=partial(next, self._numbers),
             version=VERSION,
@@ -76,6 +83,14 @@ class Upstreams:
                 self._histories[name] = (server, session.history)
             return attrs.evolve(session, history=self._histories[name][1])
         return session
+
+    def _connect(self, spec: InstanceSpec) -> Callable[[], AbstractAsyncContextManager[Wire]]:
+        connect = partial(_connector(spec.type), spec)
+        if spec.type != "stdio":
+            return connect
+        if self._launcher is None:
+            self._launcher = _launcher_class()()
+        return partial(connect, self._launcher)
 
 
 def prepare(specs: Iterable[InstanceSpec]) -> None:
@@ -94,9 +109,13 @@ def _session_class() -> type[UpstreamSession]:
     return UpstreamSession
 
 
-def _connector(
-    kind: InstanceType,
-) -> Callable[[InstanceSpec], AbstractAsyncContextManager[Wire]]:
+def _launcher_class() -> type[Launcher]:
+    from transports.connect.stdio.launching import Launcher
+
+    return Launcher
+
+
+def _connector(kind: InstanceType) -> Callable[..., AbstractAsyncContextManager[Wire]]:
     if kind == "stdio":
         from transports.connect.stdio.stdio_wire import connect_stdio
 

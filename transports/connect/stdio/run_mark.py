@@ -1,0 +1,136 @@
+"""The mark of a run of the router, in the environment of every command that it starts.
+
+By it a later run finds what is left of a dead one ([decision 23](docs/adr/023-one-launcher.md)).
+
+Pure: `leftovers` reads the process table, and `this_run` two files of it.
+
+Invariant: a process is a leftover only if that is certain. Its mark is whole, of this boot, this
+process namespace and this user; and no process is there that could be the router of the mark.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VARIABLE: Final = "MCP_ROUTER_RUN"
+"""The variable that holds the mark."""
+
+PROC: Final = Path("/proc")
+
+_MARK: Final = re.compile(r"([0-9a-f-]+):([0-9]+):([0-9]+):([1-9][0-9]*):([0-9]+)", re.ASCII)
+
+_DEAD: Final = frozenset("ZXx")
+"""States of a process that has ended and that nobody has waited for (proc_pid_stat(5))."""
+
+
+@attrs.frozen
+class ProcessStatus:
+    """The fields of `/proc/PID/stat` that tell processes apart.
+
+    Attributes:
+        has_ended: True for a zombie.
+        parent: the process id of its parent.
+        started_ticks: clock ticks from the boot to its start.
+    """
+
+    has_ended: bool
+    parent: int
+    started_ticks: int
+
+    @classmethod
+    def parse(cls, stat: bytes) -> ProcessStatus:
+        """Return the status in the text of `/proc/PID/stat`.
+
+        The name of the program is in parentheses, and may hold anything.
+        """
+        fields = stat.rpartition(b")")[2].split()
+        return cls(fields[0].decode() in _DEAD, int(fields[1]), int(fields[19]))
+
+
+@attrs.frozen
+class Run:
+    """One run of the router.
+
+    Attributes:
+        boot: the id of the boot (random(4)).
+        namespace: the inode of the process namespace, in which `pid` means something.
+        user: the id of the user.
+        pid: the process id of the router.
+        started_ticks: clock ticks from the boot to its start, since process ids are used again.
+    """
+
+    boot: str
+    namespace: int
+    user: int
+    pid: int
+    started_ticks: int
+
+    @property
+    def mark(self) -> str:
+        """The value of `VARIABLE`, such as `4b0e…-1f:4026531836:1000:4711:123456`."""
+        return f"{self.boot}:{self.namespace}:{self.user}:{self.pid}:{self.started_ticks}"
+
+    @classmethod
+    def parse(cls, mark: str) -> Run | None:
+        """Return the run with this mark; None for a text that is no mark."""
+        found = _MARK.fullmatch(mark)
+        return found and cls(found[1], *map(int, found.groups()[1:]))
+
+    def is_comparable(self, other: Run) -> bool:
+        """Return whether `pid` and `started_ticks` of both mean the same processes."""
+        mine, theirs = ((run.boot, run.namespace, run.user) for run in (self, other))
+        return mine == theirs
+
+
+def mark_in(environ: bytes) -> Run | None:
+    """Return the run whose mark is in the text of `/proc/PID/environ`; None without one."""
+    name = VARIABLE.encode() + b"="
+    for pair in environ.split(b"\0"):
+        if pair.startswith(name):
+            return Run.parse(pair[len(name) :].decode("ascii", "replace"))
+    return None
+
+
+def is_over(
+    run: Run,
+    ours: Run,
+    exists: Callable[[int], bool],
+    status_of: Callable[[int], ProcessStatus | None],
+) -> bool:
+    """Return whether it is certain that a run is over.
+
+    Args:
+        run: the run in question.
+        ours: the run of this process.
+        exists: returns whether there is a process with this id, of whatever user.
+        status_of: returns the status of a process; None if it cannot be read.
+    """
+    if not run.is_comparable(ours):
+        return False
+    status = status_of(run.pid)
+    if status is None:
+        # /proc may hide processes (its option `hidepid`), routers too.
+        return not exists(run.pid)
+    return status.has_ended or status.started_ticks != run.started_ticks
+
+
+def this_run(proc: Path = PROC) -> Run | None:
+    """Return the run of this process; None where the system does not tell what that takes."""
+    if sys.platform != "linux":
+        return None
+    try:
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+        namespace = os.stat(proc / "self/ns/pid").st_ino
+        status = ProcessStatus.parse((proc / "self/stat").read_bytes())
+    except OSError:
+        return None
+    return Run(boot, namespace, os.geteuid(), os.getpid(), status.started_ticks)
