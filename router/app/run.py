@@ -45,6 +45,9 @@ log = logging.getLogger("mcp_router.app")
 EVENTS_SIZE: Final = 16
 """Events of the listeners' supervisor: a few for each listener."""
 
+LEFTOVERS_AFTER_S: Final = 0.5
+"""The client that started the router on stdio has its first answer by then."""
+
 GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Messages make no cycles, and a burst of them is thousands of live objects: the default of 700
 would look at them dozens of times for nothing, and a full collection is the slowest call of all."""
@@ -108,9 +111,10 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
     channels = router.channels
     children = router.listeners.children()
     events_in, events = trio.open_memory_channel[ChildEvent](EVENTS_SIZE)
+    all_are_up = trio.Event()
     async with trio.open_nursery() as nursery:
         with channels.listener_commands_in:
-            nursery.start_soon(_follow_listeners, events, len(children), router, stop)
+            nursery.start_soon(_follow_listeners, events, len(children), router, stop, all_are_up)
             await nursery.start(supervise, children, channels.listener_commands, events_in)
             async with trio.open_nursery() as reloading:
                 reloading.start_soon(
@@ -121,6 +125,7 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                     router.reload_request,
                     channels.inbox_in,
                 )
+                reloading.start_soon(_end_leftovers, all_are_up)
                 await stop.asked.wait()
                 reloading.cancel_scope.cancel("the program stops")
             await _drain(channels.inbox_in, stop.drain_s)
@@ -138,7 +143,11 @@ async def _drain(inbox: trio.MemorySendChannel[Inbound], limit_s: float) -> None
 
 
 async def _follow_listeners(
-    events: trio.MemoryReceiveChannel[ChildEvent], expected: int, router: Router, stop: Stop
+    events: trio.MemoryReceiveChannel[ChildEvent],
+    expected: int,
+    router: Router,
+    stop: Stop,
+    all_are_up: trio.Event,
 ) -> None:
     """Log the starts and failures of the listeners; the end of stdio is a request to stop."""
     up: set[str] = set()
@@ -150,6 +159,7 @@ async def _follow_listeners(
                 up.add(name)
                 if is_new and len(up) == expected:
                     _all_are_up(router)
+                    all_are_up.set()
             case Down(name, error) if name == STDIO:
                 _stdio_ended(error, stop)
             case Down(name, error, _, retry_in_s) if retry_in_s:  # 0: a command restarts it
@@ -164,6 +174,20 @@ async def _follow_listeners(
                 log.error("The %s listener does not end, although it was cancelled", name)
             case _:
                 pass
+
+
+async def _end_leftovers(all_are_up: trio.Event) -> None:
+    """End what an earlier run has left that was killed, once that delays no first answer."""
+    await all_are_up.wait()
+    await trio.sleep(LEFTOVERS_AFTER_S)
+    await trio.to_thread.run_sync(_find_and_end_leftovers, abandon_on_cancel=True)
+
+
+def _find_and_end_leftovers() -> None:
+    # For start-up time: it is needed once, later, and in a thread.
+    from transports.connect.stdio.leftovers import end_leftovers
+
+    end_leftovers()
 
 
 def _stdio_ended(error: Exception | None, stop: Stop) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -40,6 +41,12 @@ LENGTH_BYTES: Final = 4
 END_S: Final = 1.0
 """Time for the launcher to end, which has nothing left to do. Then it is killed."""
 
+GUARD_S: Final = 15.0
+"""Time for the launcher to fork a guard, which takes a millisecond. Then it is taken for stuck."""
+
+REPORT_BYTES: Final = 1024
+"""More than a guard ever says."""
+
 ATTEMPTS: Final = 2
 """A launcher that was killed is noticed when it is needed; then a new one is started."""
 
@@ -51,21 +58,99 @@ class Launched:
     Attributes:
         stdin: the other end of its stdin.
         stdout, stderr: file descriptors of the reading ends of its pipes.
-        lifeline: a socket to its guard.
+        guard: its guard.
     """
 
     stdin: socket.socket
     stdout: int
     stderr: int
-    lifeline: trio.SocketStream
+    guard: Guard
+
+
+@attrs.define(eq=False)
+class Guard:
+    """The guard of a command, at the other end of the lifeline.
+
+    Attributes:
+        pid: its process id.
+    """
+
+    _lifeline: trio.SocketStream
+    pid: int = attrs.field(init=False, default=0)
+    _facts: dict[str, int] = attrs.field(init=False, factory=dict[str, int])
+    _rest: bytes = attrs.field(init=False, default=b"")
+
+    async def greet(self, command: bytes) -> None:
+        """Send the command, and wait until the guard is there.
+
+        Raises:
+            ChildProcessError: it ended before that; nothing was started.
+        """
+        with suppress(trio.BrokenResourceError):  # it is said below
+            await self._lifeline.send_all(command)
+        facts = await self._hear("guard", "ended")
+        if not facts:
+            raise ChildProcessError("its launcher was killed")
+        self.pid = facts.get("guard", 0)  # there is none if the launcher could not fork
+
+    async def report(self) -> dict[str, int]:
+        """Wait until the command or the guard has ended, and return what the guard has said.
+
+        The keys are `guard`, `error`, `folder` and `ended`, as in the docstring of `launcher`.
+        """
+        return await self._hear("ended")
+
+    async def wait_until_gone(self) -> None:
+        """Wait for the end of the guard, before which it has killed the whole tree."""
+        while await self._receive():
+            pass
+
+    async def terminate(self) -> None:
+        """Have SIGTERM sent to the process group of the command."""
+        with suppress(trio.BrokenResourceError):  # the guard is ending right now
+            await self._lifeline.send_all(b"T")
+
+    async def kill_tree(self) -> None:
+        """Have everything killed that was started."""
+        with suppress(trio.BrokenResourceError):
+            await self._lifeline.send_eof()
+
+    def kill(self) -> None:
+        """Kill the guard. Its lifeline has not ended, so its number cannot mean another process."""
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    async def aclose(self) -> None:
+        """Close the lifeline."""
+        await trio.aclose_forcefully(self._lifeline)
+
+    async def _hear(self, *any_of: str) -> dict[str, int]:
+        while self._facts.keys().isdisjoint(any_of) and (data := await self._receive()):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for name, number in map(bytes.split, lines):
+                self._facts[name.decode()] = int(number)
+        return self._facts
+
+    async def _receive(self) -> bytes:
+        try:
+            return bytes(await self._lifeline.receive_some(REPORT_BYTES))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await trio.lowlevel.checkpoint()
+            return b""
+
+
+@attrs.frozen
+class _Running:
+    popen: trio.Process
+    control: trio.socket.SocketType
 
 
 @attrs.define(eq=False)
 class Launcher:
     """The launcher of one router. Used as a context manager, it ends at the exit."""
 
-    _popen: trio.Process | None = attrs.field(init=False, default=None)
-    _control: trio.socket.SocketType | None = attrs.field(init=False, default=None)
+    _running: _Running | None = attrs.field(init=False, default=None)
     _mark: dict[str, str] | None = attrs.field(init=False, default=None)
     _lock: trio.Lock = attrs.field(init=False, factory=trio.Lock)
 
@@ -84,23 +169,31 @@ class Launcher:
             stdout, their_stdout = _pipe(theirs, on_failure)
             stderr, their_stderr = _pipe(theirs, on_failure)
             lifeline, their_lifeline = _socket_pair(theirs, on_failure)
+            fds = (their_stdin.fileno(), their_stdout, their_stderr, their_lifeline.fileno())
             async with self._lock:
-                await self._pass(their_stdin.fileno(), their_stdout, their_stderr, their_lifeline)
+                popen = await self._pass(*fds)
             theirs.close()
-            stream = trio.SocketStream(trio.socket.from_stdlib_socket(lifeline))
-            with suppress(trio.BrokenResourceError):  # the lifeline tells why
-                await stream.send_all(text)
+            guard = Guard(trio.SocketStream(trio.socket.from_stdlib_socket(lifeline)))
+            try:
+                with trio.fail_after(GUARD_S):
+                    await guard.greet(text)
+            except trio.TooSlowError:
+                popen.kill()
+                raise ChildProcessError(f"its launcher did nothing for {GUARD_S:g} s") from None
             on_failure.pop_all()
-        return Launched(stdin, stdout, stderr, stream)
+        return Launched(stdin, stdout, stderr, guard)
 
     async def aclose(self) -> None:
         """End the launcher, in at most twice `END_S`. What it has started has ended before."""
+        if self._running is None:
+            return
+        popen = self._running.popen
         with trio.move_on_after(END_S, shield=True):
             await self._end()
-        if self._popen is not None:
-            self._popen.kill()
+        if popen.returncode is None:
+            popen.kill()
             with trio.move_on_after(END_S, shield=True):
-                await self._end()
+                await popen.wait()
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,22 +207,24 @@ class Launcher:
             self._mark = {} if run is None else {VARIABLE: run.mark}
         return self._mark
 
-    async def _pass(self, stdin: int, stdout: int, stderr: int, lifeline: socket.socket) -> None:
-        fds = array("i", [stdin, stdout, stderr, lifeline.fileno()])
+    async def _pass(self, *fds: int) -> trio.Process:
+        """Pass file descriptors to the launcher, and return it."""
+        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))]
         for _ in range(ATTEMPTS):
-            control = self._control or await self._start()
+            if self._running is None:
+                self._running = await self._start()
             try:
-                await control.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+                await self._running.control.sendmsg([b"\0"], passed)
             except (BrokenPipeError, ConnectionResetError):
                 log.warning("The launcher of stdio servers has ended %s", await self._end())
             else:
-                return
+                return self._running.popen
         raise ChildProcessError("its launcher ends at once")
 
-    async def _start(self) -> trio.socket.SocketType:
+    async def _start(self) -> _Running:
         with ExitStack() as theirs, ExitStack() as on_failure:
             control, their_control = _socket_pair(theirs, on_failure)
-            self._popen = await trio.lowlevel.open_process(
+            popen = await trio.lowlevel.open_process(
                 [sys.executable, "-I", "-S", str(SCRIPT), str(their_control.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -140,19 +235,14 @@ class Launcher:
                 start_new_session=True,  # for Ctrl+C in a terminal, which the router handles
             )
             on_failure.pop_all()
-        self._control = trio.socket.from_stdlib_socket(control)
-        return self._control
+        return _Running(popen, trio.socket.from_stdlib_socket(control))
 
     async def _end(self) -> str:
         """Wait for the end of the launcher, and return it in words."""
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._popen is None:
-            await trio.lowlevel.checkpoint()
-            return ""
-        status = await self._popen.wait()
-        self._popen = None
+        assert self._running is not None
+        running, self._running = self._running, None
+        running.control.close()
+        status = await running.popen.wait()
         return f"with status {status}" if status >= 0 else f"by signal {-status}"
 
 

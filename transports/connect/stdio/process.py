@@ -20,7 +20,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -34,7 +33,7 @@ from transports.connect.wire import WireLost
 if TYPE_CHECKING:
     from router.messages.instance_spec import InstanceSpec
     from transports.connect.stdio.command import ProcessCommand
-    from transports.connect.stdio.launching import Launcher
+    from transports.connect.stdio.launching import Guard, Launcher
 
 CHUNK_BYTES: Final = 65_536
 """One read: as much as a pipe holds (pipe(7))."""
@@ -96,7 +95,7 @@ class Process:
     stdout: trio.abc.ReceiveStream
     stderr: trio.abc.ReceiveStream
     stderr_log: StderrLog
-    _child: _GuardedChild | _DirectChild
+    _child: Guard | _DirectChild
     ended: trio.Event = attrs.field(init=False, factory=trio.Event)
     how_it_ended: str = attrs.field(init=False, default="")
     closed_because: str = attrs.field(init=False, default="")
@@ -141,7 +140,7 @@ class Process:
         # Shielded, because `stop` waits for what is seen here. In the end it cancels this scope.
         with self._watching as scope:
             scope.shield = True
-            self.how_it_ended = await self._child.read_end()
+            self.how_it_ended = _report_phrase(await self._child.report())
             self.ended.set()
             await self._child.wait_until_gone()
             self._all_ended.set()
@@ -217,62 +216,17 @@ async def receive(stream: trio.abc.ReceiveStream) -> bytes:
         return b""
 
 
-# --- What is watched and ended ---------------------------------------------------------------
-
-
-@attrs.define(eq=False)
-class _GuardedChild:
-    """A command below a guard."""
-
-    _lifeline: trio.SocketStream
-    _guard: int = 0
-
-    async def read_end(self) -> str:
-        """Wait for the end of the command, and return it in words."""
-        report = b""
-        while b"ended" not in report or not report.endswith(b"\n"):
-            data = await receive(self._lifeline)
-            if not data:
-                return "its launcher was killed"
-            report += data
-            if not self._guard and b"\n" in report:
-                self._guard = int(report.split()[1])
-        return _report_phrase(
-            {line.split()[0]: int(line.split()[1]) for line in report.splitlines()}
-        )
-
-    async def wait_until_gone(self) -> None:
-        """Wait for the end of the guard, before which it has killed the whole tree."""
-        while await receive(self._lifeline):
-            pass
-
-    async def terminate(self) -> None:
-        with suppress(trio.BrokenResourceError):  # the guard is ending right now
-            await self._lifeline.send_all(b"T")
-
-    async def kill_tree(self) -> None:
-        with suppress(trio.BrokenResourceError):
-            await self._lifeline.send_eof()
-
-    def kill(self) -> None:
-        """Kill the guard, whose lifeline has not ended: its number cannot mean another process."""
-        if self._guard:
-            with suppress(ProcessLookupError):
-                os.kill(self._guard, signal.SIGKILL)
-
-    async def aclose(self) -> None:
-        await trio.aclose_forcefully(self._lifeline)
+# --- Without a guard -------------------------------------------------------------------------
 
 
 @attrs.define(eq=False)
 class _DirectChild:
-    """A command without a guard, on Windows."""
+    """A command on Windows. Its methods are those of `Guard`."""
 
     _popen: trio.Process
 
-    async def read_end(self) -> str:
-        """Wait for the end of the command, and return it in words."""
-        return _exit_phrase(await self._popen.wait())
+    async def report(self) -> dict[str, int]:
+        return {"ended": await self._popen.wait()}
 
     async def wait_until_gone(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -295,13 +249,13 @@ class _DirectChild:
 # --- How it ended ----------------------------------------------------------------------------
 
 
-def _report_phrase(report: dict[bytes, int]) -> str:
+def _report_phrase(report: dict[str, int]) -> str:
     """Return the report of a guard in words."""
-    if b"error" in report:
-        return _error_phrase(report[b"error"])
-    if b"folder" in report:
-        return f'cannot enter its folder ("cwd"): {os.strerror(report[b"folder"])}'
-    return _exit_phrase(report[b"ended"])
+    if "error" in report:
+        return _error_phrase(report["error"])
+    if "folder" in report:
+        return f'cannot enter its folder ("cwd"): {os.strerror(report["folder"])}'
+    return _exit_phrase(report["ended"]) if "ended" in report else "its launcher was killed"
 
 
 def _exit_phrase(status: int) -> str:
@@ -345,7 +299,7 @@ async def _start_by_launcher(
     launched = await launcher.launch(command)
     stdin = trio.SocketStream(trio.socket.from_stdlib_socket(launched.stdin))
     stdout, stderr = map(trio.lowlevel.FdStream, (launched.stdout, launched.stderr))
-    return Process(stdin, stdout, stderr, stderr_log, _GuardedChild(launched.lifeline))
+    return Process(stdin, stdout, stderr, stderr_log, launched.guard)
 
 
 async def _start_directly(command: ProcessCommand, stderr_log: StderrLog) -> Process:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from tests.e2e.processes import Process, process_table, running_with, still_running
 from tests.transports.connect.stdio.children import (
@@ -23,6 +24,7 @@ from tests.transports.connect.stdio.children import (
     result_of,
     says,
 )
+from transports.connect.stdio import launching
 from transports.connect.stdio.command import ProcessCommand
 from transports.connect.stdio.launching import SCRIPT, Launcher, encode_command
 from transports.connect.stdio.run_mark import VARIABLE, this_run
@@ -31,6 +33,8 @@ from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from router.messages.instance_spec import InstanceSpec
 
 TELLS_ITS_ENVIRONMENT = """
 import json
@@ -139,14 +143,50 @@ async def test_a_launcher_that_cannot_start_is_a_reason(
         async with connect_stdio(spec, launcher):
             raise AssertionError
     monkeypatch.undo()
+    await _start_and_end(spec, launcher)
+
+
+@on_posix
+async def test_a_launcher_that_does_nothing_is_killed_and_replaced(
+    monkeypatch: pytest.MonkeyPatch, launcher: Launcher, token: str
+) -> None:
+    await _start_and_end(says(token, PONG), launcher)
+    (stopped,) = _launchers()
+    os.kill(stopped.pid, signal.SIGSTOP)
+    monkeypatch.setattr(launching, "GUARD_S", 0.05)
+    with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match=r"launcher did nothing for 0.05"):
+        await _start_and_end(says(token, PONG), launcher)
+    monkeypatch.undo()
+    assert not still_running([stopped], LIMIT_S)
+    await _start_and_end(says(token, PONG), launcher)
+
+
+@on_posix
+async def test_a_launcher_that_is_killed_before_it_has_started_a_server_is_a_reason(
+    launcher: Launcher, token: str
+) -> None:
+    await _start_and_end(says(token, PONG), launcher)
+    (stopped,) = _launchers()
+    os.kill(stopped.pid, signal.SIGSTOP)
+
+    async def kill() -> None:
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        os.kill(stopped.pid, signal.SIGKILL)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kill)
+        with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match="its launcher was killed"):
+            await _start_and_end(says(token, PONG), launcher)
+
+
+async def _start_and_end(spec: InstanceSpec, launcher: Launcher) -> None:
     async with connect_stdio(spec, launcher) as wire:
         await ready(wire)
 
 
 @on_posix
 async def test_a_launcher_that_does_not_end_is_killed(launcher: Launcher, token: str) -> None:
-    async with connect_stdio(says(token, PONG), launcher) as wire:
-        await ready(wire)
+    await _start_and_end(says(token, PONG), launcher)
     (stopped,) = _launchers()
     os.kill(stopped.pid, signal.SIGSTOP)
     with trio.fail_after(LIMIT_S):
