@@ -37,6 +37,7 @@ from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
 if TYPE_CHECKING:
+    from router.app.upstreams import Upstreams
     from router.app.wiring import Router
     from router.dispatch import Inbound
 
@@ -125,7 +126,7 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                     router.reload_request,
                     channels.inbox_in,
                 )
-                reloading.start_soon(_end_leftovers, all_are_up)
+                reloading.start_soon(_end_leftovers, router.upstreams, all_are_up)
                 await stop.asked.wait()
                 reloading.cancel_scope.cancel("the program stops")
             await _drain(channels.inbox_in, stop.drain_s)
@@ -176,18 +177,11 @@ async def _follow_listeners(
                 pass
 
 
-async def _end_leftovers(all_are_up: trio.Event) -> None:
+async def _end_leftovers(upstreams: Upstreams, all_are_up: trio.Event) -> None:
     """End what an earlier run has left that was killed, once that delays no first answer."""
     await all_are_up.wait()
     await trio.sleep(LEFTOVERS_AFTER_S)
-    await trio.to_thread.run_sync(_find_and_end_leftovers, abandon_on_cancel=True)
-
-
-def _find_and_end_leftovers() -> None:
-    # For start-up time: it is needed once, later, and in a thread.
-    from transports.connect.stdio.leftovers import end_leftovers
-
-    end_leftovers()
+    await trio.to_thread.run_sync(upstreams.end_leftovers, abandon_on_cancel=True)
 
 
 def _stdio_ended(error: Exception | None, stop: Stop) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -45,10 +46,12 @@ class Upstreams:
     Attributes:
         settings: the settings of the upstream side, as they were at the start.
         inbox: the dispatch actor's; the sessions send into it.
+        data: the data folder.
     """
 
     settings: McpClient
     inbox: trio.MemorySendChannel[Inbound]
+    data: Path = Path()
     _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
     _histories: dict[str, tuple[object, ServerHistory]] = attrs.field(
         factory=dict[str, "tuple[object, ServerHistory]"]
@@ -60,6 +63,13 @@ class Upstreams:
         return ChildSpec(
             spec.name, self._session(spec), start_timeout_s=self.settings.start_timeout_s
         )
+
+    def end_leftovers(self) -> None:
+        """End what an earlier run has left that was killed. Blocks, for seconds at the most."""
+        # For start-up time: it is needed once, later, and in a thread.
+        from transports.connect.stdio.leftovers import end_leftovers
+
+        end_leftovers(self.data)
 
     async def aclose(self) -> None:
         """End the launcher. The sessions have ended before."""
@@ -89,7 +99,7 @@ class Upstreams:
         if spec.type != "stdio":
             return connect
         if self._launcher is None:
-            self._launcher = _launcher_class()()
+            self._launcher = _launcher_class()(self.data)
         return partial(connect, self._launcher)
 
 

@@ -142,7 +142,7 @@ def wire(
         paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
     )
     profiles = ProfileStore(live, places.is_instance)
-    upstreams = Upstreams(settings.mcp_client, channels.inbox_in)
+    upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data)
     listeners = Listeners(
         settings=live,
         instances=instances,

@@ -148,8 +148,13 @@ class _Running:
 
 @attrs.define(eq=False)
 class Launcher:
-    """The launcher of one router. Used as a context manager, it ends at the exit."""
+    """The launcher of one router. Used as a context manager, it ends at the exit.
 
+    Attributes:
+        data: the data folder of the router, which stands in the mark of what is started.
+    """
+
+    data: Path = Path()
     _running: _Running | None = attrs.field(init=False, default=None)
     _mark: dict[str, str] | None = attrs.field(init=False, default=None)
     _lock: trio.Lock = attrs.field(init=False, factory=trio.Lock)
@@ -203,7 +208,7 @@ class Launcher:
 
     async def _our_mark(self) -> dict[str, str]:
         if self._mark is None:
-            run = await trio.to_thread.run_sync(this_run)
+            run = await trio.to_thread.run_sync(this_run, self.data)
             self._mark = {} if run is None else {VARIABLE: run.mark}
         return self._mark
 

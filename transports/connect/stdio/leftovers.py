@@ -122,15 +122,12 @@ def exists(pid: int) -> bool:
     return True
 
 
-def end_leftovers(ours: Run | None = None) -> None:
-    """End what runs that are over have left, and log what that was.
+def end_leftovers(data: Path) -> None:
+    """End what earlier runs with this data folder have left, and log what that was.
 
     Takes some milliseconds where there is nothing, and a few seconds at the most.
-
-    Args:
-        ours: the run of this process; None to find it out.
     """
-    ours = ours or this_run()
+    ours = this_run(data)
     if ours is None or sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return
     table = ProcessTable()
@@ -144,7 +141,7 @@ def end_leftovers(ours: Run | None = None) -> None:
         number, limit_s = signal.SIGKILL, KILL_S
     if ended:
         log.warning(
-            "Ended %d %s that a run of the router left when it was killed: %s",
+            "Ended %d %s that an earlier run of the router left when it was killed: %s",
             len(ended),
             "process" if len(ended) == 1 else "processes",
             listed(ended),

@@ -5,7 +5,8 @@ By it a later run finds what is left of a dead one ([decision 23](docs/adr/023-o
 Pure: `leftovers` reads the process table, and `this_run` two files of it.
 
 Invariant: a process is a leftover only if that is certain. Its mark is whole, of this boot, this
-process namespace and this user; and no process is there that could be the router of the mark.
+process namespace, this user and the same data folder; and no process is there that could be the
+router of the mark.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +28,9 @@ VARIABLE: Final = "MCP_ROUTER_RUN"
 
 PROC: Final = Path("/proc")
 
-_MARK: Final = re.compile(r"([0-9a-f-]+):([0-9]+):([0-9]+):([1-9][0-9]*):([0-9]+)", re.ASCII)
+_MARK: Final = re.compile(
+    r"([0-9a-f-]+):([0-9]+):([0-9]+):([0-9]+):([1-9][0-9]*):([0-9]+)", re.ASCII
+)
 
 _DEAD: Final = frozenset("ZXx")
 """States of a process that has ended and that nobody has waited for (proc_pid_stat(5))."""
@@ -64,6 +68,7 @@ class Run:
         boot: the id of the boot (random(4)).
         namespace: the inode of the process namespace, in which `pid` means something.
         user: the id of the user.
+        data: a checksum of the path of the data folder; routers of one folder succeed each other.
         pid: the process id of the router.
         started_ticks: clock ticks from the boot to its start, since process ids are used again.
     """
@@ -71,13 +76,14 @@ class Run:
     boot: str
     namespace: int
     user: int
+    data: int
     pid: int
     started_ticks: int
 
     @property
     def mark(self) -> str:
-        """The value of `VARIABLE`, such as `4b0e…-1f:4026531836:1000:4711:123456`."""
-        return f"{self.boot}:{self.namespace}:{self.user}:{self.pid}:{self.started_ticks}"
+        """The value of `VARIABLE`, such as `4b0e…-1f:4026531836:1000:305419896:4711:123456`."""
+        return ":".join(map(str, attrs.astuple(self)))
 
     @classmethod
     def parse(cls, mark: str) -> Run | None:
@@ -86,9 +92,9 @@ class Run:
         return found and cls(found[1], *map(int, found.groups()[1:]))
 
     def is_comparable(self, other: Run) -> bool:
-        """Return whether `pid` and `started_ticks` of both mean the same processes."""
-        mine, theirs = ((run.boot, run.namespace, run.user) for run in (self, other))
-        return mine == theirs
+        """Return whether all is the same but for the router's process."""
+        same_process = {"pid": self.pid, "started_ticks": self.started_ticks}
+        return attrs.evolve(other, **same_process) == self
 
 
 def mark_in(environ: bytes) -> Run | None:
@@ -123,8 +129,13 @@ def is_over(
     return status.has_ended or status.started_ticks != run.started_ticks
 
 
-def this_run(proc: Path = PROC) -> Run | None:
-    """Return the run of this process; None where the system does not tell what that takes."""
+def this_run(data: Path, proc: Path = PROC) -> Run | None:
+    """Return the run of this process; None where the system does not tell what that takes.
+
+    Args:
+        data: the data folder of the router.
+        proc: where the system tells of its processes.
+    """
     if sys.platform != "linux":
         return None
     try:
@@ -133,4 +144,5 @@ def this_run(proc: Path = PROC) -> Run | None:
         status = ProcessStatus.parse((proc / "self/stat").read_bytes())
     except OSError:
         return None
-    return Run(boot, namespace, os.geteuid(), os.getpid(), status.started_ticks)
+    folder = zlib.crc32(os.fsencode(os.path.realpath(data)))
+    return Run(boot, namespace, os.geteuid(), folder, os.getpid(), status.started_ticks)

@@ -33,6 +33,7 @@ from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from router.messages.instance_spec import InstanceSpec
 
@@ -196,12 +197,12 @@ async def test_a_launcher_that_does_not_end_is_killed(launcher: Launcher, token:
 
 @on_linux
 async def test_a_command_has_the_mark_of_this_run_in_its_environment(
-    token: str, launcher: Launcher
+    token: str, tmp_path: Path
 ) -> None:
     spec = python(token, TELLS_ITS_ENVIRONMENT, env={VARIABLE: "mine"})
-    async with connect_stdio(spec, launcher) as wire:
+    async with Launcher(tmp_path) as launcher, connect_stdio(spec, launcher) as wire:
         env = result_of(await ready(wire))
-    run = this_run()
+    run = this_run(tmp_path)
     assert run is not None
     assert run.pid == os.getpid()
     assert env[VARIABLE] == run.mark

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOBODY: Final = 2**22 + 1
 """No process has this id (proc(5), pid_max)."""
 
-ROUTER: Final = Run("4b0e", 1, os.geteuid() if os.name == "posix" else 0, 900, 5)
+ROUTER: Final = Run("4b0e", 1, os.geteuid() if os.name == "posix" else 0, 7, 900, 5)
 DEAD: Final = attrs.evolve(ROUTER, pid=NOBODY)
 
 Start: TypeAlias = "Callable[..., subprocess.Popen[bytes]]"
@@ -115,11 +115,11 @@ IGNORES: Final = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
 @pytest.fixture
-def ours() -> Run:
-    """The run of this process, in a namespace that no other run of the machine is in."""
-    run = this_run()
+def ours(tmp_path: Path) -> Run:
+    """The run of this process, with a data folder that no other router has."""
+    run = this_run(tmp_path)
     assert run is not None
-    return attrs.evolve(run, namespace=os.getpid())
+    return run
 
 
 @pytest.fixture
@@ -151,34 +151,36 @@ def start() -> Iterator[Start]:
 
 
 def test_leftovers_are_ended_and_named(
-    ours: Run, dead: Run, start: Start, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, ours: Run, dead: Run, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     living, left = start(ours), start(dead)
-    end_leftovers(ours)
+    end_leftovers(tmp_path)
     assert left.wait() == -signal.SIGTERM
     assert living.poll() is None
     (message,) = caplog.messages
-    assert message.startswith("Ended 1 process that a run of the router left when it was killed: ")
+    assert message.startswith(
+        "Ended 1 process that an earlier run of the router left when it was killed: "
+    )
     assert message.endswith(f" ({left.pid})")
 
 
 def test_one_that_ignores_sigterm_is_killed(
-    monkeypatch: pytest.MonkeyPatch, ours: Run, dead: Run, start: Start
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dead: Run, start: Start
 ) -> None:
     monkeypatch.setattr(leftovers, "GRACE_S", 0.01)
     left = start(dead, IGNORES)
-    end_leftovers(ours)
+    end_leftovers(tmp_path)
     assert left.wait() == -signal.SIGKILL
 
 
-def test_what_is_started_meanwhile_is_ended_too(ours: Run, dead: Run, start: Start) -> None:
+def test_what_is_started_meanwhile_is_ended_too(tmp_path: Path, dead: Run, start: Start) -> None:
     code = """
 def fork(*_):
     if os.fork(): os._exit(0)
     os.write(1, str(os.getpid()).encode()); time.sleep(1000)
 signal.signal(signal.SIGTERM, fork)"""
     left = start(dead, code)
-    end_leftovers(ours)
+    end_leftovers(tmp_path)
     assert left.stdout is not None
     child = int(left.stdout.read())  # its end of file: nobody is left
     assert left.wait() == 0
@@ -186,9 +188,9 @@ signal.signal(signal.SIGTERM, fork)"""
 
 
 def test_nothing_is_said_where_nothing_was_left(
-    ours: Run, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    end_leftovers(ours)
+    end_leftovers(tmp_path)
     assert caplog.messages == []
 
 

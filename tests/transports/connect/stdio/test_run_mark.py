@@ -13,14 +13,14 @@ from transports.connect.stdio.run_mark import ProcessStatus, Run, is_over, mark_
 if TYPE_CHECKING:
     from pathlib import Path
 
-OURS: Final = Run("4b0e-1f", 4026531836, 1000, 50, 900)
-DEAD: Final = Run("4b0e-1f", 4026531836, 1000, 40, 700)
+OURS: Final = Run("4b0e-1f", 4026531836, 1000, 7, 50, 900)
+DEAD: Final = Run("4b0e-1f", 4026531836, 1000, 7, 40, 700)
 
 STAT: Final = b"40 (a ) R (x) S 7 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 700 999 1 2 3\n"
 
 
 def test_a_mark_is_read_as_it_was_written() -> None:
-    assert OURS.mark == "4b0e-1f:4026531836:1000:50:900"
+    assert OURS.mark == "4b0e-1f:4026531836:1000:7:50:900"
     assert Run.parse(OURS.mark) == OURS
 
 
@@ -29,13 +29,13 @@ def test_a_mark_is_read_as_it_was_written() -> None:
     [
         "",
         "mine",
-        "4b0e:1:1000:50",
-        "4b0e:1:1000:50:900:1",
-        "4b0e:1:1000:-1:900",
-        "4b0e:1:1000:0:900",
-        "4b0e:1:1000:50:900\n",
-        "4b0e:1:1000:\N{ARABIC-INDIC DIGIT FIVE}:900",
-        ":1:1000:50:900",
+        "4b0e:1:1000:7:50",
+        "4b0e:1:1000:7:50:900:1",
+        "4b0e:1:1000:7:-1:900",
+        "4b0e:1:1000:7:0:900",
+        "4b0e:1:1000:7:50:900\n",
+        "4b0e:1:1000:7:\N{ARABIC-INDIC DIGIT FIVE}:900",
+        ":1:1000:7:50:900",
     ],
 )
 def test_what_is_no_mark_means_no_run(mark: str) -> None:
@@ -92,18 +92,24 @@ def test_a_run_whose_process_is_hidden_may_go_on() -> None:
     assert not _is_over(DEAD, None, is_there=True)
 
 
-@pytest.mark.parametrize("other", [{"boot": "9"}, {"namespace": 1}, {"user": 0}])
+@pytest.mark.parametrize("other", [{"boot": "9"}, {"namespace": 1}, {"user": 0}, {"data": 8}])
 def test_nothing_is_certain_of_runs_elsewhere(other: dict[str, Any]) -> None:
     assert not _is_over(attrs.evolve(DEAD, **other), None, is_there=False)
 
 
-def test_our_own_run_is_not_over() -> None:
-    run = this_run()
+def test_the_run_of_this_process_is_the_same_each_time(tmp_path: Path) -> None:
+    run = this_run(tmp_path)
     if run is None:
         pytest.skip("the system does not tell")
     assert (run.pid, run.user) == (os.getpid(), os.geteuid())
-    assert this_run() == run
+    assert this_run(tmp_path) == run
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    assert this_run(link) == run
+    other = this_run(tmp_path / "other")
+    assert other is not None
+    assert not other.is_comparable(run)
 
 
 def test_there_is_no_mark_where_the_system_does_not_tell(tmp_path: Path) -> None:
-    assert this_run(tmp_path) is None
+    assert this_run(tmp_path, tmp_path) is None
