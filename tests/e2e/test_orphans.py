@@ -21,7 +21,7 @@ from tests.e2e.processes import (
     still_running,
 )
 from tests.e2e.raw_client import StdioRouter
-from transports.connect.stdio.run_mark import VARIABLE, this_run
+from transports.connect.stdio.run_mark import VARIABLE, Mark, this_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,6 +110,16 @@ def test_a_server_whose_guard_is_killed_is_started_again(router: StdioRouter) ->
     assert len(still_running(kept, 0.0)) == 3
 
 
+def test_nothing_outlives_a_guard_that_is_killed_with_the_launcher(router: StdioRouter) -> None:
+    guards = _guards(router)
+    trees = [row for guard in guards for row in descendants(guard.pid)]
+    assert len(trees) == 4
+    _kill_as_one([_launcher(router), *guards])
+    assert not still_running(trees)
+    _answers(router, "one")
+    _answers(router, "two")
+
+
 def test_what_a_run_that_was_killed_with_its_guards_has_left_is_ended_at_the_next_start(
     router: StdioRouter, workspace: Workspace
 ) -> None:
@@ -150,4 +160,4 @@ def _left_by_a_dead_run(workspace: Workspace) -> subprocess.Popen[bytes]:
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
     dead = attrs.evolve(run, pid=ended.pid)
-    return subprocess.Popen(["sleep", "1000"], env={VARIABLE: dead.mark})
+    return subprocess.Popen(["sleep", "1000"], env={VARIABLE: Mark(dead, 1).text})

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from array import array
 from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -24,12 +25,14 @@ import attrs
 import trio
 import trio.lowlevel
 
-from transports.connect.stdio.run_mark import VARIABLE, this_run
+from transports.connect.stdio.leftovers import end_tree
+from transports.connect.stdio.run_mark import VARIABLE, Mark, this_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from transports.connect.stdio.command import ProcessCommand
+    from transports.connect.stdio.run_mark import Run
 
 log = logging.getLogger("mcp_router.upstream")
 
@@ -72,10 +75,12 @@ class Guard:
     """The guard of a command, at the other end of the lifeline.
 
     Attributes:
-        pid: its process id.
+        mark: the mark of the command; None on systems without marks.
+        pid: the process id of the guard.
     """
 
     _lifeline: trio.SocketStream
+    mark: Mark | None
     pid: int = attrs.field(init=False, default=0)
     _facts: dict[str, int] = attrs.field(init=False, factory=dict[str, int])
     _rest: bytes = attrs.field(init=False, default=b"")
@@ -101,9 +106,14 @@ class Guard:
         return await self._hear("ended")
 
     async def wait_until_gone(self) -> None:
-        """Wait for the end of the guard, before which it has killed the whole tree."""
+        """Wait for the end of the guard, before which it has killed the whole tree.
+
+        If the guard was killed itself, kill the tree.
+        """
         while await self._receive():
             pass
+        if "ended" not in self._facts and self.mark is not None:
+            await trio.to_thread.run_sync(end_tree, self.mark, abandon_on_cancel=True)
 
     async def terminate(self) -> None:
         """Have SIGTERM sent to the process group of the command."""
@@ -156,7 +166,8 @@ class Launcher:
 
     data: Path = Path()
     _running: _Running | None = attrs.field(init=False, default=None)
-    _mark: dict[str, str] | None = attrs.field(init=False, default=None)
+    _run: Run | None = attrs.field(init=False, default=None)
+    _numbers: Iterator[int] = attrs.field(init=False, factory=lambda: count(1))
     _lock: trio.Lock = attrs.field(init=False, factory=trio.Lock)
 
     async def launch(self, command: ProcessCommand) -> Launched:
@@ -166,7 +177,8 @@ class Launcher:
             OSError: no launcher can be started, or no pipe can be made.
             ValueError: the command holds what cannot be passed to a process.
         """
-        text = encode_command(command, await self._our_mark())
+        mark = await self._next_mark()
+        text = encode_command(command, _variables(mark))
         with ExitStack() as theirs, ExitStack() as on_failure:
             # A socket as stdin, as Node.js gives its children: unlike a pipe it shows at once when
             # the process closes its end.
@@ -178,7 +190,7 @@ class Launcher:
             async with self._lock:
                 popen = await self._pass(*fds)
             theirs.close()
-            guard = Guard(trio.SocketStream(trio.socket.from_stdlib_socket(lifeline)))
+            guard = Guard(trio.SocketStream(trio.socket.from_stdlib_socket(lifeline)), mark)
             try:
                 with trio.fail_after(GUARD_S):
                     await guard.greet(text)
@@ -206,11 +218,10 @@ class Launcher:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _our_mark(self) -> dict[str, str]:
-        if self._mark is None:
-            run = await trio.to_thread.run_sync(this_run, self.data)
-            self._mark = {} if run is None else {VARIABLE: run.mark}
-        return self._mark
+    async def _next_mark(self) -> Mark | None:
+        if self._run is None:
+            self._run = await trio.to_thread.run_sync(this_run, self.data)
+        return None if self._run is None else Mark(self._run, next(self._numbers))
 
     async def _pass(self, *fds: int) -> trio.Process:
         """Pass file descriptors to the launcher, and return it."""
@@ -235,7 +246,7 @@ class Launcher:
                 stdout=subprocess.DEVNULL,
                 # What it had to say there could only be a bug, and while it writes it might hang.
                 stderr=subprocess.DEVNULL,
-                env=await self._our_mark(),
+                env=_variables(self._run and Mark(self._run, 0)),
                 pass_fds=(their_control.fileno(),),
                 start_new_session=True,  # for Ctrl+C in a terminal, which the router handles
             )
@@ -249,6 +260,10 @@ class Launcher:
         running.control.close()
         status = await running.popen.wait()
         return f"with status {status}" if status >= 0 else f"by signal {-status}"
+
+
+def _variables(mark: Mark | None) -> dict[str, str]:
+    return {} if mark is None else {VARIABLE: mark.text}
 
 
 def encode_command(command: ProcessCommand, mark: Mapping[str, str]) -> bytes:

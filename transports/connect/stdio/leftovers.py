@@ -1,12 +1,13 @@
-"""Ends what a run of the router has left that was killed together with its guards.
+"""Ends the processes of servers that are left because their guards were killed.
 
-Guards end everything when the router is killed. Only where they were killed with it, as by
-`pkill -9`, is something left, without anybody at the other end.
+A guard ends everything when its command or the router ends. Only where it was killed, as by
+`pkill -9`, is something left: at once (`end_tree`), or when the router was killed as well, at its
+next start (`end_leftovers`).
 
 For a worker thread, since it reads the process table and waits. Linux only.
 
-Invariants: `run_mark.is_over` decides. Neither this process nor an ancestor of it is ended. A
-signal goes to the very process whose mark was read, and not to another with its process id.
+Invariants: the mark decides (see `run_mark`). Neither this process nor an ancestor of it is ended.
+A signal goes to the very process whose mark was read, and not to another with its process id.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ import attrs
 from transports.connect.stdio.run_mark import PROC, ProcessStatus, is_over, mark_in, this_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from transports.connect.stdio.run_mark import Run
+    from transports.connect.stdio.run_mark import Mark, Run
 
 log = logging.getLogger("mcp_router.upstream")
 
@@ -53,15 +54,17 @@ class ProcessTable:
 
     def pids(self) -> list[int]:
         """Return the process ids of all processes that may be seen."""
-        return [int(name) for name in os.listdir(self.root) if name.isdecimal()]
+        with suppress(OSError):
+            return [int(name) for name in os.listdir(self.root) if name.isdecimal()]
+        return []
 
     def status(self, pid: int) -> ProcessStatus | None:
         """Return the status of a process; None if it cannot be read."""
         stat = self._read(pid, "stat")
         return ProcessStatus.parse(stat) if stat else None
 
-    def run(self, pid: int) -> Run | None:
-        """Return the run that has started a process; None if that cannot be said."""
+    def mark(self, pid: int) -> Mark | None:
+        """Return the mark of a process; None if it has none, or may not be seen."""
         return mark_in(self._read(pid, "environ"))
 
     def user(self, pid: int) -> int | None:
@@ -90,25 +93,34 @@ class ProcessTable:
         return b""
 
 
-def find_leftovers(table: ProcessTable, ours: Run) -> Iterator[tuple[int, Run]]:
-    """Yield the process ids of what runs that are over have left, with those runs.
+def find_marked(
+    table: ProcessTable, ours: Run, is_left: Callable[[Mark], bool]
+) -> Iterator[tuple[int, Mark]]:
+    """Yield the process ids of what is left, with the marks.
 
     Args:
         table: the processes of the system.
-        ours: the run of this process.
+        ours: the run of this process. It is spared, and so are its ancestors.
+        is_left: returns whether a process with this mark is left and to be ended.
     """
     spared = set(table.line_of(ours.pid))
-    over: dict[Run, bool] = {}
     for pid in table.pids():
-        if pid in spared or table.user(pid) != ours.user:
-            continue
-        run = table.run(pid)
-        if run is None:
-            continue
-        if run not in over:
-            over[run] = is_over(run, ours, exists, table.status)
-        if over[run]:
-            yield pid, run
+        if pid not in spared and table.user(pid) == ours.user:
+            mark = table.mark(pid)
+            if mark is not None and is_left(mark):
+                yield pid, mark
+
+
+def left_by_earlier_runs(table: ProcessTable, ours: Run) -> Callable[[Mark], bool]:
+    """Return a function that tells whether a mark is that of a run that is over."""
+    over: dict[Run, bool] = {}
+
+    def is_left(mark: Mark) -> bool:
+        if mark.run not in over:
+            over[mark.run] = is_over(mark.run, ours, exists, table.status)
+        return over[mark.run]
+
+    return is_left
 
 
 def exists(pid: int) -> bool:
@@ -128,42 +140,63 @@ def end_leftovers(data: Path) -> None:
     Takes some milliseconds where there is nothing, and a few seconds at the most.
     """
     ours = this_run(data)
-    if ours is None or sys.platform != "linux" or not hasattr(os, "pidfd_open"):
-        return
-    table = ProcessTable()
+    if ours is not None:
+        table = ProcessTable()
+        is_left = left_by_earlier_runs(table, ours)
+        ended = _end(table, ours, is_left, signal.SIGTERM)
+        _log(ended, "an earlier run of the router left when it was killed")
+
+
+def end_tree(mark: Mark) -> None:
+    """Kill the rest of a tree whose guard was killed, and log what that was.
+
+    The launcher does the same, if it has not been killed as well.
+    """
+    ended = _end(ProcessTable(), mark.run, mark.__eq__, signal.SIGKILL)
+    _log(ended, "a launcher left when it was killed")
+
+
+def _log(ended: dict[int, str], left_by: str) -> None:
+    if ended:
+        processes = "process" if len(ended) == 1 else "processes"
+        log.warning("Ended %d %s that %s: %s", len(ended), processes, left_by, listed(ended))
+
+
+def _end(
+    table: ProcessTable, ours: Run, is_left: Callable[[Mark], bool], first: signal.Signals
+) -> dict[int, str]:
+    """End processes, with SIGKILL if the first signal does not; return their names by id."""
     ended: dict[int, str] = {}
-    number, limit_s = signal.SIGTERM, GRACE_S
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        return ended
+    number = first
     for _ in range(ROUNDS):
-        names = _signal_all(table, find_leftovers(table, ours), number, limit_s)
+        limit_s = KILL_S if number == signal.SIGKILL else GRACE_S
+        names = _signal_all(table, find_marked(table, ours, is_left), number, limit_s)
         if not names:
             break
         ended |= names
-        number, limit_s = signal.SIGKILL, KILL_S
-    if ended:
-        log.warning(
-            "Ended %d %s that an earlier run of the router left when it was killed: %s",
-            len(ended),
-            "process" if len(ended) == 1 else "processes",
-            listed(ended),
-        )
+        number = signal.SIGKILL
+    return ended
 
 
 def _signal_all(
-    table: ProcessTable, leftovers: Iterable[tuple[int, Run]], number: int, limit_s: float
+    table: ProcessTable, marked: Iterable[tuple[int, Mark]], number: int, limit_s: float
 ) -> dict[int, str]:
     """Send a signal to processes, and wait for their end; return their names by process id."""
     names: dict[int, str] = {}
     with ExitStack() as opened:
         ends = select.poll()
-        for pid, run in leftovers:
+        for pid, mark in marked:
             with suppress(OSError):  # it has ended meanwhile
                 process = os.pidfd_open(pid)
                 opened.callback(os.close, process)
-                if table.run(pid) != run:  # another one has its process id
+                name = table.name(pid)
+                if table.mark(pid) != mark:  # another one has its process id
                     continue
-                names[pid] = table.name(pid)
                 signal.pidfd_send_signal(process, number)
                 ends.register(process, select.POLLIN)
+                names[pid] = name
         _wait_for(ends, len(names), limit_s)
     return names
 

@@ -1,6 +1,6 @@
-"""The mark of a run of the router, in the environment of every command that it starts.
+"""The mark in the environment of every command, by which its whole tree can be found later.
 
-By it a later run finds what is left of a dead one ([decision 23](docs/adr/023-one-launcher.md)).
+See docs/adr/023-one-launcher-that-forks.md.
 
 Pure: `leftovers` reads the process table, and `this_run` two files of it.
 
@@ -29,7 +29,7 @@ VARIABLE: Final = "MCP_ROUTER_RUN"
 PROC: Final = Path("/proc")
 
 _MARK: Final = re.compile(
-    r"([0-9a-f-]+):([0-9]+):([0-9]+):([0-9]+):([1-9][0-9]*):([0-9]+)", re.ASCII
+    r"([0-9a-f-]+):([0-9]+):([0-9]+):([0-9]+):([1-9][0-9]{0,8}):([0-9]+):([0-9]+)", re.ASCII
 )
 
 _DEAD: Final = frozenset("ZXx")
@@ -80,29 +80,46 @@ class Run:
     pid: int
     started_ticks: int
 
-    @property
-    def mark(self) -> str:
-        """The value of `VARIABLE`, such as `4b0e…-1f:4026531836:1000:305419896:4711:123456`."""
-        return ":".join(map(str, attrs.astuple(self)))
-
-    @classmethod
-    def parse(cls, mark: str) -> Run | None:
-        """Return the run with this mark; None for a text that is no mark."""
-        found = _MARK.fullmatch(mark)
-        return found and cls(found[1], *map(int, found.groups()[1:]))
-
     def is_comparable(self, other: Run) -> bool:
         """Return whether all is the same but for the router's process."""
         same_process = {"pid": self.pid, "started_ticks": self.started_ticks}
         return attrs.evolve(other, **same_process) == self
 
 
-def mark_in(environ: bytes) -> Run | None:
-    """Return the run whose mark is in the text of `/proc/PID/environ`; None without one."""
+@attrs.frozen
+class Mark:
+    """The mark of a command.
+
+    Attributes:
+        run: the run that has started it.
+        number: its number in that run, from 1 on; 0 is the launcher's.
+    """
+
+    run: Run
+    number: int
+
+    @property
+    def text(self) -> str:
+        """The value of `VARIABLE`, such as `4b0e…-1f:4026531836:1000:305419896:4711:123456:1`."""
+        return ":".join(map(str, (*attrs.astuple(self.run), self.number)))
+
+    @classmethod
+    def parse(cls, text: str) -> Mark | None:
+        """Return the mark with this text; None if it is none."""
+        found = _MARK.fullmatch(text)
+        if found is None:
+            return None
+        boot, *numbers = found.groups()
+        *run, number = map(int, numbers)
+        return cls(Run(boot, *run), number)
+
+
+def mark_in(environ: bytes) -> Mark | None:
+    """Return the mark in the text of `/proc/PID/environ`; None without one."""
     name = VARIABLE.encode() + b"="
     for pair in environ.split(b"\0"):
         if pair.startswith(name):
-            return Run.parse(pair[len(name) :].decode("ascii", "replace"))
+            return Mark.parse(pair[len(name) :].decode("ascii", "replace"))
     return None
 
 

@@ -27,7 +27,7 @@ from tests.transports.connect.stdio.children import (
 from transports.connect.stdio import launching
 from transports.connect.stdio.command import ProcessCommand
 from transports.connect.stdio.launching import SCRIPT, Launcher, encode_command
-from transports.connect.stdio.run_mark import VARIABLE, this_run
+from transports.connect.stdio.run_mark import VARIABLE, Mark, this_run
 from transports.connect.stdio.stdio_wire import connect_stdio
 from transports.connect.wire import WireLost
 
@@ -205,4 +205,4 @@ async def test_a_command_has_the_mark_of_this_run_in_its_environment(
     run = this_run(tmp_path)
     assert run is not None
     assert run.pid == os.getpid()
-    assert env[VARIABLE] == run.mark
+    assert env[VARIABLE] == Mark(run, 1).text

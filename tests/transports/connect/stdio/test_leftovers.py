@@ -12,8 +12,15 @@ import attrs
 import pytest
 
 from transports.connect.stdio import leftovers
-from transports.connect.stdio.leftovers import ProcessTable, end_leftovers, exists, find_leftovers
-from transports.connect.stdio.run_mark import VARIABLE, Run, this_run
+from transports.connect.stdio.leftovers import (
+    ProcessTable,
+    end_leftovers,
+    end_tree,
+    exists,
+    find_marked,
+    left_by_earlier_runs,
+)
+from transports.connect.stdio.run_mark import VARIABLE, Mark, Run, this_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,10 +56,14 @@ class _Table:
         entry.mkdir(exist_ok=True)
         fields = f"{pid} (x) S {parent} {'0 ' * 17}{started_ticks} 0 0"
         (entry / "stat").write_text(fields)
-        (entry / "environ").write_text("A=1\0" if run is None else f"{VARIABLE}={run.mark}\0A=1\0")
+        (entry / "environ").write_text(
+            "A=1\0" if run is None else f"{VARIABLE}={Mark(run, 1).text}\0A=1\0"
+        )
 
-    def leftovers(self) -> list[tuple[int, Run]]:
-        return sorted(find_leftovers(ProcessTable(self.folder), ROUTER))
+    def leftovers(self, ours: Run = ROUTER) -> list[tuple[int, Run]]:
+        table = ProcessTable(self.folder)
+        found = find_marked(table, ours, left_by_earlier_runs(table, ours))
+        return sorted((pid, mark.run) for pid, mark in found)
 
 
 @pytest.fixture
@@ -92,8 +103,7 @@ def test_this_router_and_its_ancestors_are_spared(table: _Table) -> None:
 
 def test_processes_of_other_users_are_not_looked_at(table: _Table) -> None:
     table.add(10, DEAD)
-    ours = attrs.evolve(ROUTER, user=ROUTER.user + 1)
-    assert list(find_leftovers(ProcessTable(table.folder), ours)) == []
+    assert table.leftovers(attrs.evolve(ROUTER, user=ROUTER.user + 1)) == []
 
 
 def test_a_process_that_ends_meanwhile_is_passed_over(table: _Table) -> None:
@@ -135,9 +145,11 @@ def start() -> Iterator[Start]:
     """Start a process with the mark of a run, and wait until it sleeps."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(run: Run, code: str = "") -> subprocess.Popen[bytes]:
+    def start(run: Run, code: str = "", number: int = 1) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-I", "-S", "-c", SLEEPS.format(code)]
-        popen = subprocess.Popen(argv, stdout=subprocess.PIPE, env={VARIABLE: run.mark})
+        popen = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, env={VARIABLE: Mark(run, number).text}
+        )
         started.append(popen)
         assert popen.stdout is not None
         assert popen.stdout.read(1) == b"1"
@@ -184,7 +196,17 @@ signal.signal(signal.SIGTERM, fork)"""
     assert left.stdout is not None
     child = int(left.stdout.read())  # its end of file: nobody is left
     assert left.wait() == 0
-    assert ProcessTable().run(child) is None  # it may still be a zombie
+    assert ProcessTable().mark(child) is None  # it may still be a zombie
+
+
+def test_the_rest_of_one_tree_of_this_run_is_killed_and_no_other(
+    ours: Run, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, left = start(ours, number=1), start(ours, IGNORES, number=2)
+    end_tree(Mark(ours, 2))
+    assert left.wait() == -signal.SIGKILL
+    assert kept.poll() is None
+    assert caplog.messages[0].startswith("Ended 1 process that a launcher left")
 
 
 def test_nothing_is_said_where_nothing_was_left(

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
-from transports.connect.stdio.run_mark import ProcessStatus, Run, is_over, mark_in, this_run
+from transports.connect.stdio.run_mark import Mark, ProcessStatus, Run, is_over, mark_in, this_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OURS: Final = Run("4b0e-1f", 4026531836, 1000, 7, 50, 900)
 DEAD: Final = Run("4b0e-1f", 4026531836, 1000, 7, 40, 700)
+MARK: Final = Mark(OURS, 3)
 
 STAT: Final = b"40 (a ) R (x) S 7 40 40 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 700 999 1 2 3\n"
 
 
 def test_a_mark_is_read_as_it_was_written() -> None:
-    assert OURS.mark == "4b0e-1f:4026531836:1000:7:50:900"
-    assert Run.parse(OURS.mark) == OURS
+    assert MARK.text == "4b0e-1f:4026531836:1000:7:50:900:3"
+    assert Mark.parse(MARK.text) == MARK
 
 
 @pytest.mark.parametrize(
@@ -29,34 +30,35 @@ def test_a_mark_is_read_as_it_was_written() -> None:
     [
         "",
         "mine",
-        "4b0e:1:1000:7:50",
-        "4b0e:1:1000:7:50:900:1",
-        "4b0e:1:1000:7:-1:900",
-        "4b0e:1:1000:7:0:900",
-        "4b0e:1:1000:7:50:900\n",
-        "4b0e:1:1000:7:\N{ARABIC-INDIC DIGIT FIVE}:900",
-        ":1:1000:7:50:900",
+        "4b0e:1:1000:7:50:900",
+        "4b0e:1:1000:7:50:900:3:1",
+        "4b0e:1:1000:7:-1:900:3",
+        "4b0e:1:1000:7:0:900:3",
+        "4b0e:1:1000:7:9999999999:900:3",
+        "4b0e:1:1000:7:50:900:3\n",
+        "4b0e:1:1000:7:\N{ARABIC-INDIC DIGIT FIVE}:900:3",
+        ":1:1000:7:50:900:3",
     ],
 )
-def test_what_is_no_mark_means_no_run(mark: str) -> None:
-    assert Run.parse(mark) is None
+def test_what_is_no_mark_means_nothing(mark: str) -> None:
+    assert Mark.parse(mark) is None
 
 
 @pytest.mark.parametrize(
-    ("environ", "run"),
+    ("environ", "mark"),
     [
         (b"", None),
         (b"A=1\0B=2\0", None),
-        (f"A=1\0MCP_ROUTER_RUN={OURS.mark}\0B=2\0".encode(), OURS),
-        (f"MCP_ROUTER_RUN={OURS.mark}".encode(), OURS),
-        (f"X=MCP_ROUTER_RUN={OURS.mark}\0".encode(), None),
-        (f"XMCP_ROUTER_RUN={OURS.mark}\0".encode(), None),
+        (f"A=1\0MCP_ROUTER_RUN={MARK.text}\0B=2\0".encode(), MARK),
+        (f"MCP_ROUTER_RUN={MARK.text}".encode(), MARK),
+        (f"X=MCP_ROUTER_RUN={MARK.text}\0".encode(), None),
+        (f"XMCP_ROUTER_RUN={MARK.text}\0".encode(), None),
         (b"MCP_ROUTER_RUN=\xff\0", None),
         (b"MCP_ROUTER_RUN\0", None),
     ],
 )
-def test_the_mark_is_found_in_an_environment(environ: bytes, run: Run | None) -> None:
-    assert mark_in(environ) == run
+def test_the_mark_is_found_in_an_environment(environ: bytes, mark: Mark | None) -> None:
+    assert mark_in(environ) == mark
 
 
 def test_the_status_is_read_whatever_the_name_of_the_program() -> None:
