@@ -4,12 +4,10 @@
 
     python -I -S launcher.py CONTROL
 
-There are two kinds of process here.
-
-1. The *launcher*, one for the router. CONTROL is the file descriptor of a socket to the router. For
-   each byte on it, which brings the three standard streams of a command and one end of a lifeline,
-   the launcher forks a guard. It ends when the router has closed CONTROL and all guards have ended.
-2. A *guard*, one for each command. It reads from the lifeline which command to start (see
+1. The *launcher* is one for the router. CONTROL is the file descriptor of a socket to the router.
+   For each byte on it, which brings the three standard streams of a command and one end of a
+   lifeline, it forks a guard. It ends when the router has closed CONTROL and all guards have ended.
+2. A *guard* is one for each command. It reads from the lifeline which command to start (see
    `read_command`), starts it, and kills its whole tree when the command or the lifeline ends.
 
 On the lifeline
@@ -21,10 +19,8 @@ On the lifeline
   (negative: the signal), each with a newline. Its end of file means that the guard has ended.
 
 Why a process for each command: only another process outlives the router and can clean up after its
-death, and only a parent of its own tells the orphans of one tree from those of another.
-`PR_SET_PDEATHSIG` does not serve the router itself, since Trio spawns from worker threads and that
-signal is tied to the thread. Why they are forked: a fork shares its memory with the launcher, so it
-costs half a megabyte instead of four, and a millisecond instead of twenty.
+death, and only a parent of its own tells the orphans of one tree from those of another. Why they
+are forked: a fork shares its memory with the launcher (docs/adr/023-one-launcher-that-forks.md).
 
 Invariants:
 
@@ -34,8 +30,6 @@ Invariants:
   its own doing.
 - Only a process that has not been waited for is killed, so its number cannot mean another one.
 """
-
-# ruff: noqa: SIM105 - `contextlib` takes as long to import as everything here does
 
 import gc
 import os
@@ -48,6 +42,9 @@ if TYPE_CHECKING:
     import signal
     import socket
     from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 else:
     import _signal as signal  # the enums of `signal` cost more than all the other imports
     import _socket as socket  # and so do those of `socket`
@@ -66,6 +63,9 @@ IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 RESTORED = (*IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
 """Signals whose default the command gets back (Python itself ignores the last two)."""
+
+DRAINED_BYTES = 1024
+"""Read from the file descriptor that signals write to, so that it is silent until the next one."""
 
 PASSED = 4
 """File descriptors in a request: stdin, stdout, stderr, lifeline."""
@@ -126,7 +126,7 @@ def launch(control: "socket.socket", wakeup: int) -> "list[int] | None":
     while True:
         events = dict(poll.poll())
         if wakeup in events:
-            drain(wakeup)
+            attempt(os.read, wakeup, DRAINED_BYTES)
             bury(guards)
         if control.fileno() not in events:
             continue
@@ -139,7 +139,8 @@ def launch(control: "socket.socket", wakeup: int) -> "list[int] | None":
             os.close(wakeup)
             control.close()
             return passed
-        guards.add(guard)
+        if guard > 0:
+            guards.add(guard)
 
 
 def receive(control: "socket.socket") -> "list[int] | None":
@@ -168,7 +169,7 @@ def fork_guard(passed: list[int]) -> int:
         if len(passed) == PASSED:  # else there were no more file descriptors to be had here
             guard = os.fork()
     except OSError as exc:  # too many processes, or too little memory
-        tell(passed[-1], b"error %d\nended %d\n" % (exc.errno or 0, NOT_EXECUTED))
+        attempt(os.write, passed[-1], b"error %d\nended %d\n" % (exc.errno or 0, NOT_EXECUTED))
     if guard != 0:
         for fd in passed:
             os.close(fd)
@@ -186,7 +187,7 @@ def bury(guards: set[int]) -> bool:
     if any_left:
         for pid in children():
             if pid not in guards:
-                send(os.kill, pid, signal.SIGKILL)
+                attempt(os.kill, pid, signal.SIGKILL)
     return any_left
 
 
@@ -195,7 +196,7 @@ def outlive(guards: set[int], wakeup: int) -> None:
     gives_up_at_s = time.monotonic() + 2 * KILL_LIMIT_S
     while bury(guards) and time.monotonic() < gives_up_at_s:
         select.select([wakeup], [], [], KILL_LIMIT_S)
-        drain(wakeup)
+        attempt(os.read, wakeup, DRAINED_BYTES)
 
 
 # --- The guard -------------------------------------------------------------------------------
@@ -207,14 +208,14 @@ def guard(passed: list[int]) -> None:
     os.setsid()
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wakeup = wake_on_child_end()
-    tell(lifeline, b"guard %d\n" % os.getpid())
+    attempt(os.write, lifeline, b"guard %d\n" % os.getpid())
     command = read_command(lifeline)
-    if command is None:
+    if not command:
         return
     try:
         child = start(command, streams, lifeline)
     except OSError as exc:  # too many processes, or too little memory
-        tell(lifeline, b"error %d\nended %d\n" % (exc.errno or 0, NOT_EXECUTED))
+        attempt(os.write, lifeline, b"error %d\nended %d\n" % (exc.errno or 0, NOT_EXECUTED))
         return
     del command  # it may hold secrets
     for fd in streams:
@@ -222,33 +223,26 @@ def guard(passed: list[int]) -> None:
     status = serve(child, lifeline, wakeup)
     if status is not None:
         # Before the cleaning up, because a caller may be waiting for this report.
-        tell(lifeline, b"ended %d\n" % status)
+        attempt(os.write, lifeline, b"ended %d\n" % status)
     kill_tree(child, wakeup)
 
 
-def read_command(lifeline: int) -> "list[bytes] | None":
-    """Return the command to start; nothing when the router is gone.
+def read_command(lifeline: int) -> list[bytes]:
+    """Return the command to start; an empty list when the router is gone.
 
     Its fields, which are separated by NUL characters, are the folder (empty: the launcher's), the
     file, the number of arguments, the arguments beginning with the command's name, and the
     environment as NAME=VALUE.
     """
-    length = read_all(lifeline, LENGTH_BYTES)
-    if length is None:
-        return None
-    text = read_all(lifeline, int.from_bytes(length, "big"))
-    return None if text is None else text.split(b"\0")
-
-
-def read_all(lifeline: int, size: int) -> "bytes | None":
-    """Return so many bytes; nothing when the router is gone."""
-    data = b""
+    data, size = b"", LENGTH_BYTES
     while len(data) < size:
-        more = read(lifeline, size - len(data))
+        more = attempt(os.read, lifeline, size - len(data))
         if not more:
-            return None
+            return []
         data += more
-    return data
+        if len(data) == LENGTH_BYTES:
+            size += int.from_bytes(data, "big")
+    return data[LENGTH_BYTES:].split(b"\0")
 
 
 def start(command: list[bytes], streams: list[int], lifeline: int) -> int:
@@ -256,36 +250,28 @@ def start(command: list[bytes], streams: list[int], lifeline: int) -> int:
     parent = os.getpid()
     child = os.fork()
     if child:
-        try:
-            os.setpgid(child, child)  # here too, so that it is done when either goes on
-        except OSError:
-            pass  # the child has done it, and runs the command already
+        attempt(os.setpgid, child, child)  # here too, so that it is done when either goes on
         return child
+    step = b"error"
     try:
         os.setpgid(0, 0)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() == parent and enter(command[0], lifeline):
-            become(command, streams)
+        if os.getppid() == parent:
+            folder, *rest = command
+            step = b"folder"
+            if folder:
+                os.chdir(folder)
+            step = b"error"
+            become(rest, streams)
     except OSError as exc:
-        tell(lifeline, b"error %d\n" % (exc.errno or 0))
+        attempt(os.write, lifeline, b"%b %d\n" % (step, exc.errno or 0))
     finally:
         os._exit(NOT_EXECUTED)
 
 
-def enter(folder: bytes, lifeline: int) -> bool:
-    """Make a folder the working folder, and return whether that was possible."""
-    try:
-        if folder:
-            os.chdir(folder)
-    except OSError as exc:
-        tell(lifeline, b"folder %d\n" % (exc.errno or 0))
-        return False
-    return True
-
-
 def become(command: list[bytes], streams: list[int]) -> None:
     """Execute the command in place of this process."""
-    _, path, count, *rest = command
+    path, count, *rest = command
     arguments = int(count)
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
@@ -307,30 +293,30 @@ def serve(child: int, lifeline: int, wakeup: int) -> "int | None":
     poll.register(wakeup, select.POLLIN)
     while True:
         events = dict(poll.poll())
-        drain(wakeup)
+        attempt(os.read, wakeup, DRAINED_BYTES)
         ended, _ = reap()
         if child in ended:
             return ended[child]
         if lifeline in events:
-            if not read(lifeline, 1):
+            if not attempt(os.read, lifeline, 1):
                 return None
-            send(os.killpg, child, signal.SIGTERM)
+            attempt(os.killpg, child, signal.SIGTERM)
 
 
 def kill_tree(child: int, wakeup: int) -> None:
     """Kill the command's process group and everything that was started from it."""
-    send(os.killpg, child, signal.SIGKILL)
+    attempt(os.killpg, child, signal.SIGKILL)
     gives_up_at_s = time.monotonic() + KILL_LIMIT_S
     while time.monotonic() < gives_up_at_s:
         # Orphans of the tree become children of the guard (`PR_SET_CHILD_SUBREAPER`). So each round
         # of killing brings the next generation up, until none is left.
         for pid in children():
-            send(os.kill, pid, signal.SIGKILL)
+            attempt(os.kill, pid, signal.SIGKILL)
         _, any_left = reap()
         if not any_left:
             return
         select.select([wakeup], [], [], LOOK_AGAIN_S)
-        drain(wakeup)
+        attempt(os.read, wakeup, DRAINED_BYTES)
 
 
 # --- What both need --------------------------------------------------------------------------
@@ -353,43 +339,18 @@ def reap() -> "tuple[dict[int, int], bool]":
         ended[pid] = os.waitstatus_to_exitcode(status)
 
 
-def read(lifeline: int, size: int) -> bytes:
-    """Return at most `size` bytes of what the router has sent; none when the router is gone."""
+def attempt(call: "Callable[..., T]", *args: object) -> "T | None":
+    """Call the system, and return None if it refuses: what was meant has ended, or says nothing."""
     try:
-        return os.read(lifeline, size)
-    except ConnectionResetError:  # the router ended without reading what was sent to it
-        return b""
-
-
-def tell(lifeline: int, line: bytes) -> None:
-    """Report to the router, if it is still there."""
-    try:
-        os.write(lifeline, line)
+        return call(*args)
     except OSError:
-        pass  # what has to be done is done all the same
-
-
-def drain(wakeup: int) -> None:
-    """Read what signals have written, so that `wakeup` is silent until the next one."""
-    try:
-        os.read(wakeup, 1024)
-    except BlockingIOError:
-        pass  # there was no signal
-
-
-def send(kill: "Callable[[int, int], None]", target: int, number: int) -> None:
-    """Send a signal to a process or a group, if it still exists and may be signalled."""
-    try:
-        kill(target, number)
-    except (ProcessLookupError, PermissionError):
-        pass
+        return None
 
 
 def children() -> list[int]:
-    """Return the ids of the children of this process; on Linux only, since elsewhere init adopts
-    orphans, and to kill the group has to do."""
+    """Return the process ids of the children of this process, on Linux."""
     if sys.platform != "linux":
-        return []
+        return []  # orphans are adopted by init there; killing the group has to do
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", "rb") as listing:
             return [int(pid) for pid in listing.read().split()]

@@ -232,7 +232,7 @@ class Launcher:
             try:
                 await self._running.control.sendmsg([b"\0"], passed)
             except (BrokenPipeError, ConnectionResetError):
-                log.warning("The launcher of stdio servers has ended %s", await self._end())
+                log.warning("The launcher of stdio servers %s; here is another", await self._end())
             else:
                 return self._running.popen
         raise ChildProcessError("its launcher ends at once")
@@ -259,7 +259,9 @@ class Launcher:
         running, self._running = self._running, None
         running.control.close()
         status = await running.popen.wait()
-        return f"with status {status}" if status >= 0 else f"by signal {-status}"
+        if status < 0:
+            return f"was killed by signal {-status}"
+        return f"ended with status {status}"
 
 
 def _variables(mark: Mark | None) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Launched:
         return int(pid)
 
     def report(self) -> list[bytes]:
-        """What the guard says on the lifeline, until it ends, besides who it is."""
+        """Read the lifeline until the guard ends; return its words but for the first."""
         said = b""
         while data := self.lifeline.recv(1024):
             said += data

@@ -130,7 +130,9 @@ async def test_a_launcher_that_was_killed_is_replaced_at_the_next_start(
                 assert other.pid != killed.pid
             await first.send([PING])
             await ready(first)
-    assert caplog.messages == ["The launcher of stdio servers has ended by signal 9"]
+    assert caplog.messages == [
+        "The launcher of stdio servers was killed by signal 9; here is another"
+    ]
     assert not still_running(running_with(token))
 
 

@@ -1,4 +1,4 @@
-"""What a killed run of the router has left, and that nothing else is touched."""
+"""Processes that a killed run of the router has left are ended, and no others."""
 
 from __future__ import annotations
 
