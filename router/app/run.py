@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,7 @@ from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
 if TYPE_CHECKING:
+    from router.app.upstreams import Upstreams
     from router.app.wiring import Router
     from router.dispatch import Inbound
 
@@ -44,6 +46,9 @@ log = logging.getLogger("mcp_router.app")
 
 EVENTS_SIZE: Final = 16
 """Events of the listeners' supervisor: a few for each listener."""
+
+LEFTOVERS_AFTER_S: Final = 0.5
+"""The client that started the router on stdio has its first answer by then."""
 
 GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Messages make no cycles, and a burst of them is thousands of live objects: the default of 700
@@ -89,7 +94,7 @@ async def serve(router: Router, stop: Stop) -> None:
                 channels.catalogues_in,
                 router.logs.mask,
             )
-            async with trio.open_nursery() as sessions_nursery:
+            async with aclosing(router.upstreams), trio.open_nursery() as sessions_nursery:
                 with channels.upstream_commands_in:
                     slots = start_slots(settings.mcp_client.max_starting)
                     sessions = partial(supervise, start_slots=slots)
@@ -109,9 +114,10 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
     channels = router.channels
     children = router.listeners.children()
     events_in, events = trio.open_memory_channel[ChildEvent](EVENTS_SIZE)
+    all_are_up = trio.Event()
     async with trio.open_nursery() as nursery:
         with channels.listener_commands_in:
-            nursery.start_soon(_follow_listeners, events, len(children), router, stop)
+            nursery.start_soon(_follow_listeners, events, len(children), router, stop, all_are_up)
             await nursery.start(supervise, children, channels.listener_commands, events_in)
             async with trio.open_nursery() as reloading:
                 reloading.start_soon(
@@ -122,6 +128,7 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                     router.reload_request,
                     channels.inbox_in,
                 )
+                reloading.start_soon(_end_leftovers, router.upstreams, all_are_up)
                 await stop.asked.wait()
                 reloading.cancel_scope.cancel("the program stops")
             await _drain(channels.inbox_in, stop.drain_s)
@@ -139,7 +146,11 @@ async def _drain(inbox: trio.MemorySendChannel[Inbound], limit_s: float) -> None
 
 
 async def _follow_listeners(
-    events: trio.MemoryReceiveChannel[ChildEvent], expected: int, router: Router, stop: Stop
+    events: trio.MemoryReceiveChannel[ChildEvent],
+    expected: int,
+    router: Router,
+    stop: Stop,
+    all_are_up: trio.Event,
 ) -> None:
     """Log the starts and failures of the listeners; the end of stdio is a request to stop."""
     up: set[str] = set()
@@ -151,6 +162,7 @@ async def _follow_listeners(
                 up.add(name)
                 if is_new and len(up) == expected:
                     _all_are_up(router)
+                    all_are_up.set()
             case Down(name, error) if name == STDIO:
                 _stdio_ended(error, stop)
             case Down(name, error, _, retry_in_s) if retry_in_s:  # 0: a command restarts it
@@ -165,6 +177,13 @@ async def _follow_listeners(
                 log.error("The %s listener does not end, although it was cancelled", name)
             case _:
                 pass
+
+
+async def _end_leftovers(upstreams: Upstreams, all_are_up: trio.Event) -> None:
+    """End what an earlier run has left that was killed, once that delays no first answer."""
+    await all_are_up.wait()
+    await trio.sleep(LEFTOVERS_AFTER_S)
+    await trio.to_thread.run_sync(upstreams.end_leftovers, abandon_on_cancel=True)
 
 
 def _stdio_ended(error: Exception | None, stop: Stop) -> None:

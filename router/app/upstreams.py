@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from supervisors.child import Run
     from transports.connect.session.negotiation import ServerHistory
     from transports.connect.session.session import UpstreamSession
+    from transports.connect.stdio.launching import Launcher
     from transports.connect.stdio.package_commands import PackageCommand
     from transports.connect.stdio.repeated_lines import SaidLines
     from transports.connect.wire import Connect, Wire
@@ -41,23 +43,26 @@ COMMANDS_SIZE: Final = 2 * MAX_INSTANCES
 """Commands that may wait for the supervisor of sessions: two for each instance."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Upstreams:
-    """Makes sessions of instances.
+    """Makes sessions of instances. Closing it ends the launcher of the stdio servers.
 
     Attributes:
         settings: the settings of the upstream side, as they were at the start.
         inbox: the dispatch actor's; the sessions send into it.
+        data: the data folder.
         first_starts: gives the first start of a package its turn; None to treat all starts alike.
     """
 
     settings: McpClient
     inbox: trio.MemorySendChannel[Inbound]
+    data: Path = Path()
     first_starts: FirstStarts | None = None
     _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
     _histories: dict[str, tuple[object, ServerHistory]] = attrs.field(
         factory=dict[str, "tuple[object, ServerHistory]"]
     )
+    _launcher: Launcher | None = attrs.field(init=False, default=None)
 
     def child_of(self, spec: InstanceSpec) -> ChildSpec:
         """Return the supervised child that is a session of this instance."""
@@ -71,10 +76,22 @@ class Upstreams:
                 run = self.first_starts.child(command, run, start_s=limit_s, install_s=install_s)
         return ChildSpec(spec.name, run, start_timeout_s=limit_s)
 
+    def end_leftovers(self) -> None:
+        """End what an earlier run has left that was killed. Blocks, for seconds at the most."""
+        # For start-up time: it is needed once, later, and in a thread.
+        from transports.connect.stdio.leftovers import end_leftovers
+
+        end_leftovers(self.data)
+
+    async def aclose(self) -> None:
+        """End the launcher. The sessions have ended before."""
+        if self._launcher is not None:
+            await self._launcher.aclose()
+
     def _session(self, spec: InstanceSpec) -> Run[object]:
         session = _session_class()(
             spec=spec,
-            connect=_connection(spec),
+            connect=self._connect(spec),
             inbox=self.inbox,
             new_id=partial(next, self._numbers),
             version=VERSION,
@@ -89,21 +106,26 @@ class Upstreams:
             return attrs.evolve(session, history=self._histories[name][1])
         return session
 
-
-def _connection(spec: InstanceSpec) -> Connect:
-    """Return what opens the wire of each incarnation of a session."""
-    if spec.type == "stdio":
+    def _connect(self, spec: InstanceSpec) -> Connect:
+        """Return what opens the wire of each incarnation of a session."""
+        connect = partial(_connector(spec.type), spec)
+        if spec.type != "stdio":
+            return connect
+        if self._launcher is None:
+            self._launcher = _launcher_class()(self.data)
         # What a process says on stderr is compared with what those before it said.
-        return partial(_connector(spec.type), spec, said=_said_lines())
-    return partial(_connector(spec.type), spec)
+        return partial(connect, self._launcher, said=_said_lines())
 
 
 def prepare(specs: Iterable[InstanceSpec]) -> None:
     """Import the modules these instances need; for a worker thread."""
     for spec in specs:
-        _connection(spec)
+        _connector(spec.type)
         _session_class()
-        _package_command(spec)
+        if spec.type == "stdio":
+            _launcher_class()
+            _said_lines()
+            _package_command(spec)
 
 
 # --- For start-up time: `prepare` calls these in a thread first, so later they cost nothing ------
@@ -125,6 +147,12 @@ def _said_lines() -> SaidLines:
     from transports.connect.stdio.repeated_lines import SaidLines
 
     return SaidLines()
+
+
+def _launcher_class() -> type[Launcher]:
+    from transports.connect.stdio.launching import Launcher
+
+    return Launcher
 
 
 def _connector(kind: InstanceType) -> Callable[..., AbstractAsyncContextManager[Wire]]:

@@ -145,7 +145,7 @@ def wire(
     )
     profiles = ProfileStore(live, places.is_instance)
     first_starts = FirstStarts(PackageStore(paths.cache))
-    upstreams = Upstreams(settings.mcp_client, channels.inbox_in, first_starts)
+    upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
     listeners = Listeners(
         settings=live,
         instances=instances,

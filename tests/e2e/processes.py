@@ -36,10 +36,10 @@ LISTENING: Final = r"Listening on http://"
 
 @attrs.frozen
 class Process:
-    """One row of the process table."""
+    """One row of the process table; the same process when an orphan has got another parent."""
 
     pid: int
-    parent: int
+    parent: int = attrs.field(eq=False)
     command: str
 
 

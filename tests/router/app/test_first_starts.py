@@ -192,12 +192,12 @@ async def test_under_a_supervisor_the_one_that_waits_holds_no_slot(
     for name, session in sessions.items():
         run = session.child_of(starts)
         await commands.send(StartChild(ChildSpec(name, run, restart=Restart.NEVER)))
-        assert await heard.receive() == Starting(name)
-    said = [await heard.receive(), await heard.receive()]
-    assert said == [
-        Delayed("a", "installing @scope/pkg with npx", 300.0),
-        Delayed("b", "waiting for another installation of @scope/pkg", None),
-    ]
+        said = [await heard.receive(), await heard.receive()]
+        expected = {
+            "a": Delayed("a", "installing @scope/pkg with npx", 300.0),
+            "b": Delayed("b", "waiting for another installation of @scope/pkg", None),
+        }
+        assert said == [Starting(name), expected[name]]
     sessions["a"].may_start.set()
     while not isinstance(await heard.receive(), Up):
         pass
@@ -213,7 +213,7 @@ async def test_under_a_supervisor_the_one_that_waits_holds_no_slot(
 async def test_the_time_that_a_user_gives_an_instance_holds_for_its_first_start(
     starts: FirstStarts, policy: RunPolicy, expected_s: float
 ) -> None:
-    made_by = Upstreams(McpClient(), trio.open_memory_channel[Any](0)[0], starts)
+    made_by = Upstreams(McpClient(), trio.open_memory_channel[Any](0)[0], first_starts=starts)
     spec = InstanceSpec("a", "p", command="npx", args=("-y", "pkg"), run_policy=policy)
     run: Any = made_by.child_of(spec).run
     assert (run.command.package, run.install_s) == ("pkg", expected_s)

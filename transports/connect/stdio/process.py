@@ -1,7 +1,8 @@
 """Starts the process of a stdio upstream, watches it, and ends it with everything it started.
 
-The process runs below `launcher`, whose docstring has the protocol of the lifeline. On Windows
-there is no launcher: the process is started directly and ended with `TerminateProcess`.
+The process runs below a guard, which the launcher forks for it; the docstring of `launcher` has the
+protocol of the lifeline to the guard. On Windows there is no launcher: the process is started
+directly and ended with `TerminateProcess`.
 
 Invariants:
 
@@ -17,11 +18,8 @@ import logging
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -35,9 +33,8 @@ from transports.connect.wire import WireLost
 if TYPE_CHECKING:
     from router.messages.instance_spec import InstanceSpec
     from transports.connect.stdio.command import ProcessCommand
+    from transports.connect.stdio.launching import Guard, Launcher
     from transports.connect.stdio.repeated_lines import SaidLines
-
-LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 
 EXITED: Final = "exited with status"
 """The beginning of a reason after which its last words tell why."""
@@ -52,10 +49,10 @@ LAST_OUTPUT_S: Final = 0.25
 """Time to read what is still in the pipes when the process has ended."""
 
 KILL_S: Final = 0.4
-"""Time for the launcher to kill the tree, which takes some 20 ms. Then it is killed itself."""
+"""Time for the guard to kill the tree, which takes some 20 ms. Then it is killed itself."""
 
 REAP_S: Final = 0.1
-"""Time for the system to report the end of the launcher."""
+"""Time for the system to report the end of the guard."""
 
 
 @attrs.frozen
@@ -102,12 +99,13 @@ class Process:
     stdout: trio.abc.ReceiveStream
     stderr: trio.abc.ReceiveStream
     stderr_log: StderrLog
-    _popen: trio.Process
-    _lifeline: trio.SocketStream | None = None
+    _child: Guard | _DirectChild
     ended: trio.Event = attrs.field(init=False, factory=trio.Event)
     how_it_ended: str = attrs.field(init=False, default="")
     closed_because: str = attrs.field(init=False, default="")
     _stderr_ended: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _all_ended: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _watching: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
     _stopping: bool = attrs.field(init=False, default=False)
 
     # --- While it runs -----------------------------------------------------------------------
@@ -115,6 +113,7 @@ class Process:
     def start_watching(self, nursery: trio.Nursery) -> None:
         """Start the tasks that must run until `stop` has returned."""
         nursery.start_soon(self._read_stderr)
+        nursery.start_soon(self._watch_child)
         nursery.start_soon(self._await_end)
         if isinstance(self.stdin, trio.SocketStream):
             nursery.start_soon(self._await_end_of_input, self.stdin)
@@ -144,12 +143,17 @@ class Process:
         log.end(trio.current_time())
         self._stderr_ended.set()
 
+    async def _watch_child(self) -> None:
+        # Shielded, because `stop` waits for what is seen here. In the end it cancels this scope.
+        with self._watching as scope:
+            scope.shield = True
+            self.how_it_ended = _report_phrase(await self._child.report())
+            self.ended.set()
+            await self._child.wait_until_gone()
+            self._all_ended.set()
+
     async def _await_end(self) -> None:
-        if self._lifeline is None:
-            self.how_it_ended = _exit_phrase(await self._popen.wait())
-        else:
-            self.how_it_ended = await _read_end(self._lifeline)
-        self.ended.set()
+        await self.ended.wait()
         await self._close_stdout_soon("")
 
     async def _await_end_of_input(self, stdin: trio.SocketStream) -> None:
@@ -181,32 +185,29 @@ class Process:
                 await self._end_softly(grace)
             await self._kill()
             nursery.cancel_scope.cancel("stopped")
+        self._watching.cancel("stopped")
         for stream in (self.stdout, self.stderr):
             await trio.aclose_forcefully(stream)
+        await self._child.aclose()
 
     async def _end_softly(self, grace: GracePeriod) -> None:
         if await self._ends_within(grace.after_eof_s):
             return
-        if self._lifeline is None:
-            self._popen.terminate()
-        else:
-            with suppress(trio.BrokenResourceError):  # the launcher is ending right now
-                await self._lifeline.send_all(b"T")
+        await self._child.terminate()
         await self._ends_within(grace.after_sigterm_s)
 
     async def _kill(self) -> None:
-        if self._lifeline is not None:
-            await trio.aclose_forcefully(self._lifeline)  # the launcher kills the tree
-            if await self._ends_within(KILL_S):
-                return
-        self._popen.kill()
-        await self._ends_within(REAP_S)
+        if self._all_ended.is_set():
+            return
+        await self._child.kill_tree()
+        if not await self._ends_within(KILL_S):
+            self._child.kill()
+            await self._ends_within(REAP_S)
 
     async def _ends_within(self, limit_s: float) -> bool:
         with trio.move_on_after(limit_s):
-            await self._popen.wait()
-            return True
-        return False
+            await self._all_ended.wait()
+        return self._all_ended.is_set()
 
     async def _discard_output(self) -> None:
         while await receive(self.stdout):
@@ -222,23 +223,46 @@ async def receive(stream: trio.abc.ReceiveStream) -> bytes:
         return b""
 
 
+# --- Without a guard -------------------------------------------------------------------------
+
+
+@attrs.define(eq=False)
+class _DirectChild:
+    """A command on Windows. Its methods are those of `Guard`."""
+
+    _popen: trio.Process
+
+    async def report(self) -> dict[str, int]:
+        return {"ended": await self._popen.wait()}
+
+    async def wait_until_gone(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def terminate(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._popen.terminate()
+
+    async def kill_tree(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._popen.kill()
+
+    def kill(self) -> None:
+        self._popen.kill()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 # --- How it ended ----------------------------------------------------------------------------
 
 
-async def _read_end(lifeline: trio.SocketStream) -> str:
-    """Wait for the launcher's report, and return it in words."""
-    report = b""
-    while True:
-        data = await receive(lifeline)
-        if not data:
-            return "its launcher was killed"
-        report += data
-        if b"ended" in report and report.endswith(b"\n"):
-            break
-    facts = dict(line.split() for line in report.decode().splitlines())
-    if "error" in facts:
-        return _error_phrase(int(facts["error"]))
-    return _exit_phrase(int(facts["ended"]))
+def _report_phrase(report: dict[str, int]) -> str:
+    """Return the report of a guard in words."""
+    if "error" in report:
+        return _error_phrase(report["error"])
+    if "folder" in report:
+        return f'cannot enter its folder ("cwd"): {os.strerror(report["folder"])}'
+    return _exit_phrase(report["ended"]) if "ended" in report else "its launcher was killed"
 
 
 def _exit_phrase(status: int) -> str:
@@ -260,11 +284,12 @@ def _error_phrase(number: int) -> str:
 # --- Its start -------------------------------------------------------------------------------
 
 
-async def start_process(spec: InstanceSpec, said: SaidLines) -> Process:
-    """Start the process of an instance.
+async def start_process(spec: InstanceSpec, launcher: Launcher, said: SaidLines) -> Process:
+    """Start the process of an instance by the launcher (on Windows without it).
 
     Args:
         spec: the instance.
+        launcher: starts it.
         said: the lines that its processes have said on stderr.
 
     Raises:
@@ -275,61 +300,32 @@ async def start_process(spec: InstanceSpec, said: SaidLines) -> Process:
     try:
         if sys.platform == "win32":
             return await _start_directly(command, stderr_log)
-        return await _start_by_launcher(command, stderr_log)
+        return await _start_by_launcher(command, launcher, stderr_log)
     except (OSError, ValueError) as exc:  # ValueError: a NUL character in an argument
         raise WireLost(f"cannot start {spec.command!r}: {exc}") from None
 
 
-async def _start_by_launcher(command: ProcessCommand, stderr_log: StderrLog) -> Process:
-    with ExitStack() as theirs, ExitStack() as on_failure:
-        # A socket as stdin, as Node.js gives its children: unlike a pipe it shows at once when the
-        # process closes its end.
-        stdin, their_stdin = socket.socketpair()
-        lifeline, their_lifeline = socket.socketpair()
-        for given, kept in (their_stdin, stdin), (their_lifeline, lifeline):
-            theirs.callback(given.close)
-            on_failure.callback(kept.close)
-        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(their_lifeline.fileno())]
-        popen = await _open(
-            [*launcher, command.path, *command.argv],
-            command,
-            stdin=their_stdin,
-            start_new_session=True,
-            pass_fds=(their_lifeline.fileno(),),
-        )
-        on_failure.pop_all()
-    return _process(popen, _stream(stdin), stderr_log, _stream(lifeline))
+async def _start_by_launcher(
+    command: ProcessCommand, launcher: Launcher, stderr_log: StderrLog
+) -> Process:
+    launched = await launcher.launch(command)
+    stdin = trio.SocketStream(trio.socket.from_stdlib_socket(launched.stdin))
+    stdout, stderr = map(trio.lowlevel.FdStream, (launched.stdout, launched.stderr))
+    return Process(stdin, stdout, stderr, stderr_log, launched.guard)
 
 
 async def _start_directly(command: ProcessCommand, stderr_log: StderrLog) -> Process:
-    flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-    argv = [command.path, *command.argv[1:]]
-    popen = await _open(argv, command, stdin=subprocess.PIPE, creationflags=flags)
-    assert popen.stdin is not None
-    return _process(popen, popen.stdin, stderr_log, None)
-
-
-async def _open(argv: list[str], command: ProcessCommand, **options: Any) -> trio.Process:
-    return await trio.lowlevel.open_process(
-        argv,
+    options: dict[str, Any] = {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
+    popen = await trio.lowlevel.open_process(
+        [command.path, *command.argv[1:]],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=command.cwd,
         env=command.env,
         **options,
     )
-
-
-def _process(
-    popen: trio.Process,
-    stdin: trio.abc.SendStream,
-    stderr_log: StderrLog,
-    lifeline: trio.SocketStream | None,
-) -> Process:
+    assert popen.stdin is not None
     assert popen.stdout is not None
     assert popen.stderr is not None
-    return Process(stdin, popen.stdout, popen.stderr, stderr_log, popen, lifeline)
-
-
-def _stream(end: socket.socket) -> trio.SocketStream:
-    return trio.SocketStream(trio.socket.from_stdlib_socket(end))
+    return Process(popen.stdin, popen.stdout, popen.stderr, stderr_log, _DirectChild(popen))

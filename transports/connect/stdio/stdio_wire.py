@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
+from transports.connect.stdio.launching import Launcher
 from transports.connect.stdio.process import (
     FULL_GRACE,
     NO_GRACE,
@@ -59,6 +60,7 @@ WARNINGS_PER_S: Final = 0.1
 @asynccontextmanager
 async def connect_stdio(
     spec: InstanceSpec,
+    launcher: Launcher | None = None,
     *,
     said: SaidLines | None = None,
     frame_limit_bytes: int = FRAME_LIMIT_BYTES,
@@ -68,6 +70,7 @@ async def connect_stdio(
 
     Args:
         spec: an instance of type `stdio`.
+        launcher: starts the process; None for one that serves this wire alone.
         said: the lines that earlier processes of the instance have said on stderr.
         frame_limit_bytes: a longer message ends the wire.
         grace: time for the process to end after a normal exit of the context.
@@ -80,9 +83,11 @@ async def connect_stdio(
         WireLost: the process cannot be started.
         ExceptionGroup: the errors of the body, because this context holds a nursery.
     """
-    process = await start_process(spec, SaidLines() if said is None else said)
     granted = NO_GRACE  # of a cancellation; the other two exits allow more below
-    async with trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack:
+        launcher = launcher or await stack.enter_async_context(Launcher())
+        process = await start_process(spec, launcher, SaidLines() if said is None else said)
+        nursery = await stack.enter_async_context(trio.open_nursery())
         process.start_watching(nursery)
         try:
             yield StdioWire(spec.name, process, frame_limit_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import trio
 
 from router.messages.instance_spec import InstanceSpec
-from tests.e2e.processes import kill_all, running_with, still_running
+from tests.e2e.processes import descendants, running_with, still_running
 from tests.transports.connect.stdio.children import (
     LIMIT_S,
     PING,
@@ -134,8 +135,8 @@ async def test_the_reason_says_how_it_ended(token: str, code: str, reason: str) 
 async def test_a_launcher_that_was_killed_is_a_reason_too(token: str) -> None:
     async with connect_stdio(says(token, PONG)) as wire:
         await ready(wire)
-        launcher = next(row for row in running_with(token) if "launcher.py" in row.command)
-        kill_all([launcher])
+        (command,) = running_with(token)
+        os.kill(command.parent, signal.SIGKILL)
         with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match="its launcher was killed"):
             await wire.receive()
     assert not still_running(running_with(token))
@@ -224,7 +225,7 @@ async def test_one_that_ignores_sigterm_is_killed_with_all_its_children(token: s
     async with connect_stdio(python(token, code + UNTIL_EOF + FOR_EVER), grace=grace) as wire:
         await ready(wire)
         tree = running_with(token)
-        assert len(tree) == 3
+        assert len(tree) == 2
     assert not still_running(tree)
 
 
@@ -235,7 +236,7 @@ async def test_children_in_sessions_of_their_own_are_gone_too(token: str, then: 
     async with connect_stdio(spec, grace=GracePeriod(0.2, 0.1)) as wire:
         await ready(wire)
         tree = running_with(token)
-        assert len(tree) == 3
+        assert len(tree) == 2
     assert not still_running(tree)
 
 
@@ -298,8 +299,8 @@ trio.run(main)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=root) as popen:
         assert popen.stdout is not None
         said = popen.stdout.readline()
-        tree = running_with(token)
+        tree = descendants(popen.pid)
         popen.kill()
     assert said == b"1\n"
-    assert len(tree) == 4
+    assert len(tree) == 4  # launcher, guard, command and child
     assert not still_running(tree)
