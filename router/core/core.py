@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
+from router.core.limits import turns
 from router.core.management import client_session_ends, reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
 from router.core.state.client_sessions import ClientSession, sum_up
@@ -77,6 +78,9 @@ class Core:
         state = self._state
         state.now_s = now_s
         _HANDLERS[type(event)](state, event)
+        if state.queues:
+            for request in turns.take_turns(state):
+                client_requests.carry_out(state, request)
         # Any event may end the last call on a leaving session, or the last of all.
         if state.leaving:
             reconfigure.complete_replacements(state)

@@ -23,7 +23,8 @@ import msgspec
 from router.core.calls import forwarding, server_params
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
-from router.core.state.clients import InputRequest, InputRequired
+from router.core.protocol.questions import InputRequest
+from router.core.state.clients import InputRequired
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
 from router.messages.errors import (
     INTERNAL_ERROR,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding
+from router.core.limits import turns
 from router.core.management import saving
 from router.core.names.direct_names import direct_name
 from router.core.names.exposed_catalog import with_fixed
@@ -208,7 +209,7 @@ def _call(state: RoutingState, request: ClientRequest) -> None:
     members = request.params.members
     called = router_tools.call_arguments_of(given(members, "arguments"))
     instance = state.seen_by(request.client).find(called.instance_name)
-    session = forwarding.session_or_park(state, request, instance)
+    session = turns.session_for_call(state, request, instance)
     if session is None:
         return
     sent: Members = {}
@@ -261,7 +262,7 @@ def _call_instance_tool(
         RpcError: -32013, the instance is not there; -32014, it has no such tool, and its server is
             not to be asked; -32602, the arguments are no object, or REST asks and they do not fit.
     """
-    session = forwarding.session_or_park(state, request, instance)
+    session = turns.session_for_call(state, request, instance)
     if session is None:
         return
     client = request.client

@@ -21,6 +21,7 @@ from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.core.bounded.fair_queue import FairQueue
     from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
     from router.core.state.instances import Leaving
     from router.core.state.subscriptions import Confirmation
@@ -68,6 +69,7 @@ class RoutingState:
         calls: the calls in flight upstream.
         sessions: the instances of live sessions, by session id.
         parked: deadlines of the requests that wait for an instance.
+        queues: the rows at which requests wait for their turn, by their `turns`.
         saving: changes that are being written, by their key.
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
@@ -101,6 +103,9 @@ class RoutingState:
     sessions: dict[SessionId, Instance] = attrs.field(factory=dict["SessionId", Instance])
     parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
         factory=Deadlines[tuple["ClientId", "RequestId"]]
+    )
+    queues: dict[FairQueue[tuple[ClientId, RequestId]], Instance] = attrs.field(
+        factory=dict["FairQueue[tuple[ClientId, RequestId]]", Instance]
     )
     saving: dict[int, Saving] = attrs.field(factory=dict[int, "Saving"])
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])

@@ -133,6 +133,7 @@ SCHEMAS: Final[Json] = {
                 since_s={"type": "number"},
                 calls=INTEGER,
                 in_flight=INTEGER,
+                waiting=INTEGER,
                 retry_in_s=nullable("number"),
             ),
         ]
