@@ -100,6 +100,7 @@ class Core:
         deadlines_s = (
             state.calls.deadlines.next_s(),
             state.parked.next_s(),
+            state.questions_due.next_s(),
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
@@ -342,6 +343,7 @@ def _abandoned(state: RoutingState, event: Abandoned) -> None:
 
 def _tick(state: RoutingState, _: Tick) -> None:
     reconfigure.expire(state)
+    client_requests.expire_questions(state)
     forwarding.expire(state)
     input_required.expire(state)
     resource_subscriptions.expire(state)

@@ -315,7 +315,9 @@ def cancel_server_request(
     state: RoutingState, client: Client, request_id: RequestId, reason: str
 ) -> None:
     """Tell a client that an upstream's request needs no answer any more."""
-    server_request = client.server_requests.pop(request_id)
+    server_request = state.take_question(client, request_id)
+    if server_request is None:
+        return
     members = raw_of({"requestId": request_id, "reason": reason})
     frame = Notification("notifications/cancelled", members)
     call = server_request.call
@@ -327,8 +329,8 @@ def fail_server_request(
     state: RoutingState, client: Client, request_id: RequestId, reason: str
 ) -> None:
     """Tell an upstream that its request to a client will not be answered."""
-    server_request = client.server_requests.pop(request_id)
-    if server_request.input_key is not None:
+    server_request = state.take_question(client, request_id)
+    if server_request is None or server_request.input_key is not None:
         return  # It asked by an answer, and waits for nothing.
     frame = error_frame(server_request.upstream_id, RpcError(INTERNAL_ERROR, reason))
     send_to_session(state, server_request.session, frame)

@@ -132,9 +132,20 @@ class Calls:
         if not call.unanswered:
             self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
-    def suspend(self, call: Call) -> None:
-        """Count one more request of the upstream: until its answer only the hard end applies."""
+    def suspend(self, call: Call, now_s: float, answer_within_s: float) -> None:
+        """Count one more request of the upstream: until its answer only the hard end applies.
+
+        That comes no sooner than the end of the time for the answer and of the call's own after it.
+        All requests together move it by `MAX_EXTENSION` times the time for an answer at most. While
+        the client is away it is not moved: the client was told until when it may come again.
+        """
         call.unanswered += 1
+        if call.input_required is None:
+            missing_s = now_s + answer_within_s + call.timeout_s - call.ends_at_s
+            left_s = MAX_EXTENSION * answer_within_s - call.moved_s
+            moved_s = max(0.0, min(missing_s, left_s))
+            call.ends_at_s += moved_s
+            call.moved_s += moved_s
         self.deadlines.arm(call.id, call.ends_at_s)
 
     def resume(self, call: Call, now_s: float) -> None:

@@ -285,6 +285,7 @@ class Call:
         timeout_s: the time without news after which it ends.
         ends_at_s: the second after which not even progress extends it.
         waited_s: the part of `timeout_s` for which it waited for its turn.
+        moved_s: the seconds by which requests of the upstream have moved `ends_at_s`.
         unanswered: how many requests of the upstream about it the client has not answered yet.
         input_required: set while the client is away, from its answer with `input_required` until
             its retry.
@@ -310,6 +311,7 @@ class Call:
     timeout_s: float
     ends_at_s: float
     waited_s: float = 0.0
+    moved_s: float = 0.0
     unanswered: int = 0
     input_required: InputRequired | None = None
     sent: dict[str, Any] | None = None

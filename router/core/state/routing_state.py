@@ -16,13 +16,19 @@ from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, View, Views
-from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
+from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.core.bounded.fair_queue import FairQueue
-    from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
+    from router.core.state.clients import (
+        Client,
+        ClientRequest,
+        InputRequired,
+        Saving,
+        ServerRequest,
+    )
     from router.core.state.instances import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
@@ -70,6 +76,8 @@ class RoutingState:
         sessions: the instances of live sessions, by session id.
         parked: deadlines of the requests that wait for an instance.
         queues: the rows at which requests wait for their turn, by their `turns`.
+        questions_due: the second until which a client has time to answer a request of an upstream,
+            by client and the id that it knows; or by call and the key in `inputRequests`.
         saving: changes that are being written, by their key.
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
@@ -107,6 +115,9 @@ class RoutingState:
     queues: dict[FairQueue[tuple[ClientId, RequestId]], Instance] = attrs.field(
         factory=dict["FairQueue[tuple[ClientId, RequestId]]", Instance]
     )
+    questions_due: Deadlines[tuple[ClientId | int, RequestId]] = attrs.field(
+        factory=Deadlines[tuple["ClientId | int", "RequestId"]]
+    )
     saving: dict[int, Saving] = attrs.field(factory=dict[int, "Saving"])
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
     leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
@@ -133,6 +144,24 @@ class RoutingState:
         """Return a number that was never returned before."""
         self._last_key += 1
         return self._last_key
+
+    def add_question(self, client: Client, request_id: RequestId, asked: ServerRequest) -> None:
+        """Have a request of an upstream wait for the answer of a client, for a limited time."""
+        limit_s = self.settings.question_timeout_s
+        client.server_requests[request_id] = asked
+        self.questions_due.arm((client.id, request_id), self.now_s + limit_s)
+        if asked.call is not None:
+            self.calls.suspend(asked.call, self.now_s, limit_s)
+
+    def take_question(self, client: Client, request_id: RequestId) -> ServerRequest | None:
+        """Return such a request, which waits no more; None if it does not wait."""
+        self.questions_due.disarm((client.id, request_id))
+        return client.server_requests.pop(request_id, None)
+
+    def unanswered_error(self) -> RpcError:
+        """Return the error for a request of an upstream that a client has not answered in time."""
+        limit = f"{self.settings.question_timeout_s:g} s (mcp_client.question_timeout_s)"
+        return RpcError(TIMEOUT, f"The client has not answered within {limit}")
 
     def row_named(self, name: str) -> Instance | None:
         """Return the row of an instance, or of a client's session, by the supervisor's name."""

@@ -69,7 +69,9 @@ class Lone:
 class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.talk = Conversation(timeout_s=2.0, allow_instance_management=True)
+        self.talk = Conversation(
+            timeout_s=2.0, question_timeout_s=3.0, allow_instance_management=True
+        )
         self.upstreams: list[FakeUpstream] = self.talk.with_upstreams("a", "b")
         self.specs = {name: usual(name) for name in ("a", "b")}
         self.talk.configured(*self.specs.values())
@@ -445,6 +447,8 @@ class Interleavings(RuleBasedStateMachine):
             asks = [ask for ask in call.client.server_requests.values() if ask.call is call]
             questions = () if call.input_required is None else call.input_required.requests
             assert call.unanswered == len(asks) + len(questions)
+        asked_of = {(c.id, key) for c in state.clients.values() for key in c.server_requests}
+        assert len(state.questions_due) >= len(asked_of)
         for session_id, instance in state.sessions.items():
             assert instance.session is not None
             assert instance.session.session == session_id

@@ -123,7 +123,7 @@ def test_while_the_client_is_asked_only_the_hard_end_applies() -> None:
     seen = upstream.sees_one()
     upstream.asks("roots/list")
     upstream.says("notifications/progress", {"progressToken": seen["id"], "progress": 1})
-    talk.time_passes(250)
+    talk.time_passes(119)
     assert call.is_waiting
     alice.answers({"id": 1}, {"roots": []})
     talk.time_passes(29)
