@@ -106,6 +106,7 @@ class Core:
             state.listens_due.next_s(),
             state.client_sessions.idle_due.next_s(),
             state.confirmations_due.next_s(),
+            state.kept_results.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
@@ -348,6 +349,7 @@ def _tick(state: RoutingState, _: Tick) -> None:
     input_required.expire(state)
     resource_subscriptions.expire(state)
     client_session_ends.expire(state)
+    state.kept_results.expire(state.now_s)
 
 
 def _drain(state: RoutingState, event: Drain) -> None:

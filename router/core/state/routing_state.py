@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
+from router.core.bounded.kept_results import KeptResults
 from router.core.state.calls import Calls
 from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
@@ -92,6 +93,7 @@ class RoutingState:
         confirmations: requests that subscribe upstream and were not confirmed yet, by their id.
         confirmations_due: the second after which nobody waits for that any more, by that id.
         tasks: the tasks of servers that clients know.
+        kept_results: the results that were cut.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -135,6 +137,7 @@ class RoutingState:
     confirmations: dict[int, Confirmation] = attrs.field(factory=dict[int, "Confirmation"])
     confirmations_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     tasks: Tasks = attrs.field(factory=Tasks)
+    kept_results: KeptResults = attrs.field(factory=KeptResults)
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from router.messages.commands import CallTool, Principal, ShowStatus
-from router.messages.errors import OVERLOADED
+from router.messages.errors import INSTANCE_NOT_FOUND, OVERLOADED
 from router.messages.events import ClientClosed
 from tests.router.core.conversation import raw, spec
 from tests.router.core.limits.limited import answers_oldest, asks, limited, marks, ready_with
@@ -346,6 +346,14 @@ def test_waiting_calls_of_a_removed_instance_say_that_it_is_not_there() -> None:
     waiting = asks(alice, 1)
     talk.configured(limited("b"))
     assert waiting.tool_error[0] == "INSTANCE_NOT_FOUND"
+
+
+def test_a_waiting_call_over_rest_of_a_removed_instance_says_that_it_is_not_there() -> None:
+    talk, alice, _ = ready_with(limited())
+    asks(alice, 0)
+    command = talk.admin_asks(CallTool("a", "echo", raw({})))
+    talk.configured()
+    assert command.error.code == INSTANCE_NOT_FOUND
 
 
 def test_waiting_calls_of_a_disabled_instance_say_that_it_is_not_active() -> None:
