@@ -80,6 +80,7 @@ class Row(msgspec.Struct, frozen=True):
     stale: bool = False
     warnings: tuple[str, ...] = ()
     sessions: tuple[SessionRow, ...] = ()
+    waiting: int = 0
 
     @property
     def reason(self) -> str | None:
@@ -144,7 +145,9 @@ def _printable_json(body: bytes) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    calls = f"{row.calls} ({row.in_flight} open)" if row.in_flight else str(row.calls)
+    now = {"open": row.in_flight, "waiting": row.waiting}
+    shown = ", ".join(f"{count} {what}" for what, count in now.items() if count)
+    calls = f"{row.calls} ({shown})" if shown else str(row.calls)
     return (
         one_line(row.name),
         one_line(row.state),

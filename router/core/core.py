@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
+from router.core.limits import turns
 from router.core.management import client_session_ends, reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
 from router.core.state.client_sessions import ClientSession, sum_up
@@ -78,6 +79,9 @@ class Core:
         state = self._state
         state.now_s = now_s
         _HANDLERS[type(event)](state, event)
+        if state.queues:
+            for request in turns.take_turns(state):
+                client_requests.carry_out(state, request)
         # Any event may end the last call on a leaving session, or the last of all.
         if state.leaving:
             reconfigure.complete_replacements(state)
@@ -97,11 +101,13 @@ class Core:
         deadlines_s = (
             state.calls.deadlines.next_s(),
             state.parked.next_s(),
+            state.questions_due.next_s(),
             state.leaving_due.next_s(),
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
             state.client_sessions.idle_due.next_s(),
             state.confirmations_due.next_s(),
+            state.kept_results.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
 
@@ -345,10 +351,12 @@ def _abandoned(state: RoutingState, event: Abandoned) -> None:
 
 def _tick(state: RoutingState, _: Tick) -> None:
     reconfigure.expire(state)
+    client_requests.expire_questions(state)
     forwarding.expire(state)
     input_required.expire(state)
     resource_subscriptions.expire(state)
     client_session_ends.expire(state)
+    state.kept_results.expire(state.now_s)
 
 
 def _drain(state: RoutingState, event: Drain) -> None:

@@ -15,7 +15,7 @@ from router.core.calls import client_roots, client_sessions, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
-from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
+from router.core.state.calls import MAX_EXTENSION, MAX_PARKED, MAX_PARKED_OF_CLIENT
 from router.core.state.clients import Call, Parked
 from router.core.state.instances import Instance
 from router.core.tasks import from_servers
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.frames import Frame, Outbox, RequestId
-
-MAX_PARKED: Final = 10_000
-"""Requests that may wait for instances to start; beyond it they are shed (-32015)."""
 
 STOPPING: Final = "The router is stopping"
 
@@ -149,8 +146,7 @@ def forward_call(
     Args:
         members: the `params` to send. Their `_meta` is taken from the request, with a progress
             token of the router's own.
-        rewrite: see `Call`.
-        is_transparent: see `Call`.
+        rewrite, is_transparent: see `Call`.
 
     Raises:
         RpcError: -32015, too many calls are in flight.
@@ -191,10 +187,8 @@ def open_call(
     Raises:
         RpcError: -32015, too many calls are in flight.
     """
-    if len(state.calls.by_id) >= MAX_CALLS:
-        raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
-    spec = instance.spec
-    timeout_s = spec.timeout_s or state.settings.timeout_s
+    state.calls.check_room(request.client)
+    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     call = Call(
         id=state.calls.next_id() if call_id is None else call_id,
         client=request.client,
@@ -210,6 +204,8 @@ def open_call(
     )
     instance.listed_as.call_count += 1
     state.calls.open(call, state.now_s)
+    if request.waits_since_s is not None:
+        state.calls.count_wait(call, request, state.now_s)
     return call
 
 
@@ -244,8 +240,8 @@ def session_or_park(
         return instance.session
     if not instance.may_become_ready():
         raise instance.unavailable_error(state.now_s)
-    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
-    _park(state, Parked(request, instance), patience_s or timeout_s)
+    wait_s = patience_s or instance.spec.timeout_s or state.settings.timeout_s
+    park(state, Parked(request, instance), wait_s)
     return None
 
 
@@ -257,8 +253,7 @@ def _wait_for_roots(
         frame = Response(request.id, question.result)
         send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
         return
-    parked = Parked(request, instance, question.overdue)
-    _park(state, parked, client_roots.ANSWER_WITHIN_S)
+    park(state, Parked(request, instance, question.overdue), client_roots.ANSWER_WITHIN_S)
 
 
 def check_not_draining(state: RoutingState) -> None:
@@ -271,11 +266,13 @@ def check_not_draining(state: RoutingState) -> None:
         raise RpcError(UNAVAILABLE, STOPPING)
 
 
-def _park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
+def park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
     """Keep a request until its instance is ready; `SessionUp` has it carried out then."""
     request, instance = parked.request, parked.instance
-    if len(state.parked) >= MAX_PARKED:
-        raise RpcError(OVERLOADED, f"Too many calls wait for instances; '{instance.name}' starts")
+    owner = request.client.connection or request.client
+    if len(state.parked) >= MAX_PARKED or owner.parked_count >= MAX_PARKED_OF_CLIENT:
+        raise RpcError(OVERLOADED, f"Too many calls wait for instances, as for '{instance.name}'")
+    owner.parked_count += 1
     key = (request.client.id, request.id)
     request.client.parked[request.id] = parked
     instance.waiting[key] = None
@@ -287,7 +284,9 @@ def unpark(state: RoutingState, parked: Parked) -> None:
     request = parked.request
     key = (request.client.id, request.id)
     del request.client.parked[request.id]
+    (request.client.connection or request.client).parked_count -= 1
     del parked.instance.waiting[key]
+    parked.instance.turns.discard(parked.queued_for, key)
     state.parked.disarm(key)
 
 
@@ -316,9 +315,11 @@ def cancel_server_request(
     state: RoutingState, client: Client, request_id: RequestId, reason: str
 ) -> None:
     """Tell a client that an upstream's request needs no answer any more."""
-    server_request = client.server_requests.pop(request_id)
-    params = raw_of({"requestId": request_id, "reason": reason})
-    frame = Notification("notifications/cancelled", params)
+    server_request = state.take_question(client, request_id)
+    if server_request is None:
+        return
+    members = raw_of({"requestId": request_id, "reason": reason})
+    frame = Notification("notifications/cancelled", members)
     call = server_request.call
     outbox = client.outbox if call is None else call.reply_to
     state.effects.append(ToClient(client.id, outbox, frame))
@@ -328,8 +329,8 @@ def fail_server_request(
     state: RoutingState, client: Client, request_id: RequestId, reason: str
 ) -> None:
     """Tell an upstream that its request to a client will not be answered."""
-    server_request = client.server_requests.pop(request_id)
-    if server_request.input_key is not None:
+    server_request = state.take_question(client, request_id)
+    if server_request is None or server_request.input_key is not None:
         return  # It asked by an answer, and waits for nothing.
     frame = error_frame(server_request.upstream_id, RpcError(INTERNAL_ERROR, reason))
     send_to_session(state, server_request.session, frame)
@@ -338,8 +339,7 @@ def fail_server_request(
 def cancel_upstream(state: RoutingState, call: Call, reason: str | None) -> None:
     """Tell the upstream that nobody waits any more (MCP 2025-11-25, Cancellation)."""
     members: dict[str, Any] = {"requestId": call.id}
-    if reason is not None:
-        members["reason"] = reason
+    members |= {} if reason is None else {"reason": reason}
     frame = Notification("notifications/cancelled", raw_of(members))
     send_to_session(state, call.session, frame)
 

@@ -10,6 +10,8 @@ Invariants:
   Any other `requestState` is refused in the same words.
 - While the client is away its call goes on; if the call ends, its outcome is kept for a while.
 - Calls that wait for a retry are bounded in number, for each principal and in all, and in time.
+- A request that is not answered in time fails, and its call goes on, whether the client is back or
+  not.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ import msgspec
 from router.core.calls import forwarding, server_params
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
-from router.core.state.clients import InputRequest, InputRequired
+from router.core.protocol.questions import InputRequest
+from router.core.state.clients import InputRequired
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
 from router.messages.errors import (
     INTERNAL_ERROR,
@@ -75,17 +78,18 @@ def ask(state: RoutingState, call: Call, frame: Request, params: Params) -> None
     if call.method not in RESUMABLE:
         raise RpcError(METHOD_NOT_FOUND, f"The client takes no questions about {call.method}")
     input_request = InputRequest(frame.id, _without_transport_fields(frame, params))
-    key = str(state.next_key())
+    key, limit_s = str(state.next_key()), state.settings.question_timeout_s
     if call.input_required is None:
         _check_room(state, call.client)
-        state.calls.suspend(call)
+        state.calls.suspend(call, state.now_s, limit_s)
         _require_input(state, call, {key: input_request})
     elif len(call.input_required.requests) < MAX_INPUT_REQUESTS:
         # The client learns of this request when it retries.
-        state.calls.suspend(call)
+        state.calls.suspend(call, state.now_s, limit_s)
         call.input_required.requests[key] = input_request
     else:
         raise RpcError(OVERLOADED, "Too many questions of this call have no answer yet")
+    state.questions_due.arm((call.id, key), state.now_s + limit_s)
 
 
 def _without_transport_fields(frame: Request, params: Params) -> Raw:
@@ -121,14 +125,22 @@ def _require_input(state: RoutingState, call: Call, requests: dict[str, InputReq
     forwarding.send_answer(state, call.client, call.reply_to, frame, result_type="input_required")
 
 
-def cancel_input_request(call: Call, upstream_id: RequestId | None) -> bool:
-    """Drop a request that its upstream has cancelled; return False if it is none of this call."""
+def cancel_input_request(state: RoutingState, call: Call, upstream_id: RequestId | None) -> None:
+    """Drop a request that its upstream has cancelled, if it is one of this call."""
     requests = {} if call.input_required is None else call.input_required.requests
     for key, input_request in requests.items():
         if input_request.upstream_id == upstream_id:
-            del requests[key]
-            return True
-    return False
+            _take_request(state, call, requests, key)
+            state.calls.resume(call, state.now_s)
+            return
+
+
+def _take_request(
+    state: RoutingState, call: Call, requests: dict[str, InputRequest], key: str
+) -> InputRequest:
+    """Have a request wait for its answer no more."""
+    state.questions_due.disarm((call.id, key))
+    return requests.pop(key)
 
 
 # --- The client retries ----------------------------------------------------------------------
@@ -233,16 +245,13 @@ def _answer_upstream(
     state: RoutingState, waiting: InputRequired, responses: dict[str, Raw]
 ) -> dict[str, InputRequest]:
     """Bring the upstream its answers; return its requests that are still unanswered."""
-    unanswered: dict[str, InputRequest] = {}
-    for key, input_request in waiting.requests.items():
-        if key in responses:
-            answer = Response(input_request.upstream_id, responses[key])
-            forwarding.send_to_session(state, waiting.call.session, answer)
-            if waiting.outcome is None:
-                state.calls.resume(waiting.call, state.now_s)
-        else:
-            unanswered[key] = input_request
-    return unanswered
+    for key in [key for key in waiting.requests if key in responses]:
+        input_request = _take_request(state, waiting.call, waiting.requests, key)
+        answer = Response(input_request.upstream_id, responses[key])
+        forwarding.send_to_session(state, waiting.call.session, answer)
+        if waiting.outcome is None:
+            state.calls.resume(waiting.call, state.now_s)
+    return waiting.requests
 
 
 # --- Nobody retries --------------------------------------------------------------------------
@@ -253,6 +262,8 @@ def forget_connection(state: RoutingState, connection: Client, reason: str) -> N
     for key, waiting in list(state.input_required.items()):
         if waiting.call.client.connection is connection:
             _drop(state, key)
+            for name in list(waiting.requests):
+                _take_request(state, waiting.call, waiting.requests, name)
             if waiting.outcome is None:
                 forwarding.close_call(state, waiting.call)
                 forwarding.cancel_upstream(state, waiting.call, reason)
@@ -265,6 +276,18 @@ def expire(state: RoutingState) -> None:
         _fail_input_requests(state, waiting.call, waiting.requests)
 
 
+def expire_question(state: RoutingState, call_id: int, key: str) -> None:
+    """Fail a request that the client has not answered in time, if its call goes on."""
+    call = state.calls.by_id.get(call_id)
+    waiting = None if call is None else call.input_required
+    if call is not None and waiting is not None and key in waiting.requests:
+        error = state.unanswered_error()
+        input_request = _take_request(state, call, waiting.requests, key)
+        frame = forwarding.error_frame(input_request.upstream_id, error)
+        forwarding.send_to_session(state, call.session, frame)
+        state.calls.resume(call, state.now_s)
+
+
 def _drop(state: RoutingState, key: int) -> None:
     del state.input_required[key]
     state.input_required_due.disarm(key)
@@ -275,6 +298,7 @@ def _fail_input_requests(
 ) -> None:
     """Tell the upstream of a call that has ended that these will not be answered."""
     error = RpcError(INTERNAL_ERROR, "The client has not answered")
-    for input_request in requests.values():
+    for key in list(requests):
+        input_request = _take_request(state, call, requests, key)
         frame = forwarding.error_frame(input_request.upstream_id, error)
         forwarding.send_to_session(state, call.session, frame)

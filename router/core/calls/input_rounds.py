@@ -68,7 +68,7 @@ def _result_for_session(state: RoutingState, call: Call, raw: Raw) -> None:
         else:
             raise RpcError(INTERNAL_ERROR, f"The server answered with a result of type {kind}")
     except RpcError as error:
-        _fail(state, call, error)
+        fail(state, call, error)
 
 
 def _end(
@@ -83,7 +83,8 @@ def _end(
     forwarding.send_answer(state, call.client, call.reply_to, answer, result_type=result_type)
 
 
-def _fail(state: RoutingState, call: Call, error: RpcError) -> None:
+def fail(state: RoutingState, call: Call, error: RpcError) -> None:
+    """End a call that cannot go on without input."""
     forwarding.close_call(state, call)
     forwarding.fail_call(state, call, error)
 
@@ -137,8 +138,8 @@ def _ask(state: RoutingState, call: Call, key: str, method: str, params: Members
     if method == "elicitation/create" and given(params, "mode") == _URL_MODE:
         # Handshake clients tell elicitations apart by this id, and 2026-07-28 has none.
         params = params | {"elicitationId": raw_of(f"input-{request_id}")}
-    client.server_requests[request_id] = ServerRequest(call.session, call, key, None, input_key=key)
-    state.calls.suspend(call)
+    asked = ServerRequest(call.session, call, key, None, input_key=key)
+    state.add_question(client, request_id, asked)
     forwarding.send_to_caller(state, call, Request(request_id, method, raw_of(params)))
 
 
@@ -158,7 +159,7 @@ def client_answered(
         if not current.unanswered:
             _send_again(state, call, current)
     else:
-        _fail(state, call, RpcError(INTERNAL_ERROR, "The client refused what the server asked for"))
+        fail(state, call, RpcError(INTERNAL_ERROR, "The client refused what the server asked for"))
 
 
 def _send_again(state: RoutingState, call: Call, current: InputRound) -> None:

@@ -8,6 +8,10 @@ two forms that name the instance:
 - `ui://{instance}/{URI}` for an interface of MCP Apps, because its hosts insist on that scheme
   (MCP Apps 2026-01-26, UI Resource Format).
 
+A third form names what the router itself keeps of an instance: the pages of a result that was cut,
+at `mcp-router://{instance}/results/{id}?page={number}`. The slash after `results` tells it from the
+other forms, in which it would be percent-encoded, or stand behind a colon.
+
 Invariant: two pairs of instance and URI never have one URI. The first `/` after the scheme ends the
 instance, whose name is percent-encoded, and what follows it is decoded in one way only.
 """
@@ -66,6 +70,39 @@ def own_uri(shown: str) -> tuple[str, str] | None:
     # Servers have URIs of the scheme `ui` themselves; ours hold another one.
     is_ours = scheme == SCHEME or uri.startswith(UI_SCHEME)
     return (unquote(instance), uri) if instance and uri and is_ours else None
+
+
+# --- Results that are kept -------------------------------------------------------------------
+
+_RESULTS: Final = "results/"
+_MAX_RESULT_URI_CHARS: Final = 4096
+_PAGE: Final = re.compile(r"page=([0-9]{1,9})")
+
+
+def result_uri(instance: str, result_id: str) -> str:
+    """Return the URI of the first page of a result.
+
+    Args:
+        instance: the name of the instance.
+        result_id: letters, digits, `-`, `_` and `=`.
+    """
+    return f"{SCHEME}{quote(instance, safe='')}/{_RESULTS}{result_id}"
+
+
+def own_result(uri: str) -> tuple[str, str, int | None] | None:
+    """Return the instance, id and page in the URI of a kept result; None for any other URI.
+
+    The page is 1 where the URI names none, and None where it names one in a wrong way.
+    """
+    if not uri.startswith(SCHEME) or len(uri) > _MAX_RESULT_URI_CHARS:
+        return None
+    instance, _, rest = uri[len(SCHEME) :].partition("/")
+    if not rest.startswith(_RESULTS):
+        return None
+    result_id, _, query = rest.removeprefix(_RESULTS).partition("?")
+    found = _PAGE.fullmatch(query)
+    page = 1 if not query else None if found is None else int(found[1])
+    return unquote(instance), result_id, page
 
 
 # --- Filters ---------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
         "since_s": round(state.now_s - instance.since_s, 1),
         "calls": instance.call_count,
         "in_flight": sum(len(state.calls.of_session(session)) for session in sessions),
+        "waiting": sum(len(row.waiting) for row in rows),
         "retry_in_s": instance.retry_in_s(state.now_s),
     }
 

@@ -17,6 +17,7 @@ from router.core.calls import (
     client_roots,
     client_sessions,
     forwarding,
+    input_required,
     input_rounds,
     resource_subscriptions,
 )
@@ -31,9 +32,10 @@ from router.messages.frames import ErrorResponse, Notification, Request, Respons
 from router.messages.params import Params, object_of
 
 if TYPE_CHECKING:
-    from router.core.state.clients import Client, Members
+    from router.core.state.clients import Client, Members, ServerRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.events import FromClient
+    from router.messages.frames import RequestId
 
 
 def handle(state: RoutingState, event: FromClient) -> None:
@@ -146,7 +148,7 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
     if client_roots.is_answer(client, frame):
         _roots_answered(state, client, frame)
         return
-    server_request = client.server_requests.pop(frame.id or 0, None)
+    server_request = state.take_question(client, frame.id or 0)
     if server_request is None:
         return
     call = server_request.call
@@ -160,6 +162,32 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
         except RpcError as error:
             answer = forwarding.error_frame(server_request.upstream_id, error)
     forwarding.send_to_session(state, server_request.session, answer)
+    if call is not None:
+        state.calls.resume(call, state.now_s)
+
+
+def expire_questions(state: RoutingState) -> None:
+    """Fail the requests of upstreams that clients have not answered in time; their calls go on."""
+    for asked_of, request_id in state.questions_due.due(state.now_s):
+        if isinstance(asked_of, int):
+            input_required.expire_question(state, asked_of, str(request_id))
+            continue
+        client = state.clients[asked_of]
+        server_request = client.server_requests.get(request_id)
+        if server_request is not None:
+            _question_overdue(state, client, request_id, server_request)
+
+
+def _question_overdue(
+    state: RoutingState, client: Client, request_id: RequestId, server_request: ServerRequest
+) -> None:
+    error, call = state.unanswered_error(), server_request.call
+    forwarding.cancel_server_request(state, client, request_id, error.message)
+    if call is not None and server_request.input_key is not None:
+        input_rounds.fail(state, call, error)  # Its server has answered, and waits for nothing.
+        return
+    frame = forwarding.error_frame(server_request.upstream_id, error)
+    forwarding.send_to_session(state, server_request.session, frame)
     if call is not None:
         state.calls.resume(call, state.now_s)
 

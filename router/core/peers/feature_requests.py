@@ -15,6 +15,7 @@ from router.core.calls import (
     forwarding,
     resource_subscriptions,
 )
+from router.core.limits import turns
 from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
@@ -215,7 +216,7 @@ def forward(
         members: the `params` to send.
         read: see `rewrite_for`.
     """
-    session = forwarding.session_or_park(state, request, instance)
+    session = turns.session_for_call(state, request, instance)
     if session is not None:
         rewrite = rewrite_for(state, request.client, instance, read)
         forwarding.forward_call(state, request, instance, session, members, rewrite=rewrite)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from router.core.limits.large_results import readable
 from router.core.management import saving
 from router.core.peers import (
     feature_requests,
@@ -56,6 +57,7 @@ _HANDSHAKE: Final[dict[str, Method]] = {
     "resources/subscribe": feature_requests.subscribe,
     "resources/unsubscribe": feature_requests.unsubscribe,
     **feature_requests.METHODS,
+    "resources/read": readable(feature_requests.read_resource),
     **task_requests.HANDSHAKE,
 }
 
@@ -66,7 +68,7 @@ _STATELESS: Final[dict[str, Method]] = {
     **task_requests.STATELESS,
     "tools/call": resumable(tool_calls.call),
     "prompts/get": resumable(feature_requests.get_prompt),
-    "resources/read": resumable(feature_requests.read_resource),
+    "resources/read": readable(resumable(feature_requests.read_resource)),
 }
 
 _METHODS: Final[dict[Era, dict[str, Method]]] = {
@@ -93,6 +95,7 @@ _TRANSPARENT_HANDSHAKE: Final[dict[str, Method]] = {
     "ping": session_requests.ping,
     "logging/setLevel": session_requests.set_level,
     "tools/call": tool_calls.call_transparent,
+    "resources/read": readable(transparent_requests.forward),
     "resources/subscribe": feature_requests.subscribe,
     "resources/unsubscribe": feature_requests.unsubscribe,
     **_LISTS,
@@ -104,7 +107,7 @@ _TRANSPARENT_STATELESS: Final[dict[str, Method]] = {
     LISTEN_METHOD: stateless_requests.listen,
     "tools/call": resumable(tool_calls.call_transparent),
     "prompts/get": resumable(transparent_requests.forward),
-    "resources/read": resumable(transparent_requests.forward),
+    "resources/read": readable(resumable(transparent_requests.forward)),
     **_LISTS,
     **task_requests.TRANSPARENT_STATELESS,
 }

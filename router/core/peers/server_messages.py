@@ -214,14 +214,13 @@ def _forward(
     if "_meta" in members:
         meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}
         members = members | {"_meta": raw_of(meta)}
-    client.server_requests[request_id] = attrs.evolve(server_request, progress_token=token)
+    state.add_question(client, request_id, attrs.evolve(server_request, progress_token=token))
     elicitation_id = optional_text_of(members, "elicitationId")
     _remember_elicitation(state, client, server_request.session, elicitation_id)
     forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)
     if call is None:
         state.effects.append(ToClient(client.id, client.outbox, forwarded))
     else:
-        state.calls.suspend(call)
         forwarding.send_to_caller(state, call, forwarded)
 
 
@@ -321,8 +320,7 @@ def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> 
     """The upstream wants no answer to its request any more."""
     upstream_id = request_id_of(object_of(frame.params), "requestId")
     for call in state.calls.of_session(session.session):
-        if input_required.cancel_input_request(call, upstream_id):
-            state.calls.resume(call, state.now_s)
+        input_required.cancel_input_request(state, call, upstream_id)
         for request_id, sent in list(call.client.server_requests.items()):
             if sent.call is call and sent.upstream_id == upstream_id and sent.input_key is None:
                 reason = "Cancelled by the server"

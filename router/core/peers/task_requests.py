@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import client_sessions, forwarding
+from router.core.limits import large_results
 from router.core.protocol.bridging import has_tasks, have_same_tasks
 from router.core.protocol.permissions import check_may
 from router.core.protocol.task_messages import lists_tasks
@@ -68,13 +69,14 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
     if not have_same_tasks(client.revision, session.revision):
         raise handles.task_not_found()  # Its server was replaced by one of another revision.
     known.client = client.id
+    rewrite = rewrite_for(state, client, instance)
     call = forwarding.forward_call(
         state,
         request,
         instance,
         session,
         members | {"taskId": raw_of(known.id)},
-        rewrite=rewrite_for(state, client, instance),
+        rewrite=large_results.limited(state, client, instance, None, rewrite),
         is_transparent=state.view_of(client).is_transparent,
     )
     results.show_handle(state, call, known)

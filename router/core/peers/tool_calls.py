@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding
+from router.core.limits import large_results, turns
 from router.core.management import saving
 from router.core.names.direct_names import direct_name
 from router.core.names.exposed_catalog import with_fixed
@@ -21,7 +22,7 @@ from router.core.text.raw_json import check_key_case, is_object, raw_of, text_of
 from router.core.views import instance_views, list_changes, listings
 from router.core.views.rewriting import rewrite_for
 from router.core.views.tool_help import tool_help
-from router.messages.errors import INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
+from router.messages.errors import INSTANCE_NOT_FOUND, INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
 from router.messages.params import given
 
 if TYPE_CHECKING:
@@ -122,8 +123,16 @@ def _check_param_headers(request: ClientRequest, instance: Instance, tool: str) 
 
 
 def call_selected(state: RoutingState, request: ClientRequest) -> None:
-    """Call a tool of the selected instance, even one that is named like one of the router's."""
-    instance = state.instances.by_name[request.client.selection.instance or ""]
+    """Call a tool of the selected instance, even one that is named like one of the router's.
+
+    Raises:
+        RpcError: -32010, the instance was removed while the request waited; else see
+            `_call_instance_tool`.
+    """
+    selected = request.client.selection.instance or ""
+    instance = state.instances.by_name.get(selected)
+    if instance is None:
+        raise RpcError(INSTANCE_NOT_FOUND, f"Instance not found: {selected}")
     _call_instance_tool(state, request, instance, text_of(request.params.members, "name"))
 
 
@@ -208,7 +217,7 @@ def _call(state: RoutingState, request: ClientRequest) -> None:
     members = request.params.members
     called = router_tools.call_arguments_of(given(members, "arguments"))
     instance = state.seen_by(request.client).find(called.instance_name)
-    session = forwarding.session_or_park(state, request, instance)
+    session = turns.session_for_call(state, request, instance)
     if session is None:
         return
     sent: Members = {}
@@ -261,7 +270,7 @@ def _call_instance_tool(
         RpcError: -32013, the instance is not there; -32014, it has no such tool, and its server is
             not to be asked; -32602, the arguments are no object, or REST asks and they do not fit.
     """
-    session = forwarding.session_or_park(state, request, instance)
+    session = turns.session_for_call(state, request, instance)
     if session is None:
         return
     client = request.client
@@ -340,6 +349,8 @@ def _check_and_forward(
         members["arguments"] = with_fixed(members.get("arguments"), fixed)
     view = state.view_of(request.client)
     rewrite = rewrite_for(state, request.client, instance)
+    if instance.spec.run_policy.max_result_bytes is not None:
+        rewrite = large_results.limited(state, request.client, instance, tool, rewrite)
     call = forwarding.forward_call(
         state,
         request,

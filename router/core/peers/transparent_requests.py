@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from router.core.calls import client_sessions, forwarding
+from router.core.limits import turns
 from router.core.names.resource_uris import is_admitted
 from router.core.peers import feature_requests, session_requests
 from router.core.protocol.bridging import (
@@ -192,7 +193,7 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
     instance = _instance(state, request)
     ref = _checked_ref(request)
     _check_shown(request, instance, ref)
-    session = forwarding.session_or_park(state, request, instance)
+    session = turns.session_for_call(state, request, instance)
     if session is not None:
         _forward_to(state, request, instance, session, ref)
 

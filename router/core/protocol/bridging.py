@@ -56,6 +56,11 @@ def is_stateless(revision: str) -> bool:
     return revision == STATELESS_REVISION
 
 
+def has_resource_links(revision: str) -> bool:
+    """Return whether a revision knows links to resources in the results of tools."""
+    return revision >= "2025-06-18"
+
+
 def has_tasks(revision: str) -> bool:
     """Return whether a revision knows tasks: 2025-11-25 itself, 2026-07-28 as an extension."""
     return revision in (LATEST_HANDSHAKE_REVISION, STATELESS_REVISION)

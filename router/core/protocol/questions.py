@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of, text_of
 from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from router.messages.frames import NO_RAW
@@ -19,6 +21,8 @@ from router.messages.params import given, object_of
 if TYPE_CHECKING:
     from msgspec import Raw
 
+    from router.messages.frames import RequestId
+
 # --- Questions of servers --------------------------------------------------------------------
 
 _QUESTIONS: Final = {
@@ -27,6 +31,20 @@ _QUESTIONS: Final = {
     "elicitation/create": ("elicitation", "2025-06-18"),
 }
 """Requests of servers -> the capability that covers them, and the revision that brought them."""
+
+
+@attrs.frozen(eq=False)
+class InputRequest:
+    """A request of an upstream that a client without a session answers when it retries its call.
+
+    Attributes:
+        upstream_id: the upstream's own id for it.
+        raw: `method` and `params`, as they stand in `inputRequests`.
+    """
+
+    upstream_id: RequestId
+    raw: Raw
+
 
 _FORMS_SINCE: Final = "2025-11-25"
 """Brought URL mode to elicitation and tools to sampling, and a capability for each form."""

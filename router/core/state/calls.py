@@ -15,9 +15,10 @@ import attrs
 
 from router.core.state.clients import Call
 from router.core.state.deadlines import Deadlines
+from router.messages.errors import OVERLOADED, RpcError
 
 if TYPE_CHECKING:
-    from router.core.state.clients import ClientRequest
+    from router.core.state.clients import Client, ClientRequest
     from router.messages.frames import RequestId
 
 MAX_ID: Final = 2**31 - 2
@@ -25,6 +26,14 @@ MAX_ID: Final = 2**31 - 2
 
 MAX_CALLS: Final = 100_000
 """Calls in flight at the same time, of some hundred bytes each; more are refused (-32015)."""
+
+MAX_CALLS_OF_CLIENT: Final = MAX_CALLS // 4
+"""Those of one session or connection, so that no client has the calls of all others refused."""
+
+MAX_PARKED: Final = 10_000
+"""Requests that may wait for instances to start, or for their turn; more are refused (-32015)."""
+
+MAX_PARKED_OF_CLIENT: Final = MAX_PARKED // 4
 
 MAX_EXTENSION: Final = 10
 """Progress extends a call to this many times its timeout at most."""
@@ -52,12 +61,33 @@ class Calls:
             if self._last_id not in self.by_id:
                 return self._last_id
 
+    def check_room(self, client: Client) -> None:
+        """Check that another call of a client may be in flight.
+
+        Raises:
+            RpcError: -32015, too many are.
+        """
+        if len(self.by_id) >= MAX_CALLS:
+            raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
+        owner = client.connection or client
+        if len(owner.calls) + len(owner.requests) >= MAX_CALLS_OF_CLIENT:
+            message = f"This client has {MAX_CALLS_OF_CLIENT:,} calls in flight; try again later"
+            raise RpcError(OVERLOADED, message)
+
     def open(self, call: Call, now_s: float) -> None:
         """Put a call in flight."""
         self.by_id[call.id] = call
         self.by_session.setdefault(call.session.session, {})[call.id] = call
         call.client.calls[call.request_id] = call
         self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
+
+    def count_wait(self, call: Call, request: ClientRequest, now_s: float) -> None:
+        """Count the time for which the request of a new call waited for its turn as the call's."""
+        since_s, request.waits_since_s = request.waits_since_s, None
+        if since_s is not None:
+            call.waited_s = now_s - since_s
+            call.ends_at_s -= call.waited_s
+            self.deadlines.arm(call.id, since_s + call.timeout_s)
 
     def close(self, call: Call) -> None:
         """Take a call out of flight, whether it was answered or not."""
@@ -102,9 +132,20 @@ class Calls:
         if not call.unanswered:
             self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
-    def suspend(self, call: Call) -> None:
-        """Count one more request of the upstream: until its answer only the hard end applies."""
+    def suspend(self, call: Call, now_s: float, answer_within_s: float) -> None:
+        """Count one more request of the upstream: until its answer only the hard end applies.
+
+        That comes no sooner than the end of the time for the answer and of the call's own after it.
+        All requests together move it by `MAX_EXTENSION` times the time for an answer at most. While
+        the client is away it is not moved: the client was told until when it may come again.
+        """
         call.unanswered += 1
+        if call.input_required is None:
+            missing_s = now_s + answer_within_s + call.timeout_s - call.ends_at_s
+            left_s = MAX_EXTENSION * answer_within_s - call.moved_s
+            moved_s = max(0.0, min(missing_s, left_s))
+            call.ends_at_s += moved_s
+            call.moved_s += moved_s
         self.deadlines.arm(call.id, call.ends_at_s)
 
     def resume(self, call: Call, now_s: float) -> None:

@@ -20,11 +20,12 @@ from router.messages.params import object_of
 from router.messages.revisions import DEFAULT_REVISION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from msgspec import Raw
 
     from router.core.names.client_names import Spelling
+    from router.core.protocol.questions import InputRequest
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
     from router.core.state.tasks import KnownTask
@@ -91,7 +92,9 @@ class Client:
         owes_listing: the kinds of lists (`tools`, `prompts`, `resources`) that it has not listed
             since it came or was last sent their `list_changed`; to be told again would be no news.
         calls: its requests in flight upstream, by its own id.
-        parked: its requests that wait for an instance to become ready, by its own id.
+        parked: its requests that wait for an instance to become ready, or for their turn, by its
+            own id.
+        parked_count: the number of these, and of those of its `requests`.
         saving: its requests that wait for a change to be on disk, by its own id.
         server_requests: requests of upstreams it has not answered yet, by the id it knows them
             under.
@@ -118,6 +121,7 @@ class Client:
     owes_listing: set[str] = attrs.field(factory=lambda: {"tools", "prompts", "resources"})
     calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
     parked: dict[RequestId, Parked] = attrs.field(factory=dict["RequestId", "Parked"])
+    parked_count: int = 0
     saving: dict[RequestId, Saving] = attrs.field(factory=dict["RequestId", "Saving"])
     server_requests: dict[RequestId, ServerRequest] = attrs.field(
         factory=dict["RequestId", "ServerRequest"]
@@ -235,6 +239,7 @@ class ClientRequest(Struct, eq=False):
         reply_to: takes progress and the answer.
         is_own_tool: True once it turned out to call one of the router's own tools: errors of the
             router are tool results then, which the model can read.
+        waits_since_s: the second since which it waits for its turn; None if it does not.
     """
 
     client: Client
@@ -243,21 +248,24 @@ class ClientRequest(Struct, eq=False):
     params: Params
     reply_to: Outbox
     is_own_tool: bool = False
+    waits_since_s: float | None = None
 
 
 @attrs.frozen(eq=False)
 class Parked:
-    """A request that waits for its instance to become ready.
+    """A request that waits for its instance to become ready, or for its turn there.
 
     Attributes:
         request: the request.
         instance: the row it waits for.
         overdue: the answer when it has waited too long; None for the state of the instance.
+        queued_for: the client for which it waits in `instance.turns`; None if it does not.
     """
 
     request: ClientRequest
     instance: Instance
     overdue: RpcError | None = None
+    queued_for: Hashable | None = None
 
 
 @attrs.define(eq=False)
@@ -276,6 +284,8 @@ class Call:
         is_own_tool: see `ClientRequest`.
         timeout_s: the time without news after which it ends.
         ends_at_s: the second after which not even progress extends it.
+        waited_s: the part of `timeout_s` for which it waited for its turn.
+        moved_s: the seconds by which requests of the upstream have moved `ends_at_s`.
         unanswered: how many requests of the upstream about it the client has not answered yet.
         input_required: set while the client is away, from its answer with `input_required` until
             its retry.
@@ -300,6 +310,8 @@ class Call:
     is_own_tool: bool
     timeout_s: float
     ends_at_s: float
+    waited_s: float = 0.0
+    moved_s: float = 0.0
     unanswered: int = 0
     input_required: InputRequired | None = None
     sent: dict[str, Any] | None = None
@@ -311,7 +323,8 @@ class Call:
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""
-        return RpcError(TIMEOUT, f"Timeout exceeded: {self.timeout_s:g}s")
+        waited = f", of which {self.waited_s:.1f} s waiting for its turn" if self.waited_s else ""
+        return RpcError(TIMEOUT, f"Timeout exceeded: {self.timeout_s:g}s{waited}")
 
 
 @attrs.frozen(eq=False)
@@ -334,19 +347,6 @@ class ServerRequest:
     progress_token: RequestId | None
     input_key: str | None = None
     task: KnownTask | None = None
-
-
-@attrs.frozen(eq=False)
-class InputRequest:
-    """A request of an upstream that a client without a session answers when it retries its call.
-
-    Attributes:
-        upstream_id: the upstream's own id for it.
-        raw: `method` and `params`, as they stand in `inputRequests`.
-    """
-
-    upstream_id: RequestId
-    raw: Raw
 
 
 @attrs.define(eq=False)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
+from router.core.bounded.fair_queue import FairQueue
 from router.core.names import direct_names
 from router.core.names.exposed_catalog import NOTHING, ExposedCatalog, expose
 from router.core.text.raw_json import printable
@@ -90,7 +91,9 @@ class Instance:
             that are about an incarnation with an earlier configuration.
         call_count: number of calls sent to it since it got this configuration.
         was_ready: True if the last incarnation got as far as `ready`.
-        waiting: the keys of the requests that wait for it to become ready, oldest first.
+        waiting: the keys of the requests that wait for it to become ready, or for their turn,
+            oldest first.
+        turns: those that wait for their turn.
     """
 
     spec: InstanceSpec
@@ -115,6 +118,9 @@ class Instance:
     was_ready: bool = False
     waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], None]
+    )
+    turns: FairQueue[tuple[ClientId, RequestId]] = attrs.field(
+        factory=FairQueue[tuple["ClientId", "RequestId"]], repr=False
     )
     # What `offers` was made of; None while nothing is shown.
     _shown: tuple[KnownServer, Exposure] | None = None

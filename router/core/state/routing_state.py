@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
+from router.core.bounded.kept_results import KeptResults
 from router.core.state.calls import Calls
 from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
@@ -16,12 +17,19 @@ from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, View, Views
-from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
+from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
+    from router.core.bounded.fair_queue import FairQueue
+    from router.core.state.clients import (
+        Client,
+        ClientRequest,
+        InputRequired,
+        Saving,
+        ServerRequest,
+    )
     from router.core.state.instances import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
@@ -68,6 +76,9 @@ class RoutingState:
         calls: the calls in flight upstream.
         sessions: the instances of live sessions, by session id.
         parked: deadlines of the requests that wait for an instance.
+        queues: the rows at which requests wait for their turn, by their `turns`.
+        questions_due: the second until which a client has time to answer a request of an upstream,
+            by client and the id that it knows; or by call and the key in `inputRequests`.
         saving: changes that are being written, by their key.
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
@@ -82,6 +93,7 @@ class RoutingState:
         confirmations: requests that subscribe upstream and were not confirmed yet, by their id.
         confirmations_due: the second after which nobody waits for that any more, by that id.
         tasks: the tasks of servers that clients know.
+        kept_results: the results that were cut.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -102,6 +114,12 @@ class RoutingState:
     parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
         factory=Deadlines[tuple["ClientId", "RequestId"]]
     )
+    queues: dict[FairQueue[tuple[ClientId, RequestId]], Instance] = attrs.field(
+        factory=dict["FairQueue[tuple[ClientId, RequestId]]", Instance]
+    )
+    questions_due: Deadlines[tuple[ClientId | int, RequestId]] = attrs.field(
+        factory=Deadlines[tuple["ClientId | int", "RequestId"]]
+    )
     saving: dict[int, Saving] = attrs.field(factory=dict[int, "Saving"])
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
     leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
@@ -119,6 +137,7 @@ class RoutingState:
     confirmations: dict[int, Confirmation] = attrs.field(factory=dict[int, "Confirmation"])
     confirmations_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     tasks: Tasks = attrs.field(factory=Tasks)
+    kept_results: KeptResults = attrs.field(factory=KeptResults)
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None
@@ -128,6 +147,24 @@ class RoutingState:
         """Return a number that was never returned before."""
         self._last_key += 1
         return self._last_key
+
+    def add_question(self, client: Client, request_id: RequestId, asked: ServerRequest) -> None:
+        """Have a request of an upstream wait for the answer of a client, for a limited time."""
+        limit_s = self.settings.question_timeout_s
+        client.server_requests[request_id] = asked
+        self.questions_due.arm((client.id, request_id), self.now_s + limit_s)
+        if asked.call is not None:
+            self.calls.suspend(asked.call, self.now_s, limit_s)
+
+    def take_question(self, client: Client, request_id: RequestId) -> ServerRequest | None:
+        """Return such a request, which waits no more; None if it does not wait."""
+        self.questions_due.disarm((client.id, request_id))
+        return client.server_requests.pop(request_id, None)
+
+    def unanswered_error(self) -> RpcError:
+        """Return the error for a request of an upstream that a client has not answered in time."""
+        limit = f"{self.settings.question_timeout_s:g} s (mcp_client.question_timeout_s)"
+        return RpcError(TIMEOUT, f"The client has not answered within {limit}")
 
     def row_named(self, name: str) -> Instance | None:
         """Return the row of an instance, or of a client's session, by the supervisor's name."""

@@ -64,6 +64,13 @@ def test_table_has_a_line_for_each_instance() -> None:
     ]
 
 
+def test_calls_that_wait_are_shown_beside_those_in_flight() -> None:
+    rows = [Row("a", calls=9, in_flight=2, waiting=1), Row("b", waiting=3)]
+    lines = table(rows).splitlines()
+    assert "9 (2 open, 1 waiting)" in lines[1]
+    assert "0 (3 waiting)" in lines[2]
+
+
 def test_sessions_of_clients_stand_below_their_instance() -> None:
     sessions = (SessionRow("a#1", "editor", "ready", 61), SessionRow("a#2", "", "backoff", 1, 2))
     rows = [Row("a", "ready", 61, 2, 11, sessions=sessions), Row("b", "idle")]

@@ -24,9 +24,12 @@ from tests.router.core.conversation import (
     spec,
     value_of,
 )
+from tests.router.core.limits.limited import limited
 
 NAMES = st.sampled_from(["a", "b"])
-CHANGES = st.sampled_from(["same", "shown only", "restarted", "restarted", "disabled", "removed"])
+CHANGES = st.sampled_from(
+    ["same", "shown only", "limited", "unlimited", "restarted", "restarted", "disabled", "removed"]
+)
 REASONS = st.sampled_from(["", "it broke", "\udcff"])
 KINDS = st.sampled_from(["direct", "selected", "use", "list", "odd", "manage"])
 PICK = st.integers(0, 2**16)
@@ -66,9 +69,12 @@ class Lone:
 class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.talk = Conversation(timeout_s=2.0, allow_instance_management=True)
+        self.talk = Conversation(
+            timeout_s=2.0, question_timeout_s=3.0, allow_instance_management=True
+        )
         self.upstreams: list[FakeUpstream] = self.talk.with_upstreams("a", "b")
-        self.specs = {name: spec(name) for name in ("a", "b")}
+        self.specs = {name: usual(name) for name in ("a", "b")}
+        self.talk.configured(*self.specs.values())
         self.clients: list[FakeClient] = []
         self.gone: set[str] = set()
         self.tracks: list[Track] = []
@@ -316,7 +322,7 @@ class Interleavings(RuleBasedStateMachine):
     def the_configuration_changes(self, name: str, change: str, back: bool) -> None:
         self.talk.configured(*self.specs_after(name, change))
         if back:
-            self.specs[name] = spec(name)
+            self.specs[name] = usual(name)
             self.talk.configured(*self.specs.values())
             self.an_instance_is_up(name, unannounced=False)
 
@@ -327,6 +333,10 @@ class Interleavings(RuleBasedStateMachine):
                 changed = [self.specs[name]]
             case "shown only":
                 changed = [attrs.evolve(self.specs[name], metadata={"n": self.marks})]
+            case "limited":
+                changed = [limited(name, at_a_time=1 + self.marks % 3)]
+            case "unlimited":
+                changed = [spec(name)]
             case "restarted":
                 changed = [spec(name, command=str(self.marks))]
             case "disabled":
@@ -429,6 +439,7 @@ class Interleavings(RuleBasedStateMachine):
         parked = {(c.id, key) for c in state.clients.values() for key in c.parked}
         assert parked == {key for one in state.instances for key in one.waiting}
         assert len(state.parked) == len(parked)
+        self.only_a_session_that_is_full_has_a_queue()
         for client in state.clients.values():
             asked_about = [ask.call for ask in client.server_requests.values()]
             assert all(call is not None and calls[call.id] is call for call in asked_about)
@@ -436,6 +447,8 @@ class Interleavings(RuleBasedStateMachine):
             asks = [ask for ask in call.client.server_requests.values() if ask.call is call]
             questions = () if call.input_required is None else call.input_required.requests
             assert call.unanswered == len(asks) + len(questions)
+        asked_of = {(c.id, key) for c in state.clients.values() for key in c.server_requests}
+        assert len(state.questions_due) >= len(asked_of)
         for session_id, instance in state.sessions.items():
             assert instance.session is not None
             assert instance.session.session == session_id
@@ -446,6 +459,25 @@ class Interleavings(RuleBasedStateMachine):
         for leaving in state.leaving.values():
             assert leaving.row.session is not None
             assert state.calls.of_session(leaving.row.session.session)
+
+    def only_a_session_that_is_full_has_a_queue(self) -> None:
+        state = self.talk.state
+        waiting_in_turn = {
+            (parked.queued_for, (client.id, key))
+            for client in state.clients.values()
+            for key, parked in client.parked.items()
+            if parked.queued_for is not None
+        }
+        assert len(waiting_in_turn) == sum(len(one.turns) for one in state.instances)
+        assert {id(one.turns) for one in state.instances if one.turns} == set(map(id, state.queues))
+        for one in state.queues.values():
+            limit = one.spec.run_policy.max_in_flight
+            if one.session is not None:
+                assert limit is not None
+                assert len(state.calls.of_session(one.session.session)) >= limit
+        for client in state.clients.values():
+            mine = [] if client.connection is not None else [client, *client.requests.values()]
+            assert client.parked_count == sum(len(row.parked) for row in mine)
 
     def teardown(self) -> None:
         while self.talk.saves:
@@ -472,6 +504,11 @@ class Interleavings(RuleBasedStateMachine):
 
     def track(self, client: FakeClient, asked: SentRequest, mark: int) -> None:
         self.tracks.append(Track(client, asked, mark))
+
+
+def usual(name: str) -> InstanceSpec:
+    """The configuration of an instance when nothing is odd; `b` takes two calls at a time."""
+    return spec(name) if name == "a" else limited(name, at_a_time=2)
 
 
 def chosen(things: list[Any], pick: int) -> Any:

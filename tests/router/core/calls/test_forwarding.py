@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from router.core.calls import forwarding
+from router.core.state import calls
 from tests.router.core.conversation import Conversation, ready, spec
 
 # --- Cancellation ----------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def test_while_the_client_is_asked_only_the_hard_end_applies() -> None:
     seen = upstream.sees_one()
     upstream.asks("roots/list")
     upstream.says("notifications/progress", {"progressToken": seen["id"], "progress": 1})
-    talk.time_passes(250)
+    talk.time_passes(119)
     assert call.is_waiting
     alice.answers({"id": 1}, {"roots": []})
     talk.time_passes(29)
@@ -222,13 +223,42 @@ def test_beyond_what_may_be_parked_calls_are_shed(monkeypatch: pytest.MonkeyPatc
     alice = talk.client()
     kept, shed = alice.routes("echo"), alice.routes("echo")
     assert kept.is_waiting
-    assert shed.tool_error == ("OVERLOADED", "Too many calls wait for instances; 'a' starts")
+    message = "Too many calls wait for instances, as for 'a'"
+    assert shed.tool_error == ("OVERLOADED", message)
+
+
+def test_one_client_does_not_take_all_places_for_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "MAX_PARKED_OF_CLIENT", 2)
+    talk = Conversation()
+    talk.configured(spec("a"))
+    greedy, connection, alice = talk.client(), talk.stateless_connection(), talk.client()
+    for client in (greedy, connection):
+        asked = [client.routes("echo") for _ in range(3)]
+        assert [one.is_waiting for one in asked] == [True, True, False]
+        client.cancels(asked[0])
+        assert client.routes("echo").is_waiting
+    assert alice.routes("echo").is_waiting
 
 
 def test_beyond_what_may_be_in_flight_calls_are_shed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forwarding, "MAX_CALLS", 1)
+    monkeypatch.setattr(calls, "MAX_CALLS", 1)
     _, alice, upstream = ready()
     kept, shed = alice.routes("echo"), alice.routes("echo")
     assert shed.tool_error == ("OVERLOADED", "Too many calls are in flight; try again later")
     upstream.answers(upstream.sees_one(), {})
     assert kept.result == {}
+
+
+def test_one_client_does_not_have_the_calls_of_others_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calls, "MAX_CALLS_OF_CLIENT", 2)
+    talk, greedy, upstream = ready()
+    kept = [greedy.routes("echo"), greedy.routes("echo")]
+    message = "This client has 2 calls in flight; try again later"
+    assert greedy.routes("echo").tool_error == ("OVERLOADED", message)
+    assert talk.client().routes("echo").is_waiting
+    assert talk.stateless_client().routes("echo").is_waiting
+    upstream.answers(upstream.sees()[0], {})
+    assert kept[0].result == {}
+    assert greedy.routes("echo").is_waiting

@@ -193,9 +193,11 @@ def test_a_call_that_is_never_retried_is_cancelled_upstream_and_forgotten() -> N
     talk, client, upstream = talking()
     call, sent = asked(client, upstream)
     client.leaves()
-    talk.time_passes(T_S * 10 - 1)
+    talk.time_passes(T_S * 4 - 1)
     assert upstream.sees() == []
     talk.time_passes(2)
+    assert upstream.sees_one()["error"]["code"] == -32011
+    talk.time_passes(T_S)
     cancelled = upstream.sees_one()
     assert (cancelled["method"], cancelled["params"]["requestId"]) == (
         "notifications/cancelled",

@@ -284,7 +284,7 @@ def test_people_take_longer_than_calls_but_not_for_ever() -> None:
     talk, client, upstream = talking()
     call = client.routes("echo")
     wants(upstream, upstream.sees_one(), a=(ROOTS, {}))
-    talk.time_passes(T_S * 9)
+    talk.time_passes(T_S * 3.9)
     (question,) = questions_of(call)
     client.answers(question, {"roots": []})
     upstream.sees_one()

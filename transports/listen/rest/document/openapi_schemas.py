@@ -135,6 +135,7 @@ SCHEMAS: Final[Json] = {
                 since_s={"type": "number"},
                 calls=INTEGER,
                 in_flight=INTEGER,
+                waiting=INTEGER,
             ),
         ]
     },
