@@ -17,7 +17,13 @@ import msgspec
 
 from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
 from router.core.management import client_session_ends, reconfigure, saving
-from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
+from router.core.peers import (
+    admin_commands,
+    client_requests,
+    failed_requests,
+    server_messages,
+    stateless_requests,
+)
 from router.core.state.client_sessions import ClientSession, sum_up
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
@@ -44,6 +50,7 @@ from router.messages.events import (
     InstanceSaved,
     InstancesChanged,
     InstanceStarting,
+    RequestFailed,
     SessionLost,
     SessionOverflowed,
     SessionUp,
@@ -354,6 +361,7 @@ def _drain(state: RoutingState, event: Drain) -> None:
 _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     FromClient: client_requests.handle,
     FromSession: server_messages.handle,
+    RequestFailed: failed_requests.handle,
     ClientOpened: _client_opened,
     ClientClosed: _client_closed,
     ClientOverflowed: _client_overflowed,

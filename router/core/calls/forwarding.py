@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.calls import client_roots, client_sessions, server_params
+from router.core.calls import client_roots, client_sessions, ejections, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
@@ -153,8 +153,10 @@ def forward_call(
         is_transparent: see `Call`.
 
     Raises:
-        RpcError: -32015, too many calls are in flight.
+        RpcError: -32013, its server is spared for a while; -32015, too many calls are in flight.
     """
+    if state.ejections:
+        ejections.check(state, session.session)
     to_stateless = session.is_stateless
     call_id = state.calls.next_id()
     sent: dict[str, Any] = members

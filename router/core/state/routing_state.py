@@ -12,6 +12,7 @@ import attrs
 from router.core.state.calls import Calls
 from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
+from router.core.state.ejection import Ejection
 from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
 from router.core.state.tasks import Tasks
@@ -67,6 +68,7 @@ class RoutingState:
         clients: the client sessions and lone requests, by client id.
         calls: the calls in flight upstream.
         sessions: the instances of live sessions, by session id.
+        ejections: the sessions whose servers have failed since their last success.
         parked: deadlines of the requests that wait for an instance.
         saving: changes that are being written, by their key.
         asking: commands that are not answered yet, by the client that stands in for the asker.
@@ -99,6 +101,7 @@ class RoutingState:
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
     calls: Calls = attrs.field(factory=Calls)
     sessions: dict[SessionId, Instance] = attrs.field(factory=dict["SessionId", Instance])
+    ejections: dict[SessionId, Ejection] = attrs.field(factory=dict["SessionId", Ejection])
     parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
         factory=Deadlines[tuple["ClientId", "RequestId"]]
     )

@@ -33,7 +33,13 @@ import trio.lowlevel
 from msgspec import Raw
 
 from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
-from router.messages.events import CatalogChanged, FromSession, SessionLost, SessionUp
+from router.messages.events import (
+    CatalogChanged,
+    FromSession,
+    RequestFailed,
+    SessionLost,
+    SessionUp,
+)
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.negotiation import Negotiation, ServerHistory
@@ -51,10 +57,10 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.events import Event
-    from router.messages.frames import Frame, SessionId
+    from router.messages.frames import Frame, RequestId, SessionId
     from router.messages.instance_spec import InstanceSpec
     from transports.connect.session.negotiation import NegotiationResult
-    from transports.connect.wire import Connect, Received, Wire
+    from transports.connect.wire import Connect, Failure, Received, Wire
 
 log = logging.getLogger("mcp_router.upstream")
 
@@ -203,18 +209,34 @@ class _Incarnation:
                 except trio.WouldBlock:
                     await self._events.send(event)
 
-    def _event_of(self, received: Received) -> FromSession | None:
+    def _event_of(self, received: Received) -> FromSession | RequestFailed | None:
         """Handle a frame that concerns only the session; return an event for any other frame."""
         frame = received.frame
         if isinstance(frame, (Response, ErrorResponse)):
             if self._requests.take_answer(frame):
                 return None
+            if received.failure is not None and frame.id is not None:
+                return self._request_failed(frame, frame.id, received.failure)
         elif isinstance(frame, Notification):
             if self._takes_notification(frame):
                 return None
         elif self._answers(frame):
             return None
         return FromSession(self._session, frame, received.related) if self._is_up else None
+
+    def _request_failed(
+        self, frame: Response | ErrorResponse, request_id: RequestId, failure: Failure
+    ) -> RequestFailed:
+        """Return the event for an error that is not, or not only, the server's own answer."""
+        answer = frame if failure.is_answered and isinstance(frame, ErrorResponse) else None
+        return RequestFailed(
+            self._session,
+            request_id,
+            failure.error,
+            failure.status,
+            failure.retry_after_s,
+            answer,
+        )
 
     def _takes_notification(self, frame: Notification) -> bool:
         """Handle a notification about the lists; return whether it was one."""

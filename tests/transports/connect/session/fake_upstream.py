@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.messages.catalog import Catalog
     from router.messages.events import CatalogChanged, Event
     from router.messages.frames import Frame
+    from transports.connect.wire import Failure
 
 AUTO = InstanceSpec(name="fake", provider="test", command="fake")
 SPEC = InstanceSpec(name="fake", provider="test", command="fake", protocol="legacy")
@@ -134,6 +135,10 @@ class FakeUpstream:
     def say(self, *frames: Frame, related: int | None = None) -> None:
         """Send these frames to the session together."""
         self._say.send_nowait([Received(frame, related) for frame in frames])
+
+    def say_failed(self, frame: ErrorResponse, failure: Failure) -> None:
+        """Have a request fail, as a remote wire tells it."""
+        self._say.send_nowait([Received(frame, None, failure)])
 
     def lose(self, reason: str) -> None:
         """Break the wire, after everything that was sent before."""

@@ -88,8 +88,12 @@ _ENTRY: Final[Json] = {
 
 _STATE: Final[Json] = {
     "state": {
-        "enum": ["disabled", "starting", "ready", "backoff", "failed", "stopping", "idle"],
-        "description": "`idle`: each client has a session of its own, and there is none now",
+        "enum": [
+            *("disabled", "starting", "ready", "degraded"),
+            *("backoff", "failed", "stopping", "idle"),
+        ],
+        "description": "`degraded`: its server refuses calls, and gets none for a while; `idle`: "
+        "each client has a session of its own, and there is none now",
     },
     "in_state_s": {"type": "number"},
     "restarts": INTEGER,
