@@ -198,8 +198,8 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         # 4. The status is all that is known, or there is no request that the error could answer.
         elif error is None or message.request is None or message.is_initialize:
             await self._connection.fail(message, sentence, status=status, retry_after_s=retry_in_s)
-        # 5. The upstream has answered with a JSON-RPC error of its own. With a status below 500 that
-        # is no sign of trouble: MCP 2026-07-28 wants it so (Transports, Streamable HTTP).
+        # 5. The upstream has answered with a JSON-RPC error of its own. With a status below 500
+        # that is no sign of trouble: MCP 2026-07-28 wants it so (Transports, Streamable HTTP).
         else:
             answer = ErrorResponse(message.request.id, error.error)
             failed = Failure(RpcError(TRANSPORT_ERROR, sentence), status, retry_in_s, True)
