@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from router.messages.frames import SessionId
     from router.messages.instance_spec import InstanceSpec
     from supervisors.child import Run
-    from transports.connect.session.negotiation import ServerHistory
+    from transports.connect.session.server_history import ServerHistory
     from transports.connect.session.session import UpstreamSession
     from transports.connect.wire import Wire
 

@@ -74,7 +74,8 @@ class Instance:
         state: see `InstanceState`.
         since_s: monotonic second of the last change of `state`.
         restarts: number of restarts, as the supervisor counts them.
-        last_error: the reason of its last end or failed start; None once it is ready again.
+        last_error: the reason of its last end or failed start. Once it is ready, it says which of
+            its lists are not whole, and is None if all are.
         retry_at_s: monotonic second of the next start, while in `backoff` or `failed`, or of the
             next call, while `degraded`; None when none is planned.
         session: its live session, only while `ready` or `degraded`.
@@ -173,7 +174,7 @@ class Instance:
     def record_session_up(self, session: SessionUp, now_s: float) -> None:
         """Record that a session finished its handshake and listing."""
         self.enter(InstanceState.READY, now_s)
-        self.last_error, self.was_ready = None, True
+        self.was_ready = True
         self.record_catalog(session)
 
     def record_degraded(self, reason: str, retry_at_s: float, now_s: float) -> None:
@@ -185,7 +186,7 @@ class Instance:
     def record_recovered(self, now_s: float) -> None:
         """Record that its server answers calls again."""
         self.enter(InstanceState.READY, now_s)
-        self.last_error = None
+        self.last_error = self._problem_of_lists()
 
     def record_catalog(self, session: SessionUp) -> None:
         """Record the session with the catalog that was just listed."""
@@ -197,7 +198,12 @@ class Instance:
             session.instructions,
             session.catalog,
         )
+        if self.state is InstanceState.READY:
+            self.last_error = self._problem_of_lists()
         self._show_known()
+
+    def _problem_of_lists(self) -> str | None:
+        return None if self.session is None else "; ".join(self.session.catalog.problems) or None
 
     def record_known(self, known: KnownServer) -> None:
         """Record what its server said to another client, or when the router ran last."""

@@ -416,9 +416,15 @@ class FakeUpstream:
     def sends(self, frame: Frame, related: RequestId | None = None) -> None:
         self.talk.happens(FromSession(self.session, frame, related))
 
-    def lists(self, *tools: str | Item, announced: Iterable[str] = (), **others: Named) -> None:
+    def lists(
+        self,
+        *tools: str | Item,
+        announced: Iterable[str] = (),
+        problems: tuple[str, ...] = (),
+        **others: Named,
+    ) -> None:
         """Offer other lists than before, as its session reports after a `list_changed`."""
-        catalog = catalog_of(tools, **others)
+        catalog = msgspec.structs.replace(catalog_of(tools, **others), problems=problems)
         self.talk.happens(CatalogChanged(self.session, catalog, frozenset(announced)))
 
     def breaks(self, reason: str = "it broke") -> None:

@@ -42,8 +42,9 @@ from router.messages.events import (
 )
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.listings import LIST_CHANGED, Lists
-from transports.connect.session.negotiation import Negotiation, ServerHistory
+from transports.connect.session.negotiation import Negotiation
 from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
+from transports.connect.session.server_history import ServerHistory
 from transports.connect.session.subscription import (
     ACKNOWLEDGED,
     UpstreamSubscription,

@@ -117,7 +117,10 @@ _INSTANCE: Final[Json] = object_of(
         "description": "Those of single clients; only if each client has one of its own",
     },
     stale={**BOOLEAN, "description": "Its lists are the last known ones"},
-    warnings={**array_of(STRING), "description": "Names in its filters that it does not offer"},
+    warnings={
+        **array_of(STRING),
+        "description": "Lists that were cut, and names in its filters that it does not offer",
+    },
 )
 
 _PROFILE: Final[Json] = {
