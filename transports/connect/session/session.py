@@ -18,7 +18,8 @@ Invariants:
   says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
-- A write that takes longer than `WRITE_LIMIT_S` ends the session. The supervisor limits the start.
+- A write that takes longer than `WRITE_LIMIT_S` ends the session, and so does an upstream that
+  hangs (see `liveness`). The supervisor limits the start.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from router.messages.events import (
 )
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.listings import LIST_CHANGED, Lists
+from transports.connect.session.liveness import Liveness, may_be_asked
 from transports.connect.session.negotiation import Negotiation
 from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
 from transports.connect.session.server_history import ServerHistory
@@ -99,6 +101,8 @@ class UpstreamSession:
         inbox: the actor's inbox; not closed here.
         new_id: returns the id of a new incarnation.
         version: the version of the router, which the upstream is told.
+        ping_interval_s: the seconds of silence after which an upstream that is up is asked for a
+            sign of life; 0 for never.
         history: the memory of the server, kept from one incarnation to the next, and shared by the
             sessions of several clients of an instance.
     """
@@ -108,6 +112,7 @@ class UpstreamSession:
     inbox: trio.MemorySendChannel[Event]
     new_id: Callable[[], SessionId]
     version: str
+    ping_interval_s: float = 0.0
     history: ServerHistory = attrs.field(factory=ServerHistory)
 
     async def __call__(
@@ -146,6 +151,8 @@ class _Incarnation:
         self._negotiation = Negotiation(
             upstream.spec, wire, self._requests, upstream.version, upstream.history
         )
+        self._liveness = Liveness()
+        self._ping_interval_s = upstream.ping_interval_s
         self._subscription: UpstreamSubscription | None = None
         self._scope = trio.CancelScope()
         self._changed: set[str] = set()
@@ -201,7 +208,9 @@ class _Incarnation:
 
     async def _read(self) -> None:
         while True:
-            for received in await self._wire.receive():
+            batch = await self._wire.receive()
+            self._liveness.heard_at_s = trio.current_time()
+            for received in batch:
                 event = self._event_of(received)
                 if event is None:
                     continue
@@ -214,6 +223,7 @@ class _Incarnation:
         """Handle a frame that concerns only the session; return an event for any other frame."""
         frame = received.frame
         if isinstance(frame, (Response, ErrorResponse)):
+            self._liveness.note_answered(frame.id)
             if self._requests.take_answer(frame):
                 return None
             if received.failure is not None and frame.id is not None:
@@ -273,6 +283,7 @@ class _Incarnation:
             while True:
                 frames = [await self._to_write.receive()]
                 self._take_more(frames)
+                self._liveness.note_sent(frames)
                 limit.deadline = trio.current_time() + WRITE_LIMIT_S
                 await self._wire.send(frames)
                 limit.deadline = math.inf
@@ -309,7 +320,13 @@ class _Incarnation:
         if up.is_stateless:
             self._subscription = self._subscribe(negotiated)
             nursery.start_soon(self._subscription.run)
+        if self._ping_interval_s and may_be_asked(self._spec, is_stateless=up.is_stateless):
+            nursery.start_soon(self._until_lost, self._watch, up.is_stateless)
         await self._keep_current(lists)
+
+    async def _watch(self, is_stateless: bool) -> None:
+        interval_s = self._ping_interval_s
+        await self._liveness.watch(self._requests, interval_s, is_stateless=is_stateless)
 
     def _subscribe(self, negotiated: NegotiationResult) -> UpstreamSubscription:
         capabilities = capabilities_with_list_changed(negotiated.capabilities)

@@ -253,6 +253,7 @@ async def start(
     *,
     inbox_size: int = 100,
     spec: InstanceSpec = SPEC,
+    ping_interval_s: float = 0.0,
 ) -> Running:
     """Start a session and wait until it is up and quiet.
 
@@ -260,7 +261,9 @@ async def start(
         WireLost: the session did not come up.
     """
     inbox, told = trio.open_memory_channel["Event"](inbox_size)
-    session = UpstreamSession(spec, upstream.connect, inbox, count(7).__next__, "2.0")
+    session = UpstreamSession(
+        spec, upstream.connect, inbox, count(7).__next__, "2.0", ping_interval_s
+    )
     running = Running(upstream, told, session)
     nursery.start_soon(running.run)
     up = await told.receive()
