@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HttpFailure: TypeAlias = "httpx2.HTTPError | httpx2.InvalidURL"
 
-CONNECT_S: Final = 10.0
+CONNECT_S: Final = 5.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
 
 
