@@ -21,12 +21,12 @@ from tests.e2e.fault_proxy import Cut, FaultProxy, HalfOpen, Pass, Reset, Status
 from tests.e2e.raw_client import HttpClient
 from tests.e2e.remote_upstream import HANDSHAKE, RemoteServer, remote_server
 from tests.e2e.rest_client import RestClient, configure_rest, rest_router
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.e2e.processes import RouterProcess
-    from tests.e2e.workspace import Workspace
 
 LIMIT_S: Final = 30.0
 TOKEN: Final = "canary-token-of-the-faults"
@@ -36,20 +36,27 @@ HELLO: Final = [{"type": "text", "text": "hello"}]
 LONG_HOST: Final = "a-host-with-a-long-name.invalid"
 """Longer than the parts of a path that are taken for keys. RFC 6761: it never resolves."""
 
+NOWHERE: Final = (
+    f"http://user:canary-password@{LONG_HOST}:8080/canary-0123456789abcdef/mcp?key=canary-key"
+)
+REMOTES: Final = 10
+"""As many as there are tests that need one."""
+
 
 @attrs.frozen
 class Setting:
     """A router before a remote server behind a proxy, and two ways to ask it."""
 
     router: RouterProcess
-    server: RemoteServer
-    proxy: FaultProxy
     client: HttpClient
     rest: RestClient
+    name: str
+    server: RemoteServer
+    proxy: FaultProxy
 
-    def call(self, name: str = "remote__echo") -> dict[str, Any]:
+    def call(self, instance: str | None = None) -> dict[str, Any]:
         """Call a tool by its direct name; return the whole answer."""
-        params = {"name": name, "arguments": {}}
+        params = {"name": f"{instance or self.name}__echo", "arguments": {}}
         _, body = self.client.post({"id": 1, "method": "tools/call", "params": params})
         return json.loads(body)
 
@@ -57,44 +64,71 @@ class Setting:
         """Call the tool of the remote server; return the JSON-RPC error."""
         return self.call()["error"]
 
-    def row(self, name: str = "remote") -> dict[str, Any]:
-        return self.rest.row(name)
+    def row(self) -> dict[str, Any]:
+        return self.rest.row(self.name)
 
-    def row_when(self, is_it: Callable[[dict[str, Any]], bool], name: str = "remote") -> Any:
-        """Return the row of an instance once it is as wanted."""
+    def row_when(self, is_it: Callable[[dict[str, Any]], bool]) -> Any:
+        """Return the row of the instance once it is as wanted."""
         ends_at_s = time.monotonic() + LIMIT_S
-        while not is_it(row := self.row(name)):
+        while not is_it(row := self.row()):
             assert time.monotonic() < ends_at_s, row
             time.sleep(0.02)
         return row
 
-    def is_ready(self, name: str = "remote") -> None:
-        self.row_when(lambda row: row["state"] == "ready", name)
+
+@attrs.frozen
+class Routed:
+    """A router that tests share, with a remote server of its own for each."""
+
+    router: RouterProcess
+    client: HttpClient
+    rest: RestClient
+    remotes: list[tuple[str, RemoteServer, FaultProxy]]
+
+    def setting(self) -> Setting:
+        """Return the setting of a server that no test has used yet, once it is ready."""
+        setting = Setting(self.router, self.client, self.rest, *self.remotes.pop())
+        setting.row_when(lambda row: row["state"] == "ready")
+        return setting
 
 
 @contextmanager
-def _setting(workspace: Workspace, revision: str, **more: Any) -> Iterator[Setting]:
+def _routed(workspace: Workspace, revision: str, **more: Any) -> Iterator[Routed]:
     with ExitStack() as stack:
-        server = stack.enter_context(remote_server(revision))
-        proxy = stack.enter_context(fault_proxy(server.server_port))
+        remotes: list[tuple[str, RemoteServer, FaultProxy]] = []
         configure_rest(workspace, TOKEN, **more)
-        workspace.add("remote", type="http", url=proxy.url).add_chaos("plain")
+        for number in range(REMOTES):
+            server = stack.enter_context(remote_server(revision))
+            proxy = stack.enter_context(fault_proxy(server.server_port))
+            workspace.add(f"remote{number}", type="http", url=proxy.url)
+            remotes.append((f"remote{number}", server, proxy))
+        workspace.add_chaos("plain")
         router, rest = stack.enter_context(rest_router(workspace, "http", "api"))
         rest = attrs.evolve(rest, token=TOKEN)
         client = HttpClient(router.url("/mcp"), TOKEN)
         stack.callback(client.close)
         client.initialize()
-        setting = Setting(router, server, proxy, client, rest)
-        setting.is_ready()
-        setting.is_ready("plain")
-        yield setting
+        yield Routed(router, client, rest, remotes)
 
 
-@pytest.fixture(params=ERAS)
-def setting(request: pytest.FixtureRequest, workspace: Workspace) -> Iterator[Setting]:
-    """A router before a remote server of either era; a call may take a second."""
-    with _setting(workspace, request.param, mcp_client={"timeout": 1}) as setting:
-        yield setting
+@pytest.fixture(scope="module", params=ERAS)
+def routed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Routed]:
+    """A router before remote servers of either era; a call may take a second.
+
+    One more instance is of a host that does not exist.
+    """
+    workspace = Workspace(tmp_path_factory.mktemp("faults"))
+    workspace.add("nowhere", type="http", url=NOWHERE)
+    with _routed(workspace, request.param, mcp_client={"timeout": 1}) as routed:
+        yield routed
+
+
+@pytest.fixture
+def setting(routed: Routed) -> Setting:
+    """A remote server of the test's own."""
+    return routed.setting()
 
 
 # --- Refused with a status -------------------------------------------------------------------
@@ -113,8 +147,8 @@ def test_server_that_refuses_five_calls_is_spared(setting: Setting) -> None:
     row = setting.row()
     assert (row["state"], row["connected"]) == ("degraded", True)
     assert "answered 500" in row["last_error"]
-    setting.router.stderr.wait_for("remote is degraded .*answered 500.*next try in 30.0 s")
-    assert "result" in setting.call("plain__echo")
+    setting.router.stderr.wait_for(f"{setting.name} is degraded .*answered 500.*next try in 30.0 s")
+    assert "result" in setting.call("plain")
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -130,7 +164,7 @@ def test_server_that_names_a_time_is_obeyed(status: int, setting: Setting) -> No
     assert time.monotonic() - began_at_s >= 2
     assert answer["result"]["content"] == HELLO
     assert setting.row()["state"] == "ready"
-    setting.router.stderr.wait_for("remote answers again")
+    setting.router.stderr.wait_for(f"{setting.name} answers again")
 
 
 def test_words_of_the_server_are_the_reason(setting: Setting) -> None:
@@ -148,14 +182,14 @@ def test_server_that_wants_credentials_is_not_stormed(setting: Setting) -> None:
     assert "set headers.Authorization" in row["last_error"]
     before = setting.proxy.requests
     for _ in range(20):
-        setting.rest.call("echo", "remote")
+        setting.rest.call("echo", setting.name)
     assert setting.proxy.calls == 1
     # The supervisor tries again now and then, whatever clients do.
     assert setting.proxy.requests - before <= 5
 
 
 def test_each_loss_of_a_call_has_the_same_shape(setting: Setting) -> None:
-    wanted = {"instance_name": "remote", "tool_name": "echo", "arguments": {}}
+    wanted = {"instance_name": setting.name, "tool_name": "echo", "arguments": {}}
     for fault, code in ((Status(500), "TRANSPORT_ERROR"), (Reset(), "SESSION_LOST")):
         setting.proxy.fault = fault
         params = {"name": "mcp.router.call", "arguments": wanted}
@@ -164,7 +198,7 @@ def test_each_loss_of_a_call_has_the_same_shape(setting: Setting) -> None:
         assert result["isError"]
         told = json.loads(result["content"][0]["text"])
         assert told["code"] == code
-        assert told["error"].startswith("Instance 'remote' failed during the call: ")
+        assert told["error"].startswith(f"Instance '{setting.name}' failed during the call: ")
 
 
 # --- Broken connections ----------------------------------------------------------------------
@@ -220,18 +254,16 @@ def _bytes_of_the_first_event(setting: Setting) -> int:
 # --- Not there at all ------------------------------------------------------------------------
 
 
-def test_host_that_does_not_exist_is_named_and_holds_up_nobody(workspace: Workspace) -> None:
-    url = f"http://user:canary-password@{LONG_HOST}:8080/canary-0123456789abcdef/mcp?key=canary-key"
-    workspace.add("nowhere", type="http", url=url)
-    with _setting(workspace, HANDSHAKE) as setting:
-        row = setting.row_when(lambda row: bool(row["last_error"]), "nowhere")
-        shown = f"http://{LONG_HOST}:8080/***/mcp"
-        assert f"cannot connect to {shown}: its host name cannot be resolved" in row["last_error"]
-        began_at_s = time.monotonic()
-        error = setting.call("nowhere__echo")["error"]
-        assert time.monotonic() - began_at_s < 5
-        assert error["code"] == UNAVAILABLE
-        assert shown in error["message"]
-        assert "result" in setting.call("plain__echo")
-        setting.router.stderr.wait_for(f"nowhere is down .*{LONG_HOST}")
-        assert "canary" not in setting.router.stderr.text.replace(TOKEN, "")
+def test_host_that_does_not_exist_is_named_and_holds_up_nobody(setting: Setting) -> None:
+    nowhere = attrs.evolve(setting, name="nowhere")
+    row = nowhere.row_when(lambda row: bool(row["last_error"]))
+    shown = f"http://{LONG_HOST}:8080/***/mcp"
+    assert f"cannot connect to {shown}: its host name cannot be resolved" in row["last_error"]
+    began_at_s = time.monotonic()
+    error = nowhere.fails()
+    assert time.monotonic() - began_at_s < 5
+    assert error["code"] == UNAVAILABLE
+    assert shown in error["message"]
+    assert "result" in nowhere.call("plain")
+    setting.router.stderr.wait_for(f"nowhere (is down|failed) .*{LONG_HOST}")
+    assert "canary" not in setting.router.stderr.text
