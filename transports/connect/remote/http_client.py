@@ -19,6 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import attrs
 import httpx2
 import trio
 
@@ -37,7 +38,7 @@ from transports.connect.remote.event_streams import (
     StandaloneStream,
     read_response_stream,
 )
-from transports.connect.remote.failures import CONNECT_S, describe, is_unreachable
+from transports.connect.remote.failures import CONNECT_S, describe, is_unreachable, was_reset
 from transports.connect.remote.request_headers import is_reserved
 from transports.connect.remote.responses import (
     SESSION_HEADER,
@@ -84,6 +85,22 @@ _LIMITS: Final = httpx2.Limits(
 )
 
 
+@attrs.define
+class _Sending:
+    """Learns how far a request got, as a `trace` extension of the HTTP client.
+
+    Attributes:
+        failed_at_once: True if the connection was gone when the first bytes were to be written.
+    """
+
+    failed_at_once: bool = False
+
+    async def note(self, event: str, info: dict[str, Any]) -> None:
+        if event == "http11.send_request_headers.failed":
+            self.failed_at_once = was_reset(info["exception"])
+        await trio.lowlevel.checkpoint()
+
+
 class HttpxClient(httpx2.AsyncClient, ABC):
     """The common part of the HTTP clients for streamable HTTP and for HTTP+SSE.
 
@@ -128,6 +145,18 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         """Return whether a request names a session, which the upstream may have forgotten."""
 
     async def _open(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; once more if its connection was reset before anything of it was sent.
+
+        A server may close an idle connection at the very moment at which it is used again.
+        """
+        sending = _Sending()
+        request.extensions["trace"] = sending.note
+        try:
+            return await super().send(request, stream=True, follow_redirects=False)
+        except httpx2.RequestError as exc:
+            if not (sending.failed_at_once or (is_unreachable(exc) and was_reset(exc))):
+                raise
+        request.extensions.pop("trace")
         return await super().send(request, stream=True, follow_redirects=False)
 
     # --- Messages without an answer on their own response ------------------------------------

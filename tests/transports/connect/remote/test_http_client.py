@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from msgspec import Raw
@@ -207,6 +209,53 @@ async def test_a_server_that_takes_no_more_connections_is_alive_while_a_response
         code, message = error_of(await talk.request(5, "other"))
         assert code == TRANSPORT_ERROR
         assert message == f"cannot connect to {talk.server.url}: connection refused"
+
+
+@attrs.define
+class Resets:
+    """Breaks connections at the moment at which a POST is to be written."""
+
+    left: int = 0
+
+    @classmethod
+    def of(cls, monkeypatch: pytest.MonkeyPatch) -> Resets:
+        resets, send_all = cls(), trio.SocketStream.send_all
+
+        async def send_or_break(stream: trio.SocketStream, data: bytes) -> None:
+            if resets.left and bytes(data).startswith(b"POST"):
+                resets.left -= 1
+                stream.socket.shutdown(socket.SHUT_RDWR)
+            await send_all(stream, data)
+
+        monkeypatch.setattr(trio.SocketStream, "send_all", send_or_break)
+        return resets
+
+
+async def test_a_request_of_which_nothing_was_sent_is_sent_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resets = Resets.of(monkeypatch)
+    async with initialized(session_server(Call.result)) as talk:
+        resets.left = 1
+        assert await talk.request(3, "tools/call") == Response(3, Raw(b"{}"))
+        assert len([call for call in talk.server.calls if call.rpc == "tools/call"]) == 1
+
+
+async def test_a_request_is_not_sent_a_third_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    resets = Resets.of(monkeypatch)
+    async with initialized(session_server(Call.result)) as talk:
+        resets.left = 3
+        assert error_of(await talk.request(3, "tools/call"))[0] == SESSION_LOST
+        assert resets.left == 1
+
+
+async def test_a_request_that_was_sent_is_not_sent_again() -> None:
+    async def play(call: Call) -> None:
+        raise CutConnection
+
+    async with initialized(session_server(play)) as talk:
+        assert error_of(await talk.request(3, "tools/call"))[0] == SESSION_LOST
+        assert len([call for call in talk.server.calls if call.rpc == "tools/call"]) == 1
 
 
 # --- Resumption ---
