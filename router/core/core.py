@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
+from router.core.calls import (
+    forwarding,
+    input_required,
+    log_levels,
+    resource_subscriptions,
+    retries,
+)
 from router.core.management import client_session_ends, reconfigure, saving
 from router.core.peers import (
     admin_commands,
@@ -221,6 +227,8 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
     if instance is None:
         return
     with list_changes.noticing(state, instance):
+        if instance.session is not None:
+            retries.park_safe_calls(state, instance, instance.session, event.reason)
         reconfigure.end_session(state, instance, event.reason)
         instance.record_session_lost(event.reason, state.now_s)
         _sum_up(state, instance)

@@ -149,8 +149,7 @@ def forward_call(
     Args:
         members: the `params` to send. Their `_meta` is taken from the request, with a progress
             token of the router's own.
-        rewrite: see `Call`.
-        is_transparent: see `Call`.
+        rewrite, is_transparent: see `Call`.
 
     Raises:
         RpcError: -32013, its server is spared for a while; -32015, too many calls are in flight.
@@ -174,6 +173,8 @@ def forward_call(
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
         call.rewrite = client_roots.asking_again(rewrite)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
+    if instance.spec.run_policy.retry_safe_calls:
+        state.calls.keep_to_repeat(call, request, members)
     send_to_session(state, session, Request(call.id, request.method, params))
     return call
 
@@ -247,7 +248,7 @@ def session_or_park(
     if not instance.may_become_ready():
         raise instance.unavailable_error(state.now_s)
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
-    _park(state, Parked(request, instance), patience_s or timeout_s)
+    park(state, Parked(request, instance), patience_s or timeout_s)
     return None
 
 
@@ -260,7 +261,7 @@ def _wait_for_roots(
         send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
         return
     parked = Parked(request, instance, question.overdue)
-    _park(state, parked, client_roots.ANSWER_WITHIN_S)
+    park(state, parked, client_roots.ANSWER_WITHIN_S)
 
 
 def check_not_draining(state: RoutingState) -> None:
@@ -273,7 +274,7 @@ def check_not_draining(state: RoutingState) -> None:
         raise RpcError(UNAVAILABLE, STOPPING)
 
 
-def _park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
+def park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
     """Keep a request until its instance is ready; `SessionUp` has it carried out then."""
     request, instance = parked.request, parked.instance
     if len(state.parked) >= MAX_PARKED:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.calls import ejections, forwarding, resource_subscriptions
-from router.core.peers import server_messages
-from router.messages.errors import RpcError
+from router.core.calls import ejections, forwarding, resource_subscriptions, retries
+from router.core.peers import client_requests, server_messages
+from router.messages.errors import SESSION_LOST, RpcError
 
 if TYPE_CHECKING:
     from router.core.state.clients import Call
@@ -35,6 +35,10 @@ def handle(state: RoutingState, event: RequestFailed) -> None:
 
 
 def _fail(state: RoutingState, call: Call, error: RpcError) -> None:
+    request = retries.take_repeatable(state, call) if error.code == SESSION_LOST else None
+    if request is not None:
+        client_requests.carry_out(state, request)
+        return
     forwarding.close_call(state, call)
     if call.subscribes is not None:
         resource_subscriptions.subscription_failed(state, call.client, call.subscribes)

@@ -17,6 +17,10 @@ from router.core.state.clients import Call
 from router.core.state.deadlines import Deadlines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msgspec import Raw
+
     from router.core.state.clients import ClientRequest
     from router.messages.frames import RequestId
 
@@ -58,6 +62,22 @@ class Calls:
         self.by_session.setdefault(call.session.session, {})[call.id] = call
         call.client.calls[call.request_id] = call
         self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
+
+    def keep_to_repeat(
+        self, call: Call, request: ClientRequest, members: Mapping[str, Raw]
+    ) -> None:
+        """Keep what a call needs to be sent again; a call that was sent again ends in time.
+
+        Args:
+            call: the call, which is open.
+            request: the request that it forwards.
+            members: the `params` that are sent.
+        """
+        if request.ends_at_s is not None:
+            call.ends_at_s = request.ends_at_s
+            self.deadlines.arm(call.id, request.ends_at_s)
+        elif call.method == "tools/call" and "task" not in members and "name" in members:
+            call.to_repeat = request, members["name"]
 
     def close(self, call: Call) -> None:
         """Take a call out of flight, whether it was answered or not."""
