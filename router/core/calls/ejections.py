@@ -29,7 +29,7 @@ def check(state: RoutingState, session: SessionId) -> None:
         RpcError: -32013, with the reason and the time of the next try.
     """
     ejection, row = state.ejections.get(session), state.sessions.get(session)
-    if ejection is None or row is None or ejection.ends_at_s is None:
+    if ejection is None or row is None:
         return
     if not ejection.lets_through(state.now_s):
         raise _refusal(row, state.now_s)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PING_LIMIT_S: Final = 30.0
 """Time for a sign of life. A healthy process answers at once; a busy machine may take seconds."""
 
+LEAST_LIMIT_S: Final = 5.0
+"""The same, where the interval is shorter: whoever asks often wants to know soon."""
+
 _CANCELLED: Final = "notifications/cancelled"
 
 
@@ -94,16 +97,17 @@ class Liveness:
             WireLost: the upstream hangs.
         """
         method = "server/discover" if is_stateless else "ping"
+        limit_s = min(PING_LIMIT_S, max(LEAST_LIMIT_S, interval_s))
         while True:
             await trio.sleep_until(self.heard_at_s + interval_s)
             if trio.current_time() >= self.heard_at_s + interval_s:
-                await self._ask(requests, method)
+                await self._ask(requests, method, limit_s)
 
-    async def _ask(self, requests: SessionRequests, method: str) -> None:
+    async def _ask(self, requests: SessionRequests, method: str, limit_s: float) -> None:
         before = frozenset(self._in_flight)
         asked_at_s = trio.current_time()
         request = await requests.open(method, {})
-        with trio.move_on_after(PING_LIMIT_S):
+        with trio.move_on_after(limit_s):
             await request.answered.wait()
         while not (request.is_answered or self.heard_at_s > asked_at_s):
             if before.isdisjoint(self._in_flight):
@@ -111,5 +115,5 @@ class Liveness:
                 raise WireLost(
                     f"hangs: it did not answer {method}, and was silent for {silent_s:.0f} s"
                 )
-            await trio.sleep(PING_LIMIT_S)
+            await trio.sleep(limit_s)
         requests.forget(request)

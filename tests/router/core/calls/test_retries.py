@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from router.core.calls import forwarding
 from router.messages.catalog import Item
 from router.messages.errors import SESSION_LOST
 from router.messages.run_policy import RunPolicy
@@ -167,6 +168,14 @@ def test_call_to_an_instance_that_leaves_is_not_sent_again() -> None:
     assert call.is_waiting
     upstream.breaks()
     assert call.tool_error == ("SESSION_LOST", LOST)
+
+
+def test_call_that_finds_no_room_to_wait_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "MAX_PARKED", 0)
+    _, alice, upstream = ready_with(READ_ONLY)
+    call = alice.routes("echo")
+    upstream.breaks()
+    assert call.tool_error[0] == "OVERLOADED"
 
 
 def test_router_that_stops_sends_nothing_again() -> None:

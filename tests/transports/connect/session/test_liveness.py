@@ -21,7 +21,7 @@ from tests.transports.connect.session.fake_upstream import (
     stateless,
     with_tools,
 )
-from transports.connect.session.liveness import PING_LIMIT_S
+from transports.connect.session.liveness import LEAST_LIMIT_S, PING_LIMIT_S
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 INTERVAL_S = 60.0
 
 
-async def start_watched(nursery: trio.Nursery, upstream: Any, **more: Any) -> Running:
-    return await start(nursery, upstream, ping_interval_s=INTERVAL_S, **more)
+async def start_watched(
+    nursery: trio.Nursery, upstream: Any, interval_s: float = INTERVAL_S, **more: Any
+) -> Running:
+    return await start(nursery, upstream, ping_interval_s=interval_s, **more)
 
 
 def reason_of(running: Running) -> str:
@@ -62,6 +64,18 @@ async def test_an_idle_upstream_that_hangs_is_lost(
     await running.ended.wait()
     assert trio.current_time() - began_at_s == pytest.approx(INTERVAL_S + PING_LIMIT_S)
     assert reason_of(running) == "hangs: it did not answer ping, and was silent for 90 s"
+
+
+@pytest.mark.parametrize(("interval_s", "limit_s"), [(1.0, LEAST_LIMIT_S), (20.0, 20.0)])
+async def test_a_shorter_interval_finds_out_sooner(
+    autojump_clock: MockClock, nursery: trio.Nursery, interval_s: float, limit_s: float
+) -> None:
+    upstream = with_tools()
+    upstream.answers["ping"] = None
+    running = await start_watched(nursery, upstream, interval_s)
+    began_at_s = trio.current_time()
+    await running.ended.wait()
+    assert trio.current_time() - began_at_s == pytest.approx(interval_s + limit_s)
 
 
 async def test_whatever_it_sends_is_a_sign_of_life(

@@ -156,6 +156,17 @@ async def test_a_server_that_refuses_it_again_is_tried_with_a_handshake(
     assert running.up.revision == "2025-11-25"
 
 
+async def test_a_server_that_refuses_the_revision_and_then_is_silent_is_tried_with_a_handshake(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    answers = iter([unsupported("2026-07-28"), None])
+    upstream.answers["server/discover"] = lambda _: next(answers)
+    running = await start(nursery, upstream, spec=AUTO)
+    assert running.up is not None
+    assert running.up.revision == "2025-11-25"
+
+
 async def test_a_server_that_does_not_answer_is_tried_with_a_handshake_in_time(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
