@@ -27,12 +27,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+import attrs
 import msgspec
 import trio
 
 from router.messages.effects import (
     CloseClient,
     CloseReply,
+    LogLine,
     Reply,
     SaveCatalogue,
     SaveInstance,
@@ -51,6 +53,7 @@ from router.messages.events import (
     InstanceFailed,
     InstanceSaved,
     InstanceStarting,
+    RequestFailed,
     SessionLost,
     SessionOverflowed,
     Tick,
@@ -328,6 +331,9 @@ class _Actor:
         except (trio.WouldBlock, trio.BrokenResourceError):
             log.debug("the catalogue of %s is not kept this time", effect.spec.name)
 
+    def log_line(self, effect: LogLine) -> None:
+        log.log(effect.level, "%s", effect.text)
+
     def reply(self, effect: Reply) -> None:
         try:
             effect.reply_to.send_nowait(effect.value)
@@ -344,6 +350,7 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     StopSession: _Actor.stop_session,
     SaveInstance: _Actor.save_instance,
     SaveCatalogue: _Actor.save_catalogue,
+    LogLine: _Actor.log_line,
     Reply: _Actor.reply,
 }
 
@@ -372,6 +379,11 @@ def _delayed(event: Delayed, mask: Mask) -> Event | None:
 
 def _lost(event: SessionLost, mask: Mask) -> Event | None:
     return msgspec.structs.replace(event, reason=mask(event.reason))
+
+
+def _request_failed(event: RequestFailed, mask: Mask) -> Event | None:
+    error = attrs.evolve(event.error, message=mask(event.error.message))
+    return msgspec.structs.replace(event, error=error)
 
 
 def _down(event: Down, mask: Mask) -> Event | None:
@@ -404,6 +416,7 @@ _TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Starting: _starting,
     Delayed: _delayed,
     SessionLost: _lost,
+    RequestFailed: _request_failed,
     Down: _down,
     GaveUp: _gave_up,
     Stuck: _stuck,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from router.messages.frames import SessionId
     from router.messages.instance_spec import InstanceSpec
     from supervisors.child import Run
-    from transports.connect.session.negotiation import ServerHistory
+    from transports.connect.session.server_history import ServerHistory
     from transports.connect.session.session import UpstreamSession
     from transports.connect.stdio.launching import Launcher
     from transports.connect.stdio.package_commands import PackageCommand
@@ -89,22 +89,25 @@ class Upstreams:
             await self._launcher.aclose()
 
     def _session(self, spec: InstanceSpec) -> Run[object]:
+        asked_every_s = spec.run_policy.ping_interval_s
         session = _session_class()(
             spec=spec,
             connect=self._connect(spec),
             inbox=self.inbox,
             new_id=partial(next, self._numbers),
             version=VERSION,
+            ping_interval_s=self.settings.ping_interval_s
+            if asked_every_s is None
+            else asked_every_s,
         )
-        name, has_number, _ = spec.name.partition(CLIENT_MARK)
-        if has_number:
-            # Else the server would be asked anew for each client which revision it speaks, and a
-            # server that does not answer that takes seconds.
-            server = (spec.type, spec.command, spec.url)
-            if self._histories.get(name, (None,))[0] != server:
-                self._histories[name] = (server, session.history)
-            return attrs.evolve(session, history=self._histories[name][1])
-        return session
+        # Kept, because the server would be asked anew at each start on command, and for each
+        # client, which revision it speaks; a server that does not answer that takes seconds.
+        name, number, _ = spec.name.partition(CLIENT_MARK)
+        args = None if number else spec.args  # The root of a client may be among them.
+        server = (spec.type, spec.command, args, spec.url)
+        if self._histories.get(name, (None,))[0] != server:
+            self._histories[name] = (server, session.history)
+        return attrs.evolve(session, history=self._histories[name][1])
 
     def _connect(self, spec: InstanceSpec) -> Connect:
         """Return what opens the wire of each incarnation of a session."""

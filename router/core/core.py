@@ -15,10 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
+from router.core.calls import (
+    forwarding,
+    input_required,
+    log_levels,
+    resource_subscriptions,
+    retries,
+)
 from router.core.limits import turns
 from router.core.management import client_session_ends, reconfigure, saving
-from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
+from router.core.peers import (
+    admin_commands,
+    client_requests,
+    failed_requests,
+    server_messages,
+    stateless_requests,
+)
 from router.core.state.client_sessions import ClientSession, sum_up
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
@@ -46,6 +58,7 @@ from router.messages.events import (
     InstanceSaved,
     InstancesChanged,
     InstanceStarting,
+    RequestFailed,
     SessionLost,
     SessionOverflowed,
     SessionUp,
@@ -221,6 +234,8 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
     if instance is None:
         return
     with list_changes.noticing(state, instance):
+        if instance.session is not None:
+            retries.park_safe_calls(state, instance, instance.session, event.reason)
         reconfigure.end_session(state, instance, event.reason)
         instance.record_session_lost(event.reason, state.now_s)
         _sum_up(state, instance)
@@ -369,6 +384,7 @@ def _drain(state: RoutingState, event: Drain) -> None:
 _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     FromClient: client_requests.handle,
     FromSession: server_messages.handle,
+    RequestFailed: failed_requests.handle,
     ClientOpened: _client_opened,
     ClientClosed: _client_closed,
     ClientOverflowed: _client_overflowed,

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 _SECRET_NAME: Final = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
 _USER_INFO: Final = re.compile(r"(?<=//)[^/?#\s]+(?=@)")
-_URL_SECRET: Final = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<==)[^&#=]+|(?<=/)[^/?#]{16,}(?=[/?#]|$)")
-"""User and password, the values of a query, and long steps of the path, which may be tokens."""
+_LOGIN: Final = re.compile(r"(?<=//)[^/@\s]+(?=@)")
+_HOST: Final = re.compile(r"^[^/?#]*//[^/?#]*")
+_AFTER_HOST: Final = re.compile(r"(?<==)[^&#=]+|(?<=/)[^/?#]{16,}(?=[/?#]|$)")
+"""The values of a query, and long steps of the path, which may be tokens."""
 
 
 def secrets_of(spec: InstanceSpec) -> frozenset[str]:
@@ -29,7 +31,8 @@ def secrets_of(spec: InstanceSpec) -> frozenset[str]:
     env = {value for key, value in spec.env.items() if key not in PUBLIC_VARIABLES}
     headers = set(spec.headers.values())
     tokens = {value.partition(" ")[2] for value in headers} - {""}
-    in_url = set(_URL_SECRET.findall(spec.url))
+    # A host is no secret, however long: a message about a server has to name it.
+    in_url = {*_LOGIN.findall(spec.url), *_AFTER_HOST.findall(_HOST.sub("", spec.url))}
     decoded = set(map(unquote, in_url)) | set(_credentials(spec.url))
     return frozenset(env | headers | tokens | in_url | decoded | set(_secret_args(spec.args)))
 

@@ -18,12 +18,17 @@ class Item(Struct, frozen=True, gc=False):
 
 
 class Catalog(Struct, frozen=True, gc=False):
-    """Everything that an upstream offers, in the upstream's order."""
+    """Everything that an upstream offers, in the upstream's order.
+
+    Attributes:
+        problems: a sentence about each list that is not whole.
+    """
 
     tools: tuple[Item, ...] = ()
     prompts: tuple[Item, ...] = ()
     resources: tuple[Item, ...] = ()
     templates: tuple[Item, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class KnownServer(Struct, frozen=True):

@@ -84,6 +84,18 @@ class SaveCatalogue(Struct, frozen=True):
     known: KnownServer
 
 
+class LogLine(Struct, frozen=True):
+    """Have a line logged about an instance.
+
+    Attributes:
+        level: the severity, as in `logging`.
+        text: the line.
+    """
+
+    level: int
+    text: str
+
+
 class Reply(Struct, frozen=True):
     """Answer an `AdminCommand` or a `Drain` with its one value."""
 
@@ -100,5 +112,6 @@ Effect: TypeAlias = (
     | StopSession
     | SaveInstance
     | SaveCatalogue
+    | LogLine
     | Reply
 )

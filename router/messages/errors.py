@@ -3,7 +3,7 @@
 Two families of codes exist, and `STRING_CODES` maps the first to the second:
 
 - JSON-RPC integer codes, for answers on the MCP endpoints (JSON-RPC 2.0 section 5.1). MCP
-  reserves -32020..-32099, so the router's own are -32010..-32019.
+  reserves -32020..-32099, so the router's own are -32009..-32019.
 - String codes, for the results of the router's own tools and the REST API.
 """
 
@@ -21,6 +21,9 @@ INTERNAL_ERROR: Final = -32603
 
 RESOURCE_NOT_FOUND: Final = -32002
 """Handshake revisions: there is no resource of this URI; 2026-07-28 has -32602 for it."""
+
+TRANSPORT_ERROR: Final = -32009
+"""A server failed to answer a request that it cannot have carried out, as with a 503."""
 
 INSTANCE_NOT_FOUND: Final = -32010
 TIMEOUT: Final = -32011
@@ -49,6 +52,7 @@ STRING_CODES: Final[dict[int, str]] = {
     METHOD_NOT_FOUND: "VALIDATION_ERROR",
     INVALID_PARAMS: "VALIDATION_ERROR",
     INTERNAL_ERROR: "INTERNAL_ERROR",
+    TRANSPORT_ERROR: "TRANSPORT_ERROR",
     INSTANCE_NOT_FOUND: "INSTANCE_NOT_FOUND",
     TIMEOUT: "TIMEOUT",
     SESSION_LOST: "SESSION_LOST",

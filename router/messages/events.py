@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from router.messages.commands import RouterCommand
     from router.messages.core_settings import CoreSettings
     from router.messages.errors import RpcError
-    from router.messages.frames import ClientId, Frame, Outbox, RequestId, SessionId
+    from router.messages.frames import (
+        ClientId,
+        ErrorResponse,
+        Frame,
+        Outbox,
+        RequestId,
+        SessionId,
+    )
     from router.messages.instance_spec import InstanceSpec
     from router.messages.params import Params
 
@@ -146,6 +153,27 @@ class FromSession(Struct, frozen=True):
     session: SessionId
     frame: Frame
     related: RequestId | None = None
+
+
+class RequestFailed(Struct, frozen=True):
+    """A server failed to answer a request of the router's, although its session goes on.
+
+    Attributes:
+        session: the incarnation.
+        request: the id of the request.
+        error: the error for whoever waits for the answer: -32012 if the answer broke off, -32009
+            otherwise.
+        status: the HTTP status; None if the connection broke.
+        retry_after_s: the seconds for which the server asks not to be called; None if it does not.
+        answer: the server's own error, if it came with that status.
+    """
+
+    session: SessionId
+    request: RequestId
+    error: RpcError
+    status: int | None = None
+    retry_after_s: float | None = None
+    answer: ErrorResponse | None = None
 
 
 class CatalogChanged(Struct, frozen=True):
@@ -301,6 +329,7 @@ Event: TypeAlias = (
     | SessionLost
     | SessionOverflowed
     | FromSession
+    | RequestFailed
     | CatalogChanged
     | InstanceStarting
     | InstanceDelayed

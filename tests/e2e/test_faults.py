@@ -246,6 +246,25 @@ def test_call_that_hangs_is_timed_out_and_cancelled_upstream(impatient: Target) 
     run(scenario)
 
 
+def test_hung_server_is_restarted(workspace: Workspace) -> None:
+    workspace.configure(mcp_client={"ping_interval_s": 1})
+    workspace.add_chaos("victim").add_chaos("plain")
+
+    async def scenario() -> None:
+        async with Target("http", workspace, router).connect() as client:
+            before = await call_text(client, "victim", "pid")
+            plain = await call_text(client, "plain", "pid")
+            os.kill(int(before), signal.SIGSTOP)
+            says = "victim is down .hangs: it did not answer (ping|server/discover)"
+            await anyio.to_thread.run_sync(router.stderr.wait_for, says)
+            with anyio.fail_after(BACK_LIMIT_S):
+                assert await call_text(client, "victim", "pid") != before
+            assert await call_text(client, "plain", "pid") == plain
+
+    with workspace.serve("http") as router:
+        run(scenario)
+
+
 def test_call_to_a_server_that_still_starts_ends_at_its_deadline(impatient: Target) -> None:
     async def scenario() -> None:
         async with impatient.connect() as client:

@@ -16,6 +16,7 @@ from router.messages.effects import (
     CloseClient,
     CloseReply,
     Effect,
+    LogLine,
     Reply,
     SaveCatalogue,
     SaveInstance,
@@ -24,7 +25,7 @@ from router.messages.effects import (
     ToClient,
     ToSession,
 )
-from router.messages.errors import OVERLOADED, UNAVAILABLE
+from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.events import (
     Barrier,
     ClientOverflowed,
@@ -34,6 +35,7 @@ from router.messages.events import (
     InstanceFailed,
     InstanceSaved,
     InstanceStarting,
+    RequestFailed,
     SessionLost,
     SessionOverflowed,
     Tick,
@@ -474,6 +476,28 @@ async def test_log_sums_up_once_who_is_up_after_the_start(
     assert [line for line in caplog.messages if "instances" in line] == [
         "1 of 2 instances are up; not up: b (starting)",
         "All 2 instances are up",
+    ]
+
+
+async def test_secret_in_the_reason_of_a_failed_request_is_masked_for_the_core(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    core = ScriptedCore()
+    actor = await start_actor(nursery, core, mask=lambda text: text.replace("secret", "***"))
+    await actor.happens(RequestFailed(7, 2, RpcError(-32009, "secret is bad"), 503, 7.0))
+    ((_, event),) = core.events
+    assert (event.request, event.status, event.retry_after_s) == (2, 503, 7.0)
+    assert event.error.message == "*** is bad"
+
+
+async def test_line_of_the_core_is_logged_as_it_is(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = ScriptedCore({Tick: [LogLine(logging.WARNING, "100 % of a is degraded")]})
+    actor = await start_actor(nursery, core)
+    await actor.happens(Tick())
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
+        ("WARNING", "100 % of a is degraded")
     ]
 
 

@@ -20,7 +20,26 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from router.messages.catalog import Catalog
+    from router.messages.errors import RpcError
     from router.messages.frames import Frame, RequestId
+
+
+class Failure(Struct, frozen=True, gc=False):
+    """The reason why a request failed although the connection goes on.
+
+    Attributes:
+        error: for whoever waits for the answer.
+        status: the HTTP status; None if the connection of this request broke.
+        retry_after_s: the seconds for which the upstream asks not to be called; None if it does
+            not.
+        is_answered: True if the frame is an error of the upstream's own, which came with that
+            status.
+    """
+
+    error: RpcError
+    status: int | None = None
+    retry_after_s: float | None = None
+    is_answered: bool = False
 
 
 class Received(Struct, frozen=True, gc=False):
@@ -30,10 +49,12 @@ class Received(Struct, frozen=True, gc=False):
         frame: the frame.
         related: the id of the router's request on whose response stream the frame came; None if
             the wire cannot tell. Only streamable HTTP can.
+        failure: set if the frame is an error that tells of a failed request; None for all others.
     """
 
     frame: Frame
     related: RequestId | None = None
+    failure: Failure | None = None
 
 
 @attrs.frozen

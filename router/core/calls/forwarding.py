@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.calls import client_roots, client_sessions, server_params
+from router.core.calls import client_roots, client_sessions, ejections, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
@@ -149,8 +149,10 @@ def forward_call(
         rewrite, is_transparent: see `Call`.
 
     Raises:
-        RpcError: -32015, too many calls are in flight.
+        RpcError: -32013, its server is spared for a while; -32015, too many calls are in flight.
     """
+    if state.ejections:
+        ejections.check(state, session.session)
     to_stateless = session.is_stateless
     call_id = state.calls.next_id()
     sent: dict[str, Any] = members
@@ -168,6 +170,8 @@ def forward_call(
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
         call.rewrite = client_roots.asking_again(rewrite)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
+    if instance.spec.run_policy.retry_safe_calls:
+        state.calls.keep_to_repeat(call, request, members)
     send_to_session(state, session, Request(call.id, request.method, params))
     return call
 

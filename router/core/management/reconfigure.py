@@ -145,6 +145,7 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
     if instance.session is not None:
         session, instance.session = instance.session.session, None
         del state.sessions[session]
+        state.ejections.pop(session, None)
         forwarding.fail_session(state, session, instance, reason)
         resource_subscriptions.session_gone(state, session)
         listening.session_gone(state, session)
@@ -165,6 +166,7 @@ def complete_replacements(state: RoutingState) -> None:
             resource_subscriptions.session_gone(state, row.session.session)
             listening.session_gone(state, row.session.session)
             del state.sessions[row.session.session]
+            state.ejections.pop(row.session.session, None)
             row.session = None
         state.effects.append(leaving.then)
 

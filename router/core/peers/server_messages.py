@@ -17,6 +17,7 @@ import attrs
 import msgspec
 
 from router.core.calls import (
+    ejections,
     forwarding,
     input_required,
     input_rounds,
@@ -61,7 +62,9 @@ def handle(state: RoutingState, event: FromSession) -> None:
         return
     frame = event.frame
     if isinstance(frame, (Response, ErrorResponse)):
-        _answered(state, event.session, frame)
+        if state.ejections:
+            ejections.record_answer(state, event.session)
+        handle_answer(state, event.session, frame)
     elif isinstance(frame, Request):
         _requested(state, instance, instance.session, frame, event.related)
     else:
@@ -71,7 +74,8 @@ def handle(state: RoutingState, event: FromSession) -> None:
 # --- Answers ---------------------------------------------------------------------------------
 
 
-def _answered(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
+def handle_answer(state: RoutingState, session: SessionId, frame: Response | ErrorResponse) -> None:
+    """End the call, or whatever else, that an answer belongs to; drop it if that has ended."""
     call = state.calls.find(frame.id, session)
     if call is None:
         resource_subscriptions.answered(state, session, frame)

@@ -18,6 +18,10 @@ from router.core.state.deadlines import Deadlines
 from router.messages.errors import OVERLOADED, RpcError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msgspec import Raw
+
     from router.core.state.clients import Client, ClientRequest
     from router.messages.frames import RequestId
 
@@ -88,6 +92,22 @@ class Calls:
             call.waited_s = now_s - since_s
             call.ends_at_s -= call.waited_s
             self.deadlines.arm(call.id, since_s + call.timeout_s)
+
+    def keep_to_repeat(
+        self, call: Call, request: ClientRequest, members: Mapping[str, Raw]
+    ) -> None:
+        """Keep what a call needs to be sent again; a call that was sent again ends in time.
+
+        Args:
+            call: the call, which is open.
+            request: the request that it forwards.
+            members: the `params` that are sent.
+        """
+        if request.ends_at_s is not None:
+            call.ends_at_s = request.ends_at_s
+            self.deadlines.arm(call.id, request.ends_at_s)
+        elif call.method == "tools/call" and "task" not in members and "name" in members:
+            call.to_repeat = request, members["name"]
 
     def close(self, call: Call) -> None:
         """Take a call out of flight, whether it was answered or not."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 IDLE_EXPIRY_S: Final = 600.0
 """Seconds after which a session ends that no client has, and that nobody used meanwhile."""
 
+_BEST_FIRST: Final = (InstanceState.READY, InstanceState.DEGRADED)
+
 SessionKey: TypeAlias = tuple[str, ...]
 """Names whom a session serves; see `key_of`."""
 
@@ -164,16 +166,17 @@ class ClientSessions:
 def sum_up(instance: Instance, now_s: float) -> None:
     """Have an instance show the state of its clients' sessions.
 
-    It is ready if any of them is. Else it shows the newest, whose client is most likely waiting.
+    It is ready if any of them is, else degraded if any is. Else it shows the newest, whose client
+    is most likely waiting.
     """
     rows = list(instance.client_sessions.values())
-    is_ready = any(row.state is InstanceState.READY for row in rows)
-    newest = rows[-1].state if rows else InstanceState.IDLE
-    state = InstanceState.READY if is_ready else newest
+    best = (row for wanted in _BEST_FIRST for row in rows if row.state is wanted)
+    shown = next(best, rows[-1] if rows else None)
+    state = InstanceState.IDLE if shown is None else shown.state
     if state is not instance.state:
         instance.state, instance.since_s = state, now_s
     instance.restarts = sum(row.restarts for row in rows)
-    instance.retry_at_s = None if is_ready or not rows else rows[-1].retry_at_s
+    instance.retry_at_s = None if shown is None else shown.retry_at_s
     # While there is none, the reason why the last one failed stays.
-    if rows:
-        instance.last_error = None if is_ready else rows[-1].last_error
+    if shown is not None:
+        instance.last_error = shown.last_error

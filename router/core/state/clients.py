@@ -237,6 +237,7 @@ class ClientRequest(Struct, eq=False):
         method: its method.
         params: its `params`, as they came.
         reply_to: takes progress and the answer.
+        ends_at_s: the second by which it ends, once it is carried out again after a loss.
         is_own_tool: True once it turned out to call one of the router's own tools: errors of the
             router are tool results then, which the model can read.
         waits_since_s: the second since which it waits for its turn; None if it does not.
@@ -249,6 +250,7 @@ class ClientRequest(Struct, eq=False):
     reply_to: Outbox
     is_own_tool: bool = False
     waits_since_s: float | None = None
+    ends_at_s: float | None = None
 
 
 @attrs.frozen(eq=False)
@@ -297,6 +299,7 @@ class Call:
         subscribes: the address of the row and the URI that a `resources/subscribe` is about; None
             for others.
         task: the task whose result a `tasks/result` waits for; None for others.
+        to_repeat: what is needed to send it again: the request, and the raw name of its tool.
     """
 
     id: int
@@ -320,6 +323,7 @@ class Call:
     is_transparent: bool = False
     subscribes: tuple[str, str] | None = None
     task: KnownTask | None = None
+    to_repeat: tuple[ClientRequest, Raw] | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""

@@ -7,6 +7,7 @@ States:
 - `disabled`: not active, so the supervisor runs nothing for it.
 - `starting`: the supervisor runs it, and its session is not up yet.
 - `ready`: its session is up and its catalog is known.
+- `degraded`: its session is up, but its server refuses calls and is spared for a while.
 - `backoff`: it ended and will be restarted.
 - `failed`: it cannot be started, or was restarted too often and is only probed.
 - `stopping`: it was taken away or replaced.
@@ -51,15 +52,16 @@ class InstanceState(enum.StrEnum):
     DISABLED = "disabled"
     STARTING = "starting"
     READY = "ready"
+    DEGRADED = "degraded"
     BACKOFF = "backoff"
     FAILED = "failed"
     STOPPING = "stopping"
     IDLE = "idle"
 
 
-_LISTED_STATES: Final = frozenset(
-    {InstanceState.STARTING, InstanceState.READY, InstanceState.BACKOFF}
-)
+CONNECTED_STATES: Final = frozenset({InstanceState.READY, InstanceState.DEGRADED})
+
+_LISTED_STATES: Final = CONNECTED_STATES | {InstanceState.STARTING, InstanceState.BACKOFF}
 """While an instance is expected to be ready soon, its last known lists are shown. A call of what
 they list waits for it, or says why it cannot."""
 
@@ -73,11 +75,12 @@ class Instance:
         state: see `InstanceState`.
         since_s: monotonic second of the last change of `state`.
         restarts: number of restarts, as the supervisor counts them.
-        last_error: the reason of its last end or failed start; None once it is ready again.
         doing: what its start does or waits for, if it takes long and that is known.
-        retry_at_s: monotonic second of the next start, while in `backoff` or `failed`; None when
-            no start is planned.
-        session: its live session, only while `ready`.
+        last_error: the reason of its last end or failed start. Once it is ready, it says which of
+            its lists are not whole, and is None if all are.
+        retry_at_s: monotonic second of the next start, while in `backoff` or `failed`, or of the
+            next call, while `degraded`; None when none is planned.
+        session: its live session, only while `ready` or `degraded`.
         known: the last known description of its server; None if it was never asked.
         capabilities: the capabilities of its server, raw, by name, as far as they are known.
         offers: the lists that clients see of it: those of the session, or the last known ones.
@@ -157,16 +160,14 @@ class Instance:
     @property
     def is_connected(self) -> bool:
         """True if its session is up, or that of any client."""
-        return self.session is not None or (
-            self.is_per_client and self.state is InstanceState.READY
-        )
+        return self.session is not None or (self.is_per_client and self.state in CONNECTED_STATES)
 
     def enter(self, state: InstanceState, now_s: float) -> None:
         """Change the state; `since_s` moves only when the state is a different one."""
         if state is not self.state:
             self.state, self.since_s = state, now_s
         self.retry_at_s = self.doing = None
-        if state is not InstanceState.READY:
+        if state not in CONNECTED_STATES:
             self.session = None
             self._show_known()
 
@@ -181,8 +182,19 @@ class Instance:
     def record_session_up(self, session: SessionUp, now_s: float) -> None:
         """Record that a session finished its handshake and listing."""
         self.enter(InstanceState.READY, now_s)
-        self.last_error, self.was_ready = None, True
+        self.was_ready = True
         self.record_catalog(session)
+
+    def record_degraded(self, reason: str, retry_at_s: float, now_s: float) -> None:
+        """Record that its server refuses calls and gets none before `retry_at_s`."""
+        self.enter(InstanceState.DEGRADED, now_s)
+        self.retry_at_s = retry_at_s
+        self._record_reason(reason)
+
+    def record_recovered(self, now_s: float) -> None:
+        """Record that its server answers calls again."""
+        self.enter(InstanceState.READY, now_s)
+        self.last_error = self._problem_of_lists()
 
     def record_catalog(self, session: SessionUp) -> None:
         """Record the session with the catalog that was just listed."""
@@ -194,7 +206,12 @@ class Instance:
             session.instructions,
             session.catalog,
         )
+        if self.state is InstanceState.READY:
+            self.last_error = self._problem_of_lists()
         self._show_known()
+
+    def _problem_of_lists(self) -> str | None:
+        return None if self.session is None else "; ".join(self.session.catalog.problems) or None
 
     def record_known(self, known: KnownServer) -> None:
         """Record what its server said to another client, or when the router ran last."""

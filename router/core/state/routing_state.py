@@ -13,6 +13,7 @@ from router.core.bounded.kept_results import KeptResults
 from router.core.state.calls import Calls
 from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
+from router.core.state.ejection import Ejection
 from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
 from router.core.state.tasks import Tasks
@@ -75,6 +76,7 @@ class RoutingState:
         clients: the client sessions and lone requests, by client id.
         calls: the calls in flight upstream.
         sessions: the instances of live sessions, by session id.
+        ejections: the sessions whose servers have failed since their last success.
         parked: deadlines of the requests that wait for an instance.
         queues: the rows at which requests wait for their turn, by their `turns`.
         questions_due: the second until which a client has time to answer a request of an upstream,
@@ -111,6 +113,7 @@ class RoutingState:
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
     calls: Calls = attrs.field(factory=Calls)
     sessions: dict[SessionId, Instance] = attrs.field(factory=dict["SessionId", Instance])
+    ejections: dict[SessionId, Ejection] = attrs.field(factory=dict["SessionId", Ejection])
     parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
         factory=Deadlines[tuple["ClientId", "RequestId"]]
     )

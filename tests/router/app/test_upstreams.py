@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 
 from router.app import upstreams
@@ -40,8 +41,10 @@ def test_what_instances_need_can_be_imported_before_they_start() -> None:
     upstreams.prepare([InstanceSpec(kind, "p", type=kind) for kind in ("stdio", "http", "sse")])
 
 
-def _history(made_by: upstreams.Upstreams, name: str, command: str = "run") -> object:
-    run: Any = made_by.child_of(InstanceSpec(name, "p", command=command)).run
+def _history(
+    made_by: upstreams.Upstreams, name: str, command: str = "run", args: tuple[str, ...] = ()
+) -> object:
+    run: Any = made_by.child_of(InstanceSpec(name, "p", command=command, args=args)).run
     return run.history
 
 
@@ -50,7 +53,23 @@ def test_what_is_known_of_a_server_is_known_to_the_sessions_of_all_its_clients()
     first = _history(made_by, "a#1")
     assert _history(made_by, "a#2") is first
     assert _history(made_by, "b#3") is not first
-    assert _history(made_by, "a") is not first
     changed = _history(made_by, "a#4", command="other")
     assert changed is not first
     assert _history(made_by, "a#5", command="other") is changed
+
+
+def test_what_is_known_of_a_server_is_known_when_it_is_started_on_command() -> None:
+    made_by = upstreams.Upstreams(McpClient(), inbox=_channel())
+    first = _history(made_by, "a")
+    assert _history(made_by, "a") is first
+    assert _history(made_by, "a", args=("x",)) is not first
+
+
+@pytest.mark.parametrize(("of_instance", "interval_s"), [(None, 5), (0.0, 0), (2.5, 2.5)])
+def test_interval_of_pings_is_the_instances_own_or_the_default(
+    of_instance: float | None, interval_s: float
+) -> None:
+    made_by = upstreams.Upstreams(McpClient(ping_interval_s=5), inbox=_channel())
+    spec = InstanceSpec("a", "p", run_policy=RunPolicy(ping_interval_s=of_instance))
+    run: Any = made_by.child_of(spec).run
+    assert run.ping_interval_s == interval_s

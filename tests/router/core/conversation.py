@@ -29,6 +29,7 @@ from router.messages.core_settings import CoreSettings
 from router.messages.effects import (
     CloseClient,
     CloseReply,
+    LogLine,
     Reply,
     SaveCatalogue,
     SaveInstance,
@@ -127,6 +128,7 @@ class Conversation:
         started, stopped: the instances that the core had the supervisor start and stop, in order.
         closed: the clients that the core closed -> why.
         replies: the answers to commands and drains, in order.
+        logged: the lines that the core had logged, oldest first.
         catalogues: the lists that are to be kept, oldest first.
         saves: the changes that are to be written and were not reported as written yet.
         ids: gives every fake session and client a number.
@@ -142,6 +144,7 @@ class Conversation:
         self.replies: list[Any] = []
         self.saves: list[SaveInstance] = []
         self.catalogues: list[SaveCatalogue] = []
+        self.logged: list[str] = []
         self.ids: Iterator[int] = count(1)
 
     @property
@@ -171,13 +174,19 @@ class Conversation:
                 self.stopped.append(name)
             case SaveInstance():
                 self.saves.append(effect)
-            case SaveCatalogue():
-                self.catalogues.append(effect)
+            case SaveCatalogue() | LogLine():
+                self._keeps(effect)
             case Reply(outbox, value):
                 self.replies.append(value)
                 outbox.send_nowait(value)
             case _:
                 raise AssertionError(effect)
+
+    def _keeps(self, effect: SaveCatalogue | LogLine) -> None:
+        if isinstance(effect, SaveCatalogue):
+            self.catalogues.append(effect)
+        else:
+            self.logged.append(effect.text)
 
     def time_passes(self, seconds: float) -> None:
         """Move the clock; the core gets a `Tick` at each of its deadlines."""

@@ -15,7 +15,7 @@ from msgspec import Raw
 from router.core.protocol.bridging import CAPABILITIES_KEY
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import Principal
-from router.messages.errors import RpcError
+from router.messages.errors import TRANSPORT_ERROR, RpcError
 from router.messages.events import (
     Abandoned,
     CatalogChanged,
@@ -25,6 +25,7 @@ from router.messages.events import (
     Event,
     FromClient,
     FromSession,
+    RequestFailed,
     SessionLost,
     SessionOverflowed,
 )
@@ -381,6 +382,23 @@ class FakeUpstream:
         """Answer a request that it saw with an error."""
         self.sends(ErrorResponse(request["id"], raw(error)))
 
+    def fails_to_answer(
+        self,
+        request: dict[str, Any],
+        status: int | None = 503,
+        retry_after_s: float | None = None,
+        *,
+        reason: str = "URL answered 503",
+        code: int = TRANSPORT_ERROR,
+        own_error: Any = None,
+    ) -> None:
+        """Fail to answer a request that it saw, as its session reports it."""
+        answer = None if own_error is None else ErrorResponse(request["id"], raw(own_error))
+        error = RpcError(code, reason)
+        self.talk.happens(
+            RequestFailed(self.session, request["id"], error, status, retry_after_s, answer)
+        )
+
     def asks(
         self,
         method: str,
@@ -398,9 +416,15 @@ class FakeUpstream:
     def sends(self, frame: Frame, related: RequestId | None = None) -> None:
         self.talk.happens(FromSession(self.session, frame, related))
 
-    def lists(self, *tools: str | Item, announced: Iterable[str] = (), **others: Named) -> None:
+    def lists(
+        self,
+        *tools: str | Item,
+        announced: Iterable[str] = (),
+        problems: tuple[str, ...] = (),
+        **others: Named,
+    ) -> None:
         """Offer other lists than before, as its session reports after a `list_changed`."""
-        catalog = catalog_of(tools, **others)
+        catalog = msgspec.structs.replace(catalog_of(tools, **others), problems=problems)
         self.talk.happens(CatalogChanged(self.session, catalog, frozenset(announced)))
 
     def breaks(self, reason: str = "it broke") -> None:

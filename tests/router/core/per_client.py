@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from router.messages.catalog import Item
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, spec
 
 
@@ -17,7 +18,7 @@ def talk_about(*specs: Any, **settings: Any) -> Conversation:
     return talk
 
 
-def comes_up(talk: Conversation, name: str, *tools: str, **more: Any) -> FakeUpstream:
+def comes_up(talk: Conversation, name: str, *tools: str | Item, **more: Any) -> FakeUpstream:
     """Have a session that the core started become ready."""
     assert name in [started.name for started in talk.started]
     talk.starting(name)
@@ -34,7 +35,9 @@ def initialized(talk: Conversation, name: str | None = None, **capabilities: Any
     return client
 
 
-def ready_for(talk: Conversation, client: FakeClient, *tools: str, **more: Any) -> FakeUpstream:
+def ready_for(
+    talk: Conversation, client: FakeClient, *tools: str | Item, **more: Any
+) -> FakeUpstream:
     """Have the session of a client started by a call, become ready and answer the call."""
     call = client.routes("echo")
     upstream = comes_up(talk, talk.started[-1].name, *tools, **more)

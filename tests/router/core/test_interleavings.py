@@ -7,11 +7,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from router.core.state.instances import InstanceState
+from router.messages.catalog import Item
 from router.messages.commands import CallTool, ListInstances, MakeChange, SetActive
-from router.messages.errors import NOT_SAVED, RpcError
+from router.messages.errors import NOT_SAVED, SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.events import ClientClosed
 from router.messages.frames import Request, Response
 from router.messages.instance_spec import InstanceSpec
+from router.messages.run_policy import RunPolicy
 from tests.router.core.conversation import (
     Conversation,
     FakeClient,
@@ -32,8 +35,17 @@ CHANGES = st.sampled_from(
 )
 REASONS = st.sampled_from(["", "it broke", "\udcff"])
 KINDS = st.sampled_from(["direct", "selected", "use", "list", "odd", "manage"])
+STATUSES = st.sampled_from([None, 404, 503])
 PICK = st.integers(0, 2**16)
 """Chooses among what there is at that moment."""
+
+
+ECHO = Item("echo", raw({"name": "echo", "annotations": {"readOnlyHint": True}}))
+"""A tool that may be called again."""
+
+
+def retrying(name: str, **changes: Any) -> InstanceSpec:
+    return spec(name, run_policy=RunPolicy(retry_safe_calls=True), **changes)
 
 
 @attrs.define(eq=False)
@@ -251,6 +263,16 @@ class Interleavings(RuleBasedStateMachine):
             case _:
                 upstream.answers({"id": request.id}, {"mark": mark})
 
+    @precondition(lambda self: self.upstreams)
+    @rule(pick=PICK, which=PICK, status=STATUSES, retry_after_s=st.sampled_from([None, None, 1.0]))
+    def an_upstream_fails_to_answer(
+        self, pick: int, which: int, status: int | None, retry_after_s: float | None
+    ) -> None:
+        upstream, request = self.a_call_seen(pick, which)
+        if request is not None:
+            code = SESSION_LOST if status is None else TRANSPORT_ERROR
+            upstream.fails_to_answer({"id": request.id}, status, retry_after_s, code=code)
+
     @precondition(lambda self: len(self.upstreams) > 1)
     @rule(pick=PICK, other=PICK, which=PICK)
     def an_upstream_forges_an_answer(self, pick: int, other: int, which: int) -> None:
@@ -290,7 +312,9 @@ class Interleavings(RuleBasedStateMachine):
         if not unannounced:
             self.talk.starting(name)
         revision = "2026-07-28" if stateless else "2025-11-25"
-        self.upstreams.append(self.talk.up(name, "echo", revision=revision))
+        self.upstreams.append(
+            self.talk.up(name, ECHO if name == "a" else "echo", revision=revision)
+        )
 
     @rule(pick=PICK, name=NAMES, reason=REASONS, kind=st.sampled_from(["break", "down", "fail"]))
     def an_upstream_ends(self, pick: int, name: str, reason: str, kind: str) -> None:
@@ -338,7 +362,7 @@ class Interleavings(RuleBasedStateMachine):
             case "unlimited":
                 changed = [spec(name)]
             case "restarted":
-                changed = [spec(name, command=str(self.marks))]
+                changed = [retrying(name, command=str(self.marks))]
             case "disabled":
                 changed = [attrs.evolve(self.specs[name], is_active=False)]
             case _:
@@ -455,6 +479,9 @@ class Interleavings(RuleBasedStateMachine):
             leaving = state.leaving.get(instance.name)
             current = state.instances.by_name.get(instance.name)
             assert instance is (current if leaving is None else leaving.row)
+        assert set(state.ejections) <= set(state.sessions)
+        degraded = [one for one in state.instances if one.state is InstanceState.DEGRADED]
+        assert all(one.session and one.session.session in state.ejections for one in degraded)
         assert len(state.leaving_due) == len(state.leaving)
         for leaving in state.leaving.values():
             assert leaving.row.session is not None
@@ -507,8 +534,11 @@ class Interleavings(RuleBasedStateMachine):
 
 
 def usual(name: str) -> InstanceSpec:
-    """The configuration of an instance when nothing is odd; `b` takes two calls at a time."""
-    return spec(name) if name == "a" else limited(name, at_a_time=2)
+    """The configuration of an instance when nothing is odd.
+
+    `a` repeats safe calls, and `b` takes two calls at a time.
+    """
+    return retrying(name) if name == "a" else limited(name, at_a_time=2)
 
 
 def chosen(things: list[Any], pick: int) -> Any:

@@ -82,6 +82,18 @@ def test_credentials_in_a_url_are_known_as_they_are_sent(info: str, secrets: set
 
 
 @pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("http://a-long-name-of-a-host.example:8080/mcp", set[str]()),
+        ("https://server-0123456789abcdef", set[str]()),
+        (f"https://server-0123456789abcdef/{CANARY}?q=/x", {CANARY, "/x"}),
+    ],
+)
+def test_host_of_a_url_is_no_secret_however_long(url: str, secrets: set[str]) -> None:
+    assert secrets_of(read({"url": url})) == secrets
+
+
+@pytest.mark.parametrize(
     ("args", "secrets"),
     [
         (["--token=abc"], {"abc"}),

@@ -24,10 +24,10 @@ import msgspec
 import trio
 from msgspec import Raw, Struct
 
-from router.messages.errors import INTERNAL_ERROR
+from router.messages.errors import TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, RequestId, Response
 from transports import json_rpc
-from transports.connect.wire import Received
+from transports.connect.wire import Failure, Received
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -187,8 +187,16 @@ class RemoteConnection:
             log.warning("%s sent no JSON-RPC message: %s", self.endpoint.shown, exc)
         return is_answered
 
-    async def receive_frame(self, frame: Frame, message: OutgoingMessage | None) -> bool:
-        """Take in one frame; as `receive_json`."""
+    async def receive_frame(
+        self, frame: Frame, message: OutgoingMessage | None, failure: Failure | None = None
+    ) -> bool:
+        """Take in one frame; as `receive_json`.
+
+        Args:
+            frame: the frame.
+            message: as in `receive_json`.
+            failure: as in `Received`.
+        """
         request = None if message is None else message.request
         related = None if request is None else request.id
         if not isinstance(frame, (Response, ErrorResponse)):
@@ -203,7 +211,7 @@ class RemoteConnection:
             self._held_answer = Received(answer, related)
             await trio.lowlevel.checkpoint()
         else:
-            await self.inbox.send(Received(answer, related))
+            await self.inbox.send(Received(answer, related, failure))
         return is_answer
 
     async def release_held_answer(self) -> None:
@@ -219,21 +227,36 @@ class RemoteConnection:
         message = None if request_id is None else self._open.get(request_id)
         if message is not None:
             sentence = f"{self.endpoint.shown}: {' '.join(why.split())}"
-            await self.fail(message, sentence, code)
+            await self.fail(message, sentence, code=code)
 
     async def fail(
-        self, message: OutgoingMessage, sentence: str, code: int = INTERNAL_ERROR
+        self,
+        message: OutgoingMessage,
+        sentence: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        code: int = TRANSPORT_ERROR,
     ) -> None:
         """Answer a message with an error, because no other answer will come.
 
         There is no session without an answer to `initialize`, so its failure ends the connection.
+
+        Args:
+            message: the message.
+            sentence: the reason for the user.
+            status: as in `Failure`.
+            retry_after_s: as in `Failure`.
+            code: the JSON-RPC error code.
         """
         await trio.lowlevel.checkpoint()
         if message.is_initialize:
             self.lose(sentence)
         elif message.request is not None:
+            failure = Failure(RpcError(code, sentence), status, retry_after_s)
             error = Raw(msgspec.json.encode({"code": code, "message": sentence}))
-            await self.receive_frame(ErrorResponse(message.request.id, error), message)
+            frame = ErrorResponse(message.request.id, error)
+            await self.receive_frame(frame, message, failure)
         else:
             log.warning("A message was not delivered: %s", sentence)
 

@@ -8,13 +8,18 @@ header.
 from __future__ import annotations
 
 import re
+from html import unescape
 from http import HTTPStatus
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import attrs
+import msgspec
 
 from transports.connect.wire import WireLost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Kind: TypeAlias = Literal["http", "sse"]
 """A transport of MCP over HTTP: streamable HTTP, or HTTP+SSE."""
@@ -22,13 +27,24 @@ Kind: TypeAlias = Literal["http", "sse"]
 SAID_CHARS: Final = 300
 """Length of an upstream's own words in a sentence."""
 
-_HINTS: Final = {
+_WAYS_OUT: Final = {
     401: "; set headers.Authorization for this instance",
-    403: "; may the headers of this instance use it?",
-    404: "; is the URL right?",
     407: "; the proxy on the way wants credentials",
 }
+_GUESSES: Final = {
+    403: "; may the headers of this instance use it?",
+    404: "; is the URL right?",
+}
+"""Hints for an upstream that does not explain itself."""
+
 _KEY_IN_PATH: Final = re.compile(r"(?<=/)[^/]{16,}")
+_JSON_KEYS: Final = ("message", "error_description", "detail", "error", "title")
+"""Members that hold an explanation: of JSON-RPC, RFC 6749 section 5.2, RFC 9457 and habit."""
+
+_MAX_DEPTH: Final = 3
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_HTML: Final = re.compile(r"\s*<(!doctype|html|head|body|center|h1|p)\b", re.IGNORECASE)
+
 _SESSION_WORDS: Final = ("session", "not initialized")
 
 
@@ -68,8 +84,8 @@ class RemoteEndpoint:
     def answered(self, status: int, explanation: str = "") -> str:
         """Return the sentence for a failed HTTP status, with the upstream's own explanation."""
         sentence = f"{self.shown} answered {status} {phrase(status)}".rstrip()
-        quoted = f": {_shorten(explanation)}" if explanation else ""
-        return f"{sentence}{quoted}{_HINTS.get(status, '')}"
+        quoted = f": {_shorten(explanation)}" if explanation else _GUESSES.get(status, "")
+        return f"{sentence}{quoted}{_WAYS_OUT.get(status, '')}"
 
     def answered_with(self, content_type: str) -> str:
         """Return the sentence for a successful response that holds no MCP message."""
@@ -95,6 +111,47 @@ def phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
+
+
+def explanation_in(body: bytes, status: int) -> str:
+    """Return the first line that explains an HTTP error; empty if the body says no more than it.
+
+    Args:
+        body: the body of the response.
+        status: its status.
+    """
+    text = body.decode(errors="replace")
+    lines = (_one_line(candidate) for candidate in _candidates(text))
+    line = next((line for line in lines if line), "")
+    said = line.lower().strip(" .!")
+    known = phrase(status).lower()
+    return "" if said in {known, str(status), f"{status} {known}"} else line
+
+
+def _candidates(text: str) -> Iterator[str]:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        if _HTML.match(text):
+            yield from _TITLE.findall(text)[:1]
+        else:
+            yield from text.splitlines()
+    else:
+        yield from _explanations(value, _MAX_DEPTH)
+
+
+def _explanations(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from value.splitlines()
+    elif isinstance(value, dict) and depth:
+        members = cast("dict[str, Any]", value)
+        for key in _JSON_KEYS:
+            yield from _explanations(members.get(key), depth - 1)
+
+
+def _one_line(text: str) -> str:
+    shown = "".join(each if each.isprintable() else " " for each in unescape(text))
+    return " ".join(shown.split())
 
 
 def is_session_gone(status: int, explanation: str) -> bool:

@@ -8,6 +8,7 @@ URLs and header values into theirs.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 HttpFailure: TypeAlias = "httpx2.HTTPError | httpx2.InvalidURL"
 
-CONNECT_S: Final = 10.0
+_RESETS: Final = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
+
+CONNECT_S: Final = 5.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
 
 
@@ -32,6 +35,11 @@ def is_unreachable(exc: httpx2.HTTPError) -> bool:
         exc,
         (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol),
     )
+
+
+def was_reset(exc: BaseException) -> bool:
+    """Return whether the other side had closed the connection."""
+    return any(isinstance(link, OSError) and link.errno in _RESETS for link in _chain(exc))
 
 
 def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:

@@ -19,10 +19,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import attrs
 import httpx2
 import trio
 
-from router.messages.errors import INTERNAL_ERROR, SESSION_LOST
+from router.messages.errors import SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse
 from transports import json_rpc
 from transports.connect.remote.connection import (
@@ -31,13 +32,13 @@ from transports.connect.remote.connection import (
     RequestAbandoned,
     message_being_sent,
 )
-from transports.connect.remote.endpoint import is_session_gone, suggests_sse
+from transports.connect.remote.endpoint import explanation_in, is_session_gone, suggests_sse
 from transports.connect.remote.event_streams import (
     MAX_MESSAGE_BYTES,
     StandaloneStream,
     read_response_stream,
 )
-from transports.connect.remote.failures import CONNECT_S, describe, is_unreachable
+from transports.connect.remote.failures import CONNECT_S, describe, is_unreachable, was_reset
 from transports.connect.remote.request_headers import is_reserved
 from transports.connect.remote.responses import (
     SESSION_HEADER,
@@ -49,9 +50,11 @@ from transports.connect.remote.responses import (
     read_body,
     read_short_body,
     resumable,
+    retry_after_s,
     stub,
     with_stream,
 )
+from transports.connect.wire import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +83,22 @@ _LIMITS: Final = httpx2.Limits(
     # Common servers close idle connections after 5 s. A request must not run into that.
     keepalive_expiry=4.0,
 )
+
+
+@attrs.define
+class _Sending:
+    """Learns how far a request got, as a `trace` extension of the HTTP client.
+
+    Attributes:
+        failed_at_once: True if the connection was gone when the first bytes were to be written.
+    """
+
+    failed_at_once: bool = False
+
+    async def note(self, event: str, info: dict[str, Any]) -> None:
+        if event == "http11.send_request_headers.failed":
+            self.failed_at_once = was_reset(info["exception"])
+        await trio.lowlevel.checkpoint()
 
 
 class HttpxClient(httpx2.AsyncClient, ABC):
@@ -126,6 +145,18 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         """Return whether a request names a session, which the upstream may have forgotten."""
 
     async def _open(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; once more if its connection was reset before anything of it was sent.
+
+        A server may close an idle connection at the very moment at which it is used again.
+        """
+        sending = _Sending()
+        request.extensions["trace"] = sending.note
+        try:
+            return await super().send(request, stream=True, follow_redirects=False)
+        except httpx2.RequestError as exc:
+            if not (sending.failed_at_once or (is_unreachable(exc) and was_reset(exc))):
+                raise
+        request.extensions.pop("trace")
         return await super().send(request, stream=True, follow_redirects=False)
 
     # --- Messages without an answer on their own response ------------------------------------
@@ -180,8 +211,10 @@ class HttpxClient(httpx2.AsyncClient, ABC):
     async def _fail_by_status(self, response: httpx2.Response, message: OutgoingMessage) -> None:
         """Answer `message` with the failed status of its response, or end the connection."""
         status, endpoint = response.status_code, self._connection.endpoint
-        error, explanation = error_in(await read_short_body(response))
+        body = await read_short_body(response)
+        error, explanation = error_in(body), explanation_in(body, status)
         sentence = endpoint.answered(status, explanation)
+        retry_in_s = retry_after_s(response)
         # 1. The upstream wants credentials: no request would succeed.
         if status == 401:
             self._connection.lose(sentence)
@@ -193,18 +226,21 @@ class HttpxClient(httpx2.AsyncClient, ABC):
             self._connection.refuse(sentence)
         # 4. The status is all that is known, or there is no request that the error could answer.
         elif error is None or message.request is None or message.is_initialize:
-            await self._connection.fail(message, sentence)
-        # 5. The upstream has answered with a JSON-RPC error of its own.
+            await self._connection.fail(message, sentence, status=status, retry_after_s=retry_in_s)
+        # 5. The upstream has answered with a JSON-RPC error of its own. With a status below 500
+        # that is no sign of trouble: MCP 2026-07-28 wants it so (Transports, Streamable HTTP).
         else:
             answer = ErrorResponse(message.request.id, error.error)
-            await self._connection.receive_frame(answer, message)
+            failed = Failure(RpcError(TRANSPORT_ERROR, sentence), status, retry_in_s, True)
+            is_in_trouble = status >= 500 or retry_in_s is not None
+            await self._connection.receive_frame(answer, message, failed if is_in_trouble else None)
 
     async def _fail_by_exception(self, exc: httpx2.RequestError, message: OutgoingMessage) -> None:
         """Answer `message` with an error, or end the connection if there is no server."""
         await trio.lowlevel.checkpoint()
         sentence = describe(self._connection.endpoint, exc)
         if not is_unreachable(exc):
-            await self._connection.fail(message, sentence, SESSION_LOST)
+            await self._connection.fail(message, sentence, code=SESSION_LOST)
         elif self._connection.open_streams:
             await self._connection.fail(message, sentence)
         else:
@@ -287,10 +323,10 @@ class StreamableHttpxClient(HttpxClient):
             await self._read_json(response, message)
         elif response.status_code == 200:
             kind = response.headers.get("content-type", "")
-            await self._connection.fail(message, endpoint.answered_with(kind))
+            await self._connection.fail(message, endpoint.answered_with(kind), status=200)
         else:
             sentence = f"{endpoint.answered(response.status_code)} instead of an answer"
-            await self._connection.fail(message, sentence)
+            await self._connection.fail(message, sentence, status=response.status_code)
         return stub(response.request, response)
 
     async def _read_stream(
@@ -305,7 +341,7 @@ class StreamableHttpxClient(HttpxClient):
             return resumable(response, progress)
         if not progress.is_done:
             sentence = self._connection.endpoint.broke("its answer ended before it was complete")
-            await self._connection.fail(message, sentence, SESSION_LOST)
+            await self._connection.fail(message, sentence, code=SESSION_LOST)
         return stub(response.request, response)
 
     async def _read_json(self, response: httpx2.Response, message: OutgoingMessage) -> None:
@@ -319,14 +355,14 @@ class StreamableHttpxClient(HttpxClient):
         except RequestAbandoned:
             pass
         except httpx2.RequestError as exc:
-            await self._connection.fail(message, describe(endpoint, exc), SESSION_LOST)
+            await self._connection.fail(message, describe(endpoint, exc), code=SESSION_LOST)
         except TooLarge:
             sentence = f"the answer of {endpoint.shown} is larger than 16 MiB"
-            await self._connection.fail(message, sentence)
+            await self._connection.fail(message, sentence, status=200)
         else:
             if not await self._connection.receive_json(body, message):
                 sentence = f"{endpoint.shown} answered with something that is no JSON-RPC answer"
-                await self._connection.fail(message, sentence, INTERNAL_ERROR)
+                await self._connection.fail(message, sentence, status=200)
 
 
 class SseHttpxClient(HttpxClient):

@@ -29,7 +29,7 @@ from mcp_types import (
     JSONRPCResponse,
 )
 
-from router.messages.errors import INTERNAL_ERROR, SESSION_LOST
+from router.messages.errors import SESSION_LOST, TRANSPORT_ERROR
 from router.messages.frames import Notification, Request, Response
 from router.messages.revisions import STATELESS_REVISION
 from transports.connect.remote.connection import (
@@ -287,7 +287,7 @@ async def _follow_sdk(
             await connection.release_held_answer()
         elif isinstance(message, JSONRPCError):
             is_cut = message.error.code == CONNECTION_CLOSED
-            code = SESSION_LOST if is_cut else INTERNAL_ERROR
+            code = SESSION_LOST if is_cut else TRANSPORT_ERROR
             await connection.fail_request(message.id, message.error.message, code)
     connection.lose(connection.endpoint.broke("the transport ended"))
 

@@ -5,6 +5,8 @@ Imports the HTTP client, so only `sdk.load` loads this module.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx2
@@ -19,6 +21,9 @@ from transports.connect.remote import event_streams
 SHORT_BODY_S: Final = 5.0
 SHORT_BODY_BYTES: Final = 64 * 1024
 """Limits for the body of an error or an acknowledgement."""
+
+_SECONDS_DIGITS: Final = 9
+"""Digits that are read of a number of seconds: some thirty years."""
 
 SESSION_HEADER: Final = "mcp-session-id"
 
@@ -90,15 +95,33 @@ async def read_short_body(response: httpx2.Response) -> bytes:
     return b""
 
 
-def error_in(body: bytes) -> tuple[ErrorResponse | None, str]:
-    """Return the JSON-RPC error in the body of an HTTP error, and its message."""
+def error_in(body: bytes) -> ErrorResponse | None:
+    """Return the JSON-RPC error in the body of an HTTP error; None if there is none."""
     try:
         frame = json_rpc.decode(body)
         if isinstance(frame, ErrorResponse):
-            return frame, msgspec.json.decode(frame.error, type=_Error).message
+            msgspec.json.decode(frame.error, type=_Error)
+            return frame
     except (json_rpc.FrameError, msgspec.DecodeError):
         pass
-    return None, ""
+    return None
+
+
+def retry_after_s(response: httpx2.Response) -> float | None:
+    """Return the seconds after which an upstream wants to be called again; None if it says nothing.
+
+    RFC 9110 section 10.2.3: `Retry-After` holds seconds, or a date.
+    """
+    value = str(response.headers.get("retry-after", "")).strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:_SECONDS_DIGITS])
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 # --- Stand-ins for the SDK ------------------------------------------------------------------------

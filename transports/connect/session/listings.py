@@ -85,6 +85,7 @@ class Lists:
     send_request: Callable[[str, dict[str, Any]], Awaitable[Raw]]
     declared: frozenset[str]
     catalog: Catalog = attrs.field(init=False, factory=Catalog)
+    _cuts: dict[str, str] = attrs.field(init=False, factory=dict[str, str])  # by method
 
     async def read_all(self) -> Catalog:
         """Read all lists that are declared.
@@ -115,10 +116,12 @@ class Lists:
                     refused[kind] = refusal
                     log.warning("%s: %s was refused: %s", self.name, kind.method, refusal)
         if parts:
-            self.catalog = msgspec.structs.replace(self.catalog, **parts)
+            problems = tuple(self._cuts.values())
+            self.catalog = msgspec.structs.replace(self.catalog, **parts, problems=problems)
         return refused
 
     async def _read(self, kind: ListKind) -> tuple[Item, ...]:
+        self._cuts.pop(kind.method, None)
         items: list[Item] = []
         cursors: set[str] = set()
         params: dict[str, Any] = {}
@@ -128,11 +131,16 @@ class Lists:
             if page.cursor is None:
                 break
             if page.cursor in cursors or len(cursors) == MAX_PAGES - 1:
-                log.warning("%s: %s does not end; it was cut", self.name, kind.method)
+                self._cut(kind, len(cursors) + 1, len(items))
                 break
             cursors.add(page.cursor)
             params = {"cursor": page.cursor}
         return tuple(items)
+
+    def _cut(self, kind: ListKind, pages: int, items: int) -> None:
+        cut = f"{kind.method} does not end: it was cut after {pages} pages with {items} items"
+        self._cuts[kind.method] = cut
+        log.warning("%s: %s", self.name, cut)
 
     async def _read_page(self, kind: ListKind, params: dict[str, Any]) -> Page:
         result = await self.send_request(kind.method, params)

@@ -5,8 +5,10 @@ of an older revision begins a session with `initialize`.
 
 Only its answer to `server/discover` shows that a server speaks 2026-07-28. Any other answer, and
 also silence, may be how an older server takes a request that it does not know, so `initialize`
-follows on the same wire. Some processes even die of `server/discover`, or never answer anything
-again: their next incarnation begins with `initialize`.
+follows on the same wire. A process that is silent may only be slow to start. So the question stays
+open beside `initialize`, and the first of the two answers decides: a process reads one message
+after the other. Some processes even die of `server/discover`, or never answer anything again: their
+next incarnation begins with `initialize`.
 """
 
 from __future__ import annotations
@@ -33,14 +35,19 @@ from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
     from router.messages.instance_spec import InstanceSpec
-    from transports.connect.session.requests import SessionRequests
+    from transports.connect.session.requests import OpenRequest, SessionRequests
+    from transports.connect.session.server_history import ServerHistory
     from transports.connect.wire import Wire
 
 log = logging.getLogger("mcp_router.upstream")
 
 PROBE_S: Final = 5.0
-"""Time for the answer to `server/discover`, before `initialize` is tried. A process that has just
-been started may need that long, and a server that never answers costs this time once."""
+"""Time for the answer of a process to `server/discover`, before `initialize` goes out beside it. A
+server that never answers costs this time once."""
+
+REMOTE_PROBE_S: Final = 20.0
+"""The same for a remote server, of which the two requests may reach different processes. So the
+question is given up before `initialize`, and a server that has to be woken gets time for that."""
 
 _EMPTY: Final = Raw(b"{}")
 _OF_ANY_CLIENT: Final = {"roots": _EMPTY, "sampling": _EMPTY, "elicitation": _EMPTY}
@@ -63,20 +70,6 @@ class NegotiationResult:
     capabilities: dict[str, Raw]
     server_info: Raw
     instructions: str | None
-
-
-@attrs.define(eq=False)
-class ServerHistory:
-    """Memory of a server that lasts from one incarnation to the next.
-
-    Attributes:
-        has_initialized: the last `initialize` succeeded, so `server/discover` is not tried first.
-        was_lost_to_probe: the last incarnation ended before any answer to `server/discover` came,
-            so perhaps because of it. The next incarnation goes without it.
-    """
-
-    has_initialized: bool = False
-    was_lost_to_probe: bool = False
 
 
 class _Initialized(Struct, gc=False):
@@ -136,30 +129,40 @@ class Negotiation:
         """
         # HTTP+SSE is older than 2026-07-28, which has no such transport.
         protocol = "legacy" if self.spec.type == "sse" else self.spec.protocol
-        was_lost_to_probe = self.history.was_lost_to_probe
-        self.history.was_lost_to_probe = False
+        history = self.history
+        was_lost_to_probe, history.was_lost_to_probe = history.was_lost_to_probe, False
         # 1. The instance insists on 2026-07-28: `server/discover` must succeed.
         if protocol == STATELESS_REVISION:
             return await self._discover_only()
         # 2. The instance, or the history of its server, asks for `initialize` alone.
-        if protocol == "legacy" or was_lost_to_probe or self.history.has_initialized:
+        if protocol == "legacy" or was_lost_to_probe or history.has_initialized:
+            history.dies_either_way |= was_lost_to_probe  # until it is ready for once
             return await self._initialize_only()
         # 3. Nothing is known: `server/discover` first, `initialize` if that leads to nothing.
         try:
             return await self._discover_or_initialize()
         except trio.Cancelled:
-            # A process that ends may have died of the probe. A remote server that is out of reach
-            # says nothing about the revisions it speaks.
-            is_process = self.spec.type == "stdio"
-            self.history.was_lost_to_probe = self._is_probe_unanswered and is_process
+            # A process that ends may have died of the probe, if it never answered one. A remote
+            # server that is out of reach says nothing about the revisions it speaks.
+            if self._is_probe_unanswered and self._is_process:
+                history.was_lost_to_probe = not history.has_discovered
+                history.has_discovered = False
             raise
 
+    @property
+    def _is_process(self) -> bool:
+        return self.spec.type == "stdio"
+
     def may_retry_without_probe(self, lost: WireLost) -> bool:
-        """Return whether the wire was lost because of `server/discover`; log it in that case."""
-        if self.history.was_lost_to_probe:
+        """Return whether to start the server again at once; log it in that case.
+
+        That is so if the wire was lost because of `server/discover`, as far as is known.
+        """
+        may_retry = self.history.was_lost_to_probe and not self.history.dies_either_way
+        if may_retry:
             text = "%s: %s (when asked whether it speaks %s); started again, for a handshake"
             log.info(text, self.spec.name, lost, STATELESS_REVISION)
-        return self.history.was_lost_to_probe
+        return may_retry
 
     async def _discover_only(self) -> NegotiationResult:
         try:
@@ -182,45 +185,84 @@ class Negotiation:
             raise _initialize_refused(refused) from None
 
     async def _discover_or_initialize(self) -> NegotiationResult:
-        # 1. The server says that it speaks 2026-07-28.
-        discovered = await self._probe()
-        if discovered is not None:
-            return self._agree_stateless(discovered)
-        # 2. It says anything else, or nothing in time: it may be of the older era.
+        self._is_probe_unanswered = True
+        self.wire.set_probing(True)
+        probe = await self.requests.open("server/discover", {"_meta": self._client_meta()})
         try:
-            return await self._initialize()
+            # 1. The server says that it speaks 2026-07-28.
+            with trio.move_on_after(PROBE_S if self._is_process else REMOTE_PROBE_S):
+                await probe.answered.wait()
+            if not (probe.is_answered or self._is_process):
+                self.requests.cancel(probe)
+            discovered = await self._read_probe(probe)
+            # 2. It says anything else, or nothing in time: it may be of the older era, or slow.
+            if discovered is None:
+                answer = await self._initialize_beside(probe)
+                if isinstance(answer, NegotiationResult):
+                    return answer
+                discovered = answer
+            return self._agree_stateless(discovered)
+        finally:
+            self.requests.cancel(probe)
+
+    async def _initialize_beside(self, probe: OpenRequest) -> NegotiationResult | _Discovered:
+        """Send `initialize`; return what comes of it, or the late answer to `server/discover`.
+
+        Raises:
+            WireLost: the upstream refuses both.
+        """
+        initialize = await self._open_initialize()
+        try:
+            discovered = await self._first_answer(initialize, probe)
+            return discovered or await self._read_initialized(initialize)
         except RequestRefused as exc:
             refused = exc
-        # 3. It refuses `initialize` in favour of 2026-07-28: it was only slow to start.
+        finally:
+            self.requests.forget(initialize)
+        # It refuses `initialize` in favour of 2026-07-28: it was too slow for the first question.
         if STATELESS_REVISION in _supported_revisions(refused):
-            discovered = await self._probe()
+            self.requests.cancel(probe)
+            with trio.move_on_after(PROBE_S):
+                probe = await self.requests.open("server/discover", {"_meta": self._client_meta()})
+                await probe.answered.wait()
+            self.requests.cancel(probe)
+            discovered = await self._read_probe(probe)
             if discovered is not None:
-                return self._agree_stateless(discovered)
-        # 4. It speaks neither.
+                return discovered
         raise _initialize_refused(refused)
 
-    async def _probe(self) -> _Discovered | None:
-        """Send `server/discover`; return the result if it comes in time and names 2026-07-28.
+    async def _first_answer(
+        self, initialize: OpenRequest, probe: OpenRequest
+    ) -> _Discovered | None:
+        """Wait for the answer to `initialize`, unless an open `server/discover` succeeds first."""
+        if self._is_process and not probe.is_answered:
+            await self.requests.wait_for_any(initialize, probe)
+            discovered = await self._read_probe(probe)
+            if discovered is not None:
+                return discovered
+        await initialize.answered.wait()
+        return None
+
+    async def _read_probe(self, probe: OpenRequest) -> _Discovered | None:
+        """Return the answer to `server/discover` if it came and names 2026-07-28.
 
         Raises:
             WireLost: the answer is an error that names only revisions unknown to the router.
         """
-        self._is_probe_unanswered = True
-        self.wire.set_probing(True)
+        await trio.lowlevel.checkpoint()
+        if not probe.is_answered:
+            return None
+        self._is_probe_unanswered = False
+        self.wire.set_probing(False)
         discovered: _Discovered | None = None
-        with trio.move_on_after(PROBE_S) as limit:
-            await trio.lowlevel.checkpoint()  # on every path: the request itself may fail at once
-            try:
-                discovered = await self._discover()
-            except RequestRefused as refused:
-                supported = _supported_revisions(refused)
-                if supported and not {STATELESS_REVISION, *HANDSHAKE_REVISIONS} & set(supported):
-                    raise _unknown_revision(_join_revisions(supported)) from None
-            except msgspec.MsgspecError as exc:
-                log.debug("%s: no answer to server/discover: %s", self.spec.name, exc)
-        self._is_probe_unanswered = limit.cancelled_caught
-        if not limit.cancelled_caught:
-            self.wire.set_probing(False)
+        try:
+            discovered = await self._read_discovered(probe)
+        except RequestRefused as refused:
+            supported = _supported_revisions(refused)
+            if supported and not {STATELESS_REVISION, *HANDSHAKE_REVISIONS} & set(supported):
+                raise _unknown_revision(_join_revisions(supported)) from None
+        except msgspec.MsgspecError as exc:
+            log.debug("%s: no answer to server/discover: %s", self.spec.name, exc)
         if discovered is None or STATELESS_REVISION not in discovered.supportedVersions:
             return None
         return discovered
@@ -228,7 +270,16 @@ class Negotiation:
     # --- Without a session: MCP 2026-07-28 ---------------------------------------------------
 
     async def _discover(self) -> _Discovered:
-        """Send `server/discover`, once more if it is refused in favour of the revision it names.
+        """Send `server/discover` and wait for its result; see `_read_discovered`."""
+        request = await self.requests.open("server/discover", {"_meta": self._client_meta()})
+        try:
+            await request.answered.wait()
+            return await self._read_discovered(request)
+        finally:
+            self.requests.cancel(request)
+
+    async def _read_discovered(self, answered: OpenRequest) -> _Discovered:
+        """Read a result; ask once more if it was refused in favour of the revision it names.
 
         One of several servers behind an address may be older (MCP 2026-07-28, Transports, Protocol
         Version Header: a client tries a supported version).
@@ -237,17 +288,22 @@ class Negotiation:
             RequestRefused: the upstream answers with an error.
             msgspec.MsgspecError: it answers with something else.
         """
-        params = {"_meta": self._client_meta()}
         try:
-            result = await self.requests.send_request("server/discover", params)
+            result = answered.result()
         except RequestRefused as refused:
             if STATELESS_REVISION not in _supported_revisions(refused):
                 raise
-            result = await self.requests.send_request("server/discover", params)
+            params = {"_meta": self._client_meta()}
+            with trio.move_on_after(REMOTE_PROBE_S):
+                result = await self.requests.send_request("server/discover", params)
+                return _discovered.decode(result)
+            raise
+        await trio.lowlevel.checkpoint()
         return _discovered.decode(result)
 
     def _agree_stateless(self, discovered: _Discovered) -> NegotiationResult:
         self.wire.set_revision(STATELESS_REVISION)
+        self.history.has_discovered, self.history.dies_either_way = True, False
         self.requests.client_meta = self._client_meta()
         return NegotiationResult(
             STATELESS_REVISION,
@@ -268,20 +324,32 @@ class Negotiation:
     # --- With a session: the handshake of the older revisions --------------------------------
 
     async def _initialize(self) -> NegotiationResult:
-        """Send `initialize` and `notifications/initialized` (MCP 2025-11-25, Lifecycle).
+        """Send `initialize`, and begin a session with its result; see `_read_initialized`."""
+        request = await self._open_initialize()
+        try:
+            await request.answered.wait()
+            return await self._read_initialized(request)
+        finally:
+            self.requests.forget(request)  # It must not be cancelled (MCP 2025-11-25).
 
-        Raises:
-            RequestRefused: the upstream answers with an error.
-            WireLost: its answer makes no sense, or names a revision unknown to the router.
-        """
+    async def _open_initialize(self) -> OpenRequest:
         client = self.spec.client
         params: dict[str, Any] = {
             "protocolVersion": LATEST_HANDSHAKE_REVISION,
             "capabilities": _OF_ANY_CLIENT if client is None else client.capabilities,
             "clientInfo": (client.info if client else None) or self._client_info(),
         }
+        return await self.requests.open("initialize", params)
+
+    async def _read_initialized(self, answered: OpenRequest) -> NegotiationResult:
+        """Begin a session with `notifications/initialized` (MCP 2025-11-25, Lifecycle).
+
+        Raises:
+            RequestRefused: the upstream answered `initialize` with an error.
+            WireLost: its answer makes no sense, or names a revision unknown to the router.
+        """
         try:
-            result = _initialized.decode(await self.requests.send_request("initialize", params))
+            result = _initialized.decode(answered.result())
         except msgspec.MsgspecError as exc:
             raise WireLost(f"initialize was answered with something else: {exc}") from None
         revision = shorten(result.protocolVersion)
@@ -290,7 +358,7 @@ class Negotiation:
         self.wire.set_revision(revision)
         await self.requests.outbox.send(Notification("notifications/initialized"))
         self._is_probe_unanswered = False
-        self.history.has_initialized = True
+        self.history.has_initialized, self.history.dies_either_way = True, False
         return NegotiationResult(
             revision, result.capabilities, result.serverInfo, result.instructions
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import msgspec
 import trio
+import trio.lowlevel
 from msgspec import Raw
 
 from router.messages.frames import ErrorResponse, Notification, Request, Response
@@ -44,9 +45,33 @@ class RequestRefused(Exception):
 
 
 @attrs.define(eq=False)
-class _OpenRequest:
+class OpenRequest:
+    """A request that was sent.
+
+    Attributes:
+        id: its id.
+        answer: its answer; None until that comes.
+        answered: set when the answer comes.
+    """
+
+    id: int
     answer: Response | ErrorResponse | None = None
     answered: trio.Event = attrs.field(factory=trio.Event)
+
+    @property
+    def is_answered(self) -> bool:
+        """True once the answer is there."""
+        return self.answer is not None
+
+    def result(self) -> Raw:
+        """Return the result.
+
+        Raises:
+            RequestRefused: the answer is an error.
+        """
+        if isinstance(self.answer, Response):
+            return self.answer.result
+        raise _request_refused(self.answer)
 
 
 @attrs.define(eq=False)
@@ -63,8 +88,9 @@ class SessionRequests:
     outbox: trio.MemorySendChannel[Frame]
     client_meta: dict[str, Any] | None = None
     last_method: str = attrs.field(init=False, default="")
-    _open: dict[int, _OpenRequest] = attrs.field(init=False, factory=dict[int, _OpenRequest])
+    _open: dict[int, OpenRequest] = attrs.field(init=False, factory=dict[int, OpenRequest])
     _next_id: int = attrs.field(init=False, default=1)
+    _has_news: trio.Event = attrs.field(init=False, factory=trio.Event)
 
     async def send_request(self, method: str, params: dict[str, Any]) -> Raw:
         """Send a request, wait for its answer, and return the result.
@@ -74,23 +100,46 @@ class SessionRequests:
         Raises:
             RequestRefused: the answer is an error.
         """
-        request_id, self._next_id = self._next_id, self._next_id + 2
-        if self.client_meta is not None:
-            params = params | {"_meta": self.client_meta}
-        request = self._open[request_id] = _OpenRequest()
-        self.last_method = method
+        request = await self.open(method, params)
         try:
-            await self.outbox.send(Request(request_id, method, Raw(encode_json(params))))
             await request.answered.wait()
         except trio.Cancelled:
-            cancelled = encode_json({"requestId": request_id, "reason": "It takes too long"})
-            send_or_drop(self.outbox, Notification("notifications/cancelled", Raw(cancelled)))
+            self.cancel(request)
             raise
-        finally:
-            del self._open[request_id]
-        if isinstance(request.answer, Response):
-            return request.answer.result
-        raise _request_refused(request.answer)
+        self.forget(request)
+        return request.result()
+
+    async def open(self, method: str, params: dict[str, Any]) -> OpenRequest:
+        """Send a request; the caller waits for its answer, and forgets or cancels it."""
+        request = OpenRequest(self._next_id)
+        self._next_id += 2
+        if self.client_meta is not None:
+            params = params | {"_meta": self.client_meta}
+        self._open[request.id] = request
+        self.last_method = method
+        try:
+            await self.outbox.send(Request(request.id, method, Raw(encode_json(params))))
+        except BaseException:
+            self.forget(request)
+            raise
+        return request
+
+    async def wait_for_any(self, *requests: OpenRequest) -> None:
+        """Wait until one of these requests is answered."""
+        await trio.lowlevel.checkpoint()
+        while not any(request.is_answered for request in requests):
+            await self._has_news.wait()
+
+    def forget(self, request: OpenRequest) -> None:
+        """Wait no more for the answer to a request; a late one is dropped."""
+        self._open.pop(request.id, None)
+
+    def cancel(self, request: OpenRequest) -> None:
+        """Forget a request, and tell the upstream so if it has not answered."""
+        was_open = self._open.pop(request.id, None) is not None
+        if was_open and not request.is_answered:
+            cancelled = encode_json({"requestId": request.id, "reason": "It takes too long"})
+            send_or_drop(self.outbox, Notification("notifications/cancelled", Raw(cancelled)))
 
     def is_own(self, request_id: RequestId | None) -> bool:
         """Return whether this is the id of a request of the session, not of the actor's."""
@@ -107,6 +156,8 @@ class SessionRequests:
         if request is not None and request.answer is None:
             request.answer = answer
             request.answered.set()
+            self._has_news.set()
+            self._has_news = trio.Event()
         return True
 
 

@@ -19,7 +19,8 @@ Invariants:
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
 - What a server says unasked takes a bounded part of the router's time (see `pacing`).
-- A write that takes longer than `WRITE_LIMIT_S` ends the session. The supervisor limits the start.
+- A write that takes longer than `WRITE_LIMIT_S` ends the session, and so does an upstream that
+  hangs (see `liveness`). The supervisor limits the start.
 """
 
 from __future__ import annotations
@@ -34,12 +35,21 @@ import trio.lowlevel
 from msgspec import Raw
 
 from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
-from router.messages.events import Barrier, CatalogChanged, FromSession, SessionLost, SessionUp
+from router.messages.events import (
+    Barrier,
+    CatalogChanged,
+    FromSession,
+    RequestFailed,
+    SessionLost,
+    SessionUp,
+)
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.listings import LIST_CHANGED, Lists
-from transports.connect.session.negotiation import Negotiation, ServerHistory
+from transports.connect.session.liveness import Liveness, may_be_asked
+from transports.connect.session.negotiation import Negotiation
 from transports.connect.session.pacing import FRAMES_PER_REQUEST, Pacing
 from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
+from transports.connect.session.server_history import ServerHistory
 from transports.connect.session.subscription import (
     ACKNOWLEDGED,
     UpstreamSubscription,
@@ -53,10 +63,10 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.events import Event
-    from router.messages.frames import Frame, SessionId
+    from router.messages.frames import Frame, RequestId, SessionId
     from router.messages.instance_spec import InstanceSpec
     from transports.connect.session.negotiation import NegotiationResult
-    from transports.connect.wire import Connect, Received, Wire
+    from transports.connect.wire import Connect, Failure, Received, Wire
 
 log = logging.getLogger("mcp_router.upstream")
 
@@ -97,6 +107,8 @@ class UpstreamSession:
         inbox: the actor's inbox; not closed here.
         new_id: returns the id of a new incarnation.
         version: the version of the router, which the upstream is told.
+        ping_interval_s: the seconds of silence after which an upstream that is up is asked for a
+            sign of life; 0 for never.
         history: the memory of the server, kept from one incarnation to the next, and shared by the
             sessions of several clients of an instance.
     """
@@ -106,6 +118,7 @@ class UpstreamSession:
     inbox: trio.MemorySendChannel[Event | Barrier]
     new_id: Callable[[], SessionId]
     version: str
+    ping_interval_s: float = 0.0
     history: ServerHistory = attrs.field(factory=ServerHistory)
 
     async def __call__(
@@ -145,6 +158,8 @@ class _Incarnation:
         self._negotiation = Negotiation(
             upstream.spec, wire, self._requests, upstream.version, upstream.history
         )
+        self._liveness = Liveness()
+        self._ping_interval_s = upstream.ping_interval_s
         self._subscription: UpstreamSubscription | None = None
         self._scope = trio.CancelScope()
         self._changed: set[str] = set()
@@ -212,7 +227,9 @@ class _Incarnation:
 
     async def _read(self) -> None:
         while True:
-            for received in await self._wire.receive():
+            batch = await self._wire.receive()
+            self._liveness.heard_at_s = trio.current_time()
+            for received in batch:
                 event = self._event_of(received)
                 if event is not None:
                     try:
@@ -239,18 +256,35 @@ class _Incarnation:
                 log.warning("%s says too much unasked; from now on it has to wait", self._spec.name)
             await trio.sleep(pause_s)
 
-    def _event_of(self, received: Received) -> FromSession | None:
+    def _event_of(self, received: Received) -> FromSession | RequestFailed | None:
         """Handle a frame that concerns only the session; return an event for any other frame."""
         frame = received.frame
         if isinstance(frame, (Response, ErrorResponse)):
+            self._liveness.note_answered(frame.id)
             if self._requests.take_answer(frame):
                 return None
+            if received.failure is not None and frame.id is not None:
+                return self._request_failed(frame, frame.id, received.failure)
         elif isinstance(frame, Notification):
             if self._takes_notification(frame):
                 return None
         elif self._answers(frame):
             return None
         return FromSession(self._session, frame, received.related) if self._is_up else None
+
+    def _request_failed(
+        self, frame: Response | ErrorResponse, request_id: RequestId, failure: Failure
+    ) -> RequestFailed:
+        """Return the event for an error that is not, or not only, the server's own answer."""
+        answer = frame if failure.is_answered and isinstance(frame, ErrorResponse) else None
+        return RequestFailed(
+            self._session,
+            request_id,
+            failure.error,
+            failure.status,
+            failure.retry_after_s,
+            answer,
+        )
 
     def _takes_notification(self, frame: Notification) -> bool:
         """Handle a notification about the lists; return whether it was one."""
@@ -286,6 +320,7 @@ class _Incarnation:
             while True:
                 frames = [await self._to_write.receive()]
                 self._take_more(frames)
+                self._liveness.note_sent(frames)
                 limit.deadline = trio.current_time() + WRITE_LIMIT_S
                 await self._wire.send(frames)
                 limit.deadline = math.inf
@@ -323,6 +358,8 @@ class _Incarnation:
         if up.is_stateless:
             self._subscription = self._subscribe(negotiated)
             nursery.start_soon(self._subscription.run)
+        if self._ping_interval_s and may_be_asked(self._spec, is_stateless=up.is_stateless):
+            nursery.start_soon(self._until_lost, self._watch, up.is_stateless)
         await self._keep_current(lists)
 
     async def _negotiate(self) -> NegotiationResult:
@@ -331,6 +368,10 @@ class _Incarnation:
         except WireLost as lost:
             words = self._wire.last_words()
             raise (WireLost(f"{lost.reason}; last: {words}") if words else lost) from None
+
+    async def _watch(self, is_stateless: bool) -> None:
+        interval_s = self._ping_interval_s
+        await self._liveness.watch(self._requests, interval_s, is_stateless=is_stateless)
 
     def _subscribe(self, negotiated: NegotiationResult) -> UpstreamSubscription:
         capabilities = capabilities_with_list_changed(negotiated.capabilities)

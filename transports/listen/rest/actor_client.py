@@ -29,6 +29,7 @@ from router.messages.errors import (
     SESSION_LOST,
     TIMEOUT,
     TOOL_NOT_FOUND,
+    TRANSPORT_ERROR,
     UNAVAILABLE,
     RpcError,
 )
@@ -50,14 +51,15 @@ _STATUS: Final[dict[int, int]] = {
     UNAVAILABLE: 503,
     OVERLOADED: 503,
     SESSION_LOST: 503,
+    TRANSPORT_ERROR: 502,
     INTERNAL_ERROR: 500,
     AMBIGUOUS_CLIENT: 400,
     ALREADY_EXISTS: 409,
 }
 """JSON-RPC code -> HTTP status; every other code has 400."""
 
-_ROUTER_CODES: Final = range(NOT_SAVED, INSTANCE_NOT_FOUND + 1)
-"""-32019 to -32010: the codes that only the router gives, never an upstream."""
+_ROUTER_CODES: Final = range(NOT_SAVED, TRANSPORT_ERROR + 1)
+"""-32019 to -32009: the codes that only the router gives, never an upstream."""
 
 _NO_SPACE: Final = ({"errno": "ENOSPC"}, {"errno": "EDQUOT"})
 """The data of a `NOT_SAVED` error when the disk or the quota is full."""

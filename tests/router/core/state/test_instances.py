@@ -4,6 +4,7 @@ import pytest
 
 from router.core.state.instance_table import Instances
 from router.core.state.instances import InstanceState, new_instance
+from router.messages.commands import ListInstances
 from router.messages.errors import RpcError
 from tests.router.core.conversation import Conversation, ready, spec
 
@@ -110,6 +111,24 @@ def test_what_a_long_start_does_is_shown_until_it_is_over() -> None:
     talk.delayed("a", "installing x")
     talk.up("a")
     assert {"doing", "retry_in_s"}.isdisjoint(talk.list_row("a"))
+
+
+def test_a_list_that_is_not_whole_is_said_until_it_is() -> None:
+    talk, alice, upstream = ready()
+    cut = "tools/list does not end: it was cut"
+    upstream.lists("echo", problems=(cut,))
+    assert (talk.list_row("a")["state"], talk.list_row("a")["last_error"]) == ("ready", cut)
+    (row,) = talk.admin_asks(ListInstances()).answer
+    assert row["warnings"] == [cut]
+    alice.routes("echo")
+    upstream.fails_to_answer(upstream.sees_one(), 503, 7.0)
+    assert talk.list_row("a")["last_error"] == "URL answered 503"
+    talk.time_passes(7)
+    alice.routes("echo")
+    upstream.answers(upstream.sees_one(), {"content": []})
+    assert talk.list_row("a")["last_error"] == cut
+    upstream.lists("echo")
+    assert talk.list_row("a")["last_error"] is None
 
 
 def test_the_time_in_a_state_begins_with_the_state() -> None:

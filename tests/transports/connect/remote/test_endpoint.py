@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from transports.connect.remote.endpoint import RemoteEndpoint, is_session_gone, suggests_sse
+from transports.connect.remote.endpoint import (
+    RemoteEndpoint,
+    explanation_in,
+    is_session_gone,
+    suggests_sse,
+)
 from transports.connect.wire import WireLost
 
 
@@ -39,6 +44,47 @@ def test_long_and_multi_line_explanations_become_one_short_line() -> None:
     one_word = RemoteEndpoint.from_url("http://h/").answered(599, "c" * 1000)
     assert one_word.endswith("c…")
     assert len(one_word) < 400
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            b"\n Access is only allowed at localhost:23203\r\nmore",
+            "Access is only allowed at localhost:23203",
+        ),
+        (b'{"jsonrpc":"2.0","id":null,"error":{"code":-5,"message":"no\\nway"}}', "no"),
+        (b'{"error":"invalid_token","error_description":"it has expired"}', "it has expired"),
+        (b'{"title":"Forbidden","detail":"not from here"}', "not from here"),
+        (b'{"error":{"error":{"error":{"message":"too deep"}}}}', ""),
+        (b'{"message":7,"detail":["x"]}', ""),
+        (b'"in a string"', "in a string"),
+        (b"[1,2]", ""),
+        (
+            b"<!DOCTYPE html><html><head><title>Sign in &amp; retry</title></head>",
+            "Sign in & retry",
+        ),
+        (b"<html><body>nothing in a title</body></html>", ""),
+        (b"\x1b[31mred\x07 \xff", "[31mred \ufffd"),
+        (b"Forbidden.", ""),
+        (b"403 Forbidden", ""),
+        (b"<html><title>403 Forbidden</title></html>", ""),
+        (b"", ""),
+    ],
+)
+def test_first_line_of_a_body_that_says_more_than_its_status_explains_it(
+    body: bytes, line: str
+) -> None:
+    assert explanation_in(body, 403) == line
+
+
+def test_explanation_takes_the_place_of_a_guess_but_not_of_a_way_out() -> None:
+    endpoint = RemoteEndpoint.from_url("http://h/")
+    assert endpoint.answered(403, "not you") == "http://h/ answered 403 Forbidden: not you"
+    assert endpoint.answered(403).endswith("Forbidden; may the headers of this instance use it?")
+    assert endpoint.answered(401, "who?").endswith(
+        "Unauthorized: who?; set headers.Authorization for this instance"
+    )
 
 
 @pytest.mark.parametrize(

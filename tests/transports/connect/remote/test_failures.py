@@ -47,7 +47,7 @@ def status_error(status: int, **headers: str) -> httpx2.HTTPStatusError:
     ("exc", "sentence"),
     [
         (httpx2.InvalidURL("s3cret"), "cannot connect to THERE: its url is no URL"),
-        (httpx2.ConnectTimeout("s3cret"), "cannot connect to THERE: no answer within 10 s"),
+        (httpx2.ConnectTimeout("s3cret"), "cannot connect to THERE: no answer within 5 s"),
         (httpx2.ProxyError("s3cret"), "cannot connect to THERE: the proxy on the way refused"),
         (
             httpx2.LocalProtocolError("s3cret"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from msgspec import Raw
 
-from router.messages.errors import INTERNAL_ERROR, SESSION_LOST
+from router.messages.errors import SESSION_LOST, TRANSPORT_ERROR
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from tests.transports.connect.remote.fake_server import (
     Call,
@@ -34,13 +36,13 @@ from transports.connect.remote.http_client import MAX_REDIRECTS
 @pytest.mark.parametrize(
     ("reply", "code", "text"),
     [
-        ({"status": 503}, INTERNAL_ERROR, "URL answered 503 Service Unavailable"),
-        ({"status": 403}, INTERNAL_ERROR, "URL answered 403 Forbidden; may the headers"),
-        ({"status": 202}, INTERNAL_ERROR, "URL answered 202 Accepted instead of an answer"),
-        ({"body": b"<p>", "kind": "text/html"}, INTERNAL_ERROR, "URL answered with text/html"),
+        ({"status": 503}, TRANSPORT_ERROR, "URL answered 503 Service Unavailable"),
+        ({"status": 403}, TRANSPORT_ERROR, "URL answered 403 Forbidden; may the headers"),
+        ({"status": 202}, TRANSPORT_ERROR, "URL answered 202 Accepted instead of an answer"),
+        ({"body": b"<p>", "kind": "text/html"}, TRANSPORT_ERROR, "URL answered with text/html"),
         (
             {"body": b'{"jsonrpc"'},
-            INTERNAL_ERROR,
+            TRANSPORT_ERROR,
             "URL answered with something that is no JSON-RPC",
         ),
         (
@@ -67,6 +69,46 @@ async def test_a_failing_request_is_answered_and_the_session_goes_on(
         assert got_code == code
         assert message.replace(talk.server.url, "URL").startswith(text)
         assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
+
+
+@pytest.mark.parametrize(
+    ("reply", "failure"),
+    [
+        ({"status": 503, "retry_after": "7"}, (503, 7.0, False)),
+        ({"status": 429, "body": b"slowly, please", "kind": "text/plain"}, (429, None, False)),
+        ({"status": 200, "kind": "text/html"}, (200, None, False)),
+        (
+            {
+                "status": 500,
+                "body": b'{"jsonrpc":"2.0","id":null,"error":{"code":-5,"message":"no"}}',
+            },
+            (500, None, True),
+        ),
+    ],
+)
+async def test_a_failed_request_is_told_from_an_answer(
+    reply: dict[str, Any], failure: tuple[int, float | None, bool]
+) -> None:
+    async with initialized(session_server(lambda call: call.reply(**reply))) as talk:
+        await talk.send(Request(3, "bad"))
+        received = await talk.receive()
+        told = received.failure
+        assert told is not None
+        assert (told.status, told.retry_after_s, told.is_answered) == failure
+        assert isinstance(received.frame, ErrorResponse)
+        _, message = error_of(received.frame)
+        assert told.error.message == message or (told.is_answered and message in str(told.error))
+
+
+async def test_a_broken_connection_has_no_status() -> None:
+    async def play(call: Call) -> None:
+        raise CutConnection
+
+    async with initialized(session_server(play)) as talk:
+        await talk.send(Request(3, "bad"))
+        failure = (await talk.receive()).failure
+        assert failure is not None
+        assert (failure.status, failure.error.code) == (None, SESSION_LOST)
 
 
 @pytest.mark.parametrize("headers_first", [True, False])
@@ -129,7 +171,7 @@ async def test_an_answer_that_is_too_large_is_an_error_to_its_request(
 
     async with initialized(session_server(play)) as talk:
         code, message = error_of(await talk.request(3, "bad"))
-        assert code == INTERNAL_ERROR
+        assert code == TRANSPORT_ERROR
         assert message == f"the answer of {talk.server.url} is larger than 16 MiB"
         assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
 
@@ -147,7 +189,7 @@ async def test_an_event_that_is_too_large_is_an_error_to_its_request(
 
     async with initialized(session_server(play)) as talk:
         code, message = error_of(await talk.request(3, "bad"))
-        assert code == INTERNAL_ERROR
+        assert code == TRANSPORT_ERROR
         assert message.endswith("its event stream cannot be read")
         assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
 
@@ -165,8 +207,55 @@ async def test_a_server_that_takes_no_more_connections_is_alive_while_a_response
         await talk.receive()
         talk.server.door.cancel()
         code, message = error_of(await talk.request(5, "other"))
-        assert code == INTERNAL_ERROR
+        assert code == TRANSPORT_ERROR
         assert message == f"cannot connect to {talk.server.url}: connection refused"
+
+
+@attrs.define
+class Resets:
+    """Breaks connections at the moment at which a POST is to be written."""
+
+    left: int = 0
+
+    @classmethod
+    def of(cls, monkeypatch: pytest.MonkeyPatch) -> Resets:
+        resets, send_all = cls(), trio.SocketStream.send_all
+
+        async def send_or_break(stream: trio.SocketStream, data: bytes) -> None:
+            if resets.left and bytes(data).startswith(b"POST"):
+                resets.left -= 1
+                stream.socket.shutdown(socket.SHUT_RDWR)
+            await send_all(stream, data)
+
+        monkeypatch.setattr(trio.SocketStream, "send_all", send_or_break)
+        return resets
+
+
+async def test_a_request_of_which_nothing_was_sent_is_sent_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resets = Resets.of(monkeypatch)
+    async with initialized(session_server(Call.result)) as talk:
+        resets.left = 1
+        assert await talk.request(3, "tools/call") == Response(3, Raw(b"{}"))
+        assert len([call for call in talk.server.calls if call.rpc == "tools/call"]) == 1
+
+
+async def test_a_request_is_not_sent_a_third_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    resets = Resets.of(monkeypatch)
+    async with initialized(session_server(Call.result)) as talk:
+        resets.left = 3
+        assert error_of(await talk.request(3, "tools/call"))[0] == SESSION_LOST
+        assert resets.left == 1
+
+
+async def test_a_request_that_was_sent_is_not_sent_again() -> None:
+    async def play(call: Call) -> None:
+        raise CutConnection
+
+    async with initialized(session_server(play)) as talk:
+        assert error_of(await talk.request(3, "tools/call"))[0] == SESSION_LOST
+        assert len([call for call in talk.server.calls if call.rpc == "tools/call"]) == 1
 
 
 # --- Resumption ---
@@ -246,7 +335,7 @@ async def test_a_resumed_answer_that_is_too_large_is_an_error_to_its_request(
 
     async with initialized(session_server(play, get)) as talk:
         code, message = error_of(await talk.request(3, "bad"))
-        assert code == INTERNAL_ERROR
+        assert code == TRANSPORT_ERROR
         assert message.endswith("its event stream cannot be read")
         assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
 

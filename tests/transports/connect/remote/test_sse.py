@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec import Raw
 
-from router.messages.errors import INTERNAL_ERROR
+from router.messages.errors import TRANSPORT_ERROR
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from tests.transports.connect.remote.fake_server import (
     Call,
@@ -98,7 +98,7 @@ async def test_a_failing_message_is_an_error_to_its_request_alone() -> None:
         frame = await talk.request(3, "bad")
         assert isinstance(frame, ErrorResponse)
         sentence = f"{talk.server.url} answered 503 Service Unavailable"
-        assert error_of(frame) == (INTERNAL_ERROR, sentence)
+        assert error_of(frame) == (TRANSPORT_ERROR, sentence)
         assert await talk.request(5, "good") == Response(5, Raw(b"{}"))
 
 

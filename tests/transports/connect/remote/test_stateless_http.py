@@ -8,7 +8,7 @@ import pytest
 import trio
 from msgspec import Raw
 
-from router.messages.errors import HEADER_MISMATCH, INTERNAL_ERROR, METHOD_NOT_FOUND, SESSION_LOST
+from router.messages.errors import HEADER_MISMATCH, METHOD_NOT_FOUND, SESSION_LOST, TRANSPORT_ERROR
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from tests.transports.connect.remote.fake_server import (
     Call,
@@ -242,9 +242,9 @@ async def test_leaving_does_not_wait_for_a_subscription() -> None:
         (400, (HEADER_MISMATCH, "session header"), (HEADER_MISMATCH, "session header")),
         (400, (-32021, "no session capability"), (-32021, "no session capability")),
         (400, (-32022, "not initialized"), (-32022, "not initialized")),
-        (404, None, (INTERNAL_ERROR, "URL answered 404 Not Found; is the URL right?")),
-        (400, None, (INTERNAL_ERROR, "URL answered 400 Bad Request")),
-        (503, None, (INTERNAL_ERROR, "URL answered 503 Service Unavailable")),
+        (404, None, (TRANSPORT_ERROR, "URL answered 404 Not Found; is the URL right?")),
+        (400, None, (TRANSPORT_ERROR, "URL answered 400 Bad Request")),
+        (503, None, (TRANSPORT_ERROR, "URL answered 503 Service Unavailable")),
     ],
 )
 @pytest.mark.parametrize("rpc", ["server/discover", "tools/call"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from router.messages.catalog import Catalog
     from router.messages.events import CatalogChanged, Event
     from router.messages.frames import Frame
+    from transports.connect.wire import Failure
 
 AUTO = InstanceSpec(name="fake", provider="test", command="fake")
 SPEC = InstanceSpec(name="fake", provider="test", command="fake", protocol="legacy")
@@ -139,6 +140,10 @@ class FakeUpstream:
     def say(self, *frames: Frame, related: int | None = None) -> None:
         """Send these frames to the session together."""
         self._say.send_nowait([Received(frame, related) for frame in frames])
+
+    def say_failed(self, frame: ErrorResponse, failure: Failure) -> None:
+        """Have a request fail, as a remote wire tells it."""
+        self._say.send_nowait([Received(frame, None, failure)])
 
     def lose(self, reason: str) -> None:
         """Break the wire, after everything that was sent before."""
@@ -259,6 +264,7 @@ async def start(
     *,
     inbox_size: int = 100,
     spec: InstanceSpec = SPEC,
+    ping_interval_s: float = 0.0,
 ) -> Running:
     """Start a session and wait until it is up and quiet.
 
@@ -266,7 +272,9 @@ async def start(
         WireLost: the session did not come up.
     """
     inbox, told = trio.open_memory_channel["Event | Barrier"](inbox_size)
-    session = UpstreamSession(spec, upstream.connect, inbox, count(7).__next__, "2.0")
+    session = UpstreamSession(
+        spec, upstream.connect, inbox, count(7).__next__, "2.0", ping_interval_s
+    )
     running = Running(upstream, told, session)
     nursery.start_soon(running.run)
     up = await told.receive()

@@ -89,7 +89,15 @@ async def test_a_list_without_end_is_cut(
     running = await start(nursery, upstream)
     assert running.up is not None
     assert len(running.up.catalog.tools) == pages
-    assert "fake: tools/list does not end; it was cut" in caplog.messages
+    cut = f"tools/list does not end: it was cut after {pages} pages with {pages} items"
+    assert f"fake: {cut}" in caplog.messages
+    assert running.up.catalog.problems == (cut,)
+    upstream.answers["tools/list"] = raw({"tools": []})
+    upstream.say(changed("tools"))
+    await trio.testing.wait_all_tasks_blocked()
+    (event,) = running.events()
+    assert isinstance(event, CatalogChanged)
+    assert event.catalog.problems == ()
 
 
 async def test_a_refused_list_of_prompts_is_logged_and_left_empty(

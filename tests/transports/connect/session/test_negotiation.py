@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from router.messages.frames import Notification, Request, Response
+from router.messages.frames import ErrorResponse, Notification, Request, Response
 from router.messages.instance_spec import ClientIdentity
 from tests.transports.connect.session.fake_upstream import (
     AUTO,
@@ -28,7 +28,7 @@ from tests.transports.connect.session.fake_upstream import (
     unsupported,
     with_tools,
 )
-from transports.connect.session.negotiation import PROBE_S
+from transports.connect.session.negotiation import PROBE_S, REMOTE_PROBE_S
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -157,6 +157,17 @@ async def test_a_server_that_refuses_it_again_is_tried_with_a_handshake(
     assert running.up.revision == "2025-11-25"
 
 
+async def test_a_server_that_refuses_the_revision_and_then_is_silent_is_tried_with_a_handshake(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    answers = iter([unsupported("2026-07-28"), None])
+    upstream.answers["server/discover"] = lambda _: next(answers)
+    running = await start(nursery, upstream, spec=AUTO)
+    assert running.up is not None
+    assert running.up.revision == "2025-11-25"
+
+
 async def test_a_server_that_does_not_answer_is_tried_with_a_handshake_in_time(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -166,9 +177,9 @@ async def test_a_server_that_does_not_answer_is_tried_with_a_handshake_in_time(
     running = await start(nursery, upstream, spec=AUTO)
     assert trio.current_time() - began_at_s == pytest.approx(PROBE_S)
     cancelled = "notifications/cancelled"
-    assert upstream.methods == ["server/discover", cancelled, *HANDSHAKE, "tools/list"]
+    assert upstream.methods == ["server/discover", *HANDSHAKE, cancelled, "tools/list"]
     assert upstream.probing == [True]
-    told = upstream.frames[1]
+    told = upstream.frames[3]
     assert isinstance(told, Notification)
     assert load(told.params)["requestId"] == 1
     assert running.up is not None
@@ -180,9 +191,10 @@ async def test_a_late_answer_to_discover_is_dropped(
 ) -> None:
     upstream = with_tools("a")
     upstream.answers["server/discover"] = None
-    upstream.answers["initialize"] = lambda _: (
+    tools = raw({"tools": []})
+    upstream.answers["tools/list"] = lambda _: (
         upstream.say(Response(1, discovery("tools"))),
-        hello("tools"),
+        tools,
     )[1]
     running = await start(nursery, upstream, spec=AUTO)
     assert running.up is not None
@@ -201,10 +213,65 @@ async def test_a_slow_server_that_refuses_initialize_is_sent_discover_again(
     assert running.up.revision == "2026-07-28"
     assert upstream.methods[:4] == [
         "server/discover",
-        "notifications/cancelled",
         "initialize",
+        "notifications/cancelled",
         "server/discover",
     ]
+
+
+def slow_server_of_both_eras(*, answers_in_order: bool = True) -> FakeUpstream:
+    """Return a server that answers its first requests only when the second of them is there."""
+    upstream = stateless("a")
+    upstream.answers["server/discover"] = None
+
+    def answer_both(_: Any) -> Any:
+        late = Response(1, discovery("tools")), Response(3, hello("tools"))
+        upstream.say(*(late if answers_in_order else reversed(late)))
+
+    upstream.answers["initialize"] = answer_both
+    return upstream
+
+
+@pytest.mark.parametrize("answers_in_order", [True, False])
+async def test_a_slow_server_of_both_eras_is_met_in_the_new_one(
+    autojump_clock: MockClock, nursery: trio.Nursery, answers_in_order: bool
+) -> None:
+    upstream = slow_server_of_both_eras(answers_in_order=answers_in_order)
+    running = await start(nursery, upstream, spec=AUTO)
+    assert running.up is not None
+    assert running.up.revision == "2026-07-28"
+    # The specification of the older revisions forbids to cancel `initialize`.
+    assert upstream.methods[:3] == ["server/discover", "initialize", "tools/list"]
+    assert running.events() == []
+
+
+async def test_a_slow_server_that_refuses_the_question_is_met_with_the_handshake_under_way(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    upstream.answers["server/discover"] = None
+
+    def answer_both(_: Any) -> Any:
+        upstream.say(ErrorResponse(1, raw({"code": -32601, "message": "no"})))
+        upstream.say(Response(3, hello("tools")))
+
+    upstream.answers["initialize"] = answer_both
+    running = await start(nursery, upstream, spec=AUTO)
+    assert running.up is not None
+    assert running.up.revision == "2025-11-25"
+    assert upstream.methods == ["server/discover", *HANDSHAKE, "tools/list"]
+
+
+async def test_a_remote_server_is_given_longer_and_then_asked_one_thing_at_a_time(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools("a")
+    upstream.answers["server/discover"] = None
+    began_at_s = trio.current_time()
+    await start(nursery, upstream, spec=attrs.evolve(AUTO, type="http"))
+    assert trio.current_time() - began_at_s == pytest.approx(REMOTE_PROBE_S)
+    cancelled = "notifications/cancelled"
+    assert upstream.methods == ["server/discover", cancelled, *HANDSHAKE, "tools/list"]
 
 
 async def test_a_ping_before_the_era_is_known_is_answered(

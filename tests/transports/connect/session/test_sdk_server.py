@@ -145,13 +145,14 @@ async def test_sdk_server_is_met_in_the_era_of_the_setting(
         assert await talk.call("echo", text="héllo") == "héllo"
 
 
-async def test_slow_sdk_server_is_met_in_either_era(
+async def test_slow_sdk_server_is_met_in_the_new_era(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "transports.connect.session.negotiation.PROBE_S", 0.1
     )  # to start takes longer
     async with talking(place, "auto") as talk:
+        assert talk.up.revision == "2026-07-28"
         assert [tool.key for tool in talk.up.catalog.tools] == TOOLS
         assert await talk.call("echo", text="late") == "late"
 

@@ -143,3 +143,43 @@ async def test_an_outage_of_a_remote_server_says_nothing_of_what_it_speaks(
     upstream.answers["server/discover"] = discovery("tools")
     assert await run_once(session) is None
     assert upstream.asked("initialize") == []
+
+
+async def test_a_process_that_dies_of_anything_is_started_once_at_a_time_from_then_on(
+    autojump_clock: MockClock,
+) -> None:
+    upstream = FakeUpstream()
+    upstream.answers |= {"server/discover": die(upstream), "initialize": die(upstream)}
+    session = session_with(upstream)
+    began: list[int] = []
+    for _ in range(5):
+        assert await run_once(session) is not None
+        began.append(len(upstream.sent))
+    assert began == [2, 3, 4, 5, 6]
+    asked = ["server/discover", "initialize", "server/discover", "initialize"]
+    assert upstream.methods == [*asked, "server/discover", "initialize"]
+
+
+async def test_a_process_that_once_was_ready_is_started_anew_at_once_if_the_question_kills_it(
+    autojump_clock: MockClock,
+) -> None:
+    upstream = FakeUpstream()
+    upstream.answers |= {"server/discover": die(upstream), "initialize": die(upstream)}
+    session = session_with(upstream)
+    await run_once(session)
+    upstream.answers = stateless("a").answers
+    assert await run_once(session) is None
+    session.history.has_discovered = False  # as if its server had been replaced
+    upstream.answers = with_tools("a").answers | {"server/discover": die(upstream)}
+    assert await run_once(session) is None
+
+
+async def test_a_process_of_the_new_era_that_crashes_is_not_started_twice_each_time(
+    autojump_clock: MockClock,
+) -> None:
+    upstream = stateless("a")
+    session = session_with(upstream)
+    assert await run_once(session) is None
+    upstream.answers["server/discover"] = die(upstream)
+    assert str(await run_once(session)) == "exited with status 1"
+    assert upstream.asked("initialize") == []

@@ -11,8 +11,14 @@ import trio.lowlevel
 import trio.testing
 from msgspec import Raw
 
-from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
-from router.messages.events import Barrier, FromSession, SessionLost, SessionUp
+from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND, RpcError
+from router.messages.events import (
+    Barrier,
+    FromSession,
+    RequestFailed,
+    SessionLost,
+    SessionUp,
+)
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from router.messages.revisions import HANDSHAKE_REVISIONS
 from supervisors.child import ChildSpec, Down, Restart, Starting, Up
@@ -39,7 +45,7 @@ from transports.connect.session.session import (
     WRITE_LIMIT_S,
     UpstreamSession,
 )
-from transports.connect.wire import WireLost
+from transports.connect.wire import Failure, WireLost
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -153,6 +159,22 @@ async def test_what_is_not_its_own_is_passed_on_in_order(
     upstream.say(*frames, related=4)
     await trio.testing.wait_all_tasks_blocked()
     assert running.events() == [FromSession(7, frame, 4) for frame in frames]
+
+
+async def test_a_failed_request_is_told_as_such(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    session = await start(nursery, with_tools())
+    failure = Failure(RpcError(-32009, "refused"), 503, 7.0)
+    own = Failure(RpcError(-32009, "refused"), 500, None, is_answered=True)
+    session.upstream.say_failed(ErrorResponse(2, raw({"code": -5})), failure)
+    session.upstream.say_failed(ErrorResponse(4, raw({"code": -5})), own)
+    session.upstream.say_failed(ErrorResponse(1, raw({"code": -5})), failure)
+    await trio.testing.wait_all_tasks_blocked()
+    assert session.events() == [
+        RequestFailed(7, 2, failure.error, 503, 7.0),
+        RequestFailed(7, 4, own.error, 500, None, ErrorResponse(4, raw({"code": -5}))),
+    ]
 
 
 async def test_an_answer_with_an_odd_id_never_reaches_the_actor(

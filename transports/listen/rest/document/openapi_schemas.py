@@ -88,8 +88,12 @@ _ENTRY: Final[Json] = {
 
 _STATE: Final[Json] = {
     "state": {
-        "enum": ["disabled", "starting", "ready", "backoff", "failed", "stopping", "idle"],
-        "description": "`idle`: each client has a session of its own, and there is none now",
+        "enum": [
+            *("disabled", "starting", "ready", "degraded"),
+            *("backoff", "failed", "stopping", "idle"),
+        ],
+        "description": "`degraded`: its server refuses calls, and gets none for a while; `idle`: "
+        "each client has a session of its own, and there is none now",
     },
     "in_state_s": {"type": "number"},
     "restarts": INTEGER,
@@ -115,7 +119,10 @@ _INSTANCE: Final[Json] = object_of(
         "description": "Those of single clients; only if each client has one of its own",
     },
     stale={**BOOLEAN, "description": "Its lists are the last known ones"},
-    warnings={**array_of(STRING), "description": "Names in its filters that it does not offer"},
+    warnings={
+        **array_of(STRING),
+        "description": "Lists that were cut, and names in its filters that it does not offer",
+    },
 )
 
 _PROFILE: Final[Json] = {
