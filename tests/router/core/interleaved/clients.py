@@ -1,0 +1,189 @@
+"""Everything that clients do in `test_interleaved_views`."""
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from router.core.calls.client_roots import INPUT_KEY
+from router.core.protocol.bridging import CLIENT_INFO_KEY
+from router.messages.events import ClientClosed
+from router.messages.frames import Request
+from tests.router.core.conversation import StatelessClient, plain
+from tests.router.core.interleaved import site
+from tests.router.core.interleaved.site import PER_CLIENT, chosen, owner_of
+from tests.router.core.interleaved.world import NAMES, PICK, Track, Viewer, World, make_peer
+
+KINDS = st.sampled_from(
+    ["session", "session", "one shot", "stdio", "either", "either", "stateless", "stateless"]
+)
+ABLE = st.sampled_from([True, True, True, True, True, False])
+MAX_VIEWERS = 7
+
+
+class Clients(World):
+    """The rules of clients."""
+
+    # --- They come and go --------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.viewers) < MAX_VIEWERS)
+    @rule(kind=KINDS, place=PICK, principal=PICK, is_able=ABLE)
+    def a_client_comes(self, kind: str, place: int, principal: int, is_able: bool = True) -> None:
+        at, who = chosen(site.PLACES, place), chosen(site.PRINCIPALS, principal)
+        able: dict[str, Any] = {"roots": {}, "elicitation": {"form": {}, "url": {}}}
+        declares = able if is_able else {}
+        peer = make_peer(self.talk, kind, at, who)
+        # Two programs over HTTP may not be told apart; what has a session or a connection may.
+        number = principal % 2 if kind == "stateless" else next(self.talk.ids)
+        info = {"name": f"program-{number}", "version": "1"}
+        sends_info = kind != "one shot"
+        viewer = Viewer(
+            peer,
+            at,
+            who,
+            kind,
+            msgspec.json.encode(info) if sends_info else b"",
+            chosen(site.ROOTS, place + principal),
+        )
+        self.viewers.append(viewer)
+        self._viewers_by_id[peer.id] = viewer
+        if isinstance(peer, StatelessClient):
+            peer.declares, peer.meta = declares, {CLIENT_INFO_KEY: info}
+        elif kind != "one shot":
+            params = {"protocolVersion": "2025-11-25", "capabilities": declares}
+            self.asks(viewer, "initialize", params | {"clientInfo": info})
+
+    @precondition(lambda self: len(self.viewers) > 1)
+    @rule(pick=PICK, is_slow=st.booleans())
+    def a_client_goes(self, pick: int, is_slow: bool) -> None:
+        viewer = self.viewers.pop(pick % len(self.viewers))
+        (viewer.peer.overflows if is_slow else viewer.peer.leaves)()
+
+    # --- They ask ----------------------------------------------------------------------------
+
+    @rule(pick=PICK, name=NAMES, kind=PICK)
+    def a_client_asks(self, pick: int, name: str, kind: int) -> None:
+        self.asks_for(chosen(self.viewers, pick), name, kind)
+
+    def asks_for(self, viewer: Viewer, name: str, kind: int) -> Track:
+        """Have a viewer ask for something that an instance has."""
+        prefix = "" if self.is_transparent(viewer) else f"{name}__"
+        return self.asks(viewer, *chosen(site.requests_for(name, prefix), kind))
+
+    @rule(picks=st.lists(PICK, min_size=1, max_size=4), is_stateless=st.booleans())
+    def clients_call_and_have_their_sessions_started(
+        self, picks: list[int], is_stateless: bool
+    ) -> None:
+        before = len(self.talk.started)
+        for pick in picks:
+            track = self.asks_for(chosen(self.viewers, pick), PER_CLIENT, 0)
+            self.answers_all_questions(track.viewer)
+            if track.wants_input:
+                self.comes_again(track, is_answered=True)
+        for started in self.talk.started[before:]:
+            self.comes_up(started.name, picks[0], is_stateless=is_stateless)
+
+    @rule(pick=PICK, method=st.sampled_from(sorted(site.LISTS)))
+    def a_client_lists(self, pick: int, method: str) -> None:
+        viewer = chosen(self.viewers, pick)
+        asked = self.asks(viewer, method, {}).asked
+        if self.is_transparent(viewer) or not asked.finals:
+            return
+        final = plain(asked.finals[0])
+        seen = self.seen_by(viewer)
+        viewer.listed.pop(method, None)
+        if "error" in final:
+            assert seen is None or final["error"]["code"] == -32601
+            return
+        assert seen is not None
+        viewer.listed[method] = asked.result_bytes
+        member, key = site.LISTS[method]
+        listed = [item[key] for item in final["result"][member]]
+        assert len(set(listed)) == len(listed)
+        assert {owner_of(one) for one in listed} <= {*seen, None}
+        for row in self.talk.state.instances:
+            if row.name in seen and row.is_connected and self.kind(viewer) == "direct":
+                assert any(row.name == owner_of(one) for one in listed)
+
+    @precondition(lambda self: self.tracks)
+    @rule(pick=PICK)
+    def a_client_cancels(self, pick: int) -> None:
+        track = chosen(self.tracks[-12:], pick)
+        client = self.talk.state.clients.get(track.client_id)
+        if client is None:
+            return
+        track.is_done = track.is_done or track.asked.is_waiting
+        if client.one_shot:  # It cancels by closing its connection, which ends it.
+            self.talk.happens(ClientClosed(track.client_id, "gone"))
+        else:
+            track.client.cancels(track.asked)
+
+    # --- They are asked ----------------------------------------------------------------------
+
+    @precondition(lambda self: self.tracks)
+    @rule(pick=PICK, is_refused=st.sampled_from([False, False, True]))
+    def a_client_answers_a_question(self, pick: int, is_refused: bool) -> None:
+        track = self.a_track(pick)
+        waiting = [*track.asked.mailbox.waiting, *track.client.outbox.waiting]
+        questions = [plain(one) for one in waiting if isinstance(one, Request)]
+        if not questions:
+            return
+        question = chosen(questions, pick)
+        if is_refused:
+            track.client.refuses(question, {"code": 1, "message": "no"})
+        else:
+            track.client.answers(question, track.viewer.answer_to(question))
+
+    def answers_all_questions(self, viewer: Viewer) -> None:
+        """Have a viewer answer everything that it was ever asked; what needs none is dropped."""
+        mailboxes = [one.asked.mailbox for one in self.tracks if one.viewer is viewer]
+        for mailbox in (viewer.peer.outbox, *mailboxes):
+            for question in [plain(one) for one in mailbox.waiting if isinstance(one, Request)]:
+                viewer.peer.answers(question, viewer.answer_to(question))
+
+    @precondition(lambda self: any(track.wants_input for track in self.tracks))
+    @rule(pick=PICK, is_answered=st.sampled_from([True, True, False]))
+    def a_client_comes_again_with_input(self, pick: int, is_answered: bool) -> None:
+        held = [track for track in self.tracks if track.wants_input]
+        # Mostly one of the last, which is held still.
+        track = chosen(held[-3:] if pick % 4 else held, pick)
+        if track.viewer in self.viewers:
+            self.comes_again(track, is_answered=is_answered)
+
+    def comes_again(self, track: Track, *, is_answered: bool) -> None:
+        """Have a viewer send a request again, with the input that its answer asked for."""
+        asked = track.asked.result
+        questions = asked["inputRequests"] if is_answered else {}
+        viewer = track.viewer
+        again = track.params | {
+            "inputResponses": {key: viewer.answer_to(one) for key, one in questions.items()}
+        }
+        if "requestState" in asked:
+            again["requestState"] = asked["requestState"]
+        brought = viewer.root if INPUT_KEY in questions else None
+        self.asks(viewer, track.method, again, mark=track.mark, brought=brought)
+
+    @precondition(lambda self: any(track.wants_input for track in self.tracks))
+    @rule(pick=PICK, who=PICK)
+    def somebody_else_comes_with_the_state_of_a_client(self, pick: int, who: int) -> None:
+        track = chosen([one for one in self.tracks if one.wants_input], pick)
+        thief, state = chosen(self.viewers, who), track.asked.result.get("requestState")
+        is_other = (thief.principal.name, thief.place) != (
+            track.viewer.principal.name,
+            track.viewer.place,
+        )
+        if is_other and state is not None:
+            held = set(self.talk.state.input_required)
+            self.asks(thief, track.method, track.params | {"requestState": state})
+            assert set(self.talk.state.input_required) == held
+
+    # --- Their roots -------------------------------------------------------------------------
+
+    @rule(pick=PICK, root=st.sampled_from(site.ROOTS))
+    def a_client_changes_its_roots(self, pick: int, root: str | None) -> None:
+        viewer = chosen(self.viewers, pick)
+        viewer.root = root
+        viewer.roots.add(root)
+        if viewer.outlives_requests:
+            viewer.peer.says("notifications/roots/list_changed")
