@@ -14,12 +14,11 @@ from tests.router.core.interleaved import site
 from tests.router.core.interleaved.clients import KINDS, Clients
 from tests.router.core.interleaved.configuration import Configuration
 from tests.router.core.interleaved.promises import Promises
-from tests.router.core.interleaved.servers import Servers
 from tests.router.core.interleaved.site import PER_CLIENT, chosen
 from tests.router.core.interleaved.world import PICK
 
 
-class InterleavedViews(Clients, Servers, Configuration, Promises):
+class InterleavedViews(Clients, Configuration, Promises):
     """All rules and invariants, from a beginning where something can happen at once."""
 
     @initialize(
@@ -41,7 +40,7 @@ class InterleavedViews(Clients, Servers, Configuration, Promises):
 
 TestInterleavedViews = InterleavedViews.TestCase
 TestInterleavedViews.settings = settings(
-    max_examples=200,
-    stateful_step_count=100,
+    max_examples=250,
+    stateful_step_count=60,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -396,6 +396,5 @@ def test_a_request_of_2026_that_cannot_bring_roots_is_told_so() -> None:
 
 
 def test_a_request_of_2026_without_roots_is_told_so() -> None:
-    talk = talk_about_roots()
-    asked = routed(talk.stateless_client())
-    assert asked.tool_error[1] == f"{DEPENDS}, and this client declares none"
+    client = talk_about_roots().stateless_client()
+    assert routed(client).tool_error[1] == f"{DEPENDS}, and this client declares none"

@@ -12,17 +12,19 @@ from router.messages.events import ClientClosed
 from router.messages.frames import Request
 from tests.router.core.conversation import StatelessClient, plain
 from tests.router.core.interleaved import site
+from tests.router.core.interleaved.servers import Servers
 from tests.router.core.interleaved.site import PER_CLIENT, chosen, owner_of
-from tests.router.core.interleaved.world import NAMES, PICK, Track, Viewer, World, make_peer
+from tests.router.core.interleaved.world import NAMES, PICK, Track, Viewer, make_peer, mark_of
 
 KINDS = st.sampled_from(
     ["session", "session", "one shot", "stdio", "either", "either", "stateless", "stateless"]
 )
 ABLE = st.sampled_from([True, True, True, True, True, False])
+HOW = st.sampled_from(["answered", "answered", "answered", "refused", "by another"])
 MAX_VIEWERS = 7
 
 
-class Clients(World):
+class Clients(Servers):
     """The rules of clients."""
 
     # --- They come and go --------------------------------------------------------------------
@@ -71,18 +73,24 @@ class Clients(World):
         prefix = "" if self.is_transparent(viewer) else f"{name}__"
         return self.asks(viewer, *chosen(site.requests_for(name, prefix), kind))
 
-    @rule(picks=st.lists(PICK, min_size=1, max_size=4), is_stateless=st.booleans())
-    def clients_call_and_have_their_sessions_started(
-        self, picks: list[int], is_stateless: bool
-    ) -> None:
+    @rule(
+        picks=st.lists(PICK, min_size=1, max_size=4),
+        then=st.sampled_from(["starts", "is up", "is up", "asks", "asks"]),
+    )
+    def clients_call_and_have_their_sessions_started(self, picks: list[int], then: str) -> None:
         before = len(self.talk.started)
+        able = [one for one in self.viewers if PER_CLIENT in (self.seen_by(one) or ())]
         for pick in picks:
-            track = self.asks_for(chosen(self.viewers, pick), PER_CLIENT, 0)
+            track = self.asks_for(chosen(able or self.viewers, pick), PER_CLIENT, 0)
             self.answers_all_questions(track.viewer)
             if track.wants_input:
                 self.comes_again(track, is_answered=True)
-        for started in self.talk.started[before:]:
-            self.comes_up(started.name, picks[0], is_stateless=is_stateless)
+        for started in self.talk.started[before:] if then != "starts" else ():
+            is_stateless = then != "asks" and picks[0] % 2 == 1
+            upstream = self.comes_up(started.name, picks[0], is_stateless=is_stateless)
+            for request in list(upstream.inbox.waiting) if then == "asks" else ():
+                if mark_of(request):
+                    self.asks_a_client(upstream, request, mark_of(request), "roots")
 
     @rule(pick=PICK, method=st.sampled_from(sorted(site.LISTS)))
     def a_client_lists(self, pick: int, method: str) -> None:
@@ -122,17 +130,28 @@ class Clients(World):
     # --- They are asked ----------------------------------------------------------------------
 
     @precondition(lambda self: self.tracks)
-    @rule(pick=PICK, is_refused=st.sampled_from([False, False, True]))
-    def a_client_answers_a_question(self, pick: int, is_refused: bool) -> None:
-        track = self.a_track(pick)
+    @rule(pick=PICK, who=PICK, how=HOW)
+    def a_client_does_what_it_was_asked(self, pick: int, who: int, how: str) -> None:
+        """It answers a question, or sends a request again with the input that is required."""
+        held = [track for track in self.tracks if track.wants_input]
+        if not held or who % 2:
+            self.answers_a_question(self.a_track(pick), pick, is_refused=how == "refused")
+            return
+        # Mostly one of the last, which is held still.
+        track = chosen(held[-3:] if pick % 4 else held, pick)
+        if how == "by another":
+            self.is_robbed(track, chosen(self.viewers, who))
+        elif track.viewer in self.viewers:
+            self.comes_again(track, is_answered=how != "refused")
+
+    def answers_a_question(self, track: Track, pick: int, *, is_refused: bool) -> None:
+        """Have a viewer answer a question that came with a request, or beside all requests."""
         waiting = [*track.asked.mailbox.waiting, *track.client.outbox.waiting]
         questions = [plain(one) for one in waiting if isinstance(one, Request)]
-        if not questions:
-            return
-        question = chosen(questions, pick)
-        if is_refused:
-            track.client.refuses(question, {"code": 1, "message": "no"})
-        else:
+        if questions and is_refused:
+            track.client.refuses(chosen(questions, pick), {"code": 1, "message": "no"})
+        elif questions:
+            question = chosen(questions, pick)
             track.client.answers(question, track.viewer.answer_to(question))
 
     def answers_all_questions(self, viewer: Viewer) -> None:
@@ -141,15 +160,6 @@ class Clients(World):
         for mailbox in (viewer.peer.outbox, *mailboxes):
             for question in [plain(one) for one in mailbox.waiting if isinstance(one, Request)]:
                 viewer.peer.answers(question, viewer.answer_to(question))
-
-    @precondition(lambda self: any(track.wants_input for track in self.tracks))
-    @rule(pick=PICK, is_answered=st.sampled_from([True, True, False]))
-    def a_client_comes_again_with_input(self, pick: int, is_answered: bool) -> None:
-        held = [track for track in self.tracks if track.wants_input]
-        # Mostly one of the last, which is held still.
-        track = chosen(held[-3:] if pick % 4 else held, pick)
-        if track.viewer in self.viewers:
-            self.comes_again(track, is_answered=is_answered)
 
     def comes_again(self, track: Track, *, is_answered: bool) -> None:
         """Have a viewer send a request again, with the input that its answer asked for."""
@@ -164,15 +174,10 @@ class Clients(World):
         brought = viewer.root if INPUT_KEY in questions else None
         self.asks(viewer, track.method, again, mark=track.mark, brought=brought)
 
-    @precondition(lambda self: any(track.wants_input for track in self.tracks))
-    @rule(pick=PICK, who=PICK)
-    def somebody_else_comes_with_the_state_of_a_client(self, pick: int, who: int) -> None:
-        track = chosen([one for one in self.tracks if one.wants_input], pick)
-        thief, state = chosen(self.viewers, who), track.asked.result.get("requestState")
-        is_other = (thief.principal.name, thief.place) != (
-            track.viewer.principal.name,
-            track.viewer.place,
-        )
+    def is_robbed(self, track: Track, thief: Viewer) -> None:
+        """Have another principal, or a client at another place, send the state of a request."""
+        owner, state = track.viewer, track.asked.result.get("requestState")
+        is_other = (thief.principal.name, thief.place) != (owner.principal.name, owner.place)
         if is_other and state is not None:
             held = set(self.talk.state.input_required)
             self.asks(thief, track.method, track.params | {"requestState": state})
@@ -180,10 +185,11 @@ class Clients(World):
 
     # --- Their roots -------------------------------------------------------------------------
 
+    @precondition(lambda self: self.tracks)
     @rule(pick=PICK, root=st.sampled_from(site.ROOTS))
     def a_client_changes_its_roots(self, pick: int, root: str | None) -> None:
-        viewer = chosen(self.viewers, pick)
+        viewer = self.a_track(pick).viewer  # Mostly one that waits for something.
         viewer.root = root
         viewer.roots.add(root)
-        if viewer.outlives_requests:
+        if viewer.outlives_requests and viewer in self.viewers:
             viewer.peer.says("notifications/roots/list_changed")

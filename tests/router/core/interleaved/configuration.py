@@ -6,14 +6,15 @@ from hypothesis.stateful import rule
 
 from router.core.state.client_sessions import IDLE_EXPIRY_S
 from tests.router.core.interleaved import site
+from tests.router.core.interleaved.servers import Servers
 from tests.router.core.interleaved.site import PER_CLIENT, chosen
-from tests.router.core.interleaved.world import NAMES, PICK, World
+from tests.router.core.interleaved.world import NAMES, PICK
 
 CHANGES = st.sampled_from(["exposure", "sessions", "sessions", "restarted", "disabled", "removed"])
 IS_BACK = st.sampled_from([True, True, False])
 
 
-class Configuration(World):
+class Configuration(Servers):
     """The rules of the configuration."""
 
     @rule(profiles=PICK, view=PICK)
@@ -23,6 +24,7 @@ class Configuration(World):
         # A default view that is no profile is an error of the configuration.
         default = default if default in changed or default != "work" else "router"
         self.talk.settings_change(profiles=changed, view=default)
+        self.all_say_something()
 
     @rule(name=NAMES, change=CHANGES, kind=PICK, is_back=IS_BACK)
     def an_instance_changes(self, name: str, change: str, kind: int, is_back: bool) -> None:
@@ -48,6 +50,6 @@ class Configuration(World):
             self.specs[name] = attrs.evolve(self.specs.get(name, present), is_active=True)
             self.talk.configured(*self.specs.values())
 
-    @rule(seconds=st.sampled_from([0.1, 0.1, 0.5, 0.5, 0.5, 2.5, 30.0, IDLE_EXPIRY_S + 1]))
+    @rule(seconds=st.sampled_from([0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 2.5, 30.0, IDLE_EXPIRY_S + 1]))
     def time_passes(self, seconds: float) -> None:
         self.talk.time_passes(seconds)

@@ -18,9 +18,11 @@ class Promises(World):
     @invariant()
     def every_request_has_one_end_or_is_waited_for(self) -> None:
         for track in self.tracks:
-            self._check_ends(track)
+            count = len(track.asked.mailbox.waiting)
+            if count != track.ended_at:
+                track.ended_at = None if self._is_waited_for(track) else count
 
-    def _check_ends(self, track: Track) -> None:
+    def _is_waited_for(self, track: Track) -> bool:
         finals = [plain(final) for final in track.asked.finals]
         assert len(finals) <= 1
         client = self.talk.state.clients.get(track.client_id)
@@ -33,6 +35,7 @@ class Promises(World):
             assert final.get("result", {}).get("mark", track.mark) == track.mark
             error = final.get("error", {"code": 0})
             assert error["code"] != -1 or error["message"] == str(track.mark)
+        return is_waited_for
 
     @invariant()
     def requests_reach_only_instances_that_their_client_sees(self) -> None:
@@ -84,6 +87,15 @@ class Promises(World):
         assert set(state.listens) <= set(state.sessions)
 
     @invariant()
+    def somebody_may_come_again_for_each_held_call(self) -> None:
+        state = self.talk.state
+        for held in state.input_required.values():
+            connection = held.call.client.connection
+            assert connection is None or connection.id in state.clients
+            assert (held.outcome is None) == (held.call.id in state.calls.by_id)
+            assert held.outcome is not None or held.call.session.session in state.sessions
+
+    @invariant()
     def rows_are_where_they_belong(self) -> None:
         living = {viewer.peer.id for viewer in self.viewers if viewer.outlives_requests}
         check_rows(self.talk.state, living, site.SESSION_LIMIT)
@@ -95,6 +107,10 @@ class Promises(World):
     def teardown(self) -> None:
         state = self.talk.state
         self.talk.time_passes(200.0)
+        # Longer than any call, parked request and held call may last.
+        assert not state.calls.by_id
+        assert not len(state.parked)
+        assert not state.input_required
         for viewer in self.viewers:
             viewer.peer.leaves()
         for client_id in list(state.clients):

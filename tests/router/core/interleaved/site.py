@@ -33,10 +33,11 @@ ROOTS = (*("/x", "/y") * 4, "/..", None)
 """First roots of clients: few, so that clients share them; one that is refused, and none."""
 
 PLACES = (
-    *(None, None, None, "work", "work", PER_CLIENT, PER_CLIENT),
-    *("work", "rest", "picked", "clear", "clear", "a", "nowhere"),
+    *(None, None, None, None, "work", "work", PER_CLIENT, PER_CLIENT, PER_CLIENT),
+    *("rest", "picked", "clear", "a", "nowhere"),
 )
 PRINCIPALS = (
+    Principal("all"),
     Principal("all"),
     Principal("all"),
     Principal("all"),

@@ -105,6 +105,7 @@ class Track:
             is sent again keeps it.
         brought: the first root that it brought with it; a connection may have another now.
         is_done: nobody waits for it any more.
+        ended_at: how many frames there were in its mailbox when it was seen to have ended.
     """
 
     viewer: Viewer
@@ -115,6 +116,7 @@ class Track:
     mark: int
     brought: str | None = None
     is_done: bool = False
+    ended_at: int | None = None
 
     @property
     def client(self) -> FakeClient:
