@@ -1,4 +1,4 @@
-"""What always holds of instances with a session for each client, in any order of events."""
+"""Invariants of instances with a session for each client, for tests of any order of events."""
 
 from collections.abc import Collection
 

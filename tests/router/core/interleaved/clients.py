@@ -59,7 +59,10 @@ class Clients(Servers):
     @precondition(lambda self: len(self.viewers) > 1)
     @rule(pick=PICK, is_slow=st.booleans())
     def a_client_goes(self, pick: int, is_slow: bool) -> None:
-        viewer = self.viewers.pop(pick % len(self.viewers))
+        # Mostly one that has just done something.
+        active = [track.viewer for track in self.tracks[-6:] if track.viewer in self.viewers]
+        viewer = chosen(active if active and pick % 4 else self.viewers, pick)
+        self.viewers.remove(viewer)
         (viewer.peer.overflows if is_slow else viewer.peer.leaves)()
 
     # --- They ask ----------------------------------------------------------------------------
@@ -132,7 +135,7 @@ class Clients(Servers):
     @precondition(lambda self: self.tracks)
     @rule(pick=PICK, who=PICK, how=HOW)
     def a_client_does_what_it_was_asked(self, pick: int, who: int, how: str) -> None:
-        """It answers a question, or sends a request again with the input that is required."""
+        """Have a client answer a question, or send a request again with the input it needs."""
         held = [track for track in self.tracks if track.wants_input]
         if not held or who % 2:
             self.answers_a_question(self.a_track(pick), pick, is_refused=how == "refused")
@@ -192,4 +195,8 @@ class Clients(Servers):
         viewer.root = root
         viewer.roots.add(root)
         if viewer.outlives_requests and viewer in self.viewers:
+            before = {one.session: len(one.inbox.waiting) for one in self.upstreams}
             viewer.peer.says("notifications/roots/list_changed")
+            for upstream in self.upstreams:
+                if len(upstream.inbox.waiting) > before[upstream.session]:
+                    self.check_serves(upstream.instance, viewer)

@@ -1,4 +1,4 @@
-"""What always holds in `test_interleaved_views`, and what is left over in the end: nothing."""
+"""The invariants of `test_interleaved_views`, and the check that nothing is left over in the end."""
 
 from hypothesis.stateful import invariant
 

@@ -12,7 +12,17 @@ from tests.router.core.interleaved.world import NAMES, PICK, World, signed
 STEPS = st.sampled_from(
     [
         *("result", "result", "result", "error", "input", "progress"),
-        *("roots", "roots", "roots plainly", "url", "withdrawn", "forged", "full", "lost"),
+        *(
+            "roots",
+            "roots",
+            "roots plainly",
+            "url",
+            "withdrawn",
+            "forged",
+            "forged",
+            "full",
+            "lost",
+        ),
     ]
 )
 QUESTIONS = ("roots", "roots plainly", "url")
