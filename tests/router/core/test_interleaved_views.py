@@ -40,7 +40,7 @@ class InterleavedViews(Clients, Configuration, Promises):
 
 TestInterleavedViews = InterleavedViews.TestCase
 TestInterleavedViews.settings = settings(
-    max_examples=400,
+    max_examples=200,
     stateful_step_count=60,
     suppress_health_check=[HealthCheck.too_slow],
 )

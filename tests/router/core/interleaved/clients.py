@@ -37,7 +37,7 @@ class Clients(Servers):
         declares = able if is_able else {}
         peer = make_peer(self.talk, kind, at, who)
         # Two programs over HTTP may not be told apart; what has a session or a connection may.
-        number = principal % 2 if kind == "stateless" else next(self.talk.ids)
+        number = place % 2 if kind == "stateless" else next(self.talk.ids)
         info = {"name": f"program-{number}", "version": "1"}
         sends_info = kind != "one shot"
         viewer = Viewer(
@@ -84,7 +84,8 @@ class Clients(Servers):
         before = len(self.talk.started)
         able = [one for one in self.viewers if PER_CLIENT in (self.seen_by(one) or ())]
         for pick in picks:
-            track = self.asks_for(chosen(able or self.viewers, pick), PER_CLIENT, 0)
+            kind = chosen(site.CALLS_AND_SUBSCRIPTIONS, pick)
+            track = self.asks_for(chosen(able or self.viewers, pick), PER_CLIENT, kind)
             self.answers_all_questions(track.viewer)
             if track.wants_input:
                 self.comes_again(track, is_answered=True)

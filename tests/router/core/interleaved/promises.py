@@ -1,4 +1,4 @@
-"""The invariants of `test_interleaved_views`, and the check that nothing is left over in the end."""
+"""The invariants of `test_interleaved_views`, and the check that nothing is left over."""
 
 from hypothesis.stateful import invariant
 
