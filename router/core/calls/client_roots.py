@@ -71,8 +71,9 @@ def known_root(request: ClientRequest) -> str | None:
         responses = object_of(given(members, "inputResponses"), "params.inputResponses")
         if INPUT_KEY in responses:
             path = _first_path(responses[INPUT_KEY])
-            if client.connection is not None:
-                client.connection.roots.first = path
+            if client.connection is not None and client.roots.first is None:
+                # Only once: a request that waited may be carried out after the roots have changed.
+                client.roots.first = client.connection.roots.first = path
             return path
     return known_root_of(client)
 

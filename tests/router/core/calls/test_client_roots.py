@@ -337,6 +337,15 @@ def test_on_a_connection_the_roots_are_remembered() -> None:
     assert routed(client, id=4).result["resultType"] == "input_required"
 
 
+def test_roots_that_a_waiting_request_brought_are_not_remembered_after_a_change() -> None:
+    talk = talk_about_roots()
+    client = talk.stateless_connection(roots={})
+    routed(client, id=1, inputResponses={INPUT_KEY: roots("/work/a")})
+    client.says(CHANGED)
+    assert len(comes_up(talk, "a#1").sees()) == 1
+    assert routed(client, id=2).result["resultType"] == "input_required"
+
+
 def test_a_server_of_2026_does_not_see_what_was_for_the_router() -> None:
     talk = talk_about_roots()
     client = talk.stateless_client(roots={})
@@ -365,14 +374,10 @@ def test_a_question_of_a_server_of_2026_is_answered_together_with_the_roots() ->
     assert len(talk.started) == 1
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        "input_required",
-        {"x": "input_required"},
-        {"resultType": "input_required", "inputRequests": 5},
-    ],
-)
+BROKEN = {"resultType": "input_required", "inputRequests": 5}
+
+
+@pytest.mark.parametrize("result", ["input_required", {"x": "input_required"}, BROKEN])
 def test_other_results_of_a_server_of_2026_are_left_as_they_are(result: Any) -> None:
     talk = talk_about_roots(view="a")
     client = talk.stateless_client(roots={})
@@ -391,6 +396,5 @@ def test_a_request_of_2026_that_cannot_bring_roots_is_told_so() -> None:
 
 
 def test_a_request_of_2026_without_roots_is_told_so() -> None:
-    talk = talk_about_roots()
-    call = routed(talk.stateless_client())
-    assert call.tool_error[1] == f"{DEPENDS}, and this client declares none"
+    client = talk_about_roots().stateless_client()
+    assert routed(client).tool_error[1] == f"{DEPENDS}, and this client declares none"
