@@ -141,6 +141,15 @@ class FrameStream:
         self.ended = True
         self._wake()
 
+    def end_with_session(self) -> None:
+        """End, because the session is over; nobody need learn of requests that are dropped now.
+
+        The session and its streams refer to each other, and after months of use the garbage
+        collector looks at such old objects too rarely.
+        """
+        self._on_dropped_request = _ignore
+        self.end()
+
     def abandon(self) -> None:
         """Drop everything, because nobody will read the stream again; only count answers."""
         self.reader = None
@@ -334,6 +343,10 @@ class StreamResponse(EventStream):
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
+
+
+def _ignore(_: Request) -> None:
+    """Do nothing with a request that is dropped."""
 
 
 def _size_bytes(frame: Frame) -> int:

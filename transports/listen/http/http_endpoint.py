@@ -134,6 +134,7 @@ class HttpEndpoint:
         """See `exchange.Endpoint`."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._actor_inbox.run)
+            nursery.start_soon(self._sessions.made_room.run)
             task_status.started()
             while True:
                 await trio.sleep_until(self._sessions.next_expiry_s(trio.current_time()))
@@ -284,7 +285,7 @@ class HttpEndpoint:
     async def _initialize(
         self, frame: Request, principal: Principal, view: str | None, accepts: Accepts
     ) -> PendingResponse:
-        self._sessions.check_capacity(principal)
+        self._sessions.make_room(principal)
         session = HttpSession(new_client_id(), principal, self._actor_inbox, self._sessions, view)
         self._sessions.add(session)
         return await self._ask(session, [frame], accepts, is_new=True)

@@ -100,7 +100,7 @@ class HttpSession:
         self.ended = True
         self._table.remove(self)
         for stream in (*self._resumable.values(), *self._undecided):
-            stream.end()
+            stream.end_with_session()
         self._actor_inbox.send_soon(ClientClosed(self.id, "The session ended"))
 
     def is_busy(self) -> bool:

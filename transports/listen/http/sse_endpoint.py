@@ -120,7 +120,7 @@ class SseEndpoint:
         self, request: HttpRequest, principal: Principal, view: str | None
     ) -> EventStream:
         _check_method(request, "GET")
-        self._sessions.check_capacity(principal)
+        self._sessions.make_room(principal)
         session = _SseSession(new_client_id(), principal, view, self._actor_inbox, self._sessions)
         self._sessions.add(session)
         try:
@@ -229,6 +229,10 @@ class _SseSession:
         response = StreamResponse(self._stream, EVENT_HEADERS, opening=opening, on_close=self.end)
         self._stream.attach(response)
         return response
+
+    def is_busy(self) -> bool:
+        """Return True: the session has its stream for as long as it lives."""
+        return True
 
     def end(self) -> None:
         """End the session; frames on its stream can still be read."""
