@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
@@ -175,9 +176,14 @@ def test_ten_thousand_initialises_end_the_longest_idle_sessions_and_memory_stays
         assert len({*first.sessions, *rest.sessions}) == FLOOD - 1
         assert not any(is_alive(netloc, A, session) for session in first.sessions[:20])
         assert is_alive(netloc, A, rest.sessions[-1])
-    told = re.findall(r"make room for new ones \(so far (\d+) since", router.stderr.text)
-    assert len(told) == 2, "at once, and at the end"
-    assert sum(map(int, told)) == FLOOD - OF_ONE
+    counts = told(r"make room for new ones \(so far (\d+) since", router)
+    assert len(counts) == 2, "at once, and at the end"
+    assert sum(counts) == FLOOD - OF_ONE
+
+
+def told(pattern: str, router: RouterProcess) -> list[int]:
+    """Return the counts in the lines of the log that match the pattern."""
+    return [int(count) for count in re.findall(pattern, router.stderr.text)]
 
 
 def is_alive(netloc: str, token: str, session: str) -> bool:
@@ -241,18 +247,26 @@ HALF: Final = request("POST", "/mcp", A, rpc("ping"))[:-1]
 """A request that goes on waiting for its last byte."""
 
 
-def assert_closed(netloc: str) -> None:
-    """Assert that a new connection is closed at once."""
+def assert_turned_away(netloc: str) -> None:
+    """Assert that a new connection is told to come back, and closed."""
     with closing(connect(netloc)) as sock:
-        assert is_closed(sock)
+        assert is_turned_away(sock)
 
 
-def is_closed(sock: socket.socket) -> bool:
-    """Wait for a byte or the end; return whether it was the end."""
+def is_turned_away(sock: socket.socket) -> bool:
+    """Read until the end; return whether it came at once, or after a 503."""
+    data = b""
     try:
-        return sock.recv(1) == b""
+        while more := sock.recv(1 << 16):
+            data += more
     except ConnectionResetError:
+        pass
+    if not data:
         return True
+    head, _, body = data.partition(b"\r\n\r\n")
+    told = {"detail": "Too many connections; try again later"}
+    is_503 = head.startswith(b"HTTP/1.1 503 ") and int(value_of(b"retry-after", head)) > 0
+    return is_503 and json.loads(body) == told
 
 
 @pytest.mark.parametrize(
@@ -260,7 +274,7 @@ def is_closed(sock: socket.socket) -> bool:
     [pytest.param(b"", FILES, marks=needs_files), (HALF, 1024)],
     ids=["silent", "half"],
 )
-def test_connections_beyond_the_cap_are_closed_and_there_is_room_once_others_end(
+def test_connections_beyond_the_cap_get_503_and_there_is_room_once_others_end(
     secured_workspace: Workspace, sent: bytes, files_of_all: int
 ) -> None:
     with (
@@ -275,25 +289,32 @@ def test_connections_beyond_the_cap_are_closed_and_there_is_room_once_others_end
                 held.enter_context(closing(connect(netloc))).sendall(sent)
                 if number % 200 == 0:
                     assert_served(client)  # and it has time to accept them
-            assert_closed(netloc)
+            assert_turned_away(netloc)
             memory_bytes = resident_bytes(router.pid)
             for _ in range(500):
-                assert_closed(netloc)
+                assert_turned_away(netloc)
             assert_served(client)
             assert resident_bytes(router.pid) - memory_bytes < MORE_BYTES
+            away = told(r"All \d+ places for connections are taken; turned away: (\d+)", router)
+            assert away[0] <= 501
+            assert len(away) <= 2, "the rest of the 501 is counted, not told one by one"
         assert open_files_at_most(router.pid, files) <= files
         assert initialize_when_there_is_room(netloc, B) == 200
 
 
 def initialize_when_there_is_room(netloc: str, token: str) -> int:
-    """Return the status of the first answer: a place is free a moment after its file is closed."""
+    """Return the first status but 503: a place is free a moment after its file is closed."""
     ends_at_s = time.monotonic() + LIMIT_S
     while True:
-        try:
-            return initialize(netloc, token)
-        except ConnectionError:
-            assert time.monotonic() < ends_at_s, "there is no room"
+        with suppress(ConnectionError):
+            status = initialize(netloc, token)
+            if status != 503:
+                return status
+        assert time.monotonic() < ends_at_s, "there is no room"
 
+
+HEALTHY_S: Final = 5.0
+"""From when there are files again until new clients are served; the promise of row 30."""
 
 FEW_FILES: Final = 256
 """What a shell lets a program open on some systems."""
@@ -322,10 +343,34 @@ def test_flood_on_two_listeners_leaves_files_for_the_third_and_for_servers(
     assert "Too many open files" not in router.stderr.text
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
+def test_lack_of_files_is_logged_once_with_a_count_and_serving_goes_on_when_there_are_some(
+    secured_workspace: Workspace,
+) -> None:
+    with secured_workspace.serve("http") as router, closing(keeper(router, A)) as client:
+        netloc = router.netloc("/mcp")
+        before = resource.prlimit(router.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(router.pid, resource.RLIMIT_NOFILE, (open_files(router.pid), before[1]))
+        with closing(connect(netloc)) as waiting:
+            waiting.sendall(request("POST", "/mcp", B, rpc("ping")))
+            router.stderr.wait_for(r"No connection can be accepted \(Too many open files\)")
+            assert_served(client)
+            time.sleep(2.0)  # twenty tries
+            resource.prlimit(router.pid, resource.RLIMIT_NOFILE, before)
+            free_at_s = time.monotonic()
+            assert waiting.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+            assert time.monotonic() - free_at_s < HEALTHY_S
+        assert initialize(netloc, B) == 200
+    counts = told(r"ERROR.* No connection can be accepted .* failed tries: (\d+)", router)
+    assert counts[0] == 1
+    assert len(counts) == 2, "at once, and at the end"
+    assert len(re.findall("ERROR", router.stderr.text)) == 2
+
+
 def fill(netloc: str, among: ExitStack) -> None:
     """Take all places of a listener: the last one to come is turned away."""
     socks = [among.enter_context(closing(connect(netloc))) for _ in range(FEW_FILES)]
-    assert is_closed(socks[-1])
+    assert is_turned_away(socks[-1])
 
 
 @pytest.mark.parametrize(("listener", "path"), [("/mcp", "/mcp"), ("/sse", "/nothing")])
