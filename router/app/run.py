@@ -121,6 +121,8 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                     channels.inbox_in,
                 )
                 await stop.asked.wait()
+                # First, so that whoever balances load sends nothing more.
+                router.listeners.is_draining = True
                 reloading.cancel_scope.cancel("the program stops")
             await _drain(channels.inbox_in, stop.drain_s)
 

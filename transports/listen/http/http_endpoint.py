@@ -9,6 +9,7 @@ Invariants:
   to be good.
 - An unknown session, the session of another principal and that of another place are the same to a
   client: all are 404.
+- While the router drains, sessions go on, and nothing new begins.
 - A message with the header of 2026-07-28 belongs to no session, whatever its other headers say.
 """
 
@@ -55,7 +56,7 @@ from transports.listen.serving.exchange import (
     error_answer,
     parse_accept,
 )
-from transports.listen.serving.refusals import router_stopping, token_revoked
+from transports.listen.serving.refusals import is_never_draining, router_stopping, token_revoked
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class HttpEndpoint:
         places: the views that have a place of their own.
         path: the default place; the other places are below it.
         limits: of its sessions.
+        is_draining: returns whether the router finishes the calls in flight and takes no new ones.
     """
 
     def __init__(
@@ -104,11 +106,13 @@ class HttpEndpoint:
         *,
         path: str = PATH,
         limits: SessionLimits | None = None,
+        is_draining: Callable[[], bool] = is_never_draining,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._places = places
         self._path = path
+        self._is_draining = is_draining
         self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
         self.unread = UnreadBytes()
@@ -293,6 +297,8 @@ class HttpEndpoint:
     async def _initialize(
         self, frame: Request, principal: Principal, view: str | None, accepts: Accepts
     ) -> PendingResponse:
+        if self._is_draining():
+            raise router_stopping()
         self._sessions.make_room(principal)
         session = HttpSession(
             new_client_id(), principal, self._actor_inbox, self._sessions, view, self.unread.add
@@ -301,6 +307,8 @@ class HttpEndpoint:
         return await self._ask(session, [frame], accepts, is_new=True)
 
     def _new_one_shot(self, principal: Principal, era: Era, view: str | None) -> OneShot:
+        if self._is_draining():
+            raise router_stopping()
         inbox, count = self._actor_inbox, self.unread.add
         return OneShot(new_client_id(), principal, inbox, self._one_shots, era, view, count)
 

@@ -34,7 +34,7 @@ from transports.listen.http.places import (
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
-from transports.listen.serving.refusals import router_stopping
+from transports.listen.serving.refusals import is_never_draining, router_stopping
 from transports.listen.serving.server_sent_events import EVENT_HEADERS, encode_event
 from transports.listen.serving.unread_bytes import UnreadBytes
 
@@ -63,6 +63,7 @@ class SseEndpoint:
         admit: header names in lower case -> the principal; raises `HttpRefusal`.
         places: the views that have a place of their own.
         limits: of its sessions. They do not expire, because each has an open stream.
+        is_draining: see `HttpEndpoint`.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class SseEndpoint:
         places: Places = ONLY_THE_DEFAULT,
         *,
         limits: SessionLimits | None = None,
+        is_draining: Callable[[], bool] = is_never_draining,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._places = places
+        self._is_draining = is_draining
         self._sessions: SessionTable[_SseSession] = SessionTable(limits or SessionLimits())
         self._ended = False
         self.unread = UnreadBytes()
@@ -132,6 +135,8 @@ class SseEndpoint:
         self, request: HttpRequest, principal: Principal, view: str | None
     ) -> EventStream:
         _check_method(request, "GET")
+        if self._is_draining():
+            raise router_stopping()
         self._sessions.make_room(principal)
         session = _SseSession(
             new_client_id(), principal, view, self._actor_inbox, self._sessions, self.unread.add

@@ -62,6 +62,7 @@ from transports.listen.rest.rest_admission import (
     check_may_read_log,
     is_limited,
 )
+from transports.listen.serving.refusals import RETRY_AFTER
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
@@ -176,6 +177,10 @@ def _add_open_routes(app: QuartTrio, backend: RestBackend) -> None:
     @app.get("/health")
     @sync_route
     def health() -> Response:
+        if backend.is_draining():
+            response = json_response({"status": "stopping"}, 503)
+            response.headers.extend(RETRY_AFTER)
+            return response
         return json_response({"status": "healthy"})
 
     @app.get("/openapi.json")

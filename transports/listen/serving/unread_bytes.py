@@ -6,8 +6,8 @@ has not taken. Beyond a limit the slowest readers lose what is held for them, an
 
 Invariants:
 
-- To count a frame is an addition. All that is held is looked at once for each `CHECK_BYTES` that
-  came in, so a limit is exceeded by at most that, and by what comes in one turn of the actor.
+- To count a frame is an addition. After each `CHECK_BYTES` that came in, everything that is held is
+  looked at. So a limit is exceeded by at most that, and by what comes in one turn of the actor.
 - Nobody loses anything while everything is within the limits.
 - Those whom nobody reads for go first, then those who have read nothing for the longest time.
 """
