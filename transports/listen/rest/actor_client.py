@@ -59,8 +59,10 @@ _STATUS: Final[dict[int, int]] = {
 _ROUTER_CODES: Final = range(NOT_SAVED, INSTANCE_NOT_FOUND + 1)
 """-32019 to -32010: the codes that only the router gives, never an upstream."""
 
-_NO_SPACE: Final = ({"errno": "ENOSPC"}, {"errno": "EDQUOT"})
-"""The data of a `NOT_SAVED` error when the disk or the quota is full."""
+_CANNOT_STORE: Final = tuple(
+    {"errno": code} for code in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM")
+)
+"""The data of a `NOT_SAVED` error when disk or quota is full, or may not be written to."""
 
 ROUTER_STOPPING: Final = RpcError(UNAVAILABLE, "The router is stopping")
 
@@ -112,7 +114,7 @@ def http_status(error: RpcError, command: RouterCommand | None = None) -> int:
         return 400
     if error.code == NOT_SAVED:
         # RFC 4918 section 11.5: the server cannot store the representation.
-        return 507 if error.data in _NO_SPACE else 500
+        return 507 if error.data in _CANNOT_STORE else 500
     return _STATUS.get(error.code, 400)
 
 
