@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from transports.listen.serving import connection as module
 from transports.listen.serving.asgi import LEAST_BYTES_PER_S, SEND_S
-from transports.listen.serving.connection import LOOK_S, Connection, SlowReaders
+from transports.listen.serving.connection import LOOK_S, SMALL_BYTES, Connection, SlowReaders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -178,4 +178,21 @@ async def test_send_to_a_client_that_is_gone_fails_and_says_so() -> None:
     await client.aclose()
     with pytest.raises(trio.BrokenResourceError):
         await connection.send_all(b"x" * 32 * 1024 * 1024)
+    await connection.aclose()
+
+
+async def test_little_is_asked_for_until_more_has_come() -> None:
+    connection, client = await pair()
+    sizes: list[int] = []
+    async with client:
+        for size_bytes in (100, 300, SMALL_BYTES - 1, 20_000):
+            await client.send_all(b"x" * size_bytes)
+            await wait_all_tasks_blocked(0.01)
+            while size_bytes:
+                sizes.append(len(await connection.receive_some(2**16)))
+                size_bytes -= sizes[-1]
+        await client.send_all(b"x" * 5000)
+        await wait_all_tasks_blocked(0.01)
+        assert len(await connection.receive_some(10)) == 10
+        assert sizes == [100, 300, SMALL_BYTES - 1, SMALL_BYTES, 20_000 - SMALL_BYTES]
     await connection.aclose()
