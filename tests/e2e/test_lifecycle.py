@@ -22,7 +22,7 @@ from tests.e2e.processes import (
     running_with,
     still_running,
 )
-from tests.e2e.raw_client import HELLO, StdioRouter
+from tests.e2e.raw_client import HELLO, HttpClient, StdioRouter
 from tests.e2e.secured_router import ask, call, open_session, rpc
 
 if TYPE_CHECKING:
@@ -68,6 +68,22 @@ def test_port_in_use_is_named_and_no_upstream_is_started(workspace: Workspace) -
         assert time.monotonic() - began_s < 5.0
     assert f"127.0.0.1:{port}" in line
     assert not started.exists()
+
+
+def test_port_in_use_is_told_with_the_next_one_that_it_takes_if_it_may(
+    workspace: Workspace,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        workspace.configure(server={"http": {"port": port, "auto_find_port": True}})
+        with workspace.add_chaos("plain").serve("http") as router:
+            listening = int(router.netloc("/mcp").split(":")[1])
+            assert listening > port
+            told = f"Port {port} is taken, so http listens on {listening}"
+            assert told in router.stderr.text
+            client = HttpClient(router.url("/mcp"))
+            client.initialize()
+            client.close()
 
 
 def test_unknown_words_end_the_program_with_a_usage_error() -> None:
