@@ -84,6 +84,8 @@ class Listeners:
         commands: takes commands to the supervisor of the listeners, which restarts those that move.
         bound: the sockets at their present addresses.
         stdio: the streams of this process; None if they are not for MCP.
+        is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
+            says so, while the calls in flight come to their end.
     """
 
     settings: LiveSettings
@@ -96,6 +98,7 @@ class Listeners:
     commands: trio.MemorySendChannel[Command]
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
+    is_draining: bool = False
     _moved: tuple[Bound, ...] = attrs.field(init=False, default=())
     _at_api_start: tuple[Any, ...] = attrs.field(
         init=False,
@@ -194,7 +197,9 @@ class _NetworkListener:
         admit = admission.server.admit_with("call")
 
         def new_app() -> AsgiApp:
-            endpoint = endpoint_class(inbox, admit, places)
+            endpoint = endpoint_class(
+                inbox, admit, places, is_draining=lambda: self.listeners.is_draining
+            )
             return AsgiApp(admission.register(places.register(endpoint)))
 
         return AsgiListener(self.bound.sock, self.bound.url, new_app)
@@ -218,6 +223,7 @@ class _NetworkListener:
             config=listeners.config,
             profiles=listeners.profiles,
             follow=listeners.follow if settings.enable_realtime_logs else None,
+            is_draining=lambda: listeners.is_draining,
         )
         return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))
 

@@ -130,6 +130,8 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                 )
                 reloading.start_soon(_end_leftovers, router.upstreams, all_are_up)
                 await stop.asked.wait()
+                # First, so that whoever balances load sends nothing more.
+                router.listeners.is_draining = True
                 reloading.cancel_scope.cancel("the program stops")
             await _drain(channels.inbox_in, stop.drain_s)
 

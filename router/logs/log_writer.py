@@ -4,7 +4,7 @@ Invariants:
 
 - Nothing that logs ever waits. The way to the thread is a bounded queue: where stderr is a pipe
   that nobody reads, or the disk is full, lines are dropped and counted, and the count is written
-  as soon as writing works again.
+  as soon as writing works again. The beginning and the end of such a failure are told elsewhere.
 - The end of the program waits for the last lines for a limited time only.
 
 The thread is our own, not `logging.handlers.QueueListener`: that module costs more to import than
@@ -42,6 +42,10 @@ class RawWriter(Protocol):
         ...
 
 
+def _tell_nobody(_: str) -> None:
+    """Do nothing: there is no other place."""
+
+
 class LogWriter:
     """One place for lines, with its queue and its thread.
 
@@ -50,11 +54,14 @@ class LogWriter:
 
     Attributes:
         has_tracebacks: True if tracebacks are to be written here.
+        tell_elsewhere: called from the thread with a sentence when writing fails, and when it works
+            again; at most once each.
     """
 
     def __init__(self, raw: Any, *, has_tracebacks: bool, is_owned: bool) -> None:
         """Write to `raw` (None for nowhere), and close it at the end if it is owned."""
         self.has_tracebacks = has_tracebacks
+        self.tell_elsewhere: Callable[[str], None] = _tell_nobody
         self._raw = raw
         self._is_owned = is_owned
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None is the end
@@ -125,14 +132,20 @@ class LogWriter:
 
     def _try_to_write(self, text: str, records: int, note: Callable[[str], str]) -> None:
         """Write, or count what a full disk or a closed pipe has lost, to say so later."""
-        if self._lost:
-            text = note(f"{self._lost} records were lost here: {self._lost_why}") + f"\n{text}"
+        lost, why = self._lost, self._lost_why
+        if lost:
+            text = note(f"{lost} records were lost here: {why}") + f"\n{text}"
         try:
             self._write(text)
-            self._lost = 0
         except (OSError, ValueError) as exc:  # ValueError: somebody has closed it
             self._lost += records
             self._lost_why = getattr(exc, "strerror", None) or str(exc)
+            if not lost:
+                self.tell_elsewhere(f"cannot be written ({self._lost_why}): records are lost there")
+            return
+        if lost:
+            self._lost = 0
+            self.tell_elsewhere(f"can be written again; {lost} records were lost there ({why})")
 
     def _write(self, text: str) -> None:
         # After a line that was cut off by an error, the next record begins on a line of its own.

@@ -8,6 +8,7 @@ Invariants:
 - Logging never waits. A record is formatted where it is logged, and written by a thread for
   stderr and another for the file (see `log_writer`). Neither holds up the other, a task that
   logs, or the end of the program.
+- A file that cannot be written to is said on stderr and to those who follow, once.
 - Tracebacks go to the file always, and to stderr at level DEBUG only.
 - Known secrets are masked, and no record can look like several (see `record_text`).
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from router.logs.broadcast import Broadcast
@@ -26,7 +28,7 @@ from router.logs.masks import Masks
 from router.logs.record_text import RecordFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from router.config.settings import Logging, Settings
@@ -88,10 +90,9 @@ class Logs:
         is_debugging = level <= logging.DEBUG
         handler = _Handler(
             RecordFormatter(logging.Formatter(settings.format), masks),
-            [
-                LogWriter(file, has_tracebacks=True, is_owned=True),
-                LogWriter(console or _stderr(), has_tracebacks=is_debugging, is_owned=False),
-            ],
+            LogWriter(file, has_tracebacks=True, is_owned=True),
+            LogWriter(console or _stderr(), has_tracebacks=is_debugging, is_owned=False),
+            f"The log in {folder}",
         )
         logs = cls(level, handler, masks, handler.broadcast)
         logs._install()
@@ -168,14 +169,26 @@ def _stderr() -> RawWriter | None:
 
 
 class _Handler(logging.Handler):
-    """Formats records, and hands them to the writers and to those who follow."""
+    """Formats records, and hands them to the writers and to those who follow.
 
-    def __init__(self, formatter: RecordFormatter, writers: Sequence[LogWriter]) -> None:
+    Args:
+        formatter: makes the text of records.
+        file: the writer of the log file.
+        console: the writer of stderr.
+        file_name: the file, as a person knows it.
+    """
+
+    def __init__(
+        self, formatter: RecordFormatter, file: LogWriter, console: LogWriter, file_name: str
+    ) -> None:
         super().__init__()
         self._record_formatter = formatter
-        self._writers = writers
+        self._console = console
+        self._file_name = file_name
+        self._writers = (file, console)
         self.broadcast = Broadcast(self._note)
-        for writer in writers:
+        file.tell_elsewhere = self._tell_of_file
+        for writer in self._writers:
             writer.start(self._note)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -190,6 +203,13 @@ class _Handler(logging.Handler):
             writer.put(line + (traceback if writer.has_tracebacks else reason) + "\n")
         # Followers count lines as records, so each record is one line for them.
         self.broadcast.put(record.levelno, line + reason)
+
+    def _tell_of_file(self, what: str) -> None:
+        """Say on stderr what has become of the file; called in the thread that writes it."""
+        line = self._note(f"{self._file_name} {what}")
+        with self.lock or nullcontext():  # `put` is for one thread at a time
+            self._console.put(line + "\n")
+        self.broadcast.put(logging.WARNING, line)
 
     def close(self) -> None:
         ends_at_s = time.monotonic() + CLOSE_TIMEOUT_S

@@ -139,7 +139,7 @@ def call(instance: str, tool: str, **arguments: Any) -> dict[str, Any]:
     return rpc("tools/call", name="mcp.router.call", arguments=wanted)
 
 
-def open_session(netloc: str, token: str) -> str:
+def open_session(netloc: str, token: str | None) -> str:
     status, headers, body = ask(netloc, "POST", "/mcp", token, rpc("initialize", **HELLO))
     assert status == 200, body
     return headers["mcp-session-id"]

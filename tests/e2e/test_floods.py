@@ -1,4 +1,4 @@
-"""More sessions and connections than there is room for: the rest is refused, and it lives on.
+"""More sessions and connections than there is room for: it makes room or refuses, and lives on.
 
 All of this is with the limits that a router has by itself. That idle sessions expire is shown with
 a clock that can be moved, in `tests/transports/listen/test_http_sessions.py`.
@@ -7,10 +7,12 @@ a clock that can be moved, in `tests/transports/listen/test_http_sessions.py`.
 from __future__ import annotations
 
 import json
+import re
+import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
@@ -134,20 +136,9 @@ def flooded(netloc: str, token: str, times: int) -> Flood:
     return flood
 
 
-def is_refused(head: bytes, body: bytes) -> bool:
-    """Return whether an answer says that there are too many, and when to come back."""
-    told = {"detail": "Too many sessions; try again later"}
-    is_503 = head.startswith(b"HTTP/1.1 503 ")
-    return is_503 and int(value_of(b"retry-after", head)) > 0 and json.loads(body) == told
-
-
 def initialize(netloc: str, token: str) -> int:
     """Try to open one more session; return the status."""
     return ask(netloc, "POST", "/mcp", token, rpc("initialize", **HELLO))[0]
-
-
-def end_session(netloc: str, token: str, session: str) -> None:
-    assert ask(netloc, "DELETE", "/mcp", token, Mcp_Session_Id=session)[0] == 204
 
 
 def keeper(router: RouterProcess, token: str) -> HttpClient:
@@ -166,42 +157,54 @@ def assert_served(client: HttpClient) -> None:
 # --- Sessions --------------------------------------------------------------------------------
 
 
-def test_ten_thousand_initialises_are_capped_with_503_and_memory_stays_flat(
+def test_ten_thousand_initialises_end_the_longest_idle_sessions_and_memory_stays_flat(
     secured_workspace: Workspace,
 ) -> None:
     with secured_workspace.serve("http") as router, closing(keeper(router, A)) as client:
         netloc = router.netloc("/mcp")
         files = open_files(router.pid)
-        first = flooded(netloc, A, OF_ONE)
+        first = flooded(netloc, A, OF_ONE - 1)  # with that of the client there is no room left
+        assert_served(client)  # so it is not the longest idle any more
         memory_bytes = resident_bytes(router.pid)
         with Flood(netloc, A, FLOOD - OF_ONE) as rest:
             while rest.goes_on():
                 assert_served(client)
-        assert len(first.sessions) == OF_ONE - 1, "the client that was there first has one"
-        assert not rest.sessions
-        refusals = first.refusals + rest.refusals
-        assert len(refusals) == FLOOD - OF_ONE + 1
-        assert all(is_refused(*refusal) for refusal in refusals)
+        assert not first.refusals + rest.refusals
         assert resident_bytes(router.pid) - memory_bytes < MORE_BYTES
         assert open_files_at_most(router.pid, files) <= files
-        assert_served(client)
-        end_session(netloc, A, first.sessions[0])
-        assert [initialize(netloc, A) for _ in range(2)] == [200, 503]
+        assert_served(client)  # in the session that was there first, because it was in use
+        assert len({*first.sessions, *rest.sessions}) == FLOOD - 1
+        assert not any(is_alive(netloc, A, session) for session in first.sessions[:20])
+        assert is_alive(netloc, A, rest.sessions[-1])
+    counts = told(r"make room for new ones \(so far (\d+) since", router)
+    assert len(counts) == 2, "at once, and at the end"
+    assert sum(counts) == FLOOD - OF_ONE
 
 
-def test_who_has_all_of_its_sessions_leaves_room_for_others_until_all_are_taken(
+def told(pattern: str, router: RouterProcess) -> list[int]:
+    """Return the counts in the lines of the log that match the pattern."""
+    return [int(count) for count in re.findall(pattern, router.stderr.text)]
+
+
+def is_alive(netloc: str, token: str, session: str) -> bool:
+    """Return whether there is such a session; its use makes it the least idle one."""
+    status, _, body = ask(netloc, "POST", "/mcp", token, rpc("ping"), Mcp_Session_Id=session)
+    assert (status == 200) == (b"initialize again" not in body), body
+    return status == 200
+
+
+def test_who_has_all_of_its_sessions_leaves_room_for_others_and_then_makes_room_for_them(
     secured_workspace: Workspace,
 ) -> None:
     with secured_workspace.serve("http") as router:
         netloc = router.netloc("/mcp")
-        a, b = flooded(netloc, A, OF_ONE + 1), flooded(netloc, B, OF_ONE + 1)
-        assert [len(a.sessions), len(b.sessions)] == [OF_ONE, OF_ONE]
+        b, a = flooded(netloc, B, OF_ONE), flooded(netloc, A, OF_ONE + 1)
+        assert [len(b.sessions), len(a.sessions)] == [OF_ONE, OF_ONE + 1]
         assert 2 * OF_ONE == OF_ALL
-        assert initialize(netloc, ALL) == 503
-        end_session(netloc, A, a.sessions[0])
-        assert [initialize(netloc, ALL) for _ in range(2)] == [200, 503]
-        end_session(netloc, B, b.sessions[0])
-        assert [initialize(netloc, A) for _ in range(2)] == [200, 503]
+        assert [initialize(netloc, ALL) for _ in range(20)] == [200] * 20
+        assert initialize(netloc, A) == 200
+        assert is_alive(netloc, A, a.sessions[-1])
+        assert is_alive(netloc, B, b.sessions[-1])
 
 
 @needs_files
@@ -244,18 +247,26 @@ HALF: Final = request("POST", "/mcp", A, rpc("ping"))[:-1]
 """A request that goes on waiting for its last byte."""
 
 
-def assert_closed(netloc: str) -> None:
-    """Assert that a new connection is closed at once."""
+def assert_turned_away(netloc: str) -> None:
+    """Assert that a new connection is told to come back, and closed."""
     with closing(connect(netloc)) as sock:
-        assert is_closed(sock)
+        assert is_turned_away(sock)
 
 
-def is_closed(sock: socket.socket) -> bool:
-    """Wait for a byte or the end; return whether it was the end."""
+def is_turned_away(sock: socket.socket) -> bool:
+    """Read until the end; return whether it came at once, or after a 503."""
+    data = b""
     try:
-        return sock.recv(1) == b""
+        while more := sock.recv(1 << 16):
+            data += more
     except ConnectionResetError:
+        pass
+    if not data:
         return True
+    head, _, body = data.partition(b"\r\n\r\n")
+    told = {"detail": "Too many connections; try again later"}
+    is_503 = head.startswith(b"HTTP/1.1 503 ") and int(value_of(b"retry-after", head)) > 0
+    return is_503 and json.loads(body) == told
 
 
 @pytest.mark.parametrize(
@@ -263,7 +274,7 @@ def is_closed(sock: socket.socket) -> bool:
     [pytest.param(b"", FILES, marks=needs_files), (HALF, 1024)],
     ids=["silent", "half"],
 )
-def test_connections_beyond_the_cap_are_closed_and_there_is_room_once_others_end(
+def test_connections_beyond_the_cap_get_503_and_there_is_room_once_others_end(
     secured_workspace: Workspace, sent: bytes, files_of_all: int
 ) -> None:
     with (
@@ -278,25 +289,32 @@ def test_connections_beyond_the_cap_are_closed_and_there_is_room_once_others_end
                 held.enter_context(closing(connect(netloc))).sendall(sent)
                 if number % 200 == 0:
                     assert_served(client)  # and it has time to accept them
-            assert_closed(netloc)
+            assert_turned_away(netloc)
             memory_bytes = resident_bytes(router.pid)
             for _ in range(500):
-                assert_closed(netloc)
+                assert_turned_away(netloc)
             assert_served(client)
             assert resident_bytes(router.pid) - memory_bytes < MORE_BYTES
+            away = told(r"All \d+ places for connections are taken; turned away: (\d+)", router)
+            assert away[0] <= 501
+            assert len(away) <= 2, "the rest of the 501 is counted, not told one by one"
         assert open_files_at_most(router.pid, files) <= files
         assert initialize_when_there_is_room(netloc, B) == 200
 
 
 def initialize_when_there_is_room(netloc: str, token: str) -> int:
-    """Return the status of the first answer: a place is free a moment after its file is closed."""
+    """Return the first status but 503: a place is free a moment after its file is closed."""
     ends_at_s = time.monotonic() + LIMIT_S
     while True:
-        try:
-            return initialize(netloc, token)
-        except ConnectionError:
-            assert time.monotonic() < ends_at_s, "there is no room"
+        with suppress(ConnectionError):
+            status = initialize(netloc, token)
+            if status != 503:
+                return status
+        assert time.monotonic() < ends_at_s, "there is no room"
 
+
+HEALTHY_S: Final = 5.0
+"""From when there are files again until new clients are served; the promise of row 30."""
 
 FEW_FILES: Final = 256
 """What a shell lets a program open on some systems."""
@@ -325,10 +343,34 @@ def test_flood_on_two_listeners_leaves_files_for_the_third_and_for_servers(
     assert "Too many open files" not in router.stderr.text
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
+def test_lack_of_files_is_logged_once_with_a_count_and_serving_goes_on_when_there_are_some(
+    secured_workspace: Workspace,
+) -> None:
+    with secured_workspace.serve("http") as router, closing(keeper(router, A)) as client:
+        netloc = router.netloc("/mcp")
+        before = resource.prlimit(router.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(router.pid, resource.RLIMIT_NOFILE, (open_files(router.pid), before[1]))
+        with closing(connect(netloc)) as waiting:
+            waiting.sendall(request("POST", "/mcp", B, rpc("ping")))
+            router.stderr.wait_for(r"No connection can be accepted \(Too many open files\)")
+            assert_served(client)
+            time.sleep(2.0)  # twenty tries
+            resource.prlimit(router.pid, resource.RLIMIT_NOFILE, before)
+            free_at_s = time.monotonic()
+            assert waiting.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+            assert time.monotonic() - free_at_s < HEALTHY_S
+        assert initialize(netloc, B) == 200
+    counts = told(r"ERROR.* No connection can be accepted .* failed tries: (\d+)", router)
+    assert counts[0] == 1
+    assert len(counts) == 2, "at once, and at the end"
+    assert len(re.findall("ERROR", router.stderr.text)) == 2
+
+
 def fill(netloc: str, among: ExitStack) -> None:
     """Take all places of a listener: the last one to come is turned away."""
     socks = [among.enter_context(closing(connect(netloc))) for _ in range(FEW_FILES)]
-    assert is_closed(socks[-1])
+    assert is_turned_away(socks[-1])
 
 
 @pytest.mark.parametrize(("listener", "path"), [("/mcp", "/mcp"), ("/sse", "/nothing")])

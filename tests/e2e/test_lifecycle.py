@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import closing
+from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,7 +22,8 @@ from tests.e2e.processes import (
     running_with,
     still_running,
 )
-from tests.e2e.raw_client import StdioRouter
+from tests.e2e.raw_client import HELLO, HttpClient, StdioRouter
+from tests.e2e.secured_router import ask, call, open_session, rpc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +68,22 @@ def test_port_in_use_is_named_and_no_upstream_is_started(workspace: Workspace) -
         assert time.monotonic() - began_s < 5.0
     assert f"127.0.0.1:{port}" in line
     assert not started.exists()
+
+
+def test_port_in_use_is_told_with_the_next_one_that_it_takes_if_it_may(
+    workspace: Workspace,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        workspace.configure(server={"http": {"port": port, "auto_find_port": True}})
+        with workspace.add_chaos("plain").serve("http") as router:
+            listening = int(router.netloc("/mcp").split(":")[1])
+            assert listening > port
+            told = f"Port {port} is taken, so http listens on {listening}"
+            assert told in router.stderr.text
+            client = HttpClient(router.url("/mcp"))
+            client.initialize()
+            client.close()
 
 
 def test_unknown_words_end_the_program_with_a_usage_error() -> None:
@@ -166,6 +185,50 @@ def test_second_signal_ends_the_router_at_once(workspace: Workspace) -> None:
         left = still_running(children)
         kill_all(left)
         assert not left
+
+
+def test_stop_is_told_before_anything_else_and_the_call_in_flight_comes_to_its_end(
+    workspace: Workspace,
+) -> None:
+    workspace.configure(api={"enabled": True, "port": 0})
+    with workspace.add_chaos("plain").serve("http", "sse") as router:
+        api, http, sse = router.netloc(), router.netloc("/mcp"), router.netloc("/sse")
+        router.stderr.wait_for("plain is ready")
+        session = {"Mcp_Session_Id": open_session(http, None)}
+        with closing(HTTPConnection(http, timeout=30)) as connection:
+            held = _begin_hanging(connection, session["Mcp_Session_Id"])
+            assert ask(api, "GET", "/health", None)[0] == 200
+            router.popen.send_signal(signal.SIGTERM)
+            router.stderr.wait_for(r"Stopping \(SIGTERM\)")
+            for netloc, method, path, body in [
+                (api, "GET", "/health", None),
+                (http, "POST", "/mcp", rpc("initialize", **HELLO)),
+                (http, "POST", "/mcp", rpc("ping")),
+                (sse, "GET", "/sse", None),
+            ]:
+                status, headers, _ = ask(netloc, method, path, None, body)
+                assert (status, headers["retry-after"]) == (503, "5"), (method, path, body)
+            assert ask(http, "POST", "/mcp", None, rpc("ping", 2), **session)[0] == 200
+            cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+            over = cancelled | {"params": {"requestId": 1}}
+            assert ask(http, "POST", "/mcp", None, over, **session)[0] == 202
+            assert b'"code":-32800' in held.read()
+        assert router.wait() == 0
+
+
+def _begin_hanging(connection: HTTPConnection, session: str) -> HTTPResponse:
+    """Call a tool that never answers; return its response once the server has the call."""
+    asked = call("plain", "hang")
+    asked["params"]["_meta"] = {"progressToken": 1}
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "Mcp-Session-Id": session,
+    }
+    connection.request("POST", "/mcp", json.dumps(asked), headers)
+    response = connection.getresponse()  # its first event is the progress
+    assert response.status == 200
+    return response
 
 
 # --- Where things are ------------------------------------------------------------------------

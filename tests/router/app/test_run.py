@@ -161,6 +161,7 @@ class Program:
     router: Router = attrs.field(init=False)
     settings: FakeSettings = attrs.field(init=False)
     ended: trio.Event = attrs.field(factory=trio.Event)
+    is_draining: bool = False
     _ready: trio.Event = attrs.field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -344,8 +345,10 @@ async def test_calls_in_flight_come_to_their_end_and_new_ones_are_refused(
     program: Program, nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
     listener = await _with_call_in_flight(program, nursery)
+    assert not program.is_draining
     program.stop.ask("enough")
     await trio.testing.wait_all_tasks_blocked()
+    assert program.is_draining
     await listener.ask("tools/call", 2, CALL)
     refused = await listener.answer()
     assert isinstance(refused, ErrorResponse) or b"UNAVAILABLE" in bytes(refused.result)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import io
+import threading
+from typing import TYPE_CHECKING, Any
 
-from router.logs import log_writer
+from router.logs import log_writer, logs
 from tests.router.logs.log_setup import WAIT_S, log
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from tests.router.logs.log_setup import Setup
@@ -71,3 +75,49 @@ def test_partial_writes_are_completed(setup: Setup) -> None:
     setup.start()
     log.info("in small pieces")
     assert setup.on_stderr() == ["INFO mcp_router.test in small pieces"]
+
+
+class FullDisk(io.FileIO):
+    """A log file on a disk that fills up when the test says so."""
+
+    is_full = False
+    failed: threading.Event
+    written: threading.Event
+
+    def write(self, data: Any, /) -> int:
+        if self.is_full:
+            self.failed.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = super().write(data)
+        self.written.set()
+        return done
+
+
+def test_log_file_on_a_full_disk_is_said_once_on_stderr_and_again_when_it_is_over(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(tmp_path / "log.txt", "ab")
+    disk.failed, disk.written = threading.Event(), threading.Event()
+    monkeypatch.setattr(logs, "open_log", lambda *_: disk)
+    broadcast = setup.start(level="ERROR").broadcast
+    disk.is_full = True
+    for number in range(3):
+        disk.failed.clear()
+        log.error("lost %d", number)
+        assert disk.failed.wait(WAIT_S)
+    disk.is_full = False
+    log.error("back")
+    assert disk.written.wait(WAIT_S)
+    shown = broadcast.follow(0, lambda: None)
+    on_stderr = setup.on_stderr()
+    begins, ends = [line for line in on_stderr if "mcp_router.logs" in line]
+    assert begins == (
+        f"WARNING mcp_router.logs The log in {setup.folder} cannot be written "
+        "(No space left on device): records are lost there"
+    )
+    assert "can be written again; 3 records were lost there" in ends
+    assert len(on_stderr) == 6
+    assert begins in shown.take()
+    note, back = (tmp_path / "log.txt").read_text().splitlines()
+    assert "3 records were lost here: No space left on device" in note
+    assert back.endswith("back")

@@ -24,6 +24,7 @@ from router.messages.frames import ErrorResponse, Notification, Request, Respons
 from transports import json_rpc
 from transports.listen.serving.exchange import EventStream
 from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S, encode_event
+from transports.listen.serving.unread_bytes import NOBODY_READS, Holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,16 @@ UNREACHABLE: Final = Raw(b'{"code":-32603,"message":"The client cannot be asked 
 """The error for a server's request that its client never sees."""
 
 
+DROPPED: Final = Raw(
+    b'{"code":-32603,"message":"The answer was dropped: too much was waiting to be read"}'
+)
+"""The error in place of an answer that was dropped before its client had read it."""
+
+
+def ignore(_: object) -> None:
+    """Do nothing with a dropped request, or with the size of a frame."""
+
+
 class FrameStream:
     """Frames to one client.
 
@@ -63,18 +74,20 @@ class FrameStream:
         expected_answers: the stream ends after so many answers; None: only `end` ends it.
         answers_only: drop everything but answers.
         is_resumable: keep frames that were read, for a client that comes back.
+        count: is called with the size of each frame; see `UnreadBytes.add`.
 
     Attributes:
         ended: nothing more will be put.
         has_others: something else than an answer was put.
+        held_bytes: the size of all frames that are unread or kept.
         reader: the object that reads now; None while nobody does.
     """
 
     __slots__ = (
+        "_count",
         "_expected_answers",
         "_first_number",
         "_frames",
-        "_frames_bytes",
         "_is_resumable",
         "_on_dropped_request",
         "_unread_bytes",
@@ -82,6 +95,7 @@ class FrameStream:
         "answers_only",
         "ended",
         "has_others",
+        "held_bytes",
         "last_read",
         "number",
         "reader",
@@ -95,6 +109,7 @@ class FrameStream:
         expected_answers: int | None = None,
         answers_only: bool = False,
         is_resumable: bool = False,
+        count: Callable[[int], None] = ignore,
     ) -> None:
         self.number = number
         self.answers_only = answers_only
@@ -105,8 +120,9 @@ class FrameStream:
         self._on_dropped_request = on_dropped_request
         self._expected_answers = expected_answers
         self._is_resumable = is_resumable
+        self._count = count
         self._frames: deque[Frame] = deque()  # kept and unread ones
-        self._frames_bytes = 0
+        self.held_bytes = 0
         self._first_number = 1  # of the oldest in `_frames`
         self._unread_bytes = 0
         self._woken: trio.Event | None = None  # made by a task that waits for a change
@@ -141,6 +157,15 @@ class FrameStream:
         self.ended = True
         self._wake()
 
+    def end_with_session(self) -> None:
+        """End, because the session is over; nobody need learn of requests that are dropped now.
+
+        The session and its streams refer to each other, and after months of use the garbage
+        collector looks at such old objects too rarely.
+        """
+        self._on_dropped_request = ignore
+        self.end()
+
     def abandon(self) -> None:
         """Drop everything, because nobody will read the stream again; only count answers."""
         self.reader = None
@@ -148,6 +173,28 @@ class FrameStream:
         self._is_resumable = False
         while self._frames:
             self._drop_oldest()
+        self._wake()
+
+    def holding(self, principal: str) -> Holding:
+        """Return what is held here for a client of this principal."""
+        peer = self.reader.peer if isinstance(self.reader, EventStream) else None
+        if self.reader is None:
+            read_at_s = NOBODY_READS
+        elif peer is not None and peer.unsent_bytes:
+            read_at_s = peer.progressed_at_s
+        else:
+            read_at_s = trio.current_time()
+        return Holding(principal, self.held_bytes, read_at_s, self._drop_all)
+
+    def _drop_all(self) -> None:
+        """Drop all frames, and cut the connection that reads them; an error replaces an answer."""
+        if isinstance(self.reader, EventStream) and self.reader.peer is not None:
+            self.reader.peer.cut()
+        answered = [frame.id for frame in self._frames if isinstance(frame, Response)]
+        while self._frames:
+            self._drop_oldest()
+        for request_id in answered:
+            self._append(ErrorResponse(request_id, DROPPED))
         self._wake()
 
     def _is_unread_already(self, frame: Frame) -> bool:
@@ -162,8 +209,9 @@ class FrameStream:
         if self.reader is not None and self._is_full(size_bytes):
             raise trio.WouldBlock
         self._frames.append(frame)
-        self._frames_bytes += size_bytes
+        self.held_bytes += size_bytes
         self._unread_bytes += size_bytes
+        self._count(size_bytes)
         if len(self._frames) > 1:
             self._trim()
 
@@ -176,7 +224,7 @@ class FrameStream:
 
     def _trim(self) -> None:
         while len(self._frames) > 1 and (
-            len(self._frames) > KEPT_FRAMES or self._frames_bytes > KEPT_BYTES
+            len(self._frames) > KEPT_FRAMES or self.held_bytes > KEPT_BYTES
         ):
             if self.reader is not None and self._first_number > self.last_read:
                 return  # the reader has yet to read this frame
@@ -185,7 +233,7 @@ class FrameStream:
     def _drop_oldest(self) -> None:
         frame = self._frames.popleft()
         size_bytes = _size_bytes(frame)
-        self._frames_bytes -= size_bytes
+        self.held_bytes -= size_bytes
         if self._first_number > self.last_read:
             self._unread_bytes -= size_bytes
             self.last_read = self._first_number
@@ -251,7 +299,7 @@ class FrameStream:
         if not self._is_resumable:
             self._first_number = self._last_number + 1
             self._frames.clear()
-            self._frames_bytes = 0
+            self.held_bytes = 0
         return numbered
 
     def __repr__(self) -> str:

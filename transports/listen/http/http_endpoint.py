@@ -9,6 +9,7 @@ Invariants:
   to be good.
 - An unknown session, the session of another principal and that of another place are the same to a
   client: all are 404.
+- While the router drains, sessions go on, and nothing new begins.
 - A message with the header of 2026-07-28 belongs to no session, whatever its other headers say.
 """
 
@@ -18,7 +19,6 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
 
 from router.messages.errors import HttpRefusal
@@ -37,7 +37,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.post_response import PostResponse
+from transports.listen.http.post_response import PostResponse, accepts_of, require_events
 from transports.listen.http.routing_headers import (
     ENVELOPE_MARK,
     REVISION_HEADER,
@@ -54,18 +54,19 @@ from transports.listen.serving.exchange import (
     Rejected,
     empty_answer,
     error_answer,
-    is_json,
     parse_accept,
 )
-from transports.listen.serving.refusals import router_stopping, token_revoked
+from transports.listen.serving.refusals import is_never_draining, router_stopping, token_revoked
+from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from router.messages.commands import Principal
     from router.messages.events import Event
     from router.messages.frames import Frame
     from router.messages.params import Params
+    from router.messages.revisions import Era
     from transports.listen.serving.exchange import (
         Accepts,
         Answer,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         HttpRequest,
         PendingResponse,
     )
+    from transports.listen.serving.unread_bytes import Holding
 
 PATH: Final = "/mcp"
 METHODS: Final = "GET, POST, DELETE"
@@ -93,6 +95,7 @@ class HttpEndpoint:
         places: the views that have a place of their own.
         path: the default place; the other places are below it.
         limits: of its sessions.
+        is_draining: returns whether the router finishes the calls in flight and takes no new ones.
     """
 
     def __init__(
@@ -103,13 +106,17 @@ class HttpEndpoint:
         *,
         path: str = PATH,
         limits: SessionLimits | None = None,
+        is_draining: Callable[[], bool] = is_never_draining,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._places = places
         self._path = path
+        self._is_draining = is_draining
         self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
+        self.unread = UnreadBytes()
+        self.unread.sources.append(self._holdings)
         self._ended = False
         self._rule_changes = 0
         """How often the rules of `admit` have changed."""
@@ -118,6 +125,8 @@ class HttpEndpoint:
         """See `exchange.Endpoint`."""
         try:
             principal = self._admit(request.headers)
+            if request.peer is not None:
+                request.peer.principal = principal.name
             view = view_at(request.path, self._path)
             if view is not None:
                 admit = partial(self._admit, request.headers)
@@ -134,6 +143,8 @@ class HttpEndpoint:
         """See `exchange.Endpoint`."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._actor_inbox.run)
+            nursery.start_soon(self._sessions.made_room.run)
+            nursery.start_soon(self.unread.run)
             task_status.started()
             while True:
                 await trio.sleep_until(self._sessions.next_expiry_s(trio.current_time()))
@@ -170,6 +181,10 @@ class HttpEndpoint:
             if view is not None and not is_place(view, one_shot.principal):
                 one_shot.refuse(no_such_view())
 
+    def _holdings(self) -> Iterator[Holding]:
+        for client in (*self._sessions, *self._one_shots):
+            yield from client.holdings()
+
     def __repr__(self) -> str:
         return f"<HttpEndpoint sessions={len(self._sessions)} one_shots={len(self._one_shots)}>"
 
@@ -180,7 +195,7 @@ class HttpEndpoint:
     ) -> Answer | PendingResponse:
         """Check the head, read the body, and hand it on by its kind and era."""
         headers = request.headers
-        accepts = _check_post_head(headers)
+        accepts = accepts_of(headers)
         requested = headers.get(REVISION_HEADER)
         has_header = requested == STATELESS_REVISION
         session = None if has_header else self._session_of(headers, principal, view)
@@ -243,10 +258,8 @@ class HttpEndpoint:
             # The core knows the tool, and by it the arguments that these headers repeat.
             params.param_headers = read_param_headers(headers)
         if frame.method == LISTEN_METHOD:
-            accepts = _require_events(accepts)
-        client = OneShot(
-            new_client_id(), principal, self._actor_inbox, self._one_shots, "stateless", view
-        )
+            accepts = require_events(accepts)
+        client = self._new_one_shot(principal, "stateless", view)
         return await self._ask(client, [frame], accepts, params=params, is_new=True)
 
     async def _post_in_session(
@@ -278,16 +291,26 @@ class HttpEndpoint:
         check_revision(requested, frame.id if isinstance(frame, Request) else None)
         if not isinstance(frame, Request):
             return empty_answer(202)
-        client = OneShot(new_client_id(), principal, self._actor_inbox, self._one_shots, view=view)
+        client = self._new_one_shot(principal, "handshake", view)
         return await self._ask(client, [frame], accepts, params=params, is_new=True)
 
     async def _initialize(
         self, frame: Request, principal: Principal, view: str | None, accepts: Accepts
     ) -> PendingResponse:
-        self._sessions.check_capacity(principal)
-        session = HttpSession(new_client_id(), principal, self._actor_inbox, self._sessions, view)
+        if self._is_draining():
+            raise router_stopping()
+        self._sessions.make_room(principal)
+        session = HttpSession(
+            new_client_id(), principal, self._actor_inbox, self._sessions, view, self.unread.add
+        )
         self._sessions.add(session)
         return await self._ask(session, [frame], accepts, is_new=True)
+
+    def _new_one_shot(self, principal: Principal, era: Era, view: str | None) -> OneShot:
+        if self._is_draining():
+            raise router_stopping()
+        inbox, count = self._actor_inbox, self.unread.add
+        return OneShot(new_client_id(), principal, inbox, self._one_shots, era, view, count)
 
     async def _ask(
         self,
@@ -359,7 +382,7 @@ class HttpEndpoint:
 
 
 def _get(session: HttpSession, headers: Mapping[str, str]) -> EventStream:
-    _require_events(parse_accept(headers.get("accept")))
+    require_events(parse_accept(headers.get("accept")))
     event_id = _EVENT_ID.fullmatch(headers.get(LAST_EVENT_HEADER, ""))
     if event_id is not None:
         resumed = session.resume(int(event_id[1]), int(event_id[2]))
@@ -368,31 +391,6 @@ def _get(session: HttpSession, headers: Mapping[str, str]) -> EventStream:
     if session.standalone.reader is not None:
         raise Rejected.because(409, "This session has its event stream open already")
     return session.listen()
-
-
-def _check_post_head(headers: Mapping[str, str]) -> Accepts:
-    """Return what the client of a POST accepts.
-
-    Raises:
-        HttpRefusal: 406 or 415, the client accepts no response, or its body is not JSON.
-    """
-    accepts = parse_accept(headers.get("accept"))
-    if not accepts.json and not accepts.events:
-        raise HttpRefusal(406, "Accept must admit application/json or text/event-stream")
-    if not is_json(headers.get("content-type")):
-        raise HttpRefusal(415, "Content-Type must be application/json")
-    return accepts
-
-
-def _require_events(accepts: Accepts) -> Accepts:
-    """Return `accepts` with event streams, for a response that can be nothing else.
-
-    Raises:
-        HttpRefusal: 406, the client does not take event streams.
-    """
-    if not accepts.events and not accepts.wildcard:
-        raise HttpRefusal(406, "Accept must admit text/event-stream")
-    return attrs.evolve(accepts, events=True)
 
 
 def _session_not_found() -> Rejected:

@@ -15,17 +15,25 @@ import trio
 from router.messages.events import ClientClosed, FromClient
 from router.messages.frames import ErrorResponse
 from router.messages.revisions import DEFAULT_REVISION
-from transports.listen.http.frame_stream import UNREACHABLE, FrameStream, StreamResponse
+from transports.listen.http.frame_stream import (
+    UNREACHABLE,
+    FrameStream,
+    StreamResponse,
+    ignore,
+)
 from transports.listen.serving.exchange import Rejected, error_answer
 from transports.listen.serving.server_sent_events import EVENT_HEADERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from router.messages.commands import Principal
     from router.messages.frames import Frame, Request
     from router.messages.revisions import Era
     from transports.listen.http.actor_inbox import ActorInbox
     from transports.listen.http.session_table import SessionTable
     from transports.listen.serving.exchange import Answer, Headers
+    from transports.listen.serving.unread_bytes import Holding
 
 PRIMING_SINCE: Final = "2025-11-25"
 """The revision from which a stream begins with an event that has an id and no data."""
@@ -45,6 +53,9 @@ class HttpSession:
 
     As an `Outbox` it takes the frames for its client that belong to no request.
 
+    Args:
+        count: is called with the size of each frame on a stream; see `UnreadBytes.add`.
+
     Attributes:
         view: the name of the view at its place; None at the default place.
         revision: the negotiated revision; empty until `initialize` was answered.
@@ -63,6 +74,7 @@ class HttpSession:
         actor_inbox: ActorInbox,
         table: SessionTable[HttpSession],
         view: str | None = None,
+        count: Callable[[int], None] = ignore,
     ) -> None:
         self.id = session_id
         self.principal = principal
@@ -72,7 +84,8 @@ class HttpSession:
         self.ended = False
         self._actor_inbox = actor_inbox
         self._table = table
-        self.standalone = FrameStream(self._refuse, is_resumable=True)
+        self._count = count
+        self.standalone = FrameStream(self._refuse, is_resumable=True, count=count)
         self._resumable = {0: self.standalone}  # by number
         self._undecided: set[FrameStream] = set()  # of POSTs whose response is not known yet
         self._last_number = 0
@@ -100,7 +113,7 @@ class HttpSession:
         self.ended = True
         self._table.remove(self)
         for stream in (*self._resumable.values(), *self._undecided):
-            stream.end()
+            stream.end_with_session()
         self._actor_inbox.send_soon(ClientClosed(self.id, "The session ended"))
 
     def is_busy(self) -> bool:
@@ -108,6 +121,12 @@ class HttpSession:
         if self._undecided or self.standalone.reader is not None:
             return True
         return any(number and not one.ended for number, one in self._resumable.items())
+
+    def holdings(self) -> Iterator[Holding]:
+        """Return what is held for the client; see `UnreadBytes`."""
+        for stream in (*self._resumable.values(), *self._undecided):
+            if stream.held_bytes:
+                yield stream.holding(self.principal.name)
 
     # --- Responses to POST ---
 
@@ -131,6 +150,7 @@ class HttpSession:
             expected_answers=expected_answers,
             answers_only=answers_only,
             is_resumable=True,
+            count=self._count,
         )
         self._undecided.add(stream)
         return stream

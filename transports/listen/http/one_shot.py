@@ -12,18 +12,26 @@ from typing import TYPE_CHECKING, ClassVar
 
 from router.messages.events import ClientClosed, FromClient
 from router.messages.frames import ErrorResponse
-from transports.listen.http.frame_stream import UNREACHABLE, FrameStream, StreamResponse
+from transports.listen.http.frame_stream import (
+    UNREACHABLE,
+    FrameStream,
+    StreamResponse,
+    ignore,
+)
 from transports.listen.serving.exchange import error_answer
 from transports.listen.serving.refusals import router_stopping
 from transports.listen.serving.server_sent_events import EVENT_HEADERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from router.messages.commands import Principal
     from router.messages.errors import HttpRefusal
     from router.messages.frames import ClientId, Frame, Request
     from router.messages.revisions import Era
     from transports.listen.http.actor_inbox import ActorInbox
     from transports.listen.serving.exchange import Answer, Headers
+    from transports.listen.serving.unread_bytes import Holding
 
 
 class OneShot:
@@ -35,10 +43,12 @@ class OneShot:
         open_one_shots: all clients of this kind; holds this one while its request is open.
         era: the era of its request.
         view: the name of the view at its place; None at the default place.
+        count: is called with the size of each frame for it; see `UnreadBytes.add`.
     """
 
     __slots__ = (
         "_actor_inbox",
+        "_count",
         "_open_one_shots",
         "_refusal",
         "_stream",
@@ -58,6 +68,7 @@ class OneShot:
         open_one_shots: set[OneShot],
         era: Era = "handshake",
         view: str | None = None,
+        count: Callable[[int], None] = ignore,
     ) -> None:
         self.id = client_id
         self.principal = principal
@@ -65,6 +76,7 @@ class OneShot:
         self.view = view
         self._actor_inbox = actor_inbox
         self._open_one_shots = open_one_shots
+        self._count = count
         self._stream: FrameStream | None = None
         self._refusal: HttpRefusal | None = None
 
@@ -76,6 +88,11 @@ class OneShot:
         if self._stream is not None:
             self._stream.end()
 
+    def holdings(self) -> Iterator[Holding]:
+        """Return what is held for the client; see `UnreadBytes`."""
+        if self._stream is not None and self._stream.held_bytes:
+            yield self._stream.holding(self.principal.name)
+
     def refuse(self, refusal: HttpRefusal) -> None:
         """End the response, because the request would now be refused in this way."""
         self._refusal = refusal
@@ -85,7 +102,10 @@ class OneShot:
         """Return the stream for the answer of the one request."""
         self._open_one_shots.add(self)
         self._stream = FrameStream(
-            self._refuse, expected_answers=expected_answers, answers_only=answers_only
+            self._refuse,
+            expected_answers=expected_answers,
+            answers_only=answers_only,
+            count=self._count,
         )
         return self._stream
 

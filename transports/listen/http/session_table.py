@@ -1,14 +1,21 @@
 """The sessions of one endpoint: mints ids, finds sessions, limits their number, finds idle ones.
 
+A new session beyond a limit takes the place of the one that was idle for longest; its client gets
+404 for its next request and initializes again (MCP 2025-11-25, Transports, Session Management).
+Many clients never send DELETE, so without that they would lock each other out for `idle_s`.
+
 Invariants:
 
 - An unknown id and the id of another principal's session give the same result: None.
 - Each session counts for its principal exactly as long as the session is in the table.
 - A session belongs to a principal's name, and ends when the permissions of that principal change.
+- A session with an open stream or an unanswered call never makes room.
+- A principal can take the places of others only while it has fewer sessions than they have.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter, OrderedDict
 from itertools import takewhile
@@ -17,6 +24,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import attrs
 
 from router.messages.errors import HttpRefusal
+from transports.listen.serving.counted_warnings import CountedWarning
 from transports.listen.serving.refusals import RETRY_AFTER
 
 if TYPE_CHECKING:
@@ -24,6 +32,8 @@ if TYPE_CHECKING:
 
     from router.messages.commands import Principal
     from router.messages.frames import ClientId
+
+log = logging.getLogger("mcp_router.listen")
 
 
 def new_client_id() -> ClientId:
@@ -60,6 +70,10 @@ class Session(Protocol):
     view: str | None
     used_at_s: float
 
+    def is_busy(self) -> bool:
+        """Return whether the session has an open stream or an unanswered call."""
+        ...
+
     def end(self) -> None:
         """End the session, which removes it from its table."""
         ...
@@ -69,22 +83,54 @@ S = TypeVar("S", bound=Session)
 
 
 class SessionTable(Generic[S]):
-    """All sessions of one endpoint, the least recently used first."""
+    """All sessions of one endpoint, the least recently used first.
+
+    Attributes:
+        made_room: tells in the log how many sessions have ended for new ones; the endpoint runs it.
+    """
 
     def __init__(self, limits: SessionLimits) -> None:
         self.limits = limits
         self._by_id: OrderedDict[ClientId, S] = OrderedDict()
         self._count_of: Counter[str] = Counter()  # name of a principal -> its sessions
+        self.made_room = CountedWarning(self._warn)
 
-    def check_capacity(self, principal: Principal) -> None:
-        """Make sure that one more session may be opened.
+    def make_room(self, principal: Principal) -> None:
+        """Make sure that one more session may be opened: end an idle one if there are too many.
 
         Raises:
-            HttpRefusal: 503, there are too many sessions.
+            HttpRefusal: 503, there are too many sessions, and all of them are in use.
         """
-        of_principal = self._count_of[principal.name]
-        if len(self._by_id) >= self.limits.total or of_principal >= self.limits.per_principal:
+        if self._count_of[principal.name] >= self.limits.per_principal:
+            owner = principal.name
+        elif len(self._by_id) >= self.limits.total:
+            most = max(self._count_of.values(), default=0)
+            of_own = self._count_of[principal.name]
+            owner = principal.name if of_own == most else self._count_of.most_common(1)[0][0]
+        else:
+            return
+        idle = self._longest_idle(owner)
+        if idle is None:
             raise HttpRefusal(503, "Too many sessions; try again later", RETRY_AFTER)
+        idle.end()
+        self.made_room.note()
+
+    def _longest_idle(self, owner: str) -> S | None:
+        """Return the session of this principal that was idle for longest, None if all are busy."""
+        for session in self._by_id.values():
+            if session.principal.name == owner and not session.is_busy():
+                return session
+        return None
+
+    def _warn(self, times: int) -> None:
+        log.warning(
+            "Too many sessions are open (at most %d, and %d for one token): the longest idle ones "
+            "make room for new ones (so far %d since the last such line). Clients that are done "
+            "should send DELETE",
+            self.limits.total,
+            self.limits.per_principal,
+            times,
+        )
 
     def add(self, session: S) -> None:
         """Add a new session."""

@@ -24,7 +24,7 @@ from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import Request, Response
 from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.frame_stream import FrameStream, StreamResponse
+from transports.listen.http.frame_stream import FrameStream, StreamResponse, ignore
 from transports.listen.http.places import (
     ONLY_THE_DEFAULT,
     Places,
@@ -34,16 +34,18 @@ from transports.listen.http.places import (
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
-from transports.listen.serving.refusals import router_stopping
+from transports.listen.serving.refusals import is_never_draining, router_stopping
 from transports.listen.serving.server_sent_events import EVENT_HEADERS, encode_event
+from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from router.messages.commands import Principal
     from router.messages.events import Event
     from router.messages.frames import Frame, RequestId
     from transports.listen.serving.exchange import EventStream, HttpRequest, PendingResponse
+    from transports.listen.serving.unread_bytes import Holding
 
 STREAM_PATH: Final = "/sse"
 POST_PATH: Final = "/messages"
@@ -61,6 +63,7 @@ class SseEndpoint:
         admit: header names in lower case -> the principal; raises `HttpRefusal`.
         places: the views that have a place of their own.
         limits: of its sessions. They do not expire, because each has an open stream.
+        is_draining: see `HttpEndpoint`.
     """
 
     def __init__(
@@ -70,17 +73,23 @@ class SseEndpoint:
         places: Places = ONLY_THE_DEFAULT,
         *,
         limits: SessionLimits | None = None,
+        is_draining: Callable[[], bool] = is_never_draining,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._places = places
+        self._is_draining = is_draining
         self._sessions: SessionTable[_SseSession] = SessionTable(limits or SessionLimits())
         self._ended = False
+        self.unread = UnreadBytes()
+        self.unread.sources.append(self._holdings)
 
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
             principal = self._admit(request.headers)
+            if request.peer is not None:
+                request.peer.principal = principal.name
             is_post = request.path == POST_PATH
             view = None if is_post else view_at(request.path, STREAM_PATH)
             if view is not None:
@@ -96,8 +105,10 @@ class SseEndpoint:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """See `exchange.Endpoint`."""
-        task_status.started()
-        await self._actor_inbox.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._actor_inbox.run)
+            task_status.started()
+            await self.unread.run()
 
     def end(self) -> None:
         """See `exchange.Endpoint`."""
@@ -113,6 +124,10 @@ class SseEndpoint:
         """The places have changed: end everything at places unknown to `is_place`."""
         self._sessions.end_vanished(is_place)
 
+    def _holdings(self) -> Iterator[Holding]:
+        for session in self._sessions:
+            yield from session.holdings()
+
     def __repr__(self) -> str:
         return f"<SseEndpoint sessions={len(self._sessions)}>"
 
@@ -120,8 +135,12 @@ class SseEndpoint:
         self, request: HttpRequest, principal: Principal, view: str | None
     ) -> EventStream:
         _check_method(request, "GET")
-        self._sessions.check_capacity(principal)
-        session = _SseSession(new_client_id(), principal, view, self._actor_inbox, self._sessions)
+        if self._is_draining():
+            raise router_stopping()
+        self._sessions.make_room(principal)
+        session = _SseSession(
+            new_client_id(), principal, view, self._actor_inbox, self._sessions, self.unread.add
+        )
         self._sessions.add(session)
         try:
             await self._actor_inbox.send(ClientOpened(session.id, session, principal, view=view))
@@ -186,6 +205,7 @@ class _SseSession:
         view: str | None,
         actor_inbox: ActorInbox,
         table: SessionTable[_SseSession],
+        count: Callable[[int], None],
     ) -> None:
         self.id = session_id
         self.principal = principal
@@ -195,7 +215,7 @@ class _SseSession:
         self.ended = False
         self._actor_inbox = actor_inbox
         self._table = table
-        self._stream = FrameStream(_ignore_dropped)
+        self._stream = FrameStream(ignore, count=count)  # it always has a reader
         self._initialize_id: RequestId | None = None
 
     def send_nowait(self, frame: Frame, /) -> None:
@@ -230,6 +250,15 @@ class _SseSession:
         self._stream.attach(response)
         return response
 
+    def holdings(self) -> Iterator[Holding]:
+        """Return what is held for the client; see `UnreadBytes`."""
+        if self._stream.held_bytes:
+            yield self._stream.holding(self.principal.name)
+
+    def is_busy(self) -> bool:
+        """Return True: the session has its stream for as long as it lives."""
+        return True
+
     def end(self) -> None:
         """End the session; frames on its stream can still be read."""
         if not self.ended:
@@ -237,7 +266,3 @@ class _SseSession:
             self._table.remove(self)
             self._stream.end()
             self._actor_inbox.send_soon(ClientClosed(self.id, "The stream ended"))
-
-
-def _ignore_dropped(_: Request) -> None:
-    """Do nothing: this stream has a reader until its end, so it drops no unread request."""

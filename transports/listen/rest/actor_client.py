@@ -61,8 +61,10 @@ _STATUS: Final[dict[int, int]] = {
 _ROUTER_CODES: Final = range(NOT_SAVED, TRANSPORT_ERROR + 1)
 """-32019 to -32009: the codes that only the router gives, never an upstream."""
 
-_NO_SPACE: Final = ({"errno": "ENOSPC"}, {"errno": "EDQUOT"})
-"""The data of a `NOT_SAVED` error when the disk or the quota is full."""
+_CANNOT_STORE: Final = tuple(
+    {"errno": code} for code in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM")
+)
+"""The data of a `NOT_SAVED` error when disk or quota is full, or may not be written to."""
 
 ROUTER_STOPPING: Final = RpcError(UNAVAILABLE, "The router is stopping")
 
@@ -114,7 +116,7 @@ def http_status(error: RpcError, command: RouterCommand | None = None) -> int:
         return 400
     if error.code == NOT_SAVED:
         # RFC 4918 section 11.5: the server cannot store the representation.
-        return 507 if error.data in _NO_SPACE else 500
+        return 507 if error.data in _CANNOT_STORE else 500
     return _STATUS.get(error.code, 400)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from router.messages.errors import INSTANCE_NOT_FOUND, NOT_ALLOWED, RpcError
+from transports.listen.serving.refusals import is_never_draining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +83,7 @@ class RestBackend:
             each request, because the configuration changes.
         profiles: the profiles of `config.json`.
         follow: begins to follow the log; None if the log must not be followed.
+        is_draining: returns whether the router finishes the calls in flight and takes no new ones.
     """
 
     inbox: trio.MemorySendChannel[Event]
@@ -94,3 +96,4 @@ class RestBackend:
     config: Callable[[], dict[str, Any]] = _no_members
     profiles: Profiles = attrs.field(factory=FixedProfiles)
     follow: Follow | None = None
+    is_draining: Callable[[], bool] = is_never_draining

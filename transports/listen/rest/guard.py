@@ -22,7 +22,7 @@ import trio
 
 from router.messages.errors import HttpRefusal
 from transports.listen.rest.rest_admission import is_preflight
-from transports.listen.serving.asgi import BODY_S, CONNECTION_CLOSE, RequestBody, too_slow
+from transports.listen.serving.asgi import BODY_S, CONNECTION_CLOSE, RequestBody, peer_of, too_slow
 from transports.listen.serving.exchange import (
     NOSNIFF,
     Answer,
@@ -122,7 +122,11 @@ class Guard:
         """Return the scope for the inner application, with the principal in it."""
         if self.is_ending:
             raise router_stopping()
-        inner_scope = {**scope, PRINCIPAL: self._admission.principal_of(scope, headers)}
+        principal = self._admission.principal_of(scope, headers)
+        inner_scope = {**scope, PRINCIPAL: principal}
+        peer = peer_of(scope)
+        if peer is not None:
+            peer.principal = principal.name if principal is not None else ""
         if not scope["path"].startswith("/"):
             # RFC 9112 section 3.2: the other forms are for proxies. A target that contains a host
             # would be another path, and another host, to code that looks for them in the target.

@@ -62,6 +62,8 @@ from transports.listen.rest.rest_admission import (
     check_may_read_log,
     is_limited,
 )
+from transports.listen.serving.refusals import RETRY_AFTER
+from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
     from router.messages.commands import Change, RouterCommand
@@ -74,10 +76,15 @@ GREETING: Final = "Connected to MCP Router API v{} - Realtime Logs\n" + "-" * 40
 
 
 class RestApp:
-    """The ASGI application, for `hosting.AsgiListener`."""
+    """The ASGI application, for `hosting.AsgiListener`.
+
+    Attributes:
+        unread: bounds what its connections have still to send.
+    """
 
     def __init__(self, backend: RestBackend) -> None:
         tickets = Tickets()
+        self.unread = UnreadBytes()
         self._followers: Followers | None = None
         if backend.follow is not None:
             self._followers = Followers(backend.follow, GREETING.format(backend.version))
@@ -95,9 +102,9 @@ class RestApp:
         await self._guard(scope, receive, send)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Do nothing: there is no work beside the requests."""
+        """Bound what is unread, until cancelled."""
         task_status.started()
-        await trio.sleep_forever()
+        await self.unread.run()
 
     def end(self) -> None:
         """End every WebSocket; answer later requests with 503."""
@@ -170,6 +177,10 @@ def _add_open_routes(app: QuartTrio, backend: RestBackend) -> None:
     @app.get("/health")
     @sync_route
     def health() -> Response:
+        if backend.is_draining():
+            response = json_response({"status": "stopping"}, 503)
+            response.headers.extend(RETRY_AFTER)
+            return response
         return json_response({"status": "healthy"})
 
     @app.get("/openapi.json")

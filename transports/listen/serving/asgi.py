@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from transports.listen.serving.exchange import Endpoint, EventStream
+    from transports.listen.serving.unread_bytes import Peer
 
     Message: TypeAlias = MutableMapping[str, Any]
     Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -50,7 +51,10 @@ BODY_S: Final = 30.0
 """A body has to arrive within this time; without a limit a slow one could stay open for ever."""
 
 SEND_S: Final = 30.0
-"""A client has to take each piece of a response within this time, or it is given up."""
+"""A client that reads nothing of a response for so long is given up."""
+
+LEAST_BYTES_PER_S: Final = 1000
+"""So is one that reads less than this over that time; slower ones have to ask for less."""
 
 UNWATCHED_S: Final = 0.25
 """Most answers come within this time, and watching a connection costs more than such an answer."""
@@ -67,12 +71,22 @@ DISCARD_S: Final = 5.0
 
 CONNECTION_CLOSE: Final = (b"connection", b"close")
 
+PEER: Final = "mcp_router.peer"
+"""The key of an ASGI scope's `state` under which `hosting` puts the `Peer` of the connection."""
+
+_NO_STATE: Final[dict[str, Any]] = {}
+
 
 class AsgiApp:
-    """An ASGI 3 application that serves one endpoint; its server calls `run` and `end`."""
+    """An ASGI 3 application that serves one endpoint; its server calls `run` and `end`.
+
+    Attributes:
+        unread: the endpoint's.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self.unread = endpoint.unread
         self.run = endpoint.run
         self.end = endpoint.end
 
@@ -92,7 +106,7 @@ class AsgiApp:
             request: HttpRequest | Answer = _request_of(scope, body)
         except HttpRefusal as refused:
             request = error_answer(refused)
-        exchange = _Exchange(body, receive, send)
+        exchange = _Exchange(body, receive, send, peer_of(scope))
         try:
             await exchange.run(self._endpoint, request)
         except ClientGone:
@@ -109,6 +123,11 @@ async def _complete_lifespan(receive: Receive, send: Send) -> None:
             return
 
 
+def peer_of(scope: Message) -> Peer | None:
+    """Return the other end of the connection; None behind a server that does not tell."""
+    return scope.get("state", _NO_STATE).get(PEER)
+
+
 def _request_of(scope: Message, body: RequestBody) -> HttpRequest:
     headers = headers_of(scope["headers"])
     body.read_head(headers)
@@ -120,6 +139,7 @@ def _request_of(scope: Message, body: RequestBody) -> HttpRequest:
         read_body=body.read,
         query=scope.get("query_string", b"").decode("latin-1"),
         root_path=root_path,
+        peer=peer_of(scope),
     )
 
 
@@ -130,12 +150,13 @@ class _Exchange:
     one scope, whose deadline moves from phase to phase.
     """
 
-    __slots__ = ("_body", "_deadline", "_pending", "_receive", "_send")
+    __slots__ = ("_body", "_deadline", "_peer", "_pending", "_receive", "_send")
 
-    def __init__(self, body: RequestBody, receive: Receive, send: Send) -> None:
+    def __init__(self, body: RequestBody, receive: Receive, send: Send, peer: Peer | None) -> None:
         self._body = body
         self._receive = receive
         self._send = send
+        self._peer = peer
         self._deadline = trio.CancelScope()
         self._pending: PendingResponse | None = None  # still to be decided or abandoned
 
@@ -164,6 +185,7 @@ class _Exchange:
                 await self._send_answer(response)
             self._log_if_given_up()
         else:
+            response.peer = self._peer
             await _send_events(response, self._receive, self._send)
 
     async def _respond(
@@ -198,7 +220,7 @@ class _Exchange:
             if not self._body.is_complete:
                 # The rest of the body would be read as the next request.
                 headers.append(CONNECTION_CLOSE)
-        self._deadline.deadline = trio.current_time() + SEND_S
+        self._deadline.deadline = trio.current_time() + _longest_send_s(answer.body)
         start = {"type": "http.response.start", "status": answer.status, "headers": headers}
         await self._send(start)
         await self._send({"type": "http.response.body", "body": answer.body})
@@ -349,7 +371,7 @@ async def _write_events(events: EventStream, send: Send) -> bool:
     with trio.CancelScope(deadline=trio.current_time() + SEND_S) as scope:
         await send(start)
         while chunk is not None:
-            scope.deadline = trio.current_time() + SEND_S
+            scope.deadline = trio.current_time() + _longest_send_s(chunk)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             scope.deadline = math.inf  # the next event may take as long as it likes
             chunk = await events.next_chunk()
@@ -358,5 +380,10 @@ async def _write_events(events: EventStream, send: Send) -> bool:
     return False
 
 
+def _longest_send_s(data: bytes) -> float:
+    """Return how long the slowest client may take; the server may give it up earlier."""
+    return SEND_S + len(data) / LEAST_BYTES_PER_S
+
+
 def _log_given_up() -> None:
-    log.info("gave up a client that did not read its answer for %g s", SEND_S)
+    log.info("gave up a client that did not read its answer")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from router.messages.frames import ErrorResponse, RequestId
+    from transports.listen.serving.unread_bytes import Peer, UnreadBytes
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
@@ -72,6 +73,7 @@ class HttpRequest(Struct, frozen=True, gc=False):
         read_body: returns the whole body; raises `HttpRefusal` (408, 413) or `ClientGone`.
         query: everything behind the `?`, still encoded.
         root_path: the path at which the application is mounted.
+        peer: the other end of the connection, if the server tells; the endpoint says whose it is.
     """
 
     method: str
@@ -80,6 +82,7 @@ class HttpRequest(Struct, frozen=True, gc=False):
     read_body: Callable[[], Awaitable[bytes]]
     query: str = ""
     root_path: str = ""
+    peer: Peer | None = None
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -96,10 +99,12 @@ class EventStream(ABC):
     Attributes:
         headers: of the response.
         opening: bytes that are sent before all events; may be empty.
+        peer: the other end of the connection that reads the stream; set by the server if it knows.
     """
 
     headers: Headers
     opening: bytes
+    peer: Peer | None = None
 
     @abstractmethod
     async def next_chunk(self) -> bytes | None:
@@ -139,7 +144,13 @@ class PendingResponse(ABC):
 
 
 class Endpoint(Protocol):
-    """The logic behind a listening socket."""
+    """The logic behind a listening socket.
+
+    Attributes:
+        unread: bounds what is held for its clients; `run` runs it.
+    """
+
+    unread: UnreadBytes
 
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """Take one request; a request that is wrong gets an answer too.

@@ -2,23 +2,26 @@
 
 `AsgiListener` is a supervised child. It accepts connections, lets Hypercorn speak HTTP on each
 (`http1`), and ends everything in bounded time. Hypercorn's own `serve` is not used, because it
-leaves no place for `_Connection`; only its server of a single stream is.
+leaves no place for `Connection`; only its server of a single stream is.
 
 Invariants:
 
 - The socket stays open and usable: each run serves on a duplicate, so a restart finds the socket as
   it was.
-- Hypercorn sends in a shield and without a deadline. A `_Connection` is cut when a send takes too
-  long, so neither a client that does not read nor a stop can be held up by it.
+- Hypercorn sends in a shield and without a deadline. A `Connection` is cut when its client does not
+  read, and at the end of a stop, so neither can hold anything up.
 - A connection that fails ends nothing but itself.
 - A connection counts towards `max_connections` until its client is gone, and no longer.
+- While this process has no files left, connections wait in the kernel, and are tried every
+  `ACCEPT_RETRY_S`.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import logging
 import sys
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import attrs
@@ -28,12 +31,16 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from transports.listen.serving.asgi import SEND_S
+from transports.listen.serving.asgi import PEER
+from transports.listen.serving.connection import Connection, SlowReaders
+from transports.listen.serving.counted_warnings import CountedWarning
 from transports.listen.serving.http1 import Http1Server
+from transports.listen.serving.refusals import RETRY_AFTER
+from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from transports.listen.serving.asgi import Message, Receive, Send
 
@@ -60,14 +67,20 @@ GRACE_S: Final = 2.0
 MAX_CONNECTIONS: Final = 4096
 """The most connections of one listener, each about 25 kB; see `connection_limit`."""
 
-LARGE_BYTES: Final = 64 * 1024
-"""Data of more than this is never copied to be sent together with something else."""
+SPARE_PLACES: Final = 32
+"""Connections that may be told at the same time that all places are taken."""
 
-FULL_UNTIL: Final = 0.9
-"""The listener counts as full until it falls below this share of its limit.
+SPARE_SHARE: Final = 16
+"""With few open files, one spare place for so many others: the last quarter is for the rest."""
 
-At a higher share, clients that come and go would fill the log with warnings.
-"""
+TURN_AWAY_S: Final = 1.0
+"""How long such a connection may take to read the answer and to close."""
+
+ACCEPT_RETRY_S: Final = 0.1
+"""The pause after a connection could not be accepted."""
+
+OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""The errors of `accept` while this process or the system has no files or memory left."""
 
 
 def connection_limit() -> int:
@@ -84,8 +97,31 @@ def connection_limit() -> int:
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 4)
 
 
+def _turned_away() -> bytes:
+    body = json.dumps({"detail": "Too many connections; try again later"}).encode()
+    lines = [
+        "HTTP/1.1 503 Service Unavailable",
+        "content-type: application/json",
+        "x-content-type-options: nosniff",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *(f"{name.lower()}: {value}" for name, value in RETRY_AFTER),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+TURNED_AWAY: Final = _turned_away()
+"""The answer to a connection for which there is no place."""
+
+
 class Application(Protocol):
-    """An ASGI application with background work and an end."""
+    """An ASGI application with background work and an end.
+
+    Attributes:
+        unread: bounds what is held for its clients; `run` runs it.
+    """
+
+    unread: UnreadBytes
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
@@ -108,7 +144,7 @@ class AsgiListener:
         sock: bound; not closed here.
         address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
         make_app: makes the application of one run.
-        max_connections: connections beyond this number are closed as soon as they are accepted.
+        max_connections: connections beyond this number get 503, or are closed at once.
     """
 
     sock: socket.socket
@@ -143,16 +179,20 @@ class AsgiListener:
 class _Connections:
     """The open connections of one listener."""
 
-    def __init__(self, app: Callable[..., Any], max_connections: int) -> None:
+    def __init__(self, app: Application, max_connections: int) -> None:
         self._config = _hypercorn_config()
         self._app = ASGIWrapper(cast("Any", app))
         self._context = WorkerContext(None)
         self._max_connections = max_connections
-        self._open: set[_Connection] = set()
-        self._deadlines = _SendDeadlines()
+        self._open: set[Connection] = set()
+        self._slow_readers = SlowReaders()
+        self._unread = app.unread
         self._accepting = trio.CancelScope()
         self._all_closed: trio.Event | None = None  # made by `stop`
-        self._is_full = False
+        self._spare_places = max(1, min(SPARE_PLACES, max_connections // SPARE_SHARE))
+        self._turned_away = CountedWarning(self._warn_that_full)
+        self._not_accepted = CountedWarning(self._warn_of_failures)
+        self._last_failure = ""
 
     async def serve(
         self, sock: socket.socket, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -160,16 +200,32 @@ class _Connections:
         """Accept and serve connections until cancelled."""
         duplicate = sock.dup()
         duplicate.listen(BACKLOG)
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(duplicate))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._deadlines.enforce)
+        self._unread.sources.append(self._unsent)
+        async with (
+            trio.SocketListener(trio.socket.from_stdlib_socket(duplicate)) as listener,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(self._slow_readers.cut_them)
+            nursery.start_soon(self._turned_away.run)
+            nursery.start_soon(self._not_accepted.run)
+            task_status.started()
             with self._accepting:
-                await trio.serve_listeners(
-                    self._serve_one,
-                    [listener],
-                    handler_nursery=nursery,
-                    task_status=cast("Any", _StartedWithoutValue(task_status)),
-                )
+                await self._accept(listener, nursery)
+            await listener.aclose()
+            await trio.sleep_forever()
+
+    async def _accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as exc:
+                if exc.errno not in OUT_OF_RESOURCES:
+                    raise
+                self._last_failure = exc.strerror or str(exc)
+                self._not_accepted.note()
+                await trio.sleep(ACCEPT_RETRY_S)
+            else:
+                nursery.start_soon(self._serve_one, stream)
 
     async def stop(self) -> None:
         """Accept no more connections, let the open ones end for a while, then cut the rest."""
@@ -183,14 +239,13 @@ class _Connections:
             connection.cut()
 
     async def _serve_one(self, stream: trio.SocketStream) -> None:
-        connection = _Connection(stream, self._deadlines)
         if len(self._open) >= self._max_connections:
-            self._warn_that_full()
-            connection.cut()
+            await self._turn_away(stream)
             return
+        connection = Connection(stream, self._slow_readers, self._unread.add)
         self._open.add(connection)
         try:
-            state = ConnectionState({})
+            state = ConnectionState({PEER: connection})
             stream_like = cast("Any", connection)
             await Http1Server(self._app, self._config, self._context, state, stream_like)
         except Exception:  # one connection must not end the others
@@ -198,15 +253,49 @@ class _Connections:
         finally:
             connection.cut()
             self._open.discard(connection)
-            if len(self._open) < self._max_connections * FULL_UNTIL:
-                self._is_full = False
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
 
-    def _warn_that_full(self) -> None:
-        if not self._is_full:
-            self._is_full = True
-            log.warning("%d connections are open; closing new ones", self._max_connections)
+    async def _turn_away(self, stream: trio.SocketStream) -> None:
+        """Answer with 503 if there is a spare place, and close.
+
+        A socket that is closed with received data in it resets its connection, and the client may
+        lose the answer. So its request is read, until the client closes.
+        """
+        self._turned_away.note()
+        if not self._spare_places:
+            stream.socket.close()
+            return
+        self._spare_places -= 1
+        try:
+            with trio.move_on_after(TURN_AWAY_S):
+                await stream.send_all(TURNED_AWAY)
+                await stream.send_eof()
+                while await stream.receive_some():
+                    pass
+        except trio.BrokenResourceError:
+            pass  # the client is gone
+        finally:
+            stream.socket.close()
+            self._spare_places += 1
+
+    def _unsent(self) -> Iterator[Holding]:
+        for connection in self._open:
+            size_bytes = connection.unsent_bytes
+            if size_bytes:
+                read_at_s = connection.progressed_at_s
+                yield Holding(connection.principal, size_bytes, read_at_s, connection.cut)
+
+    def _warn_that_full(self, times: int) -> None:
+        log.warning(
+            "All %d places for connections are taken; turned away: %d",
+            self._max_connections,
+            times,
+        )
+
+    def _warn_of_failures(self, times: int) -> None:
+        text = "No connection can be accepted (%s); failed tries: %d, the next in %g s"
+        log.error(text, self._last_failure, times, ACCEPT_RETRY_S)
 
 
 def _hypercorn_config() -> Config:
@@ -224,113 +313,3 @@ def _hypercorn_config() -> Config:
     # ping.
     config.websocket_ping_interval = None
     return config
-
-
-@attrs.frozen
-class _StartedWithoutValue:
-    """Reports `started` without the listeners that `trio.serve_listeners` passes."""
-
-    outer: trio.TaskStatus[None]
-
-    def started(self, _: Any = None) -> None:
-        self.outer.started()
-
-
-class _Connection:
-    """A socket stream that is cut when a send takes too long; see `_SendDeadlines`.
-
-    This has the methods that Hypercorn uses of a `trio.SocketStream`. Hypercorn sends the head, the
-    content and the end of a response one by one. A head that announces content waits here for the
-    content: that saves a system call, a packet, and waking the client for half an answer.
-    """
-
-    __slots__ = ("_deadlines", "_held_head", "_stream", "receive_some", "send_eof", "socket")
-
-    def __init__(self, stream: trio.SocketStream, deadlines: _SendDeadlines) -> None:
-        self._stream = stream
-        self._deadlines = deadlines
-        self._held_head = b""
-        self.socket = stream.socket
-        self.receive_some = stream.receive_some
-        self.send_eof = stream.send_eof
-
-    async def send_all(self, data: bytes) -> None:
-        """Send data, or hold the head of a response until its content comes.
-
-        Raises:
-            trio.BrokenResourceError: the client is gone.
-            trio.ClosedResourceError: the connection was cut.
-        """
-        if self._held_head:
-            head, self._held_head = self._held_head, b""
-            if len(data) > LARGE_BYTES:
-                # To copy that much costs more than another system call.
-                await self._send(head)
-            else:
-                data = head + data
-        elif _announces_content(data):
-            self._held_head = data
-            return
-        if data:
-            await self._send(data)
-
-    async def _send(self, data: bytes) -> None:
-        self._deadlines.start(self)
-        try:
-            await self._stream.send_all(data)
-        finally:
-            self._deadlines.stop(self)
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._stream.aclose()
-
-    def cut(self) -> None:
-        """Close the socket at once; every task that sends or receives gets an error."""
-        self.socket.close()
-
-
-def _announces_content(data: bytes) -> bool:
-    """Return whether this is the head of a response with a `Content-Length` above 0.
-
-    Hypercorn always sends something after such a head, at least `b""` (for HEAD). Event streams
-    have no length, so their heads are never held back.
-    """
-    if not data.startswith(b"HTTP/1.1 "):
-        return False
-    _, found, length = data.partition(b"\r\ncontent-length: ")
-    return bool(found) and not length.startswith(b"0\r\n")
-
-
-class _SendDeadlines:
-    """The deadlines of all sends in progress, the earliest first, enforced by one task.
-
-    A cancel scope for each send would cost a tenth of a whole request.
-    """
-
-    def __init__(self) -> None:
-        self._ends_at_s: OrderedDict[_Connection, float] = OrderedDict()
-
-    def start(self, connection: _Connection) -> None:
-        """Note that a connection sends. Hypercorn never sends twice at a time on a connection."""
-        self._ends_at_s[connection] = trio.current_time() + SEND_S
-
-    def stop(self, connection: _Connection) -> None:
-        """Note that the send is over."""
-        self._ends_at_s.pop(connection, None)
-
-    async def enforce(self) -> None:
-        """Cut connections whose send takes too long, until cancelled."""
-        while True:
-            # A send that starts while this task sleeps cannot be due before the task wakes.
-            first_s = next(iter(self._ends_at_s.values()), trio.current_time() + SEND_S)
-            await trio.sleep_until(first_s)
-            self._cut_overdue(trio.current_time())
-
-    def _cut_overdue(self, now_s: float) -> None:
-        for connection, ends_at_s in list(self._ends_at_s.items()):
-            if ends_at_s > now_s:
-                return
-            log.info("cut a connection whose client did not read for %g s", SEND_S)
-            self.stop(connection)
-            connection.cut()

@@ -17,6 +17,11 @@ def token_revoked() -> HttpRefusal:
     return HttpRefusal(401, TOKEN_REVOKED, (("WWW-Authenticate", "Bearer"),))
 
 
+def is_never_draining() -> bool:
+    """Return False: for listeners whose router does not tell that it is about to stop."""
+    return False
+
+
 def router_stopping() -> HttpRefusal:
     """Refuse a request because its listener is being stopped."""
     return HttpRefusal(503, "The router is stopping", RETRY_AFTER)

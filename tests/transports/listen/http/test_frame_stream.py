@@ -7,7 +7,7 @@ import trio
 import trio.testing
 from msgspec import Raw
 
-from router.messages.frames import Notification, Request
+from router.messages.frames import ErrorResponse, Notification, Request
 from tests.transports.listen.fake_actor import (
     CHANGED,
     PROGRESS,
@@ -15,7 +15,13 @@ from tests.transports.listen.fake_actor import (
     response,
 )
 from transports.listen.http import frame_stream
-from transports.listen.http.frame_stream import FrameStream, RequestOutbox
+from transports.listen.http.frame_stream import (
+    DROPPED,
+    FrameStream,
+    RequestOutbox,
+    StreamResponse,
+)
+from transports.listen.serving.unread_bytes import NOBODY_READS, Peer
 
 
 class Refusals(list[Request]):
@@ -127,3 +133,67 @@ def test_request_that_is_closed_on_a_full_stream_ends_its_response(
     outbox.close()
     assert one.ended
     assert numbers(one) == [1]
+
+
+# --- What is held ----------------------------------------------------------------------------
+
+
+class Connected(Peer):
+    """A connection that can be cut."""
+
+    was_cut = False
+
+    def cut(self) -> None:
+        self.was_cut = True
+
+
+async def test_frames_count_when_they_are_put_and_as_held_until_they_are_taken() -> None:
+    counted: list[int] = []
+    one = FrameStream(Refusals().append, count=counted.append)
+    one.attach(object())
+    one.put(response(1, "x" * 98))
+    assert (counted, one.held_bytes) == ([100], 100)
+    one.take_unread()
+    assert (counted, one.held_bytes) == ([100], 0)
+
+
+async def test_what_nobody_reads_goes_first_and_an_error_takes_the_place_of_an_answer() -> None:
+    one = FrameStream(Refusals().append, number=3, expected_answers=1, is_resumable=True)
+    one.put(response(7, "x" * 1000))
+    held = one.holding("a")
+    assert (held.principal, held.read_at_s, held.size_bytes) == ("a", NOBODY_READS, 1002)
+    held.drop()
+    assert one.held_bytes < 200
+    one.attach(object(), after=0)
+    ((number, frame),) = one.take_unread()
+    assert number == 2
+    assert isinstance(frame, ErrorResponse)
+    assert (frame.id, frame.error) == (7, DROPPED)
+
+
+async def test_reader_that_is_stuck_counts_from_its_last_progress_and_is_cut(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    one = FrameStream(Refusals().append)
+    peer = Connected()
+    peer.progressed_at_s = -5.0
+    reader = StreamResponse(one, ())
+    reader.peer = peer
+    one.attach(reader)
+    one.put(response(7, "x" * 1000))
+    assert one.holding("a").read_at_s == trio.current_time(), "it is not sending anything"
+    peer.unsent_bytes = 1
+    held = one.holding("a")
+    assert held.read_at_s == -5.0
+    held.drop()
+    assert peer.was_cut
+    assert one.held_bytes < 200
+
+
+async def test_answer_that_is_being_decided_on_is_the_last_to_go(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    one = FrameStream(Refusals().append)
+    one.attach(object())
+    one.put(response(7, "x"))
+    assert one.holding("a").read_at_s == trio.current_time()

@@ -203,3 +203,25 @@ async def test_batch_in_a_session_of_another_revision_is_refused(
     session = await Session.open(endpoint, actor, "2025-06-18")
     answer = await answer_of(endpoint, post([message("ping", 1)], session))
     assert (answer.status, error(answer)["code"]) == (400, -32600)
+
+
+# --- While the router drains -----------------------------------------------------------------
+
+
+async def test_nothing_new_begins_while_the_router_drains_and_sessions_go_on(
+    actor: FakeActor,
+) -> None:
+    draining = [False]
+    endpoint = HttpEndpoint(actor.inbox, admit, is_draining=lambda: draining[0])
+    session = await Session.open(endpoint, actor)
+    pending, asked = await session.call()
+    draining[0] = True
+    for body in (message("initialize", 0), message("ping", 1)):
+        refused = await answer_of(endpoint, post(body))
+        assert refused.status == 503
+        assert dict(refused.headers)[b"retry-after"]
+        assert b"The router is stopping" in refused.body
+    assert actor.is_quiet()
+    put(asked.reply_to, response(7))
+    assert (await outcome_of(pending, Answer)).status == 200
+    await session.call(message("ping", 8))

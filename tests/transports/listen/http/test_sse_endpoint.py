@@ -328,3 +328,11 @@ async def test_actor_that_is_gone_is_503(endpoint: SseEndpoint, actor: FakeActor
     actor.die()
     assert (await answer_of(endpoint, post(CALL, client.client))).status == 503
     assert (await answer_of(endpoint, request("GET", "/sse"))).status == 503
+
+
+async def test_no_stream_opens_while_the_router_drains(actor: FakeActor) -> None:
+    endpoint = SseEndpoint(actor.inbox, admit, is_draining=lambda: True)
+    refused = await answer_of(endpoint, request("GET", "/sse"))
+    assert refused.status == 503
+    assert dict(refused.headers)[b"retry-after"]
+    assert actor.is_quiet()

@@ -135,7 +135,17 @@ def test_error_has_its_status_and_its_code(code: int, status: int, word: str) ->
     assert error_body(error) == {"detail": {"error": "Why", "code": word}}
 
 
-@pytest.mark.parametrize(("errno", "status"), [("ENOSPC", 507), ("EDQUOT", 507), ("EACCES", 500)])
+@pytest.mark.parametrize(
+    ("errno", "status"),
+    [
+        ("ENOSPC", 507),
+        ("EDQUOT", 507),
+        ("EROFS", 507),
+        ("EACCES", 507),
+        ("EPERM", 507),
+        ("EIO", 500),
+    ],
+)
 def test_full_disk_is_507(errno: str, status: int) -> None:
     assert http_status(RpcError(errors.NOT_SAVED, "Full", {"errno": errno})) == status
 

@@ -45,6 +45,16 @@ async def test_root_and_health_are_open_and_tell_of_themselves() -> None:
     assert health.json == {"status": "healthy"}
 
 
+async def test_health_is_503_once_the_router_drains() -> None:
+    draining = [False]
+    async with rest_site(is_draining=lambda: draining[0]) as site:
+        assert (await site.ask("GET", "/health", token=None)).status == 200
+        draining[0] = True
+        health = await site.ask("GET", "/health", token=None)
+    assert (health.status, health.json) == (503, {"status": "stopping"})
+    assert health.headers["retry-after"] == "5"
+
+
 @pytest.mark.parametrize(
     ("target", "question", "answer"),
     [

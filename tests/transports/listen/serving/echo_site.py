@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from transports.listen.serving.hosting import AsgiListener
+from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +28,7 @@ class App:
         self.news = trio.Event()
         self.may_accept = trio.Event()
         self.may_accept.set()
+        self.unread = UnreadBytes()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope["type"])

@@ -26,7 +26,7 @@ from tests.transports.listen.fake_actor import (
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.routing_headers import REVISION_KEY
 from transports.listen.http.sse_endpoint import SseEndpoint
-from transports.listen.serving import hosting
+from transports.listen.serving import connection, hosting
 from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.exchange import Answer, json_answer
 from transports.listen.serving.hosting import AsgiListener, connection_limit
@@ -173,7 +173,7 @@ async def test_head_of_an_answer_without_content_is_sent(
 async def test_answer_around_the_limit_of_copies_arrives_whole(
     sock: socket.socket, actor: FakeActor, more_bytes: int
 ) -> None:
-    result = {"x": "y" * (hosting.LARGE_BYTES + more_bytes - len(_WRAPPED))}
+    result = {"x": "y" * (connection.LARGE_BYTES + more_bytes - len(_WRAPPED))}
 
     async def answer() -> None:
         await actor.next(ClientOpened)
@@ -183,7 +183,7 @@ async def test_answer_around_the_limit_of_copies_arrives_whole(
         nursery.start_soon(answer)
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
-        assert f"content-length: {hosting.LARGE_BYTES + more_bytes}\r\n".encode() in (
+        assert f"content-length: {connection.LARGE_BYTES + more_bytes}\r\n".encode() in (
             await client.head()
         )
         body = json.loads(await client.until(b'"}}'))
@@ -294,7 +294,8 @@ async def test_client_that_does_not_read_is_cut(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(hosting, "SEND_S", 0.2)
+    monkeypatch.setattr(connection, "SEND_S", 0.2)
+    monkeypatch.setattr(connection, "LOOK_S", 0.05)
     caplog.set_level("INFO")
     heard = Heard()
     hosting.log.addHandler(heard)
@@ -302,23 +303,48 @@ async def test_client_that_does_not_read_is_cut(
         slow = await site.connect()
         await slow.send("POST", "/mcp", CALL)
         await heard.line.wait()
-        assert "did not read" in caplog.text
+        assert "read next to nothing" in caplog.text
         assert len(await slow.until(b"never")) < Large.SIZE_BYTES
     hosting.log.removeHandler(heard)
 
 
-async def test_connections_beyond_the_limit_are_closed(
+async def test_connections_beyond_the_limit_are_503_and_closed(
+    sock: socket.socket,
+    actor: FakeActor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(hosting, "SPARE_SHARE", 1)
+    async with serving(sock, http(actor), max_connections=3) as site:
+        clients = [await site.connect() for _ in range(3)]
+        for client in clients:
+            assert await client.post(CALL, "Authorization: nobody") == 401
+        for _ in range(3):
+            refused = await site.connect()
+            await refused.send("POST", "/mcp", CALL)
+            head = (await refused.head()).decode()
+            assert head.startswith("HTTP/1.1 503 ")
+            assert "retry-after: 5\r\n" in head
+            assert b"Too many connections" in await refused.until(b"nothing more")
+        assert await clients[0].post(CALL, "Authorization: nobody") == 401
+    told = [record.args for record in caplog.records if "places" in record.msg]
+    assert told == [(3, 1), (3, 2)]
+
+
+async def test_connections_beyond_the_spare_places_are_closed_at_once(
     sock: socket.socket, actor: FakeActor
 ) -> None:
     async with serving(sock, http(actor), max_connections=2) as site:
-        clients = [await site.connect() for _ in range(2)]
-        for client in clients:
+        for client in [await site.connect() for _ in range(2)]:
             assert await client.post(CALL, "Authorization: nobody") == 401
-        for _ in range(2):
-            refused = await site.connect()
-            with pytest.raises((trio.BrokenResourceError, AssertionError)):
-                assert await refused.stream.receive_some() != b""
-        assert await clients[0].post(CALL, "Authorization: nobody") == 401
+        first = await site.connect()
+        assert b" 503 " in await first.head()  # it does not close, so it keeps the spare place
+        second = await site.connect()
+        assert await second.until(b"never") == b""
+        first.stream.socket.close()
+        third = await site.connect()
+        while not await third.until(b"later"):
+            third = await site.connect()  # the place is free a moment after the first is closed
 
 
 async def test_connection_that_fails_ends_only_itself(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
-from tests.transports.listen.serving.echo_site import Site, request, rest_of, serving
+from tests.transports.listen.serving.echo_site import request, serving
 from transports.listen.serving import hosting
 from transports.listen.serving.hosting import connection_limit
 
@@ -27,45 +28,42 @@ async def test_connection_without_a_request_is_closed(
         assert answer.count(b"HTTP/1.1 200 ") == len(site.app.asked) == (sent == request())
 
 
-async def _held(site: Site) -> trio.SocketStream:
-    """A connection that has its place; one that is leaving may still have it."""
-    while True:
-        stream = await site.say(request())
-        try:
-            data = await stream.receive_some()
-            while data and not data.endswith(b"spoken: 1.1"):
-                data += await stream.receive_some()
-        except trio.BrokenResourceError:
-            data = b""
-        if data:
-            return stream
-        await stream.aclose()
-
-
-async def _leave(stream: trio.SocketStream) -> None:
-    await stream.send_all(request("Connection: close"))
-    await rest_of(stream)
-    await stream.aclose()
-    await wait_all_tasks_blocked()
-
-
-async def test_clients_that_come_and_go_at_the_limit_are_logged_once(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_lack_of_files_is_logged_once_with_a_count_and_ends_when_there_are_some(
+    code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(max_connections=10) as site:
-        held = [await _held(site) for _ in range(10)]
-        for _ in range(5):
-            assert await site.answer_to(request()) == b""
-            await _leave(held.pop())
-            held.append(await _held(site))
-        assert caplog.text.count("10 connections are open") == 1
-        await _leave(held.pop())
-        await _leave(held.pop())
-        held += [await _held(site) for _ in range(2)]
-        assert await site.answer_to(request()) == b""
-        assert caplog.text.count("10 connections are open") == 2
-        for stream in held:
-            await stream.aclose()
+    failures = 20
+    accept = trio.SocketListener.accept
+
+    async def failing(listener: trio.SocketListener) -> trio.SocketStream:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise OSError(code, os.strerror(code))
+        return await accept(listener)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", failing)
+    monkeypatch.setattr(hosting, "ACCEPT_RETRY_S", 0.001)
+    async with serving() as site:
+        answer = await site.answer_to(request("Connection: close"))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+    told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [os.strerror(code) in record.getMessage() for record in told] == [True, True]
+    assert "failed tries: 1," in told[0].getMessage()
+    assert "failed tries: 19," in told[1].getMessage()
+
+
+async def test_socket_that_cannot_accept_at_all_ends_the_listener(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(_: trio.SocketListener) -> trio.SocketStream:
+        raise OSError(errno.EINVAL, "broken")
+
+    monkeypatch.setattr(trio.SocketListener, "accept", broken)
+    with pytest.raises(ExceptionGroup) as failed:
+        async with serving():
+            await trio.sleep_forever()
+    assert failed.group_contains(OSError, match="broken")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")

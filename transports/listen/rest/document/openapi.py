@@ -193,7 +193,10 @@ def _other_paths() -> Json:
     return {
         "/": {"get": _route("getRoot", "What this is", running, is_open=True)},
         "/health": {
-            "get": _route("getHealth", "Is it alive?", object_of(status=STRING), is_open=True)
+            "get": _route(
+                "getHealth", "Is it alive? 503 once it is to stop", object_of(status=STRING), "503",
+                is_open=True,
+            )
         },
         "/api/tools": {
             "get": _route(

@@ -1,0 +1,258 @@
+"""One accepted connection: sends the data of responses, and is cut if its client does not read.
+
+Invariants:
+
+- A client that reads slowly but steadily is never cut. It is cut for reading nothing, or less than
+  `LEAST_BYTES_PER_S`, over half a minute.
+- As read counts what the other side's system has acknowledged, where this system can tell. What the
+  own system takes would not do: it takes megabytes at once, and then nothing for minutes.
+- A send that is over before the next look of the one task that watches costs two dictionary writes.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import struct
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from transports.listen.serving.asgi import LEAST_BYTES_PER_S, SEND_S
+from transports.listen.serving.unread_bytes import Peer
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # pragma: no cover - Windows
+    fcntl = termios = None
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger("mcp_router.listen")
+
+LOOK_S: Final = 2.0
+"""How often sends that take long are looked at."""
+
+SMALL_BYTES: Final = 4096
+"""Nearly all requests are smaller than this, head and body together."""
+
+LARGE_BYTES: Final = 64 * 1024
+"""Data of more than this is never copied to be sent together with something else."""
+
+
+class Connection(Peer):
+    """A socket stream for Hypercorn, with the methods that it uses of a `trio.SocketStream`.
+
+    Hypercorn sends in a shield and without a deadline, so `SlowReaders` watches each send.
+
+    Hypercorn sends the head, the content and the end of a response one by one. A head that
+    announces content waits here for the content: that saves a system call, a packet, and waking the
+    client for half an answer.
+
+    Args:
+        stream: the accepted connection.
+        slow_readers: watches the sends.
+        count: is called with the size of large data; see `UnreadBytes.add`.
+    """
+
+    __slots__ = (
+        "_count",
+        "_held_head",
+        "_receive_bytes",
+        "_slow_readers",
+        "_stream",
+        "_taken_bytes",
+        "send_eof",
+        "socket",
+    )
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        slow_readers: SlowReaders,
+        count: Callable[[int], None],
+    ) -> None:
+        super().__init__()
+        self._stream = stream
+        self._slow_readers = slow_readers
+        self._count = count
+        self._held_head = b""
+        self._taken_bytes = 0  # by this system, of all sends
+        self.socket = stream.socket
+        self._receive_bytes = SMALL_BYTES
+        self.send_eof = stream.send_eof
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """Return received data, at most `max_bytes`.
+
+        Python allocates as many bytes as are asked for, and then gives back what did not come. With
+        64 kB for each request of a few hundred bytes, the heap fragments, and its size grows by 8
+        to 17 kB for each thousand requests. So only `SMALL_BYTES` are asked for, and `max_bytes`
+        only after these were filled.
+
+        Raises:
+            trio.BrokenResourceError: the client is gone.
+            trio.ClosedResourceError: the connection was cut.
+        """
+        data = await self._stream.receive_some(min(self._receive_bytes, max_bytes))
+        self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
+        return data
+
+    async def send_all(self, data: bytes) -> None:
+        """Send data, or hold the head of a response until its content comes.
+
+        Raises:
+            trio.BrokenResourceError: the client is gone.
+            trio.ClosedResourceError: the connection was cut.
+        """
+        if self._held_head:
+            head, self._held_head = self._held_head, b""
+            if len(data) > LARGE_BYTES:
+                # To copy that much costs more than another system call.
+                await self._send(head)
+            else:
+                data = head + data
+        elif _announces_content(data):
+            self._held_head = data
+            return
+        if data:
+            await self._send(data)
+
+    async def _send(self, data: bytes) -> None:
+        size_bytes = len(data)
+        if size_bytes > LARGE_BYTES:
+            self._count(size_bytes)
+        self.unsent_bytes = size_bytes
+        self._slow_readers.start(self)
+        try:
+            taken_bytes = await self.socket.send(data)
+            self._taken_bytes += taken_bytes
+            if taken_bytes < size_bytes:
+                await self._send_rest(memoryview(data)[taken_bytes:])
+        except OSError as exc:
+            if exc.errno in (errno.EBADF, errno.ENOTSOCK):
+                raise trio.ClosedResourceError("the connection was cut") from None
+            raise trio.BrokenResourceError(f"the client is gone: {exc}") from exc
+        finally:
+            self.unsent_bytes = 0
+            self._slow_readers.stop(self)
+
+    async def _send_rest(self, data: memoryview) -> None:
+        while data:
+            self.unsent_bytes = len(data)
+            self.progressed_at_s = trio.current_time()
+            taken_bytes = await self.socket.send(data)
+            self._taken_bytes += taken_bytes
+            data = data[taken_bytes:]
+
+    def read_bytes(self) -> int:
+        """Return how much the other side's system has acknowledged, of all sends."""
+        if fcntl is None or termios is None:  # pragma: no cover - Windows
+            return self._taken_bytes
+        try:
+            waiting = fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        except (OSError, ValueError):  # this system cannot tell, or the socket is closed
+            return self._taken_bytes
+        return self._taken_bytes - struct.unpack("i", waiting)[0]
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._stream.aclose()
+
+    def cut(self) -> None:
+        """Close the socket at once; every task that sends or receives gets an error."""
+        self.socket.close()
+
+
+def _announces_content(data: bytes) -> bool:
+    """Return whether this is the head of a response with a `Content-Length` above 0.
+
+    Hypercorn always sends something after such a head, at least `b""` (for HEAD). Event streams
+    have no length, so their heads are never held back.
+    """
+    if not data.startswith(b"HTTP/1.1 "):
+        return False
+    _, found, length = data.partition(b"\r\ncontent-length: ")
+    return bool(found) and not length.startswith(b"0\r\n")
+
+
+class SlowReaders:
+    """Watches all sends in progress with one task, and cuts connections that are read too slowly.
+
+    A cancel scope for each send would cost a tenth of a whole request. A look at a connection costs
+    a system call, so the first look at a send is at the next round, and a second one decides within
+    `SEND_S` of the start.
+    """
+
+    def __init__(self) -> None:
+        self._new: dict[Connection, float] = {}  # -> when the send began
+        self._watched: OrderedDict[Connection, _Look] = OrderedDict()  # the earliest due first
+        self._has_sends: trio.Event | None = None  # made while there is nothing to watch
+
+    def start(self, connection: Connection) -> None:
+        """Note that a connection sends. Hypercorn never sends twice at a time on a connection."""
+        connection.progressed_at_s = self._new[connection] = trio.current_time()
+        if self._has_sends is not None:
+            self._has_sends.set()
+            self._has_sends = None
+
+    def stop(self, connection: Connection) -> None:
+        """Note that the send is over."""
+        if self._new.pop(connection, None) is None:
+            self._watched.pop(connection, None)
+
+    async def cut_them(self) -> None:
+        """Cut connections that are read too slowly, until cancelled."""
+        while True:
+            if not self._new and not self._watched:
+                self._has_sends = trio.Event()
+                await self._has_sends.wait()
+            slept_at_s = trio.current_time()
+            await trio.sleep(LOOK_S)
+            now_s = trio.current_time()
+            if now_s - slept_at_s > 2 * LOOK_S:
+                # This process was stopped or had no CPU, so nobody could read.
+                self._new.update(dict.fromkeys([*self._watched, *self._new], now_s))
+                self._watched.clear()
+            self._watch_new(now_s)
+            self._cut_overdue(now_s)
+
+    def _cut_overdue(self, now_s: float) -> None:
+        for connection, look in list(self._watched.items()):
+            # One more round would be too late.
+            if look.due_s > now_s + LOOK_S:
+                return
+            read_bytes = connection.read_bytes()
+            if read_bytes - look.read_bytes >= LEAST_BYTES_PER_S * (now_s - look.at_s):
+                self._watched[connection] = _Look(now_s, read_bytes, now_s + SEND_S)
+                self._watched.move_to_end(connection)
+                continue
+            log.info("cut a connection whose client read next to nothing for %g s", SEND_S)
+            self.stop(connection)
+            connection.cut()
+
+    def _watch_new(self, now_s: float) -> None:
+        for connection, began_s in self._new.items():
+            look = _Look(now_s, connection.read_bytes(), began_s + SEND_S)
+            self._watched[connection] = look
+        self._new.clear()
+
+
+class _Look:
+    """A look at one send.
+
+    Attributes:
+        at_s: when it was.
+        read_bytes: what `Connection.read_bytes` said.
+        due_s: by when the next look has to decide.
+    """
+
+    __slots__ = ("at_s", "due_s", "read_bytes")
+
+    def __init__(self, at_s: float, read_bytes: int, due_s: float) -> None:
+        self.at_s = at_s
+        self.read_bytes = read_bytes
+        self.due_s = due_s
