@@ -18,7 +18,7 @@ import msgspec
 from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
 from router.core.management import client_session_ends, reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
-from router.core.state.client_sessions import ClientSession, sum_up
+from router.core.state.session_rows import ClientSession, sum_up
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
 from router.core.tasks import listening

@@ -16,7 +16,7 @@ import attrs
 from router.core.calls import client_roots
 from router.core.calls.client_roots import Question
 from router.core.protocol.questions import identity_of
-from router.core.state.client_sessions import ClientSession, key_of, owner_of, sum_up
+from router.core.state.session_rows import ClientSession, key_of, owner_of, sum_up
 from router.core.state.instances import InstanceState
 from router.core.text.raw_json import is_object, optional_text_of, printable
 from router.messages.effects import StartSession
@@ -26,7 +26,7 @@ from router.messages.params import object_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from router.core.state.client_sessions import SessionKey
+    from router.core.state.session_rows import SessionKey
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState

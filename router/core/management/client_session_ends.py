@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from router.core.calls import forwarding
 from router.core.management import reconfigure
-from router.core.state.client_sessions import IDLE_EXPIRY_S, ClientSession, sum_up
+from router.core.state.session_rows import IDLE_EXPIRY_S, ClientSession, sum_up
 from router.core.state.instances import InstanceState
 from router.messages.effects import StopSession
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import client_sessions, forwarding, resource_subscriptions
-from router.core.state.client_sessions import ClientSession
+from router.core.state.session_rows import ClientSession
 from router.core.state.instance_table import Instances
 from router.core.state.instances import InstanceState, Leaving, new_instance
 from router.core.tasks import listening

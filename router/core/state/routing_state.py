@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 from router.core.state.calls import Calls
-from router.core.state.client_sessions import ClientSessions
+from router.core.state.session_rows import ClientSessions
 from router.core.state.deadlines import Deadlines
 from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance

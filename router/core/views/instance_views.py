@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router.core.state.client_sessions import ClientSession
+from router.core.state.session_rows import ClientSession
 from router.core.state.instances import InstanceState
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
