@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from router.core.calls import forwarding, input_required, log_levels, resource_subscriptions
-from router.core.management import client_session_ends, reconfigure, saving
+from router.core.management import client_session_ends, idle_stops, reconfigure, saving
 from router.core.peers import admin_commands, client_requests, server_messages, stateless_requests
-from router.core.state.session_rows import ClientSession, sum_up
+from router.core.sessions import idle_times, lazy_starts
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
+from router.core.state.session_rows import ClientSession, sum_up
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
 from router.core.views import audience, list_changes
@@ -100,6 +101,7 @@ class Core:
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
             state.client_sessions.idle_due.next_s(),
+            state.idle_due.next_s(),
             state.confirmations_due.next_s(),
         )
         return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
@@ -205,6 +207,8 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     listening.session_up(state, instance)
     for request in forwarding.take_waiting(state, instance):
         client_requests.carry_out(state, request)
+    if not listed.is_per_client:
+        idle_times.arm(state, listed)
     differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
     list_changes.notify_clients(state, listed_before, differing)
 
@@ -273,7 +277,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
     if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
         # This incarnation has the configuration before a change; its successor comes later.
         return
-    if instance is not None and instance.is_startable():
+    if instance is not None and instance.is_startable() and not instance.stop_pending:
         with list_changes.noticing(state, instance):
             reconfigure.end_session(state, instance, "it was started anew")
             instance.record_starting(state.now_s)
@@ -282,6 +286,9 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
+    ending = state.row_named(event.instance)
+    if ending is not None and ending.stop_pending and event.retry_in_s is None:
+        lazy_starts.stopped(state, ending)
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
@@ -320,7 +327,9 @@ def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
 
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
+    before = state.settings
     list_changes.notify_settings_changed(state, event.settings)
+    idle_stops.settings_changed(state, before)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -342,6 +351,7 @@ def _tick(state: RoutingState, _: Tick) -> None:
     input_required.expire(state)
     resource_subscriptions.expire(state)
     client_session_ends.expire(state)
+    idle_stops.expire(state)
 
 
 def _drain(state: RoutingState, event: Drain) -> None:

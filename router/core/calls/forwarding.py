@@ -15,9 +15,10 @@ from router.core.calls import client_roots, client_sessions, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
+from router.core.sessions import lazy_starts
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
 from router.core.state.clients import Call, Parked
-from router.core.state.instances import Instance
+from router.core.state.instances import Instance, InstanceState
 from router.core.tasks import from_servers
 from router.core.text.raw_json import printable, raw_of
 from router.messages.effects import CloseReply, ToClient, ToSession
@@ -149,8 +150,7 @@ def forward_call(
     Args:
         members: the `params` to send. Their `_meta` is taken from the request, with a progress
             token of the router's own.
-        rewrite: see `Call`.
-        is_transparent: see `Call`.
+        rewrite, is_transparent: see `Call`.
 
     Raises:
         RpcError: -32015, too many calls are in flight.
@@ -193,8 +193,7 @@ def open_call(
     """
     if len(state.calls.by_id) >= MAX_CALLS:
         raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
-    spec = instance.spec
-    timeout_s = spec.timeout_s or state.settings.timeout_s
+    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     call = Call(
         id=state.calls.next_id() if call_id is None else call_id,
         client=request.client,
@@ -242,10 +241,11 @@ def session_or_park(
         instance = found
     if instance.session is not None:
         return instance.session
+    if instance.state is InstanceState.IDLE:
+        lazy_starts.wake(state, instance)
     if not instance.may_become_ready():
         raise instance.unavailable_error(state.now_s)
-    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
-    _park(state, Parked(request, instance), patience_s or timeout_s)
+    _park(state, Parked(request, instance), patience_s or lazy_starts.patience_s(state, instance))
     return None
 
 
@@ -257,8 +257,7 @@ def _wait_for_roots(
         frame = Response(request.id, question.result)
         send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
         return
-    parked = Parked(request, instance, question.overdue)
-    _park(state, parked, client_roots.ANSWER_WITHIN_S)
+    _park(state, Parked(request, instance, question.overdue), client_roots.ANSWER_WITHIN_S)
 
 
 def check_not_draining(state: RoutingState) -> None:
@@ -305,6 +304,8 @@ def take_waiting(state: RoutingState, instance: Instance) -> list[ClientRequest]
 def close_call(state: RoutingState, call: Call) -> None:
     """Close a call for whatever reason; the client need not answer its server's requests now."""
     state.calls.close(call)
+    if (row := state.sessions.get(call.session.session)) is not None:
+        row.used_s = state.now_s
     if call.unanswered:
         for request_id, server_request in list(call.client.server_requests.items()):
             if server_request.call is call:
@@ -338,8 +339,7 @@ def fail_server_request(
 def cancel_upstream(state: RoutingState, call: Call, reason: str | None) -> None:
     """Tell the upstream that nobody waits any more (MCP 2025-11-25, Cancellation)."""
     members: dict[str, Any] = {"requestId": call.id}
-    if reason is not None:
-        members["reason"] = reason
+    members |= {} if reason is None else {"reason": reason}
     frame = Notification("notifications/cancelled", raw_of(members))
     send_to_session(state, call.session, frame)
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import client_sessions, forwarding, resource_subscriptions
-from router.core.state.session_rows import ClientSession
-from router.core.state.instance_table import Instances
-from router.core.state.instances import InstanceState, Leaving, new_instance
+from router.core.sessions import idle_times, lazy_starts
+from router.core.state.instance_table import Instances, new_instance
+from router.core.state.instances import InstanceState
+from router.core.state.session_rows import ClientSession, Leaving
 from router.core.tasks import listening
 from router.core.views import audience, list_changes
 from router.messages.catalog import Catalog
@@ -23,6 +24,7 @@ from router.messages.effects import SaveCatalogue, StartSession, StopSession
 if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
+    from router.messages.core_settings import CoreSettings
     from router.messages.instance_spec import InstanceSpec
 
 LEAVE_WITHIN_S: Final = 30.0
@@ -60,20 +62,60 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:
     if instance is not None and instance.spec.starts_like(spec):
-        is_cached_now = spec.catalogue_cache and not instance.spec.catalogue_cache
+        former = instance.spec
+        is_cached_now = spec.catalogue_cache and not former.catalogue_cache
         instance.record_spec(spec)
         client_sessions.take_spec(instance)
         if is_cached_now:
             save_catalogue(state, instance)
+        apply_run_policy(state, instance, former, state.settings)
         return instance
-    fresh = new_instance(spec, state.now_s, state.known.get(spec.name))
+    is_lazy = lazy_starts.is_lazy(spec, state.settings)
+    fresh = new_instance(spec, state.now_s, state.known.get(spec.name), is_lazy=is_lazy)
     if instance is not None:
         _retire_client_sessions(state, instance, fresh)
-    if fresh.is_startable():
-        _replace(state, spec.name, instance, StartSession(spec))
-    elif instance is not None:
-        _stop(state, instance)
+    _run_fresh(state, instance, fresh)
     return fresh
+
+
+def _run_fresh(state: RoutingState, instance: Instance | None, fresh: Instance) -> None:
+    """Retire the former row of an instance, and start the new one unless its first use does that.
+
+    Args:
+        instance: the former row; None for a new instance.
+        fresh: the new one.
+    """
+    name = fresh.name
+    is_ending = instance is not None and instance.stop_pending and name not in state.leaving
+    if fresh.is_startable() and is_ending:
+        fresh.stop_pending = True
+        _replace(state, name, instance, None)
+    elif fresh.is_startable() and fresh.state is InstanceState.STARTING:
+        _replace(state, name, instance, StartSession(fresh.spec))
+    elif instance is not None:
+        fresh.stop_pending = instance.is_startable() and fresh.is_startable()
+        _stop(state, instance)
+
+
+def apply_run_policy(
+    state: RoutingState, instance: Instance, former: InstanceSpec, before: CoreSettings
+) -> None:
+    """Have an instance that stays run as its configuration and the settings say now.
+
+    Args:
+        instance: the instance.
+        former: its configuration until now.
+        before: the settings until now.
+    """
+    is_eager_now = not lazy_starts.is_lazy(instance.spec, state.settings)
+    was_lazy = lazy_starts.is_lazy(former, before)
+    if instance.is_per_client:
+        for row in state.client_sessions.of_instance(instance):
+            idle_times.arm_client_session(state, row)
+    elif instance.state is InstanceState.IDLE and is_eager_now and was_lazy:
+        lazy_starts.wake(state, instance)
+    else:
+        idle_times.arm(state, instance)
 
 
 def save_catalogue(state: RoutingState, instance: Instance) -> None:

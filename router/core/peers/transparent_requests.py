@@ -25,6 +25,7 @@ from router.core.protocol.bridging import (
 )
 from router.core.protocol.permissions import check_may
 from router.core.protocol.server_features import capabilities_of_server
+from router.core.state.instances import InstanceState
 from router.core.tasks import handles
 from router.core.text.raw_json import check_key_case, is_object, optional_text_of, raw_of
 from router.core.views import listings, resources
@@ -88,9 +89,13 @@ def _described(
 ) -> SessionUp | KnownServer | None:
     """Return how the server describes itself; None if the request was parked until it does.
 
+    An instance that is `idle` need not be started for that.
+
     No client can be asked for its roots now: its session begins only with the answer. So an
     instance that depends on them describes itself as it did to other clients, or not at all.
     """
+    if instance.state is InstanceState.IDLE and not instance.is_per_client:
+        return instance.known
     if not (instance.is_per_client and instance.spec.needs_roots):
         return forwarding.session_or_park(state, request, instance)
     if not instance.may_run:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import attrs
 
 from router.core.state.calls import Calls
-from router.core.state.session_rows import ClientSessions
 from router.core.state.deadlines import Deadlines
 from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
+from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, View, Views
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.core.state.clients import Client, ClientRequest, InputRequired, Saving
-    from router.core.state.instances import Leaving
+    from router.core.state.session_rows import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
     from router.messages.commands import Principal
@@ -72,6 +72,7 @@ class RoutingState:
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
         leaving_due: deadlines of those sessions, by instance name.
+        idle_due: deadlines of instances that are stopped when nobody uses them, by name.
         input_required: calls that wait for their client's retry, by a key of their own.
         input_required_due: the second until which the outcome of such a call is kept, by that key.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
@@ -106,6 +107,7 @@ class RoutingState:
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
     leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
     leaving_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
+    idle_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
     input_required: dict[int, InputRequired] = attrs.field(factory=dict[int, "InputRequired"])
     input_required_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(

@@ -20,7 +20,10 @@ from router.core.state.instances import Instance, InstanceState
 from router.messages.instance_spec import CLIENT_MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from router.core.state.clients import Client
+    from router.messages.effects import StartSession, StopSession
     from router.messages.frames import ClientId
 
 IDLE_EXPIRY_S: Final = 600.0
@@ -65,13 +68,11 @@ class ClientSession(Instance):
         client_name: the name of the client for which it was started, for people.
         clients: the ids of the client sessions and connections that have it. With a root there may
             be several; lone requests are not counted.
-        used_s: the monotonic second of the last request that needed it.
     """
 
     instance: Instance = attrs.field(kw_only=True)
     key: SessionKey = attrs.field(kw_only=True)
     client_name: str = attrs.field(kw_only=True)
-    used_s: float = attrs.field(kw_only=True)
     clients: set[ClientId] = attrs.field(factory=set["ClientId"], kw_only=True)
 
     @property
@@ -104,7 +105,7 @@ class ClientSessions:
     Attributes:
         by_name: the rows by the names that the supervisor knows.
         by_address: the same rows by their addresses.
-        idle_due: deadlines by these names, of sessions that do not end with a client.
+        idle_due: deadlines by these names, of sessions that end when nobody uses them.
     """
 
     by_name: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
@@ -125,8 +126,6 @@ class ClientSessions:
         """Add a row here and to its instance."""
         self.by_name[row.spec.name] = self.by_address[row.address] = row
         row.instance.client_sessions[row.key] = row
-        if not row.ends_with_its_client:
-            self.idle_due.arm(row.spec.name, row.used_s + IDLE_EXPIRY_S)
 
     def remove(self, row: ClientSession) -> None:
         """Remove a row here and from its instance; no client has it any more."""
@@ -156,9 +155,21 @@ class ClientSessions:
         if not of_client:
             self._joined.pop(client, None)
 
+    def of_instance(self, instance: Instance) -> list[ClientSession]:
+        """Return the rows of an instance, oldest first."""
+        rows = instance.client_sessions.values()
+        return [row for row in rows if isinstance(row, ClientSession)]
+
     def of_client(self, client: ClientId) -> list[ClientSession]:
         """Return the sessions that a client has."""
         return list(self._joined.get(client, {}).values())
+
+
+def rows_of(instance: Instance) -> Iterable[Instance]:
+    """Return the rows under which sessions of an instance run; of any other row, itself."""
+    if instance.is_per_client:
+        return instance.client_sessions.values()
+    return instance.replicas if instance.has_replicas else (instance,)
 
 
 def sum_up(instance: Instance, now_s: float) -> None:
@@ -177,3 +188,16 @@ def sum_up(instance: Instance, now_s: float) -> None:
     # While there is none, the reason why the last one failed stays.
     if rows:
         instance.last_error = None if is_ready else rows[-1].last_error
+
+
+@attrs.define(eq=False)
+class Leaving:
+    """A session of a changed instance: its calls in flight may end, new calls do not reach it.
+
+    Attributes:
+        row: the former row of the instance, which holds that session.
+        then: the supervisor's next command, sent when the last call has ended.
+    """
+
+    row: Instance
+    then: StartSession | StopSession

@@ -100,6 +100,7 @@ def give_handle(
     secret = _encode((instance, task_id))
     handle = state.seal.seal(secret, _context(owner, "task"))
     known = KnownTask(owner, instance, task_id, handle, client.id, session.session, progress)
+    known.asked_s = state.now_s
     state.tasks.add(known)
     return known
 
@@ -122,6 +123,7 @@ def open_handle(state: RoutingState, client: Client, handle: str) -> KnownTask:
         state.tasks.add(known)
     elif known.handle != handle:
         raise task_not_found()  # It is of an earlier task with the same id.
+    known.asked_s = state.now_s
     state.tasks.touch(known)
     return known
 

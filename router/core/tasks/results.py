@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 _TASK_MARK: Final = b'"task"'
 """Results without these bytes are no tasks."""
 
+_ENDED: Final = frozenset({"cancelled", "failed"})
+_SETTLED: Final = _ENDED | {"completed"}
+"""The states of a task that has no result to come. At 2026-07-28 a task holds its result; before,
+that is asked for once the task is `completed`."""
+
 _array: Final = msgspec.json.Decoder(list[Raw])
 
 
@@ -100,16 +105,20 @@ def show_handle(state: RoutingState, call: Call, known: KnownTask) -> None:
     before = call.rewrite
     session = call.session.session
     is_whole = call.method == "tasks/result"
+    is_stateless = call.session.is_stateless
 
     def rewrite(result: Raw) -> Raw:
         if not handles.is_still_known(state, known):
             raise handles.task_not_found()
         known.session = session
         if not is_object(result):
+            known.is_settled |= is_whole
             return result
         if is_whole and before is not None:
             result = before(result)
         members = object_of(result, "result")
+        status = optional_text_of(members, "status")
+        known.is_settled |= is_whole or status in (_SETTLED if is_stateless else _ENDED)
         inner = members.get("result")
         if before is not None and not is_whole and inner is not None and is_object(inner):
             members["result"] = before(inner)  # A task of 2026-07-28 holds the result of its call.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router.core.state.session_rows import ClientSession
 from router.core.state.instances import InstanceState
+from router.core.state.session_rows import ClientSession
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
 from router.messages.params import object_of
@@ -92,5 +92,6 @@ def selection(instance: Instance) -> dict[str, Any]:
     return {
         "instance": instance.name,
         "tools": [item.key for item in instance.offers.catalog.tools],
-        "active": instance.state is InstanceState.READY,
+        # One that is idle takes calls as well: the first one starts it.
+        "active": instance.state in {InstanceState.READY, InstanceState.IDLE},
     }
