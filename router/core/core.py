@@ -21,7 +21,7 @@ from router.core.peers import admin_commands, client_requests, server_messages, 
 from router.core.sessions import idle_times, lazy_starts
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
-from router.core.state.session_rows import ClientSession, sum_up
+from router.core.state.session_rows import Replica, SessionRow, sum_up
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
 from router.core.views import audience, list_changes
@@ -205,7 +205,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
     listening.session_up(state, instance)
-    for request in forwarding.take_waiting(state, instance):
+    for request in forwarding.take_waiting(state, instance.awaited_as):
         client_requests.carry_out(state, request)
     if not listed.is_per_client:
         idle_times.arm(state, listed)
@@ -243,24 +243,28 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
         listed = instance.listed_as
-        before = listed.offers.catalog
+        before, own_before = listed.offers.catalog, instance.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
         _sum_up(state, instance)
         reconfigure.save_catalogue(state, listed)
         differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
         clients = audience.clients_that_list(state, instance)
         list_changes.notify_clients(state, clients, differing)
+        announced = event.announced - differing
+        if isinstance(instance, Replica):
+            # Each replica announces a change that the first one has brought to all clients.
+            announced -= list_changes.kinds_that_differ(own_before, instance.offers.catalog)
         # What no list shows may have changed for those alone whom this server serves.
         served = [one for one in clients if audience.is_served_by(one, instance)]
-        list_changes.notify_clients(state, served, event.announced - differing)
+        list_changes.notify_clients(state, served, announced)
 
 
 # --- Instances -------------------------------------------------------------------------------
 
 
 def _sum_up(state: RoutingState, instance: Instance) -> None:
-    """Have the instance of a client's session show the state and the lists of this session."""
-    if isinstance(instance, ClientSession):
+    """Have the instance of one of several sessions show its state and its lists."""
+    if isinstance(instance, SessionRow):
         sum_up(instance.instance, state.now_s)
         if instance.session is not None and instance.known is not None:
             instance.instance.record_known(instance.known)
@@ -296,8 +300,13 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
         reconfigure.end_session(state, instance, event.reason)
         instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
         _sum_up(state, instance)
-    if not instance.may_become_ready():
-        forwarding.fail_waiting(state, instance)
+    _fail_waiting_in_vain(state, instance)
+
+
+def _fail_waiting_in_vain(state: RoutingState, instance: Instance) -> None:
+    """Fail what waits for an instance, unless this or another session may become ready."""
+    if not instance.awaited_as.may_become_ready():
+        forwarding.fail_waiting(state, instance.awaited_as)
 
 
 def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
@@ -308,7 +317,7 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
             reconfigure.end_session(state, instance, event.reason)
             instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
             _sum_up(state, instance)
-        forwarding.fail_waiting(state, instance)
+        _fail_waiting_in_vain(state, instance)
 
 
 def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:

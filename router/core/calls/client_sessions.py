@@ -16,7 +16,7 @@ import attrs
 from router.core.calls import client_roots
 from router.core.calls.client_roots import Question
 from router.core.protocol.questions import identity_of
-from router.core.sessions import idle_times, lazy_starts
+from router.core.sessions import idle_times, lazy_starts, replicas
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, key_of, owner_of, sum_up
 from router.core.text.raw_json import is_object, optional_text_of, printable
@@ -62,14 +62,18 @@ def row_for(
     return _find_or_start(state, request.client, instance, root)
 
 
-def row_of(request: ClientRequest | None, client: Client, instance: Instance) -> Instance | None:
-    """Return the row of the session that serves a client, without starting any.
+def row_of(
+    state: RoutingState, request: ClientRequest | None, client: Client, instance: Instance
+) -> Instance | None:
+    """Return the row of a session that serves a client, without starting any.
 
     Args:
         request: a request of the client, which may bring its roots.
         client: the client.
         instance: the instance itself if its clients share one session.
     """
+    if instance.has_replicas:
+        return replicas.least_busy(state, instance)
     if not instance.is_per_client:
         return instance
     root = None

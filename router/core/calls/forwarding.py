@@ -18,7 +18,7 @@ from router.core.protocol.router_tools import server_info
 from router.core.sessions import lazy_starts
 from router.core.state.calls import MAX_CALLS, MAX_EXTENSION
 from router.core.state.clients import Call, Parked
-from router.core.state.instances import Instance, InstanceState
+from router.core.state.instances import Instance
 from router.core.tasks import from_servers
 from router.core.text.raw_json import printable, raw_of
 from router.messages.effects import CloseReply, ToClient, ToSession
@@ -239,10 +239,9 @@ def session_or_park(
             _wait_for_roots(state, request, instance, found)
             return None
         instance = found
-    if instance.session is not None:
-        return instance.session
-    if instance.state is InstanceState.IDLE:
-        lazy_starts.wake(state, instance)
+    session = instance.session or lazy_starts.replica_or_wake(state, instance)
+    if session is not None:
+        return session
     if not instance.may_become_ready():
         raise instance.unavailable_error(state.now_s)
     _park(state, Parked(request, instance), patience_s or lazy_starts.patience_s(state, instance))

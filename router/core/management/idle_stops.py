@@ -38,9 +38,12 @@ def expire(state: RoutingState) -> None:
 
 
 def _stop(state: RoutingState, instance: Instance) -> None:
-    reconfigure.end_session(state, instance, _UNUSED)
-    state.effects.append(StopSession(instance.name))
-    instance.stop_pending = True
+    if instance.has_replicas:
+        reconfigure.retire_replicas(state, instance)
+    else:
+        reconfigure.end_session(state, instance, _UNUSED)
+        state.effects.append(StopSession(instance.name))
+        instance.stop_pending = True
     instance.record_idle(state.now_s)
 
 

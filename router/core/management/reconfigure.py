@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import client_sessions, forwarding, resource_subscriptions
-from router.core.sessions import idle_times, lazy_starts
+from router.core.sessions import idle_times, lazy_starts, replicas
 from router.core.state.instance_table import Instances, new_instance
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, Leaving
@@ -45,6 +45,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
         # While it is still there, so that it is known who was listed it.
         with list_changes.noticing(state, row):
             _retire_client_sessions(state, row, None)
+            retire_replicas(state, row)
             _stop(state, row)
             row.hide()
     # Rebuilt so that the order of listing is always the order of configuration.
@@ -61,7 +62,8 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
 
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:
-    if instance is not None and instance.spec.starts_like(spec):
+    serves_both = instance is not None and instance.spec.starts_like(spec)
+    if instance is not None and serves_both and instance.has_replicas == spec.has_replicas:
         former = instance.spec
         is_cached_now = spec.catalogue_cache and not former.catalogue_cache
         instance.record_spec(spec)
@@ -71,9 +73,13 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
         apply_run_policy(state, instance, former, state.settings)
         return instance
     is_lazy = lazy_starts.is_lazy(spec, state.settings)
-    fresh = new_instance(spec, state.now_s, state.known.get(spec.name), is_lazy=is_lazy)
+    known = state.known.get(spec.name)
+    if known is None and instance is not None and serves_both:
+        known = instance.known
+    fresh = new_instance(spec, state.now_s, known, is_lazy=is_lazy)
     if instance is not None:
         _retire_client_sessions(state, instance, fresh)
+        retire_replicas(state, instance)
     _run_fresh(state, instance, fresh)
     return fresh
 
@@ -95,6 +101,8 @@ def _run_fresh(state: RoutingState, instance: Instance | None, fresh: Instance) 
     elif instance is not None:
         fresh.stop_pending = instance.is_startable() and fresh.is_startable()
         _stop(state, instance)
+    if fresh.has_replicas and fresh.state is InstanceState.STARTING:
+        replicas.start_missing(state, fresh)
 
 
 def apply_run_policy(
@@ -109,6 +117,8 @@ def apply_run_policy(
     """
     is_eager_now = not lazy_starts.is_lazy(instance.spec, state.settings)
     was_lazy = lazy_starts.is_lazy(former, before)
+    if instance.replicas:
+        _adjust_replicas(state, instance)
     if instance.is_per_client:
         for row in state.client_sessions.of_instance(instance):
             idle_times.arm_client_session(state, row)
@@ -173,6 +183,24 @@ def _retire_client_sessions(
         _replace(state, row.spec.name, row, StopSession(row.spec.name))
         if fresh is not None and row.address in state.subscribers:
             client_sessions.start_again(state, fresh, row, clients)
+
+
+def retire_replicas(state: RoutingState, instance: Instance, number: int | None = None) -> None:
+    """Have so many replicas of an instance stopped, or all; each after its last call."""
+    count = len(instance.replicas) if number is None else number
+    for row in replicas.take_out(state, instance, count):
+        _replace(state, row.spec.name, row, StopSession(row.spec.name))
+
+
+def _adjust_replicas(state: RoutingState, instance: Instance) -> None:
+    """Have the replicas of an instance be as many, and as its configuration says now."""
+    surplus = len(instance.replicas) - instance.spec.run_policy.replicas
+    with list_changes.noticing(state, instance):
+        retire_replicas(state, instance, max(surplus, 0))
+        replicas.take_spec(instance)
+        replicas.start_missing(state, instance)
+    if not instance.may_become_ready() and not instance.is_connected:
+        forwarding.fail_waiting(state, instance)
 
 
 def _has_calls(state: RoutingState, instance: Instance) -> bool:

@@ -17,6 +17,7 @@ from router.core.management import saving
 from router.core.peers import client_requests
 from router.core.protocol.permissions import check_may
 from router.core.state.clients import Client, ClientRequest
+from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
 from router.messages.commands import (
@@ -88,8 +89,7 @@ def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> Non
 
 
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
-    rows = (instance, *instance.client_sessions.values())
-    sessions = [row.session.session for row in rows if row.session is not None]
+    sessions = [row.session.session for row in rows_of(instance) if row.session is not None]
     return _row(state, instance) | {
         "since_s": round(state.now_s - instance.since_s, 1),
         "calls": instance.call_count,

@@ -36,6 +36,8 @@ from router.messages.params import given, object_of
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION, REVISIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
@@ -152,7 +154,7 @@ def answer_list(state: RoutingState, request: ClientRequest) -> None:
     """
     part = LISTS[request.method]
     instance = _instance(state, request)
-    row = client_sessions.row_of(request, request.client, instance)
+    row = client_sessions.row_of(state, request, request.client, instance)
     session = None if row is None else row.session
     if (
         row is None
@@ -288,12 +290,19 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     if frame.method.startswith(_REQUESTS):
         return
     instance = view.the_instance(state.instances, client.principal)
-    row = client_sessions.row_of(None, client, instance)
-    session = None if row is None else row.session
-    if session is not None:
-        sent = frame if session.is_stateless else _without_envelope(frame)
-        sent = handles.notification_for_server(state, client, instance.name, sent)
-        forwarding.send_to_session(state, session, sent)
+    for row in _rows_told(state, client, instance):
+        if row.session is not None:
+            sent = frame if row.session.is_stateless else _without_envelope(frame)
+            sent = handles.notification_for_server(state, client, row.task_scope, sent)
+            forwarding.send_to_session(state, row.session, sent)
+
+
+def _rows_told(state: RoutingState, client: Client, instance: Instance) -> Iterable[Instance]:
+    """Return the rows of the sessions that a notification is for: every replica is told."""
+    if instance.has_replicas:
+        return instance.replicas
+    row = client_sessions.row_of(state, None, client, instance)
+    return () if row is None else (row,)
 
 
 def _without_envelope(frame: Notification) -> Notification:

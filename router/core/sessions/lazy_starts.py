@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from router.core.sessions import replicas
 from router.core.state.instances import InstanceState
 from router.messages.effects import StartSession
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.core_settings import CoreSettings
+    from router.messages.events import SessionUp
     from router.messages.instance_spec import InstanceSpec
 
 START_WITHIN_S: Final = 150.0
@@ -36,6 +38,18 @@ def idle_stop_s(spec: InstanceSpec, settings: CoreSettings) -> float:
     return settings.idle_stop_s if own is None else own
 
 
+def replica_or_wake(state: RoutingState, instance: Instance) -> SessionUp | None:
+    """Return the session of a ready replica, if it has any; start an instance that is `idle`.
+
+    Args:
+        instance: needed, and without a session of its own.
+    """
+    if instance.state is InstanceState.IDLE:
+        wake(state, instance)
+    replica = replicas.least_busy(state, instance)
+    return None if replica is None else replica.session
+
+
 def wake(state: RoutingState, instance: Instance) -> None:
     """Start an instance that is `idle`, because somebody needs a session of it."""
     instance.record_waking(state.now_s)
@@ -44,7 +58,9 @@ def wake(state: RoutingState, instance: Instance) -> None:
 
 def start(state: RoutingState, instance: Instance) -> None:
     """Have the supervisor start an instance, once what ran before under its name has ended."""
-    if not instance.stop_pending:
+    if instance.has_replicas:
+        replicas.start_missing(state, instance)
+    elif not instance.stop_pending:
         state.effects.append(StartSession(instance.spec))
 
 

@@ -156,6 +156,11 @@ class Instance:
         return self
 
     @property
+    def task_scope(self) -> str:
+        """Names, in the handles of tasks, where an id of a task is unique."""
+        return self.name
+
+    @property
     def awaited_as(self) -> Instance:
         """The row in whose `waiting` the requests are that this session could serve."""
         return self

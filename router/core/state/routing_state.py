@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
-    from router.messages.events import AdminCommand
+    from router.messages.events import AdminCommand, SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId, SessionId
 
 
@@ -62,6 +62,7 @@ class RoutingState:
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
         client_sessions: the sessions of instances that have one for each client.
+        replicas: the replicas of all instances, by the names that the supervisor knows.
         known: the servers of instances that are about to be configured, by instance name.
         views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
@@ -95,6 +96,7 @@ class RoutingState:
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
     client_sessions: ClientSessions = attrs.field(factory=ClientSessions)
+    replicas: dict[str, Instance] = attrs.field(factory=dict[str, Instance])
     known: dict[str, KnownServer] = attrs.field(factory=dict[str, "KnownServer"])
     views: Views = attrs.field(factory=Views)
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
@@ -132,8 +134,14 @@ class RoutingState:
         return self._last_key
 
     def row_named(self, name: str) -> Instance | None:
-        """Return the row of an instance, or of a client's session, by the supervisor's name."""
-        return self.instances.by_name.get(name) or self.client_sessions.by_name.get(name)
+        """Return the row of an instance, client's session or replica by the supervisor's name."""
+        row = self.instances.by_name.get(name) or self.client_sessions.by_name.get(name)
+        return row or self.replicas.get(name)
+
+    def task_scope(self, session: SessionUp) -> str:
+        """Return the name, in the handles of tasks, under which a live session's ids are unique."""
+        row = self.sessions.get(session.session)
+        return session.configured_as if row is None else row.task_scope
 
     def row_at(self, address: str) -> Instance | None:
         """Return the row of an instance, or of a client's session, at this address."""

@@ -57,7 +57,8 @@ class KnownTask:
 
     Attributes:
         owner: the only one who may ask for it.
-        instance: the name of its instance.
+        instance: the name of its instance, or of the replica that has it; see
+            `Instance.task_scope`.
         id: the server's own id for it.
         handle: the id that its owner knows it by.
         client: the client that made it, or asked for it last; gets the messages about it.

@@ -139,7 +139,7 @@ def show_own(
         owner: the owner of these.
         cursor_of: returns the cursor of the next page, given the server's own.
     """
-    instance = call.instance
+    instance, scope = call.instance, state.task_scope(call.session)
 
     def rewrite(result: Raw) -> Raw:
         try:
@@ -151,7 +151,7 @@ def show_own(
             ) from None
         shown: list[Members] = []
         for task in tasks:
-            known = state.tasks.find(owner, instance, optional_text_of(task, "taskId") or "")
+            known = state.tasks.find(owner, scope, optional_text_of(task, "taskId") or "")
             if known is not None:
                 shown.append(task | {"taskId": raw_of(known.handle)})
         members["tasks"] = raw_of(shown)

@@ -37,7 +37,8 @@ def ready(
 ) -> tuple[Conversation, FakeUpstream]:
     """Return a conversation with an instance `a` that is up and stops after `IDLE_S`."""
     talk = Conversation(view=view)
-    talk.configured(runs(more=more, **{"idle_stop_s": IDLE_S} | policy))
+    idle_s = policy.pop("idle_stop_s", IDLE_S)
+    talk.configured(runs("a", more=more, idle_stop_s=idle_s, **policy))
     talk.starting("a")
     return talk, talk.up("a", "echo", **(up or {}))
 
