@@ -124,6 +124,7 @@ def apply_run_policy(
             idle_times.arm_client_session(state, row)
     elif instance.state is InstanceState.IDLE and is_eager_now and was_lazy:
         lazy_starts.wake(state, instance)
+        instance.used_s = None  # Nobody has used it: its configuration starts it.
     else:
         idle_times.arm(state, instance)
 

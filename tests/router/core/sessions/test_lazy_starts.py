@@ -236,6 +236,16 @@ def test_an_instance_that_becomes_eager_is_started() -> None:
     assert (talk.stopped, state_of(talk)) == ([], "ready")
 
 
+def test_an_instance_that_was_eager_for_a_while_and_was_not_used_is_stopped_again() -> None:
+    talk = idle_talk()
+    talk.settings_change(help_limit_bytes=1000)
+    talk.configured(runs(start="eager"))
+    comes_up(talk)
+    talk.configured(lazy())
+    talk.time_passes(3600)
+    assert (talk.stopped, state_of(talk)) == (["a"], "idle")
+
+
 def test_instances_are_started_when_the_default_becomes_eager() -> None:
     talk = idle_talk(runs("a"), lazy("b"), start="lazy")
     talk.settings_change(start="eager")
