@@ -41,7 +41,7 @@ MAX_WARNINGS: Final = 20
 
 
 class SessionRow(msgspec.Struct, frozen=True):
-    """The session of one client, of an instance that has a session for each."""
+    """A replica of an instance, or the session of one client if each has one of its own."""
 
     name: str
     client: str = ""
@@ -80,6 +80,7 @@ class Row(msgspec.Struct, frozen=True):
     stale: bool = False
     warnings: tuple[str, ...] = ()
     sessions: tuple[SessionRow, ...] = ()
+    replicas: tuple[SessionRow, ...] = ()
     waiting: int = 0
 
     @property
@@ -107,7 +108,7 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a line for each instance and each session of a client, and then for all together.
+    """Return a line for each instance, replica and session of a client, and then for all together.
 
     That is one that sums them up, one for each reason that was cut, and one for each warning.
     """
@@ -115,7 +116,7 @@ def table(rows: list[Row]) -> str:
         return "There are no instances.\n"
     cells = [HEAD]
     for row in rows:
-        cells += [_cells(row), *map(_session_cells, row.sessions)]
+        cells += [_cells(row), *map(_session_cells, (*row.sessions, *row.replicas))]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
     ready = sum(row.state == "ready" for row in rows)

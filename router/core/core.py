@@ -23,7 +23,7 @@ from router.core.calls import (
     retries,
 )
 from router.core.limits import turns
-from router.core.management import client_session_ends, reconfigure, saving
+from router.core.management import client_session_ends, idle_stops, reconfigure, saving
 from router.core.peers import (
     admin_commands,
     client_requests,
@@ -31,9 +31,10 @@ from router.core.peers import (
     server_messages,
     stateless_requests,
 )
-from router.core.state.client_sessions import ClientSession, sum_up
+from router.core.sessions import idle_times, lazy_starts
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
+from router.core.state.session_rows import Replica, SessionRow, sum_up
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
 from router.core.views import audience, list_changes
@@ -119,6 +120,7 @@ class Core:
             state.input_required_due.next_s(),
             state.listens_due.next_s(),
             state.client_sessions.idle_due.next_s(),
+            state.idle_due.next_s(),
             state.confirmations_due.next_s(),
             state.kept_results.next_s(),
         )
@@ -223,8 +225,10 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     listed_before = audience.clients_that_list(state, instance)
     resource_subscriptions.session_up(state, instance)
     listening.session_up(state, instance)
-    for request in forwarding.take_waiting(state, instance):
+    for request in forwarding.take_waiting(state, instance.awaited_as):
         client_requests.carry_out(state, request)
+    if not listed.is_per_client:
+        idle_times.arm(state, listed)
     differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
     list_changes.notify_clients(state, listed_before, differing)
 
@@ -261,24 +265,28 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
     instance = state.sessions.get(event.session)
     if instance is not None and instance.session is not None:
         listed = instance.listed_as
-        before = listed.offers.catalog
+        before, own_before = listed.offers.catalog, instance.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
         _sum_up(state, instance)
         reconfigure.save_catalogue(state, listed)
         differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
         clients = audience.clients_that_list(state, instance)
         list_changes.notify_clients(state, clients, differing)
+        announced = event.announced - differing
+        if isinstance(instance, Replica):
+            # Each replica announces a change that the first one has brought to all clients.
+            announced -= list_changes.kinds_that_differ(own_before, instance.offers.catalog)
         # What no list shows may have changed for those alone whom this server serves.
         served = [one for one in clients if audience.is_served_by(one, instance)]
-        list_changes.notify_clients(state, served, event.announced - differing)
+        list_changes.notify_clients(state, served, announced)
 
 
 # --- Instances -------------------------------------------------------------------------------
 
 
 def _sum_up(state: RoutingState, instance: Instance) -> None:
-    """Have the instance of a client's session show the state and the lists of this session."""
-    if isinstance(instance, ClientSession):
+    """Have the instance of one of several sessions show its state and its lists."""
+    if isinstance(instance, SessionRow):
         sum_up(instance.instance, state.now_s)
         if instance.session is not None and instance.known is not None:
             instance.instance.record_known(instance.known)
@@ -295,7 +303,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
     if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
         # This incarnation has the configuration before a change; its successor comes later.
         return
-    if instance is not None and instance.is_startable():
+    if instance is not None and instance.is_startable() and not instance.stop_pending:
         with list_changes.noticing(state, instance):
             reconfigure.end_session(state, instance, "it was started anew")
             instance.record_starting(state.now_s)
@@ -310,6 +318,9 @@ def _instance_delayed(state: RoutingState, event: InstanceDelayed) -> None:
 
 def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
+    ending = state.row_named(event.instance)
+    if ending is not None and ending.stop_pending and event.retry_in_s is None:
+        lazy_starts.stopped(state, ending)
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
@@ -317,8 +328,13 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
         reconfigure.end_session(state, instance, event.reason)
         instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
         _sum_up(state, instance)
-    if not instance.may_become_ready():
-        forwarding.fail_waiting(state, instance)
+    _fail_waiting_in_vain(state, instance)
+
+
+def _fail_waiting_in_vain(state: RoutingState, instance: Instance) -> None:
+    """Fail what waits for an instance, unless this or another session may become ready."""
+    if not instance.awaited_as.may_become_ready():
+        forwarding.fail_waiting(state, instance.awaited_as)
 
 
 def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
@@ -329,7 +345,7 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
             reconfigure.end_session(state, instance, event.reason)
             instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
             _sum_up(state, instance)
-        forwarding.fail_waiting(state, instance)
+        _fail_waiting_in_vain(state, instance)
 
 
 def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
@@ -348,7 +364,9 @@ def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
 
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
+    before = state.settings
     list_changes.notify_settings_changed(state, event.settings)
+    idle_stops.settings_changed(state, before)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -372,6 +390,7 @@ def _tick(state: RoutingState, _: Tick) -> None:
     resource_subscriptions.expire(state)
     client_session_ends.expire(state)
     state.kept_results.expire(state.now_s)
+    idle_stops.expire(state)
 
 
 def _drain(state: RoutingState, event: Drain) -> None:

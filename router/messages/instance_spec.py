@@ -117,6 +117,11 @@ class InstanceSpec:
         return f"{self.name} (provider: {self.provider})"
 
     @property
+    def has_replicas(self) -> bool:
+        """True if several processes share the calls of this instance."""
+        return self.run_policy.replicas > 1
+
+    @property
     def needs_roots(self) -> bool:
         """True if `cwd` or `args` depend on the roots of the client."""
         return any(ROOT_REFERENCE in text for text in (self.cwd or "", *self.args))

@@ -16,8 +16,9 @@ import attrs
 from router.core.calls import client_roots
 from router.core.calls.client_roots import Question
 from router.core.protocol.questions import identity_of
-from router.core.state.client_sessions import ClientSession, key_of, owner_of, sum_up
+from router.core.sessions import idle_times, lazy_starts, replicas
 from router.core.state.instances import InstanceState
+from router.core.state.session_rows import ClientSession, key_of, owner_of, sum_up
 from router.core.text.raw_json import is_object, optional_text_of, printable
 from router.messages.effects import StartSession
 from router.messages.errors import OVERLOADED, RpcError
@@ -26,10 +27,10 @@ from router.messages.params import object_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from router.core.state.client_sessions import SessionKey
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
+    from router.core.state.session_rows import SessionKey
     from router.messages.frames import ClientId
     from router.messages.instance_spec import InstanceSpec
 
@@ -61,14 +62,18 @@ def row_for(
     return _find_or_start(state, request.client, instance, root)
 
 
-def row_of(request: ClientRequest | None, client: Client, instance: Instance) -> Instance | None:
-    """Return the row of the session that serves a client, without starting any.
+def row_of(
+    state: RoutingState, request: ClientRequest | None, client: Client, instance: Instance
+) -> Instance | None:
+    """Return the row of a session that serves a client, without starting any.
 
     Args:
         request: a request of the client, which may bring its roots.
         client: the client.
         instance: the instance itself if its clients share one session.
     """
+    if instance.has_replicas:
+        return replicas.least_busy(state, instance)
     if not instance.is_per_client:
         return instance
     root = None
@@ -93,7 +98,12 @@ def start_for_lists(state: RoutingState, client: Client, instance: Instance) -> 
 
 
 def start_in_background(state: RoutingState, client: Client, instance: Instance) -> None:
-    """Start the session of a client, or ask for its roots first, while nobody waits for it."""
+    """Start the session of a client, or ask for its roots first, while nobody waits for it.
+
+    That is the session which all clients share, where they do.
+    """
+    if instance.state is InstanceState.IDLE and not instance.is_per_client:
+        lazy_starts.wake(state, instance)
     if not (instance.is_per_client and instance.may_run):
         return
     root = None
@@ -158,6 +168,7 @@ def _add(
         used_s=state.now_s,
     )
     state.client_sessions.add(row)
+    idle_times.arm_client_session(state, row)
     state.effects.append(StartSession(row.spec))
     sum_up(instance, state.now_s)
     return row

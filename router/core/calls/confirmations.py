@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.calls import forwarding
+from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.messages.effects import ToClient
 from router.messages.frames import ErrorResponse, Notification, Response
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.core.state.subscriptions import Confirmation, Subscription
+    from router.messages.events import SessionUp
     from router.messages.frames import SessionId
 
 CONFIRM_LIMIT_S: Final = 10.0
@@ -63,14 +65,19 @@ def _wait(subscription: Subscription, client: Client, request_id: int, row: Conf
 
 
 def answer_when_confirmed(
-    state: RoutingState, request: ClientRequest, instance: Instance, uri: str
+    state: RoutingState, request: ClientRequest, instance: Instance, session: SessionUp, uri: str
 ) -> None:
-    """Answer `resources/subscribe` of a handshake client whose server is of 2026-07-28."""
+    """Answer `resources/subscribe` of a handshake client whose server is of 2026-07-28.
+
+    Args:
+        instance: the row whose sessions have to confirm.
+        session: the one that serves the request, which fails with it.
+    """
     waiting_for = _unconfirmed(state, instance, {uri})
-    if not waiting_for or instance.session is None:
+    if not waiting_for:
         forwarding.answer(state, request, EMPTY_OBJECT)
         return
-    call = forwarding.open_call(state, request, instance, instance.session)
+    call = forwarding.open_call(state, request, instance, session)
     call.subscribes = instance.address, uri
     for _, row in waiting_for:
         row.calls.append(call.id)
@@ -86,10 +93,10 @@ def _unconfirmed(
     state: RoutingState, instance: Instance, uris: set[str]
 ) -> list[tuple[int, Confirmation]]:
     """Return what subscribes to any of these URIs; one walk, as there may be many of either."""
-    session = None if instance.session is None else instance.session.session
+    sessions = {one.session.session for one in rows_of(instance) if one.session is not None}
     rows = state.confirmations.items()
-    of_session = ((key, row) for key, row in rows if row.session == session)
-    return [(key, row) for key, row in of_session if not uris.isdisjoint(row.uris)]
+    of_sessions = ((key, row) for key, row in rows if row.session in sessions)
+    return [(key, row) for key, row in of_sessions if not uris.isdisjoint(row.uris)]
 
 
 # --- Going on --------------------------------------------------------------------------------

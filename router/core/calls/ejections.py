@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from router.core.state.client_sessions import ClientSession, sum_up
 from router.core.state.ejection import Ejection, is_failure
+from router.core.state.session_rows import SessionRow, sum_up
 from router.messages.effects import LogLine
 from router.messages.errors import UNAVAILABLE, RpcError
 
@@ -74,5 +74,5 @@ def record_answer(state: RoutingState, session: SessionId) -> None:
 
 
 def _sum_up(state: RoutingState, row: Instance) -> None:
-    if isinstance(row, ClientSession):
+    if isinstance(row, SessionRow):
         sum_up(row.instance, state.now_s)

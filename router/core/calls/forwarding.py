@@ -15,6 +15,7 @@ from router.core.calls import client_roots, client_sessions, ejections, server_p
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
+from router.core.sessions import lazy_starts
 from router.core.state.calls import MAX_EXTENSION, MAX_PARKED, MAX_PARKED_OF_CLIENT
 from router.core.state.clients import Call, Parked
 from router.core.state.instances import Instance
@@ -240,12 +241,12 @@ def session_or_park(
             _wait_for_roots(state, request, instance, found)
             return None
         instance = found
-    if instance.session is not None:
-        return instance.session
+    session = instance.session or lazy_starts.replica_or_wake(state, instance)
+    if session is not None:
+        return session
     if not instance.may_become_ready():
         raise instance.unavailable_error(state.now_s)
-    wait_s = patience_s or instance.spec.timeout_s or state.settings.timeout_s
-    park(state, Parked(request, instance), wait_s)
+    park(state, Parked(request, instance), patience_s or lazy_starts.patience_s(state, instance))
     return None
 
 
@@ -308,6 +309,8 @@ def take_waiting(state: RoutingState, instance: Instance) -> list[ClientRequest]
 def close_call(state: RoutingState, call: Call) -> None:
     """Close a call for whatever reason; the client need not answer its server's requests now."""
     state.calls.close(call)
+    if (row := state.sessions.get(call.session.session)) is not None:
+        row.used_s = state.now_s
     if call.unanswered:
         for request_id, server_request in list(call.client.server_requests.items()):
             if server_request.call is call:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core.calls import confirmations, forwarding
 from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import SUBSCRIPTION_KEY, client_envelope, code_of
+from router.core.state.session_rows import rows_of
 from router.core.state.subscriptions import Confirmation
 from router.core.text.raw_json import raw_of, request_id_of, text_of
 from router.core.views import audience, resources
@@ -117,28 +118,36 @@ def forget_client(state: RoutingState, client: Client) -> None:
 
 
 def subscribe_upstream(state: RoutingState, instance: Instance, uris: Iterable[str]) -> None:
-    """Subscribe to resources that nobody was told of before."""
-    session = instance.session
-    if session is None:
-        return  # `session_up` does it.
-    if session.is_stateless:
-        _listen(state, instance)
-        return
-    for uri in uris:
-        _subscribe(state, instance, session, uri)
+    """Subscribe to resources that nobody was told of before, in each replica.
+
+    `session_up` does it for a session that is not up.
+    """
+    for row in rows_of(instance):
+        if row.session is not None and row.session.is_stateless:
+            _listen(state, row)
+        elif row.session is not None:
+            for uri in uris:
+                _subscribe(state, row, row.session, uri)
+
+
+def subscribe_others(state: RoutingState, instance: Instance, serving: Instance, uri: str) -> None:
+    """Subscribe to a resource in the replicas that do not serve the request of the client."""
+    for row in rows_of(instance):
+        if row is not serving and row.session is not None:
+            _subscribe(state, row, row.session, uri)
 
 
 def _unsubscribe_upstream(state: RoutingState, address: str, uris: Iterable[str]) -> None:
     instance = state.row_at(address)
-    if instance is None or instance.session is None:
-        return
-    if instance.session.is_stateless:
-        _listen(state, instance)
-        return
-    for uri in uris:
-        # Nobody waits for the answer: an id that no call has is dropped when it comes back.
-        frame = Request(state.calls.next_id(), "resources/unsubscribe", raw_of({"uri": uri}))
-        forwarding.send_to_session(state, instance.session, frame)
+    for row in () if instance is None else rows_of(instance):
+        if row.session is not None and row.session.is_stateless:
+            _listen(state, row)
+        elif row.session is not None:
+            for uri in uris:
+                # Nobody waits for the answer: an id that no call has is dropped when it comes back.
+                body = raw_of({"uri": uri})
+                frame = Request(state.calls.next_id(), "resources/unsubscribe", body)
+                forwarding.send_to_session(state, row.session, frame)
 
 
 def subscription_failed(state: RoutingState, client: Client, subscribed: tuple[str, str]) -> None:

@@ -44,7 +44,7 @@ def params_for(
     if "_meta" in members:
         meta = _meta_for_server(request, token)
         if RELATED_KEY in meta:
-            meta = handles.with_own_related(state, client, session.configured_as, meta)
+            meta = handles.with_own_related(state, client, state.task_scope(session), meta)
         sent = sent | {"_meta": meta}
     if session.is_stateless:
         sent = client_roots.without_roots(sent)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from router.core.calls import forwarding
 from router.core.management import reconfigure
-from router.core.state.client_sessions import IDLE_EXPIRY_S, ClientSession, sum_up
+from router.core.sessions import idle_times
 from router.core.state.instances import InstanceState
+from router.core.state.session_rows import ClientSession, sum_up
 from router.messages.effects import StopSession
 
 if TYPE_CHECKING:
@@ -32,18 +33,13 @@ def expire(state: RoutingState) -> None:
     due = state.client_sessions.idle_due
     for name in due.due(state.now_s):
         row = state.client_sessions.by_name[name]
-        if _is_in_use(state, row):
+        if idle_times.is_client_session_in_use(state, row):
             row.used_s = state.now_s
-        idle_at_s = row.used_s + IDLE_EXPIRY_S
-        if idle_at_s > state.now_s:
-            due.arm(name, idle_at_s)
-        else:
+        idle_at_s = idle_times.client_session_idle_at_s(state, row)
+        if idle_at_s is not None and idle_at_s <= state.now_s:
             _end(state, row, "nobody has used it for a while")
-
-
-def _is_in_use(state: RoutingState, row: ClientSession) -> bool:
-    has_calls = row.session is not None and row.session.session in state.calls.by_session
-    return bool(row.clients or row.waiting or has_calls or row.address in state.subscribers)
+        else:
+            idle_times.arm_client_session(state, row)
 
 
 def _end(state: RoutingState, row: ClientSession, reason: str) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import client_sessions, forwarding, resource_subscriptions
-from router.core.state.client_sessions import ClientSession
-from router.core.state.instance_table import Instances
-from router.core.state.instances import InstanceState, Leaving, new_instance
+from router.core.sessions import idle_times, lazy_starts, replicas
+from router.core.state.instance_table import Instances, new_instance
+from router.core.state.instances import InstanceState
+from router.core.state.session_rows import ClientSession, Leaving
 from router.core.tasks import listening
 from router.core.views import audience, list_changes
 from router.messages.catalog import Catalog
@@ -23,6 +24,7 @@ from router.messages.effects import SaveCatalogue, StartSession, StopSession
 if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
+    from router.messages.core_settings import CoreSettings
     from router.messages.instance_spec import InstanceSpec
 
 LEAVE_WITHIN_S: Final = 30.0
@@ -43,6 +45,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
         # While it is still there, so that it is known who was listed it.
         with list_changes.noticing(state, row):
             _retire_client_sessions(state, row, None)
+            retire_replicas(state, row)
             _stop(state, row)
             row.hide()
     # Rebuilt so that the order of listing is always the order of configuration.
@@ -59,21 +62,71 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
 
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:
-    if instance is not None and instance.spec.starts_like(spec):
-        is_cached_now = spec.catalogue_cache and not instance.spec.catalogue_cache
+    serves_both = instance is not None and instance.spec.starts_like(spec)
+    if instance is not None and serves_both and instance.has_replicas == spec.has_replicas:
+        former = instance.spec
+        is_cached_now = spec.catalogue_cache and not former.catalogue_cache
         instance.record_spec(spec)
         client_sessions.take_spec(instance)
         if is_cached_now:
             save_catalogue(state, instance)
+        apply_run_policy(state, instance, former, state.settings)
         return instance
-    fresh = new_instance(spec, state.now_s, state.known.get(spec.name))
+    is_lazy = lazy_starts.is_lazy(spec, state.settings)
+    known = state.known.get(spec.name)
+    if known is None and instance is not None and serves_both:
+        known = instance.known
+    fresh = new_instance(spec, state.now_s, known, is_lazy=is_lazy)
     if instance is not None:
         _retire_client_sessions(state, instance, fresh)
-    if fresh.is_startable():
-        _replace(state, spec.name, instance, StartSession(spec))
-    elif instance is not None:
-        _stop(state, instance)
+        retire_replicas(state, instance)
+    _run_fresh(state, instance, fresh)
     return fresh
+
+
+def _run_fresh(state: RoutingState, instance: Instance | None, fresh: Instance) -> None:
+    """Retire the former row of an instance, and start the new one unless its first use does that.
+
+    Args:
+        instance: the former row; None for a new instance.
+        fresh: the new one.
+    """
+    name = fresh.name
+    is_ending = instance is not None and instance.stop_pending and name not in state.leaving
+    if fresh.is_startable() and is_ending:
+        fresh.stop_pending = True
+        _replace(state, name, instance, None)
+    elif fresh.is_startable() and fresh.state is InstanceState.STARTING:
+        _replace(state, name, instance, StartSession(fresh.spec))
+    elif instance is not None:
+        fresh.stop_pending = instance.is_startable() and fresh.is_startable()
+        _stop(state, instance)
+    if fresh.has_replicas and fresh.state is InstanceState.STARTING:
+        replicas.start_missing(state, fresh)
+
+
+def apply_run_policy(
+    state: RoutingState, instance: Instance, former: InstanceSpec, before: CoreSettings
+) -> None:
+    """Have an instance that stays run as its configuration and the settings say now.
+
+    Args:
+        instance: the instance.
+        former: its configuration until now.
+        before: the settings until now.
+    """
+    is_eager_now = not lazy_starts.is_lazy(instance.spec, state.settings)
+    was_lazy = lazy_starts.is_lazy(former, before)
+    if instance.replicas:
+        _adjust_replicas(state, instance)
+    if instance.is_per_client:
+        for row in state.client_sessions.of_instance(instance):
+            idle_times.arm_client_session(state, row)
+    elif instance.state is InstanceState.IDLE and is_eager_now and was_lazy:
+        lazy_starts.wake(state, instance)
+        instance.used_s = None  # Nobody has used it: its configuration starts it.
+    else:
+        idle_times.arm(state, instance)
 
 
 def save_catalogue(state: RoutingState, instance: Instance) -> None:
@@ -131,6 +184,24 @@ def _retire_client_sessions(
         _replace(state, row.spec.name, row, StopSession(row.spec.name))
         if fresh is not None and row.address in state.subscribers:
             client_sessions.start_again(state, fresh, row, clients)
+
+
+def retire_replicas(state: RoutingState, instance: Instance, number: int | None = None) -> None:
+    """Have so many replicas of an instance stopped, or all; each after its last call."""
+    count = len(instance.replicas) if number is None else number
+    for row in replicas.take_out(state, instance, count):
+        _replace(state, row.spec.name, row, StopSession(row.spec.name))
+
+
+def _adjust_replicas(state: RoutingState, instance: Instance) -> None:
+    """Have the replicas of an instance be as many, and as its configuration says now."""
+    surplus = len(instance.replicas) - instance.spec.run_policy.replicas
+    with list_changes.noticing(state, instance):
+        retire_replicas(state, instance, max(surplus, 0))
+        replicas.take_spec(instance)
+        replicas.start_missing(state, instance)
+    if not instance.may_become_ready() and not instance.is_connected:
+        forwarding.fail_waiting(state, instance)
 
 
 def _has_calls(state: RoutingState, instance: Instance) -> bool:

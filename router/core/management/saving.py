@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from router.core.calls import forwarding
 from router.core.management.change_rules import check_change
 from router.core.protocol import router_tools
+from router.core.sessions.lazy_starts import START_WITHIN_S
 from router.core.state.clients import Saving
+from router.core.state.instances import InstanceState
 from router.core.text.raw_json import raw_of
 from router.messages.commands import AddInstance
 from router.messages.effects import SaveInstance
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import Change
     from router.messages.events import InstanceSaved
-
-READY_WITHIN_S: Final = 150.0
-"""The longest wait for an instance to be ready: two default start timeouts and some more, because
-its start may have to wait for its turn."""
 
 READY_METHOD: Final = "instances/ready"
 """The request of a stand-in that waits for an instance; `when_ready` answers it."""
@@ -106,6 +104,9 @@ def when_ready(state: RoutingState, request: ClientRequest) -> None:
         # Only a client's roots can start it.
         forwarding.answer(state, request, raw_of(instance.name))
         return
-    session = forwarding.session_or_park(state, request, instance, patience_s=READY_WITHIN_S)
+    if instance.state is InstanceState.IDLE and not instance.is_per_client:
+        forwarding.answer(state, request, raw_of(instance.name))  # Its first use starts it.
+        return
+    session = forwarding.session_or_park(state, request, instance, patience_s=START_WITHIN_S)
     if session is not None:
         forwarding.answer(state, request, raw_of(instance.name))

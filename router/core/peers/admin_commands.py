@@ -17,6 +17,7 @@ from router.core.management import saving
 from router.core.peers import client_requests
 from router.core.protocol.permissions import check_may
 from router.core.state.clients import Client, ClientRequest
+from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
 from router.messages.commands import (
@@ -89,13 +90,15 @@ def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> Non
 
 
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
-    rows = (instance, *instance.client_sessions.values())
+    rows = list(rows_of(instance))
     sessions = [row.session.session for row in rows if row.session is not None]
+    # What waits for any replica waits at the instance.
+    waiting = sum(len(row.waiting) for row in {id(one): one for one in (instance, *rows)}.values())
     return _row(state, instance) | {
         "since_s": round(state.now_s - instance.since_s, 1),
         "calls": instance.call_count,
         "in_flight": sum(len(state.calls.of_session(session)) for session in sessions),
-        "waiting": sum(len(row.waiting) for row in rows),
+        "waiting": waiting,
         "retry_in_s": instance.retry_in_s(state.now_s),
     }
 

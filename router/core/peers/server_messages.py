@@ -27,8 +27,8 @@ from router.core.calls import (
 from router.core.protocol.bridging import url_elicitations
 from router.core.protocol.questions import check_may_ask, is_question
 from router.core.protocol.severities import DEFAULT_LOG_LEVEL
-from router.core.state.client_sessions import ClientSession
 from router.core.state.clients import ServerRequest
+from router.core.state.session_rows import ClientSession
 from router.core.tasks import from_servers, listening
 from router.core.text.raw_json import (
     check_key_case,

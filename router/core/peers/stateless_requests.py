@@ -141,7 +141,7 @@ def _is_for_stateless_server(state: RoutingState, request: ClientRequest) -> boo
         instance = _instance_of(state, request)
         row = None
         if instance is not None:
-            row = client_sessions.row_of(request, request.client, instance)
+            row = client_sessions.row_of(state, request, request.client, instance)
         return row is not None and row.session is not None and row.session.is_stateless
     return False
 
@@ -212,7 +212,9 @@ def _listen_to_resources(
         with suppress(RpcError):  # A resource that is not there is not honoured.
             instance, own = feature_requests.find_resource(state, client, uri)
             client_sessions.start_in_background(state, client, instance)
-            row = client_sessions.row_of(None, client, instance)
+            row: Instance | None = instance
+            if instance.is_per_client:
+                row = client_sessions.row_of(state, None, client, instance)
             if row is None:
                 continue  # It depends on roots that nobody can be asked for here.
             if resource_subscriptions.add(state, client, row, own, uri):

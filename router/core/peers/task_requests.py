@@ -16,6 +16,7 @@ from router.core.protocol.bridging import has_tasks, have_same_tasks
 from router.core.protocol.permissions import check_may
 from router.core.protocol.task_messages import lists_tasks
 from router.core.state.calls import MAX_EXTENSION
+from router.core.state.session_rows import replicas_of
 from router.core.tasks import handles, results
 from router.core.text.raw_json import check_key_case, raw_of, text_of
 from router.core.views.rewriting import rewrite_for
@@ -23,6 +24,8 @@ from router.messages.errors import METHOD_NOT_FOUND, RpcError
 from router.messages.params import given
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import Method, RoutingState
@@ -62,8 +65,14 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
     members = _members(state, request)
     client = request.client
     known = handles.open_handle(state, client, text_of(members, "taskId"))
-    instance = state.instances.by_name[known.instance]
-    session = forwarding.session_or_park(state, request, instance)
+    row = state.row_named(known.instance)
+    if row is None:
+        raise handles.task_not_found()  # The replica that had it is gone.
+    instance = row.listed_as
+    session = row.session if row is not instance else None
+    if row is not instance and session is None:
+        raise row.unavailable_error(state.now_s)
+    session = session or forwarding.session_or_park(state, request, instance)
     if session is None:
         return
     if not have_same_tasks(client.revision, session.revision):
@@ -107,16 +116,16 @@ def list_tasks(state: RoutingState, request: ClientRequest) -> None:
     if found is None:
         forwarding.answer(state, request, raw_of({"tasks": []}))
         return
-    instance, session = found
+    here, instance, session = found
     sent = {key: raw for key, raw in members.items() if key != "cursor"}
-    if own_cursor and instance.name == place:
+    if own_cursor and here == place:
         sent["cursor"] = raw_of(own_cursor)
 
     def cursor_after(own: str | None) -> str | None:
         if own:
-            return handles.seal_cursor(state, owner, instance.name, own)
-        following = _server_from(state, client, owner, instance.name, skips_it=True)
-        return None if following is None else handles.seal_cursor(state, owner, following[0].name)
+            return handles.seal_cursor(state, owner, here, own)
+        following = _server_from(state, client, owner, here, skips_it=True)
+        return None if following is None else handles.seal_cursor(state, owner, following[0])
 
     call = forwarding.forward_call(
         state, request, instance, session, sent, is_transparent=view.is_transparent
@@ -131,37 +140,44 @@ def _server_from(
     place: str | None,
     *,
     skips_it: bool = False,
-) -> tuple[Instance, SessionUp] | None:
+) -> tuple[str, Instance, SessionUp] | None:
     """Return the next server that lists tasks of this owner; None after the last one.
+
+    It comes with the name of its place in the walk, which may be that of a replica.
 
     A server that is not ready is passed over: nobody waits for it to see the tasks of others.
 
     Args:
-        place: the name of the instance at which the walk is; None at its beginning.
-        skips_it: True to go on after that instance.
+        place: the name of the place at which the walk is; None at its beginning.
+        skips_it: True to go on after that place.
 
     Raises:
-        RpcError: -32602, the client sees no such instance.
+        RpcError: -32602, the client sees no such place.
     """
     if not owner.is_known:
         return None  # Others would be the same owner.
-    rows = list(state.seen_by(client))
-    names = [row.name for row in rows]
+    places = [one for row in state.seen_by(client) for one in _places_of(row)]
+    names = [one.task_scope for one in places]
     if place is not None and place not in names:
         raise handles.bad_cursor()
     start = 0 if place is None else names.index(place) + skips_it
     holding = {task.instance for task in state.tasks.of_owner(owner)}
-    for row in rows[start:]:
-        served = client_sessions.row_of(None, client, row)
+    for one in places[start:]:
+        served = client_sessions.row_of(state, None, client, one)
         session = None if served is None else served.session
         if (
             session is not None
-            and row.name in holding
-            and lists_tasks(row.capabilities)
+            and one.task_scope in holding
+            and lists_tasks(one.capabilities)
             and have_same_tasks(client.revision, session.revision)
         ):
-            return row, session
+            return one.task_scope, one.listed_as, session
     return None
+
+
+def _places_of(instance: Instance) -> Sequence[Instance]:
+    """Return the rows whose servers may list different tasks."""
+    return replicas_of(instance) if instance.has_replicas else (instance,)
 
 
 # --- Methods ---------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from router.core.names.exposed_catalog import with_fixed
 from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
+from router.core.state.instances import InstanceState
 from router.core.tasks import results
 from router.core.text.nearest_names import did_you_mean
 from router.core.text.raw_json import check_key_case, is_object, raw_of, text_of
@@ -180,7 +181,7 @@ def _help(state: RoutingState, request: ClientRequest) -> None:
     instances: Iterable[Instance] = seen
     if asked.instance_name is not None:
         instance = seen.find(asked.instance_name)
-        if forwarding.session_or_park(state, request, instance) is None:
+        if not _lists_or_park(state, request, instance):
             return
         instances = (instance,)
     settings, view = state.settings, state.view_of(client)
@@ -195,7 +196,7 @@ def _use(state: RoutingState, request: ClientRequest) -> None:
     client = request.client
     name = router_tools.instance_name_of(given(request.params.members, "arguments"))
     instance = state.seen_by(client).find(name)
-    if forwarding.session_or_park(state, request, instance) is None:
+    if not _lists_or_park(state, request, instance):
         return
     value = instance_views.selection(instance)
     value["tools"] = listings.admitted_names(state, state.view_of(client), instance)
@@ -207,6 +208,20 @@ def _use(state: RoutingState, request: ClientRequest) -> None:
     forwarding.answer(state, request, router_tools.result_of(value, client.revision))
     if not client.one_shot:
         list_changes.notify_selection_changed(state, client)
+
+
+def _lists_or_park(state: RoutingState, request: ClientRequest, instance: Instance) -> bool:
+    """Return whether the lists of an instance are known; else the request was parked until then.
+
+    Those of an instance that is `idle` are, and it need not be started for them.
+
+    Raises:
+        RpcError: see `forwarding.session_or_park`.
+    """
+    if instance.state is InstanceState.IDLE and not instance.is_per_client:
+        forwarding.check_not_draining(state)
+        return True
+    return forwarding.session_or_park(state, request, instance) is not None
 
 
 _KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})

@@ -26,6 +26,7 @@ from router.core.protocol.bridging import (
 )
 from router.core.protocol.permissions import check_may
 from router.core.protocol.server_features import capabilities_of_server
+from router.core.state.instances import InstanceState
 from router.core.tasks import handles
 from router.core.text.raw_json import check_key_case, is_object, optional_text_of, raw_of
 from router.core.views import listings, resources
@@ -36,6 +37,8 @@ from router.messages.params import given, object_of
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION, REVISIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
@@ -89,9 +92,13 @@ def _described(
 ) -> SessionUp | KnownServer | None:
     """Return how the server describes itself; None if the request was parked until it does.
 
+    An instance that is `idle` need not be started for that.
+
     No client can be asked for its roots now: its session begins only with the answer. So an
     instance that depends on them describes itself as it did to other clients, or not at all.
     """
+    if instance.state is InstanceState.IDLE and not instance.is_per_client:
+        return instance.known
     if not (instance.is_per_client and instance.spec.needs_roots):
         return forwarding.session_or_park(state, request, instance)
     if not instance.may_run:
@@ -148,7 +155,7 @@ def answer_list(state: RoutingState, request: ClientRequest) -> None:
     """
     part = LISTS[request.method]
     instance = _instance(state, request)
-    row = client_sessions.row_of(request, request.client, instance)
+    row = client_sessions.row_of(state, request, request.client, instance)
     session = None if row is None else row.session
     if (
         row is None
@@ -284,12 +291,19 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
     if frame.method.startswith(_REQUESTS):
         return
     instance = view.the_instance(state.instances, client.principal)
-    row = client_sessions.row_of(None, client, instance)
-    session = None if row is None else row.session
-    if session is not None:
-        sent = frame if session.is_stateless else _without_envelope(frame)
-        sent = handles.notification_for_server(state, client, instance.name, sent)
-        forwarding.send_to_session(state, session, sent)
+    for row in _rows_told(state, client, instance):
+        if row.session is not None:
+            sent = frame if row.session.is_stateless else _without_envelope(frame)
+            sent = handles.notification_for_server(state, client, row.task_scope, sent)
+            forwarding.send_to_session(state, row.session, sent)
+
+
+def _rows_told(state: RoutingState, client: Client, instance: Instance) -> Iterable[Instance]:
+    """Return the rows of the sessions that a notification is for: every replica is told."""
+    if instance.has_replicas:
+        return instance.replicas
+    row = client_sessions.row_of(state, None, client, instance)
+    return () if row is None else (row,)
 
 
 def _without_envelope(frame: Notification) -> Notification:

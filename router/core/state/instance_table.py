@@ -1,4 +1,5 @@
-"""Keeps the rows of instances in their order, and finds one by its name or by a direct name.
+"""Makes the rows of instances, keeps them in their order, and finds one by its name or by a direct
+name.
 
 Invariant: a table is made anew when the configuration changes, so what was derived from it can be
 told from what is out of date.
@@ -11,13 +12,39 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from router.core.names import direct_names
-from router.core.state.instances import Instance, NamedKind
+from router.core.state.instances import Instance, InstanceState, NamedKind
+from router.core.text.raw_json import printable
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from router.messages.catalog import KnownServer
     from router.messages.commands import Principal
+    from router.messages.instance_spec import InstanceSpec
+
+
+def new_instance(
+    spec: InstanceSpec, now_s: float, known: KnownServer | None = None, *, is_lazy: bool = False
+) -> Instance:
+    """Return the row of an instance that was just configured.
+
+    Args:
+        spec: its configuration.
+        now_s: monotonic second of the event.
+        known: what is known of a server with this configuration.
+        is_lazy: True to have its first use start it, if it is known what it offers.
+    """
+    if not spec.is_active:
+        return Instance(spec, InstanceState.DISABLED, now_s)
+    if spec.problem is not None:
+        return Instance(spec, InstanceState.FAILED, now_s, last_error=printable(spec.problem))
+    waits_for_use = spec.sessions == "per_client" or (is_lazy and known is not None)
+    state = InstanceState.IDLE if waits_for_use else InstanceState.STARTING
+    instance = Instance(spec, state, now_s)
+    if known is not None:
+        instance.record_known(known)
+    return instance
 
 
 @attrs.define

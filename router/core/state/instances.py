@@ -11,7 +11,7 @@ States:
 - `backoff`: it ended and will be restarted.
 - `failed`: it cannot be started, or was restarted too often and is only probed.
 - `stopping`: it was taken away or replaced.
-- `idle`: each client has a session of its own, and there is none now.
+- `idle`: nothing runs for it now, and the next use starts it; its last known lists are shown.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from router.core.protocol.tool_schemas import Schemas
-    from router.messages.effects import StartSession, StopSession
     from router.messages.events import SessionUp
     from router.messages.exposure import Exposure
     from router.messages.frames import ClientId, RequestId
@@ -87,6 +86,7 @@ class Instance:
         client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
             client has a session of its own. Then `session` is always None, the state sums up
             theirs, and `known` and the lists are the newest of theirs.
+        replicas: the rows of its replicas, oldest first, if it has several; likewise.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
         encoded: the lists as they are sent to clients, kept until they change; see `listings`.
@@ -94,6 +94,11 @@ class Instance:
             that are about an incarnation with an earlier configuration.
         call_count: number of calls sent to it since it got this configuration.
         was_ready: True if the last incarnation got as far as `ready`.
+        is_waking: True from the use that started it while `idle` until it is ready or has failed.
+        stop_pending: True while the supervisor has yet to report that it was stopped; only then it
+            may be started anew, and reports until then are about the incarnation that ends.
+        used_s: monotonic second of the end of its last call, or of the use that started it; None
+            if nobody has used it since it was configured or `idle`.
         waiting: the keys of the requests that wait for it to become ready, or for their turn,
             oldest first.
         turns: those that wait for their turn.
@@ -113,12 +118,16 @@ class Instance:
     client_sessions: dict[Hashable, Instance] = attrs.field(
         factory=dict["Hashable", "Instance"], repr=False
     )
+    replicas: list[Instance] = attrs.field(factory=list["Instance"], repr=False)
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
     encoded: dict[Any, Any] = attrs.field(factory=dict[Any, Any])
     has_started: bool = False
     call_count: int = 0
     was_ready: bool = False
+    is_waking: bool = False
+    stop_pending: bool = False
+    used_s: float | None = None
     waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
         factory=dict[tuple["ClientId", "RequestId"], None]
     )
@@ -148,28 +157,61 @@ class Instance:
         return self.spec.sessions == "per_client"
 
     @property
+    def has_replicas(self) -> bool:
+        """True if several processes share its calls, each with a row in `replicas`."""
+        return self.spec.has_replicas
+
+    @property
     def listed_as(self) -> Instance:
         """The configured instance, whose lists clients see."""
         return self
 
     @property
+    def task_scope(self) -> str:
+        """Names, in the handles of tasks, where an id of a task is unique."""
+        return self.name
+
+    @property
+    def awaited_as(self) -> Instance:
+        """The row in whose `waiting` the requests are that this session could serve."""
+        return self
+
+    @property
     def is_awaited(self) -> bool:
         """True while it may turn out to have other lists: its session is not up."""
-        return self.session is None and (not self.is_per_client or self.known is None)
+        if self.is_per_client or self.state is InstanceState.IDLE:
+            return self.known is None
+        return not self.is_connected
 
     @property
     def is_connected(self) -> bool:
-        """True if its session is up, or that of any client."""
-        return self.session is not None or (self.is_per_client and self.state in CONNECTED_STATES)
+        """True if its session is up, or that of any client or replica."""
+        if self.is_per_client or self.has_replicas:
+            return self.state in CONNECTED_STATES
+        return self.session is not None
 
     def enter(self, state: InstanceState, now_s: float) -> None:
         """Change the state; `since_s` moves only when the state is a different one."""
         if state is not self.state:
             self.state, self.since_s = state, now_s
         self.retry_at_s = self.doing = None
+        if state is not InstanceState.STARTING:
+            self.is_waking = False
         if state not in CONNECTED_STATES:
             self.session = None
-            self._show_known()
+        self._show_known()
+
+    def record_waking(self, now_s: float) -> None:
+        """Record that somebody needs it while it is `idle`, so that it is being started."""
+        self.used_s = now_s
+        self.is_waking = True
+        self.enter(InstanceState.STARTING, now_s)
+
+    def record_idle(self, now_s: float) -> None:
+        """Record that nothing runs for it any more, because nobody used it."""
+        self.enter(InstanceState.IDLE, now_s)
+        self.last_error, self.used_s = None, None
+        self.has_started = False
 
     def record_starting(self, now_s: float) -> None:
         """Record that the supervisor began an incarnation; after a failure that is a restart."""
@@ -230,8 +272,12 @@ class Instance:
             # The sessions of other clients come and go; each call gets one that works.
             may_list = self.may_run and self.state is not InstanceState.STOPPING
         else:
-            may_list = self.session is not None or (
-                self.spec.catalogue_cache and self.state in _LISTED_STATES
+            # A use that only wakes it changes no list. Nothing else could lead to its first call.
+            is_asleep = self.state is InstanceState.IDLE or self.is_waking
+            may_list = (
+                self.is_connected
+                or is_asleep
+                or (self.spec.catalogue_cache and self.state in _LISTED_STATES)
             )
         if self.known is None or not may_list:
             self._show(NOTHING, {}, None)
@@ -343,7 +389,7 @@ class Instance:
 
     def is_startable(self) -> bool:
         """Return whether the supervisor is to run a session for it, under its own name."""
-        return self.may_run and not self.is_per_client
+        return self.may_run and not self.is_per_client and not self.has_replicas
 
     @property
     def may_run(self) -> bool:
@@ -354,9 +400,12 @@ class Instance:
         """Return whether a call may wait for this instance.
 
         True while it starts, and during the short back-off of an instance that was ready before.
-        An instance that failed to start answers at once with the reason.
+        An instance that failed to start answers at once with the reason; one that is `idle` is
+        started by the call.
         """
-        return self.state is InstanceState.STARTING or (
+        if self.replicas:
+            return any(row.may_become_ready() for row in self.replicas)
+        return self.state in {InstanceState.IDLE, InstanceState.STARTING} or (
             self.state is InstanceState.BACKOFF and self.was_ready
         )
 
@@ -379,35 +428,3 @@ class Instance:
         if self.doing is not None:
             data["doing"] = self.doing
         return RpcError(UNAVAILABLE, f"Instance '{self.name}' not connected: {why}{then}", data)
-
-
-def new_instance(spec: InstanceSpec, now_s: float, known: KnownServer | None = None) -> Instance:
-    """Return the row of an instance that was just configured.
-
-    Args:
-        spec: its configuration.
-        now_s: monotonic second of the event.
-        known: what is known of a server with this configuration.
-    """
-    if not spec.is_active:
-        return Instance(spec, InstanceState.DISABLED, now_s)
-    if spec.problem is not None:
-        return Instance(spec, InstanceState.FAILED, now_s, last_error=printable(spec.problem))
-    state = InstanceState.IDLE if spec.sessions == "per_client" else InstanceState.STARTING
-    instance = Instance(spec, state, now_s)
-    if known is not None:
-        instance.record_known(known)
-    return instance
-
-
-@attrs.define(eq=False)
-class Leaving:
-    """A session of a changed instance: its calls in flight may end, new calls do not reach it.
-
-    Attributes:
-        row: the former row of the instance, which holds that session.
-        then: the supervisor's next command, sent when the last call has ended.
-    """
-
-    row: Instance
-    then: StartSession | StopSession

@@ -11,11 +11,11 @@ import attrs
 
 from router.core.bounded.kept_results import KeptResults
 from router.core.state.calls import Calls
-from router.core.state.client_sessions import ClientSessions
 from router.core.state.deadlines import Deadlines
 from router.core.state.ejection import Ejection
 from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
+from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, View, Views
 from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
         Saving,
         ServerRequest,
     )
-    from router.core.state.instances import Leaving
+    from router.core.state.session_rows import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
     from router.messages.commands import Principal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
-    from router.messages.events import AdminCommand
+    from router.messages.events import AdminCommand, SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId, SessionId
 
 
@@ -71,6 +71,7 @@ class RoutingState:
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
         client_sessions: the sessions of instances that have one for each client.
+        replicas: the replicas of all instances, by the names that the supervisor knows.
         known: the servers of instances that are about to be configured, by instance name.
         views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
@@ -85,6 +86,7 @@ class RoutingState:
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
         leaving_due: deadlines of those sessions, by instance name.
+        idle_due: deadlines of instances that are stopped when nobody uses them, by name.
         input_required: calls that wait for their client's retry, by a key of their own.
         input_required_due: the second until which the outcome of such a call is kept, by that key.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
@@ -108,6 +110,7 @@ class RoutingState:
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)
     client_sessions: ClientSessions = attrs.field(factory=ClientSessions)
+    replicas: dict[str, Instance] = attrs.field(factory=dict[str, Instance])
     known: dict[str, KnownServer] = attrs.field(factory=dict[str, "KnownServer"])
     views: Views = attrs.field(factory=Views)
     clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
@@ -127,6 +130,7 @@ class RoutingState:
     asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
     leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
     leaving_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
+    idle_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
     input_required: dict[int, InputRequired] = attrs.field(factory=dict[int, "InputRequired"])
     input_required_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
     elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(
@@ -170,8 +174,14 @@ class RoutingState:
         return RpcError(TIMEOUT, f"The client has not answered within {limit}")
 
     def row_named(self, name: str) -> Instance | None:
-        """Return the row of an instance, or of a client's session, by the supervisor's name."""
-        return self.instances.by_name.get(name) or self.client_sessions.by_name.get(name)
+        """Return the row of an instance, client's session or replica by the supervisor's name."""
+        row = self.instances.by_name.get(name) or self.client_sessions.by_name.get(name)
+        return row or self.replicas.get(name)
+
+    def task_scope(self, session: SessionUp) -> str:
+        """Return the name, in the handles of tasks, under which a live session's ids are unique."""
+        row = self.sessions.get(session.session)
+        return session.configured_as if row is None else row.task_scope
 
     def row_at(self, address: str) -> Instance | None:
         """Return the row of an instance, or of a client's session, at this address."""

@@ -57,11 +57,14 @@ class KnownTask:
 
     Attributes:
         owner: the only one who may ask for it.
-        instance: the name of its instance.
+        instance: the name of its instance, or of the replica that has it; see
+            `Instance.task_scope`.
         id: the server's own id for it.
         handle: the id that its owner knows it by.
         client: the client that made it, or asked for it last; gets the messages about it.
         session: the incarnation that knew of it last; None before it said so.
+        asked_s: the monotonic second at which its owner made it, or asked for it last.
+        is_settled: True once its owner got its outcome, and needs its server no more.
         progress: the id of the call that made it, and the client's own progress token.
     """
 
@@ -72,6 +75,8 @@ class KnownTask:
     client: ClientId
     session: SessionId | None
     progress: tuple[int, Raw] | None = None
+    asked_s: float = 0.0
+    is_settled: bool = False
 
 
 @attrs.define
@@ -118,6 +123,13 @@ class Tasks:
     def of_call(self, session: SessionId, call_id: object) -> KnownTask | None:
         """Return the task that a call has made, if its client wants progress; None otherwise."""
         return self._by_call.get((session, call_id)) if isinstance(call_id, int) else None
+
+    def are_awaited(self, session: SessionId, since_s: float) -> bool:
+        """Return whether an owner asked this session for a task since then, and has no outcome."""
+        return any(
+            task.session == session and not task.is_settled and task.asked_s >= since_s
+            for task in self._all
+        )
 
     def add(self, task: KnownTask) -> None:
         """Remember a task that is not in the table; the oldest may fall out."""

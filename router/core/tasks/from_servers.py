@@ -65,7 +65,7 @@ def task_of_request(state: RoutingState, session: SessionUp, params: Params) -> 
     task_id = related_task_of(params.members)
     if task_id is None:
         return None
-    tasks = _tasks_of(state, session.configured_as, session.session, task_id)
+    tasks = _tasks_of(state, state.task_scope(session), session.session, task_id)
     if len(tasks) > 1:
         raise RpcError(AMBIGUOUS_CLIENT, "Several clients have a task of this id")
     return tasks[0] if tasks else None
@@ -150,14 +150,16 @@ def notified(
         return True
     if frame.method == STATUS:
         members = object_of(frame.params)
-        for task in _tasks_of(state, instance.name, session.session, text_of(members, "taskId")):
+        for task in _tasks_of(
+            state, instance.task_scope, session.session, text_of(members, "taskId")
+        ):
             _tell(state, task, frame.method, members)
         return True
     if frame.method == "notifications/progress" or RELATED_MARK not in bytes(frame.params):
         return False
     members = object_of(frame.params)
     task_id = related_task_of(members) or ""
-    tasks = _tasks_of(state, instance.name, session.session, task_id)
+    tasks = _tasks_of(state, instance.task_scope, session.session, task_id)
     for task in tasks:
         client = _client_of(state, task)
         if client is not None and _wants(state, client, instance, frame.method, members):

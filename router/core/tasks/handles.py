@@ -27,6 +27,7 @@ from router.core.state.tasks import KnownTask, Owner
 from router.core.text.raw_json import raw_of
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from router.messages.frames import Notification
+from router.messages.instance_spec import CLIENT_MARK
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def give_handle(
     Raises:
         RpcError: -32603, the id is too long.
     """
-    instance = session.configured_as
+    instance = state.task_scope(session)
     if len(task_id.encode()) > MAX_ID_BYTES:
         problem = f"Instance '{instance}' made a task with an id of over {MAX_ID_BYTES} B"
         raise RpcError(INTERNAL_ERROR, problem)
@@ -100,6 +101,7 @@ def give_handle(
     secret = _encode((instance, task_id))
     handle = state.seal.seal(secret, _context(owner, "task"))
     known = KnownTask(owner, instance, task_id, handle, client.id, session.session, progress)
+    known.asked_s = state.now_s
     state.tasks.add(known)
     return known
 
@@ -112,7 +114,7 @@ def open_handle(state: RoutingState, client: Client, handle: str) -> KnownTask:
     """
     owner = owner_of(client)
     instance, task_id = _unseal(state, handle, _context(owner, "task"))
-    if instance not in state.seen_by(client).by_name:
+    if instance.partition(CLIENT_MARK)[0] not in state.seen_by(client).by_name:
         raise task_not_found()
     known = state.tasks.find(owner, instance, task_id)
     if known is None:
@@ -122,6 +124,7 @@ def open_handle(state: RoutingState, client: Client, handle: str) -> KnownTask:
         state.tasks.add(known)
     elif known.handle != handle:
         raise task_not_found()  # It is of an earlier task with the same id.
+    known.asked_s = state.now_s
     state.tasks.touch(known)
     return known
 

@@ -100,8 +100,8 @@ def forget_client(state: RoutingState, client: Client) -> None:
 
 def session_up(state: RoutingState, instance: Instance) -> None:
     """Subscribe a new session to everything that clients are told of."""
-    if instance.name in state.tasks.listeners:
-        _listen(state, instance.name)
+    if instance.task_scope in state.tasks.listeners:
+        _listen(state, instance.task_scope)
 
 
 def session_gone(state: RoutingState, session: SessionId) -> None:
@@ -117,7 +117,7 @@ def answered(state: RoutingState, session: SessionId, frame: Response | ErrorRes
 
 def _listen(state: RoutingState, name: str) -> None:
     """Open a subscription to all tasks in place of the one that is open."""
-    instance = state.instances.by_name.get(name)
+    instance = state.row_named(name)
     session = None if instance is None else instance.session
     if session is None or not session.is_stateless:
         return
@@ -149,7 +149,7 @@ def tell(state: RoutingState, instance: Instance, members: Members) -> None:
         RpcError: the notification does not say which task it is about.
     """
     task_id = text_of(members, "taskId")
-    told = state.tasks.listeners.get(instance.name, {}).get(task_id, {})
+    told = state.tasks.listeners.get(instance.task_scope, {}).get(task_id, {})
     for client_id, handle in told.items():
         client = state.clients.get(client_id)
         if client is None or client.subscription is None:

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 _TASK_MARK: Final = b'"task"'
 """Results without these bytes are no tasks."""
 
+_ENDED: Final = frozenset({"cancelled", "failed"})
+_SETTLED: Final = _ENDED | {"completed"}
+"""The states of a task that has no result to come. At 2026-07-28 a task holds its result; before,
+that is asked for once the task is `completed`."""
+
 _array: Final = msgspec.json.Decoder(list[Raw])
 
 
@@ -100,16 +105,20 @@ def show_handle(state: RoutingState, call: Call, known: KnownTask) -> None:
     before = call.rewrite
     session = call.session.session
     is_whole = call.method == "tasks/result"
+    is_stateless = call.session.is_stateless
 
     def rewrite(result: Raw) -> Raw:
         if not handles.is_still_known(state, known):
             raise handles.task_not_found()
         known.session = session
         if not is_object(result):
+            known.is_settled |= is_whole
             return result
         if is_whole and before is not None:
             result = before(result)
         members = object_of(result, "result")
+        status = optional_text_of(members, "status")
+        known.is_settled |= is_whole or status in (_SETTLED if is_stateless else _ENDED)
         inner = members.get("result")
         if before is not None and not is_whole and inner is not None and is_object(inner):
             members["result"] = before(inner)  # A task of 2026-07-28 holds the result of its call.
@@ -130,7 +139,7 @@ def show_own(
         owner: the owner of these.
         cursor_of: returns the cursor of the next page, given the server's own.
     """
-    instance = call.instance
+    instance, scope = call.instance, state.task_scope(call.session)
 
     def rewrite(result: Raw) -> Raw:
         try:
@@ -142,7 +151,7 @@ def show_own(
             ) from None
         shown: list[Members] = []
         for task in tasks:
-            known = state.tasks.find(owner, instance, optional_text_of(task, "taskId") or "")
+            known = state.tasks.find(owner, scope, optional_text_of(task, "taskId") or "")
             if known is not None:
                 shown.append(task | {"taskId": raw_of(known.handle)})
         members["tasks"] = raw_of(shown)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.state.client_sessions import ClientSession
+from router.core.state.session_rows import ClientSession
 from router.messages.errors import RpcError
 
 if TYPE_CHECKING:

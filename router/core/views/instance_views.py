@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router.core.state.client_sessions import ClientSession
+from router.core.state.instances import InstanceState
+from router.core.state.session_rows import ClientSession, SessionRow, replicas_of
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
 from router.messages.params import object_of
@@ -49,14 +50,17 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         row["sessions"] = [
             _session(one, now_s) for one in clients if isinstance(one, ClientSession)
         ]
+    if instance.has_replicas:
+        row["replicas"] = [_session(one, now_s) for one in replicas_of(instance)]
     return row
 
 
-def _session(row: ClientSession, now_s: float) -> dict[str, Any]:
-    """Return the object that is shown of the session of one client."""
+def _session(row: SessionRow, now_s: float) -> dict[str, Any]:
+    """Return the object that is shown of a replica, or of the session of one client."""
+    whose = {"client": row.client_name} if isinstance(row, ClientSession) else {}
     return {
         "name": row.spec.name,
-        "client": row.client_name,
+        **whose,
         "state": row.state,
         "in_state_s": round(now_s - row.since_s, 1),
         "restarts": row.restarts,
@@ -104,5 +108,6 @@ def selection(instance: Instance) -> dict[str, Any]:
     return {
         "instance": instance.name,
         "tools": [item.key for item in instance.offers.catalog.tools],
-        "active": instance.is_connected,
+        # One that is idle takes calls as well: the first one starts it.
+        "active": instance.is_connected or instance.state is InstanceState.IDLE,
     }

@@ -85,6 +85,19 @@ def test_sessions_of_clients_stand_below_their_instance() -> None:
     ]
 
 
+def test_replicas_stand_below_their_instance() -> None:
+    replicas = (SessionRow("a#1", "", "ready", 61), SessionRow("a#2", "", "backoff", 1, 2))
+    rows = [Row("a", "ready", 61, 2, 11, 5, replicas=replicas)]
+    assert table(rows).splitlines() == [
+        "INSTANCE  STATE    SINCE  RESTARTS  TOOLS  CALLS  NEXT RETRY  LAST ERROR",
+        "a         ready    1m 1s  2         11     5      -           -",
+        "  a#1     ready    1m 1s  0         -      -      -           -",
+        "  a#2     backoff  1s     2         -      -      -           -",
+        "",
+        "1 of 1 ready",
+    ]
+
+
 def test_tools_as_they_were_last_are_marked_and_the_mark_is_explained() -> None:
     lines = table(
         [Row("a", "starting", tools_count=12, stale=True), Row("b", "ready")]

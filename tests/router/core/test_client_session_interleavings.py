@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from router.core.state.client_sessions import IDLE_EXPIRY_S
+from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.messages.frames import ErrorResponse, Response
 from tests.router.core.conversation import FakeClient, FakeUpstream, SentRequest, spec, value_of
 from tests.router.core.interleaved.client_session_rows import check_rows, check_started

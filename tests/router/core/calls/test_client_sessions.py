@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.state.client_sessions import IDLE_EXPIRY_S
+from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import MakeChange, Principal, SetActive, ShowStatus
 from router.messages.events import CatalogChanged, CataloguesRead

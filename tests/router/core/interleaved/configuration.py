@@ -4,7 +4,7 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from router.core.state.client_sessions import IDLE_EXPIRY_S
+from router.core.state.session_rows import IDLE_EXPIRY_S
 from tests.router.core.interleaved import site
 from tests.router.core.interleaved.servers import Servers
 from tests.router.core.interleaved.site import PER_CLIENT, chosen

@@ -2,7 +2,7 @@
 
 from hypothesis.stateful import invariant
 
-from router.core.state.client_sessions import IDLE_EXPIRY_S
+from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.core.views import listings
 from router.messages.events import ClientClosed
 from tests.router.core.conversation import plain

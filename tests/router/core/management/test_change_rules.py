@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from router.core.management.change_rules import CheckedChange, check_change
-from router.core.state.instance_table import Instances
-from router.core.state.instances import new_instance
+from router.core.state.instance_table import Instances, new_instance
 from router.messages.commands import (
     AddInstance,
     Change,

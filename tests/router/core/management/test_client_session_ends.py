@@ -1,7 +1,7 @@
 """Sessions of single clients end: with their client, when idle, with their configuration."""
 
 from router.core.management.reconfigure import LEAVE_WITHIN_S
-from router.core.state.client_sessions import IDLE_EXPIRY_S
+from router.core.state.session_rows import IDLE_EXPIRY_S
 from tests.router.core.conversation import Conversation, spec
 from tests.router.core.per_client import comes_up, initialized, per_client, ready_for, talk_about
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from router.core.state.instance_table import Instances
-from router.core.state.instances import InstanceState, new_instance
+from router.core.state.instance_table import Instances, new_instance
+from router.core.state.instances import InstanceState
 from router.messages.commands import ListInstances
 from router.messages.errors import RpcError
 from tests.router.core.conversation import Conversation, ready, spec

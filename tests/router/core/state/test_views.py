@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.state.instance_table import Instances
-from router.core.state.instances import new_instance
+from router.core.state.instance_table import Instances, new_instance
 from router.core.state.views import ALL, View, Views
 from router.messages.commands import Principal
 from router.messages.core_settings import CoreSettings

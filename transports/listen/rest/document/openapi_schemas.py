@@ -80,7 +80,13 @@ _ENTRY: Final[Json] = {
     "idle_stop_s": {**_SECONDS, "description": "Stop it after so long without a call; 0: never"},
     "start_timeout_s": _SECONDS,
     "ping_interval_s": {**_SECONDS, "description": "Ask it after so long a silence; 0: never"},
-    "replicas": {**INTEGER, "minimum": 1, "maximum": 32, "default": 1},
+    "replicas": {
+        **INTEGER,
+        "minimum": 1,
+        "maximum": 32,
+        "default": 1,
+        "description": "The number of processes that share its calls",
+    },
     "max_in_flight": {**INTEGER, "minimum": 1, "description": "Further calls wait, then -32015"},
     "max_result_bytes": {**INTEGER, "minimum": 1024, "description": "Cut longer text results"},
     "retry_safe_calls": {**BOOLEAN, "default": False},
@@ -93,7 +99,7 @@ _STATE: Final[Json] = {
             *("backoff", "failed", "stopping", "idle"),
         ],
         "description": "`degraded`: its server refuses calls, and gets none for a while; `idle`: "
-        "each client has a session of its own, and there is none now",
+        "nothing runs for it now, and the next call starts it",
     },
     "in_state_s": {"type": "number"},
     "restarts": INTEGER,
@@ -117,6 +123,10 @@ _INSTANCE: Final[Json] = object_of(
     sessions={
         **array_of(object_of("name client state", name=TEXT, client=STRING, **_STATE)),
         "description": "Those of single clients; only if each client has one of its own",
+    },
+    replicas={
+        **array_of(object_of("name state", name=TEXT, **_STATE)),
+        "description": "The processes that share its calls; only if there are several",
     },
     stale={**BOOLEAN, "description": "Its lists are the last known ones"},
     warnings={

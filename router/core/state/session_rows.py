@@ -1,7 +1,8 @@
-"""Keeps the rows of instances that have a session for each client (`"sessions": "per_client"`).
+"""Keeps the rows of instances that have several sessions: one for each client, or replicas.
 
-The row of such an instance runs nothing itself. For each of its clients there is a row of its own,
-which the supervisor knows as `{instance}#{number}`; no instance can have that name.
+The row of such an instance runs nothing itself. For each of its clients (`"sessions":
+"per_client"`) or processes (`"replicas"`) there is a row of its own, which the supervisor knows as
+`{instance}#{number}`; no instance can have that name.
 
 Invariants:
 
@@ -20,13 +21,14 @@ from router.core.state.instances import Instance, InstanceState
 from router.messages.instance_spec import CLIENT_MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from router.core.state.clients import Client
+    from router.messages.effects import StartSession, StopSession
     from router.messages.frames import ClientId
 
 IDLE_EXPIRY_S: Final = 600.0
 """Seconds after which a session ends that no client has, and that nobody used meanwhile."""
-
-_BEST_FIRST: Final = (InstanceState.READY, InstanceState.DEGRADED)
 
 SessionKey: TypeAlias = tuple[str, ...]
 """Names whom a session serves; see `key_of`."""
@@ -56,25 +58,16 @@ def owner_of(client: Client) -> ClientId | None:
 
 
 @attrs.define(eq=False)
-class ClientSession(Instance):
-    """The row of one session of an instance that has a session for each client.
+class SessionRow(Instance):
+    """The row of one of several sessions of an instance.
 
     Its `spec` is that of the instance, under the name by which the supervisor knows the session.
 
     Attributes:
         instance: the configured instance.
-        key: see `key_of`.
-        client_name: the name of the client for which it was started, for people.
-        clients: the ids of the client sessions and connections that have it. With a root there may
-            be several; lone requests are not counted.
-        used_s: the monotonic second of the last request that needed it.
     """
 
     instance: Instance = attrs.field(kw_only=True)
-    key: SessionKey = attrs.field(kw_only=True)
-    client_name: str = attrs.field(kw_only=True)
-    used_s: float = attrs.field(kw_only=True)
-    clients: set[ClientId] = attrs.field(factory=set["ClientId"], kw_only=True)
 
     @property
     def name(self) -> str:
@@ -83,6 +76,50 @@ class ClientSession(Instance):
     @property
     def listed_as(self) -> Instance:
         return self.instance
+
+
+@attrs.define(eq=False)
+class Replica(SessionRow):
+    """The row of one process of an instance with replicas.
+
+    Subscriptions to resources are made in each of them, because a change that a call makes in one
+    process need not be known to the others.
+    """
+
+    @property
+    def address(self) -> str:
+        return self.name
+
+    @property
+    def awaited_as(self) -> Instance:
+        return self.instance
+
+    @property
+    def task_scope(self) -> str:
+        """The name of its own, because two processes may give two tasks the same id."""
+        return self.spec.name
+
+
+def replicas_of(instance: Instance) -> list[Replica]:
+    """Return the replicas of an instance, oldest first."""
+    rows = [row for row in instance.replicas if isinstance(row, Replica)]
+    return sorted(rows, key=lambda row: int(row.spec.name.rpartition(CLIENT_MARK)[2]))
+
+
+@attrs.define(eq=False)
+class ClientSession(SessionRow):
+    """The row of one session of an instance that has a session for each client.
+
+    Attributes:
+        key: see `key_of`.
+        client_name: the name of the client for which it was started, for people.
+        clients: the ids of the client sessions and connections that have it. With a root there may
+            be several; lone requests are not counted.
+    """
+
+    key: SessionKey = attrs.field(kw_only=True)
+    client_name: str = attrs.field(kw_only=True)
+    clients: set[ClientId] = attrs.field(factory=set["ClientId"], kw_only=True)
 
     @property
     def address(self) -> str:
@@ -106,7 +143,7 @@ class ClientSessions:
     Attributes:
         by_name: the rows by the names that the supervisor knows.
         by_address: the same rows by their addresses.
-        idle_due: deadlines by these names, of sessions that do not end with a client.
+        idle_due: deadlines by these names, of sessions that end when nobody uses them.
     """
 
     by_name: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
@@ -116,19 +153,17 @@ class ClientSessions:
     _joined: dict[ClientId, dict[str, ClientSession]] = attrs.field(
         factory=dict["ClientId", dict[str, ClientSession]]
     )
-    _last_number: int = 0
+    _last_numbers: dict[str, int] = attrs.field(factory=dict[str, int])
 
     def next_name(self, instance: str) -> str:
-        """Return a name for the supervisor that was never used before."""
-        self._last_number += 1
-        return f"{instance}{CLIENT_MARK}{self._last_number}"
+        """Return a name for the supervisor that was never used before, by replicas neither."""
+        number = self._last_numbers[instance] = self._last_numbers.get(instance, 0) + 1
+        return f"{instance}{CLIENT_MARK}{number}"
 
     def add(self, row: ClientSession) -> None:
         """Add a row here and to its instance."""
         self.by_name[row.spec.name] = self.by_address[row.address] = row
         row.instance.client_sessions[row.key] = row
-        if not row.ends_with_its_client:
-            self.idle_due.arm(row.spec.name, row.used_s + IDLE_EXPIRY_S)
 
     def remove(self, row: ClientSession) -> None:
         """Remove a row here and from its instance; no client has it any more."""
@@ -158,19 +193,62 @@ class ClientSessions:
         if not of_client:
             self._joined.pop(client, None)
 
+    def of_instance(self, instance: Instance) -> list[ClientSession]:
+        """Return the rows of an instance, oldest first."""
+        rows = instance.client_sessions.values()
+        return [row for row in rows if isinstance(row, ClientSession)]
+
     def of_client(self, client: ClientId) -> list[ClientSession]:
         """Return the sessions that a client has."""
         return list(self._joined.get(client, {}).values())
 
 
-def sum_up(instance: Instance, now_s: float) -> None:
-    """Have an instance show the state of its clients' sessions.
+def rows_of(instance: Instance) -> Iterable[Instance]:
+    """Return the rows under which sessions of an instance run; of any other row, itself."""
+    if instance.is_per_client:
+        return instance.client_sessions.values()
+    return instance.replicas if instance.has_replicas else (instance,)
 
-    It is ready if any of them is, else degraded if any is. Else it shows the newest, whose client
-    is most likely waiting.
-    """
+
+def sum_up(instance: Instance, now_s: float) -> None:
+    """Have an instance show the state of its several sessions; it is ready if any of them is."""
+    if instance.has_replicas:
+        _sum_up_replicas(instance, now_s)
+    else:
+        _sum_up_clients(instance, now_s)
+
+
+_BEST_FIRST: Final = (
+    InstanceState.READY,
+    InstanceState.DEGRADED,
+    InstanceState.STARTING,
+    InstanceState.BACKOFF,
+    InstanceState.FAILED,
+)
+
+
+_CONNECTED_FIRST: Final = (InstanceState.READY, InstanceState.DEGRADED)
+
+
+def _sum_up_replicas(instance: Instance, now_s: float) -> None:
+    rows = replicas_of(instance)
+    states = {row.state for row in rows}
+    best = next((state for state in _BEST_FIRST if state in states), instance.state)
+    instance.enter(best, now_s)
+    instance.restarts = sum(row.restarts for row in rows)
+    if best is InstanceState.READY:
+        instance.last_error = None
+        return
+    retries_at_s = [row.retry_at_s for row in rows if row.retry_at_s is not None]
+    instance.retry_at_s = min(retries_at_s, default=None)
+    errors = [row.last_error for row in rows if row.last_error is not None]
+    instance.last_error = next(iter(errors), instance.last_error)
+
+
+def _sum_up_clients(instance: Instance, now_s: float) -> None:
+    """Unless one is connected, show the newest, whose client is most likely waiting."""
     rows = list(instance.client_sessions.values())
-    best = (row for wanted in _BEST_FIRST for row in rows if row.state is wanted)
+    best = (row for wanted in _CONNECTED_FIRST for row in rows if row.state is wanted)
     shown = next(best, rows[-1] if rows else None)
     state = InstanceState.IDLE if shown is None else shown.state
     if state is not instance.state:
@@ -180,3 +258,16 @@ def sum_up(instance: Instance, now_s: float) -> None:
     # While there is none, the reason why the last one failed stays.
     if shown is not None:
         instance.last_error = shown.last_error
+
+
+@attrs.define(eq=False)
+class Leaving:
+    """A session of a changed instance: its calls in flight may end, new calls do not reach it.
+
+    Attributes:
+        row: the former row of the instance, which holds that session.
+        then: the supervisor's next command, sent when the last call has ended.
+    """
+
+    row: Instance
+    then: StartSession | StopSession
