@@ -150,6 +150,24 @@ async def test_a_launcher_that_cannot_start_is_a_reason(
 
 
 @on_posix
+async def test_a_launcher_that_ends_by_itself_is_a_reason_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+    launcher: Launcher,
+    token: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = tmp_path / "launcher.py"
+    broken.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(launching, "SCRIPT", broken)
+    for _ in range(2):
+        with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match=r"its launcher (was|ends)"):
+            await _start_and_end(says(token, PONG), launcher)
+        assert not still_running(running_with(str(broken)), LIMIT_S)
+    assert "The launcher of stdio servers ended with status 3; here is another" in caplog.messages
+
+
+@on_posix
 async def test_a_launcher_that_does_nothing_is_killed_and_replaced(
     monkeypatch: pytest.MonkeyPatch, launcher: Launcher, token: str
 ) -> None:
