@@ -100,7 +100,7 @@ class Upstreams:
             return connect
         if self._launcher is None:
             self._launcher = _launcher_class()(self.data)
-        return partial(connect, self._launcher)
+        return partial(connect, launcher=self._launcher)
 
 
 def prepare(specs: Iterable[InstanceSpec]) -> None:

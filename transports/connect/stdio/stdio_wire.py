@@ -58,8 +58,8 @@ WARNINGS_PER_S: Final = 0.1
 @asynccontextmanager
 async def connect_stdio(
     spec: InstanceSpec,
-    launcher: Launcher | None = None,
     *,
+    launcher: Launcher | None = None,
     frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     grace: GracePeriod = FULL_GRACE,
 ) -> AsyncGenerator[Wire]:

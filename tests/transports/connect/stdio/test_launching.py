@@ -93,7 +93,7 @@ async def test_servers_that_start_at_the_same_time_share_one_launcher(
     may_end = trio.Event()
 
     async def run() -> None:
-        async with connect_stdio(says(token, PONG), launcher) as wire:
+        async with connect_stdio(says(token, PONG), launcher=launcher) as wire:
             await ready(wire)
             running.release()
             await may_end.wait()
@@ -118,13 +118,13 @@ async def test_a_launcher_that_was_killed_is_replaced_at_the_next_start(
     token: str, launcher: Launcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     with trio.fail_after(LIMIT_S):
-        async with connect_stdio(python(token, ECHO), launcher) as first:
+        async with connect_stdio(python(token, ECHO), launcher=launcher) as first:
             await first.send([PING])
             await ready(first)
             (killed,) = _launchers()
             os.kill(killed.pid, signal.SIGKILL)
             assert not still_running([killed], LIMIT_S)
-            async with connect_stdio(says(token, PONG), launcher) as second:
+            async with connect_stdio(says(token, PONG), launcher=launcher) as second:
                 await ready(second)
                 (other,) = _launchers()
                 assert other.pid != killed.pid
@@ -143,7 +143,7 @@ async def test_a_launcher_that_cannot_start_is_a_reason(
     spec = says(token, PONG)
     monkeypatch.setattr(sys, "executable", f"{token}/gone")
     with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match="cannot start"):
-        async with connect_stdio(spec, launcher):
+        async with connect_stdio(spec, launcher=launcher):
             raise AssertionError
     monkeypatch.undo()
     await _start_and_end(spec, launcher)
@@ -201,7 +201,7 @@ async def test_a_launcher_that_is_killed_before_it_has_started_a_server_is_a_rea
 
 
 async def _start_and_end(spec: InstanceSpec, launcher: Launcher) -> None:
-    async with connect_stdio(spec, launcher) as wire:
+    async with connect_stdio(spec, launcher=launcher) as wire:
         await ready(wire)
 
 
@@ -220,7 +220,7 @@ async def test_a_command_has_the_mark_of_this_run_in_its_environment(
     token: str, tmp_path: Path
 ) -> None:
     spec = python(token, TELLS_ITS_ENVIRONMENT, env={VARIABLE: "mine"})
-    async with Launcher(tmp_path) as launcher, connect_stdio(spec, launcher) as wire:
+    async with Launcher(tmp_path) as launcher, connect_stdio(spec, launcher=launcher) as wire:
         env = result_of(await ready(wire))
     run = this_run(tmp_path)
     assert run is not None
