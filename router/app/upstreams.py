@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from supervisors.child import Run
     from transports.connect.session.negotiation import ServerHistory
     from transports.connect.session.session import UpstreamSession
-    from transports.connect.stdio.launching import Launcher
+    from transports.connect.stdio.launching.launch import Launcher
     from transports.connect.wire import Wire
 
 COMMANDS_SIZE: Final = 2 * MAX_INSTANCES
@@ -67,7 +67,7 @@ class Upstreams:
     def end_leftovers(self) -> None:
         """End what an earlier run has left that was killed. Blocks, for seconds at the most."""
         # For start-up time: it is needed once, later, and in a thread.
-        from transports.connect.stdio.leftovers import end_leftovers
+        from transports.connect.stdio.launching.leftovers import end_leftovers
 
         end_leftovers(self.data)
 
@@ -120,7 +120,7 @@ def _session_class() -> type[UpstreamSession]:
 
 
 def _launcher_class() -> type[Launcher]:
-    from transports.connect.stdio.launching import Launcher
+    from transports.connect.stdio.launching.launch import Launcher
 
     return Launcher
 

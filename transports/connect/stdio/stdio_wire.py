@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from transports.connect.stdio.launching import Launcher
+from transports.connect.stdio.launching.launch import Launcher
 from transports.connect.stdio.process import (
     FULL_GRACE,
     NO_GRACE,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 import pytest
 
-from transports.connect.stdio import leftovers
-from transports.connect.stdio.leftovers import (
+from transports.connect.stdio.launching import leftovers
+from transports.connect.stdio.launching.leftovers import (
     ProcessTable,
     end_leftovers,
     end_tree,
@@ -20,7 +20,7 @@ from transports.connect.stdio.leftovers import (
     find_marked,
     left_by_earlier_runs,
 )
-from transports.connect.stdio.run_mark import VARIABLE, Mark, Run, this_run
+from transports.connect.stdio.launching.run_mark import VARIABLE, Mark, Run, this_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

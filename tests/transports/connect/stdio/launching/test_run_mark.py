@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
-from transports.connect.stdio.run_mark import Mark, ProcessStatus, Run, is_over, mark_in, this_run
+from transports.connect.stdio.launching.run_mark import (
+    Mark,
+    ProcessStatus,
+    Run,
+    is_over,
+    mark_in,
+    this_run,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

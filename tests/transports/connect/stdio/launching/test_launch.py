@@ -24,10 +24,10 @@ from tests.transports.connect.stdio.children import (
     result_of,
     says,
 )
-from transports.connect.stdio import launching
 from transports.connect.stdio.command import ProcessCommand
-from transports.connect.stdio.launching import SCRIPT, Launcher, encode_command
-from transports.connect.stdio.run_mark import VARIABLE, Mark, this_run
+from transports.connect.stdio.launching import launch
+from transports.connect.stdio.launching.launch import SCRIPT, Launcher, encode_command
+from transports.connect.stdio.launching.run_mark import VARIABLE, Mark, this_run
 from transports.connect.stdio.stdio_wire import connect_stdio
 from transports.connect.wire import WireLost
 
@@ -159,7 +159,7 @@ async def test_a_launcher_that_ends_by_itself_is_a_reason_each_time(
 ) -> None:
     broken = tmp_path / "launcher.py"
     broken.write_text("raise SystemExit(3)")
-    monkeypatch.setattr(launching, "SCRIPT", broken)
+    monkeypatch.setattr(launch, "SCRIPT", broken)
     for _ in range(2):
         with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match=r"its launcher (was|ends)"):
             await _start_and_end(says(token, PONG), launcher)
@@ -174,7 +174,7 @@ async def test_a_launcher_that_does_nothing_is_killed_and_replaced(
     await _start_and_end(says(token, PONG), launcher)
     (stopped,) = _launchers()
     os.kill(stopped.pid, signal.SIGSTOP)
-    monkeypatch.setattr(launching, "GUARD_S", 0.05)
+    monkeypatch.setattr(launch, "GUARD_S", 0.05)
     with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match=r"launcher did nothing for 0.05"):
         await _start_and_end(says(token, PONG), launcher)
     monkeypatch.undo()
