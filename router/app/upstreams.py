@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from supervisors.child import Run
     from transports.connect.session.server_history import ServerHistory
     from transports.connect.session.session import UpstreamSession
-    from transports.connect.stdio.launching import Launcher
+    from transports.connect.stdio.launching.launch import Launcher
     from transports.connect.stdio.package_commands import PackageCommand
     from transports.connect.stdio.repeated_lines import SaidLines
     from transports.connect.wire import Connect, Wire
@@ -79,7 +79,7 @@ class Upstreams:
     def end_leftovers(self) -> None:
         """End what an earlier run has left that was killed. Blocks, for seconds at the most."""
         # For start-up time: it is needed once, later, and in a thread.
-        from transports.connect.stdio.leftovers import end_leftovers
+        from transports.connect.stdio.launching.leftovers import end_leftovers
 
         end_leftovers(self.data)
 
@@ -117,7 +117,7 @@ class Upstreams:
         if self._launcher is None:
             self._launcher = _launcher_class()(self.data)
         # What a process says on stderr is compared with what those before it said.
-        return partial(connect, self._launcher, said=_said_lines())
+        return partial(connect, launcher=self._launcher, said=_said_lines())
 
 
 def prepare(specs: Iterable[InstanceSpec]) -> None:
@@ -153,7 +153,7 @@ def _said_lines() -> SaidLines:
 
 
 def _launcher_class() -> type[Launcher]:
-    from transports.connect.stdio.launching import Launcher
+    from transports.connect.stdio.launching.launch import Launcher
 
     return Launcher
 

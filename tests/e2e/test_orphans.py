@@ -21,7 +21,7 @@ from tests.e2e.processes import (
     still_running,
 )
 from tests.e2e.raw_client import StdioRouter
-from transports.connect.stdio.run_mark import VARIABLE, Mark, this_run
+from transports.connect.stdio.launching.run_mark import VARIABLE, Mark, this_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -33,7 +33,7 @@ from transports.connect.wire import WireLost
 if TYPE_CHECKING:
     from router.messages.instance_spec import InstanceSpec
     from transports.connect.stdio.command import ProcessCommand
-    from transports.connect.stdio.launching import Guard, Launcher
+    from transports.connect.stdio.launching.launch import Guard, Launcher
     from transports.connect.stdio.repeated_lines import SaidLines
 
 EXITED: Final = "exited with status"

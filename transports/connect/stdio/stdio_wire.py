@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from transports.connect.stdio.launching import Launcher
+from transports.connect.stdio.launching.launch import Launcher
 from transports.connect.stdio.process import (
     FULL_GRACE,
     NO_GRACE,
@@ -60,8 +60,8 @@ WARNINGS_PER_S: Final = 0.1
 @asynccontextmanager
 async def connect_stdio(
     spec: InstanceSpec,
-    launcher: Launcher | None = None,
     *,
+    launcher: Launcher | None = None,
     said: SaidLines | None = None,
     frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     grace: GracePeriod = FULL_GRACE,

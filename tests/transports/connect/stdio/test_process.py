@@ -32,7 +32,7 @@ from tests.transports.connect.stdio.children import (
     says,
     why_lost,
 )
-from transports.connect.stdio.process import GracePeriod
+from transports.connect.stdio.process import NO_GRACE, GracePeriod
 from transports.connect.stdio.stdio_wire import connect_stdio
 from transports.connect.wire import Received, WireLost
 
@@ -237,6 +237,17 @@ async def test_children_in_sessions_of_their_own_are_gone_too(token: str, then: 
         await ready(wire)
         tree = running_with(token)
         assert len(tree) == 2
+    assert not still_running(tree)
+
+
+@on_linux
+@pytest.mark.parametrize("grace", [NO_GRACE, GracePeriod(0.1, 0.1)])
+async def test_a_guard_that_does_nothing_does_not_keep_it(token: str, grace: GracePeriod) -> None:
+    async with connect_stdio(python(token, STUBBORN_STRANGER + UNTIL_EOF), grace=grace) as wire:
+        await ready(wire)
+        tree = running_with(token)
+        (guard,) = {row.parent for row in tree} - {row.pid for row in tree}
+        os.kill(guard, signal.SIGSTOP)
     assert not still_running(tree)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 import pytest
 
-from transports.connect.stdio import leftovers
-from transports.connect.stdio.leftovers import (
+from transports.connect.stdio.launching import leftovers
+from transports.connect.stdio.launching.leftovers import (
     ProcessTable,
     end_leftovers,
     end_tree,
@@ -20,7 +20,7 @@ from transports.connect.stdio.leftovers import (
     find_marked,
     left_by_earlier_runs,
 )
-from transports.connect.stdio.run_mark import VARIABLE, Mark, Run, this_run
+from transports.connect.stdio.launching.run_mark import VARIABLE, Mark, Run, this_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,9 +112,24 @@ def test_a_process_that_ends_meanwhile_is_passed_over(table: _Table) -> None:
     assert ProcessTable(table.folder).user(11) is None
 
 
-def test_a_process_exists_whether_or_not_it_may_be_signalled() -> None:
-    assert exists(1)
+def test_the_line_of_a_process_ends_where_it_cannot_be_read(table: _Table) -> None:
+    table.add(10, parent=11)
+    assert ProcessTable(table.folder).line_of(10) == [10, 11]
+    assert ProcessTable(table.folder / "gone").pids() == []
+
+
+def test_a_process_exists_whether_or_not_it_may_be_signalled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert exists(os.getpid())
+
+    def kill(pid: int, number: int) -> None:
+        assert (pid, number) == (1, 0)
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", kill)
+        assert exists(1)
     assert not exists(NOBODY)
 
 
@@ -207,6 +222,25 @@ def test_the_rest_of_one_tree_of_this_run_is_killed_and_no_other(
     assert left.wait() == -signal.SIGKILL
     assert kept.poll() is None
     assert caplog.messages[0].startswith("Ended 1 process that a launcher left")
+
+
+def test_another_process_that_has_got_the_id_is_not_touched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dead: Run, start: Start
+) -> None:
+    seen: list[int] = []
+    left = start(dead)
+
+    def mark(self: ProcessTable, pid: int) -> Mark | None:
+        """The mark is there at the first look alone."""
+        if pid != left.pid or pid in seen:
+            return None
+        seen.append(pid)
+        return Mark(dead, 1)
+
+    monkeypatch.setattr(ProcessTable, "mark", mark)
+    end_leftovers(tmp_path)
+    assert seen
+    assert left.poll() is None
 
 
 def test_nothing_is_said_where_nothing_was_left(

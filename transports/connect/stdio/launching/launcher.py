@@ -1,6 +1,6 @@
 """Starts the commands of stdio upstreams; leaves nothing of their trees behind, whatever happens.
 
-`launching` runs this file as a script in an interpreter of its own and never imports it:
+`launch` runs this file as a script in an interpreter of its own and never imports it:
 
     python -I -S launcher.py CONTROL
 

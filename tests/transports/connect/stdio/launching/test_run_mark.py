@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import pytest
 
-from transports.connect.stdio.run_mark import Mark, ProcessStatus, Run, is_over, mark_in, this_run
+from transports.connect.stdio.launching.run_mark import (
+    Mark,
+    ProcessStatus,
+    Run,
+    is_over,
+    mark_in,
+    this_run,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +119,11 @@ def test_the_run_of_this_process_is_the_same_each_time(tmp_path: Path) -> None:
     other = this_run(tmp_path / "other")
     assert other is not None
     assert not other.is_comparable(run)
+
+
+def test_there_is_no_mark_on_other_systems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert this_run(tmp_path) is None
 
 
 def test_there_is_no_mark_where_the_system_does_not_tell(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ from tests.transports.connect.stdio.children import (
     result_of,
     says,
 )
-from transports.connect.stdio import launching
 from transports.connect.stdio.command import ProcessCommand
-from transports.connect.stdio.launching import SCRIPT, Launcher, encode_command
-from transports.connect.stdio.run_mark import VARIABLE, Mark, this_run
+from transports.connect.stdio.launching import launch
+from transports.connect.stdio.launching.launch import SCRIPT, Launcher, encode_command
+from transports.connect.stdio.launching.run_mark import VARIABLE, Mark, this_run
 from transports.connect.stdio.stdio_wire import connect_stdio
 from transports.connect.wire import WireLost
 
@@ -93,7 +93,7 @@ async def test_servers_that_start_at_the_same_time_share_one_launcher(
     may_end = trio.Event()
 
     async def run() -> None:
-        async with connect_stdio(says(token, PONG), launcher) as wire:
+        async with connect_stdio(says(token, PONG), launcher=launcher) as wire:
             await ready(wire)
             running.release()
             await may_end.wait()
@@ -118,13 +118,13 @@ async def test_a_launcher_that_was_killed_is_replaced_at_the_next_start(
     token: str, launcher: Launcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     with trio.fail_after(LIMIT_S):
-        async with connect_stdio(python(token, ECHO), launcher) as first:
+        async with connect_stdio(python(token, ECHO), launcher=launcher) as first:
             await first.send([PING])
             await ready(first)
             (killed,) = _launchers()
             os.kill(killed.pid, signal.SIGKILL)
             assert not still_running([killed], LIMIT_S)
-            async with connect_stdio(says(token, PONG), launcher) as second:
+            async with connect_stdio(says(token, PONG), launcher=launcher) as second:
                 await ready(second)
                 (other,) = _launchers()
                 assert other.pid != killed.pid
@@ -143,10 +143,28 @@ async def test_a_launcher_that_cannot_start_is_a_reason(
     spec = says(token, PONG)
     monkeypatch.setattr(sys, "executable", f"{token}/gone")
     with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match="cannot start"):
-        async with connect_stdio(spec, launcher):
+        async with connect_stdio(spec, launcher=launcher):
             raise AssertionError
     monkeypatch.undo()
     await _start_and_end(spec, launcher)
+
+
+@on_posix
+async def test_a_launcher_that_ends_by_itself_is_a_reason_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+    launcher: Launcher,
+    token: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = tmp_path / "launcher.py"
+    broken.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(launch, "SCRIPT", broken)
+    for _ in range(2):
+        with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match=r"its launcher (was|ends)"):
+            await _start_and_end(says(token, PONG), launcher)
+        assert not still_running(running_with(str(broken)), LIMIT_S)
+    assert "The launcher of stdio servers ended with status 3; here is another" in caplog.messages
 
 
 @on_posix
@@ -156,7 +174,7 @@ async def test_a_launcher_that_does_nothing_is_killed_and_replaced(
     await _start_and_end(says(token, PONG), launcher)
     (stopped,) = _launchers()
     os.kill(stopped.pid, signal.SIGSTOP)
-    monkeypatch.setattr(launching, "GUARD_S", 0.05)
+    monkeypatch.setattr(launch, "GUARD_S", 0.05)
     with trio.fail_after(LIMIT_S), pytest.raises(WireLost, match=r"launcher did nothing for 0.05"):
         await _start_and_end(says(token, PONG), launcher)
     monkeypatch.undo()
@@ -183,7 +201,7 @@ async def test_a_launcher_that_is_killed_before_it_has_started_a_server_is_a_rea
 
 
 async def _start_and_end(spec: InstanceSpec, launcher: Launcher) -> None:
-    async with connect_stdio(spec, launcher) as wire:
+    async with connect_stdio(spec, launcher=launcher) as wire:
         await ready(wire)
 
 
@@ -202,7 +220,7 @@ async def test_a_command_has_the_mark_of_this_run_in_its_environment(
     token: str, tmp_path: Path
 ) -> None:
     spec = python(token, TELLS_ITS_ENVIRONMENT, env={VARIABLE: "mine"})
-    async with Launcher(tmp_path) as launcher, connect_stdio(spec, launcher) as wire:
+    async with Launcher(tmp_path) as launcher, connect_stdio(spec, launcher=launcher) as wire:
         env = result_of(await ready(wire))
     run = this_run(tmp_path)
     assert run is not None

@@ -25,14 +25,14 @@ import attrs
 import trio
 import trio.lowlevel
 
-from transports.connect.stdio.leftovers import end_tree
-from transports.connect.stdio.run_mark import VARIABLE, Mark, this_run
+from transports.connect.stdio.launching.leftovers import end_tree
+from transports.connect.stdio.launching.run_mark import VARIABLE, Mark, this_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from transports.connect.stdio.command import ProcessCommand
-    from transports.connect.stdio.run_mark import Run
+    from transports.connect.stdio.launching.run_mark import Run
 
 log = logging.getLogger("mcp_router.upstream")
 

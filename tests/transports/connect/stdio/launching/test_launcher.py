@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.processes import Process, kill_all, process_table, running_with, still_running
 from transports.connect.stdio.command import ProcessCommand
-from transports.connect.stdio.launching import SCRIPT, encode_command
+from transports.connect.stdio.launching.launch import SCRIPT, encode_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,13 +23,19 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from transports.connect.stdio.run_mark import PROC, ProcessStatus, is_over, mark_in, this_run
+from transports.connect.stdio.launching.run_mark import (
+    PROC,
+    ProcessStatus,
+    is_over,
+    mark_in,
+    this_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from transports.connect.stdio.run_mark import Mark, Run
+    from transports.connect.stdio.launching.run_mark import Mark, Run
 
 log = logging.getLogger("mcp_router.upstream")
 
