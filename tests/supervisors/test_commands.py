@@ -15,11 +15,14 @@ from supervisors.child import (
     Restart,
     RestartChild,
     StartChild,
+    Starting,
     StopChild,
     Up,
 )
 from supervisors.incarnation import STUCK_AFTER_S
 from supervisors.policy import Backoff
+from supervisors.start_limits import FixedLimit, RestartRate
+from supervisors.start_slots import StartSlots
 from supervisors.supervisor import supervise
 from tests.supervisors.harness import (
     STARTING,
@@ -230,6 +233,20 @@ async def test_child_stopped_before_its_turn_never_starts(
     await supervisor.tell(StopChild("b"), StartChild(child(stay, "c")))
     assert ups(supervisor) == [(0, "c")]
     assert run.incarnations == 0
+
+
+async def test_restarts_of_many_children_are_limited_but_their_first_starts_are_not(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    few = StartSlots(FixedLimit(1000), RestartRate(per_s=4, burst=8))
+    children = [child(crash, str(n), max_restarts=10**6) for n in range(100)]
+    supervisor = await supervised(nursery, *children, start_slots=few)
+    starts_at_s = [at_s for at_s, event in supervisor.log if isinstance(event, Starting)]
+    assert starts_at_s == [0] * 100
+    supervisor.log.clear()
+    await trio.sleep(100)
+    restarts = [event for _, event in supervisor.log if isinstance(event, Starting)]
+    assert 380 <= len(restarts) <= 410
 
 
 # --- The end of the supervisor ---------------------------------------------------------------

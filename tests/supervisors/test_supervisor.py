@@ -18,8 +18,6 @@ from supervisors.child import (
 )
 from supervisors.incarnation import STUCK_AFTER_S
 from supervisors.policy import Backoff
-from supervisors.start_limits import FixedLimit, RestartRate
-from supervisors.start_slots import StartSlots
 from tests.supervisors.harness import (
     BOOM,
     STARTING,
@@ -275,20 +273,6 @@ async def test_one_flapping_child_does_not_touch_ten_healthy_ones(
     assert {(at_s, event.name, type(event)) for at_s, event in supervisor.log} == {
         (0, str(n), kind) for n in range(10) for kind in (Starting, Up)
     }
-
-
-async def test_restarts_of_many_children_are_limited_but_their_first_starts_are_not(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    slots = StartSlots(FixedLimit(1000), RestartRate(per_s=4, burst=8))
-    children = [child(crash, str(n), max_restarts=10**6) for n in range(100)]
-    supervisor = await supervised(nursery, *children, start_slots=slots)
-    starts_at_s = [at_s for at_s, event in supervisor.log if isinstance(event, Starting)]
-    assert starts_at_s == [0] * 100
-    supervisor.log.clear()
-    await trio.sleep(100)
-    restarts = [event for _, event in supervisor.log if isinstance(event, Starting)]
-    assert 380 <= len(restarts) <= 410
 
 
 # --- Stopping --------------------------------------------------------------------------------
