@@ -69,9 +69,9 @@ class FixedLimit:
 class AdaptiveLimit:
     """Two starts a core, more while the machine is idle, fewer while it is busy.
 
-    It grows by one a core for each measurement of an idle machine, up to eight a core, and shrinks
-    by one for each of a busy machine, down to one a core. Once nobody has waited for a while, it is
-    two a core again.
+    It grows by one a core for each measurement of an idle machine, up to eight a core. It shrinks
+    by one for each of a busy machine, down to one a core, but never below two. Once nobody has
+    waited for a while, it is two a core again.
 
     Attributes:
         cores: the CPUs that the children can run on.
@@ -96,13 +96,18 @@ class AdaptiveLimit:
         elif busy < IDLE_BELOW:
             self._size = min(self._size + self.cores, self._most)
         elif busy > BUSY_ABOVE:
-            self._size = max(self._size - 1, self.cores)
+            self._size = max(self._size - 1, self._least)
         return self._size
 
     @property
     def look_again_s(self) -> float:
         """The time between two measurements."""
         return MEASURE_EVERY_S
+
+    @property
+    def _least(self) -> int:
+        # Two: while one of them waits for something, the other uses the CPU.
+        return max(2, self.cores)
 
     @property
     def _most(self) -> int:

@@ -227,7 +227,8 @@ def test_server_that_keeps_dying_is_given_up_but_listed(chaos: Target) -> None:
         async with chaos.connect() as client:
             with anyio.fail_after(BACK_LIMIT_S):
                 row = await listed_when(client, "exit", lambda row: row["state"] == "failed")
-            assert row["restarts"] >= 4
+            # Three starts that failed alike are enough for a server that never was ready.
+            assert row["restarts"] >= 2
             assert "the licence has expired" in row["last_error"]
 
     run(scenario)

@@ -39,7 +39,11 @@ def test_it_grows_by_one_a_core_while_the_machine_is_idle_up_to_eight_a_core() -
 
 
 def test_it_shrinks_by_one_while_the_machine_is_busy_down_to_one_a_core() -> None:
-    assert sizes(None, *[BUSY] * 4) == [4, 3, 2, 2, 2]
+    assert sizes(None, *[BUSY] * 6, cores=4) == [8, 7, 6, 5, 4, 4, 4]
+
+
+def test_two_start_at_the_same_time_on_a_single_core_too() -> None:
+    assert sizes(None, *[BUSY] * 3, cores=1) == [2, 2, 2, 2]
 
 
 def test_it_stays_while_the_machine_has_just_enough_to_do() -> None:
@@ -69,11 +73,11 @@ def test_after_a_quiet_time_it_begins_anew() -> None:
 
 
 @given(st.integers(1, 200), st.lists(st.one_of(st.none(), st.floats(0, 1))))
-def test_there_is_room_for_one_a_core_whatever_is_measured(
+def test_there_is_room_for_two_and_for_one_a_core_whatever_is_measured(
     cores: int, measured: list[float | None]
 ) -> None:
     found = sizes(*measured, cores=cores)
-    assert all(cores <= size <= max(2 * cores, min(8 * cores, 32)) for size in found)
+    assert all(max(2, cores) <= size <= max(2 * cores, min(8 * cores, 32)) for size in found)
 
 
 @pytest.mark.parametrize(

@@ -135,11 +135,12 @@ async def test_more_start_at_the_same_time_while_the_machine_is_idle(
 async def test_fewer_start_at_the_same_time_while_it_is_busy(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    starts = Starts(adaptive(lambda: 1.0), nursery)
-    for name in "abcde":
+    starts = Starts(StartSlots(AdaptiveLimit(2, lambda: 1.0)), nursery)
+    for name in "abcdefgh":
         await starts.come(name, 3)
     await trio.sleep(10)
-    assert starts.log == [(0, "a"), (0, "b"), (3, "c"), (6, "d"), (9, "e")]
+    at_s = sorted(at_s for at_s, _ in starts.log)
+    assert at_s == [0, 0, 0, 0, 3, 3, 6, 6]
 
 
 async def test_nothing_is_measured_while_nobody_waits(
