@@ -1,4 +1,4 @@
-"""What older servers say on stderr because they were asked `server/discover`."""
+"""Lines on stderr that older servers say because they were asked `server/discover`."""
 
 from __future__ import annotations
 

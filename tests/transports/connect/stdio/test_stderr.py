@@ -35,7 +35,7 @@ KeyError: 'API_KEY'
 
 @pytest.fixture
 def stderr(caplog: pytest.LogCaptureFixture) -> StderrLog:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, LOG.name)
     return StderrLog(LOG)
 
 
