@@ -145,6 +145,18 @@ async def test_the_turn_ends_when_the_installation_fails(
     next_one.stopping.set()
 
 
+async def test_a_session_may_say_itself_why_its_start_takes_long(starts: FirstStarts) -> None:
+    async def run(stopping: trio.Event, *, task_status: Any) -> None:
+        task_status.extend_start(7.0, "thinking")
+        async with task_status.queued_start("waiting"):
+            await trio.lowlevel.checkpoint()
+
+    status = FakeStatus()
+    child = starts.child(NPX, run, start_s=60.0, install_s=300.0)
+    await child(trio.Event(), task_status=status)
+    assert status.said[1:] == [(7.0, "thinking"), "waiting"]
+
+
 async def test_one_that_is_stopped_while_it_waits_takes_no_turn(
     starts: FirstStarts, nursery: trio.Nursery
 ) -> None:
