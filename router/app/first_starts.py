@@ -77,7 +77,7 @@ class _Child:
                 await self.run(stopping, task_status=task_status)
             else:
                 task_status.extend_start(self.install_s, f"installing {self._shown}")
-                await self._install(stopping, _Installing(task_status, turn))
+                await self._install(stopping, _Installing(task_status), turn)
 
     async def _is_installed(self) -> bool:
         return await self.ready.knows(self.command.manager, self.command.package)
@@ -94,15 +94,16 @@ class _Child:
         finally:
             turn.end()
 
-    async def _install(self, stopping: trio.Event, task_status: _Installing) -> None:
+    async def _install(self, stopping: trio.Event, task_status: _Installing, turn: _Turn) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._remember, task_status.up)
+            nursery.start_soon(self._remember, task_status.up, turn)
             await self.run(stopping, task_status=task_status)
             nursery.cancel_scope.cancel("the session has ended")
 
-    async def _remember(self, up: trio.Event) -> None:
+    async def _remember(self, up: trio.Event, turn: _Turn) -> None:
         await up.wait()
         await self.ready.add(self.command.manager, self.command.package)
+        turn.end()  # only now, so that the next in turn knows that the package is there
 
     @property
     def _shown(self) -> str:
@@ -143,16 +144,13 @@ class _Installing:
 
     Attributes:
         of_child: the `task_status` of the child.
-        turn: ends when the session is up.
         up: set when it is.
     """
 
     of_child: StartStatus[Any]
-    turn: _Turn
     up: trio.Event = attrs.field(factory=trio.Event)
 
     def started(self, value: Any = None) -> None:
-        self.turn.end()
         self.up.set()
         self.of_child.started(value)
 

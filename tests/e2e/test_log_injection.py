@@ -72,14 +72,17 @@ def test_nothing_that_others_say_can_pass_for_a_line_of_ours(secured: SecuredRou
     check_lines(logged.split("\n"))
 
 
-def test_status_shows_what_others_say_on_one_line(secured: SecuredRouter) -> None:
+def test_status_shows_what_others_say_on_one_line_each(secured: SecuredRouter) -> None:
     entry = {"name": "nasty", "command": "/" + NASTY.replace("\0", "")}
     assert ask(secured.api, "POST", "/api/instances?wait=ready", ALL, entry)[0] == 503
     try:
         words = router_command("status", "--url", f"http://{secured.api}", "--token", ALL)
         done = subprocess.run(words, capture_output=True, check=True, timeout=60)
-        (row,) = [line for line in done.stdout.decode().split("\n") if line.startswith("nasty")]
-        assert "forged" in row
-        assert [one for one in row if unicodedata.category(one)[0] == "C"] == []
+        lines = [line for line in done.stdout.decode().split("\n") if line.startswith("nasty")]
+        row, reason = lines
+        assert reason.startswith("nasty: ")
+        for line in row, reason:
+            assert "forged" in line
+            assert [one for one in line if unicodedata.category(one)[0] == "C"] == []
     finally:
         ask(secured.api, "DELETE", "/api/instances/nasty", ALL)

@@ -68,6 +68,22 @@ async def _ready(client: Client, upstream: str) -> None:
         await listed_when(client, upstream, lambda row: row["state"] == "ready")
 
 
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_complaints_about_the_question_for_the_revision_are_not_logged(
+    revision: str, old: Target
+) -> None:
+    async def scenario() -> None:
+        async with old.connect() as client:
+            await _ready(client, f"stdio-{revision}")
+
+    run(scenario)
+    assert old.router is not None
+    old.router.stderr.wait_for(f"stdio-{revision} - INFO - Processing request of type")
+    lines = old.router.stderr.text.splitlines()
+    logged = [line for line in lines if f".stdio-{revision} - " in line]
+    assert not any("validat" in line or "server/discover" in line for line in logged)
+
+
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_server_of_an_older_revision_answers_as_ever(upstream: str, old: Target) -> None:
     async def scenario() -> None:

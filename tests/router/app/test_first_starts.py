@@ -107,7 +107,7 @@ async def test_a_later_start_is_like_any_other(starts: FirstStarts, nursery: tri
         session.stopping.set()
 
 
-async def test_two_first_starts_of_one_package_take_turns(
+async def test_of_two_first_starts_of_one_package_one_installs_it(
     starts: FirstStarts, nursery: trio.Nursery
 ) -> None:
     first, second, other = FakeSession(), FakeSession(), FakeSession()
@@ -124,25 +124,8 @@ async def test_two_first_starts_of_one_package_take_turns(
 
     await come_up(first)
     await second.runs.wait()
-    for session in first, second, other:
-        session.may_start.set()
-        session.stopping.set()
-
-
-async def test_the_next_in_turn_need_not_install_what_is_there(
-    starts: FirstStarts, nursery: trio.Nursery
-) -> None:
-    first, second = FakeSession(), FakeSession()
-    nursery.start_soon(first.live, starts)
-    await first.runs.wait()
-    nursery.start_soon(second.live, starts)
-    while not second.status.said:
-        await trio.lowlevel.checkpoint()
-    await starts.ready.add("npm", "@scope/pkg")
-    await come_up(first)
-    await second.runs.wait()
     assert second.status.said[1:] == [(60.0, "starting @scope/pkg with npx")]
-    for session in first, second:
+    for session in first, second, other:
         session.may_start.set()
         session.stopping.set()
 
@@ -160,6 +143,18 @@ async def test_the_turn_ends_when_the_installation_fails(
     assert next_one.status.said == [(300.0, "installing @scope/pkg with npx")]
     next_one.may_start.set()
     next_one.stopping.set()
+
+
+async def test_a_session_may_say_itself_why_its_start_takes_long(starts: FirstStarts) -> None:
+    async def run(stopping: trio.Event, *, task_status: Any) -> None:
+        task_status.extend_start(7.0, "thinking")
+        async with task_status.queued_start("waiting"):
+            await trio.lowlevel.checkpoint()
+
+    status = FakeStatus()
+    child = starts.child(NPX, run, start_s=60.0, install_s=300.0)
+    await child(trio.Event(), task_status=status)
+    assert status.said[1:] == [(7.0, "thinking"), "waiting"]
 
 
 async def test_one_that_is_stopped_while_it_waits_takes_no_turn(
@@ -193,11 +188,11 @@ async def test_under_a_supervisor_the_one_that_waits_holds_no_slot(
         run = session.child_of(starts)
         await commands.send(StartChild(ChildSpec(name, run, restart=Restart.NEVER)))
         said = [await heard.receive(), await heard.receive()]
-        expected = {
-            "a": Delayed("a", "installing @scope/pkg with npx", 300.0),
-            "b": Delayed("b", "waiting for another installation of @scope/pkg", None),
-        }
-        assert said == [Starting(name), expected[name]]
+        doing, limit_s = {
+            "a": ("installing @scope/pkg with npx", 300.0),
+            "b": ("waiting for another installation of @scope/pkg", None),
+        }[name]
+        assert said == [Starting(name), Delayed(name, doing, limit_s)]
     sessions["a"].may_start.set()
     while not isinstance(await heard.receive(), Up):
         pass

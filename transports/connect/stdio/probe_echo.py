@@ -69,8 +69,8 @@ class ProbeEcho:
         """
         if self.is_over(now_s):
             return [*self.release(), Sorted(line, is_echo=False)]
-        if self._is_complaining or _COMPLAINT.search(line):
-            self._is_complaining = True
+        self._is_complaining = self._complains(line)
+        if self._is_complaining:
             return [*self._take_held(is_echo=self._ends_held(line)), Sorted(line, is_echo=True)]
         if continues(line) and len(self._held) < HELD_LINES:
             self._held.append(line)
@@ -90,6 +90,13 @@ class ProbeEcho:
     def holds_lines(self) -> bool:
         """True if lines wait to be sorted."""
         return bool(self._held)
+
+    def _complains(self, line: str) -> bool:
+        """Return whether a line is a complaint, or goes on with one."""
+        if _COMPLAINT.search(line):
+            return True
+        # Of each field that it finds wrong, pydantic gives the path, and indented what is wrong.
+        return self._is_complaining and (continues(line) or len(line.split()) == 1)
 
     def _ends_held(self, line: str) -> bool:
         """Return whether a line is the end of the traceback that is held."""

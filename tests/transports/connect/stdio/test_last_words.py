@@ -25,6 +25,7 @@ def words(text: str) -> list[str]:
         ("one\n", ["one"]),
         ("one\ntwo\nthree\nfour\n", ["two", "three", "four"]),
         ("one\n\n---\n   two  \n======\n", ["one", "two"]),
+        ("  ^^^\nbad config:\n  key = [\n        ^\n", ["bad config:"]),
         ("same\nsame\nsame\nend\n", ["same", "end"]),
         ("启动失败,找不到密钥\n", ["启动失败,找不到密钥"]),
     ],

@@ -1,4 +1,4 @@
-"""What older servers say on stderr because they were asked `server/discover`."""
+"""Lines on stderr that older servers say because they were asked `server/discover`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,15 @@ def test_without_a_probe_nothing_is_an_echo() -> None:
         "MCP error -32601: Method not found",
     ],
 )
-def test_a_complaint_and_what_follows_it_is_an_echo(complaint: str) -> None:
-    assert sort(probing(), ["running", complaint, "  more", "and more"]) == [
+def test_a_complaint_is_an_echo_to_its_end(complaint: str) -> None:
+    lines = ["PingRequest.method", "  Input should be 'ping'", "CompleteRequest.params.ref"]
+    assert sort(probing(), ["running", complaint, *lines, "at work", *lines, "x"]) == [
         ("running", False),
         (complaint, True),
-        ("  more", True),
-        ("and more", True),
+        *[(line, True) for line in lines],
+        ("at work", False),
+        *[(line, False) for line in lines],
+        ("x", False),
     ]
 
 

@@ -35,7 +35,7 @@ KeyError: 'API_KEY'
 
 @pytest.fixture
 def stderr(caplog: pytest.LogCaptureFixture) -> StderrLog:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, LOG.name)
     return StderrLog(LOG)
 
 
@@ -234,12 +234,12 @@ def test_a_complaint_about_the_probe_is_logged_at_debug(
     stderr.probe.begin()
     stderr.feed(f"server is running\n{COMPLAINT}".encode(), 0.0)
     stderr.probe.end(0.1)
-    stderr.feed(b"last of the complaint\n", 0.2)
-    stderr.feed(b"at work\n", 5.0)
+    stderr.feed(b"CompleteRequest.params.ref\n", 0.2)
+    stderr.feed(b"at work\n", 0.3)
     assert levels(caplog) == [
         ("INFO", "server is running"),
         *[("DEBUG", line) for line in COMPLAINT.splitlines()],
-        ("DEBUG", "last of the complaint"),
+        ("DEBUG", "CompleteRequest.params.ref"),
         ("INFO", "at work"),
     ]
 
