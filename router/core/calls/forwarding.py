@@ -196,8 +196,7 @@ def open_call(
     """
     if len(state.calls.by_id) >= MAX_CALLS:
         raise RpcError(OVERLOADED, "Too many calls are in flight; try again later")
-    spec = instance.spec
-    timeout_s = spec.timeout_s or state.settings.timeout_s
+    timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     call = Call(
         id=state.calls.next_id() if call_id is None else call_id,
         client=request.client,
@@ -260,8 +259,7 @@ def _wait_for_roots(
         frame = Response(request.id, question.result)
         send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
         return
-    parked = Parked(request, instance, question.overdue)
-    park(state, parked, client_roots.ANSWER_WITHIN_S)
+    park(state, Parked(request, instance, question.overdue), client_roots.ANSWER_WITHIN_S)
 
 
 def check_not_draining(state: RoutingState) -> None:
@@ -340,9 +338,7 @@ def fail_server_request(
 
 def cancel_upstream(state: RoutingState, call: Call, reason: str | None) -> None:
     """Tell the upstream that nobody waits any more (MCP 2025-11-25, Cancellation)."""
-    members: dict[str, Any] = {"requestId": call.id}
-    if reason is not None:
-        members["reason"] = reason
+    members = {"requestId": call.id} | ({} if reason is None else {"reason": reason})
     frame = Notification("notifications/cancelled", raw_of(members))
     send_to_session(state, call.session, frame)
 
