@@ -108,6 +108,7 @@ class FakeSession:
     inbox: Any
     new_id: Any
     log: list[str]
+    history: object = None
     called: trio.Event = attrs.field(factory=trio.Event)
     may_answer: trio.Event = attrs.field(factory=trio.Event)
 

@@ -124,6 +124,7 @@ async def test_actor_that_stops_meanwhile_needs_not_be_told_of_the_end(
         (errors.UNAVAILABLE, 503, "UNAVAILABLE"),
         (errors.OVERLOADED, 503, "OVERLOADED"),
         (errors.SESSION_LOST, 503, "SESSION_LOST"),
+        (errors.TRANSPORT_ERROR, 502, "TRANSPORT_ERROR"),
         (errors.ALREADY_EXISTS, 409, "CONFIG_ERROR"),
         (errors.NOT_SAVED, 500, "CONFIG_ERROR"),
         (errors.INTERNAL_ERROR, 500, "INTERNAL_ERROR"),

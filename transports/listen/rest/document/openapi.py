@@ -51,6 +51,7 @@ _ERROR_DESCRIPTIONS: Final = {
     413: "The body is larger than 10 MB",
     422: "A value does not fit; detail.loc says where",
     500: "A fault in the router, or a file that cannot be written",
+    502: "The remote server refused the call, or did not answer it as MCP wants",
     503: "The instance or the router cannot take it now",
     504: "The server did not answer in time",
     507: "No space left on the disk; nothing was changed",
@@ -215,7 +216,7 @@ def _other_paths() -> Json:
                 "callTool",
                 "Call a tool; a tool that fails answers 200 with isError: true",
                 ref_to("ToolResult"),
-                "404 422 504",
+                "404 422 502 504",
                 body="Call",
             )
         },
