@@ -101,12 +101,12 @@ class AsgiApp:
             await send({"type": "websocket.close"})
 
     async def _serve_request(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = RequestBody(receive)
+        body, peer = RequestBody(receive), peer_of(scope)
         try:
-            request: HttpRequest | Answer = _request_of(scope, body)
+            request: HttpRequest | Answer = _request_of(scope, body, peer)
         except HttpRefusal as refused:
             request = error_answer(refused)
-        exchange = _Exchange(body, receive, send, peer_of(scope))
+        exchange = _Exchange(body, receive, send, peer)
         try:
             await exchange.run(self._endpoint, request)
         except ClientGone:
@@ -128,7 +128,7 @@ def peer_of(scope: Message) -> Peer | None:
     return scope.get("state", _NO_STATE).get(PEER)
 
 
-def _request_of(scope: Message, body: RequestBody) -> HttpRequest:
+def _request_of(scope: Message, body: RequestBody, peer: Peer | None) -> HttpRequest:
     headers = headers_of(scope["headers"])
     body.read_head(headers)
     root_path = scope.get("root_path", "")
@@ -139,7 +139,7 @@ def _request_of(scope: Message, body: RequestBody) -> HttpRequest:
         read_body=body.read,
         query=scope.get("query_string", b"").decode("latin-1"),
         root_path=root_path,
-        peer=peer_of(scope),
+        peer=peer,
     )
 
 

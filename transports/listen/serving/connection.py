@@ -97,7 +97,10 @@ class Connection(Peer):
             trio.BrokenResourceError: the client is gone.
             trio.ClosedResourceError: the connection was cut.
         """
-        data = await self._stream.receive_some(min(self._receive_bytes, max_bytes))
+        try:
+            data = await self.socket.recv(min(self._receive_bytes, max_bytes))
+        except OSError as exc:
+            raise _stream_error(exc) from exc
         self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
         return data
 
@@ -133,9 +136,7 @@ class Connection(Peer):
             if taken_bytes < size_bytes:
                 await self._send_rest(memoryview(data)[taken_bytes:])
         except OSError as exc:
-            if exc.errno in (errno.EBADF, errno.ENOTSOCK):
-                raise trio.ClosedResourceError("the connection was cut") from None
-            raise trio.BrokenResourceError(f"the client is gone: {exc}") from exc
+            raise _stream_error(exc) from exc
         finally:
             self.unsent_bytes = 0
             self._slow_readers.stop(self)
@@ -165,6 +166,13 @@ class Connection(Peer):
     def cut(self) -> None:
         """Close the socket at once; every task that sends or receives gets an error."""
         self.socket.close()
+
+
+def _stream_error(error: OSError) -> trio.ClosedResourceError | trio.BrokenResourceError:
+    """Return the error of a trio stream for an error of its socket."""
+    if error.errno in (errno.EBADF, errno.ENOTSOCK):
+        return trio.ClosedResourceError("the connection was cut")
+    return trio.BrokenResourceError(f"the client is gone: {error}")
 
 
 def _announces_content(data: bytes) -> bool:

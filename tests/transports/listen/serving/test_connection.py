@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -196,3 +197,15 @@ async def test_little_is_asked_for_until_more_has_come() -> None:
         assert len(await connection.receive_some(10)) == 10
         assert sizes == [100, 300, SMALL_BYTES - 1, SMALL_BYTES, 20_000 - SMALL_BYTES]
     await connection.aclose()
+
+
+async def test_receiving_from_a_client_that_reset_its_connection_fails_and_says_so() -> None:
+    connection, client = await pair()
+    linger = struct.pack("ii", 1, 0)  # closing resets
+    client.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)
+    await client.aclose()
+    with pytest.raises(trio.BrokenResourceError, match="the client is gone"):
+        await connection.receive_some(2**16)
+    connection.cut()
+    with pytest.raises(trio.ClosedResourceError):
+        await connection.receive_some(2**16)
