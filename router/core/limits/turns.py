@@ -72,7 +72,7 @@ def _wait(state: RoutingState, request: ClientRequest, row: Instance) -> None:
     if len(row.turns) >= limit:
         dropped = row.turns.key_to_drop_for(client)
         if dropped is None:
-            raise _full(name, limit, "try again later, or raise its max_in_flight")
+            raise _full(state, row, limit, "try again later, or raise its max_in_flight")
     timeout_s = row.spec.timeout_s or state.settings.timeout_s
     if request.waits_since_s is None:
         request.waits_since_s = state.now_s
@@ -89,13 +89,15 @@ def _wait(state: RoutingState, request: ClientRequest, row: Instance) -> None:
         greedy = state.clients[dropped[0]].parked[dropped[1]]
         forwarding.unpark(state, greedy)
         why = "the place of this call went to a client with fewer of them"
-        forwarding.refuse(state, greedy.request, _full(name, limit, why))
+        forwarding.refuse(state, greedy.request, _full(state, row, limit, why))
 
 
-def _full(instance: str, limit: int, then: str) -> RpcError:
+def _full(state: RoutingState, row: Instance, limit: int, then: str) -> RpcError:
+    # After the limit was lowered, both numbers may be greater than it for a while.
+    in_flight = 0 if row.session is None else len(state.calls.of_session(row.session.session))
     message = (
-        f"Instance '{instance}' is overloaded: {limit} of {limit} calls are in flight and {limit} "
-        f"of {limit} wait for their turn; {then}"
+        f"Instance '{row.name}' is overloaded: {in_flight} of {limit} calls are in flight and "
+        f"{len(row.turns)} of {limit} wait for their turn; {then}"
     )
     return RpcError(OVERLOADED, message, {"max_in_flight": limit})
 

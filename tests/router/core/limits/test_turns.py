@@ -327,6 +327,8 @@ def test_a_smaller_limit_holds_from_the_next_call_on() -> None:
     for number in range(5):
         asks(alice, number)
     talk.configured(limited(at_a_time=1))
+    _, message = asks(alice, 5).tool_error
+    assert "3 of 1 calls are in flight and 2 of 1 wait" in message
     for _ in range(2):
         answers_oldest(upstream)
         assert len(marks(upstream)) < 3
