@@ -37,6 +37,7 @@ class KeptResults:
     """The texts of these results, by their keys."""
 
     _by_key: dict[int, _Kept] = attrs.field(factory=dict[int, _Kept])
+    _keys_of: dict[str, dict[int, None]] = attrs.field(factory=dict[str, dict[int, None]])
     _bytes: int = 0
     _bytes_of: dict[str, int] = attrs.field(factory=dict[str, int])
 
@@ -56,12 +57,11 @@ class KeptResults:
         if size > MAX_OF_PRINCIPAL_BYTES:
             return False
         while self._bytes_of.get(principal, 0) + size > MAX_OF_PRINCIPAL_BYTES:
-            self._drop(
-                next(key for key, kept in self._by_key.items() if kept.principal == principal)
-            )
+            self._drop(next(iter(self._keys_of[principal])))
         while self._bytes + size > MAX_KEPT_BYTES:
             self._drop(next(iter(self._by_key)))
         self._by_key[key] = _Kept(principal, text, now_s + KEPT_S)
+        self._keys_of.setdefault(principal, {})[key] = None
         self._bytes += size
         self._bytes_of[principal] = self._bytes_of.get(principal, 0) + size
         return True
@@ -77,14 +77,14 @@ class KeptResults:
 
     def expire(self, now_s: float) -> None:
         """Drop those that were kept long enough."""
-        due = [key for key, kept in self._by_key.items() if kept.until_s <= now_s]
-        for key in due:
-            self._drop(key)
+        while (until_s := self.next_s()) is not None and until_s <= now_s:
+            self._drop(next(iter(self._by_key)))
 
     def _drop(self, key: int) -> None:
         kept = self._by_key.pop(key)
         size = len(kept.text.data)
         self._bytes -= size
         self._bytes_of[kept.principal] -= size
-        if not self._bytes_of[kept.principal]:
-            del self._bytes_of[kept.principal]
+        del self._keys_of[kept.principal][key]
+        if not self._keys_of[kept.principal]:
+            del self._keys_of[kept.principal], self._bytes_of[kept.principal]

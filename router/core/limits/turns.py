@@ -8,6 +8,7 @@ Invariants:
 - While calls wait for a session that is up, it has `max_in_flight` calls.
 - The next turn is that of the client with the fewest calls in flight at this session; of several,
   of the one that was longest without a turn. So no client waits for all calls of another one.
+- A client is a program as far as can be told: see `state.calls.program_of`.
 - If all places are taken, a client with few waiting calls gets the place of one with many.
 - Requests about lists, subscriptions and tasks never wait. Some of them are how a client ends what
   the others wait for.
@@ -15,17 +16,17 @@ Invariants:
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from router.core.calls import forwarding
+from router.core.state.calls import program_of
 from router.core.state.clients import Parked
 from router.messages.errors import OVERLOADED, TIMEOUT, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from router.core.state.clients import Client, ClientRequest
+    from router.core.state.clients import ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
@@ -67,11 +68,11 @@ def _wait(state: RoutingState, request: ClientRequest, row: Instance) -> None:
         RpcError: -32015, no place is left.
     """
     name, limit = row.name, row.spec.run_policy.max_in_flight or 0
-    client, dropped = _queue_name(request.client), None
+    client, dropped = program_of(request.client), None
     if len(row.turns) >= limit:
         dropped = row.turns.key_to_drop_for(client)
         if dropped is None:
-            raise _full(name, limit, "try again later, or raise its max_in_flight")
+            raise _full(state, row, limit, "try again later, or raise its max_in_flight")
     timeout_s = row.spec.timeout_s or state.settings.timeout_s
     if request.waits_since_s is None:
         request.waits_since_s = state.now_s
@@ -88,22 +89,17 @@ def _wait(state: RoutingState, request: ClientRequest, row: Instance) -> None:
         greedy = state.clients[dropped[0]].parked[dropped[1]]
         forwarding.unpark(state, greedy)
         why = "the place of this call went to a client with fewer of them"
-        forwarding.refuse(state, greedy.request, _full(name, limit, why))
+        forwarding.refuse(state, greedy.request, _full(state, row, limit, why))
 
 
-def _full(instance: str, limit: int, then: str) -> RpcError:
+def _full(state: RoutingState, row: Instance, limit: int, then: str) -> RpcError:
+    # After the limit was lowered, both numbers may be greater than it for a while.
+    in_flight = 0 if row.session is None else len(state.calls.of_session(row.session.session))
     message = (
-        f"Instance '{instance}' is overloaded: {limit} of {limit} calls are in flight and {limit} "
-        f"of {limit} wait for their turn; {then}"
+        f"Instance '{row.name}' is overloaded: {in_flight} of {limit} calls are in flight and "
+        f"{len(row.turns)} of {limit} wait for their turn; {then}"
     )
     return RpcError(OVERLOADED, message, {"max_in_flight": limit})
-
-
-def _queue_name(client: Client) -> Hashable:
-    """Return the client that a request counts for, which is a program as far as can be told."""
-    if client.is_for_one_request and client.connection is None:
-        return client.principal.name, bytes(client.info)
-    return client.peer
 
 
 # --- Turns -----------------------------------------------------------------------------------
@@ -135,5 +131,4 @@ def _loads(state: RoutingState, row: Instance) -> Mapping[Hashable, int]:
     """Return how many calls of each client are in flight at the session of a row."""
     if row.session is None or not row.turns.has_several_clients:
         return {}
-    calls = state.calls.of_session(row.session.session)
-    return Counter(_queue_name(call.client) for call in calls)
+    return state.calls.loads_of(row.session.session)

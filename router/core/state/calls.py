@@ -18,7 +18,7 @@ from router.core.state.deadlines import Deadlines
 from router.messages.errors import OVERLOADED, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from msgspec import Raw
 
@@ -43,6 +43,38 @@ MAX_EXTENSION: Final = 10
 """Progress extends a call to this many times its timeout at most."""
 
 
+def program_of(client: Client) -> Hashable:
+    """Return what a request of this client counts for: a program, as far as can be told."""
+    if client.is_for_one_request and client.connection is None:
+        return client.principal.name, bytes(client.info)
+    return client.peer
+
+
+@attrs.define
+class Loads:
+    """How many calls on one session each program has in flight.
+
+    Attributes:
+        counts: the numbers; a program without calls has none.
+    """
+
+    counts: dict[Hashable, int] = attrs.field(factory=dict["Hashable", int])
+    # By call id: the client of a call may be another one when it ends.
+    _programs: dict[int, Hashable] = attrs.field(factory=dict[int, "Hashable"])
+
+    def add(self, call: Call) -> None:
+        """Count a call."""
+        program = self._programs[call.id] = program_of(call.client)
+        self.counts[program] = self.counts.get(program, 0) + 1
+
+    def remove(self, call: Call) -> None:
+        """Count a call no more."""
+        program = self._programs.pop(call.id)
+        self.counts[program] -= 1
+        if not self.counts[program]:
+            del self.counts[program]
+
+
 @attrs.define
 class Calls:
     """All calls in flight.
@@ -51,11 +83,13 @@ class Calls:
         by_id: the calls by their upstream id.
         by_session: the same calls by session and upstream id; a session without calls has no key.
         deadlines: the upstream ids by the second at which their call times out.
+        loads: the loads of sessions for which they are counted, until the last call there ends.
     """
 
     by_id: dict[int, Call] = attrs.field(factory=dict[int, Call])
     by_session: dict[int, dict[int, Call]] = attrs.field(factory=dict[int, dict[int, Call]])
     deadlines: Deadlines[int] = attrs.field(factory=Deadlines[int])
+    loads: dict[int, Loads] = attrs.field(factory=dict[int, Loads])
     _last_id: int = 0
 
     def next_id(self) -> int:
@@ -83,6 +117,8 @@ class Calls:
         self.by_id[call.id] = call
         self.by_session.setdefault(call.session.session, {})[call.id] = call
         call.client.calls[call.request_id] = call
+        if self.loads and call.session.session in self.loads:
+            self.loads[call.session.session].add(call)
         self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def count_wait(self, call: Call, request: ClientRequest, now_s: float) -> None:
@@ -115,8 +151,11 @@ class Calls:
         del self.by_id[call.id]
         of_session = self.by_session[call.session.session]
         del of_session[call.id]
+        if self.loads and call.session.session in self.loads:
+            self.loads[call.session.session].remove(call)
         if not of_session:
             del self.by_session[call.session.session]
+            self.loads.pop(call.session.session, None)
         if call.input_required is None:
             del call.client.calls[call.request_id]
 
@@ -146,6 +185,17 @@ class Calls:
     def of_session(self, session: int) -> list[Call]:
         """Return the calls in flight on one session, oldest first."""
         return list(self.by_session.get(session, {}).values())
+
+    def loads_of(self, session: int) -> dict[Hashable, int]:
+        """Return how many calls each program has on a session; they are counted from now on."""
+        loads = self.loads.get(session)
+        if loads is None:
+            loads = Loads()
+            for call in self.of_session(session):
+                loads.add(call)
+            if loads.counts:
+                self.loads[session] = loads
+        return loads.counts
 
     def extend(self, call: Call, now_s: float) -> None:
         """Restart a call's timeout, up to its hard end, unless its upstream waits for a client."""

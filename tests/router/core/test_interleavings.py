@@ -502,6 +502,8 @@ class Interleavings(RuleBasedStateMachine):
             if one.session is not None:
                 assert limit is not None
                 assert len(state.calls.of_session(one.session.session)) >= limit
+        for session, loads in state.calls.loads.items():
+            assert sum(loads.counts.values()) == len(state.calls.of_session(session)) > 0
         for client in state.clients.values():
             mine = [] if client.connection is not None else [client, *client.requests.values()]
             assert client.parked_count == sum(len(row.parked) for row in mine)

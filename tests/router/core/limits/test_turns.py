@@ -157,6 +157,25 @@ def test_the_next_turn_is_that_of_the_client_with_the_fewest_calls_in_flight() -
     assert marks(upstream) == ["bob", "carol", 3]
 
 
+def test_a_call_that_another_request_waits_for_now_still_counts_for_its_client() -> None:
+    talk, alice, upstream = ready_with(limited(at_a_time=2))
+    http = talk.stateless_client(elicitation={})
+    held = http.routes("echo")
+    request = upstream.sees_one()
+    asks(alice, 0)
+    asks(talk.client(), 1)
+    asks(talk.client(), 2)
+    answers_oldest(upstream)
+    upstream.asks("elicitation/create", {"message": "?"}, id="q", related=request["id"])
+    http.meta = {"io.modelcontextprotocol/clientInfo": {"name": "other", "version": "1"}}
+    again = http.retries(held, {})
+    upstream.answers(request, {"content": []})
+    assert again.result["resultType"] == "input_required"
+    for _ in range(2):
+        answers_oldest(upstream)
+    assert not talk.state.calls.loads
+
+
 def test_sessions_are_clients_of_their_own_and_requests_over_http_one_for_each_program() -> None:
     talk, alice, upstream = ready_with(limited(at_a_time=4))
     for number in range(4):
@@ -308,6 +327,8 @@ def test_a_smaller_limit_holds_from_the_next_call_on() -> None:
     for number in range(5):
         asks(alice, number)
     talk.configured(limited(at_a_time=1))
+    _, message = asks(alice, 5).tool_error
+    assert "3 of 1 calls are in flight and 2 of 1 wait" in message
     for _ in range(2):
         answers_oldest(upstream)
         assert len(marks(upstream)) < 3

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from router.messages.exposure import Profile
-from tests.router.core.conversation import Conversation
+from router.messages.run_policy import RunPolicy
+from tests.router.core.conversation import Conversation, spec
 from tests.router.core.tasks.task_peers import (
     ALICE,
     BOB,
@@ -104,6 +105,38 @@ def test_the_result_of_a_task_is_the_result_of_its_call_with_the_handle() -> Non
     upstream.answers(upstream.sees_one(), result)
     meta = {RELATED: {"taskId": handle}, "ui": {"resourceUri": SHOWN_UI}}
     assert asked.result == {"content": [], "_meta": meta}
+
+
+def test_the_large_result_of_a_task_is_cut_like_that_of_a_call() -> None:
+    talk, _ = talk_with_tasks()
+    talk.configured(spec("a", run_policy=RunPolicy(max_result_bytes=1024)))
+    talk.starting("a")
+    upstream = talk.up("a", "dig", capabilities={"tasks": TASKS})
+    alice = client_of(talk)
+    handle = handle_of(begins_task(alice, upstream))
+    asked = alice.asks("tasks/result", {"taskId": handle})
+    texts = [{"type": "text", "text": "line\n" * 1000}]
+    result = {"content": texts, "structuredContent": {"kept": True}}
+    meta = {"_meta": {RELATED: {"taskId": "t1"}}}
+    upstream.answers(upstream.sees_one(), result | meta)
+    assert asked.result["content"][1]["text"].startswith("[Cut after 1,020 of 5,000 bytes.")
+    assert asked.result["structuredContent"] == {"kept": True}
+    assert asked.result["_meta"] == {RELATED: {"taskId": handle}}
+
+
+def test_the_large_result_in_a_task_of_2026_is_cut_as_well() -> None:
+    talk, _ = talk_with_extension()
+    talk.configured(spec("a", run_policy=RunPolicy(max_result_bytes=1024)))
+    capabilities = {"extensions": {EXTENSION: {}}}
+    talk.starting("a")
+    upstream = talk.up("a", "dig", revision="2026-07-28", capabilities=capabilities)
+    http = stateless_client_of(talk)
+    handle = handle_of(begins_task(http, upstream))
+    asked = http.asks("tasks/get", {"taskId": handle})
+    inner = {"content": [{"type": "text", "text": "line\n" * 1000}]}
+    upstream.answers(upstream.sees_one(), task("t1", "completed", result=inner))
+    said = asked.result["result"]["content"][1]["text"]
+    assert said.startswith("[Cut after 1,020 of 5,000 bytes.")
 
 
 def test_cancelling_a_task_answers_with_its_handle() -> None:
