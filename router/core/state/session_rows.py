@@ -241,12 +241,11 @@ def _sum_up_replicas(instance: Instance, now_s: float) -> None:
     instance.enter(best, now_s)
     instance.restarts = sum(row.restarts for row in rows)
     if best is InstanceState.READY:
-        instance.last_error = None
-        return
+        # The reasons of those that are not ready stand in their own rows.
+        rows = [row for row in rows if row.state is best]
     retries_at_s = [row.retry_at_s for row in rows if row.retry_at_s is not None]
     instance.retry_at_s = min(retries_at_s, default=None)
-    errors = [row.last_error for row in rows if row.last_error is not None]
-    instance.last_error = next(iter(errors), instance.last_error)
+    instance.last_error = next((row.last_error for row in rows if row.last_error), None)
 
 
 def _sum_up_clients(instance: Instance, now_s: float) -> None:
