@@ -34,7 +34,7 @@ from router.core.peers import (
 from router.core.sessions import idle_times, lazy_starts
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
-from router.core.state.session_rows import Replica, SessionRow, sum_up
+from router.core.state.session_rows import Replica, show_in_instance
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
 from router.core.views import audience, list_changes
@@ -217,7 +217,7 @@ def _session_up(state: RoutingState, event: SessionUp) -> None:
     before = listed.offers.catalog
     reconfigure.end_session(state, instance, "another one took its place")
     instance.record_session_up(event, state.now_s)
-    _sum_up(state, instance)
+    show_in_instance(instance, state.now_s)
     state.sessions[event.session] = instance
     reconfigure.save_catalogue(state, listed)
     log_levels.send_log_level(state, event)
@@ -242,7 +242,7 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
             retries.park_safe_calls(state, instance, instance.session, event.reason)
         reconfigure.end_session(state, instance, event.reason)
         instance.record_session_lost(event.reason, state.now_s)
-        _sum_up(state, instance)
+        show_in_instance(instance, state.now_s)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
@@ -267,7 +267,7 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
         listed = instance.listed_as
         before, own_before = listed.offers.catalog, instance.offers.catalog
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        _sum_up(state, instance)
+        show_in_instance(instance, state.now_s)
         reconfigure.save_catalogue(state, listed)
         differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
         clients = audience.clients_that_list(state, instance)
@@ -282,14 +282,6 @@ def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
 
 
 # --- Instances -------------------------------------------------------------------------------
-
-
-def _sum_up(state: RoutingState, instance: Instance) -> None:
-    """Have the instance of one of several sessions show its state and its lists."""
-    if isinstance(instance, SessionRow):
-        sum_up(instance.instance, state.now_s)
-        if instance.session is not None and instance.known is not None:
-            instance.instance.record_known(instance.known)
 
 
 def _started_instance(state: RoutingState, name: str) -> Instance | None:
@@ -307,7 +299,7 @@ def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
         with list_changes.noticing(state, instance):
             reconfigure.end_session(state, instance, "it was started anew")
             instance.record_starting(state.now_s)
-            _sum_up(state, instance)
+            show_in_instance(instance, state.now_s)
 
 
 def _instance_delayed(state: RoutingState, event: InstanceDelayed) -> None:
@@ -327,7 +319,7 @@ def _instance_down(state: RoutingState, event: InstanceDown) -> None:
     with list_changes.noticing(state, instance):
         reconfigure.end_session(state, instance, event.reason)
         instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
-        _sum_up(state, instance)
+        show_in_instance(instance, state.now_s)
     _fail_waiting_in_vain(state, instance)
 
 
@@ -344,7 +336,7 @@ def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
         with list_changes.noticing(state, instance):
             reconfigure.end_session(state, instance, event.reason)
             instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
-            _sum_up(state, instance)
+            show_in_instance(instance, state.now_s)
         _fail_waiting_in_vain(state, instance)
 
 
@@ -396,7 +388,8 @@ def _tick(state: RoutingState, _: Tick) -> None:
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_subscriptions(state)
-    for instance in (*state.instances, *state.client_sessions.by_name.values()):
+    rows = (*state.client_sessions.by_name.values(), *state.replicas.values())
+    for instance in (*state.instances, *rows):
         forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 
 

@@ -72,7 +72,7 @@ def row_of(
         client: the client.
         instance: the instance itself if its clients share one session.
     """
-    if instance.has_replicas:
+    if instance.spec.has_replicas:
         return replicas.least_busy(state, instance)
     if not instance.is_per_client:
         return instance

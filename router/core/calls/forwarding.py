@@ -241,8 +241,7 @@ def session_or_park(
             _wait_for_roots(state, request, instance, found)
             return None
         instance = found
-    session = instance.session or lazy_starts.replica_or_wake(state, instance)
-    if session is not None:
+    if session := instance.session or lazy_starts.replica_or_wake(state, instance):
         return session
     if not instance.may_become_ready():
         raise instance.unavailable_error(state.now_s)

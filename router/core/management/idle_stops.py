@@ -38,7 +38,7 @@ def expire(state: RoutingState) -> None:
 
 
 def _stop(state: RoutingState, instance: Instance) -> None:
-    if instance.has_replicas:
+    if instance.spec.has_replicas:
         reconfigure.retire_replicas(state, instance)
     else:
         reconfigure.end_session(state, instance, _UNUSED)

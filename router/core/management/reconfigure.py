@@ -63,7 +63,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:
     serves_both = instance is not None and instance.spec.starts_like(spec)
-    if instance is not None and serves_both and instance.has_replicas == spec.has_replicas:
+    if instance is not None and serves_both and instance.spec.has_replicas == spec.has_replicas:
         former = instance.spec
         is_cached_now = spec.catalogue_cache and not former.catalogue_cache
         instance.record_spec(spec)
@@ -101,7 +101,7 @@ def _run_fresh(state: RoutingState, instance: Instance | None, fresh: Instance) 
     elif instance is not None:
         fresh.stop_pending = instance.is_startable() and fresh.is_startable()
         _stop(state, instance)
-    if fresh.has_replicas and fresh.state is InstanceState.STARTING:
+    if fresh.spec.has_replicas and fresh.state is InstanceState.STARTING:
         replicas.start_missing(state, fresh)
 
 

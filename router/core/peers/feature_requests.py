@@ -156,14 +156,14 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     if session is None:
         return
     serving = state.sessions[session.session]
-    row = instance if instance.has_replicas else serving
+    row = instance if instance.spec.has_replicas else serving
     is_first = resource_subscriptions.add(state, request.client, row, own, uri)
     if session.is_stateless:
         if is_first:
             resource_subscriptions.subscribe_upstream(state, row, [own])
         confirmations.answer_when_confirmed(state, request, row, session, own)
         return
-    if is_first and instance.has_replicas:
+    if is_first and instance.spec.has_replicas:
         resource_subscriptions.subscribe_others(state, instance, serving, own)
     call = forwarding.forward_call(
         state, request, instance, session, members | {"uri": raw_of(own)}

@@ -177,7 +177,7 @@ def _server_from(
 
 def _places_of(instance: Instance) -> Sequence[Instance]:
     """Return the rows whose servers may list different tasks."""
-    return replicas_of(instance) if instance.has_replicas else (instance,)
+    return replicas_of(instance) if instance.spec.has_replicas else (instance,)
 
 
 # --- Methods ---------------------------------------------------------------------------------

@@ -300,7 +300,7 @@ def notify(state: RoutingState, client: Client, frame: Notification) -> None:
 
 def _rows_told(state: RoutingState, client: Client, instance: Instance) -> Iterable[Instance]:
     """Return the rows of the sessions that a notification is for: every replica is told."""
-    if instance.has_replicas:
+    if instance.spec.has_replicas:
         return instance.replicas
     row = client_sessions.row_of(state, None, client, instance)
     return () if row is None else (row,)

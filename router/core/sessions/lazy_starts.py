@@ -58,7 +58,7 @@ def wake(state: RoutingState, instance: Instance) -> None:
 
 def start(state: RoutingState, instance: Instance) -> None:
     """Have the supervisor start an instance, once what ran before under its name has ended."""
-    if instance.has_replicas:
+    if instance.spec.has_replicas:
         replicas.start_missing(state, instance)
     elif not instance.stop_pending:
         state.effects.append(StartSession(instance.spec))

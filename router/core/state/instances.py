@@ -157,11 +157,6 @@ class Instance:
         return self.spec.sessions == "per_client"
 
     @property
-    def has_replicas(self) -> bool:
-        """True if several processes share its calls, each with a row in `replicas`."""
-        return self.spec.has_replicas
-
-    @property
     def listed_as(self) -> Instance:
         """The configured instance, whose lists clients see."""
         return self
@@ -186,7 +181,7 @@ class Instance:
     @property
     def is_connected(self) -> bool:
         """True if its session is up, or that of any client or replica."""
-        if self.is_per_client or self.has_replicas:
+        if self.is_per_client or self.spec.has_replicas:
             return self.state in CONNECTED_STATES
         return self.session is not None
 
@@ -389,7 +384,7 @@ class Instance:
 
     def is_startable(self) -> bool:
         """Return whether the supervisor is to run a session for it, under its own name."""
-        return self.may_run and not self.is_per_client and not self.has_replicas
+        return self.may_run and not self.is_per_client and not self.spec.has_replicas
 
     @property
     def may_run(self) -> bool:

@@ -207,12 +207,20 @@ def rows_of(instance: Instance) -> Iterable[Instance]:
     """Return the rows under which sessions of an instance run; of any other row, itself."""
     if instance.is_per_client:
         return instance.client_sessions.values()
-    return instance.replicas if instance.has_replicas else (instance,)
+    return instance.replicas if instance.spec.has_replicas else (instance,)
+
+
+def show_in_instance(row: Instance, now_s: float) -> None:
+    """Have the instance of one of several sessions show its state and its lists."""
+    if isinstance(row, SessionRow):
+        sum_up(row.instance, now_s)
+        if row.session is not None and row.known is not None:
+            row.instance.record_known(row.known)
 
 
 def sum_up(instance: Instance, now_s: float) -> None:
     """Have an instance show the state of its several sessions; it is ready if any of them is."""
-    if instance.has_replicas:
+    if instance.spec.has_replicas:
         _sum_up_replicas(instance, now_s)
     else:
         _sum_up_clients(instance, now_s)
@@ -237,12 +245,11 @@ def _sum_up_replicas(instance: Instance, now_s: float) -> None:
     instance.enter(best, now_s)
     instance.restarts = sum(row.restarts for row in rows)
     if best is InstanceState.READY:
-        instance.last_error = None
-        return
+        # The reasons of those that are not ready stand in their own rows.
+        rows = [row for row in rows if row.state is best]
     retries_at_s = [row.retry_at_s for row in rows if row.retry_at_s is not None]
     instance.retry_at_s = min(retries_at_s, default=None)
-    errors = [row.last_error for row in rows if row.last_error is not None]
-    instance.last_error = next(iter(errors), instance.last_error)
+    instance.last_error = next((row.last_error for row in rows if row.last_error), None)
 
 
 def _sum_up_clients(instance: Instance, now_s: float) -> None:

@@ -50,7 +50,7 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         row["sessions"] = [
             _session(one, now_s) for one in clients if isinstance(one, ClientSession)
         ]
-    if instance.has_replicas:
+    if instance.spec.has_replicas:
         row["replicas"] = [_session(one, now_s) for one in replicas_of(instance)]
     return row
 

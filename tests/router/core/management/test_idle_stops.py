@@ -268,13 +268,13 @@ def test_a_subscription_keeps_it_running_until_its_end() -> None:
 
 
 def test_a_call_that_waits_for_its_clients_input_keeps_it_running() -> None:
-    talk, upstream = ready()
+    talk, upstream = ready(idle_stop_s=20.0)
     alice = talk.stateless_client(roots={})
     call = alice.routes("echo")
     request = upstream.sees_one()
     upstream.asks("roots/list", related=request["id"])
     assert call.result["resultType"] == "input_required"
-    talk.time_passes(2 * IDLE_S)
+    talk.time_passes(60)
     assert talk.stopped == []
     retried = alice.retries(call, {key: {"roots": []} for key in call.result["inputRequests"]})
     upstream.answers(request, {"content": []})
@@ -282,15 +282,15 @@ def test_a_call_that_waits_for_its_clients_input_keeps_it_running() -> None:
 
 
 def test_a_question_without_an_answer_keeps_it_running() -> None:
-    talk = talk_about(per_client(run_policy=RunPolicy(idle_stop_s=IDLE_S)))
+    talk = talk_about(per_client(run_policy=RunPolicy(idle_stop_s=20.0)))
     alice = initialized(talk, roots={})
     upstream = ready_for(talk, alice)
     upstream.asks("roots/list")
     (question,) = alice.outbox.take()
-    talk.time_passes(10 * IDLE_S)
+    talk.time_passes(100)
     assert talk.stopped == []
     alice.answers(question, {"roots": []})
-    talk.time_passes(2 * IDLE_S)
+    talk.time_passes(40)
     assert talk.stopped == ["a#1"]
 
 
