@@ -170,7 +170,7 @@ class _Incarnation:
             if self._is_up:
                 raise
             # The supervisor makes it a part of the reason if the start took too long; see `Run`.
-            raise WireLost(self._how_far()) from None  # noqa: ASYNC104, RUF100
+            raise WireLost(self._how_far()) from None  # noqa: ASYNC104
         finally:
             self._inbox.close()
             self._to_write.close()
