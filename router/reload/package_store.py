@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 import trio
+import trio.lowlevel
 
 from router.files.safe_folder import NEW_FOLDER_MODE, SafeFolder
 
@@ -87,6 +88,7 @@ class PackageStore:
                 self._known = await trio.to_thread.run_sync(
                     self._read, abandon_on_cancel=True, limiter=self._limiter
                 )
+        await trio.lowlevel.checkpoint()
         return self._known
 
     @property

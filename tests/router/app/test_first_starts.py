@@ -34,10 +34,11 @@ class FakeStatus:
     """The `task_status` of a child."""
 
     said: list[Any] = attrs.field(factory=list)
-    is_up: bool = False
+    speaks: trio.Event = attrs.field(factory=trio.Event)
+    up: trio.Event = attrs.field(factory=trio.Event)
 
     def started(self, value: Any = None) -> None:
-        self.is_up = True
+        self.up.set()
 
     def extend_start(self, limit_s: float, doing: str = "") -> None:
         self.said.append((limit_s, doing))
@@ -45,6 +46,7 @@ class FakeStatus:
     @asynccontextmanager
     async def queued_start(self, doing: str = "") -> AsyncGenerator[None]:
         self.said.append(doing)
+        self.speaks.set()
         yield
 
 
@@ -75,13 +77,24 @@ class FakeSession:
 
 @pytest.fixture
 def starts(tmp_path: Path) -> FirstStarts:
-    return FirstStarts(PackageStore(tmp_path))
+    return FirstStarts(NotingStore(tmp_path))
+
+
+class NotingStore(PackageStore):
+    """A store that says when something was added."""
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__(cache)
+        self.added = trio.Event()
+
+    async def add(self, *names: str) -> None:
+        await super().add(*names)
+        self.added.set()
 
 
 async def come_up(session: FakeSession) -> None:
     session.may_start.set()
-    while not session.status.is_up:
-        await trio.lowlevel.checkpoint()
+    await session.status.up.wait()
 
 
 async def test_the_first_start_says_that_it_installs_and_has_time_for_it(
@@ -91,8 +104,9 @@ async def test_the_first_start_says_that_it_installs_and_has_time_for_it(
     nursery.start_soon(session.live, starts)
     await come_up(session)
     assert session.status.said == [(300.0, "installing @scope/pkg with npx")]
-    while not await starts.ready.knows("npm", "@scope/pkg"):
-        await trio.lowlevel.checkpoint()
+    assert isinstance(starts.ready, NotingStore)
+    await starts.ready.added.wait()
+    assert await starts.ready.knows("npm", "@scope/pkg")
     session.stopping.set()
 
 
@@ -114,8 +128,7 @@ async def test_of_two_first_starts_of_one_package_one_installs_it(
     nursery.start_soon(first.live, starts)
     await first.runs.wait()
     nursery.start_soon(second.live, starts)
-    while not second.status.said:
-        await trio.lowlevel.checkpoint()
+    await second.status.speaks.wait()
     assert not second.runs.is_set()
     assert second.status.said == ["waiting for another installation of @scope/pkg"]
 
@@ -166,8 +179,7 @@ async def test_one_that_is_stopped_while_it_waits_takes_no_turn(
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as inner:
             inner.start_soon(second.live, starts)
-            while not second.status.said:
-                await trio.lowlevel.checkpoint()
+            await second.status.speaks.wait()
             scope.cancel()
     await come_up(first)
     nursery.start_soon(third.live, starts)

@@ -192,8 +192,8 @@ class _Incarnation:
         except* trio.Cancelled:
             if self._is_up:
                 raise
-            # The supervisor makes it a part of the reason if the start took too long.
-            raise WireLost(self._how_far()) from None
+            # The supervisor makes it a part of the reason if the start took too long; see `Run`.
+            raise WireLost(self._how_far()) from None  # noqa: ASYNC104
         finally:
             self._inbox.close()
             self._to_write.close()

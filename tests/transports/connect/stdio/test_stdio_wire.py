@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import trio
-import trio.lowlevel
+import trio.testing
 from msgspec import Raw
 
 from router.messages.catalog import Catalog
@@ -116,8 +116,7 @@ async def test_what_it_says_of_the_probe_is_logged_at_debug_and_no_reason(
             wire.set_probing(True)
             await wire.send([PING])
             await ready(wire)
-            while len(caplog.messages) < 2:
-                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
             assert wire.last_words() == "running | method not found: server/discover"
             wire.set_revision("2025-11-25")
             assert wire.last_words() == "running"
@@ -151,8 +150,8 @@ async def test_a_process_that_was_ready_is_not_lost_to_what_it_said_long_ago(
     with trio.fail_after(LIMIT_S):
         async with connect_stdio(python(token, code)) as wire:
             await ready(wire)
-            while not wire.last_words():
-                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
+            assert wire.last_words() == "running"
             wire.set_catalog(Catalog())
             await wire.send([PING])
             with pytest.raises(WireLost, match=r"^exited with status 0$"):
