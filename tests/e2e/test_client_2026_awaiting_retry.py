@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -40,12 +40,16 @@ def client(shared: SharedRouter) -> Client2026:
 # --- A client that does not come back --------------------------------------------------------
 
 
+IMPATIENT: Final = {"timeout": 0.2, "question_timeout_s": 1}
+"""The question fails first; then its server does not answer the call either."""
+
+
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRouter]:
-    """A call may take 0.2 s, ten times as long when its client is asked."""
+    """A call may take 0.2 s, and its client a second to answer."""
     workspace = Workspace(tmp_path_factory.mktemp("impatient"))
     add_asking(workspace)
-    with shared_router(workspace, mcp_client={"timeout": 0.2}) as shared:
+    with shared_router(workspace, mcp_client=IMPATIENT) as shared:
         yield shared
 
 
@@ -53,7 +57,7 @@ def test_call_whose_client_does_not_come_back_is_cancelled_upstream(
     impatient: SharedRouter,
 ) -> None:
     client, record = impatient.client(), impatient.workspace.path / "asking.jsonl"
-    asking = tool_call("asking", "form")
+    asking = tool_call("asking", "form_then_hang")
     while (first := client.post(asking).result)["resultType"] == "complete":
         assert first["isError"]  # it still starts, or the machine is busy
     held = [one["id"] for one in _said(record) if one.get("method") == "tools/call"][-1]

@@ -322,8 +322,7 @@ def cancel_server_request(
 ) -> None:
     """Tell a client that an upstream's request needs no answer any more."""
     server_request = state.take_question(client, request_id)
-    if server_request is None:
-        return
+    assert server_request is not None, "it is not answered yet"
     members = raw_of({"requestId": request_id, "reason": reason})
     frame = Notification("notifications/cancelled", members)
     call = server_request.call

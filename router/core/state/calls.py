@@ -124,10 +124,10 @@ class Calls:
     def count_wait(self, call: Call, request: ClientRequest, now_s: float) -> None:
         """Count the time for which the request of a new call waited for its turn as the call's."""
         since_s, request.waits_since_s = request.waits_since_s, None
-        if since_s is not None:
-            call.waited_s = now_s - since_s
-            call.ends_at_s -= call.waited_s
-            self.deadlines.arm(call.id, since_s + call.timeout_s)
+        assert since_s is not None, "it waited"
+        call.waited_s = now_s - since_s
+        call.ends_at_s -= call.waited_s
+        self.deadlines.arm(call.id, since_s + call.timeout_s)
 
     def keep_to_repeat(
         self, call: Call, request: ClientRequest, members: Mapping[str, Raw]

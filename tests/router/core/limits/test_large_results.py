@@ -219,6 +219,15 @@ def test_structure_that_the_text_repeats_is_kept_once() -> None:
     assert f"of {len(text):,} bytes" in result["content"][1]["text"]
 
 
+def test_structure_beside_several_texts_follows_them() -> None:
+    _, alice, upstream = ready_for_large()
+    text = msgspec.json.encode(STRUCTURE).decode()
+    content = texts(text, "and a word")
+    result = answered(alice, upstream, {"content": content, "structuredContent": STRUCTURE})
+    size = 2 * len(text) + len("\nand a word\n")
+    assert f"of {size:,} bytes" in result["content"][1]["text"]
+
+
 def test_small_structure_stays() -> None:
     _, alice, upstream = ready_for_large()
     result = {"content": texts(LINES), "structuredContent": {"ok": True}}

@@ -157,6 +157,21 @@ def test_the_next_turn_is_that_of_the_client_with_the_fewest_calls_in_flight() -
     assert marks(upstream) == ["bob", "carol", 3]
 
 
+def test_where_all_have_as_many_in_flight_they_take_turns() -> None:
+    talk, alice, upstream = ready_with(limited(at_a_time=2))
+    asks(alice, 0)
+    asks(alice, 1)
+    asks(alice, "alice")
+    asks(talk.client(), "bob")
+    talk.configured(limited(at_a_time=1))
+    answers_oldest(upstream)
+    assert marks(upstream) == [1]
+    answers_oldest(upstream)
+    assert marks(upstream) == ["alice"]
+    answers_oldest(upstream)
+    assert marks(upstream) == ["bob"]
+
+
 def test_a_call_that_another_request_waits_for_now_still_counts_for_its_client() -> None:
     talk, alice, upstream = ready_with(limited(at_a_time=2))
     http = talk.stateless_client(elicitation={})
@@ -301,6 +316,27 @@ def test_waiting_calls_go_to_the_session_after_one_that_was_lost() -> None:
     talk.starting("a")
     after = talk.up("a", "echo")
     assert marks(after) == [1]
+
+
+def test_the_time_before_a_restart_counts_as_well() -> None:
+    talk, alice, upstream = ready_with(limited(timeout_s=30.0))
+    for number in range(2):
+        asks(alice, number)
+    bob = talk.client()
+    talk.configured(limited(at_a_time=2, timeout_s=30.0))
+    waiting = [asks(bob, number) for number in range(2)]
+    talk.time_passes(10)
+    talk.configured(limited(at_a_time=1, timeout_s=30.0))
+    upstream.breaks()
+    talk.starting("a")
+    after = talk.up("a", "echo")
+    assert marks(after) == [0]
+    talk.time_passes(10)
+    answers_oldest(after)
+    assert marks(after) == [1]
+    talk.time_passes(10.5)
+    message = "Timeout exceeded: 30s, of which 20.0 s waiting for its turn"
+    assert waiting[1].tool_error == ("TIMEOUT", message)
 
 
 def test_waiting_calls_fail_with_an_instance_that_will_not_come_back() -> None:

@@ -116,11 +116,11 @@ def test_the_large_result_of_a_task_is_cut_like_that_of_a_call() -> None:
     handle = handle_of(begins_task(alice, upstream))
     asked = alice.asks("tasks/result", {"taskId": handle})
     texts = [{"type": "text", "text": "line\n" * 1000}]
-    result = {"content": texts, "structuredContent": {"kept": True}}
+    result = {"content": texts, "structuredContent": {"kept": "x" * 2000}}
     meta = {"_meta": {RELATED: {"taskId": "t1"}}}
     upstream.answers(upstream.sees_one(), result | meta)
     assert asked.result["content"][1]["text"].startswith("[Cut after 1,020 of 5,000 bytes.")
-    assert asked.result["structuredContent"] == {"kept": True}
+    assert asked.result["structuredContent"] == {"kept": "x" * 2000}
     assert asked.result["_meta"] == {RELATED: {"taskId": handle}}
 
 
