@@ -243,6 +243,10 @@ def _session_lost(state: RoutingState, event: SessionLost) -> None:
         reconfigure.end_session(state, instance, event.reason)
         instance.record_session_lost(event.reason, state.now_s)
         show_in_instance(instance, state.now_s)
+    if instance.awaited_as is not instance:
+        # What waits for its turn, or is sent once more, need not wait for this very replica.
+        for request in forwarding.take_waiting(state, instance):
+            client_requests.carry_out(state, request)
 
 
 def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:

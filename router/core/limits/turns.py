@@ -114,8 +114,6 @@ def take_turns(state: RoutingState) -> Iterator[ClientRequest]:
             for request in forwarding.take_waiting(state, row):
                 request.waits_since_s = None
                 yield request
-        elif row.session is None and row.awaited_as is not row:
-            yield from forwarding.take_waiting(state, row)  # for another replica, if there is one
         for _ in range(len(queue)):
             if not _has_room(state, row):
                 break

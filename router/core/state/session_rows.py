@@ -250,6 +250,7 @@ def _sum_up_replicas(instance: Instance, now_s: float) -> None:
     retries_at_s = [row.retry_at_s for row in rows if row.retry_at_s is not None]
     instance.retry_at_s = min(retries_at_s, default=None)
     instance.last_error = next((row.last_error for row in rows if row.last_error), None)
+    instance.doing = next((row.doing for row in rows if row.doing), None)
 
 
 def _sum_up_clients(instance: Instance, now_s: float) -> None:

@@ -189,15 +189,17 @@ def seen_at(
 
 # --- What is left over -----------------------------------------------------------------------
 
-NOT_EMPTIED = {"settings", "seal", "effects", "instances", "views"}
-"""The settings, and what follows from them."""
+NOT_EMPTIED = {"settings", "seal", "effects", "instances", "views", "_last_numbers"}
+"""The settings, what follows from them, and the numbers that no session gets again."""
 
 
 def kept_in(state: Any, path: str = "state") -> Iterator[tuple[str, Any]]:
     """Yield every collection of the routing state, with its path."""
     for field in attrs.fields(type(state)):
         value, where = getattr(state, field.name), f"{path}.{field.name}"
+        if field.name in NOT_EMPTIED:
+            continue
         if isinstance(value, (dict, set, list, Deadlines)):
             yield where, value
-        elif attrs.has(type(value)) and field.name not in NOT_EMPTIED:
+        elif attrs.has(type(value)):
             yield from kept_in(value, where)

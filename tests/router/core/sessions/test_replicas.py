@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from router.messages.catalog import Item
 from router.messages.commands import ShowStatus
-from tests.router.core.conversation import T_S, Conversation, FakeUpstream
+from tests.router.core.conversation import T_S, Conversation, FakeUpstream, raw
 from tests.router.core.lazy import IDLE_S, idle_talk, known, lazy, runs, state_of
 from tests.router.core.tasks.task_peers import (
     EXTENSION,
@@ -23,7 +24,7 @@ LIST_CHANGED = "notifications/tools/list_changed"
 
 
 def ready(
-    count: int = 2, *tools: str, view: str = "router", up: Any = None, **policy: Any
+    count: int = 2, *tools: str | Item, view: str = "router", up: Any = None, **policy: Any
 ) -> tuple[Conversation, list[FakeUpstream]]:
     """Return a conversation with an instance `a` whose replicas are all up."""
     talk = Conversation(view=view)
@@ -31,7 +32,7 @@ def ready(
     return talk, [comes_up(talk, f"a#{n + 1}", *tools, **(up or {})) for n in range(count)]
 
 
-def comes_up(talk: Conversation, name: str, *tools: str, **more: Any) -> FakeUpstream:
+def comes_up(talk: Conversation, name: str, *tools: str | Item, **more: Any) -> FakeUpstream:
     assert name in [started.name for started in talk.started]
     talk.starting(name)
     return talk.up(name, *(tools or ("echo",)), **more)
@@ -593,3 +594,37 @@ def test_idle_replicas_are_listed_and_not_started_by_a_transparent_view() -> Non
     alice.initializes()
     assert alice.lists() == ["echo"]
     assert talk.started == []
+
+
+# --- Turns -----------------------------------------------------------------------------------
+
+
+def test_each_replica_has_the_limit_for_itself() -> None:
+    talk, upstreams = ready(2, max_in_flight=1)
+    alice = talk.client()
+    calls = [alice.routes("echo") for _ in range(3)]
+    assert [len(upstream.inbox.waiting) for upstream in upstreams] == [1, 1]
+    upstreams[0].answers(upstreams[0].sees_one(), {"content": []})
+    upstreams[0].answers(upstreams[0].sees_one(), {"content": []})
+    assert [call.is_waiting for call in calls] == [False, True, False]
+
+
+def test_a_call_that_waits_for_its_turn_at_a_replica_that_dies_goes_to_another() -> None:
+    talk, (one, two) = ready(2, max_in_flight=1)
+    alice = talk.client()
+    calls = [alice.routes("echo") for _ in range(3)]
+    dies(talk, one)
+    two.answers(two.sees_one(), {"content": []})
+    two.answers(two.sees_one(), {"content": []})
+    assert calls[0].tool_error[0] == "SESSION_LOST"
+    assert (calls[1].result, calls[2].result) == ({"content": []}, {"content": []})
+
+
+def test_a_safe_call_at_a_replica_that_dies_is_sent_to_another_at_once() -> None:
+    safe = Item("echo", raw({"name": "echo", "annotations": {"readOnlyHint": True}}))
+    talk, (one, two) = ready(2, safe, retry_safe_calls=True)
+    call = talk.client().routes("echo")
+    busy, other = (one, two) if one.inbox.waiting else (two, one)
+    dies(talk, busy)
+    other.answers(other.sees_one(), {"content": []})
+    assert call.result == {"content": []}
