@@ -67,7 +67,7 @@ bench: .venv/dev.stamp
 
 # Every fault that is promised to be survived, one after the other, with a table of what was measured.
 chaos: .venv/dev.stamp
-	CHAOS=1 $(BIN)/python -m pytest -m "fault" tests/e2e/chaos
+	CHAOS=1 $(BIN)/python -m pytest -m fault tests/e2e
 
 # Writes the tables of docs/conformance.md; `make test` compares them with what it measures.
 conformance: peers

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.e2e import fault_table
 from tests.e2e.secured_router import secured_router
 from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from _pytest.terminal import TerminalReporter
 
     from tests.e2e.processes import RouterProcess
     from tests.e2e.secured_router import SecuredRouter
@@ -28,6 +31,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/e2e/" in item.nodeid:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.filterwarnings(SDK_LEAVES_STREAMS))
+            fault_table.note_marks(item)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print the table of `make chaos`."""
+    if fault_table.IS_CHAOS:
+        terminalreporter.section("faults, promises, and what was measured")
+        for line in fault_table.table(terminalreporter):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> fault_table.Measured:
+    """Takes what the test measured, for the table."""
+    return fault_table.Measured(request.node)
 
 
 @pytest.fixture

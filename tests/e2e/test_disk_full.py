@@ -52,6 +52,7 @@ def _fill(disk: Path) -> None:
             pass  # which is what it was for
 
 
+@pytest.mark.fault(25, "disk full", "507, not a byte changed, serving goes on")
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting is for root")
 def test_full_disk_is_507_changes_no_byte_and_stops_nothing(
     workspace: Workspace, small_disk: Path
@@ -76,6 +77,7 @@ def test_full_disk_is_507_changes_no_byte_and_stops_nothing(
         assert api.row("plain")["metadata"] == {"a": 1}
 
 
+@pytest.mark.fault(25, "disk read-only", "507, serving goes on")
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting is for root")
 def test_read_only_disk_is_507_too_and_stops_nothing(
     workspace: Workspace, small_disk: Path
@@ -104,6 +106,7 @@ def test_read_only_disk_is_507_too_and_stops_nothing(
         assert api.ask("PATCH", "/api/instances/plain", {"metadata": {"a": 1}}).status == 200
 
 
+@pytest.mark.fault(25, "disk of the log full", "said once on stderr, and its end")
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting is for root")
 def test_full_disk_of_the_log_is_said_on_stderr_and_so_is_its_end(workspace: Workspace) -> None:
     logs = workspace.path / "logs"

@@ -62,6 +62,7 @@ def listening(netloc: str, among: ExitStack) -> None:
         data += more
 
 
+@pytest.mark.fault(22, "1,000 idle SSE clients", "<= 50 kB each, calls as before")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.skipif(not has_files(FILES), reason=f"needs {FILES} open files")
 @pytest.mark.usefixtures("many_files")

@@ -57,6 +57,7 @@ def test_wrongly_typed_key_is_named_with_its_path(workspace: Workspace) -> None:
     assert 'config.json: api.port: expected an integer, got "x"' in line
 
 
+@pytest.mark.fault(29, "port in use", "exit naming the address, no upstream started")
 def test_port_in_use_is_named_and_no_upstream_is_started(workspace: Workspace) -> None:
     started = workspace.path / "started"
     workspace.add_command("marker", "touch", str(started))
@@ -103,6 +104,7 @@ def test_version_and_help_are_told() -> None:
 # --- Stopping --------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(27, "SIGTERM, SIGINT", "drained, exit 0, nothing left")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_router_with_0_and_nothing_left(
     workspace: Workspace, how: signal.Signals
@@ -162,6 +164,9 @@ def test_answers_are_written_before_the_end_of_stdin_takes_effect(workspace: Wor
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == list(range(100))
 
 
+@pytest.mark.fault(
+    10, "upstream ignores SIGTERM", "gone in <= 10.5 s: stdin, TERM, KILL"
+)
 def test_upstream_that_ignores_sigterm_is_gone_in_time(workspace: Workspace) -> None:
     with workspace.add_chaos("deaf", "stubborn").serve("http") as router:
         router.url("/mcp")
@@ -171,6 +176,7 @@ def test_upstream_that_ignores_sigterm_is_gone_in_time(workspace: Workspace) -> 
         assert time.monotonic() - began_s < STUBBORN_LIMIT_S + 1.0
 
 
+@pytest.mark.fault(27, "a second signal", "the end at once")
 def test_second_signal_ends_the_router_at_once(workspace: Workspace) -> None:
     with workspace.add_chaos("deaf", "stubborn").serve("http") as router:
         router.url("/mcp")

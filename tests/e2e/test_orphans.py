@@ -95,6 +95,7 @@ def test_servers_work_on_without_their_launcher_and_end_with_their_router(
     assert not still_running(tree)
 
 
+@pytest.mark.fault(28, "a guard SIGKILLed", "its server ended and started again")
 def test_a_server_whose_guard_is_killed_is_started_again(router: StdioRouter) -> None:
     first, second = _guards(router)
     killed = [first, *descendants(first.pid)]
@@ -120,6 +121,7 @@ def test_nothing_outlives_a_guard_that_is_killed_with_the_launcher(router: Stdio
     _answers(router, "two")
 
 
+@pytest.mark.fault(28, "router and guards SIGKILLed", "what is left is ended at the next start")
 def test_what_a_run_that_was_killed_with_its_guards_has_left_is_ended_at_the_next_start(
     router: StdioRouter, workspace: Workspace
 ) -> None:

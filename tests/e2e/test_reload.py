@@ -139,6 +139,7 @@ def test_call_in_flight_on_what_changed_comes_to_its_end_first(
     assert pid(router, "two") != before
 
 
+@pytest.mark.fault(24, "500 edits a second", "the last one wins, the others keep their pids")
 def test_500_edits_a_second_end_in_the_last_state(watched: Workspace, router: StdioRouter) -> None:
     unchanged = pid(router, "one")
     for edit in range(1500):
@@ -151,6 +152,7 @@ def test_500_edits_a_second_end_in_the_last_state(watched: Workspace, router: St
     assert pid(router, "one") == unchanged
 
 
+@pytest.mark.fault(23, "half-written configuration", "the last good one stays, the error is seen")
 def test_half_written_file_keeps_the_last_good_state(
     watched: Workspace, router: StdioRouter
 ) -> None:

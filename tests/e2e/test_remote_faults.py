@@ -134,6 +134,7 @@ def setting(routed: Routed) -> Setting:
 # --- Refused with a status -------------------------------------------------------------------
 
 
+@pytest.mark.fault(16, "five 5xx in a row", "degraded and spared, with the time of the next try")
 def test_server_that_refuses_five_calls_is_spared(setting: Setting) -> None:
     setting.proxy.fault = Status(500)
     errors = [setting.fails() for _ in range(12)]
@@ -151,6 +152,7 @@ def test_server_that_refuses_five_calls_is_spared(setting: Setting) -> None:
     assert "result" in setting.call("plain")
 
 
+@pytest.mark.fault(16, "429 or 503 with Retry-After", "obeyed")
 @pytest.mark.parametrize("status", [429, 503])
 def test_server_that_names_a_time_is_obeyed(status: int, setting: Setting) -> None:
     setting.proxy.fault = Status(status, (("Retry-After", "2"),))
@@ -174,6 +176,7 @@ def test_words_of_the_server_are_the_reason(setting: Setting) -> None:
     assert message.endswith("answered 403 Forbidden: Access is only allowed at localhost:23203")
 
 
+@pytest.mark.fault(17, "remote answers 401", "the state says so, no storm")
 def test_server_that_wants_credentials_is_not_stormed(setting: Setting) -> None:
     setting.proxy.fault = Status(401, is_for_all=True)
     setting.call()
@@ -204,6 +207,7 @@ def test_each_loss_of_a_call_has_the_same_shape(setting: Setting) -> None:
 # --- Broken connections ----------------------------------------------------------------------
 
 
+@pytest.mark.fault(14, "connection reset in a call", "not sent again")
 def test_call_whose_connection_is_reset_is_not_sent_again(setting: Setting) -> None:
     setting.proxy.fault = Reset()
     error = setting.fails()
@@ -214,6 +218,7 @@ def test_call_whose_connection_is_reset_is_not_sent_again(setting: Setting) -> N
     assert setting.call()["result"]["content"] == HELLO
 
 
+@pytest.mark.fault(15, "half-open connection", "fails by T, the connection is left")
 def test_call_on_a_half_open_connection_times_out_and_the_connection_is_left(
     setting: Setting,
 ) -> None:
@@ -225,6 +230,7 @@ def test_call_on_a_half_open_connection_times_out_and_the_connection_is_left(
     assert setting.server.calls == 1
 
 
+@pytest.mark.fault(18, "response stream cut", "an error, or resumed where the server can")
 def test_answer_that_is_cut_is_an_error_or_is_resumed(setting: Setting) -> None:
     began_at_s = time.monotonic()
     setting.proxy.fault = Cut(after_bytes=_bytes_of_the_first_event(setting))
@@ -254,6 +260,7 @@ def _bytes_of_the_first_event(setting: Setting) -> int:
 # --- Not there at all ------------------------------------------------------------------------
 
 
+@pytest.mark.fault(19, "DNS failure", "error in <= 5 s, others go on")
 def test_host_that_does_not_exist_is_named_and_holds_up_nobody(setting: Setting) -> None:
     nowhere = attrs.evolve(setting, name="nowhere")
     row = nowhere.row_when(lambda row: bool(row["last_error"]))

@@ -61,6 +61,7 @@ def rest_of(sock: socket.socket) -> int:
     return got
 
 
+@pytest.mark.fault(21, "clients never read", "unread bytes bounded, others served")
 def test_clients_that_never_read_lose_what_is_beyond_the_limit_and_others_are_served(
     router: RouterProcess,
 ) -> None:
@@ -84,6 +85,7 @@ def test_clients_that_never_read_lose_what_is_beyond_the_limit_and_others_are_se
         assert len(socks[-1].recv(1 << 20)) > 0
 
 
+@pytest.mark.fault(21, "client reads nothing", "cut in about 30 s")
 def test_client_that_reads_nothing_is_cut_within_half_a_minute(router: RouterProcess) -> None:
     with closing(asking(router.netloc("/mcp"), LARGEST_BYTES)) as sock:
         began_s = time.monotonic()
@@ -92,6 +94,7 @@ def test_client_that_reads_nothing_is_cut_within_half_a_minute(router: RouterPro
         assert rest_of(sock) < LARGEST_BYTES
 
 
+@pytest.mark.fault(21, "client reads slowly but steadily", "gets everything")
 def test_client_that_reads_slowly_but_steadily_gets_everything(router: RouterProcess) -> None:
     """As much as would take it 40 s, at 270 kB/s."""
     size_bytes, per_s = 11 * MIB, 270_000

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.raw_client import HttpClient
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def test_log_names_those_that_are_not_up_and_what_became_of_them(workspace: Work
         assert "mute (starting)" in line[0]
 
 
+@pytest.mark.fault(3, "exits three times alike before it was ready", "`failed` with the reason")
 def test_server_that_exits_three_times_alike_before_it_was_ready_has_failed(
     workspace: Workspace,
 ) -> None:

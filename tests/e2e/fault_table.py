@@ -1,9 +1,9 @@
-"""Faults, each with the promise that the router keeps.
+"""The table of faults that `make chaos` prints: each with its promise, and what was measured.
 
-A test here names its fault and its promise with `@pytest.mark.fault(number, fault, promise)`, and
-gives what it measured to the fixture `measured`. `make chaos` runs all of them, one after the
-other, and prints the table. `make test` runs those that are not `slow`, side by side on a busy
-machine, and allows them more time.
+A test names its fault and its promise with `@pytest.mark.fault(number, fault, promise)`, and gives
+what it measured to the fixture `measured`. `make chaos` runs all of these tests, one after the
+other. `make test` runs those that are not `slow`, side by side on a busy machine, and allows them
+more time.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import os
 from typing import TYPE_CHECKING, Final
 
 import attrs
-import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
     from _pytest.terminal import TerminalReporter
 
-SLACK: Final = 1 if os.environ.get("CHAOS") else 10
+IS_CHAOS: Final = "CHAOS" in os.environ
+"""True under `make chaos`."""
+
+SLACK: Final = 1 if IS_CHAOS else 10
 """Promised times are multiplied by this where other tests run on the same cores."""
 
 
@@ -39,28 +42,14 @@ class Measured:
         assert took_s <= promised_s * SLACK, f"{what} took {took_s:.2f} s; promised: {promised_s} s"
 
 
-@pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Measured:
-    """Takes what the test measured, for the table."""
-    return Measured(request.node)
+def note_marks(item: pytest.Item) -> None:
+    """Hand the faults and promises of a test on to its report."""
+    for mark in item.iter_markers("fault"):
+        item.user_properties.append(("fault", mark.args))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hand the fault and the promise of each test on to its report."""
-    for item in items:
-        for mark in item.iter_markers("fault"):
-            item.user_properties.append(("fault", mark.args))
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Print the table of `make chaos`."""
-    if os.environ.get("CHAOS"):
-        terminalreporter.section("faults, promises, and what was measured")
-        for line in _table(terminalreporter):
-            terminalreporter.write_line(line)
-
-
-def _table(reporter: TerminalReporter) -> Iterator[str]:
+def table(reporter: TerminalReporter) -> Iterator[str]:
+    """Yield the lines of the table, in Markdown, sorted by number."""
     rows: list[tuple[int, str]] = []
     for outcome in ("passed", "failed"):
         for report in reporter.stats.get(outcome, []):

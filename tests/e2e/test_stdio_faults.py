@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.chaos.site import Site, error_of, text_of, waits_for
+from tests.e2e.fault_site import Site, error_of, text_of, waits_for
 from tests.e2e.process_resources import MIB, resident_bytes
 from tests.e2e.processes import running_with, still_running
 from tests.e2e.workspace import Workspace
@@ -20,7 +20,7 @@ from tests.e2e.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.chaos.conftest import Measured
+    from tests.e2e.fault_table import Measured
     from tests.e2e.raw_client import HttpClient
 
 T_S: Final = 2

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.chaos.site import Site, text_of, waits_for
 from tests.e2e.chaos_upstream import FLOODS
+from tests.e2e.fault_site import Site, text_of, waits_for
 from tests.e2e.process_resources import open_files, open_files_at_most, resident_bytes
 
 if TYPE_CHECKING:
-    from tests.e2e.chaos.conftest import Measured
+    from tests.e2e.fault_table import Measured
     from tests.e2e.raw_client import HttpClient
     from tests.e2e.workspace import Workspace
 
