@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from router.config.settings import Settings
     from router.messages.commands import Principal
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 log = logging.getLogger("mcp_router.places")
 

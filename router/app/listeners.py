@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from router.access.places import Places
     from router.app.sockets import Bound
     from router.config.settings import Mode, Settings
-    from router.dispatch import Inbound
+    from router.dispatch.actor import Inbound
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
     from router.reload.profile_store import ProfileStore

@@ -28,7 +28,7 @@ from router.app.shutdown import Stop, obey_signals
 from router.app.start_turns import start_slots
 from router.core.core import Core
 from router.core.startup import EarlyCore
-from router.dispatch import dispatch
+from router.dispatch.actor import dispatch
 from router.messages.events import Drain
 from router.reload.file_watcher import keep_current
 from router.reload.instance_store import keep_store
@@ -40,7 +40,7 @@ from supervisors.supervisor import supervise
 if TYPE_CHECKING:
     from router.app.upstreams import Upstreams
     from router.app.wiring import Router
-    from router.dispatch import Inbound
+    from router.dispatch.actor import Inbound
 
 log = logging.getLogger("mcp_router.app")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from router.app.first_starts import INSTALL_S
-from router.messages.instance_spec import CLIENT_MARK
+from router.messages.instances.instance_spec import CLIENT_MARK
 from router.reload.instance_store import MAX_INSTANCES
 from router.version import VERSION
 from supervisors.child import ChildSpec
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from router.app.first_starts import FirstStarts
     from router.config.settings import McpClient
-    from router.dispatch import Inbound
-    from router.instance_files.entries import InstanceType
+    from router.dispatch.actor import Inbound
+    from router.instance_files.entry.entries import InstanceType
     from router.messages.frames import SessionId
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from supervisors.child import Run
     from transports.connect.session.server_history import ServerHistory
     from transports.connect.session.session import UpstreamSession

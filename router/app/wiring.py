@@ -15,7 +15,7 @@ from router.access.places import Places
 from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
-from router.dispatch import INBOX_SIZE, Inbound
+from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.messages.effects import SaveCatalogue, SaveInstance
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest

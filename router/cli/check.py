@@ -18,7 +18,7 @@ from router.core.text.nearest_names import did_you_mean
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.instance_files.reader import load_instances, problem_of
 from router.messages.errors import ConfigError
-from router.messages.exposure import EVERYTHING, matches_any
+from router.messages.instances.exposure import EVERYTHING, matches_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

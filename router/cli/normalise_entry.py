@@ -18,7 +18,7 @@ from msgspec import Raw
 from router.files.json_files import decode_members, quote_key, quote_value, read_bytes_in
 from router.files.names import INSTANCE_FILE_NAME, NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.files.safe_folder import SafeFolder, locked
-from router.instance_files.entries import (
+from router.instance_files.entry.entries import (
     METADATA_LIMIT,
     TYPES,
     URL_KEYS,
@@ -26,6 +26,7 @@ from router.instance_files.entries import (
     infer_type,
     read_entry,
 )
+from router.instance_files.entry.variables import Expander
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
     duplicate_name_error,
@@ -33,7 +34,6 @@ from router.instance_files.reader import (
     problem_of,
     source_of,
 )
-from router.instance_files.variables import Expander
 from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 
 def normalise_instance(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from router.messages.exposure import Profile
+    from router.messages.instances.exposure import Profile
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from router.config.tokens import NamedToken
-    from router.messages.exposure import Profile
+    from router.messages.instances.exposure import Profile
 
 DEFAULT_VIEWS: Final = ("router", "direct")
 """Views that need no definition, by the names that `server.view` and `--view` have for them."""

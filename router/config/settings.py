@@ -17,8 +17,8 @@ from router.config.profiles import ProfileName, find_profile_mistakes, find_unkn
 from router.config.strict import Check, convert_strictly, join_errors
 from router.config.tokens import NamedToken, OptionalToken, TokenName, find_repeated_tokens
 from router.files.json_files import decode_object, read_bytes, write_atomically
-from router.messages.exposure import Profile  # noqa: TC001
-from router.messages.run_policy import StartSetting  # noqa: TC001
+from router.messages.instances.exposure import Profile  # noqa: TC001
+from router.messages.instances.run_policy import StartSetting  # noqa: TC001
 
 if TYPE_CHECKING:
     from pathlib import Path

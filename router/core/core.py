@@ -13,33 +13,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from router.core import session_events
 from router.core.calls import (
+    call_ends,
     forwarding,
     input_required,
     log_levels,
     resource_subscriptions,
-    retries,
 )
 from router.core.limits import turns
 from router.core.management import client_session_ends, idle_stops, reconfigure, saving
 from router.core.peers import (
     admin_commands,
     client_requests,
-    failed_requests,
     server_messages,
     stateless_requests,
 )
-from router.core.sessions import idle_times, lazy_starts
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
-from router.core.state.session_rows import Replica, show_in_instance
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
-from router.core.views import audience, list_changes
+from router.core.views import list_changes
 from router.messages.effects import CloseClient, Reply
-from router.messages.errors import OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
+from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.events import (
     Abandoned,
     AdminCommand,
@@ -65,12 +61,10 @@ from router.messages.events import (
     SessionUp,
     Tick,
 )
-from router.messages.frames import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.core.state.instances import Instance
     from router.core.state.routing_state import Seal
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
@@ -206,142 +200,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         log_levels.broadcast_log_level(state)
 
 
-# --- Sessions --------------------------------------------------------------------------------
-
-
-def _session_up(state: RoutingState, event: SessionUp) -> None:
-    instance = _started_instance(state, event.instance)
-    if instance is None:
-        return
-    listed = instance.listed_as
-    before = listed.offers.catalog
-    reconfigure.end_session(state, instance, "another one took its place")
-    instance.record_session_up(event, state.now_s)
-    show_in_instance(instance, state.now_s)
-    state.sessions[event.session] = instance
-    reconfigure.save_catalogue(state, listed)
-    log_levels.send_log_level(state, event)
-    # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
-    listed_before = audience.clients_that_list(state, instance)
-    resource_subscriptions.session_up(state, instance)
-    listening.session_up(state, instance)
-    for request in forwarding.take_waiting(state, instance.awaited_as):
-        client_requests.carry_out(state, request)
-    if not listed.is_per_client:
-        idle_times.arm(state, listed)
-    differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
-    list_changes.notify_clients(state, listed_before, differing)
-
-
-def _session_lost(state: RoutingState, event: SessionLost) -> None:
-    instance = state.sessions.get(event.session)
-    if instance is None:
-        return
-    with list_changes.noticing(state, instance):
-        if instance.session is not None:
-            retries.park_safe_calls(state, instance, instance.session, event.reason)
-        reconfigure.end_session(state, instance, event.reason)
-        instance.record_session_lost(event.reason, state.now_s)
-        show_in_instance(instance, state.now_s)
-    if instance.awaited_as is not instance:
-        # What waits for its turn, or is sent once more, need not wait for this very replica.
-        for request in forwarding.take_waiting(state, instance):
-            client_requests.carry_out(state, request)
-
-
-def _session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
-    """Answer the call whose request could not be delivered; any other frame is dropped."""
-    request_id = event.frame.id if isinstance(event.frame, Request) else None
-    call = state.calls.find(request_id, event.session)
-    if call is None:
-        resource_subscriptions.not_sent(state, event.session, request_id)
-        return
-    forwarding.close_call(state, call)
-    if event.lost:
-        message = f"Instance '{call.instance}' was lost before the call was sent"
-        forwarding.fail_call(state, call, RpcError(SESSION_LOST, message))
-    else:
-        message = f"Instance '{call.instance}' is overloaded; try again later"
-        forwarding.fail_call(state, call, RpcError(OVERLOADED, message))
-
-
-def _catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
-    instance = state.sessions.get(event.session)
-    if instance is not None and instance.session is not None:
-        listed = instance.listed_as
-        before, own_before = listed.offers.catalog, instance.offers.catalog
-        instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
-        show_in_instance(instance, state.now_s)
-        reconfigure.save_catalogue(state, listed)
-        differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
-        clients = audience.clients_that_list(state, instance)
-        list_changes.notify_clients(state, clients, differing)
-        announced = event.announced - differing
-        if isinstance(instance, Replica):
-            # Each replica announces a change that the first one has brought to all clients.
-            announced -= list_changes.kinds_that_differ(own_before, instance.offers.catalog)
-        # What no list shows may have changed for those alone whom this server serves.
-        served = [one for one in clients if audience.is_served_by(one, instance)]
-        list_changes.notify_clients(state, served, announced)
-
-
-# --- Instances -------------------------------------------------------------------------------
-
-
-def _started_instance(state: RoutingState, name: str) -> Instance | None:
-    """Return the instance that a report is about; None if it is gone, or has not started yet."""
-    instance = state.row_named(name)
-    return instance if instance is not None and instance.has_started else None
-
-
-def _instance_starting(state: RoutingState, event: InstanceStarting) -> None:
-    instance = state.row_named(event.instance)
-    if reconfigure.fail_leaving_calls(state, event.instance, "it was started anew"):
-        # This incarnation has the configuration before a change; its successor comes later.
-        return
-    if instance is not None and instance.is_startable() and not instance.stop_pending:
-        with list_changes.noticing(state, instance):
-            reconfigure.end_session(state, instance, "it was started anew")
-            instance.record_starting(state.now_s)
-            show_in_instance(instance, state.now_s)
-
-
-def _instance_delayed(state: RoutingState, event: InstanceDelayed) -> None:
-    instance = _started_instance(state, event.instance)
-    if instance is not None:
-        instance.doing = printable(event.doing) or None
-
-
-def _instance_down(state: RoutingState, event: InstanceDown) -> None:
-    reconfigure.fail_leaving_calls(state, event.instance, event.reason)
-    ending = state.row_named(event.instance)
-    if ending is not None and ending.stop_pending and event.retry_in_s is None:
-        lazy_starts.stopped(state, ending)
-    instance = _started_instance(state, event.instance)
-    if instance is None:
-        return
-    with list_changes.noticing(state, instance):
-        reconfigure.end_session(state, instance, event.reason)
-        instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
-        show_in_instance(instance, state.now_s)
-    _fail_waiting_in_vain(state, instance)
-
-
-def _fail_waiting_in_vain(state: RoutingState, instance: Instance) -> None:
-    """Fail what waits for an instance, unless this or another session may become ready."""
-    if not instance.awaited_as.may_become_ready():
-        forwarding.fail_waiting(state, instance.awaited_as)
-
-
-def _instance_failed(state: RoutingState, event: InstanceFailed) -> None:
-    reconfigure.fail_leaving_calls(state, event.instance, event.reason)
-    instance = _started_instance(state, event.instance)
-    if instance is not None:
-        with list_changes.noticing(state, instance):
-            reconfigure.end_session(state, instance, event.reason)
-            instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)
-            show_in_instance(instance, state.now_s)
-        _fail_waiting_in_vain(state, instance)
+# --- The configuration -------------------------------------------------------------------------
 
 
 def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
@@ -381,7 +240,7 @@ def _abandoned(state: RoutingState, event: Abandoned) -> None:
 def _tick(state: RoutingState, _: Tick) -> None:
     reconfigure.expire(state)
     client_requests.expire_questions(state)
-    forwarding.expire(state)
+    call_ends.expire(state)
     input_required.expire(state)
     resource_subscriptions.expire(state)
     client_session_ends.expire(state)
@@ -394,24 +253,24 @@ def _drain(state: RoutingState, event: Drain) -> None:
     stateless_requests.end_subscriptions(state)
     rows = (*state.client_sessions.by_name.values(), *state.replicas.values())
     for instance in (*state.instances, *rows):
-        forwarding.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
+        call_ends.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))
 
 
 _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     FromClient: client_requests.handle,
     FromSession: server_messages.handle,
-    RequestFailed: failed_requests.handle,
+    RequestFailed: session_events.request_failed,
     ClientOpened: _client_opened,
     ClientClosed: _client_closed,
     ClientOverflowed: _client_overflowed,
-    SessionUp: _session_up,
-    SessionLost: _session_lost,
-    SessionOverflowed: _session_overflowed,
-    CatalogChanged: _catalog_changed,
-    InstanceStarting: _instance_starting,
-    InstanceDelayed: _instance_delayed,
-    InstanceDown: _instance_down,
-    InstanceFailed: _instance_failed,
+    SessionUp: session_events.session_up,
+    SessionLost: session_events.session_lost,
+    SessionOverflowed: session_events.session_overflowed,
+    CatalogChanged: session_events.catalog_changed,
+    InstanceStarting: session_events.instance_starting,
+    InstanceDelayed: session_events.instance_delayed,
+    InstanceDown: session_events.instance_down,
+    InstanceFailed: session_events.instance_failed,
     InstancesChanged: _instances_changed,
     CataloguesRead: _catalogues_read,
     CoreSettingsChanged: _settings_changed,

@@ -23,7 +23,7 @@ from router.messages.catalog import Catalog, Item, KnownServer
 from router.messages.revisions import REVISIONS
 
 if TYPE_CHECKING:
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 FORMAT: Final = 1
 """The version of the file; another one is not read."""

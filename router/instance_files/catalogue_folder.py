@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.messages.catalog import KnownServer
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 log = logging.getLogger("mcp_router.catalogues")
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from router.files.json_files import quote_key
-from router.instance_files.entries import URL_KEYS
-from router.instance_files.variables import is_reference
+from router.instance_files.entry.entries import URL_KEYS
+from router.instance_files.entry.variables import is_reference
 from router.messages.commands import SECRET_MASK
 from router.messages.errors import INVALID_PARAMS, RpcError
 

@@ -15,12 +15,12 @@ import attrs
 
 from router.files.json_files import decode_object, kind_of, quote_key, read_bytes
 from router.files.names import INSTANCE_FILE_NAME
-from router.instance_files.entries import EntryLocation, read_entry
-from router.instance_files.entry_secrets import secrets_of
-from router.instance_files.variables import Expander
+from router.instance_files.entry.entries import EntryLocation, read_entry
+from router.instance_files.entry.entry_secrets import secrets_of
+from router.instance_files.entry.variables import Expander
 from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

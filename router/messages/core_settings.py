@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from router.messages.exposure import Profile
-    from router.messages.run_policy import StartSetting
+    from router.messages.instances.exposure import Profile
+    from router.messages.instances.run_policy import StartSetting
 
 
 def _no_profiles() -> dict[str, Profile]:

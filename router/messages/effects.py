@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from router.messages.catalog import KnownServer
     from router.messages.commands import Change
     from router.messages.frames import ClientId, Frame, Outbox, SessionId
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 
 class ToClient(Struct, frozen=True):

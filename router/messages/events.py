@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Raw, Struct
 
 from router.messages.commands import Principal
-from router.messages.instance_spec import CLIENT_MARK
+from router.messages.instances.instance_spec import CLIENT_MARK
 from router.messages.revisions import STATELESS_REVISION, Era
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         RequestId,
         SessionId,
     )
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from router.messages.params import Params
 
 

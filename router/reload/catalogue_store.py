@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.instance_files.catalogue_folder import CatalogueFolder
     from router.messages.catalog import KnownServer
     from router.messages.effects import SaveCatalogue
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 log = logging.getLogger("mcp_router.catalogues")
 

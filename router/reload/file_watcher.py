@@ -27,7 +27,7 @@ from router.files.names import INSTANCE_FILE_NAME
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from router.dispatch import Inbound
+    from router.dispatch.actor import Inbound
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LivePart, LiveSettings
 

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
 
-    from router.dispatch import Inbound
+    from router.dispatch.actor import Inbound
     from router.instance_files.reader import LoadedInstances
     from router.messages.catalog import KnownServer
     from router.messages.commands import Change
     from router.messages.effects import SaveInstance
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from router.reload.catalogue_store import CatalogueStore
     from router.reload.live_settings import LiveSettings
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from router.config.options import Options
     from router.config.settings import Settings
-    from router.dispatch import Inbound
+    from router.dispatch.actor import Inbound
 
 log = logging.getLogger("mcp_router.config")
 

@@ -22,8 +22,8 @@ from router.reload.safe_saving import try_to_save
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from router.dispatch import Inbound
-    from router.messages.exposure import Profile
+    from router.dispatch.actor import Inbound
+    from router.messages.instances.exposure import Profile
     from router.reload.live_settings import LivePart, LiveSettings
 
 log = logging.getLogger("mcp_router.config")

@@ -157,9 +157,7 @@ def assert_served(client: HttpClient) -> None:
 # --- Sessions --------------------------------------------------------------------------------
 
 
-@pytest.mark.fault(
-    34, "10,000 initialises without DELETE", "the longest idle makes room"
-)
+@pytest.mark.fault(34, "10,000 initialises without DELETE", "the longest idle makes room")
 def test_ten_thousand_initialises_end_the_longest_idle_sessions_and_memory_stays_flat(
     secured_workspace: Workspace,
 ) -> None:
@@ -346,9 +344,7 @@ def test_flood_on_two_listeners_leaves_files_for_the_third_and_for_servers(
     assert "Too many open files" not in router.stderr.text
 
 
-@pytest.mark.fault(
-    30, "out of file descriptors", "one log line, with a count; healthy again"
-)
+@pytest.mark.fault(30, "out of file descriptors", "one log line, with a count; healthy again")
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit")
 def test_lack_of_files_is_logged_once_with_a_count_and_serving_goes_on_when_there_are_some(
     secured_workspace: Workspace,

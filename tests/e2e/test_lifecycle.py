@@ -164,9 +164,7 @@ def test_answers_are_written_before_the_end_of_stdin_takes_effect(workspace: Wor
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == list(range(100))
 
 
-@pytest.mark.fault(
-    10, "upstream ignores SIGTERM", "gone in <= 10.5 s: stdin, TERM, KILL"
-)
+@pytest.mark.fault(10, "upstream ignores SIGTERM", "gone in <= 10.5 s: stdin, TERM, KILL")
 def test_upstream_that_ignores_sigterm_is_gone_in_time(workspace: Workspace) -> None:
     with workspace.add_chaos("deaf", "stubborn").serve("http") as router:
         router.url("/mcp")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from router.core.state.ejection import Ejection, is_failure
+from router.core.bounded.ejection import Ejection, is_failure
 from router.core.state.session_rows import SessionRow, sum_up
 from router.messages.effects import LogLine
 from router.messages.errors import UNAVAILABLE, RpcError

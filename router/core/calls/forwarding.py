@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.calls import client_roots, client_sessions, ejections, server_params
+from router.core.calls import ejections, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
-from router.core.sessions import lazy_starts
+from router.core.sessions import client_roots, client_sessions, lazy_starts
+from router.core.sessions.availability import unavailable_error
 from router.core.state.calls import MAX_EXTENSION, MAX_PARKED, MAX_PARKED_OF_CLIENT
 from router.core.state.clients import Call, Parked
 from router.core.state.instances import Instance
-from router.core.tasks import from_servers
-from router.core.text.raw_json import printable, raw_of
+from router.core.text.raw_json import raw_of
 from router.messages.effects import CloseReply, ToClient, ToSession
-from router.messages.errors import INTERNAL_ERROR, OVERLOADED, SESSION_LOST, UNAVAILABLE, RpcError
+from router.messages.errors import INTERNAL_ERROR, OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Notification, Request, Response
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from router.core.calls.client_roots import Question
+    from router.core.sessions.client_roots import Question
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
@@ -244,7 +244,7 @@ def session_or_park(
     if session := instance.session or lazy_starts.replica_or_wake(state, instance):
         return session
     if not instance.may_become_ready():
-        raise instance.unavailable_error(state.now_s)
+        raise unavailable_error(instance, state.now_s)
     park(state, Parked(request, instance), patience_s or lazy_starts.patience_s(state, instance))
     return None
 
@@ -372,34 +372,3 @@ def end_reply(state: RoutingState, client: Client, reply_to: Outbox) -> None:
     """End the channel of an answer that will not come, if it is there for that answer alone."""
     if reply_to is not client.outbox:
         state.effects.append(CloseReply(reply_to))
-
-
-def expire(state: RoutingState) -> None:
-    """End every call and every parked request whose time is up."""
-    for call_id in state.calls.deadlines.due(state.now_s):
-        call = state.calls.by_id[call_id]
-        error = call.timeout_error()
-        close_call(state, call)
-        cancel_upstream(state, call, error.message)
-        fail_call(state, call, error)
-    for client_id, request_id in state.parked.due(state.now_s):
-        parked = state.clients[client_id].parked[request_id]
-        unpark(state, parked)
-        error = parked.overdue or parked.instance.unavailable_error(state.now_s)
-        refuse(state, parked.request, error)
-
-
-def fail_session(state: RoutingState, session: int, instance: Instance, reason: str) -> None:
-    """Fail everything in flight on a session that is gone; nothing is retried by itself."""
-    message = f"Instance '{instance.name}' was lost during the call: {printable(reason)}"
-    for call in state.calls.of_session(session):
-        close_call(state, call)
-        fail_call(state, call, RpcError(SESSION_LOST, message))
-    for client, asked_id, _ in from_servers.requests_without_call(state, session):
-        cancel_server_request(state, client, asked_id, message)
-
-
-def fail_waiting(state: RoutingState, instance: Instance, error: RpcError | None = None) -> None:
-    """Fail everything that waits for an instance that will not be ready soon."""
-    for request in take_waiting(state, instance):
-        refuse(state, request, error or instance.unavailable_error(state.now_s))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.core.calls import client_roots
 from router.core.protocol.bridging import ENVELOPE_KEYS, RETRY_KEYS, client_envelope
 from router.core.protocol.extensions import declared_by_client
 from router.core.protocol.task_messages import RELATED_KEY
+from router.core.sessions import client_roots
 from router.core.tasks import handles
 from router.core.text.raw_json import check_key_case, id_of
 from router.messages.frames import NO_RAW

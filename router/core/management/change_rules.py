@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.core.state.instance_table import Instances
     from router.messages.commands import Change, Principal
     from router.messages.core_settings import CoreSettings
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 _RUN_KEYS: Final = frozenset({"command", "args", "env", "cwd"})
 _TYPE_KEYS: Final = frozenset({"type", "transport"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.calls import forwarding
+from router.core.calls import call_ends
 from router.core.management import reconfigure
 from router.core.sessions import idle_times
 from router.core.state.instances import InstanceState
@@ -46,6 +46,6 @@ def _end(state: RoutingState, row: ClientSession, reason: str) -> None:
     state.client_sessions.remove(row)
     reconfigure.end_session(state, row, reason)
     row.enter(InstanceState.STOPPING, state.now_s)
-    forwarding.fail_waiting(state, row)
+    call_ends.fail_waiting(state, row)
     state.effects.append(StopSession(row.spec.name))
     sum_up(row.instance, state.now_s)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import client_sessions, forwarding, resource_subscriptions
-from router.core.sessions import idle_times, lazy_starts, replicas
+from router.core.calls import call_ends, resource_subscriptions
+from router.core.sessions import client_sessions, idle_times, lazy_starts, replicas
 from router.core.state.instance_table import Instances, new_instance
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, Leaving
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.core_settings import CoreSettings
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 LEAVE_WITHIN_S: Final = 30.0
 """How long calls in flight may go on after a change: the default of `server.drain_s`."""
@@ -161,7 +161,7 @@ def _replace(
     if instance is not None:
         end_session(state, instance, _CHANGED)
         instance.enter(InstanceState.STOPPING, state.now_s)
-        forwarding.fail_waiting(state, instance)
+        call_ends.fail_waiting(state, instance)
     if then is not None and name in state.leaving:
         state.leaving[name].then = then
     elif then is not None:
@@ -201,7 +201,7 @@ def _adjust_replicas(state: RoutingState, instance: Instance) -> None:
         replicas.take_spec(instance)
         replicas.start_missing(state, instance)
     if not instance.may_become_ready() and not instance.is_connected:
-        forwarding.fail_waiting(state, instance)
+        call_ends.fail_waiting(state, instance)
 
 
 def _has_calls(state: RoutingState, instance: Instance) -> bool:
@@ -217,7 +217,7 @@ def end_session(state: RoutingState, instance: Instance, reason: str) -> None:
         session, instance.session = instance.session.session, None
         del state.sessions[session]
         state.ejections.pop(session, None)
-        forwarding.fail_session(state, session, instance, reason)
+        call_ends.fail_session(state, session, instance, reason)
         resource_subscriptions.session_gone(state, session)
         listening.session_gone(state, session)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeAlias
 
-from router.messages.exposure import matches_any
+from router.messages.instances.exposure import matches_any
 
 Spelling: TypeAlias = Literal["dotted", "underscored"]
 

@@ -26,13 +26,13 @@ from router.core.text.raw_json import (
 )
 from router.core.text.sentences import cut_to_one_line
 from router.messages.catalog import Catalog, Item
-from router.messages.exposure import EVERYTHING, ArgumentExposure, has_wildcard
+from router.messages.instances.exposure import EVERYTHING, ArgumentExposure, has_wildcard
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from router.messages.exposure import Exposure, NameFilter
+    from router.messages.instances.exposure import Exposure, NameFilter
 
 MAX_SUGGESTIONS: Final = 10
 """Problems that suggest a name; each may take 20 ms for a server of thousands of tools."""

@@ -24,10 +24,10 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from router.messages.exposure import matches_any
+from router.messages.instances.exposure import matches_any
 
 if TYPE_CHECKING:
-    from router.messages.exposure import NameFilter
+    from router.messages.instances.exposure import NameFilter
 
 SCHEME: Final = "mcp-router://"
 UI_SCHEME: Final = "ui://"

@@ -13,16 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.core.calls import (
-    client_roots,
-    client_sessions,
-    forwarding,
-    input_required,
-    input_rounds,
-    resource_subscriptions,
-)
+from router.core.calls import forwarding, input_required, input_rounds, resource_subscriptions
 from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
+from router.core.sessions import client_roots, client_sessions
 from router.core.state.clients import ClientRequest
 from router.core.tasks import from_servers, listening
 from router.core.text.raw_json import optional_text_of, raw_of, request_id_of

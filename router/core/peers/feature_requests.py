@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import (
-    client_sessions,
-    confirmations,
-    forwarding,
-    resource_subscriptions,
-)
+from router.core.calls import confirmations, forwarding, resource_subscriptions
 from router.core.limits import turns
 from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
+from router.core.sessions import client_sessions
 from router.core.text.nearest_names import did_you_mean
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
 from router.core.views import listings, resources

@@ -16,7 +16,6 @@ import msgspec
 from msgspec import Raw
 
 from router.core.calls import (
-    client_sessions,
     confirmations,
     forwarding,
     input_required,
@@ -34,6 +33,7 @@ from router.core.protocol.bridging import (
     is_enveloped,
     unsupported_revision,
 )
+from router.core.sessions import client_sessions
 from router.core.state.clients import Client
 from router.core.state.subscriptions import Subscription
 from router.core.tasks import listening

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import client_sessions, forwarding
+from router.core.calls import forwarding
 from router.core.limits import large_results
 from router.core.protocol.bridging import has_tasks, have_same_tasks
 from router.core.protocol.permissions import check_may
 from router.core.protocol.task_messages import lists_tasks
+from router.core.sessions import client_sessions
+from router.core.sessions.availability import unavailable_error
 from router.core.state.calls import MAX_EXTENSION
 from router.core.state.session_rows import replicas_of
 from router.core.tasks import handles, results
@@ -71,7 +73,7 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
     instance = row.listed_as
     session = row.session if row is not instance else None
     if row is not instance and session is None:
-        raise row.unavailable_error(state.now_s)
+        raise unavailable_error(row, state.now_s)
     session = session or forwarding.session_or_park(state, request, instance)
     if session is None:
         return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Raw
 
-from router.core.calls import client_sessions, forwarding
+from router.core.calls import forwarding
 from router.core.limits import turns
 from router.core.names.resource_uris import is_admitted
 from router.core.peers import feature_requests, session_requests
@@ -26,6 +26,8 @@ from router.core.protocol.bridging import (
 )
 from router.core.protocol.permissions import check_may
 from router.core.protocol.server_features import capabilities_of_server
+from router.core.sessions import client_sessions
+from router.core.sessions.availability import unavailable_error
 from router.core.state.instances import InstanceState
 from router.core.tasks import handles
 from router.core.text.raw_json import check_key_case, is_object, optional_text_of, raw_of
@@ -102,7 +104,7 @@ def _described(
     if not (instance.is_per_client and instance.spec.needs_roots):
         return forwarding.session_or_park(state, request, instance)
     if not instance.may_run:
-        raise instance.unavailable_error(state.now_s)
+        raise unavailable_error(instance, state.now_s)
     return instance.known or _not_known_yet(instance)
 
 
@@ -171,8 +173,11 @@ def answer_list(state: RoutingState, request: ClientRequest) -> None:
 
 def _lists_all(state: RoutingState, client: Client, instance: Instance, part: str) -> bool:
     """Return whether a client sees a list as its server has it."""
-    is_filtered = part == "tools" and not state.view_of(client).profile.tools.admits_all
-    return instance.shows_all(part) and not is_filtered
+    if instance.session is None:
+        return False
+    if part == "tools" and not state.view_of(client).profile.tools.admits_all:
+        return False
+    return getattr(instance.offers.catalog, part) is getattr(instance.session.catalog, part)
 
 
 def _tools_as_handshake(result: Raw) -> Raw:

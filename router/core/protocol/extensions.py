@@ -20,7 +20,7 @@ from router.messages.params import object_of
 if TYPE_CHECKING:
     from msgspec import Raw
 
-    from router.messages.exposure import Expose
+    from router.messages.instances.exposure import Expose
 
 # --- The table -------------------------------------------------------------------------------
 

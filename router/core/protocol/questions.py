@@ -15,7 +15,7 @@ import attrs
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of, text_of
 from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from router.messages.frames import NO_RAW
-from router.messages.instance_spec import ClientIdentity
+from router.messages.instances.instance_spec import ClientIdentity
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:

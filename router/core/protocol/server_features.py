@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from router.core.names.client_names import Spelling
     from router.messages.core_settings import CoreSettings
-    from router.messages.exposure import Profile
+    from router.messages.instances.exposure import Profile
 
 _DIRECT_CAPABILITIES: Final[dict[str, Any]] = {
     "tools": {"listChanged": True},

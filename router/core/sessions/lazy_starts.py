@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.core_settings import CoreSettings
     from router.messages.events import SessionUp
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 START_WITHIN_S: Final = 150.0
 """The longest wait for an instance to be ready: two default start timeouts and some more, because

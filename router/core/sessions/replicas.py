@@ -20,7 +20,7 @@ from router.messages.effects import StartSession
 if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 # --- Choice ----------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import KnownServer
     from router.messages.commands import Principal
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 
 def new_instance(

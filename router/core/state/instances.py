@@ -26,7 +26,6 @@ from router.core.names import direct_names
 from router.core.names.exposed_catalog import NOTHING, ExposedCatalog, expose
 from router.core.text.raw_json import printable
 from router.messages.catalog import KnownServer
-from router.messages.errors import UNAVAILABLE, RpcError
 from router.messages.params import object_of
 from router.messages.revisions import STATELESS_REVISION
 
@@ -37,9 +36,9 @@ if TYPE_CHECKING:
 
     from router.core.protocol.tool_schemas import Schemas
     from router.messages.events import SessionUp
-    from router.messages.exposure import Exposure
     from router.messages.frames import ClientId, RequestId
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.exposure import Exposure
+    from router.messages.instances.instance_spec import InstanceSpec
 
 NamedKind: TypeAlias = Literal["tools", "prompts"]
 """The lists whose items have direct names."""
@@ -359,16 +358,6 @@ class Instance:
             self._direct_names[kind, limit] = names
         return names
 
-    def shows_all(self, part: str) -> bool:
-        """Return whether clients see a list as its server has it.
-
-        Args:
-            part: the part of a `Catalog`.
-        """
-        if self.session is None:
-            return False
-        return getattr(self.offers.catalog, part) is getattr(self.session.catalog, part)
-
     def own_tool(self, shown: str) -> str | None:
         """Return its server's name for a tool; None if the filter may have left out this name.
 
@@ -407,19 +396,3 @@ class Instance:
     def retry_in_s(self, now_s: float) -> float | None:
         """Return the seconds until its next start; None when no start is planned."""
         return None if self.retry_at_s is None else max(0.0, self.retry_at_s - now_s)
-
-    def unavailable_error(self, now_s: float) -> RpcError:
-        """Return the error for a call that cannot be made now: -32013, with reason and retry."""
-        if not self.spec.is_active:
-            message = f"Instance '{self.name}' is not active"
-            return RpcError(UNAVAILABLE, message, {"state": self.state})
-        retry_in_s = self.retry_in_s(now_s)
-        reason = "; before that: ".join(filter(None, (self.doing, self.last_error)))
-        why = f"{self.state}: {reason}" if reason else str(self.state)
-        then = "" if retry_in_s is None else f" (next try in {retry_in_s:.1f} s)"
-        if retry_in_s == 0:
-            then = " (the next try is due)"  # it waits for its turn to start
-        data = {"state": self.state, "last_error": self.last_error, "retry_in_s": retry_in_s}
-        if self.doing is not None:
-            data["doing"] = self.doing
-        return RpcError(UNAVAILABLE, f"Instance '{self.name}' not connected: {why}{then}", data)

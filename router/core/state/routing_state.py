@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
+from router.core.bounded.ejection import Ejection
 from router.core.bounded.kept_results import KeptResults
 from router.core.state.calls import Calls
 from router.core.state.deadlines import Deadlines
-from router.core.state.ejection import Ejection
 from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
 from router.core.state.session_rows import ClientSessions

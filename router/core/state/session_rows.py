@@ -18,7 +18,7 @@ import attrs
 
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, InstanceState
-from router.messages.instance_spec import CLIENT_MARK
+from router.messages.instances.instance_spec import CLIENT_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,13 +17,13 @@ import attrs
 from router.core.names.direct_names import direct_name
 from router.core.state.instance_table import Instances
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
-from router.messages.exposure import Profile, matches_any
+from router.messages.instances.exposure import Profile, matches_any
 
 if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.messages.commands import Principal
     from router.messages.core_settings import CoreSettings
-    from router.messages.exposure import Expose
+    from router.messages.instances.exposure import Expose
 
 
 @attrs.define(eq=False)

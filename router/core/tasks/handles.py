@@ -27,7 +27,7 @@ from router.core.state.tasks import KnownTask, Owner
 from router.core.text.raw_json import raw_of
 from router.messages.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from router.messages.frames import Notification
-from router.messages.instance_spec import CLIENT_MARK
+from router.messages.instances.instance_spec import CLIENT_MARK
 from router.messages.params import object_of
 
 if TYPE_CHECKING:

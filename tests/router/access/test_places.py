@@ -14,8 +14,8 @@ from router.access import places as places_module
 from router.access.places import FIRST_READING_S, Places
 from router.config.settings import Settings
 from router.messages.commands import Principal
-from router.messages.exposure import Profile
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.exposure import Profile
+from router.messages.instances.instance_spec import InstanceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ import trio.testing
 from router.app.first_starts import INSTALL_S, FirstStarts
 from router.app.upstreams import Upstreams
 from router.config.settings import McpClient
-from router.messages.instance_spec import InstanceSpec
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.instances.run_policy import RunPolicy
 from router.reload.package_store import PackageStore
 from supervisors.child import ChildSpec, Delayed, Restart, StartChild, Starting, StopChild, Up
 from supervisors.supervisor import supervise

@@ -34,7 +34,7 @@ from router.messages.events import (
     SessionUp,
 )
 from router.messages.frames import ErrorResponse, Request, Response
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from router.reload.file_watcher import ReloadRequest
 from router.reload.profile_store import ProfileStore
 from supervisors.child import ChildSpec, Restart, RestartChild

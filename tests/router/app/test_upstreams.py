@@ -9,8 +9,8 @@ import trio
 
 from router.app import upstreams
 from router.config.settings import McpClient
-from router.messages.instance_spec import InstanceSpec
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.instances.run_policy import RunPolicy
 
 
 def test_each_type_of_instance_has_its_connector() -> None:

@@ -11,7 +11,7 @@ import pytest
 from router.config import profile_edits
 from router.config.profile_edits import SavedProfile, save_profile
 from router.messages.errors import INSTANCE_NOT_FOUND, INVALID_PARAMS, ConfigError, RpcError
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from tests.router.config.config_file import write
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.settings import load_settings
-from router.messages.exposure import NameFilter, Profile
+from router.messages.instances.exposure import NameFilter, Profile
 from tests.router.config.config_file import problems, write
 
 if TYPE_CHECKING:

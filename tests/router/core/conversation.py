@@ -54,8 +54,8 @@ from router.messages.events import (
     SessionUp,
     Tick,
 )
-from router.messages.exposure import Exposure
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.exposure import Exposure
+from router.messages.instances.instance_spec import InstanceSpec
 from tests.router.core.fake_peers import (
     EVERYTHING,
     FakeClient,

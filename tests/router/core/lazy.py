@@ -4,7 +4,7 @@ from typing import Any
 
 from router.messages.catalog import KnownServer
 from router.messages.events import CataloguesRead
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import Conversation, FakeUpstream, raw, spec
 from tests.router.core.fake_peers import Named, catalog_of
 

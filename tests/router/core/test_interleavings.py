@@ -13,8 +13,8 @@ from router.messages.commands import CallTool, ListInstances, MakeChange, SetAct
 from router.messages.errors import NOT_SAVED, SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.events import ClientClosed
 from router.messages.frames import Request, Response
-from router.messages.instance_spec import InstanceSpec
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import (
     Conversation,
     FakeClient,

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.events import CataloguesRead
-from router.messages.exposure import Exposure, NameFilter
+from router.messages.instances.exposure import Exposure, NameFilter
 from tests.router.core.conversation import Conversation, FakeClient, raw, spec
 from tests.router.core.fake_peers import tool
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from router.messages.effects import StartSession, StopSession
 from router.messages.frames import Response
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, SentRequest
 from tests.router.core.lazy import runs
 

@@ -11,7 +11,7 @@ from msgspec import Raw
 from router.instance_files.catalogue_files import hash_entry, name_file
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.messages.catalog import Catalog, Item, KnownServer
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

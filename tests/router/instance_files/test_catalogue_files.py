@@ -24,7 +24,7 @@ from router.instance_files.catalogue_files import (
     name_file,
 )
 from router.messages.catalog import Catalog, Item, KnownServer
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.revisions import REVISIONS
 
 SPEC = InstanceSpec(

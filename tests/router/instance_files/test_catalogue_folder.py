@@ -19,7 +19,7 @@ from tests.router.instance_files.kept_catalogues import A, B, Site, known, spec,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes of POSIX")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.router.instance_files.reading import read
 
 if TYPE_CHECKING:
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 
 def pasted(text: str, outer: str = "mcpServers") -> dict[str, InstanceSpec]:

@@ -18,7 +18,7 @@ from router.files.safe_folder import SafeFolder
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.messages.catalog import Catalog, Item, KnownServer
 from router.messages.effects import SaveCatalogue
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from router.reload import catalogue_store
 from router.reload.catalogue_store import CatalogueStore
 

@@ -24,7 +24,7 @@ from router.messages.errors import (
     RpcError,
 )
 from router.messages.events import CoreSettingsChanged
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from router.reload import profile_store
 from router.reload.live_settings import LiveSettings
 from router.reload.profile_store import ProfileStore, keep_profiles

@@ -15,7 +15,7 @@ from transports.connect.remote.endpoint import RemoteEndpoint
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.remote.endpoint import Kind
     from transports.connect.wire import Wire
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from router.messages.frames import Frame
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.session.requests import SessionRequests
 
 PING_LIMIT_S: Final = 30.0

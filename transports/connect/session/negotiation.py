@@ -34,7 +34,7 @@ from transports.connect.session.requests import RequestRefused, shorten
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.session.requests import OpenRequest, SessionRequests
     from transports.connect.session.server_history import ServerHistory
     from transports.connect.wire import Wire

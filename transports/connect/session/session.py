@@ -48,6 +48,7 @@ from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.liveness import Liveness, may_be_asked
 from transports.connect.session.negotiation import Negotiation
 from transports.connect.session.pacing import FRAMES_PER_REQUEST, Pacing
+from transports.connect.session.relisting import Relisting
 from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
 from transports.connect.session.server_history import ServerHistory
 from transports.connect.session.subscription import (
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from router.messages.catalog import Catalog
     from router.messages.events import Event
     from router.messages.frames import Frame, RequestId, SessionId
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.session.negotiation import NegotiationResult
     from transports.connect.wire import Connect, Failure, Received, Wire
 
@@ -79,15 +80,6 @@ BATCH_BYTES: Final = 256 * 1024
 
 WRITE_LIMIT_S: Final = 10.0
 """Time for one write, since an upstream may never read."""
-
-RELIST_LIMIT_S: Final = 30.0
-"""Time for reading lists again; after that the session keeps the lists it has."""
-
-RELIST_PAUSE_S: Final = 0.2
-"""Pause after a reading of the lists, for upstreams that announce each of many changes."""
-
-MAX_RELIST_PAUSE_S: Final = 5.0
-"""The pause doubles up to this while the lists are announced to change again within it."""
 
 LOST_SEND_LIMIT_S: Final = 1.0
 """Time for the actor to take `SessionLost` after a cancellation: it may be busy, but it never
@@ -162,9 +154,7 @@ class _Incarnation:
         self._ping_interval_s = upstream.ping_interval_s
         self._subscription: UpstreamSubscription | None = None
         self._scope = trio.CancelScope()
-        self._changed: set[str] = set()
-        self._has_changed = trio.Event()
-        self._announced: set[str] = set()
+        self._relisting = Relisting(upstream.spec.name)
         self._pacing = Pacing()
         self._unasked = 0  # frames read since the last measurement, less those allowed for requests
         self._is_paced = False
@@ -290,8 +280,8 @@ class _Incarnation:
         """Handle a notification about the lists; return whether it was one."""
         capability = LIST_CHANGED.get(frame.method)
         if capability is not None:
-            self._announced.add(capability)
-            self._read_again(capability)
+            self._relisting.announced.add(capability)
+            self._relisting.note(capability)
             return True
         # The actor has a subscription of its own, to resources.
         if frame.method == ACKNOWLEDGED and self._requests.is_own(subscription_of(frame)):
@@ -360,7 +350,7 @@ class _Incarnation:
             nursery.start_soon(self._subscription.run)
         if self._ping_interval_s and may_be_asked(self._spec, is_stateless=up.is_stateless):
             nursery.start_soon(self._until_lost, self._watch, up.is_stateless)
-        await self._keep_current(lists)
+        await self._relisting.keep_current(lists, self._publish)
 
     async def _negotiate(self) -> NegotiationResult:
         try:
@@ -376,7 +366,7 @@ class _Incarnation:
     def _subscribe(self, negotiated: NegotiationResult) -> UpstreamSubscription:
         capabilities = capabilities_with_list_changed(negotiated.capabilities)
         return UpstreamSubscription(
-            self._spec.name, self._requests.send_request, capabilities, self._read_again
+            self._spec.name, self._requests.send_request, capabilities, self._relisting.note
         )
 
     def _session_up(self, negotiated: NegotiationResult, catalog: Catalog) -> SessionUp:
@@ -391,30 +381,9 @@ class _Incarnation:
             catalog=catalog,
         )
 
-    def _read_again(self, capability: str) -> None:
-        self._changed.add(capability)
-        self._has_changed.set()
-
-    async def _keep_current(self, lists: Lists) -> None:
-        """Read lists again when they have changed; several changes in a row cost one reading."""
-        pause_s = RELIST_PAUSE_S
-        while True:
-            await self._has_changed.wait()
-            changed, self._changed, self._has_changed = self._changed, set(), trio.Event()
-            announced, self._announced = frozenset(self._announced), set()
-            before = lists.catalog
-            with trio.move_on_after(RELIST_LIMIT_S) as limit:
-                await lists.read_again(changed)
-            if limit.cancelled_caught:
-                log.warning("%s: listing again took too long; kept the old", self._spec.name)
-            # A change that the server announced is passed on, even if the lists read the same.
-            if lists.catalog != before or (announced and lists.catalog is not before):
-                self._wire.set_catalog(lists.catalog)
-                changed = CatalogChanged(self._session, lists.catalog, announced)
-                await self._events.send(changed)
-            await trio.sleep(pause_s)
-            has_changed = self._has_changed.is_set()
-            pause_s = min(2 * pause_s, MAX_RELIST_PAUSE_S) if has_changed else RELIST_PAUSE_S
+    async def _publish(self, catalog: Catalog, announced: frozenset[str]) -> None:
+        self._wire.set_catalog(catalog)
+        await self._events.send(CatalogChanged(self._session, catalog, announced))
 
 
 def _size(frame: Frame) -> int:

@@ -20,7 +20,7 @@ from transports.connect.wire import WireLost
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 INHERITED: Final = frozenset(
     ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "LOGNAME", "SHELL")

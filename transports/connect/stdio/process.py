@@ -31,7 +31,7 @@ from transports.connect.stdio.stderr import REPORT_EVERY_S, StderrLog
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.stdio.command import ProcessCommand
     from transports.connect.stdio.launching.launch import Guard, Launcher
     from transports.connect.stdio.repeated_lines import SaidLines

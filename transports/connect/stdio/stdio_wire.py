@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.stdio.process import Process
     from transports.connect.wire import Wire
 

@@ -8,8 +8,8 @@ from router.core.calls.resource_subscriptions import LISTEN_AGAIN_S, MAX_OF_CLIE
 from router.core.names.resource_uris import shown_uri
 from router.core.protocol.bridging import CAPABILITIES_KEY, REVISION_KEY, SUBSCRIPTION_KEY
 from router.messages.commands import Principal
-from router.messages.exposure import Exposure, NameFilter, Profile
 from router.messages.frames import Request
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import (
     Conversation,
     FakeClient,

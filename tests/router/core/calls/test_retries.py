@@ -7,7 +7,7 @@ import pytest
 from router.core.calls import forwarding
 from router.messages.catalog import Item
 from router.messages.errors import SESSION_LOST
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import T_S, Conversation, FakeClient, FakeUpstream, raw, spec
 from tests.router.core.per_client import comes_up, initialized, per_client, ready_for, talk_about
 

@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from router.core.calls.client_roots import INPUT_KEY
 from router.core.protocol.bridging import CLIENT_INFO_KEY
+from router.core.sessions.client_roots import INPUT_KEY
 from router.messages.events import ClientClosed
 from router.messages.frames import Request
 from tests.router.core.conversation import StatelessClient, plain

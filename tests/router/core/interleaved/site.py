@@ -13,8 +13,8 @@ import attrs
 from router.core.state.deadlines import Deadlines
 from router.messages.commands import Principal
 from router.messages.core_settings import CoreSettings
-from router.messages.exposure import Exposure, NameFilter, Profile
-from router.messages.instance_spec import CLIENT_MARK, ROOT_REFERENCE, InstanceSpec
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.instance_spec import CLIENT_MARK, ROOT_REFERENCE, InstanceSpec
 from tests.router.core.conversation import spec
 
 PER_CLIENT = "p"

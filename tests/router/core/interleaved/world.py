@@ -27,7 +27,7 @@ from tests.router.core.interleaved import site
 from tests.router.core.interleaved.site import PER_CLIENT, chosen, instance_in
 
 if TYPE_CHECKING:
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 NAMES = st.sampled_from((*site.INSTANCES, PER_CLIENT, PER_CLIENT))
 PICK = st.integers(0, 2**16)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from router.messages.instance_spec import InstanceSpec
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, plain, spec
 
 

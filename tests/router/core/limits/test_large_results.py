@@ -12,7 +12,7 @@ from router.core.names.resource_uris import own_result, result_uri
 from router.messages.catalog import Item
 from router.messages.commands import CallTool, Principal
 from router.messages.errors import INVALID_PARAMS, NOT_ALLOWED, RESOURCE_NOT_FOUND
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import (
     Conversation,
     FakeClient,

@@ -22,7 +22,7 @@ from router.messages.errors import (
     NOT_ALLOWED,
     RpcError,
 )
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from tests.router.core.conversation import spec
 
 OPEN = CoreSettings("1")

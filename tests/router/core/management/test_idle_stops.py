@@ -7,7 +7,7 @@ import pytest
 from router.core.sessions.idle_times import TASK_KEPT_S, UNUSED_LAZY_STOP_S
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.messages.events import CataloguesRead
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import Conversation, FakeUpstream
 from tests.router.core.lazy import (
     IDLE_S,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from router.core.management.reconfigure import LEAVE_WITHIN_S
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from tests.router.core.conversation import Conversation, FakeUpstream, ready, spec
 
 OTHER = spec("a", command="other")

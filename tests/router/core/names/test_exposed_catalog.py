@@ -11,7 +11,7 @@ from msgspec import Raw
 from router.core.names.exposed_catalog import ExposedCatalog, expose, with_fixed
 from router.messages.catalog import Catalog, Item
 from router.messages.errors import INVALID_PARAMS, RpcError
-from router.messages.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter
+from router.messages.instances.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter
 
 
 def tool(name: str, **members: Any) -> Item:

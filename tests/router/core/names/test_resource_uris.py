@@ -9,7 +9,7 @@ from router.core.names.resource_uris import (
     shown_template,
     shown_uri,
 )
-from router.messages.exposure import NameFilter
+from router.messages.instances.exposure import NameFilter
 
 INSTANCES = ["a", "A", "files-1", "文件", "😀 x", "a/b", "a%2Fb", "a:b", "..", "x" * 300, "\n\x00"]
 URIS = [

@@ -29,8 +29,8 @@ from router.messages.errors import (
     TOOL_NOT_FOUND,
     UNAVAILABLE,
 )
-from router.messages.exposure import Exposure, NameFilter, Profile
 from router.messages.frames import NO_RAW, ErrorResponse
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import (
     Conversation,
     SentCommand,

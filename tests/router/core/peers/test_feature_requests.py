@@ -7,7 +7,7 @@ import pytest
 from router.core.names.direct_names import direct_name
 from router.core.names.resource_uris import shown_template, shown_uri
 from router.messages.commands import Principal
-from router.messages.exposure import Exposure, NameFilter
+from router.messages.instances.exposure import Exposure, NameFilter
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, spec
 
 LONG = "a prompt " + "with a long name " * 20

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from router.messages.commands import CallTool, Principal
-from router.messages.exposure import ArgumentExposure, Exposure, NameFilter, Profile
+from router.messages.instances.exposure import ArgumentExposure, Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, SentRequest, raw
 
 TOOLS = ("read", "rm", "rm_all")

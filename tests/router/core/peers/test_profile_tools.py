@@ -9,7 +9,7 @@ from router.core.peers.admin_commands import BYTES_A_TOKEN
 from router.messages.commands import Principal, ShowProfileTools
 from router.messages.errors import INSTANCE_NOT_FOUND
 from router.messages.events import ClientOpened
-from router.messages.exposure import NameFilter, Profile
+from router.messages.instances.exposure import NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, raw, value_of
 
 PROFILES = {

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from router.messages.commands import Principal
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from tests.router.core.conversation import Conversation
 
 ODD, UPDATED = "com.example/odd", "notifications/resources/updated"

@@ -6,7 +6,7 @@ import pytest
 
 from router.core.protocol.bridging import SERVER_INFO_KEY
 from router.core.protocol.extensions import APPS
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from tests.router.core.conversation import Conversation, FakeClient, spec
 
 DIRECT = {

@@ -12,7 +12,7 @@ from router.core.protocol.bridging import (
 )
 from router.messages.catalog import Item
 from router.messages.commands import Principal
-from router.messages.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, raw, spec
 
 HANDSHAKE, STATELESS = "2025-11-25", "2026-07-28"

@@ -9,7 +9,7 @@ from msgspec import Raw
 from router.core.names.resource_uris import own_uri, shown_uri
 from router.core.protocol import extensions
 from router.core.protocol.extensions import APPS, TASKS, with_shown_uris
-from router.messages.exposure import Expose
+from router.messages.instances.exposure import Expose
 from tests.router.core.fake_peers import raw, value_of
 
 APP = "ui://app/文.html"

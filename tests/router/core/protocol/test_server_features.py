@@ -12,7 +12,7 @@ from router.core.protocol.server_features import (
     server_info,
 )
 from router.messages.core_settings import CoreSettings
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from tests.router.core.fake_peers import raw
 
 NEW = "2026-07-28"

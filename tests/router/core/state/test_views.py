@@ -9,7 +9,7 @@ from router.core.state.views import ALL, View, Views
 from router.messages.commands import Principal
 from router.messages.core_settings import CoreSettings
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
-from router.messages.exposure import NameFilter, Profile
+from router.messages.instances.exposure import NameFilter, Profile
 from tests.router.core.conversation import Conversation, spec
 
 ANYONE = Principal("anyone")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from router.messages.exposure import Profile
-from router.messages.run_policy import RunPolicy
+from router.messages.instances.exposure import Profile
+from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import Conversation, spec
 from tests.router.core.tasks.task_peers import (
     ALICE,

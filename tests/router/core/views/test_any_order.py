@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from router.core.views import listings
 from router.messages.errors import RpcError
-from router.messages.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, spec
 
 NAMES = ("a", "b")

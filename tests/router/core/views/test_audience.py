@@ -6,7 +6,7 @@ import pytest
 
 from router.core.views import audience
 from router.messages.commands import Principal
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from tests.router.core.conversation import Conversation, FakeClient
 
 ONLY_B = Principal("m", instances=frozenset({"b"}))

@@ -11,8 +11,8 @@ from msgspec import Raw
 
 from router.core.views.listings import MAX_PIECES
 from router.messages.commands import Principal
-from router.messages.exposure import NameFilter, Profile
 from router.messages.frames import Response
+from router.messages.instances.exposure import NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient
 from tests.router.core.fake_peers import FakeUpstream
 

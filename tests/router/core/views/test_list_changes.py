@@ -8,7 +8,7 @@ from router.core.protocol.bridging import SUBSCRIPTION_KEY
 from router.messages.commands import Principal
 from router.messages.core_settings import CoreSettings
 from router.messages.events import CoreSettingsChanged
-from router.messages.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, SentRequest, ready, spec
 
 OWN = ["mcp.router.use", "mcp.router.list", "mcp.router.help", "mcp.router.call"]

@@ -10,7 +10,7 @@ from router.core.protocol.bridging import CLIENT_INFO_KEY, SERVER_INFO_KEY
 from router.messages.catalog import Catalog, Item
 from router.messages.commands import Principal
 from router.messages.events import CatalogChanged
-from router.messages.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, raw, ready, spec
 
 OWN = ["mcp.router.use", "mcp.router.list", "mcp.router.help", "mcp.router.call"]

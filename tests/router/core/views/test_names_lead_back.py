@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router.messages.catalog import Item
-from router.messages.exposure import NameFilter, Profile, matches_any
+from router.messages.instances.exposure import NameFilter, Profile, matches_any
 from tests.router.core.conversation import Conversation, raw, spec
 from tests.router.core.fake_peers import FakeClient, FakeUpstream, SentRequest
 

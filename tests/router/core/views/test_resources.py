@@ -7,7 +7,7 @@ import pytest
 from router.core.names.resource_uris import shown_template, shown_uri
 from router.core.views.resources import MAX_URI_CHARS
 from router.messages.commands import Principal
-from router.messages.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, SentRequest
 
 ODD = ["文件://数据/😀", "x:a b", "x:" + "y" * 300, "x:\x00\n", "x:100%25", "a:b:c", "greeting"]

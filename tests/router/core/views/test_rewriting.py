@@ -7,7 +7,7 @@ import pytest
 
 from router.core.names.resource_uris import shown_uri
 from router.core.views.rewriting import MAX_COMPARISONS
-from router.messages.exposure import Profile
+from router.messages.instances.exposure import Profile
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream
 
 APP = "ui://app/main.html"

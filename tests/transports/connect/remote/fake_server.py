@@ -18,7 +18,7 @@ import trio
 from msgspec import Raw
 
 from router.messages.frames import Notification, Request, Response
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from transports.connect.remote.connect import connect_http
 from transports.connect.wire import WireLost
 from transports.json_rpc import decode

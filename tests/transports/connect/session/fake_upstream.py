@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from router.messages.events import Barrier, SessionUp
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.revisions import STATELESS_REVISION
 from transports.connect.session.session import UpstreamSession
 from transports.connect.wire import Received, WireLost

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from router.messages.instance_spec import ClientIdentity
+from router.messages.instances.instance_spec import ClientIdentity
 from tests.transports.connect.session.fake_upstream import (
     AUTO,
     HANDSHAKE,
@@ -33,7 +33,7 @@ from transports.connect.session.negotiation import PROBE_S, REMOTE_PROBE_S
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 NEWEST = attrs.evolve(AUTO, protocol="2026-07-28")
 LEGACY = attrs.evolve(AUTO, protocol="legacy")

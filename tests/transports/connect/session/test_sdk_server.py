@@ -19,7 +19,7 @@ from msgspec import Raw
 from router.messages.errors import METHOD_NOT_FOUND
 from router.messages.events import CatalogChanged, FromSession, SessionUp
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from tests.transports.connect.session import sdk_server
 from tests.transports.connect.stdio.children import LIMIT_S
 from transports.connect.remote.connect import connect_http

@@ -24,7 +24,7 @@ from tests.transports.connect.session.fake_upstream import (
     tool_names,
     with_tools,
 )
-from transports.connect.session.session import RELIST_PAUSE_S
+from transports.connect.session.relisting import RELIST_PAUSE_S
 from transports.connect.session.subscription import (
     ACKNOWLEDGED,
     FIRST_PAUSE_S,

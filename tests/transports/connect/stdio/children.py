@@ -12,7 +12,7 @@ import trio
 from msgspec import Raw
 
 from router.messages.frames import Request, Response
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from transports.connect.stdio.stdio_wire import connect_stdio
 from transports.connect.wire import Received, WireLost
 

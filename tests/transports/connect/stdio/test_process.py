@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import trio
 
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from tests.e2e.processes import descendants, running_with, still_running
 from tests.transports.connect.stdio.children import (
     LIMIT_S,
@@ -293,7 +293,7 @@ def test_nothing_outlives_a_router_that_is_killed(token: str) -> None:
     family = STUBBORN_STRANGER + UNTIL_EOF + FOR_EVER
     router = f"""
 import sys, trio
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from transports.connect.stdio.stdio_wire import connect_stdio
 
 async def main():

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from router.instance_files.entries import (
+from router.instance_files.entry.entries import (
     EntryLocation,
     infer_type,
     read_entry,
 )
-from router.instance_files.variables import Expander
+from router.instance_files.entry.variables import Expander
 from router.messages.errors import ConfigError
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from tests.router.instance_files.reading import COMMAND, ENVIRON, URL, problem, read
 
 # --- Names ------------------------------------------------------------------------------------

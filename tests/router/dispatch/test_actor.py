@@ -9,7 +9,7 @@ import trio
 from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
-from router.dispatch import BATCH_SIZE, CATCH_UP_S, LATE_S
+from router.dispatch.actor import BATCH_SIZE, CATCH_UP_S, LATE_S
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import RemoveInstance
 from router.messages.effects import (
@@ -41,11 +41,11 @@ from router.messages.events import (
     Tick,
 )
 from router.messages.frames import Notification
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from supervisors.child import Delayed, Down, GaveUp, Starting
 from supervisors.child import Stuck as StuckChild
 from supervisors.child import Up as UpChild
-from tests.router.running_actor import (
+from tests.router.dispatch.running_actor import (
     SAID,
     SPEC,
     ScriptedCore,

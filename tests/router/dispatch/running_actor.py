@@ -7,12 +7,12 @@ import trio
 from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
-from router.dispatch import Inbound, Mask, PureCore, dispatch
+from router.dispatch.actor import Inbound, Mask, PureCore, dispatch
 from router.messages.catalog import Catalog, Item
 from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick
 from router.messages.frames import Frame, Notification
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.instance_spec import InstanceSpec
 from supervisors.child import ChildSpec, Command, StartChild, StopChild
 
 SAID = Notification("said")

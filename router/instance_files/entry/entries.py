@@ -20,11 +20,11 @@ import attrs
 
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
-from router.instance_files.exposures import EXPOSURE_KEYS, read_exposure
-from router.instance_files.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
-from router.instance_files.variables import Unresolved, check_roots
+from router.instance_files.entry.exposures import EXPOSURE_KEYS, read_exposure
+from router.instance_files.entry.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
+from router.instance_files.entry.variables import Unresolved, check_roots
 from router.messages.errors import ConfigError
-from router.messages.instance_spec import (
+from router.messages.instances.instance_spec import (
     DEFAULT_MAX_SESSIONS,
     InstanceSpec,
     ProtocolSetting,
@@ -34,7 +34,7 @@ from router.messages.instance_spec import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from router.instance_files.variables import Expander
+    from router.instance_files.entry.variables import Expander
 
 _Choice = TypeVar("_Choice", bound=str)
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from router.core.calls import client_roots
-from router.core.calls.client_roots import Question
 from router.core.protocol.questions import identity_of
-from router.core.sessions import idle_times, lazy_starts, replicas
+from router.core.sessions import client_roots, idle_times, lazy_starts, replicas
+from router.core.sessions.availability import unavailable_error
+from router.core.sessions.client_roots import Question
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, key_of, owner_of, sum_up
 from router.core.text.raw_json import is_object, optional_text_of, printable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.core.state.session_rows import SessionKey
     from router.messages.frames import ClientId
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 # --- Finding ---------------------------------------------------------------------------------
 
@@ -53,7 +53,7 @@ def row_for(
             it depends on the client's roots, and there are none.
     """
     if not instance.may_run:
-        raise instance.unavailable_error(state.now_s)
+        raise unavailable_error(instance, state.now_s)
     root = None
     if instance.spec.needs_roots:
         root = client_roots.root_or_question(state, request, instance)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from router.files.json_files import quote_key
-from router.messages.instance_spec import ROOT_REFERENCE
+from router.messages.instances.instance_spec import ROOT_REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.files.json_files import quote_value
-from router.messages.run_policy import DEFAULT_RUN_POLICY, RunPolicy, StartSetting
+from router.messages.instances.run_policy import DEFAULT_RUN_POLICY, RunPolicy, StartSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
-from router.messages.exposure import EVERYTHING, Exposure
 from router.messages.frames import NO_RAW
-from router.messages.run_policy import DEFAULT_RUN_POLICY, RunPolicy
+from router.messages.instances.exposure import EVERYTHING, Exposure
+from router.messages.instances.run_policy import DEFAULT_RUN_POLICY, RunPolicy
 
 if TYPE_CHECKING:
     from msgspec import Raw

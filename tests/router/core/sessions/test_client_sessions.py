@@ -8,8 +8,8 @@ from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import MakeChange, Principal, SetActive, ShowStatus
 from router.messages.events import CatalogChanged, CataloguesRead
-from router.messages.exposure import Exposure, NameFilter
-from router.messages.instance_spec import ClientIdentity
+from router.messages.instances.exposure import Exposure, NameFilter
+from router.messages.instances.instance_spec import ClientIdentity
 from tests.router.core.conversation import Conversation, FakeUpstream, raw, spec, value_of
 from tests.router.core.fake_peers import tool
 from tests.router.core.per_client import comes_up, initialized, per_client, ready_for, talk_about

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from router.messages.instance_spec import CLIENT_MARK
+from router.messages.instances.instance_spec import CLIENT_MARK
 from supervisors.child import Down, GaveUp, Starting, Up
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from router.instance_files.run_policies import RUN_POLICY_KEYS
-from router.messages.run_policy import DEFAULT_RUN_POLICY, RunPolicy
+from router.instance_files.entry.run_policies import RUN_POLICY_KEYS
+from router.messages.instances.run_policy import DEFAULT_RUN_POLICY, RunPolicy
 from tests.router.instance_files.reading import COMMAND, read
 
 EACH_KEY: dict[str, Any] = {

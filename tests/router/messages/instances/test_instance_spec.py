@@ -2,8 +2,8 @@
 
 import pytest
 
-from router.messages.exposure import Exposure
-from router.messages.instance_spec import InstanceSpec
+from router.messages.instances.exposure import Exposure
+from router.messages.instances.instance_spec import InstanceSpec
 
 SPEC = InstanceSpec("n", "p", command="c", env={"K": "secret"}, headers={"A": "secret"})
 

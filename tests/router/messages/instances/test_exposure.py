@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.messages.exposure import EVERY_NAME, NameFilter, matches_any
+from router.messages.instances.exposure import EVERY_NAME, NameFilter, matches_any
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.instance_files.variables import Expander, Unresolved
+from router.instance_files.entry.variables import Expander, Unresolved
 
 ENVIRON = {"TOKEN": "t0ken", "EMPTY": "", "HOME": "/home/me", "NESTED": "${TOKEN}"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from router.instance_files.entry_secrets import secrets_of
+from router.instance_files.entry.entry_secrets import secrets_of
 from tests.router.instance_files.reading import COMMAND, URL, read
 
 CANARY = "canary-0123456789abcdef"

@@ -9,7 +9,7 @@ import pytest
 from router.instance_files.edits import apply_change
 from router.instance_files.reader import load_instances
 from router.messages.commands import UpdateInstance
-from router.messages.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter
+from router.messages.instances.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter
 from tests.router.instance_files.applied_changes import json_in, refused
 from tests.router.instance_files.providers import put
 from tests.router.instance_files.reading import COMMAND, URL, problem, read

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.start_report import AT_LATEST_S, COUNTED_WITHIN_S, QUIET_S, SETTLED_S, StartReport
+from router.dispatch.start_report import (
+    AT_LATEST_S,
+    COUNTED_WITHIN_S,
+    QUIET_S,
+    SETTLED_S,
+    StartReport,
+)
 from supervisors.child import Delayed, Down, GaveUp, Starting, Up
 
 if TYPE_CHECKING:

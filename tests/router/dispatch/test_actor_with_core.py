@@ -18,7 +18,7 @@ from router.messages.events import (
 )
 from router.messages.frames import Request, Response
 from supervisors.child import Starting
-from tests.router.running_actor import SPEC, content, mailbox, session_up, start_actor
+from tests.router.dispatch.running_actor import SPEC, content, mailbox, session_up, start_actor
 
 CALL = Raw(b'{"name":"mcp.router.call","arguments":{"instance_name":"a","tool_name":"echo"}}')
 

@@ -11,12 +11,12 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from router.instance_files.variables import PUBLIC_VARIABLES
+from router.instance_files.entry.variables import PUBLIC_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 _SECRET_NAME: Final = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
 _USER_INFO: Final = re.compile(r"(?<=//)[^/?#\s]+(?=@)")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.state.ejection import (
+from router.core.bounded.ejection import (
     BASE_S,
     FAILURES_IN_A_ROW,
     LONGEST_RETRY_AFTER_S,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from router.core.calls.client_roots import ANSWER_WITHIN_S, INPUT_KEY
+from router.core.sessions.client_roots import ANSWER_WITHIN_S, INPUT_KEY
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.messages.commands import CallTool
 from router.messages.frames import NO_RAW

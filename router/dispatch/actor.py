@@ -24,13 +24,12 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-import attrs
-import msgspec
 import trio
 
+from router.dispatch.reports import TRANSLATE, Mask
+from router.dispatch.start_report import StartReport
 from router.messages.effects import (
     CloseClient,
     CloseReply,
@@ -48,34 +47,23 @@ from router.messages.events import (
     Barrier,
     ClientOverflowed,
     Event,
-    InstanceDelayed,
-    InstanceDown,
-    InstanceFailed,
     InstanceSaved,
-    InstanceStarting,
-    RequestFailed,
-    SessionLost,
     SessionOverflowed,
     Tick,
 )
-from router.start_report import StartReport
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
     Command,
-    Delayed,
-    Down,
-    GaveUp,
     StartChild,
-    Starting,
     StopChild,
-    Stuck,
-    Up,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.messages.effects import Effect
-    from router.messages.instance_spec import InstanceSpec
+    from router.messages.instances.instance_spec import InstanceSpec
 
 log = logging.getLogger("mcp_router.dispatch")
 
@@ -95,9 +83,6 @@ CATCH_UP_S: Final = 0.05
 Inbound: TypeAlias = Event | ChildEvent | Barrier
 """The inbox holds the core's events, those of the supervisor until they are translated, and the
 barriers of sessions that measure how busy the actor is with their events."""
-
-Mask: TypeAlias = Callable[[str], str]
-"""Returns a text without the secrets that are known."""
 
 
 class PureCore(Protocol):
@@ -201,7 +186,7 @@ class _Actor:
 
     def take(self, inbound: Inbound) -> None:
         """Handle one event and the events that follow from its effects."""
-        translate = _TRANSLATE.get(type(inbound))
+        translate = TRANSLATE.get(type(inbound))
         if translate is None:
             event = inbound
         else:
@@ -352,73 +337,4 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     SaveCatalogue: _Actor.save_catalogue,
     LogLine: _Actor.log_line,
     Reply: _Actor.reply,
-}
-
-
-# --- Reports about instances, translated for the core ----------------------------------------
-
-
-def _up(event: Up, _: Mask) -> Event | None:
-    log.info("%s is ready", event.name)
-    return None
-
-
-def _starting(event: Starting, _: Mask) -> Event | None:
-    return InstanceStarting(event.name)
-
-
-def _delayed(event: Delayed, mask: Mask) -> Event | None:
-    doing = mask(event.doing)
-    shown = doing or "takes longer to start"
-    if event.limit_s is None:
-        log.info("%s: %s", event.name, shown)
-    else:
-        log.info("%s: %s; it has %.0f s for that", event.name, shown, event.limit_s)
-    return InstanceDelayed(event.name, doing)
-
-
-def _lost(event: SessionLost, mask: Mask) -> Event | None:
-    return msgspec.structs.replace(event, reason=mask(event.reason))
-
-
-def _request_failed(event: RequestFailed, mask: Mask) -> Event | None:
-    error = attrs.evolve(event.error, message=mask(event.error.message))
-    return msgspec.structs.replace(event, error=error)
-
-
-def _down(event: Down, mask: Mask) -> Event | None:
-    reason = "" if event.error is None else mask(str(event.error))
-    if event.retry_in_s == 0:
-        log.info("%s is started anew", event.name)
-    elif event.retry_in_s is not None:
-        log.warning("%s is down (%s); next try in %.1f s", event.name, reason, event.retry_in_s)
-    return InstanceDown(event.name, reason, event.restarts, event.retry_in_s)
-
-
-def _gave_up(event: GaveUp, mask: Mask) -> Event | None:
-    reason = mask(str(event.error))
-    log.error("%s failed (%s); next probe in %.0f s", event.name, reason, event.probe_in_s)
-    return InstanceFailed(event.name, reason, event.restarts, event.probe_in_s)
-
-
-def _stuck(event: Stuck, _: Mask) -> Event | None:
-    log.error("%s does not stop, although it was cancelled; it is left behind", event.name)
-    return None
-
-
-def _barrier(event: Barrier, _: Mask) -> Event | None:
-    event.pass_on()
-    return None
-
-
-_TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
-    Up: _up,
-    Starting: _starting,
-    Delayed: _delayed,
-    SessionLost: _lost,
-    RequestFailed: _request_failed,
-    Down: _down,
-    GaveUp: _gave_up,
-    Stuck: _stuck,
-    Barrier: _barrier,
 }

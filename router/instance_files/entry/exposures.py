@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from router.files.json_files import kind_of, quote_key, quote_value
-from router.messages.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter
+from router.messages.instances.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

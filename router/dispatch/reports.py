@@ -1,0 +1,97 @@
+"""Translates the reports of supervisor and sessions into the core's events, and logs them.
+
+Every client may read the reason why a server failed. So known secrets are masked in the reason
+before it reaches the core.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import attrs
+import msgspec
+
+from router.messages.events import (
+    Barrier,
+    Event,
+    InstanceDelayed,
+    InstanceDown,
+    InstanceFailed,
+    InstanceStarting,
+    RequestFailed,
+    SessionLost,
+)
+from supervisors.child import Delayed, Down, GaveUp, Starting, Stuck, Up
+
+log = logging.getLogger("mcp_router.dispatch")
+
+Mask: TypeAlias = Callable[[str], str]
+"""Returns a text without the secrets that are known."""
+
+
+def _up(event: Up, _: Mask) -> Event | None:
+    log.info("%s is ready", event.name)
+    return None
+
+
+def _starting(event: Starting, _: Mask) -> Event | None:
+    return InstanceStarting(event.name)
+
+
+def _delayed(event: Delayed, mask: Mask) -> Event | None:
+    doing = mask(event.doing)
+    shown = doing or "takes longer to start"
+    if event.limit_s is None:
+        log.info("%s: %s", event.name, shown)
+    else:
+        log.info("%s: %s; it has %.0f s for that", event.name, shown, event.limit_s)
+    return InstanceDelayed(event.name, doing)
+
+
+def _lost(event: SessionLost, mask: Mask) -> Event | None:
+    return msgspec.structs.replace(event, reason=mask(event.reason))
+
+
+def _request_failed(event: RequestFailed, mask: Mask) -> Event | None:
+    error = attrs.evolve(event.error, message=mask(event.error.message))
+    return msgspec.structs.replace(event, error=error)
+
+
+def _down(event: Down, mask: Mask) -> Event | None:
+    reason = "" if event.error is None else mask(str(event.error))
+    if event.retry_in_s == 0:
+        log.info("%s is started anew", event.name)
+    elif event.retry_in_s is not None:
+        log.warning("%s is down (%s); next try in %.1f s", event.name, reason, event.retry_in_s)
+    return InstanceDown(event.name, reason, event.restarts, event.retry_in_s)
+
+
+def _gave_up(event: GaveUp, mask: Mask) -> Event | None:
+    reason = mask(str(event.error))
+    log.error("%s failed (%s); next probe in %.0f s", event.name, reason, event.probe_in_s)
+    return InstanceFailed(event.name, reason, event.restarts, event.probe_in_s)
+
+
+def _stuck(event: Stuck, _: Mask) -> Event | None:
+    log.error("%s does not stop, although it was cancelled; it is left behind", event.name)
+    return None
+
+
+def _barrier(event: Barrier, _: Mask) -> Event | None:
+    event.pass_on()
+    return None
+
+
+TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
+    Up: _up,
+    Starting: _starting,
+    Delayed: _delayed,
+    SessionLost: _lost,
+    RequestFailed: _request_failed,
+    Down: _down,
+    GaveUp: _gave_up,
+    Stuck: _stuck,
+    Barrier: _barrier,
+}
