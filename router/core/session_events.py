@@ -191,7 +191,8 @@ def request_failed(state: RoutingState, event: RequestFailed) -> None:
     row = state.sessions.get(event.session)
     if row is None:
         return
-    ejections.record_failure(state, row, event)
+    if not _is_cut_subscription(state, event):
+        ejections.record_failure(state, row, event)
     call = state.calls.find(event.request, event.session)
     if call is not None and event.answer is None:
         _fail_or_repeat(state, call, event.error)
@@ -199,6 +200,12 @@ def request_failed(state: RoutingState, event: RequestFailed) -> None:
     # The server's own error, or the end of something that no client waits for.
     frame = event.answer or forwarding.error_frame(event.request, event.error)
     server_messages.handle_answer(state, event.session, frame)
+
+
+def _is_cut_subscription(state: RoutingState, event: RequestFailed) -> bool:
+    """Return whether a stream broke that says nothing for hours: proxies cut such streams."""
+    listens = (state.listens.get(event.session), state.tasks.listens.get(event.session))
+    return event.status is None and event.request in listens
 
 
 def _fail_or_repeat(state: RoutingState, call: Call, error: RpcError) -> None:

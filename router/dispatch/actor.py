@@ -203,6 +203,8 @@ class _Actor:
         deadline_s, now_s = self._core.next_deadline_s(), trio.current_time()
         if deadline_s is not None and deadline_s <= now_s:
             self._end_overdue(deadline_s, now_s)
+        else:
+            self._caught_up_at_s = None
         if self._start_report is not None:
             self._report_starts(self._start_report)
 
@@ -213,6 +215,8 @@ class _Actor:
         elif self._caught_up_at_s is None or now_s >= self._caught_up_at_s:
             self._caught_up_at_s = None
             self._handle(Tick())
+            if self._unsent:
+                self._send_commands()
 
     def next_wake_s(self) -> float | None:
         """Return the monotonic second of the next `tick` that has something to do."""

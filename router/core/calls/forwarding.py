@@ -271,8 +271,13 @@ def check_not_draining(state: RoutingState) -> None:
 
 
 def park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
-    """Keep a request until its instance is ready; `SessionUp` has it carried out then."""
+    """Keep a request until its instance is ready; `SessionUp` has it carried out then.
+
+    One that is carried out again after a loss is not kept beyond its own end.
+    """
     request, instance = parked.request, parked.instance
+    if request.ends_at_s is not None:
+        timeout_s = min(timeout_s, request.ends_at_s - state.now_s)
     owner = request.client.connection or request.client
     if len(state.parked) >= MAX_PARKED or owner.parked_count >= MAX_PARKED_OF_CLIENT:
         raise RpcError(OVERLOADED, f"Too many calls wait for instances, as for '{instance.name}'")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from router.core.calls import forwarding
 from router.core.state.calls import program_of
 from router.core.state.clients import Parked
+from router.core.state.session_rows import Replica
 from router.messages.errors import OVERLOADED, TIMEOUT, RpcError
 
 if TYPE_CHECKING:
@@ -51,7 +52,16 @@ def session_for_call(
 
 
 def _has_room(state: RoutingState, row: Instance) -> bool:
-    """Return whether the session of a row, if it has one, takes another call now."""
+    """Return whether the session of a row, if it has one, takes another call now.
+
+    A call that waits at a replica goes to any other one that has room sooner.
+    """
+    if isinstance(row, Replica):
+        return any(_has_room_itself(state, each) for each in (row, *row.instance.replicas))
+    return _has_room_itself(state, row)
+
+
+def _has_room_itself(state: RoutingState, row: Instance) -> bool:
     limit = row.spec.run_policy.max_in_flight
     return row.session is not None and (
         limit is None or len(state.calls.by_session.get(row.session.session, ())) < limit

@@ -99,7 +99,8 @@ def _run_fresh(state: RoutingState, instance: Instance | None, fresh: Instance) 
     elif fresh.is_startable() and fresh.state is InstanceState.STARTING:
         _replace(state, name, instance, StartSession(fresh.spec))
     elif instance is not None:
-        fresh.stop_pending = instance.is_startable() and fresh.is_startable()
+        is_ending = instance.is_startable() or name in state.leaving
+        fresh.stop_pending = is_ending and fresh.is_startable()
         _stop(state, instance)
     if fresh.spec.has_replicas and fresh.state is InstanceState.STARTING:
         replicas.start_missing(state, fresh)

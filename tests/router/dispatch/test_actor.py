@@ -244,6 +244,31 @@ async def test_deadlines_are_kept_however_late_each_is_noticed(
     assert core.kinds.count("Tick") == 4
 
 
+async def test_commands_of_a_deadline_are_sent_although_nothing_else_happens(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    core = ScriptedCore({Tick: [StopSession("a")]}, deadline_s=trio.current_time() + 5)
+    actor = await start_actor(nursery, core)
+    await trio.sleep(10)
+    assert actor.sent_commands() == ["StopChild a"]
+
+
+async def test_each_stop_of_the_process_has_its_time_to_catch_up(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    core = ScriptedCore(deadline_s=trio.current_time() - 3)
+    actor = await start_actor(nursery, core)
+    await wait_all_tasks_blocked()
+    core.deadline_s = None  # The answer was in the pipe.
+    await actor.happens(InstanceStarting("the answer"))
+    await trio.sleep(10)
+    core.deadline_s = trio.current_time() - 3
+    await actor.happens(InstanceStarting("after another stop"))
+    assert "Tick" not in core.kinds
+    await trio.sleep(2 * CATCH_UP_S)
+    assert core.kinds.count("Tick") == 1
+
+
 # --- Barriers --------------------------------------------------------------------------------
 
 

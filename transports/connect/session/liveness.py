@@ -35,6 +35,10 @@ PING_LIMIT_S: Final = 30.0
 LEAST_LIMIT_S: Final = 5.0
 """The same, where the interval is shorter: whoever asks often wants to know soon."""
 
+_UNANSWERED: Final = frozenset({LISTEN_METHOD, "initialize"})
+"""Requests that a healthy server may never answer: the one is answered at its end, the other not
+where the answer to `server/discover` came first."""
+
 _CANCELLED: Final = "notifications/cancelled"
 
 
@@ -69,7 +73,7 @@ class Liveness:
         """Note the requests that the upstream is to answer, and those that it need not any more."""
         for frame in frames:
             if isinstance(frame, Request):
-                if frame.method != LISTEN_METHOD:  # is answered only at its end
+                if frame.method not in _UNANSWERED:
                     self._in_flight.add(frame.id)
             elif isinstance(frame, Notification) and frame.method == _CANCELLED:
                 self._note_cancelled(frame)
@@ -107,8 +111,9 @@ class Liveness:
         before = frozenset(self._in_flight)
         asked_at_s = trio.current_time()
         request = await requests.open(method, {})
-        with trio.move_on_after(limit_s):
-            await request.answered.wait()
+        for _ in range(2):  # If this process was stopped, one half passed before anything was read.
+            with trio.move_on_after(limit_s / 2):
+                await request.answered.wait()
         while not (request.is_answered or self.heard_at_s > asked_at_s):
             if before.isdisjoint(self._in_flight):
                 silent_s = trio.current_time() - self.heard_at_s
@@ -117,3 +122,4 @@ class Liveness:
                 )
             await trio.sleep(limit_s)
         requests.forget(request)
+        self.note_answered(request.id)  # A server that never answers it may hang later.

@@ -56,6 +56,8 @@ class Pacing:
         """
         took_s += frames * READ_S
         self.quota = max(1, min(MAX_QUOTA, int(TURN_S * frames / took_s)))
-        self._left_s = min(BURST_S, self._left_s + (now_s - self._at_s) * SHARE) - took_s
+        left_s = min(BURST_S, self._left_s + (now_s - self._at_s) * SHARE) - took_s
+        # No more: the time may have gone by for another reason, such as a stop of this process.
+        self._left_s = max(left_s, -BURST_S)
         self._at_s = now_s
         return max(0.0, -self._left_s / SHARE)

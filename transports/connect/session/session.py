@@ -229,6 +229,8 @@ class _Incarnation:
                 self._unasked += 1
                 if self._unasked > self._pacing.quota:
                     await self._let_others_pass()
+                    # What is not handled yet is a sign of life, however long it has to wait.
+                    self._liveness.heard_at_s = trio.current_time()
 
     async def _let_others_pass(self) -> None:
         """Wait until what was read is handled, and longer if the server says too much unasked."""

@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from router.core.state.ejection import FAILURES_IN_A_ROW
 
+from router.core.calls.resource_subscriptions import ACKNOWLEDGED, LISTEN_AGAIN_S
+from router.core.protocol.bridging import SUBSCRIPTION_KEY
 from router.messages.errors import SESSION_LOST, UNAVAILABLE
-from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, ready
+from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, ready, spec
 from tests.router.core.per_client import initialized, ready_for, talk_about
 
 
@@ -138,6 +141,24 @@ def test_broken_connections_count_as_failures() -> None:
     for _ in range(5):
         a_call_fails(alice, upstream, None, reason="reset", code=SESSION_LOST)
     assert state_of(talk)[0] == "degraded"
+
+
+def test_subscriptions_that_proxies_cut_do_not() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    talk.starting("a")
+    more = {"capabilities": {"resources": {"subscribe": True}}, "resources": ["file:///x"]}
+    upstream = talk.up("a", "echo", revision="2026-07-28", **more)
+    alice = talk.client()
+    alice.initializes()
+    alice.asks("resources/subscribe", {"uri": "file:///x"})
+    for _ in range(2 * FAILURES_IN_A_ROW):
+        (listening,) = upstream.sees()
+        assert listening["method"] == "subscriptions/listen"
+        upstream.says(ACKNOWLEDGED, {"_meta": {SUBSCRIPTION_KEY: listening["id"]}})
+        upstream.fails_to_answer(listening, None, code=SESSION_LOST)
+        talk.time_passes(LISTEN_AGAIN_S + 1)
+    assert state_of(talk) == READY
 
 
 def test_lists_of_a_degraded_instance_are_shown_and_chosen_without_a_call() -> None:

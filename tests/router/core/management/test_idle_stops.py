@@ -254,6 +254,22 @@ def test_a_change_to_a_known_lazy_one_waits_for_the_calls_of_the_one_before() ->
 # --- Use -------------------------------------------------------------------------------------
 
 
+def test_a_change_there_and_back_starts_the_instance_after_its_former_session_has_ended() -> None:
+    talk = idle_talk()
+    alice = talk.client()
+    former = alice.routes("echo")
+    upstream = comes_up(talk)
+    talk.configured(lazy(replicas=2))
+    talk.configured(lazy())
+    call = alice.routes("echo")
+    assert [one.name for one in talk.started] == ["a"]
+    serves(upstream, former)
+    assert talk.stopped == ["a"]
+    talk.down("a", "", None)
+    assert [one.name for one in talk.started] == ["a", "a"]
+    serves(comes_up(talk), call)
+
+
 def test_a_subscription_keeps_it_running_until_its_end() -> None:
     talk, upstream = ready(view="direct", up={"resources": ["file:///x"]})
     alice = talk.client()

@@ -628,3 +628,40 @@ def test_a_safe_call_at_a_replica_that_dies_is_sent_to_another_at_once() -> None
     dies(talk, busy)
     other.answers(other.sees_one(), {"content": []})
     assert call.result == {"content": []}
+
+
+def test_a_call_that_waits_for_its_turn_goes_to_whichever_replica_has_room_first() -> None:
+    talk, (one, two) = ready(2, max_in_flight=1)
+    alice = talk.client()
+    calls = [alice.routes("echo") for _ in range(4)]
+    two.answers(two.sees_one(), {"content": []})
+    two.answers(two.sees_one(), {"content": []})
+    two.answers(two.sees_one(), {"content": []})
+    assert [call.is_waiting for call in calls] == [True, False, False, False]
+    assert len(one.sees()) == 1
+
+
+def test_a_safe_call_that_is_repeated_waits_no_longer_than_its_own_time() -> None:
+    safe = Item("echo", raw({"name": "echo", "annotations": {"readOnlyHint": True}}))
+    talk, (one, two) = ready(2, safe, retry_safe_calls=True)
+    call = talk.client().routes("echo")
+    talk.time_passes(T_S - 10)
+    dies(talk, two)
+    dies(talk, one)
+    talk.time_passes(9)
+    assert call.is_waiting
+    talk.time_passes(2)
+    assert not call.is_waiting
+
+
+def test_a_safe_call_that_is_repeated_waits_for_its_turn_in_its_own_time() -> None:
+    safe = Item("echo", raw({"name": "echo", "annotations": {"readOnlyHint": True}}))
+    talk, (one, two) = ready(2, safe, retry_safe_calls=True, max_in_flight=1)
+    alice = talk.client()
+    call = alice.routes("echo")
+    talk.time_passes(T_S - 10)
+    alice.routes("echo")
+    dies(talk, one)
+    assert len(two.sees()) == 1
+    talk.time_passes(11)
+    assert call.tool_error[0] == "TIMEOUT"

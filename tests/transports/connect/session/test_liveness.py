@@ -13,6 +13,7 @@ from router.messages.events import SessionLost
 from router.messages.frames import Notification, Response
 from tests.transports.connect.session.fake_upstream import (
     SPEC,
+    SlowActor,
     call,
     log_notice,
     raw,
@@ -92,6 +93,47 @@ async def test_whatever_it_sends_is_a_sign_of_life(
     upstream.say(log_notice("still busy"))
     await trio.sleep(PING_LIMIT_S)
     assert len(upstream.asked("ping")) == 1
+    assert not running.ended.is_set()
+
+
+async def test_a_server_that_is_read_slowly_does_not_hang(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools()
+    upstream.answers["ping"] = None
+    running = await start_watched(nursery, upstream, interval_s=5.0)
+    actor = SlowActor(0.02)
+    nursery.start_soon(actor.run, running)
+    upstream.say(*[log_notice("more")] * 1000)
+    await trio.sleep(150)
+    assert len(actor.taken) < 1000
+    assert not running.ended.is_set()
+
+
+async def test_a_question_that_was_passed_over_counts_for_nothing_later(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools()
+    upstream.answers["ping"] = None
+    running = await start_watched(nursery, upstream)
+    await trio.sleep(INTERVAL_S + 1)
+    upstream.say(log_notice("here"))
+    await trio.sleep(2 * INTERVAL_S + PING_LIMIT_S)
+    assert running.ended.is_set()
+    assert reason_of(running).startswith("hangs:")
+
+
+async def test_an_answer_that_came_while_the_process_was_stopped_is_read_first(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    upstream = with_tools()
+    upstream.answers["ping"] = None
+    running = await start_watched(nursery, upstream)
+    await trio.sleep(INTERVAL_S + 1)
+    autojump_clock.jump(10 * PING_LIMIT_S)
+    await trio.sleep(1)
+    upstream.say(Response(5, raw({})))
+    await trio.sleep(1)
     assert not running.ended.is_set()
 
 

@@ -60,6 +60,12 @@ def test_dear_frames_have_short_turns_and_cheap_ones_no_endless_turn() -> None:
     assert pacing.quota == min(MAX_QUOTA, int(TURN_S / READ_S))
 
 
+def test_a_stop_of_the_whole_process_is_not_charged_in_full() -> None:
+    pacing = Pacing()
+    assert pacing.pause_s(1, 60.0, 60.0) == BURST_S / SHARE
+    assert pacing.pause_s(1, 0.001, 60.0 + 2 * BURST_S / SHARE) == 0
+
+
 # --- The session -----------------------------------------------------------------------------
 
 
