@@ -21,7 +21,7 @@ from router.core.calls import (
 )
 from router.core.management import reconfigure
 from router.core.peers import client_requests, server_messages
-from router.core.sessions import idle_times, lazy_starts
+from router.core.sessions import idle_times, lazy_starts, replicas
 from router.core.state.session_rows import Replica, show_in_instance
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
@@ -94,6 +94,10 @@ def session_overflowed(state: RoutingState, event: SessionOverflowed) -> None:
     call = state.calls.find(request_id, event.session)
     if call is None:
         resource_subscriptions.not_sent(state, event.session, request_id)
+        return
+    other = replicas.take_unsent(state, call) if event.lost else None
+    if other is not None and other.session is not None:
+        forwarding.send_to_session(state, other.session, event.frame)
         return
     forwarding.close_call(state, call)
     if event.lost:

@@ -91,32 +91,6 @@ def _cpu_of_calls(pid: int, client: HttpClient, count: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.fault(31, "100,000 calls", "<= 2 kB per 1,000 calls, files and threads as before")
-def test_calls_leave_nothing(workspace: Workspace, measured: Measured) -> None:
-    callers, each = 16, 6250
-    with workspace.add_chaos("a").serve("http") as router, ExitStack() as clients:
-        site = Site(workspace, router)
-        all_clients = [clients.enter_context(site.client()) for _ in range(callers)]
-
-        def call(client: HttpClient, first: int, count: int) -> None:
-            for number in range(first, first + count):
-                client.call(number, "a", "echo", text="x")
-
-        with ThreadPoolExecutor(callers) as threads:
-            list(threads.map(lambda client: call(client, 0, each // 5), all_clients))
-            before, files = resident_bytes(router.pid), open_files(router.pid)
-            tasks = len(os.listdir(f"/proc/{router.pid}/task"))
-            list(threads.map(lambda client: call(client, each, each - each // 5), all_clients))
-        grown = resident_bytes(router.pid) - before
-        per_thousand = grown / (callers * (each - each // 5) / 1000)
-        measured(f"{per_thousand / 1000:+.1f} kB per 1,000 calls")
-        assert per_thousand <= 2000
-        assert open_files_at_most(router.pid, files) <= files
-        assert len(os.listdir(f"/proc/{router.pid}/task")) <= tasks + 1
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.fault(31, "10,000 sessions", "memory and files as before")
 def test_sessions_leave_nothing(workspace: Workspace, measured: Measured) -> None:
     with workspace.add_chaos("a").serve("http") as router:

@@ -18,6 +18,7 @@ from router.core.state.session_rows import Replica, replicas_of, sum_up
 from router.messages.effects import StartSession
 
 if TYPE_CHECKING:
+    from router.core.state.clients import Call
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.instances.instance_spec import InstanceSpec
@@ -42,6 +43,32 @@ def least_busy(state: RoutingState, instance: Instance) -> Instance | None:
         instance.replicas.remove(best)
         instance.replicas.append(best)
     return best
+
+
+def take_unsent(state: RoutingState, call: Call) -> Instance | None:
+    """Give a call that its replica did not get to another one; None if no other is ready.
+
+    The caller sends it there.
+    """
+    row = state.sessions.get(call.session.session)
+    if not isinstance(row, Replica):
+        return None
+    others = [
+        one
+        for one in row.instance.replicas
+        if one.session is not None and one.session.session != call.session.session
+    ]
+    other = min(others, key=lambda one: _in_flight(state, one), default=None)
+    if other is None or other.session is None:
+        return None
+    state.calls.close(call)
+    call.session = other.session
+    state.calls.open(call, state.now_s)
+    return other
+
+
+def _in_flight(state: RoutingState, row: Instance) -> int:
+    return 0 if row.session is None else len(state.calls.of_session(row.session.session))
 
 
 # --- Starts and ends -------------------------------------------------------------------------

@@ -24,11 +24,16 @@ PER_S: Final = 0.1
 FORGOTTEN_AFTER_S: Final = 3600.0
 """What was not said for an hour is news."""
 
-_VARIABLE: Final = re.compile(
-    r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"  # a UUID (RFC 9562)
-    r"|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\d+"
+_TIME_OR_ADDRESS: Final = re.compile(
+    r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?"
+    r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"  # a UUID (RFC 9562)
+    r"|0x[0-9a-fA-F]+"
 )
-"""Times, counts, addresses and ids, which differ from one repetition to the next."""
+"""These differ from one repetition to the next."""
+
+_NUMBER: Final = re.compile(r"\d+")
+"""Numbers, such as that of the process, differ from one start to the next. Later they may be what
+a line is about."""
 
 _CONTINUES: Final = re.compile(r"^[\s|+│]|Traceback \(most recent call last\)")
 
@@ -84,7 +89,7 @@ class SaidLines:
         """
         is_of_block = continues(line)
         self._block += not is_of_block
-        key = _key(line)
+        key = _key(line, is_starting=is_starting)
         form = self._forms.pop(key, None)
         if form is None or now_s - form.said_s > FORGOTTEN_AFTER_S:
             form = _Form(self._process, self._block, now_s)
@@ -100,9 +105,9 @@ class SaidLines:
         form.process = self._process
         return not form.allowed.take(1, now_s)
 
-    def times(self, line: str) -> int:
-        """Return how often a line like this one was said."""
-        form = self._forms.get(_key(line))
+    def times(self, line: str, *, is_starting: bool) -> int:
+        """Return how often a line like this one was said; the arguments are as before."""
+        form = self._forms.get(_key(line, is_starting=is_starting))
         return 0 if form is None else form.times
 
     def _remember(self, key: int, form: _Form) -> None:
@@ -111,6 +116,8 @@ class SaidLines:
             del self._forms[next(iter(self._forms))]
 
 
-def _key(line: str) -> int:
-    # Frames that differ in their line number are different frames.
-    return hash(line if continues(line) else _VARIABLE.sub("0", line))
+def _key(line: str, *, is_starting: bool) -> int:
+    if continues(line):
+        return hash(line)  # frames that differ in their line number are different frames
+    form = _TIME_OR_ADDRESS.sub("0", line)
+    return hash(_NUMBER.sub("0", form) if is_starting else form)

@@ -259,7 +259,7 @@ class HttpEndpoint:
             params.param_headers = read_param_headers(headers)
         if frame.method == LISTEN_METHOD:
             accepts = require_events(accepts)
-        client = self._new_one_shot(principal, "stateless", view)
+        client = self._new_one_shot(principal, "stateless", view, params)
         return await self._ask(client, [frame], accepts, params=params, is_new=True)
 
     async def _post_in_session(
@@ -306,8 +306,11 @@ class HttpEndpoint:
         self._sessions.add(session)
         return await self._ask(session, [frame], accepts, is_new=True)
 
-    def _new_one_shot(self, principal: Principal, era: Era, view: str | None) -> OneShot:
-        if self._is_draining():
+    def _new_one_shot(
+        self, principal: Principal, era: Era, view: str | None, params: Params | None = None
+    ) -> OneShot:
+        # A call that is held for its client's answer is in flight, and may end while it drains.
+        if self._is_draining() and (params is None or "requestState" not in params.members):
             raise router_stopping()
         inbox, count = self._actor_inbox, self.unread.add
         return OneShot(new_client_id(), principal, inbox, self._one_shots, era, view, count)

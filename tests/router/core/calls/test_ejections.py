@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from router.core.state.ejection import FAILURES_IN_A_ROW
 
+from router.core.bounded.ejection import FAILURES_IN_A_ROW
 from router.core.calls.resource_subscriptions import ACKNOWLEDGED, LISTEN_AGAIN_S
 from router.core.protocol.bridging import SUBSCRIPTION_KEY
 from router.messages.errors import SESSION_LOST, UNAVAILABLE

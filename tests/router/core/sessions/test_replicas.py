@@ -6,6 +6,7 @@ import pytest
 
 from router.messages.catalog import Item
 from router.messages.commands import ShowStatus
+from router.messages.events import SessionOverflowed
 from tests.router.core.conversation import T_S, Conversation, FakeUpstream, raw
 from tests.router.core.lazy import IDLE_S, idle_talk, known, lazy, runs, state_of
 from tests.router.core.tasks.task_peers import (
@@ -665,3 +666,23 @@ def test_a_safe_call_that_is_repeated_waits_for_its_turn_in_its_own_time() -> No
     assert len(two.sees()) == 1
     talk.time_passes(11)
     assert call.tool_error[0] == "TIMEOUT"
+
+
+def test_a_call_that_did_not_get_to_its_replica_goes_to_another() -> None:
+    talk, (one, two) = ready(2)
+    call = talk.client().routes("echo")
+    busy, other = (one, two) if one.inbox.waiting else (two, one)
+    talk.happens(SessionOverflowed(busy.session, busy.inbox.waiting[-1], lost=True))
+    dies(talk, busy)
+    other.answers(other.sees_one(), {"content": []})
+    assert call.result == {"content": []}
+
+
+def test_a_call_that_got_to_no_replica_is_lost() -> None:
+    talk, (one, two) = ready(2)
+    call = talk.client().routes("echo")
+    busy, other = (one, two) if one.inbox.waiting else (two, one)
+    frame = busy.inbox.waiting[-1]
+    dies(talk, other)
+    talk.happens(SessionOverflowed(busy.session, frame, lost=True))
+    assert call.tool_error[0] == "SESSION_LOST"

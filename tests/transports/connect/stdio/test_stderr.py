@@ -168,12 +168,12 @@ def test_a_line_that_comes_again_and_again_is_counted(
     ready: StderrLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for n in range(20):
-        ready.feed(b"retry %d: the server is away\n" % n, 0.0)
-    assert caplog.messages == [f"retry {n}: the server is away" for n in range(3)]
+        ready.feed(b"12:00:%02d the server is away\n" % n, 0.0)
+    assert caplog.messages == [f"12:00:{n:02} the server is away" for n in range(3)]
     caplog.clear()
     ready.report_if_due(REPORT_EVERY_S)
     assert caplog.messages == [
-        "… 17 more lines like before; the last, said 20 times so far: retry 19: the server is away"
+        "… 17 more lines like before; the last, said 20 times so far: 12:00:19 the server is away"
     ]
 
 
