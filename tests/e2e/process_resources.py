@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import resource
 import subprocess
@@ -35,6 +36,12 @@ def open_files(pid: int) -> int:
         return sum(1 for _ in entries.iterdir())
     listing = subprocess.run(["lsof", "-p", str(pid)], capture_output=True, text=True, check=True)
     return len(listing.stdout.splitlines()) - 1
+
+
+def lowest_free_file(pid: int) -> int:
+    """Return the number that the next file of a process gets; it needs /proc."""
+    taken = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    return next(number for number in itertools.count() if number not in taken)
 
 
 def open_files_at_most(pid: int, expected: int, limit_s: float = 30.0) -> int:

@@ -22,6 +22,7 @@ from tests.e2e.process_resources import (
     MIB,
     file_limit,
     has_files,
+    lowest_free_file,
     open_files,
     open_files_at_most,
     resident_bytes,
@@ -352,7 +353,8 @@ def test_lack_of_files_is_logged_once_with_a_count_and_serving_goes_on_when_ther
     with secured_workspace.serve("http") as router, closing(keeper(router, A)) as client:
         netloc = router.netloc("/mcp")
         before = resource.prlimit(router.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(router.pid, resource.RLIMIT_NOFILE, (open_files(router.pid), before[1]))
+        limit = lowest_free_file(router.pid)
+        resource.prlimit(router.pid, resource.RLIMIT_NOFILE, (limit, before[1]))
         with closing(connect(netloc)) as waiting:
             waiting.sendall(request("POST", "/mcp", B, rpc("ping")))
             router.stderr.wait_for(r"No connection can be accepted \(Too many open files\)")

@@ -89,35 +89,38 @@ class SaidLines:
         """
         is_of_block = continues(line)
         self._block += not is_of_block
-        key = _key(line, is_starting=is_starting)
-        form = self._forms.pop(key, None)
-        if form is None or now_s - form.said_s > FORGOTTEN_AFTER_S:
-            form = _Form(self._process, self._block, now_s)
-            form.allowed.take(1, now_s)
-            self._remember(key, form)
-            return False
-        form.said_s, form.times = now_s, form.times + 1
-        self._remember(key, form)
+        form, is_new = self._note(_key(line), now_s)
         if is_of_block:
-            return form.block != self._block
-        if is_starting and form.process != self._process:
-            return True
+            return not is_new and form.block != self._block
+        if is_starting:
+            start, is_first = self._note(hash(("start", _NUMBER.sub("0", line))), now_s)
+            if not is_first and start.process != self._process:
+                return True
+        if is_new:
+            return False
         form.process = self._process
         return not form.allowed.take(1, now_s)
 
-    def times(self, line: str, *, is_starting: bool) -> int:
-        """Return how often a line like this one was said; the arguments are as before."""
-        form = self._forms.get(_key(line, is_starting=is_starting))
-        return 0 if form is None else form.times
-
-    def _remember(self, key: int, form: _Form) -> None:
+    def _note(self, key: int, now_s: float) -> tuple[_Form, bool]:
+        """Return the form of a line that is said now, and whether it is new."""
+        form = self._forms.pop(key, None)
+        is_new = form is None or now_s - form.said_s > FORGOTTEN_AFTER_S
+        if form is None or is_new:
+            form = _Form(self._process, self._block, now_s)
+            form.allowed.take(1, now_s)
+        else:
+            form.said_s, form.times = now_s, form.times + 1
         self._forms[key] = form  # as the newest: the dict keeps the order
         if len(self._forms) > MAX_FORMS:
             del self._forms[next(iter(self._forms))]
+        return form, is_new
+
+    def times(self, line: str) -> int:
+        """Return how often a line like this one was said."""
+        form = self._forms.get(_key(line))
+        return 0 if form is None else form.times
 
 
-def _key(line: str, *, is_starting: bool) -> int:
-    if continues(line):
-        return hash(line)  # frames that differ in their line number are different frames
-    form = _TIME_OR_ADDRESS.sub("0", line)
-    return hash(_NUMBER.sub("0", form) if is_starting else form)
+def _key(line: str) -> int:
+    # Frames that differ in their line number are different frames.
+    return hash(line if continues(line) else _TIME_OR_ADDRESS.sub("0", line))

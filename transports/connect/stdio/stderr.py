@@ -201,7 +201,7 @@ class StderrLog:
         elif continues(last):
             self.log.info("… %d more lines like before", count)
         elif count:
-            times = self.said.times(last, is_starting=not self.is_ready)
+            times = self.said.times(last)
             text = "… %d more lines like before; the last, said %d times so far: %s"
             self.log.info(text, count, times, last)
 

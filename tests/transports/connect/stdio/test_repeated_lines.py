@@ -22,7 +22,7 @@ def test_a_line_may_come_a_few_times_at_once_and_rarely_for_ever() -> None:
     said = SaidLines()
     assert [repeats(said, "tick") for _ in range(AT_ONCE + 2)] == [False] * AT_ONCE + [True] * 2
     assert [repeats(said, "tick", n / PER_S) for n in range(1, 5)] == [False] * 4
-    assert said.times("tick", is_starting=False) == AT_ONCE + 6
+    assert said.times("tick") == AT_ONCE + 6
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,18 @@ def test_a_line_may_come_a_few_times_at_once_and_rarely_for_ever() -> None:
         ),
     ],
 )
-@pytest.mark.parametrize("is_starting", [True, False])
-def test_times_addresses_and_ids_make_no_difference(
-    one: str, other: str, is_starting: bool
-) -> None:
+def test_times_addresses_and_ids_make_no_difference(one: str, other: str) -> None:
     said = SaidLines()
-    repeats(said, one, is_starting=is_starting)
-    assert said.times(other, is_starting=is_starting) == 1
+    repeats(said, one)
+    assert said.times(other) == 1
 
 
 def test_numbers_make_no_difference_from_one_start_to_the_next() -> None:
     said = SaidLines()
-    repeats(said, "process 17 listens", is_starting=True)
-    assert said.times("process 18 listens", is_starting=True) == 1
+    assert not repeats(said, "process 17 listens", is_starting=True)
+    assert not any(repeats(said, f"plugin {n} is there", is_starting=True) for n in range(50))
+    said.begin_process()
+    assert repeats(said, "process 18 listens", is_starting=True)
 
 
 def test_later_numbers_may_be_what_a_line_is_about() -> None:
@@ -59,7 +58,7 @@ def test_later_numbers_may_be_what_a_line_is_about() -> None:
 def test_another_word_makes_a_line_another_one() -> None:
     said = SaidLines()
     repeats(said, "cannot open a.txt")
-    assert said.times("cannot open b.txt", is_starting=False) == 0
+    assert said.times("cannot open b.txt") == 0
 
 
 def test_the_lines_of_a_block_come_once() -> None:
@@ -97,9 +96,9 @@ def test_the_oldest_forms_are_forgotten() -> None:
     repeats(said, lines[0])
     repeats(said, "one more")
     assert (
-        said.times(lines[0], is_starting=False),
-        said.times(lines[1], is_starting=False),
-        said.times(lines[2], is_starting=False),
+        said.times(lines[0]),
+        said.times(lines[1]),
+        said.times(lines[2]),
     ) == (2, 0, 1)
 
 
