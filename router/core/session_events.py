@@ -153,6 +153,7 @@ def instance_delayed(state: RoutingState, event: InstanceDelayed) -> None:
     instance = _started_instance(state, event.instance)
     if instance is not None:
         instance.doing = printable(event.doing) or None
+        show_in_instance(instance, state.now_s)
 
 
 def instance_down(state: RoutingState, event: InstanceDown) -> None:
@@ -174,6 +175,7 @@ def _fail_waiting_in_vain(state: RoutingState, instance: Instance) -> None:
     """Fail what waits for an instance, unless this or another session may become ready."""
     if not instance.awaited_as.may_become_ready():
         call_ends.fail_waiting(state, instance.awaited_as)
+        call_ends.fail_waiting(state, instance)  # what waits for its turn at a replica
 
 
 def instance_failed(state: RoutingState, event: InstanceFailed) -> None:

@@ -52,12 +52,15 @@ class StartReport:
     _states: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
     _changed_at_s: float = attrs.field(init=False, default=0.0)
     _is_summed_up: bool = attrs.field(init=False, default=False)
+    # Kept, since the actor asks after each batch of events, for months if one never gets up.
+    _is_any_missing: bool = attrs.field(init=False, default=False)
 
     def expect(self, name: str, now_s: float) -> None:
         """Note that an instance is to be started."""
         if now_s - self.started_at_s <= COUNTED_WITHIN_S and CLIENT_MARK not in name:
             self._states.setdefault(name, "starting")
             self._changed_at_s = now_s
+            self._is_any_missing = bool(self._missing)
 
     def take(self, event: ChildEvent, now_s: float) -> None:
         """Note what the supervisor says of an instance."""
@@ -66,6 +69,7 @@ class StartReport:
         match event:
             case Starting():
                 self._states[event.name] = "starting"
+                self._is_any_missing = True
                 return
             case Up():
                 self._states[event.name] = "up"
@@ -78,12 +82,13 @@ class StartReport:
             case _:
                 return
         self._changed_at_s = now_s
+        self._is_any_missing = bool(self._missing)
 
     def next_deadline_s(self) -> float | None:
         """Return the monotonic second at which `line` has something to say; None: not by itself."""
         if self.is_over or not self._states:
             return None
-        if not self._missing:
+        if not self._is_any_missing:
             return self._changed_at_s
         if self._is_summed_up:
             return None

@@ -263,6 +263,7 @@ def _sum_up_clients(instance: Instance, now_s: float) -> None:
         instance.state, instance.since_s = state, now_s
     instance.restarts = sum(row.restarts for row in rows)
     instance.retry_at_s = None if shown is None else shown.retry_at_s
+    instance.doing = None if shown is None else shown.doing
     # While there is none, the reason why the last one failed stays.
     if shown is not None:
         instance.last_error = shown.last_error

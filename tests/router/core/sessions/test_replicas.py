@@ -102,6 +102,16 @@ def test_the_state_is_the_best_of_all_with_the_reason_of_the_others_only_while_n
     assert talk.client().routes("echo").tool_error == ("UNAVAILABLE", message)
 
 
+def test_a_start_that_takes_long_says_why() -> None:
+    talk = Conversation()
+    talk.configured(runs("a", replicas=2))
+    talk.starting("a#1")
+    talk.delayed("a#1", "installing")
+    call = talk.client().routes("echo")
+    talk.time_passes(T_S + 1)
+    assert "starting: installing" in call.tool_error[1]
+
+
 def test_restarts_are_shown_of_each_and_of_all() -> None:
     talk, (one, _) = ready()
     dies(talk, one)
@@ -686,3 +696,12 @@ def test_a_call_that_got_to_no_replica_is_lost() -> None:
     dies(talk, other)
     talk.happens(SessionOverflowed(busy.session, frame, lost=True))
     assert call.tool_error[0] == "SESSION_LOST"
+
+
+def test_calls_that_wait_for_their_turn_are_answered_when_the_last_one_fails() -> None:
+    talk, (one, two) = ready(2, max_in_flight=1)
+    alice = talk.client()
+    calls = [alice.routes("echo") for _ in range(4)]
+    for upstream in (one, two):  # The loss of the session is not always told before.
+        talk.failed(upstream.instance)
+    assert not any(call.is_waiting for call in calls)
