@@ -132,9 +132,10 @@ async def test_an_error_that_a_session_makes_of_its_cancellation_comes_out() -> 
         await never()
 
     async with serve(script) as server:
-        with trio.CancelScope() as scope, pytest.raises(WireLost, match="no answer"):  # noqa: PT012
+        with pytest.raises(WireLost, match="no answer"), trio.CancelScope() as scope:  # noqa: PT012
             async with server.connect() as talk:
                 await talk.send(Request(1, "server/discover"))
+                await server.wait_for("server/discover")
                 scope.cancel()
                 try:
                     await talk.receive()
