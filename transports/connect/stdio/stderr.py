@@ -147,8 +147,8 @@ class StderrLog:
     def _take(self, lines: list[bytes], now_s: float) -> None:
         lines = [line for line in lines if line.strip()]
         allowed = self._examined.take(len(lines), now_s)
-        for line in lines[:allowed]:
-            for one in self.probe.sort(_readable(line), now_s):
+        for line in filter(None, map(_readable, lines[:allowed])):  # some only move the cursor
+            for one in self.probe.sort(line, now_s):
                 self._log(one.line, now_s, is_echo=one.is_echo)
         for line in lines[max(allowed, len(lines) - KEPT_LINES) :]:
             self._keep(_readable(line), now_s, is_echo=False)

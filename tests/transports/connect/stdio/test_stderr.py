@@ -66,7 +66,7 @@ def _letters(number: int) -> bytes:
 def test_each_line_is_logged_once_it_is_whole(
     stderr: StderrLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stderr.feed("one\r\n\n  two ü".encode()[:-1], 0.0)
+    stderr.feed("one\r\n\n\x1b[2K\r\n  two ü".encode()[:-1], 0.0)
     assert caplog.messages == ["one"]
     stderr.feed("ü".encode()[1:] + b"\nthree", 0.0)
     assert caplog.messages == ["one", "  two ü"]
