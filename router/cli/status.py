@@ -179,7 +179,9 @@ def _reason(doing: str | None, last_error: str | None) -> str | None:
 
 def _long_reasons(rows: list[Row]) -> list[str]:
     """Return the reasons that do not fit into the table, after an empty line."""
-    named = [(one.name, one.reason or "") for row in rows for one in (row, *row.sessions)]
+    named = [
+        (one.name, one.reason or "") for row in rows for one in (row, *row.sessions, *row.replicas)
+    ]
     lines = [
         _cut(f"{name}: {one_line(reason)}", LONG_CHARACTERS)
         for name, reason in named

@@ -46,6 +46,7 @@ from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.events import (
     Barrier,
     ClientOverflowed,
+    Drain,
     Event,
     InstanceSaved,
     SessionOverflowed,
@@ -189,6 +190,8 @@ class _Actor:
         translate = TRANSLATE.get(type(inbound))
         if translate is None:
             event = inbound
+            if self._start_report is not None and isinstance(inbound, Drain):
+                self._start_report = None  # what is up from now on tells nothing
         else:
             event = translate(inbound, self._mask)
             if self._start_report is not None and isinstance(inbound, ChildEvent):
@@ -297,7 +300,7 @@ class _Actor:
 
     def start_session(self, effect: StartSession) -> None:
         self._put_command(effect.spec.name, StartChild(self._child_of(effect.spec)))
-        if self._start_report is not None:
+        if self._start_report is not None and effect.spec.sessions == "shared":
             self._start_report.expect(effect.spec.name, trio.current_time())
 
     def stop_session(self, effect: StopSession) -> None:

@@ -7,7 +7,8 @@ Invariants:
 
 - Each line is said at most once, however often an instance fails later.
 - Nothing here does I/O: the caller supplies the time and writes the lines.
-- Instances that come long after the router's start are not counted, nor are sessions of clients.
+- Instances that come long after the router's start are not counted.
+- An instance with replicas counts once, and is up as soon as one of them is.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ SETTLED_S: Final = 2.0
 AT_LATEST_S: Final = 60.0
 """The first line is said by then, also while instances still get up one after the other."""
 
+_BEST_FIRST: Final = ("up", "starting", "down", "failed")
+"""The state of an instance is the best one of its replicas."""
+
 MAX_NAMES: Final = 20
 """More names than this are only counted."""
 
@@ -49,18 +53,20 @@ class StartReport:
 
     started_at_s: float
     is_over: bool = attrs.field(init=False, default=False)
+    # By session: of an instance, or of one of its replicas.
     _states: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
+    # By instance. Kept, because the actor asks for the deadline in each of its turns.
+    _by_instance: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
+    _missing: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
     _changed_at_s: float = attrs.field(init=False, default=0.0)
     _is_summed_up: bool = attrs.field(init=False, default=False)
-    # Kept, since the actor asks after each batch of events, for months if one never gets up.
-    _is_any_missing: bool = attrs.field(init=False, default=False)
 
     def expect(self, name: str, now_s: float) -> None:
-        """Note that an instance is to be started."""
-        if now_s - self.started_at_s <= COUNTED_WITHIN_S and CLIENT_MARK not in name:
+        """Note that an instance, or one of its replicas, is to be started."""
+        if now_s - self.started_at_s <= COUNTED_WITHIN_S:
             self._states.setdefault(name, "starting")
             self._changed_at_s = now_s
-            self._is_any_missing = bool(self._missing)
+            self._count()
 
     def take(self, event: ChildEvent, now_s: float) -> None:
         """Note what the supervisor says of an instance."""
@@ -69,7 +75,7 @@ class StartReport:
         match event:
             case Starting():
                 self._states[event.name] = "starting"
-                self._is_any_missing = True
+                self._count()
                 return
             case Up():
                 self._states[event.name] = "up"
@@ -82,17 +88,17 @@ class StartReport:
             case _:
                 return
         self._changed_at_s = now_s
-        self._is_any_missing = bool(self._missing)
+        self._count()
 
     def next_deadline_s(self) -> float | None:
         """Return the monotonic second at which `line` has something to say; None: not by itself."""
         if self.is_over or not self._states:
             return None
-        if not self._is_any_missing:
+        if not self._missing:
             return self._changed_at_s
         if self._is_summed_up:
             return None
-        is_settled = set(self._states.values()) <= {"up", "failed"}
+        is_settled = set(self._by_instance.values()) <= {"up", "failed"}
         quiet_s = SETTLED_S if is_settled else QUIET_S
         return min(self._changed_at_s + quiet_s, self.started_at_s + AT_LATEST_S)
 
@@ -101,16 +107,20 @@ class StartReport:
         deadline_s = self.next_deadline_s()
         if deadline_s is None or now_s < deadline_s:
             return None
-        missing, total = self._missing, len(self._states)
+        missing, total = self._missing, len(self._by_instance)
         if not missing:
             self.is_over = True
             return f"All {total} instances are up" if total > 1 else "The only instance is up"
         self._is_summed_up = True
-        names = [f"{name} ({self._states[name]})" for name in missing[:MAX_NAMES]]
+        names = [f"{name} ({state})" for name, state in missing.items()][:MAX_NAMES]
         if len(missing) > MAX_NAMES:
             names.append(f"and {len(missing) - MAX_NAMES} more")
         return f"{total - len(missing)} of {total} instances are up; not up: {', '.join(names)}"
 
-    @property
-    def _missing(self) -> list[str]:
-        return [name for name, state in self._states.items() if state != "up"]
+    def _count(self) -> None:
+        states: dict[str, str] = {}
+        for name, state in self._states.items():
+            instance = name.partition(CLIENT_MARK)[0]
+            states[instance] = min(states.get(instance, state), state, key=_BEST_FIRST.index)
+        self._by_instance = states
+        self._missing = {name: state for name, state in states.items() if state != "up"}

@@ -138,11 +138,15 @@ def test_what_a_long_start_does_is_shown_before_the_last_error() -> None:
 def test_a_reason_that_does_not_fit_comes_whole_below_the_table() -> None:
     reason = "exited with status 1: " + "word " * 30 + "the end"
     session = SessionRow("a#1", state="backoff", last_error=reason, retry_in_s=2.0)
-    rows = [Row("a", last_error=reason, sessions=(session,)), Row("b", last_error="short")]
+    replica = SessionRow("b#1", state="failed", last_error=reason)
+    rows = [
+        Row("a", last_error=reason, sessions=(session,)),
+        Row("b", last_error="short", replicas=(replica,)),
+    ]
     lines = table(rows).splitlines()
     assert lines[1].endswith("wo\u2026")
     assert "in 2s" in lines[2]
-    assert lines[-3:] == ["", f"a: {reason}", f"a#1: {reason}"]
+    assert lines[-4:] == ["", f"a: {reason}", f"a#1: {reason}", f"b#1: {reason}"]
 
 
 def test_a_try_that_is_due_is_called_so() -> None:

@@ -29,6 +29,7 @@ from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.events import (
     Barrier,
     ClientOverflowed,
+    Drain,
     Event,
     InstanceDelayed,
     InstanceDown,
@@ -502,6 +503,30 @@ async def test_log_sums_up_once_who_is_up_after_the_start(
         "1 of 2 instances are up; not up: b (starting)",
         "All 2 instances are up",
     ]
+
+
+async def test_log_says_nothing_of_who_is_up_once_the_router_stops(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    core = ScriptedCore({Tick: [StartSession(InstanceSpec(name, "acme")) for name in "ab"]})
+    actor = await start_actor(nursery, core)
+    replies, _ = trio.open_memory_channel[Any](1)
+    await actor.happens(Tick(), UpChild("a", None), Drain(replies), Down("b", None, 0, None))
+    await trio.sleep(100)
+    assert not [line for line in caplog.messages if "instance" in line]
+
+
+async def test_sessions_of_clients_are_no_instances_in_the_log(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    specs = InstanceSpec("a", "acme"), InstanceSpec("b#1", "acme", sessions="per_client")
+    core = ScriptedCore({Tick: [StartSession(spec) for spec in specs]})
+    actor = await start_actor(nursery, core)
+    await actor.happens(Tick(), UpChild("a", None), GaveUp("b#1", OSError("it ended"), 3, 15))
+    await trio.sleep(100)
+    assert [line for line in caplog.messages if "instance" in line] == ["The only instance is up"]
 
 
 async def test_secret_in_the_reason_of_a_failed_request_is_masked_for_the_core(

@@ -14,13 +14,15 @@ from router.dispatch.start_report import (
 from supervisors.child import Delayed, Down, GaveUp, Starting, Up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from supervisors.child import ChildEvent
 
 BOOM = OSError("boom")
 START_S = 1000.0
 
 
-def started(names: str = "abc") -> StartReport:
+def started(names: Iterable[str] = "abc") -> StartReport:
     report = StartReport(START_S)
     for name in names:
         report.expect(name, START_S)
@@ -133,9 +135,21 @@ def test_an_instance_that_is_started_anew_is_expected_still() -> None:
     assert report.line(START_S + 21 + QUIET_S) == "1 of 2 instances are up; not up: a (down)"
 
 
-def test_what_comes_later_and_the_sessions_of_clients_are_not_counted() -> None:
+def test_what_comes_later_and_sessions_that_nobody_expected_are_not_counted() -> None:
     report = started("a")
-    report.expect("b#1", START_S)
     report.expect("late", START_S + COUNTED_WITHIN_S + 1)
     events = [(40, up("b#1")), (41, up("late")), (42, up("a"))]
     assert lines(report, *events, until_s=100)[-1] == "42: The only instance is up"
+
+
+def test_an_instance_with_replicas_counts_once_and_is_up_with_the_first_of_them() -> None:
+    report = started(["a", "b#1", "b#2"])
+    events = [(1, up("a")), (2, up("b#2")), (3, GaveUp("b#1", BOOM, 2, 15))]
+    assert lines(report, *events, until_s=100)[-1] == "2: All 2 instances are up"
+
+
+def test_an_instance_whose_replicas_all_failed_is_named_once() -> None:
+    report = started(["a", "b#1", "b#2"])
+    failed = [(2, GaveUp(f"b#{number}", BOOM, 2, 15)) for number in (1, 2)]
+    expected = f"{2 + SETTLED_S:g}: 1 of 2 instances are up; not up: b (failed)"
+    assert lines(report, (1, up("a")), *failed, until_s=100) == [expected]

@@ -25,6 +25,9 @@ HttpFailure: TypeAlias = "httpx2.HTTPError | httpx2.InvalidURL"
 
 _RESETS: Final = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 
+_NO_TLS: Final = "WRONG_VERSION_NUMBER"
+"""The reason that OpenSSL gives for an answer that is no TLS, such as one in HTTP."""
+
 CONNECT_S: Final = 5.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
 
@@ -83,6 +86,8 @@ def _describe_cause(exc: BaseException) -> str:
         if isinstance(link, ssl.SSLCertVerificationError):
             return f"TLS failed: {link.verify_message}"
         if isinstance(link, ssl.SSLError):
+            if link.reason == _NO_TLS:
+                return "what answers there does not speak TLS; is its url http:// and not https://?"
             return f"TLS failed: {link.reason or 'no common ground'}"
         if isinstance(link, socket.gaierror):
             return f"its host name cannot be resolved ({link.strerror})"

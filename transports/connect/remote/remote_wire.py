@@ -84,13 +84,18 @@ async def open_wire(
     wire = RemoteWire(endpoint, headers, kinds, sender, receiver)
     failed: Exception | None = None
     with receiver:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(wire.run)
-            try:
-                yield wire
-            except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
-                failed = exc
-            wire.hang_up()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wire.run)
+                try:
+                    yield wire
+                except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
+                    failed = exc
+                wire.hang_up()
+        except* trio.Cancelled:
+            # A session makes an error of being cancelled while it starts.
+            if failed is None:
+                raise
     if failed is not None:
         raise failed
 

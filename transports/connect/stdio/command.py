@@ -96,6 +96,8 @@ def _find_file(command: str, cwd: str, search_path: str) -> str:
             )
         return os.path.abspath(found)  # an entry of PATH may be relative to the router's folder
     path = os.path.abspath(os.path.join(cwd, command))
+    if os.path.isdir(path):
+        raise WireLost(f"{path!r} is a folder, no command; give the full path of the program in it")
     if not os.path.isfile(path):
         raise WireLost(f"command not found: {command!r}; there is no file {path!r}")
     if not os.access(path, os.X_OK):

@@ -39,6 +39,9 @@ EXAMINED_PER_S: Final = 10 * LINES_PER_S
 REPORT_EVERY_S: Final = 5.0
 """How often the numbers of dropped and of repeated lines are logged."""
 
+KEPT_STRAY_LINES: Final = 10
+"""More than an error message has."""
+
 KEPT_LINES: Final = 100
 """The last lines are kept, and searched for the reason when the process has ended."""
 
@@ -95,6 +98,7 @@ class StderrLog:
     _logged: TokenBucket = attrs.field(factory=lambda: TokenBucket(LINES_AT_ONCE, LINES_PER_S))
     _partial: bytes = b""
     _last: deque[_Kept] = attrs.field(factory=lambda: deque[_Kept](maxlen=KEPT_LINES))
+    _stray: deque[str] = attrs.field(factory=lambda: deque[str](maxlen=KEPT_STRAY_LINES))
 
     def __attrs_post_init__(self) -> None:
         self.said.begin_process()
@@ -120,6 +124,11 @@ class StderrLog:
         if now_s - self.reported_s >= REPORT_EVERY_S:
             self._report()
 
+    def note_stray(self, line: bytes) -> None:
+        """Keep a line on stdout that is no message: programs print why they do not start there."""
+        if not self.is_ready:
+            self._stray.append(_cut_for_reason(_readable(line)))
+
     @property
     def has_unreported(self) -> bool:
         """True if there is something to report when that is due."""
@@ -128,6 +137,7 @@ class StderrLog:
     def last_words(self, now_s: float) -> str:
         """Return what the process said last, in one line; empty if it said nothing of interest.
 
+        If it said nothing on stderr, what it wrongly wrote to stdout before it got ready counts.
         What a process said more than `RECENT_S` ago counts only if it never got ready, and what it
         said because of the probe only if it has not answered that.
 
@@ -140,15 +150,18 @@ class StderrLog:
             for kept in self._last
             if kept.said_s >= since_s and (self.probe.is_open or not kept.is_echo)
         ]
-        return " | ".join(last_words(lines))
+        if words := last_words(lines):
+            return " | ".join(words)
+        stray = () if self.is_ready else last_words(self._stray)
+        return f"on stdout, which is for MCP alone: {' | '.join(stray)}" if stray else ""
 
     # --- One line after the other ------------------------------------------------------------
 
     def _take(self, lines: list[bytes], now_s: float) -> None:
         lines = [line for line in lines if line.strip()]
         allowed = self._examined.take(len(lines), now_s)
-        for line in lines[:allowed]:
-            for one in self.probe.sort(_readable(line), now_s):
+        for line in filter(None, map(_readable, lines[:allowed])):  # some only move the cursor
+            for one in self.probe.sort(line, now_s):
                 self._log(one.line, now_s, is_echo=one.is_echo)
         for line in lines[max(allowed, len(lines) - KEPT_LINES) :]:
             self._keep(_readable(line), now_s, is_echo=False)
@@ -170,8 +183,7 @@ class StderrLog:
             self._drop(1, now_s)
 
     def _keep(self, line: str, now_s: float, *, is_echo: bool) -> None:
-        cut = cut_between_words(line.encode(), REASON_LIMIT_BYTES).decode("utf-8", "replace")
-        self._last.append(_Kept(cut if cut == line else f"{cut.rstrip()}…", now_s, is_echo))
+        self._last.append(_Kept(_cut_for_reason(line), now_s, is_echo))
 
     # --- What is not logged ------------------------------------------------------------------
 
@@ -212,6 +224,11 @@ def cut_between_words(line: bytes, limit_bytes: int) -> bytes:
     Log filters mask whole secrets, so half a secret would get past them.
     """
     return line if len(line) <= limit_bytes else _LAST_WORD.sub(b"", line[:limit_bytes])
+
+
+def _cut_for_reason(line: str) -> str:
+    cut = cut_between_words(line.encode(), REASON_LIMIT_BYTES).decode("utf-8", "replace")
+    return cut if cut == line else f"{cut.rstrip()}…"
 
 
 def _readable(line: bytes) -> str:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from router.messages.frames import Frame
     from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.stdio.process import Process
+    from transports.connect.stdio.stderr import StderrLog
     from transports.connect.wire import Wire
 
 log = logging.getLogger("mcp_router.upstream")
@@ -110,7 +111,7 @@ class StdioWire:
     def __init__(self, name: str, process: Process, frame_limit_bytes: int) -> None:
         self._process = process
         self._lines = LineSplitter(frame_limit_bytes)
-        self._skipped = SkippedLines(name)
+        self._skipped = SkippedLines(name, process.stderr_log)
 
     async def send(self, frames: Sequence[Frame]) -> None:
         """Write all frames in one go.
@@ -196,17 +197,20 @@ class SkippedLines:
 
     Attributes:
         name: the name of the instance.
+        stderr_log: learns them, since they may be the reason why the process ends; and knows those
+            that earlier processes of the instance have said.
         count: the number of lines so far.
     """
 
     name: str
+    stderr_log: StderrLog
     count: int = 0
     _bucket: TokenBucket = attrs.field(
         init=False, factory=lambda: TokenBucket(WARNINGS_AT_ONCE, WARNINGS_PER_S)
     )
 
     def note(self, line: bytes, error: FrameError, now_s: float) -> None:
-        """Count a line, and log it unless too many were logged lately.
+        """Count a line, and log it unless it is old news or too many were logged lately.
 
         Args:
             line: the whole line, or the member of a batch.
@@ -214,11 +218,15 @@ class SkippedLines:
             now_s: monotonic seconds.
         """
         self.count += 1
-        if self._bucket.take(1, now_s):
+        self.stderr_log.note_stray(line)
+        if not self._bucket.take(1, now_s):
+            return
+        shown = cut_between_words(line, SHOWN_BYTES)
+        if not self.stderr_log.said.is_repetition(f"stdout: {shown!r}", now_s, is_starting=True):
             log.warning(
                 "%s: skipped a line that is no JSON-RPC message (%d so far): %s: %r",
                 self.name,
                 self.count,
                 error,
-                cut_between_words(line, SHOWN_BYTES),
+                shown,
             )

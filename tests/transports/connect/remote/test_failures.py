@@ -25,9 +25,9 @@ def caused(exc: Exception, cause: BaseException) -> Any:
     return exc
 
 
-def tls_error() -> ssl.SSLError:
+def tls_error(reason: str | None = None) -> ssl.SSLError:
     error = ssl.SSLError(1, "s3cret")
-    error.reason = None  # type: ignore[assignment]
+    error.reason = reason  # type: ignore[assignment]
     return error
 
 
@@ -83,6 +83,10 @@ def test_failure_has_its_sentence_without_the_words_of_libraries(exc: Any, sente
     [
         (certificate_error(), "TLS failed: certificate has expired"),
         (tls_error(), "TLS failed: no common ground"),
+        (
+            tls_error("WRONG_VERSION_NUMBER"),
+            "what answers there does not speak TLS; is its url http:// and not https://?",
+        ),
         (gaierror(EAI_NONAME, "unknown"), "its host name cannot be resolved (unknown)"),
         (OSError(errno.ECONNREFUSED, "s3cret"), os.strerror(errno.ECONNREFUSED).lower()),
         (OSError("s3cret"), "it was closed by the other side"),

@@ -127,6 +127,22 @@ async def test_cancellation_leaves_at_once() -> None:
         assert scope.cancelled_caught
 
 
+async def test_an_error_that_a_session_makes_of_its_cancellation_comes_out() -> None:
+    async def script(call: Call) -> None:
+        await never()
+
+    async with serve(script) as server:
+        with pytest.raises(WireLost, match="no answer"), trio.CancelScope() as scope:  # noqa: PT012
+            async with server.connect() as talk:
+                await talk.send(Request(1, "server/discover"))
+                await server.wait_for("server/discover")
+                scope.cancel()
+                try:
+                    await talk.receive()
+                except trio.Cancelled:
+                    raise WireLost("no answer to server/discover") from None
+
+
 async def test_an_exception_inside_comes_out_as_it_is() -> None:
     async with serve(session_server(Call.result)) as server:
         with pytest.raises(WireLost, match="mine"):

@@ -78,6 +78,12 @@ def test_a_missing_command_is_named_with_what_to_do() -> None:
     )
 
 
+def test_a_folder_is_no_command(tmp_path: Path) -> None:
+    assert _reason(_spec(str(tmp_path))) == (
+        f"'{tmp_path}' is a folder, no command; give the full path of the program in it"
+    )
+
+
 def test_a_missing_file_is_named_in_full(tmp_path: Path) -> None:
     assert _reason(_spec("bin/tool", cwd=str(tmp_path))) == (
         f"command not found: 'bin/tool'; there is no file '{tmp_path}/bin/tool'"

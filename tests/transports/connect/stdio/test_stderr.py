@@ -66,7 +66,7 @@ def _letters(number: int) -> bytes:
 def test_each_line_is_logged_once_it_is_whole(
     stderr: StderrLog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stderr.feed("one\r\n\n  two ü".encode()[:-1], 0.0)
+    stderr.feed("one\r\n\n\x1b[2K\r\n  two ü".encode()[:-1], 0.0)
     assert caplog.messages == ["one"]
     stderr.feed("ü".encode()[1:] + b"\nthree", 0.0)
     assert caplog.messages == ["one", "  two ü"]
@@ -314,3 +314,29 @@ def test_what_a_process_said_long_ago_is_no_reason_for_its_end(ready: StderrLog)
 def test_of_a_process_that_was_never_ready_all_that_it_said_counts(stderr: StderrLog) -> None:
     stderr.feed(b"waiting for the database\n", 0.0)
     assert stderr.last_words(60.0) == "waiting for the database"
+
+
+# --- Strays on stdout ------------------------------------------------------------------------
+
+
+def test_what_was_printed_to_stdout_is_the_reason_if_stderr_says_nothing(stderr: StderrLog) -> None:
+    stderr.note_stray(b"usage: server [-h]")
+    stderr.note_stray(b"server: error: unknown option")
+    reason = "usage: server [-h] | server: error: unknown option"
+    assert stderr.last_words(1.0) == f"on stdout, which is for MCP alone: {reason}"
+    stderr.feed(b"the key is wrong\n", 2.0)
+    assert stderr.last_words(3.0) == "the key is wrong"
+
+
+def test_what_was_printed_to_stdout_is_no_reason_once_the_process_works(
+    stderr: StderrLog,
+) -> None:
+    stderr.note_stray(b"Listening")
+    stderr.is_ready = True
+    stderr.note_stray(b"a call came")
+    assert not stderr.last_words(1.0)
+
+
+def test_of_a_long_line_on_stdout_only_the_beginning_is_kept(stderr: StderrLog) -> None:
+    stderr.note_stray(b"word " * 1_000_000)
+    assert len(stderr.last_words(1.0)) < 2 * REASON_LIMIT_BYTES

@@ -85,6 +85,17 @@ async def test_garbage_is_skipped_counted_and_logged_a_few_times(
     assert caplog.messages[0].endswith("b'Listening on stdio'")
 
 
+async def test_garbage_of_earlier_processes_is_not_logged_again(
+    token: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = SaidLines()
+    for _ in range(3):
+        with trio.fail_after(LIMIT_S):
+            async with connect_stdio(says(token, b"Welcome\n" + PONG), said=said) as wire:
+                await wire.receive()
+    assert [line[-10:] for line in caplog.messages] == ["b'Welcome'"]
+
+
 async def test_no_part_of_a_word_is_logged_of_long_garbage(
     token: str, caplog: pytest.LogCaptureFixture
 ) -> None:
