@@ -192,7 +192,9 @@ class Clients(Servers, Promises):
         # Mostly one of the last, which is held still.
         track = chosen(held[-3:] if pick % 4 else held, pick)
         if how == "by another":
-            self.is_robbed(track, chosen(self.viewers, who))
+            stateless = [one for one in self.viewers if one.kind in ("either", "stateless")]
+            for thief in stateless[who % 3 :]:
+                self.is_robbed(track, thief)
         elif track.viewer in self.viewers:
             for _ in range(2 if how == "twice" else 1):
                 self.comes_again(track, is_answered=how != "refused")

@@ -92,6 +92,22 @@ class Promises(World):
         assert set(state.listens) <= set(state.sessions)
 
     @invariant()
+    def calls_and_their_clients_know_each_other(self) -> None:
+        state = self.talk.state
+        known = [(client, one) for client in state.clients.values() for one in client.calls.items()]
+        for client, (request_id, call) in known:
+            assert call.client is client
+            assert call.request_id == request_id
+        waiting = [call for call in state.calls.by_id.values() if call.input_required is None]
+        assert len(waiting) == len(known)
+
+    @invariant()
+    def nothing_is_parked_for_ever(self) -> None:
+        state = self.talk.state
+        parked = sum(len(client.parked) for client in state.clients.values())
+        assert len(state.parked) == parked
+
+    @invariant()
     def somebody_may_come_again_for_each_held_call(self) -> None:
         state = self.talk.state
         for held in state.input_required.values():
