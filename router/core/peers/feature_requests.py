@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import Method, RoutingState
+    from router.messages.events import SessionUp
 
 # --- Lists -----------------------------------------------------------------------------------
 
@@ -151,19 +152,47 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return
-    serving = state.sessions[session.session]
-    row = instance if instance.spec.has_replicas else serving
+    row = instance if instance.spec.has_replicas else state.sessions[session.session]
+    was_told = (row.address, own) in request.client.resources
     is_first = resource_subscriptions.add(state, request.client, row, own, uri)
+    try:
+        _subscribe_at_server(state, request, session, row, own, is_first=is_first)
+    except RpcError:
+        if not was_told:
+            resource_subscriptions.remove(state, request.client, row.address, own)
+        raise
+
+
+def _subscribe_at_server(
+    state: RoutingState,
+    request: ClientRequest,
+    session: SessionUp,
+    row: Instance,
+    own: str,
+    *,
+    is_first: bool,
+) -> None:
+    """Subscribe to a resource at the server, which answers the client's request.
+
+    Args:
+        session: the one that serves the request.
+        row: that of the session, or of the instance if it has replicas.
+        own: the server's own URI.
+        is_first: True if nobody was told of this resource before.
+
+    Raises:
+        RpcError: the request cannot be forwarded; see `forwarding.forward_call`.
+    """
     if session.is_stateless:
         if is_first:
             resource_subscriptions.subscribe_upstream(state, row, [own])
         confirmations.answer_when_confirmed(state, request, row, session, own)
         return
-    if is_first and instance.spec.has_replicas:
-        resource_subscriptions.subscribe_others(state, instance, serving, own)
-    call = forwarding.forward_call(
-        state, request, instance, session, members | {"uri": raw_of(own)}
-    )
+    serving = state.sessions[session.session]
+    if is_first and row is not serving:
+        resource_subscriptions.subscribe_others(state, row, serving, own)
+    members = request.params.members | {"uri": raw_of(own)}
+    call = forwarding.forward_call(state, request, row, session, members)
     call.subscribes = row.address, own
 
 

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 from tests.router.core.interleaved import site
-from tests.router.core.interleaved.clients import KINDS, Clients
+from tests.router.core.interleaved.clients import KINDS
 from tests.router.core.interleaved.configuration import Configuration
-from tests.router.core.interleaved.promises import Promises
 from tests.router.core.interleaved.site import PER_CLIENT, chosen
 from tests.router.core.interleaved.world import PICK
 
 
-class InterleavedViews(Clients, Configuration, Promises):
+class InterleavedViews(Configuration):
     """All rules and invariants, from a beginning where something can happen at once."""
 
     @initialize(

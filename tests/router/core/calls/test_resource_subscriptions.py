@@ -7,7 +7,9 @@ import pytest
 from router.core.calls.resource_subscriptions import LISTEN_AGAIN_S, MAX_OF_CLIENT, MAX_URI_CHARS
 from router.core.names.resource_uris import shown_uri
 from router.core.protocol.bridging import CAPABILITIES_KEY, REVISION_KEY, SUBSCRIPTION_KEY
+from router.core.state import calls
 from router.messages.commands import Principal
+from router.messages.errors import OVERLOADED
 from router.messages.frames import Request
 from router.messages.instances.exposure import Exposure, NameFilter, Profile
 from tests.router.core.conversation import (
@@ -142,6 +144,31 @@ def test_a_subscription_that_the_server_refuses_is_forgotten() -> None:
     talk.down("a")
     talk.starting("a")
     assert seen(talk.up("a")) == [(SUBSCRIBE, "x:1")]
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_a_subscription_that_the_router_refuses_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, revision: str
+) -> None:
+    monkeypatch.setattr(calls, "MAX_CALLS", 0)
+    talk, upstream = serving(revision=revision)
+    client = talk.client()
+    assert client.asks(SUBSCRIBE, {"uri": "x:1"}).error["code"] == OVERLOADED
+    upstream.says(UPDATED, {"uri": "x:1"})
+    assert told(client.outbox) == []
+    assert not talk.state.subscribers
+
+
+def test_a_second_subscription_that_the_router_refuses_leaves_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    talk, upstream = serving()
+    client = talk.client()
+    subscribed(client, upstream)
+    monkeypatch.setattr(calls, "MAX_CALLS", 0)
+    assert client.asks(SUBSCRIBE, {"uri": "x:1"}).error["code"] == OVERLOADED
+    upstream.says(UPDATED, {"uri": "x:1"})
+    assert told(client.outbox) == ["x:1"]
 
 
 def test_a_session_that_is_started_anew_is_subscribed_again() -> None:

@@ -21,6 +21,9 @@ def check_rows(state: RoutingState, living: Collection[str], limit: int) -> None
     for row in table.by_name.values():
         assert row.instance is state.instances.by_name[row.name]
         assert row.clients <= set(living)
+        depends_on_root = row.key[0] == "root"
+        assert depends_on_root == row.instance.spec.needs_roots
+        assert row.spec.cwd == (row.key[1] if depends_on_root else row.instance.spec.cwd)
         assert not row.ends_with_its_client or row.clients == {row.key[1]}
         for client in row.clients:
             assert row in table.of_client(client)

@@ -12,19 +12,20 @@ from router.messages.events import ClientClosed
 from router.messages.frames import Request
 from tests.router.core.conversation import StatelessClient, plain
 from tests.router.core.interleaved import site
-from tests.router.core.interleaved.servers import Servers
+from tests.router.core.interleaved.promises import Promises
+from tests.router.core.interleaved.servers import STATE_OF_SERVER, Servers
 from tests.router.core.interleaved.site import PER_CLIENT, chosen, owner_of
 from tests.router.core.interleaved.world import NAMES, PICK, Track, Viewer, make_peer, mark_of
 
 KINDS = st.sampled_from(
-    ["session", "session", "one shot", "stdio", "either", "either", "stateless", "stateless"]
+    ["session", "session", "one shot", "stdio", "either", "either", "either", "stateless"]
 )
 ABLE = st.sampled_from([True, True, True, True, True, False])
-HOW = st.sampled_from(["answered", "answered", "answered", "refused", "by another"])
+HOW = st.sampled_from(["answered", "answered", "twice", "refused", "by another"])
 MAX_VIEWERS = 7
 
 
-class Clients(Servers):
+class Clients(Servers, Promises):
     """The rules of clients."""
 
     # --- They come and go --------------------------------------------------------------------
@@ -59,8 +60,10 @@ class Clients(Servers):
     @precondition(lambda self: len(self.viewers) > 1)
     @rule(pick=PICK, is_slow=st.booleans())
     def a_client_goes(self, pick: int, is_slow: bool) -> None:
-        # Mostly one that has just done something.
-        active = [track.viewer for track in self.tracks[-6:] if track.viewer in self.viewers]
+        # Mostly one whose call is held, or who has just done something.
+        here = [track for track in self.tracks if track.viewer in self.viewers]
+        held = [track for track in here if pick % 2 and self.is_held(track)]
+        active = [track.viewer for track in held or here[-6:]]
         viewer = chosen(active if active and pick % 4 else self.viewers, pick)
         self.viewers.remove(viewer)
         (viewer.peer.overflows if is_slow else viewer.peer.leaves)()
@@ -76,25 +79,69 @@ class Clients(Servers):
         prefix = "" if self.is_transparent(viewer) else f"{name}__"
         return self.asks(viewer, *chosen(site.requests_for(name, prefix), kind))
 
+    def is_held(self, track: Track) -> bool:
+        """Return whether the call behind a request goes on while its client is away."""
+        clients = [one.call.client for one in self.talk.state.input_required.values()]
+        return track.client_id in {(client.connection or client).id for client in clients}
+
+    def uses(self, viewer: Viewer, kind: int) -> None:
+        """Have a viewer use the instance with sessions for its clients, and say what it is asked.
+
+        Args:
+            kind: chooses among `site.CALLS_AND_SUBSCRIPTIONS`.
+        """
+        track = self.asks_for(viewer, PER_CLIENT, chosen(site.CALLS_AND_SUBSCRIPTIONS, kind))
+        self.answers_all_questions(viewer)
+        if track.wants_input:
+            self.comes_again(track, is_answered=True)
+
+    def some_use_it(self, picks: list[int], kind: int) -> None:
+        """Have viewers use that instance, as far as they see it, until they have their answers."""
+        before = len(self.talk.started)
+        able = [one for one in self.viewers if PER_CLIENT in (self.seen_by(one) or ())]
+        # Mostly those whose view may change.
+        named = [one for one in able if one.place in self.talk.state.settings.profiles]
+        for pick in picks if able else ():
+            self.uses(chosen(named if named and pick % 4 else able, pick), kind + pick)
+        started = [one.name for one in self.talk.started[before:]]
+        self.come_up_all(started, kind, is_stateless=kind % 3 == 0)
+        self.check_news()
+
+    @precondition(lambda self: len(self.viewers) < MAX_VIEWERS - 2)
+    @rule(principal=PICK, kind=PICK)
+    def two_programs_over_http_begin_to_call(self, principal: int, kind: int) -> None:
+        before, started_before = len(self.viewers), len(self.talk.started)
+        first = site.PLACES.index(PER_CLIENT)
+        for place in (first, first + 1):
+            self.a_client_comes("stateless", place, principal)
+        for viewer in self.viewers[before:]:
+            self.uses(viewer, 0)
+        started = [one.name for one in self.talk.started[started_before:]]
+        self.come_up_all(started, kind, is_stateless=kind % 3 == 0)
+
     @rule(
         picks=st.lists(PICK, min_size=1, max_size=4),
-        then=st.sampled_from(["starts", "is up", "is up", "asks", "asks"]),
+        then=st.sampled_from(
+            ["starts", "is up", "is up", "asks", "asks and loses one", "other roots"]
+        ),
     )
     def clients_call_and_have_their_sessions_started(self, picks: list[int], then: str) -> None:
         before = len(self.talk.started)
         able = [one for one in self.viewers if PER_CLIENT in (self.seen_by(one) or ())]
         for pick in picks:
-            kind = chosen(site.CALLS_AND_SUBSCRIPTIONS, pick)
-            track = self.asks_for(chosen(able or self.viewers, pick), PER_CLIENT, kind)
-            self.answers_all_questions(track.viewer)
-            if track.wants_input:
-                self.comes_again(track, is_answered=True)
+            self.uses(chosen(able or self.viewers, pick), pick)
+        self.check_news()
+        for pick in picks if then == "other roots" else ():
+            viewer = chosen(able or self.viewers, pick)
+            self.has_other_roots(viewer, "/y" if viewer.root == "/x" else "/x")
         for started in self.talk.started[before:] if then != "starts" else ():
-            is_stateless = then != "asks" and picks[0] % 2 == 1
+            is_stateless = not then.startswith("asks") and picks[0] % 2 == 1
             upstream = self.comes_up(started.name, picks[0], is_stateless=is_stateless)
-            for request in list(upstream.inbox.waiting) if then == "asks" else ():
+            for request in list(upstream.inbox.waiting) if then.startswith("asks") else ():
                 if mark_of(request):
                     self.asks_a_client(upstream, request, mark_of(request), "roots")
+        if then == "asks and loses one" and len(self.viewers) > 1:
+            self.a_client_goes(2 * picks[0] + 1, is_slow=False)
 
     @rule(pick=PICK, method=st.sampled_from(sorted(site.LISTS)))
     def a_client_lists(self, pick: int, method: str) -> None:
@@ -137,16 +184,20 @@ class Clients(Servers):
     @rule(pick=PICK, who=PICK, how=HOW)
     def a_client_does_what_it_was_asked(self, pick: int, who: int, how: str) -> None:
         """Have a client answer a question, or send a request again with the input it needs."""
-        held = [track for track in self.tracks if track.wants_input]
-        if not held or who % 2:
+        asked = [track for track in self.tracks if track.wants_input]
+        held = [track for track in asked if self.is_held(track)] or asked
+        if not held or not who % 3:
             self.answers_a_question(self.a_track(pick), pick, is_refused=how == "refused")
             return
         # Mostly one of the last, which is held still.
         track = chosen(held[-3:] if pick % 4 else held, pick)
         if how == "by another":
-            self.is_robbed(track, chosen(self.viewers, who))
+            stateless = [one for one in self.viewers if one.kind in ("either", "stateless")]
+            for thief in stateless[who % 3 :]:
+                self.is_robbed(track, thief)
         elif track.viewer in self.viewers:
-            self.comes_again(track, is_answered=how != "refused")
+            for _ in range(2 if how == "twice" else 1):
+                self.comes_again(track, is_answered=how != "refused")
 
     def answers_a_question(self, track: Track, pick: int, *, is_refused: bool) -> None:
         """Have a viewer answer a question that came with a request, or beside all requests."""
@@ -155,15 +206,21 @@ class Clients(Servers):
         if questions and is_refused:
             track.client.refuses(chosen(questions, pick), {"code": 1, "message": "no"})
         elif questions:
-            question = chosen(questions, pick)
-            track.client.answers(question, track.viewer.answer_to(question))
+            self.answers_question(track.viewer, chosen(questions, pick))
 
     def answers_all_questions(self, viewer: Viewer) -> None:
         """Have a viewer answer everything that it was ever asked; what needs none is dropped."""
         mailboxes = [one.asked.mailbox for one in self.tracks if one.viewer is viewer]
         for mailbox in (viewer.peer.outbox, *mailboxes):
             for question in [plain(one) for one in mailbox.waiting if isinstance(one, Request)]:
-                viewer.peer.answers(question, viewer.answer_to(question))
+                self.answers_question(viewer, question)
+
+    def answers_question(self, viewer: Viewer, question: dict[str, Any]) -> None:
+        """Have a viewer answer a question, which nobody asks any more then."""
+        viewer.peer.answers(question, viewer.answer_to(question))
+        client = self.talk.state.clients.get(viewer.peer.id)
+        if client is not None and question["method"] == "roots/list":
+            assert question["id"] not in {*client.roots.asked, *client.server_requests}
 
     def comes_again(self, track: Track, *, is_answered: bool) -> None:
         """Have a viewer send a request again, with the input that its answer asked for."""
@@ -176,7 +233,11 @@ class Clients(Servers):
         if "requestState" in asked:
             again["requestState"] = asked["requestState"]
         brought = viewer.root if INPUT_KEY in questions else None
-        self.asks(viewer, track.method, again, mark=track.mark, brought=brought)
+        state = str(again.get("requestState", STATE_OF_SERVER))
+        is_used_up = state != STATE_OF_SERVER and state in self.states_used
+        self.states_used.add(state)
+        sent = self.asks(viewer, track.method, again, mark=track.mark, brought=brought)
+        assert not is_used_up or "error" in plain(sent.asked.finals[0]), sent
 
     def is_robbed(self, track: Track, thief: Viewer) -> None:
         """Have another principal, or a client at another place, send the state of a request."""
@@ -192,7 +253,10 @@ class Clients(Servers):
     @precondition(lambda self: self.tracks)
     @rule(pick=PICK, root=st.sampled_from(site.ROOTS))
     def a_client_changes_its_roots(self, pick: int, root: str | None) -> None:
-        viewer = self.a_track(pick).viewer  # Mostly one that waits for something.
+        self.has_other_roots(self.a_track(pick).viewer, root)  # Mostly one that waits.
+
+    def has_other_roots(self, viewer: Viewer, root: str | None) -> None:
+        """Have a viewer open another folder; the servers that it has for itself are told."""
         viewer.root = root
         viewer.roots.add(root)
         if viewer.outlives_requests and viewer in self.viewers:

@@ -6,19 +6,21 @@ from hypothesis.stateful import rule
 
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from tests.router.core.interleaved import site
-from tests.router.core.interleaved.servers import Servers
+from tests.router.core.interleaved.clients import Clients
 from tests.router.core.interleaved.site import PER_CLIENT, chosen
 from tests.router.core.interleaved.world import NAMES, PICK
 
 CHANGES = st.sampled_from(["exposure", "sessions", "sessions", "restarted", "disabled", "removed"])
+USERS = st.lists(PICK, max_size=3)
 IS_BACK = st.sampled_from([True, True, False])
 
 
-class Configuration(Servers):
+class Configuration(Clients):
     """The rules of the configuration."""
 
-    @rule(profiles=PICK, view=PICK)
-    def the_settings_change(self, profiles: int, view: int) -> None:
+    @rule(profiles=PICK, view=PICK, users=USERS)
+    def the_settings_change(self, profiles: int, view: int, users: list[int]) -> None:
+        self.some_use_it(users, profiles)
         changed = chosen(site.PROFILES, profiles)
         default = chosen(site.VIEWS, view)
         # A default view that is no profile is an error of the configuration.
@@ -26,9 +28,12 @@ class Configuration(Servers):
         self.talk.settings_change(profiles=changed, view=default)
         self.all_say_something()
 
-    @rule(name=NAMES, change=CHANGES, kind=PICK, is_back=IS_BACK)
-    def an_instance_changes(self, name: str, change: str, kind: int, is_back: bool) -> None:
+    @rule(name=NAMES, change=CHANGES, kind=PICK, is_back=IS_BACK, users=USERS)
+    def an_instance_changes(
+        self, name: str, change: str, kind: int, is_back: bool, users: list[int]
+    ) -> None:
         self.marks += 1
+        self.some_use_it(users, kind)
         present = self.specs.get(name) or site.configured(name)
         match change:
             case "exposure":

@@ -54,6 +54,11 @@ class Promises(World):
             if name is not None:
                 self.check_serves(name, viewer)
 
+    def check_news(self) -> None:
+        """Check what came to servers and clients, in a rule that changes views or roots then."""
+        self.requests_reach_only_instances_that_their_client_sees()
+        self.a_session_for_one_client_is_heard_by_no_other()
+
     @invariant()
     def nobody_relies_on_a_list_that_has_changed(self) -> None:
         state = self.talk.state
@@ -87,13 +92,37 @@ class Promises(World):
         assert set(state.listens) <= set(state.sessions)
 
     @invariant()
+    def calls_and_their_clients_know_each_other(self) -> None:
+        state = self.talk.state
+        known = [(client, one) for client in state.clients.values() for one in client.calls.items()]
+        for client, (request_id, call) in known:
+            assert call.client is client
+            assert call.request_id == request_id
+        waiting = [call for call in state.calls.by_id.values() if call.input_required is None]
+        assert len(waiting) == len(known)
+
+    @invariant()
+    def nothing_is_parked_for_ever(self) -> None:
+        state = self.talk.state
+        parked = sum(len(client.parked) for client in state.clients.values())
+        assert len(state.parked) == parked
+
+    @invariant()
     def somebody_may_come_again_for_each_held_call(self) -> None:
         state = self.talk.state
         for held in state.input_required.values():
             connection = held.call.client.connection
             assert connection is None or connection.id in state.clients
+            assert held.call.input_required is held
             assert (held.outcome is None) == (held.call.id in state.calls.by_id)
             assert held.outcome is not None or held.call.session.session in state.sessions
+
+    @invariant()
+    def no_root_is_remembered_that_its_client_does_not_have_now(self) -> None:
+        for viewer in self.viewers:
+            client = self.talk.state.clients.get(viewer.peer.id)
+            if client is not None and viewer.outlives_requests:
+                assert client.roots.first in (None, viewer.root), viewer
 
     @invariant()
     def rows_are_where_they_belong(self) -> None:

@@ -1,5 +1,7 @@
 """Everything that servers do in `test_interleaved_views`, and what becomes of their sessions."""
 
+from collections.abc import Iterable
+
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
@@ -7,7 +9,7 @@ from router.messages.frames import Request
 from tests.router.core.conversation import FakeUpstream
 from tests.router.core.interleaved import site
 from tests.router.core.interleaved.site import chosen, instance_in
-from tests.router.core.interleaved.world import NAMES, PICK, World, signed
+from tests.router.core.interleaved.world import NAMES, PICK, Viewer, World, mark_of, signed
 
 STEPS = st.sampled_from(
     [
@@ -25,6 +27,7 @@ STEPS = st.sampled_from(
         ),
     ]
 )
+STATE_OF_SERVER = "of the server"
 QUESTIONS = ("roots", "roots plainly", "url")
 
 
@@ -56,6 +59,21 @@ class Servers(World):
             case _:
                 self.talk.failed(session)
 
+    def come_up_all(self, names: Iterable[str], number: int, *, is_stateless: bool) -> None:
+        """Have sessions that were started come up and answer all that waited; then they ask."""
+        for name in names:
+            upstream = self.comes_up(name, number, is_stateless=is_stateless)
+            for request in list(upstream.inbox.waiting):
+                if mark := mark_of(request):
+                    self.goes_on(upstream, request, mark, "result")
+            if not is_stateless:
+                self.asks_beside_calls(upstream)
+
+    def asks_beside_calls(self, upstream: FakeUpstream) -> None:
+        """Have an upstream ask for roots on the stream of no call."""
+        self.marks += 1
+        self.asks_a_client(upstream, None, self.marks, "roots plainly")
+
     # --- Calls -------------------------------------------------------------------------------
 
     @rule(steps=st.lists(st.tuples(PICK, PICK, STEPS), min_size=1, max_size=4))
@@ -80,7 +98,7 @@ class Servers(World):
                 upstream.fails(answered, error)
             case "input" if upstream.is_stateless and request.method == "tools/call":
                 asked = {"method": "roots/list", "params": {}}
-                wanted = {"inputRequests": {"i": asked}, "requestState": "of the server"}
+                wanted = {"inputRequests": {"i": asked}, "requestState": STATE_OF_SERVER}
                 wanted |= {"resultType": "input_required"}
                 upstream.answers(answered, wanted | signed(upstream))
             case "progress":
@@ -97,11 +115,13 @@ class Servers(World):
             case _:
                 upstream.answers(answered, {"mark": mark} | signed(upstream))
 
-    def asks_a_client(self, upstream: FakeUpstream, request: Request, mark: int, kind: str) -> None:
+    def asks_a_client(
+        self, upstream: FakeUpstream, request: Request | None, mark: int, kind: str
+    ) -> None:
         """Have an upstream ask something on the stream of a call, or on none."""
         before, calling = len(self.talk.delivered), self.calling(upstream)
-        related = None if kind == "roots plainly" else request.id
-        in_flight = self.talk.state.calls.find(request.id, upstream.session)
+        related = None if request is None or kind == "roots plainly" else request.id
+        in_flight = self.talk.state.calls.find(related, upstream.session)
         if kind == "url":
             params = {"mode": "url", "url": "x:", "message": "", "elicitationId": f"e{mark}"}
             params |= signed(upstream)
@@ -113,32 +133,41 @@ class Servers(World):
             upstream.asks("roots/list", signed(upstream), id=mark, related=related)
         asked = {self.viewer_of(client_id) for client_id, _ in self.talk.delivered[before:]}
         assert len(asked) <= 1
-        if in_flight is not None and related is not None:
+        if in_flight is not None:
             assert asked <= {self.owners[mark]}
         elif calling:
-            assert asked <= {self.viewer_of(client_id) for client_id in calling}
+            callers = {self.viewer_of(client_id) for client_id in calling}
+            is_certain = len({caller.identity for caller in callers}) == 1
+            assert asked <= (callers if is_certain else set[Viewer]())
+        elif asked:
+            row = self.talk.state.client_sessions.by_name[upstream.instance]
+            assert len(row.clients) == 1
 
     # --- What belongs to no call -------------------------------------------------------------
 
     @rule(
         pick=PICK,
         number=PICK,
-        kind=st.sampled_from(["log", "updated", "unknown", "lists anew", "stops to listen"]),
+        kind=st.sampled_from(
+            ["log", "updated", "unknown", "question", "lists anew", "stops to listen"]
+        ),
     )
     def an_upstream_says_something_to_all(self, pick: int, number: int, kind: str) -> None:
         upstream = chosen(self.upstreams[-4:], pick)
         if kind == "lists anew":
             tools, others = site.lists_of(instance_in(upstream.instance), number)
             upstream.lists(*tools, announced=["prompts"] if pick % 2 else [], **others)
-        elif kind != "stops to listen":
+        elif kind == "question" and not upstream.is_stateless:
+            self.asks_beside_calls(upstream)
+        elif kind in ("log", "updated", "unknown"):
             self.says_to_all(upstream, kind)
-        elif upstream.session in self.talk.state.listens:
+        elif kind == "stops to listen" and upstream.session in self.talk.state.listens:
             upstream.answers({"id": self.talk.state.listens[upstream.session]}, {})
 
     def says_to_all(self, upstream: FakeUpstream, kind: str) -> None:
         """Have an upstream say something that belongs to no call.
 
-        Those who get it see the instance, or have a call in flight there.
+        Those who get it see the instance; a log also goes to those with a call in flight there.
         """
         name = instance_in(upstream.instance)
         before, calling = len(self.talk.delivered), self.calling(upstream)
@@ -155,7 +184,7 @@ class Servers(World):
             viewer = self.viewer_of(client_id)
             if kind == "unknown":
                 assert self.is_transparent(viewer)
-            if client_id not in calling:
+            if kind != "log" or client_id not in calling:
                 assert name in (self.seen_by(viewer) or ())
 
     def all_say_something(self) -> None:
