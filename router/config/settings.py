@@ -56,7 +56,7 @@ Port: TypeAlias = Annotated[
     int, Check("a port from 0 (any free one) to 65535", lambda port: 0 <= port <= 65535)
 ]
 Seconds: TypeAlias = Annotated[float, Check("a positive number of seconds", lambda s: s > 0)]
-Delay: TypeAlias = Annotated[float, Check("a number of seconds", lambda s: s >= 0)]
+Delay: TypeAlias = Annotated[float, Check("a number of seconds from 0", lambda s: s >= 0)]
 Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
 StartCount: TypeAlias = Annotated[
     int | str,

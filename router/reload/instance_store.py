@@ -205,7 +205,7 @@ def _try_to_apply(data: Path, change: Change) -> RpcError | None:
     from router.instance_files.edits import apply_change
 
     what = type(change).__name__
-    name = try_to_save(partial(apply_change, data, change), what)
+    name = try_to_save(partial(apply_change, data, change), f"{what} in {data}")
     if isinstance(name, RpcError):
         return name
     log.info("%s: %s is on disk", what, name)

@@ -21,7 +21,7 @@ def try_to_save(save: Callable[[], T], what: str) -> T | RpcError:
 
     Args:
         save: makes the change; it raises `RpcError`, `ConfigError` or `OSError` where it cannot.
-        what: the kind of the change, for the log.
+        what: the kind of the change and its place, for the log.
     """
     try:
         return save()
@@ -30,7 +30,7 @@ def try_to_save(save: Callable[[], T], what: str) -> T | RpcError:
     except ConfigError as exc:
         return RpcError(NOT_SAVED, f"Nothing was changed: {exc}")
     except OSError as exc:
-        log.error("A change could not be saved: %s", exc)
+        log.error("%s could not be saved: %s", what, exc)
         code = errno.errorcode.get(exc.errno or 0, "EIO")
         why = exc.strerror or type(exc).__name__
         return RpcError(NOT_SAVED, f"The change could not be saved: {why}", {"errno": code})

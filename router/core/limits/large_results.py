@@ -28,7 +28,6 @@ from router.core.protocol.bridging import NOT_CACHED, has_resource_links
 from router.core.protocol.permissions import check_may
 from router.core.tasks.handles import owner_of
 from router.core.text.raw_json import check_key_case, is_object, optional_text_of, raw_of
-from router.core.views.resources import not_found
 from router.messages.errors import INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
 from router.messages.params import given, object_of
 
@@ -236,9 +235,9 @@ def _answer(
     except ValueError:
         if view.is_transparent:
             return False  # Its server may be an MCP Router itself.
-        raise not_found(uri) from None
+        raise _no_such_result(uri) from None
     if instance not in view.seen_by(state.instances, client.principal).by_name:
-        raise not_found(uri)
+        raise _no_such_result(uri)
     text = state.kept_results.find(key)
     if text is None:
         message = f"Results are kept for {_KEPT_MIN}, and this one is gone; call the tool again"
@@ -249,6 +248,15 @@ def _answer(
     result = _page_result(uri, base, text, page)
     forwarding.answer(state, request, raw_of(result | (NOT_CACHED if client.is_stateless else {})))
     return True
+
+
+def _no_such_result(uri: str) -> RpcError:
+    """Return the error for a result of another client, or of a router before its restart."""
+    message = (
+        "Resource not found: a result can be read only by the client and in the session that it "
+        "was for, until the router is restarted; call the tool again"
+    )
+    return RpcError(RESOURCE_NOT_FOUND, message, {"uri": uri})
 
 
 def _page_result(uri: str, base: str, text: LongText, page: int) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def read_count(
     if value is None:
         return None
     if type(value) is not int or not limits[0] <= value <= limits[1]:
-        note(key, f"expected a number from {limits[0]} to {limits[1]}, got {quote_value(value)}")
+        note(key, f"expected an integer from {limits[0]} to {limits[1]}, got {quote_value(value)}")
         return None
     return value
 

@@ -236,7 +236,10 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"name_limit": 65}},
             "server.name_limit: expected a number of characters from 16 to 64, got 65",
         ),
-        ({"server": {"drain_s": -1}}, "server.drain_s: expected a number of seconds, got -1"),
+        (
+            {"server": {"drain_s": -1}},
+            "server.drain_s: expected a number of seconds from 0, got -1",
+        ),
         (
             {"mcp_client": {"timeout": 0}},
             "mcp_client.timeout: expected a positive number of seconds, got 0",

@@ -59,6 +59,18 @@ def test_failure_of_a_change_is_returned_as_its_reason(error: Exception, answer:
     assert (found.code, found.message, found.data) == (answer.code, answer.message, answer.data)
 
 
+def test_change_that_cannot_be_saved_is_logged_with_its_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails() -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    try_to_save(fails, "UpdateInstance in /srv/data")
+    assert caplog.messages == [
+        "UpdateInstance in /srv/data could not be saved: [Errno 28] No space left on device"
+    ]
+
+
 def test_fault_is_logged_with_the_kind_of_the_change(caplog: pytest.LogCaptureFixture) -> None:
     def fails() -> NoReturn:
         raise ValueError("oh")

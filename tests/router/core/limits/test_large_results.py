@@ -357,6 +357,7 @@ def test_a_result_that_nobody_knows_is_not_asked_of_the_server() -> None:
     _, alice, upstream = ready_for_large()
     error = alice.reads("mcp-router://a/results/unknown").error
     assert error["code"] == RESOURCE_NOT_FOUND
+    assert error["message"].endswith("call the tool again")
     assert upstream.sees() == []
 
 

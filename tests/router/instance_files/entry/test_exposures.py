@@ -212,9 +212,9 @@ def test_sessions_and_the_cache_have_their_defaults_and_their_values() -> None:
             {"sessions": "perClient"},
             'sessions: expected one of "shared", "per_client", got "perClient"',
         ),
-        ({"max_sessions": 0}, "max_sessions: expected a number from 1 to 1000, got 0"),
-        ({"max_sessions": 1001}, "max_sessions: expected a number from 1 to 1000, got 1001"),
-        ({"max_sessions": True}, "max_sessions: expected a number from 1 to 1000, got true"),
+        ({"max_sessions": 0}, "max_sessions: expected an integer from 1 to 1000, got 0"),
+        ({"max_sessions": 1001}, "max_sessions: expected an integer from 1 to 1000, got 1001"),
+        ({"max_sessions": True}, "max_sessions: expected an integer from 1 to 1000, got true"),
         ({"catalogue_cache": "no"}, 'catalogue_cache: expected true or false, got "no"'),
         (
             {"oauth": {"clientId": "x"}},
