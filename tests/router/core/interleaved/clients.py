@@ -265,15 +265,17 @@ class Clients(Servers, Promises):
             again["requestState"] = asked["requestState"]
         brought = viewer.root if INPUT_KEY in questions else None
         state = str(again.get("requestState", STATE_OF_SERVER))
-        is_used_up = state != STATE_OF_SERVER and state in self.states_used
-        self.states_used.add(state)
+        is_used_up = state in self.states_used
         held = self.held_behind(track)
         is_told_at_once = (
             held is not None and not is_answered and bool(held.outcome or held.requests)
         )
         sent = self.asks(viewer, track.method, again, mark=track.mark, brought=brought)
         assert sent.asked.finals or not is_told_at_once, sent
-        assert not is_used_up or "error" in plain(sent.asked.finals[0]), sent
+        is_refused = any("error" in plain(final) for final in sent.asked.finals)
+        assert is_refused or not is_used_up, sent
+        if held is not None and not is_refused:
+            self.states_used.add(state)
 
     def is_robbed_by_all(self, track: Track) -> None:
         """Have all others that may come again at all try to take the call of a request."""
