@@ -116,7 +116,9 @@ class Clients(Servers, Promises):
         # Mostly those whose view may change.
         named = [one for one in able if one.place in self.talk.state.settings.profiles]
         for pick in picks if able else ():
-            self.uses(chosen(named if named and pick % 4 else able, pick), kind + pick)
+            user = chosen(named if named and pick % 4 else able, pick)
+            # A session that is subscribed to is started again after a change.
+            self.uses(user, site.A_SUBSCRIPTION if pick % 2 else kind + pick)
         started = [one.name for one in self.talk.started[before:]]
         self.come_up_all(started, kind, is_stateless=kind % 3 == 0)
         self.check_news()

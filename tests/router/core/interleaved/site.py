@@ -158,6 +158,8 @@ def requests_for(name: str, prefix: str) -> list[tuple[str, dict[str, Any]]]:
 
 CALLS_AND_SUBSCRIPTIONS = (0, 0, 0, 10, 0, 13)
 """Places in that list: of calls of `echo`, and of the subscriptions of both eras."""
+A_SUBSCRIPTION = CALLS_AND_SUBSCRIPTIONS.index(10)
+"""The place in the latter of a subscription of the handshake era."""
 
 
 # --- Views -----------------------------------------------------------------------------------
