@@ -8,6 +8,7 @@ from hypothesis.stateful import precondition, rule
 
 from router.core.protocol.bridging import CLIENT_INFO_KEY
 from router.core.sessions.client_roots import INPUT_KEY
+from router.core.state.clients import InputRequired
 from router.messages.events import ClientClosed
 from router.messages.frames import Request
 from tests.router.core.conversation import StatelessClient, plain
@@ -22,6 +23,12 @@ KINDS = st.sampled_from(
 )
 ABLE = st.sampled_from([True, True, True, True, True, False])
 HOW = st.sampled_from(["answered", "answered", "twice", "refused", "by another"])
+THEN = st.sampled_from(
+    [
+        *("starts", "is up", "is up", "asks", "asks and loses one"),
+        *("asks and is answered", "asks and is answered", "other roots", "other roots"),
+    ]
+)
 MAX_VIEWERS = 7
 
 
@@ -81,8 +88,15 @@ class Clients(Servers, Promises):
 
     def is_held(self, track: Track) -> bool:
         """Return whether the call behind a request goes on while its client is away."""
-        clients = [one.call.client for one in self.talk.state.input_required.values()]
-        return track.client_id in {(client.connection or client).id for client in clients}
+        return self.held_behind(track) is not None
+
+    def held_behind(self, track: Track) -> InputRequired | None:
+        """Return the call behind a request that goes on while its client is away, if one does."""
+        for held in self.talk.state.input_required.values():
+            client = held.call.client.connection or held.call.client
+            if (client.id, held.call.request_id) == (track.client_id, track.asked.id):
+                return held
+        return None
 
     def uses(self, viewer: Viewer, kind: int) -> None:
         """Have a viewer use the instance with sessions for its clients, and say what it is asked.
@@ -102,7 +116,9 @@ class Clients(Servers, Promises):
         # Mostly those whose view may change.
         named = [one for one in able if one.place in self.talk.state.settings.profiles]
         for pick in picks if able else ():
-            self.uses(chosen(named if named and pick % 4 else able, pick), kind + pick)
+            user = chosen(named if named and pick % 4 else able, pick)
+            # A session that is subscribed to is started again after a change.
+            self.uses(user, site.A_SUBSCRIPTION if pick % 2 else kind + pick)
         started = [one.name for one in self.talk.started[before:]]
         self.come_up_all(started, kind, is_stateless=kind % 3 == 0)
         self.check_news()
@@ -119,29 +135,48 @@ class Clients(Servers, Promises):
         started = [one.name for one in self.talk.started[started_before:]]
         self.come_up_all(started, kind, is_stateless=kind % 3 == 0)
 
-    @rule(
-        picks=st.lists(PICK, min_size=1, max_size=4),
-        then=st.sampled_from(
-            ["starts", "is up", "is up", "asks", "asks and loses one", "other roots"]
-        ),
-    )
+    @rule(picks=st.lists(PICK, min_size=1, max_size=4), then=THEN)
     def clients_call_and_have_their_sessions_started(self, picks: list[int], then: str) -> None:
         before = len(self.talk.started)
+        if then == "other roots" and len(self.viewers) < MAX_VIEWERS:
+            # Nothing is remembered yet of the roots of this one.
+            self.a_client_comes("either", site.PLACES.index(PER_CLIENT), picks[0])
+            self.uses(self.viewers[-1], 0)
         able = [one for one in self.viewers if PER_CLIENT in (self.seen_by(one) or ())]
         for pick in picks:
             self.uses(chosen(able or self.viewers, pick), pick)
         self.check_news()
-        for pick in picks if then == "other roots" else ():
-            viewer = chosen(able or self.viewers, pick)
+        waiting = [track.viewer for track in self.tracks[-8:] if track.asked.is_waiting]
+        for viewer in dict.fromkeys(waiting) if then == "other roots" else ():
             self.has_other_roots(viewer, "/y" if viewer.root == "/x" else "/x")
         for started in self.talk.started[before:] if then != "starts" else ():
             is_stateless = not then.startswith("asks") and picks[0] % 2 == 1
-            upstream = self.comes_up(started.name, picks[0], is_stateless=is_stateless)
-            for request in list(upstream.inbox.waiting) if then.startswith("asks") else ():
-                if mark_of(request):
-                    self.asks_a_client(upstream, request, mark_of(request), "roots")
+            self.comes_up(started.name, picks[0], is_stateless=is_stateless)
+        if then.startswith("asks"):
+            self.those_who_wait_are_asked()
+        if then == "asks and is answered":
+            self.those_who_are_held_come_again(picks[0])
         if then == "asks and loses one" and len(self.viewers) > 1:
             self.a_client_goes(2 * picks[0] + 1, is_slow=False)
+
+    def those_who_wait_are_asked(self) -> None:
+        """Have the newest sessions ask for roots on the streams of all their calls."""
+        for upstream in self.with_sessions()[-4:]:
+            for request in list(upstream.inbox.waiting):
+                if mark_of(request) and request.id in self.talk.state.calls.by_id:
+                    self.asks_a_client(upstream, request, mark_of(request), "roots")
+
+    def those_who_are_held_come_again(self, pick: int) -> None:
+        """Have others try to take calls that are held, and then their own clients come again."""
+        last = [track for track in self.tracks[-8:] if track.wants_input and self.is_held(track)]
+        for track in last:
+            self.is_robbed_by_all(track)
+            for upstream in self.upstreams[-4:] if pick % 2 else ():
+                request = next((one for one in upstream.inbox.waiting if mark_of(one)), None)
+                if request is not None:
+                    self.goes_on(upstream, request, mark_of(request), "result")
+            for _ in range(1 + pick % 3 // 2):
+                self.comes_again(track, is_answered=pick // 2 % 2 > 0)
 
     @rule(pick=PICK, method=st.sampled_from(sorted(site.LISTS)))
     def a_client_lists(self, pick: int, method: str) -> None:
@@ -192,9 +227,7 @@ class Clients(Servers, Promises):
         # Mostly one of the last, which is held still.
         track = chosen(held[-3:] if pick % 4 else held, pick)
         if how == "by another":
-            stateless = [one for one in self.viewers if one.kind in ("either", "stateless")]
-            for thief in stateless[who % 3 :]:
-                self.is_robbed(track, thief)
+            self.is_robbed_by_all(track)
         elif track.viewer in self.viewers:
             for _ in range(2 if how == "twice" else 1):
                 self.comes_again(track, is_answered=how != "refused")
@@ -234,10 +267,23 @@ class Clients(Servers, Promises):
             again["requestState"] = asked["requestState"]
         brought = viewer.root if INPUT_KEY in questions else None
         state = str(again.get("requestState", STATE_OF_SERVER))
-        is_used_up = state != STATE_OF_SERVER and state in self.states_used
-        self.states_used.add(state)
+        is_used_up = state in self.states_used
+        held = self.held_behind(track)
+        is_told_at_once = (
+            held is not None and not is_answered and bool(held.outcome or held.requests)
+        )
         sent = self.asks(viewer, track.method, again, mark=track.mark, brought=brought)
-        assert not is_used_up or "error" in plain(sent.asked.finals[0]), sent
+        assert sent.asked.finals or not is_told_at_once, sent
+        is_refused = any("error" in plain(final) for final in sent.asked.finals)
+        assert is_refused or not is_used_up, sent
+        if held is not None and not is_refused:
+            self.states_used.add(state)
+
+    def is_robbed_by_all(self, track: Track) -> None:
+        """Have all others that may come again at all try to take the call of a request."""
+        for thief in self.viewers:
+            if thief.kind in ("either", "stateless"):
+                self.is_robbed(track, thief)
 
     def is_robbed(self, track: Track, thief: Viewer) -> None:
         """Have another principal, or a client at another place, send the state of a request."""
@@ -245,7 +291,8 @@ class Clients(Servers, Promises):
         is_other = (thief.principal.name, thief.place) != (owner.principal.name, owner.place)
         if is_other and state is not None:
             held = set(self.talk.state.input_required)
-            self.asks(thief, track.method, track.params | {"requestState": state})
+            params = {key: value for key, value in track.params.items() if key != "inputResponses"}
+            self.asks(thief, track.method, params | {"requestState": state})
             assert set(self.talk.state.input_required) == held
 
     # --- Their roots -------------------------------------------------------------------------

@@ -55,6 +55,7 @@ PROFILES: tuple[dict[str, Profile], ...] = (
     {
         "work": Profile(instances=("c",)),
         "rest": Profile(instances=("p",), tools=NameFilter(deny=("*__secret",))),
+        "picked": Profile(instances=("b", "c")),
         "clear": Profile("transparent", ("p",)),
     },
     {
@@ -67,8 +68,14 @@ PROFILES: tuple[dict[str, Profile], ...] = (
         "work": Profile("transparent", ("p",)),
         "rest": Profile("transparent", ("a",)),
         "picked": Profile("router", ("p",)),
+        "clear": Profile("transparent", ("a",)),
     },
-    {"work": Profile(instances=("*",)), "clear": Profile("transparent", ("p",))},
+    {
+        "work": Profile(instances=("*",)),
+        "rest": Profile(instances=("b",)),
+        "picked": Profile("router", ("a",)),
+        "clear": Profile("transparent", ("p",)),
+    },
     {},
 )
 VIEWS = ("router", "direct", "direct", "work")
@@ -151,6 +158,8 @@ def requests_for(name: str, prefix: str) -> list[tuple[str, dict[str, Any]]]:
 
 CALLS_AND_SUBSCRIPTIONS = (0, 0, 0, 10, 0, 13)
 """Places in that list: of calls of `echo`, and of the subscriptions of both eras."""
+A_SUBSCRIPTION = CALLS_AND_SUBSCRIPTIONS.index(10)
+"""The place in the latter of a subscription of the handshake era."""
 
 
 # --- Views -----------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class World(RuleBasedStateMachine):
         specs: the configuration, by the names of the instances.
         owners: the senders of the requests, by mark.
         belongs: who has a session that was started for one client, by its name.
-        states_used: each `requestState` with which a client has come again.
+        states_used: each `requestState` of the router with which a client has gone on.
     """
 
     def __init__(self) -> None:
