@@ -191,9 +191,11 @@ class _Life:
             self.nursery.start_soon(self._send_events)
 
     async def _send_events(self) -> None:
-        while self.unsent:
+        while True:
             await self.events.send(self.unsent[0])
             self.unsent.popleft()
+            if not self.unsent:
+                return
 
     def ending(self, ended_at_s: float) -> Ending:
         if self.up_since_s is not None:

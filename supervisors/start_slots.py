@@ -71,6 +71,7 @@ class StartSlots:
         waiter = self._queue[holder] = _Waiter(is_restart)
         self._wake_first()
         try:
+            await trio.lowlevel.checkpoint()
             while holder in self._queue:
                 look_again_s = self._serve() if waiter is self._first() else math.inf
                 with trio.move_on_after(look_again_s):

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import trio
+import trio.lowlevel
 
 from router.app.first_starts import INSTALL_S
 from router.messages.instances.instance_spec import CLIENT_MARK
@@ -22,8 +24,6 @@ from supervisors.child import ChildSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
-
-    import trio
 
     from router.app.first_starts import FirstStarts
     from router.config.settings import McpClient
@@ -85,7 +85,9 @@ class Upstreams:
 
     async def aclose(self) -> None:
         """End the launcher. The sessions have ended before."""
-        if self._launcher is not None:
+        if self._launcher is None:
+            await trio.lowlevel.checkpoint()
+        else:
             await self._launcher.aclose()
 
     def _session(self, spec: InstanceSpec) -> Run[object]:

@@ -8,11 +8,12 @@ Invariants:
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from router.core.management import reconfigure
 from router.core.sessions import idle_times
-from router.messages.effects import StopSession
+from router.messages.effects import LogLine, StopSession
 
 if TYPE_CHECKING:
     from router.core.state.instances import Instance
@@ -45,6 +46,8 @@ def _stop(state: RoutingState, instance: Instance) -> None:
         state.effects.append(StopSession(instance.name))
         instance.stop_pending = True
     instance.record_idle(state.now_s)
+    line = f"{instance.name} is stopped, because {_UNUSED}; its next use starts it"
+    state.effects.append(LogLine(logging.INFO, line))
 
 
 def settings_changed(state: RoutingState, before: CoreSettings) -> None:

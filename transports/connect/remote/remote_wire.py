@@ -92,7 +92,7 @@ async def open_wire(
                 except Exception as exc:  # noqa: BLE001 - raised below, outside the nursery's group
                     failed = exc
                 wire.hang_up()
-        except* trio.Cancelled:
+        except* trio.Cancelled:  # noqa: ASYNC103 - raised again, or `failed` is
             # A session makes an error of being cancelled while it starts.
             if failed is None:
                 raise

@@ -288,18 +288,17 @@ class Negotiation:
             RequestRefused: the upstream answers with an error.
             msgspec.MsgspecError: it answers with something else.
         """
+        await trio.lowlevel.checkpoint()
         try:
-            result = answered.result()
-        except RequestRefused as refused:
-            if STATELESS_REVISION not in _supported_revisions(refused):
-                raise
+            return _discovered.decode(answered.result())
+        except RequestRefused as exc:
+            refused = exc
+        if STATELESS_REVISION in _supported_revisions(refused):
             params = {"_meta": self._client_meta()}
             with trio.move_on_after(REMOTE_PROBE_S):
                 result = await self.requests.send_request("server/discover", params)
                 return _discovered.decode(result)
-            raise
-        await trio.lowlevel.checkpoint()
-        return _discovered.decode(result)
+        raise refused
 
     def _agree_stateless(self, discovered: _Discovered) -> NegotiationResult:
         self.wire.set_revision(STATELESS_REVISION)

@@ -198,6 +198,7 @@ class Process:
 
     async def _kill(self) -> None:
         if self._all_ended.is_set():
+            await trio.lowlevel.checkpoint()
             return
         await self._child.kill_tree()
         if not await self._ends_within(KILL_S):

@@ -140,7 +140,7 @@ async def test_an_error_that_a_session_makes_of_its_cancellation_comes_out() -> 
                 try:
                     await talk.receive()
                 except trio.Cancelled:
-                    raise WireLost("no answer to server/discover") from None
+                    raise WireLost("no answer to server/discover") from None  # noqa: ASYNC104
 
 
 async def test_an_exception_inside_comes_out_as_it_is() -> None:

@@ -117,13 +117,17 @@ class Guard:
 
     async def terminate(self) -> None:
         """Have SIGTERM sent to the process group of the command."""
-        with suppress(trio.BrokenResourceError):  # the guard is ending right now
+        try:
             await self._lifeline.send_all(b"T")
+        except trio.BrokenResourceError:  # the guard is ending right now
+            await trio.lowlevel.checkpoint()
 
     async def kill_tree(self) -> None:
         """Have everything killed that was started."""
-        with suppress(trio.BrokenResourceError):
+        try:
             await self._lifeline.send_eof()
+        except trio.BrokenResourceError:
+            await trio.lowlevel.checkpoint()
 
     def kill(self) -> None:
         """Kill the guard. Its lifeline has not ended, so its number cannot mean another process."""
@@ -140,6 +144,7 @@ class Guard:
             *lines, self._rest = (self._rest + data).split(b"\n")
             for name, number in map(bytes.split, lines):
                 self._facts[name.decode()] = int(number)
+        await trio.lowlevel.checkpoint()
         return self._facts
 
     async def _receive(self) -> bytes:
@@ -203,6 +208,7 @@ class Launcher:
     async def aclose(self) -> None:
         """End the launcher, in at most twice `END_S`. What it has started has ended before."""
         if self._running is None:
+            await trio.lowlevel.checkpoint()
             return
         popen = self._running.popen
         with trio.move_on_after(END_S, shield=True):
@@ -221,6 +227,8 @@ class Launcher:
     async def _next_mark(self) -> Mark | None:
         if self._run is None:
             self._run = await trio.to_thread.run_sync(this_run, self.data)
+        else:
+            await trio.lowlevel.checkpoint()
         return None if self._run is None else Mark(self._run, next(self._numbers))
 
     async def _pass(self, *fds: int) -> trio.Process:
