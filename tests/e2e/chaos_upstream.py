@@ -49,6 +49,7 @@ MODES: Final = {
     "parent": "starts a child that would outlive it",
     "growing": "has one tool, `grow`, that adds a tool whenever it is called",
     "late": "answers `initialize` only once the file `PATH/let-in` is there",
+    "crashing": "exits at once with status 3 while the file `PATH/broken` is there",
     "asleep": "does nothing, and ignores SIGTERM",
     "daemon": "starts a child in a session of its own, whose parent has ended",
 }
@@ -306,7 +307,8 @@ def _run_asleep() -> None:
 
 def begin(mode: str) -> None:
     """Do what a mode does before it serves, or in its place."""
-    if mode == "exit":
+    is_broken = mode == "crashing" and (Path(sys.argv[2]) / "broken").exists()
+    if mode == "exit" or is_broken:
         sys.stderr.write("chaos: the licence has expired\n")
         sys.exit(3)
     if mode == "garbage":

@@ -8,6 +8,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ import pytest
 from tests.e2e.chaos_upstream import FLOODS
 from tests.e2e.fault_site import Site, text_of, waits_for
 from tests.e2e.process_resources import open_files, open_files_at_most, resident_bytes
+from tests.e2e.processes import RouterProcess, running_with
 
 if TYPE_CHECKING:
     from tests.e2e.fault_table import Measured
@@ -54,6 +56,39 @@ def test_answer_that_came_while_the_router_was_stopped_is_delivered(
     measured(f"T = {T_S} s, stopped for {2 * T_S} s")
 
 
+LATER: Final = """
+import os, time
+real = time.time
+time.time = lambda: real() + (86400 if os.path.exists({jump!r}) else 0)
+"""
+"""Makes the wall clock of a Python process jump by a day as soon as a file is there."""
+
+
+@pytest.mark.fault(26, "the wall clock jumps a day", "no timer fires")
+def test_jump_of_the_wall_clock_ends_nothing(workspace: Workspace, measured: Measured) -> None:
+    path, jump, site_packages = (workspace.path / name for name in ("go", "jump", "site"))
+    site_packages.mkdir()
+    (site_packages / "sitecustomize.py").write_text(LATER.format(jump=str(jump)))
+    env = {**os.environ, "PYTHONPATH": str(site_packages)}
+    workspace.add_chaos("a")
+    words = ["serve", "--transport", "http", *workspace.words]
+    with RouterProcess(words, env) as router, ThreadPoolExecutor(1) as threads:
+        site = Site(workspace, router)
+        with site.client() as client:
+            call = threads.submit(client.call, 1, "a", "answer_when", path=str(path))
+            waits_for(path.with_suffix(".called").exists)
+            jump.touch()
+            assert site.state("a")["state"] == "ready"  # a new session; the old one is kept, too
+            path.touch()
+            assert text_of(call.result(30)) == "in time"
+            assert text_of(client.call(2, "a", "echo", text="still here")) == "still here"
+        row = site.state("a")
+    assert (row["restarts"], row["last_error"]) == (0, None)
+    tomorrow = datetime.now() + timedelta(days=1)
+    assert f"{tomorrow:%Y-%m-%d}" in router.stderr.text, "The clock of the log did not jump"
+    measured("call, session and server went on")
+
+
 # --- Crowded ---------------------------------------------------------------------------------
 
 
@@ -77,6 +112,39 @@ def test_flood_costs_others_little(kind: str, workspace: Workspace, measured: Me
         flooded_s = _cpu_of_calls(router.pid, client, 300)
     measured(f"{kind}: {flooded_s / calm_s:.2f} x")
     assert flooded_s <= 2 * calm_s  # this machine is noisy
+
+
+SERVERS, CRASHING = 60, 30
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.fault(36, "half of 60 servers crash again and again", "calls to others <= 2 x the CPU")
+def test_crash_storm_costs_others_little(workspace: Workspace, measured: Measured) -> None:
+    names = [f"crashing-{number}" for number in range(CRASHING)]
+    for name in names:
+        workspace.add_chaos(name, "crashing")
+    for number in range(SERVERS - CRASHING - 1):
+        workspace.add_chaos(f"calm-{number}")
+    workspace.add_chaos("quiet")
+    broken = workspace.path / "broken"
+    with workspace.serve("http") as router, ExitStack() as clients:
+        site = Site(workspace, router)
+        client = clients.enter_context(site.client())
+        router.stderr.wait_for(f"All {SERVERS} instances are up", 300)
+        _cpu_of_calls(router.pid, client, 100)
+        calm_s = _cpu_of_calls(router.pid, client, 1000)
+        broken.touch()
+        for one in running_with(f"chaos_upstream.py crashing {workspace.path}"):
+            if "launcher" not in one.command:
+                os.kill(one.pid, signal.SIGKILL)
+        storm_s = max(_cpu_of_calls(router.pid, client, 1000) for _ in range(10))
+        broken.unlink()
+        healed_s = waits_for(
+            lambda: all(site.state(name)["state"] == "ready" for name in names[::5]), 200
+        )
+    measured(f"{storm_s / calm_s:.2f} x, all back after {healed_s:.0f} s")
+    assert storm_s <= 2 * calm_s
 
 
 def _cpu_of_calls(pid: int, client: HttpClient, count: int) -> float:
