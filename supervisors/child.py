@@ -213,12 +213,14 @@ class GaveUp:
         error: as in `Down`.
         restarts: as in `Down`; probes count.
         probe_in_s: the seconds until it is started again, to see whether it works by then.
+        is_repeated: True if a probe failed as the run before it did, so that this is no news.
     """
 
     name: str
     error: Exception | None
     restarts: int
     probe_in_s: float
+    is_repeated: bool = field(default=False, repr=False)
 
 
 @frozen

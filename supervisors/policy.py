@@ -98,10 +98,12 @@ class Verdict:
     Attributes:
         gave_up: whether the next start is only a probe.
         wait_s: the seconds to wait for the next start.
+        is_repeated: whether a probe failed as the run before it did, so that this is no news.
     """
 
     gave_up: bool
     wait_s: float
+    is_repeated: bool = False
 
 
 @define
@@ -119,6 +121,11 @@ class AlikeStarts:
     _was_up: bool = field(init=False, default=False)
     _text: str | None = field(init=False, default=None)
     _count: int = field(init=False, default=0)
+
+    @property
+    def is_again(self) -> bool:
+        """True if the last failure was like the one before it."""
+        return self._count > 1
 
     def record(self, ending: Ending) -> bool:
         """Note a failure; return whether that makes `limit` starts that failed alike."""
@@ -173,7 +180,12 @@ class FailureHistory:
         is_too_often = self.window.record(now_s)
         if self.alike.record(ending) or is_too_often or self._given_up:
             self._given_up += 1
-            return Verdict(gave_up=True, wait_s=self.cool_down.delay_s(self._given_up, rand))
+            was_probe = self._given_up > 1 and ending.up_for_s is None
+            return Verdict(
+                gave_up=True,
+                wait_s=self.cool_down.delay_s(self._given_up, rand),
+                is_repeated=was_probe and self.alike.is_again,
+            )
         return Verdict(gave_up=False, wait_s=self.backoff.delay_s(self._failures, rand))
 
     def _forgive(self) -> None:

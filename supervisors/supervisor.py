@@ -119,7 +119,8 @@ class _Child:
 
     def failed(self, verdict: Verdict) -> Down | GaveUp:
         if verdict.gave_up:
-            return GaveUp(self.name, self.error, self.restarts, verdict.wait_s)
+            is_repeated = verdict.is_repeated
+            return GaveUp(self.name, self.error, self.restarts, verdict.wait_s, is_repeated)
         return self.down(verdict.wait_s)
 
 

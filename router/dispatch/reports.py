@@ -70,7 +70,9 @@ def _down(event: Down, mask: Mask) -> Event | None:
 
 def _gave_up(event: GaveUp, mask: Mask) -> Event | None:
     reason = mask(str(event.error))
-    log.error("%s failed (%s); next probe in %.0f s", event.name, reason, event.probe_in_s)
+    # A server that stays failed is no news every minute, for months.
+    level = logging.DEBUG if event.is_repeated else logging.ERROR
+    log.log(level, "%s failed (%s); next probe in %.0f s", event.name, reason, event.probe_in_s)
     return InstanceFailed(event.name, reason, event.restarts, event.probe_in_s)
 
 

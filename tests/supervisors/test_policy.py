@@ -32,8 +32,8 @@ def retry(wait_s: float) -> Verdict:
     return Verdict(gave_up=False, wait_s=wait_s)
 
 
-def probe(wait_s: float) -> Verdict:
-    return Verdict(gave_up=True, wait_s=wait_s)
+def probe(wait_s: float, *, is_repeated: bool = False) -> Verdict:
+    return Verdict(gave_up=True, wait_s=wait_s, is_repeated=is_repeated)
 
 
 # --- Backoff ---------------------------------------------------------------------------------
@@ -155,14 +155,16 @@ def test_quick_failures_wait_longer_and_longer_and_then_give_up() -> None:
 def test_child_that_never_was_up_is_given_up_after_starts_that_failed_alike() -> None:
     child = history()
     verdicts = [child.failed(100 * n, ended(), rand=0) for n in range(4)]
-    assert verdicts == [retry(0.5), retry(1), probe(15), probe(30)]
+    assert verdicts == [retry(0.5), retry(1), probe(15), probe(30, is_repeated=True)]
 
 
-def test_probe_that_fails_in_another_way_is_followed_by_a_probe() -> None:
+def test_probe_that_fails_in_another_way_is_followed_by_a_probe_and_is_news() -> None:
     child = history()
     for _ in range(3):
         child.failed(0, ended(), rand=0)
-    assert child.failed(1000, ended("other"), rand=0).gave_up
+    assert child.failed(1000, ended("other"), rand=0) == probe(30)
+    assert child.failed(2000, ended("other"), rand=0) == probe(60, is_repeated=True)
+    assert child.failed(3000, ended("other", up_for_s=1), rand=0) == probe(60)
 
 
 def test_slow_failures_back_off_but_do_not_give_up() -> None:

@@ -183,9 +183,9 @@ async def test_too_many_failures_are_given_up_and_then_probed(
         (2, STARTING),
         (2, GaveUp("a", BOOM, 2, 100)),
         (102, STARTING),
-        (102, GaveUp("a", BOOM, 3, 100)),
+        (102, GaveUp("a", BOOM, 3, 100, is_repeated=True)),
         (202, STARTING),
-        (202, GaveUp("a", BOOM, 4, 100)),
+        (202, GaveUp("a", BOOM, 4, 100, is_repeated=True)),
     ]
 
 

@@ -450,6 +450,7 @@ async def test_reports_of_the_supervisor_are_translated_for_the_core(
         Down("a", None, 1, None),
         Down("a", None, 1, 0.0),
         GaveUp("a", OSError("again"), 5, 60.0),
+        GaveUp("a", OSError("no news"), 6, 60.0, is_repeated=True),
         StuckChild("a", 17.0),
     )
     assert [event for _, event in core.events] == [
@@ -458,7 +459,9 @@ async def test_reports_of_the_supervisor_are_translated_for_the_core(
         InstanceDown("a", "", 1, None),
         InstanceDown("a", "", 1, 0.0),
         InstanceFailed("a", "again", 5, 60.0),
+        InstanceFailed("a", "no news", 6, 60.0),
     ]
+    assert "no news" not in caplog.text
     assert "a is ready" in caplog.text
     assert "a is down (it ended); next try in 0.5 s" in caplog.text
     assert "a is started anew" in caplog.text
