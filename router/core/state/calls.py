@@ -52,7 +52,7 @@ def program_of(client: Client) -> Hashable:
 
 @attrs.define
 class Loads:
-    """How many calls on one session each program has in flight.
+    """The number of calls in flight on one session, for each program.
 
     Attributes:
         counts: the numbers; a program without calls has none.

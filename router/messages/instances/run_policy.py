@@ -1,4 +1,4 @@
-"""How the sessions of an instance are started, watched, stopped and protected. Data only."""
+"""The keys by which sessions of an instance are started, watched, stopped, protected. Data only."""
 
 from __future__ import annotations
 
