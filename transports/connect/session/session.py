@@ -18,7 +18,8 @@ Invariants:
   says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
-- What a server says unasked takes a bounded part of the router's time (see `pacing`).
+- What a server says unasked faster than it is handled takes a bounded part of the router's time
+  (see `pacing`).
 - A write that takes longer than `WRITE_LIMIT_S` ends the session, and so does an upstream that
   hangs (see `liveness`). The supervisor limits the start.
 """
