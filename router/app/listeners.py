@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from router.access.live_admission import LiveAdmission
     from router.access.places import Places
     from router.app.sockets import Bound
-    from router.config.settings import Mode, Settings
+    from router.config.settings import Settings
+    from router.config.values import Mode
     from router.dispatch.actor import Inbound
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings

@@ -19,7 +19,8 @@ from router.messages.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
-    from router.config.settings import Api, HttpListener, Mode, Settings, SseListener
+    from router.config.settings import Api, HttpListener, Settings, SseListener
+    from router.config.values import Mode
 
 PORTS_TRIED: Final = 100
 """The number of ports that `auto_find_port` tries, upwards from the configured one."""

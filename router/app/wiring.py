@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from router.app.sockets import Bound
     from router.config.options import Options, Paths
-    from router.config.settings import Mode, Settings
+    from router.config.settings import Settings
+    from router.config.values import Mode
     from router.logs.logs import Logs
     from router.reload.live_settings import LivePart
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from router.config.options import Options
-from router.config.settings import LEVELS, MODES
+from router.config.values import LEVELS, MODES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

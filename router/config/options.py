@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from router.config.settings import MODES, Level, Mode, Settings
+from router.config.values import MODES, Level, Mode
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from router.config.settings import Settings
 
 CONFIG_VARIABLE: Final = "MCP_ROUTER_CONFIG"
 """The environment variable that names the config file."""

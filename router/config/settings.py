@@ -7,15 +7,33 @@ is not understood is an error with its path, never ignored.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import attrs
 import msgspec
 
 from router.config.live import live
 from router.config.profiles import ProfileName, find_profile_mistakes, find_unknown_profiles
-from router.config.strict import Check, convert_strictly, join_errors
+from router.config.strict import convert_strictly, join_errors
 from router.config.tokens import NamedToken, OptionalToken, TokenName, find_repeated_tokens
+
+# The names in annotations are looked up when a class is filled, so these are no types only.
+from router.config.values import (  # noqa: TC001
+    AuditSetting,
+    Count,
+    Delay,
+    Folder,
+    Host,
+    Level,
+    LogFormat,
+    Mode,
+    NameLimit,
+    Network,
+    Origin,
+    Port,
+    Seconds,
+    StartCount,
+)
 from router.files.json_files import decode_object, read_bytes, write_atomically
 from router.messages.instances.exposure import Profile  # noqa: TC001
 from router.messages.instances.run_policy import StartSetting  # noqa: TC001
@@ -26,51 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_router.settings")
 
 CONFIG_LIMIT_BYTES: Final = 10 * 1024 * 1024
-
-Mode: TypeAlias = Literal["stdio", "http", "sse", "api"]
-MODES: Final[tuple[Mode, ...]] = ("stdio", "http", "sse", "api")
-Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF"]
-LEVELS: Final[tuple[Level, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF")
-
-
-# --- Types of values -------------------------------------------------------------------------
-
-
-def _is_host(text: str) -> bool:
-    return bool(text) and not any(c.isspace() or c in "/@" for c in text)
-
-
-def _is_origin(text: str) -> bool:
-    scheme, separator, rest = text.partition("://")
-    return bool(scheme and separator) and _is_host(rest)
-
-
-def _is_log_format(text: str) -> bool:
-    try:
-        return bool(text and logging.Formatter(text).format(logging.makeLogRecord({"msg": "x"})))
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
-Port: TypeAlias = Annotated[
-    int, Check("a port from 0 (any free one) to 65535", lambda port: 0 <= port <= 65535)
-]
-Seconds: TypeAlias = Annotated[float, Check("a positive number of seconds", lambda s: s > 0)]
-Delay: TypeAlias = Annotated[float, Check("a number of seconds from 0", lambda s: s >= 0)]
-Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
-StartCount: TypeAlias = Annotated[
-    int | str,
-    Check('"auto" or a positive integer', lambda n: n == "auto" if isinstance(n, str) else n > 0),
-]
-NameLimit: TypeAlias = Annotated[
-    int, Check("a number of characters from 16 to 64", lambda n: 16 <= n <= 64)
-]
-Host: TypeAlias = Annotated[str, Check('a host such as "127.0.0.1" or "mcp.example.org"', _is_host)]
-Origin: TypeAlias = Annotated[str, Check('an origin such as "https://app.example.org"', _is_origin)]
-LogFormat: TypeAlias = Annotated[
-    str, Check('a format such as "%(asctime)s %(levelname)s %(message)s"', _is_log_format)
-]
-Folder: TypeAlias = Annotated[str, Check("the path of a folder", bool)]
 
 
 # --- The keys of config.json -----------------------------------------------------------------
@@ -122,6 +95,11 @@ class Server:
         view: the view where a client names none: "router", "direct" or the name of a profile.
         name_limit: characters of a direct name, `{instance}__{tool}`, at most.
         drain_s: how long calls in flight may go on after the first signal to stop.
+        trusted_proxies: networks of the reverse proxies whose `X-Forwarded-*` headers count;
+            "unix" for every client of a Unix socket.
+        ready_when: "serving": `/readyz` answers 200 while all listeners are up and the router is
+            not stopping; "listening": while it is stopping, too; "instances": only while every
+            instance that is enabled is ready as well.
     """
 
     host: Host = live("127.0.0.1")
@@ -136,6 +114,8 @@ class Server:
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     name_limit: NameLimit = live(48, core="name_limit")
     drain_s: Delay = 30
+    trusted_proxies: tuple[Network, ...] = live(())
+    ready_when: Literal["serving", "listening", "instances"] = live("serving")
 
 
 @attrs.frozen
@@ -206,11 +186,20 @@ class Security:
 
 @attrs.frozen
 class Logging:
-    """Logs; at `OFF` there are none, and no files."""
+    """Logs; at `OFF` there are none, and no files.
+
+    Attributes:
+        level: the least severity that is logged.
+        directory: the folder of the files.
+        format: of a line, in the terms of Python's `logging`; "json" for one JSON object a line.
+        audit: write `audit.jsonl` in that folder: a line for each call, change, refused token and
+            session. "digests": with the SHA-256 of each call's arguments.
+    """
 
     level: Level = live("INFO")
     directory: Folder = "logs"
     format: LogFormat = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+    audit: AuditSetting = False
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ key of `config.json` is known here.
 from __future__ import annotations
 
 import sys
+from types import UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -96,8 +97,10 @@ _TYPE_NAMES: Final[dict[type, str]] = {
 }
 
 
-def _is_a(value: object, kind: type) -> bool:
+def _is_a(value: object, kind: type | UnionType) -> bool:
     """Return whether a JSON value is of a type, without Python's conversions."""
+    if isinstance(kind, UnionType):
+        return any(_is_a(value, part) for part in get_args(kind))
     if kind is bool or isinstance(value, bool):  # in Python, True is an int
         return kind is bool and isinstance(value, bool)
     if kind is float:

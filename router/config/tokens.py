@@ -61,6 +61,25 @@ TokenName: TypeAlias = Annotated[
 ]
 
 
+Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
+
+
+@attrs.frozen
+class Rate:
+    """Limits of the calls of one token, all its sessions together.
+
+    Attributes:
+        calls_per_minute: the calls that it may begin in a minute; None for no limit.
+        burst: the calls that it may begin at once after a pause; None: a tenth of
+            `calls_per_minute`, at least one.
+        concurrent_calls: the calls that it may have in flight; None for no limit.
+    """
+
+    calls_per_minute: Count | None = None
+    burst: Count | None = None
+    concurrent_calls: Count | None = None
+
+
 @attrs.frozen
 class NamedToken:
     """One of several tokens.
@@ -71,12 +90,14 @@ class NamedToken:
         permissions: the permissions of its bearer.
         instances: names of the only instances that its bearer sees; None for all.
         profile: the name of the only profile that its bearer sees; None for every view.
+        rate: limits of its calls; None for no limit.
     """
 
     token: Token = attrs.field(repr=False)
     permissions: tuple[Permission, ...] = ("call", "read")
     instances: tuple[InstanceName, ...] | None = None
     profile: str | None = None
+    rate: Rate | None = None
 
 
 def digest_of(token: str) -> bytes:

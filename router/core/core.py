@@ -151,6 +151,7 @@ def _client_opened(state: RoutingState, event: ClientOpened) -> None:
         event.one_shot,
         era=event.era,
         place=event.view,
+        address=event.address,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -40,6 +40,8 @@ class CoreSettings:
         view: "router", "direct" or the name of a profile: the view where a client names none
             (`server.view`). With `--view` it may be the name of an instance as well.
         profiles: the views that the file defines, by name (`profiles`).
+        records: the reason why `WriteRecord` is wanted; empty: for nothing, so none is made.
+            "digests": with `arguments_sha256`; "traces": with `trace`.
     """
 
     version: str
@@ -55,3 +57,4 @@ class CoreSettings:
     check_arguments: bool = False
     view: str = "router"
     profiles: dict[str, Profile] = attrs.field(factory=_no_profiles)
+    records: frozenset[Literal["audit", "digests", "traces"]] = frozenset()

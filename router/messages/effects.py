@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Change
     from router.messages.frames import ClientId, Frame, Outbox, SessionId
     from router.messages.instances.instance_spec import InstanceSpec
+    from router.messages.records import Record
 
 
 class ToClient(Struct, frozen=True):
@@ -96,6 +97,12 @@ class LogLine(Struct, frozen=True):
     text: str
 
 
+class WriteRecord(Struct, frozen=True):
+    """Hand a record to those who keep them: the audit log and the traces. It never waits."""
+
+    record: Record
+
+
 class Reply(Struct, frozen=True):
     """Answer an `AdminCommand` or a `Drain` with its one value."""
 
@@ -113,5 +120,6 @@ Effect: TypeAlias = (
     | SaveInstance
     | SaveCatalogue
     | LogLine
+    | WriteRecord
     | Reply
 )

@@ -45,6 +45,8 @@ class ClientOpened(Struct, frozen=True):
         era: the form that its requests have to have.
         view: the name of the view that it asked for, a profile or an instance; None for the
             default view.
+        address: the IP address that it called from, as far as trusted proxies tell; empty on stdio
+            and Unix sockets.
     """
 
     client: ClientId
@@ -53,6 +55,7 @@ class ClientOpened(Struct, frozen=True):
     one_shot: bool = False
     era: Era = "handshake"
     view: str | None = None
+    address: str = ""
 
 
 class ClientClosed(Struct, frozen=True):

@@ -84,6 +84,7 @@ class Client:
         era: the form that its requests have to have.
         has_initialized: True once it sent `initialize`.
         place: the name of the view that it asked for; None for the default view.
+        address: the IP address that it called from; empty if there is none.
         selection: the instance that it chose.
         revision: the negotiated protocol revision.
         capabilities: the capabilities it declared (`roots`, `sampling`, ...), each a raw value.
@@ -113,6 +114,7 @@ class Client:
     era: Era = "handshake"
     has_initialized: bool = False
     place: str | None = None
+    address: str = ""
     selection: Selection = attrs.field(factory=Selection)
     revision: str = DEFAULT_REVISION
     capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -16,8 +17,11 @@ from router.config.options import (
     with_data_folder,
     with_log_folder,
 )
-from router.config.settings import Mode, Settings
+from router.config.settings import Settings
 from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from router.config.values import Mode
 
 # --- Finding the files -----------------------------------------------------------------------
 

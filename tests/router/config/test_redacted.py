@@ -20,6 +20,7 @@ def test_secrets_are_masked_and_all_else_is_shown() -> None:
         "permissions": ["call"],
         "instances": ["files"],
         "profile": None,
+        "rate": None,
     }
     assert masked["api"]["port"] == 8001
 

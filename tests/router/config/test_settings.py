@@ -45,6 +45,8 @@ DEFAULTS: dict[str, Any] = {
         "help_limit_bytes": 65536,
         "name_limit": 48,
         "drain_s": 30,
+        "trusted_proxies": [],
+        "ready_when": "serving",
     },
     "profiles": {},
     "mcp_client": {
@@ -69,6 +71,7 @@ DEFAULTS: dict[str, Any] = {
         "level": "INFO",
         "directory": "logs",
         "format": "%(asctime)s - %(name)s - %(levelname)s - %(message)s",
+        "audit": False,
     },
     "watcher": {"enabled": True, "watch_path": "data", "debounce_delay": 1.0},
 }
@@ -237,6 +240,19 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             "server.name_limit: expected a number of characters from 16 to 64, got 65",
         ),
         (
+            {"server": {"trusted_proxies": ["10.0.0.1/8"]}},
+            "server.trusted_proxies[0]: expected an address or a network such as "
+            '"10.0.0.0/8", or "unix", got "10.0.0.1/8"',
+        ),
+        (
+            {"logging": {"audit": 1}},
+            'logging.audit: expected true, false or "digests", got 1',
+        ),
+        (
+            {"logging": {"audit": "yes"}},
+            'logging.audit: expected true, false or "digests", got "yes"',
+        ),
+        (
             {"server": {"drain_s": -1}},
             "server.drain_s: expected a number of seconds from 0, got -1",
         ),
@@ -283,13 +299,13 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"enabled": "no"}},
             "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "help_limit_bytes, name_limit, drain_s",
+            "help_limit_bytes, name_limit, drain_s, trusted_proxies, ready_when",
         ),
         (
             {"server": {"stdio": {"port": 1}}},
             "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "help_limit_bytes, name_limit, drain_s",
+            "help_limit_bytes, name_limit, drain_s, trusted_proxies, ready_when",
         ),
         ({"server": 1}, "server: expected an object, got a number"),
         (
@@ -307,7 +323,7 @@ def test_wrong_key_or_value_is_named_with_file_and_path(
 @pytest.mark.parametrize("text", ["%(message", "%(nothing)s", "%(levelno)z", "", "{message}"])
 def test_log_format_that_would_fail_is_refused(config: Path, text: str) -> None:
     (problem,) = problems(config, {"logging": {"format": text}})
-    assert problem.startswith("config.json: logging.format: expected a format such as")
+    assert problem.startswith('config.json: logging.format: expected "json", or a format')
 
 
 def test_all_problems_are_told_in_one_go(config: Path) -> None:

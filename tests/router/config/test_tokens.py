@@ -81,7 +81,8 @@ def test_named_token_is_read_with_its_permissions_and_instances(config: Path) ->
         ),
         (
             {"ci": {"token": "s3cret", "scopes": []}},
-            ".ci.scopes: unknown key; the keys here are token, permissions, instances, profile",
+            ".ci.scopes: unknown key; the keys here are token, permissions, instances, profile, "
+            "rate",
         ),
         *(
             (

@@ -6,11 +6,13 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from router.config.settings import Level, Logging
+from router.config.settings import Logging
 from router.logs.logs import Logs
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from router.config.values import Level
 
 FORMAT: Final = "%(levelname)s %(name)s %(message)s"
 WAIT_S: Final = 10.0

@@ -12,7 +12,7 @@ import pytest
 from tests.router.logs.log_setup import log
 
 if TYPE_CHECKING:
-    from router.config.settings import Level
+    from router.config.values import Level
     from tests.router.logs.log_setup import Setup
 
 

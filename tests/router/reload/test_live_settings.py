@@ -91,7 +91,7 @@ def test_the_core_is_told_what_it_needs() -> None:
 
 def test_every_setting_of_the_core_has_its_key() -> None:
     told = {attribute.name for attribute in attrs.fields(CoreSettings)}
-    assert {"version", *values_for_core(Settings())} == told
+    assert {"version", "records", *values_for_core(Settings())} == told
 
 
 # --- Reading again ---------------------------------------------------------------------------
