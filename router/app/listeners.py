@@ -203,7 +203,13 @@ class _NetworkListener:
             )
             return AsgiApp(admission.register(places.register(endpoint)))
 
-        return AsgiListener(self.bound.sock, self.bound.url, new_app)
+        return AsgiListener(
+            self.bound.sock, self.bound.url, new_app, has_fast_lane=self._has_fast_lane()
+        )
+
+    def _has_fast_lane(self) -> bool:
+        server = self.listeners.settings.current.server
+        return (server.http if self.bound.mode == "http" else server.sse).fast_lane
 
     def _load_api(self) -> AsgiListener:
         # For start-up time: Quart takes twice as long to import as all the rest.

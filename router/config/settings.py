@@ -63,20 +63,30 @@ class Api:
 
 @attrs.frozen
 class HttpListener:
-    """Streamable HTTP; with `auto_find_port` a taken port makes it try upwards."""
+    """Streamable HTTP; with `auto_find_port` a taken port makes it try upwards.
+
+    Attributes:
+        fast_lane: serve plain POST requests without Hypercorn.
+    """
 
     enabled: bool = True
     port: Port = live(3000)
     auto_find_port: bool = live(False)
+    fast_lane: bool = True
 
 
 @attrs.frozen
 class SseListener:
-    """HTTP+SSE; with `auto_find_port` a taken port makes it try upwards."""
+    """HTTP+SSE; with `auto_find_port` a taken port makes it try upwards.
+
+    Attributes:
+        fast_lane: serve plain POST requests without Hypercorn.
+    """
 
     enabled: bool = True
     port: Port = live(3001)
     auto_find_port: bool = live(False)
+    fast_lane: bool = True
 
 
 @attrs.frozen

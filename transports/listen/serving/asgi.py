@@ -81,11 +81,12 @@ class AsgiApp:
     """An ASGI 3 application that serves one endpoint; its server calls `run` and `end`.
 
     Attributes:
+        endpoint: the endpoint.
         unread: the endpoint's.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self.unread = endpoint.unread
         self.run = endpoint.run
         self.end = endpoint.end
@@ -106,9 +107,9 @@ class AsgiApp:
             request: HttpRequest | Answer = _request_of(scope, body, peer)
         except HttpRefusal as refused:
             request = error_answer(refused)
-        exchange = _Exchange(body, receive, send, peer)
+        exchange = Exchange(body, receive, send, peer)
         try:
-            await exchange.run(self._endpoint, request)
+            await exchange.run(self.endpoint, request)
         except ClientGone:
             return
         finally:
@@ -143,8 +144,8 @@ def _request_of(scope: Message, body: RequestBody, peer: Peer | None) -> HttpReq
     )
 
 
-class _Exchange:
-    """One request and its response.
+class Exchange:
+    """One request and its response, as ASGI messages.
 
     A cancel scope costs as much as parsing a request does. So all phases of a plain request share
     one scope, whose deadline moves from phase to phase.

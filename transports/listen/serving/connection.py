@@ -15,6 +15,7 @@ import errno
 import logging
 import struct
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -62,6 +63,7 @@ class Connection(Peer):
         "_count",
         "_held_head",
         "_receive_bytes",
+        "_returned",
         "_slow_readers",
         "_stream",
         "_taken_bytes",
@@ -80,6 +82,7 @@ class Connection(Peer):
         self._slow_readers = slow_readers
         self._count = count
         self._held_head = b""
+        self._returned = b""
         self._taken_bytes = 0  # by this system, of all sends
         self.socket = stream.socket
         self._receive_bytes = SMALL_BYTES
@@ -97,12 +100,19 @@ class Connection(Peer):
             trio.BrokenResourceError: the client is gone.
             trio.ClosedResourceError: the connection was cut.
         """
+        if self._returned:
+            data, self._returned = self._returned, b""
+            return data
         try:
             data = await self.socket.recv(min(self._receive_bytes, max_bytes))
         except OSError as exc:
             raise _stream_error(exc) from exc
         self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
         return data
+
+    def return_received(self, data: bytes) -> None:
+        """Have data received once more, as the next data."""
+        self._returned = data
 
     async def send_all(self, data: bytes) -> None:
         """Send data, or hold the head of a response until its content comes.
@@ -115,16 +125,22 @@ class Connection(Peer):
             head, self._held_head = self._held_head, b""
             if len(data) > LARGE_BYTES:
                 # To copy that much costs more than another system call.
-                await self._send(head)
+                await self.send_now(head)
             else:
                 data = head + data
         elif _announces_content(data):
             self._held_head = data
             return
         if data:
-            await self._send(data)
+            await self.send_now(data)
 
-    async def _send(self, data: bytes) -> None:
+    async def send_now(self, data: bytes) -> None:
+        """Send data, which is not empty, at once.
+
+        Raises:
+            trio.BrokenResourceError: the client is gone.
+            trio.ClosedResourceError: the connection was cut.
+        """
         size_bytes = len(data)
         if size_bytes > LARGE_BYTES:
             self._count(size_bytes)
@@ -162,6 +178,12 @@ class Connection(Peer):
     async def aclose(self) -> None:
         """Close the connection."""
         await self._stream.aclose()
+
+    async def close_gently(self) -> None:
+        """Say that nothing more will be sent, and close."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the client is gone
+            await self.send_eof()
+        await self.aclose()
 
     def cut(self) -> None:
         """Close the socket at once; every task that sends or receives gets an error."""

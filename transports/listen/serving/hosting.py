@@ -31,10 +31,11 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from transports.listen.serving.asgi import PEER
-from transports.listen.serving.connection import Connection, SlowReaders
+from transports.listen.serving.asgi import PEER, AsgiApp
+from transports.listen.serving.connection import LOOK_S, Connection, SlowReaders
 from transports.listen.serving.counted_warnings import CountedWarning
 from transports.listen.serving.http1 import Http1Server
+from transports.listen.serving.lane.lane import Lane
 from transports.listen.serving.refusals import RETRY_AFTER
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from transports.listen.serving.asgi import Message, Receive, Send
+    from transports.listen.serving.exchange import Endpoint
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -145,12 +147,14 @@ class AsgiListener:
         address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
         make_app: makes the application of one run.
         max_connections: connections beyond this number get 503, or are closed at once.
+        has_fast_lane: plain requests to an `AsgiApp` are served without Hypercorn.
     """
 
     sock: socket.socket
     address: str
     make_app: Callable[[], Application]
     max_connections: int = attrs.field(factory=connection_limit)
+    has_fast_lane: bool = False
 
     async def __call__(
         self,
@@ -164,7 +168,10 @@ class AsgiListener:
             await nursery.start(app.run)
             try:
                 async with trio.open_nursery() as serving:
-                    connections = _Connections(app, self.max_connections)
+                    endpoint = None
+                    if self.has_fast_lane and isinstance(app, AsgiApp):
+                        endpoint = app.endpoint
+                    connections = _Connections(app, self.max_connections, endpoint)
                     await serving.start(connections.serve, self.sock)
                     task_status.started(self.address)
                     await stopping.wait()
@@ -179,11 +186,15 @@ class AsgiListener:
 class _Connections:
     """The open connections of one listener."""
 
-    def __init__(self, app: Application, max_connections: int) -> None:
+    def __init__(
+        self, app: Application, max_connections: int, endpoint: Endpoint | None = None
+    ) -> None:
         self._config = _hypercorn_config()
         self._app = ASGIWrapper(cast("Any", app))
         self._context = WorkerContext(None)
         self._max_connections = max_connections
+        self._endpoint = endpoint  # of the lanes; None if there are none
+        self._lanes: set[Lane] = set()
         self._open: set[Connection] = set()
         self._slow_readers = SlowReaders()
         self._unread = app.unread
@@ -207,6 +218,8 @@ class _Connections:
         ):
             nursery.start_soon(self._slow_readers.cut_them)
             nursery.start_soon(self._turned_away.run)
+            if self._endpoint is not None:
+                nursery.start_soon(self._end_idle_lanes)
             nursery.start_soon(self._not_accepted.run)
             task_status.started()
             with self._accepting:
@@ -231,6 +244,8 @@ class _Connections:
         """Accept no more connections, let the open ones end for a while, then cut the rest."""
         self._accepting.cancel("the listener is stopping")
         await self._context.terminated.set()  # Hypercorn closes idle connections on this
+        for lane in list(self._lanes):
+            lane.end()
         if self._open:
             self._all_closed = trio.Event()
             with trio.move_on_after(GRACE_S):
@@ -245,6 +260,10 @@ class _Connections:
         connection = Connection(stream, self._slow_readers, self._unread.add)
         self._open.add(connection)
         try:
+            if self._endpoint is not None and not await self._serve_lane(
+                connection, self._endpoint
+            ):
+                return
             state = ConnectionState({PEER: connection})
             stream_like = cast("Any", connection)
             await Http1Server(self._app, self._config, self._context, state, stream_like)
@@ -255,6 +274,29 @@ class _Connections:
             self._open.discard(connection)
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
+
+    async def _serve_lane(self, connection: Connection, endpoint: Endpoint) -> bool:
+        """Serve the plain requests of a connection; return whether Hypercorn is to go on."""
+        lane = Lane(connection, endpoint, HEAD_LIMIT_BYTES)
+        self._lanes.add(lane)
+        try:
+            left = await lane.serve()
+        finally:
+            self._lanes.discard(lane)
+        if left is None:
+            await connection.close_gently()
+            return False
+        connection.return_received(left)
+        return True
+
+    async def _end_idle_lanes(self) -> None:
+        """Close the connections of lanes that have waited `IDLE_S` for a request, or its head."""
+        while True:
+            await trio.sleep(LOOK_S)
+            latest_s = trio.current_time() - IDLE_S
+            for lane in list(self._lanes):
+                if lane.idle_since_s is not None and lane.idle_since_s <= latest_s:
+                    lane.end()
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Answer with 503 if there is a spare place, and close.

@@ -33,6 +33,7 @@ from transports.listen.serving.hosting import AsgiListener, connection_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from transports.listen.serving.exchange import Endpoint
 
@@ -149,18 +150,25 @@ class Large(SseEndpoint):
 # --- Serving ---------------------------------------------------------------------------------
 
 
-async def test_address_is_told_once_it_accepts(sock: socket.socket, actor: FakeActor) -> None:
-    async with serving(sock, http(actor)) as site:
+if TYPE_CHECKING:
+    Serve = Callable[..., AbstractAsyncContextManager[Site]]
+
+
+@pytest.fixture(params=[False, True], ids=["hypercorn", "fast lane"])
+def serve(sock: socket.socket, request: pytest.FixtureRequest) -> Serve:
+    return partial(serving, sock, has_fast_lane=request.param)
+
+
+async def test_address_is_told_once_it_accepts(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site:
         assert site.address == f"http://127.0.0.1:{site.port}/mcp"
         client = await site.connect()
         await client.send("GET", "/nothing")
         assert b" 404 " in await client.head()
 
 
-async def test_head_of_an_answer_without_content_is_sent(
-    sock: socket.socket, actor: FakeActor
-) -> None:
-    async with serving(sock, http(actor)) as site:
+async def test_head_of_an_answer_without_content_is_sent(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         for _ in range(2):
             await client.send("HEAD", "/mcp")
@@ -171,7 +179,7 @@ async def test_head_of_an_answer_without_content_is_sent(
 
 @pytest.mark.parametrize("more_bytes", [0, 1])
 async def test_answer_around_the_limit_of_copies_arrives_whole(
-    sock: socket.socket, actor: FakeActor, more_bytes: int
+    serve: Serve, actor: FakeActor, more_bytes: int
 ) -> None:
     result = {"x": "y" * (connection.LARGE_BYTES + more_bytes - len(_WRAPPED))}
 
@@ -179,7 +187,7 @@ async def test_answer_around_the_limit_of_copies_arrives_whole(
         await actor.next(ClientOpened)
         await actor.answer(result)
 
-    async with serving(sock, http(actor)) as site, trio.open_nursery() as nursery:
+    async with serve(http(actor)) as site, trio.open_nursery() as nursery:
         nursery.start_soon(answer)
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
@@ -193,14 +201,14 @@ async def test_answer_around_the_limit_of_copies_arrives_whole(
 _WRAPPED: Final = '{"jsonrpc":"2.0","id":7,"result":{"x": ""}}'
 
 
-async def test_many_calls_on_one_connection(sock: socket.socket, actor: FakeActor) -> None:
+async def test_many_calls_on_one_connection(serve: Serve, actor: FakeActor) -> None:
     async def answer_all() -> None:
         while True:
             opened = await actor.next(ClientOpened)
             await actor.answer({"x": 1})
             assert (await actor.next(ClientClosed)).client == opened.client
 
-    async with serving(sock, http(actor)) as site, trio.open_nursery() as nursery:
+    async with serve(http(actor)) as site, trio.open_nursery() as nursery:
         nursery.start_soon(answer_all)
         client = await site.connect()
         for _ in range(50):
@@ -214,9 +222,9 @@ async def test_many_calls_on_one_connection(sock: socket.socket, actor: FakeActo
     ids=["length and encoding", "two hosts", "two lengths"],
 )
 async def test_head_that_can_be_read_in_two_ways_is_400_and_closed(
-    sock: socket.socket, actor: FakeActor, headers: tuple[str]
+    serve: Serve, actor: FakeActor, headers: tuple[str]
 ) -> None:
-    async with serving(sock, http(actor)) as site:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL, *headers)
         answer = await client.until(b"never")
@@ -224,24 +232,22 @@ async def test_head_that_can_be_read_in_two_ways_is_400_and_closed(
         assert b"connection: close" in answer.lower()
 
 
-async def test_head_that_is_too_large_is_refused(sock: socket.socket, actor: FakeActor) -> None:
-    async with serving(sock, http(actor)) as site:
+async def test_head_that_is_too_large_is_refused(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         await client.stream.send_all(b"GET /mcp HTTP/1.1\r\nX: " + b"x" * hosting.HEAD_LIMIT_BYTES)
         assert (await client.head()).startswith(b"HTTP/1.1 431 ")
 
 
-async def test_refused_call_leaves_the_connection_usable(
-    sock: socket.socket, actor: FakeActor
-) -> None:
-    async with serving(sock, http(actor)) as site:
+async def test_refused_call_leaves_the_connection_usable(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         for _ in range(20):
             assert await client.post(CALL, "Authorization: nobody") == 401
 
 
-async def test_disconnect_closes_the_lone_client(sock: socket.socket, actor: FakeActor) -> None:
-    async with serving(sock, http(actor)) as site:
+async def test_disconnect_closes_the_lone_client(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
         opened = await actor.next(ClientOpened)
@@ -251,9 +257,9 @@ async def test_disconnect_closes_the_lone_client(sock: socket.socket, actor: Fak
 
 
 async def test_stream_that_is_ended_at_once_says_its_endpoint_nevertheless(
-    sock: socket.socket, actor: FakeActor
+    serve: Serve, actor: FakeActor
 ) -> None:
-    async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
+    async with serve(partial(SseEndpoint, actor.inbox, admit)) as site:
         for _ in range(20):
             client = await site.connect()
             await client.send("GET", "/sse")
@@ -263,8 +269,8 @@ async def test_stream_that_is_ended_at_once_says_its_endpoint_nevertheless(
             assert b"data: /messages?session_id=" in answer
 
 
-async def test_events_arrive_when_they_are_sent(sock: socket.socket, actor: FakeActor) -> None:
-    async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
+async def test_events_arrive_when_they_are_sent(serve: Serve, actor: FakeActor) -> None:
+    async with serve(partial(SseEndpoint, actor.inbox, admit)) as site:
         client = await site.connect()
         await client.send("GET", "/sse")
         opened = await actor.next(ClientOpened)
@@ -289,7 +295,7 @@ class Heard(logging.Handler):
 
 
 async def test_client_that_does_not_read_is_cut(
-    sock: socket.socket,
+    serve: Serve,
     actor: FakeActor,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -299,7 +305,7 @@ async def test_client_that_does_not_read_is_cut(
     caplog.set_level("INFO")
     heard = Heard()
     hosting.log.addHandler(heard)
-    async with serving(sock, partial(Large, actor.inbox, admit)) as site:
+    async with serve(partial(Large, actor.inbox, admit)) as site:
         slow = await site.connect()
         await slow.send("POST", "/mcp", CALL)
         await heard.line.wait()
@@ -309,13 +315,13 @@ async def test_client_that_does_not_read_is_cut(
 
 
 async def test_connections_beyond_the_limit_are_503_and_closed(
-    sock: socket.socket,
+    serve: Serve,
     actor: FakeActor,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(hosting, "SPARE_SHARE", 1)
-    async with serving(sock, http(actor), max_connections=3) as site:
+    async with serve(http(actor), max_connections=3) as site:
         clients = [await site.connect() for _ in range(3)]
         for client in clients:
             assert await client.post(CALL, "Authorization: nobody") == 401
@@ -332,9 +338,9 @@ async def test_connections_beyond_the_limit_are_503_and_closed(
 
 
 async def test_connections_beyond_the_spare_places_are_closed_at_once(
-    sock: socket.socket, actor: FakeActor
+    serve: Serve, actor: FakeActor
 ) -> None:
-    async with serving(sock, http(actor), max_connections=2) as site:
+    async with serve(http(actor), max_connections=2) as site:
         for client in [await site.connect() for _ in range(2)]:
             assert await client.post(CALL, "Authorization: nobody") == 401
         first = await site.connect()
@@ -348,7 +354,7 @@ async def test_connections_beyond_the_spare_places_are_closed_at_once(
 
 
 async def test_connection_that_fails_ends_only_itself(
-    sock: socket.socket, actor: FakeActor, caplog: pytest.LogCaptureFixture
+    serve: Serve, actor: FakeActor, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(HttpEndpoint):
         async def respond(self, request: Any) -> Any:
@@ -356,7 +362,7 @@ async def test_connection_that_fails_ends_only_itself(
                 raise RuntimeError("a bug")
             return await super().respond(request)
 
-    async with serving(sock, partial(Failing, actor.inbox, admit)) as site:
+    async with serve(partial(Failing, actor.inbox, admit)) as site:
         first, second = await site.connect(), await site.connect()
         await first.send("PUT", "/mcp")
         assert (await first.head()).startswith(b"HTTP/1.1 500 ")
@@ -367,10 +373,8 @@ async def test_connection_that_fails_ends_only_itself(
 # --- Stopping --------------------------------------------------------------------------------
 
 
-async def test_stop_ends_streams_and_idle_connections(
-    sock: socket.socket, actor: FakeActor
-) -> None:
-    async with serving(sock, partial(SseEndpoint, actor.inbox, admit)) as site:
+async def test_stop_ends_streams_and_idle_connections(serve: Serve, actor: FakeActor) -> None:
+    async with serve(partial(SseEndpoint, actor.inbox, admit)) as site:
         idle, streaming = await site.connect(), await site.connect()
         await streaming.send("GET", "/sse")
         await actor.next(ClientOpened)
@@ -381,14 +385,12 @@ async def test_stop_ends_streams_and_idle_connections(
         await site.ended.wait()
 
 
-async def test_stop_ends_a_listen_after_its_last_event(
-    sock: socket.socket, actor: FakeActor
-) -> None:
+async def test_stop_ends_a_listen_after_its_last_event(serve: Serve, actor: FakeActor) -> None:
     listen = json.dumps(
         message("subscriptions/listen", 7, _meta={REVISION_KEY: STATELESS_REVISION})
     )
     routing = (f"MCP-Protocol-Version: {STATELESS_REVISION}", "Mcp-Method: subscriptions/listen")
-    async with serving(sock, http(actor)) as site:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", listen.encode(), *routing)
         await actor.next(ClientOpened)
@@ -401,19 +403,21 @@ async def test_stop_ends_a_listen_after_its_last_event(
         await site.ended.wait()
 
 
-async def test_restart_serves_on_the_same_socket(sock: socket.socket, actor: FakeActor) -> None:
+async def test_restart_serves_on_the_same_socket(
+    sock: socket.socket, serve: Serve, actor: FakeActor
+) -> None:
     for _ in range(3):
-        async with serving(sock, http(actor)) as site:
+        async with serve(http(actor)) as site:
             client = await site.connect()
             assert await client.post(CALL, "Authorization: nobody") == 401
     assert sock.getsockname()[1]
 
 
 async def test_stop_cuts_who_does_not_read(
-    sock: socket.socket, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosting, "GRACE_S", 0.1)
-    async with serving(sock, partial(Large, actor.inbox, admit)) as site:
+    async with serve(partial(Large, actor.inbox, admit)) as site:
         slow = await site.connect()
         await slow.send("POST", "/mcp", CALL)
         await slow.head()
@@ -421,8 +425,8 @@ async def test_stop_cuts_who_does_not_read(
         await site.ended.wait()
 
 
-async def test_stop_answers_what_is_still_open(sock: socket.socket, actor: FakeActor) -> None:
-    async with serving(sock, http(actor)) as site:
+async def test_stop_answers_what_is_still_open(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
         await actor.next(ClientOpened)
@@ -432,8 +436,8 @@ async def test_stop_answers_what_is_still_open(sock: socket.socket, actor: FakeA
         await site.ended.wait()
 
 
-async def test_cancellation_ends_the_listener_too(sock: socket.socket, actor: FakeActor) -> None:
-    async with serving(sock, http(actor)) as site:
+async def test_cancellation_ends_the_listener_too(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
         await actor.next(ClientOpened)
@@ -445,7 +449,7 @@ async def test_cancellation_ends_the_listener_too(sock: socket.socket, actor: Fa
         await actor.next(ClientOpened)
 
     with trio.move_on_after(0.2):
-        async with serving(sock, http(actor)) as site:
+        async with serve(http(actor)) as site:
             client = await site.connect()
             await client.send("POST", "/mcp", CALL)
             await trio.sleep_forever()

@@ -1,0 +1,167 @@
+"""Two listeners with the same endpoint, one with a fast lane, and what a client of each gets."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from router.messages.errors import HttpRefusal
+from transports.listen.serving.asgi import AsgiApp
+from transports.listen.serving.exchange import (
+    EventStream,
+    HttpRequest,
+    PendingResponse,
+    error_answer,
+    json_answer,
+)
+from transports.listen.serving.hosting import AsgiListener
+from transports.listen.serving.unread_bytes import UnreadBytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+LIMIT_S: Final = 60
+"""No test takes so long; this is what makes a hang a failure."""
+
+_DATE: Final = re.compile(rb"\r\ndate: [^\r]*")
+
+
+class Mirror:
+    """An endpoint that answers with the request, in the way that the path names."""
+
+    def __init__(self) -> None:
+        self.unread = UnreadBytes()
+        self.bodies: list[bytes] = []
+
+    async def respond(self, request: HttpRequest) -> Any:
+        if request.path == "/refused":
+            return error_answer(HttpRefusal(401, "no"))
+        try:
+            body = await request.read_body()
+        except HttpRefusal as refused:
+            return error_answer(refused)
+        self.bodies.append(body)
+        shown = {
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "headers": dict(request.headers),
+            "body": body.decode("latin-1"),
+        }
+        answer = json_answer(json.dumps(shown).encode())
+        if request.path == "/events":
+            return Events(answer.body)
+        return Later(answer) if request.path == "/later" else answer
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await trio.sleep_forever()
+
+    def end(self) -> None: ...
+
+
+class Later(PendingResponse):
+    """An answer that comes in the next turn."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    async def outcome(self) -> Any:
+        await trio.lowlevel.checkpoint()
+        return self._answer
+
+    def commit(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class Events(EventStream):
+    """An event stream of two chunks."""
+
+    headers = ((b"content-type", b"text/event-stream"),)
+
+    def __init__(self, data: bytes) -> None:
+        self.opening = b"first "
+        self._chunks = [data, b" last"]
+
+    async def next_chunk(self) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        return self._chunks.pop(0) if self._chunks else None
+
+    def close(self) -> None: ...
+
+
+@attrs.frozen
+class Outcome:
+    """What a client received, without dates, and whether its connection is still open."""
+
+    received: bytes
+    is_open: bool
+
+
+@attrs.frozen
+class Way:
+    """A listener."""
+
+    path: str
+    endpoint: Mirror
+
+    async def outcome_of(self, pieces: Sequence[bytes]) -> Outcome:
+        """Send these pieces, each after the other side has done all it can with the one before."""
+        async with await trio.open_unix_socket(self.path) as stream, trio.open_nursery() as nursery:
+            received: list[bytes] = []
+            ended = trio.Event()
+            nursery.start_soon(_collect, stream, received, ended)
+            for piece in pieces:
+                await wait_all_tasks_blocked()
+                try:
+                    await stream.send_all(piece)
+                except trio.BrokenResourceError:
+                    break
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        return Outcome(_DATE.sub(b"", b"".join(received)), not ended.is_set())
+
+
+async def _collect(stream: trio.SocketStream, received: list[bytes], ended: trio.Event) -> None:
+    with suppress(trio.BrokenResourceError):
+        while chunk := await stream.receive_some():
+            received.append(bytes(chunk))
+    ended.set()
+
+
+@attrs.frozen
+class TwoWays:
+    """The two listeners."""
+
+    hypercorn: Way
+    lane: Way
+
+    async def outcomes_of(self, *pieces: bytes) -> tuple[Outcome, Outcome]:
+        return await self.hypercorn.outcome_of(pieces), await self.lane.outcome_of(pieces)
+
+
+@asynccontextmanager
+async def two_ways(folder: Path) -> AsyncIterator[TwoWays]:
+    ways: list[Way] = []
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            for has_fast_lane in (False, True):
+                way = Way(str(folder / f"{has_fast_lane}.sock"), Mirror())
+                sock = socket.socket(socket.AF_UNIX)
+                sock.bind(way.path)
+                app = AsgiApp(way.endpoint)
+                listener = AsgiListener(sock, "", lambda app=app: app, has_fast_lane=has_fast_lane)
+                await nursery.start(listener, trio.Event())
+                sock.close()
+                ways.append(way)
+            yield TwoWays(*ways)
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,225 @@
+"""Serves the plain requests of one connection, and hands everything else to Hypercorn.
+
+Hypercorn's machinery for a request costs ten times as much as all the rest of a call. So the lane
+stands in front of it: it serves POST requests that it fully understands (see `head`), with the same
+endpoint, limits and deadlines (see `asgi.Exchange`). At the first other thing it gives up the
+connection, together with the bytes that it has read.
+
+Invariants:
+
+- The lane refuses nothing for its HTTP: what is not plain, Hypercorn judges.
+- A connection is given up between two requests only, so nobody answers a request twice.
+- The client of a request is watched as it is behind Hypercorn: its end cancels the request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from transports.listen.serving.asgi import CONNECTION_CLOSE, Exchange, RequestBody
+from transports.listen.serving.exchange import ClientGone, HttpRequest
+from transports.listen.serving.lane.head import (
+    HEAD_END,
+    METHOD_START,
+    ends_lines_plainly,
+    read_head,
+)
+from transports.listen.serving.lane.response import (
+    LAST_CHUNK,
+    as_chunk,
+    has_length,
+    response_head,
+)
+
+if TYPE_CHECKING:
+    from transports.listen.serving.asgi import Message
+    from transports.listen.serving.connection import Connection
+    from transports.listen.serving.exchange import Endpoint
+    from transports.listen.serving.lane.head import PlainHead
+
+RECEIVE_BYTES: Final = 64 * 1024
+"""Read at once of a large body."""
+
+AHEAD_BYTES: Final = 64 * 1024
+"""Read of later requests while the client of one is watched; more waits in the kernel."""
+
+DISCONNECT: Final[Message] = {"type": "http.disconnect"}
+
+
+class Lane:
+    """The plain requests of one connection.
+
+    Args:
+        connection: the connection.
+        endpoint: answers the requests.
+        head_limit_bytes: the size of a head that Hypercorn would still take.
+
+    Attributes:
+        idle_since_s: the second since which there is no request; None during a request.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_endpoint",
+        "_has_more_to_send",
+        "_head",
+        "_head_limit_bytes",
+        "_is_body_due",
+        "_is_chunked",
+        "_is_ending",
+        "_is_gone",
+        "_last_head",
+        "_left_bytes",
+        "_received",
+        "_start",
+        "idle_since_s",
+    )
+
+    def __init__(self, connection: Connection, endpoint: Endpoint, head_limit_bytes: int) -> None:
+        self._connection = connection
+        self._endpoint = endpoint
+        self._head_limit_bytes = head_limit_bytes
+        self._received = b""
+        self._last_head = b""
+        self._head: PlainHead | None = None  # of `_last_head`
+        self._left_bytes = 0  # of the body of the present request
+        self._is_body_due = False  # or the last part of it, which may be empty
+        self._start: Message | None = None  # of the present response, until its body begins
+        self._has_more_to_send = False  # of that
+        self._is_chunked = False  # that is
+        self._is_gone = False
+        self._is_ending = False
+        self.idle_since_s: float | None = trio.current_time()
+
+    async def serve(self) -> bytes | None:
+        """Serve requests; return what was received of the first that is not plain.
+
+        None means that the connection is to be closed.
+        """
+        while not self._is_ending:
+            head = await self._next_head()
+            if head is None:
+                return None if self._is_gone or self._is_ending else self._received
+            self.idle_since_s = None
+            await self._serve_request(head)
+            self.idle_since_s = trio.current_time()
+        return None
+
+    def end(self) -> None:
+        """Close the connection now if it has no request, else after its answer."""
+        self._is_ending = True
+        if self.idle_since_s is not None:
+            self._connection.cut()
+
+    # --- Requests ----------------------------------------------------------------------------
+
+    async def _next_head(self) -> PlainHead | None:
+        """Take the next head; None if it is not plain, or the client is gone."""
+        while True:
+            received = self._received
+            if received and not received.startswith(METHOD_START[: len(received)]):
+                return None
+            end = received.find(HEAD_END) + len(HEAD_END)
+            if end >= len(HEAD_END):
+                break
+            # Where lines end otherwise, Hypercorn may see the end of the head elsewhere.
+            if len(received) > self._head_limit_bytes or not ends_lines_plainly(received):
+                return None
+            if not await self._receive():
+                return None
+        if end > self._head_limit_bytes:
+            return None
+        raw_head = received[:end]
+        # A client sends the same head again and again.
+        if raw_head != self._last_head:
+            self._head, self._last_head = read_head(raw_head), raw_head
+        if self._head is not None:
+            self._received = received[end:]
+        return self._head
+
+    async def _serve_request(self, head: PlainHead) -> None:
+        self._left_bytes, self._is_body_due = head.content_bytes, True
+        self._has_more_to_send = True
+        body = RequestBody(self._receive_message)
+        body.announced_bytes = head.content_bytes
+        body.is_complete = not head.content_bytes
+        request = HttpRequest(
+            "POST", head.path, head.headers, body.read, head.query, peer=self._connection
+        )
+        exchange = Exchange(body, self._receive_message, self._send_message, self._connection)
+        try:
+            await exchange.run(self._endpoint, request)
+        except ClientGone:
+            self._is_gone = True
+        finally:
+            exchange.abandon_pending()
+        if self._left_bytes or self._has_more_to_send:
+            # The rest of the body would be read as the next request; the rest of a response that
+            # was given up would be missed.
+            self._is_ending = True
+
+    # --- The request as ASGI messages --------------------------------------------------------
+
+    async def _receive_message(self) -> Message:
+        """Return a part of the body, or once that is complete, that the client is gone."""
+        if self._is_body_due:
+            if self._left_bytes and not self._received and not await self._receive():
+                return DISCONNECT
+            return self._take_part()
+        while not self._is_gone:
+            if len(self._received) > AHEAD_BYTES:
+                await trio.sleep_forever()
+            await self._receive()
+        return DISCONNECT
+
+    def _take_part(self) -> Message:
+        received = self._received
+        part = received[: self._left_bytes]
+        self._received = received[len(part) :]
+        self._left_bytes -= len(part)
+        self._is_body_due = self._left_bytes > 0
+        return {"type": "http.request", "body": part, "more_body": self._is_body_due}
+
+    # --- The response of ASGI messages -------------------------------------------------------
+
+    async def _send_message(self, message: Message) -> None:
+        """Send a response: an answer of known length in one go, else chunk by chunk."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        data, is_last = message["body"], not message.get("more_body", False)
+        if self._start is not None:
+            data = self._begin(self._start, data)
+            self._start = None
+        elif self._is_chunked:
+            data = as_chunk(data)
+        if is_last and self._is_chunked:
+            data += LAST_CHUNK
+        try:
+            await self._connection.send_now(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._is_gone = True
+        self._has_more_to_send = not is_last
+
+    def _begin(self, start: Message, data: bytes) -> bytes:
+        """Return the head of a response, and the first data of its body."""
+        headers = start["headers"]
+        if CONNECTION_CLOSE in headers:
+            self._is_ending = True
+        self._is_chunked = not has_length(start["status"], headers)
+        head = response_head(start["status"], headers, is_chunked=self._is_chunked)
+        if self._is_chunked:
+            return head + as_chunk(data) if data else head
+        return head + data
+
+    async def _receive(self) -> bool:
+        """Receive more; return whether there is more. There is nothing once the client is gone."""
+        try:
+            data = await self._connection.receive_some(RECEIVE_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""
+        self._received = self._received + data if self._received else data
+        self._is_gone = self._is_gone or not data
+        return bool(data)
