@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from transports.listen.serving.asgi import CONNECTION_CLOSE, Exchange, RequestBody
+from transports.listen.serving.connection import LARGE_BYTES
 from transports.listen.serving.exchange import ClientGone, HttpRequest
 from transports.listen.serving.lane.head import (
     HEAD_END,
@@ -190,29 +191,35 @@ class Lane:
             self._start = message
             return
         data, is_last = message["body"], not message.get("more_body", False)
+        head = b""
         if self._start is not None:
-            data = self._begin(self._start, data)
-            self._start = None
-        elif self._is_chunked:
-            data = as_chunk(data)
-        if is_last and self._is_chunked:
-            data += LAST_CHUNK
+            head, self._start = self._head_of(self._start), None
+        if self._is_chunked:
+            data = as_chunk(data) + LAST_CHUNK if is_last else as_chunk(data)
+        if len(data) > LARGE_BYTES and head:
+            # To copy that much costs more than another system call.
+            await self._send(head)
+            await self._send(data)
+        else:
+            await self._send(head + data if head else data)
+        self._has_more_to_send = not is_last
+
+    def _head_of(self, start: Message) -> bytes:
+        """Return the head of a response, and note how its body is sent."""
+        status, headers = start["status"], start["headers"]
+        if CONNECTION_CLOSE in headers:
+            self._is_ending = True
+        self._is_chunked = not has_length(status, headers)
+        return response_head(status, headers, is_chunked=self._is_chunked)
+
+    async def _send(self, data: bytes) -> None:
+        """Send data; nobody is told that the client is gone, as ASGI wants it."""
+        if not data:
+            return
         try:
             await self._connection.send_now(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._is_gone = True
-        self._has_more_to_send = not is_last
-
-    def _begin(self, start: Message, data: bytes) -> bytes:
-        """Return the head of a response, and the first data of its body."""
-        headers = start["headers"]
-        if CONNECTION_CLOSE in headers:
-            self._is_ending = True
-        self._is_chunked = not has_length(start["status"], headers)
-        head = response_head(start["status"], headers, is_chunked=self._is_chunked)
-        if self._is_chunked:
-            return head + as_chunk(data) if data else head
-        return head + data
 
     async def _receive(self) -> bool:
         """Receive more; return whether there is more. There is nothing once the client is gone."""
