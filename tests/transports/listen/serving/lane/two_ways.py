@@ -42,6 +42,7 @@ class Mirror:
     def __init__(self) -> None:
         self.unread = UnreadBytes()
         self.bodies: list[bytes] = []
+        self.abandoned = trio.Event()
 
     async def respond(self, request: HttpRequest) -> Any:
         if request.path == "/refused":
@@ -51,6 +52,8 @@ class Mirror:
         except HttpRefusal as refused:
             return error_answer(refused)
         self.bodies.append(body)
+        if request.path == "/never":
+            return Never(self.abandoned)
         shown = {
             "method": request.method,
             "path": request.path,
@@ -83,6 +86,21 @@ class Later(PendingResponse):
     def commit(self) -> None: ...
 
     def abandon(self) -> None: ...
+
+
+class Never(PendingResponse):
+    """An answer that does not come."""
+
+    def __init__(self, abandoned: trio.Event) -> None:
+        self._abandoned = abandoned
+
+    async def outcome(self) -> Any:
+        await trio.sleep_forever()
+
+    def commit(self) -> None: ...
+
+    def abandon(self) -> None:
+        self._abandoned.set()
 
 
 class Events(EventStream):

@@ -1,0 +1,94 @@
+"""The fast lane on its own: what it serves, when it gives up a connection, and how it ends.
+
+How it answers is compared with Hypercorn in `test_same_answers`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.transports.listen.serving.lane.two_ways import two_ways
+from transports.listen.serving import asgi, hosting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.transports.listen.serving.lane.two_ways import Way
+
+PLAIN = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+NEVER = b"POST /never HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+GET = b"GET /mcp HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+async def way(tmp_path: Path) -> AsyncIterator[Way]:
+    async with two_ways(tmp_path) as ways:
+        yield ways.lane
+
+
+class NoServer:
+    """Stands in for Hypercorn, and notes what it is given."""
+
+    received: bytes = b""
+
+    def __init__(self, *args: Any) -> None:
+        self._connection = args[-1]
+
+    def __await__(self) -> Any:
+        return self._run().__await__()
+
+    async def _run(self) -> None:
+        NoServer.received = await self._connection.receive_some(1 << 16)
+
+
+async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "Http1Server", NoServer)
+    outcome = await way.outcome_of([PLAIN, PLAIN + GET])
+    assert outcome.received.count(b"HTTP/1.1 200") == 2
+    assert NoServer.received == GET
+    assert not outcome.is_open
+
+
+async def test_connection_that_asks_for_nothing_is_closed(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "IDLE_S", 0.0)
+    monkeypatch.setattr(hosting, "LOOK_S", 0.01)
+    for beginning in (b"", PLAIN, PLAIN[:10]):
+        async with await trio.open_unix_socket(way.path) as stream:
+            await stream.send_all(beginning)
+            assert b"".join([chunk async for chunk in stream])[:12] in (b"", b"HTTP/1.1 200")
+
+
+async def test_client_that_leaves_cancels_its_request(way: Way) -> None:
+    async with await trio.open_unix_socket(way.path) as stream:
+        await stream.send_all(NEVER)
+        await wait_all_tasks_blocked()
+        assert not way.endpoint.abandoned.is_set()
+    await way.endpoint.abandoned.wait()
+
+
+async def test_later_requests_are_not_read_without_limit(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "UNWATCHED_S", 0.0)
+    has_sent_all = False
+
+    async def send_much(stream: trio.SocketStream) -> None:
+        nonlocal has_sent_all
+        await stream.send_all(NEVER)
+        await stream.send_all(PLAIN * 1_000_000)
+        has_sent_all = True
+
+    async with await trio.open_unix_socket(way.path) as stream, trio.open_nursery() as nursery:
+        nursery.start_soon(send_much, stream)
+        await wait_all_tasks_blocked()
+        assert not has_sent_all
+        nursery.cancel_scope.cancel()
