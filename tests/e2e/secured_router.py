@@ -20,7 +20,7 @@ import attrs
 from tests.e2e.processes import RouterProcess
 from tests.e2e.raw_client import HELLO
 from tests.e2e.recording_upstream import RecordingUpstream, recording_upstream
-from tests.e2e.workspace import Workspace
+from tests.e2e.workspace import CONFIG, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,11 +66,13 @@ class SecuredRouter:
 
 
 @contextmanager
-def secured_router(folder: Path) -> Iterator[SecuredRouter]:
+def secured_router(folder: Path, *, fast_lane: bool = True) -> Iterator[SecuredRouter]:
     """A router with everything that is to be secured, and with secrets of each kind."""
     workspace = Workspace(folder)
+    listener = {"port": 0, "fast_lane": fast_lane}
     workspace.configure(
         security=SECURITY,
+        server=CONFIG["server"] | {"http": listener, "sse": listener},
         logging={"level": "DEBUG"},
         # With the default, "*", any page may try a token at the REST API.
         api={

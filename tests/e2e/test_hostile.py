@@ -20,12 +20,15 @@ from tests.e2e.secured_router import (
     call,
     ping,
     rpc,
+    secured_router,
     sse_stream,
     text_of,
 )
 from transports.listen.serving.hosting import HEAD_LIMIT_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.workspace import Workspace
 
 
@@ -146,6 +149,20 @@ def test_validation_switched_off_switches_no_check_off(
 # --- HTTP abuse ------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module", params=["fast lane", "hypercorn"])
+def either_way(
+    secured: SecuredRouter,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SecuredRouter]:
+    """A router with a fast lane, then one without."""
+    if request.param == "fast lane":
+        yield secured
+        return
+    with secured_router(tmp_path_factory.mktemp("hypercorn"), fast_lane=False) as router:
+        yield router
+
+
 def raw_answer(netloc: str, *parts: bytes) -> bytes:
     """Return all bytes of the answer, until the router closes the connection."""
     host, port = netloc.split(":")
@@ -188,25 +205,25 @@ HEAD: Final = (
 )
 @pytest.mark.parametrize("listener", ["http", "sse", "api"])
 def test_ambiguous_request_is_400_and_the_connection_is_closed(
-    secured: SecuredRouter, listener: str, lines: bytes
+    either_way: SecuredRouter, listener: str, lines: bytes
 ) -> None:
     """Bytes after the head are never taken for another request."""
     path = {"http": b"/mcp", "sse": b"/messages", "api": b"/api/call"}[listener]
     head = HEAD.replace(b"/mcp", path, 1)
-    answer = raw_answer(getattr(secured, listener), head + lines + b"\r\n" + PING)
+    answer = raw_answer(getattr(either_way, listener), head + lines + b"\r\n" + PING)
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1") == 1
-    ping(secured)
+    ping(either_way)
 
 
 @pytest.mark.parametrize(
     "coding", [b"gzip, chunked", b"chunked, identity", b"identity", b"xchunked"]
 )
 def test_unknown_transfer_coding_is_501_and_the_connection_is_closed(
-    secured: SecuredRouter, coding: bytes
+    either_way: SecuredRouter, coding: bytes
 ) -> None:
     lines = b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
-    answer = raw_answer(secured.http, HEAD + lines + HEAD + b"\r\n")
+    answer = raw_answer(either_way.http, HEAD + lines + HEAD + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 501")
     assert answer.count(b"HTTP/1.1") == 1
 
@@ -215,8 +232,8 @@ HTTP_2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 
 
 @pytest.mark.parametrize("listener", ["http", "sse", "api"])
-def test_http_2_is_not_spoken(secured: SecuredRouter, listener: str) -> None:
-    netloc = getattr(secured, listener)
+def test_http_2_is_not_spoken(either_way: SecuredRouter, listener: str) -> None:
+    netloc = getattr(either_way, listener)
     assert raw_answer(netloc, HTTP_2).startswith(b"HTTP/1.1 505")
     offer = b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nConnection: Upgrade, close\r\n"
     answer = raw_answer(netloc, HEAD.replace(b"POST /mcp", b"GET /none") + offer + b"\r\n")
@@ -242,13 +259,13 @@ KEY: Final = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
 @pytest.mark.parametrize("listener", ["http", "sse", "api"])
 def test_broken_handshake_of_a_stranger_is_closed_and_not_worth_a_line_in_the_log(
-    secured: SecuredRouter, listener: str, lines: bytes
+    either_way: SecuredRouter, listener: str, lines: bytes
 ) -> None:
-    before = lines_about_clients(secured)
-    answer = raw_answer(getattr(secured, listener), HANDSHAKE + lines + b"\r\n")
+    before = lines_about_clients(either_way)
+    answer = raw_answer(getattr(either_way, listener), HANDSHAKE + lines + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
-    ping(secured)
-    assert lines_about_clients(secured) == before
+    ping(either_way)
+    assert lines_about_clients(either_way) == before
 
 
 def lines_about_clients(secured: SecuredRouter) -> list[str]:
@@ -257,36 +274,36 @@ def lines_about_clients(secured: SecuredRouter) -> list[str]:
     return [line for line in lines if "mcp_router.dispatch" not in line]
 
 
-def test_head_that_is_too_large_is_refused(secured: SecuredRouter) -> None:
+def test_head_that_is_too_large_is_refused(either_way: SecuredRouter) -> None:
     for line in (b"X: " + b"x" * HEAD_LIMIT_BYTES, b"X: y\r\n" * HEAD_LIMIT_BYTES):
         # One byte too much, so that nothing is left unread: closing would then lose the answer.
-        answer = raw_answer(secured.http, (HEAD + line)[: HEAD_LIMIT_BYTES + 1])
+        answer = raw_answer(either_way.http, (HEAD + line)[: HEAD_LIMIT_BYTES + 1])
         assert answer.startswith(b"HTTP/1.1 431")
-    ping(secured)
+    ping(either_way)
 
 
-def test_body_over_10_mb_is_413_whether_announced_or_not(secured: SecuredRouter) -> None:
+def test_body_over_10_mb_is_413_whether_announced_or_not(either_way: SecuredRouter) -> None:
     announced = raw_answer(
-        secured.http, HEAD + b"Content-Length: 10485761\r\nConnection: close\r\n\r\n",
+        either_way.http, HEAD + b"Content-Length: 10485761\r\nConnection: close\r\n\r\n",
         b"x" * 10_485_761,
     )  # fmt: skip
     assert announced.startswith(b"HTTP/1.1 413")
     assert b"Request body too large. Maximum size: 10485760 bytes" in announced
     chunks = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
     unannounced = raw_answer(
-        secured.http,
+        either_way.http,
         HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
         chunks * 11 + b"0\r\n\r\n",
     )
     assert unannounced.startswith(b"HTTP/1.1 413")
-    ping(secured)
+    ping(either_way)
 
 
-def test_silent_and_dripping_connections_keep_nobody_waiting(secured: SecuredRouter) -> None:
+def test_silent_and_dripping_connections_keep_nobody_waiting(either_way: SecuredRouter) -> None:
     """`tests/transports/listen` shows when such a connection is closed; here nobody else waits."""
-    host, port = secured.http.split(":")
+    host, port = either_way.http.split(":")
     with ExitStack() as stack:
         for sent in [b"", b"POST", HEAD, HEAD + b"Content-Length: 100\r\n\r\n{"] * 10:
             sock = stack.enter_context(socket.create_connection((host, int(port)), LIMIT_S))
             sock.sendall(sent)
-        ping(secured)
+        ping(either_way)
