@@ -131,6 +131,20 @@ async def test_requests_of_every_kind(name: str, tmp_path: Path) -> None:
         await ways.compare(*CASES[name])
 
 
+CLIENTS: Final = {
+    file.stem: file.read_bytes() for file in (Path(__file__).parent / "clients").iterdir()
+}
+"""Data that clients of other makers have sent on one connection."""
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_requests_of_other_makers_clients(client: str, tmp_path: Path) -> None:
+    data = CLIENTS[client]
+    async with two_ways(tmp_path) as ways:
+        await ways.compare(data)
+        await ways.compare(*[data[start : start + 100] for start in range(0, len(data), 100)])
+
+
 # --- Requests that nobody thought of ---------------------------------------------------------
 
 LINES: Final = st.sampled_from(
