@@ -72,7 +72,7 @@ def run(router: Router) -> int:
 async def _until_stopped(router: Router, stop: Stop) -> None:
     with stop.scope:
         async with trio.open_nursery() as nursery:
-            await nursery.start(obey_signals, stop, router.reload_request.make)
+            await nursery.start(obey_signals, stop, router.hang_up)
             await serve(router, stop)
             nursery.cancel_scope.cancel("the program has stopped")
 

@@ -111,6 +111,11 @@ class Router:
     logs: Logs
     is_for_people: bool = False
 
+    def hang_up(self) -> None:
+        """Do what SIGHUP asks for: have files that were moved away opened anew, and all read."""
+        self.logs.reopen_file()
+        self.reload_request.make()
+
 
 def wire(
     options: Options,
