@@ -52,6 +52,7 @@ from router.messages.events import (
     SessionOverflowed,
     Tick,
 )
+from router.messages.log_fields import about
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
@@ -324,7 +325,7 @@ class _Actor:
             log.debug("the catalogue of %s is not kept this time", effect.spec.name)
 
     def log_line(self, effect: LogLine) -> None:
-        log.log(effect.level, "%s", effect.text)
+        log.log(effect.level, "%s", effect.text, extra=about(effect.instance))
 
     def reply(self, effect: Reply) -> None:
         try:

@@ -546,7 +546,7 @@ async def test_secret_in_the_reason_of_a_failed_request_is_masked_for_the_core(
 async def test_line_of_the_core_is_logged_as_it_is(
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    core = ScriptedCore({Tick: [LogLine(logging.WARNING, "100 % of a is degraded")]})
+    core = ScriptedCore({Tick: [LogLine(logging.WARNING, "100 % of a is degraded", "a")]})
     actor = await start_actor(nursery, core)
     await actor.happens(Tick())
     assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
