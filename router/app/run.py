@@ -93,6 +93,7 @@ async def serve(router: Router, stop: Stop) -> None:
                 channels.saves_in,
                 channels.catalogues_in,
                 router.logs.mask,
+                router.records.write,
             )
             async with aclosing(router.upstreams), trio.open_nursery() as sessions_nursery:
                 with channels.upstream_commands_in:

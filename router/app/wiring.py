@@ -14,6 +14,7 @@ from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
+from router.app.records import Records
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.messages.effects import SaveCatalogue, SaveInstance
@@ -96,6 +97,7 @@ class Router:
         parts: the parts that apply new settings.
         reload_request: has the files read again.
         logs: the logs, set up already; they mask known secrets in what servers say.
+        records: hands the records of calls and changes to those who keep them.
         is_for_people: True to say in the log how to stop.
     """
 
@@ -109,6 +111,7 @@ class Router:
     parts: Sequence[LivePart]
     reload_request: ReloadRequest
     logs: Logs
+    records: Records
     is_for_people: bool = False
 
     def hang_up(self) -> None:
@@ -150,6 +153,7 @@ def wire(
         paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
     )
     profiles = ProfileStore(live, places.is_instance)
+    records = Records()
     first_starts = FirstStarts(PackageStore(paths.cache))
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
     listeners = Listeners(
@@ -159,6 +163,7 @@ def wire(
         admission=admission,
         places=places,
         follow=logs.broadcast.follow,
+        write_record=records.write,
         inbox=channels.inbox_in,
         commands=channels.listener_commands_in,
         bound=bound,
@@ -175,5 +180,6 @@ def wire(
         parts=(logs, admission, places, listeners),
         reload_request=ReloadRequest(),
         logs=logs,
+        records=records,
         is_for_people=is_for_people,
     )

@@ -15,7 +15,7 @@ import trio
 from router.config.live import changed_keys, live_keys, values_for_core
 from router.config.options import merge
 from router.config.settings import read_settings
-from router.messages.core_settings import CoreSettings
+from router.messages.core_settings import CoreSettings, RecordReason
 from router.messages.errors import ConfigError
 from router.messages.events import CoreSettingsChanged
 from router.version import VERSION
@@ -49,7 +49,17 @@ class LivePart(Protocol):
 
 def core_settings(settings: Settings) -> CoreSettings:
     """Return those of the settings that the core reads."""
-    return CoreSettings(version=VERSION, **values_for_core(settings))
+    return CoreSettings(version=VERSION, records=_records(settings), **values_for_core(settings))
+
+
+def _records(settings: Settings) -> frozenset[RecordReason]:
+    """Return the reasons why the core has records written."""
+    reasons = set[RecordReason]()
+    if settings.logging.audit:
+        reasons.add("audit")
+    if settings.logging.audit == "digests":
+        reasons.add("digests")
+    return frozenset(reasons)
 
 
 @attrs.define(eq=False)

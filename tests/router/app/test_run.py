@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from router.app import upstreams
 from router.app.listeners import STDIO
+from router.app.records import Records
 from router.app.run import run, serve
 from router.app.shutdown import LastResort, Stop
 from router.app.upstreams import Upstreams
@@ -182,6 +183,7 @@ class Program:
             parts=(),
             reload_request=ReloadRequest(),
             logs=fake,
+            records=Records(),
             is_for_people=True,
         )
 

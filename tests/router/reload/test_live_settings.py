@@ -94,6 +94,14 @@ def test_every_setting_of_the_core_has_its_key() -> None:
     assert {"version", "records", *values_for_core(Settings())} == told
 
 
+@pytest.mark.parametrize(
+    ("audit", "records"),
+    [(False, set()), (True, {"audit"}), ("digests", {"audit", "digests"})],
+)
+def test_the_core_makes_records_for_the_audit_log(audit: bool | str, records: set[str]) -> None:
+    assert core_settings(Settings(logging=Logging(audit=audit))).records == records
+
+
 # --- Reading again ---------------------------------------------------------------------------
 
 

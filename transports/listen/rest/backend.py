@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from router.messages.commands import Principal
     from router.messages.events import Event
+    from router.messages.records import Record
     from transports.listen.rest.log_stream import Follow
 
 
@@ -25,6 +26,10 @@ def _no_members() -> dict[str, Any]:
 
 def _needs_no_token() -> bool:
     return False
+
+
+def _keep_nothing(_: Record) -> None:
+    pass
 
 
 def _is_always_known(_: Principal) -> bool:
@@ -83,6 +88,7 @@ class RestBackend:
             each request, because the configuration changes.
         profiles: the profiles of `config.json`.
         follow: begins to follow the log; None if the log must not be followed.
+        write_record: hands a record of a change to those who keep it; it neither waits nor fails.
         is_draining: returns whether the router finishes the calls in flight and takes no new ones.
     """
 
@@ -96,4 +102,5 @@ class RestBackend:
     config: Callable[[], dict[str, Any]] = _no_members
     profiles: Profiles = attrs.field(factory=FixedProfiles)
     follow: Follow | None = None
+    write_record: Callable[[Record], None] = _keep_nothing
     is_draining: Callable[[], bool] = is_never_draining

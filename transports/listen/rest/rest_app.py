@@ -125,7 +125,7 @@ def _quart_app(backend: RestBackend, tickets: Tickets, followers: Followers | No
     actor = _RequestActor(ActorClient(backend.inbox))
     _add_query_routes(app, backend, actor)
     _add_change_routes(app, actor)
-    add_profile_routes(app, backend.profiles, actor.client)
+    add_profile_routes(app, backend, actor.client)
     if followers is not None:
         _add_log_routes(app, tickets, followers)
     return app

@@ -128,6 +128,12 @@ def peer_of(scope: Message) -> Peer | None:
     return scope.get("state", _NO_STATE).get(PEER)
 
 
+def address_of(scope: Message) -> str:
+    """Return the IP address of the client; empty if it has none."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
 def _request_of(scope: Message, body: RequestBody, peer: Peer | None) -> HttpRequest:
     headers = headers_of(scope["headers"])
     body.read_head(headers)
