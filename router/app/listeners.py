@@ -206,7 +206,7 @@ class _NetworkListener:
             )
             return AsgiApp(admission.register(places.register(endpoint)))
 
-        return AsgiListener(self.bound.sock, self.bound.url, new_app)
+        return AsgiListener(self.bound.sock, self.bound.url, new_app, locate=admission.locate)
 
     def _load_api(self) -> AsgiListener:
         # For start-up time: Quart takes twice as long to import as all the rest.
@@ -230,7 +230,9 @@ class _NetworkListener:
             write_record=listeners.write_record,
             is_draining=lambda: listeners.is_draining,
         )
-        return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))
+        return AsgiListener(
+            self.bound.sock, self.bound.url, lambda: RestApp(backend), locate=admission.locate
+        )
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

@@ -93,7 +93,7 @@ class RestBackend:
     """
 
     inbox: trio.MemorySendChannel[Event]
-    admit: Callable[[Mapping[str, str]], Principal]
+    admit: Callable[[Mapping[str, str], str], Principal]
     version: str
     needs_token: Callable[[], bool] = _needs_no_token
     is_known: Callable[[Principal], bool] = _is_always_known

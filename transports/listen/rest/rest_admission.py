@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import attrs
 
 from router.messages.errors import NOT_ALLOWED, HttpRefusal, RpcError
+from transports.listen.serving.asgi import address_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,8 +70,8 @@ class RestAdmission:
     """Decides who is let in.
 
     Attributes:
-        admit: the rules of the router: header names in lower case -> the principal; raises
-            `HttpRefusal`.
+        admit: the rules of the router: headers, names in lower case, and the client's IP address
+            (empty if unknown) -> the principal; raises `HttpRefusal`.
         needs_token: returns whether any token is configured. Then a page of another origin gets in
             only with a token, so `api.cors_origin` may let all pages try.
         cors: the pages that may read the answers.
@@ -79,7 +80,7 @@ class RestAdmission:
         is_known: returns whether such a principal still exists, for those who came with a ticket.
     """
 
-    admit: Callable[[Mapping[str, str]], Principal]
+    admit: Callable[[Mapping[str, str], str], Principal]
     needs_token: Callable[[], bool]
     cors: Cors
     redeem: Callable[[str], Principal | None]
@@ -98,7 +99,7 @@ class RestAdmission:
                 raise
             if scope["type"] == "websocket":
                 return self._principal_by_ticket(scope, refused)
-            if scope["path"] in OPEN_PATHS or is_preflight(scope, headers):
+            if path_of(scope) in OPEN_PATHS or is_preflight(scope, headers):
                 return None
             raise
 
@@ -113,14 +114,16 @@ class RestAdmission:
             return refused.status == 401 and "ticket" in _query(scope) and self.is_known(principal)
 
     def _admit(self, scope: Message, headers: Mapping[str, str]) -> Principal:
+        address = address_of(scope)
         try:
-            return self.admit(headers)
+            return self.admit(headers, address)
         except HttpRefusal as refused:
             # CORS does not apply to WebSockets: there only `Origin` tells a page from a program.
             may_try = self.needs_token() and self.cors.is_for_all and scope["type"] == "http"
             if refused.status != 403 or not may_try or headers.get("origin") in (None, "null"):
                 raise
-        return self.admit({name: headers[name] for name in headers if name != "origin"})
+        without_origin = {name: headers[name] for name in headers if name != "origin"}
+        return self.admit(without_origin, address)
 
     def _principal_by_ticket(self, scope: Message, refused: HttpRefusal) -> Principal:
         for ticket in _query(scope).get("ticket", [])[:1]:
