@@ -65,6 +65,7 @@ def run(router: Router) -> int:
     try:
         trio.run(_until_stopped, router, stop)
     finally:
+        router.close()
         stop.ended()
     return stop.status
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.app.sockets import Bound
+    from router.audit.audit_log import AuditLog
     from router.config.options import Options, Paths
     from router.config.settings import Settings
     from router.config.values import Mode
@@ -98,6 +99,7 @@ class Router:
         reload_request: has the files read again.
         logs: the logs, set up already; they mask known secrets in what servers say.
         records: hands the records of calls and changes to those who keep them.
+        audit: the audit log, one of those; None if none is wanted.
         is_for_people: True to say in the log how to stop.
     """
 
@@ -112,12 +114,20 @@ class Router:
     reload_request: ReloadRequest
     logs: Logs
     records: Records
+    audit: AuditLog | None = None
     is_for_people: bool = False
 
     def hang_up(self) -> None:
-        """Do what SIGHUP asks for: have files that were moved away opened anew, and all read."""
+        """Do what SIGHUP asks for: leave logs that were moved away, and read all files again."""
         self.logs.reopen_file()
+        if self.audit is not None:
+            self.audit.reopen()
         self.reload_request.make()
+
+    def close(self) -> None:
+        """Write what still waits to be written; the event loop has ended."""
+        if self.audit is not None:
+            self.audit.close()
 
 
 def wire(
@@ -142,7 +152,8 @@ def wire(
         is_for_people: True to say in the log how to stop.
 
     Raises:
-        ConfigError: stdio is a mode, and there is no stdin or stdout.
+        ConfigError: stdio is a mode, and there is no stdin or stdout; or the audit log cannot be
+            written.
     """
     channels = Channels.open()
     live = LiveSettings(paths.config, options, settings)
@@ -169,6 +180,9 @@ def wire(
         bound=bound,
         stdio=take_stdio(modes),
     )
+    audit = _open_audit(settings, paths, logs)
+    if audit is not None:
+        records.keepers.append(audit.put)
     return Router(
         channels=channels,
         settings=live,
@@ -181,5 +195,15 @@ def wire(
         reload_request=ReloadRequest(),
         logs=logs,
         records=records,
+        audit=audit,
         is_for_people=is_for_people,
     )
+
+
+def _open_audit(settings: Settings, paths: Paths, logs: Logs) -> AuditLog | None:
+    if not settings.logging.audit:
+        return None
+    # For start-up time: few routers keep one.
+    from router.audit.audit_log import AuditLog
+
+    return AuditLog.open(paths.logs, logs.mask)

@@ -13,6 +13,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -63,8 +64,8 @@ class AuditLog:
     def __init__(self, file: FileIO, mask: Callable[[str], str]) -> None:
         self._path = Path(file.name)
         self._mask = mask
-        self._warned_at_s = -WARN_EVERY_S
-        self._warned_of = 0
+        self._untold_drops = 0
+        self._warn_at_s = -math.inf
         self._writer: LogWriter[Timed] = LogWriter(OwnedFile(file, _reopen), self._text_of)
         self._writer.tell_elsewhere = partial(log.error, "%s %s", f"The audit log {self._path}")
         self._writer.start(_note)
@@ -97,7 +98,10 @@ class AuditLog:
         if isinstance(record, CallRecord):
             wall_s -= trio.current_time() - record.began_s
         if not self._writer.put((record, wall_s), size_of(record)):
-            self._warn_if_due(trio.current_time())
+            self._untold_drops += 1
+            if trio.current_time() >= self._warn_at_s:
+                self._warn_at_s = trio.current_time() + WARN_EVERY_S
+                self._tell_drops()
 
     def reopen(self) -> None:
         """Go on in a new file, if somebody has moved the present one away."""
@@ -107,9 +111,9 @@ class AuditLog:
         """Write what is still waiting, within `CLOSE_TIMEOUT_S`."""
         self._writer.end()
         self._writer.join(time.monotonic() + CLOSE_TIMEOUT_S)
-        missing = self._writer.lost_count - self._warned_of + self._writer.waiting_count
-        if missing:
-            log.error("%d records are missing at the end of %s", missing, self._path)
+        self._tell_drops()
+        if left := self._writer.waiting_count:
+            log.error("%d records were not written to %s in time", left, self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -117,11 +121,11 @@ class AuditLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _warn_if_due(self, now_s: float) -> None:
-        if now_s - self._warned_at_s >= WARN_EVERY_S:
-            count = self._writer.lost_count - self._warned_of
-            log.error("%d records were dropped: %s is written too slowly", count, self._path)
-            self._warned_at_s, self._warned_of = now_s, self._writer.lost_count
+    def _tell_drops(self) -> None:
+        if self._untold_drops:
+            text = "%d records were dropped, because %s is written too slowly"
+            log.error(text, self._untold_drops, self._path)
+            self._untold_drops = 0
 
     # --- In the thread of the writer ---
 

@@ -89,13 +89,18 @@ class LiveSettings:
     ) -> None:
         """Reload, one reading at a time, and tell the actor what changed for the core."""
         async with self._turn:
-            before = core_settings(self.current)
+            before = self._for_core()
             await self.reload(parts)
-            now = core_settings(self.current)
+            now = self._for_core()
             if now != before:
                 # No checkpoint since the parts applied the settings: no client is let in at the
                 # place of a new profile before the actor hears of that profile.
                 await inbox.send(CoreSettingsChanged(now))
+
+    def _for_core(self) -> CoreSettings:
+        # `logging.audit` waits for a restart: until then the core records as it did.
+        as_started = attrs.evolve(self.current.logging, audit=self._started.logging.audit)
+        return core_settings(attrs.evolve(self.current, logging=as_started))
 
     async def reload(self, parts: Sequence[LivePart]) -> bool:
         """Read the file again, and have each part apply what changed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -103,6 +103,15 @@ def test_the_core_makes_records_for_the_audit_log(audit: bool | str, records: se
 
 
 # --- Reading again ---------------------------------------------------------------------------
+
+
+async def test_audit_log_waits_for_a_restart_and_the_core_records_as_before(site: Site) -> None:
+    site.path.write_bytes(to_json(Settings(logging=Logging(audit=True))))
+    events_in, events = trio.open_memory_channel[Any](1)
+    with trio.fail_after(WAIT_S), events_in, events:
+        await site.live.reload_and_tell([site], events_in)
+        assert events.statistics().current_buffer_used == 0
+    assert site.live.waiting == ("logging.audit",)
 
 
 async def test_file_that_did_not_change_changes_nothing(
