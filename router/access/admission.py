@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from router.access.refusals import NO_TOKEN, Refusals
 from router.config.strict import join_errors
 from router.config.tokens import BEARER_NAME, digest_of
 from router.messages.commands import Principal
@@ -47,7 +48,6 @@ _CHALLENGE: Final = (("WWW-Authenticate", "Bearer"),)
 _HOST_KEY: Final = "config.json: server.host"
 _NO_HOST: Final = "Host is not allowed. Add it to server.allowed_hosts in config.json"
 _NO_ORIGIN: Final = "Origin is not allowed. Add it to server.allowed_origins in config.json"
-_NO_TOKEN: Final = "Bearer token required but not provided"
 _WRONG_TOKEN: Final = "Invalid bearer token"
 _NO_PERMISSION: Final = 'This token has no permission "{}"; see security.tokens in config.json'
 _NEEDS_TOKEN: Final = (
@@ -143,9 +143,11 @@ class Admission:
 
     Attributes:
         rules: in force now; a reload replaces them.
+        refusals: reports the requests that are refused.
     """
 
     rules: AdmissionRules
+    refusals: Refusals = attrs.field(factory=Refusals)
 
     def admit(self, headers: Mapping[str, str]) -> Principal:
         """Admit a request as a principal (`ANONYMOUS` if no token is configured).
@@ -168,7 +170,7 @@ class Admission:
         scheme, _, token = headers.get("authorization", "").strip().partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise HttpRefusal(401, _NO_TOKEN, _CHALLENGE)
+            raise HttpRefusal(401, NO_TOKEN, _CHALLENGE)
         principal = rules.principal_of(token)
         if principal is None:
             raise HttpRefusal(401, _WRONG_TOKEN, _CHALLENGE)

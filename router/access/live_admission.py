@@ -12,6 +12,7 @@ from weakref import WeakSet
 import attrs
 
 from router.access.admission import Admission, AdmissionRules
+from router.access.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +38,13 @@ class LiveAdmission:
     Attributes:
         server: for the MCP listeners.
         api: for the REST API.
+        refusals: reports the requests that either refuses.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.server = Admission(_server_rules(settings))
-        self.api = Admission(_api_rules(settings))
+        self.refusals = Refusals()
+        self.server = Admission(_server_rules(settings), self.refusals)
+        self.api = Admission(_api_rules(settings), self.refusals)
         # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
         self._endpoints: WeakSet[RevocableEndpoint] = WeakSet()
 
