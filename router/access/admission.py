@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from router.config.settings import Security, Server
     from router.messages.commands import Permission
 
-    Admit: TypeAlias = Callable[[Mapping[str, str]], Principal]
+    Admit: TypeAlias = Callable[[Mapping[str, str], str, str], Principal]
 
 ANONYMOUS: Final = Principal("", frozenset({"call", "read"}))
 """Everybody, if no token is configured. An instance is code, so an unknown client adds none."""
@@ -149,11 +149,12 @@ class Admission:
     rules: AdmissionRules
     refusals: Refusals = attrs.field(factory=Refusals)
 
-    def admit(self, headers: Mapping[str, str]) -> Principal:
+    def admit(self, headers: Mapping[str, str], address: str = "") -> Principal:
         """Admit a request as a principal (`ANONYMOUS` if no token is configured).
 
         Args:
             headers: of the request; their names are lower case, as ASGI has them.
+            address: the IP address of the client; empty if it is not known.
 
         Raises:
             HttpRefusal: 403 for its `Host` or `Origin`, 401 for its token.
@@ -177,16 +178,21 @@ class Admission:
         return principal
 
     def admit_with(self, permission: Permission) -> Admit:
-        """Return `admit` for principals with this permission only.
+        """Return `admit` for principals with this permission only, which also reports refusals.
 
-        The returned function raises `HttpRefusal` as `admit` does, and 403 without the permission.
+        The returned function takes the path of the request as well, for these reports. It raises
+        `HttpRefusal` as `admit` does, and 403 without the permission.
         """
 
-        def admit_permitted(headers: Mapping[str, str]) -> Principal:
-            principal = self.admit(headers)
-            if permission not in principal.permissions:
-                problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
-                raise HttpRefusal(403, problem.format(permission))
+        def admit_permitted(headers: Mapping[str, str], address: str, path: str) -> Principal:
+            try:
+                principal = self.admit(headers, address)
+                if permission not in principal.permissions:
+                    problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
+                    raise HttpRefusal(403, problem.format(permission))
+            except HttpRefusal as refusal:
+                self.refusals.note(address, path, refusal)
+                raise
             return principal
 
         return admit_permitted

@@ -203,7 +203,7 @@ class _NetworkListener:
             )
             return AsgiApp(admission.register(places.register(endpoint)))
 
-        return AsgiListener(self.bound.sock, self.bound.url, new_app)
+        return AsgiListener(self.bound.sock, self.bound.url, new_app, locate=admission.locate)
 
     def _load_api(self) -> AsgiListener:
         # For start-up time: Quart takes twice as long to import as all the rest.
@@ -219,6 +219,7 @@ class _NetworkListener:
             version=VERSION,
             needs_token=admission.needs_token,
             is_known=admission.api.is_known,
+            refused=admission.refusals.note,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
@@ -226,7 +227,9 @@ class _NetworkListener:
             follow=listeners.follow if settings.enable_realtime_logs else None,
             is_draining=lambda: listeners.is_draining,
         )
-        return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))
+        return AsgiListener(
+            self.bound.sock, self.bound.url, lambda: RestApp(backend), locate=admission.locate
+        )
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

@@ -72,8 +72,9 @@ class HttpRequest(Struct, frozen=True, gc=False):
         headers: names in lower case; see `headers_of`.
         read_body: returns the whole body; raises `HttpRefusal` (408, 413) or `ClientGone`.
         query: everything behind the `?`, still encoded.
-        root_path: the path at which the application is mounted.
+        root_path: the path at which the application is mounted, such as a reverse proxy's prefix.
         peer: the other end of the connection, if the server tells; the endpoint says whose it is.
+        address: the IP address of the client, as far as trusted proxies tell; empty without one.
     """
 
     method: str
@@ -83,6 +84,7 @@ class HttpRequest(Struct, frozen=True, gc=False):
     query: str = ""
     root_path: str = ""
     peer: Peer | None = None
+    address: str = ""
 
 
 class Answer(Struct, frozen=True, gc=False):

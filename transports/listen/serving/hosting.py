@@ -40,9 +40,12 @@ from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from typing import TypeAlias
 
     from transports.listen.serving.asgi import Message, Receive, Send
+
+    Locate: TypeAlias = Callable[[str, Iterable[tuple[bytes, bytes]]], tuple[str, str]]
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -136,6 +139,11 @@ class Application(Protocol):
         ...
 
 
+def as_connected(peer: str, _headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """Return the address of the other end of the connection, and no prefix: no proxy is trusted."""
+    return peer, ""
+
+
 @attrs.frozen
 class AsgiListener:
     """One ASGI application on one socket, as a supervised child.
@@ -145,12 +153,16 @@ class AsgiListener:
         address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
         make_app: makes the application of one run.
         max_connections: connections beyond this number get 503, or are closed at once.
+        locate: the IP address of the other end of a connection (empty for a Unix socket) and the
+            headers of a request, names in lower case -> the address of the client, and the path
+            prefix that it sees. The application finds both in the scope (`client`, `root_path`).
     """
 
     sock: socket.socket
     address: str
     make_app: Callable[[], Application]
     max_connections: int = attrs.field(factory=connection_limit)
+    locate: Locate = as_connected
 
     async def __call__(
         self,
@@ -164,7 +176,7 @@ class AsgiListener:
             await nursery.start(app.run)
             try:
                 async with trio.open_nursery() as serving:
-                    connections = _Connections(app, self.max_connections)
+                    connections = _Connections(app, self.max_connections, self.locate)
                     await serving.start(connections.serve, self.sock)
                     task_status.started(self.address)
                     await stopping.wait()
@@ -179,9 +191,9 @@ class AsgiListener:
 class _Connections:
     """The open connections of one listener."""
 
-    def __init__(self, app: Application, max_connections: int) -> None:
+    def __init__(self, app: Application, max_connections: int, locate: Locate) -> None:
         self._config = _hypercorn_config()
-        self._app = ASGIWrapper(cast("Any", app))
+        self._app = ASGIWrapper(cast("Any", _located(app, locate)))
         self._context = WorkerContext(None)
         self._max_connections = max_connections
         self._open: set[Connection] = set()
@@ -296,6 +308,24 @@ class _Connections:
     def _warn_of_failures(self, times: int) -> None:
         text = "No connection can be accepted (%s); failed tries: %d, the next in %g s"
         log.error(text, self._last_failure, times, ACCEPT_RETRY_S)
+
+
+def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]:
+    """Return the application with scopes that say where the client is, not its last proxy."""
+
+    def serve(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
+        client = scope["client"]
+        peer = client[0] if client else ""
+        address, prefix = locate(peer, scope["headers"])
+        if address != peer:
+            scope["client"] = (address, 0)
+        if prefix:
+            # The proxy has taken the prefix away; in ASGI it is a part of the path.
+            scope["root_path"] = prefix
+            scope["path"] = prefix + scope["path"]
+        return app(scope, receive, send)
+
+    return serve
 
 
 def _hypercorn_config() -> Config:
