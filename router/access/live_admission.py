@@ -13,6 +13,7 @@ import attrs
 
 from router.access.admission import Admission, AdmissionRules
 from router.access.proxies import TrustedProxies
+from router.access.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,12 +39,14 @@ class LiveAdmission:
     Attributes:
         server: for the MCP listeners.
         api: for the REST API.
+        refusals: reports the requests that either refuses.
         proxies: tell the listeners where requests come from.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.server = Admission(_server_rules(settings))
-        self.api = Admission(_api_rules(settings))
+        self.refusals = Refusals()
+        self.server = Admission(_server_rules(settings), self.refusals)
+        self.api = Admission(_api_rules(settings), self.refusals)
         self.proxies = TrustedProxies(settings.server.trusted_proxies)
         # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
         self._endpoints: WeakSet[RevocableEndpoint] = WeakSet()

@@ -222,6 +222,7 @@ class _NetworkListener:
             version=VERSION,
             needs_token=admission.needs_token,
             is_known=admission.api.is_known,
+            refused=admission.refusals.note,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,

@@ -107,6 +107,7 @@ async def serve(router: Router, stop: Stop) -> None:
                         saving.start_soon(keep_store, router.instances, channels.saves, inbox)
                         inbox = channels.inbox_in.clone()
                         saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
+                        saving.start_soon(router.refusals.run)
                         await _run_listeners(router, stop)
                         saving.cancel_scope.cancel("nobody is left to ask for a change")
 

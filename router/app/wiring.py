@@ -29,6 +29,7 @@ from supervisors.child import Command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from router.access.refusals import Refusals
     from router.app.sockets import Bound
     from router.audit.audit_log import AuditLog
     from router.config.options import Options, Paths
@@ -95,6 +96,7 @@ class Router:
         profiles: shows the profiles in force, and changes them in `config.json`.
         upstreams: makes the child of each instance.
         listeners: makes the children that listen.
+        refusals: reports the requests that no token or header let in.
         parts: the parts that apply new settings.
         reload_request: has the files read again.
         logs: the logs, set up already; they mask known secrets in what servers say.
@@ -110,6 +112,7 @@ class Router:
     profiles: ProfileStore
     upstreams: Upstreams
     listeners: Listeners
+    refusals: Refusals
     parts: Sequence[LivePart]
     reload_request: ReloadRequest
     logs: Logs
@@ -191,6 +194,7 @@ def wire(
         profiles=profiles,
         upstreams=upstreams,
         listeners=listeners,
+        refusals=admission.refusals,
         parts=(logs, admission, places, listeners),
         reload_request=ReloadRequest(),
         logs=logs,

@@ -13,6 +13,7 @@ import trio
 import trio.testing
 from msgspec import Raw
 
+from router.access.refusals import Refusals
 from router.app import upstreams
 from router.app.listeners import STDIO
 from router.app.records import Records
@@ -180,6 +181,7 @@ class Program:
             profiles=ProfileStore(cast("Any", self.settings), lambda _: False),
             upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
             listeners=fake,
+            refusals=Refusals(),
             parts=(),
             reload_request=ReloadRequest(),
             logs=fake,

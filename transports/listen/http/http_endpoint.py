@@ -91,7 +91,7 @@ class HttpEndpoint:
 
     Args:
         inbox: the dispatch actor's; not closed here.
-        admit: headers (see `HttpRequest`), address -> the principal; raises `HttpRefusal`.
+        admit: headers (see `HttpRequest`), address, path -> the principal, or `HttpRefusal`.
         places: the views that have a place of their own.
         path: the default place; the other places are below it.
         limits: of its sessions.
@@ -101,7 +101,7 @@ class HttpEndpoint:
     def __init__(
         self,
         inbox: trio.MemorySendChannel[Event],
-        admit: Callable[[Mapping[str, str], str], Principal],
+        admit: Callable[[Mapping[str, str], str, str], Principal],
         places: Places = ONLY_THE_DEFAULT,
         *,
         path: str = PATH,
@@ -123,12 +123,12 @@ class HttpEndpoint:
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
-            principal = self._admit(request.headers, request.address)
+            principal = self._admit(request.headers, request.address, request.path)
             if request.peer is not None:
                 request.peer.principal = principal.name
             view = view_at(request.path, self._path)
             if view is not None:
-                admit = partial(self._admit, request.headers, request.address)
+                admit = partial(self._admit, request.headers, request.address, request.path)
                 principal = await wait_for_place(self._places, view, principal, admit)
             if self._ended:
                 raise router_stopping()
@@ -203,7 +203,7 @@ class HttpEndpoint:
         # While the body was read, the rules and the places may have changed, and the session may
         # have ended.
         if self._rule_changes != rule_changes:
-            principal = self._admit(headers, request.address)
+            principal = self._admit(headers, request.address, request.path)
         check_place(self._places, view, principal)
         if session is not None and session.ended:
             raise _session_not_found()

@@ -69,7 +69,7 @@ class SseEndpoint:
     def __init__(
         self,
         inbox: trio.MemorySendChannel[Event],
-        admit: Callable[[Mapping[str, str], str], Principal],
+        admit: Callable[[Mapping[str, str], str, str], Principal],
         places: Places = ONLY_THE_DEFAULT,
         *,
         limits: SessionLimits | None = None,
@@ -87,13 +87,13 @@ class SseEndpoint:
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
-            principal = self._admit(request.headers, request.address)
+            principal = self._admit(request.headers, request.address, request.path)
             if request.peer is not None:
                 request.peer.principal = principal.name
             is_post = request.path == POST_PATH
             view = None if is_post else view_at(request.path, STREAM_PATH)
             if view is not None:
-                admit = partial(self._admit, request.headers, request.address)
+                admit = partial(self._admit, request.headers, request.address, request.path)
                 principal = await wait_for_place(self._places, view, principal, admit)
             if self._ended:
                 raise router_stopping()

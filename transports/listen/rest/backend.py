@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import trio
 
     from router.messages.commands import Principal
+    from router.messages.errors import HttpRefusal
     from router.messages.events import Event
     from router.messages.records import Record
     from transports.listen.rest.log_stream import Follow
@@ -34,6 +35,10 @@ def _keep_nothing(_: Record) -> None:
 
 def _is_always_known(_: Principal) -> bool:
     return True
+
+
+def report_nothing(_address: str, _path: str, _refusal: HttpRefusal) -> None:
+    """Do nothing, while nobody reports refused requests."""
 
 
 class Profiles(Protocol):
@@ -82,6 +87,7 @@ class RestBackend:
         version: of the router.
         needs_token: see `RestAdmission`.
         is_known: see `RestAdmission`.
+        refused: see `RestAdmission`.
         cors_origin: `api.cors_origin` of the settings.
         about: returns more members for `GET /`. This path is open to all, so nothing secret.
         config: returns more members for `GET /api/config`, with secrets masked. It is called for
@@ -97,6 +103,7 @@ class RestBackend:
     version: str
     needs_token: Callable[[], bool] = _needs_no_token
     is_known: Callable[[Principal], bool] = _is_always_known
+    refused: Callable[[str, str, HttpRefusal], None] = report_nothing
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members
     config: Callable[[], dict[str, Any]] = _no_members

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import attrs
 
 from router.messages.errors import NOT_ALLOWED, HttpRefusal, RpcError
+from transports.listen.rest.backend import report_nothing
 from transports.listen.serving.asgi import address_of, path_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ OPEN_PATHS: Final = frozenset(
     {"/", "/health", "/openapi.json", "/docs", "/docs.css", "/docs.js", "/docs.svg"}
 )
 """Paths that need no token, because they tell nothing secret; `Host` and `Origin` are checked."""
+
+_OF_TOKENS: Final = (401, 429)
+"""Statuses of a request whose token does not let it in."""
 
 VARY: Final = (b"vary", b"Origin")
 """Keeps caches from giving the answer for one origin to a page of another."""
@@ -78,6 +82,7 @@ class RestAdmission:
         redeem: returns the principal that a WebSocket's ticket was issued to; None for an unknown
             ticket.
         is_known: returns whether such a principal still exists, for those who came with a ticket.
+        refused: reports a request that is not let in: address, path, answer.
     """
 
     admit: Callable[[Mapping[str, str], str], Principal]
@@ -85,6 +90,7 @@ class RestAdmission:
     cors: Cors
     redeem: Callable[[str], Principal | None]
     is_known: Callable[[Principal], bool]
+    refused: Callable[[str, str, HttpRefusal], None] = report_nothing
 
     def principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
         """Return the principal of a request; None for an unknown one on a path open to all.
@@ -93,9 +99,16 @@ class RestAdmission:
             HttpRefusal: the request is not let in.
         """
         try:
+            return self._principal_of(scope, headers)
+        except HttpRefusal as refused:
+            self.refused(address_of(scope), path_of(scope), refused)
+            raise
+
+    def _principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
+        try:
             return self._admit(scope, headers)
         except HttpRefusal as refused:
-            if refused.status != 401:
+            if refused.status not in _OF_TOKENS:
                 raise
             if scope["type"] == "websocket":
                 return self._principal_by_ticket(scope, refused)

@@ -95,6 +95,7 @@ class RestApp:
             cors=Cors(backend.cors_origin),
             redeem=tickets.redeem,
             is_known=backend.is_known,
+            refused=backend.refused,
         )
         self._guard = Guard(_quart_app(backend, tickets, self._followers), admission)
 
