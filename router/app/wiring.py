@@ -168,6 +168,7 @@ def wire(
     )
     profiles = ProfileStore(live, places.is_instance)
     records = Records()
+    admission.refusals.on_record = records.write
     first_starts = FirstStarts(PackageStore(paths.cache))
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
     listeners = Listeners(
