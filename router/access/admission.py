@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from router.access.refusals import NO_TOKEN, Refusals
 from router.config.strict import join_errors
 from router.config.tokens import BEARER_NAME, digest_of
 from router.messages.commands import Principal
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from router.config.settings import Security, Server
     from router.messages.commands import Permission
 
-    Admit: TypeAlias = Callable[[Mapping[str, str]], Principal]
+    Admit: TypeAlias = Callable[[Mapping[str, str], str, str], Principal]
 
 ANONYMOUS: Final = Principal("", frozenset({"call", "read"}))
 """Everybody, if no token is configured. An instance is code, so an unknown client adds none."""
@@ -47,7 +48,6 @@ _CHALLENGE: Final = (("WWW-Authenticate", "Bearer"),)
 _HOST_KEY: Final = "config.json: server.host"
 _NO_HOST: Final = "Host is not allowed. Add it to server.allowed_hosts in config.json"
 _NO_ORIGIN: Final = "Origin is not allowed. Add it to server.allowed_origins in config.json"
-_NO_TOKEN: Final = "Bearer token required but not provided"
 _WRONG_TOKEN: Final = "Invalid bearer token"
 _NO_PERMISSION: Final = 'This token has no permission "{}"; see security.tokens in config.json'
 _NEEDS_TOKEN: Final = (
@@ -143,15 +143,18 @@ class Admission:
 
     Attributes:
         rules: in force now; a reload replaces them.
+        refusals: reports the requests that are refused.
     """
 
     rules: AdmissionRules
+    refusals: Refusals = attrs.field(factory=Refusals)
 
-    def admit(self, headers: Mapping[str, str]) -> Principal:
+    def admit(self, headers: Mapping[str, str], address: str = "") -> Principal:
         """Admit a request as a principal (`ANONYMOUS` if no token is configured).
 
         Args:
             headers: of the request; their names are lower case, as ASGI has them.
+            address: the IP address of the client; empty if it is not known.
 
         Raises:
             HttpRefusal: 403 for its `Host` or `Origin`, 401 for its token.
@@ -168,23 +171,28 @@ class Admission:
         scheme, _, token = headers.get("authorization", "").strip().partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise HttpRefusal(401, _NO_TOKEN, _CHALLENGE)
+            raise HttpRefusal(401, NO_TOKEN, _CHALLENGE)
         principal = rules.principal_of(token)
         if principal is None:
             raise HttpRefusal(401, _WRONG_TOKEN, _CHALLENGE)
         return principal
 
     def admit_with(self, permission: Permission) -> Admit:
-        """Return `admit` for principals with this permission only.
+        """Return `admit` for principals with this permission only, which also reports refusals.
 
-        The returned function raises `HttpRefusal` as `admit` does, and 403 without the permission.
+        The returned function takes the path of the request as well, for these reports. It raises
+        `HttpRefusal` as `admit` does, and 403 without the permission.
         """
 
-        def admit_permitted(headers: Mapping[str, str]) -> Principal:
-            principal = self.admit(headers)
-            if permission not in principal.permissions:
-                problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
-                raise HttpRefusal(403, problem.format(permission))
+        def admit_permitted(headers: Mapping[str, str], address: str, path: str) -> Principal:
+            try:
+                principal = self.admit(headers, address)
+                if permission not in principal.permissions:
+                    problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
+                    raise HttpRefusal(403, problem.format(permission))
+            except HttpRefusal as refusal:
+                self.refusals.note(address, path, refusal)
+                raise
             return principal
 
         return admit_permitted

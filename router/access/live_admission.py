@@ -12,9 +12,11 @@ from weakref import WeakSet
 import attrs
 
 from router.access.admission import Admission, AdmissionRules
+from router.access.proxies import TrustedProxies
+from router.access.refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from router.config.settings import Settings
     from router.messages.commands import Principal
@@ -37,11 +39,15 @@ class LiveAdmission:
     Attributes:
         server: for the MCP listeners.
         api: for the REST API.
+        refusals: reports the requests that either refuses.
+        proxies: tell the listeners where requests come from.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.server = Admission(_server_rules(settings))
-        self.api = Admission(_api_rules(settings))
+        self.refusals = Refusals()
+        self.server = Admission(_server_rules(settings), self.refusals)
+        self.api = Admission(_api_rules(settings), self.refusals)
+        self.proxies = TrustedProxies(settings.server.trusted_proxies)
         # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
         self._endpoints: WeakSet[RevocableEndpoint] = WeakSet()
 
@@ -58,6 +64,7 @@ class LiveAdmission:
         before = self.server.rules.tokens
         self.server.rules = _server_rules(new)
         self.api.rules = _api_rules(new)
+        self.proxies = TrustedProxies(new.server.trusted_proxies)
         now = self.server.rules.tokens
         if now == before:
             return
@@ -66,6 +73,10 @@ class LiveAdmission:
         stayed = frozenset(pair[1] for pair in now if pair in before)
         for endpoint in list(self._endpoints):
             endpoint.end_revoked(stayed.__contains__)
+
+    def locate(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+        """See `TrustedProxies.locate`."""
+        return self.proxies.locate(peer, headers)
 
     def needs_token(self) -> bool:
         """Return whether any request needs a token."""

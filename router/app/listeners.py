@@ -28,7 +28,7 @@ from transports.listen.stdio.listener import StdioListener
 from transports.listen.stdio.streams import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from router.access.live_admission import LiveAdmission
     from router.access.places import Places
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from router.config.settings import Settings
     from router.config.values import Mode
     from router.dispatch.actor import Inbound
+    from router.messages.records import Record
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
     from router.reload.profile_store import ProfileStore
@@ -81,6 +82,7 @@ class Listeners:
         admission: admits clients.
         places: the views that have a place of their own.
         follow: begins to follow the log.
+        write_record: hands a record to those who keep it.
         inbox: the dispatch actor's; the listeners send into it.
         commands: takes commands to the supervisor of the listeners, which restarts those that move.
         bound: the sockets at their present addresses.
@@ -95,6 +97,7 @@ class Listeners:
     admission: LiveAdmission
     places: Places
     follow: Follow
+    write_record: Callable[[Record], None]
     inbox: trio.MemorySendChannel[Inbound]
     commands: trio.MemorySendChannel[Command]
     bound: Sequence[Bound]
@@ -204,7 +207,11 @@ class _NetworkListener:
             return AsgiApp(admission.register(places.register(endpoint)))
 
         return AsgiListener(
-            self.bound.sock, self.bound.url, new_app, has_fast_lane=self._has_fast_lane()
+            self.bound.sock,
+            self.bound.url,
+            new_app,
+            locate=admission.locate,
+            has_fast_lane=self._has_fast_lane(),
         )
 
     def _has_fast_lane(self) -> bool:
@@ -225,14 +232,18 @@ class _NetworkListener:
             version=VERSION,
             needs_token=admission.needs_token,
             is_known=admission.api.is_known,
+            refused=admission.refusals.note,
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
             profiles=listeners.profiles,
             follow=listeners.follow if settings.enable_realtime_logs else None,
+            write_record=listeners.write_record,
             is_draining=lambda: listeners.is_draining,
         )
-        return AsgiListener(self.bound.sock, self.bound.url, lambda: RestApp(backend))
+        return AsgiListener(
+            self.bound.sock, self.bound.url, lambda: RestApp(backend), locate=admission.locate
+        )
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

@@ -65,6 +65,7 @@ def run(router: Router) -> int:
     try:
         trio.run(_until_stopped, router, stop)
     finally:
+        router.close()
         stop.ended()
     return stop.status
 
@@ -72,7 +73,7 @@ def run(router: Router) -> int:
 async def _until_stopped(router: Router, stop: Stop) -> None:
     with stop.scope:
         async with trio.open_nursery() as nursery:
-            await nursery.start(obey_signals, stop, router.reload_request.make)
+            await nursery.start(obey_signals, stop, router.hang_up)
             await serve(router, stop)
             nursery.cancel_scope.cancel("the program has stopped")
 
@@ -93,6 +94,7 @@ async def serve(router: Router, stop: Stop) -> None:
                 channels.saves_in,
                 channels.catalogues_in,
                 router.logs.mask,
+                router.records.write,
             )
             async with aclosing(router.upstreams), trio.open_nursery() as sessions_nursery:
                 with channels.upstream_commands_in:
@@ -105,6 +107,7 @@ async def serve(router: Router, stop: Stop) -> None:
                         saving.start_soon(keep_store, router.instances, channels.saves, inbox)
                         inbox = channels.inbox_in.clone()
                         saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
+                        saving.start_soon(router.refusals.run)
                         await _run_listeners(router, stop)
                         saving.cancel_scope.cancel("nobody is left to ask for a change")
 

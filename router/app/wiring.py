@@ -14,6 +14,7 @@ from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
+from router.app.records import Records
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.messages.effects import SaveCatalogue, SaveInstance
@@ -28,7 +29,9 @@ from supervisors.child import Command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from router.access.refusals import Refusals
     from router.app.sockets import Bound
+    from router.audit.audit_log import AuditLog
     from router.config.options import Options, Paths
     from router.config.settings import Settings
     from router.config.values import Mode
@@ -93,9 +96,12 @@ class Router:
         profiles: shows the profiles in force, and changes them in `config.json`.
         upstreams: makes the child of each instance.
         listeners: makes the children that listen.
+        refusals: reports the requests that no token or header let in.
         parts: the parts that apply new settings.
         reload_request: has the files read again.
         logs: the logs, set up already; they mask known secrets in what servers say.
+        records: hands the records of calls and changes to those who keep them.
+        audit: the audit log, one of those; None if none is wanted.
         is_for_people: True to say in the log how to stop.
     """
 
@@ -106,10 +112,25 @@ class Router:
     profiles: ProfileStore
     upstreams: Upstreams
     listeners: Listeners
+    refusals: Refusals
     parts: Sequence[LivePart]
     reload_request: ReloadRequest
     logs: Logs
+    records: Records
+    audit: AuditLog | None = None
     is_for_people: bool = False
+
+    def hang_up(self) -> None:
+        """Do what SIGHUP asks for: leave logs that were moved away, and read all files again."""
+        self.logs.reopen_file()
+        if self.audit is not None:
+            self.audit.reopen()
+        self.reload_request.make()
+
+    def close(self) -> None:
+        """Write what still waits to be written; the event loop has ended."""
+        if self.audit is not None:
+            self.audit.close()
 
 
 def wire(
@@ -134,7 +155,8 @@ def wire(
         is_for_people: True to say in the log how to stop.
 
     Raises:
-        ConfigError: stdio is a mode, and there is no stdin or stdout.
+        ConfigError: stdio is a mode, and there is no stdin or stdout; or the audit log cannot be
+            written.
     """
     channels = Channels.open()
     live = LiveSettings(paths.config, options, settings)
@@ -145,6 +167,8 @@ def wire(
         paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
     )
     profiles = ProfileStore(live, places.is_instance)
+    records = Records()
+    admission.refusals.on_record = records.write
     first_starts = FirstStarts(PackageStore(paths.cache))
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
     listeners = Listeners(
@@ -154,11 +178,15 @@ def wire(
         admission=admission,
         places=places,
         follow=logs.broadcast.follow,
+        write_record=records.write,
         inbox=channels.inbox_in,
         commands=channels.listener_commands_in,
         bound=bound,
         stdio=take_stdio(modes),
     )
+    audit = _open_audit(settings, paths, logs)
+    if audit is not None:
+        records.keepers.append(audit.put)
     return Router(
         channels=channels,
         settings=live,
@@ -167,8 +195,20 @@ def wire(
         profiles=profiles,
         upstreams=upstreams,
         listeners=listeners,
+        refusals=admission.refusals,
         parts=(logs, admission, places, listeners),
         reload_request=ReloadRequest(),
         logs=logs,
+        records=records,
+        audit=audit,
         is_for_people=is_for_people,
     )
+
+
+def _open_audit(settings: Settings, paths: Paths, logs: Logs) -> AuditLog | None:
+    if not settings.logging.audit:
+        return None
+    # For start-up time: few routers keep one.
+    from router.audit.audit_log import AuditLog
+
+    return AuditLog.open(paths.logs, logs.mask)

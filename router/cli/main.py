@@ -6,7 +6,7 @@ those of a router that a signal ends.
 
 Invariants: stdout carries what was asked for (help, a version, a status), and of a router that
 serves, MCP alone. An error is one readable line for each problem, never a traceback (the log file
-has it).
+has it). Once the settings of a router say `logging.format: "json"`, its errors are JSON as well.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Final, TextIO
 from router.cli.arguments import PROGRAM, USAGE, UsageError, options_of, parse
 from router.config.options import chosen_modes, locate, merge, with_data_folder, with_log_folder
 from router.config.settings import load_settings, settings_or_defaults
+from router.logs.early_records import EarlyRecords
+from router.logs.journal import is_journal
+from router.logs.line_formats import error_lines
 from router.logs.logs import Logs
 from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.cli.rest_client import RestApi
-    from router.config.options import Options
+    from router.config.options import Options, Paths
+    from router.config.settings import Settings
 
 log = logging.getLogger("mcp_router.cli")
 
@@ -149,7 +153,16 @@ def _running_router(arguments: argparse.Namespace) -> RestApi:
 
 def _serve(options: Options) -> int:
     paths = locate(options, os.environ, Path.cwd())
-    settings = merge(load_settings(paths.config), options)
+    with EarlyRecords() as early:
+        settings = merge(load_settings(paths.config), options)
+        try:
+            return _serve_with(settings, paths, options, early)
+        except (ConfigError, OSError) as exc:
+            _complain(str(exc), settings.logging.format)
+            return 1
+
+
+def _serve_with(settings: Settings, paths: Paths, options: Options, early: EarlyRecords) -> int:
     paths = with_log_folder(paths, settings.logging.directory)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
     modes = chosen_modes(settings, options)
@@ -163,7 +176,8 @@ def _serve(options: Options) -> int:
 
     keep_private()
     bound = bind(settings, modes)
-    with Logs.from_settings(settings.logging, paths.logs, "+".join(modes)) as logs:
+    mode = "+".join(modes)
+    with Logs.from_settings(settings.logging, paths.logs, mode, early=early) as logs:
         logs.add_secrets(settings.security.secrets)
 
         # Loaded last, since a port that is taken is reported without the event loop.
@@ -200,8 +214,10 @@ def _say(text: str) -> None:
     _write(sys.stdout, text)
 
 
-def _complain(text: str) -> None:
-    _write(sys.stderr, "".join(f"{PROGRAM}: {one_line(line)}\n" for line in text.splitlines()))
+def _complain(text: str, log_format: str = "") -> None:
+    """Write an error, each line of it as one; as JSON if that is the format of the log."""
+    lines = error_lines(PROGRAM, text, log_format, is_journal=is_journal(os.environ))
+    _write(sys.stderr, lines)
 
 
 def _write(stream: TextIO | None, text: str) -> None:

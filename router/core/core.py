@@ -29,6 +29,7 @@ from router.core.peers import (
     server_messages,
     stateless_requests,
 )
+from router.core.records import session_records
 from router.core.state.clients import Client
 from router.core.state.routing_state import RoutingState
 from router.core.tasks import listening
@@ -180,15 +181,15 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         input_required.forget_connection(state, client, printable(reason))
     for parked in list(client.parked.values()):
         forwarding.unpark(state, parked)
-        forwarding.end_reply(state, client, parked.request.reply_to)
+        forwarding.end_reply(state, parked.request, "gone")
     for saving_now in client.saving.values():
-        forwarding.end_reply(state, client, saving_now.request.reply_to)
+        forwarding.end_reply(state, saving_now.request, "gone")
     for request_id in list(client.server_requests):
         forwarding.fail_server_request(state, client, request_id, "The client is gone")
     for call in list(client.calls.values()):
         forwarding.close_call(state, call)
         forwarding.cancel_upstream(state, call, printable(reason))
-        forwarding.end_reply(state, client, call.reply_to)
+        forwarding.end_reply(state, call, "gone")
     resource_subscriptions.forget_client(state, client)
     if client.subscription is not None:  # Few have one, and this walks over those of all.
         listening.forget_client(state, client)
@@ -196,6 +197,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
     server_messages.forget_elicitations(state, client)
     client.drop_request_row(state.clients)
     state.clients.pop(client_id, None)
+    session_records.end(state, client, printable(reason))
     client.request = None  # Breaks the reference cycle of row and request.
     if client.log_level is not None and not client.is_stateless:
         log_levels.broadcast_log_level(state)

@@ -41,6 +41,7 @@ from router.messages.effects import (
     StopSession,
     ToClient,
     ToSession,
+    WriteRecord,
 )
 from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.events import (
@@ -52,6 +53,7 @@ from router.messages.events import (
     SessionOverflowed,
     Tick,
 )
+from router.messages.log_fields import about
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 
     from router.messages.effects import Effect
     from router.messages.instances.instance_spec import InstanceSpec
+    from router.messages.records import Record
 
 log = logging.getLogger("mcp_router.dispatch")
 
@@ -102,6 +105,7 @@ async def dispatch(
     saves: trio.MemorySendChannel[SaveInstance],
     catalogues: trio.MemorySendChannel[SaveCatalogue],
     mask: Mask,
+    write_record: Callable[[Record], None],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -117,8 +121,9 @@ async def dispatch(
             for each. When it is full, the change is refused.
         catalogues: takes catalogues to be kept on disk. When it is full, the catalogue is dropped.
         mask: takes known secrets out of a text.
+        write_record: hands a record to those who keep it; it neither waits nor fails.
     """
-    actor = _Actor(core, commands, child_of, saves, catalogues, mask)
+    actor = _Actor(core, commands, child_of, saves, catalogues, mask, write_record)
     task_status.started()
     with inbox, commands, saves, catalogues:
         scope = await _take_all(actor, inbox)
@@ -173,8 +178,10 @@ class _Actor:
         saves: trio.MemorySendChannel[SaveInstance],
         catalogues: trio.MemorySendChannel[SaveCatalogue],
         mask: Mask,
+        write_record: Callable[[Record], None],
     ) -> None:
         self._core = core
+        self._write_record = write_record
         self._mask = mask
         self._commands = commands
         self._child_of = child_of
@@ -324,7 +331,10 @@ class _Actor:
             log.debug("the catalogue of %s is not kept this time", effect.spec.name)
 
     def log_line(self, effect: LogLine) -> None:
-        log.log(effect.level, "%s", effect.text)
+        log.log(effect.level, "%s", effect.text, extra=about(effect.instance))
+
+    def write_record(self, effect: WriteRecord) -> None:
+        self._write_record(effect.record)
 
     def reply(self, effect: Reply) -> None:
         try:
@@ -343,5 +353,6 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     SaveInstance: _Actor.save_instance,
     SaveCatalogue: _Actor.save_catalogue,
     LogLine: _Actor.log_line,
+    WriteRecord: _Actor.write_record,
     Reply: _Actor.reply,
 }

@@ -23,6 +23,7 @@ from router.messages.events import (
     RequestFailed,
     SessionLost,
 )
+from router.messages.log_fields import about
 from supervisors.child import Delayed, Down, GaveUp, Starting, Stuck, Up
 
 log = logging.getLogger("mcp_router.dispatch")
@@ -32,7 +33,7 @@ Mask: TypeAlias = Callable[[str], str]
 
 
 def _up(event: Up, _: Mask) -> Event | None:
-    log.info("%s is ready", event.name)
+    log.info("%s is ready", event.name, extra=about(event.name))
     return None
 
 
@@ -44,9 +45,10 @@ def _delayed(event: Delayed, mask: Mask) -> Event | None:
     doing = mask(event.doing)
     shown = doing or "takes longer to start"
     if event.limit_s is None:
-        log.info("%s: %s", event.name, shown)
+        log.info("%s: %s", event.name, shown, extra=about(event.name))
     else:
-        log.info("%s: %s; it has %.0f s for that", event.name, shown, event.limit_s)
+        text = "%s: %s; it has %.0f s for that"
+        log.info(text, event.name, shown, event.limit_s, extra=about(event.name))
     return InstanceDelayed(event.name, doing)
 
 
@@ -62,9 +64,10 @@ def _request_failed(event: RequestFailed, mask: Mask) -> Event | None:
 def _down(event: Down, mask: Mask) -> Event | None:
     reason = "" if event.error is None else mask(str(event.error))
     if event.retry_in_s == 0:
-        log.info("%s is started anew", event.name)
+        log.info("%s is started anew", event.name, extra=about(event.name))
     elif event.retry_in_s is not None:
-        log.warning("%s is down (%s); next try in %.1f s", event.name, reason, event.retry_in_s)
+        text = "%s is down (%s); next try in %.1f s"
+        log.warning(text, event.name, reason, event.retry_in_s, extra=about(event.name))
     return InstanceDown(event.name, reason, event.restarts, event.retry_in_s)
 
 
@@ -72,12 +75,14 @@ def _gave_up(event: GaveUp, mask: Mask) -> Event | None:
     reason = mask(str(event.error))
     # A server that stays failed is no news every minute, for months.
     level = logging.DEBUG if event.is_repeated else logging.ERROR
-    log.log(level, "%s failed (%s); next probe in %.0f s", event.name, reason, event.probe_in_s)
+    text = "%s failed (%s); next probe in %.0f s"
+    log.log(level, text, event.name, reason, event.probe_in_s, extra=about(event.name))
     return InstanceFailed(event.name, reason, event.restarts, event.probe_in_s)
 
 
 def _stuck(event: Stuck, _: Mask) -> Event | None:
-    log.error("%s does not stop, although it was cancelled; it is left behind", event.name)
+    text = "%s does not stop, although it was cancelled; it is left behind"
+    log.error(text, event.name, extra=about(event.name))
     return None
 
 

@@ -30,6 +30,7 @@ from router.instance_files.catalogue_files import (
     is_temporary_name,
     name_file,
 )
+from router.messages.log_fields import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +124,8 @@ class CatalogueFolder:
         try:
             data = encode_catalogue(entry, known)
         except UnusableCatalogue as exc:
-            log.warning("The catalogue of %s cannot be kept on disk: %s", spec.name, exc)
+            text = "The catalogue of %s cannot be kept on disk: %s"
+            log.warning(text, spec.name, exc, extra=about(spec.name))
             self._digests.pop(name, None)
             self._remove({name})
             return False
@@ -166,7 +168,8 @@ class CatalogueFolder:
                 continue
             except (OSError, UnusableCatalogue) as exc:
                 why = exc.strerror if isinstance(exc, OSError) else exc
-                log.warning("The catalogue of %s on disk is not used: %s", instance, why)
+                text = "The catalogue of %s on disk is not used: %s"
+                log.warning(text, instance, why, extra=about(instance))
             else:
                 # A file that this process wrote in the meantime counts more.
                 self._digests.setdefault(name_file(entry), hashlib.sha256(data).digest())

@@ -1,18 +1,29 @@
 """Opens the file that a router logs to, `latest-{mode}.txt`, and puts the last one aside.
 
-Invariants: no log is ever overwritten or written to by two routers. A router holds a lock on its
-file for as long as it lives; the next router of the same mode finds that lock, and takes
-`latest-{mode}-2.txt`. (Windows refuses to rename an open file, which tells the same.)
+Invariants:
+
+- No log is ever overwritten or written to by two routers. A router holds a lock on its file for as
+  long as it lives; the next router of the same mode finds that lock, and takes
+  `latest-{mode}-2.txt`. (Windows refuses to rename an open file, which tells the same.)
+- A file that was moved away by others is left at `reopen_log`, for a new one of its name.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from router.logs.writing.append_file import (
+    FILE_MODE,
+    OPEN_FLAGS,
+    is_in_place,
+    make_folder,
+    open_descriptor,
+    unbuffered,
+)
 
 try:
     import fcntl
@@ -21,24 +32,12 @@ except ImportError:  # pragma: no cover - Windows
 
 if TYPE_CHECKING:
     from io import FileIO
-    from pathlib import Path
-
-FILE_MODE: Final = 0o600
-FOLDER_MODE: Final = 0o700
 
 MAX_FILES: Final = 100
 """Routers of one mode that may log to one folder at the same time."""
 
 ATTEMPTS: Final = 10
 """For one name: other routers may put the file aside before it is locked here."""
-
-_OPEN: Final = (
-    os.O_WRONLY
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # otherwise, opening a pipe would wait for its reader
-)
 
 
 def open_log(folder: Path, mode: str) -> FileIO:
@@ -51,14 +50,29 @@ def open_log(folder: Path, mode: str) -> FileIO:
     Raises:
         OSError: the folder or a file in it cannot be made, or too many routers log there.
     """
-    if not folder.is_dir():
-        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    make_folder(folder)
     for number in range(1, MAX_FILES + 1):
         suffix = "" if number == 1 else f"-{number}"
-        fd = _claim(folder / f"latest-{mode}{suffix}.txt", mode)
+        path = folder / f"latest-{mode}{suffix}.txt"
+        fd = _claim(path, mode)
         if fd is not None:
-            return open(fd, "ab", buffering=0)
+            return unbuffered(fd, path)
     raise OSError(0, f"{MAX_FILES} routers of this mode log there already")
+
+
+def reopen_log(file: FileIO, mode: str) -> FileIO:
+    """Return a log to go on with: the same, or a fresh one if it is not in its place any more.
+
+    Then the old file is closed.
+
+    Raises:
+        OSError: as `open_log`; the old file is still open.
+    """
+    if is_in_place(file):
+        return file
+    fresh = open_log(Path(file.name).parent, mode)
+    file.close()
+    return fresh
 
 
 def _claim(path: Path, mode: str) -> int | None:
@@ -73,11 +87,8 @@ def _claim(path: Path, mode: str) -> int | None:
 
 def _claim_locked(path: Path, mode: str) -> int | None:
     """Lock the file, and only then decide by its content whether it is an old log."""
-    fd = _open(path)
+    fd = open_descriptor(path)
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise _not_regular(path)
         if not _lock(fd):
             os.close(fd)
             return None
@@ -93,19 +104,6 @@ def _claim_locked(path: Path, mode: str) -> int | None:
     return fd
 
 
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, _OPEN, FILE_MODE)
-    except OSError as exc:
-        if exc.errno == errno.ENXIO:  # a pipe that nobody reads, or a socket
-            raise _not_regular(path) from None
-        raise
-
-
-def _not_regular(path: Path) -> OSError:
-    return OSError(0, f"{path.name} is no regular file")
-
-
 def _claim_unlocked(path: Path, mode: str) -> int | None:
     """Claim by renaming, where there are no locks (Windows)."""
     try:
@@ -114,7 +112,7 @@ def _claim_unlocked(path: Path, mode: str) -> int | None:
         return None  # another router has it open
     except FileNotFoundError:
         pass
-    return os.open(path, _OPEN | os.O_EXCL, FILE_MODE)
+    return os.open(path, OPEN_FLAGS | os.O_EXCL, FILE_MODE)
 
 
 def _lock(fd: int) -> bool:

@@ -9,30 +9,38 @@ Invariants:
   stderr and another for the file (see `log_writer`). Neither holds up the other, a task that
   logs, or the end of the program.
 - A file that cannot be written to is said on stderr and to those who follow, once.
-- Tracebacks go to the file always, and to stderr at level DEBUG only.
+- Tracebacks go to the file always. To stderr they go as JSON, or at level DEBUG.
 - Known secrets are masked, and no record can look like several (see `record_text`).
+- With `logging.format: "json"`, everything on stderr and in the file is one JSON object a line.
+  Those who follow are people, and read text.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self
 
 from router.logs.broadcast import Broadcast
-from router.logs.log_file import open_log
-from router.logs.log_writer import LogWriter
+from router.logs.journal import is_journal
+from router.logs.line_formats import console_format, file_format, follower_format
+from router.logs.log_file import open_log, reopen_log
 from router.logs.masks import Masks
-from router.logs.record_text import RecordFormatter
+from router.logs.record_text import RecordText, read_record
+from router.logs.writing.log_writer import LogWriter, OwnedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from router.config.settings import Logging, Settings
-    from router.logs.log_writer import RawWriter
+    from router.logs.early_records import EarlyRecords
+    from router.logs.line_formats import LineFormat, TextFormat
+    from router.logs.writing.log_writer import RawWriter
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long the end of the program waits for the last lines to be written."""
@@ -68,7 +76,12 @@ class Logs:
 
     @classmethod
     def from_settings(
-        cls, settings: Logging, folder: Path, mode: str, console: RawWriter | None = None
+        cls,
+        settings: Logging,
+        folder: Path,
+        mode: str,
+        console: RawWriter | None = None,
+        early: EarlyRecords | None = None,
     ) -> Logs:
         """Start to log.
 
@@ -78,24 +91,32 @@ class Logs:
             settings: the level, and the format of a line.
             folder: where `latest-{mode}.txt` is to be.
             mode: of this router, such as `http+sse`.
-            console: for lines that people read; stderr if not given.
+            console: in the place of stderr.
+            early: holds what was logged before, which is logged first.
         """
         masks = Masks()
         level = LEVEL_NUMBERS[settings.level]
         if settings.level == "OFF":
             logs = cls(level, logging.NullHandler(), masks, Broadcast(str))
-            logs._install()
+            logs._install(early)
             return logs
         file, problem = _try_to_open(folder, mode)
-        is_debugging = level <= logging.DEBUG
+        text = settings.format
+        console_lines = console_format(
+            text,
+            masks,
+            has_tracebacks=level <= logging.DEBUG,
+            is_journal=is_journal(os.environ),
+        )
         handler = _Handler(
-            RecordFormatter(logging.Formatter(settings.format), masks),
-            LogWriter(file, has_tracebacks=True, is_owned=True),
-            LogWriter(console or _stderr(), has_tracebacks=is_debugging, is_owned=False),
+            masks,
+            _Place(file, file_format(text, masks)),
+            _Place(console or _stderr(), console_lines),
+            follower_format(text),
             f"The log in {folder}",
         )
         logs = cls(level, handler, masks, handler.broadcast)
-        logs._install()
+        logs._install(early)
         if problem is not None:
             why = problem.strerror or problem
             logging.getLogger(f"{OURS}.logs").warning(
@@ -124,6 +145,11 @@ class Logs:
         self.add_secrets(new.security.secrets)
         self.set_level(new.logging.level)
 
+    def reopen_file(self) -> None:
+        """Go on in a new file, if somebody has moved the present one away."""
+        if isinstance(self._handler, _Handler):
+            self._handler.file.reopen()
+
     def close(self) -> None:
         """Write what is still waiting, within `CLOSE_TIMEOUT_S`, and log no more."""
         logging.captureWarnings(capture=False)
@@ -137,9 +163,11 @@ class Logs:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _install(self) -> None:
+    def _install(self, early: EarlyRecords | None) -> None:
         logging.getLogger().addHandler(self._handler)
         self._swap_levels()
+        if early is not None:
+            early.replay(self._handler)
         logging.captureWarnings(capture=True)
 
     def _swap_levels(self) -> None:
@@ -155,9 +183,9 @@ def _levels_at(level: int) -> dict[str | None, int]:
     return {None: max(level, logging.WARNING), OURS: level}
 
 
-def _try_to_open(folder: Path, mode: str) -> tuple[Any, OSError | None]:
+def _try_to_open(folder: Path, mode: str) -> tuple[OwnedFile | None, OSError | None]:
     try:
-        return open_log(folder, mode), None
+        return OwnedFile(open_log(folder, mode), partial(reopen_log, mode=mode)), None
     except OSError as exc:
         return None, exc
 
@@ -168,58 +196,85 @@ def _stderr() -> RawWriter | None:
     return getattr(buffer, "raw", buffer)
 
 
+class _Place(LogWriter[str]):
+    """A place for lines, in a format of its own."""
+
+    def __init__(self, place: OwnedFile | RawWriter | None, line_format: LineFormat) -> None:
+        super().__init__(place)
+        self._format = line_format
+
+    def write(self, record: logging.LogRecord, text: RecordText) -> None:
+        """Have a record written."""
+        lines = self._format.lines_of(record, text)
+        self.put(lines, len(lines))
+
+    def note_lost(self, count: int, why: str) -> str:
+        """Return a line about records that were lost here."""
+        note = RecordText(f"{count} records were lost here: {why}")
+        return self._format.lines_of(_record_of(note), note).removesuffix("\n")
+
+
 class _Handler(logging.Handler):
     """Formats records, and hands them to the writers and to those who follow.
 
     Args:
-        formatter: makes the text of records.
-        file: the writer of the log file.
-        console: the writer of stderr.
+        masks: the known secrets.
+        file: the log file.
+        console: stderr.
+        followers: the format for those who follow.
         file_name: the file, as a person knows it.
     """
 
     def __init__(
-        self, formatter: RecordFormatter, file: LogWriter, console: LogWriter, file_name: str
+        self, masks: Masks, file: _Place, console: _Place, followers: TextFormat, file_name: str
     ) -> None:
         super().__init__()
-        self._record_formatter = formatter
+        self._masks = masks
+        self.file = file
         self._console = console
+        self._followers = followers
         self._file_name = file_name
-        self._writers = (file, console)
+        self._places = (file, console)
         self.broadcast = Broadcast(self._note)
         file.tell_elsewhere = self._tell_of_file
-        for writer in self._writers:
-            writer.start(self._note)
+        for place in self._places:
+            place.start(place.note_lost)
 
     def emit(self, record: logging.LogRecord) -> None:
-        formatter = self._record_formatter
         try:
-            line, traceback = formatter.line(record), formatter.traceback(record)
-            reason = formatter.reason(record) if traceback else ""
+            text = read_record(record, self._masks)
         except Exception as exc:  # noqa: BLE001 - whatever an argument's own code raises
-            line = self._note(f"{record.name}: unusable record: {exc!r}")
-            traceback = reason = ""
-        for writer in self._writers:
-            writer.put(line + (traceback if writer.has_tracebacks else reason) + "\n")
+            text = RecordText(self._masks.mask(f"{record.name}: unusable record: {exc!r}"))
+            record = _record_of(text)
+        for place in self._places:
+            place.write(record, text)
         # Followers count lines as records, so each record is one line for them.
-        self.broadcast.put(record.levelno, line + reason)
+        self.broadcast.put(record.levelno, self._followers.short_line_of(record, text))
 
     def _tell_of_file(self, what: str) -> None:
         """Say on stderr what has become of the file; called in the thread that writes it."""
-        line = self._note(f"{self._file_name} {what}")
+        text = RecordText(f"{self._file_name} {what}")
+        record = _record_of(text)
         with self.lock or nullcontext():  # `put` is for one thread at a time
-            self._console.put(line + "\n")
-        self.broadcast.put(logging.WARNING, line)
+            self._console.write(record, text)
+        self.broadcast.put(logging.WARNING, self._followers.short_line_of(record, text))
 
     def close(self) -> None:
-        ends_at_s = time.monotonic() + CLOSE_TIMEOUT_S
-        for writer in self._writers:
-            writer.end()
-        for writer in self._writers:
-            writer.join(ends_at_s)
+        began_s = time.monotonic()
+        # One after the other, since the end of the file may be a line on stderr. Meanwhile stderr
+        # is written as well, so a file that hangs takes nothing from it.
+        self.file.end()
+        self.file.join(began_s + CLOSE_TIMEOUT_S / 2)
+        self._console.end()
+        self._console.join(began_s + CLOSE_TIMEOUT_S)
         super().close()
 
-    def _note(self, text: str) -> str:
-        """Return a line about the log itself."""
-        record = logging.LogRecord(f"{OURS}.logs", logging.WARNING, "", 0, text, None, None)
-        return self._record_formatter.line(record)
+    def _note(self, sentence: str) -> str:
+        """Return a line about the log itself, for those who follow."""
+        text = RecordText(sentence)
+        return self._followers.line_of(_record_of(text), text)
+
+
+def _record_of(text: RecordText) -> logging.LogRecord:
+    """Return a record about the log itself."""
+    return logging.LogRecord(f"{OURS}.logs", logging.WARNING, "", 0, text.message, None, None)

@@ -1,13 +1,16 @@
-"""Turns log records into text that nothing in them can forge.
+"""Turns log records into texts that nothing in them can forge.
 
-Invariants: a record is one line, and a traceback is indented under it, so that text of a peer
-cannot look like a record of ours. Known secrets are masked, and long messages are cut.
+Invariants: each text is one line, so that text of a peer cannot look like a record of ours. Known
+secrets are masked, and long messages are cut.
 """
 
 from __future__ import annotations
 
 import re
+import traceback
 from typing import TYPE_CHECKING, Final, cast
+
+import attrs
 
 if TYPE_CHECKING:
     import logging
@@ -30,34 +33,37 @@ def one_line(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-class RecordFormatter:
-    """Formats the parts of a record; the standard formatter would join them before masking."""
+@attrs.frozen
+class RecordText:
+    """The texts of a record, without secrets; those of its traceback are printable.
 
-    def __init__(self, formatter: logging.Formatter, masks: Masks) -> None:
-        self._formatter = formatter
-        self._masks = masks
+    Attributes:
+        message: as it was logged, but for its length.
+        error: the record's error in a few words; empty without one.
+        traceback: the lines of its traceback; empty without one.
+    """
 
-    def line(self, record: logging.LogRecord) -> str:
-        """Return the record's line, without its end."""
-        message = self._masks.mask(record.getMessage())
-        if len(message) > LINE_LIMIT:
-            message = f"{message[:LINE_LIMIT]}... ({len(message) - LINE_LIMIT} more characters)"
-        record.message = message
-        if self._formatter.usesTime():
-            record.asctime = self._formatter.formatTime(record, self._formatter.datefmt)
-        return one_line(self._formatter.formatMessage(record))
+    message: str
+    error: str = ""
+    traceback: tuple[str, ...] = ()
 
-    def traceback(self, record: logging.LogRecord) -> str:
-        """Return the record's traceback, each line of it indented; empty where it has none."""
-        if record.exc_info is None or record.exc_info[0] is None:
-            return ""
-        text = self._masks.mask(self._formatter.formatException(record.exc_info))
-        return "".join(f"\n    {one_line(line)}" for line in text.splitlines())
 
-    def reason(self, record: logging.LogRecord) -> str:
-        """Return the record's error in a few words, for outputs without tracebacks."""
-        error = record.exc_info[1] if record.exc_info else None
-        return "" if error is None else one_line(self._masks.mask(f" [{_describe(error)}]"))
+def read_record(record: logging.LogRecord, masks: Masks) -> RecordText:
+    """Return the texts of a record. The standard formatter would join them before masking.
+
+    Raises:
+        Exception: whatever the code of an argument raises when it is made a text.
+    """
+    message = masks.mask(record.getMessage())
+    if len(message) > LINE_LIMIT:
+        message = f"{message[:LINE_LIMIT]}... ({len(message) - LINE_LIMIT} more characters)"
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return RecordText(message)
+    text = masks.mask("".join(traceback.format_exception(error)))
+    return RecordText(
+        message, one_line(masks.mask(_describe(error))), tuple(map(one_line, text.splitlines()))
+    )
 
 
 def _describe(error: BaseException) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
 if TYPE_CHECKING:
     from router.messages.instances.exposure import Profile
     from router.messages.instances.run_policy import StartSetting
+
+
+RecordReason: TypeAlias = Literal["audit", "digests", "traces"]
 
 
 def _no_profiles() -> dict[str, Profile]:
@@ -57,4 +60,4 @@ class CoreSettings:
     check_arguments: bool = False
     view: str = "router"
     profiles: dict[str, Profile] = attrs.field(factory=_no_profiles)
-    records: frozenset[Literal["audit", "digests", "traces"]] = frozenset()
+    records: frozenset[RecordReason] = frozenset()

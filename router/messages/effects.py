@@ -91,10 +91,12 @@ class LogLine(Struct, frozen=True):
     Attributes:
         level: the severity, as in `logging`.
         text: the line.
+        instance: the name of the instance.
     """
 
     level: int
     text: str
+    instance: str
 
 
 class WriteRecord(Struct, frozen=True):

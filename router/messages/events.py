@@ -291,11 +291,13 @@ class AdminCommand(Struct, frozen=True):
         what: the command; see `commands` for the types of the answers.
         reply_to: an outbox for this command alone. It gets exactly one value, the answer or an
             `RpcError`, unless the command is `Abandoned` before.
+        address: the IP address that it came from; empty if it has none.
     """
 
     principal: Principal
     what: RouterCommand
     reply_to: Outbox
+    address: str = ""
 
 
 class Abandoned(Struct, frozen=True):

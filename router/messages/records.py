@@ -78,8 +78,9 @@ class ChangeRecord(Struct, frozen=True):
     Attributes:
         principal: the name of the token.
         address: the IP address of the client; empty if it has none.
-        action: such as `add_instance`, `set_active`, `put_profile`.
-        name: the instance or the profile.
+        action: such as `add_instance`, `disable_instance`, `put_profile`.
+        name: the instance or the profile; of an instance to be added, its provider if it has no
+            name.
         problem: the reason why it failed; empty if it was done.
     """
 

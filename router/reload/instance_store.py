@@ -24,6 +24,7 @@ import trio
 
 from router.messages.errors import RpcError
 from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
+from router.messages.log_fields import about
 from router.reload.safe_saving import try_to_save
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _try_to_apply(data: Path, change: Change) -> RpcError | None:
     name = try_to_save(partial(apply_change, data, change), f"{what} in {data}")
     if isinstance(name, RpcError):
         return name
-    log.info("%s: %s is on disk", what, name)
+    log.info("%s: %s is on disk", what, name, extra=about(name))
     return None
 
 

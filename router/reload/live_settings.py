@@ -15,7 +15,7 @@ import trio
 from router.config.live import changed_keys, live_keys, values_for_core
 from router.config.options import merge
 from router.config.settings import read_settings
-from router.messages.core_settings import CoreSettings
+from router.messages.core_settings import CoreSettings, RecordReason
 from router.messages.errors import ConfigError
 from router.messages.events import CoreSettingsChanged
 from router.version import VERSION
@@ -49,7 +49,17 @@ class LivePart(Protocol):
 
 def core_settings(settings: Settings) -> CoreSettings:
     """Return those of the settings that the core reads."""
-    return CoreSettings(version=VERSION, **values_for_core(settings))
+    return CoreSettings(version=VERSION, records=_records(settings), **values_for_core(settings))
+
+
+def _records(settings: Settings) -> frozenset[RecordReason]:
+    """Return the reasons why the core has records written."""
+    reasons = set[RecordReason]()
+    if settings.logging.audit:
+        reasons.add("audit")
+    if settings.logging.audit == "digests":
+        reasons.add("digests")
+    return frozenset(reasons)
 
 
 @attrs.define(eq=False)
@@ -79,13 +89,18 @@ class LiveSettings:
     ) -> None:
         """Reload, one reading at a time, and tell the actor what changed for the core."""
         async with self._turn:
-            before = core_settings(self.current)
+            before = self._for_core()
             await self.reload(parts)
-            now = core_settings(self.current)
+            now = self._for_core()
             if now != before:
                 # No checkpoint since the parts applied the settings: no client is let in at the
                 # place of a new profile before the actor hears of that profile.
                 await inbox.send(CoreSettingsChanged(now))
+
+    def _for_core(self) -> CoreSettings:
+        # `logging.audit` waits for a restart: until then the core records as it did.
+        as_started = attrs.evolve(self.current.logging, audit=self._started.logging.audit)
+        return core_settings(attrs.evolve(self.current, logging=as_started))
 
     async def reload(self, parts: Sequence[LivePart]) -> bool:
         """Read the file again, and have each part apply what changed.

@@ -58,7 +58,7 @@ def record_failure(state: RoutingState, row: Instance, event: RequestFailed) -> 
     _sum_up(state, row)
     retry_in_s = ejection.ends_at_s - state.now_s
     text = f"{row.spec.name} is degraded ({row.last_error}); next try in {retry_in_s:.1f} s"
-    state.effects.append(LogLine(logging.WARNING, text))
+    state.effects.append(LogLine(logging.WARNING, text, row.spec.name))
 
 
 def record_answer(state: RoutingState, session: SessionId) -> None:
@@ -70,7 +70,8 @@ def record_answer(state: RoutingState, session: SessionId) -> None:
     if ejection.ends_at_s is not None:
         row.record_recovered(state.now_s)
         _sum_up(state, row)
-        state.effects.append(LogLine(logging.INFO, f"{row.spec.name} answers again"))
+        name = row.spec.name
+        state.effects.append(LogLine(logging.INFO, f"{name} answers again", name))
 
 
 def _sum_up(state: RoutingState, row: Instance) -> None:

@@ -15,6 +15,7 @@ from router.core.calls import ejections, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
+from router.core.records import call_records
 from router.core.sessions import client_roots, client_sessions, lazy_starts
 from router.core.sessions.availability import unavailable_error
 from router.core.state.calls import MAX_EXTENSION, MAX_PARKED, MAX_PARKED_OF_CLIENT
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
-    from router.messages.frames import Frame, Outbox, RequestId
+    from router.messages.frames import Frame, RequestId
+    from router.messages.records import Outcome
 
 STOPPING: Final = "The router is stopping"
 
@@ -44,19 +46,19 @@ STOPPING: Final = "The router is stopping"
 
 def answer(state: RoutingState, request: ClientRequest, result: Raw) -> None:
     """Answer a request with a result of the router's own."""
-    send_answer(state, request.client, request.reply_to, Response(request.id, result))
+    send_answer(state, request, Response(request.id, result))
 
 
 def answer_in_full(state: RoutingState, request: ClientRequest, result: Raw) -> None:
     """Answer a request with a result that is in the words of its client's revision already."""
     frame = Response(request.id, result)
-    send_answer(state, request.client, request.reply_to, frame, result_type=None)
+    send_answer(state, request, frame, result_type=None)
 
 
 def refuse(state: RoutingState, request: ClientRequest, error: RpcError) -> None:
     """Answer a request with an error: a tool result if it called one of the router's own tools."""
     frame = _error_answer(request.id, error, is_own_tool=request.is_own_tool)
-    send_answer(state, request.client, request.reply_to, frame)
+    send_answer(state, request, frame, error=error)
 
 
 def _error_answer(
@@ -77,19 +79,22 @@ def error_frame(request_id: RequestId, error: RpcError) -> ErrorResponse:
 
 def send_answer(
     state: RoutingState,
-    client: Client,
-    reply_to: Outbox,
+    answered: ClientRequest | Call,
     frame: Response | ErrorResponse,
     *,
     result_type: str | None = "complete",
     call: Call | None = None,
+    error: RpcError | None = None,
 ) -> None:
     """Send a client the answer to a request, in the words of its revision; nothing follows on it.
 
     Args:
+        answered: the request, or the call that was made of it.
         result_type: its `resultType` in 2026-07-28; None if the answer is of that revision already.
         call: the call that a server answered; None for an answer of the router's own.
+        error: the router's own error, if it is the answer.
     """
+    client = answered.client
     if client.is_stateless:
         if result_type is not None:
             info: Any = server_info(state.settings)
@@ -98,7 +103,9 @@ def send_answer(
             method = "" if call is None else call.method
             frame = answer_as_stateless(frame, result_type, client.capabilities, info, method)
         client.drop_request_row(state.clients)
-    state.effects.append(ToClient(client.id, reply_to, frame))
+    state.effects.append(ToClient(client.id, answered.reply_to, frame))
+    if answered.draft is not None:
+        call_records.end(state, answered, frame, error)
 
 
 # --- Messages of a call ----------------------------------------------------------------------
@@ -115,10 +122,12 @@ def send_to_caller(state: RoutingState, call: Call, frame: Notification | Reques
         state.effects.append(ToClient(call.client.id, call.reply_to, frame))
 
 
-def answer_call(state: RoutingState, call: Call, answer: Response | ErrorResponse) -> None:
+def answer_call(
+    state: RoutingState, call: Call, answer: Response | ErrorResponse, error: RpcError | None = None
+) -> None:
     """Answer the request behind a closed call, or keep the answer for the client's retry."""
     if call.input_required is None:
-        send_answer(state, call.client, call.reply_to, answer, call=call)
+        send_answer(state, call, answer, call=call, error=error)
     else:
         call.input_required.outcome = answer
 
@@ -126,7 +135,7 @@ def answer_call(state: RoutingState, call: Call, answer: Response | ErrorRespons
 def fail_call(state: RoutingState, call: Call, error: RpcError) -> None:
     """Answer the request behind a closed call with an error; see `refuse`."""
     answer = _error_answer(call.request_id, error, is_own_tool=call.is_own_tool)
-    answer_call(state, call, answer)
+    answer_call(state, call, answer, error)
 
 
 # --- Forwarding ------------------------------------------------------------------------------
@@ -170,6 +179,8 @@ def forward_call(
         call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
         call.rewrite = client_roots.asking_again(rewrite)
+    if call.draft is not None:
+        call_records.note_sent(call.draft, members)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
     if instance.spec.run_policy.retry_safe_calls:
         state.calls.keep_to_repeat(call, request, members)
@@ -206,7 +217,10 @@ def open_call(
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
+        began_s=request.began_s,
+        draft=request.draft,
     )
+    request.instance = instance.name
     instance.listed_as.call_count += 1
     state.calls.open(call, state.now_s)
     if request.waits_since_s is not None:
@@ -234,6 +248,7 @@ def session_or_park(
             requests are parked, or sessions of clients open; -32602, it depends on the client's
             roots, and there are none.
     """
+    request.instance = instance.name
     check_not_draining(state)
     if instance.is_per_client:
         found = client_sessions.row_for(state, request, instance)
@@ -255,7 +270,7 @@ def _wait_for_roots(
     """Keep a request until its client has said which roots it has, or have it send it again."""
     if question.result is not None:
         frame = Response(request.id, question.result)
-        send_answer(state, request.client, request.reply_to, frame, result_type="input_required")
+        send_answer(state, request, frame, result_type="input_required")
         return
     park(state, Parked(request, instance, question.overdue), client_roots.ANSWER_WITHIN_S)
 
@@ -362,18 +377,20 @@ def cancel_request(
     call = client.calls.get(request_id)
     if parked is not None:
         unpark(state, parked)
-        end_reply(state, client, parked.request.reply_to)
+        end_reply(state, parked.request, "cancelled")
     elif call is not None:
         close_call(state, call)
         cancel_upstream(state, call, reason)
-        end_reply(state, client, call.reply_to)
+        end_reply(state, call, "cancelled")
     elif request_id in client.saving:
         # The change itself goes on: it may be on disk already.
-        end_reply(state, client, client.saving.pop(request_id).request.reply_to)
+        end_reply(state, client.saving.pop(request_id).request, "cancelled")
     client.drop_request_row(state.clients)
 
 
-def end_reply(state: RoutingState, client: Client, reply_to: Outbox) -> None:
-    """End the channel of an answer that will not come, if it is there for that answer alone."""
-    if reply_to is not client.outbox:
-        state.effects.append(CloseReply(reply_to))
+def end_reply(state: RoutingState, ended: ClientRequest | Call, outcome: Outcome) -> None:
+    """End a request that gets no answer, and its channel if that is there for the answer alone."""
+    if ended.reply_to is not ended.client.outbox:
+        state.effects.append(CloseReply(ended.reply_to))
+    if ended.draft is not None:
+        call_records.end_unanswered(state, ended, outcome)

@@ -122,7 +122,7 @@ def _require_input(state: RoutingState, call: Call, requests: dict[str, InputReq
         "requestState": sealed,
     }
     frame = Response(call.request_id, raw_of(result))
-    forwarding.send_answer(state, call.client, call.reply_to, frame, result_type="input_required")
+    forwarding.send_answer(state, call, frame, result_type="input_required")
 
 
 def cancel_input_request(state: RoutingState, call: Call, upstream_id: RequestId | None) -> None:
@@ -173,7 +173,7 @@ def retry(state: RoutingState, request: ClientRequest) -> bool:
     if waiting.outcome is not None:
         _fail_input_requests(state, call, unanswered)
         outcome = msgspec.structs.replace(waiting.outcome, id=request.id)
-        forwarding.send_answer(state, request.client, request.reply_to, outcome, call=call)
+        forwarding.send_answer(state, request, outcome, call=call)
         return True
     call.input_required = None
     state.calls.attach(call, request)

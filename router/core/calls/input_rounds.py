@@ -23,8 +23,8 @@ from router.core.protocol.bridging import (
     result_as_handshake,
     result_type_of,
 )
-from router.core.protocol.questions import check_may_ask
-from router.core.state.clients import InputRound, ServerRequest
+from router.core.protocol.questions import InputRound, check_may_ask
+from router.core.state.clients import ServerRequest
 from router.core.text.raw_json import is_object, raw_of, text_of
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Request, Response
@@ -80,7 +80,7 @@ def _end(
 ) -> None:
     forwarding.close_call(state, call)
     answer = msgspec.structs.replace(frame, id=call.request_id)
-    forwarding.send_answer(state, call.client, call.reply_to, answer, result_type=result_type)
+    forwarding.send_answer(state, call, answer, result_type=result_type)
 
 
 def fail(state: RoutingState, call: Call, error: RpcError) -> None:

@@ -47,7 +47,7 @@ def _stop(state: RoutingState, instance: Instance) -> None:
         instance.stop_pending = True
     instance.record_idle(state.now_s)
     line = f"{instance.name} is stopped, because {_UNUSED}; its next use starts it"
-    state.effects.append(LogLine(logging.INFO, line))
+    state.effects.append(LogLine(logging.INFO, line, instance.name))
 
 
 def settings_changed(state: RoutingState, before: CoreSettings) -> None:

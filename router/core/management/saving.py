@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from router.core.calls import forwarding
 from router.core.management.change_rules import check_change
 from router.core.protocol import router_tools
+from router.core.records import change_records
 from router.core.sessions.lazy_starts import START_WITHIN_S
 from router.core.state.clients import Saving
 from router.core.state.instances import InstanceState
@@ -51,7 +52,7 @@ def begin(
     if len(state.saving) >= MAX_SAVING:
         raise RpcError(OVERLOADED, "Too many changes are being saved; try again later")
     key = state.next_key()
-    saving = Saving(request, checked.name, wait_ready)
+    saving = Saving(request, checked.change, checked.name, wait_ready)
     state.saving[key] = client.saving[request.id] = saving
     state.effects.append(SaveInstance(key, checked.change, checked.spec))
 
@@ -62,6 +63,7 @@ def saved(state: RoutingState, event: InstanceSaved) -> None:
     if saving is None:
         return
     request, client = saving.request, saving.request.client
+    change_records.settled(state, client, saving.change, event.problem)
     if client.id not in state.clients or client.saving.get(request.id) is not saving:
         return  # The client has gone, or has cancelled the request; its id may be another's now.
     del client.saving[request.id]

@@ -16,6 +16,7 @@ from router.core.calls import forwarding
 from router.core.management import saving
 from router.core.peers import client_requests
 from router.core.protocol.permissions import check_may
+from router.core.records import call_records, change_records
 from router.core.state.clients import Client, ClientRequest
 from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
@@ -53,7 +54,16 @@ def handle(state: RoutingState, event: AdminCommand) -> None:
         check_may(event.principal, needed)
         method(state, event, event.what)
     except RpcError as error:
+        _record_refusal(state, event, error)
         _reply(state, event, error)
+
+
+def _record_refusal(state: RoutingState, event: AdminCommand, error: RpcError) -> None:
+    what = event.what
+    if isinstance(what, MakeChange):
+        change_records.refused(state, event, what.change, error)
+    elif isinstance(what, CallTool) and state.settings.records:
+        call_records.command_refused(state, event, what, error)
 
 
 def _reply(state: RoutingState, event: AdminCommand, value: Any) -> None:
@@ -152,6 +162,8 @@ def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None
     members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
     params = Params.from_members(members)
     request = _stand_in_request(state, event, "tools/call", params)
+    if state.settings.records:
+        call_records.begin(state, request)
     request.client.selection.instance = instance.name
     client_requests.carry_out(state, request)
 
@@ -161,6 +173,7 @@ def _make_change(state: RoutingState, event: AdminCommand, what: MakeChange) -> 
     try:
         saving.begin(state, request, what.change, wait_ready=what.wait_ready)
     except RpcError as error:
+        _record_refusal(state, event, error)
         forwarding.refuse(state, request, error)
 
 
@@ -172,9 +185,16 @@ def _stand_in_request(
     `reply_to_askers` and `take_abandoned` let the client go.
     """
     client_id = f"command-{state.next_key()}"
-    client = Client(client_id, event.reply_to, event.principal, one_shot=True, era="own")
+    client = Client(
+        client_id,
+        event.reply_to,
+        event.principal,
+        one_shot=True,
+        era="own",
+        address=event.address,
+    )
     state.clients[client_id], state.asking[client_id] = client, event
-    return ClientRequest(client, 1, method, params, event.reply_to)
+    return ClientRequest(client, 1, method, params, event.reply_to, state.now_s)
 
 
 def reply_to_askers(state: RoutingState) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from router.core.calls import forwarding, input_required, input_rounds, resource_subscriptions
 from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
+from router.core.records import call_records, session_records
 from router.core.sessions import client_roots, client_sessions
 from router.core.state.clients import ClientRequest
 from router.core.tasks import from_servers, listening
@@ -40,7 +41,10 @@ def handle(state: RoutingState, event: FromClient) -> None:
         _from_unknown_client(state, event)
     elif isinstance(frame, Request):
         params = event.params or Params(frame.params)
-        request = ClientRequest(client, frame.id, frame.method, params, event.reply_to)
+        request = ClientRequest(client, frame.id, frame.method, params, event.reply_to, state.now_s)
+        if state.settings.records:
+            call_records.begin(state, request)
+            session_records.begin(state, request)
         _admit(state, request)
     elif isinstance(frame, Notification):
         _notification(state, client, frame)

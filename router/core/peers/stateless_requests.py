@@ -108,6 +108,7 @@ def _give_row(state: RoutingState, request: ClientRequest) -> None:
         one_shot=False,
         era="stateless",
         place=client.place,
+        address=client.address,
         selection=client.selection,
         request=request,
         connection=client,
@@ -250,4 +251,4 @@ def end_subscriptions(state: RoutingState) -> None:
             resource_subscriptions.forget_client(state, client)
             listening.forget_client(state, client)
             answer = Response(subscription.request_id, raw_of({"_meta": subscription.meta}))
-            forwarding.send_answer(state, client, subscription.reply_to, answer)
+            forwarding.send_answer(state, client.the_request, answer)

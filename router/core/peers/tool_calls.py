@@ -16,6 +16,7 @@ from router.core.names.exposed_catalog import with_fixed
 from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
+from router.core.records import change_records
 from router.core.state.instances import InstanceState
 from router.core.tasks import results
 from router.core.text.nearest_names import did_you_mean
@@ -162,10 +163,15 @@ def _call_own_tool(state: RoutingState, request: ClientRequest, own: str, spelli
     """Run one of the router's tools; its errors are tool results, so that the model reads them."""
     request.is_own_tool = True
     needed, method = _OWN_TOOLS[own]
-    if method is _change:
-        router_tools.check_management(state.settings, spelling)
-    check_may(request.client.principal, *needed)
-    method(state, request)
+    try:
+        if method is _change:
+            router_tools.check_management(state.settings, spelling)
+        check_may(request.client.principal, *needed)
+        method(state, request)
+    except RpcError as error:
+        if method is _change:
+            change_records.tool_refused(state, request, own, error)
+        raise
 
 
 def _list(state: RoutingState, request: ClientRequest) -> None:

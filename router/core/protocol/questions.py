@@ -46,6 +46,23 @@ class InputRequest:
     raw: Raw
 
 
+@attrs.define(eq=False)
+class InputRound:
+    """The input that an upstream without sessions needs before it goes on with a call.
+
+    Attributes:
+        request_state: its `requestState`, raw; `NO_RAW` if it sent none.
+        unanswered: the keys of `inputRequests` that have no answer yet.
+        number: how often the upstream has asked for input, 1 for the first time.
+        responses: the client's answers, by those keys.
+    """
+
+    request_state: Raw
+    unanswered: set[str]
+    number: int
+    responses: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+
+
 _FORMS_SINCE: Final = "2025-11-25"
 """Brought URL mode to elicitation and tools to sampling, and a capability for each form."""
 

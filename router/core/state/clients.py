@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.measures.call_draft import CallDraft
     from router.core.names.client_names import Spelling
-    from router.core.protocol.questions import InputRequest
+    from router.core.protocol.questions import InputRequest, InputRound
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
     from router.core.state.tasks import KnownTask
-    from router.messages.commands import Principal
+    from router.messages.commands import Change, Principal
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId
     from router.messages.params import Params
@@ -105,6 +106,7 @@ class Client:
         resources: the addresses of rows and the URIs of the resources that it is told updates of.
         subscription: the open subscription that this row stands for; None if it is none.
         roots: its roots, if an instance depends on them.
+        is_recorded: True once the begin of this session was recorded.
     """
 
     id: ClientId
@@ -133,6 +135,7 @@ class Client:
     connection: Client | None = None
     subscription: Subscription | None = None
     roots: ClientRoots = attrs.field(factory=ClientRoots)
+    is_recorded: bool = False
     resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     _last_server_request_id: int = 0
 
@@ -239,10 +242,13 @@ class ClientRequest(Struct, eq=False):
         method: its method.
         params: its `params`, as they came.
         reply_to: takes progress and the answer.
-        ends_at_s: the second by which it ends, once it is carried out again after a loss.
+        began_s: the second at which the router took it.
         is_own_tool: True once it turned out to call one of the router's own tools: errors of the
             router are tool results then, which the model can read.
         waits_since_s: the second since which it waits for its turn; None if it does not.
+        ends_at_s: the second by which it ends, once it is carried out again after a loss.
+        instance: the name of the instance that it was brought to; empty until then.
+        draft: the begin of its record; None if there is to be none.
     """
 
     client: Client
@@ -250,9 +256,12 @@ class ClientRequest(Struct, eq=False):
     method: str
     params: Params
     reply_to: Outbox
+    began_s: float = 0.0
     is_own_tool: bool = False
     waits_since_s: float | None = None
     ends_at_s: float | None = None
+    instance: str = ""
+    draft: CallDraft | None = None
 
 
 @attrs.frozen(eq=False)
@@ -302,6 +311,7 @@ class Call:
             for others.
         task: the task whose result a `tasks/result` waits for; None for others.
         to_repeat: what is needed to send it again: the request, and the raw name of its tool.
+        began_s, draft: see `ClientRequest`.
     """
 
     id: int
@@ -326,6 +336,8 @@ class Call:
     subscribes: tuple[str, str] | None = None
     task: KnownTask | None = None
     to_repeat: tuple[ClientRequest, Raw] | None = None
+    began_s: float = 0.0
+    draft: CallDraft | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""
@@ -370,33 +382,18 @@ class InputRequired:
     outcome: Response | ErrorResponse | None = None
 
 
-@attrs.define(eq=False)
-class InputRound:
-    """The input that an upstream without sessions needs before it goes on with a call.
-
-    Attributes:
-        request_state: its `requestState`, raw; `NO_RAW` if it sent none.
-        unanswered: the keys of `inputRequests` that have no answer yet.
-        number: how often the upstream has asked for input, 1 for the first time.
-        responses: the client's answers, by those keys.
-    """
-
-    request_state: Raw
-    unanswered: set[str]
-    number: int
-    responses: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
-
-
 @attrs.frozen(eq=False)
 class Saving:
     """A change that is being written.
 
     Attributes:
         request: waits for that to be answered.
+        change: the change.
         name: the instance's name after the change.
         wait_ready: True if the answer waits until the instance is ready.
     """
 
     request: ClientRequest
+    change: Change
     name: str
     wait_ready: bool

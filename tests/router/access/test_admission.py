@@ -287,32 +287,34 @@ def test_without_a_token_everybody_may_call_and_read() -> None:
     ("permission", "let_in"),
     [("call", ["t-caller", "t-some"]), ("read", ["t-reader", "t-some"]), ("admin", [])],
 )
-def test_permission_is_asked_for_after_the_token(permission: Permission, let_in: list[str]) -> None:
+async def test_permission_is_asked_for_after_the_token(
+    permission: Permission, let_in: list[str]
+) -> None:
     admit = with_tokens(NAMED).admit_with(permission)
-    assert admit(bearing(TOKEN)) == BEARER
+    assert admit(bearing(TOKEN), "", "") == BEARER
     for token in ("t-caller", "t-reader", "t-some", "t-none"):
         if token in let_in:
-            assert permission in admit(bearing(token)).permissions
+            assert permission in admit(bearing(token), "", "").permissions
             continue
         with pytest.raises(HttpRefusal) as raised:
-            admit(bearing(token))
+            admit(bearing(token), "", "")
         assert content_of(raised.value) == (
             403,
             f'This token has no permission "{permission}"; see security.tokens in config.json',
             (),
         )
     with pytest.raises(HttpRefusal, match="401"):
-        admit(bearing("wrong"))
+        admit(bearing("wrong"), "", "")
     with pytest.raises(HttpRefusal, match="403 Host"):
-        admit(bearing("t-caller") | {"host": "evil.test"})
+        admit(bearing("t-caller") | {"host": "evil.test"}, "", "")
 
 
-def test_without_a_token_changes_are_refused_with_the_way_out() -> None:
+async def test_without_a_token_changes_are_refused_with_the_way_out() -> None:
     headers = {"host": "localhost"}
-    assert admission().admit_with("call")(headers) == ANONYMOUS
-    assert admission().admit_with("read")(headers) == ANONYMOUS
+    assert admission().admit_with("call")(headers, "", "") == ANONYMOUS
+    assert admission().admit_with("read")(headers, "", "") == ANONYMOUS
     with pytest.raises(HttpRefusal) as raised:
-        admission().admit_with("admin")(headers)
+        admission().admit_with("admin")(headers, "", "")
     assert content_of(raised.value) == (
         403,
         'This takes the permission "admin" of a token, and none is set. Set security.bearer_token '
@@ -321,14 +323,14 @@ def test_without_a_token_changes_are_refused_with_the_way_out() -> None:
     )
 
 
-def test_replaced_rules_are_in_force_at_once() -> None:
+async def test_replaced_rules_are_in_force_at_once() -> None:
     who = admission()
     admit = who.admit_with("call")
-    assert admit({"host": "localhost"}) == who.admit({"host": "localhost"}) == ANONYMOUS
+    assert admit({"host": "localhost"}, "", "") == who.admit({"host": "localhost"}) == ANONYMOUS
     who.rules = admission(TOKEN).rules
     with pytest.raises(HttpRefusal, match="401"):
-        admit({"host": "localhost"})
-    assert admit(bearing(TOKEN)) == who.admit(bearing(TOKEN)) == BEARER
+        admit({"host": "localhost"}, "", "")
+    assert admit(bearing(TOKEN), "", "") == who.admit(bearing(TOKEN)) == BEARER
 
 
 def test_principal_is_known_for_as_long_as_it_may_do_the_same() -> None:

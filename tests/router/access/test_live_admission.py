@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from router.access.admission import ANONYMOUS, BEARER
@@ -104,3 +105,11 @@ def test_endpoint_that_is_over_is_forgotten() -> None:
     last = live.register(FakeEndpoint(BEARER))
     live.apply(_settings("other"))
     assert (last.calls, last.open) == (1, [])
+
+
+def test_other_trusted_proxies_count_on_running_listeners() -> None:
+    live = LiveAdmission(_settings())
+    locate, headers = live.locate, [(b"x-forwarded-for", b"203.0.113.7")]
+    assert locate("127.0.0.1", headers) == ("127.0.0.1", "")
+    live.apply(attrs.evolve(_settings(), server=Server(trusted_proxies=("127.0.0.0/8",))))
+    assert locate("127.0.0.1", headers) == ("203.0.113.7", "")

@@ -10,6 +10,7 @@ import trio
 from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.listeners import Listeners
+from router.app.records import Records
 from router.config.options import Options
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore
@@ -35,6 +36,7 @@ def listeners_of(
         admission=LiveAdmission(settings),
         places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]
+        write_record=Records().write,
         inbox=trio.open_memory_channel[Any](16)[0] if inbox is None else inbox,
         commands=trio.open_memory_channel[Any](16)[0] if commands is None else commands,
         bound=bound,

@@ -13,8 +13,10 @@ import trio
 import trio.testing
 from msgspec import Raw
 
+from router.access.refusals import Refusals
 from router.app import upstreams
 from router.app.listeners import STDIO
+from router.app.records import Records
 from router.app.run import run, serve
 from router.app.shutdown import LastResort, Stop
 from router.app.upstreams import Upstreams
@@ -179,9 +181,11 @@ class Program:
             profiles=ProfileStore(cast("Any", self.settings), lambda _: False),
             upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
             listeners=fake,
+            refusals=Refusals(),
             parts=(),
             reload_request=ReloadRequest(),
             logs=fake,
+            records=Records(),
             is_for_people=True,
         )
 

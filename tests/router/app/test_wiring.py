@@ -22,6 +22,7 @@ from router.messages.commands import Principal
 from router.messages.effects import SaveCatalogue
 from router.messages.errors import HttpRefusal
 from router.messages.events import CoreSettingsChanged, InstancesChanged
+from router.messages.records import ChangeRecord
 from router.reload.file_watcher import keep_current
 from tests.router.instance_files.providers import COMMAND, put
 
@@ -67,8 +68,13 @@ def options() -> Options:
 
 
 @pytest.fixture
-def site(tmp_path: Path, options: Options) -> Iterator[Site]:
-    configure(tmp_path)
+def sections() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def site(tmp_path: Path, options: Options, sections: dict[str, Any]) -> Iterator[Site]:
+    configure(tmp_path, **sections)
     (tmp_path / "data").mkdir()
     put(tmp_path / "data", "p", COMMAND)
     config = tmp_path / "config.json"
@@ -119,6 +125,26 @@ async def test_live_keys_take_effect(site: Site, nursery: trio.Nursery) -> None:
     assert site.router.logs.mask("t0ken-123 is wrong") == "*** is wrong"
     assert listeners.config()["problems"] == []
     assert "t0ken-123" not in json.dumps(listeners.config())
+
+
+@pytest.mark.parametrize("sections", [{"logging": {"audit": True}}])
+async def test_records_go_to_the_audit_log(site: Site) -> None:
+    site.router.records.write(ChangeRecord("operator", "", "remove_instance", "p"))
+    site.router.close()
+    (line,) = (site.folder / "logs" / "audit.jsonl").read_text().splitlines()
+    assert json.loads(line)["action"] == "remove_instance"
+
+
+async def test_without_one_there_is_no_audit_log(site: Site) -> None:
+    site.router.records.write(ChangeRecord("operator", "", "remove_instance", "p"))
+    site.router.close()
+    assert not (site.folder / "logs" / "audit.jsonl").exists()
+
+
+async def test_hang_up_reads_the_files_again(site: Site) -> None:
+    site.router.hang_up()
+    with trio.fail_after(WAIT_S):
+        await site.router.reload_request.wait()
 
 
 async def test_profiles_and_instances_are_places(site: Site, nursery: trio.Nursery) -> None:

@@ -71,7 +71,7 @@ class Router:
         self._sock.close()
 
 
-def _admit(headers: Mapping[str, str]) -> Principal:
+def _admit(headers: Mapping[str, str], _address: str) -> Principal:
     if headers.get("authorization") == "Bearer caller":
         return Principal("caller", frozenset({"call"}))
     if headers.get("authorization") != "Bearer right":

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from router.core.core import Core
+from router.core.records.call_records import CALLS
 from router.core.state.routing_state import RoutingState
 from router.messages.catalog import Item
-from router.messages.commands import Principal, RouterCommand
+from router.messages.commands import CallTool, Principal, RouterCommand
 from router.messages.core_settings import CoreSettings
 from router.messages.effects import (
     CloseClient,
@@ -37,6 +38,7 @@ from router.messages.effects import (
     StopSession,
     ToClient,
     ToSession,
+    WriteRecord,
 )
 from router.messages.errors import RpcError
 from router.messages.events import (
@@ -45,6 +47,7 @@ from router.messages.events import (
     CoreSettingsChanged,
     Drain,
     Event,
+    FromClient,
     InstanceDelayed,
     InstanceDown,
     InstanceFailed,
@@ -54,8 +57,10 @@ from router.messages.events import (
     SessionUp,
     Tick,
 )
+from router.messages.frames import Request
 from router.messages.instances.exposure import Exposure
 from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.records import CallRecord, Record
 from tests.router.core.fake_peers import (
     EVERYTHING,
     FakeClient,
@@ -129,6 +134,8 @@ class Conversation:
         closed: the clients that the core closed -> why.
         replies: the answers to commands and drains, in order.
         logged: the lines that the core had logged, oldest first.
+        records: the records that are to be kept, oldest first.
+        to_record: the number of requests so far that have to have a record in any case.
         catalogues: the lists that are to be kept, oldest first.
         saves: the changes that are to be written and were not reported as written yet.
         ids: gives every fake session and client a number.
@@ -145,6 +152,8 @@ class Conversation:
         self.saves: list[SaveInstance] = []
         self.catalogues: list[SaveCatalogue] = []
         self.logged: list[str] = []
+        self.records: list[Record] = []
+        self.to_record = 0
         self.ids: Iterator[int] = count(1)
 
     @property
@@ -154,8 +163,17 @@ class Conversation:
 
     def happens(self, event: Event) -> None:
         """Hand an event to the core and perform its effects."""
+        self.to_record += self._has_to_be_recorded(event)
         for effect in self.core.handle(event, self.now_s):
             self._perform(effect)
+
+    def _has_to_be_recorded(self, event: Event) -> bool:
+        """Return whether an event brings a request that has to have a record when it ends."""
+        if isinstance(event, AdminCommand):
+            return isinstance(event.what, CallTool)
+        if not isinstance(event, FromClient) or event.client not in self.state.clients:
+            return False
+        return isinstance(event.frame, Request) and event.frame.method in CALLS
 
     def _perform(self, effect: Any) -> None:
         match effect:
@@ -174,7 +192,7 @@ class Conversation:
                 self.stopped.append(name)
             case SaveInstance():
                 self.saves.append(effect)
-            case SaveCatalogue() | LogLine():
+            case SaveCatalogue() | LogLine() | WriteRecord():
                 self._keeps(effect)
             case Reply(outbox, value):
                 self.replies.append(value)
@@ -182,9 +200,11 @@ class Conversation:
             case _:
                 raise AssertionError(effect)
 
-    def _keeps(self, effect: SaveCatalogue | LogLine) -> None:
+    def _keeps(self, effect: SaveCatalogue | LogLine | WriteRecord) -> None:
         if isinstance(effect, SaveCatalogue):
             self.catalogues.append(effect)
+        elif isinstance(effect, WriteRecord):
+            self.records.append(effect.record)
         else:
             self.logged.append(effect.text)
 
@@ -324,6 +344,11 @@ class Conversation:
         self.configured(spec(name))
         self.starting(name)
         return self.up(name, "echo", revision="2026-07-28")
+
+    def call_records(self) -> list[CallRecord]:
+        """Return the records of calls since the last time, and forget all records."""
+        kept, self.records = self.records, []
+        return [record for record in kept if isinstance(record, CallRecord)]
 
     def list_row(self, name: str) -> dict[str, Any]:
         """Return the row of an instance in `mcp.router.list`."""

@@ -15,6 +15,7 @@ from router.messages.events import ClientClosed
 from router.messages.frames import Request, Response
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.instances.run_policy import RunPolicy
+from router.messages.records import SessionRecord
 from tests.router.core.conversation import (
     Conversation,
     FakeClient,
@@ -82,7 +83,10 @@ class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.talk = Conversation(
-            timeout_s=2.0, question_timeout_s=3.0, allow_instance_management=True
+            timeout_s=2.0,
+            question_timeout_s=3.0,
+            allow_instance_management=True,
+            records=frozenset({"audit"}),
         )
         self.upstreams: list[FakeUpstream] = self.talk.with_upstreams("a", "b")
         self.specs = {name: usual(name) for name in ("a", "b")}
@@ -530,6 +534,15 @@ class Interleavings(RuleBasedStateMachine):
         assert not any(left), left
         assert len(state.parked) == len(state.calls.deadlines) == 0
         assert self.talk.core.next_deadline_s() is None
+        self.each_request_and_session_has_its_records()
+
+    def each_request_and_session_has_its_records(self) -> None:
+        sessions = [one for one in self.talk.records if isinstance(one, SessionRecord)]
+        begun = [one.client for one in sessions if one.is_open]
+        ended = [one.client for one in sessions if not one.is_open]
+        assert sorted(begun) == sorted(ended)
+        assert len(set(begun)) == len(begun)
+        assert len(self.talk.call_records()) == self.talk.to_record
 
     def track(self, client: FakeClient, asked: SentRequest, mark: int) -> None:
         self.tracks.append(Track(client, asked, mark))

@@ -1,5 +1,6 @@
 """An actor that runs in memory, with a scripted core and the channels around it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -13,6 +14,7 @@ from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick
 from router.messages.frames import Frame, Notification
 from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.records import Record
 from supervisors.child import ChildSpec, Command, StartChild, StopChild
 
 SAID = Notification("said")
@@ -85,7 +87,12 @@ class RunningActor:
 
 
 async def start_actor(
-    nursery: trio.Nursery, core: PureCore, *, commands: int = 8, mask: Mask = str
+    nursery: trio.Nursery,
+    core: PureCore,
+    *,
+    commands: int = 8,
+    mask: Mask = str,
+    write_record: Callable[[Record], None] = lambda _: None,
 ) -> RunningActor:
     inbox_in, inbox_out = trio.open_memory_channel[Inbound](2000)
     commands_in, commands_out = trio.open_memory_channel[Command](commands)
@@ -105,6 +112,7 @@ async def start_actor(
                 saves_in,
                 catalogues_in,
                 mask,
+                write_record,
                 task_status=task_status,
             )
         actor.ended.set()

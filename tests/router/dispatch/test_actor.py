@@ -24,6 +24,7 @@ from router.messages.effects import (
     StopSession,
     ToClient,
     ToSession,
+    WriteRecord,
 )
 from router.messages.errors import OVERLOADED, UNAVAILABLE, RpcError
 from router.messages.events import (
@@ -43,6 +44,7 @@ from router.messages.events import (
 )
 from router.messages.frames import Notification
 from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.records import ChangeRecord, Record
 from supervisors.child import Delayed, Down, GaveUp, Starting
 from supervisors.child import Stuck as StuckChild
 from supervisors.child import Up as UpChild
@@ -129,6 +131,14 @@ async def test_an_outbox_that_fails_ends_nobody_else(
     assert content(got) == [Notification("y")]
     assert "could not perform ToClient" in caplog.text
     assert not actor.ended.is_set()
+
+
+async def test_records_are_handed_on(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    record, kept = ChangeRecord("operator", "", "remove_instance", "a"), list[Record]()
+    core = ScriptedCore({InstanceStarting: [WriteRecord(record)]})
+    actor = await start_actor(nursery, core, write_record=kept.append)
+    await actor.happens(InstanceStarting("a"))
+    assert kept == [record]
 
 
 async def test_a_burst_is_handled_in_one_go_and_in_order(
@@ -546,7 +556,7 @@ async def test_secret_in_the_reason_of_a_failed_request_is_masked_for_the_core(
 async def test_line_of_the_core_is_logged_as_it_is(
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    core = ScriptedCore({Tick: [LogLine(logging.WARNING, "100 % of a is degraded")]})
+    core = ScriptedCore({Tick: [LogLine(logging.WARNING, "100 % of a is degraded", "a")]})
     actor = await start_actor(nursery, core)
     await actor.happens(Tick())
     assert [(one.levelname, one.getMessage()) for one in caplog.records] == [

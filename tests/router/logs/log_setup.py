@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.config.values import Level
+    from router.logs.early_records import EarlyRecords
 
 FORMAT: Final = "%(levelname)s %(name)s %(message)s"
 WAIT_S: Final = 10.0
@@ -63,9 +64,11 @@ class Setup:
         self.console = Console()
         self.logs: Logs | None = None
 
-    def start(self, level: Level = "INFO", text: str = FORMAT) -> Logs:
+    def start(
+        self, level: Level = "INFO", text: str = FORMAT, early: EarlyRecords | None = None
+    ) -> Logs:
         settings = Logging(level=level, format=text)
-        self.logs = Logs.from_settings(settings, self.folder, "http", self.console)
+        self.logs = Logs.from_settings(settings, self.folder, "http", self.console, early)
         return self.logs
 
     def end(self) -> None:

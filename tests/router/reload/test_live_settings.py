@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -94,7 +94,24 @@ def test_every_setting_of_the_core_has_its_key() -> None:
     assert {"version", "records", *values_for_core(Settings())} == told
 
 
+@pytest.mark.parametrize(
+    ("audit", "records"),
+    [(False, set()), (True, {"audit"}), ("digests", {"audit", "digests"})],
+)
+def test_the_core_makes_records_for_the_audit_log(audit: bool | str, records: set[str]) -> None:
+    assert core_settings(Settings(logging=Logging(audit=audit))).records == records
+
+
 # --- Reading again ---------------------------------------------------------------------------
+
+
+async def test_audit_log_waits_for_a_restart_and_the_core_records_as_before(site: Site) -> None:
+    site.path.write_bytes(to_json(Settings(logging=Logging(audit=True))))
+    events_in, events = trio.open_memory_channel[Any](1)
+    with trio.fail_after(WAIT_S), events_in, events:
+        await site.live.reload_and_tell([site], events_in)
+        assert events.statistics().current_buffer_used == 0
+    assert site.live.waiting == ("logging.audit",)
 
 
 async def test_file_that_did_not_change_changes_nothing(

@@ -54,7 +54,7 @@ class FakeActor:
         self._events.close()
 
 
-def admit(headers: Mapping[str, str]) -> Principal:
+def admit(headers: Mapping[str, str], _address: str = "", _path: str = "") -> Principal:
     """Return the principal that `Authorization` names; refuse `nobody`."""
     name = headers.get("authorization", "")
     if name == "nobody":

@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from router.messages.catalog import Catalog, Item
 from router.messages.frames import NO_RAW
+from router.messages.log_fields import about
 from transports.connect.session.requests import SHOWN_CHARS, RequestRefused
 from transports.connect.wire import WireLost
 
@@ -114,7 +115,8 @@ class Lists:
                     parts[kind.part] = await self._read(kind)
                 except RequestRefused as refusal:
                     refused[kind] = refusal
-                    log.warning("%s: %s was refused: %s", self.name, kind.method, refusal)
+                    text, extra = "%s: %s was refused: %s", about(self.name)
+                    log.warning(text, self.name, kind.method, refusal, extra=extra)
         if parts:
             problems = tuple(self._cuts.values())
             self.catalog = msgspec.structs.replace(self.catalog, **parts, problems=problems)
@@ -140,7 +142,7 @@ class Lists:
     def _cut(self, kind: ListKind, pages: int, items: int) -> None:
         cut = f"{kind.method} does not end: it was cut after {pages} pages with {items} items"
         self._cuts[kind.method] = cut
-        log.warning("%s: %s", self.name, cut)
+        log.warning("%s: %s", self.name, cut, extra=about(self.name))
 
     async def _read_page(self, kind: ListKind, params: dict[str, Any]) -> Page:
         result = await self.send_request(kind.method, params)
@@ -156,6 +158,7 @@ class Lists:
                 kind.method,
                 kind.key,
                 bytes(page.malformed[0])[:SHOWN_CHARS],
+                extra=about(self.name),
             )
         return page
 

@@ -24,6 +24,7 @@ from msgspec import Raw, Struct
 
 from router.messages.errors import UNSUPPORTED_REVISION
 from router.messages.frames import Notification
+from router.messages.log_fields import about
 from router.messages.revisions import (
     HANDSHAKE_REVISIONS,
     KEY_PREFIX,
@@ -161,7 +162,8 @@ class Negotiation:
         may_retry = self.history.was_lost_to_probe and not self.history.dies_either_way
         if may_retry:
             text = "%s: %s (when asked whether it speaks %s); started again, for a handshake"
-            log.info(text, self.spec.name, lost, STATELESS_REVISION)
+            name = self.spec.name
+            log.info(text, name, lost, STATELESS_REVISION, extra=about(name))
         return may_retry
 
     async def _discover_only(self) -> NegotiationResult:
@@ -262,7 +264,8 @@ class Negotiation:
             if supported and not {STATELESS_REVISION, *HANDSHAKE_REVISIONS} & set(supported):
                 raise _unknown_revision(_join_revisions(supported)) from None
         except msgspec.MsgspecError as exc:
-            log.debug("%s: no answer to server/discover: %s", self.spec.name, exc)
+            text, name = "%s: no answer to server/discover: %s", self.spec.name
+            log.debug(text, name, exc, extra=about(name))
         if discovered is None or STATELESS_REVISION not in discovered.supportedVersions:
             return None
         return discovered

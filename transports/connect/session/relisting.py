@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from router.messages.log_fields import about
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -68,7 +70,8 @@ class Relisting:
             with trio.move_on_after(RELIST_LIMIT_S) as limit:
                 await lists.read_again(changed)
             if limit.cancelled_caught:
-                log.warning("%s: listing again took too long; kept the old", self.name)
+                text = "%s: listing again took too long; kept the old"
+                log.warning(text, self.name, extra=about(self.name))
             # A change that the server announced is passed on, even if the lists read the same.
             if lists.catalog != before or (announced and lists.catalog is not before):
                 await publish(lists.catalog, announced)

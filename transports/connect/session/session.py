@@ -45,6 +45,7 @@ from router.messages.events import (
     SessionUp,
 )
 from router.messages.frames import ErrorResponse, Notification, Request, Response
+from router.messages.log_fields import about
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.liveness import Liveness, may_be_asked
 from transports.connect.session.negotiation import Negotiation
@@ -102,8 +103,7 @@ class UpstreamSession:
         version: the version of the router, which the upstream is told.
         ping_interval_s: the seconds of silence after which an upstream that is up is asked for a
             sign of life; 0 for never.
-        history: the memory of the server, kept from one incarnation to the next, and shared by the
-            sessions of several clients of an instance.
+        history: the memory of the server, for all incarnations and all clients of an instance.
     """
 
     spec: InstanceSpec
@@ -246,7 +246,8 @@ class _Incarnation:
         if pause_s:
             if not self._is_paced:
                 self._is_paced = True
-                log.warning("%s says too much unasked; from now on it has to wait", self._spec.name)
+                name, text = self._spec.name, "%s says too much unasked; from now on it has to wait"
+                log.warning(text, name, extra=about(name))
             await trio.sleep(pause_s)
 
     def _event_of(self, received: Received) -> FromSession | RequestFailed | None:

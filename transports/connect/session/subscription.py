@@ -18,6 +18,7 @@ import trio
 from msgspec import Raw, Struct
 
 from router.messages.errors import METHOD_NOT_FOUND
+from router.messages.log_fields import about
 from router.messages.revisions import KEY_PREFIX, LISTEN_METHOD
 from transports.connect.session.listings import LIST_CHANGED
 from transports.connect.session.requests import RequestRefused
@@ -76,9 +77,11 @@ class UpstreamSubscription:
                 await self.send_request(LISTEN_METHOD, {"notifications": kinds})
             except RequestRefused as refused:
                 if _is_unknown_method(refused):
-                    log.info("%s: does not tell when its lists change: %s", self.name, refused)
+                    text = "%s: does not tell when its lists change: %s"
+                    log.info(text, self.name, refused, extra=about(self.name))
                     return
-                log.debug("%s: subscriptions/listen was refused: %s", self.name, refused)
+                text = "%s: subscriptions/listen was refused: %s"
+                log.debug(text, self.name, refused, extra=about(self.name))
             if trio.current_time() - opened_at_s >= STEADY_S:
                 pause_s = FIRST_PAUSE_S
             await trio.sleep(pause_s)

@@ -26,6 +26,7 @@ import attrs
 import trio
 import trio.lowlevel
 
+from router.messages.log_fields import about
 from transports.connect.stdio.command import find_command
 from transports.connect.stdio.stderr import REPORT_EVERY_S, StderrLog
 from transports.connect.wire import WireLost
@@ -297,7 +298,8 @@ async def start_process(spec: InstanceSpec, launcher: Launcher, said: SaidLines)
         WireLost: the process cannot be started; the reason says what to do.
     """
     command = await trio.to_thread.run_sync(find_command, spec)
-    stderr_log = StderrLog(logging.getLogger(f"mcp_router.upstream.{spec.name}"), said)
+    log = logging.getLogger(f"mcp_router.upstream.{spec.name}")
+    stderr_log = StderrLog(logging.LoggerAdapter(log, about(spec.name)), said)
     try:
         if sys.platform == "win32":
             return await _start_directly(command, stderr_log)

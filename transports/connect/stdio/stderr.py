@@ -84,7 +84,7 @@ class StderrLog:
             was not logged.
     """
 
-    log: logging.Logger
+    log: logging.Logger | logging.LoggerAdapter[logging.Logger]
     said: SaidLines = attrs.field(factory=SaidLines)
     probe: ProbeEcho = attrs.field(factory=ProbeEcho)
     is_ready: bool = False

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from router.messages.log_fields import about
 from transports.connect.stdio.launching.launch import Launcher
 from transports.connect.stdio.process import (
     FULL_GRACE,
@@ -229,4 +230,5 @@ class SkippedLines:
                 self.count,
                 error,
                 shown,
+                extra=about(self.name),
             )

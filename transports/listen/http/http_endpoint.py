@@ -91,7 +91,7 @@ class HttpEndpoint:
 
     Args:
         inbox: the dispatch actor's; not closed here.
-        admit: header names in lower case -> the principal; raises `HttpRefusal`.
+        admit: headers (see `HttpRequest`), address, path -> the principal, or `HttpRefusal`.
         places: the views that have a place of their own.
         path: the default place; the other places are below it.
         limits: of its sessions.
@@ -101,7 +101,7 @@ class HttpEndpoint:
     def __init__(
         self,
         inbox: trio.MemorySendChannel[Event],
-        admit: Callable[[Mapping[str, str]], Principal],
+        admit: Callable[[Mapping[str, str], str, str], Principal],
         places: Places = ONLY_THE_DEFAULT,
         *,
         path: str = PATH,
@@ -118,18 +118,17 @@ class HttpEndpoint:
         self.unread = UnreadBytes()
         self.unread.sources.append(self._holdings)
         self._ended = False
-        self._rule_changes = 0
-        """How often the rules of `admit` have changed."""
+        self._rule_changes = 0  # how often the rules of `admit` have changed
 
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
-            principal = self._admit(request.headers)
+            principal = self._admit(request.headers, request.address, request.path)
             if request.peer is not None:
                 request.peer.principal = principal.name
             view = view_at(request.path, self._path)
             if view is not None:
-                admit = partial(self._admit, request.headers)
+                admit = partial(self._admit, request.headers, request.address, request.path)
                 principal = await wait_for_place(self._places, view, principal, admit)
             if self._ended:
                 raise router_stopping()
@@ -204,7 +203,7 @@ class HttpEndpoint:
         # While the body was read, the rules and the places may have changed, and the session may
         # have ended.
         if self._rule_changes != rule_changes:
-            principal = self._admit(headers)
+            principal = self._admit(headers, request.address, request.path)
         check_place(self._places, view, principal)
         if session is not None and session.ended:
             raise _session_not_found()
@@ -217,11 +216,9 @@ class HttpEndpoint:
             # core takes requests of a session for handshake requests, and refuses an envelope.
             params = params_of(frame)
             if is_stateless_message(frame, params, requested):
-                return await self._post_stateless(frame, params, headers, principal, view, accepts)
+                return await self._post_stateless(frame, params, request, principal, view)
         if session is None:
-            return await self._post_without_session(
-                frame, params, requested, principal, view, accepts
-            )
+            return await self._post_without_session(frame, params, request, principal, view)
         return await self._post_in_session(frame, session, requested, accepts)
 
     async def _post_batch(
@@ -240,12 +237,12 @@ class HttpEndpoint:
         self,
         frame: Frame,
         params: Params,
-        headers: Mapping[str, str],
+        request: HttpRequest,
         principal: Principal,
         view: str | None,
-        accepts: Accepts,
     ) -> Answer | PendingResponse:
         """Take a message of 2026-07-28."""
+        headers = request.headers
         if isinstance(frame, Notification):
             # There is nothing it could belong to: closing its connection cancels a request.
             check_revision(headers.get(REVISION_HEADER), None)
@@ -257,10 +254,11 @@ class HttpEndpoint:
         if frame.method == "tools/call":
             # The core knows the tool, and by it the arguments that these headers repeat.
             params.param_headers = read_param_headers(headers)
+        accepts = accepts_of(headers)
         if frame.method == LISTEN_METHOD:
             accepts = require_events(accepts)
         client = self._new_one_shot(principal, "stateless", view, params)
-        return await self._ask(client, [frame], accepts, params=params, is_new=True)
+        return await self._ask(client, [frame], accepts, params=params, opened_by=request)
 
     async def _post_in_session(
         self, frame: Frame, session: HttpSession, requested: str | None, accepts: Accepts
@@ -279,23 +277,24 @@ class HttpEndpoint:
         self,
         frame: Frame,
         params: Params | None,
-        requested: str | None,
+        request: HttpRequest,
         principal: Principal,
         view: str | None,
-        accepts: Accepts,
     ) -> Answer | PendingResponse:
         """Take a message of the revisions before 2026-07-28 that names no session."""
         if isinstance(frame, Request) and frame.method == "initialize":
             # No revision is agreed on yet, so its header does not matter.
-            return await self._initialize(frame, principal, view, accepts)
+            return await self._initialize(frame, request, principal, view)
+        requested = request.headers.get(REVISION_HEADER)
         check_revision(requested, frame.id if isinstance(frame, Request) else None)
         if not isinstance(frame, Request):
             return empty_answer(202)
+        accepts = accepts_of(request.headers)
         client = self._new_one_shot(principal, "handshake", view)
-        return await self._ask(client, [frame], accepts, params=params, is_new=True)
+        return await self._ask(client, [frame], accepts, params=params, opened_by=request)
 
     async def _initialize(
-        self, frame: Request, principal: Principal, view: str | None, accepts: Accepts
+        self, frame: Request, request: HttpRequest, principal: Principal, view: str | None
     ) -> PendingResponse:
         if self._is_draining():
             raise router_stopping()
@@ -304,7 +303,7 @@ class HttpEndpoint:
             new_client_id(), principal, self._actor_inbox, self._sessions, view, self.unread.add
         )
         self._sessions.add(session)
-        return await self._ask(session, [frame], accepts, is_new=True)
+        return await self._ask(session, [frame], accepts_of(request.headers), opened_by=request)
 
     def _new_one_shot(
         self, principal: Principal, era: Era, view: str | None, params: Params | None = None
@@ -322,21 +321,22 @@ class HttpEndpoint:
         accepts: Accepts,
         *,
         params: Params | None = None,
-        is_new: bool = False,
+        opened_by: HttpRequest | None = None,
         as_array: bool = False,
     ) -> PendingResponse:
         """Hand messages to the actor, with a stream for their answers.
 
         Args:
             params: those of the only message, if they were read already.
-            is_new: the actor does not know the client yet.
+            opened_by: the request of a client that the actor does not know yet.
             as_array: see `PostResponse`.
         """
         response = PostResponse(client, messages, accepts, as_array=as_array)
         try:
-            if is_new:
+            if opened_by is not None:
+                principal, address = client.principal, opened_by.address
                 opened = ClientOpened(
-                    client.id, client, client.principal, client.one_shot, client.era, client.view
+                    client.id, client, principal, client.one_shot, client.era, client.view, address
                 )
                 await self._actor_inbox.send(opened)
             for message in messages:

@@ -60,7 +60,7 @@ class SseEndpoint:
 
     Args:
         inbox: the dispatch actor's; not closed here.
-        admit: header names in lower case -> the principal; raises `HttpRefusal`.
+        admit: see `HttpEndpoint`.
         places: the views that have a place of their own.
         limits: of its sessions. They do not expire, because each has an open stream.
         is_draining: see `HttpEndpoint`.
@@ -69,7 +69,7 @@ class SseEndpoint:
     def __init__(
         self,
         inbox: trio.MemorySendChannel[Event],
-        admit: Callable[[Mapping[str, str]], Principal],
+        admit: Callable[[Mapping[str, str], str, str], Principal],
         places: Places = ONLY_THE_DEFAULT,
         *,
         limits: SessionLimits | None = None,
@@ -87,13 +87,13 @@ class SseEndpoint:
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
-            principal = self._admit(request.headers)
+            principal = self._admit(request.headers, request.address, request.path)
             if request.peer is not None:
                 request.peer.principal = principal.name
             is_post = request.path == POST_PATH
             view = None if is_post else view_at(request.path, STREAM_PATH)
             if view is not None:
-                admit = partial(self._admit, request.headers)
+                admit = partial(self._admit, request.headers, request.address, request.path)
                 principal = await wait_for_place(self._places, view, principal, admit)
             if self._ended:
                 raise router_stopping()
@@ -143,7 +143,10 @@ class SseEndpoint:
         )
         self._sessions.add(session)
         try:
-            await self._actor_inbox.send(ClientOpened(session.id, session, principal, view=view))
+            opened = ClientOpened(
+                session.id, session, principal, view=view, address=request.address
+            )
+            await self._actor_inbox.send(opened)
         except BaseException:
             session.end()
             raise

@@ -75,8 +75,13 @@ class ActorClient:
 
     inbox: trio.MemorySendChannel[Event]
 
-    async def ask(self, principal: Principal, command: RouterCommand) -> Any:
+    async def ask(self, principal: Principal, command: RouterCommand, address: str = "") -> Any:
         """Send a command and return its answer; the core's `admin_commands` gives its shape.
+
+        Args:
+            principal: its sender.
+            command: the command.
+            address: the IP address of the sender.
 
         Raises:
             RpcError: the actor's own, or -32013 if the actor has stopped.
@@ -85,7 +90,7 @@ class ActorClient:
         is_over = False
         with answer_in, answers:
             try:
-                await self.inbox.send(AdminCommand(principal, command, answer_in))
+                await self.inbox.send(AdminCommand(principal, command, answer_in, address))
                 answer = await answers.receive()
                 is_over = True
             except (trio.BrokenResourceError, trio.ClosedResourceError, trio.EndOfChannel):

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import trio
 
     from router.messages.commands import Principal
+    from router.messages.errors import HttpRefusal
     from router.messages.events import Event
+    from router.messages.records import Record
     from transports.listen.rest.log_stream import Follow
 
 
@@ -27,8 +29,16 @@ def _needs_no_token() -> bool:
     return False
 
 
+def _keep_nothing(_: Record) -> None:
+    pass
+
+
 def _is_always_known(_: Principal) -> bool:
     return True
+
+
+def report_nothing(_address: str, _path: str, _refusal: HttpRefusal) -> None:
+    """Do nothing, while nobody reports refused requests."""
 
 
 class Profiles(Protocol):
@@ -77,23 +87,27 @@ class RestBackend:
         version: of the router.
         needs_token: see `RestAdmission`.
         is_known: see `RestAdmission`.
+        refused: see `RestAdmission`.
         cors_origin: `api.cors_origin` of the settings.
         about: returns more members for `GET /`. This path is open to all, so nothing secret.
         config: returns more members for `GET /api/config`, with secrets masked. It is called for
             each request, because the configuration changes.
         profiles: the profiles of `config.json`.
         follow: begins to follow the log; None if the log must not be followed.
+        write_record: hands a record of a change to those who keep it; it neither waits nor fails.
         is_draining: returns whether the router finishes the calls in flight and takes no new ones.
     """
 
     inbox: trio.MemorySendChannel[Event]
-    admit: Callable[[Mapping[str, str]], Principal]
+    admit: Callable[[Mapping[str, str], str], Principal]
     version: str
     needs_token: Callable[[], bool] = _needs_no_token
     is_known: Callable[[Principal], bool] = _is_always_known
+    refused: Callable[[str, str, HttpRefusal], None] = report_nothing
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members
     config: Callable[[], dict[str, Any]] = _no_members
     profiles: Profiles = attrs.field(factory=FixedProfiles)
     follow: Follow | None = None
+    write_record: Callable[[Record], None] = _keep_nothing
     is_draining: Callable[[], bool] = is_never_draining

@@ -22,7 +22,14 @@ import trio
 
 from router.messages.errors import HttpRefusal
 from transports.listen.rest.rest_admission import is_preflight
-from transports.listen.serving.asgi import BODY_S, CONNECTION_CLOSE, RequestBody, peer_of, too_slow
+from transports.listen.serving.asgi import (
+    BODY_S,
+    CONNECTION_CLOSE,
+    RequestBody,
+    path_of,
+    peer_of,
+    too_slow,
+)
 from transports.listen.serving.exchange import (
     NOSNIFF,
     Answer,
@@ -127,7 +134,7 @@ class Guard:
         peer = peer_of(scope)
         if peer is not None:
             peer.principal = principal.name if principal is not None else ""
-        if not scope["path"].startswith("/"):
+        if not path_of(scope).startswith("/"):
             # RFC 9112 section 3.2: the other forms are for proxies. A target that contains a host
             # would be another path, and another host, to code that looks for them in the target.
             raise HttpRefusal(

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs
 import attrs
 
 from router.messages.errors import NOT_ALLOWED, HttpRefusal, RpcError
+from transports.listen.rest.backend import report_nothing
+from transports.listen.serving.asgi import address_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +27,9 @@ OPEN_PATHS: Final = frozenset(
     {"/", "/health", "/openapi.json", "/docs", "/docs.css", "/docs.js", "/docs.svg"}
 )
 """Paths that need no token, because they tell nothing secret; `Host` and `Origin` are checked."""
+
+_OF_TOKENS: Final = (401, 429)
+"""Statuses of a request whose token does not let it in."""
 
 VARY: Final = (b"vary", b"Origin")
 """Keeps caches from giving the answer for one origin to a page of another."""
@@ -69,21 +74,23 @@ class RestAdmission:
     """Decides who is let in.
 
     Attributes:
-        admit: the rules of the router: header names in lower case -> the principal; raises
-            `HttpRefusal`.
+        admit: the rules of the router: headers, names in lower case, and the client's IP address
+            (empty if unknown) -> the principal; raises `HttpRefusal`.
         needs_token: returns whether any token is configured. Then a page of another origin gets in
             only with a token, so `api.cors_origin` may let all pages try.
         cors: the pages that may read the answers.
         redeem: returns the principal that a WebSocket's ticket was issued to; None for an unknown
             ticket.
         is_known: returns whether such a principal still exists, for those who came with a ticket.
+        refused: reports a request that is not let in: address, path, answer.
     """
 
-    admit: Callable[[Mapping[str, str]], Principal]
+    admit: Callable[[Mapping[str, str], str], Principal]
     needs_token: Callable[[], bool]
     cors: Cors
     redeem: Callable[[str], Principal | None]
     is_known: Callable[[Principal], bool]
+    refused: Callable[[str, str, HttpRefusal], None] = report_nothing
 
     def principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
         """Return the principal of a request; None for an unknown one on a path open to all.
@@ -92,13 +99,20 @@ class RestAdmission:
             HttpRefusal: the request is not let in.
         """
         try:
+            return self._principal_of(scope, headers)
+        except HttpRefusal as refused:
+            self.refused(address_of(scope), path_of(scope), refused)
+            raise
+
+    def _principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
+        try:
             return self._admit(scope, headers)
         except HttpRefusal as refused:
-            if refused.status != 401:
+            if refused.status not in _OF_TOKENS:
                 raise
             if scope["type"] == "websocket":
                 return self._principal_by_ticket(scope, refused)
-            if scope["path"] in OPEN_PATHS or is_preflight(scope, headers):
+            if path_of(scope) in OPEN_PATHS or is_preflight(scope, headers):
                 return None
             raise
 
@@ -113,14 +127,16 @@ class RestAdmission:
             return refused.status == 401 and "ticket" in _query(scope) and self.is_known(principal)
 
     def _admit(self, scope: Message, headers: Mapping[str, str]) -> Principal:
+        address = address_of(scope)
         try:
-            return self.admit(headers)
+            return self.admit(headers, address)
         except HttpRefusal as refused:
             # CORS does not apply to WebSockets: there only `Origin` tells a page from a program.
             may_try = self.needs_token() and self.cors.is_for_all and scope["type"] == "http"
             if refused.status != 403 or not may_try or headers.get("origin") in (None, "null"):
                 raise
-        return self.admit({name: headers[name] for name in headers if name != "origin"})
+        without_origin = {name: headers[name] for name in headers if name != "origin"}
+        return self.admit(without_origin, address)
 
     def _principal_by_ticket(self, scope: Message, refused: HttpRefusal) -> Principal:
         for ticket in _query(scope).get("ticket", [])[:1]:

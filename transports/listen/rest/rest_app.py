@@ -62,6 +62,7 @@ from transports.listen.rest.rest_admission import (
     check_may_read_log,
     is_limited,
 )
+from transports.listen.serving.asgi import address_of
 from transports.listen.serving.refusals import RETRY_AFTER
 from transports.listen.serving.unread_bytes import UnreadBytes
 
@@ -94,6 +95,7 @@ class RestApp:
             cors=Cors(backend.cors_origin),
             redeem=tickets.redeem,
             is_known=backend.is_known,
+            refused=backend.refused,
         )
         self._guard = Guard(_quart_app(backend, tickets, self._followers), admission)
 
@@ -125,7 +127,7 @@ def _quart_app(backend: RestBackend, tickets: Tickets, followers: Followers | No
     actor = _RequestActor(ActorClient(backend.inbox))
     _add_query_routes(app, backend, actor)
     _add_change_routes(app, actor)
-    add_profile_routes(app, backend.profiles, actor.client)
+    add_profile_routes(app, backend, actor.client)
     if followers is not None:
         _add_log_routes(app, tickets, followers)
     return app
@@ -142,7 +144,8 @@ class _RequestActor:
 
     async def ask(self, command: RouterCommand) -> Any:
         """Return the actor's answer."""
-        return await self.client.ask(principal_of(request.scope), command)
+        scope: Any = request.scope
+        return await self.client.ask(principal_of(scope), command, address_of(scope))
 
     async def respond(self, command: RouterCommand) -> Response:
         """Return the actor's answer, or its error, as the response."""
@@ -186,6 +189,8 @@ def _add_open_routes(app: QuartTrio, backend: RestBackend) -> None:
     @app.get("/openapi.json")
     @sync_route
     def openapi() -> Response:
+        if request.root_path:
+            return json_response({**document, "servers": [{"url": request.root_path}]})
         return json_response(document)
 
     @app.get("/docs")

@@ -129,18 +129,29 @@ def peer_of(scope: Message) -> Peer | None:
     return scope.get("state", _NO_STATE).get(PEER)
 
 
+def address_of(scope: Message) -> str:
+    """Return the IP address of the client; empty if it has none."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def path_of(scope: Message) -> str:
+    """Return the path without the one at which the application is mounted."""
+    return scope["path"].removeprefix(scope.get("root_path", ""))
+
+
 def _request_of(scope: Message, body: RequestBody, peer: Peer | None) -> HttpRequest:
     headers = headers_of(scope["headers"])
     body.read_head(headers)
-    root_path = scope.get("root_path", "")
     return HttpRequest(
         method=scope["method"],
-        path=scope["path"].removeprefix(root_path),
+        path=path_of(scope),
         headers=headers,
         read_body=body.read,
         query=scope.get("query_string", b"").decode("latin-1"),
-        root_path=root_path,
+        root_path=scope.get("root_path", ""),
         peer=peer,
+        address=address_of(scope),
     )
 
 

@@ -110,6 +110,14 @@ class Connection(Peer):
         self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
         return data
 
+    def peer_address(self) -> str:
+        """Return the IP address of the other end; empty if it has none, or is gone."""
+        try:
+            name = self.socket.getpeername()
+        except OSError:
+            return ""
+        return name[0] if isinstance(name, tuple) else ""
+
     def return_received(self, data: bytes) -> None:
         """Have data received once more, as the next data."""
         self._returned = data

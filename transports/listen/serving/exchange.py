@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
+Locate: TypeAlias = "Callable[[str, Iterable[tuple[bytes, bytes]]], tuple[str, str]]"
+"""The IP address of the other end of a connection (empty for a Unix socket) and the headers of a
+request -> the address of the client, and the path prefix that it sees."""
+
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 """Keeps a browser from taking an answer for something else than its content type says."""
 
@@ -72,8 +76,9 @@ class HttpRequest(Struct, frozen=True, gc=False):
         headers: names in lower case; see `headers_of`.
         read_body: returns the whole body; raises `HttpRefusal` (408, 413) or `ClientGone`.
         query: everything behind the `?`, still encoded.
-        root_path: the path at which the application is mounted.
+        root_path: the path at which the application is mounted, such as a reverse proxy's prefix.
         peer: the other end of the connection, if the server tells; the endpoint says whose it is.
+        address: the IP address of the client, as far as trusted proxies tell; empty without one.
     """
 
     method: str
@@ -83,6 +88,7 @@ class HttpRequest(Struct, frozen=True, gc=False):
     query: str = ""
     root_path: str = ""
     peer: Peer | None = None
+    address: str = ""
 
 
 class Answer(Struct, frozen=True, gc=False):

@@ -41,10 +41,10 @@ from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from transports.listen.serving.asgi import Message, Receive, Send
-    from transports.listen.serving.exchange import Endpoint
+    from transports.listen.serving.exchange import Endpoint, Locate
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -138,6 +138,11 @@ class Application(Protocol):
         ...
 
 
+def as_connected(peer: str, _headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """Return the address of the other end of the connection, and no prefix: no proxy is trusted."""
+    return peer, ""
+
+
 @attrs.frozen
 class AsgiListener:
     """One ASGI application on one socket, as a supervised child.
@@ -147,6 +152,8 @@ class AsgiListener:
         address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
         make_app: makes the application of one run.
         max_connections: connections beyond this number get 503, or are closed at once.
+        locate: says where clients are; an application finds that in the scope (`client`,
+            `root_path`).
         has_fast_lane: plain requests to an `AsgiApp` are served without Hypercorn.
     """
 
@@ -154,6 +161,7 @@ class AsgiListener:
     address: str
     make_app: Callable[[], Application]
     max_connections: int = attrs.field(factory=connection_limit)
+    locate: Locate = as_connected
     has_fast_lane: bool = False
 
     async def __call__(
@@ -171,7 +179,7 @@ class AsgiListener:
                     endpoint = None
                     if self.has_fast_lane and isinstance(app, AsgiApp):
                         endpoint = app.endpoint
-                    connections = _Connections(app, self.max_connections, endpoint)
+                    connections = _Connections(app, self.max_connections, self.locate, endpoint)
                     await serving.start(connections.serve, self.sock)
                     task_status.started(self.address)
                     await stopping.wait()
@@ -187,12 +195,17 @@ class _Connections:
     """The open connections of one listener."""
 
     def __init__(
-        self, app: Application, max_connections: int, endpoint: Endpoint | None = None
+        self,
+        app: Application,
+        max_connections: int,
+        locate: Locate,
+        endpoint: Endpoint | None = None,
     ) -> None:
         self._config = _hypercorn_config()
-        self._app = ASGIWrapper(cast("Any", app))
+        self._app = ASGIWrapper(cast("Any", _located(app, locate)))
         self._context = WorkerContext(None)
         self._max_connections = max_connections
+        self._locate = locate
         self._endpoint = endpoint  # of the lanes; None if there are none
         self._lanes: set[Lane] = set()
         self._open: set[Connection] = set()
@@ -277,7 +290,7 @@ class _Connections:
 
     async def _serve_lane(self, connection: Connection, endpoint: Endpoint) -> bool:
         """Serve the plain requests of a connection; return whether Hypercorn is to go on."""
-        lane = Lane(connection, endpoint, HEAD_LIMIT_BYTES)
+        lane = Lane(connection, endpoint, self._locate, HEAD_LIMIT_BYTES)
         self._lanes.add(lane)
         try:
             left = await lane.serve()
@@ -338,6 +351,24 @@ class _Connections:
     def _warn_of_failures(self, times: int) -> None:
         text = "No connection can be accepted (%s); failed tries: %d, the next in %g s"
         log.error(text, self._last_failure, times, ACCEPT_RETRY_S)
+
+
+def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]:
+    """Return the application with scopes that say where the client is, not its last proxy."""
+
+    def serve(scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
+        client = scope["client"]
+        peer = client[0] if client else ""
+        address, prefix = locate(peer, scope["headers"])
+        if address != peer:
+            scope["client"] = (address, 0)
+        if prefix:
+            # The proxy has taken the prefix away; in ASGI it is a part of the path.
+            scope["root_path"] = prefix
+            scope["path"] = prefix + scope["path"]
+        return app(scope, receive, send)
+
+    return serve
 
 
 def _hypercorn_config() -> Config:

@@ -83,7 +83,7 @@ async def test_slow_sender_is_admitted_again_after_its_body(actor: FakeActor, bo
     """Otherwise a slow body could open a session that no change of rules ends."""
     known = {"a"}
 
-    def admit_known(headers: Mapping[str, str]) -> Principal:
+    def admit_known(headers: Mapping[str, str], _address: str, _path: str) -> Principal:
         if headers["authorization"] not in known:
             raise HttpRefusal(401, "Who are you?")
         return Principal(headers["authorization"])

@@ -254,7 +254,7 @@ async def test_client_that_is_revoked_while_it_waits_is_not_let_in(
 ) -> None:
     known = {"a"}
 
-    def admit_known(headers: Mapping[str, str]) -> Principal:
+    def admit_known(headers: Mapping[str, str], _address: str, _path: str) -> Principal:
         if headers["authorization"] not in known:
             raise HttpRefusal(401, "Who are you?")
         return Principal(headers["authorization"])

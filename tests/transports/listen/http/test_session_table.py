@@ -242,7 +242,7 @@ async def test_session_ends_once_its_owner_may_do_something_else(
 ) -> None:
     """The client initializes again, and has the permissions of now."""
     rules = {"a": Principal("a")}
-    endpoint = HttpEndpoint(actor.inbox, lambda _: rules["a"])
+    endpoint = HttpEndpoint(actor.inbox, lambda *_: rules["a"])
     session = await Session.open(endpoint, actor)
     rules["a"] = Principal("a")
     pending, asked = await session.call()

@@ -126,7 +126,7 @@ async def test_end_of_the_stream_is_the_end_of_the_session(
 
 async def test_session_ends_once_its_owner_may_do_something_else(actor: FakeActor) -> None:
     rules = {"a": Principal("a")}
-    endpoint = SseEndpoint(actor.inbox, lambda _: rules["a"])
+    endpoint = SseEndpoint(actor.inbox, lambda *_: rules["a"])
     events, client = await opened(endpoint, actor)
     assert client.principal == Principal("a")
     rules["a"] = Principal("a", frozenset({"call"}))

@@ -29,7 +29,7 @@ TOKENS: Final = {
 }
 
 
-def admit(headers: Mapping[str, str]) -> Principal:
+def admit(headers: Mapping[str, str], _address: str) -> Principal:
     """Rules like those of the router: one host, no pages but one, three tokens."""
     if headers.get("host") != "127.0.0.1:8001":
         raise HttpRefusal(403, "Host is not allowed")
@@ -136,6 +136,7 @@ class RestSite:
         data: bytes = b"",
         token: str | None = "all",
         scheme: str = "http",
+        root_path: str = "",
         **headers: str,
     ) -> Got:
         """Send a request and read all of its response."""
@@ -160,8 +161,9 @@ class RestSite:
             await trio.lowlevel.checkpoint()
             sent.append(message)
 
+        scope = self._scope("http", target, given, method, scheme) | {"root_path": root_path}
         with trio.fail_after(LIMIT_S):
-            await self.app(self._scope("http", target, given, method, scheme), receive, send)
+            await self.app(scope, receive, send)
         head = {k.decode().lower(): v.decode() for k, v in sent[0]["headers"]}
         return Got(sent[0]["status"], head, b"".join(one.get("body", b"") for one in sent[1:]))
 

@@ -235,7 +235,7 @@ class Rules:
     def __init__(self) -> None:
         self.of_token: dict[str, Principal] = {"all": Principal("all")}
 
-    def admit(self, headers: Mapping[str, str]) -> Principal:
+    def admit(self, headers: Mapping[str, str], _address: str) -> Principal:
         token = headers.get("authorization", "").removeprefix("Bearer ")
         if token not in self.of_token:
             raise HttpRefusal(401, "Invalid bearer token")

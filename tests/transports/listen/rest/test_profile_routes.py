@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 
 from router.messages.commands import ShowProfileTools
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
+from router.messages.records import ChangeRecord, Record
 from tests.transports.listen.rest.rest_client import FakeProfiles, rest_site
+from transports.listen.rest.profile_routes import NOT_AWAITED
 
 TOOL = {
     "name": "files__read",
@@ -18,6 +21,7 @@ TOOL = {
     "tokens": 9,
 }
 _JSON: Any = {"content_type": "application/json"}
+HOST = "127.0.0.1"
 
 
 async def test_profiles_are_shown_put_and_removed() -> None:
@@ -113,6 +117,43 @@ async def test_body_or_name_that_no_profile_has_reaches_no_file(
         got = await site.ask("PUT", f"/api/profiles/{name}", data=data, **_JSON)
     assert got.status == status
     assert profiles.by_name == {}
+
+
+async def test_each_change_that_is_asked_for_is_recorded() -> None:
+    records = list[Record]()
+    async with rest_site(profiles=FakeProfiles("home"), write_record=records.append) as site:
+        await site.ask("PUT", "/api/profiles/new", {})
+        await site.ask("PUT", "/api/profiles/new", {}, token="caller")
+        await site.ask("PUT", "/api/profiles/new", data=b"[]", **_JSON)
+        await site.ask("DELETE", "/api/profiles/home")
+        await site.ask("DELETE", "/api/profiles/home")
+        await site.ask("GET", "/api/profiles")
+    refused = 'This token has no permission "admin" for all instances'
+    malformed = "body: expected a JSON object"
+    assert records == [
+        ChangeRecord("all", HOST, "put_profile", "new"),
+        ChangeRecord("caller", HOST, "put_profile", "new", refused),
+        ChangeRecord("all", HOST, "put_profile", "new", malformed),
+        ChangeRecord("all", HOST, "remove_profile", "home"),
+        ChangeRecord("all", HOST, "remove_profile", "home", "Profile not found: home"),
+    ]
+
+
+class HangingProfiles(FakeProfiles):
+    """Profiles whose changes never end."""
+
+    async def remove(self, name: str, /) -> None:
+        await trio.sleep_forever()
+
+
+async def test_a_change_whose_sender_has_gone_is_recorded_as_that(
+    autojump_clock: Any,
+) -> None:
+    records = list[Record]()
+    async with rest_site(profiles=HangingProfiles("home"), write_record=records.append) as site:
+        with trio.move_on_after(1):
+            await site.ask("DELETE", "/api/profiles/home")
+    assert [one.problem for one in records if isinstance(one, ChangeRecord)] == [NOT_AWAITED]
 
 
 async def test_profile_is_sent_as_json() -> None:

@@ -45,6 +45,26 @@ async def test_root_and_health_are_open_and_tell_of_themselves() -> None:
     assert health.json == {"status": "healthy"}
 
 
+async def test_behind_a_prefix_the_paths_are_below_it() -> None:
+    async with rest_site() as site:
+        health = await site.ask("GET", "/tools/health", token=None, root_path="/tools")
+        page = await site.ask("GET", "/tools/docs", token=None, root_path="/tools")
+        document = await site.ask("GET", "/tools/openapi.json", token=None, root_path="/tools")
+        plain = await site.ask("GET", "/openapi.json", token=None)
+        other = await site.ask("GET", "/tools/docs", token=None)
+    assert health.json == {"status": "healthy"}
+    assert b'href="docs.css"' in page.body
+    assert document.json == {**plain.json, "servers": [{"url": "/tools"}]}
+    assert other.status == 401
+
+
+async def test_command_has_the_address_that_it_came_from() -> None:
+    async with rest_site() as site:
+        site.actor.answers = [[]]
+        await site.ask("GET", "/api/instances")
+    assert [one.address for one in site.actor.asked] == ["127.0.0.1"]
+
+
 async def test_health_is_503_once_the_router_drains() -> None:
     draining = [False]
     async with rest_site(is_draining=lambda: draining[0]) as site:

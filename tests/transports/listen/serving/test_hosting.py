@@ -32,7 +32,7 @@ from transports.listen.serving.exchange import Answer, json_answer
 from transports.listen.serving.hosting import AsgiListener, connection_limit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from transports.listen.serving.exchange import Endpoint
@@ -175,6 +175,40 @@ async def test_head_of_an_answer_without_content_is_sent(serve: Serve, actor: Fa
             head = await client.head()
             assert head.startswith(b"HTTP/1.1 405 ")
             assert b"content-length: " in head
+
+
+async def test_client_is_where_the_proxy_tells(serve: Serve, actor: FakeActor) -> None:
+    peers: list[str] = []
+
+    def locate(peer: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+        peers.append(peer)
+        return dict(headers)[b"x-forwarded-for"].decode(), "/mcp"
+
+    async with serve(http(actor), locate=locate) as site, trio.open_nursery() as nursery:
+        client = await site.connect()
+        nursery.start_soon(client.post, CALL, "X-Forwarded-For: 203.0.113.7")
+        assert (await actor.next(ClientOpened)).address == "203.0.113.7"
+        await actor.answer()
+    assert peers == ["127.0.0.1"]
+
+
+async def test_stream_behind_a_prefix_says_where_to_post_there(
+    serve: Serve, actor: FakeActor
+) -> None:
+    endpoint = partial(SseEndpoint, actor.inbox, admit)
+    async with serve(endpoint, locate=lambda *_: ("192.0.2.1", "/sse")) as site:
+        client = await site.connect()
+        await client.send("GET", "/sse")
+        assert (await actor.next(ClientOpened)).address == "192.0.2.1"
+        assert b"data: /sse/messages?session_id=" in await client.until(b"session_id=")
+
+
+async def test_client_without_a_proxy_is_the_peer(serve: Serve, actor: FakeActor) -> None:
+    async with serve(http(actor)) as site, trio.open_nursery() as nursery:
+        client = await site.connect()
+        nursery.start_soon(client.post, CALL, "X-Forwarded-For: 203.0.113.7")
+        assert (await actor.next(ClientOpened)).address == "127.0.0.1"
+        await actor.answer()
 
 
 @pytest.mark.parametrize("more_bytes", [0, 1])

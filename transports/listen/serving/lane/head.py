@@ -51,12 +51,14 @@ class PlainHead(Struct, frozen=True, gc=False):
         query: everything behind the `?`, still encoded.
         headers: names in lower case. Repeated ones are joined as `exchange.headers_of` does.
         content_bytes: the length of the body.
+        raw_headers: names in lower case and values, as they came.
     """
 
     path: str
     query: str
     headers: dict[str, str]
     content_bytes: int
+    raw_headers: list[tuple[bytes, bytes]]
 
 
 def read_head(data: bytes) -> PlainHead | None:
@@ -80,8 +82,13 @@ def read_head(data: bytes) -> PlainHead | None:
     if headers is None:
         return None
     path, query = request_line.groups(b"")
-    content_bytes = int(headers["content-length"])
-    return PlainHead(unquote(path.decode("ascii")), query.decode("ascii"), headers, content_bytes)
+    return PlainHead(
+        unquote(path.decode("ascii")),
+        query.decode("ascii"),
+        headers,
+        int(headers["content-length"]),
+        reader.raw_headers,
+    )
 
 
 def ends_lines_plainly(data: bytes) -> bool:
@@ -98,24 +105,24 @@ def _has_plain_lines(data: bytes) -> bool:
 class _Reader:
     """Takes the parts of a head from the parser, which calls these methods by name."""
 
-    __slots__ = ("_pairs", "is_complete")
+    __slots__ = ("is_complete", "raw_headers")
 
     def __init__(self) -> None:
-        self._pairs: list[tuple[bytes, bytes]] = []
+        self.raw_headers: list[tuple[bytes, bytes]] = []
         self.is_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._pairs.append((name.lower(), value))
+        self.raw_headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.is_complete = True
 
     def plain_headers(self) -> dict[str, str] | None:
         """Return the headers if they are plain; the length of the body is among them then."""
-        if not all(_is_plain(name, value) for name, value in self._pairs):
+        if not all(_is_plain(name, value) for name, value in self.raw_headers):
             return None
         try:
-            headers = headers_of(self._pairs)
+            headers = headers_of(self.raw_headers)
         except HttpRefusal:
             return None
         if "host" not in headers or not _LENGTH.fullmatch(headers.get("content-length", "")):

@@ -37,7 +37,7 @@ from transports.listen.serving.lane.response import (
 if TYPE_CHECKING:
     from transports.listen.serving.asgi import Message
     from transports.listen.serving.connection import Connection
-    from transports.listen.serving.exchange import Endpoint
+    from transports.listen.serving.exchange import Endpoint, Locate
     from transports.listen.serving.lane.head import PlainHead
 
 RECEIVE_BYTES: Final = 64 * 1024
@@ -55,6 +55,7 @@ class Lane:
     Args:
         connection: the connection.
         endpoint: answers the requests.
+        locate: see `AsgiListener`.
         head_limit_bytes: the size of a head that Hypercorn would still take.
 
     Attributes:
@@ -73,14 +74,20 @@ class Lane:
         "_is_gone",
         "_last_head",
         "_left_bytes",
+        "_locate",
+        "_peer_address",
         "_received",
         "_start",
         "idle_since_s",
     )
 
-    def __init__(self, connection: Connection, endpoint: Endpoint, head_limit_bytes: int) -> None:
+    def __init__(
+        self, connection: Connection, endpoint: Endpoint, locate: Locate, head_limit_bytes: int
+    ) -> None:
         self._connection = connection
         self._endpoint = endpoint
+        self._locate = locate
+        self._peer_address = connection.peer_address()
         self._head_limit_bytes = head_limit_bytes
         self._received = b""
         self._last_head = b""
@@ -146,8 +153,16 @@ class Lane:
         body = RequestBody(self._receive_message)
         body.announced_bytes = head.content_bytes
         body.is_complete = not head.content_bytes
+        address, prefix = self._locate(self._peer_address, head.raw_headers)
         request = HttpRequest(
-            "POST", head.path, head.headers, body.read, head.query, peer=self._connection
+            "POST",
+            head.path,
+            head.headers,
+            body.read,
+            head.query,
+            root_path=prefix,
+            peer=self._connection,
+            address=address,
         )
         exchange = Exchange(body, self._receive_message, self._send_message, self._connection)
         try:

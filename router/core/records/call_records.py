@@ -1,0 +1,273 @@
+"""Makes the records of requests that concern an instance or call one of the router's own tools.
+
+Invariants:
+
+- Each such request gets exactly one record, when it is answered, cancelled, or its client is gone.
+- A request that needs input ends with the answer that says so. Its retry is another request.
+- A request whose client was closed before the router took it has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Struct
+
+from router.core.measures.call_draft import CallDraft
+from router.core.protocol import router_tools
+from router.core.state.clients import ClientRequest
+from router.core.text.raw_json import optional_text_of
+from router.messages.effects import WriteRecord
+from router.messages.errors import INTERNAL_ERROR, RpcError
+from router.messages.frames import ErrorResponse, Response
+from router.messages.params import given, object_of
+from router.messages.records import CallRecord
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from router.core.state.clients import Call, Client
+    from router.core.state.routing_state import RoutingState
+    from router.messages.commands import CallTool
+    from router.messages.events import AdminCommand
+    from router.messages.records import Outcome
+
+CALLS: Final = frozenset(
+    {
+        "tools/call",
+        "prompts/get",
+        "resources/read",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "completion/complete",
+        "tasks/get",
+        "tasks/result",
+        "tasks/update",
+        "tasks/cancel",
+        "tasks/list",
+    }
+)
+"""The methods that concern an instance in any case; others do if they were brought to one."""
+
+NO_CALLS: Final = frozenset({"initialize", "server/discover", "instances/ready"})
+"""The methods that may wait for an instance, and ask nothing of it."""
+
+
+# --- The begin -------------------------------------------------------------------------------
+
+
+def begin(state: RoutingState, request: ClientRequest) -> None:
+    """Note what the record of a request needs and its end does not tell."""
+    draft = request.draft = CallDraft(len(request.params.raw))
+    with suppress(RpcError):  # Whatever is wrong with its `params` is its answer.
+        if not draft.request_bytes:  # The router made them itself.
+            draft.request_bytes = sum(map(len, request.params.members.values()))
+        if "digests" in state.settings.records:
+            draft.arguments_sha256 = _digest_of_arguments(request)
+
+
+def _digest_of_arguments(request: ClientRequest) -> str:
+    """Return the SHA-256 of the arguments as they came; those of the tool that is called at last.
+
+    Raises:
+        RpcError: -32602, the `params` are malformed.
+    """
+    members = request.params.members
+    arguments = given(members, "arguments")
+    if _own_tool(request) == router_tools.CALL:
+        arguments = router_tools.call_arguments_of(arguments).arguments
+    return "" if arguments is None else hashlib.sha256(arguments).hexdigest()
+
+
+def _own_tool(request: ClientRequest) -> str | None:
+    """Return the canonical name of the router's own tool that a request calls."""
+    if request.method != "tools/call" or request.client.era == "own":
+        return None
+    return router_tools.canonical_name(optional_text_of(request.params.members, "name") or "")
+
+
+def note_sent(draft: CallDraft, members: dict[str, Raw]) -> None:
+    """Note what a request asks a server for, by the server's own name.
+
+    Args:
+        members: the `params` that are sent.
+    """
+    with suppress(RpcError):
+        draft.target = _target_in(members)
+
+
+def _target_in(members: dict[str, Raw]) -> str:
+    """Return the name, URI or task that `params` are about, or their `ref`; empty if there is none.
+
+    Raises:
+        RpcError: -32602, their `ref` is no object.
+    """
+    for key in ("name", "uri", "taskId"):
+        named = optional_text_of(members, key)
+        if named:
+            return named
+    reference = given(members, "ref")
+    return "" if reference is None else _target_in(object_of(reference, "params.ref"))
+
+
+# --- The end ---------------------------------------------------------------------------------
+
+
+def end(
+    state: RoutingState,
+    ended: ClientRequest | Call,
+    frame: Response | ErrorResponse,
+    error: RpcError | None = None,
+) -> None:
+    """Have the record written of a request that is answered, if it has to have one.
+
+    Args:
+        ended: the request, or the call that was made of it.
+        frame: the answer.
+        error: the router's own error, if it is the answer; it may be in the words of a tool result.
+    """
+    draft = ended.draft
+    if draft is None or not is_call(ended):
+        return
+    ended.draft = None
+    outcome: Outcome
+    if error is not None:
+        outcome, code = "error", error.code
+    elif isinstance(frame, ErrorResponse):
+        outcome, code = "error", code_of(frame)
+    else:
+        is_error = ended.method == "tools/call" and is_tool_error(frame.result)
+        outcome, code = "tool_error" if is_error else "ok", 0
+    size = len(frame.result if isinstance(frame, Response) else frame.error)
+    _write(state, ended, draft, outcome, code, size)
+
+
+def end_unanswered(state: RoutingState, ended: ClientRequest | Call, outcome: Outcome) -> None:
+    """Have the record written of a request that gets no answer.
+
+    Args:
+        outcome: "cancelled" by its client, or the client is "gone".
+    """
+    draft = ended.draft
+    if draft is not None and is_call(ended):
+        ended.draft = None
+        _write(state, ended, draft, outcome, 0, 0)
+
+
+def is_call(ended: ClientRequest | Call) -> bool:
+    """Return whether a request has to have a record."""
+    return ended.method in CALLS or (bool(ended.instance) and ended.method not in NO_CALLS)
+
+
+class _Error(Struct):
+    code: int = INTERNAL_ERROR
+
+
+def code_of(frame: ErrorResponse) -> int:
+    """Return the code of an error; -32603 if it has none, which JSON-RPC forbids."""
+    try:
+        return msgspec.json.decode(frame.error, type=_Error).code
+    except (msgspec.MsgspecError, RecursionError):
+        return INTERNAL_ERROR
+
+
+_TRUE_IS_ERROR: Final = re.compile(rb'"isError"\s*:\s*true')
+
+
+class _ToolResult(Struct):
+    isError: bool = False  # MCP's name
+
+
+def is_tool_error(result: Raw) -> bool:
+    """Return whether the result of a tool says that the tool failed."""
+    if _TRUE_IS_ERROR.search(result) is None:
+        return False
+    try:
+        return msgspec.json.decode(result, type=_ToolResult).isError
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+
+
+def _write(
+    state: RoutingState,
+    ended: ClientRequest | Call,
+    draft: CallDraft,
+    outcome: Outcome,
+    code: int,
+    response_bytes: int,
+) -> None:
+    client = ended.client
+    is_request = isinstance(ended, ClientRequest)
+    request_id = ended.id if is_request else ended.request_id
+    record = CallRecord(
+        principal=client.principal.name,
+        address=client.address,
+        client=session_id_of(client),
+        request_id=_cut(request_id) if isinstance(request_id, str) else request_id,
+        method=_cut(ended.method),
+        instance=ended.instance,
+        target=_cut(draft.target or (_target_asked_for(ended) if is_request else "")),
+        outcome=outcome,
+        code=code,
+        began_s=ended.began_s,
+        duration_s=state.now_s - ended.began_s,
+        request_bytes=draft.request_bytes,
+        response_bytes=response_bytes,
+        arguments_sha256=draft.arguments_sha256,
+        revision="" if client.era == "own" else client.revision,
+        trace=draft.trace,
+    )
+    state.effects.append(WriteRecord(record))
+
+
+MAX_TEXT: Final = 1024
+"""Characters of a text that a client chooses: no client fills a disk with one line."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
+def session_id_of(client: Client) -> str:
+    """Return the id of the session or connection that a request came on."""
+    return client.id if client.connection is None else client.connection.id
+
+
+def _target_asked_for(request: ClientRequest) -> str:
+    """Return the name that the client asked for, of a request that was sent to no server."""
+    with suppress(RpcError):
+        own = _own_tool(request)
+        if own == router_tools.CALL:
+            arguments = given(request.params.members, "arguments")
+            return router_tools.call_arguments_of(arguments).tool_name
+        return own or _target_in(request.params.members)
+    return ""
+
+
+# --- Commands --------------------------------------------------------------------------------
+
+
+def command_refused(
+    state: RoutingState, event: AdminCommand, what: CallTool, error: RpcError
+) -> None:
+    """Have the record written of a call by REST that was refused before it became a request."""
+    record = CallRecord(
+        principal=event.principal.name,
+        address=event.address,
+        client="",
+        request_id=0,
+        method="tools/call",
+        instance="",
+        target=_cut(what.tool),
+        outcome="error",
+        code=error.code,
+        began_s=state.now_s,
+        duration_s=0.0,
+        request_bytes=len(what.arguments),
+        response_bytes=0,
+    )
+    state.effects.append(WriteRecord(record))
