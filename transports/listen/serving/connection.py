@@ -16,7 +16,7 @@ import logging
 import struct
 from collections import OrderedDict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -113,10 +113,10 @@ class Connection(Peer):
     def peer_address(self) -> str:
         """Return the IP address of the other end; empty if it has none, or is gone."""
         try:
-            name = self.socket.getpeername()
+            name: Any = self.socket.getpeername()
         except OSError:
             return ""
-        return name[0] if isinstance(name, tuple) else ""
+        return "" if isinstance(name, (str, bytes)) else name[0]  # on Unix sockets it is a text
 
     def return_received(self, data: bytes) -> None:
         """Have data received once more, as the next data."""
