@@ -82,6 +82,9 @@ TURN_AWAY_S: Final = 1.0
 ACCEPT_RETRY_S: Final = 0.1
 """The pause after a connection could not be accepted."""
 
+UNIX: Final = "a Unix socket"
+"""Stands in the log for the address of a client that has none."""
+
 OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """The errors of `accept` while this process or the system has no files or memory left."""
 
@@ -317,6 +320,10 @@ def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]
         client = scope["client"]
         peer = client[0] if client else ""
         address, prefix = locate(peer, scope["headers"])
+        if log.isEnabledFor(logging.DEBUG):
+            # As it was sent, without the query: that may hold a ticket.
+            target = scope["raw_path"].decode("latin-1")
+            log.debug("%s %s%s from %s", scope.get("method", "WS"), prefix, target, address or UNIX)
         if address != peer:
             scope["client"] = (address, 0)
         if prefix:
