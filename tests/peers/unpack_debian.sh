@@ -11,11 +11,11 @@ rm -rf "$folder"
 mkdir -p "$folder/lists/partial" "$folder/archives/partial"
 apt() {
   apt-get --quiet --quiet -o APT::Sandbox::User="$(id -un)" -o Debug::NoLocking=true \
-    -o Dir::State::lists="$folder/lists" -o Dir::Cache="$folder" "$@"
+    -o Acquire::Retries=3 -o Dir::State::lists="$folder/lists" -o Dir::Cache="$folder" "$@"
 }
 apt update
 apt --yes --no-install-recommends --download-only install "$@"
 for package in "$folder"/archives/*.deb; do
-  dpkg-deb --extract "$package" "$folder"
+  [ ! -e "$package" ] || dpkg-deb --extract "$package" "$folder"  # there may be none
 done
 rm -rf "$folder/lists" "$folder/archives" "$folder"/*.bin
