@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+import time
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -40,8 +41,8 @@ from tests.e2e.workspace import CONFIG, Workspace
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
-    from tests.e2e.processes import RouterProcess
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 as its own addresses"
@@ -99,7 +100,6 @@ class Proxy:
     address: str
     port: int
     tls: ssl.SSLContext
-    router: RouterProcess
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         """Send a request on a connection of its own; `_` in names of headers stands for `-`."""
@@ -142,10 +142,22 @@ class Proxy:
 
 @attrs.frozen
 class Site:
-    """The router and its proxies, each with a stream that is open from the start."""
+    """The router with its audit log, and its proxies, each with a stream open from the start."""
 
     proxies: dict[str, Proxy]
     idle: dict[str, Reply]
+    audit_file: Path
+
+    def audited(self, event: str, address: str) -> dict[str, Any]:
+        """Wait for a line of the audit log about this event from this address."""
+        ends_at_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < ends_at_s:
+            for line in self.audit_file.read_text().splitlines():
+                told = json.loads(line)
+                if (told["event"], told.get("address")) == (event, address):
+                    return told
+            time.sleep(0.01)  # a thread writes it soon
+        raise AssertionError(self.audit_file.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +165,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("proxies")
     workspace = Workspace(folder / "router").add_chaos("plain").add_command("off", "true")
     server = {"allowed_hosts": [NAME], "trusted_proxies": ["127.0.0.1"]}
-    configure_rest(workspace, server=CONFIG["server"] | server, logging={"level": "DEBUG"})
+    logs = {"directory": str(folder / "logs"), "audit": True}
+    configure_rest(workspace, server=CONFIG["server"] | server, logging=logs)
     certificate = make_certificate(folder)
     with ExitStack() as running:
         router = running.enter_context(workspace.serve("http", "sse", "api"))
@@ -161,14 +174,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ports = running.enter_context(reverse_proxies(folder, backends, certificate))
         tls = certificate.trusted()
         proxies = {
-            name: Proxy(name, f"127.0.0.{number}", ports[name], tls, router)
+            name: Proxy(name, f"127.0.0.{number}", ports[name], tls)
             for number, name in enumerate(PROXIES, 2)
         }
         streams = {
             name: running.enter_context(proxy.ask("GET", f"{PREFIX}/sse", **SPOOFED))
             for name, proxy in proxies.items()
         }
-        yield Site(proxies, streams)
+        yield Site(proxies, streams, folder / "logs" / "audit.jsonl")
 
 
 @pytest.fixture(params=PROXIES)
@@ -245,19 +258,29 @@ def test_stream_names_the_address_below_the_prefix_whatever_the_client_sends(
     assert said.startswith(f"data: {PREFIX}/messages?session_id=")
 
 
-def test_client_has_its_own_address_whatever_it_sends(proxy: Proxy) -> None:
-    wanted = rf"GET {PREFIX}/openapi.json from {proxy.address}$"
+def test_document_of_the_api_is_about_the_paths_below_the_prefix(proxy: Proxy) -> None:
     with proxy.ask("GET", f"{PREFIX}/openapi.json", **SPOOFED) as document:
         assert document.json()["servers"] == [{"url": PREFIX}]
-    proxy.router.stderr.wait_for(wanted)
+
+
+def test_client_has_its_own_address_in_the_audit_log_whatever_it_sends(
+    site: Site, proxy: Proxy
+) -> None:
+    pytest.importorskip("router.audit")
+    with proxy.ask("POST", f"{PREFIX}/mcp", call_of("plain", "pid"), **SPOOFED) as answered:
+        assert answered.status == 200
+    wrong = {"Authorization": "Bearer wrong", **SPOOFED}
+    with proxy.ask("POST", f"{PREFIX}/mcp", call_of("plain", "pid"), **wrong) as refused:
+        assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert site.audited("call", proxy.address)["target"]
+    assert site.audited("refused", proxy.address)["status"] == 401
+    assert SPOOFED["X_Forwarded_For"] not in site.audit_file.read_text()
 
 
 # --- The REST API ----------------------------------------------------------------------------
 
 
-def test_refusals_of_the_router_pass_as_they_are(proxy: Proxy) -> None:
-    with proxy.ask("GET", f"{PREFIX}/api/status", Authorization="Bearer wrong") as refused:
-        assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+def test_refusal_of_the_router_passes_as_it_is(proxy: Proxy) -> None:
     body = {"instance": "off", "tool": "echo", "params": {}}
     with proxy.ask("POST", f"{PREFIX}/api/call", body) as unavailable:
         assert (unavailable.status, unavailable.headers["Retry-After"]) == (503, "5")

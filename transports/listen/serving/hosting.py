@@ -82,9 +82,6 @@ TURN_AWAY_S: Final = 1.0
 ACCEPT_RETRY_S: Final = 0.1
 """The pause after a connection could not be accepted."""
 
-UNIX: Final = "a Unix socket"
-"""Stands in the log for the address of a client that has none."""
-
 OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """The errors of `accept` while this process or the system has no files or memory left."""
 
@@ -156,9 +153,9 @@ class AsgiListener:
         address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
         make_app: makes the application of one run.
         max_connections: connections beyond this number get 503, or are closed at once.
-        locate: the IP address of the other end of a connection (empty for a Unix socket) and the
-            headers of a request, names in lower case -> the address of the client, and the path
-            prefix that it sees. The application finds both in the scope (`client`, `root_path`).
+        locate: the IP address of a peer (empty on a Unix socket), and the headers of its request
+            (names in lower case) -> the IP address of the client, and the path prefix that it
+            sees. The application finds both in the scope, as `client` and `root_path`.
     """
 
     sock: socket.socket
@@ -320,10 +317,6 @@ def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]
         client = scope["client"]
         peer = client[0] if client else ""
         address, prefix = locate(peer, scope["headers"])
-        if log.isEnabledFor(logging.DEBUG):
-            # As it was sent, without the query: that may hold a ticket.
-            target = scope["raw_path"].decode("latin-1")
-            log.debug("%s %s%s from %s", scope.get("method", "WS"), prefix, target, address or UNIX)
         if address != peer:
             scope["client"] = (address, 0)
         if prefix:
