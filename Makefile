@@ -157,13 +157,14 @@ $(SDK_EXAMPLES): .cache/peers/sdk-examples/installed
 REVERSE_PROXIES := nginx haproxy caddy
 
 $(DEBIAN_PEERS): tests/peers/unpack_debian.sh
-	@if command -v apt-get >/dev/null; then \
-	  echo "apt-get download $(REVERSE_PROXIES)"; \
-	  tests/peers/unpack_debian.sh $(abspath $(@D)) $(REVERSE_PROXIES) && touch $@; \
+	@echo "apt-get download $(REVERSE_PROXIES)"
+	@if command -v apt-get >/dev/null && \
+	  tests/peers/unpack_debian.sh $(abspath $(@D)) $(REVERSE_PROXIES); then \
+	  touch $@; \
 	elif [ -n "$$CI" ]; then \
-	  echo "This machine has no apt-get, and in CI the reverse proxies must be met" >&2; exit 1; \
+	  echo "apt-get has not got them, and in CI the reverse proxies must be met" >&2; exit 1; \
 	else \
-	  echo "This machine has no apt-get: tests meet only the reverse proxies that it has"; \
+	  echo "apt-get has not got them: tests meet only the reverse proxies of this machine"; \
 	fi
 
 # --- Locks, without index lines, so that they say nothing of where packages come from. They move
