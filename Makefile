@@ -121,9 +121,11 @@ $(ASYNC_STAMPS): .venv/dev.stamp Makefile
 NPM_PEERS := tests/peers/node_modules/.installed
 PYTHON_PEERS := $(patsubst tests/peers/%.txt,.cache/peers/%/installed,$(wildcard tests/peers/*.txt))
 SDK_EXAMPLES := .cache/peers/sdk-examples/source/unpacked
+DEBIAN_PEERS := .cache/peers/debian/installed
 
 peers: .venv/dev.stamp
-	@$(MAKE) --no-print-directory --jobs 3 $(NPM_PEERS) $(PYTHON_PEERS) $(SDK_EXAMPLES)
+	@$(MAKE) --no-print-directory --jobs 3 $(NPM_PEERS) $(PYTHON_PEERS) $(SDK_EXAMPLES) \
+	  $(DEBIAN_PEERS)
 
 $(NPM_PEERS): tests/peers/package-lock.json tests/peers/.npmrc
 	@if command -v npm >/dev/null; then \
@@ -149,6 +151,21 @@ $(SDK_EXAMPLES): .cache/peers/sdk-examples/installed
 	  --no-deps --no-binary mcp --no-build-isolation -r $(@D)/mcp.txt
 	@tar -xzf $(@D)/mcp-*.tar.gz -C $(@D) --strip-components 1
 	@touch $@
+
+# The reverse proxies, as the distribution packs them. They are unpacked beside the tests and not
+# installed, so that neither root nor this machine's own services matter.
+REVERSE_PROXIES := nginx haproxy caddy
+
+$(DEBIAN_PEERS): tests/peers/unpack_debian.sh
+	@echo "apt-get download $(REVERSE_PROXIES)"
+	@if command -v apt-get >/dev/null && \
+	  tests/peers/unpack_debian.sh $(abspath $(@D)) $(REVERSE_PROXIES); then \
+	  touch $@; \
+	elif [ -n "$$CI" ]; then \
+	  echo "apt-get has not got them, and in CI the reverse proxies must be met" >&2; exit 1; \
+	else \
+	  echo "apt-get has not got them: tests meet only the reverse proxies of this machine"; \
+	fi
 
 # --- Locks, without index lines, so that they say nothing of where packages come from. They move
 # --- only as far as they must; to move all of them on: make lock UPGRADE=--upgrade

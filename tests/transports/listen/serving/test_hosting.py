@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import sys
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +35,7 @@ from transports.listen.serving.hosting import AsgiListener, connection_limit
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from transports.listen.serving.exchange import Endpoint
 
@@ -209,6 +211,32 @@ async def test_client_without_a_proxy_is_the_peer(serve: Serve, actor: FakeActor
         nursery.start_soon(client.post, CALL, "X-Forwarded-For: 203.0.113.7")
         assert (await actor.next(ClientOpened)).address == "127.0.0.1"
         await actor.answer()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no Unix sockets")
+async def test_peer_on_a_unix_socket_has_no_address(tmp_path: Path, actor: FakeActor) -> None:
+    peers: list[str] = []
+
+    def locate(peer: str, _: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+        peers.append(peer)
+        return ("203.0.113.7" if len(peers) > 1 else peer), ""
+
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as sock, trio.fail_after(LIMIT_S):
+        sock.bind(path)
+        listener = AsgiListener(sock, "", lambda: AsgiApp(http(actor)()), locate=locate)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(listener, trio.Event())
+            client = Client(await trio.open_unix_socket(path))
+            for address in ("", "203.0.113.7"):
+                await client.send("POST", "/mcp", CALL)
+                assert (await actor.next(ClientOpened)).address == address
+                await actor.answer()
+                assert await client.status() == 200
+                await actor.next(ClientClosed)
+            client.stream.socket.close()
+            nursery.cancel_scope.cancel()
+    assert peers == ["", ""]
 
 
 @pytest.mark.parametrize("more_bytes", [0, 1])
