@@ -69,6 +69,12 @@ class LogWriter:
         self._put_records = self._put_characters = self._dropped = 0
         self._written_records = self._written_characters = 0
         self._lost, self._lost_why, self._is_mid_line = 0, "", False
+        self._lost_so_far = 0
+
+    @property
+    def lost_count(self) -> int:
+        """The records that were lost so far."""
+        return self._dropped + self._lost_so_far
 
     def start(self, note: Callable[[str], str]) -> None:
         """Begin to write; `note` makes a line of a sentence about the log itself."""
@@ -139,6 +145,7 @@ class LogWriter:
             self._write(text)
         except (OSError, ValueError) as exc:  # ValueError: somebody has closed it
             self._lost += records
+            self._lost_so_far += records
             self._lost_why = getattr(exc, "strerror", None) or str(exc)
             if not lost:
                 self.tell_elsewhere(f"cannot be written ({self._lost_why}): records are lost there")

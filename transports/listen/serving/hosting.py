@@ -32,7 +32,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from transports.listen.serving.asgi import PEER
-from transports.listen.serving.connection import Connection, SlowReaders
+from transports.listen.serving.connection import Connection, ConnectionCounts, SlowReaders
 from transports.listen.serving.counted_warnings import CountedWarning
 from transports.listen.serving.http1 import Http1Server
 from transports.listen.serving.refusals import RETRY_AFTER
@@ -145,12 +145,14 @@ class AsgiListener:
         address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
         make_app: makes the application of one run.
         max_connections: connections beyond this number get 503, or are closed at once.
+        counts: counts the connections.
     """
 
     sock: socket.socket
     address: str
     make_app: Callable[[], Application]
     max_connections: int = attrs.field(factory=connection_limit)
+    counts: ConnectionCounts = attrs.field(factory=ConnectionCounts)
 
     async def __call__(
         self,
@@ -164,7 +166,7 @@ class AsgiListener:
             await nursery.start(app.run)
             try:
                 async with trio.open_nursery() as serving:
-                    connections = _Connections(app, self.max_connections)
+                    connections = _Connections(app, self.max_connections, self.counts)
                     await serving.start(connections.serve, self.sock)
                     task_status.started(self.address)
                     await stopping.wait()
@@ -179,14 +181,15 @@ class AsgiListener:
 class _Connections:
     """The open connections of one listener."""
 
-    def __init__(self, app: Application, max_connections: int) -> None:
+    def __init__(self, app: Application, max_connections: int, counts: ConnectionCounts) -> None:
         self._config = _hypercorn_config()
         self._app = ASGIWrapper(cast("Any", app))
         self._context = WorkerContext(None)
         self._max_connections = max_connections
         self._open: set[Connection] = set()
         self._slow_readers = SlowReaders()
-        self._unread = app.unread
+        self._unread = counts.unread = app.unread
+        self._counts = counts
         self._accepting = trio.CancelScope()
         self._all_closed: trio.Event | None = None  # made by `stop`
         self._spare_places = max(1, min(SPARE_PLACES, max_connections // SPARE_SHARE))
@@ -244,6 +247,8 @@ class _Connections:
             return
         connection = Connection(stream, self._slow_readers, self._unread.add)
         self._open.add(connection)
+        self._counts.accepted += 1
+        self._counts.open += 1
         try:
             state = ConnectionState({PEER: connection})
             stream_like = cast("Any", connection)
@@ -253,6 +258,7 @@ class _Connections:
         finally:
             connection.cut()
             self._open.discard(connection)
+            self._counts.open -= 1
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
 
@@ -263,6 +269,7 @@ class _Connections:
         lose the answer. So its request is read, until the client closes.
         """
         self._turned_away.note()
+        self._counts.turned_away += 1
         if not self._spare_places:
             stream.socket.close()
             return
