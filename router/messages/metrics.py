@@ -81,7 +81,7 @@ class CoreMetrics(Struct, frozen=True):
 
 
 class ActorCounts(Struct):
-    """What the dispatch actor has done so far.
+    """The work of the dispatch actor so far.
 
     Attributes:
         events: the events that it took out of its inbox.

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a real router, and the dashboard, alerts and table that speak of it."""
+"""The numbers of a real router for Prometheus, and the dashboard, alerts and table about them."""
 
 from __future__ import annotations
 
@@ -126,6 +126,8 @@ _BRACES: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*\{([^}]*)\}")
 _GROUPING: Final = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 _FUNCTION: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\s*(?=\()")
 _KEYWORDS: Final = {"and", "or", "unless", "bool"}
+_OF_PROMETHEUS: Final = {"job", "instance"}
+"""Labels that Prometheus adds to every series."""
 
 
 def metrics_in(expr: str) -> dict[str, set[str]]:
@@ -147,7 +149,8 @@ def check_expression(watched: Watched, expr: str) -> set[str]:
     assert found, expr
     for name, labels in found.items():
         assert name in watched.labels, f"{name} is not served: {expr}"
-        assert labels <= watched.labels[name], (expr, labels - watched.labels[name])
+        unknown = labels - watched.labels[name] - _OF_PROMETHEUS
+        assert not unknown, (expr, unknown)
     return set(found)
 
 
@@ -190,7 +193,7 @@ def test_the_alerts_ask_for_what_there_is(watched: Watched) -> None:
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["annotations"].keys() == {"summary", "description"}
         named = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
-        assert named <= watched.labels_of(read) | {"job"}, rule  # Prometheus adds `job`.
+        assert named <= watched.labels_of(read) | _OF_PROMETHEUS, rule
 
 
 def test_the_table_in_the_docs_is_what_there_is(watched: Watched) -> None:

@@ -24,7 +24,7 @@ def _no_listeners() -> dict[str, ConnectionCounts]:
 
 @attrs.frozen
 class MetricSources:
-    """Where the numbers beside those of the core are.
+    """The places of the numbers beside those of the core.
 
     Attributes:
         actor: what the dispatch actor has done.

@@ -50,7 +50,7 @@ _NO_CALLS: Final = {
 
 
 class _Families:
-    """What a registry of the library is to its encoders."""
+    """Stands in for a registry of the library, of which encoders need this method alone."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
