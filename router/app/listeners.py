@@ -28,7 +28,7 @@ from transports.listen.stdio.listener import StdioListener
 from transports.listen.stdio.streams import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from router.access.live_admission import LiveAdmission
     from router.access.places import Places
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from router.config.settings import Settings
     from router.config.values import Mode
     from router.dispatch.actor import Inbound
+    from router.messages.metrics import ActorCounts
     from router.messages.records import Record
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
+    from transports.listen.serving.connection import ConnectionCounts
     from transports.listen.serving.hosting import AsgiListener
 
 log = logging.getLogger("mcp_router.listen")
@@ -83,6 +85,9 @@ class Listeners:
         places: the views that have a place of their own.
         follow: begins to follow the log.
         write_record: hands a record to those who keep it.
+        actor_counts: the numbers of what the dispatch actor has done.
+        drops: kind -> returns the lines or records of it that were dropped so far.
+        connections: listener -> the numbers of its connections.
         inbox: the dispatch actor's; the listeners send into it.
         commands: takes commands to the supervisor of the listeners, which restarts those that move.
         bound: the sockets at their present addresses.
@@ -98,11 +103,14 @@ class Listeners:
     places: Places
     follow: Follow
     write_record: Callable[[Record], None]
+    actor_counts: ActorCounts
+    drops: Mapping[str, Callable[[], int]]
     inbox: trio.MemorySendChannel[Inbound]
     commands: trio.MemorySendChannel[Command]
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
     is_draining: bool = False
+    connections: dict[str, ConnectionCounts] = attrs.field(factory=dict[str, "ConnectionCounts"])
     _moved: tuple[Bound, ...] = attrs.field(init=False, default=())
     _at_api_start: tuple[Any, ...] = attrs.field(
         init=False,
@@ -211,6 +219,7 @@ class _NetworkListener:
             self.bound.url,
             new_app,
             locate=admission.locate,
+            counts=self._counts(),
             has_fast_lane=self._has_fast_lane(),
         )
 
@@ -221,6 +230,7 @@ class _NetworkListener:
     def _load_api(self) -> AsgiListener:
         # For start-up time: Quart takes twice as long to import as all the rest.
         from transports.listen.rest.backend import RestBackend
+        from transports.listen.rest.metric_sources import MetricSources
         from transports.listen.rest.rest_app import RestApp
         from transports.listen.serving.hosting import AsgiListener
 
@@ -239,11 +249,22 @@ class _NetworkListener:
             profiles=listeners.profiles,
             follow=listeners.follow if settings.enable_realtime_logs else None,
             write_record=listeners.write_record,
+            metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
             is_draining=lambda: listeners.is_draining,
         )
         return AsgiListener(
-            self.bound.sock, self.bound.url, lambda: RestApp(backend), locate=admission.locate
+            self.bound.sock,
+            self.bound.url,
+            lambda: RestApp(backend),
+            locate=admission.locate,
+            counts=self._counts(),
         )
+
+    def _counts(self) -> ConnectionCounts:
+        # For start-up time, as above.
+        from transports.listen.serving.connection import ConnectionCounts
+
+        return self.listeners.connections.setdefault(self.bound.mode, ConnectionCounts())
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

@@ -95,6 +95,7 @@ async def serve(router: Router, stop: Stop) -> None:
                 channels.catalogues_in,
                 router.logs.mask,
                 router.records.write,
+                router.actor_counts,
             )
             async with aclosing(router.upstreams), trio.open_nursery() as sessions_nursery:
                 with channels.upstream_commands_in:

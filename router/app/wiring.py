@@ -18,6 +18,7 @@ from router.app.records import Records
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.messages.effects import SaveCatalogue, SaveInstance
+from router.messages.metrics import ActorCounts
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import MAX_INSTANCES, InstanceStore
@@ -100,6 +101,7 @@ class Router:
         parts: the parts that apply new settings.
         reload_request: has the files read again.
         logs: the logs, set up already; they mask known secrets in what servers say.
+        actor_counts: the numbers of what the dispatch actor has done.
         records: hands the records of calls and changes to those who keep them.
         audit: the audit log, one of those; None if none is wanted.
         is_for_people: True to say in the log how to stop.
@@ -116,6 +118,7 @@ class Router:
     parts: Sequence[LivePart]
     reload_request: ReloadRequest
     logs: Logs
+    actor_counts: ActorCounts
     records: Records
     audit: AuditLog | None = None
     is_for_people: bool = False
@@ -167,7 +170,7 @@ def wire(
         paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
     )
     profiles = ProfileStore(live, places.is_instance)
-    records = Records()
+    records, actor_counts = Records(), ActorCounts()
     admission.refusals.on_record = records.write
     first_starts = FirstStarts(PackageStore(paths.cache))
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
@@ -179,6 +182,8 @@ def wire(
         places=places,
         follow=logs.broadcast.follow,
         write_record=records.write,
+        actor_counts=actor_counts,
+        drops={"audit": records.dropped, "log": logs.lost_count},
         inbox=channels.inbox_in,
         commands=channels.listener_commands_in,
         bound=bound,
@@ -199,6 +204,7 @@ def wire(
         parts=(logs, admission, places, listeners),
         reload_request=ReloadRequest(),
         logs=logs,
+        actor_counts=actor_counts,
         records=records,
         audit=audit,
         is_for_people=is_for_people,

@@ -164,6 +164,8 @@ def instance_down(state: RoutingState, event: InstanceDown) -> None:
     instance = _started_instance(state, event.instance)
     if instance is None:
         return
+    if event.retry_in_s:  # 0: a command restarts it
+        state.counts.of(instance.name).restarts += 1
     with list_changes.noticing(state, instance):
         reconfigure.end_session(state, instance, event.reason)
         instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
@@ -182,6 +184,7 @@ def instance_failed(state: RoutingState, event: InstanceFailed) -> None:
     reconfigure.fail_leaving_calls(state, event.instance, event.reason)
     instance = _started_instance(state, event.instance)
     if instance is not None:
+        state.counts.of(instance.name).restarts += 1
         with list_changes.noticing(state, instance):
             reconfigure.end_session(state, instance, event.reason)
             instance.record_failed(event.reason, event.restarts, event.probe_in_s, state.now_s)

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 
     from router.messages.effects import Effect
     from router.messages.instances.instance_spec import InstanceSpec
+    from router.messages.metrics import ActorCounts
     from router.messages.records import Record
 
 log = logging.getLogger("mcp_router.dispatch")
@@ -106,6 +107,7 @@ async def dispatch(
     catalogues: trio.MemorySendChannel[SaveCatalogue],
     mask: Mask,
     write_record: Callable[[Record], None],
+    counts: ActorCounts,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -122,17 +124,20 @@ async def dispatch(
         catalogues: takes catalogues to be kept on disk. When it is full, the catalogue is dropped.
         mask: takes known secrets out of a text.
         write_record: hands a record to those who keep it; it neither waits nor fails.
+        counts: is told what was done.
     """
     actor = _Actor(core, commands, child_of, saves, catalogues, mask, write_record)
     task_status.started()
     with inbox, commands, saves, catalogues:
-        scope = await _take_all(actor, inbox)
+        scope = await _take_all(actor, inbox, counts)
         while scope.cancelled_caught:
             actor.tick()
-            scope = await _take_all(actor, inbox)
+            scope = await _take_all(actor, inbox, counts)
 
 
-async def _take_all(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> trio.CancelScope:
+async def _take_all(
+    actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound], counts: ActorCounts
+) -> trio.CancelScope:
     """Handle events until all senders have closed, or until a deadline may be overdue.
 
     In the second case the returned scope was cancelled. One scope serves many events, because to
@@ -143,7 +148,8 @@ async def _take_all(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) ->
         wake_at_s = _set_earlier(scope, math.inf, actor.next_wake_s())
         async for inbound in inbox:
             actor.take(inbound)
-            _take_batch(actor, inbox)
+            counts.batches += 1
+            counts.events += 1 + _take_batch(actor, inbox)
             # Not only when the scope is cancelled: under load there is always another event.
             actor.tick()
             wake_at_s = _set_earlier(scope, wake_at_s, actor.next_wake_s())
@@ -157,14 +163,15 @@ def _set_earlier(scope: trio.CancelScope, wake_at_s: float, deadline_s: float | 
     return deadline_s
 
 
-def _take_batch(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> None:
-    """Handle the events that are in the inbox already, up to `BATCH_SIZE`."""
-    for _ in range(BATCH_SIZE):
+def _take_batch(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> int:
+    """Handle the events that are in the inbox already, up to `BATCH_SIZE`; return how many."""
+    for number in range(BATCH_SIZE):
         try:
             event = inbox.receive_nowait()
         except (trio.WouldBlock, trio.EndOfChannel):
-            return
+            return number
         actor.take(event)
+    return BATCH_SIZE
 
 
 class _Actor:

@@ -81,6 +81,10 @@ class ShowStatus(Struct, frozen=True):
     """-> list[dict], rows of `ListInstances` with `since_s`, `calls`, `in_flight`, `retry_in_s`."""
 
 
+class ShowMetrics(Struct, frozen=True):
+    """-> CoreMetrics."""
+
+
 class ListTools(Struct, frozen=True):
     """-> dict of instance name -> tools (name, description, inputSchema)."""
 
@@ -123,6 +127,7 @@ RouterCommand: TypeAlias = (
     ListInstances
     | ShowInstance
     | ShowStatus
+    | ShowMetrics
     | ListTools
     | ShowTools
     | ShowProfileTools

@@ -56,6 +56,7 @@ def record_failure(state: RoutingState, row: Instance, event: RequestFailed) -> 
     assert ejection.ends_at_s is not None, "it was just ejected"
     row.record_degraded(event.error.message, ejection.ends_at_s, state.now_s)
     _sum_up(state, row)
+    state.counts.of(row.name).ejections += 1
     retry_in_s = ejection.ends_at_s - state.now_s
     text = f"{row.spec.name} is degraded ({row.last_error}); next try in {retry_in_s:.1f} s"
     state.effects.append(LogLine(logging.WARNING, text, row.spec.name))

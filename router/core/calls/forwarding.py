@@ -15,7 +15,7 @@ from router.core.calls import ejections, server_params
 from router.core.protocol import router_tools
 from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
-from router.core.records import call_records
+from router.core.records import call_records, request_ends
 from router.core.sessions import client_roots, client_sessions, lazy_starts
 from router.core.sessions.availability import unavailable_error
 from router.core.state.calls import MAX_EXTENSION, MAX_PARKED, MAX_PARKED_OF_CLIENT
@@ -104,8 +104,7 @@ def send_answer(
             frame = answer_as_stateless(frame, result_type, client.capabilities, info, method)
         client.drop_request_row(state.clients)
     state.effects.append(ToClient(client.id, answered.reply_to, frame))
-    if answered.draft is not None:
-        call_records.end(state, answered, frame, error)
+    request_ends.answered(state, answered, frame, error)
 
 
 # --- Messages of a call ----------------------------------------------------------------------
@@ -392,5 +391,4 @@ def end_reply(state: RoutingState, ended: ClientRequest | Call, outcome: Outcome
     """End a request that gets no answer, and its channel if that is there for the answer alone."""
     if ended.reply_to is not ended.client.outbox:
         state.effects.append(CloseReply(ended.reply_to))
-    if ended.draft is not None:
-        call_records.end_unanswered(state, ended, outcome)
+    request_ends.unanswered(state, ended, outcome)

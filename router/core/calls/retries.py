@@ -75,6 +75,7 @@ def take_repeatable(state: RoutingState, call: Call) -> ClientRequest | None:
         return None
     forwarding.close_call(state, call)
     request.ends_at_s = ends_at_s
+    state.counts.of(call.instance).retries += 1
     return request
 
 

@@ -53,6 +53,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
         {name: _configured(state, before.by_name.get(name), spec) for name, spec in wanted.items()}
     )
     state.known.clear()
+    state.counts.configure(wanted)
     for row in state.instances:
         catalog = shown_before.get(row.name, NO_CATALOG)
         differing = list_changes.kinds_that_differ(catalog, row.offers.catalog)

@@ -17,6 +17,7 @@ from router.core.management import saving
 from router.core.peers import client_requests
 from router.core.protocol.permissions import check_may
 from router.core.records import call_records, change_records
+from router.core.records.metrics_snapshot import metrics_for
 from router.core.state.clients import Client, ClientRequest
 from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
@@ -27,6 +28,7 @@ from router.messages.commands import (
     ListTools,
     MakeChange,
     ShowInstance,
+    ShowMetrics,
     ShowProfileTools,
     ShowStatus,
     ShowTools,
@@ -111,6 +113,10 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
         "waiting": waiting,
         "retry_in_s": instance.retry_in_s(state.now_s),
     }
+
+
+def _show_metrics(state: RoutingState, event: AdminCommand, _: ShowMetrics) -> None:
+    _reply(state, event, metrics_for(state, event.principal))
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
@@ -243,6 +249,7 @@ _COMMANDS: Final[
     ListInstances: ("read", _list_instances),
     ShowInstance: ("read", _show_instance),
     ShowStatus: ("read", _show_status),
+    ShowMetrics: ("read", _show_metrics),
     ListTools: ("read", _list_tools),
     ShowTools: ("read", _show_tools),
     ShowProfileTools: ("admin", _show_profile_tools),

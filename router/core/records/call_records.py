@@ -78,13 +78,17 @@ def _digest_of_arguments(request: ClientRequest) -> str:
     """
     members = request.params.members
     arguments = given(members, "arguments")
-    if _own_tool(request) == router_tools.CALL:
+    if own_tool(request) == router_tools.CALL:
         arguments = router_tools.call_arguments_of(arguments).arguments
     return "" if arguments is None else hashlib.sha256(arguments).hexdigest()
 
 
-def _own_tool(request: ClientRequest) -> str | None:
-    """Return the canonical name of the router's own tool that a request calls."""
+def own_tool(request: ClientRequest) -> str | None:
+    """Return the canonical name of the router's own tool that a request calls; None for others.
+
+    Raises:
+        RpcError: -32602, its `params` are no object.
+    """
     if request.method != "tools/call" or request.client.era == "own":
         return None
     return router_tools.canonical_name(optional_text_of(request.params.members, "name") or "")
@@ -117,45 +121,36 @@ def _target_in(members: dict[str, Raw]) -> str:
 # --- The end ---------------------------------------------------------------------------------
 
 
-def end(
+def answered(
     state: RoutingState,
     ended: ClientRequest | Call,
     frame: Response | ErrorResponse,
-    error: RpcError | None = None,
+    outcome: Outcome,
+    code: int,
 ) -> None:
-    """Have the record written of a request that is answered, if it has to have one.
+    """Have the record written of a request that is answered, and that has a draft.
 
     Args:
         ended: the request, or the call that was made of it.
         frame: the answer.
-        error: the router's own error, if it is the answer; it may be in the words of a tool result.
+        outcome: "ok" or "error".
+        code: the code of the error; 0 without one.
     """
-    draft = ended.draft
-    if draft is None or not is_call(ended):
-        return
-    ended.draft = None
-    outcome: Outcome
-    if error is not None:
-        outcome, code = "error", error.code
-    elif isinstance(frame, ErrorResponse):
-        outcome, code = "error", code_of(frame)
+    if isinstance(frame, Response):
+        if outcome == "ok" and ended.method == "tools/call" and is_tool_error(frame.result):
+            outcome = "tool_error"
+        _write(state, ended, outcome, code, len(frame.result))
     else:
-        is_error = ended.method == "tools/call" and is_tool_error(frame.result)
-        outcome, code = "tool_error" if is_error else "ok", 0
-    size = len(frame.result if isinstance(frame, Response) else frame.error)
-    _write(state, ended, draft, outcome, code, size)
+        _write(state, ended, outcome, code, len(frame.error))
 
 
-def end_unanswered(state: RoutingState, ended: ClientRequest | Call, outcome: Outcome) -> None:
-    """Have the record written of a request that gets no answer.
+def unanswered(state: RoutingState, ended: ClientRequest | Call, outcome: Outcome) -> None:
+    """Have the record written of a request that gets no answer, and that has a draft.
 
     Args:
         outcome: "cancelled" by its client, or the client is "gone".
     """
-    draft = ended.draft
-    if draft is not None and is_call(ended):
-        ended.draft = None
-        _write(state, ended, draft, outcome, 0, 0)
+    _write(state, ended, outcome, 0, 0)
 
 
 def is_call(ended: ClientRequest | Call) -> bool:
@@ -195,12 +190,13 @@ def is_tool_error(result: Raw) -> bool:
 def _write(
     state: RoutingState,
     ended: ClientRequest | Call,
-    draft: CallDraft,
     outcome: Outcome,
     code: int,
     response_bytes: int,
 ) -> None:
-    client = ended.client
+    client, draft = ended.client, ended.draft
+    assert draft is not None, "its record is wanted"
+    ended.draft = None
     is_request = isinstance(ended, ClientRequest)
     request_id = ended.id if is_request else ended.request_id
     record = CallRecord(
@@ -240,7 +236,7 @@ def session_id_of(client: Client) -> str:
 def _target_asked_for(request: ClientRequest) -> str:
     """Return the name that the client asked for, of a request that was sent to no server."""
     with suppress(RpcError):
-        own = _own_tool(request)
+        own = own_tool(request)
         if own == router_tools.CALL:
             arguments = given(request.params.members, "arguments")
             return router_tools.call_arguments_of(arguments).tool_name

@@ -12,6 +12,7 @@ from router.access.places import Places
 from router.app.listeners import Listeners
 from router.app.records import Records
 from router.config.options import Options
+from router.messages.metrics import ActorCounts
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
@@ -37,6 +38,8 @@ def listeners_of(
         places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]
         write_record=Records().write,
+        actor_counts=ActorCounts(),
+        drops={},
         inbox=trio.open_memory_channel[Any](16)[0] if inbox is None else inbox,
         commands=trio.open_memory_channel[Any](16)[0] if commands is None else commands,
         bound=bound,

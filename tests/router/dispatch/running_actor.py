@@ -14,6 +14,7 @@ from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick
 from router.messages.frames import Frame, Notification
 from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.metrics import ActorCounts
 from router.messages.records import Record
 from supervisors.child import ChildSpec, Command, StartChild, StopChild
 
@@ -66,6 +67,7 @@ class RunningActor:
     catalogues: trio.MemoryReceiveChannel[SaveCatalogue]
     ended: trio.Event
     scope: trio.CancelScope
+    counts: ActorCounts = attrs.field(factory=ActorCounts)
 
     async def happens(self, *events: Inbound) -> None:
         """Put these into the inbox together, and wait until the actor is idle."""
@@ -113,6 +115,7 @@ async def start_actor(
                 catalogues_in,
                 mask,
                 write_record,
+                actor.counts,
                 task_status=task_status,
             )
         actor.ended.set()

@@ -141,6 +141,14 @@ async def test_records_are_handed_on(nursery: trio.Nursery, autojump_clock: Any)
     assert kept == [record]
 
 
+async def test_events_and_wake_ups_are_counted(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    actor = await start_actor(nursery, ScriptedCore())
+    await actor.happens(*(InstanceStarting(name) for name in "abc"))
+    assert (actor.counts.events, actor.counts.batches) == (3, 1)
+    await actor.happens(*(InstanceStarting("a") for _ in range(BATCH_SIZE + 2)))
+    assert (actor.counts.events, actor.counts.batches) == (BATCH_SIZE + 5, 3)
+
+
 async def test_a_burst_is_handled_in_one_go_and_in_order(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:

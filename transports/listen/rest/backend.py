@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from router.messages.errors import INSTANCE_NOT_FOUND, NOT_ALLOWED, RpcError
+from transports.listen.rest.metric_sources import MetricSources
 from transports.listen.serving.refusals import is_never_draining
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class RestBackend:
         profiles: the profiles of `config.json`.
         follow: begins to follow the log; None if the log must not be followed.
         write_record: hands a record of a change to those who keep it; it neither waits nor fails.
+        metrics: the numbers of the rest of the router, for `/metrics`.
         is_draining: returns whether the router finishes the calls in flight and takes no new ones.
     """
 
@@ -110,4 +112,5 @@ class RestBackend:
     profiles: Profiles = attrs.field(factory=FixedProfiles)
     follow: Follow | None = None
     write_record: Callable[[Record], None] = _keep_nothing
+    metrics: MetricSources = attrs.field(factory=MetricSources)
     is_draining: Callable[[], bool] = is_never_draining

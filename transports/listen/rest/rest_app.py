@@ -1,7 +1,7 @@
 """The REST API: Quart routes that send commands to the dispatch actor.
 
 `guard` stands in front of the routes; `document.openapi` describes them. Only this module,
-`responses` and `profile_routes` know Quart.
+`responses`, `profile_routes` and `metrics_route` know Quart.
 
 Invariant: a route sends commands and awaits their answers; it never touches routing state.
 """
@@ -47,6 +47,8 @@ from transports.listen.rest.log_stream import (
     Followers,
     Tickets,
 )
+from transports.listen.rest.metrics.loop_lag import LoopLag
+from transports.listen.rest.metrics.metrics_route import add_metrics_route
 from transports.listen.rest.profile_routes import add_profile_routes
 from transports.listen.rest.responses import (
     add_error_pages,
@@ -81,11 +83,14 @@ class RestApp:
 
     Attributes:
         unread: bounds what its connections have still to send.
+        endpoint: None: all requests come through Quart.
     """
 
     def __init__(self, backend: RestBackend) -> None:
         tickets = Tickets()
         self.unread = UnreadBytes()
+        self.endpoint = None
+        self._lag = LoopLag()
         self._followers: Followers | None = None
         if backend.follow is not None:
             self._followers = Followers(backend.follow, GREETING.format(backend.version))
@@ -97,16 +102,18 @@ class RestApp:
             is_known=backend.is_known,
             refused=backend.refused,
         )
-        self._guard = Guard(_quart_app(backend, tickets, self._followers), admission)
+        self._guard = Guard(_quart_app(backend, tickets, self._followers, self._lag), admission)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
         await self._guard(scope, receive, send)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Bound what is unread, until cancelled."""
-        task_status.started()
-        await self.unread.run()
+        """Bound what is unread, and measure the lag of the event loop, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._lag.run)
+            task_status.started()
+            await self.unread.run()
 
     def end(self) -> None:
         """End every WebSocket; answer later requests with 503."""
@@ -115,7 +122,9 @@ class RestApp:
             self._followers.end()
 
 
-def _quart_app(backend: RestBackend, tickets: Tickets, followers: Followers | None) -> QuartTrio:
+def _quart_app(
+    backend: RestBackend, tickets: Tickets, followers: Followers | None, lag: LoopLag
+) -> QuartTrio:
     app = QuartTrio(__name__, static_folder=None)
     # A path with one slash more is another path: no redirect, no second spelling.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
@@ -128,6 +137,7 @@ def _quart_app(backend: RestBackend, tickets: Tickets, followers: Followers | No
     _add_query_routes(app, backend, actor)
     _add_change_routes(app, actor)
     add_profile_routes(app, backend, actor.client)
+    add_metrics_route(app, backend, actor.client, lag)
     if followers is not None:
         _add_log_routes(app, tickets, followers)
     return app

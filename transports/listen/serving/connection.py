@@ -18,6 +18,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 
 from transports.listen.serving.asgi import LEAST_BYTES_PER_S, SEND_S
@@ -31,6 +32,8 @@ except ImportError:  # pragma: no cover - Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from transports.listen.serving.unread_bytes import UnreadBytes
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -294,3 +297,25 @@ class _Look:
         self.at_s = at_s
         self.read_bytes = read_bytes
         self.due_s = due_s
+
+
+@attrs.define(eq=False)
+class ConnectionCounts:
+    """The connections of one listener, also after it was restarted, for those who watch the router.
+
+    Attributes:
+        accepted: all so far that got a place.
+        open: those that are open now.
+        turned_away: all so far that got no place.
+        unread: what the listener holds for its clients; None while it does not run.
+    """
+
+    accepted: int = 0
+    open: int = 0
+    turned_away: int = 0
+    unread: UnreadBytes | None = None
+
+    @property
+    def unread_bytes(self) -> int:
+        """The bytes that are held for clients that have yet to read them."""
+        return 0 if self.unread is None else self.unread.held_bytes()

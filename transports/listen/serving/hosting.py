@@ -31,8 +31,13 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from transports.listen.serving.asgi import PEER, AsgiApp
-from transports.listen.serving.connection import LOOK_S, Connection, SlowReaders
+from transports.listen.serving.asgi import PEER
+from transports.listen.serving.connection import (
+    LOOK_S,
+    Connection,
+    ConnectionCounts,
+    SlowReaders,
+)
 from transports.listen.serving.counted_warnings import CountedWarning
 from transports.listen.serving.http1 import Http1Server
 from transports.listen.serving.lane.lane import Lane
@@ -125,6 +130,11 @@ class Application(Protocol):
 
     unread: UnreadBytes
 
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Answers requests that do not come through ASGI; None if all have to."""
+        ...
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
         ...
@@ -154,7 +164,8 @@ class AsgiListener:
         max_connections: connections beyond this number get 503, or are closed at once.
         locate: says where clients are; an application finds that in the scope (`client`,
             `root_path`).
-        has_fast_lane: plain requests to an `AsgiApp` are served without Hypercorn.
+        counts: counts the connections.
+        has_fast_lane: plain requests for the application's endpoint are served without Hypercorn.
     """
 
     sock: socket.socket
@@ -163,6 +174,7 @@ class AsgiListener:
     max_connections: int = attrs.field(factory=connection_limit)
     locate: Locate = as_connected
     has_fast_lane: bool = False
+    counts: ConnectionCounts = attrs.field(factory=ConnectionCounts)
 
     async def __call__(
         self,
@@ -176,10 +188,7 @@ class AsgiListener:
             await nursery.start(app.run)
             try:
                 async with trio.open_nursery() as serving:
-                    endpoint = None
-                    if self.has_fast_lane and isinstance(app, AsgiApp):
-                        endpoint = app.endpoint
-                    connections = _Connections(app, self.max_connections, self.locate, endpoint)
+                    connections = _Connections(app, self)
                     await serving.start(connections.serve, self.sock)
                     task_status.started(self.address)
                     await stopping.wait()
@@ -194,23 +203,19 @@ class AsgiListener:
 class _Connections:
     """The open connections of one listener."""
 
-    def __init__(
-        self,
-        app: Application,
-        max_connections: int,
-        locate: Locate,
-        endpoint: Endpoint | None = None,
-    ) -> None:
+    def __init__(self, app: Application, listener: AsgiListener) -> None:
         self._config = _hypercorn_config()
-        self._app = ASGIWrapper(cast("Any", _located(app, locate)))
+        self._app = ASGIWrapper(cast("Any", _located(app, listener.locate)))
         self._context = WorkerContext(None)
-        self._max_connections = max_connections
-        self._locate = locate
-        self._endpoint = endpoint  # of the lanes; None if there are none
+        self._max_connections = max_connections = listener.max_connections
+        self._locate = listener.locate
+        # Of the lanes; None if there are none.
+        self._endpoint = app.endpoint if listener.has_fast_lane else None
         self._lanes: set[Lane] = set()
         self._open: set[Connection] = set()
         self._slow_readers = SlowReaders()
-        self._unread = app.unread
+        self._counts = listener.counts
+        self._unread = self._counts.unread = app.unread
         self._accepting = trio.CancelScope()
         self._all_closed: trio.Event | None = None  # made by `stop`
         self._spare_places = max(1, min(SPARE_PLACES, max_connections // SPARE_SHARE))
@@ -272,6 +277,8 @@ class _Connections:
             return
         connection = Connection(stream, self._slow_readers, self._unread.add)
         self._open.add(connection)
+        self._counts.accepted += 1
+        self._counts.open += 1
         try:
             if self._endpoint is not None and not await self._serve_lane(
                 connection, self._endpoint
@@ -285,6 +292,7 @@ class _Connections:
         finally:
             connection.cut()
             self._open.discard(connection)
+            self._counts.open -= 1
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
 
@@ -318,6 +326,7 @@ class _Connections:
         lose the answer. So its request is read, until the client closes.
         """
         self._turned_away.note()
+        self._counts.turned_away += 1
         if not self._spare_places:
             stream.socket.close()
             return

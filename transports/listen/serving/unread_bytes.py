@@ -113,6 +113,10 @@ class UnreadBytes:
             self._added_bytes = 0
             self._is_due.set()
 
+    def held_bytes(self) -> int:
+        """Return the bytes that are held at the moment."""
+        return sum(holding.size_bytes for source in self.sources for holding in source())
+
     async def run(self) -> None:
         """Keep the limits until cancelled."""
         async with trio.open_nursery() as nursery:

@@ -2,6 +2,7 @@
 
 from hypothesis.stateful import invariant
 
+from router.core.records.call_records import CALLS
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.core.views import listings
 from router.messages.events import ClientClosed
@@ -152,4 +153,6 @@ class Promises(World):
         for name, kept in kept_in(state):
             assert not len(kept), (name, kept)
         assert self.talk.core.next_deadline_s() is None
+        kept = [one for one in self.talk.call_records() if one.method in CALLS]
+        assert len(kept) == self.talk.to_record
         assert {one.name for one in self.talk.started} <= set(self.talk.stopped)

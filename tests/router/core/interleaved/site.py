@@ -198,8 +198,9 @@ def seen_at(
 
 # --- What is left over -----------------------------------------------------------------------
 
-NOT_EMPTIED = {"settings", "seal", "effects", "instances", "views", "_last_numbers"}
-"""The settings, what follows from them, and the numbers that no session gets again."""
+NOT_EMPTIED = {"settings", "seal", "effects", "instances", "views", "_last_numbers", "own"}
+"""The settings, what follows from them, the numbers that no session gets again, and the counts of
+requests that reached no instance, by few kinds, outcomes and codes."""
 
 
 def kept_in(state: Any, path: str = "state") -> Iterator[tuple[str, Any]]:

@@ -141,7 +141,12 @@ class World(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.talk = Overheard(timeout_s=2.0, view="direct", profiles=site.PROFILES[0])
+        self.talk = Overheard(
+            timeout_s=2.0,
+            view="direct",
+            profiles=site.PROFILES[0],
+            records=frozenset({"audit"}),
+        )
         self.specs: dict[str, InstanceSpec] = {
             name: site.configured(name) for name in site.INSTANCES
         }

@@ -29,6 +29,7 @@ class App:
         self.may_accept = trio.Event()
         self.may_accept.set()
         self.unread = UnreadBytes()
+        self.endpoint = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope["type"])

@@ -29,6 +29,7 @@ from transports.listen.http.routing_headers import REVISION_KEY
 from transports.listen.http.sse_endpoint import SseEndpoint
 from transports.listen.serving import connection, hosting
 from transports.listen.serving.asgi import AsgiApp
+from transports.listen.serving.connection import ConnectionCounts
 from transports.listen.serving.exchange import Answer, json_answer
 from transports.listen.serving.hosting import AsgiListener, connection_limit
 
@@ -383,7 +384,8 @@ async def test_connections_beyond_the_limit_are_503_and_closed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(hosting, "SPARE_SHARE", 1)
-    async with serve(http(actor), max_connections=3) as site:
+    counts = ConnectionCounts()
+    async with serve(http(actor), max_connections=3, counts=counts) as site:
         clients = [await site.connect() for _ in range(3)]
         for client in clients:
             assert await client.post(CALL, "Authorization: nobody") == 401
@@ -397,6 +399,8 @@ async def test_connections_beyond_the_limit_are_503_and_closed(
         assert await clients[0].post(CALL, "Authorization: nobody") == 401
     told = [record.args for record in caplog.records if "places" in record.msg]
     assert told == [(3, 1), (3, 2)]
+    assert (counts.accepted, counts.open, counts.turned_away) == (3, 0, 3)
+    assert counts.unread_bytes == 0
 
 
 async def test_connections_beyond_the_spare_places_are_closed_at_once(

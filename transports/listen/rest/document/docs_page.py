@@ -34,7 +34,7 @@ _SECTION_PATHS: Final = (
     ("Instances", ("/api/instances", "/api/status")),
     ("Tools", ("/api/tools", "/api/call")),
     ("Profiles", ("/api/profiles",)),
-    ("The router", ("/", "/health", "/api/config")),
+    ("The router", ("/", "/health", "/metrics", "/api/config")),
     ("Its log", ("/api/ws-ticket", "/ws")),
 )
 """Title of a section -> the paths in it, with everything below them; `/` is only itself."""

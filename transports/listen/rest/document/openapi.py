@@ -226,7 +226,16 @@ def _other_paths() -> Json:
         "/api/config": {
             "get": _route("getConfig", "The configuration, with secrets masked", config)
         },
+        "/metrics": {"get": _metrics_route()},
     }  # fmt: skip
+
+
+def _metrics_route() -> Json:
+    """Return the route for Prometheus, which answers with text."""
+    route = _route("getMetrics", "Numbers for Prometheus, as text or OpenMetrics", {})
+    content = {kind: {"schema": STRING} for kind in ("text/plain", "application/openmetrics-text")}
+    found = {"description": "Success", "content": content}
+    return {**route, "responses": {**route["responses"], "200": found}}
 
 
 def _profile_paths() -> Json:

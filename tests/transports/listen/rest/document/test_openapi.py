@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import pytest
 
+from router.messages.metrics import CoreMetrics
 from tests.transports.listen.rest.rest_client import FakeProfiles, rest_site
 from transports.listen.rest.document.openapi import openapi_document
 
+NO_METRICS: Final = CoreMetrics((), {}, 0, (), {}, 0, 0)
 METHODS: Final = {"GET", "POST", "PATCH", "DELETE", "PUT"}
 
 
@@ -26,7 +28,7 @@ async def test_every_documented_route_is_served_with_these_methods_only(has_logs
         for path, methods in _served(has_logs).items():
             target = path.replace("{name}", "files")
             for method in METHODS:
-                site.actor.answers[:] = ["files"]
+                site.actor.answers[:] = [NO_METRICS if path == "/metrics" else "files"]
                 profiles.by_name["files"] = {}
                 got = await site.ask(method, target, {"name": "files"})
                 assert got.status != 404, path
@@ -53,7 +55,8 @@ def test_every_body_has_an_example_and_no_route_of_the_open_ones_wants_a_token()
         for operation in operations.values():
             if "requestBody" in operation:
                 assert operation["requestBody"]["content"]["application/json"]["example"]
-            assert ("401" in operation["responses"]) == path.startswith(("/api/", "/ws"))
+            is_closed = path.startswith(("/api/", "/ws", "/metrics"))
+            assert ("401" in operation["responses"]) == is_closed
 
 
 async def test_websocket_is_described_and_asked_for_otherwise_says_what_it_is() -> None:
