@@ -31,9 +31,15 @@ class Records:
 
     Attributes:
         keepers: all of them; whoever wires the router adds its own.
+        drop_counts: each returns the records that one keeper had to drop so far.
     """
 
     keepers: list[Keeper] = attrs.field(factory=list[Keeper])
+    drop_counts: list[Callable[[], int]] = attrs.field(factory=list["Callable[[], int]"])
+
+    def dropped(self) -> int:
+        """Return the records that keepers had to drop so far."""
+        return sum(count() for count in self.drop_counts)
 
     def write(self, record: Record) -> None:
         """Hand a record to each keeper."""

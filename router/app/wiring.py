@@ -187,6 +187,7 @@ def wire(
     audit = _open_audit(settings, paths, logs)
     if audit is not None:
         records.keepers.append(audit.put)
+        records.drop_counts.append(audit.dropped_count)
     return Router(
         channels=channels,
         settings=live,

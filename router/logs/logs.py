@@ -132,6 +132,10 @@ class Logs:
         """Return the text without the known secrets; also at level `OFF`."""
         return self._masks.mask(text)
 
+    def lost_count(self) -> int:
+        """Return the lines that neither stderr nor the file has, or only one of them."""
+        return self._handler.lost_count() if isinstance(self._handler, _Handler) else 0
+
     def set_level(self, name: str) -> None:
         """Log from this level on; a router that started without logs gets none."""
         for logger, level in _levels_at(LEVEL_NUMBERS[name]).items():
@@ -250,6 +254,10 @@ class _Handler(logging.Handler):
             place.write(record, text)
         # Followers count lines as records, so each record is one line for them.
         self.broadcast.put(record.levelno, self._followers.short_line_of(record, text))
+
+    def lost_count(self) -> int:
+        """Return the lines so far that one of the places has lost."""
+        return sum(place.lost_count for place in self._places)
 
     def _tell_of_file(self, what: str) -> None:
         """Say on stderr what has become of the file; called in the thread that writes it."""
