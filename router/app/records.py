@@ -1,4 +1,4 @@
-"""Hands each record to those who keep records: the audit log, the traces.
+"""Hands each record to those who keep records: the audit log, the traces, the log at DEBUG.
 
 Invariant: nobody waits, and a keeper that fails does so alone.
 """
@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from router.messages.log_fields import about
+from router.messages.records import CallRecord
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.messages.records import Record
 
 log = logging.getLogger("mcp_router.app")
+call_log = logging.getLogger("mcp_router.calls")
 
 Keeper: TypeAlias = "Callable[[Record], None]"
 """Takes a record and returns at once. It is called in the Trio thread."""
@@ -44,3 +48,17 @@ class Records:
                 keeper(record)
             except Exception:
                 log.exception("a record was not kept")
+
+
+def log_call(record: Record) -> None:
+    """Log a call that has ended, at level DEBUG; a keeper of records."""
+    if not isinstance(record, CallRecord) or not call_log.isEnabledFor(logging.DEBUG):
+        return
+    what = " ".join(filter(None, (record.method, record.instance, record.target)))
+    extra = {
+        **about(record.instance),
+        "principal": record.principal,
+        "request_id": record.request_id,
+        "duration_s": round(record.duration_s, 6),
+    }
+    call_log.debug("%s: %s in %.1f ms", what, record.outcome, record.duration_s * 1000, extra=extra)

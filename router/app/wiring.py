@@ -14,7 +14,7 @@ from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
-from router.app.records import Records
+from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.messages.effects import SaveCatalogue, SaveInstance
@@ -170,7 +170,7 @@ def wire(
         paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
     )
     profiles = ProfileStore(live, places.is_instance)
-    records, actor_counts = Records(), ActorCounts()
+    records, actor_counts = Records([log_call]), ActorCounts()
     admission.refusals.on_record = records.write
     first_starts = FirstStarts(PackageStore(paths.cache))
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
@@ -192,6 +192,7 @@ def wire(
     audit = _open_audit(settings, paths, logs)
     if audit is not None:
         records.keepers.append(audit.put)
+        records.drop_counts.append(audit.dropped_count)
     return Router(
         channels=channels,
         settings=live,

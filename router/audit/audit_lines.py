@@ -127,8 +127,6 @@ def _shown(text: str, mask: Callable[[str], str]) -> str:
     text = mask(text)
     if len(text) > VALUE_LIMIT:
         text = f"{text[:VALUE_LIMIT]}... ({len(text) - VALUE_LIMIT} more characters)"
-    if text.isprintable():
-        return text
     # UTF-8 has no lone surrogates.
     return one_line(text).encode("utf-8", "backslashreplace").decode()
 

@@ -87,9 +87,8 @@ class AuditLog:
             way_out = "Let this user write there, or set logging.directory or logging.audit"
             raise ConfigError("config.json: logging.audit", f"{problem}. {way_out}") from exc
 
-    @property
     def dropped_count(self) -> int:
-        """The records so far that are in no file."""
+        """Return the records so far that are in no file."""
         return self._writer.lost_count
 
     def put(self, record: Record) -> None:

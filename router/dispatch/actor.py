@@ -248,7 +248,9 @@ class _Actor:
     def _report_starts(self, report: StartReport) -> None:
         line = report.line(trio.current_time())
         if line is not None:
-            log.log(logging.INFO if report.is_over else logging.WARNING, line)
+            level = logging.INFO if report.is_over else logging.WARNING
+            passed_s = round(trio.current_time() - report.started_at_s, 3)
+            log.log(level, line, extra={"duration_s": passed_s})
         if report.is_over:
             self._start_report = None
 

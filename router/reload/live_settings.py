@@ -59,6 +59,8 @@ def _records(settings: Settings) -> frozenset[RecordReason]:
         reasons.add("audit")
     if settings.logging.audit == "digests":
         reasons.add("digests")
+    if settings.logging.level == "DEBUG":
+        reasons.add("log")
     return frozenset(reasons)
 
 

@@ -133,6 +133,7 @@ async def test_records_go_to_the_audit_log(site: Site) -> None:
     site.router.close()
     (line,) = (site.folder / "logs" / "audit.jsonl").read_text().splitlines()
     assert json.loads(line)["action"] == "remove_instance"
+    assert site.router.records.dropped() == 0
 
 
 async def test_without_one_there_is_no_audit_log(site: Site) -> None:

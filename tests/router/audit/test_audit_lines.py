@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,6 +42,8 @@ CHANGE = ChangeRecord("alice", "10.0.0.7", "add_instance", "files")
 OPENED = SessionRecord("alice", "10.0.0.7", "c1", is_open=True, client_info="raw 1")
 CLOSED = SessionRecord("alice", "10.0.0.7", "c1", is_open=False, client_info="raw 1", reason="gone")
 REFUSED = RefusalRecord("10.0.0.9", 401, "/mcp", "Invalid bearer token", 3)
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "deploy.md"
 
 WALL_S = 1_796_023_859.1239
 
@@ -152,3 +155,24 @@ def test_size_counts_what_a_client_can_make_long() -> None:
         (REFUSED, "path"),
     ]:
         assert size_of(msgspec.structs.replace(record, **{name: "x" * 10_000})) > 10_000
+
+
+@pytest.mark.parametrize("record", [CALL, CHANGE, OPENED, CLOSED, REFUSED])
+def test_documented_line_has_the_members_of_a_real_one(record: Record) -> None:
+    real = _read(record)
+    assert list(_documented(real["event"])) == list(real)
+
+
+def test_documented_line_about_dropped_records_has_the_members_of_a_real_one() -> None:
+    assert list(_documented("dropped")) == list(json.loads(dropped_line(1, "x", WALL_S)))
+
+
+def _documented(event: str) -> dict[str, Any]:
+    """Return the line of an event in docs/deploy.md."""
+    lines = [
+        json.loads(line)
+        for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
+        if line.startswith("{") and f'"event":"{event}"' in line
+    ]
+    (line,) = lines
+    return line

@@ -12,6 +12,7 @@ import pytest
 from router.app import run
 from router.cli import follow_log
 from router.cli.main import main
+from router.config import settings
 from router.version import VERSION
 from tests.router.cli.answering import answering, http_response, unused_url
 
@@ -209,6 +210,31 @@ def test_every_problem_of_a_config_has_its_line(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("mcp-router: config.json: ") for line in lines)
+
+
+def test_errors_of_the_start_are_json_where_the_logs_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _configure(logging={"format": "json"}, server={"host": "0.0.0.0"})
+    assert main(["serve", "--transport", "http"]) == 1
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["level"], line["logger"]) == ("ERROR", "mcp_router.cli")
+    assert line["message"].startswith('config.json: server.host: "0.0.0.0" can be reached')
+
+
+def test_warning_before_there_are_logs_is_their_first_line(
+    ran: Ran, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(settings, "write_atomically", fails)
+    assert main(["serve", "--transport", "api", "-c", str(home / "config.json")]) == 0
+    (log_file,) = (home / "logs").iterdir()
+    first, *_ = log_file.read_text().splitlines()
+    assert "config.json cannot be written (Permission denied)" in first
+    assert "mcp_router.settings - WARNING" in first
+    assert capsys.readouterr().err.count("cannot be written") == 1
 
 
 def test_port_in_use_leaves_no_log(capsys: pytest.CaptureFixture[str], home: Path) -> None:

@@ -102,6 +102,10 @@ def test_the_core_makes_records_for_the_audit_log(audit: bool | str, records: se
     assert core_settings(Settings(logging=Logging(audit=audit))).records == records
 
 
+def test_the_core_makes_records_for_lines_at_debug() -> None:
+    assert core_settings(Settings(logging=Logging(level="DEBUG"))).records == {"log"}
+
+
 # --- Reading again ---------------------------------------------------------------------------
 
 

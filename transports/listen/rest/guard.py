@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from router.messages.errors import HttpRefusal
+from router.messages.log_fields import by
 from transports.listen.rest.rest_admission import is_preflight
 from transports.listen.serving.asgi import (
     BODY_S,
@@ -146,7 +147,8 @@ class Guard:
         try:
             await self._app(scope, receive, sender)
         except Exception:  # an error of one request must not close the connection in silence
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            extra = by(scope[PRINCIPAL])
+            log.exception("%s %s failed", scope["method"], scope["path"], extra=extra)
             if not sender.has_begun:
                 error = b'{"detail":{"error":"Internal error","code":"INTERNAL_ERROR"}}'
                 await sender.answer(json_answer(error, 500))

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
 from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, RpcError
+from router.messages.log_fields import by
 from transports.listen.rest.actor_client import error_body, http_status
 from transports.listen.rest.bodies import DoesNotFit, NotJson
 from transports.listen.rest.guard import PRINCIPAL
@@ -124,6 +125,7 @@ def add_error_pages(app: QuartTrio) -> None:
     @app.errorhandler(Exception)
     @sync_route
     def fault(error: Exception) -> Response:
-        path = request.path if has_request_context() else websocket.path
-        log.error("%s failed", path, exc_info=error)
+        asked = request if has_request_context() else websocket
+        extra = by(principal_of(asked.scope))
+        log.error("%s failed", asked.path, exc_info=error, extra=extra)
         return json_response(error_body(RpcError(INTERNAL_ERROR, "Internal error")), 500)
