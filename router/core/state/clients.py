@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.bounded.usage import Usage
     from router.core.names.client_names import Spelling
     from router.core.protocol.questions import InputRequest
     from router.core.state.instances import Instance
@@ -243,6 +244,7 @@ class ClientRequest(Struct, eq=False):
         is_own_tool: True once it turned out to call one of the router's own tools: errors of the
             router are tool results then, which the model can read.
         waits_since_s: the second since which it waits for its turn; None if it does not.
+        usage: counts it while it is in flight; None if its token has no limits.
     """
 
     client: Client
@@ -253,6 +255,7 @@ class ClientRequest(Struct, eq=False):
     is_own_tool: bool = False
     waits_since_s: float | None = None
     ends_at_s: float | None = None
+    usage: Usage | None = None
 
 
 @attrs.frozen(eq=False)
@@ -302,6 +305,7 @@ class Call:
             for others.
         task: the task whose result a `tasks/result` waits for; None for others.
         to_repeat: what is needed to send it again: the request, and the raw name of its tool.
+        usage: see `ClientRequest`.
     """
 
     id: int
@@ -326,6 +330,7 @@ class Call:
     subscribes: tuple[str, str] | None = None
     task: KnownTask | None = None
     to_repeat: tuple[ClientRequest, Raw] | None = None
+    usage: Usage | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""
