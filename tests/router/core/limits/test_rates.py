@@ -164,6 +164,22 @@ def test_however_a_call_ends_it_is_in_flight_no_more() -> None:
     assert talk.state.usages["ci"].in_flight == 0
 
 
+def test_call_is_in_flight_while_its_client_is_away_and_the_retry_is_no_other_call() -> None:
+    talk, upstream = talk_with(RateLimits(60, burst=1, concurrent_calls=1))
+    client = talk.stateless_client(CI, roots={})
+    asked = client.routes("echo")
+    upstream.asks("roots/list", None, id="q", related=upstream.sees_one()["id"])
+    assert asked.result["resultType"] == "input_required"
+    assert talk.state.usages["ci"].in_flight == 1
+    answers = {key: {"roots": []} for key in asked.result["inputRequests"]}
+    retry = client.retries(asked, answers)
+    assert retry.is_waiting
+    assert talk.state.usages["ci"].in_flight == 1
+    upstream.inbox.waiting.clear()
+    talk.time_passes(100 * T_S)
+    assert talk.state.usages["ci"].in_flight == 0
+
+
 # --- Changes, and the log --------------------------------------------------------------------
 
 
