@@ -12,12 +12,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import math
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from router.access.refusals import NO_TOKEN, Refusals
+from router.access.wrong_tokens import WrongTokens
 from router.config.strict import join_errors
 from router.config.tokens import BEARER_NAME, digest_of
 from router.messages.commands import Principal
@@ -49,6 +52,7 @@ _HOST_KEY: Final = "config.json: server.host"
 _NO_HOST: Final = "Host is not allowed. Add it to server.allowed_hosts in config.json"
 _NO_ORIGIN: Final = "Origin is not allowed. Add it to server.allowed_origins in config.json"
 _WRONG_TOKEN: Final = "Invalid bearer token"
+_TOO_MANY: Final = "Too many wrong tokens came from this address; try again later"
 _NO_PERMISSION: Final = 'This token has no permission "{}"; see security.tokens in config.json'
 _NEEDS_TOKEN: Final = (
     'This takes the permission "{}" of a token, and none is set. Set security.bearer_token in '
@@ -144,10 +148,12 @@ class Admission:
     Attributes:
         rules: in force now; a reload replaces them.
         refusals: reports the requests that are refused.
+        wrong_tokens: counts the wrong tokens of each address.
     """
 
     rules: AdmissionRules
-    refusals: Refusals = attrs.field(factory=Refusals)
+    refusals: Refusals = attrs.field(factory=Refusals, repr=False)
+    wrong_tokens: WrongTokens = attrs.field(factory=WrongTokens, repr=False)
 
     def admit(self, headers: Mapping[str, str], address: str = "") -> Principal:
         """Admit a request as a principal (`ANONYMOUS` if no token is configured).
@@ -157,7 +163,8 @@ class Admission:
             address: the IP address of the client; empty if it is not known.
 
         Raises:
-            HttpRefusal: 403 for its `Host` or `Origin`, 401 for its token.
+            HttpRefusal: 403 for its `Host` or `Origin`, 401 for its token; 429 for a wrong token if
+                too many came from this address.
         """
         rules = self.rules
         if not rules.is_host_allowed(headers.get("host", "")):
@@ -174,8 +181,14 @@ class Admission:
             raise HttpRefusal(401, NO_TOKEN, _CHALLENGE)
         principal = rules.principal_of(token)
         if principal is None:
-            raise HttpRefusal(401, _WRONG_TOKEN, _CHALLENGE)
+            raise self._wrong_token(address)
         return principal
+
+    def _wrong_token(self, address: str) -> HttpRefusal:
+        retry_in_s = self.wrong_tokens.count(address, time.monotonic())
+        if retry_in_s is None:
+            return HttpRefusal(401, _WRONG_TOKEN, _CHALLENGE)
+        return HttpRefusal(429, _TOO_MANY, (("Retry-After", str(math.ceil(retry_in_s))),))
 
     def admit_with(self, permission: Permission) -> Admit:
         """Return `admit` for principals with this permission only, which also reports refusals.

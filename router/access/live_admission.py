@@ -14,6 +14,7 @@ import attrs
 from router.access.admission import Admission, AdmissionRules
 from router.access.proxies import TrustedProxies
 from router.access.refusals import Refusals
+from router.access.wrong_tokens import WrongTokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,8 +46,9 @@ class LiveAdmission:
 
     def __init__(self, settings: Settings) -> None:
         self.refusals = Refusals()
-        self.server = Admission(_server_rules(settings), self.refusals)
-        self.api = Admission(_api_rules(settings), self.refusals)
+        wrong_tokens = WrongTokens()  # Whoever guesses may try all listeners.
+        self.server = Admission(_server_rules(settings), self.refusals, wrong_tokens)
+        self.api = Admission(_api_rules(settings), self.refusals, wrong_tokens)
         self.proxies = TrustedProxies(settings.server.trusted_proxies)
         # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
         self._endpoints: WeakSet[RevocableEndpoint] = WeakSet()

@@ -15,7 +15,13 @@ import msgspec
 from router.config.live import live
 from router.config.profiles import ProfileName, find_profile_mistakes, find_unknown_profiles
 from router.config.strict import convert_strictly, join_errors
-from router.config.tokens import NamedToken, OptionalToken, TokenName, find_repeated_tokens
+from router.config.tokens import (
+    NamedToken,
+    OptionalToken,
+    TokenName,
+    find_rate_mistakes,
+    find_repeated_tokens,
+)
 
 # The names in annotations are looked up when a class is filled, so these are no types only.
 from router.config.values import (  # noqa: TC001
@@ -294,6 +300,7 @@ def settings_of(data: bytes, file: str) -> Settings:
         *find_profile_mistakes(profiles, f"{file}: profiles"),
         *find_unknown_profiles(settings.server.view, security.tokens, profiles, file),
         *find_repeated_tokens(security.bearer_token, security.tokens, f"{file}: security.tokens"),
+        *find_rate_mistakes(security.tokens, f"{file}: security.tokens"),
     ]
     if errors:
         raise join_errors(errors)

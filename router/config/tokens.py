@@ -17,6 +17,7 @@ from router.files.names import NAME_RULE, is_name
 # The names in annotations are looked up when a class is filled, so these are no types only.
 from router.messages.commands import Permission  # noqa: TC001
 from router.messages.errors import ConfigError
+from router.messages.rates import RateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,6 +99,30 @@ class NamedToken:
     instances: tuple[InstanceName, ...] | None = None
     profile: str | None = None
     rate: Rate | None = None
+
+
+def rate_limits(tokens: Mapping[str, NamedToken]) -> dict[str, RateLimits]:
+    """Return the limits of the tokens that have any, by name."""
+    return {name: _limits(named.rate) for name, named in tokens.items() if named.rate is not None}
+
+
+def _limits(rate: Rate) -> RateLimits:
+    burst = rate.burst or max(1, (rate.calls_per_minute or 0) // 10)
+    return RateLimits(rate.calls_per_minute, burst, rate.concurrent_calls)
+
+
+def find_rate_mistakes(tokens: Mapping[str, NamedToken], place: str) -> Iterator[ConfigError]:
+    """Yield an error for each `burst` that would have no effect.
+
+    Args:
+        tokens: `security.tokens`.
+        place: of `security.tokens`, for messages.
+    """
+    for name, named in tokens.items():
+        rate = named.rate
+        if rate is not None and rate.burst is not None and rate.calls_per_minute is None:
+            problem = "limits nothing without calls_per_minute; add that, or remove burst"
+            yield ConfigError(f"{place}.{name}.rate.burst", problem)
 
 
 def digest_of(token: str) -> bytes:

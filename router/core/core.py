@@ -21,7 +21,7 @@ from router.core.calls import (
     log_levels,
     resource_subscriptions,
 )
-from router.core.limits import turns
+from router.core.limits import rates, turns
 from router.core.management import client_session_ends, idle_stops, reconfigure, saving
 from router.core.peers import (
     admin_commands,
@@ -225,6 +225,7 @@ def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     before = state.settings
     list_changes.notify_settings_changed(state, event.settings)
     idle_stops.settings_changed(state, before)
+    rates.settings_changed(state)
 
 
 # --- Commands --------------------------------------------------------------------------------

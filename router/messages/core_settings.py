@@ -9,12 +9,17 @@ import attrs
 if TYPE_CHECKING:
     from router.messages.instances.exposure import Profile
     from router.messages.instances.run_policy import StartSetting
+    from router.messages.rates import RateLimits
 
 
 RecordReason: TypeAlias = Literal["audit", "digests", "log", "traces"]
 
 
 def _no_profiles() -> dict[str, Profile]:
+    return {}
+
+
+def _no_rates() -> dict[str, RateLimits]:
     return {}
 
 
@@ -43,6 +48,8 @@ class CoreSettings:
         view: "router", "direct" or the name of a profile: the view where a client names none
             (`server.view`). With `--view` it may be the name of an instance as well.
         profiles: the views that the file defines, by name (`profiles`).
+        rates: the limits of tokens, by the names of their principals (`security.tokens.*.rate`); a
+            token that is missing has none.
         records: the reason why `WriteRecord` is wanted; empty: for nothing, so none is made.
             "digests": with `arguments_sha256`; "traces": with `trace`; "log": for lines at DEBUG.
     """
@@ -60,4 +67,5 @@ class CoreSettings:
     check_arguments: bool = False
     view: str = "router"
     profiles: dict[str, Profile] = attrs.field(factory=_no_profiles)
+    rates: dict[str, RateLimits] = attrs.field(factory=_no_rates)
     records: frozenset[RecordReason] = frozenset()

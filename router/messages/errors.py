@@ -111,7 +111,7 @@ class HttpRefusal(Exception):
     """The refusal of an HTTP request, which a listener answers as it stands.
 
     Attributes:
-        status: 400, 401, 403, 404, 413, 421 or 503.
+        status: 400, 401, 403, 404, 413, 421, 429 or 503.
         detail: one sentence for a person; the body is `{"detail": detail}`.
         headers: extra response headers, such as `WWW-Authenticate`.
     """

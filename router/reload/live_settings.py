@@ -15,6 +15,7 @@ import trio
 from router.config.live import changed_keys, live_keys, values_for_core
 from router.config.options import merge
 from router.config.settings import read_settings
+from router.config.tokens import rate_limits
 from router.messages.core_settings import CoreSettings, RecordReason
 from router.messages.errors import ConfigError
 from router.messages.events import CoreSettingsChanged
@@ -49,7 +50,12 @@ class LivePart(Protocol):
 
 def core_settings(settings: Settings) -> CoreSettings:
     """Return those of the settings that the core reads."""
-    return CoreSettings(version=VERSION, records=_records(settings), **values_for_core(settings))
+    return CoreSettings(
+        version=VERSION,
+        rates=rate_limits(settings.security.tokens),
+        records=_records(settings),
+        **values_for_core(settings),
+    )
 
 
 def _records(settings: Settings) -> frozenset[RecordReason]:

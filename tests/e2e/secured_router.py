@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import sys
@@ -114,8 +115,13 @@ Said = tuple[int, dict[str, str], bytes]
 def ask(
     netloc: str, method: str, path: str, token: str | None = ALL, body: Any = None, **headers: str
 ) -> Said:
-    """One request on a connection of its own; `_` in names of headers stands for `-`."""
-    connection = http.client.HTTPConnection(netloc, timeout=LIMIT_S)
+    """One request on a connection of its own; `_` in names of headers stands for `-`.
+
+    It has an address of its own, where there is more than one: wrong tokens are counted by address.
+    """
+    connection = http.client.HTTPConnection(
+        netloc, timeout=LIMIT_S, source_address=_another_address()
+    )
     all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if token is not None:
         all_headers["Authorization"] = f"Bearer {token}"
@@ -130,6 +136,15 @@ def ask(
         return answer.status, dict(answer.headers), text
     finally:
         connection.close()
+
+
+_numbers: Final = itertools.count(os.getpid())
+
+
+def _another_address() -> tuple[str, int] | None:
+    number = next(_numbers)
+    address = f"127.{number >> 16 & 127}.{number >> 8 & 255}.{number % 254 + 1}"
+    return (address, 0) if sys.platform == "linux" else None
 
 
 def rpc(method: str, request_id: int | str = 1, **params: Any) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 The ids are those of the OWASP MCP Top 10. Beside this: `test_hostile` (messages and requests),
 `test_secrets`, `test_admin_gate` (all ways to a command), `test_names` (and links and modes),
-`test_websocket`, `test_log_injection`, `test_floods`, and crossed answers in `test_faults`. All
-spellings of tokens, `Host` and `Origin` are in `tests/router/access/test_admission.py`.
+`test_websocket`, `test_log_injection`, `test_floods`, `test_token_limits` (guessing), and crossed
+answers in `test_faults`. All spellings of tokens, `Host` and `Origin` are in
+`tests/router/access/test_admission.py`.
 """
 
 from __future__ import annotations

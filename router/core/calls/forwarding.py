@@ -218,6 +218,7 @@ def open_call(
         ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
         began_s=request.began_s,
         draft=request.draft,
+        usage=request.usage,
     )
     request.instance = instance.name
     instance.listed_as.call_count += 1
@@ -296,6 +297,8 @@ def park(state: RoutingState, parked: Parked, timeout_s: float) -> None:
     if len(state.parked) >= MAX_PARKED or owner.parked_count >= MAX_PARKED_OF_CLIENT:
         raise RpcError(OVERLOADED, f"Too many calls wait for instances, as for '{instance.name}'")
     owner.parked_count += 1
+    if request.usage is not None:
+        request.usage.in_flight += 1
     key = (request.client.id, request.id)
     request.client.parked[request.id] = parked
     instance.waiting[key] = None
@@ -308,6 +311,8 @@ def unpark(state: RoutingState, parked: Parked) -> None:
     key = (request.client.id, request.id)
     del request.client.parked[request.id]
     (request.client.connection or request.client).parked_count -= 1
+    if request.usage is not None:
+        request.usage.in_flight -= 1
     del parked.instance.waiting[key]
     parked.instance.turns.discard(parked.queued_for, key)
     state.parked.disarm(key)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.calls import forwarding
+from router.core.limits import rates
 from router.core.state.calls import program_of
 from router.core.state.clients import Parked
 from router.core.state.session_rows import Replica
@@ -39,8 +40,10 @@ def session_for_call(
     """Return the session that takes a call now; None if the request waits for it or for its turn.
 
     Raises:
-        RpcError: see `forwarding.session_or_park`; -32015 also if too many wait for their turn.
+        RpcError: see `forwarding.session_or_park`; -32015 also if too many wait for their turn, or
+            its token has reached a limit.
     """
+    rates.count(state, request)
     session = forwarding.session_or_park(state, request, instance)
     if session is None or instance.spec.run_policy.max_in_flight is None:
         return session

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import confirmations, forwarding, resource_subscriptions
-from router.core.limits import turns
+from router.core.limits import rates, turns
 from router.core.names.resource_uris import is_admitted
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
@@ -149,6 +149,7 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
         # A lone request is over with its answer: no update could reach it.
         forwarding.answer(state, request, EMPTY_OBJECT)
         return
+    rates.count(state, request)
     session = forwarding.session_or_park(state, request, instance)
     if session is None:
         return

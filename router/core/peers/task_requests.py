@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.core.calls import forwarding
-from router.core.limits import large_results
+from router.core.limits import large_results, rates
 from router.core.protocol.bridging import has_tasks, have_same_tasks
 from router.core.protocol.permissions import check_may
 from router.core.protocol.task_messages import lists_tasks
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import Method, RoutingState
     from router.core.state.tasks import Owner
     from router.messages.events import SessionUp
+
+_FREE: Final = frozenset({"tasks/cancel", "tasks/update"})
+"""Requests that count for no limit of their token: they end a task, or have it go on."""
 
 _KEYS: Final = frozenset({"taskId", "cursor", "inputResponses", "_meta"})
 
@@ -65,6 +68,8 @@ def refuse(_: RoutingState, request: ClientRequest) -> None:
 def forward(state: RoutingState, request: ClientRequest) -> None:
     """Forward a request about one task to the server that has it."""
     members = _members(state, request)
+    if request.method not in _FREE:
+        rates.count(state, request)
     client = request.client
     known = handles.open_handle(state, client, text_of(members, "taskId"))
     row = state.row_named(known.instance)
@@ -104,6 +109,7 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
 def list_tasks(state: RoutingState, request: ClientRequest) -> None:
     """Answer `tasks/list` with the next page of the tasks of this client."""
     members = _members(state, request)
+    rates.count(state, request)
     client = request.client
     owner = handles.owner_of(client)
     place, own_cursor = None, ""

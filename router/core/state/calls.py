@@ -115,6 +115,8 @@ class Calls:
     def open(self, call: Call, now_s: float) -> None:
         """Put a call in flight."""
         self.by_id[call.id] = call
+        if call.usage is not None:
+            call.usage.in_flight += 1
         self.by_session.setdefault(call.session.session, {})[call.id] = call
         call.client.calls[call.request_id] = call
         if self.loads and call.session.session in self.loads:
@@ -149,6 +151,8 @@ class Calls:
         """Take a call out of flight, whether it was answered or not."""
         self.deadlines.disarm(call.id)
         del self.by_id[call.id]
+        if call.usage is not None:
+            call.usage.in_flight -= 1
         of_session = self.by_session[call.session.session]
         del of_session[call.id]
         if self.loads and call.session.session in self.loads:

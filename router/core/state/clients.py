@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.bounded.usage import Usage
     from router.core.measures.call_draft import CallDraft
     from router.core.names.client_names import Spelling
     from router.core.protocol.questions import InputRequest, InputRound
@@ -94,12 +95,10 @@ class Client:
         owes_listing: the kinds of lists (`tools`, `prompts`, `resources`) that it has not listed
             since it came or was last sent their `list_changed`; to be told again would be no news.
         calls: its requests in flight upstream, by its own id.
-        parked: its requests that wait for an instance to become ready, or for their turn, by its
-            own id.
+        parked: its requests that wait for an instance, or for their turn, by its own id.
         parked_count: the number of these, and of those of its `requests`.
         saving: its requests that wait for a change to be on disk, by its own id.
-        server_requests: requests of upstreams it has not answered yet, by the id it knows them
-            under.
+        server_requests: requests of upstreams that it has not answered yet, by its id for them.
         requests: its requests without a session that are not answered yet, by its own id.
         request: the request that this row stands for, until it is answered; None for a session.
         connection: the client whose connection that request shares; None if it has its own.
@@ -243,12 +242,12 @@ class ClientRequest(Struct, eq=False):
         params: its `params`, as they came.
         reply_to: takes progress and the answer.
         began_s: the second at which the router took it.
-        is_own_tool: True once it turned out to call one of the router's own tools: errors of the
-            router are tool results then, which the model can read.
+        is_own_tool: True once it calls one of the router's own tools: errors are results then.
         waits_since_s: the second since which it waits for its turn; None if it does not.
         ends_at_s: the second by which it ends, once it is carried out again after a loss.
         instance: the name of the instance that it was brought to; empty until then.
         draft: the begin of its record; None if there is to be none.
+        usage: counts it while it is in flight; None if its token has no limits.
     """
 
     client: Client
@@ -262,6 +261,7 @@ class ClientRequest(Struct, eq=False):
     ends_at_s: float | None = None
     instance: str = ""
     draft: CallDraft | None = None
+    usage: Usage | None = None
 
 
 @attrs.frozen(eq=False)
@@ -294,21 +294,18 @@ class Call:
         session: the incarnation it was sent to.
         instance: the name of that session's instance, for messages.
         progress_token: the client's own raw token, or None when it wants no progress.
-        is_own_tool: see `ClientRequest`.
+        is_own_tool, usage: see `ClientRequest`.
         timeout_s: the time without news after which it ends.
         ends_at_s: the second after which not even progress extends it.
         waited_s: the part of `timeout_s` for which it waited for its turn.
         moved_s: the seconds by which requests of the upstream have moved `ends_at_s`.
         unanswered: how many requests of the upstream about it the client has not answered yet.
-        input_required: set while the client is away, from its answer with `input_required` until
-            its retry.
-        sent: its `params` as they were sent (`_meta` decoded), if it may have to be sent again
-            with input.
+        input_required: set while the client is away: from the answer with it to the retry.
+        sent: its `params` as they were sent (`_meta` decoded), if it may be sent again with input.
         input_round: the input that its upstream asked for last.
         rewrite: puts its result into the words of the client's view; None to leave it as it is.
         is_transparent: True if the client sees the server as if the router were not there.
-        subscribes: the address of the row and the URI that a `resources/subscribe` is about; None
-            for others.
+        subscribes: the address of the row and the URI of a `resources/subscribe`; else None.
         task: the task whose result a `tasks/result` waits for; None for others.
         to_repeat: what is needed to send it again: the request, and the raw name of its tool.
         began_s, draft: see `ClientRequest`.
@@ -338,6 +335,7 @@ class Call:
     to_repeat: tuple[ClientRequest, Raw] | None = None
     began_s: float = 0.0
     draft: CallDraft | None = None
+    usage: Usage | None = None
 
     def timeout_error(self) -> RpcError:
         """Return the error of a call that got no answer in time."""

@@ -11,6 +11,7 @@ import attrs
 
 from router.core.bounded.ejection import Ejection
 from router.core.bounded.kept_results import KeptResults
+from router.core.bounded.usage import Usage
 from router.core.measures.call_counts import CallCounts
 from router.core.state.calls import Calls
 from router.core.state.deadlines import Deadlines
@@ -100,6 +101,7 @@ class RoutingState:
         tasks: the tasks of servers that clients know.
         kept_results: the results that were cut.
         counts: the requests that have ended, and what became of sessions.
+        usages: the use that tokens make of their limits, by name; only of tokens that have any.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -148,6 +150,7 @@ class RoutingState:
     tasks: Tasks = attrs.field(factory=Tasks)
     kept_results: KeptResults = attrs.field(factory=KeptResults)
     counts: CallCounts = attrs.field(factory=CallCounts)
+    usages: dict[str, Usage] = attrs.field(factory=dict[str, Usage])
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None

@@ -10,8 +10,9 @@ import pytest
 
 from router.access.admission import ANONYMOUS, BEARER
 from router.access.live_admission import LiveAdmission
+from router.access.wrong_tokens import FREE_TRIES, WINDOW_S
 from router.config.settings import Api, Security, Server, Settings
-from router.config.tokens import NamedToken
+from router.config.tokens import NamedToken, Rate
 from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 
@@ -96,6 +97,37 @@ def test_other_changes_end_nothing() -> None:
     endpoint = live.register(FakeEndpoint(ANONYMOUS, BEARER))
     live.apply(_settings("secret", cors_origin=FOREIGN))
     assert endpoint.calls == 0
+
+
+def test_other_rate_of_a_token_ends_nothing() -> None:
+    live = LiveAdmission(_settings("secret", a=NamedToken("t1", rate=Rate(1))))
+    endpoint = live.register(FakeEndpoint(BEARER, OF_A))
+    live.apply(_settings("secret", a=NamedToken("t1", rate=Rate(600))))
+    assert endpoint.calls == 0
+
+
+def test_wrong_tokens_at_all_listeners_count_together_and_the_right_one_is_let_in() -> None:
+    live = LiveAdmission(_settings("secret"))
+    wrong, right = HOST | {"authorization": "Bearer no"}, HOST | {"authorization": "Bearer secret"}
+    refusals: list[HttpRefusal] = []
+    for _ in range(FREE_TRIES):
+        for admission in (live.server, live.api):
+            with pytest.raises(HttpRefusal) as caught:
+                admission.admit(wrong, "10.0.0.5")
+            refusals.append(caught.value)
+    assert [one.status for one in refusals] == [401] * FREE_TRIES + [429] * FREE_TRIES
+    ((name, seconds),) = refusals[-1].headers
+    assert name == "Retry-After"
+    assert 0 < int(seconds) <= WINDOW_S
+    assert live.server.admit(right, "10.0.0.5") == live.api.admit(right, "10.0.0.6") == BEARER
+
+
+def test_requests_without_a_token_are_no_tries() -> None:
+    live = LiveAdmission(_settings("secret"))
+    for _ in range(3 * FREE_TRIES):
+        with pytest.raises(HttpRefusal) as caught:
+            live.server.admit(HOST, "10.0.0.5")
+        assert caught.value.status == 401
 
 
 def test_endpoint_that_is_over_is_forgotten() -> None:

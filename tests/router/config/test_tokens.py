@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.config.settings import load_settings
-from router.config.tokens import NamedToken
+from router.config.tokens import NamedToken, Rate, rate_limits
+from router.messages.rates import RateLimits
 from tests.router.config.config_file import problems, write
 
 if TYPE_CHECKING:
@@ -127,3 +128,34 @@ def test_token_that_two_names_have_is_refused(config: Path) -> None:
     assert problems_of_tokens(config, {"d": {"token": "s3cret"}}, digest) == [
         ".d.token: is the token of security.bearer_token too; give each its own"
     ]
+
+
+def test_burst_without_a_rate_is_refused_with_the_way_out(config: Path) -> None:
+    tokens = {"a": {"token": "s3cret", "rate": {"burst": 5, "concurrent_calls": 2}}}
+    assert problems_of_tokens(config, tokens) == [
+        ".a.rate.burst: limits nothing without calls_per_minute; add that, or remove burst"
+    ]
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "6", True])
+@pytest.mark.parametrize("key", ["calls_per_minute", "burst", "concurrent_calls"])
+def test_limit_that_is_no_positive_integer_is_refused(config: Path, key: str, number: Any) -> None:
+    rate = {"calls_per_minute": 60, key: number}
+    (line,) = problems_of_tokens(config, {"a": {"token": "s3cret", "rate": rate}})
+    assert line.startswith(f".a.rate.{key}: expected a")
+
+
+@pytest.mark.parametrize(
+    ("rate", "limits"),
+    [
+        (Rate(600), RateLimits(600, 60)),
+        (Rate(5), RateLimits(5, 1)),
+        (Rate(600, 7, 3), RateLimits(600, 7, 3)),
+        (Rate(concurrent_calls=3), RateLimits(None, 1, 3)),
+    ],
+)
+def test_burst_is_a_tenth_of_a_minute_where_nothing_else_is_said(
+    rate: Rate, limits: RateLimits
+) -> None:
+    tokens = {"a": NamedToken("s3cret", rate=rate), "b": NamedToken("other")}
+    assert rate_limits(tokens) == {"a": limits}

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from router.core.bounded.usage import Usage
 from router.core.state.instances import InstanceState
 from router.messages.catalog import Item
 from router.messages.commands import CallTool, ListInstances, MakeChange, SetActive
@@ -15,6 +16,7 @@ from router.messages.events import ClientClosed
 from router.messages.frames import Request, Response
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.instances.run_policy import RunPolicy
+from router.messages.rates import RateLimits
 from router.messages.records import SessionRecord
 from tests.router.core.conversation import (
     Conversation,
@@ -28,6 +30,7 @@ from tests.router.core.conversation import (
     spec,
     value_of,
 )
+from tests.router.core.fake_peers import EVERYTHING
 from tests.router.core.limits.limited import limited
 
 NAMES = st.sampled_from(["a", "b"])
@@ -87,6 +90,7 @@ class Interleavings(RuleBasedStateMachine):
             question_timeout_s=3.0,
             allow_instance_management=True,
             records=frozenset({"audit"}),
+            rates={EVERYTHING.name: RateLimits(concurrent_calls=20)},
         )
         self.upstreams: list[FakeUpstream] = self.talk.with_upstreams("a", "b")
         self.specs = {name: usual(name) for name in ("a", "b")}
@@ -511,6 +515,14 @@ class Interleavings(RuleBasedStateMachine):
         for client in state.clients.values():
             mine = [] if client.connection is not None else [client, *client.requests.values()]
             assert client.parked_count == sum(len(row.parked) for row in mine)
+
+    @invariant()
+    def each_call_of_the_token_is_in_flight_once(self) -> None:
+        state = self.talk.state
+        usage = state.usages.get(EVERYTHING.name, Usage())
+        parked = [one.request for c in state.clients.values() for one in c.parked.values()]
+        in_flight = [one for one in (*state.calls.by_id.values(), *parked) if one.usage is usage]
+        assert usage.in_flight == len(in_flight) <= 20
 
     def teardown(self) -> None:
         while self.talk.saves:

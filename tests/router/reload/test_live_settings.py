@@ -20,8 +20,10 @@ from router.config.settings import (
     Settings,
     to_json,
 )
+from router.config.tokens import NamedToken, Rate
 from router.messages.core_settings import CoreSettings
 from router.messages.errors import ConfigError
+from router.messages.rates import RateLimits
 from router.reload.live_settings import LiveSettings, core_settings
 from router.version import VERSION
 
@@ -75,7 +77,11 @@ def test_the_core_is_told_what_it_needs() -> None:
             name_limit=64,
             allow_instance_management=True,
         ),
-        security=Security(allow_stdio_via_api="never", check_arguments=True),
+        security=Security(
+            tokens={"ci": NamedToken("s3cret", rate=Rate(600))},
+            allow_stdio_via_api="never",
+            check_arguments=True,
+        ),
     )
     assert core_settings(settings) == CoreSettings(
         version=VERSION,
@@ -86,12 +92,13 @@ def test_the_core_is_told_what_it_needs() -> None:
         allow_instance_management=True,
         allow_stdio_via_api="never",
         check_arguments=True,
+        rates={"ci": RateLimits(600, 60)},
     )
 
 
 def test_every_setting_of_the_core_has_its_key() -> None:
     told = {attribute.name for attribute in attrs.fields(CoreSettings)}
-    assert {"version", "records", *values_for_core(Settings())} == told
+    assert {"version", "rates", "records", *values_for_core(Settings())} == told
 
 
 @pytest.mark.parametrize(

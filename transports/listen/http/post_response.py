@@ -19,6 +19,7 @@ from router.messages.errors import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     MISSING_CAPABILITY,
+    OVERLOADED,
     PARSE_ERROR,
     UNSUPPORTED_REVISION,
     HttpRefusal,
@@ -27,7 +28,7 @@ from router.messages.frames import ErrorResponse, Request, Response
 from transports import json_rpc
 from transports.listen.http.frame_stream import RequestOutbox
 from transports.listen.http.http_sessions import HttpSession
-from transports.listen.serving.client_messages import error_code, negotiated_revision
+from transports.listen.serving.client_messages import error_code, negotiated_revision, retry_after_s
 from transports.listen.serving.exchange import (
     Accepts,
     PendingResponse,
@@ -39,11 +40,13 @@ from transports.listen.serving.exchange import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from msgspec import Raw
+
     from router.messages.frames import Frame, Outbox
     from router.messages.revisions import Era
     from transports.listen.http.frame_stream import FrameStream, StreamResponse
     from transports.listen.http.one_shot import OneShot
-    from transports.listen.serving.exchange import Answer
+    from transports.listen.serving.exchange import Answer, Headers
 
 ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
     # Requests of 2026-07-28 under the wrong header end up here; on these statuses clients of both
@@ -59,7 +62,8 @@ ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
         UNSUPPORTED_REVISION: 400,
     },
 }
-"""Era -> code of an error that is the whole answer -> HTTP status; every other error has 200."""
+"""Era -> code of an error that is the whole answer -> HTTP status; every other error has 200, but
+for a call that its token may not make now: 429 (RFC 6585 section 4)."""
 
 
 def accepts_of(headers: Mapping[str, str]) -> Accepts:
@@ -68,7 +72,7 @@ def accepts_of(headers: Mapping[str, str]) -> Accepts:
     Raises:
         HttpRefusal: 406 or 415, the client accepts no response, or its body is not JSON.
     """
-    accepts = parse_accept(headers.get("accept"))
+    accepts = parse_accept(headers.get("accept"), headers.get("user-agent", ""))
     if not accepts.json and not accepts.events:
         raise HttpRefusal(406, "Accept must admit application/json or text/event-stream")
     if not is_json(headers.get("content-type")):
@@ -147,10 +151,20 @@ class PostResponse(PendingResponse):
         if self._as_array:
             return json_answer(b"[%b]" % b",".join([json_rpc.encode(answer) for answer in answers]))
         (answer,) = answers
-        status = 200
+        status, more = 200, ()
         if isinstance(answer, ErrorResponse):
-            status = ERROR_STATUSES[self._client.era].get(error_code(answer.error), 200)
-        return json_answer(json_rpc.encode(answer), status, self._client.response_headers)
+            status, more = self._status_of(answer.error)
+        headers = (*self._client.response_headers, *more)
+        return json_answer(json_rpc.encode(answer), status, headers)
+
+    def _status_of(self, error: Raw) -> tuple[int, Headers]:
+        """Return the status for an error that is the whole answer, and its headers."""
+        code = error_code(error)
+        if code == OVERLOADED and (self._client.one_shot or self._accepts.error_statuses):
+            wait_s = retry_after_s(error)
+            if wait_s is not None:
+                return 429, ((b"retry-after", b"%d" % wait_s),)
+        return ERROR_STATUSES[self._client.era].get(code, 200), ()
 
 
 class _InitializeOutbox(RequestOutbox):

@@ -11,7 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import trio
@@ -34,6 +34,7 @@ from router.messages.errors import (
     RpcError,
 )
 from router.messages.events import Abandoned, AdminCommand
+from transports.listen.serving.client_messages import whole_seconds
 
 if TYPE_CHECKING:
     from router.messages.commands import Principal, RouterCommand
@@ -119,10 +120,21 @@ def http_status(error: RpcError, command: RouterCommand | None = None) -> int:
     """
     if isinstance(command, CallTool) and error.code not in _ROUTER_CODES:
         return 400
+    if retry_after_s(error) is not None:
+        return 429
     if error.code == NOT_SAVED:
         # RFC 4918 section 11.5: the server cannot store the representation.
         return 507 if error.data in _CANNOT_STORE else 500
     return _STATUS.get(error.code, 400)
+
+
+def retry_after_s(error: RpcError) -> int | None:
+    """Return how long a token that has reached a limit has to wait; None for other errors."""
+    data: Any = error.data
+    if error.code != OVERLOADED or not isinstance(data, dict):
+        return None
+    retry_in_s: Any = cast("dict[str, Any]", data).get("retry_in_s")
+    return whole_seconds(retry_in_s) if isinstance(retry_in_s, (int, float)) else None
 
 
 def error_body(error: RpcError) -> dict[str, Any]:

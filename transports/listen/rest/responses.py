@@ -14,7 +14,7 @@ from werkzeug.routing import WebsocketMismatch
 
 from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, RpcError
 from router.messages.log_fields import by
-from transports.listen.rest.actor_client import error_body, http_status
+from transports.listen.rest.actor_client import error_body, http_status, retry_after_s
 from transports.listen.rest.bodies import DoesNotFit, NotJson
 from transports.listen.rest.guard import PRINCIPAL
 from transports.listen.serving.exchange import is_json
@@ -86,6 +86,8 @@ def error_response(error: RpcError, command: RouterCommand | None) -> Response:
     response = json_response(error_body(error), status)
     if status == 503:
         response.headers["Retry-After"] = "5"
+    elif status == 429:
+        response.headers["Retry-After"] = str(retry_after_s(error))
     return response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -44,8 +45,17 @@ class _Error(Struct):
     code: int = 0
 
 
+class _Retry(Struct):
+    retry_in_s: float | None = None
+
+
+class _ErrorWithRetry(Struct):
+    data: _Retry
+
+
 _initialize_result: Final = msgspec.json.Decoder(_InitializeResult)
 _error: Final = msgspec.json.Decoder(_Error)
+_error_with_retry: Final = msgspec.json.Decoder(_ErrorWithRetry)
 
 
 def negotiated_revision(result: Raw) -> str:
@@ -62,3 +72,20 @@ def error_code(error: Raw) -> int:
         return _error.decode(error).code
     except msgspec.MsgspecError:
         return 0
+
+
+def retry_after_s(error: Raw) -> int | None:
+    """Return `data.retry_in_s` of a raw JSON-RPC error as `Retry-After` has it; None without it.
+
+    That is a whole number of seconds (RFC 9110 section 10.2.3), and here at least 1.
+    """
+    try:
+        retry_in_s = _error_with_retry.decode(error).data.retry_in_s
+    except msgspec.MsgspecError:
+        return None
+    return None if retry_in_s is None else whole_seconds(retry_in_s)
+
+
+def whole_seconds(seconds: float) -> int:
+    """Return seconds as `Retry-After` has them: rounded up, from 1 to a day."""
+    return max(1, math.ceil(min(seconds, 86_400)))

@@ -243,15 +243,22 @@ class Accepts:
         events: a `text/event-stream`. A wildcard does not count: a client that sends `*/*` to a
             JSON endpoint, as curl does, reads one body.
         wildcard: any kind.
+        error_statuses: the body of an answer with 429 is read, as that of any other answer.
     """
 
     json: bool
     events: bool
     wildcard: bool
+    error_statuses: bool = True
 
 
-@lru_cache(maxsize=64)  # each client sends the same header again and again
-def parse_accept(header: str | None) -> Accepts:
+_ENDS_ON_ERROR_STATUSES: Final = "python-httpx/"
+"""Begins the `User-Agent` of the Python SDK before 2.0, which has no name of its own there. It ends
+the whole session on any error status but 404, and its program never sees the error."""
+
+
+@lru_cache(maxsize=64)  # each client sends the same headers again and again
+def parse_accept(header: str | None, user_agent: str = "") -> Accepts:
     """Read an `Accept` header (RFC 9110 section 12.5.1); None, no header, accepts anything."""
     kinds = {
         part.partition(";")[0].strip().lower()
@@ -262,6 +269,7 @@ def parse_accept(header: str | None) -> Accepts:
         json=wildcard or bool(kinds & {"application/json", "application/*"}),
         events=bool(kinds & {"text/event-stream", "text/*"}),
         wildcard=wildcard,
+        error_statuses=not user_agent.startswith(_ENDS_ON_ERROR_STATUSES),
     )
 
 

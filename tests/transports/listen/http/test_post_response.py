@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
+from msgspec import Raw
 
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Notification, Request
@@ -148,6 +149,45 @@ async def test_status_of_an_error_is_that_of_its_code_in_its_era(
     put(pending.reply_to(Request(7, "tools/call")), failure(7, code))
     answer = await outcome_of(pending, Answer)
     assert (answer.status, error(answer)["code"]) == (status, code)
+
+
+LIMITED = Raw(b'{"code":-32015,"message":"no","data":{"limit":"x","retry_in_s":1.2}}')
+FULL = Raw(b'{"code":-32015,"message":"no","data":{"max_in_flight":3}}')
+OLD_PYTHON_SDK = "python-httpx/0.28.1"
+
+
+async def test_call_that_its_token_may_not_make_now_is_429_with_the_time(actor: FakeActor) -> None:
+    pending = pending_call(actor, "application/json")
+    put(pending.reply_to(Request(7, "tools/call")), ErrorResponse(7, LIMITED))
+    answer = await outcome_of(pending, Answer)
+    assert (answer.status, error(answer)["code"]) == (429, -32015)
+    assert dict(answer.headers)[b"retry-after"] == b"2"
+
+
+async def test_server_that_takes_no_more_calls_is_no_matter_of_http(actor: FakeActor) -> None:
+    pending = pending_call(actor, "application/json")
+    put(pending.reply_to(Request(7, "tools/call")), ErrorResponse(7, FULL))
+    answer = await outcome_of(pending, Answer)
+    assert (answer.status, b"retry-after" in dict(answer.headers)) == (200, False)
+
+
+@pytest.mark.parametrize(("agent", "status"), [("node", 429), (OLD_PYTHON_SDK, 200)])
+async def test_session_of_an_sdk_that_would_end_it_is_answered_with_200(
+    endpoint: HttpEndpoint, actor: FakeActor, agent: str, status: int
+) -> None:
+    session = await Session.open(endpoint, actor)
+    pending, asked = await session.call(CALL, user_agent=agent)
+    put(asked.reply_to, ErrorResponse(7, LIMITED))
+    answer = await outcome_of(pending, Answer)
+    assert (answer.status, error(answer)["data"]["retry_in_s"]) == (status, 1.2)
+
+
+async def test_lone_request_of_that_sdk_s_http_library_is_429(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    pending, asked = await lone_call(endpoint, actor, post(CALL, user_agent=OLD_PYTHON_SDK))
+    put(asked.reply_to, ErrorResponse(7, LIMITED))
+    assert (await outcome_of(pending, Answer)).status == 429
 
 
 async def test_error_on_an_event_stream_is_200(actor: FakeActor) -> None:

@@ -21,6 +21,7 @@ from transports.listen.rest.actor_client import (
     ActorClient,
     error_body,
     http_status,
+    retry_after_s,
 )
 
 if TYPE_CHECKING:
@@ -134,6 +135,22 @@ def test_error_has_its_status_and_its_code(code: int, status: int, word: str) ->
     error = RpcError(code, "Why")
     assert http_status(error, ListTools()) == status
     assert error_body(error) == {"detail": {"error": "Why", "code": word}}
+
+
+@pytest.mark.parametrize(
+    ("retry_in_s", "header"), [(0.2, 1), (1, 1), (1.01, 2), (59.5, 60), (1e300, 86400)]
+)
+def test_token_that_has_reached_a_limit_is_429_with_whole_seconds(
+    retry_in_s: float, header: int
+) -> None:
+    error = RpcError(errors.OVERLOADED, "Why", {"limit": "x", "retry_in_s": retry_in_s})
+    assert http_status(error, CALL) == 429
+    assert retry_after_s(error) == header
+
+
+@pytest.mark.parametrize("data", [None, {}, {"max_in_flight": 3}, {"retry_in_s": None}, [1]])
+def test_instance_that_takes_no_more_calls_is_503(data: Any) -> None:
+    assert http_status(RpcError(errors.OVERLOADED, "Why", data), CALL) == 503
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ _EXAMPLES: Final[Json] = {
 OPEN_STATUSES: Final = ("400", "403", "413", "500", "503")
 """Statuses that the guard in front of a route, or a fault behind it, may give to anybody."""
 
-GENERAL_STATUSES: Final = ("400", "401", "403", "413", "500", "503")
+GENERAL_STATUSES: Final = ("400", "401", "403", "413", "429", "500", "503")
 """The same for routes that need a token."""
 
 _ERROR_DESCRIPTIONS: Final = {
@@ -50,6 +50,7 @@ _ERROR_DESCRIPTIONS: Final = {
     409: "There is an instance or a profile of that name already",
     413: "The body is larger than 10 MB",
     422: "A value does not fit; detail.loc says where",
+    429: "The token has reached a limit of its calls, or too many wrong tokens came from here",
     500: "A fault in the router, or a file that cannot be written",
     502: "The remote server refused the call, or did not answer it as MCP wants",
     503: "The instance or the router cannot take it now",
