@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from router.messages.instances.run_policy import StartSetting
 
 
-RecordReason: TypeAlias = Literal["audit", "digests", "traces"]
+RecordReason: TypeAlias = Literal["audit", "digests", "metrics", "traces"]
 
 
 def _no_profiles() -> dict[str, Profile]:
@@ -44,7 +44,7 @@ class CoreSettings:
             (`server.view`). With `--view` it may be the name of an instance as well.
         profiles: the views that the file defines, by name (`profiles`).
         records: the reason why `WriteRecord` is wanted; empty: for nothing, so none is made.
-            "digests": with `arguments_sha256`; "traces": with `trace`.
+            "digests": with `arguments_sha256`; "traces": with `trace`; "metrics": as it is.
     """
 
     version: str
