@@ -27,14 +27,16 @@ from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from router.app.sockets import Bound
     from router.config.options import Options, Paths
     from router.config.settings import Settings
     from router.config.values import Mode
     from router.logs.logs import Logs
+    from router.messages.core_settings import RecordReason
     from router.reload.live_settings import LivePart
+    from router.telemetry.telemetry import Telemetry
 
 LISTENER_COMMANDS_SIZE: Final = 16
 """Commands to the listeners' supervisor, which takes them at once: one for each listener that moves
@@ -98,6 +100,7 @@ class Router:
         reload_request: has the files read again.
         logs: the logs, set up already; they mask known secrets in what servers say.
         records: hands the records of calls and changes to those who keep them.
+        telemetry: the export by OpenTelemetry; None if no variable asks for one.
         is_for_people: True to say in the log how to stop.
     """
 
@@ -112,6 +115,7 @@ class Router:
     reload_request: ReloadRequest
     logs: Logs
     records: Records
+    telemetry: Telemetry | None = None
     is_for_people: bool = False
 
 
@@ -123,6 +127,7 @@ def wire(
     bound: Sequence[Bound],
     logs: Logs,
     *,
+    telemetry: Telemetry | None = None,
     is_for_people: bool = False,
 ) -> Router:
     """Wire the parts of a router.
@@ -134,13 +139,17 @@ def wire(
         modes: the modes to listen on.
         bound: the sockets of these modes.
         logs: the logs, set up already.
+        telemetry: see `Router`.
         is_for_people: True to say in the log how to stop.
 
     Raises:
         ConfigError: stdio is a mode, and there is no stdin or stdout.
     """
     channels = Channels.open()
-    live = LiveSettings(paths.config, options, settings)
+    reasons: frozenset[RecordReason] = (
+        frozenset() if telemetry is None else telemetry.record_reasons
+    )
+    live = LiveSettings(paths.config, options, settings, reasons)
     admission = LiveAdmission(settings)
     places = Places(settings, paths.config.name, options.view)
     catalogues = CatalogueStore(paths.cache)
@@ -149,6 +158,8 @@ def wire(
     )
     profiles = ProfileStore(live, places.is_instance)
     records = Records()
+    if telemetry is not None:
+        records.keepers.append(telemetry.write)
     first_starts = FirstStarts(PackageStore(paths.cache))
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
     listeners = Listeners(
@@ -176,5 +187,21 @@ def wire(
         reload_request=ReloadRequest(),
         logs=logs,
         records=records,
+        telemetry=telemetry,
         is_for_people=is_for_people,
     )
+
+
+def telemetry_for(environ: Mapping[str, str], logs: Logs) -> Telemetry | None:
+    """Return the export that the variables of OpenTelemetry ask for; None if they ask for none.
+
+    What is secret in them is masked in the logs.
+    """
+    if not any(name.startswith("OTEL_") for name in environ):
+        return None
+    # For start-up time: most routers export nothing.
+    from router.telemetry.telemetry import Telemetry
+
+    telemetry = Telemetry.from_environ(environ)
+    logs.add_secrets(telemetry.secrets)
+    return telemetry if telemetry.signals else None

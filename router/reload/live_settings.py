@@ -47,9 +47,16 @@ class LivePart(Protocol):
         ...
 
 
-def core_settings(settings: Settings) -> CoreSettings:
-    """Return those of the settings that the core reads."""
-    return CoreSettings(version=VERSION, records=_records(settings), **values_for_core(settings))
+def core_settings(
+    settings: Settings, reasons: frozenset[RecordReason] = frozenset()
+) -> CoreSettings:
+    """Return those of the settings that the core reads.
+
+    Args:
+        reasons: the reasons for records that are no settings.
+    """
+    records = _records(settings) | reasons
+    return CoreSettings(version=VERSION, records=records, **values_for_core(settings))
 
 
 def _records(settings: Settings) -> frozenset[RecordReason]:
@@ -70,6 +77,7 @@ class LiveSettings:
         path: the path of `config.json`.
         options: the options of the command line, which override the file.
         current: the settings that were read last, overridden by the options.
+        record_reasons: the reasons for records that are no settings, such as traces.
         problems: the reasons why parts of the file are not in force, one line each.
         waiting: the keys whose new values wait for a restart of the program.
     """
@@ -77,6 +85,7 @@ class LiveSettings:
     path: Path
     options: Options
     current: Settings
+    record_reasons: frozenset[RecordReason] = frozenset()
     problems: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     _started: Settings = attrs.field(
@@ -89,9 +98,9 @@ class LiveSettings:
     ) -> None:
         """Reload, one reading at a time, and tell the actor what changed for the core."""
         async with self._turn:
-            before = core_settings(self.current)
+            before = core_settings(self.current, self.record_reasons)
             await self.reload(parts)
-            now = core_settings(self.current)
+            now = core_settings(self.current, self.record_reasons)
             if now != before:
                 # No checkpoint since the parts applied the settings: no client is let in at the
                 # place of a new profile before the actor hears of that profile.

@@ -102,6 +102,11 @@ def test_the_core_makes_records_for_the_audit_log(audit: bool | str, records: se
     assert core_settings(Settings(logging=Logging(audit=audit))).records == records
 
 
+def test_other_reasons_for_records_are_added() -> None:
+    told = core_settings(Settings(logging=Logging(audit=True)), frozenset({"traces"}))
+    assert told.records == {"audit", "traces"}
+
+
 # --- Reading again ---------------------------------------------------------------------------
 
 
