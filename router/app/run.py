@@ -38,7 +38,6 @@ from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
 if TYPE_CHECKING:
-    from router.app.upstreams import Upstreams
     from router.app.wiring import Router
     from router.dispatch.actor import Inbound
 
@@ -47,7 +46,7 @@ log = logging.getLogger("mcp_router.app")
 EVENTS_SIZE: Final = 16
 """Events of the listeners' supervisor: a few for each listener."""
 
-LEFTOVERS_AFTER_S: Final = 0.5
+LATER_S: Final = 0.5
 """The client that started the router on stdio has its first answer by then."""
 
 GC_THRESHOLDS: Final = (10_000, 20, 20)
@@ -65,7 +64,7 @@ def run(router: Router) -> int:
     try:
         trio.run(_until_stopped, router, stop)
     finally:
-        router.close()
+        router.close(is_hurried=stop.scope.cancel_called)
         stop.ended()
     return stop.status
 
@@ -84,7 +83,9 @@ async def serve(router: Router, stop: Stop) -> None:
     async with trio.open_nursery() as actor_nursery:
         actor_nursery.start_soon(router.catalogues.keep, channels.catalogues)
         with channels.inbox_in:
-            core = EarlyCore(Core(core_settings(settings), ProcessSeal()))
+            tracer = None if router.telemetry is None else router.telemetry.tracer
+            at_start = core_settings(settings, router.settings.record_reasons)
+            core = EarlyCore(Core(at_start, ProcessSeal(), tracer))
             await actor_nursery.start(
                 dispatch,
                 core,
@@ -132,7 +133,7 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                     router.reload_request,
                     channels.inbox_in,
                 )
-                reloading.start_soon(_end_leftovers, router.upstreams, all_are_up)
+                reloading.start_soon(_begin_later, router, all_are_up)
                 await stop.asked.wait()
                 # First, so that whoever balances load sends nothing more.
                 router.listeners.is_draining = True
@@ -185,11 +186,16 @@ async def _follow_listeners(
                 pass
 
 
-async def _end_leftovers(upstreams: Upstreams, all_are_up: trio.Event) -> None:
-    """End what an earlier run has left that was killed, once that delays no first answer."""
+async def _begin_later(router: Router, all_are_up: trio.Event) -> None:
+    """Begin what would delay the first answer: the export, and the end of what a run has left.
+
+    That was an earlier run, which was killed.
+    """
     await all_are_up.wait()
-    await trio.sleep(LEFTOVERS_AFTER_S)
-    await trio.to_thread.run_sync(upstreams.end_leftovers, abandon_on_cancel=True)
+    await trio.sleep(LATER_S)
+    if router.telemetry is not None:
+        router.telemetry.start()
+    await trio.to_thread.run_sync(router.upstreams.end_leftovers, abandon_on_cancel=True)
 
 
 def _stdio_ended(error: Exception | None, stop: Stop) -> None:

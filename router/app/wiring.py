@@ -28,7 +28,7 @@ from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from router.access.refusals import Refusals
     from router.app.sockets import Bound
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from router.config.settings import Settings
     from router.config.values import Mode
     from router.logs.logs import Logs
+    from router.messages.core_settings import RecordReason
     from router.reload.live_settings import LivePart
+    from router.telemetry.telemetry import Telemetry
 
 LISTENER_COMMANDS_SIZE: Final = 16
 """Commands to the listeners' supervisor, which takes them at once: one for each listener that moves
@@ -104,6 +106,7 @@ class Router:
         actor_counts: the numbers of what the dispatch actor has done.
         records: hands the records of calls and changes to those who keep them.
         audit: the audit log, one of those; None if none is wanted.
+        telemetry: the export by OpenTelemetry; None if no variable asks for one.
         is_for_people: True to say in the log how to stop.
     """
 
@@ -121,6 +124,7 @@ class Router:
     actor_counts: ActorCounts
     records: Records
     audit: AuditLog | None = None
+    telemetry: Telemetry | None = None
     is_for_people: bool = False
 
     def hang_up(self) -> None:
@@ -130,10 +134,16 @@ class Router:
             self.audit.reopen()
         self.reload_request.make()
 
-    def close(self) -> None:
-        """Write what still waits to be written; the event loop has ended."""
+    def close(self, *, is_hurried: bool) -> None:
+        """Write and export what still waits; the event loop has ended.
+
+        Args:
+            is_hurried: export nothing more, because a second signal came.
+        """
         if self.audit is not None:
             self.audit.close()
+        if self.telemetry is not None and not is_hurried:
+            self.telemetry.close()
 
 
 def wire(
@@ -144,6 +154,7 @@ def wire(
     bound: Sequence[Bound],
     logs: Logs,
     *,
+    telemetry: Telemetry | None = None,
     is_for_people: bool = False,
 ) -> Router:
     """Wire the parts of a router.
@@ -155,6 +166,7 @@ def wire(
         modes: the modes to listen on.
         bound: the sockets of these modes.
         logs: the logs, set up already.
+        telemetry: see `Router`.
         is_for_people: True to say in the log how to stop.
 
     Raises:
@@ -162,7 +174,10 @@ def wire(
             written.
     """
     channels = Channels.open()
-    live = LiveSettings(paths.config, options, settings)
+    reasons: frozenset[RecordReason] = (
+        frozenset() if telemetry is None else telemetry.record_reasons
+    )
+    live = LiveSettings(paths.config, options, settings, reasons)
     admission = LiveAdmission(settings)
     places = Places(settings, paths.config.name, options.view)
     catalogues = CatalogueStore(paths.cache)
@@ -172,6 +187,8 @@ def wire(
     profiles = ProfileStore(live, places.is_instance)
     records, actor_counts = Records([log_call]), ActorCounts()
     admission.refusals.on_record = records.write
+    if telemetry is not None:
+        records.keepers.append(telemetry.write)
     first_starts = FirstStarts(PackageStore(paths.cache))
     upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
     listeners = Listeners(
@@ -208,6 +225,7 @@ def wire(
         actor_counts=actor_counts,
         records=records,
         audit=audit,
+        telemetry=telemetry,
         is_for_people=is_for_people,
     )
 
@@ -219,3 +237,18 @@ def _open_audit(settings: Settings, paths: Paths, logs: Logs) -> AuditLog | None
     from router.audit.audit_log import AuditLog
 
     return AuditLog.open(paths.logs, logs.mask)
+
+
+def telemetry_for(environ: Mapping[str, str], logs: Logs) -> Telemetry | None:
+    """Return the export that the variables of OpenTelemetry ask for; None if they ask for none.
+
+    What is secret in them is masked in the logs.
+    """
+    if not any(name.startswith("OTEL_") for name in environ):
+        return None
+    # For start-up time: most routers export nothing.
+    from router.telemetry.telemetry import Telemetry
+
+    telemetry = Telemetry.from_environ(environ)
+    logs.add_secrets(telemetry.secrets)
+    return telemetry if telemetry.signals else None

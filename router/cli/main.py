@@ -182,10 +182,18 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
 
         # Loaded last, since a port that is taken is reported without the event loop.
         from router.app import run
-        from router.app.wiring import wire
+        from router.app.wiring import telemetry_for, wire
 
-        is_for_people = bool(bound) or os.isatty(2)
-        router = wire(options, paths, settings, modes, bound, logs, is_for_people=is_for_people)
+        router = wire(
+            options,
+            paths,
+            settings,
+            modes,
+            bound,
+            logs,
+            telemetry=telemetry_for(os.environ, logs),
+            is_for_people=bool(bound) or os.isatty(2),
+        )
         try:
             return run.run(router)
         except Exception as exc:  # the boundary of the program

@@ -31,7 +31,7 @@ from router.core.peers import (
 )
 from router.core.records import session_records
 from router.core.state.clients import Client
-from router.core.state.routing_state import RoutingState
+from router.core.state.routing_state import NoTracer, RoutingState
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
 from router.core.views import list_changes
@@ -66,7 +66,7 @@ from router.messages.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.core.state.routing_state import Seal
+    from router.core.state.routing_state import Seal, Tracer
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
     from router.messages.frames import ClientId
@@ -75,8 +75,8 @@ if TYPE_CHECKING:
 class Core:
     """The routing state and the function that changes it."""
 
-    def __init__(self, settings: CoreSettings, seal: Seal) -> None:
-        self._state = RoutingState(settings, seal)
+    def __init__(self, settings: CoreSettings, seal: Seal, tracer: Tracer | None = None) -> None:
+        self._state = RoutingState(settings, seal, tracer or NoTracer())
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """Decide about one event and return the effects to perform, in order.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from router.messages.rates import RateLimits
 
 
-RecordReason: TypeAlias = Literal["audit", "digests", "log", "traces"]
+RecordReason: TypeAlias = Literal["audit", "digests", "log", "metrics", "traces"]
 
 
 def _no_profiles() -> dict[str, Profile]:
@@ -51,7 +51,8 @@ class CoreSettings:
         rates: the limits of tokens, by the names of their principals (`security.tokens.*.rate`); a
             token that is missing has none.
         records: the reason why `WriteRecord` is wanted; empty: for nothing, so none is made.
-            "digests": with `arguments_sha256`; "traces": with `trace`; "log": for lines at DEBUG.
+            "digests": with `arguments_sha256`; "traces": with `trace`; "log": for lines at DEBUG;
+            "metrics": for those of OpenTelemetry.
     """
 
     version: str

@@ -17,19 +17,24 @@ Outcome: TypeAlias = Literal["ok", "tool_error", "error", "cancelled", "gone"]
 
 
 class TraceContext(Struct, frozen=True):
-    """The place of a call in a trace (W3C Trace Context, section 3.2).
+    """The place of a call in a trace (W3C Trace Context, sections 3.2 and 3.3).
 
     Attributes:
         trace_id: 32 hex digits.
-        span_id: 16 hex digits, of the router's own span: the parent of the server's.
+        span_id: 16 hex digits, of the span that is the parent of the next: in a call, of the
+            router's own, which is the parent of the server's.
         parent_id: the span of the client, from its `traceparent`; empty without one.
         is_sampled: the flag of that name.
+        is_random: the flag of that name (level 2): the trace id is random throughout.
+        state: the `tracestate` of the client, as it came.
     """
 
     trace_id: str
     span_id: str
     parent_id: str = ""
     is_sampled: bool = True
+    is_random: bool = True
+    state: str = ""
 
 
 class CallRecord(Struct, frozen=True):
@@ -51,6 +56,8 @@ class CallRecord(Struct, frozen=True):
         response_bytes: the size of the result or error.
         arguments_sha256: the digest of its arguments in hex; empty unless digests are asked for.
         revision: the protocol revision of the client.
+        sent_after_s: the seconds from its begin until it was sent to a server; None if it was sent
+            to none.
         trace: its place in a trace; None unless calls are traced.
     """
 
@@ -69,6 +76,7 @@ class CallRecord(Struct, frozen=True):
     response_bytes: int
     arguments_sha256: str = ""
     revision: str = ""
+    sent_after_s: float | None = None
     trace: TraceContext | None = None
 
 

@@ -48,12 +48,18 @@ class LivePart(Protocol):
         ...
 
 
-def core_settings(settings: Settings) -> CoreSettings:
-    """Return those of the settings that the core reads."""
+def core_settings(
+    settings: Settings, reasons: frozenset[RecordReason] = frozenset()
+) -> CoreSettings:
+    """Return those of the settings that the core reads.
+
+    Args:
+        reasons: the reasons for records that are no settings.
+    """
     return CoreSettings(
         version=VERSION,
         rates=rate_limits(settings.security.tokens),
-        records=_records(settings),
+        records=_records(settings) | reasons,
         **values_for_core(settings),
     )
 
@@ -78,6 +84,7 @@ class LiveSettings:
         path: the path of `config.json`.
         options: the options of the command line, which override the file.
         current: the settings that were read last, overridden by the options.
+        record_reasons: the reasons for records that are no settings, such as traces.
         problems: the reasons why parts of the file are not in force, one line each.
         waiting: the keys whose new values wait for a restart of the program.
     """
@@ -85,6 +92,7 @@ class LiveSettings:
     path: Path
     options: Options
     current: Settings
+    record_reasons: frozenset[RecordReason] = frozenset()
     problems: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
     _started: Settings = attrs.field(
@@ -108,7 +116,7 @@ class LiveSettings:
     def _for_core(self) -> CoreSettings:
         # `logging.audit` waits for a restart: until then the core records as it did.
         as_started = attrs.evolve(self.current.logging, audit=self._started.logging.audit)
-        return core_settings(attrs.evolve(self.current, logging=as_started))
+        return core_settings(attrs.evolve(self.current, logging=as_started), self.record_reasons)
 
     async def reload(self, parts: Sequence[LivePart]) -> bool:
         """Read the file again, and have each part apply what changed.

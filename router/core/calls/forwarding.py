@@ -167,7 +167,7 @@ def forward_call(
     sent: dict[str, Any] = members
     progress_token = None
     # Before the call is open: whatever is wrong with the request is its one answer.
-    if "_meta" in members or to_stateless:
+    if to_stateless or server_params.has_meta(request, members):
         progress_token = server_params.progress_token_of(request.params)
         token = call_id if progress_token else None
         sent = server_params.params_for(state, session, request, members, token)
@@ -179,7 +179,7 @@ def forward_call(
     elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
         call.rewrite = client_roots.asking_again(rewrite)
     if call.draft is not None:
-        call_records.note_sent(call.draft, members)
+        call_records.note_sent(call.draft, members, state.now_s)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
     if instance.spec.run_policy.retry_safe_calls:
         state.calls.keep_to_repeat(call, request, members)

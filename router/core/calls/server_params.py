@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.core.protocol.bridging import ENVELOPE_KEYS, RETRY_KEYS, client_envelope
 from router.core.protocol.extensions import declared_by_client
 from router.core.protocol.task_messages import RELATED_KEY
+from router.core.protocol.trace_context import with_trace_context
 from router.core.sessions import client_roots
 from router.core.tasks import handles
 from router.core.text.raw_json import check_key_case, id_of
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.params import Params
+    from router.messages.records import TraceContext
+
+
+def has_meta(request: ClientRequest, members: dict[str, Raw]) -> bool:
+    """Return whether the `params` for any server have a `_meta`: the client's, or of a trace."""
+    return "_meta" in members or _trace_of(request) is not None
+
+
+def _trace_of(request: ClientRequest) -> TraceContext | None:
+    return None if request.draft is None else request.draft.trace
 
 
 def params_for(
@@ -41,8 +52,11 @@ def params_for(
     sent: dict[str, Any] = members
     if client.is_stateless and not session.is_stateless:
         sent = {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
-    if "_meta" in members:
-        meta = _meta_for_server(request, token)
+    if has_meta(request, members):
+        meta = _meta_for_server(request, token) if "_meta" in members else {}
+        trace = _trace_of(request)
+        if trace is not None:
+            meta = with_trace_context(meta, trace)
         if RELATED_KEY in meta:
             meta = handles.with_own_related(state, client, state.task_scope(session), meta)
         sent = sent | {"_meta": meta}

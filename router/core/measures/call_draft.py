@@ -17,10 +17,12 @@ class CallDraft(Struct, eq=False):
         request_bytes: the size of its `params`.
         arguments_sha256: the digest of its arguments in hex; empty unless digests are wanted.
         target: the name or URI that was sent to the server; empty while nothing was sent.
+        sent_s: the second at which it was sent to a server; None while it was not.
         trace: its place in a trace; None unless calls are traced.
     """
 
     request_bytes: int
     arguments_sha256: str = ""
     target: str = ""
+    sent_s: float | None = None
     trace: TraceContext | None = None

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from router.core.measures.call_draft import CallDraft
 from router.core.protocol import router_tools
+from router.core.protocol.trace_context import read_trace_context
 from router.core.state.clients import ClientRequest
 from router.core.text.raw_json import optional_text_of
 from router.messages.effects import WriteRecord
@@ -66,6 +67,8 @@ def begin(state: RoutingState, request: ClientRequest) -> None:
     with suppress(RpcError):  # Whatever is wrong with its `params` is its answer.
         if not draft.request_bytes:  # The router made them itself.
             draft.request_bytes = sum(map(len, request.params.members.values()))
+        if "traces" in state.settings.records and request.method not in NO_CALLS:
+            draft.trace = state.tracer.begin(read_trace_context(request.params.meta))
         if "digests" in state.settings.records:
             draft.arguments_sha256 = _digest_of_arguments(request)
 
@@ -94,12 +97,15 @@ def own_tool(request: ClientRequest) -> str | None:
     return router_tools.canonical_name(optional_text_of(request.params.members, "name") or "")
 
 
-def note_sent(draft: CallDraft, members: dict[str, Raw]) -> None:
-    """Note what a request asks a server for, by the server's own name.
+def note_sent(draft: CallDraft, members: dict[str, Raw], now_s: float) -> None:
+    """Note what a request asks a server for, by the server's own name, and when it did so first.
 
     Args:
         members: the `params` that are sent.
+        now_s: the present second.
     """
+    if draft.sent_s is None:
+        draft.sent_s = now_s
     with suppress(RpcError):
         draft.target = _target_in(members)
 
@@ -215,6 +221,7 @@ def _write(
         response_bytes=response_bytes,
         arguments_sha256=draft.arguments_sha256,
         revision="" if client.era == "own" else client.revision,
+        sent_after_s=None if draft.sent_s is None else draft.sent_s - ended.began_s,
         trace=draft.trace,
     )
     state.effects.append(WriteRecord(record))

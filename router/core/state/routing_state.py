@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand, SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId, SessionId
+    from router.messages.records import TraceContext
 
 
 class Seal(Protocol):
@@ -62,6 +63,25 @@ class Seal(Protocol):
         ...
 
 
+class Tracer(Protocol):
+    """Gives a request its place in a trace."""
+
+    def begin(self, parent: TraceContext | None, /) -> TraceContext | None:
+        """Return the place of a request; None if it is to be left alone.
+
+        Args:
+            parent: the place of the client's span; None if it names none.
+        """
+        ...
+
+
+class NoTracer:
+    """Leaves all requests alone."""
+
+    def begin(self, parent: TraceContext | None, /) -> None:
+        """See `Tracer.begin`."""
+
+
 @attrs.define
 class RoutingState:
     """Everything the core knows.
@@ -69,6 +89,7 @@ class RoutingState:
     Attributes:
         settings: the settings of `config.json` that the core reads.
         seal: seals what a client has to bring back unread and unchanged: `requestState`, task ids.
+        tracer: gives requests their places in traces, if those are wanted.
         now_s: monotonic second of the event that is being handled.
         effects: the effects decided for that event so far, in order.
         instances: the configured instances.
@@ -110,6 +131,7 @@ class RoutingState:
 
     settings: CoreSettings
     seal: Seal
+    tracer: Tracer = attrs.field(factory=NoTracer)
     now_s: float = 0.0
     effects: list[Effect] = attrs.field(factory=list["Effect"])
     instances: Instances = attrs.field(factory=Instances)

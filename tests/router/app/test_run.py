@@ -17,7 +17,7 @@ from router.access.refusals import Refusals
 from router.app import upstreams
 from router.app.listeners import STDIO
 from router.app.records import Records
-from router.app.run import run, serve
+from router.app.run import LATER_S, run, serve
 from router.app.shutdown import LastResort, Stop
 from router.app.upstreams import Upstreams
 from router.app.wiring import Channels, Router
@@ -44,6 +44,8 @@ from supervisors.child import ChildSpec, Restart, RestartChild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from router.messages.core_settings import RecordReason
 
 WAIT_S = 60.0
 DRAIN_S = 20.0
@@ -144,10 +146,25 @@ class FakeSettings:
 
     current: Settings
     log: list[str]
+    record_reasons: frozenset[RecordReason] = frozenset()
 
     async def reload_and_tell(self, _parts: Any, _inbox: Any) -> None:
         await trio.lowlevel.checkpoint()
         self.log.append("reading again")
+
+
+@attrs.define
+class FakeTelemetry:
+    """An export that exports nothing."""
+
+    log: list[str]
+    tracer: None = None
+
+    def start(self) -> None:
+        self.log.append("export begun")
+
+    def close(self) -> None:
+        self.log.append("export ended")
 
 
 @attrs.define
@@ -224,6 +241,11 @@ class Program:
         await serve(self.router, self.stop)
         self.stop.ended()
         self.ended.set()
+
+    def exports(self) -> None:
+        """Have the router export telemetry."""
+        telemetry = cast("Any", FakeTelemetry(self.log))
+        self.router = attrs.evolve(self.router, telemetry=telemetry)
 
     async def listener(self) -> FakeListener:
         with trio.fail_after(WAIT_S):
@@ -314,6 +336,21 @@ async def test_collector_is_tuned_once_all_is_up(
     assert gc.isenabled()
     assert gc.get_threshold()[0] == 10_000
     assert gc.get_freeze_count() > 0
+    program.stop.ask("enough")
+    await program.end()
+
+
+async def test_export_begins_when_it_delays_no_first_answer(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    program.exports()
+    nursery.start_soon(program.run)
+    await program.listener()
+    await trio.testing.wait_all_tasks_blocked()
+    assert "export begun" not in program.log
+    await trio.sleep(LATER_S)
+    await trio.testing.wait_all_tasks_blocked()
+    assert program.log.count("export begun") == 1
     program.stop.ask("enough")
     await program.end()
 
@@ -489,5 +526,7 @@ def test_bug_comes_out_of_it_as_an_error(program: Program, monkeypatch: pytest.M
         raise ValueError("a bug")
 
     monkeypatch.setattr(Program, "children", lambda _: fail())
+    program.exports()
     with pytest.RaisesGroup(ValueError, flatten_subgroups=True):
         run(program.router)
+    assert program.log == ["export ended"]

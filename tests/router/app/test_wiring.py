@@ -12,7 +12,7 @@ import trio
 from msgspec import Raw
 
 from router.app.sockets import Bound
-from router.app.wiring import Router, wire
+from router.app.wiring import Router, telemetry_for, wire
 from router.config.options import Options, Paths, merge
 from router.config.settings import load_settings
 from router.instance_files.catalogue_folder import CatalogueFolder
@@ -24,6 +24,8 @@ from router.messages.errors import HttpRefusal
 from router.messages.events import CoreSettingsChanged, InstancesChanged
 from router.messages.records import ChangeRecord
 from router.reload.file_watcher import keep_current
+from router.telemetry.telemetry import Telemetry
+from router.telemetry.variables import Variables
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -73,7 +75,14 @@ def sections() -> dict[str, Any]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, options: Options, sections: dict[str, Any]) -> Iterator[Site]:
+def telemetry() -> Telemetry | None:
+    return None
+
+
+@pytest.fixture
+def site(
+    tmp_path: Path, options: Options, sections: dict[str, Any], telemetry: Telemetry | None
+) -> Iterator[Site]:
     configure(tmp_path, **sections)
     (tmp_path / "data").mkdir()
     put(tmp_path / "data", "p", COMMAND)
@@ -83,7 +92,8 @@ def site(tmp_path: Path, options: Options, sections: dict[str, Any]) -> Iterator
     sock: Any = None
     bound = [Bound("http", "127.0.0.1", 1, 1, sock)]
     with Logs.from_settings(settings.logging, paths.logs, "http") as logs:
-        yield Site(tmp_path, wire(options, paths, settings, ("http",), bound, logs))
+        router = wire(options, paths, settings, ("http",), bound, logs, telemetry=telemetry)
+        yield Site(tmp_path, router)
 
 
 @pytest.mark.parametrize("options", [Options(modes=("http",), level="INFO")])
@@ -130,7 +140,7 @@ async def test_live_keys_take_effect(site: Site, nursery: trio.Nursery) -> None:
 @pytest.mark.parametrize("sections", [{"logging": {"audit": True}}])
 async def test_records_go_to_the_audit_log(site: Site) -> None:
     site.router.records.write(ChangeRecord("operator", "", "remove_instance", "p"))
-    site.router.close()
+    site.router.close(is_hurried=False)
     (line,) = (site.folder / "logs" / "audit.jsonl").read_text().splitlines()
     assert json.loads(line)["action"] == "remove_instance"
     assert site.router.records.dropped() == 0
@@ -138,7 +148,7 @@ async def test_records_go_to_the_audit_log(site: Site) -> None:
 
 async def test_without_one_there_is_no_audit_log(site: Site) -> None:
     site.router.records.write(ChangeRecord("operator", "", "remove_instance", "p"))
-    site.router.close()
+    site.router.close(is_hurried=False)
     assert not (site.folder / "logs" / "audit.jsonl").exists()
 
 
@@ -165,6 +175,21 @@ async def test_profiles_and_instances_are_places(site: Site, nursery: trio.Nurse
     assert problem.startswith("config.json: profiles.p: an instance has this name too")
 
 
+@pytest.mark.parametrize("telemetry", [Telemetry(Variables(frozenset({"traces"})))])
+async def test_traces_go_on_when_the_settings_change(site: Site, nursery: trio.Nursery) -> None:
+    nursery.start_soon(site.keeps_current)
+    await site.next_event()
+    configure(site.folder, mcp_client={"timeout": 7}, logging={"audit": True})
+    site.router.reload_request.make()
+    told = await site.next_event()
+    assert told.settings.records == {"audit", "traces"}
+
+
+@pytest.mark.parametrize("telemetry", [Telemetry(Variables(frozenset({"traces"})))])
+def test_records_go_to_the_export(site: Site, telemetry: Telemetry) -> None:
+    assert telemetry.write in site.router.records.keepers
+
+
 async def test_catalogues_are_kept_in_the_cache_folder(site: Site, nursery: trio.Nursery) -> None:
     nursery.start_soon(site.keeps_current)
     (spec,) = (await site.next_event()).specs
@@ -189,3 +214,19 @@ async def test_present_problems_are_shown_by_the_config_route(
     config, data = site.router.listeners.config()["problems"]
     assert config.startswith('config.json: api.port: expected an integer, got "x"')
     assert data.startswith("data/p/mcp_settings.json: line 1, column 2")
+
+
+# --- OpenTelemetry ---------------------------------------------------------------------------
+
+
+def test_nothing_is_exported_unless_a_variable_asks_for_it(site: Site) -> None:
+    assert telemetry_for({"PATH": "/bin"}, site.router.logs) is None
+    assert telemetry_for({"OTEL_SERVICE_NAME": "x"}, site.router.logs) is None
+
+
+def test_secrets_of_an_export_are_masked_in_the_logs(site: Site) -> None:
+    environ = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=k3y-of-c"}
+    telemetry = telemetry_for(environ, site.router.logs)
+    assert telemetry is not None
+    assert telemetry.record_reasons == {"traces"}
+    assert site.router.logs.mask("it is k3y-of-c") == "it is ***"

@@ -20,6 +20,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
+from msgspec.structs import replace
 
 from router.core.core import Core
 from router.core.records.call_records import CALLS
@@ -60,7 +61,7 @@ from router.messages.events import (
 from router.messages.frames import Request
 from router.messages.instances.exposure import Exposure
 from router.messages.instances.instance_spec import InstanceSpec
-from router.messages.records import CallRecord, Record
+from router.messages.records import CallRecord, Record, TraceContext
 from tests.router.core.fake_peers import (
     EVERYTHING,
     FakeClient,
@@ -125,11 +126,29 @@ class FakeSeal:
         return secret
 
 
+@define(eq=False)
+class FakeTracer:
+    """Numbers spans, and the traces that begin here; what the client samples is sampled."""
+
+    is_on: bool = True
+    _numbers: "Iterator[int]" = field(factory=lambda: count(1))
+
+    def begin(self, parent: TraceContext | None, /) -> TraceContext | None:
+        if not self.is_on:
+            return None
+        number = next(self._numbers)
+        span_id = f"{number:016x}"
+        if parent is None:
+            return TraceContext(f"{number:032x}", span_id)
+        return replace(parent, span_id=span_id, parent_id=parent.span_id)
+
+
 class Conversation:
     """A core with a clock; it performs every effect at once.
 
     Attributes:
         now_s: the clock; `time_passes` moves it.
+        tracer: gives requests their places in traces, if they are traced.
         started, stopped: the instances that the core had the supervisor start and stop, in order.
         closed: the clients that the core closed -> why.
         replies: the answers to commands and drains, in order.
@@ -143,7 +162,8 @@ class Conversation:
 
     def __init__(self, **settings: Any) -> None:
         usual: dict[str, Any] = {"version": "9.9", "timeout_s": T_S, "tool_names": "dotted"}
-        self.core = Core(CoreSettings(**usual | settings), FakeSeal())
+        self.tracer = FakeTracer()
+        self.core = Core(CoreSettings(**usual | settings), FakeSeal(), self.tracer)
         self.now_s = 1000.0
         self.started: list[InstanceSpec] = []
         self.stopped: list[str] = []

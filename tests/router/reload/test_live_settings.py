@@ -113,6 +113,11 @@ def test_the_core_makes_records_for_lines_at_debug() -> None:
     assert core_settings(Settings(logging=Logging(level="DEBUG"))).records == {"log"}
 
 
+def test_other_reasons_for_records_are_added() -> None:
+    told = core_settings(Settings(logging=Logging(audit=True)), frozenset({"traces"}))
+    assert told.records == {"audit", "traces"}
+
+
 # --- Reading again ---------------------------------------------------------------------------
 
 

@@ -71,6 +71,7 @@ def test_a_call_is_recorded_when_it_is_answered() -> None:
         request_bytes=record.request_bytes,
         response_bytes=len(call.result_bytes),
         revision="2025-11-25",
+        sent_after_s=0.0,
     )
     assert record.request_bytes > len('{"name":"mcp.router.call"}')
 
