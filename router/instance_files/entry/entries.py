@@ -21,8 +21,8 @@ import attrs
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.instance_files.entry.exposures import EXPOSURE_KEYS, read_exposure
+from router.instance_files.entry.root_references import check_roots
 from router.instance_files.entry.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
-from router.instance_files.entry.variables import Unresolved, check_roots
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import (
     DEFAULT_MAX_SESSIONS,
@@ -30,11 +30,12 @@ from router.messages.instances.instance_spec import (
     ProtocolSetting,
     SessionsSetting,
 )
+from router.references.expander import Unresolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from router.instance_files.entry.variables import Expander
+    from router.references.expander import Expander
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -120,7 +121,7 @@ def read_entry(
     Args:
         members: of the entry, decoded.
         location: of the entry.
-        expander: resolves `${VAR}`.
+        expander: resolves references such as `${VAR}`.
     """
     entry = _EntryReader(members, location, expander)
     name, provider = entry.name(), entry.provider()

@@ -370,6 +370,24 @@ def test_token_of_the_config_is_for_the_router_of_the_config_alone(
     assert header in request if sent else b"Authorization" not in request
 
 
+def test_token_for_the_service_alone_is_needed_here_only_if_none_is_given(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    security = {"bearer_token": "${ROUTER_TEST_TOKEN}"}
+    _configure(security=security)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == (
+        "mcp-router: config.json: security.bearer_token: ${ROUTER_TEST_TOKEN} is not set; or give "
+        "a token with --token or MCP_ROUTER_TOKEN\n"
+    )
+    for words, sent in ((["--token", "given"], b"given"), ([], b"from-the-environment")):
+        with answering(http_response("200 OK", ROWS)) as (url, requests):
+            _configure(api={"port": int(url.rpartition(":")[2])}, security=security)
+            assert main(["status", *words]) == 0
+        assert b"Authorization: Bearer " + sent + b"\r\n" in requests[0]
+        monkeypatch.setenv("ROUTER_TEST_TOKEN", "from-the-environment")
+
+
 @pytest.mark.parametrize("words", [["logs", "-f"], ["logs", "--follow"], ["logs"]])
 def test_logs_follows_the_router_of_the_config(
     words: list[str], monkeypatch: pytest.MonkeyPatch
