@@ -36,7 +36,7 @@ class Findings:
         problems: one line each, with the file and the path in it.
         profiles: one line each, with the instances that it shows.
         summary: one line that counts the problems and the usable instances.
-        notes: one line each, about what is no mistake and may surprise.
+        notes: one line each, about what may be a mistake, or is none and may surprise.
     """
 
     problems: tuple[str, ...]
@@ -121,6 +121,8 @@ def _short_tokens(settings: Settings, file: str) -> Iterator[str]:
 
 
 def _notes(loaded: LoadedInstances) -> Iterator[str]:
+    for spec in loaded.specs:
+        yield from (f"Warning: {warning}" for warning in spec.warnings)
     ignored = [place for spec in loaded.specs for place in spec.ignored]
     if ignored:
         why = "no effect here, since each client decides which tools it runs without asking"

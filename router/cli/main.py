@@ -189,6 +189,8 @@ def _serve(options: Options) -> int:
     bound = bind(settings, modes)
     with Logs.from_settings(settings.logging, paths.logs, "+".join(modes)) as logs:
         logs.add_secrets(settings.security.secrets)
+        if options.data is not None and not paths.data.is_dir():
+            log.warning("--data: there is no folder %s yet", paths.data)
 
         # Loaded last, since a port that is taken is reported without the event loop.
         from router.app import run

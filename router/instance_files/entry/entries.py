@@ -5,8 +5,9 @@ and Gemini CLI; checks names, types and limits. `docs/configuration.md` lists th
 
 Invariants:
 
-- Pure. Unknown keys are ignored, except in `exposures`; a key that differs from a known key only
-  in case is a problem, so that nobody believes in a setting that is not read.
+- Pure. Unknown keys are ignored, except in `exposures`. A key that is like a known one is a
+  warning, and a problem if it differs only in case, so that nobody believes in a setting that is
+  not read.
 - A wrong entry with a usable name still becomes a spec, with its `problem`, so that lists show it.
 - Values of `env` and `headers` are secrets: no message quotes them.
 """
@@ -21,6 +22,7 @@ import attrs
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.instance_files.entry.exposures import EXPOSURE_KEYS, read_exposure
+from router.instance_files.entry.misspelled_keys import misspelled_keys
 from router.instance_files.entry.root_references import check_roots
 from router.instance_files.entry.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
 from router.messages.errors import ConfigError
@@ -156,6 +158,7 @@ def read_entry(
         or DEFAULT_MAX_SESSIONS,
         run_policy=read_run_policy(members, may_have_replicas=may_have_replicas, note=entry.note),
         ignored=entry.ignored(),
+        warnings=misspelled_keys(members, _KNOWN, location.place),
         source=location.source,
     )
     return attrs.evolve(spec, problem="; ".join(map(str, entry.problems)) or None)

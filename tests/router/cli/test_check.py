@@ -217,6 +217,16 @@ def test_instances_of_profiles_and_tokens_that_are_not_there_are_noted(paths: Pa
     )
 
 
+def test_misspelled_keys_are_warned_of_and_are_no_problem(paths: Paths) -> None:
+    add(paths, "a", '{"mcpServers": {"x": {"command": "a", "idle_stop": 5}}}')
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Warning: data/a/mcp_settings.json: mcpServers.x.idle_stop: unknown key, which does "
+        'nothing; did you mean "idle_stop_s"?',
+    )
+
+
 def test_keys_that_have_no_effect_are_noted_and_are_no_problem(paths: Paths) -> None:
     add(paths, "a", '{"mcpServers": {"x": {"command": "a", "alwaysAllow": ["t"]}}}')
     add(paths, "b", '{"command": "b", "autoApprove": []}')

@@ -105,6 +105,17 @@ def test_log_is_called_after_all_modes(ran: Ran, home: Path) -> None:
     assert (home / "logs" / "latest-http+sse.txt").exists()
 
 
+def test_data_folder_of_the_command_line_that_is_missing_is_a_warning(
+    ran: Ran, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _configure()
+    for folder, warnings in (("none", [f"--data: there is no folder {home}/none yet"]), (".", [])):
+        caplog.clear()
+        assert main(["http", "--data", folder]) == 0
+        said = [one.message for one in caplog.records if one.levelno == logging.WARNING]
+        assert said == warnings
+
+
 def test_level_of_the_command_line_wins(ran: Ran) -> None:
     _configure(logging={"level": "ERROR"})
     main(["http", "-l", "debug"])
