@@ -22,7 +22,7 @@ import attrs
 from router.access.refusals import NO_TOKEN, Refusals
 from router.access.wrong_tokens import WrongTokens
 from router.config.strict import join_errors
-from router.config.tokens import BEARER_NAME, digest_of
+from router.config.tokens import BEARER_NAME, digest_of, find_short_tokens
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
 
@@ -49,6 +49,7 @@ _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}
 _CHALLENGE: Final = (("WWW-Authenticate", "Bearer"),)
 
 _HOST_KEY: Final = "config.json: server.host"
+_TOKENS_PLACE: Final = "config.json: security"
 _NO_HOST: Final = "Host is not allowed. Add it to server.allowed_hosts in config.json"
 _NO_ORIGIN: Final = "Origin is not allowed. Add it to server.allowed_origins in config.json"
 _WRONG_TOKEN: Final = "Invalid bearer token"
@@ -220,13 +221,23 @@ class Admission:
 
 
 def check_exposure(host: str, security: Security, key: str = _HOST_KEY) -> None:
-    """Refuse to serve beyond this machine without a token; `key` is where `host` is configured.
+    """Refuse to serve beyond this machine without a token, or with one that can be guessed.
+
+    Args:
+        host: the host to bind to.
+        security: the tokens.
+        key: where `host` is configured.
 
     Raises:
-        ConfigError: `host` is no loopback address, there is no token, and
+        ConfigError: `host` is no loopback address, and a token is too short; or there is none, and
             `security.allow_anonymous` does not allow that.
     """
-    if is_loopback(host) or security.has_token or security.allow_anonymous:
+    if is_loopback(host):
+        return
+    errors = list(find_short_tokens(security.bearer_token, security.tokens, _TOKENS_PLACE))
+    if errors:
+        raise join_errors(errors)
+    if security.has_token or security.allow_anonymous:
         return
     raise ConfigError(
         key,
@@ -239,16 +250,16 @@ def check_exposures(hosts: Mapping[str, str], security: Security) -> None:
     """Check the exposure of several hosts, by the keys where they are configured.
 
     Raises:
-        ConfigError: as `check_exposure`; one line for each host.
+        ConfigError: as `check_exposure`; one line for each host or token.
     """
-    errors: list[ConfigError] = []
+    errors: dict[str, ConfigError] = {}
     for key, host in hosts.items():
         try:
             check_exposure(host, security, key)
         except ConfigError as exc:
-            errors.append(exc)
+            errors[str(exc)] = exc  # what is wrong with a token is told once
     if errors:
-        raise join_errors(errors)
+        raise join_errors(list(errors.values()))
 
 
 # --- Hosts -----------------------------------------------------------------------------------

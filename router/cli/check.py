@@ -13,6 +13,7 @@ from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.settings import Settings, settings_or_defaults
+from router.config.tokens import SHORTEST_TOKEN, find_short_tokens
 from router.core.names.exposed_catalog import expose
 from router.core.text.nearest_names import did_you_mean
 from router.instance_files.catalogue_folder import CatalogueFolder
@@ -35,7 +36,7 @@ class Findings:
         problems: one line each, with the file and the path in it.
         profiles: one line each, with the instances that it shows.
         summary: one line that counts the problems and the usable instances.
-        notes: one line each, about what is no mistake and may surprise.
+        notes: one line each, about what may be a mistake, or is none and may surprise.
     """
 
     problems: tuple[str, ...]
@@ -50,9 +51,9 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     Args:
         paths: of the files.
         options: of the command line.
-        environ: the variables that `${VAR}` refers to.
+        environ: the variables that `${VAR}` refers to, and where the credentials are.
     """
-    settings, problems = _read_settings(paths, options)
+    settings, problems = _read_settings(paths, options, environ)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
     if options.data is not None and not paths.data.is_dir():
         problems.append(str(ConfigError("--data", f"there is no folder {paths.data}")))
@@ -69,7 +70,8 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     profiles = tuple(_shown_by_profiles(settings, loaded))
     summary = _summary(paths, loaded, len(problems))
     absent = _absent_instances(settings, loaded, paths.config.name)
-    notes = (*_notes(loaded), *absent, *_unknown_names(paths, loaded))
+    short = () if problems else _short_tokens(settings, paths.config.name)
+    notes = (*short, *_notes(loaded), *absent, *_unknown_names(paths, loaded))
     return Findings(tuple(problems), profiles, summary, notes)
 
 
@@ -88,11 +90,13 @@ def check_view(
             raise error
 
 
-def _read_settings(paths: Paths, options: Options) -> tuple[Settings, list[str]]:
+def _read_settings(
+    paths: Paths, options: Options, environ: Mapping[str, str]
+) -> tuple[Settings, list[str]]:
     """Return the settings, or the defaults if they cannot be read, and their problems."""
     settings = Settings()
     try:
-        settings = merge(settings_or_defaults(paths.config), options)
+        settings = merge(settings_or_defaults(paths.config, environ), options)
         hosts = {"config.json: server.host": settings.server.host}
         if settings.api.enabled:
             hosts["config.json: api.host"] = settings.api.host
@@ -108,7 +112,17 @@ def _shown_by_profiles(settings: Settings, loaded: LoadedInstances) -> Iterator[
         yield f"Profile {name} ({profile.expose}) shows {', '.join(shown) or 'no instance'}"
 
 
+def _short_tokens(settings: Settings, file: str) -> Iterator[str]:
+    """Yield a note for each token that is good enough only because nobody else can try it."""
+    security = settings.security
+    for error in find_short_tokens(security.bearer_token, security.tokens, f"{file}: security"):
+        problem = f"is shorter than {SHORTEST_TOKEN} characters, which is for this machine alone"
+        yield f"Note: {error.place}: {problem}; behind a reverse proxy use a longer one"
+
+
 def _notes(loaded: LoadedInstances) -> Iterator[str]:
+    for spec in loaded.specs:
+        yield from (f"Warning: {warning}" for warning in spec.warnings)
     ignored = [place for spec in loaded.specs for place in spec.ignored]
     if ignored:
         why = "no effect here, since each client decides which tools it runs without asking"

@@ -19,9 +19,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+import attrs
+
 from router.cli.arguments import PROGRAM, USAGE, UsageError, options_of, parse
 from router.config.options import chosen_modes, locate, merge, with_data_folder, with_log_folder
-from router.config.settings import load_settings, settings_or_defaults
+from router.config.settings import load_settings, settings_as_written
 from router.logs.early_records import EarlyRecords
 from router.logs.journal import is_journal
 from router.logs.line_formats import error_lines
@@ -98,7 +100,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
     options = options_of(arguments)
     paths = locate(options, os.environ, Path.cwd())
-    settings = settings_or_defaults(paths.config)
+    settings = settings_as_written(paths.config)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
     name = arguments.operands[0]
     if name in settings.profiles:
@@ -148,7 +150,28 @@ def _running_router(arguments: argparse.Namespace) -> RestApi:
         # The token in config.json is for the router that it configures: no other URL gets it.
         return RestApi(arguments.url, token)
     paths = locate(options_of(arguments), os.environ, Path.cwd())
-    return RestApi.from_settings(settings_or_defaults(paths.config), token)
+    settings = settings_as_written(paths.config)
+    if not token:
+        settings = _with_bearer_token(settings, paths.config)
+    return RestApi.from_settings(settings, token)
+
+
+def _with_bearer_token(settings: Settings, path: Path) -> Settings:
+    """Return the settings with the references in `security.bearer_token` resolved.
+
+    Raises:
+        ConfigError: they cannot be resolved here, such as those for a service of systemd.
+    """
+    from router.config.token_references import read_tokens
+
+    security = settings.security
+    try:
+        bearer_token, _ = read_tokens(security.bearer_token, {}, path, os.environ)
+    except ConfigError as exc:
+        way_out = f"or give a token with --token or {TOKEN_VARIABLE}"
+        raise ConfigError(exc.place, f"{exc.problem}; {way_out}") from None
+    security = attrs.evolve(security, bearer_token=bearer_token)
+    return attrs.evolve(settings, security=security)
 
 
 def _serve(options: Options) -> int:
@@ -179,6 +202,8 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
     mode = "+".join(modes)
     with Logs.from_settings(settings.logging, paths.logs, mode, early=early) as logs:
         logs.add_secrets(settings.security.secrets)
+        if options.data is not None and not paths.data.is_dir():
+            log.warning("--data: there is no folder %s yet", paths.data)
 
         # Loaded last, since a port that is taken is reported without the event loop.
         from router.app import run

@@ -26,7 +26,6 @@ from router.instance_files.entry.entries import (
     infer_type,
     read_entry,
 )
-from router.instance_files.entry.variables import Expander
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
     duplicate_name_error,
@@ -36,6 +35,7 @@ from router.instance_files.reader import (
 )
 from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
+from router.references.expander import Expander
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

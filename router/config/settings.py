@@ -7,6 +7,7 @@ is not understood is an error with its path, never ignored.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import attrs
@@ -21,6 +22,7 @@ from router.config.tokens import (
     TokenName,
     find_rate_mistakes,
     find_repeated_tokens,
+    find_short_tokens,
 )
 
 # The names in annotations are looked up when a class is filled, so these are no types only.
@@ -45,6 +47,7 @@ from router.messages.instances.exposure import Profile  # noqa: TC001
 from router.messages.instances.run_policy import StartSetting  # noqa: TC001
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 log = logging.getLogger("mcp_router.settings")
@@ -83,11 +86,7 @@ class HttpListener:
 
 @attrs.frozen
 class SseListener:
-    """HTTP+SSE; with `auto_find_port` a taken port makes it try upwards.
-
-    Attributes:
-        fast_lane: serve plain POST requests without Hypercorn.
-    """
+    """HTTP+SSE; its keys are those of `HttpListener`."""
 
     enabled: bool = True
     port: Port = live(3001)
@@ -262,33 +261,67 @@ files from before there were views."""
 # --- Reading and writing ---------------------------------------------------------------------
 
 
-def load_settings(path: Path) -> Settings:
+def load_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings in `path`; if there is no such file, write `FIRST_SETTINGS`.
 
     A file that cannot be written is a warning in the log.
 
+    Args:
+        path: of `config.json`.
+        environ: the values of `${VAR}`, and where the credentials are.
+
     Raises:
-        ConfigError: the file cannot be read or understood; its text has one problem a line.
+        ConfigError: the file cannot be read or understood, or a token cannot be resolved; its text
+            has one problem a line.
     """
     try:
-        return read_settings(path)
+        return read_settings(path, environ)
     except FileNotFoundError:
         _write_first(path)
         return FIRST_SETTINGS
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings in `path`; nothing is written.
 
     Raises:
         FileNotFoundError: there is no such file.
         ConfigError: as `load_settings`.
     """
+    return _with_tokens(_settings_in(path), path, environ)
+
+
+def settings_or_defaults(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings in `path`, or `FIRST_SETTINGS` without a file; nothing is written.
+
+    Raises:
+        ConfigError: as `load_settings`.
+    """
+    return _with_tokens(settings_as_written(path), path, environ)
+
+
+def settings_as_written(path: Path) -> Settings:
+    """Return the same as `settings_or_defaults`, with the references in tokens not resolved.
+
+    For commands that need no token, and whose environment is not that of the router.
+
+    Raises:
+        ConfigError: the file cannot be read or understood.
+    """
+    try:
+        return _settings_in(path)
+    except FileNotFoundError:
+        return FIRST_SETTINGS
+
+
+def _settings_in(path: Path) -> Settings:
     return settings_of(read_bytes(path, path.name, CONFIG_LIMIT_BYTES), path.name)
 
 
 def settings_of(data: bytes, file: str) -> Settings:
     """Return the settings in the text of a `config.json`, which has this name in messages.
+
+    References in tokens are not resolved.
 
     Raises:
         ConfigError: the text cannot be understood.
@@ -307,16 +340,26 @@ def settings_of(data: bytes, file: str) -> Settings:
     return settings
 
 
-def settings_or_defaults(path: Path) -> Settings:
-    """Return the settings in `path`, or `FIRST_SETTINGS` without a file; nothing is written.
+def _with_tokens(settings: Settings, path: Path, environ: Mapping[str, str]) -> Settings:
+    """Return the settings with the references in tokens resolved.
 
     Raises:
-        ConfigError: as `load_settings`.
+        ConfigError: a token cannot be resolved, or is none.
     """
-    try:
-        return read_settings(path)
-    except FileNotFoundError:
-        return FIRST_SETTINGS
+    security = settings.security
+    if not security.has_token:
+        return settings
+    # For start-up time: only those who serve others have tokens.
+    from router.config.token_references import read_tokens
+
+    bearer_token, tokens = read_tokens(security.bearer_token, security.tokens, path, environ)
+    if settings.server.trusted_proxies:
+        # Other machines reach even a listener on loopback: through the proxy.
+        errors = list(find_short_tokens(bearer_token, tokens, f"{path.name}: security"))
+        if errors:
+            raise join_errors(errors)
+    security = attrs.evolve(security, bearer_token=bearer_token, tokens=tokens)
+    return attrs.evolve(settings, security=security)
 
 
 def to_json(settings: Settings) -> bytes:

@@ -28,8 +28,11 @@ BEARER_NAME: Final = "bearer"
 STDIO_NAME: Final = "stdio"
 """The name of the parent process, on the stdio listener."""
 
+SHORTEST_TOKEN: Final = 16
+"""Characters of a token that other machines can try: 64 random bits as hex digits."""
+
 _STORED_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
-_TOKEN_RULE: Final = (
+TOKEN_RULE: Final = (
     "a token of printable ASCII characters without spaces, or sha256: and 64 hex digits"
 )
 
@@ -43,13 +46,18 @@ def is_token(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
+def _is_written_token(text: str) -> bool:
+    """Return whether a file may hold this: a token, or text with references to one."""
+    return "${" in text or is_token(text)
+
+
 def _is_free_name(text: str) -> bool:
     return is_name(text) and text not in (BEARER_NAME, STDIO_NAME)
 
 
-OptionalToken: TypeAlias = Annotated[str, Check(_TOKEN_RULE, is_token, secret=True)]
+OptionalToken: TypeAlias = Annotated[str, Check(TOKEN_RULE, _is_written_token, secret=True)]
 Token: TypeAlias = Annotated[
-    str, Check(_TOKEN_RULE, lambda text: text != "" and is_token(text), secret=True)
+    str, Check(TOKEN_RULE, lambda text: text != "" and _is_written_token(text), secret=True)
 ]
 InstanceName: TypeAlias = Annotated[str, Check(NAME_RULE.removeprefix("expected "), is_name)]
 TokenName: TypeAlias = Annotated[
@@ -129,6 +137,24 @@ def digest_of(token: str) -> bytes:
     """Return the SHA-256 digest of a token, which may be stored as its digest."""
     stored = _STORED_DIGEST.fullmatch(token)
     return bytes.fromhex(stored[1]) if stored else hashlib.sha256(token.encode()).digest()
+
+
+def find_short_tokens(
+    bearer_token: str, tokens: Mapping[str, NamedToken], place: str
+) -> Iterator[ConfigError]:
+    """Yield an error for each token that is short enough to be guessed; a digest is not judged.
+
+    Args:
+        bearer_token: `security.bearer_token`.
+        tokens: `security.tokens`.
+        place: of `security`, for messages.
+    """
+    found = {"bearer_token": bearer_token} if bearer_token else {}
+    found |= {f"tokens.{name}.token": named.token for name, named in tokens.items()}
+    for key, token in found.items():
+        if len(token) < SHORTEST_TOKEN:
+            problem = f"is shorter than {SHORTEST_TOKEN} characters, and other machines can try it"
+            yield ConfigError(f"{place}.{key}", f"{problem}; make one with: openssl rand -hex 32")
 
 
 def find_repeated_tokens(

@@ -10,11 +10,14 @@ import logging
 from typing import Annotated, Final, Literal, TypeAlias
 
 from router.config.strict import Check
+from router.messages.instances.run_policy import LONGEST_S
 
 Mode: TypeAlias = Literal["stdio", "http", "sse", "api"]
 MODES: Final[tuple[Mode, ...]] = ("stdio", "http", "sse", "api")
 Level: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF"]
 LEVELS: Final[tuple[Level, ...]] = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "OFF")
+
+_LONGEST: Final = f"{LONGEST_S} (30 days)"
 
 JSON_FORMAT: Final = "json"
 """The value of `logging.format` for one JSON object a line."""
@@ -51,8 +54,13 @@ def _is_log_format(text: str) -> bool:
 Port: TypeAlias = Annotated[
     int, Check("a port from 0 (any free one) to 65535", lambda port: 0 <= port <= 65535)
 ]
-Seconds: TypeAlias = Annotated[float, Check("a positive number of seconds", lambda s: s > 0)]
-Delay: TypeAlias = Annotated[float, Check("a number of seconds from 0", lambda s: s >= 0)]
+Seconds: TypeAlias = Annotated[
+    float,
+    Check(f"a positive number of seconds, up to {_LONGEST}", lambda s: 0 < s <= LONGEST_S),
+]
+Delay: TypeAlias = Annotated[
+    float, Check(f"a number of seconds from 0 to {_LONGEST}", lambda s: 0 <= s <= LONGEST_S)
+]
 Count: TypeAlias = Annotated[int, Check("a positive integer", lambda n: n > 0)]
 StartCount: TypeAlias = Annotated[
     int | str,

@@ -83,7 +83,9 @@ def read_bytes_in(folder: SafeFolder, name: str, place: str, limit_bytes: int) -
 
 def _checked_content(data: bytes, place: str, limit_bytes: int) -> bytes:
     if len(data) > limit_bytes:
-        raise ConfigError(place, f"is larger than {limit_bytes // (1024 * 1024)} MB")
+        kilobytes = limit_bytes // 1024
+        limit = f"{kilobytes} kB" if kilobytes < 1024 else f"{kilobytes // 1024} MB"
+        raise ConfigError(place, f"is larger than {limit}")
     return data.removeprefix(_BYTE_ORDER_MARK)
 
 

@@ -2,7 +2,8 @@
 
 Invariants:
 
-- A new value holds no reference: with `${VAR}` anybody could read the router's environment.
+- A new value holds no reference: with `${VAR}` anybody could read the router's environment, and
+  with `${file:/path}` every file that the router may read.
 - A secret that comes back masked (`SECRET_MASK`) keeps the value that is in the file.
 - An entry whose URL leads to another server keeps no header: that server would be sent it.
 
@@ -16,9 +17,9 @@ from urllib.parse import urlsplit
 
 from router.files.json_files import quote_key
 from router.instance_files.entry.entries import URL_KEYS
-from router.instance_files.entry.variables import is_reference
 from router.messages.commands import SECRET_MASK
 from router.messages.errors import INVALID_PARAMS, RpcError
+from router.references.expander import is_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -28,11 +28,11 @@ from router.instance_files.edit_secrets import (
 )
 from router.instance_files.entry.entries import URL_KEYS
 from router.instance_files.entry.exposures import EXPOSURE_KEYS
-from router.instance_files.entry.variables import Expander
 from router.instance_files.provider_files import DataFolder, ProviderFile
 from router.instance_files.reader import FILE_LIMIT_BYTES, problem_of, read_entries
 from router.messages.commands import AddInstance, RemoveInstance, SetActive, UpdateInstance
 from router.messages.errors import ALREADY_EXISTS, INVALID_PARAMS, ConfigError, RpcError
+from router.references.expander import Expander
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

@@ -14,11 +14,11 @@ from msgspec import Raw
 
 from router.files.json_files import decode_members, decode_object, read_bytes, read_bytes_in
 from router.files.names import INSTANCE_FILE_NAME, is_name
-from router.instance_files.entry.variables import Expander
 from router.instance_files.reader import FILE_LIMIT_BYTES, folders_in, read_entries, source_of
 from router.messages.commands import OUTER_KEYS
 from router.messages.errors import INSTANCE_NOT_FOUND, ConfigError, RpcError
 from router.messages.instances.instance_spec import InstanceSpec
+from router.references.expander import Expander
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

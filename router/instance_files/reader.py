@@ -17,14 +17,16 @@ from router.files.json_files import decode_object, kind_of, quote_key, read_byte
 from router.files.names import INSTANCE_FILE_NAME
 from router.instance_files.entry.entries import EntryLocation, read_entry
 from router.instance_files.entry.entry_secrets import secrets_of
-from router.instance_files.entry.variables import Expander
 from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import InstanceSpec
+from router.references.secret_files import expander_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from router.references.expander import Expander
 
 FILE_LIMIT_BYTES: Final = 5 * 1024 * 1024
 
@@ -58,26 +60,30 @@ def load_instances(
 
     Args:
         data_dir: the folder of providers; a missing folder has none.
-        environ: the values of `${VAR}`.
+        environ: the values of `${VAR}`, and where the credentials are.
         last: the result of the reading before. Its instances stay in the place of files and
             entries that have become invalid, and all of them if the folder itself is gone.
     """
-    expander = Expander(environ)
+    used = set[str]()
+
+    def expander_in(folder: str) -> Expander:
+        return expander_for(data_dir / folder, environ, used)
+
     specs: dict[str, InstanceSpec] = {}
     problems: list[ConfigError] = []
-    for found in _read_folders(data_dir, expander, last or LoadedInstances()):
+    for found in _read_folders(data_dir, expander_in, last or LoadedInstances()):
         if isinstance(found, InstanceSpec) and found.name in specs:
             problems.append(duplicate_name_error(found, specs[found.name]))
         elif isinstance(found, InstanceSpec):
             specs[found.name] = found
         else:
             problems.append(found)
-    secrets = frozenset(expander.values).union(*map(secrets_of, specs.values()))
+    secrets = frozenset(used).union(*map(secrets_of, specs.values()))
     return LoadedInstances(tuple(specs.values()), tuple(problems), secrets)
 
 
 def _read_folders(
-    data_dir: Path, expander: Expander, last: LoadedInstances
+    data_dir: Path, expander_in: Callable[[str], Expander], last: LoadedInstances
 ) -> Iterator[InstanceSpec | ConfigError]:
     try:
         folders = folders_in(data_dir)
@@ -94,7 +100,7 @@ def _read_folders(
         source = source_of(data_dir, folder)
         previous = {spec.name: spec for spec in last.startable_in(source)}
         try:
-            yield from _read_file(data_dir, folder, expander, previous)
+            yield from _read_file(data_dir, folder, expander_in(folder), previous)
         except FileNotFoundError:
             continue  # The folder holds no provider, or was removed just now.
         except ConfigError as exc:

@@ -88,6 +88,7 @@ class InstanceStore:
     prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
     tell_listeners: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
     problems: tuple[str, ...] = ()
+    _warnings: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
@@ -124,7 +125,7 @@ class InstanceStore:
         last, is_on = self._last, self.settings.current.mcp_client.enabled
         reading = await trio.to_thread.run_sync(self._load, last, is_on, abandon_on_cancel=True)
         self.hide(reading.loaded.secrets)
-        self._note_problems(_problems_of(reading.loaded))
+        self._note_problems(_problems_of(reading.loaded), _warnings_of(reading.loaded))
         self._last = reading.loaded
         return reading
 
@@ -154,11 +155,15 @@ class InstanceStore:
         elif changes := _changes(before, now):
             log.info("%s: %s", self.data.name, changes)
 
-    def _note_problems(self, problems: tuple[str, ...]) -> None:
-        """Keep these problems, and log the new ones."""
+    def _note_problems(self, problems: tuple[str, ...], warnings: tuple[str, ...]) -> None:
+        """Keep what is wrong, and log what is new; warnings are shown with their instances."""
         for problem in problems:
             if problem not in self.problems:
                 log.error("%s", problem)
+        for warning in warnings:
+            if warning not in self._warnings:
+                log.warning("%s", warning)
+        self._warnings = warnings
         if self.problems and not problems:
             log.info("All of %s is valid again", self.data.name)
         self.problems = problems
@@ -193,6 +198,10 @@ def _problems_of(loaded: LoadedInstances) -> tuple[str, ...]:
         *(f"{spec.name} cannot be started: {spec.problem}" for spec in broken),
         *([too_many] if surplus > 0 else []),
     )
+
+
+def _warnings_of(loaded: LoadedInstances) -> tuple[str, ...]:
+    return tuple(warning for spec in loaded.specs for warning in spec.warnings)
 
 
 def _switched_off(spec: InstanceSpec) -> InstanceSpec:

@@ -89,7 +89,7 @@ def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
     """Return a row of `mcp.router.list` with more for those who look after the router."""
     row = instance_views.summary(instance, state.now_s)
     cut = () if instance.known is None else instance.known.catalog.problems
-    return row | {"warnings": [*cut, *instance.offers.unknown]}
+    return row | {"warnings": [*instance.spec.warnings, *cut, *instance.offers.unknown]}
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:

@@ -20,6 +20,10 @@ MAX_NAMES: Final = 5000
 MAX_NAME: Final = 128
 """Characters of a name that is suggested, the longest that MCP recommends (2025-11-25, Tools)."""
 
+LIKELY: Final = 0.85
+"""Likeness from which a name was probably meant: one letter of four is missing (`arg`), or two of
+eleven differ; `enabled` and `disabled` are less alike than that."""
+
 _CLOSELY_COMPARED: Final = 50
 """Names that are compared letter by letter, which takes far longer than to count their letters."""
 
@@ -28,6 +32,26 @@ def did_you_mean(wanted: str, names: Iterable[str]) -> str:
     """Return the end of an error, ". Did you mean 'a', 'b', 'c'?"; empty without names."""
     quoted = ", ".join(f"'{name}'" for name in nearest_names(wanted, names))
     return f". Did you mean {quoted}?" if quoted else ""
+
+
+def likely_meant(written: str, names: Iterable[str]) -> str | None:
+    """Return the name that `written` is most probably a misspelling of; None if it is like none.
+
+    Case, `_` and `-` make no difference: `maxInFlight` is taken for `max_in_flight`.
+    """
+    # Imported here for start-up time: only an error needs this.
+    from difflib import SequenceMatcher
+
+    by_letters = {_letters(name): name for name in names}
+    wanted = _letters(written[:MAX_NAME])
+    for letters in nearest_names(wanted, by_letters)[:1]:
+        if SequenceMatcher(None, wanted, letters, autojunk=False).ratio() >= LIKELY:
+            return by_letters[letters]
+    return None
+
+
+def _letters(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
 
 
 def nearest_names(wanted: str, names: Iterable[str]) -> list[str]:

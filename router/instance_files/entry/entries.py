@@ -5,8 +5,9 @@ and Gemini CLI; checks names, types and limits. `docs/configuration.md` lists th
 
 Invariants:
 
-- Pure. Unknown keys are ignored, except in `exposures`; a key that differs from a known key only
-  in case is a problem, so that nobody believes in a setting that is not read.
+- Pure. Unknown keys are ignored, except in `exposures`. A key that is like a known one is a
+  warning, and a problem if it differs only in case, so that nobody believes in a setting that is
+  not read.
 - A wrong entry with a usable name still becomes a spec, with its `problem`, so that lists show it.
 - Values of `env` and `headers` are secrets: no message quotes them.
 """
@@ -21,8 +22,9 @@ import attrs
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.instance_files.entry.exposures import EXPOSURE_KEYS, read_exposure
+from router.instance_files.entry.misspelled_keys import misspelled_keys
+from router.instance_files.entry.root_references import check_roots
 from router.instance_files.entry.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
-from router.instance_files.entry.variables import Unresolved, check_roots
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import (
     DEFAULT_MAX_SESSIONS,
@@ -30,11 +32,12 @@ from router.messages.instances.instance_spec import (
     ProtocolSetting,
     SessionsSetting,
 )
+from router.references.expander import Unresolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from router.instance_files.entry.variables import Expander
+    from router.references.expander import Expander
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -120,7 +123,7 @@ def read_entry(
     Args:
         members: of the entry, decoded.
         location: of the entry.
-        expander: resolves `${VAR}`.
+        expander: resolves references such as `${VAR}`.
     """
     entry = _EntryReader(members, location, expander)
     name, provider = entry.name(), entry.provider()
@@ -155,6 +158,7 @@ def read_entry(
         or DEFAULT_MAX_SESSIONS,
         run_policy=read_run_policy(members, may_have_replicas=may_have_replicas, note=entry.note),
         ignored=entry.ignored(),
+        warnings=misspelled_keys(members, _KNOWN, location.place),
         source=location.source,
     )
     return attrs.evolve(spec, problem="; ".join(map(str, entry.problems)) or None)

@@ -11,7 +11,7 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from router.instance_files.entry.variables import PUBLIC_VARIABLES
+from router.references.expander import PUBLIC_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

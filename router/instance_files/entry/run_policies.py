@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.files.json_files import quote_value
-from router.messages.instances.run_policy import DEFAULT_RUN_POLICY, RunPolicy, StartSetting
+from router.messages.instances.run_policy import (
+    DEFAULT_RUN_POLICY,
+    LONGEST_S,
+    RunPolicy,
+    StartSetting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,9 +23,6 @@ RUN_POLICY_KEYS: Final = (
     *("replicas", "max_in_flight", "max_result_bytes", "retry_safe_calls"),
 )
 """Keys of an entry that are read here."""
-
-LONGEST_S: Final = 604_800
-"""A week: a longer time is a mistake, such as milliseconds."""
 
 REPLICAS_LIMIT: Final = 32
 IN_FLIGHT_LIMIT: Final = 100_000
@@ -96,7 +98,7 @@ def _seconds(
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not (0 < value <= LONGEST_S or (may_be_zero and value == 0)):
         least = "0 (never)" if may_be_zero else "more than 0"
-        expected = f"expected a number of seconds from {least} to {LONGEST_S}"
+        expected = f"expected a number of seconds from {least} to {LONGEST_S} (30 days)"
         note(key, f"{expected}, got {quote_value(value)}")
         return None
     return float(value)

@@ -82,6 +82,7 @@ class InstanceSpec:
         client: the client whose session this is; None if clients share it, as they do unless the
             session was started for one of them.
         ignored: the places of keys of other programs that have no effect here.
+        warnings: mistakes that do not keep it from being started, each with its place.
         problem: the reason why this entry cannot be started, with its place; None if it can.
         source: the file from which the entry was read, for messages.
     """
@@ -108,6 +109,7 @@ class InstanceSpec:
     run_policy: RunPolicy = DEFAULT_RUN_POLICY
     client: ClientIdentity | None = None
     ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     problem: str | None = None
     source: str = ""
 
@@ -143,6 +145,6 @@ class InstanceSpec:
         # These are shown or read with each call; a session does not depend on them.
         shown = {
             *("metadata", "provider", "source", "timeout_s", "check_arguments", "exposure"),
-            *("catalogue_cache", "max_sessions", "run_policy", "ignored"),
+            *("catalogue_cache", "max_sessions", "run_policy", "ignored", "warnings"),
         }
         return self == attrs.evolve(other, **{name: getattr(self, name) for name in shown})

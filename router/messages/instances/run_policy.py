@@ -9,6 +9,10 @@ import attrs
 StartSetting: TypeAlias = Literal["eager", "lazy"]
 """Whether an instance is started with the router, or by its first call."""
 
+LONGEST_S: Final = 2_592_000
+"""The longest time that a key of the user's files may name, 30 days: a longer one is a mistake,
+such as milliseconds."""
+
 
 @attrs.frozen
 class RunPolicy:

@@ -7,6 +7,7 @@ import hmac
 from contextlib import suppress
 from typing import Any
 
+import attrs
 import pytest
 
 from router.access.admission import (
@@ -349,6 +350,22 @@ def test_principal_is_known_for_as_long_as_it_may_do_the_same() -> None:
 # --- Open by mistake (OWASP MCP07) ------------------------------------------------------------
 
 
+def test_token_that_can_be_guessed_is_for_this_machine_alone() -> None:
+    security = Security(bearer_token="abc", tokens={"ci": NamedToken("0123456789abcde")})
+    for allow_anonymous in (False, True):
+        with pytest.raises(ConfigError) as raised:
+            check_exposures(
+                {"config.json: server.host": "0.0.0.0", "config.json: api.host": "::"},
+                attrs.evolve(security, allow_anonymous=allow_anonymous),
+            )
+        assert str(raised.value).splitlines() == [
+            f"config.json: security.{key}: is shorter than 16 characters, and other machines can "
+            "try it; make one with: openssl rand -hex 32"
+            for key in ("bearer_token", "tokens.ci.token")
+        ]
+    check_exposure("127.0.0.1", security)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "mcp.example.org", "[::]"])
 def test_serving_others_without_a_token_is_refused_with_both_ways_out(host: str) -> None:
     with pytest.raises(ConfigError) as raised:
@@ -368,8 +385,9 @@ def test_every_exposed_host_is_named_in_one_go() -> None:
 
 
 def test_serving_others_is_allowed_with_a_token_or_on_purpose() -> None:
-    check_exposure("0.0.0.0", Security(bearer_token=TOKEN))
-    check_exposure("0.0.0.0", Security(tokens=NAMED.tokens))
+    check_exposure("0.0.0.0", Security(bearer_token="0123456789abcdef"))
+    check_exposure("0.0.0.0", Security(bearer_token=DIGEST))
+    check_exposure("0.0.0.0", Security(tokens={"ci": NamedToken("0123456789abcdef")}))
     check_exposure("0.0.0.0", Security(allow_anonymous=True))
     check_exposure("127.0.0.1", Security())
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LONG = "0123456789abcdef"
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     config = tmp_path / "config.json"
@@ -86,6 +89,26 @@ def test_every_problem_has_its_line_and_path(paths: Paths) -> None:
     )
 
 
+def test_token_that_cannot_be_resolved_is_a_problem(paths: Paths) -> None:
+    tokens = {"ci": {"token": "${SET}-0123"}, "b": {"token": "${file:none}"}}
+    configure(paths, security={"bearer_token": "${UNSET}", "tokens": tokens})
+    assert found(paths).problems == (
+        "config.json: security.bearer_token: ${UNSET} is not set",
+        "config.json: security.tokens.b.token: ${file:none}: there is no file "
+        f"{paths.config.parent}/none",
+    )
+
+
+def test_short_token_on_this_machine_is_a_note(paths: Paths) -> None:
+    configure(paths, security={"bearer_token": "abc", "tokens": {"ci": {"token": LONG}}})
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Note: config.json: security.bearer_token: is shorter than 16 characters, which is for "
+        "this machine alone; behind a reverse proxy use a longer one",
+    )
+
+
 @pytest.mark.parametrize("section", ["server", "api"])
 def test_listening_for_others_without_a_token_is_a_problem(paths: Paths, section: str) -> None:
     configure(
@@ -93,7 +116,7 @@ def test_listening_for_others_without_a_token_is_a_problem(paths: Paths, section
     )
     (problem,) = found(paths).problems
     assert "can be reached from other machines, and no token is set" in problem
-    configure(paths, **{section: {"host": "0.0.0.0"}}, security={"bearer_token": "s3cret"})
+    configure(paths, **{section: {"host": "0.0.0.0"}}, security={"bearer_token": LONG})
     assert found(paths).problems == ()
 
 
@@ -180,7 +203,7 @@ def test_view_of_the_command_line_has_to_be_there(paths: Paths) -> None:
 
 
 def test_instances_of_profiles_and_tokens_that_are_not_there_are_noted(paths: Paths) -> None:
-    token = {"token": "t", "instances": ["git", "mail"]}
+    token = {"token": LONG, "instances": ["git", "mail"]}
     profiles = {"work": {"instances": ["gti", "later-*"]}, "all": {}}
     configure(paths, profiles=profiles, security={"tokens": {"ci": token}})
     add(paths, "git", '{"command": "c"}')
@@ -191,6 +214,16 @@ def test_instances_of_profiles_and_tokens_that_are_not_there_are_noted(paths: Pa
         "Did you mean 'git'?",
         "Note: config.json: security.tokens.ci.instances: there is no instance 'mail' yet. "
         "Did you mean 'git'?",
+    )
+
+
+def test_misspelled_keys_are_warned_of_and_are_no_problem(paths: Paths) -> None:
+    add(paths, "a", '{"mcpServers": {"x": {"command": "a", "idle_stop": 5}}}')
+    findings = found(paths)
+    assert findings.problems == ()
+    assert findings.notes == (
+        "Warning: data/a/mcp_settings.json: mcpServers.x.idle_stop: unknown key, which does "
+        'nothing; did you mean "idle_stop_s"?',
     )
 
 

@@ -106,6 +106,17 @@ def test_log_is_called_after_all_modes(ran: Ran, home: Path) -> None:
     assert (home / "logs" / "latest-http+sse.txt").exists()
 
 
+def test_data_folder_of_the_command_line_that_is_missing_is_a_warning(
+    ran: Ran, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _configure()
+    for folder, warnings in (("none", [f"--data: there is no folder {home}/none yet"]), (".", [])):
+        caplog.clear()
+        assert main(["http", "--data", folder]) == 0
+        said = [one.message for one in caplog.records if one.levelno == logging.WARNING]
+        assert said == warnings
+
+
 def test_level_of_the_command_line_wins(ran: Ran) -> None:
     _configure(logging={"level": "ERROR"})
     main(["http", "-l", "debug"])
@@ -394,6 +405,24 @@ def test_token_of_the_config_is_for_the_router_of_the_config_alone(
     (request,) = requests
     header = f"Authorization: Bearer {sent}\r\n".encode()
     assert header in request if sent else b"Authorization" not in request
+
+
+def test_token_for_the_service_alone_is_needed_here_only_if_none_is_given(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    security = {"bearer_token": "${ROUTER_TEST_TOKEN}"}
+    _configure(security=security)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == (
+        "mcp-router: config.json: security.bearer_token: ${ROUTER_TEST_TOKEN} is not set; or give "
+        "a token with --token or MCP_ROUTER_TOKEN\n"
+    )
+    for words, sent in ((["--token", "given"], b"given"), ([], b"from-the-environment")):
+        with answering(http_response("200 OK", ROWS)) as (url, requests):
+            _configure(api={"port": int(url.rpartition(":")[2])}, security=security)
+            assert main(["status", *words]) == 0
+        assert b"Authorization: Bearer " + sent + b"\r\n" in requests[0]
+        monkeypatch.setenv("ROUTER_TEST_TOKEN", "from-the-environment")
 
 
 @pytest.mark.parametrize("words", [["logs", "-f"], ["logs", "--follow"], ["logs"]])

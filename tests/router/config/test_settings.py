@@ -254,11 +254,22 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
         ),
         (
             {"server": {"drain_s": -1}},
-            "server.drain_s: expected a number of seconds from 0, got -1",
+            "server.drain_s: expected a number of seconds from 0 to 2592000 (30 days), got -1",
         ),
         (
             {"mcp_client": {"timeout": 0}},
-            "mcp_client.timeout: expected a positive number of seconds, got 0",
+            "mcp_client.timeout: expected a positive number of seconds, up to 2592000 (30 days), "
+            "got 0",
+        ),
+        (
+            {"mcp_client": {"start_timeout_s": 1e300}},
+            "mcp_client.start_timeout_s: expected a positive number of seconds, up to 2592000 (30 "
+            "days), got 1e300",
+        ),
+        (
+            {"watcher": {"debounce_delay": 2592001}},
+            "watcher.debounce_delay: expected a number of seconds from 0 to 2592000 (30 days), got "
+            "2592001",
         ),
         (
             {"mcp_client": {"max_starting": 0}},

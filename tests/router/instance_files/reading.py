@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from router.instance_files.entry.entries import EntryLocation, read_entry
-from router.instance_files.entry.variables import Expander
 from router.messages.instances.instance_spec import InstanceSpec
+from router.references.expander import Expander
 
 ENVIRON = {"GITHUB_TOKEN": "gh-s3cret-value", "PATH": "/usr/bin"}
 COMMAND = {"command": "npx"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.instance_files.edits import apply_change
-from router.messages.commands import UpdateInstance
+from router.messages.commands import AddInstance, UpdateInstance
 from router.messages.errors import INVALID_PARAMS
 from tests.router.instance_files.applied_changes import json_in, refused
 from tests.router.instance_files.providers import COMMAND, put
@@ -94,6 +94,17 @@ def test_without_headers_any_server_will_do(data: Path) -> None:
     path = put(data, "p", {"url": "https://good.test/mcp"})
     apply_change(data, UpdateInstance("p", EVIL))
     assert json_in(path) == EVIL
+
+
+@pytest.mark.parametrize("reference", ["${file:/etc/shadow}", "x${credential:token}", "${file:}"])
+@pytest.mark.parametrize("key", ["command", "args", "env", "cwd", "url", "headers"])
+def test_no_file_can_be_read_through_a_new_value(data: Path, key: str, reference: str) -> None:
+    put(data, "p", COMMAND)
+    value = {"args": ["a", reference], "env": {"K": reference}, "headers": {"K": reference}}
+    fields = {key: value.get(key, reference)}
+    adding: dict[str, Any] = {"command": "x", "name": "q", **fields}
+    for change in (UpdateInstance("p", fields), AddInstance("q", adding)):
+        assert "only works where it stands in the file" in str(refused(data, change))
 
 
 def test_reference_that_was_there_may_come_back_and_no_other(data: Path) -> None:

@@ -254,3 +254,37 @@ def test_what_was_never_good_does_not_stay(data: Path) -> None:
     after = again(data, before)
     assert after.specs == ()
     assert not problems_of(after)[0].endswith(IN_FORCE)
+
+
+# --- Secrets in files ------------------------------------------------------------------------
+
+
+def test_files_and_credentials_are_read_beside_the_file_that_refers_to_them(data: Path) -> None:
+    put(data, "p", {"url": "https://x.test/mcp", "headers": {"A": "Bearer ${file:key}"}})
+    put(data, "q", {"command": "x", "env": {"K": "${credential:key}"}, "args": ["${file:key}"]})
+    (data / "p" / "key").write_text("key-of-p\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(data / "p")}
+    first, second = load_instances(data, environ).specs
+    assert first.headers == {"A": "Bearer key-of-p"}
+    assert second.problem == (
+        f"data/q/mcp_settings.json: args[0]: ${{file:key}}: there is no file {data}/q/key"
+    )
+    (data / "q" / "key").write_text("key-of-q")
+    loaded = load_instances(data, environ)
+    _, second = loaded.specs
+    assert (second.args, second.env) == (("key-of-q",), {"K": "key-of-p"})
+    assert {"key-of-p", "key-of-q"} <= loaded.secrets
+
+
+def test_secret_that_was_exchanged_or_lost_counts_at_the_next_reading(data: Path) -> None:
+    put(data, "p", {"command": "x", "env": {"K": "${file:key}"}})
+    key = data / "p" / "key"
+    key.write_text("first-key")
+    first = load(data)
+    key.write_text("second-key")
+    second = load_instances(data, ENVIRON, first)
+    assert second.specs[0].env == {"K": "second-key"}
+    key.unlink()
+    third = load_instances(data, ENVIRON, second)
+    assert third.specs == second.specs
+    assert problems_of(third)[0].endswith("; what was there before stays in force")

@@ -130,6 +130,18 @@ async def test_what_is_wrong_is_logged_and_harms_nobody_else(
     assert "NOT_SET_ANYWHERE" in unset
 
 
+async def test_misspelled_key_is_warned_of_once_and_the_entry_works(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(site.data, "p", {**COMMAND, "idle_stop": 5})
+    (spec,) = await site.announced()
+    assert await site.announced() == (spec,)
+    assert spec.problem is None
+    warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert warned == list(spec.warnings)
+    assert site.disk.problems == ()
+
+
 async def test_problem_is_logged_once_and_its_end_too(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:

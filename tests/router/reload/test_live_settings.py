@@ -130,6 +130,23 @@ async def test_audit_log_waits_for_a_restart_and_the_core_records_as_before(site
     assert site.live.waiting == ("logging.audit",)
 
 
+async def test_token_whose_file_was_exchanged_counts_from_the_next_reading_on(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = site.path.with_name("token")
+    secret.write_text("first-token\n")
+    assert await site.becomes('{"security": {"bearer_token": "${file:token}"}}')
+    secret.write_text("second-token\n")
+    assert await site.reload()
+    assert [one.security.bearer_token for one in site.applied] == ["first-token", "second-token"]
+    secret.unlink()
+    assert not await site.reload()
+    assert site.live.current.security.bearer_token == "second-token"
+    (problem,) = site.live.problems
+    assert "${file:token}: there is no file" in problem
+    assert "-token" not in str(caplog.messages)
+
+
 async def test_file_that_did_not_change_changes_nothing(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:

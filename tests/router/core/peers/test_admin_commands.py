@@ -199,6 +199,13 @@ def test_tools_are_shown_by_instance() -> None:
     assert talk.admin_asks(ShowTools("off")).answer == []
 
 
+def test_a_mistake_in_an_entry_that_works_is_a_warning_in_its_row() -> None:
+    talk = Conversation()
+    talk.configured(spec("a", warnings=("data/a: idle_stop: unknown key",)))
+    for answer in (talk.admin_asks(ListInstances()).answer, talk.admin_asks(ShowStatus()).answer):
+        assert answer[0]["warnings"] == ["data/a: idle_stop: unknown key"]
+
+
 def test_a_name_in_a_filter_that_the_server_lacks_is_a_warning_once_that_is_known() -> None:
     talk = Conversation()
     filtered = Exposure(tools=NameFilter(("ehco", "other*")), describe={"echo": "x"})

@@ -41,3 +41,13 @@ def test_a_name_that_is_too_long_is_not_suggested_and_a_long_wrong_one_is_cut() 
 def test_suggestions_end_the_sentence_before_them() -> None:
     assert did_you_mean("a", ["b", "c"]) == ". Did you mean 'b', 'c'?"
     assert did_you_mean("a", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("idle-Stop", "idle_stop_s"), ("replica", "replicas"), ("enabled", None), ("", None)],
+)
+def test_misspelling_is_told_from_another_word(written: str, meant: str | None) -> None:
+    names = ["disabled", "idle_stop_s", "replicas"]
+    assert nearest_names.likely_meant(written, names) == meant
+    assert nearest_names.likely_meant(written, []) is None

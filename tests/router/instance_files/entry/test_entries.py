@@ -12,9 +12,9 @@ from router.instance_files.entry.entries import (
     infer_type,
     read_entry,
 )
-from router.instance_files.entry.variables import Expander
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import InstanceSpec
+from router.references.expander import Expander
 from tests.router.instance_files.reading import COMMAND, ENVIRON, URL, problem, read
 
 # --- Names ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from router.instance_files.entry.run_policies import RUN_POLICY_KEYS
 from router.messages.instances.run_policy import DEFAULT_RUN_POLICY, RunPolicy
 from tests.router.instance_files.reading import COMMAND, read
 
+MOST = "to 2592000 (30 days)"
 EACH_KEY: dict[str, Any] = {
     "start": "lazy",
     "idle_stop_s": 600,
@@ -39,15 +40,19 @@ def test_each_key_has_its_value() -> None:
         ({"start": ["lazy"]}, 'start: expected "eager" or "lazy", got an array'),
         (
             {"idle_stop_s": -1},
-            "idle_stop_s: expected a number of seconds from 0 (never) to 604800, got -1",
+            f"idle_stop_s: expected a number of seconds from 0 (never) {MOST}, got -1",
         ),
         (
             {"start_timeout_s": 0},
-            "start_timeout_s: expected a number of seconds from more than 0 to 604800, got 0",
+            f"start_timeout_s: expected a number of seconds from more than 0 {MOST}, got 0",
+        ),
+        (
+            {"idle_stop_s": 2_592_000.5},
+            f"idle_stop_s: expected a number of seconds from 0 (never) {MOST}, got 2592000.5",
         ),
         (
             {"ping_interval_s": True},
-            "ping_interval_s: expected a number of seconds from 0 (never) to 604800, got true",
+            f"ping_interval_s: expected a number of seconds from 0 (never) {MOST}, got true",
         ),
         ({"replicas": 0}, "replicas: expected an integer from 1 to 32, got 0"),
         ({"max_in_flight": 1.5}, "max_in_flight: expected an integer from 1 to 100000, got 1.5"),

@@ -131,7 +131,8 @@ _INSTANCE: Final[Json] = object_of(
     stale={**BOOLEAN, "description": "Its lists are the last known ones"},
     warnings={
         **array_of(STRING),
-        "description": "Lists that were cut, and names in its filters that it does not offer",
+        "description": "Probable misspellings in its entry, lists that were cut, and names in its "
+        "filters that it does not offer",
     },
 )
 

@@ -1,18 +1,19 @@
-"""Resolves `${VAR}` in the entries of `mcp_settings.json` against the router's environment.
+"""Resolves `${VAR}`, `${file:/path}` and `${credential:NAME}` in the texts of the user's files.
 
 These references are understood:
 
 - `${VAR}`, and `${VAR:-default}` of Claude Code; as in POSIX sh, the default also replaces an
   empty value;
 - `${env:VAR}` of VS Code, Cursor and Windsurf;
+- `${file:/path}`, the content of a file, and `${credential:NAME}`, a credential of systemd
+  (see `secret_files`);
 - `${userHome}`, `${pathSeparator}` and `${/}`, which editors define.
 
-`${roots.0}`, the first root of a client, is left as it is: it is resolved when a session is started
-for a client. References that only an editor could resolve, such as `${input:key}`, are errors. Any
-other text stays as it is, so that `${x##y}` in the argument of a shell survives.
+References that only an editor could resolve, such as `${input:key}`, are errors. Any other text
+stays as it is, so that `${x##y}` in the argument of a shell survives, and so does `${roots.0}`.
 
-Invariants: pure; the value of a variable is not searched for references again, and is never part
-of a message.
+Invariants: pure, but for the function that it is given to read files; a value that was put in is
+not searched for references again, and is never part of a message.
 """
 
 from __future__ import annotations
@@ -24,10 +25,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from router.files.json_files import quote_key
-from router.messages.instances.instance_spec import ROOT_REFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PUBLIC_VARIABLES: Final = frozenset(
     {"HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TMPDIR", "USER", "USERPROFILE"}
@@ -36,9 +36,9 @@ PUBLIC_VARIABLES: Final = frozenset(
 
 _REFERENCE: Final = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE: Final = re.compile(r"(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_EDITOR_INPUT: Final = re.compile(r"(?:input|promptString|command|config|file):(.+)", re.DOTALL)
+_SECRET: Final = re.compile(r"(file|credential):(.*)", re.DOTALL)
+_EDITOR_INPUT: Final = re.compile(r"(?:input|promptString|command|config):(.+)", re.DOTALL)
 _WORKSPACE: Final = re.compile(r"workspace(?:Folder|Root|FolderBasename|RootFolderName)(?::.*)?")
-_ROOTS: Final = re.compile(r"\$\{roots(?:\.[^{}]*)?\}")
 _BARE_VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -60,23 +60,33 @@ class Unresolved(Exception):
         return self.problem
 
 
+def _read_nothing(kind: str, name: str) -> str:
+    raise Unresolved(f"a {kind} is not read here")
+
+
 @attrs.frozen
 class Expander:
     """Resolves references.
 
     Attributes:
         environ: the router's environment; None leaves every text as it is.
-        values: of the variables that were used, so that logs can mask them.
+        read: returns the secret that "file" and a path, or "credential" and a name stand for, or
+            raises `Unresolved`.
+        may_be_empty: False to take a variable that is set to nothing for one that is not set.
+        values: of the variables, files and credentials that were used, so that logs can mask them.
     """
 
     environ: Mapping[str, str] | None = attrs.field(repr=False)
+    read: Callable[[str, str], str] = attrs.field(default=_read_nothing, repr=False)
+    may_be_empty: bool = True
     values: set[str] = attrs.field(factory=_no_values, repr=False)
 
     def expand(self, text: str) -> str:
         """Return the text with its references resolved.
 
         Raises:
-            Unresolved: a variable is not set and has no default, or only an editor knows it.
+            Unresolved: a variable is not set and has no default, a file or a credential cannot be
+                read, or only an editor knows what is meant.
         """
         if self.environ is None or "${" not in text:
             return text
@@ -95,15 +105,29 @@ class Expander:
         return self._used(found[1], self.environ[found[1]])
 
     def _resolve(self, found: re.Match[str], environ: Mapping[str, str]) -> str:
+        secret = _SECRET.fullmatch(found[1])
+        if secret is not None:
+            return self._secret(found[0], secret[1], secret[2])
         variable = _VARIABLE.fullmatch(found[1])
         if variable is None:
             return os.sep if found[1] == "/" else _text_or_editor_input(found)
         value, default = environ.get(variable[1]), variable[2]
+        if value == "" and default is None and not self.may_be_empty:
+            raise Unresolved(f"{found[0]} is empty")
         if value or (value is not None and default is None):
             return self._used(variable[1], value)
         if default is None:
             return _editor_variable(found, environ)
         return default
+
+    def _secret(self, reference: str, kind: str, name: str) -> str:
+        """Return the content of a file or a credential, and remember it."""
+        try:
+            value = self.read(kind, name)
+        except Unresolved as exc:
+            raise Unresolved(f"{quote_key(reference)}: {exc}") from None
+        self.values.add(value)
+        return value
 
     def _used(self, name: str, value: str) -> str:
         """Return the value of a variable, and remember it."""
@@ -112,34 +136,11 @@ class Expander:
         return value
 
 
-def check_roots(step: str, text: str, sessions: object) -> None:
-    """Check that a text refers to roots of a client only where that can be resolved.
-
-    Args:
-        step: the key in the entry, such as `cwd` or `args[0]`.
-        text: its value, as it is written.
-        sessions: the value of the key `sessions`.
-
-    Raises:
-        Unresolved: it cannot be resolved here.
-    """
-    for found in _ROOTS.finditer(text):
-        if found[0] != ROOT_REFERENCE:
-            raise Unresolved(f"only the first root is known: write {ROOT_REFERENCE}")
-        if step != "cwd" and not step.startswith("args["):
-            raise Unresolved(f'{ROOT_REFERENCE} only works in "cwd" and "args"')
-        if sessions != "per_client":
-            raise Unresolved(
-                f"{ROOT_REFERENCE} is a folder of one client: give each client a session of its "
-                'own with "sessions": "per_client"'
-            )
-
-
 def is_reference(text: str, *, bare: bool = False) -> bool:
     """Return whether a text holds a reference; with `bare`, also if it is just `$VAR`."""
     names = (found[1] for found in _REFERENCE.finditer(text))
     has_reference = any(
-        _VARIABLE.fullmatch(name) or _EDITOR_INPUT.fullmatch(name) for name in names
+        any(kind.fullmatch(name) for kind in (_VARIABLE, _SECRET, _EDITOR_INPUT)) for name in names
     )
     return has_reference or (bare and _BARE_VARIABLE.fullmatch(text) is not None)
 

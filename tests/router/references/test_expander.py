@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.instance_files.entry.variables import Expander, Unresolved
+from router.references.expander import Expander, Unresolved, is_reference
 
 ENVIRON = {"TOKEN": "t0ken", "EMPTY": "", "HOME": "/home/me", "NESTED": "${TOKEN}"}
 
@@ -103,13 +103,61 @@ def test_values_are_remembered_as_secrets_but_not_public_ones() -> None:
     assert "t0ken" not in repr(expander)
 
 
+def test_files_and_credentials_are_read_and_remembered_as_secrets() -> None:
+    def read(kind: str, name: str) -> str:
+        return f"<{kind} {name}>"
+
+    expander = Expander(ENVIRON, read)
+    text = expander.expand("a ${file:/x y/z:-w} ${credential:c} ${TOKEN}")
+    assert text == "a <file /x y/z:-w> <credential c> t0ken"
+    assert expander.values == {"<file /x y/z:-w>", "<credential c>", "t0ken"}
+
+
+def test_what_is_put_in_is_not_searched_again() -> None:
+    assert Expander(ENVIRON, lambda _, name: f"${{{name}}}").expand("${file:TOKEN}") == "${TOKEN}"
+
+
+def test_file_that_cannot_be_read_is_named_by_its_reference() -> None:
+    def read(_: str, name: str) -> str:
+        raise Unresolved("is not there")
+
+    with pytest.raises(Unresolved, match=r"^\$\{file:a\}: is not there$"):
+        Expander(ENVIRON, read).expand("${file:a}")
+    with pytest.raises(Unresolved, match="a credential is not read here"):
+        Expander(ENVIRON).expand("${credential:a}")
+
+
+def test_empty_variable_is_refused_where_nothing_may_be_empty() -> None:
+    expander = Expander(ENVIRON, may_be_empty=False)
+    assert expander.expand("${EMPTY:-x}${UNSET:-}") == "x"
+    with pytest.raises(Unresolved, match=r"^\$\{env:EMPTY\} is empty$"):
+        expander.expand("a${env:EMPTY}")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("a ${VAR}", True),
+        ("${env:VAR:-x}", True),
+        ("${file:/etc/shadow}", True),
+        ("${credential:x}", True),
+        ("${file:}", True),
+        ("${input:x}", True),
+        ("${1}${x##y}${a b} $VAR", False),
+    ],
+)
+def test_references_are_found(text: str, is_one: bool) -> None:
+    assert is_reference(text) is is_one
+    assert is_reference("$VAR", bare=True)
+
+
 def test_without_an_environment_every_text_stays() -> None:
     expander = Expander(None)
-    assert expander.expand("${UNSET} ${input:x}") == "${UNSET} ${input:x}"
+    assert expander.expand("${UNSET} ${input:x} ${file:x}") == "${UNSET} ${input:x} ${file:x}"
     assert expander.expand_value("$TOKEN") == "$TOKEN"
 
 
-@given(st.text(st.sampled_from("${}:-_AT env:input\n")) | st.text())
+@given(st.text(st.sampled_from("${}:-_AT env:input:file\n")) | st.text())
 def test_any_text_is_expanded_or_an_error_of_one_line(text: str) -> None:
     problem = ""
     try:
