@@ -14,7 +14,7 @@ Invariants, for the events of one child:
 from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import trio
 from attrs import field, frozen
@@ -67,13 +67,27 @@ class StartStatus(trio.TaskStatus[T_contra], Protocol[T_contra]):
         ...
 
 
+@runtime_checkable
+class AsksToWait(Protocol):
+    """An exception of a `Run` with this attribute asks for a pause before the next start.
+
+    The pause is then at least that long, but at most `policy.MAX_ASKED_S`.
+    """
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The seconds; None if nothing is asked for."""
+        ...
+
+
 class Run(Protocol[T_co]):
     """The code of a child. Each incarnation is one call.
 
     The code calls `task_status.started(value)` once it really works, and then returns soon after
     `stopping` is set. It is cancelled if it does not return within the grace period, and if it is
     stopped or takes too long before it has called `started`. An exception that it makes of being
-    cancelled for taking too long says how far it got: its text becomes part of the reason.
+    cancelled for taking too long says how far it got: its text becomes part of the reason. An
+    exception may ask for a pause before the next start, see `AsksToWait`.
     """
 
     async def __call__(self, stopping: trio.Event, *, task_status: StartStatus[T_co]) -> None:

@@ -13,7 +13,17 @@ from supervisors.child import ChildEvent, ChildSpec, Delayed, Run, Starting, Up
 from supervisors.incarnation import Attempt, plain_error, run_once
 from supervisors.policy import Ending
 from supervisors.start_slots import StartSlots
-from tests.supervisors.harness import BOOM, TaskStatus, hang, ignore_stopping, slots, stay, up_for
+from tests.supervisors.harness import (
+    BOOM,
+    BusyError,
+    TaskStatus,
+    be_busy,
+    hang,
+    ignore_stopping,
+    slots,
+    stay,
+    up_for,
+)
 
 
 @define
@@ -339,3 +349,11 @@ async def test_error_of_a_child_that_has_a_nursery_is_its_own() -> None:
         error = (await Life(nurse).lived()).error
     assert error is BOOM
     assert "nurse" in "".join(traceback.format_exception(error))
+
+
+async def test_error_may_ask_for_a_pause_before_the_next_start(autojump_clock: MockClock) -> None:
+    assert (await Life(be_busy).lived()).asked_s == 7
+    assert (await Life(up_for(1, BusyError(9.0))).lived()).asked_s == 9
+    assert (await Life(up_for(1, BusyError(None))).lived()).asked_s == 0
+    several = ExceptionGroup("", [BusyError(3.0), ExceptionGroup("", [BusyError(5.0)]), BOOM])
+    assert (await Life(up_for(1, several)).lived()).asked_s == 5

@@ -33,6 +33,7 @@ from supervisors.supervisor import supervise
 from tests.supervisors.harness import (
     TaskStatus,
     always,
+    be_busy,
     crash,
     hang,
     ignore_stopping,
@@ -73,7 +74,17 @@ async def fall_over_when_cancelled(stopping: trio.Event, *, task_status: TaskSta
 
 
 ACTS: tuple[Run[Any], ...] = (
-    *(stay, crash, hang, ignore_stopping, start_in(2), start_in(9), up_for(1), up_for(1, None)),
+    *(
+        stay,
+        crash,
+        be_busy,
+        hang,
+        ignore_stopping,
+        start_in(2),
+        start_in(9),
+        up_for(1),
+        up_for(1, None),
+    ),
     *(up_for(30), stop_in(1), stop_in(5), shielded_for(SHIELDED_S)),
     *(shielded_for(SHIELDED_S, starts=False), extend, queue_first, fall_over_when_cancelled),
 )

@@ -63,9 +63,12 @@ class WireLost(Exception):
 
     Attributes:
         reason: one sentence for the user.
+        retry_after_s: the seconds for which the upstream asks to be left alone; None if it does
+            not. The supervisor waits so long before the next start.
     """
 
     reason: str
+    retry_after_s: float | None = None
 
     def __str__(self) -> str:
         return self.reason

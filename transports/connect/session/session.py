@@ -254,6 +254,8 @@ class _Incarnation:
         frame = received.frame
         if isinstance(frame, (Response, ErrorResponse)):
             self._liveness.note_answered(frame.id)
+            if received.failure is not None and not self._is_up:
+                self._obey(received.failure)
             if self._requests.take_answer(frame):
                 return None
             if received.failure is not None and frame.id is not None:
@@ -264,6 +266,15 @@ class _Incarnation:
         elif self._answers(frame):
             return None
         return FromSession(self._session, frame, received.related) if self._is_up else None
+
+    def _obey(self, failure: Failure) -> None:
+        """End a start whose server wants to be left alone: the next request would not be better.
+
+        Raises:
+            WireLost: it names the time of the next try (`Retry-After`, RFC 9110 section 10.2.3).
+        """
+        if failure.retry_after_s is not None:
+            raise WireLost(failure.error.message, failure.retry_after_s)
 
     def _request_failed(
         self, frame: Response | ErrorResponse, request_id: RequestId, failure: Failure
@@ -360,7 +371,9 @@ class _Incarnation:
             return await self._negotiation.negotiate()
         except WireLost as lost:
             words = self._wire.last_words()
-            raise (WireLost(f"{lost.reason}; last: {words}") if words else lost) from None
+            raise (
+                attrs.evolve(lost, reason=f"{lost.reason}; last: {words}") if words else lost
+            ) from None
 
     async def _watch(self, is_stateless: bool) -> None:
         interval_s = self._ping_interval_s
