@@ -18,8 +18,7 @@ Invariants:
   says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
-- What a server says unasked faster than it is handled takes a bounded part of the router's time
-  (see `pacing`).
+- What a server says unasked takes a bounded part of the router's time (see `actor_feed`).
 - A write that takes longer than `WRITE_LIMIT_S` ends the session, and so does an upstream that
   hangs (see `liveness`). The supervisor limits the start.
 """
@@ -45,10 +44,10 @@ from router.messages.events import (
     SessionUp,
 )
 from router.messages.frames import ErrorResponse, Notification, Request, Response
+from transports.connect.session.actor_feed import ActorFeed
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.liveness import Liveness, may_be_asked
 from transports.connect.session.negotiation import Negotiation
-from transports.connect.session.pacing import FRAMES_PER_REQUEST, Pacing
 from transports.connect.session.relisting import Relisting
 from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
 from transports.connect.session.server_history import ServerHistory
@@ -156,9 +155,7 @@ class _Incarnation:
         self._subscription: UpstreamSubscription | None = None
         self._scope = trio.CancelScope()
         self._relisting = Relisting(upstream.spec.name)
-        self._pacing = Pacing()
-        self._unasked = 0  # frames read since the last measurement, less those allowed for requests
-        self._is_paced = False
+        self._feed = ActorFeed(upstream.spec.name, upstream.inbox)
         self._is_up = False
         self._lost: WireLost | None = None
 
@@ -222,32 +219,10 @@ class _Incarnation:
             self._liveness.heard_at_s = trio.current_time()
             for received in batch:
                 event = self._event_of(received)
-                if event is not None:
-                    try:
-                        self._events.send_nowait(event)
-                    except trio.WouldBlock:
-                        await self._events.send(event)
-                self._unasked += 1
-                if self._unasked > self._pacing.quota:
-                    await self._let_others_pass()
+                if not self._feed.put_nowait(event):
+                    await self._feed.put(event)
                     # What is not handled yet is a sign of life, however long it has to wait.
                     self._liveness.heard_at_s = trio.current_time()
-
-    async def _let_others_pass(self) -> None:
-        """Wait until what was read is handled, and longer if the server says too much unasked."""
-        began_s = trio.current_time()
-        passed = trio.Event()
-        await self._events.send(Barrier(passed.set))
-        await passed.wait()
-        await trio.lowlevel.checkpoint()  # in which clients are sent what came of it
-        now_s = trio.current_time()
-        pause_s = self._pacing.pause_s(self._unasked, now_s - began_s, now_s)
-        self._unasked = 0
-        if pause_s:
-            if not self._is_paced:
-                self._is_paced = True
-                log.warning("%s says too much unasked; from now on it has to wait", self._spec.name)
-            await trio.sleep(pause_s)
 
     def _event_of(self, received: Received) -> FromSession | RequestFailed | None:
         """Handle a frame that concerns only the session; return an event for any other frame."""
@@ -328,7 +303,7 @@ class _Incarnation:
                 limit.deadline = trio.current_time() + WRITE_LIMIT_S
                 await self._wire.send(frames)
                 limit.deadline = math.inf
-                self._unasked = max(0, self._unasked - FRAMES_PER_REQUEST * len(frames))
+                self._feed.allow_for(len(frames))
         raise WireLost("does not read its input")
 
     def _take_more(self, frames: list[Frame]) -> None:
