@@ -4,9 +4,10 @@ Commands and events name their child; a name is unique under one supervisor.
 
 Invariants, for the events of one child:
 
-- The events of one run are: `Starting`, then a `Delayed` for each time that the run says why it
-  takes longer, `Up` if it got that far, perhaps `Stuck`, and then exactly one `Down` or `GaveUp`.
-  (A run stopped before its turn to start has no `Starting`.)
+- The events of one run are: `Queued` if it has to wait for its turn to start, `Starting`, then a
+  `Delayed` for each time that the run says why it takes longer, `Up` if it got that far, perhaps
+  `Stuck`, and then exactly one `Down` or `GaveUp`. (A run stopped before its turn to start has no
+  `Starting`.)
 - `Down` with `retry_in_s=None` is the last event: the supervisor has forgotten the child, until a
   command names it again. Every `StopChild` is followed by such a `Down`.
 """
@@ -163,6 +164,13 @@ class RestartChild:
 
 
 @frozen
+class Queued:
+    """The child is to run, and waits for its turn to start."""
+
+    name: str
+
+
+@frozen
 class Starting:
     """The child's `run` is about to be called."""
 
@@ -251,4 +259,4 @@ class Stuck:
 
 
 Command: TypeAlias = StartChild | StopChild | RestartChild
-ChildEvent: TypeAlias = Starting | Delayed | Up | Down | GaveUp | Stuck
+ChildEvent: TypeAlias = Queued | Starting | Delayed | Up | Down | GaveUp | Stuck

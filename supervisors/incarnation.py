@@ -22,7 +22,16 @@ from typing import Any, Final, cast
 import trio
 from attrs import Factory, define, frozen
 
-from supervisors.child import AsksToWait, ChildEvent, ChildSpec, Delayed, Starting, Stuck, Up
+from supervisors.child import (
+    AsksToWait,
+    ChildEvent,
+    ChildSpec,
+    Delayed,
+    Queued,
+    Starting,
+    Stuck,
+    Up,
+)
 from supervisors.policy import Ending
 from supervisors.start_slots import StartSlots
 
@@ -61,8 +70,8 @@ async def run_once(
         commanded: set to end the life: softly if the child is up, at once if it still waits for
             its turn or starting. A child that has not called `started` has promised nothing to
             anybody, so its own cleanup on cancellation is enough.
-        events: receives `Starting`, `Delayed`, `Up` and `Stuck`. The run waits for the receiver of
-            `Starting` only, the end of the life for that of all.
+        events: receives `Queued`, `Starting`, `Delayed`, `Up` and `Stuck`. The run waits for the
+            receiver of the first two only, the end of the life for that of all.
         start_slots: the child holds one while it starts. The start timeout counts from then.
         attempt: what follows from earlier failures.
 
@@ -105,11 +114,18 @@ class _Life:
 
     async def run(self) -> None:
         with self.run_scope:
-            await self.start_slots.acquire(self, is_restart=self.attempt.is_restart)
             try:
+                await self._wait_for_turn()
                 await self._call_run()
             finally:
                 self.start_slots.release(self)
+
+    async def _wait_for_turn(self) -> None:
+        await trio.lowlevel.checkpoint()  # in which a command is noticed that came meanwhile
+        is_restart = self.attempt.is_restart
+        if not self.start_slots.acquire_nowait(self, is_restart=is_restart):
+            await self.events.send(Queued(self.spec.name))
+            await self.start_slots.acquire(self, is_restart=is_restart)
 
     async def _call_run(self) -> None:
         """Call `run` and keep its exception in `error`."""

@@ -19,11 +19,12 @@ from router.messages.events import (
     InstanceDelayed,
     InstanceDown,
     InstanceFailed,
+    InstanceQueued,
     InstanceStarting,
     RequestFailed,
     SessionLost,
 )
-from supervisors.child import Delayed, Down, GaveUp, Starting, Stuck, Up
+from supervisors.child import Delayed, Down, GaveUp, Queued, Starting, Stuck, Up
 
 log = logging.getLogger("mcp_router.dispatch")
 
@@ -34,6 +35,10 @@ Mask: TypeAlias = Callable[[str], str]
 def _up(event: Up, _: Mask) -> Event | None:
     log.info("%s is ready", event.name)
     return None
+
+
+def _queued(event: Queued, _: Mask) -> Event | None:
+    return InstanceQueued(event.name)
 
 
 def _starting(event: Starting, _: Mask) -> Event | None:
@@ -88,6 +93,7 @@ def _barrier(event: Barrier, _: Mask) -> Event | None:
 
 TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Up: _up,
+    Queued: _queued,
     Starting: _starting,
     Delayed: _delayed,
     SessionLost: _lost,

@@ -9,7 +9,7 @@ import trio.testing
 from attrs import Factory, define
 from trio.testing import MockClock
 
-from supervisors.child import ChildEvent, ChildSpec, Delayed, Run, Starting, Up
+from supervisors.child import ChildEvent, ChildSpec, Delayed, Queued, Run, Starting, Up
 from supervisors.incarnation import Attempt, plain_error, run_once
 from supervisors.policy import Ending
 from supervisors.start_slots import StartSlots
@@ -131,8 +131,19 @@ async def test_child_told_to_stop_before_its_turn_is_never_called() -> None:
             await trio.testing.wait_all_tasks_blocked()
             life.commanded.set()
     assert endings == [Ending(None, None)]
-    assert life.said == []
+    assert life.said == [Queued("a")]
     assert (life.slots.held, life.slots.waiting) == (1, 0)
+
+
+async def test_child_that_has_to_wait_for_its_turn_says_so(autojump_clock: MockClock) -> None:
+    life = Life(up_for(1))
+    life.slots.acquire_nowait("another")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(life.lived)
+        await trio.sleep(5)
+        assert life.said == [Queued("a")]
+        life.slots.release("another")
+    assert life.said == [Queued("a"), Starting("a"), Up("a", None)]
 
 
 async def test_start_slot_is_given_back_once(autojump_clock: MockClock) -> None:

@@ -17,6 +17,7 @@ from supervisors.child import (
     Delayed,
     Down,
     GaveUp,
+    Queued,
     Restart,
     RestartChild,
     Run,
@@ -252,6 +253,7 @@ any_case = settings(max_examples=100, deadline=None)
 # --- Whatever they do ------------------------------------------------------------------------
 
 LETTERS: dict[type, str] = {
+    Queued: "Q",
     Starting: "S",
     Delayed: "E",
     Up: "U",
@@ -260,8 +262,8 @@ LETTERS: dict[type, str] = {
     Down: "D",
 }
 
-ONE_RUN = r"(SE*U?K?)?D|SE*U?K?G"
-LAST_WORD = r"(SE*U?K?)?N"
+ONE_RUN = r"Q?(SE*U?K?)?D|Q?SE*U?K?G"
+LAST_WORD = r"Q?(SE*U?K?)?N"
 GRAMMAR = re.compile(rf"({ONE_RUN}|{LAST_WORD})*({LAST_WORD})")
 
 
