@@ -89,6 +89,11 @@ class InstanceStore:
     problems: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _tells_again: bool = attrs.field(init=False, default=False)
+
+    def tell_again(self) -> None:
+        """Log what the next reading finds wrong, also where that was logged before."""
+        self._tells_again = True
 
     async def announce(self, inbox: trio.MemorySendChannel[Inbound]) -> None:
         """Read all entries and tell the actor."""
@@ -155,8 +160,9 @@ class InstanceStore:
 
     def _note_problems(self, problems: tuple[str, ...]) -> None:
         """Keep these problems, and log the new ones."""
+        is_asked, self._tells_again = self._tells_again, False
         for problem in problems:
-            if problem not in self.problems:
+            if is_asked or problem not in self.problems:
                 log.error("%s", problem)
         if self.problems and not problems:
             log.info("All of %s is valid again", self.data.name)

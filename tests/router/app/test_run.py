@@ -142,6 +142,9 @@ class FakeSettings:
     current: Settings
     log: list[str]
 
+    def tell_again(self) -> None:
+        pass
+
     async def reload_and_tell(self, _parts: Any, _inbox: Any) -> None:
         await trio.lowlevel.checkpoint()
         self.log.append("reading again")
@@ -195,6 +198,9 @@ class Program:
         self.listeners += [FakeListener(self.log, inbox, name) for name in self.names]
         self._ready.set()
         return [one.child() for one in self.listeners]
+
+    def tell_again(self) -> None:
+        """Be the instance store of the router."""
 
     async def announce(self, inbox: Any) -> None:
         """Be the instance store of the router."""
