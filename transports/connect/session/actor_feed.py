@@ -69,13 +69,18 @@ class ActorFeed:
         self._unasked += 1
         if self._unasked > self._pacing.quota:
             await self._let_others_pass(event)
-        elif event is not None:
+        elif event is None:
+            await trio.lowlevel.checkpoint()
+        else:
             await self.inbox.send(event)
 
     async def _let_others_pass(self, event: Event | None) -> None:
         began_s = trio.current_time()
         measured = _Measured()
-        await self._send_together(measured, event)
+        if not self._send_between_barriers(measured, event):
+            if event is not None:
+                await self.inbox.send(event)
+            await self.inbox.send(Barrier(measured.end))
         await measured.passed.wait()
         await trio.lowlevel.checkpoint()  # in which clients are sent what came of it
         now_s = trio.current_time()
@@ -88,17 +93,16 @@ class ActorFeed:
                 log.warning("%s says too much unasked; from now on it has to wait", self.name)
             await trio.sleep(pause_s)
 
-    async def _send_together(self, measured: _Measured, event: Event | None) -> None:
-        """Send a frame between two barriers; without the first one if there is no room for all."""
+    def _send_between_barriers(self, measured: _Measured, event: Event | None) -> bool:
+        """Send a frame between two barriers, or nothing; return whether there was room for all."""
         inside = () if event is None else (event,)
         around = (Barrier(measured.begin), *inside, Barrier(measured.end))
         room = self.inbox.statistics()
-        if room.max_buffer_size - room.current_buffer_used >= len(around):
-            for one in around:
-                self.inbox.send_nowait(one)
-            return
-        for one in around[1:]:
-            await self.inbox.send(one)
+        if room.max_buffer_size - room.current_buffer_used < len(around):
+            return False
+        for one in around:
+            self.inbox.send_nowait(one)
+        return True
 
 
 @attrs.define(eq=False)
