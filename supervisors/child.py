@@ -4,9 +4,10 @@ Commands and events name their child; a name is unique under one supervisor.
 
 Invariants, for the events of one child:
 
-- The events of one run are: `Starting`, then a `Delayed` for each time that the run says why it
-  takes longer, `Up` if it got that far, perhaps `Stuck`, and then exactly one `Down` or `GaveUp`.
-  (A run stopped before its turn to start has no `Starting`.)
+- The events of one run are: `Queued` if it has to wait for its turn to start, `Starting`, then a
+  `Delayed` for each time that the run says why it takes longer, `Up` if it got that far, perhaps
+  `Stuck`, and then exactly one `Down` or `GaveUp`. (A run stopped before its turn to start has no
+  `Starting`.)
 - `Down` with `retry_in_s=None` is the last event: the supervisor has forgotten the child, until a
   command names it again. Every `StopChild` is followed by such a `Down`.
 """
@@ -14,7 +15,7 @@ Invariants, for the events of one child:
 from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import trio
 from attrs import field, frozen
@@ -67,13 +68,27 @@ class StartStatus(trio.TaskStatus[T_contra], Protocol[T_contra]):
         ...
 
 
+@runtime_checkable
+class AsksToWait(Protocol):
+    """An exception of a `Run` with this attribute asks for a pause before the next start.
+
+    The pause is then at least that long, but at most `policy.MAX_ASKED_S`.
+    """
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The seconds; None if nothing is asked for."""
+        ...
+
+
 class Run(Protocol[T_co]):
     """The code of a child. Each incarnation is one call.
 
     The code calls `task_status.started(value)` once it really works, and then returns soon after
     `stopping` is set. It is cancelled if it does not return within the grace period, and if it is
     stopped or takes too long before it has called `started`. An exception that it makes of being
-    cancelled for taking too long says how far it got: its text becomes part of the reason.
+    cancelled for taking too long says how far it got: its text becomes part of the reason. An
+    exception may ask for a pause before the next start, see `AsksToWait`.
     """
 
     async def __call__(self, stopping: trio.Event, *, task_status: StartStatus[T_co]) -> None:
@@ -146,6 +161,13 @@ class RestartChild:
     def __attrs_post_init__(self) -> None:
         if self.spec is not None and self.spec.name != self.name:
             raise ValueError(f"spec of {self.spec.name!r} given to restart {self.name!r}")
+
+
+@frozen
+class Queued:
+    """The child is to run, and waits for its turn to start."""
+
+    name: str
 
 
 @frozen
@@ -237,4 +259,4 @@ class Stuck:
 
 
 Command: TypeAlias = StartChild | StopChild | RestartChild
-ChildEvent: TypeAlias = Starting | Delayed | Up | Down | GaveUp | Stuck
+ChildEvent: TypeAlias = Queued | Starting | Delayed | Up | Down | GaveUp | Stuck

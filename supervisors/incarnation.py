@@ -22,7 +22,16 @@ from typing import Any, Final, cast
 import trio
 from attrs import Factory, define, frozen
 
-from supervisors.child import ChildEvent, ChildSpec, Delayed, Starting, Stuck, Up
+from supervisors.child import (
+    AsksToWait,
+    ChildEvent,
+    ChildSpec,
+    Delayed,
+    Queued,
+    Starting,
+    Stuck,
+    Up,
+)
 from supervisors.policy import Ending
 from supervisors.start_slots import StartSlots
 
@@ -61,8 +70,8 @@ async def run_once(
         commanded: set to end the life: softly if the child is up, at once if it still waits for
             its turn or starting. A child that has not called `started` has promised nothing to
             anybody, so its own cleanup on cancellation is enough.
-        events: receives `Starting`, `Delayed`, `Up` and `Stuck`. The run waits for the receiver of
-            `Starting` only, the end of the life for that of all.
+        events: receives `Queued`, `Starting`, `Delayed`, `Up` and `Stuck`. The run waits for the
+            receiver of the first two only, the end of the life for that of all.
         start_slots: the child holds one while it starts. The start timeout counts from then.
         attempt: what follows from earlier failures.
 
@@ -105,11 +114,18 @@ class _Life:
 
     async def run(self) -> None:
         with self.run_scope:
-            await self.start_slots.acquire(self, is_restart=self.attempt.is_restart)
             try:
+                await self._wait_for_turn()
                 await self._call_run()
             finally:
                 self.start_slots.release(self)
+
+    async def _wait_for_turn(self) -> None:
+        await trio.lowlevel.checkpoint()  # in which a command is noticed that came meanwhile
+        is_restart = self.attempt.is_restart
+        if not self.start_slots.acquire_nowait(self, is_restart=is_restart):
+            await self.events.send(Queued(self.spec.name))
+            await self.start_slots.acquire(self, is_restart=is_restart)
 
     async def _call_run(self) -> None:
         """Call `run` and keep its exception in `error`."""
@@ -199,12 +215,13 @@ class _Life:
 
     def ending(self, ended_at_s: float) -> Ending:
         if self.up_since_s is not None:
-            return Ending(self.error, up_for_s=ended_at_s - self.up_since_s)
+            up_for_s = ended_at_s - self.up_since_s
+            return Ending(self.error, up_for_s, asked_s=asked_s(self.error))
         if self.start_timer.cancelled_caught:
             return Ending(self._too_slow(), up_for_s=None, was_cut_off=True)
         # An error of a start that was cancelled by a command is no reason for anything.
         error = None if self.run_scope.cancel_called else self.error
-        return Ending(error, up_for_s=None)
+        return Ending(error, up_for_s=None, asked_s=asked_s(error))
 
     def _too_slow(self) -> trio.TooSlowError:
         last = "" if self.error is None else f"; last: {self.error}"
@@ -223,6 +240,14 @@ def plain_error(group: ExceptionGroup[Exception]) -> Exception:
     if len(leaves) == 1:
         return leaves[0]
     return ExceptionGroup("; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves), leaves)
+
+
+def asked_s(error: Exception | None) -> float:
+    """Return the longest wait that an error asks for, one of a group included; 0 for none."""
+    if error is None:
+        return 0.0
+    asked = (leaf.retry_after_s for leaf in _leaves(error) if isinstance(leaf, AsksToWait))
+    return max((seconds for seconds in asked if seconds is not None), default=0.0)
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

@@ -4,7 +4,8 @@ Invariants:
 
 - Nothing here reads a clock, draws a random number, or imports trio.
 - Times are seconds on one monotonic clock; only differences between them matter.
-- A wait is never longer than the `max_s` of its `Backoff`, however many failures there were.
+- A wait is never longer than the `max_s` of its `Backoff`, however many failures there were; only a
+  child that itself asks for more time gets that, up to `MAX_ASKED_S`.
 - A history keeps the times of at most `max_restarts` failures, and the text of the last one.
 """
 
@@ -17,6 +18,9 @@ from attrs.validators import and_, ge, gt, le
 
 MAX_PATIENCE: Final = 8
 """A start gets at most this many times the usual time, however often it was cut off."""
+
+MAX_ASKED_S: Final = 300.0
+"""The longest wait that a child may ask for: it may err, and its reason may be over sooner."""
 
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
@@ -84,11 +88,13 @@ class Ending:
         error: see `child.Down`.
         up_for_s: how long the child had been up; None if it never was.
         was_cut_off: whether it was ended because it did not start in time.
+        asked_s: the least wait that the child asks for; 0 if it asks for none.
     """
 
     error: Exception | None
     up_for_s: float | None
     was_cut_off: bool = False
+    asked_s: float = 0.0
 
 
 @frozen
@@ -177,16 +183,18 @@ class FailureHistory:
             if ending.up_for_s >= self.backoff.healthy_after_s:
                 self._forgive()
         self._failures += 1
+        asked_s = min(ending.asked_s, MAX_ASKED_S)
         is_too_often = self.window.record(now_s)
         if self.alike.record(ending) or is_too_often or self._given_up:
             self._given_up += 1
             was_probe = self._given_up > 1 and ending.up_for_s is None
             return Verdict(
                 gave_up=True,
-                wait_s=self.cool_down.delay_s(self._given_up, rand),
+                wait_s=max(self.cool_down.delay_s(self._given_up, rand), asked_s),
                 is_repeated=was_probe and self.alike.is_again,
             )
-        return Verdict(gave_up=False, wait_s=self.backoff.delay_s(self._failures, rand))
+        wait_s = max(self.backoff.delay_s(self._failures, rand), asked_s)
+        return Verdict(gave_up=False, wait_s=wait_s)
 
     def _forgive(self) -> None:
         self._failures = 0

@@ -61,6 +61,18 @@ class StartSlots:
         """The children that wait for their turn."""
         return len(self._queue)
 
+    def acquire_nowait(self, holder: object, *, is_restart: bool = False) -> bool:
+        """Take a slot if there is one and nobody waits; as `acquire`.
+
+        Returns:
+            Whether the holder has a slot now.
+        """
+        if self._queue:
+            return False
+        self._queue[holder] = _Waiter(is_restart)
+        self._serve()
+        return self._queue.pop(holder, None) is None
+
     async def acquire(self, holder: object, *, is_restart: bool = False) -> None:
         """Wait for a slot.
 

@@ -6,9 +6,10 @@ Invariant: text from the router is data: it cannot forge lines or move the curso
 from __future__ import annotations
 
 import math
+import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import trio
 from trio_websocket import (
@@ -19,7 +20,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from router.cli.rest_client import ANSWER_S, GIVE_TOKEN, OTHER_PORT, no_answer, refusal
+from router.cli.rest_client import ANSWER_S, OTHER_PORT, no_answer, refusal
 from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 
@@ -39,7 +40,6 @@ GOING_AWAY: Final = 1001
 NORMAL: Final = 1000
 
 _WAYS_OUT: Final = {
-    401: GIVE_TOKEN,
     404: f"Set api.enable_realtime_logs to true in its config.json; {OTHER_PORT}",
 }
 
@@ -64,7 +64,13 @@ def follow(api: RestApi, level: str = "DEBUG") -> int:
         trio.run(_follow, api, level)
     except* KeyboardInterrupt:
         is_interrupted = True  # raised here, it would be wrapped again
-    except* (HandshakeError, ConnectionClosed, OSError, trio.TooSlowError) as group:
+    except* (
+        HandshakeError,
+        ConnectionClosed,
+        OSError,
+        trio.TooSlowError,
+        trio.BrokenResourceError,
+    ) as group:
         # `_follow` opens a single nursery, so no group is inside this group.
         problems += filter(None, map(_describe, group.exceptions))
     if is_interrupted:
@@ -95,7 +101,13 @@ async def _connect(api: RestApi) -> Stream:
     host = api.parts.hostname or ""
     if api.is_secure:
         port = api.parts.port or 443
-        return await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True)
+        stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True)
+        try:
+            await stream.do_handshake()  # here, where its failure has a reason
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return stream
     return await trio.open_tcp_stream(host, api.parts.port or 80)
 
 
@@ -134,4 +146,17 @@ def _describe(error: Exception) -> str:
     if isinstance(error, ConnectionClosed):
         code = error.reason.code if error.reason else None
         return "" if code in (NORMAL, GOING_AWAY) else f"the connection broke (code {code})"
-    return no_answer(error)
+    return no_answer(_cause(error))
+
+
+def _cause(error: Exception) -> Exception:
+    """Return the exception of the system, as blocking code would get it."""
+    if isinstance(error, trio.TooSlowError):
+        return TimeoutError("timed out")
+    cause = error.__cause__
+    if isinstance(cause, ExceptionGroup):
+        # Trio groups the failures to connect, since it may try several addresses.
+        failures = cast("ExceptionGroup[Exception]", cause).exceptions
+        numbers = (one.errno for one in failures if isinstance(one, OSError) and one.errno)
+        return next((OSError(number, os.strerror(number)) for number in numbers), error)
+    return cause if isinstance(cause, OSError) else error

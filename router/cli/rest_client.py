@@ -35,6 +35,8 @@ OTHER_PORT: Final = (
     "where api.port was taken, the router has another, which its log names: give it with --url"
 )
 
+NO_ROUTER: Final = "what answers there is no MCP Router"
+
 _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}
 """Where this machine reaches a router that listens on every address."""
 
@@ -121,8 +123,6 @@ def get(api: RestApi, route: str) -> bytes:
     match status:
         case 200:
             return body
-        case 401:
-            problem = f"{_detail_of(body) or refusal(status, body)}. {GIVE_TOKEN}"
         case 404:
             problem = (
                 f"answered 404, so it is no REST API of an MCP Router. {OTHER_PORT.capitalize()}"
@@ -140,8 +140,12 @@ def no_answer(error: Exception) -> str:
 
 
 def refusal(status: int, body: bytes) -> str:
-    """Return the status of an answer, with its detail if there is one."""
+    """Return the status of an answer, with its detail if there is one, and the way out if known."""
     detail = _detail_of(body)
+    if status == 401:
+        return f"{detail or 'answered 401'}. {GIVE_TOKEN}"
+    if status == 200:
+        return NO_ROUTER  # it answers something else than it was asked for
     return f"answered {status}: {detail}" if detail else f"answered {status}"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.cli.rest_client import get
+from router.cli.rest_client import NO_ROUTER, get
 from router.logs.record_text import UNPRINTABLE, one_line
 from router.messages.errors import ConfigError
 
@@ -103,7 +103,7 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
     try:
         rows = msgspec.json.decode(body, type=list[Row])
     except msgspec.MsgspecError:
-        raise ConfigError(api.url, "what answers there is no MCP Router") from None
+        raise ConfigError(api.url, NO_ROUTER) from None
     return f"{_printable_json(body)}\n" if as_json else table(rows)
 
 

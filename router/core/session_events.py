@@ -7,7 +7,7 @@ is among them: whatever the transport and the way in, its caller gets the same k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -38,12 +38,16 @@ if TYPE_CHECKING:
         InstanceDelayed,
         InstanceDown,
         InstanceFailed,
+        InstanceQueued,
         InstanceStarting,
         RequestFailed,
         SessionLost,
         SessionOverflowed,
         SessionUp,
     )
+
+QUEUED: Final = "waits for its turn to start"
+"""Said of an instance while others start first (`mcp_client.max_starting`)."""
 
 # --- Sessions --------------------------------------------------------------------------------
 
@@ -135,6 +139,13 @@ def _started_instance(state: RoutingState, name: str) -> Instance | None:
     """Return the instance that a report is about; None if it is gone, or has not started yet."""
     instance = state.row_named(name)
     return instance if instance is not None and instance.has_started else None
+
+
+def instance_queued(state: RoutingState, event: InstanceQueued) -> None:
+    instance = state.row_named(event.instance)
+    if instance is not None and instance.is_startable() and not instance.stop_pending:
+        instance.doing = QUEUED
+        show_in_instance(instance, state.now_s)
 
 
 def instance_starting(state: RoutingState, event: InstanceStarting) -> None:

@@ -19,12 +19,13 @@ from router.messages.events import (
     InstanceDelayed,
     InstanceDown,
     InstanceFailed,
+    InstanceQueued,
     InstanceStarting,
     RequestFailed,
     SessionLost,
 )
 from router.messages.log_fields import about
-from supervisors.child import Delayed, Down, GaveUp, Starting, Stuck, Up
+from supervisors.child import Delayed, Down, GaveUp, Queued, Starting, Stuck, Up
 
 log = logging.getLogger("mcp_router.dispatch")
 
@@ -35,6 +36,10 @@ Mask: TypeAlias = Callable[[str], str]
 def _up(event: Up, _: Mask) -> Event | None:
     log.info("%s is ready", event.name, extra=about(event.name))
     return None
+
+
+def _queued(event: Queued, _: Mask) -> Event | None:
+    return InstanceQueued(event.name)
 
 
 def _starting(event: Starting, _: Mask) -> Event | None:
@@ -93,6 +98,7 @@ def _barrier(event: Barrier, _: Mask) -> Event | None:
 
 TRANSLATE: Final[dict[type[Any], Callable[[Any, Mask], Event | None]]] = {
     Up: _up,
+    Queued: _queued,
     Starting: _starting,
     Delayed: _delayed,
     SessionLost: _lost,

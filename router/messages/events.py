@@ -194,6 +194,12 @@ class CatalogChanged(Struct, frozen=True):
     announced: frozenset[str] = frozenset()
 
 
+class InstanceQueued(Struct, frozen=True):
+    """The session of this instance is to be started, and waits for its turn."""
+
+    instance: str
+
+
 class InstanceStarting(Struct, frozen=True):
     """The supervisor began a new incarnation of this instance's session."""
 
@@ -337,6 +343,7 @@ Event: TypeAlias = (
     | RequestFailed
     | CatalogChanged
     | InstanceStarting
+    | InstanceQueued
     | InstanceDelayed
     | InstanceDown
     | InstanceFailed

@@ -55,10 +55,21 @@ class ReloadRequest:
 
     def __init__(self) -> None:
         self._made = trio.Event()
+        self._is_asked = False
 
     def make(self) -> None:
-        """Request a reload; never blocks."""
+        """Request a reload for somebody who asks, as by SIGHUP; never blocks."""
+        self._is_asked = True
         self._made.set()
+
+    def note_change(self) -> None:
+        """Request a reload because the files may have changed; never blocks."""
+        self._made.set()
+
+    def take_asked(self) -> bool:
+        """Return whether somebody has asked since the last call, and wants to be told."""
+        is_asked, self._is_asked = self._is_asked, False
+        return is_asked
 
     async def wait(self) -> None:
         """Wait for a request, and take it."""
@@ -89,6 +100,9 @@ async def keep_current(
         while True:
             await request.wait()
             await _wait_for_quiet(request, settings.current.watcher.debounce_delay)
+            if request.take_asked():
+                settings.tell_again()
+                instances.tell_again()
             await _reload(settings, parts, instances, inbox)
 
 
@@ -158,7 +172,7 @@ def _folders_in(folder: Path) -> list[Path]:
 async def _watch(watched: Watched, request: ReloadRequest) -> None:
     """Request a reload after every change, until cancelled."""
     ending = threading.Event()
-    tell = partial(trio.from_thread.run_sync, request.make)
+    tell = partial(trio.from_thread.run_sync, request.note_change)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_set_at_the_end, ending)
         # A limiter of its own: watching would occupy a slot for short work for ever.

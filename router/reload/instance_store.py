@@ -91,6 +91,11 @@ class InstanceStore:
     _warnings: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _tells_again: bool = attrs.field(init=False, default=False)
+
+    def tell_again(self) -> None:
+        """Log what the next reading finds wrong, also where that was logged before."""
+        self._tells_again = True
 
     async def announce(self, inbox: trio.MemorySendChannel[Inbound]) -> None:
         """Read all entries and tell the actor."""
@@ -157,11 +162,12 @@ class InstanceStore:
 
     def _note_problems(self, problems: tuple[str, ...], warnings: tuple[str, ...]) -> None:
         """Keep what is wrong, and log what is new; warnings are shown with their instances."""
+        is_asked, self._tells_again = self._tells_again, False
         for problem in problems:
-            if problem not in self.problems:
+            if is_asked or problem not in self.problems:
                 log.error("%s", problem)
         for warning in warnings:
-            if warning not in self._warnings:
+            if is_asked or warning not in self._warnings:
                 log.warning("%s", warning)
         self._warnings = warnings
         if self.problems and not problems:

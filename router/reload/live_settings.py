@@ -99,6 +99,11 @@ class LiveSettings:
         init=False, default=attrs.Factory(lambda self: self.current, takes_self=True)
     )
     _turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
+    _tells_again: bool = attrs.field(init=False, default=False)
+
+    def tell_again(self) -> None:
+        """Log what the next reading finds wrong, also where that was logged before."""
+        self._tells_again = True
 
     async def reload_and_tell(
         self, parts: Sequence[LivePart], inbox: trio.MemorySendChannel[Inbound]
@@ -124,9 +129,10 @@ class LiveSettings:
         Returns:
             True if anything changed.
         """
+        is_asked, self._tells_again = self._tells_again, False
         found = await trio.to_thread.run_sync(self._try_to_read, parts, abandon_on_cancel=True)
         if isinstance(found, str):
-            self._note(found)
+            self._note(found, is_asked=is_asked)
             return False
         if found == self.current:
             self.problems = self._waiting_lines()
@@ -153,10 +159,10 @@ class LiveSettings:
             return str(exc)  # not the error: its traceback holds all of the file, in a cycle
         return found
 
-    def _note(self, found: str) -> None:
+    def _note(self, found: str, *, is_asked: bool) -> None:
         problems = tuple(f"{line}; the settings before stay" for line in found.splitlines())
         for problem in problems:
-            if problem not in self.problems:
+            if is_asked or problem not in self.problems:
                 log.error("%s", problem)
         self.problems = (*problems, *self._waiting_lines())
 

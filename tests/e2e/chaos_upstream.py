@@ -36,6 +36,15 @@ FLOODS: Final[dict[str, dict[str, Any]]] = {
 }
 """What the tool `flood` sends, by its argument `kind`."""
 
+DISCOVERED: Final = {
+    "supportedVersions": ["2026-07-28"],
+    "capabilities": {"tools": {}},
+    "resultType": "complete",
+    "ttlMs": 0,
+    "cacheScope": "private",
+}
+"""The result of `server/discover` (MCP 2026-07-28)."""
+
 GARBAGE: Final = b'this is no JSON\n\xff\xfe\x00 nor this\n{"half": \n[]\n'
 
 MODES: Final = {
@@ -50,6 +59,8 @@ MODES: Final = {
     "growing": "has one tool, `grow`, that adds a tool whenever it is called",
     "late": "answers `initialize` only once the file `PATH/let-in` is there",
     "crashing": "exits at once with status 3 while the file `PATH/broken` is there",
+    "endless": "answers `tools/list` with pages without end",
+    "slow_2026": "speaks both eras, and answers `server/discover` 6 s after it came",
     "asleep": "does nothing, and ignores SIGTERM",
     "daemon": "starts a child in a session of its own, whose parent has ended",
 }
@@ -139,8 +150,11 @@ class Upstream:
             if self.mode == "late":
                 _wait_for(Path(sys.argv[2]) / "let-in")
             self.result(request_id, self._hello(message["params"]["protocolVersion"]))
+        elif method == "server/discover" and self.mode == "slow_2026":
+            time.sleep(6.0)
+            self.result(request_id, DISCOVERED)
         elif method == "tools/list":
-            self.result(request_id, {"tools": self._tools})
+            self.result(request_id, self._page((message.get("params") or {}).get("cursor", "0")))
         elif method == "tools/call":
             self._call(request_id, message["params"])
         elif method == "notifications/cancelled":
@@ -150,6 +164,11 @@ class Upstream:
         elif request_id is not None and method is not None:
             error = {"code": -32601, "message": f"Method not found: {method}"}
             self.send({"id": request_id, "error": error})
+
+    def _page(self, cursor: str) -> dict[str, Any]:
+        if self.mode == "endless":
+            return {"tools": TOOLS[:1], "nextCursor": str(int(cursor) + 1)}
+        return {"tools": self._tools}
 
     def _hello(self, revision: str) -> dict[str, Any]:
         return {

@@ -180,9 +180,15 @@ class RouterProcess:
     or end on SIGTERM with status 0, and must leave no process behind.
     """
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        program: Sequence[str] = (),
+    ) -> None:
         self.popen = subprocess.Popen(
-            router_command(*words),
+            [*program, *words] if program else router_command(*words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

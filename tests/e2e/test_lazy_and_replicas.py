@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,6 +18,8 @@ from tests.e2e.workspace import CHAOS, Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.e2e.fault_table import Measured
 
 SETTLE_LIMIT_S: Final = 60.0
 """For servers to start or to stop: far beyond what they need, even on a busy machine."""
@@ -124,11 +126,16 @@ def test_calls_at_the_very_moment_of_a_stop_are_all_answered(workspace: Workspac
             assert list(texts) == ["0", "1", "2", "3"]
 
 
+@pytest.mark.fault(
+    37,
+    "a replica killed in a call",
+    "its calls in flight end in <= 1 s, others are served, back in <= 2 s",
+)
 def test_replicas_share_the_calls_and_the_death_of_one_is_felt_by_its_calls_alone(
-    workspace: Workspace,
+    workspace: Workspace, tmp_path: Path, measured: Measured
 ) -> None:
     add(workspace, "many", replicas=3)
-    with rest_router(workspace) as (_, rest):
+    with rest_router(workspace) as (_, rest), ThreadPoolExecutor(3) as threads:
         replicas = ["many#1", "many#2", "many#3"]
 
         def ready() -> list[str]:
@@ -138,13 +145,24 @@ def test_replicas_share_the_calls_and_the_death_of_one_is_felt_by_its_calls_alon
         eventually(lambda: ready() == replicas)
         pids = {text_of(rest, "pid", "many") for _ in range(3)}
         assert len(pids) == 3
-        victim = int(min(pids))
-        os.kill(victim, signal.SIGKILL)
-        # A call that is written before the death is noticed is one of its own.
-        eventually(lambda: rest.row("many")["restarts"] == 1 or ready() != replicas)
+        # A call in each of them, which lasts until a file is there.
+        files = [tmp_path / f"answer-{n}" for n in range(3)]
+        calls = [threads.submit(rest.call, "answer_when", "many", path=str(file)) for file in files]
+        eventually(lambda: all(file.with_suffix(".called").exists() for file in files))
+        victim = min(pids)
+        died_at_s = time.monotonic()
+        os.kill(int(victim), signal.SIGKILL)
+        lost = next(as_completed(calls, timeout=SETTLE_LIMIT_S))
+        measured.took("its call ended after", time.monotonic() - died_at_s, promised_s=1.0)
+        assert lost.result().code == "SESSION_LOST"
+        for file in files:
+            file.touch()
+        others = [call.result() for call in calls if call is not lost]
+        assert [answer.json["content"][0]["text"] for answer in others] == ["in time"] * 2
         later = [text_of(rest, "pid", "many") for _ in range(30)]
-        assert str(victim) not in later
+        assert victim not in later
         eventually(lambda: ready() == replicas)
+        measured.took("back after", time.monotonic() - died_at_s, promised_s=2.0)
         row = rest.row("many")
         assert (row["state"], row["restarts"]) == ("ready", 1)
         assert sorted(one["restarts"] for one in row["replicas"]) == [0, 0, 1]

@@ -1,4 +1,4 @@
-"""Tens of thousands of calls: memory, open files and threads are what they were."""
+"""Tens of thousands of calls: memory, open files, threads and tasks are what they were."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.load import Caller
 from benchmarks.throughput import UPSTREAM
+from tests.e2e.counted_router import CountedRouter
 from tests.e2e.fault_table import IS_CHAOS
 from tests.e2e.process_resources import open_files, open_files_at_most, resident_bytes
 
@@ -68,7 +69,7 @@ def make_calls(callers: Sequence[Caller], times: int) -> None:
 @pytest.mark.fault(
     31,
     "100,000 calls (30,000 in `make test`)",
-    "<= 2 kB per 1,000 calls, files and threads as before",
+    "<= 2 kB per 1,000 calls, files, threads and tasks as before",
 )
 @pytest.mark.timeout(600)  # for the calls alone, on a busy machine
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -77,13 +78,13 @@ def make_calls(callers: Sequence[Caller], times: int) -> None:
     [pytest.param(Caller, marks=pytest.mark.slow), LoneCaller],
     ids=["sessions", "no sessions"],
 )
-def test_calls_leave_memory_files_and_threads_as_they_were(
+def test_calls_leave_memory_files_threads_and_tasks_as_they_were(
     workspace: Workspace, kind: type[Caller]
 ) -> None:
     workspace.add_command("echo", sys.executable, str(UPSTREAM))
-    with workspace.serve("http") as router:
+    with CountedRouter(workspace) as router:
         router.stderr.wait_for("echo is ready")
-        files = open_files(router.pid)
+        files, tasks = open_files(router.pid), router.tasks()
         with ExitStack() as stack:
             callers = [kind(router.url("/mcp")) for _ in range(CALLERS)]
             for caller in callers:
@@ -96,3 +97,4 @@ def test_calls_leave_memory_files_and_threads_as_they_were(
             assert grown_bytes < SLOPE_BYTES * CALLS / 1000 + NOISE_BYTES
             assert threads_of(router.pid) <= threads
         assert open_files_at_most(router.pid, files) <= files
+        assert router.tasks_at_most(tasks) <= tasks

@@ -26,6 +26,7 @@ from tests.e2e.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.e2e.fault_table import Measured
     from tests.e2e.processes import RouterProcess
 
 LIMIT_S: Final = 30.0
@@ -39,7 +40,7 @@ LONG_HOST: Final = "a-host-with-a-long-name.invalid"
 NOWHERE: Final = (
     f"http://user:canary-password@{LONG_HOST}:8080/canary-0123456789abcdef/mcp?key=canary-key"
 )
-REMOTES: Final = 10
+REMOTES: Final = 11
 """As many as there are tests that need one."""
 
 
@@ -167,6 +168,24 @@ def test_server_that_names_a_time_is_obeyed(status: int, setting: Setting) -> No
     assert answer["result"]["content"] == HELLO
     assert setting.row()["state"] == "ready"
     setting.router.stderr.wait_for(f"{setting.name} answers again")
+
+
+@pytest.mark.fault(16, "503 with Retry-After at the start", "obeyed, and said")
+def test_server_that_names_a_time_while_it_starts_is_obeyed(
+    setting: Setting, measured: Measured
+) -> None:
+    setting.proxy.fault = Status(503, (("Retry-After", "3"),), is_for_all=True)
+    began_at_s = time.monotonic()
+    change = {"headers": {"X-Changed": "1"}}  # so it is started anew
+    assert setting.rest.ask("PATCH", f"/api/instances/{setting.name}", change).status == 200
+    row = setting.row_when(lambda row: row["state"] == "backoff")
+    assert row["last_error"].endswith("answered 503 Service Unavailable; Retry-After: 3 s")
+    assert 1 < row["retry_in_s"] <= 3
+    setting.proxy.fault = Pass()
+    setting.row_when(lambda row: row["state"] == "ready")
+    took_s = time.monotonic() - began_at_s
+    measured(f"tried again after {took_s:.1f} s")
+    assert took_s >= 3
 
 
 def test_words_of_the_server_are_the_reason(setting: Setting) -> None:

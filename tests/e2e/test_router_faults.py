@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.chaos_upstream import FLOODS
+from tests.e2e.counted_router import CountedRouter
 from tests.e2e.fault_site import Site, text_of, waits_for
 from tests.e2e.process_resources import open_files, open_files_at_most, resident_bytes
 from tests.e2e.processes import RouterProcess, running_with
@@ -159,9 +160,9 @@ def _cpu_of_calls(pid: int, client: HttpClient, count: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.fault(31, "10,000 sessions", "memory and files as before")
+@pytest.mark.fault(31, "10,000 sessions", "memory, files and tasks as before")
 def test_sessions_leave_nothing(workspace: Workspace, measured: Measured) -> None:
-    with workspace.add_chaos("a").serve("http") as router:
+    with CountedRouter(workspace.add_chaos("a")) as router:
         site = Site(workspace, router)
 
         def come_and_go(count: int) -> None:
@@ -170,12 +171,13 @@ def test_sessions_leave_nothing(workspace: Workspace, measured: Measured) -> Non
                     assert client.delete() in {200, 204}
 
         come_and_go(2000)
-        before, files = resident_bytes(router.pid), open_files(router.pid)
+        before, files, tasks = resident_bytes(router.pid), open_files(router.pid), router.tasks()
         come_and_go(8000)
         grown = resident_bytes(router.pid) - before
         measured(f"{grown / 8000:+.0f} bytes a session")
         assert grown <= 2_000_000
         assert open_files_at_most(router.pid, files) <= files
+        assert router.tasks_at_most(tasks) <= tasks
 
 
 def _is_another(client: HttpClient, before: str) -> bool:
@@ -184,11 +186,13 @@ def _is_another(client: HttpClient, before: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.fault(31, "1,000 restarts of an upstream", "memory, files and threads as before")
+@pytest.mark.fault(
+    31, "1,000 restarts of an upstream", "memory, files, threads and tasks as before"
+)
 def test_restarts_leave_nothing(workspace: Workspace, measured: Measured) -> None:
     entry_file = workspace.add_chaos("a").path / "data" / "a" / "mcp_settings.json"
     entry = json.loads(entry_file.read_text())
-    with workspace.serve("http") as router:
+    with CountedRouter(workspace) as router:
         site = Site(workspace, router)
         with site.client() as client:
 
@@ -201,10 +205,11 @@ def test_restarts_leave_nothing(workspace: Workspace, measured: Measured) -> Non
 
             restart(0, 200)
             before, files = resident_bytes(router.pid), open_files(router.pid)
-            tasks = len(os.listdir(f"/proc/{router.pid}/task"))
+            threads, tasks = len(os.listdir(f"/proc/{router.pid}/task")), router.tasks()
             restart(200, 800)
             grown = resident_bytes(router.pid) - before
             measured(f"{grown / 800 / 1000:+.1f} kB a restart")
             assert grown <= 4_000_000
             assert open_files_at_most(router.pid, files) <= files
-            assert len(os.listdir(f"/proc/{router.pid}/task")) <= tasks + 1
+            assert len(os.listdir(f"/proc/{router.pid}/task")) <= threads + 1
+            assert router.tasks_at_most(tasks) <= tasks

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.fault_site import Site, text_of
 from tests.e2e.raw_client import HttpClient
 
 if TYPE_CHECKING:
@@ -56,3 +57,17 @@ def test_start_that_is_cut_off_gets_twice_the_time_at_the_next_try(workspace: Wo
     with workspace.serve("http") as router:
         for limit_s in ("0.5", "1", "2"):
             router.stderr.wait_for(rf"slow .*not started within {re.escape(limit_s)} s")
+
+
+def test_server_that_waits_for_its_turn_says_so(workspace: Workspace) -> None:
+    workspace.configure(mcp_client={"max_starting": 1, "timeout": 1})
+    workspace.add_command("first", "sleep", "1000").add_command("second", "sleep", "1000")
+    with workspace.serve("http") as router:
+        site = Site(workspace, router)
+        rows = [site.state(name) for name in ("first", "second")]
+        assert [row["state"] for row in rows] == ["starting"] * 2
+        (waiting,) = [row for row in rows if "doing" in row]
+        assert waiting["doing"] == "waits for its turn to start"
+        with site.client() as client:
+            result = client.call(1, waiting["name"], "echo")
+    assert "starting: waits for its turn to start" in text_of(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.e2e.client_2026 import REVISION_2026
 from tests.e2e.fault_site import Site, error_of, text_of, waits_for
 from tests.e2e.process_resources import MIB, resident_bytes
 from tests.e2e.processes import running_with, still_running
@@ -41,6 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     workspace.configure(mcp_client={"timeout": T_S})
     for name in SERVERS:
         workspace.add_chaos(name, "noisy" if name == "garbled" else "plain")
+    workspace.add_chaos("endless", "endless")
     with workspace.serve("http") as router:
         yield Site(workspace, router)
 
@@ -264,3 +267,34 @@ def test_server_that_keeps_dying_is_given_up(tmp_path: Path, measured: Measured)
         with site.client() as client:
             assert text_of(client.call(1, "quiet", "echo", text="x")) == "x"
     measured(f"`failed` after {took_s:.1f} s and {row['restarts']} restarts")
+
+
+# --- Lists, and eras -------------------------------------------------------------------------
+
+
+@pytest.mark.fault(38, "a list whose cursor never ends", "cut, and said")
+def test_list_without_end_is_cut_and_that_is_said(site: Site, measured: Measured) -> None:
+    cut = "tools/list does not end: it was cut after 1000 pages with 1000 items"
+    took_s = waits_for(lambda: site.state("endless")["state"] == "ready")
+    measured(f"ready after {took_s:.1f} s more")
+    row = site.state("endless")
+    assert row["last_error"] == cut
+    site.router.stderr.wait_for(f"WARNING - endless: {cut}")
+    with site.client() as client:
+        assert text_of(client.call(1, "endless", "echo", text="served")) == "served"
+
+
+@pytest.mark.slow  # it takes the seconds that it is about
+@pytest.mark.fault(4, "a server of both eras starts slowly", "spoken to in the newer one")
+def test_server_of_both_eras_is_known_for_that_however_slowly_it_starts(
+    workspace: Workspace, measured: Measured
+) -> None:
+    workspace.add_chaos("slow", "slow_2026")
+    with workspace.serve("http") as router:
+        site = Site(workspace, router)
+        took_s = waits_for(lambda: site.state("slow")["state"] == "ready")
+        measured(f"ready after {took_s:.1f} s")
+        assert took_s > 5
+        with site.client() as client:
+            params = json.loads(text_of(client.call(1, "slow", "raw")))
+    assert params["_meta"]["io.modelcontextprotocol/protocolVersion"] == REVISION_2026

@@ -130,6 +130,21 @@ async def crash(stopping: trio.Event, *, task_status: TaskStatus) -> None:
     raise BOOM
 
 
+@define
+class BusyError(Exception):
+    """An error that asks for a pause."""
+
+    retry_after_s: float | None
+
+
+BUSY = BusyError(7.0)
+
+
+async def be_busy(stopping: trio.Event, *, task_status: TaskStatus) -> None:
+    """Fail, and ask for a pause of seven seconds."""
+    raise BUSY
+
+
 async def hang(stopping: trio.Event, *, task_status: TaskStatus) -> None:
     """Never start, and ignore being asked to stop."""
     await trio.sleep_forever()

@@ -9,11 +9,21 @@ import trio.testing
 from attrs import Factory, define
 from trio.testing import MockClock
 
-from supervisors.child import ChildEvent, ChildSpec, Delayed, Run, Starting, Up
+from supervisors.child import ChildEvent, ChildSpec, Delayed, Queued, Run, Starting, Up
 from supervisors.incarnation import Attempt, plain_error, run_once
 from supervisors.policy import Ending
 from supervisors.start_slots import StartSlots
-from tests.supervisors.harness import BOOM, TaskStatus, hang, ignore_stopping, slots, stay, up_for
+from tests.supervisors.harness import (
+    BOOM,
+    BusyError,
+    TaskStatus,
+    be_busy,
+    hang,
+    ignore_stopping,
+    slots,
+    stay,
+    up_for,
+)
 
 
 @define
@@ -121,8 +131,19 @@ async def test_child_told_to_stop_before_its_turn_is_never_called() -> None:
             await trio.testing.wait_all_tasks_blocked()
             life.commanded.set()
     assert endings == [Ending(None, None)]
-    assert life.said == []
+    assert life.said == [Queued("a")]
     assert (life.slots.held, life.slots.waiting) == (1, 0)
+
+
+async def test_child_that_has_to_wait_for_its_turn_says_so(autojump_clock: MockClock) -> None:
+    life = Life(up_for(1))
+    life.slots.acquire_nowait("another")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(life.lived)
+        await trio.sleep(5)
+        assert life.said == [Queued("a")]
+        life.slots.release("another")
+    assert life.said == [Queued("a"), Starting("a"), Up("a", None)]
 
 
 async def test_start_slot_is_given_back_once(autojump_clock: MockClock) -> None:
@@ -339,3 +360,11 @@ async def test_error_of_a_child_that_has_a_nursery_is_its_own() -> None:
         error = (await Life(nurse).lived()).error
     assert error is BOOM
     assert "nurse" in "".join(traceback.format_exception(error))
+
+
+async def test_error_may_ask_for_a_pause_before_the_next_start(autojump_clock: MockClock) -> None:
+    assert (await Life(be_busy).lived()).asked_s == 7
+    assert (await Life(up_for(1, BusyError(9.0))).lived()).asked_s == 9
+    assert (await Life(up_for(1, BusyError(None))).lived()).asked_s == 0
+    several = ExceptionGroup("", [BusyError(3.0), ExceptionGroup("", [BusyError(5.0)]), BOOM])
+    assert (await Life(up_for(1, several)).lived()).asked_s == 5

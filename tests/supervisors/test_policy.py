@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisors.policy import AlikeStarts, Backoff, Ending, FailureHistory, RestartWindow, Verdict
+from supervisors.policy import (
+    MAX_ASKED_S,
+    AlikeStarts,
+    Backoff,
+    Ending,
+    FailureHistory,
+    RestartWindow,
+    Verdict,
+)
 
 failure_counts = st.integers(min_value=1, max_value=10**400)
 rands = st.floats(min_value=0, max_value=1, exclude_max=True)
@@ -213,3 +221,15 @@ def test_patience_is_kept_by_a_start_that_fails_and_ended_by_one_that_succeeds()
     assert child.patience == 2
     child.failed(0, ended(up_for_s=1), rand=0)
     assert child.patience == 1
+
+
+@given(st.floats(min_value=0, max_value=1000), st.integers(min_value=1, max_value=9), rands)
+def test_a_wait_is_at_least_what_the_child_asks_for_up_to_its_bound(
+    asked_s: float, failures: int, rand: float
+) -> None:
+    child, calm = history(), history()
+    asking = Ending(OSError("busy"), up_for_s=None, asked_s=asked_s)
+    for at_s in range(failures):
+        verdict, usual = child.failed(at_s, asking, rand), calm.failed(at_s, ended(), rand)
+        assert verdict.gave_up == usual.gave_up
+        assert verdict.wait_s == max(usual.wait_s, min(asked_s, MAX_ASKED_S))

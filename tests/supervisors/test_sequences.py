@@ -17,6 +17,7 @@ from supervisors.child import (
     Delayed,
     Down,
     GaveUp,
+    Queued,
     Restart,
     RestartChild,
     Run,
@@ -33,6 +34,7 @@ from supervisors.supervisor import supervise
 from tests.supervisors.harness import (
     TaskStatus,
     always,
+    be_busy,
     crash,
     hang,
     ignore_stopping,
@@ -73,7 +75,17 @@ async def fall_over_when_cancelled(stopping: trio.Event, *, task_status: TaskSta
 
 
 ACTS: tuple[Run[Any], ...] = (
-    *(stay, crash, hang, ignore_stopping, start_in(2), start_in(9), up_for(1), up_for(1, None)),
+    *(
+        stay,
+        crash,
+        be_busy,
+        hang,
+        ignore_stopping,
+        start_in(2),
+        start_in(9),
+        up_for(1),
+        up_for(1, None),
+    ),
     *(up_for(30), stop_in(1), stop_in(5), shielded_for(SHIELDED_S)),
     *(shielded_for(SHIELDED_S, starts=False), extend, queue_first, fall_over_when_cancelled),
 )
@@ -241,6 +253,7 @@ any_case = settings(max_examples=100, deadline=None)
 # --- Whatever they do ------------------------------------------------------------------------
 
 LETTERS: dict[type, str] = {
+    Queued: "Q",
     Starting: "S",
     Delayed: "E",
     Up: "U",
@@ -249,8 +262,8 @@ LETTERS: dict[type, str] = {
     Down: "D",
 }
 
-ONE_RUN = r"(SE*U?K?)?D|SE*U?K?G"
-LAST_WORD = r"(SE*U?K?)?N"
+ONE_RUN = r"Q?(SE*U?K?)?D|Q?SE*U?K?G"
+LAST_WORD = r"Q?(SE*U?K?)?N"
 GRAMMAR = re.compile(rf"({ONE_RUN}|{LAST_WORD})*({LAST_WORD})")
 
 

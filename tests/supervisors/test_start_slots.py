@@ -187,3 +187,18 @@ async def test_restarts_wait_for_a_slot_too(
     await starts.come("c", 5, again=True)
     await trio.sleep(20)
     assert starts.log == [(0, "a"), (5, "b"), (10, "c")]
+
+
+async def test_slot_is_had_at_once_only_if_it_is_free_and_nobody_waits(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    starts = Starts(StartSlots(FixedLimit(1), RestartRate(per_s=0.1, burst=1)), nursery)
+    assert starts.slots.acquire_nowait("a", is_restart=True)
+    assert not starts.slots.acquire_nowait("b")
+    starts.slots.release("a")
+    assert not starts.slots.acquire_nowait("c", is_restart=True)  # the rate holds it back
+    assert (starts.slots.held, starts.slots.waiting) == (0, 0)
+    await starts.come("d", again=True)
+    assert starts.slots.waiting == 1
+    assert not starts.slots.acquire_nowait("e")
+    nursery.cancel_scope.cancel()

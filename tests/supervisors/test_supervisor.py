@@ -20,11 +20,13 @@ from supervisors.incarnation import STUCK_AFTER_S
 from supervisors.policy import Backoff
 from tests.supervisors.harness import (
     BOOM,
+    BUSY,
     STARTING,
     STOPPED,
     UP,
     TaskStatus,
     always,
+    be_busy,
     child,
     crash,
     failed,
@@ -166,6 +168,19 @@ async def test_waits_are_jittered(nursery: trio.Nursery, autojump_clock: MockClo
         (0, failed(0, 6)),
         (6, STARTING),
         (6, failed(1, 12)),
+    ]
+
+
+async def test_child_that_asks_for_a_pause_gets_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    supervisor = await supervised(nursery, child(script(be_busy, stay)))
+    await trio.sleep(100)
+    assert supervisor.said() == [
+        (0, STARTING),
+        (0, Down("a", BUSY, 0, 7.0)),
+        (7, STARTING),
+        (7, UP),
     ]
 
 

@@ -63,9 +63,15 @@ class WireLost(Exception):
 
     Attributes:
         reason: one sentence for the user.
+        retry_after_s: the seconds for which the upstream asks to be left alone; None if it does
+            not. The supervisor waits so long before the next start.
+        is_from_outside: True if a process did not end because of what it was sent: it could not be
+            executed, or somebody killed it.
     """
 
     reason: str
+    retry_after_s: float | None = None
+    is_from_outside: bool = False
 
     def __str__(self) -> str:
         return self.reason

@@ -49,7 +49,7 @@ def park_safe_calls(state: RoutingState, row: Instance, session: SessionUp, reas
         reason: why it was lost.
     """
     is_current = state.row_named(row.spec.name) is row
-    if state.draining or not (row.spec.run_policy.retry_safe_calls and is_current):
+    if not (row.spec.run_policy.retry_safe_calls and is_current):
         return
     for call in state.calls.of_session(session.session):
         request = take_repeatable(state, call)
@@ -66,7 +66,9 @@ def park_safe_calls(state: RoutingState, row: Instance, session: SessionUp, reas
 
 def take_repeatable(state: RoutingState, call: Call) -> ClientRequest | None:
     """Close a call and return its request if that may be carried out again; None if it may not."""
-    if call.to_repeat is None or call.unanswered or call.input_required or call.input_round:
+    if state.draining or call.to_repeat is None:
+        return None
+    if call.unanswered or call.input_required or call.input_round:
         return None
     request, name = call.to_repeat
     began_at_s = call.ends_at_s - call.timeout_s * MAX_EXTENSION

@@ -148,6 +148,9 @@ class FakeSettings:
     log: list[str]
     record_reasons: frozenset[RecordReason] = frozenset()
 
+    def tell_again(self) -> None:
+        pass
+
     async def reload_and_tell(self, _parts: Any, _inbox: Any) -> None:
         await trio.lowlevel.checkpoint()
         self.log.append("reading again")
@@ -218,6 +221,9 @@ class Program:
         self.listeners += [FakeListener(self.log, inbox, name) for name in self.names]
         self._ready.set()
         return [one.child() for one in self.listeners]
+
+    def tell_again(self) -> None:
+        """Be the instance store of the router."""
 
     async def announce(self, inbox: Any) -> None:
         """Be the instance store of the router."""

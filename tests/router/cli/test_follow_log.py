@@ -19,6 +19,7 @@ from wsproto.events import AcceptConnection
 from router.cli import follow_log
 from router.cli.follow_log import follow
 from router.cli.rest_client import RestApi
+from router.cli.status import status_text
 from router.logs.broadcast import Broadcast
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
@@ -135,13 +136,27 @@ def test_closed_stdout_ends_following(router: Router, monkeypatch: pytest.Monkey
 
 
 def test_wrong_token_says_what_to_do(router: Router) -> None:
-    with pytest.raises(ConfigError, match=r"401: Invalid bearer token\. Give --token"):
+    with pytest.raises(ConfigError, match=r": Invalid bearer token\. Give --token"):
         follow(RestApi(router.url, "wrong"))
 
 
 def test_token_without_the_permission_is_refused_with_the_reason(router: Router) -> None:
     with pytest.raises(ConfigError, match=r"403: This token has no permission \"read\""):
         follow(RestApi(router.url, "caller"))
+
+
+def test_failure_has_the_same_words_as_that_of_the_status(router: Router) -> None:
+    for api in (
+        RestApi(unused_url()),
+        RestApi(router.url, "wrong"),
+        RestApi(router.url),
+        RestApi(router.url.replace("http:", "https:"), "right"),
+    ):
+        with pytest.raises(ConfigError) as of_logs:
+            follow(api)
+        with pytest.raises(ConfigError) as of_status:
+            status_text(api, as_json=False)
+        assert str(of_logs.value) == str(of_status.value)
 
 
 def test_router_without_realtime_logs_says_how_to_have_them() -> None:
@@ -176,7 +191,7 @@ def test_router_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) ->
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=accept_and_stay_silent, args=(server,))
         thread.start()
-        with pytest.raises(ConfigError, match=r"no answer \(TooSlowError\)"):
+        with pytest.raises(ConfigError, match=r"no answer \(timed out\)"):
             follow(RestApi(f"http://127.0.0.1:{server.getsockname()[1]}"))
         thread.join(LIMIT_S)
     assert frames[0][0] == 0x89  # a ping (RFC 6455 section 5.2)

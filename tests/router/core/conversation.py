@@ -52,6 +52,7 @@ from router.messages.events import (
     InstanceDelayed,
     InstanceDown,
     InstanceFailed,
+    InstanceQueued,
     InstanceSaved,
     InstancesChanged,
     InstanceStarting,
@@ -286,6 +287,10 @@ class Conversation:
     def configured(self, *specs: InstanceSpec) -> None:
         """Report that these are the configured instances now."""
         self.happens(InstancesChanged(specs))
+
+    def queued(self, name: str) -> None:
+        """Report that an instance waits for its turn to start."""
+        self.happens(InstanceQueued(name))
 
     def starting(self, name: str) -> None:
         """Report that the supervisor began an incarnation."""

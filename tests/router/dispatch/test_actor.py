@@ -35,6 +35,7 @@ from router.messages.events import (
     InstanceDelayed,
     InstanceDown,
     InstanceFailed,
+    InstanceQueued,
     InstanceSaved,
     InstanceStarting,
     RequestFailed,
@@ -45,7 +46,7 @@ from router.messages.events import (
 from router.messages.frames import Notification
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.records import ChangeRecord, Record
-from supervisors.child import Delayed, Down, GaveUp, Starting
+from supervisors.child import Delayed, Down, GaveUp, Queued, Starting
 from supervisors.child import Stuck as StuckChild
 from supervisors.child import Up as UpChild
 from tests.router.dispatch.running_actor import (
@@ -485,6 +486,15 @@ async def test_reports_of_the_supervisor_are_translated_for_the_core(
     assert "a is started anew" in caplog.text
     assert "a failed (again); next probe in 60 s" in caplog.text
     assert "a does not stop" in caplog.text
+
+
+async def test_wait_for_a_turn_to_start_is_told_to_the_core(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    core = ScriptedCore()
+    actor = await start_actor(nursery, core)
+    await actor.happens(Queued("a"), Starting("a"))
+    assert [event for _, event in core.events] == [InstanceQueued("a"), InstanceStarting("a")]
 
 
 async def test_delay_of_a_start_is_logged(

@@ -33,10 +33,14 @@ WAIT_S = 60.0
 
 @attrs.define
 class FakeDisk:
-    """Notes when it is read."""
+    """Notes when it is read, and when somebody wants to be told again."""
 
     data: Path
     read_at_s: list[float] = attrs.field(factory=list)
+    told_again_at_s: list[float] = attrs.field(factory=list)
+
+    def tell_again(self) -> None:
+        self.told_again_at_s.append(trio.current_time())
 
     async def announce(self, _: Any) -> None:
         await trio.lowlevel.checkpoint()
@@ -87,6 +91,19 @@ async def test_edit_that_comes_alone_is_read_after_a_pause(
     scene.request.make()
     await trio.sleep(10)
     assert scene.read_since_s(began_s) == [0.25]
+
+
+async def test_who_asks_is_told_again_and_a_change_of_the_files_tells_nobody(
+    scene: Scene, autojump_clock: Any
+) -> None:
+    scene.request.note_change()
+    await trio.sleep(10)
+    assert scene.disk.told_again_at_s == []
+    scene.request.make()
+    scene.request.note_change()
+    await trio.sleep(10)
+    assert len(scene.disk.read_at_s) == 2
+    assert scene.disk.told_again_at_s == scene.disk.read_at_s[1:]
 
 
 async def test_several_edits_in_a_row_are_read_once(scene: Scene, autojump_clock: Any) -> None:

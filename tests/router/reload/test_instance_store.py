@@ -160,6 +160,17 @@ async def test_problem_is_logged_once_and_its_end_too(
     assert mended == "All of data is valid again"
 
 
+async def test_problem_is_logged_again_for_who_asks(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(site.data, "p", "{")
+    await site.announced()
+    site.disk.tell_again()
+    for _ in range(2):
+        await site.announced()
+    assert _errors(caplog) == [*site.disk.problems] * 2
+
+
 async def test_what_came_changed_and_went_is_logged_by_name(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -194,6 +194,19 @@ async def test_logs_that_were_off_wait_for_a_restart(tmp_path: Path) -> None:
     assert site.live.waiting == ("logging.level",)
 
 
+async def test_invalid_file_is_told_once_and_again_to_who_asks(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    await site.becomes("{")
+    (problem,) = site.live.problems
+    await site.reload()
+    assert caplog.messages == [problem]
+    site.live.tell_again()
+    await site.reload()
+    await site.reload()
+    assert caplog.messages == [problem, problem]
+
+
 async def test_what_cannot_be_put_into_force_is_tried_again(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:

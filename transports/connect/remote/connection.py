@@ -126,6 +126,7 @@ class RemoteConnection:
         scope: surrounds everything that is done for the connection, and is cancelled at its end.
         open_streams: responses that are being read. While there is one, the upstream is alive.
         lost: the reason for the end of the connection, None before that.
+        retry_after_s: as in `WireLost`.
         is_refused: True if the upstream does not speak this transport; another may be tried.
     """
 
@@ -134,6 +135,7 @@ class RemoteConnection:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False, repr=False)
     open_streams: int = attrs.field(default=0, init=False)
     lost: str | None = attrs.field(default=None, init=False)
+    retry_after_s: float | None = attrs.field(default=None, init=False)
     is_refused: bool = attrs.field(default=False, init=False)
     _open: dict[RequestId, OutgoingMessage] = attrs.field(factory=_no_messages, init=False)
     _held_answer: Received | None = attrs.field(default=None, init=False, repr=False)
@@ -251,7 +253,7 @@ class RemoteConnection:
         """
         await trio.lowlevel.checkpoint()
         if message.is_initialize:
-            self.lose(sentence)
+            self.lose(sentence, retry_after_s)
         elif message.request is not None:
             failure = Failure(RpcError(code, sentence), status, retry_after_s)
             error = Raw(msgspec.json.encode({"code": code, "message": sentence}))
@@ -260,10 +262,10 @@ class RemoteConnection:
         else:
             log.warning("A message was not delivered: %s", sentence)
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: str, retry_after_s: float | None = None) -> None:
         """End the connection."""
         if self.lost is None:
-            self.lost = reason
+            self.lost, self.retry_after_s = reason, retry_after_s
             self.scope.cancel()
 
     def refuse(self, reason: str) -> None:

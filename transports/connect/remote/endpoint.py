@@ -81,11 +81,14 @@ class RemoteEndpoint:
         path = _KEY_IN_PATH.sub("***", parts.path)
         return cls(url, f"{parts.scheme}://{where}{path}")
 
-    def answered(self, status: int, explanation: str = "") -> str:
+    def answered(
+        self, status: int, explanation: str = "", retry_after_s: float | None = None
+    ) -> str:
         """Return the sentence for a failed HTTP status, with the upstream's own explanation."""
         sentence = f"{self.shown} answered {status} {phrase(status)}".rstrip()
         quoted = f": {_shorten(explanation)}" if explanation else _GUESSES.get(status, "")
-        return f"{sentence}{quoted}{_WAYS_OUT.get(status, '')}"
+        asked = "" if retry_after_s is None else f"; Retry-After: {retry_after_s:.0f} s"
+        return f"{sentence}{quoted}{_WAYS_OUT.get(status, '')}{asked}"
 
     def answered_with(self, content_type: str) -> str:
         """Return the sentence for a successful response that holds no MCP message."""

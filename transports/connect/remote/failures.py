@@ -1,4 +1,4 @@
-"""Puts the exceptions of the HTTP client into sentences for the user.
+"""Reads failures of the HTTP client: sentences for the user, and when to try again.
 
 Imports the HTTP client, so only `sdk.load` loads this module.
 
@@ -12,6 +12,8 @@ import errno
 import os
 import socket
 import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import httpx2
@@ -27,6 +29,9 @@ _RESETS: Final = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 
 _NO_TLS: Final = "WRONG_VERSION_NUMBER"
 """The reason that OpenSSL gives for an answer that is no TLS, such as one in HTTP."""
+
+_SECONDS_DIGITS: Final = 9
+"""Digits that are read of a number of seconds: some thirty years."""
 
 CONNECT_S: Final = 5.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
@@ -66,16 +71,37 @@ def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:
     return endpoint.broke(_describe_cause(exc))
 
 
-def describe_first(endpoint: RemoteEndpoint, group: BaseExceptionGroup[HttpFailure]) -> str:
-    """Return one sentence about the first exception in a group."""
+def describe_first(
+    endpoint: RemoteEndpoint, group: BaseExceptionGroup[HttpFailure]
+) -> tuple[str, float | None]:
+    """Return one sentence about the first exception in a group, and the pause it asks for."""
     failures = (
         exc for exc in _chain(group) if isinstance(exc, (httpx2.HTTPError, httpx2.InvalidURL))
     )
-    return describe(endpoint, next(failures))
+    first = next(failures)
+    asked_s = retry_after_s(first.response) if isinstance(first, httpx2.HTTPStatusError) else None
+    return describe(endpoint, first), asked_s
+
+
+def retry_after_s(response: httpx2.Response) -> float | None:
+    """Return the seconds after which an upstream wants to be called again; None if it says nothing.
+
+    RFC 9110 section 10.2.3: `Retry-After` holds seconds, or a date.
+    """
+    value = str(response.headers.get("retry-after", "")).strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:_SECONDS_DIGITS])
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 def _describe_status(endpoint: RemoteEndpoint, response: httpx2.Response) -> str:
-    sentence = endpoint.answered(response.status_code)
+    sentence = endpoint.answered(response.status_code, "", retry_after_s(response))
     if response.has_redirect_location:
         return f"{sentence}, a redirect that is not followed; set the url it leads to"
     return sentence

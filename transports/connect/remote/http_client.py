@@ -38,7 +38,13 @@ from transports.connect.remote.event_streams import (
     StandaloneStream,
     read_response_stream,
 )
-from transports.connect.remote.failures import CONNECT_S, describe, is_unreachable, was_reset
+from transports.connect.remote.failures import (
+    CONNECT_S,
+    describe,
+    is_unreachable,
+    retry_after_s,
+    was_reset,
+)
 from transports.connect.remote.request_headers import is_reserved
 from transports.connect.remote.responses import (
     SESSION_HEADER,
@@ -50,7 +56,6 @@ from transports.connect.remote.responses import (
     read_body,
     read_short_body,
     resumable,
-    retry_after_s,
     stub,
     with_stream,
 )
@@ -213,8 +218,8 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         status, endpoint = response.status_code, self._connection.endpoint
         body = await read_short_body(response)
         error, explanation = error_in(body), explanation_in(body, status)
-        sentence = endpoint.answered(status, explanation)
         retry_in_s = retry_after_s(response)
+        sentence = endpoint.answered(status, explanation, retry_in_s)
         # 1. The upstream wants credentials: no request would succeed.
         if status == 401:
             self._connection.lose(sentence)

@@ -114,7 +114,7 @@ class RemoteWire:
     _receiver: trio.MemoryReceiveChannel[Received] = attrs.field(repr=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
     _hung_up: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
-    _lost: str | None = attrs.field(default=None, init=False)
+    _lost: WireLost | None = attrs.field(default=None, init=False)
     _connection: RemoteConnection | None = attrs.field(default=None, init=False, repr=False)
     _client: HttpxClient | None = attrs.field(default=None, init=False, repr=False)
     _out: WriteStream[SessionMessage] | None = attrs.field(default=None, init=False, repr=False)
@@ -175,13 +175,16 @@ class RemoteWire:
     async def _run_transports(self) -> None:
         await trio.lowlevel.checkpoint()
         refusals: list[str] = []
+        asked_s: float | None = None
         for kind in self._kinds:
             connection = await self._run_transport(kind)
             refusals.append(connection.lost or "")
+            asked_s = connection.retry_after_s
             if not connection.is_refused:
                 break
             self._ready = trio.Event()
-        self._lost = _join_refusals(refusals, self._kinds)
+        reason = _join_refusals(refusals, self._kinds)
+        self._lost = WireLost(reason, asked_s) if reason else None
 
     async def _run_transport(self, kind: Kind) -> RemoteConnection:
         """Run one of the SDK's transports for as long as it lasts."""
@@ -196,7 +199,7 @@ class RemoteWire:
                     await self._open(kind, connection, nursery)
                     nursery.cancel_scope.cancel()
             except* (httpx2.HTTPError, httpx2.InvalidURL) as group:
-                connection.lose(describe_first(self._endpoint, group))
+                connection.lose(*describe_first(self._endpoint, group))
             except* RuntimeError:
                 # The SDK raises this if an event stream ends before it names its endpoint.
                 if connection.lost is None:
@@ -250,8 +253,12 @@ class RemoteWire:
             message_being_sent.reset(token)
 
     def _wire_lost(self) -> WireLost:
-        lost = self._lost or (None if self._connection is None else self._connection.lost)
-        return WireLost(lost or f"the connection to {self._endpoint.shown} was closed")
+        if self._lost is not None:
+            return attrs.evolve(self._lost)
+        connection = self._connection
+        if connection is not None and connection.lost is not None:
+            return WireLost(connection.lost, connection.retry_after_s)
+        return WireLost(f"the connection to {self._endpoint.shown} was closed")
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

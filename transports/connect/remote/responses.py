@@ -5,8 +5,6 @@ Imports the HTTP client, so only `sdk.load` loads this module.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx2
@@ -21,9 +19,6 @@ from transports.connect.remote import event_streams
 SHORT_BODY_S: Final = 5.0
 SHORT_BODY_BYTES: Final = 64 * 1024
 """Limits for the body of an error or an acknowledgement."""
-
-_SECONDS_DIGITS: Final = 9
-"""Digits that are read of a number of seconds: some thirty years."""
 
 SESSION_HEADER: Final = "mcp-session-id"
 
@@ -105,23 +100,6 @@ def error_in(body: bytes) -> ErrorResponse | None:
     except (json_rpc.FrameError, msgspec.DecodeError):
         pass
     return None
-
-
-def retry_after_s(response: httpx2.Response) -> float | None:
-    """Return the seconds after which an upstream wants to be called again; None if it says nothing.
-
-    RFC 9110 section 10.2.3: `Retry-After` holds seconds, or a date.
-    """
-    value = str(response.headers.get("retry-after", "")).strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:_SECONDS_DIGITS])
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 # --- Stand-ins for the SDK ------------------------------------------------------------------------

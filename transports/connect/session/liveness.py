@@ -35,8 +35,12 @@ PING_LIMIT_S: Final = 30.0
 LEAST_LIMIT_S: Final = 5.0
 """The same, where the interval is shorter: whoever asks often wants to know soon."""
 
-_UNANSWERED: Final = frozenset({LISTEN_METHOD, "initialize"})
-"""Requests that a healthy server may never answer: the one is answered at its end, the other not
+_NO_CALLS: Final = frozenset({"resources/subscribe", "resources/unsubscribe", "logging/setLevel"})
+"""Requests after which a server has no work to do, and whose answers nobody gives up: one that is
+never answered would else speak for the server for ever."""
+
+_UNANSWERED: Final = frozenset({LISTEN_METHOD, "initialize"}) | _NO_CALLS
+"""Requests that a healthy server may never answer: the first is answered at its end, the second not
 where the answer to `server/discover` came first."""
 
 _CANCELLED: Final = "notifications/cancelled"

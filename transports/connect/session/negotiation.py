@@ -159,6 +159,8 @@ class Negotiation:
 
         That is so if the wire was lost because of `server/discover`, as far as is known.
         """
+        if lost.is_from_outside:
+            self.history.was_lost_to_probe = False  # so the next incarnation probes again
         may_retry = self.history.was_lost_to_probe and not self.history.dies_either_way
         if may_retry:
             text = "%s: %s (when asked whether it speaks %s); started again, for a handshake"

@@ -18,8 +18,7 @@ Invariants:
   says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
-- What a server says unasked faster than it is handled takes a bounded part of the router's time
-  (see `pacing`).
+- What a server says unasked takes a bounded part of the router's time (see `actor_feed`).
 - A write that takes longer than `WRITE_LIMIT_S` ends the session, and so does an upstream that
   hangs (see `liveness`). The supervisor limits the start.
 """
@@ -45,11 +44,10 @@ from router.messages.events import (
     SessionUp,
 )
 from router.messages.frames import ErrorResponse, Notification, Request, Response
-from router.messages.log_fields import about
+from transports.connect.session.actor_feed import ActorFeed
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.liveness import Liveness, may_be_asked
 from transports.connect.session.negotiation import Negotiation
-from transports.connect.session.pacing import FRAMES_PER_REQUEST, Pacing
 from transports.connect.session.relisting import Relisting
 from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
 from transports.connect.session.server_history import ServerHistory
@@ -156,9 +154,7 @@ class _Incarnation:
         self._subscription: UpstreamSubscription | None = None
         self._scope = trio.CancelScope()
         self._relisting = Relisting(upstream.spec.name)
-        self._pacing = Pacing()
-        self._unasked = 0  # frames read since the last measurement, less those allowed for requests
-        self._is_paced = False
+        self._feed = ActorFeed(upstream.spec.name, upstream.inbox)
         self._is_up = False
         self._lost: WireLost | None = None
 
@@ -222,39 +218,18 @@ class _Incarnation:
             self._liveness.heard_at_s = trio.current_time()
             for received in batch:
                 event = self._event_of(received)
-                if event is not None:
-                    try:
-                        self._events.send_nowait(event)
-                    except trio.WouldBlock:
-                        await self._events.send(event)
-                self._unasked += 1
-                if self._unasked > self._pacing.quota:
-                    await self._let_others_pass()
+                if not self._feed.put_nowait(event):
+                    await self._feed.put(event)
                     # What is not handled yet is a sign of life, however long it has to wait.
                     self._liveness.heard_at_s = trio.current_time()
-
-    async def _let_others_pass(self) -> None:
-        """Wait until what was read is handled, and longer if the server says too much unasked."""
-        began_s = trio.current_time()
-        passed = trio.Event()
-        await self._events.send(Barrier(passed.set))
-        await passed.wait()
-        await trio.lowlevel.checkpoint()  # in which clients are sent what came of it
-        now_s = trio.current_time()
-        pause_s = self._pacing.pause_s(self._unasked, now_s - began_s, now_s)
-        self._unasked = 0
-        if pause_s:
-            if not self._is_paced:
-                self._is_paced = True
-                name, text = self._spec.name, "%s says too much unasked; from now on it has to wait"
-                log.warning(text, name, extra=about(name))
-            await trio.sleep(pause_s)
 
     def _event_of(self, received: Received) -> FromSession | RequestFailed | None:
         """Handle a frame that concerns only the session; return an event for any other frame."""
         frame = received.frame
         if isinstance(frame, (Response, ErrorResponse)):
             self._liveness.note_answered(frame.id)
+            if received.failure is not None and not self._is_up:
+                self._obey(received.failure)
             if self._requests.take_answer(frame):
                 return None
             if received.failure is not None and frame.id is not None:
@@ -265,6 +240,15 @@ class _Incarnation:
         elif self._answers(frame):
             return None
         return FromSession(self._session, frame, received.related) if self._is_up else None
+
+    def _obey(self, failure: Failure) -> None:
+        """End a start whose server wants to be left alone: the next request would not be better.
+
+        Raises:
+            WireLost: it names the time of the next try (`Retry-After`, RFC 9110 section 10.2.3).
+        """
+        if failure.retry_after_s is not None:
+            raise WireLost(failure.error.message, failure.retry_after_s)
 
     def _request_failed(
         self, frame: Response | ErrorResponse, request_id: RequestId, failure: Failure
@@ -318,7 +302,7 @@ class _Incarnation:
                 limit.deadline = trio.current_time() + WRITE_LIMIT_S
                 await self._wire.send(frames)
                 limit.deadline = math.inf
-                self._unasked = max(0, self._unasked - FRAMES_PER_REQUEST * len(frames))
+                self._feed.allow_for(len(frames))
         raise WireLost("does not read its input")
 
     def _take_more(self, frames: list[Frame]) -> None:
@@ -361,7 +345,9 @@ class _Incarnation:
             return await self._negotiation.negotiate()
         except WireLost as lost:
             words = self._wire.last_words()
-            raise (WireLost(f"{lost.reason}; last: {words}") if words else lost) from None
+            raise (
+                attrs.evolve(lost, reason=f"{lost.reason}; last: {words}") if words else lost
+            ) from None
 
     async def _watch(self, is_stateless: bool) -> None:
         interval_s = self._ping_interval_s

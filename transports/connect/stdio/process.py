@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 EXITED: Final = "exited with status"
 """The beginning of a reason after which its last words tell why."""
 
+KILLED: Final = -9
+"""The status of a process that got SIGKILL, which has no name on Windows."""
+
 CHUNK_BYTES: Final = 65_536
 """One read: as much as a pipe holds (pipe(7))."""
 
@@ -93,6 +96,7 @@ class Process:
         stderr_log: takes what is read from stderr.
         ended: set when the process has ended.
         how_it_ended: the end in words; empty while the process runs.
+        is_from_outside: as in `WireLost`.
         closed_because: why reading stopped although the process may still run.
     """
 
@@ -103,6 +107,7 @@ class Process:
     _child: Guard | _DirectChild
     ended: trio.Event = attrs.field(init=False, factory=trio.Event)
     how_it_ended: str = attrs.field(init=False, default="")
+    is_from_outside: bool = attrs.field(init=False, default=False)
     closed_because: str = attrs.field(init=False, default="")
     _stderr_ended: trio.Event = attrs.field(init=False, factory=trio.Event)
     _all_ended: trio.Event = attrs.field(init=False, factory=trio.Event)
@@ -132,6 +137,11 @@ class Process:
         # Only a process that exits by itself is known to say why.
         return f"{reason}: {words}" if reason.startswith(EXITED) else f"{reason}; last: {words}"
 
+    async def lost(self, fallback: str) -> WireLost:
+        """Return the exception for the end of the process; as `why_ended`."""
+        reason = await self.why_ended(fallback)
+        return WireLost(reason, is_from_outside=self.is_from_outside)
+
     async def _read_stderr(self) -> None:
         log = self.stderr_log
         while True:
@@ -148,7 +158,9 @@ class Process:
         # Shielded, because `stop` waits for what is seen here. In the end it cancels this scope.
         with self._watching as scope:
             scope.shield = True
-            self.how_it_ended = _report_phrase(await self._child.report())
+            report = await self._child.report()
+            self.how_it_ended = _report_phrase(report)
+            self.is_from_outside = "error" in report or report.get("ended", KILLED) == KILLED
             self.ended.set()
             await self._child.wait_until_gone()
             self._all_ended.set()

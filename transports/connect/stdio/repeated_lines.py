@@ -93,7 +93,7 @@ class SaidLines:
         if is_of_block:
             return not is_new and form.block != self._block
         if is_starting:
-            start, is_first = self._note(hash(("start", _NUMBER.sub("0", line))), now_s)
+            start, is_first = self._note(_start_key(line), now_s)
             if not is_first and start.process != self._process:
                 return True
         if is_new:
@@ -117,10 +117,14 @@ class SaidLines:
 
     def times(self, line: str) -> int:
         """Return how often a line like this one was said."""
-        form = self._forms.get(_key(line))
-        return 0 if form is None else form.times
+        forms = (self._forms.get(key) for key in (_key(line), _start_key(line)))
+        return max((form.times for form in forms if form is not None), default=0)
 
 
 def _key(line: str) -> int:
     # Frames that differ in their line number are different frames.
     return hash(line if continues(line) else _TIME_OR_ADDRESS.sub("0", line))
+
+
+def _start_key(line: str) -> int:
+    return hash(("start", _NUMBER.sub("0", line)))

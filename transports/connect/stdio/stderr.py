@@ -3,7 +3,9 @@
 Pure except for the logging; `process` reads the pipe.
 
 A line is logged at INFO, unless it is a consequence of the router's own probe (`probe_echo`), then
-at DEBUG; or a repetition (`repeated_lines`), then it is counted; or one of too many.
+at DEBUG; or a repetition (`repeated_lines`), then it is counted; or one of too many. A process that
+was not ready yet and says only what others said before it has no news, not even a count. So a
+server that stays failed leaves no line at each probe.
 
 Invariants: memory and log stay bounded, whatever comes in and however fast. The last lines are kept
 in any case.
@@ -90,6 +92,7 @@ class StderrLog:
     is_ready: bool = False
     dropped_lines: int = 0
     reported_s: float = 0.0
+    _has_news: bool = False
     _repeated_lines: int = 0
     _last_repeated: str = ""
     _examined: TokenBucket = attrs.field(
@@ -177,6 +180,7 @@ class StderrLog:
         if not is_echo and self.said.is_repetition(line, now_s, is_starting=not self.is_ready):
             self._repeat(line, now_s)
         elif self._logged.take(1, now_s):
+            self._has_news |= not is_echo
             self._report_repeated()
             self.log.log(logging.DEBUG if is_echo else logging.INFO, "%s", line)
         else:
@@ -208,14 +212,15 @@ class StderrLog:
     def _report_repeated(self) -> None:
         count, last = self._repeated_lines, self._last_repeated
         self._repeated_lines, self._last_repeated = 0, ""
+        level = logging.INFO if self._has_news or self.is_ready else logging.DEBUG
         if count == 1:
-            self.log.info("%s", last)
+            self.log.log(level, "%s", last)
         elif continues(last):
-            self.log.info("… %d more lines like before", count)
+            self.log.log(level, "… %d more lines like before", count)
         elif count:
             times = self.said.times(last)
             text = "… %d more lines like before; the last, said %d times so far: %s"
-            self.log.info(text, count, times, last)
+            self.log.log(level, text, count, times, last)
 
 
 def cut_between_words(line: bytes, limit_bytes: int) -> bytes:

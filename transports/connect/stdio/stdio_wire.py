@@ -123,7 +123,7 @@ class StdioWire:
         try:
             await self._process.stdin.send_all(encode_lines(frames))
         except trio.BrokenResourceError:
-            raise WireLost(await self._process.why_ended("closed its stdin")) from None
+            raise await self._process.lost("closed its stdin") from None
 
     async def receive(self) -> Sequence[Received]:
         """Return the frames of the next chunk that completes at least one.
@@ -159,7 +159,7 @@ class StdioWire:
     async def _receive_lines(self) -> list[bytes]:
         chunk = await receive(self._process.stdout)
         if not chunk:
-            raise WireLost(await self._process.why_ended("closed its stdout"))
+            raise await self._process.lost("closed its stdout")
         fed = self._lines.feed(chunk)
         lines = [line for line in fed if line is not None]
         if len(lines) < len(fed):

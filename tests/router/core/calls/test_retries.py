@@ -187,6 +187,14 @@ def test_router_that_stops_sends_nothing_again() -> None:
     assert done.waiting == [None]
 
 
+def test_router_that_stops_asks_no_remote_server_again_and_says_that_the_call_was_lost() -> None:
+    talk, alice, upstream = ready_with(READ_ONLY, type="http")
+    call = alice.routes("echo")
+    talk.drains()
+    upstream.fails_to_answer(upstream.sees_one(), None, reason="reset", code=SESSION_LOST)
+    assert call.tool_error == ("SESSION_LOST", "Instance 'a' failed during the call: reset")
+
+
 def test_answer_of_a_remote_server_that_broke_off_is_asked_for_again_at_once() -> None:
     talk, alice, upstream = ready_with(READ_ONLY, type="http")
     call = alice.routes("echo")

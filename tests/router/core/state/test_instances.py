@@ -168,3 +168,24 @@ def test_a_call_waits_for_a_restart_on_command() -> None:
     parked = alice.routes("echo")
     assert parked.is_waiting
     assert talk.list_row("a")["state"] == "starting"
+
+
+def test_wait_for_the_turn_to_start_is_said_wherever_the_state_is() -> None:
+    talk = Conversation()
+    talk.configured(spec("a"), spec("off", is_active=False))
+    for name in ("a", "off", "nobody"):
+        talk.queued(name)
+    assert "doing" not in talk.list_row("off")
+    row = talk.list_row("a")
+    assert (row["state"], row["doing"]) == ("starting", "waits for its turn to start")
+    call = talk.client().routes("echo")
+    talk.time_passes(30)
+    waits = "Instance 'a' not connected: starting: waits for its turn to start"
+    assert call.tool_error == ("UNAVAILABLE", waits)
+    talk.starting("a")
+    assert "doing" not in talk.list_row("a")
+    talk.down("a", "boom")
+    talk.queued("a")
+    row = talk.list_row("a")
+    assert (row["state"], row["doing"]) == ("backoff", "waits for its turn to start")
+    assert row["last_error"] == "boom"

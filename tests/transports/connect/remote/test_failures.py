@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from socket import EAI_NONAME, gaierror
 from typing import Any
 
@@ -15,7 +17,12 @@ import trio
 from router.messages.frames import Request
 from tests.transports.connect.remote.fake_server import Call, refusal, serve
 from transports.connect.remote.endpoint import RemoteEndpoint
-from transports.connect.remote.failures import describe, describe_first, is_unreachable
+from transports.connect.remote.failures import (
+    describe,
+    describe_first,
+    is_unreachable,
+    retry_after_s,
+)
 
 THERE = RemoteEndpoint.from_url("http://there/mcp?key=s3cret")
 
@@ -107,7 +114,16 @@ def test_first_failure_in_a_group_is_described() -> None:
     group: Any = ExceptionGroup(
         "", [ExceptionGroup("", [httpx2.ProxyError("")]), httpx2.ReadError("")]
     )
-    assert describe_first(THERE, group).endswith("the proxy on the way refused")
+    sentence, asked_s = describe_first(THERE, group)
+    assert sentence.endswith("the proxy on the way refused")
+    assert asked_s is None
+
+
+def test_refusal_with_a_time_of_the_next_try_says_both() -> None:
+    error = status_error(503, **{"retry-after": "7"})
+    sentence, asked_s = describe_first(THERE, ExceptionGroup("", [error]))
+    assert sentence.endswith("answered 503 Service Unavailable; Retry-After: 7 s")
+    assert asked_s == 7
 
 
 @pytest.mark.parametrize(
@@ -152,3 +168,36 @@ async def test_failed_tls_is_the_reason() -> None:
         async with server.connect(url=url) as talk:
             await talk.send(Request(1, "initialize"))
             assert (await talk.lost_reason()).startswith(f"cannot connect to {url}: TLS failed")
+
+
+# --- When to try again ---
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (" 7 ", 7.0),
+        ("0", 0.0),
+        ("9" * 400, 999999999.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00", 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after_s(httpx2.Response(503, headers={"retry-after": value})) == seconds
+
+
+def test_retry_after_may_be_a_date_to_come() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    seconds = retry_after_s(httpx2.Response(503, headers={"retry-after": at}))
+    assert seconds is not None
+    assert 90 < seconds <= 100
+
+
+def test_no_retry_after_asks_for_nothing() -> None:
+    assert retry_after_s(httpx2.Response(503)) is None

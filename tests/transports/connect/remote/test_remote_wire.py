@@ -57,6 +57,15 @@ async def test_a_server_that_refuses_to_begin_is_named_with_its_reason(
     assert await refusal(lambda call: call.reply(status)) == text
 
 
+async def test_a_server_that_asks_for_a_pause_before_it_begins_is_heard() -> None:
+    async with connected(lambda call: call.reply(503, retry_after="7")) as talk:
+        await talk.send(Request(1, "initialize"))
+        for _ in range(2):
+            with pytest.raises(WireLost, match=r"answered 503 .*; Retry-After: 7 s$") as lost:
+                await talk.receive()
+            assert lost.value.retry_after_s == 7
+
+
 async def test_no_secret_of_the_url_or_headers_is_in_the_reason() -> None:
     async with serve(lambda call: call.reply(500)) as server:
         url = f"http://me:s3cret@127.0.0.1:{server.port}/mcp?key=s3cret#s3cret"

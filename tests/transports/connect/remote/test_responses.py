@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import attrs
@@ -24,7 +22,6 @@ from transports.connect.remote.responses import (
     read_body,
     read_short_body,
     resumable,
-    retry_after_s,
     stub,
 )
 
@@ -143,36 +140,6 @@ def test_error_is_found_in_a_body() -> None:
 )
 def test_body_without_a_json_rpc_error_has_none(body: bytes) -> None:
     assert error_in(body) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (" 7 ", 7.0),
-        ("0", 0.0),
-        ("9" * 400, 999999999.0),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
-        ("Wed, 21 Oct 2015 07:28:00", 0.0),
-        ("soon", None),
-        ("-1", None),
-        ("1.5", None),
-        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
-        ("", None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after_s(httpx2.Response(503, headers={"retry-after": value})) == seconds
-
-
-def test_retry_after_may_be_a_date_to_come() -> None:
-    at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    seconds = retry_after_s(httpx2.Response(503, headers={"retry-after": at}))
-    assert seconds is not None
-    assert 90 < seconds <= 100
-
-
-def test_no_retry_after_asks_for_nothing() -> None:
-    assert retry_after_s(httpx2.Response(503)) is None
 
 
 # --- Stand-ins ---

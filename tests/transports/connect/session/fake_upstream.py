@@ -145,9 +145,9 @@ class FakeUpstream:
         """Have a request fail, as a remote wire tells it."""
         self._say.send_nowait([Received(frame, None, failure)])
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: str, *, is_from_outside: bool = False) -> None:
         """Break the wire, after everything that was sent before."""
-        self._say.send_nowait(WireLost(reason))
+        self._say.send_nowait(WireLost(reason, is_from_outside=is_from_outside))
 
     def answer(self, request: Request) -> None:
         """Answer a request as `answers` says."""

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from router.messages.events import SessionLost
-from router.messages.frames import Notification, Response
+from router.messages.frames import Notification, Request, Response
 from tests.transports.connect.session.fake_upstream import (
     SPEC,
     SlowActor,
@@ -175,6 +175,19 @@ async def test_calls_that_come_after_the_question_do_not_keep_a_hung_upstream_al
     running = await start_watched(nursery, upstream)
     await trio.sleep(INTERVAL_S + 1)
     running.session_inbox.send_nowait(call(2))
+    await running.ended.wait()
+    assert reason_of(running).startswith("hangs:")
+
+
+@pytest.mark.parametrize("method", ["resources/subscribe", "logging/setLevel"])
+async def test_a_request_that_nobody_gives_up_does_not_speak_for_a_hung_upstream(
+    autojump_clock: MockClock, nursery: trio.Nursery, method: str
+) -> None:
+    upstream = with_tools()
+    upstream.answers[method] = None
+    running = await start_watched(nursery, upstream)
+    running.session_inbox.send_nowait(Request(2, method))
+    upstream.answers["ping"] = None
     await running.ended.wait()
     assert reason_of(running).startswith("hangs:")
 

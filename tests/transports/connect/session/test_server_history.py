@@ -69,6 +69,19 @@ async def test_a_process_that_dies_of_the_question_is_started_again_without_it(
     ]
 
 
+async def test_a_process_that_does_not_die_by_itself_is_not_started_at_once_and_asked_again(
+    autojump_clock: MockClock,
+) -> None:
+    upstream = with_tools("a")
+    upstream.answers["server/discover"] = lambda _: upstream.lose(
+        "was killed by SIGKILL", is_from_outside=True
+    )
+    session = session_with(upstream)
+    for _ in range(2):
+        assert str(await run_once(session)) == "was killed by SIGKILL"
+    assert upstream.methods == ["server/discover"] * 2
+
+
 async def test_a_process_that_dies_of_it_only_when_it_is_no_longer_waited_for_is_the_same(
     autojump_clock: MockClock,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 import trio.lowlevel
@@ -121,6 +122,28 @@ async def test_a_wire_lost_before_it_is_up_is_not_said_to_the_actor(
     with pytest.raises(WireLost, match="it died"):
         await session(trio.Event())
     assert told.statistics().current_buffer_used == 0
+
+
+@pytest.mark.parametrize("method", ["server/discover", "initialize", "tools/list"])
+async def test_a_start_ends_at_once_where_the_server_names_the_time_of_the_next_try(
+    autojump_clock: MockClock, method: str
+) -> None:
+    failure = Failure(RpcError(-32009, "answered 503"), 503, 7.0)
+
+    def refuse(_: Any) -> None:
+        request = upstream.frames[-1]
+        assert isinstance(request, Request)
+        upstream.say_failed(ErrorResponse(request.id, raw({"code": -32009})), failure)
+
+    upstream = with_tools()
+    upstream.answers[method] = refuse
+    inbox, _ = trio.open_memory_channel[Any](9)
+    remote = attrs.evolve(AUTO, type="http", command="", url="http://there/mcp")
+    session = UpstreamSession(remote, upstream.connect, inbox, lambda: 1, "2.0")
+    with trio.fail_after(60), pytest.raises(WireLost) as lost:
+        await session(trio.Event())
+    assert (lost.value.reason, lost.value.retry_after_s) == ("answered 503", 7.0)
+    assert upstream.methods[-1] == method
 
 
 async def test_each_call_is_another_incarnation(

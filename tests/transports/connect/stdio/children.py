@@ -75,6 +75,16 @@ async def why_lost(spec: InstanceSpec, **more: Any) -> str:
     return str(lost.value.exceptions[0])
 
 
+async def is_lost_from_outside(spec: InstanceSpec) -> bool:
+    """Return whether the end of a process is known to have nothing to do with its input."""
+    with trio.fail_after(LIMIT_S), pytest.RaisesGroup(WireLost) as lost:
+        async with connect_stdio(spec) as wire:
+            await wire.receive()
+    (error,) = lost.value.exceptions
+    assert isinstance(error, WireLost)
+    return error.is_from_outside
+
+
 async def ready(wire: Wire) -> Received:
     """Wait for the process to say anything."""
     with trio.fail_after(LIMIT_S):

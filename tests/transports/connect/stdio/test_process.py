@@ -23,6 +23,7 @@ from tests.transports.connect.stdio.children import (
     STUBBORN_CHILD,
     STUBBORN_STRANGER,
     UNTIL_EOF,
+    is_lost_from_outside,
     on_linux,
     on_posix,
     python,
@@ -71,6 +72,19 @@ async def test_a_script_without_its_first_line_says_so(tmp_path: Path) -> None:
     script.chmod(0o755)
     reason = await why_lost(InstanceSpec("test", "test", command=str(script)))
     assert reason == "cannot be executed: Exec format error; a script must begin with a #! line"
+
+
+@on_posix
+async def test_an_end_that_nothing_in_the_input_can_have_caused_is_known_as_that(
+    token: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/nowhere/to/be/found\n")
+    script.chmod(0o755)
+    assert await is_lost_from_outside(InstanceSpec("test", "test", command=str(script)))
+    assert await is_lost_from_outside(python(token, "os.kill(os.getpid(), signal.SIGKILL)"))
+    assert not await is_lost_from_outside(python(token, "sys.exit(3)"))
+    assert not await is_lost_from_outside(python(token, "os.kill(os.getpid(), signal.SIGTERM)"))
 
 
 async def test_environment_folder_and_arguments_are_as_configured(

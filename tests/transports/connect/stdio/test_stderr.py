@@ -213,10 +213,42 @@ def test_the_traceback_of_each_restart_is_logged_once(
         again.feed(said, 60.0 * n)
         again.end(60.0 * n)
         assert again.last_words(60.0 * n) == "reading the configuration | KeyError: 'API_KEY'"
-        assert caplog.messages == [
-            f"… 7 more lines like before; the last, said {n} times so far: KeyError: 'API_KEY'"
-        ]
+        count = f"… 7 more lines like before; the last, said {n} times so far: KeyError: 'API_KEY'"
+        assert levels(caplog) == [("DEBUG", count)]
         caplog.clear()
+
+
+def test_repetitions_count_as_news_once_there_is_something_new_or_the_process_is_ready(
+    stderr: StderrLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = b"process 7 reads\nno licence\n"
+    stderr.feed(said, 0.0)
+    stderr.end(0.0)
+    caplog.clear()
+    for news in (b"no network\n", b""):
+        again = restarted(stderr.said)
+        again.is_ready = not news
+        again.feed(news, 60.0)
+        again.is_ready = False
+        again.feed(said.replace(b"7", b"8"), 60.0)
+        again.is_ready = not news
+        again.end(60.0)
+    count = "… 2 more lines like before; the last, said {} times so far: no licence"
+    assert levels(caplog) == [
+        ("INFO", "no network"),
+        ("INFO", count.format(2)),
+        ("INFO", count.format(3)),
+    ]
+
+
+def test_count_of_a_line_does_not_depend_on_the_numbers_in_it(
+    stderr: StderrLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (41, 42):
+        process = restarted(stderr.said)
+        process.feed(b"reading\nno licence for process %d\n" % number, 0.0)
+        process.end(0.0)
+    assert caplog.messages[-1].endswith("said 2 times so far: no licence for process 42")
 
 
 # --- What the probe makes it say -------------------------------------------------------------

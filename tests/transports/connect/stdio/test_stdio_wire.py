@@ -146,11 +146,7 @@ async def test_what_every_process_of_an_instance_says_is_logged_once(
     for _ in range(3):
         reason = await why_lost(spec, said=said)
         assert reason == "exited with status 3: begin | reading | no licence"
-    assert caplog.messages == [
-        *("begin", "reading", "no licence"),
-        "… 3 more lines like before; the last, said 2 times so far: no licence",
-        "… 3 more lines like before; the last, said 3 times so far: no licence",
-    ]
+    assert caplog.messages == ["begin", "reading", "no licence"]
 
 
 async def test_a_process_that_was_ready_is_not_lost_to_what_it_said_long_ago(
