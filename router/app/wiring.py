@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from router.config.values import Mode
     from router.logs.logs import Logs
     from router.reload.live_settings import LivePart
+    from router.service_manager.notifications import ServiceManager
 
 LISTENER_COMMANDS_SIZE: Final = 16
 """Commands to the listeners' supervisor, which takes them at once: one for each listener that moves
@@ -97,6 +98,7 @@ class Router:
         reload_request: has the files read again.
         logs: the logs, set up already; they mask known secrets in what servers say.
         is_for_people: True to say in the log how to stop.
+        service_manager: is told how the router is; None if no service manager wants to know.
     """
 
     channels: Channels
@@ -110,6 +112,7 @@ class Router:
     reload_request: ReloadRequest
     logs: Logs
     is_for_people: bool = False
+    service_manager: ServiceManager | None = None
 
 
 def wire(
@@ -121,6 +124,7 @@ def wire(
     logs: Logs,
     *,
     is_for_people: bool = False,
+    service_manager: ServiceManager | None = None,
 ) -> Router:
     """Wire the parts of a router.
 
@@ -132,13 +136,15 @@ def wire(
         bound: the sockets of these modes.
         logs: the logs, set up already.
         is_for_people: True to say in the log how to stop.
+        service_manager: is to be told how the router is, if there is one.
 
     Raises:
         ConfigError: stdio is a mode, and there is no stdin or stdout.
     """
     channels = Channels.open()
     live = LiveSettings(paths.config, options, settings)
-    admission = LiveAdmission(settings)
+    reach: dict[Mode, str] = {one.mode: one.reach for one in bound if one.is_handed_over}
+    admission = LiveAdmission(settings, reach)
     places = Places(settings, paths.config.name, options.view)
     catalogues = CatalogueStore(paths.cache)
     instances = InstanceStore(
@@ -171,4 +177,5 @@ def wire(
         reload_request=ReloadRequest(),
         logs=logs,
         is_for_people=is_for_people,
+        service_manager=service_manager,
     )

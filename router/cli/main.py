@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from router.cli.rest_client import RestApi
     from router.config.options import Options
+    from router.service_manager.activation import HandedOver
+    from router.service_manager.notifications import ServiceManager
 
 log = logging.getLogger("mcp_router.cli")
 
@@ -148,6 +150,7 @@ def _running_router(arguments: argparse.Namespace) -> RestApi:
 
 
 def _serve(options: Options) -> int:
+    handed_over, service_manager = _from_service_manager()
     paths = locate(options, os.environ, Path.cwd())
     settings = merge(load_settings(paths.config), options)
     paths = with_log_folder(paths, settings.logging.directory)
@@ -162,7 +165,7 @@ def _serve(options: Options) -> int:
     from router.app.sockets import bind
 
     keep_private()
-    bound = bind(settings, modes)
+    bound = bind(settings, modes, handed_over)
     with Logs.from_settings(settings.logging, paths.logs, "+".join(modes)) as logs:
         logs.add_secrets(settings.security.secrets)
 
@@ -171,7 +174,16 @@ def _serve(options: Options) -> int:
         from router.app.wiring import wire
 
         is_for_people = bool(bound) or os.isatty(2)
-        router = wire(options, paths, settings, modes, bound, logs, is_for_people=is_for_people)
+        router = wire(
+            options,
+            paths,
+            settings,
+            modes,
+            bound,
+            logs,
+            is_for_people=is_for_people,
+            service_manager=service_manager,
+        )
         try:
             return run.run(router)
         except Exception as exc:  # the boundary of the program
@@ -179,6 +191,24 @@ def _serve(options: Options) -> int:
             if settings.logging.level == "OFF":
                 _complain(f"ended because of a fault in itself: {exc!r}")
             return 1
+
+
+def _from_service_manager() -> tuple[Sequence[HandedOver], ServiceManager | None]:
+    """Take what the service manager left in the environment: its sockets, and its own socket.
+
+    Raises:
+        ConfigError: it cannot be understood.
+    """
+    if os.environ.keys().isdisjoint(("NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC")):
+        return (), None
+    # For start-up time: only a service needs it.
+    from router.service_manager.activation import take_sockets, take_variables
+    from router.service_manager.notifications import ServiceManager
+
+    variables = take_variables(os.environ)
+    is_told = "NOTIFY_SOCKET" in variables
+    manager = ServiceManager.from_environ(variables) if is_told else None
+    return take_sockets(variables), manager
 
 
 # --- Standard streams ------------------------------------------------------------------------

@@ -81,6 +81,14 @@ class ShowStatus(Struct, frozen=True):
     """-> list[dict], rows of `ListInstances` with `since_s`, `calls`, `in_flight`, `retry_in_s`."""
 
 
+class ShowReadiness(Struct, frozen=True):
+    """-> dict: how many of the instances that are enabled are ready, and which are not.
+
+    `ready` and `total` are numbers, `not_ready` has name -> state. An idle instance counts as
+    ready, because its next use starts it. `in_flight` is the number of all calls under way.
+    """
+
+
 class ListTools(Struct, frozen=True):
     """-> dict of instance name -> tools (name, description, inputSchema)."""
 
@@ -123,6 +131,7 @@ RouterCommand: TypeAlias = (
     ListInstances
     | ShowInstance
     | ShowStatus
+    | ShowReadiness
     | ListTools
     | ShowTools
     | ShowProfileTools

@@ -55,15 +55,28 @@ class ReloadRequest:
 
     def __init__(self) -> None:
         self._made = trio.Event()
+        self._settled = trio.Event()
+        self._settled.set()
 
     def make(self) -> None:
         """Request a reload; never blocks."""
         self._made.set()
+        if self._settled.is_set():
+            self._settled = trio.Event()
 
     async def wait(self) -> None:
         """Wait for a request, and take it."""
         await self._made.wait()
         self._made = trio.Event()
+
+    def carried_out(self) -> None:
+        """Note that the files were read after the requests that `wait` took."""
+        if not self._made.is_set():
+            self._settled.set()
+
+    async def settled(self) -> None:
+        """Wait until all requests have been carried out."""
+        await self._settled.wait()
 
 
 async def keep_current(
@@ -90,6 +103,7 @@ async def keep_current(
             await request.wait()
             await _wait_for_quiet(request, settings.current.watcher.debounce_delay)
             await _reload(settings, parts, instances, inbox)
+            request.carried_out()
 
 
 async def _wait_for_quiet(request: ReloadRequest, delay_s: float) -> None:

@@ -17,6 +17,7 @@ from router.core.management import saving
 from router.core.peers import client_requests
 from router.core.protocol.permissions import check_may
 from router.core.state.clients import Client, ClientRequest
+from router.core.state.instances import InstanceState
 from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
@@ -27,6 +28,7 @@ from router.messages.commands import (
     MakeChange,
     ShowInstance,
     ShowProfileTools,
+    ShowReadiness,
     ShowStatus,
     ShowTools,
 )
@@ -101,6 +103,25 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
         "waiting": waiting,
         "retry_in_s": instance.retry_in_s(state.now_s),
     }
+
+
+_READY_STATES: Final = frozenset({InstanceState.READY, InstanceState.IDLE})
+
+
+def _show_readiness(state: RoutingState, event: AdminCommand, _: ShowReadiness) -> None:
+    enabled = [
+        instance
+        for instance in state.shown_to(event.principal)
+        if instance.state is not InstanceState.DISABLED
+    ]
+    not_ready = {one.name: one.state.value for one in enabled if one.state not in _READY_STATES}
+    answer = {
+        "ready": len(enabled) - len(not_ready),
+        "total": len(enabled),
+        "not_ready": not_ready,
+        "in_flight": len(state.calls.by_id),
+    }
+    _reply(state, event, answer)
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
@@ -223,6 +244,7 @@ _COMMANDS: Final[
     ListInstances: ("read", _list_instances),
     ShowInstance: ("read", _show_instance),
     ShowStatus: ("read", _show_status),
+    ShowReadiness: ("read", _show_readiness),
     ListTools: ("read", _list_tools),
     ShowTools: ("read", _show_tools),
     ShowProfileTools: ("admin", _show_profile_tools),

@@ -32,8 +32,9 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from transports.listen.serving.asgi import PEER
-from transports.listen.serving.connection import Connection, SlowReaders
+from transports.listen.serving.connection import Connection, Phase, SlowReaders
 from transports.listen.serving.counted_warnings import CountedWarning
+from transports.listen.serving.hand_over import HAND_OVER_IDLE_S
 from transports.listen.serving.http1 import Http1Server
 from transports.listen.serving.refusals import RETRY_AFTER
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from transports.listen.serving.asgi import Message, Receive, Send
+    from transports.listen.serving.hand_over import HandOver
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -114,6 +116,10 @@ TURNED_AWAY: Final = _turned_away()
 """The answer to a connection for which there is no place."""
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class Application(Protocol):
     """An ASGI application with background work and an end.
 
@@ -145,12 +151,15 @@ class AsgiListener:
         address: the URL for people, such as `http://127.0.0.1:8001`; passed to `started`.
         make_app: makes the application of one run.
         max_connections: connections beyond this number get 503, or are closed at once.
+        hand_over: says when to leave the socket to another process; None if it is this process's
+            own.
     """
 
     sock: socket.socket
     address: str
     make_app: Callable[[], Application]
     max_connections: int = attrs.field(factory=connection_limit)
+    hand_over: HandOver | None = None
 
     async def __call__(
         self,
@@ -165,7 +174,7 @@ class AsgiListener:
             try:
                 async with trio.open_nursery() as serving:
                     connections = _Connections(app, self.max_connections)
-                    await serving.start(connections.serve, self.sock)
+                    await serving.start(connections.serve, self.sock, self.hand_over)
                     task_status.started(self.address)
                     await stopping.wait()
                     app.end()
@@ -193,13 +202,20 @@ class _Connections:
         self._turned_away = CountedWarning(self._warn_that_full)
         self._not_accepted = CountedWarning(self._warn_of_failures)
         self._last_failure = ""
+        self._changed: Callable[[], None] = _do_nothing
+        """Called when a connection has ended."""
 
     async def serve(
-        self, sock: socket.socket, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        sock: socket.socket,
+        hand_over: HandOver | None,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept and serve connections until cancelled."""
         duplicate = sock.dup()
-        duplicate.listen(BACKLOG)
+        if hand_over is None:
+            duplicate.listen(BACKLOG)  # else that is a setting of the service manager
         self._unread.sources.append(self._unsent)
         async with (
             trio.SocketListener(trio.socket.from_stdlib_socket(duplicate)) as listener,
@@ -208,6 +224,8 @@ class _Connections:
             nursery.start_soon(self._slow_readers.cut_them)
             nursery.start_soon(self._turned_away.run)
             nursery.start_soon(self._not_accepted.run)
+            if hand_over is not None:
+                nursery.start_soon(self._hand_over, hand_over)
             task_status.started()
             with self._accepting:
                 await self._accept(listener, nursery)
@@ -225,7 +243,34 @@ class _Connections:
                 self._not_accepted.note()
                 await trio.sleep(ACCEPT_RETRY_S)
             else:
-                nursery.start_soon(self._serve_one, stream)
+                if len(self._open) >= self._max_connections:
+                    nursery.start_soon(self._turn_away, stream)
+                    continue
+                connection = Connection(stream, self._slow_readers, self._unread.add)
+                self._open.add(connection)
+                nursery.start_soon(self._serve_one, connection)
+
+    async def _hand_over(self, hand_over: HandOver) -> None:
+        """Leave the socket to another process, and lose no request; see `HandOver`."""
+        with hand_over.taking_part() as done:
+            await hand_over.begun.wait()
+            self._accepting.cancel("another process accepts from now on")
+            self._config.keep_alive_max_requests = 0  # so each answer closes its connection
+            with trio.move_on_after(HAND_OVER_IDLE_S):
+                await self._wait_until_none_is(Phase.IDLE)
+            await self._context.terminated.set()
+            await self._wait_until_none_is(Phase.IDLE, Phase.ASKED)
+            done.set()
+
+    async def _wait_until_none_is(self, *phases: Phase) -> None:
+        while True:
+            changed = trio.Event()
+            self._changed = changed.set
+            for connection in self._open:
+                connection.on_change = changed.set
+            if not any(connection.phase in phases for connection in self._open):
+                return
+            await changed.wait()
 
     async def stop(self) -> None:
         """Accept no more connections, let the open ones end for a while, then cut the rest."""
@@ -238,12 +283,7 @@ class _Connections:
         for connection in list(self._open):
             connection.cut()
 
-    async def _serve_one(self, stream: trio.SocketStream) -> None:
-        if len(self._open) >= self._max_connections:
-            await self._turn_away(stream)
-            return
-        connection = Connection(stream, self._slow_readers, self._unread.add)
-        self._open.add(connection)
+    async def _serve_one(self, connection: Connection) -> None:
         try:
             state = ConnectionState({PEER: connection})
             stream_like = cast("Any", connection)
@@ -253,6 +293,7 @@ class _Connections:
         finally:
             connection.cut()
             self._open.discard(connection)
+            self._changed()
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
 
