@@ -111,12 +111,20 @@ def _take(fd: int, name: str) -> HandedOver:
         sock = socket.socket(fileno=fd)
     except OSError as exc:
         raise ConfigError(place, f"is no socket: {exc.strerror or exc}") from None
+    problem = _problem_of(sock)
+    if problem is not None:
+        sock.close()
+        raise ConfigError(place, problem)
+    return HandedOver(name, sock)
+
+
+def _problem_of(sock: socket.socket) -> str | None:
     families = (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None))
     if sock.type != socket.SOCK_STREAM or sock.family not in families:
-        raise ConfigError(place, "is no stream socket; use ListenStream= in the socket unit")
+        return "is no stream socket; use ListenStream= in the socket unit"
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise ConfigError(place, "does not listen; set Accept=no in the socket unit")
-    return HandedOver(name, sock)
+        return "does not listen; set Accept=no in the socket unit"
+    return None
 
 
 def assign(sockets: Sequence[HandedOver], ports: Mapping[Mode, int]) -> dict[Mode, HandedOver]:

@@ -178,11 +178,25 @@ class RouterProcess:
 
     Use it as a context manager: on entering, it listens. On leaving, it must have ended by itself
     or end on SIGTERM with status 0, and must leave no process behind.
+
+    Args:
+        words: the arguments of the router.
+        env: its environment; None for that of the tests.
+        through: a command that becomes the router, which it is given as its last arguments.
+        pass_fds: descriptors that this command inherits.
     """
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        through: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self.popen = subprocess.Popen(
-            router_command(*words),
+            [*through, *router_command(*words)],
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

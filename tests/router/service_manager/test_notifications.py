@@ -346,7 +346,8 @@ def test_pings_of_the_real_actor_stop_while_its_core_hangs(
         manager = ServiceManager(NotifySocket(address), watchdog_s)
         router = attrs.evolve(Scene().router, inbox=inbox_in)
         commands, saves, catalogues = outputs
-        start: Any = partial(dispatch, core, inbox, commands, str, saves, catalogues, str)
+        fail: Any = None  # nothing is started here
+        start: Any = partial(dispatch, core, inbox, commands, fail, saves, catalogues, str)
         async with trio.open_nursery() as nursery:
             await nursery.start(start)
             nursery.start_soon(manager.keep_informed, router)
