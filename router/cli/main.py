@@ -84,6 +84,8 @@ def _run_command(arguments: argparse.Namespace) -> int:
             return _status(arguments)
         case "logs":
             return _logs(arguments)
+        case "systemd":
+            return _systemd(arguments)
         case _:
             return _serve(options_of(arguments))
 
@@ -135,6 +137,20 @@ def _logs(arguments: argparse.Namespace) -> int:
 
     gc.enable()  # following may go on for days
     return follow(_running_router(arguments), arguments.level or "DEBUG")
+
+
+def _systemd(arguments: argparse.Namespace) -> int:
+    from router.cli.print_units import unit_text
+
+    text = unit_text(
+        options_of(arguments),
+        os.environ,
+        Path.cwd(),
+        is_user=arguments.user,
+        is_socket=arguments.socket,
+    )
+    _say(text)
+    return 0
 
 
 def _running_router(arguments: argparse.Namespace) -> RestApi:
