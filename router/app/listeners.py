@@ -20,7 +20,7 @@ import attrs
 import trio
 
 from router.access.admission import check_exposure
-from router.app.sockets import rebind
+from router.app.sockets import configured_at, rebind
 from router.config.live import values_at_api_start
 from router.config.redacted import mask_secrets
 from router.messages.errors import ConfigError
@@ -142,6 +142,9 @@ class Listeners:
     up: UpListeners = attrs.field(factory=UpListeners)
     _hand_over: HandOver | None = attrs.field(init=False, default=None)
     _has_handed_over: bool = attrs.field(init=False, default=False)
+    _without_effect: dict[Mode, tuple[str, int]] = attrs.field(
+        init=False, factory=dict["Mode", "tuple[str, int]"]
+    )
     _moved: tuple[Bound, ...] = attrs.field(init=False, default=())
     _at_api_start: tuple[Any, ...] = attrs.field(
         init=False,
@@ -160,20 +163,27 @@ class Listeners:
             run = StdioListener(self.inbox, *self.stdio, linger_s=linger_s)
             children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=LISTENER_GRACE_S))
         self.up.expect(child.name for child in children)
+        self._say_what_does_not_matter(self.settings.current)
         return children
 
     def _child_of(self, bound: Bound) -> ChildSpec:
-        if bound.is_handed_over:
-            self._log_what_does_not_matter(bound)
         if bound.wanted_port not in (0, bound.port):
             text = "Port %d is taken, so %s listens on %d, as %s.auto_find_port allows"
             log.warning(text, bound.wanted_port, bound.mode, bound.port, bound.section)
         return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=LISTENER_GRACE_S)
 
-    def _log_what_does_not_matter(self, bound: Bound) -> None:
-        section = "api" if bound.mode == "api" else "server"
-        text = "The service manager opened the socket for %s, so %s.host and %s.port do not matter"
-        log.info(text, bound.mode, section, bound.section)
+    def _say_what_does_not_matter(self, settings: Settings) -> None:
+        """Log the keys that the service manager decides, at the start and when they change."""
+        for bound in self.bound:
+            if not bound.is_handed_over:
+                continue
+            configured = configured_at(settings, bound.mode)
+            if self._without_effect.get(bound.mode) != configured:
+                self._without_effect[bound.mode] = configured
+                section = "api" if bound.mode == "api" else "server"
+                text = "The service manager opened the socket for %s (%s): %s.host and %s.port do "
+                text += "not matter"
+                log.info(text, bound.mode, bound.host, section, bound.section)
 
     # --- The end -----------------------------------------------------------------------------
 
@@ -221,6 +231,7 @@ class Listeners:
         before, at_api_start = self.bound, self._at_api_start
         self.bound = tuple(moved.get(bound.mode, bound) for bound in before)
         self._at_api_start = values_at_api_start(new)
+        self._say_what_does_not_matter(new)
         for bound in self.bound:
             has_new_values = bound.mode == "api" and self._at_api_start != at_api_start
             if bound.mode in moved or has_new_values:

@@ -112,6 +112,12 @@ def with_api(settings: Settings, modes: Sequence[Mode]) -> tuple[Mode, ...]:
     return tuple(modes)
 
 
+def configured_at(settings: Settings, mode: Mode) -> tuple[str, int]:
+    """Return host and port that these settings have for a mode with a port."""
+    (wanted,) = _wanted(settings, (mode,))
+    return wanted.host, wanted.listener.port
+
+
 def bind(
     settings: Settings, modes: Sequence[Mode], handed_over: Sequence[HandedOver] = ()
 ) -> tuple[Bound, ...]:

@@ -26,7 +26,7 @@ HOMES: Final = ("/home/", "/root/", "/run/user/")
 
 @attrs.frozen
 class Service:
-    """What a service unit runs.
+    """The command of a service unit, and its surroundings.
 
     Attributes:
         executable: the path of `mcp-router`.

@@ -115,6 +115,7 @@ class Load:
             self._outcomes.put(None)
 
 
+@pytest.mark.fault(27, "restarts under load, with a socket of systemd", "no call is lost")
 def test_restarts_under_load_lose_no_call(workspace: Workspace) -> None:
     """Each call is on a new connection.
 
@@ -235,6 +236,7 @@ def test_reload_is_told_and_a_mistake_shown(service: Service) -> None:
         assert status in manager.wait_for("READY=1")[1]
 
 
+@pytest.mark.fault(32, "the process does not run", "watchdog pings stop, and go on with it")
 def test_watchdog_is_pinged_until_the_process_does_not_run(service: Service) -> None:
     manager, router, *_ = service
     manager.wait_for("WATCHDOG=1")

@@ -104,3 +104,15 @@ def test_endpoint_that_is_over_is_forgotten() -> None:
     last = live.register(FakeEndpoint(BEARER))
     live.apply(_settings("other"))
     assert (last.calls, last.open) == (1, [])
+
+
+def test_sockets_that_were_handed_over_decide_which_hosts_are_theirs() -> None:
+    live = LiveAdmission(_settings(), {"http": "0.0.0.0", "api": "192.0.2.7"})
+    for settings in (_settings(), _settings("t")):
+        assert live.server.rules.is_host_allowed("203.0.113.9:3000")
+        assert not live.server.rules.is_host_allowed("evil.test")
+        assert live.api.rules.is_host_allowed("192.0.2.7:8001")
+        assert not live.api.rules.is_host_allowed("203.0.113.9:8001")
+        for rules in (live.server.rules, live.api.rules):
+            assert not rules.is_origin_allowed("http://localhost:5173")
+        live.apply(settings)
