@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
+import trio.lowlevel
 
 from router.access.admission import check_exposure
 from router.app.sockets import configured_at, rebind
@@ -192,7 +193,9 @@ class Listeners:
 
         It takes as long as the calls that came in through them.
         """
-        if self._hand_over is not None:
+        if self._hand_over is None:
+            await trio.lowlevel.checkpoint()
+        else:
             await self._hand_over.complete()
         self._has_handed_over = True
 

@@ -41,6 +41,7 @@ from supervisors.supervisor import supervise
 if TYPE_CHECKING:
     from router.app.upstreams import Upstreams
     from router.app.wiring import Router
+    from router.dispatch.actor import Inbound
     from router.service_manager.notifications import RouterState
 
 log = logging.getLogger("mcp_router.app")
@@ -51,8 +52,9 @@ EVENTS_SIZE: Final = 16
 LEFTOVERS_AFTER_S: Final = 0.5
 """The client that started the router on stdio has its first answer by then."""
 
-DRAINED_S: Final = 0.5
-"""Time for the actor to say that no call is in flight, where all the time for calls is over."""
+ANSWER_S: Final = 0.5
+"""Time for the actor to say how many calls are in flight, or that none is. It takes that time only
+before the instances are known, when it answers no commands."""
 
 GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Messages make no cycles, and a burst of them is thousands of live objects: the default of 700
@@ -162,23 +164,29 @@ async def _drain(router: Router, stop: Stop) -> None:
     """Have new calls refused, and wait for those in flight."""
     inbox = router.channels.inbox_in
     ends_at_s = trio.current_time() + stop.drain_s
+    in_flight = await _count_calls(inbox)
     with trio.move_on_at(ends_at_s):
         await router.listeners.hand_over()
-    count_in, count = trio.open_memory_channel[dict[str, int]](1)
     done_in, done = trio.open_memory_channel[None](1)
-    with count_in, count, done_in, done:
-        await inbox.send(AdminCommand(Principal(), ShowReadiness(), count_in))
+    with done_in, done:
         await inbox.send(Drain(done_in))
-        in_flight = (await count.receive())["in_flight"]
         # A moment at least, to hear that there is nothing to wait for.
-        with trio.move_on_at(max(ends_at_s, trio.current_time() + DRAINED_S)) as scope:
+        with trio.move_on_at(max(ends_at_s, trio.current_time() + ANSWER_S)) as scope:
             await done.receive()
-        if scope.cancelled_caught:
-            text = "Calls in flight have not ended within %g s; they are cancelled"
-            log.warning(text, stop.drain_s)
-            await inbox.send(AdminCommand(Principal(), ShowReadiness(), count_in))
-            stop.calls_cut = (await count.receive())["in_flight"]
-        stop.calls_finished = max(0, in_flight - stop.calls_cut)
+    if scope.cancelled_caught:
+        text = "Calls in flight have not ended within %g s; they are cancelled"
+        log.warning(text, stop.drain_s)
+        stop.calls_cut = await _count_calls(inbox)
+    stop.calls_finished = max(0, in_flight - stop.calls_cut)
+
+
+async def _count_calls(inbox: trio.MemorySendChannel[Inbound]) -> int:
+    """Return the number of calls in flight; 0 if the actor does not say."""
+    count_in, count = trio.open_memory_channel[dict[str, int]](1)
+    with count_in, count, trio.move_on_after(ANSWER_S):
+        await inbox.send(AdminCommand(Principal(), ShowReadiness(), count_in))
+        return (await count.receive())["in_flight"]
+    return 0
 
 
 async def _follow_listeners(

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
+import trio.lowlevel
 
 from router.messages.commands import Principal, ShowReadiness
 from router.messages.errors import ConfigError
@@ -71,6 +72,7 @@ class NotifySocket:
     async def send(self, *lines: str) -> None:
         """Send one message; each line is `NAME=value`."""
         data = "\n".join(lines).encode()
+        await trio.lowlevel.checkpoint()
         try:
             with trio.move_on_after(SEND_S) as scope:
                 # A new socket each time: the manager may have been replaced since. It is connected,

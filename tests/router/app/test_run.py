@@ -295,6 +295,7 @@ async def test_addresses_and_the_way_to_stop_are_said(
     program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
 ) -> None:
     caplog.set_level(logging.INFO)
+    program.may_announce.set()
     nursery.start_soon(serve, program.router, program.stop)
     await program.listener()
     await trio.testing.wait_all_tasks_blocked()
