@@ -27,7 +27,7 @@ from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import TypeAlias
 
     from router.config.settings import Security, Server
@@ -86,15 +86,23 @@ class AdmissionRules:
 
     @classmethod
     def from_settings(
-        cls, server: Server, security: Security, bound_host: str | None = None
+        cls,
+        server: Server,
+        security: Security,
+        bound_host: str | None = None,
+        also_bound: Iterable[str] = (),
     ) -> AdmissionRules:
-        """Return the rules for a listener on `bound_host`, which is `server.host` if not given."""
-        bound = _comparable(server.host if bound_host is None else bound_host)
+        """Return the rules for listeners on `bound_host` and `also_bound`.
+
+        `bound_host` is `server.host` if not given.
+        """
+        bound = {_comparable(server.host if bound_host is None else bound_host)}
+        bound.update(_comparable(host) for host in also_bound)
         return cls(
-            hosts=LOOPBACK_NAMES | {bound} | {_comparable(host) for host in server.allowed_hosts},
-            is_any_address_allowed=bound in ("0.0.0.0", "::"),
+            hosts=LOOPBACK_NAMES | bound | {_comparable(host) for host in server.allowed_hosts},
+            is_any_address_allowed=not bound.isdisjoint(("0.0.0.0", "::")),
             origins=frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
-            are_loopback_origins_allowed=is_loopback(bound),
+            are_loopback_origins_allowed=all(is_loopback(host) for host in bound),
             tokens=tuple(_principals(security)),
         )
 
@@ -168,11 +176,7 @@ class Admission:
                 too many came from this address.
         """
         rules = self.rules
-        if not rules.is_host_allowed(headers.get("host", "")):
-            raise HttpRefusal(403, _NO_HOST)
-        origin = headers.get("origin")
-        if origin is not None and not rules.is_origin_allowed(origin):
-            raise HttpRefusal(403, _NO_ORIGIN)
+        self.check_site(headers)
         if not rules.tokens:
             return ANONYMOUS
         # RFC 9110 section 11.1: the scheme's name is not case-sensitive.
@@ -190,6 +194,19 @@ class Admission:
         if retry_in_s is None:
             return HttpRefusal(401, _WRONG_TOKEN, _CHALLENGE)
         return HttpRefusal(429, _TOO_MANY, (("Retry-After", str(math.ceil(retry_in_s))),))
+
+    def check_site(self, headers: Mapping[str, str]) -> None:
+        """Check `Host` and `Origin` of a request that needs no token.
+
+        Raises:
+            HttpRefusal: 403.
+        """
+        rules = self.rules
+        if not rules.is_host_allowed(headers.get("host", "")):
+            raise HttpRefusal(403, _NO_HOST)
+        origin = headers.get("origin")
+        if origin is not None and not rules.is_origin_allowed(origin):
+            raise HttpRefusal(403, _NO_ORIGIN)
 
     def admit_with(self, permission: Permission) -> Admit:
         """Return `admit` for principals with this permission only, which also reports refusals.

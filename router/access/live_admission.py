@@ -6,6 +6,7 @@ permissions. It does not end later, at its owner's next request, which may never
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -17,9 +18,10 @@ from router.access.refusals import Refusals
 from router.access.wrong_tokens import WrongTokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from router.config.settings import Settings
+    from router.config.values import Mode
     from router.messages.commands import Principal
 
 
@@ -37,6 +39,11 @@ E = TypeVar("E", bound=RevocableEndpoint)
 class LiveAdmission:
     """The admission of all listeners; `apply` puts the rules of other settings in force.
 
+    Args:
+        settings: in force at the start.
+        handed_over: the hosts of listeners whose sockets the service manager opened, so that the
+            settings do not decide about them.
+
     Attributes:
         server: for the MCP listeners.
         api: for the REST API.
@@ -44,11 +51,15 @@ class LiveAdmission:
         proxies: tell the listeners where requests come from.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, handed_over: Mapping[Mode, str] = MappingProxyType({})
+    ) -> None:
+        self._api_host = handed_over.get("api")
+        self._server_hosts = tuple(handed_over[mode] for mode in handed_over if mode != "api")
         self.refusals = Refusals()
         wrong_tokens = WrongTokens()  # Whoever guesses may try all listeners.
-        self.server = Admission(_server_rules(settings), self.refusals, wrong_tokens)
-        self.api = Admission(_api_rules(settings), self.refusals, wrong_tokens)
+        self.server = Admission(self._server_rules(settings), self.refusals, wrong_tokens)
+        self.api = Admission(self._api_rules(settings), self.refusals, wrong_tokens)
         self.proxies = TrustedProxies(settings.server.trusted_proxies)
         # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
         self._endpoints: WeakSet[RevocableEndpoint] = WeakSet()
@@ -64,8 +75,8 @@ class LiveAdmission:
     def apply(self, new: Settings) -> None:
         """Go by these settings from now on, and end what belongs to revoked tokens."""
         before = self.server.rules.tokens
-        self.server.rules = _server_rules(new)
-        self.api.rules = _api_rules(new)
+        self.server.rules = self._server_rules(new)
+        self.api.rules = self._api_rules(new)
         self.proxies = TrustedProxies(new.server.trusted_proxies)
         now = self.server.rules.tokens
         if now == before:
@@ -84,14 +95,14 @@ class LiveAdmission:
         """Return whether any request needs a token."""
         return bool(self.api.rules.tokens)
 
+    def _server_rules(self, settings: Settings) -> AdmissionRules:
+        hosts = self._server_hosts
+        return AdmissionRules.from_settings(settings.server, settings.security, also_bound=hosts)
 
-def _server_rules(settings: Settings) -> AdmissionRules:
-    return AdmissionRules.from_settings(settings.server, settings.security)
-
-
-def _api_rules(settings: Settings) -> AdmissionRules:
-    """Return the rules of the API: the origin that may read its answers may call it, too."""
-    server, cors_origin = settings.server, settings.api.cors_origin
-    if "://" in cors_origin:
-        server = attrs.evolve(server, allowed_origins=(*server.allowed_origins, cors_origin))
-    return AdmissionRules.from_settings(server, settings.security, settings.api.host)
+    def _api_rules(self, settings: Settings) -> AdmissionRules:
+        """Return the rules of the API: the origin that may read its answers may call it, too."""
+        server, cors_origin = settings.server, settings.api.cors_origin
+        if "://" in cors_origin:
+            server = attrs.evolve(server, allowed_origins=(*server.allowed_origins, cors_origin))
+        host = settings.api.host if self._api_host is None else self._api_host
+        return AdmissionRules.from_settings(server, settings.security, host)

@@ -6,6 +6,8 @@ Invariants:
   them cannot be bound, every listener stays where it is.
 - Only the listeners that moved are restarted; clients and servers of the others notice nothing.
 - What a listener needs is imported in a worker thread when it starts, beside everything else.
+- A listener whose socket the service manager handed over never moves. It takes requests until no
+  new ones can come, also when the router is to stop.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
+import trio.lowlevel
 
 from router.access.admission import check_exposure
-from router.app.sockets import rebind
+from router.app.sockets import configured_at, rebind
 from router.config.live import values_at_api_start
 from router.config.redacted import mask_secrets
 from router.messages.errors import ConfigError
@@ -28,8 +31,9 @@ from transports.listen.stdio.listener import StdioListener
 from transports.listen.stdio.streams import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from router.access.admission import Admission
     from router.access.live_admission import LiveAdmission
     from router.access.places import Places
     from router.app.sockets import Bound
@@ -42,11 +46,13 @@ if TYPE_CHECKING:
     from router.reload.live_settings import LiveSettings
     from router.reload.profile_store import ProfileStore
     from supervisors.child import Command
+    from transports.listen.http.health import WithHealth
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
     from transports.listen.serving.connection import ConnectionCounts
-    from transports.listen.serving.hosting import AsgiListener
+    from transports.listen.serving.hand_over import HandOver
+    from transports.listen.serving.hosting import Application, AsgiListener
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -74,6 +80,39 @@ def take_stdio(
 
 
 @attrs.define(eq=False)
+class UpListeners:
+    """The listeners that are up at the moment.
+
+    Attributes:
+        all_were_up: set once all have been up at the same time.
+    """
+
+    all_were_up: trio.Event = attrs.field(factory=trio.Event)
+    _expected: frozenset[str] = frozenset()
+    _up: set[str] = attrs.field(factory=set[str])
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Say which listeners there are."""
+        self._expected = frozenset(names)
+
+    def note_up(self, name: str) -> bool:
+        """Note that a listener is up; return True if with it all are up for the first time."""
+        self._up.add(name)
+        if self.all_were_up.is_set() or not self.are_all_up():
+            return False
+        self.all_were_up.set()
+        return True
+
+    def note_down(self, name: str) -> None:
+        """Note that a listener has ended or failed."""
+        self._up.discard(name)
+
+    def are_all_up(self) -> bool:
+        """Return whether all listeners are up."""
+        return self._expected <= self._up
+
+
+@attrs.define(eq=False)
 class Listeners:
     """The listeners, one for each socket, and one for stdio.
 
@@ -93,7 +132,8 @@ class Listeners:
         bound: the sockets at their present addresses.
         stdio: the streams of this process; None if they are not for MCP.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
-            says so, while the calls in flight come to their end.
+            and `/readyz` say so, while the calls in flight come to their end.
+        up: the listeners that are up.
     """
 
     settings: LiveSettings
@@ -111,6 +151,12 @@ class Listeners:
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = attrs.field(factory=dict[str, "ConnectionCounts"])
+    up: UpListeners = attrs.field(factory=UpListeners)
+    _hand_over: HandOver | None = attrs.field(init=False, default=None)
+    _has_handed_over: bool = attrs.field(init=False, default=False)
+    _without_effect: dict[Mode, tuple[str, int]] = attrs.field(
+        init=False, factory=dict["Mode", "tuple[str, int]"]
+    )
     _moved: tuple[Bound, ...] = attrs.field(init=False, default=())
     _at_api_start: tuple[Any, ...] = attrs.field(
         init=False,
@@ -128,6 +174,8 @@ class Listeners:
             linger_s = self.settings.current.server.drain_s
             run = StdioListener(self.inbox, *self.stdio, linger_s=linger_s)
             children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=LISTENER_GRACE_S))
+        self.up.expect(child.name for child in children)
+        self._say_what_does_not_matter(self.settings.current)
         return children
 
     def _child_of(self, bound: Bound) -> ChildSpec:
@@ -135,6 +183,47 @@ class Listeners:
             text = "Port %d is taken, so %s listens on %d, as %s.auto_find_port allows"
             log.warning(text, bound.wanted_port, bound.mode, bound.port, bound.section)
         return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=LISTENER_GRACE_S)
+
+    def _say_what_does_not_matter(self, settings: Settings) -> None:
+        """Log the keys that the service manager decides, at the start and when they change."""
+        for bound in self.bound:
+            if not bound.is_handed_over:
+                continue
+            configured = configured_at(settings, bound.mode)
+            if self._without_effect.get(bound.mode) != configured:
+                self._without_effect[bound.mode] = configured
+                section = "api" if bound.mode == "api" else "server"
+                text = "The service manager opened the socket for %s (%s): %s.host and %s.port do "
+                text += "not matter"
+                log.info(text, bound.mode, bound.host, section, bound.section)
+
+    # --- The end -----------------------------------------------------------------------------
+
+    async def hand_over(self) -> None:
+        """Leave the sockets that were handed over to the next process, and lose no request.
+
+        It takes as long as the calls that came in through them.
+        """
+        if self._hand_over is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._hand_over.complete()
+        self._has_handed_over = True
+
+    def hand_over_of(self, bound: Bound) -> HandOver | None:
+        """Return what tells a listener to leave its socket; None for a socket of this process."""
+        if not bound.is_handed_over:
+            return None
+        if self._hand_over is None:
+            # For start-up time: only a service with a socket unit needs it.
+            from transports.listen.serving.hand_over import HandOver
+
+            self._hand_over = HandOver()
+        return self._hand_over
+
+    def is_refusing(self, bound: Bound) -> bool:
+        """Return whether a listener begins nothing new."""
+        return self.is_draining and (self._has_handed_over or not bound.is_handed_over)
 
     # --- Moves -------------------------------------------------------------------------------
 
@@ -146,7 +235,7 @@ class Listeners:
                 Nothing has changed.
         """
         for bound in self.bound:  # Each serves at its old address until it has moved.
-            check_exposure(bound.host, new.security)
+            check_exposure(bound.reach, new.security)
         self._moved = rebind(new, self.bound)
 
     def apply(self, new: Settings) -> None:
@@ -156,6 +245,7 @@ class Listeners:
         before, at_api_start = self.bound, self._at_api_start
         self.bound = tuple(moved.get(bound.mode, bound) for bound in before)
         self._at_api_start = values_at_api_start(new)
+        self._say_what_does_not_matter(new)
         for bound in self.bound:
             has_new_values = bound.mode == "api" and self._at_api_start != at_api_start
             if bound.mode in moved or has_new_values:
@@ -201,38 +291,62 @@ class _NetworkListener:
         if self.bound.mode == "api":
             return self._load_api()
         from transports.listen.serving.asgi import AsgiApp
-        from transports.listen.serving.hosting import AsgiListener
 
         endpoint_class = _endpoint_class(self.bound.mode)
         inbox, places = self.listeners.inbox, self.listeners.places
         admission = self.listeners.admission
         admit = admission.server.admit_with("call")
 
-        def new_app() -> AsgiApp:
-            endpoint = endpoint_class(
-                inbox, admit, places, is_draining=lambda: self.listeners.is_draining
-            )
-            return AsgiApp(admission.register(places.register(endpoint)))
+        def is_refusing() -> bool:
+            return self.listeners.is_refusing(self.bound)
 
+        def new_app() -> WithHealth:
+            endpoint = endpoint_class(inbox, admit, places, is_draining=is_refusing)
+            app = AsgiApp(admission.register(places.register(endpoint)))
+            return self._with_health(app, admission.server)
+
+        server = self.listeners.settings.current.server
+        own = server.http if self.bound.mode == "http" else server.sse
+        return self._listener(new_app, has_fast_lane=own.fast_lane)
+
+    def _listener(
+        self, new_app: Callable[[], WithHealth], *, has_fast_lane: bool = False
+    ) -> AsgiListener:
+        # For start-up time, as above.
+        from transports.listen.serving.connection import ConnectionCounts
+        from transports.listen.serving.hosting import AsgiListener
+
+        listeners = self.listeners
         return AsgiListener(
             self.bound.sock,
             self.bound.url,
             new_app,
-            locate=admission.locate,
-            counts=self._counts(),
-            has_fast_lane=self._has_fast_lane(),
+            locate=listeners.admission.locate,
+            has_fast_lane=has_fast_lane,
+            counts=listeners.connections.setdefault(self.bound.mode, ConnectionCounts()),
+            hand_over=listeners.hand_over_of(self.bound),
         )
 
-    def _has_fast_lane(self) -> bool:
-        server = self.listeners.settings.current.server
-        return (server.http if self.bound.mode == "http" else server.sse).fast_lane
+    def _with_health(self, app: Application, admission: Admission) -> WithHealth:
+        # For start-up time, as above.
+        from transports.listen.http.health import Health, WithHealth
+
+        listeners = self.listeners
+        health = Health(
+            inbox=listeners.inbox,
+            admit=admission.admit,
+            check_site=admission.check_site,
+            are_listening=listeners.up.are_all_up,
+            is_stopping=lambda: listeners.is_draining,
+            ready_when=lambda: listeners.settings.current.server.ready_when,
+        )
+        return WithHealth(app, health)
 
     def _load_api(self) -> AsgiListener:
         # For start-up time: Quart takes twice as long to import as all the rest.
         from transports.listen.rest.backend import RestBackend
         from transports.listen.rest.metric_sources import MetricSources
         from transports.listen.rest.rest_app import RestApp
-        from transports.listen.serving.hosting import AsgiListener
 
         listeners, admission = self.listeners, self.listeners.admission
         settings = listeners.settings.current.api
@@ -252,19 +366,7 @@ class _NetworkListener:
             metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
             is_draining=lambda: listeners.is_draining,
         )
-        return AsgiListener(
-            self.bound.sock,
-            self.bound.url,
-            lambda: RestApp(backend),
-            locate=admission.locate,
-            counts=self._counts(),
-        )
-
-    def _counts(self) -> ConnectionCounts:
-        # For start-up time, as above.
-        from transports.listen.serving.connection import ConnectionCounts
-
-        return self.listeners.connections.setdefault(self.bound.mode, ConnectionCounts())
+        return self._listener(lambda: self._with_health(RestApp(backend), admission.api))
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

@@ -24,12 +24,13 @@ import trio
 
 from router.access.request_state_seal import ProcessSeal
 from router.app.listeners import STDIO
-from router.app.shutdown import Stop, obey_signals
+from router.app.shutdown import STOP_MARGIN_S, Stop, obey_signals
 from router.app.start_turns import start_slots
 from router.core.core import Core
 from router.core.startup import EarlyCore
 from router.dispatch.actor import dispatch
-from router.messages.events import Drain
+from router.messages.commands import Principal, ShowReadiness
+from router.messages.events import AdminCommand, Drain
 from router.reload.file_watcher import keep_current
 from router.reload.instance_store import keep_store
 from router.reload.live_settings import core_settings
@@ -40,6 +41,7 @@ from supervisors.supervisor import supervise
 if TYPE_CHECKING:
     from router.app.wiring import Router
     from router.dispatch.actor import Inbound
+    from router.service_manager.notifications import RouterState
 
 log = logging.getLogger("mcp_router.app")
 
@@ -48,6 +50,10 @@ EVENTS_SIZE: Final = 16
 
 LATER_S: Final = 0.5
 """The client that started the router on stdio has its first answer by then."""
+
+ANSWER_S: Final = 0.5
+"""Time for the actor to say how many calls are in flight, or that none is. It takes that time only
+before the instances are known, when it answers no commands."""
 
 GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Messages make no cycles, and a burst of them is thousands of live objects: the default of 700
@@ -98,20 +104,32 @@ async def serve(router: Router, stop: Stop) -> None:
                 router.records.write,
                 router.actor_counts,
             )
-            async with aclosing(router.upstreams), trio.open_nursery() as sessions_nursery:
-                with channels.upstream_commands_in:
-                    slots = start_slots(settings.mcp_client.max_starting)
-                    sessions = partial(supervise, start_slots=slots)
-                    events = channels.inbox_in.clone()
-                    await sessions_nursery.start(sessions, (), channels.upstream_commands, events)
-                    async with trio.open_nursery() as saving:
-                        inbox = channels.inbox_in.clone()
-                        saving.start_soon(keep_store, router.instances, channels.saves, inbox)
-                        inbox = channels.inbox_in.clone()
-                        saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
-                        saving.start_soon(router.refusals.run)
-                        await _run_listeners(router, stop)
-                        saving.cancel_scope.cancel("nobody is left to ask for a change")
+            async with trio.open_nursery() as telling:
+                if router.service_manager is not None:
+                    state = _state_for_manager(router, stop)
+                    telling.start_soon(router.service_manager.keep_informed, state)
+                await _run_sessions(router, stop)
+                telling.cancel_scope.cancel("all but the actor has stopped")
+    log.info("%s", stop.summary())
+
+
+async def _run_sessions(router: Router, stop: Stop) -> None:
+    """Run the sessions, and within them the listeners, until the stop."""
+    channels, settings = router.channels, router.settings.current
+    async with aclosing(router.upstreams), trio.open_nursery() as sessions_nursery:
+        with channels.upstream_commands_in:
+            slots = start_slots(settings.mcp_client.max_starting)
+            sessions = partial(supervise, start_slots=slots)
+            events = channels.inbox_in.clone()
+            await sessions_nursery.start(sessions, (), channels.upstream_commands, events)
+            async with trio.open_nursery() as saving:
+                inbox = channels.inbox_in.clone()
+                saving.start_soon(keep_store, router.instances, channels.saves, inbox)
+                inbox = channels.inbox_in.clone()
+                saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
+                saving.start_soon(router.refusals.run)
+                await _run_listeners(router, stop)
+                saving.cancel_scope.cancel("nobody is left to ask for a change")
 
 
 async def _run_listeners(router: Router, stop: Stop) -> None:
@@ -119,10 +137,9 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
     channels = router.channels
     children = router.listeners.children()
     events_in, events = trio.open_memory_channel[ChildEvent](EVENTS_SIZE)
-    all_are_up = trio.Event()
     async with trio.open_nursery() as nursery:
         with channels.listener_commands_in:
-            nursery.start_soon(_follow_listeners, events, len(children), router, stop, all_are_up)
+            nursery.start_soon(_follow_listeners, events, router, stop)
             await nursery.start(supervise, children, channels.listener_commands, events_in)
             async with trio.open_nursery() as reloading:
                 reloading.start_soon(
@@ -133,43 +150,56 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                     router.reload_request,
                     channels.inbox_in,
                 )
-                reloading.start_soon(_begin_later, router, all_are_up)
+                reloading.start_soon(_begin_later, router)
                 await stop.asked.wait()
                 # First, so that whoever balances load sends nothing more.
                 router.listeners.is_draining = True
                 reloading.cancel_scope.cancel("the program stops")
-            await _drain(channels.inbox_in, stop.drain_s)
+            await _drain(router, stop)
 
 
-async def _drain(inbox: trio.MemorySendChannel[Inbound], limit_s: float) -> None:
+async def _drain(router: Router, stop: Stop) -> None:
     """Have new calls refused, and wait for those in flight."""
+    inbox = router.channels.inbox_in
+    ends_at_s = trio.current_time() + stop.drain_s
+    in_flight = await _count_calls(inbox)
+    with trio.move_on_at(ends_at_s):
+        await router.listeners.hand_over()
     done_in, done = trio.open_memory_channel[None](1)
     with done_in, done:
         await inbox.send(Drain(done_in))
-        with trio.move_on_after(limit_s) as scope:
+        # A moment at least, to hear that there is nothing to wait for.
+        with trio.move_on_at(max(ends_at_s, trio.current_time() + ANSWER_S)) as scope:
             await done.receive()
     if scope.cancelled_caught:
-        log.warning("Calls in flight have not ended within %g s; they are cancelled", limit_s)
+        text = "Calls in flight have not ended within %g s; they are cancelled"
+        log.warning(text, stop.drain_s)
+        stop.calls_cut = await _count_calls(inbox)
+    stop.calls_finished = max(0, in_flight - stop.calls_cut)
+
+
+async def _count_calls(inbox: trio.MemorySendChannel[Inbound]) -> int:
+    """Return the number of calls in flight; 0 if the actor does not say."""
+    count_in, count = trio.open_memory_channel[dict[str, int]](1)
+    with count_in, count, trio.move_on_after(ANSWER_S):
+        await inbox.send(AdminCommand(Principal(), ShowReadiness(), count_in))
+        return (await count.receive())["in_flight"]
+    return 0
 
 
 async def _follow_listeners(
-    events: trio.MemoryReceiveChannel[ChildEvent],
-    expected: int,
-    router: Router,
-    stop: Stop,
-    all_are_up: trio.Event,
+    events: trio.MemoryReceiveChannel[ChildEvent], router: Router, stop: Stop
 ) -> None:
     """Log the starts and failures of the listeners; the end of stdio is a request to stop."""
-    up: set[str] = set()
+    up = router.listeners.up
     async for event in events:
+        if isinstance(event, (Down, GaveUp)):
+            up.note_down(event.name)
         match event:
             case Up(name, where):
                 log.info("Listening on %s", where)
-                is_new = name not in up
-                up.add(name)
-                if is_new and len(up) == expected:
+                if up.note_up(name):
                     _all_are_up(router)
-                    all_are_up.set()
             case Down(name, error) if name == STDIO:
                 _stdio_ended(error, stop)
             case Down(name, error, _, retry_in_s) if retry_in_s:  # 0: a command restarts it
@@ -186,12 +216,12 @@ async def _follow_listeners(
                 pass
 
 
-async def _begin_later(router: Router, all_are_up: trio.Event) -> None:
+async def _begin_later(router: Router) -> None:
     """Begin what would delay the first answer: the export, and the end of what a run has left.
 
     That was an earlier run, which was killed.
     """
-    await all_are_up.wait()
+    await router.listeners.up.all_were_up.wait()
     await trio.sleep(LATER_S)
     if router.telemetry is not None:
         router.telemetry.start()
@@ -204,6 +234,20 @@ def _stdio_ended(error: Exception | None, stop: Stop) -> None:
     else:
         log.error("The stdio listener failed", exc_info=error)
         stop.ask("it was for stdio", status=1)
+
+
+def _state_for_manager(router: Router, stop: Stop) -> RouterState:
+    # For start-up time: only a service needs it.
+    from router.service_manager.notifications import RouterState
+
+    return RouterState(
+        inbox=router.channels.inbox_in,
+        all_are_up=router.listeners.up.all_were_up,
+        stopping=stop.asked,
+        stop_limit_s=stop.drain_s + STOP_MARGIN_S,
+        reloaded=router.reload_request.settled,
+        problems=lambda: router.settings.problems,
+    )
 
 
 def _all_are_up(router: Router) -> None:

@@ -17,6 +17,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -77,6 +78,9 @@ class Stop:
         scope: surrounds the whole program; a second signal cancels it.
         asked: set once the program is to stop.
         status: the exit status.
+        asked_at_s: the monotonic second at which it was asked for.
+        calls_finished: calls that were in flight then and have ended.
+        calls_cut: calls that had not ended when their time was over.
         last_resort: ends the process if it does not end by itself.
     """
 
@@ -84,6 +88,9 @@ class Stop:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     asked: trio.Event = attrs.field(factory=trio.Event)
     status: int = 0
+    asked_at_s: float = 0.0
+    calls_finished: int = 0
+    calls_cut: int = 0
     last_resort: LastResort = attrs.field(factory=LastResort, repr=False)
     _has_signalled: bool = attrs.field(default=False, init=False)
 
@@ -92,6 +99,7 @@ class Stop:
         if self.asked.is_set():
             return
         log.info("Stopping (%s)", why)
+        self.asked_at_s = time.monotonic()
         self.status = status
         self.last_resort.arm(self.drain_s + STOP_MARGIN_S, 1)
         self.asked.set()
@@ -108,6 +116,11 @@ class Stop:
         self.status = 128 + number
         self.last_resort.arm(LAST_RESORT_S, self.status)
         self.scope.cancel("a second signal")
+
+    def summary(self) -> str:
+        """Return the line at the end of a stop."""
+        calls = f"{self.calls_finished} calls in flight finished, {self.calls_cut} cut off"
+        return f"Stopped: {calls}, after {time.monotonic() - self.asked_at_s:.1f} s"
 
     def ended(self) -> None:
         """Note that only the interpreter has work left, so no last resort is needed."""

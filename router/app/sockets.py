@@ -1,7 +1,11 @@
 """Binds the sockets of the listeners before anything else is started.
 
-Invariants: all sockets are bound, or none. A port that is taken is an error with the way out,
-unless that listener may look for another one; then the log says which one it took.
+Invariants:
+
+- All sockets are bound, or none. A port that is taken is an error with the way out, unless that
+  listener may look for another one; then the log says which one it took.
+- A listener whose socket was handed over by the service manager binds nothing, now and later. What
+  `config.json` says of its address does not matter; its real address decides about its exposure.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from router.config.settings import Api, HttpListener, Settings, SseListener
     from router.config.values import Mode
+    from router.service_manager.activation import HandedOver
 
 PORTS_TRIED: Final = 100
 """The number of ports that `auto_find_port` tries, upwards from the configured one."""
@@ -42,6 +47,9 @@ class Bound:
         port: the port that was bound.
         wanted_port: the configured port; 0 means any.
         sock: the listening socket, open for as long as the listener exists.
+        is_handed_over: the service manager opened it, and goes on listening after this process.
+            `host` is then the address that it is bound to, and the path of a Unix socket, which has
+            0 as its port.
     """
 
     mode: Mode
@@ -49,6 +57,7 @@ class Bound:
     port: int
     wanted_port: int
     sock: socket.socket
+    is_handed_over: bool = False
 
     @property
     def section(self) -> str:
@@ -56,8 +65,20 @@ class Bound:
         return _SECTIONS[self.mode]
 
     @property
+    def is_unix(self) -> bool:
+        """True for a Unix socket; this process binds none itself."""
+        return self.is_handed_over and self.sock.family not in (socket.AF_INET, socket.AF_INET6)
+
+    @property
+    def reach(self) -> str:
+        """The host that tells who can reach this listener, and the `Host` that its clients send."""
+        return "localhost" if self.is_unix else self.host
+
+    @property
     def url(self) -> str:
-        """The URL that clients use."""
+        """The URL that clients use; that of a Unix socket is as nginx writes it."""
+        if self.is_unix:
+            return f"http://unix:{self.host}:{_PATHS[self.mode] or '/'}"
         return f"http://{address(self.host, self.port)}{_PATHS[self.mode]}"
 
 
@@ -91,15 +112,47 @@ def with_api(settings: Settings, modes: Sequence[Mode]) -> tuple[Mode, ...]:
     return tuple(modes)
 
 
-def bind(settings: Settings, modes: Sequence[Mode]) -> tuple[Bound, ...]:
+def configured_at(settings: Settings, mode: Mode) -> tuple[str, int]:
+    """Return host and port that these settings have for a mode with a port."""
+    (wanted,) = _wanted(settings, (mode,))
+    return wanted.host, wanted.listener.port
+
+
+def bind(
+    settings: Settings, modes: Sequence[Mode], handed_over: Sequence[HandedOver] = ()
+) -> tuple[Bound, ...]:
     """Bind the sockets of these modes, and of the REST API if it is enabled.
+
+    Args:
+        settings: the settings in force.
+        modes: the modes to listen on.
+        handed_over: the sockets of the service manager, which are used in place of others.
 
     Raises:
         ConfigError: an address cannot be bound, or must not be (see `check_exposure`).
     """
     modes = with_api(settings, modes)
-    bound = _bind_all(settings, list(_wanted(settings, modes)))
-    return tuple(sorted(bound, key=lambda one: modes.index(one.mode)))
+    wanted = list(_wanted(settings, modes))
+    taken = _take_over(settings, wanted, handed_over) if handed_over else []
+    at = {one.mode for one in taken}
+    bound = _bind_all(settings, [one for one in wanted if one.mode not in at])
+    return tuple(sorted([*taken, *bound], key=lambda one: modes.index(one.mode)))
+
+
+def _take_over(
+    settings: Settings, wanted: Sequence[_Wanted], handed_over: Sequence[HandedOver]
+) -> list[Bound]:
+    # For start-up time: only a service with a socket unit needs it.
+    from router.service_manager.activation import assign
+
+    assigned = assign(handed_over, {one.mode: one.listener.port for one in wanted})
+    taken: list[Bound] = []
+    for mode, one in assigned.items():
+        port = one.port or 0
+        taken.append(Bound(mode, one.host, port, port, one.sock, is_handed_over=True))
+    reach = {f"LISTEN_FDS: the socket for {one.mode}": one.reach for one in taken}
+    check_exposures(reach, settings.security)
+    return taken
 
 
 def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
@@ -108,7 +161,7 @@ def rebind(settings: Settings, bound: Sequence[Bound]) -> tuple[Bound, ...]:
     Raises:
         ConfigError: as for `bind`; then none is bound.
     """
-    at: dict[Mode, Bound] = {one.mode: one for one in bound}
+    at: dict[Mode, Bound] = {one.mode: one for one in bound if not one.is_handed_over}
     wanted = [one for one in _wanted(settings, tuple(at)) if not one.is_at(at[one.mode])]
     return tuple(_bind_all(settings, wanted, own={one.port for one in bound}))
 

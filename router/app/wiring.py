@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from router.logs.logs import Logs
     from router.messages.core_settings import RecordReason
     from router.reload.live_settings import LivePart
+    from router.service_manager.notifications import ServiceManager
     from router.telemetry.telemetry import Telemetry
 
 LISTENER_COMMANDS_SIZE: Final = 16
@@ -108,6 +109,7 @@ class Router:
         audit: the audit log, one of those; None if none is wanted.
         telemetry: the export by OpenTelemetry; None if no variable asks for one.
         is_for_people: True to say in the log how to stop.
+        service_manager: is told how the router is; None if no service manager wants to know.
     """
 
     channels: Channels
@@ -126,6 +128,7 @@ class Router:
     audit: AuditLog | None = None
     telemetry: Telemetry | None = None
     is_for_people: bool = False
+    service_manager: ServiceManager | None = None
 
     def hang_up(self) -> None:
         """Do what SIGHUP asks for: leave logs that were moved away, and read all files again."""
@@ -133,6 +136,8 @@ class Router:
         if self.audit is not None:
             self.audit.reopen()
         self.reload_request.make()
+        if self.service_manager is not None:
+            self.service_manager.hang_up()
 
     def close(self, *, is_hurried: bool) -> None:
         """Write and export what still waits; the event loop has ended.
@@ -156,6 +161,7 @@ def wire(
     *,
     telemetry: Telemetry | None = None,
     is_for_people: bool = False,
+    service_manager: ServiceManager | None = None,
 ) -> Router:
     """Wire the parts of a router.
 
@@ -168,6 +174,7 @@ def wire(
         logs: the logs, set up already.
         telemetry: see `Router`.
         is_for_people: True to say in the log how to stop.
+        service_manager: is to be told how the router is, if there is one.
 
     Raises:
         ConfigError: stdio is a mode, and there is no stdin or stdout; or the audit log cannot be
@@ -178,7 +185,8 @@ def wire(
         frozenset() if telemetry is None else telemetry.record_reasons
     )
     live = LiveSettings(paths.config, options, settings, reasons)
-    admission = LiveAdmission(settings)
+    reach: dict[Mode, str] = {one.mode: one.reach for one in bound if one.is_handed_over}
+    admission = LiveAdmission(settings, reach)
     places = Places(settings, paths.config.name, options.view)
     catalogues = CatalogueStore(paths.cache)
     instances = InstanceStore(
@@ -227,6 +235,7 @@ def wire(
         audit=audit,
         telemetry=telemetry,
         is_for_people=is_for_people,
+        service_manager=service_manager,
     )
 
 

@@ -23,10 +23,11 @@ Usage:
   {PROGRAM} check                           look for mistakes in config.json and data/
   {PROGRAM} status [--json]                 show the instances of a running router
   {PROGRAM} logs [-f]                       print its log while it is written
+  {PROGRAM} systemd [--user] [--socket]     print the units of systemd for this installation
   {PROGRAM} help
 
 Options, before or after the command:
-  --transport MODE   with serve: stdio, http, sse or api; may be repeated
+  --transport MODE   with serve and systemd: stdio, http, sse or api; may be repeated
   -c, --config FILE  instead of $MCP_ROUTER_CONFIG, ./config.json or the user's config folder
   --data DIR         the folder of providers, instead of data/ beside the config file
   -l, --level LEVEL  {", ".join(LEVELS)}
@@ -37,6 +38,8 @@ Options, before or after the command:
   --url URL          with status and logs: the router's REST API; else where config.json has it
   --token TOKEN      with status and logs: the token for it; else $MCP_ROUTER_TOKEN
   --json             with status: as JSON
+  --user             with systemd: a unit for your own service manager, not the machine's
+  --socket           with systemd: the socket unit, with which restarts refuse no connection
   -v, --version      print the version
   -h, --help         print this
 
@@ -45,15 +48,17 @@ Examples:
   {PROGRAM} stdio --config ~/mcp/config.json
 """
 
-COMMANDS: Final = ("serve", *MODES, "add", "check", "status", "logs", "help")
+COMMANDS: Final = ("serve", *MODES, "add", "check", "status", "logs", "systemd", "help")
 
 _ASK_A_ROUTER: Final = ("status", "logs")
 _OPTION_COMMANDS: Final[dict[str, tuple[str | None, ...]]] = {
-    "view": (None, "serve", "stdio", "http", "sse", "check"),
+    "view": (None, "serve", "stdio", "http", "sse", "check", "systemd"),
     "url": _ASK_A_ROUTER,
     "token": _ASK_A_ROUTER,
     "json": ("status",),
     "follow": ("logs",),
+    "user": ("systemd",),
+    "socket": ("systemd",),
 }
 """Options that only some commands have, and those commands; None is for no command at all."""
 
@@ -90,6 +95,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--token")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("-f", "--follow", action="store_true")
+    parser.add_argument("--user", action="store_true")
+    parser.add_argument("--socket", action="store_true")
     parser.add_argument("-v", "--version", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
     try:
@@ -123,8 +130,8 @@ def _check_combination(arguments: argparse.Namespace) -> None:
             raise UsageError("add takes an instance, a provider and perhaps a display name")
     elif operands and command != "help":
         raise UsageError(f"unexpected {operands[0]!r} after {command}")
-    if arguments.transport and command not in (None, "serve"):
-        raise UsageError("--transport is for serve")
+    if arguments.transport and command not in (None, "serve", "systemd"):
+        raise UsageError("--transport is for serve and systemd")
     for option, commands in _OPTION_COMMANDS.items():
         if getattr(arguments, option) and command not in commands:
             raise UsageError(f"--{option} is for {_listed(commands)}")

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from router.cli.rest_client import RestApi
     from router.config.options import Options, Paths
     from router.config.settings import Settings
+    from router.service_manager.activation import HandedOver
+    from router.service_manager.notifications import ServiceManager
 
 log = logging.getLogger("mcp_router.cli")
 
@@ -88,6 +90,8 @@ def _run_command(arguments: argparse.Namespace) -> int:
             return _status(arguments)
         case "logs":
             return _logs(arguments)
+        case "systemd":
+            return _systemd(arguments)
         case _:
             return _serve(options_of(arguments))
 
@@ -141,6 +145,20 @@ def _logs(arguments: argparse.Namespace) -> int:
     return follow(_running_router(arguments), arguments.level or "DEBUG")
 
 
+def _systemd(arguments: argparse.Namespace) -> int:
+    from router.cli.print_units import unit_text
+
+    text = unit_text(
+        options_of(arguments),
+        os.environ,
+        Path.cwd(),
+        is_user=arguments.user,
+        is_socket=arguments.socket,
+    )
+    _say(text)
+    return 0
+
+
 def _running_router(arguments: argparse.Namespace) -> RestApi:
     """Return the REST API that a command asks."""
     from router.cli.rest_client import RestApi
@@ -186,6 +204,7 @@ def _serve(options: Options) -> int:
 
 
 def _serve_with(settings: Settings, paths: Paths, options: Options, early: EarlyRecords) -> int:
+    handed_over, service_manager = _from_service_manager()
     paths = with_log_folder(paths, settings.logging.directory)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
     modes = chosen_modes(settings, options)
@@ -198,7 +217,7 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
     from router.app.sockets import bind
 
     keep_private()
-    bound = bind(settings, modes)
+    bound = bind(settings, modes, handed_over)
     mode = "+".join(modes)
     with Logs.from_settings(settings.logging, paths.logs, mode, early=early) as logs:
         logs.add_secrets(settings.security.secrets)
@@ -209,6 +228,7 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
         from router.app import run
         from router.app.wiring import telemetry_for, wire
 
+        is_for_people = bool(bound) or os.isatty(2)
         router = wire(
             options,
             paths,
@@ -217,7 +237,8 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
             bound,
             logs,
             telemetry=telemetry_for(os.environ, logs),
-            is_for_people=bool(bound) or os.isatty(2),
+            is_for_people=is_for_people,
+            service_manager=service_manager,
         )
         try:
             return run.run(router)
@@ -226,6 +247,24 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
             if settings.logging.level == "OFF":
                 _complain(f"ended because of a fault in itself: {exc!r}")
             return 1
+
+
+def _from_service_manager() -> tuple[Sequence[HandedOver], ServiceManager | None]:
+    """Take what the service manager left in the environment: its sockets, and its own socket.
+
+    Raises:
+        ConfigError: it cannot be understood.
+    """
+    if os.environ.keys().isdisjoint(("NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC")):
+        return (), None
+    # For start-up time: only a service needs it.
+    from router.service_manager.activation import take_sockets, take_variables
+    from router.service_manager.notifications import ServiceManager
+
+    variables = take_variables(os.environ)
+    is_told = "NOTIFY_SOCKET" in variables
+    manager = ServiceManager.from_environ(variables) if is_told else None
+    return take_sockets(variables), manager
 
 
 # --- Standard streams ------------------------------------------------------------------------

@@ -85,6 +85,14 @@ class ShowMetrics(Struct, frozen=True):
     """-> CoreMetrics."""
 
 
+class ShowReadiness(Struct, frozen=True):
+    """-> dict: how many of the instances that are enabled are ready, and which are not.
+
+    `ready` and `total` are numbers, `not_ready` has name -> state. An idle instance counts as
+    ready, because its next use starts it. `in_flight` is the number of all calls under way.
+    """
+
+
 class ListTools(Struct, frozen=True):
     """-> dict of instance name -> tools (name, description, inputSchema)."""
 
@@ -128,6 +136,7 @@ RouterCommand: TypeAlias = (
     | ShowInstance
     | ShowStatus
     | ShowMetrics
+    | ShowReadiness
     | ListTools
     | ShowTools
     | ShowProfileTools

@@ -56,11 +56,15 @@ class ReloadRequest:
     def __init__(self) -> None:
         self._made = trio.Event()
         self._is_asked = False
+        self._settled = trio.Event()
+        self._settled.set()
 
     def make(self) -> None:
         """Request a reload for somebody who asks, as by SIGHUP; never blocks."""
         self._is_asked = True
         self._made.set()
+        if self._settled.is_set():
+            self._settled = trio.Event()
 
     def note_change(self) -> None:
         """Request a reload because the files may have changed; never blocks."""
@@ -75,6 +79,15 @@ class ReloadRequest:
         """Wait for a request, and take it."""
         await self._made.wait()
         self._made = trio.Event()
+
+    def carried_out(self) -> None:
+        """Note that the files were read after the requests that `wait` took."""
+        if not self._made.is_set():
+            self._settled.set()
+
+    async def settled(self) -> None:
+        """Wait until all requests have been carried out."""
+        await self._settled.wait()
 
 
 async def keep_current(
@@ -104,6 +117,7 @@ async def keep_current(
                 settings.tell_again()
                 instances.tell_again()
             await _reload(settings, parts, instances, inbox)
+            request.carried_out()
 
 
 async def _wait_for_quiet(request: ReloadRequest, delay_s: float) -> None:

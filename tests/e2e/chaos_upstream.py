@@ -99,6 +99,7 @@ TOOLS: Final = [
     _tool("raw", "The params of this very call, as they came in"),
     _tool("count_and_hang", "Add a line to the file and never answer", path="string"),
     _tool("answer_when", "Answer once the file is there", path="string"),
+    _tool("later", "Answer after so many milliseconds", ms="integer"),
     _tool("long_line", "Send a line of so many bytes that is no answer", bytes="integer"),
     _tool("pieces", "Answer with the text, each byte of it written by itself", text="string"),
     _tool("shout", "Write so many bytes to stderr, then answer", bytes="integer"),
@@ -244,6 +245,11 @@ class Upstream:
         self.result(request_id, _text("in time"))
         self.flush()
         path.with_suffix(".answered").touch()
+
+    def _tool_later(self, request_id: Any, arguments: dict[str, Any], _: Any) -> None:
+        answer = {"jsonrpc": "2.0", "id": request_id, "result": _text("later")}
+        line = json.dumps(answer).encode() + b"\n"
+        threading.Timer(arguments["ms"] / 1000, self._write, (line,)).start()
 
     def _tool_long_line(self, _: Any, arguments: dict[str, Any], __: Any) -> None:
         left, piece = arguments["bytes"], b"x" * (1 << 20)

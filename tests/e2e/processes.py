@@ -178,6 +178,12 @@ class RouterProcess:
 
     Use it as a context manager: on entering, it listens. On leaving, it must have ended by itself
     or end on SIGTERM with status 0, and must leave no process behind.
+
+    Args:
+        words: the arguments of the router.
+        env: its environment; None for that of the tests.
+        through: a command that becomes the router, which it is given as its last arguments.
+        pass_fds: descriptors that this command inherits.
     """
 
     def __init__(
@@ -186,9 +192,13 @@ class RouterProcess:
         env: Mapping[str, str] | None = None,
         *,
         program: Sequence[str] = (),
+        through: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
     ) -> None:
+        command = [*program, *words] if program else router_command(*words)
         self.popen = subprocess.Popen(
-            [*program, *words] if program else router_command(*words),
+            [*through, *command],
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -19,6 +19,7 @@ from router.core.protocol.permissions import check_may
 from router.core.records import call_records, change_records
 from router.core.records.metrics_snapshot import metrics_for
 from router.core.state.clients import Client, ClientRequest
+from router.core.state.instances import InstanceState
 from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
@@ -30,6 +31,7 @@ from router.messages.commands import (
     ShowInstance,
     ShowMetrics,
     ShowProfileTools,
+    ShowReadiness,
     ShowStatus,
     ShowTools,
 )
@@ -117,6 +119,25 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 def _show_metrics(state: RoutingState, event: AdminCommand, _: ShowMetrics) -> None:
     _reply(state, event, metrics_for(state, event.principal))
+
+
+_READY_STATES: Final = frozenset({InstanceState.READY, InstanceState.IDLE})
+
+
+def _show_readiness(state: RoutingState, event: AdminCommand, _: ShowReadiness) -> None:
+    enabled = [
+        instance
+        for instance in state.shown_to(event.principal)
+        if instance.state is not InstanceState.DISABLED
+    ]
+    not_ready = {one.name: one.state.value for one in enabled if one.state not in _READY_STATES}
+    answer = {
+        "ready": len(enabled) - len(not_ready),
+        "total": len(enabled),
+        "not_ready": not_ready,
+        "in_flight": len(state.calls.by_id),
+    }
+    _reply(state, event, answer)
 
 
 def _list_tools(state: RoutingState, event: AdminCommand, _: ListTools) -> None:
@@ -250,6 +271,7 @@ _COMMANDS: Final[
     ShowInstance: ("read", _show_instance),
     ShowStatus: ("read", _show_status),
     ShowMetrics: ("read", _show_metrics),
+    ShowReadiness: ("read", _show_readiness),
     ListTools: ("read", _list_tools),
     ShowTools: ("read", _show_tools),
     ShowProfileTools: ("admin", _show_profile_tools),

@@ -145,3 +145,15 @@ def test_other_trusted_proxies_count_on_running_listeners() -> None:
     assert locate("127.0.0.1", headers) == ("127.0.0.1", "")
     live.apply(attrs.evolve(_settings(), server=Server(trusted_proxies=("127.0.0.0/8",))))
     assert locate("127.0.0.1", headers) == ("203.0.113.7", "")
+
+
+def test_sockets_that_were_handed_over_decide_which_hosts_are_theirs() -> None:
+    live = LiveAdmission(_settings(), {"http": "0.0.0.0", "api": "192.0.2.7"})
+    for settings in (_settings(), _settings("t")):
+        assert live.server.rules.is_host_allowed("203.0.113.9:3000")
+        assert not live.server.rules.is_host_allowed("evil.test")
+        assert live.api.rules.is_host_allowed("192.0.2.7:8001")
+        assert not live.api.rules.is_host_allowed("203.0.113.9:8001")
+        for rules in (live.server.rules, live.api.rules):
+            assert not rules.is_origin_allowed("http://localhost:5173")
+        live.apply(settings)

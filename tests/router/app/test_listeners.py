@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from contextlib import closing
@@ -13,10 +14,11 @@ import trio
 import trio.testing
 
 from router.app import listeners
-from router.app.listeners import STDIO, Listeners, take_stdio
+from router.app.listeners import STDIO, Listeners, UpListeners, take_stdio
 from router.app.sockets import Bound, bind
 from router.config.settings import Api, HttpListener, Security, Server, Settings, SseListener
 from router.messages.errors import ConfigError
+from router.service_manager.activation import HandedOver
 from supervisors.child import Restart
 from tests.router.app.parts import listeners_of
 
@@ -207,3 +209,66 @@ def test_the_last_token_of_an_exposed_listener_cannot_be_removed() -> None:
     settings = attrs.evolve(SETTINGS, security=Security(bearer_token="t0ken"))
     with pytest.raises(ConfigError, match="can be reached from other machines"):
         listeners_of(settings, exposed).prepare(SETTINGS)
+
+
+# --- Sockets of the service manager ------------------------------------------------------------
+
+
+@pytest.fixture
+def handed_over() -> Iterator[Listeners]:
+    """Listeners of which `http` has a socket of the service manager."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        bound = bind(SETTINGS, ["http", "sse"], [HandedOver("http", sock)])
+        yield listeners_of(SETTINGS, bound)
+        bound[1].sock.close()
+
+
+def test_configured_address_of_a_handed_over_socket_is_said_not_to_matter(
+    handed_over: Listeners, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    handed_over.children()
+    said = (
+        "The service manager opened the socket for http (127.0.0.1): server.host and "
+        "server.http.port do not matter"
+    )
+    assert caplog.messages == [said]
+    sock = handed_over.bound[0].sock
+    handed_over.prepare(SETTINGS)
+    handed_over.apply(SETTINGS)
+    assert caplog.messages == [said]
+    handed_over.prepare(with_http(port=free_port()))
+    handed_over.apply(with_http(port=free_port()))
+    assert caplog.messages == [said, said]
+    assert handed_over.bound[0].sock is sock
+    assert sock.fileno() != -1
+
+
+def test_token_of_a_handed_over_socket_that_others_reach_cannot_be_removed() -> None:
+    secured = attrs.evolve(SETTINGS, security=Security(bearer_token="t"))
+    with socket.create_server(("0.0.0.0", 0)) as sock:
+        bound = bind(secured, ["http"], [HandedOver("http", sock)])
+        listeners = listeners_of(secured, bound)
+        with pytest.raises(ConfigError, match="can be reached from other machines"):
+            listeners.prepare(SETTINGS)
+
+
+async def test_listener_that_hands_over_refuses_last(handed_over: Listeners) -> None:
+    http, sse = handed_over.bound
+    handed_over.is_draining = True
+    assert [handed_over.is_refusing(one) for one in (http, sse)] == [False, True]
+    await handed_over.hand_over()
+    assert [handed_over.is_refusing(one) for one in (http, sse)] == [True, True]
+
+
+def test_listeners_are_up_once_all_are_and_while_none_is_down() -> None:
+    up = UpListeners()
+    up.expect(["http", "api"])
+    assert not up.note_up("http")
+    assert not up.are_all_up()
+    assert up.note_up("api")
+    assert (up.are_all_up(), up.all_were_up.is_set()) == (True, True)
+    up.note_down("api")
+    assert not up.are_all_up()
+    assert not up.note_up("api")
+    assert up.are_all_up()

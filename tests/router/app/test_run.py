@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from router.access.refusals import Refusals
 from router.app import upstreams
-from router.app.listeners import STDIO
+from router.app.listeners import STDIO, UpListeners
 from router.app.records import Records
 from router.app.run import LATER_S, run, serve
 from router.app.shutdown import LastResort, Stop
@@ -186,6 +186,8 @@ class Program:
     settings: FakeSettings = attrs.field(init=False)
     ended: trio.Event = attrs.field(factory=trio.Event)
     is_draining: bool = False
+    up: UpListeners = attrs.field(factory=UpListeners)
+    handed_over: trio.Event | None = None
     _ready: trio.Event = attrs.field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -220,10 +222,17 @@ class Program:
         inbox = self.router.channels.inbox_in
         self.listeners += [FakeListener(self.log, inbox, name) for name in self.names]
         self._ready.set()
+        self.up.expect(self.names)
         return [one.child() for one in self.listeners]
 
     def tell_again(self) -> None:
         """Be the instance store of the router."""
+
+    async def hand_over(self) -> None:
+        """Be the listeners of the router."""
+        self.log.append("handing over")
+        if self.handed_over is not None:
+            await self.handed_over.wait()
 
     async def announce(self, inbox: Any) -> None:
         """Be the instance store of the router."""
@@ -320,6 +329,7 @@ async def test_addresses_and_the_way_to_stop_are_said(
     program: Program, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, autojump_clock: Any
 ) -> None:
     caplog.set_level(logging.INFO)
+    program.may_announce.set()
     nursery.start_soon(serve, program.router, program.stop)
     await program.listener()
     await trio.testing.wait_all_tasks_blocked()
@@ -329,6 +339,7 @@ async def test_addresses_and_the_way_to_stop_are_said(
         f"Listening on {ADDRESS}",
         "Press Ctrl+C to stop",
         "Stopping (enough)",
+        "Stopped: 0 calls in flight finished, 0 cut off, after 0.0 s",
     ]
 
 
@@ -376,7 +387,8 @@ async def test_it_stops_in_the_reverse_order_of_starting(
     await program.end()
     # The lists are kept by a task of its own, before or after the session reports to others.
     assert sorted(program.log[:3]) == ["http up", "kept a", "session up"]
-    assert program.log[3:] == ["http ended", "session ended", "catalogues ended"]
+    last = ["handing over", "http ended", "session ended", "catalogues ended"]
+    assert program.log[3:] == last
     assert program.stop.status == 0
 
 
@@ -407,6 +419,34 @@ async def test_calls_in_flight_come_to_their_end_and_new_ones_are_refused(
     program.sessions[0].may_answer.set()
     assert await listener.answer() == Response(1, Raw(b'{"x":1}'))
     await program.end()
+    assert (program.stop.calls_finished, program.stop.calls_cut) == (1, 0)
+
+
+async def test_calls_are_taken_until_the_sockets_are_handed_over(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    listener = await _with_call_in_flight(program, nursery)
+    program.handed_over = trio.Event()
+    program.stop.ask("an upgrade")
+    await trio.testing.wait_all_tasks_blocked()
+    program.sessions[0].may_answer.set()
+    await listener.ask("tools/call", 2, CALL)
+    answers = [await listener.answer(), await listener.answer()]
+    assert answers == [Response(1, Raw(b'{"x":1}')), Response(2, Raw(b'{"x":1}'))]
+    program.handed_over.set()
+    await program.end()
+
+
+async def test_hand_over_takes_no_longer_than_calls_may(
+    program: Program, nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    await _with_call_in_flight(program, nursery)
+    program.handed_over = trio.Event()
+    began_s = trio.current_time()
+    program.stop.ask("an upgrade")
+    await program.end()
+    assert trio.current_time() - began_s == pytest.approx(DRAIN_S, abs=1)
+    assert program.stop.calls_cut == 1
 
 
 async def test_calls_that_do_not_end_are_not_waited_for_for_ever(
@@ -421,6 +461,7 @@ async def test_calls_that_do_not_end_are_not_waited_for_for_ever(
     await program.end()
     assert trio.current_time() - began_s == pytest.approx(DRAIN_S)
     assert "Calls in flight have not ended within 20 s; they are cancelled" in caplog.messages
+    assert (program.stop.calls_finished, program.stop.calls_cut) == (0, 1)
 
 
 async def test_end_of_stdio_ends_the_program(

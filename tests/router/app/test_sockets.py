@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import socket
+import sys
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
 from router.app import sockets
-from router.app.sockets import Bound, address, bind
+from router.app.sockets import Bound, address, bind, rebind
 from router.config.settings import Api, HttpListener, Security, Server, Settings, SseListener
 from router.messages.errors import ConfigError
+from router.service_manager.activation import HandedOver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def _settings(
@@ -126,3 +133,54 @@ def test_localhost_is_ipv4() -> None:
 
 def test_ipv6_address_is_in_brackets() -> None:
     assert address("::1", 3000) == address("[::1]", 3000) == "[::1]:3000"
+
+
+# --- Sockets of the service manager ------------------------------------------------------------
+
+
+@pytest.fixture
+def handed_over() -> Iterator[HandedOver]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield HandedOver("http", sock)
+
+
+def test_handed_over_socket_is_used_and_the_configured_address_is_not(
+    handed_over: HandedOver, taken: int
+) -> None:
+    http, sse = bind(_settings(http=taken), ["http", "sse"], [handed_over])
+    with sse.sock:
+        assert (http.sock, http.port, http.host) == (
+            handed_over.sock,
+            handed_over.port,
+            "127.0.0.1",
+        )
+        assert (http.is_handed_over, sse.is_handed_over) == (True, False)
+        assert http.url == f"http://127.0.0.1:{handed_over.port}/mcp"
+
+
+def test_handed_over_socket_never_moves(handed_over: HandedOver, taken: int) -> None:
+    bound = bind(_settings(), ["http"], [handed_over])
+    assert rebind(_settings(http=taken, host="0.0.0.0", token="t"), bound) == ()
+
+
+def test_real_address_of_a_handed_over_socket_decides_about_its_exposure() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as sock:
+        with pytest.raises(ConfigError, match=r'for http: "0\.0\.0\.0" can be reached'):
+            bind(_settings(), ["http"], [HandedOver("http", sock)])
+        (http,) = bind(_settings(token="t"), ["http"], [HandedOver("http", sock)])
+        assert http.reach == "0.0.0.0"
+
+
+def test_configured_host_of_a_handed_over_socket_does_not_matter(handed_over: HandedOver) -> None:
+    (http,) = bind(_settings(host="0.0.0.0"), ["http"], [handed_over])
+    assert http.reach == "127.0.0.1"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no systemd")
+def test_unix_socket_is_reached_from_this_machine_only(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        (http,) = bind(_settings(), ["http"], [HandedOver("http", sock)])
+        assert http.url == f"http://unix:{path}:/mcp"
+        assert (http.reach, http.port, http.is_unix) == ("localhost", 0, True)

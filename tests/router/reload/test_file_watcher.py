@@ -317,3 +317,21 @@ async def test_failure_of_watching_and_polling_is_logged(
             nursery.start_soon(keep_current, config, (), disk, ReloadRequest(), inbox)
             await said.wait()
             nursery.cancel_scope.cancel()
+
+
+# --- Requests --------------------------------------------------------------------------------
+
+
+async def test_request_is_settled_once_it_and_all_later_ones_are_carried_out() -> None:
+    request = ReloadRequest()
+    await request.settled()
+    request.make()
+    await request.wait()
+    request.make()
+    request.carried_out()
+    with trio.move_on_after(0) as scope:
+        await request.settled()
+    assert scope.cancelled_caught
+    await request.wait()
+    request.carried_out()
+    await request.settled()

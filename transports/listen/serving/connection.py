@@ -11,6 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
+import enum
 import errno
 import logging
 import struct
@@ -47,6 +48,22 @@ LARGE_BYTES: Final = 64 * 1024
 """Data of more than this is never copied to be sent together with something else."""
 
 
+class Phase(enum.Enum):
+    """The phases of a connection, over and over again."""
+
+    IDLE = enum.auto()
+    """It is without a request."""
+    ASKED = enum.auto()
+    """The head of a request has come, and nothing was answered."""
+    ANSWERED = enum.auto()
+    """The response has begun."""
+
+
+_ASKED: Final = Phase.ASKED
+_ANSWERED: Final = Phase.ANSWERED
+_CONTINUE: Final = b"HTTP/1.1 100"
+
+
 class Connection(Peer):
     """A socket stream for Hypercorn, with the methods that it uses of a `trio.SocketStream`.
 
@@ -60,6 +77,10 @@ class Connection(Peer):
         stream: the accepted connection.
         slow_readers: watches the sends.
         count: is called with the size of large data; see `UnreadBytes.add`.
+
+    Attributes:
+        phase: see `Phase`; changed by `enter`.
+        on_change: called after each change of `phase`; None for nobody.
     """
 
     __slots__ = (
@@ -70,6 +91,8 @@ class Connection(Peer):
         "_slow_readers",
         "_stream",
         "_taken_bytes",
+        "on_change",
+        "phase",
         "send_eof",
         "socket",
     )
@@ -90,6 +113,14 @@ class Connection(Peer):
         self.socket = stream.socket
         self._receive_bytes = SMALL_BYTES
         self.send_eof = stream.send_eof
+        self.phase = Phase.IDLE
+        self.on_change: Callable[[], None] | None = None
+
+    def enter(self, phase: Phase) -> None:
+        """Note that the connection is in another phase now."""
+        self.phase = phase
+        if self.on_change is not None:
+            self.on_change()
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Return received data, at most `max_bytes`.
@@ -132,6 +163,8 @@ class Connection(Peer):
             trio.BrokenResourceError: the client is gone.
             trio.ClosedResourceError: the connection was cut.
         """
+        if self.phase is _ASKED and not data.startswith(_CONTINUE):
+            self.enter(_ANSWERED)
         if self._held_head:
             head, self._held_head = self._held_head, b""
             if len(data) > LARGE_BYTES:

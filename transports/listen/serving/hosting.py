@@ -36,11 +36,13 @@ from transports.listen.serving.connection import (
     LOOK_S,
     Connection,
     ConnectionCounts,
+    Phase,
     SlowReaders,
 )
 from transports.listen.serving.counted_warnings import CountedWarning
+from transports.listen.serving.hand_over import HAND_OVER_IDLE_S
 from transports.listen.serving.http1 import Http1Server
-from transports.listen.serving.lane.lane import Lane
+from transports.listen.serving.lane.lanes import Lanes
 from transports.listen.serving.refusals import RETRY_AFTER
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     from transports.listen.serving.asgi import Message, Receive, Send
     from transports.listen.serving.exchange import Endpoint, Locate
+    from transports.listen.serving.hand_over import HandOver
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -121,6 +124,10 @@ TURNED_AWAY: Final = _turned_away()
 """The answer to a connection for which there is no place."""
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class Application(Protocol):
     """An ASGI application with background work and an end.
 
@@ -166,6 +173,8 @@ class AsgiListener:
             `root_path`).
         counts: counts the connections.
         has_fast_lane: plain requests for the application's endpoint are served without Hypercorn.
+        hand_over: says when to leave the socket to another process; None if it is this process's
+            own.
     """
 
     sock: socket.socket
@@ -175,6 +184,7 @@ class AsgiListener:
     locate: Locate = as_connected
     has_fast_lane: bool = False
     counts: ConnectionCounts = attrs.field(factory=ConnectionCounts)
+    hand_over: HandOver | None = None
 
     async def __call__(
         self,
@@ -189,7 +199,7 @@ class AsgiListener:
             try:
                 async with trio.open_nursery() as serving:
                     connections = _Connections(app, self)
-                    await serving.start(connections.serve, self.sock)
+                    await serving.start(connections.serve, self.sock, self.hand_over)
                     task_status.started(self.address)
                     await stopping.wait()
                     app.end()
@@ -208,10 +218,7 @@ class _Connections:
         self._app = ASGIWrapper(cast("Any", _located(app, listener.locate)))
         self._context = WorkerContext(None)
         self._max_connections = max_connections = listener.max_connections
-        self._locate = listener.locate
-        # Of the lanes; None if there are none.
-        self._endpoint = app.endpoint if listener.has_fast_lane else None
-        self._lanes: set[Lane] = set()
+        self._lanes = _lanes_of(app, listener)
         self._open: set[Connection] = set()
         self._slow_readers = SlowReaders()
         self._counts = listener.counts
@@ -222,13 +229,20 @@ class _Connections:
         self._turned_away = CountedWarning(self._warn_that_full)
         self._not_accepted = CountedWarning(self._warn_of_failures)
         self._last_failure = ""
+        self._changed: Callable[[], None] = _do_nothing
+        """Called when a connection has ended."""
 
     async def serve(
-        self, sock: socket.socket, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        sock: socket.socket,
+        hand_over: HandOver | None,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept and serve connections until cancelled."""
         duplicate = sock.dup()
-        duplicate.listen(BACKLOG)
+        if hand_over is None:
+            duplicate.listen(BACKLOG)  # else that is a setting of the service manager
         self._unread.sources.append(self._unsent)
         async with (
             trio.SocketListener(trio.socket.from_stdlib_socket(duplicate)) as listener,
@@ -236,9 +250,11 @@ class _Connections:
         ):
             nursery.start_soon(self._slow_readers.cut_them)
             nursery.start_soon(self._turned_away.run)
-            if self._endpoint is not None:
-                nursery.start_soon(self._end_idle_lanes)
+            if self._lanes is not None:
+                nursery.start_soon(self._lanes.end_idle, IDLE_S, LOOK_S)
             nursery.start_soon(self._not_accepted.run)
+            if hand_over is not None:
+                nursery.start_soon(self._hand_over, hand_over)
             task_status.started()
             with self._accepting:
                 await self._accept(listener, nursery)
@@ -256,14 +272,49 @@ class _Connections:
                 self._not_accepted.note()
                 await trio.sleep(ACCEPT_RETRY_S)
             else:
-                nursery.start_soon(self._serve_one, stream)
+                if len(self._open) >= self._max_connections:
+                    nursery.start_soon(self._turn_away, stream)
+                    continue
+                connection = Connection(stream, self._slow_readers, self._unread.add)
+                self._open.add(connection)
+                self._counts.accepted += 1
+                self._counts.open += 1
+                nursery.start_soon(self._serve_one, connection)
+
+    async def _hand_over(self, hand_over: HandOver) -> None:
+        """Leave the socket to another process, and lose no request; see `HandOver`."""
+        with hand_over.taking_part() as done:
+            await hand_over.begun.wait()
+            self._accepting.cancel("another process accepts from now on")
+            self._config.keep_alive_max_requests = 0  # so each answer closes its connection
+            if self._lanes is not None:
+                self._lanes.finish()
+            with trio.move_on_after(HAND_OVER_IDLE_S):
+                await self._wait_until_none_is(Phase.IDLE)
+            await self._close_idle()
+            await self._wait_until_none_is(Phase.IDLE, Phase.ASKED)
+            done.set()
+
+    async def _wait_until_none_is(self, *phases: Phase) -> None:
+        while True:
+            changed = trio.Event()
+            self._changed = changed.set
+            for connection in self._open:
+                connection.on_change = changed.set
+            if not any(connection.phase in phases for connection in self._open):
+                return
+            await changed.wait()
+
+    async def _close_idle(self) -> None:
+        """Close each connection that has no request, and the others after their answers."""
+        await self._context.terminated.set()
+        if self._lanes is not None:
+            self._lanes.end()
 
     async def stop(self) -> None:
         """Accept no more connections, let the open ones end for a while, then cut the rest."""
         self._accepting.cancel("the listener is stopping")
-        await self._context.terminated.set()  # Hypercorn closes idle connections on this
-        for lane in list(self._lanes):
-            lane.end()
+        await self._close_idle()
         if self._open:
             self._all_closed = trio.Event()
             with trio.move_on_after(GRACE_S):
@@ -271,18 +322,9 @@ class _Connections:
         for connection in list(self._open):
             connection.cut()
 
-    async def _serve_one(self, stream: trio.SocketStream) -> None:
-        if len(self._open) >= self._max_connections:
-            await self._turn_away(stream)
-            return
-        connection = Connection(stream, self._slow_readers, self._unread.add)
-        self._open.add(connection)
-        self._counts.accepted += 1
-        self._counts.open += 1
+    async def _serve_one(self, connection: Connection) -> None:
         try:
-            if self._endpoint is not None and not await self._serve_lane(
-                connection, self._endpoint
-            ):
+            if self._lanes is not None and not await self._lanes.serve(connection):
                 return
             state = ConnectionState({PEER: connection})
             stream_like = cast("Any", connection)
@@ -293,31 +335,9 @@ class _Connections:
             connection.cut()
             self._open.discard(connection)
             self._counts.open -= 1
+            self._changed()
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
-
-    async def _serve_lane(self, connection: Connection, endpoint: Endpoint) -> bool:
-        """Serve the plain requests of a connection; return whether Hypercorn is to go on."""
-        lane = Lane(connection, endpoint, self._locate, HEAD_LIMIT_BYTES)
-        self._lanes.add(lane)
-        try:
-            left = await lane.serve()
-        finally:
-            self._lanes.discard(lane)
-        if left is None:
-            await connection.close_gently()
-            return False
-        connection.return_received(left)
-        return True
-
-    async def _end_idle_lanes(self) -> None:
-        """Close the connections of lanes that have waited `IDLE_S` for a request, or its head."""
-        while True:
-            await trio.sleep(LOOK_S)
-            latest_s = trio.current_time() - IDLE_S
-            for lane in list(self._lanes):
-                if lane.idle_since_s is not None and lane.idle_since_s <= latest_s:
-                    lane.end()
 
     async def _turn_away(self, stream: trio.SocketStream) -> None:
         """Answer with 503 if there is a spare place, and close.
@@ -360,6 +380,12 @@ class _Connections:
     def _warn_of_failures(self, times: int) -> None:
         text = "No connection can be accepted (%s); failed tries: %d, the next in %g s"
         log.error(text, self._last_failure, times, ACCEPT_RETRY_S)
+
+
+def _lanes_of(app: Application, listener: AsgiListener) -> Lanes | None:
+    if app.endpoint is None or not listener.has_fast_lane:
+        return None
+    return Lanes(app.endpoint, listener.locate, HEAD_LIMIT_BYTES)
 
 
 def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]:

@@ -22,11 +22,15 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import FrameTooLargeError, Handshake, WSStream
 from hypercorn.trio.tcp_server import TCPServer
 
+from transports.listen.serving.connection import Phase
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hypercorn.protocol import ProtocolWrapper
     from wsproto.events import Message
+
+    from transports.listen.serving.connection import Connection
 
 WEBSOCKET_INPUT_BYTES: Final = 64 * 1024
 """Payload that a WebSocket's client may send in its whole life, in characters and bytes.
@@ -54,7 +58,7 @@ class Http1Server(TCPServer):
     ) -> None:
         """Take `Http1` where Hypercorn sets its wrapper around two versions of HTTP."""
         stream: Any = self.stream
-        self._protocol = Http1(replaced, stream.cut)
+        self._protocol = Http1(replaced, stream)
 
     async def _read_data(self) -> None:
         await super()._read_data()
@@ -68,15 +72,16 @@ class Http1(H11Protocol):
 
     Args:
         replaced: the protocol that Hypercorn would have used; everything is taken over from it.
-        cut: closes the connection at once.
+        connection: is cut where a client breaks the rules, and is told its phase.
     """
 
-    def __init__(self, replaced: ProtocolWrapper, cut: Callable[[], None]) -> None:
+    def __init__(self, replaced: ProtocolWrapper, connection: Connection) -> None:
         super().__init__(
             replaced.app, replaced.config, replaced.context, replaced.task_group, replaced.state,
             replaced.ssl, replaced.client, replaced.server, replaced.send,
         )  # fmt: skip
-        self._cut = cut
+        self._accepted = connection
+        self._cut = connection.cut
 
     async def handle(self, event: Event) -> None:
         """Process received data, or the end of the connection."""
@@ -94,6 +99,7 @@ class Http1(H11Protocol):
         """Never switch protocols: a client that offers `h2c` is answered in HTTP/1.1."""
 
     async def _create_stream(self, request: h11.Request) -> None:
+        self._accepted.enter(Phase.ASKED)
         if not request.http_version.startswith(b"1."):
             await self._refuse(505)
         elif not _asks_for_websocket(request):
@@ -104,6 +110,11 @@ class Http1(H11Protocol):
             await super()._create_stream(_without_extensions(request))
             buffer: Any = CountingBuffer(self._cut)
             cast("WSStream", self.stream).buffer = buffer
+
+    async def _maybe_recycle(self) -> None:
+        # Before, because a request that was sent already begins meanwhile.
+        self._accepted.enter(Phase.IDLE)
+        await super()._maybe_recycle()
 
     async def _refuse(self, status: int) -> None:
         await self._send_error_response(status)

@@ -16,6 +16,7 @@ from router.messages.commands import (
     RouterCommand,
     ShowInstance,
     ShowProfileTools,
+    ShowReadiness,
     ShowStatus,
     ShowTools,
 )
@@ -61,6 +62,7 @@ def named(rows: list[dict[str, Any]]) -> list[str]:
         (ListInstances(), "read"),
         (ShowInstance("a"), "read"),
         (ShowStatus(), "read"),
+        (ShowReadiness(), "read"),
         (ListTools(), "read"),
         (ShowTools("a"), "read"),
         (ShowProfileTools("p"), "admin"),
@@ -186,6 +188,19 @@ def test_the_status_tells_of_calls_and_of_what_comes_next() -> None:
     assert (a["calls"], a["in_flight"], a["since_s"], a["retry_in_s"]) == (2, 1, 1.5, None)
     assert (b["calls"], b["in_flight"], b["since_s"], b["retry_in_s"]) == (0, 0, 1.5, 0.5)
     assert (b["state"], b["restarts"], b["last_error"]) == ("backoff", 3, "it ended")
+
+
+def test_readiness_names_the_enabled_instances_that_are_not_ready() -> None:
+    talk, alice, _ = ready("b")
+    talk.configured(
+        spec("a"), spec("b"), spec("off", is_active=False), spec("own", sessions="per_client")
+    )
+    alice.routes("echo")
+    talk.down("b", "it ended", retry_in_s=2.0, restarts=3)
+    found = talk.admin_asks(ShowReadiness()).answer
+    assert found == {"ready": 2, "total": 3, "not_ready": {"b": "backoff"}, "in_flight": 1}
+    limited = talk.admin_asks(ShowReadiness(), LIMITED).answer
+    assert (limited["ready"], limited["total"]) == (0, 1)
 
 
 def test_tools_are_shown_by_instance() -> None:

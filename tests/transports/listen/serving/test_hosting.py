@@ -31,6 +31,7 @@ from transports.listen.serving import connection, hosting
 from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.connection import ConnectionCounts
 from transports.listen.serving.exchange import Answer, json_answer
+from transports.listen.serving.hand_over import HandOver
 from transports.listen.serving.hosting import AsgiListener, connection_limit
 
 if TYPE_CHECKING:
@@ -523,3 +524,87 @@ async def test_cancellation_ends_the_listener_too(serve: Serve, actor: FakeActor
 
 def test_limit_of_connections_leaves_files_for_the_rest() -> None:
     assert 0 < connection_limit() <= hosting.MAX_CONNECTIONS
+
+
+# --- Handing the socket over -------------------------------------------------------------------
+
+
+@pytest.fixture
+def handed_over(sock: socket.socket) -> socket.socket:
+    """A socket on which the service manager goes on listening."""
+    sock.listen(16)
+    return sock
+
+
+async def test_new_connections_wait_in_a_socket_that_is_handed_over(
+    handed_over: socket.socket, actor: FakeActor
+) -> None:
+    hand_over = HandOver()
+    async with serving(handed_over, http(actor), hand_over=hand_over) as site:
+        await hand_over.complete()
+        waiting = Client(await trio.open_tcp_stream("127.0.0.1", site.port))
+        await waiting.send("GET", "/nothing")
+    async with serving(handed_over, http(actor), hand_over=HandOver()):
+        assert b" 404 " in await waiting.head()
+        waiting.stream.socket.close()
+
+
+async def test_accepted_connection_has_its_request_served_and_is_closed(
+    handed_over: socket.socket, actor: FakeActor
+) -> None:
+    hand_over = HandOver()
+    async with serving(handed_over, http(actor), hand_over=hand_over) as site:
+        used, fresh = await site.connect(), await site.connect()
+        await used.send("GET", "/nothing")
+        await used.status()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hand_over.complete)
+            await hand_over.begun.wait()
+            for client in (used, fresh):
+                await client.send("GET", "/nothing")
+                head = (await client.head()).lower()
+                assert b" 404 " in head
+                assert b"connection: close" in head
+                await client.until(b"never")  # it is closed
+
+
+async def test_hand_over_waits_for_requests_that_have_no_answer_yet(
+    handed_over: socket.socket, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "HAND_OVER_IDLE_S", 0.01)
+    hand_over, is_complete = HandOver(), trio.Event()
+
+    async def complete() -> None:
+        await hand_over.complete()
+        is_complete.set()
+
+    async with serving(handed_over, http(actor), hand_over=hand_over) as site:
+        client = await site.connect()
+        await client.send("POST", "/mcp", CALL)
+        await actor.next(ClientOpened)
+        asked = await actor.next(FromClient)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(complete)
+            await hand_over.begun.wait()
+            with trio.move_on_after(0.1):
+                await is_complete.wait()
+            assert not is_complete.is_set()
+            put(asked.reply_to, response(7))
+            assert await client.status() == 200
+            await is_complete.wait()
+
+
+async def test_idle_connections_and_event_streams_do_not_hold_up_a_hand_over(
+    handed_over: socket.socket, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "HAND_OVER_IDLE_S", 0.01)
+    hand_over = HandOver()
+    endpoint = partial(SseEndpoint, actor.inbox, admit)
+    async with serving(handed_over, endpoint, hand_over=hand_over) as site:
+        idle, stream = await site.connect(), await site.connect()
+        await stream.send("GET", "/sse")
+        opened = await actor.next(ClientOpened)
+        await hand_over.complete()
+        assert await idle.until(b"never") == b""
+        put(opened.outbox, CHANGED)
+        assert b"list_changed" in await stream.until(b"list_changed")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from transports.listen.serving.asgi import CONNECTION_CLOSE, Exchange, RequestBody
-from transports.listen.serving.connection import LARGE_BYTES
+from transports.listen.serving.connection import LARGE_BYTES, Phase
 from transports.listen.serving.exchange import ClientGone, HttpRequest
 from transports.listen.serving.lane.head import (
     HEAD_END,
@@ -71,6 +71,7 @@ class Lane:
         "_is_body_due",
         "_is_chunked",
         "_is_ending",
+        "_is_finishing",
         "_is_gone",
         "_last_head",
         "_left_bytes",
@@ -99,6 +100,7 @@ class Lane:
         self._is_chunked = False  # that is
         self._is_gone = False
         self._is_ending = False
+        self._is_finishing = False
         self.idle_since_s: float | None = trio.current_time()
 
     async def serve(self) -> bytes | None:
@@ -111,9 +113,15 @@ class Lane:
             if head is None:
                 return None if self._is_gone or self._is_ending else self._received
             self.idle_since_s = None
+            self._connection.enter(Phase.ASKED)
             await self._serve_request(head)
             self.idle_since_s = trio.current_time()
+            self._connection.enter(Phase.IDLE)
         return None
+
+    def finish(self) -> None:
+        """Close the connection after the next answer, which says so."""
+        self._is_finishing = True
 
     def end(self) -> None:
         """Close the connection now if it has no request, else after its answer."""
@@ -222,6 +230,9 @@ class Lane:
     def _head_of(self, start: Message) -> bytes:
         """Return the head of a response, and note how its body is sent."""
         status, headers = start["status"], start["headers"]
+        self._connection.enter(Phase.ANSWERED)
+        if self._is_finishing and CONNECTION_CLOSE not in headers:
+            headers = [*headers, CONNECTION_CLOSE]
         if CONNECTION_CLOSE in headers:
             self._is_ending = True
         self._is_chunked = not has_length(status, headers)

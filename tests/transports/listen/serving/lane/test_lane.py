@@ -57,14 +57,16 @@ async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
 
 
 async def test_connection_that_asks_for_nothing_is_closed(
-    way: Way, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosting, "IDLE_S", 0.0)
     monkeypatch.setattr(hosting, "LOOK_S", 0.01)
-    for beginning in (b"", PLAIN, PLAIN[:10]):
-        async with await trio.open_unix_socket(way.path) as stream:
-            await stream.send_all(beginning)
-            assert b"".join([chunk async for chunk in stream])[:12] in (b"", b"HTTP/1.1 200")
+    async with two_ways(tmp_path) as ways:
+        for beginning in (b"", PLAIN, PLAIN[:10]):
+            async with await trio.open_unix_socket(ways.lane.path) as stream:
+                await stream.send_all(beginning)
+                received = b"".join([chunk async for chunk in stream])
+                assert received[:12] in (b"", b"HTTP/1.1 200")
 
 
 async def test_client_that_leaves_cancels_its_request(way: Way) -> None:

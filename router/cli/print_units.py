@@ -1,0 +1,95 @@
+"""Prints the units of systemd for this installation: `mcp-router systemd`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from router.app.sockets import with_api
+from router.config.options import chosen_modes, locate, merge
+from router.config.settings import settings_or_defaults
+from router.service_manager.units import HOMES, Service, service_unit, socket_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from router.config.options import Options
+    from router.config.settings import Settings
+    from router.config.values import Mode
+
+SYSTEM_PATH: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+"""Where systemd looks for commands by itself."""
+
+LAUNCHERS: Final = ("npx", "uvx", "node", "docker")
+"""Commands that start servers; they may be installed elsewhere."""
+
+
+def unit_text(
+    options: Options, environ: Mapping[str, str], cwd: Path, *, is_user: bool, is_socket: bool
+) -> str:
+    """Return the unit that was asked for.
+
+    Raises:
+        ConfigError: the settings cannot be read, or leave no such unit.
+    """
+    paths = locate(options, environ, cwd)
+    settings = merge(settings_or_defaults(paths.config), options)
+    chosen = chosen_modes(settings, options)
+    modes: tuple[Mode, ...] = tuple(mode for mode in chosen if mode != "stdio") or ("http",)
+    if is_socket:
+        return socket_unit(_addresses(settings, with_api(settings, modes)), is_user=is_user)
+    words = [word for mode in modes for word in ("--transport", mode)]
+    written: list[str] = []
+    if is_user or options.config is not None:
+        words += ["--config", str(paths.config.resolve())]
+        written.append(str(paths.config.parent.resolve()))
+    if options.data is not None:
+        words += ["--data", str(paths.data.resolve())]
+        written.append(str(paths.data.resolve()))
+    words += _overrides(options)
+    path = environ.get("PATH") if is_user else _system_path()
+    service = Service(_executable(), words, path, written)
+    return service_unit(service, is_user=is_user)
+
+
+def _overrides(options: Options) -> list[str]:
+    given = {
+        "--host": options.host,
+        "--port": options.port,
+        "--level": options.level,
+        "--view": options.view,
+    }
+    return [word for name, one in given.items() if one is not None for word in (name, str(one))]
+
+
+def _executable() -> str:
+    """Return the path of this program as it was called, or as it is found."""
+    called = Path(sys.argv[0])
+    if called.name == "mcp-router" and called.exists():
+        return str(Path(os.path.abspath(called)))
+    beside = Path(sys.executable).with_name("mcp-router")
+    return str(beside) if beside.exists() else shutil.which("mcp-router") or "mcp-router"
+
+
+def _system_path() -> str | None:
+    """Return a `PATH` with the folders of launchers that are installed for all, but elsewhere."""
+    folders = [os.path.dirname(found) for name in LAUNCHERS if (found := shutil.which(name))]
+    others = dict.fromkeys(
+        folder
+        for folder in folders
+        if folder not in (*SYSTEM_PATH, "/bin") and not f"{folder}/".startswith(HOMES)
+    )
+    return os.pathsep.join((*others, *SYSTEM_PATH)) if others else None
+
+
+def _addresses(settings: Settings, modes: tuple[Mode, ...]) -> dict[Mode, tuple[str, int]]:
+    server, api = settings.server, settings.api
+    places: dict[Mode, tuple[str, int]] = {
+        "http": (server.host, server.http.port),
+        "sse": (server.host, server.sse.port),
+        "api": (api.host, api.port),
+    }
+    return {mode: places[mode] for mode in modes}

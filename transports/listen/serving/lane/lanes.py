@@ -1,0 +1,74 @@
+"""The fast lanes of one listener: serves connections in them, and ends them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.listen.serving.lane.lane import Lane
+
+if TYPE_CHECKING:
+    from transports.listen.serving.connection import Connection
+    from transports.listen.serving.exchange import Endpoint, Locate
+
+
+class Lanes:
+    """The lanes of the open connections.
+
+    Args:
+        endpoint: answers the requests.
+        locate: see `AsgiListener`.
+        head_limit_bytes: the largest head of a request.
+    """
+
+    def __init__(self, endpoint: Endpoint, locate: Locate, head_limit_bytes: int) -> None:
+        self._endpoint = endpoint
+        self._locate = locate
+        self._head_limit_bytes = head_limit_bytes
+        self._lanes: set[Lane] = set()
+        self._is_finishing = False
+
+    async def serve(self, connection: Connection) -> bool:
+        """Serve the plain requests of a connection; return whether Hypercorn is to go on with it.
+
+        What was received of the first other request will be received once more then.
+        """
+        lane = Lane(connection, self._endpoint, self._locate, self._head_limit_bytes)
+        if self._is_finishing:
+            lane.finish()
+        self._lanes.add(lane)
+        try:
+            left = await lane.serve()
+        finally:
+            self._lanes.discard(lane)
+        if left is None:
+            await connection.close_gently()
+            return False
+        connection.return_received(left)
+        return True
+
+    async def end_idle(self, idle_s: float, look_s: float) -> None:
+        """Close connections that have waited so long for a request or its head, until cancelled.
+
+        Args:
+            idle_s: how long they may wait.
+            look_s: the time between two looks.
+        """
+        while True:
+            await trio.sleep(look_s)
+            latest_s = trio.current_time() - idle_s
+            for lane in list(self._lanes):
+                if lane.idle_since_s is not None and lane.idle_since_s <= latest_s:
+                    lane.end()
+
+    def finish(self) -> None:
+        """Close each connection after its next answer."""
+        self._is_finishing = True
+        for lane in self._lanes:
+            lane.finish()
+
+    def end(self) -> None:
+        """Close each connection now, or after the answer to its request."""
+        for lane in list(self._lanes):
+            lane.end()
