@@ -142,7 +142,7 @@ def answers(port: int) -> bool:
 
 def test_a_listener_that_does_not_move_is_left_alone(running: Running) -> None:
     before = running.ports
-    running.move(attrs.evolve(SETTINGS, security=Security(bearer_token="t")))
+    running.move(attrs.evolve(SETTINGS, security=Security(bearer_token="a-token-of-tests")))
     assert running.ports == before
     assert running.restarted() == []
 
@@ -245,7 +245,7 @@ def test_configured_address_of_a_handed_over_socket_is_said_not_to_matter(
 
 
 def test_token_of_a_handed_over_socket_that_others_reach_cannot_be_removed() -> None:
-    secured = attrs.evolve(SETTINGS, security=Security(bearer_token="t"))
+    secured = attrs.evolve(SETTINGS, security=Security(bearer_token="a-token-of-tests"))
     with socket.create_server(("0.0.0.0", 0)) as sock:
         bound = bind(secured, ["http"], [HandedOver("http", sock)])
         listeners = listeners_of(secured, bound)

@@ -160,14 +160,14 @@ def test_handed_over_socket_is_used_and_the_configured_address_is_not(
 
 def test_handed_over_socket_never_moves(handed_over: HandedOver, taken: int) -> None:
     bound = bind(_settings(), ["http"], [handed_over])
-    assert rebind(_settings(http=taken, host="0.0.0.0", token="t"), bound) == ()
+    assert rebind(_settings(http=taken, host="0.0.0.0", token="a-token-of-tests"), bound) == ()
 
 
 def test_real_address_of_a_handed_over_socket_decides_about_its_exposure() -> None:
     with socket.create_server(("0.0.0.0", 0)) as sock:
         with pytest.raises(ConfigError, match=r'for http: "0\.0\.0\.0" can be reached'):
             bind(_settings(), ["http"], [HandedOver("http", sock)])
-        (http,) = bind(_settings(token="t"), ["http"], [HandedOver("http", sock)])
+        (http,) = bind(_settings(token="a-token-of-tests"), ["http"], [HandedOver("http", sock)])
         assert http.reach == "0.0.0.0"
 
 

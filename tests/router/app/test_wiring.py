@@ -179,10 +179,10 @@ async def test_profiles_and_instances_are_places(site: Site, nursery: trio.Nurse
 async def test_traces_go_on_when_the_settings_change(site: Site, nursery: trio.Nursery) -> None:
     nursery.start_soon(site.keeps_current)
     await site.next_event()
-    configure(site.folder, mcp_client={"timeout": 7}, logging={"audit": True})
+    configure(site.folder, mcp_client={"timeout": 7})
     site.router.reload_request.make()
     told = await site.next_event()
-    assert told.settings.records == {"audit", "traces"}
+    assert told.settings.records == {"traces"}
 
 
 @pytest.mark.parametrize("telemetry", [Telemetry(Variables(frozenset({"traces"})))])

@@ -20,6 +20,7 @@ from router.dispatch.actor import dispatch
 from router.messages.commands import ShowReadiness
 from router.messages.errors import ConfigError
 from router.messages.events import AdminCommand, Barrier, Tick
+from router.messages.metrics import ActorCounts
 from router.service_manager.notifications import (
     STATUS_LENGTH,
     STATUS_S,
@@ -347,7 +348,9 @@ def test_pings_of_the_real_actor_stop_while_its_core_hangs(
         router = attrs.evolve(Scene().router, inbox=inbox_in)
         commands, saves, catalogues = outputs
         fail: Any = None  # nothing is started here
-        start: Any = partial(dispatch, core, inbox, commands, fail, saves, catalogues, str)
+        start: Any = partial(
+            *(dispatch, core, inbox, commands, fail, saves, catalogues, str, fail, ActorCounts())
+        )
         async with trio.open_nursery() as nursery:
             await nursery.start(start)
             nursery.start_soon(manager.keep_informed, router)

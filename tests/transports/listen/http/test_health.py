@@ -35,6 +35,7 @@ class Scene:
     readiness: dict[str, Any] = attrs.field(factory=lambda: dict(READINESS))
     reached: list[str] = attrs.field(factory=list)
     unread: UnreadBytes = attrs.field(factory=UnreadBytes)
+    endpoint: None = None
     inbox: Any = None
     _events: Any = None
 
