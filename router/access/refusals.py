@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from router.messages.records import RefusalRecord
+from router.messages.observability.records import RefusalRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,19 +40,19 @@ if TYPE_CHECKING:
     from router.config.settings import Settings
     from router.config.values import Mode
     from router.dispatch.actor import Inbound
-    from router.messages.metrics import ActorCounts
-    from router.messages.records import Record
+    from router.messages.observability.metrics import ActorCounts
+    from router.messages.observability.records import Record
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
     from router.reload.profile_store import ProfileStore
     from supervisors.child import Command
-    from transports.listen.http.health import WithHealth
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
-    from transports.listen.serving.connection import ConnectionCounts
-    from transports.listen.serving.hand_over import HandOver
-    from transports.listen.serving.hosting import Application, AsgiListener
+    from transports.listen.serving.health import WithHealth
+    from transports.listen.serving.hosting.connection import ConnectionCounts
+    from transports.listen.serving.hosting.hand_over import HandOver
+    from transports.listen.serving.hosting.listener import Application, AsgiListener
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -216,7 +216,7 @@ class Listeners:
             return None
         if self._hand_over is None:
             # For start-up time: only a service with a socket unit needs it.
-            from transports.listen.serving.hand_over import HandOver
+            from transports.listen.serving.hosting.hand_over import HandOver
 
             self._hand_over = HandOver()
         return self._hand_over
@@ -313,8 +313,8 @@ class _NetworkListener:
         self, new_app: Callable[[], WithHealth], *, has_fast_lane: bool = False
     ) -> AsgiListener:
         # For start-up time, as above.
-        from transports.listen.serving.connection import ConnectionCounts
-        from transports.listen.serving.hosting import AsgiListener
+        from transports.listen.serving.hosting.connection import ConnectionCounts
+        from transports.listen.serving.hosting.listener import AsgiListener
 
         listeners = self.listeners
         return AsgiListener(
@@ -329,7 +329,7 @@ class _NetworkListener:
 
     def _with_health(self, app: Application, admission: Admission) -> WithHealth:
         # For start-up time, as above.
-        from transports.listen.http.health import Health, WithHealth
+        from transports.listen.serving.health import Health, WithHealth
 
         listeners = self.listeners
         health = Health(

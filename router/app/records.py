@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from router.messages.log_fields import about
-from router.messages.records import CallRecord
+from router.messages.observability.log_fields import about
+from router.messages.observability.records import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
 
 log = logging.getLogger("mcp_router.app")
 call_log = logging.getLogger("mcp_router.calls")

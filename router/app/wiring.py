@@ -18,7 +18,7 @@ from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.messages.effects import SaveCatalogue, SaveInstance
-from router.messages.metrics import ActorCounts
+from router.messages.observability.metrics import ActorCounts
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import MAX_INSTANCES, InstanceStore

@@ -13,12 +13,17 @@ import msgspec
 
 from router.logs.record_text import one_line
 from router.logs.utc_time import utc_time
-from router.messages.records import CallRecord, ChangeRecord, RefusalRecord, SessionRecord
+from router.messages.observability.records import (
+    CallRecord,
+    ChangeRecord,
+    RefusalRecord,
+    SessionRecord,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
 
 VALUE_LIMIT: Final = 1000
 """Characters of a value that are kept: a client may send megabytes as the URI of a resource."""

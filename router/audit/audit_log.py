@@ -30,14 +30,14 @@ from router.logs.writing.append_file import (
 )
 from router.logs.writing.log_writer import LogWriter, OwnedFile
 from router.messages.errors import ConfigError
-from router.messages.records import CallRecord
+from router.messages.observability.records import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import FileIO
     from typing import TypeAlias
 
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
 
     Timed: TypeAlias = tuple[Record, float]
     """A record, and its moment in seconds since 1970."""

@@ -53,7 +53,7 @@ from router.messages.events import (
     SessionOverflowed,
     Tick,
 )
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 
     from router.messages.effects import Effect
     from router.messages.instances.instance_spec import InstanceSpec
-    from router.messages.metrics import ActorCounts
-    from router.messages.records import Record
+    from router.messages.observability.metrics import ActorCounts
+    from router.messages.observability.records import Record
 
 log = logging.getLogger("mcp_router.dispatch")
 

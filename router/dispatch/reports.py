@@ -24,7 +24,7 @@ from router.messages.events import (
     RequestFailed,
     SessionLost,
 )
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from supervisors.child import Delayed, Down, GaveUp, Queued, Starting, Stuck, Up
 
 log = logging.getLogger("mcp_router.dispatch")

@@ -30,7 +30,7 @@ from router.instance_files.catalogue_files import (
     is_temporary_name,
     name_file,
 )
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

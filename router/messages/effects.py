@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Change
     from router.messages.frames import ClientId, Frame, Outbox, SessionId
     from router.messages.instances.instance_spec import InstanceSpec
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
 
 
 class ToClient(Struct, frozen=True):

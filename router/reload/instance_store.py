@@ -24,7 +24,7 @@ import trio
 
 from router.messages.errors import RpcError
 from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from router.reload.safe_saving import try_to_save
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from router.messages.records import CallRecord, SessionRecord, TraceContext
+    from router.messages.observability.records import CallRecord, SessionRecord, TraceContext
     from router.telemetry.variables import Variables
 
 SERVICE: Final = "mcp-router"

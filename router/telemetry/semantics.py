@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from router.messages.revisions import STATELESS_REVISION
 
 if TYPE_CHECKING:
-    from router.messages.records import CallRecord
+    from router.messages.observability.records import CallRecord
 
 Attributes: TypeAlias = dict[str, str | int]
 

@@ -19,7 +19,7 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from router.messages.records import CallRecord, SessionRecord
+from router.messages.observability.records import CallRecord, SessionRecord
 from router.telemetry.tracer import ProcessTracer
 from router.telemetry.variables import INSTALL, Variables, read_variables
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from router.messages.core_settings import RecordReason
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
     from router.telemetry.variables import Signal
 
 log = logging.getLogger("mcp_router.telemetry")

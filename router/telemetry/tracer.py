@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
-from router.messages.records import TraceContext
+from router.messages.observability.records import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,7 @@ from tests.e2e.process_resources import (
 from tests.e2e.raw_client import HELLO, HttpClient
 from tests.e2e.secured_router import ALL, LIMIT_S, SECURITY, A, B, ask, rpc
 from transports.listen.http.session_table import SessionLimits
-from transports.listen.serving.hosting import connection_limit
+from transports.listen.serving.hosting.listener import connection_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ from tests.e2e.secured_router import (
     sse_stream,
     text_of,
 )
-from transports.listen.serving.hosting import HEAD_LIMIT_BYTES
+from transports.listen.serving.hosting.listener import HEAD_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

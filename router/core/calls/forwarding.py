@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.frames import Frame, RequestId
-    from router.messages.records import Outcome
+    from router.messages.observability.records import Outcome
 
 STOPPING: Final = "The router is stopping"
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from router.core.measures.trace_context import with_trace_context
 from router.core.protocol.bridging import ENVELOPE_KEYS, RETRY_KEYS, client_envelope
 from router.core.protocol.extensions import declared_by_client
 from router.core.protocol.task_messages import RELATED_KEY
-from router.core.protocol.trace_context import with_trace_context
 from router.core.sessions import client_roots
 from router.core.tasks import handles
 from router.core.text.raw_json import check_key_case, id_of
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
+    from router.messages.observability.records import TraceContext
     from router.messages.params import Params
-    from router.messages.records import TraceContext
 
 
 def has_meta(request: ClientRequest, members: dict[str, Raw]) -> bool:

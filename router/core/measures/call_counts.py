@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from router.messages import errors
-from router.messages.metrics import DURATION_BOUNDS_S, MethodMetrics
+from router.messages.observability.metrics import DURATION_BOUNDS_S, MethodMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from router.messages.records import Outcome
+    from router.messages.observability.records import Outcome
 
 CODES: Final = {
     code: str(code)

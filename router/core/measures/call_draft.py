@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from router.messages.records import TraceContext
+    from router.messages.observability.records import TraceContext
 
 
 class CallDraft(Struct, eq=False):

@@ -18,15 +18,15 @@ import msgspec
 from msgspec import Struct
 
 from router.core.measures.call_draft import CallDraft
+from router.core.measures.trace_context import read_trace_context
 from router.core.protocol import router_tools
-from router.core.protocol.trace_context import read_trace_context
 from router.core.state.clients import ClientRequest
 from router.core.text.raw_json import optional_text_of
 from router.messages.effects import WriteRecord
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Response
+from router.messages.observability.records import CallRecord
 from router.messages.params import given, object_of
-from router.messages.records import CallRecord
 
 if TYPE_CHECKING:
     from msgspec import Raw
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import CallTool
     from router.messages.events import AdminCommand
-    from router.messages.records import Outcome
+    from router.messages.observability.records import Outcome
 
 CALLS: Final = frozenset(
     {

@@ -13,8 +13,8 @@ from router.core.protocol import router_tools
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.effects import WriteRecord
 from router.messages.errors import RpcError
+from router.messages.observability.records import ChangeRecord
 from router.messages.params import given
-from router.messages.records import ChangeRecord
 
 if TYPE_CHECKING:
     from router.core.state.clients import Client, ClientRequest

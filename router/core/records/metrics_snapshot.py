@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import rows_of
-from router.messages.metrics import CoreMetrics, InstanceMetrics
+from router.messages.observability.metrics import CoreMetrics, InstanceMetrics
 
 if TYPE_CHECKING:
     from router.core.state.instances import Instance

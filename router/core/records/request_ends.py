@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from router.core.state.clients import Call
     from router.core.state.routing_state import RoutingState
     from router.messages.errors import RpcError
-    from router.messages.records import Outcome
+    from router.messages.observability.records import Outcome
 
 ROUTER_TOOL: Final = "router"
 """The kind of a call of one of the router's own tools, but for `mcp.router.call`."""

@@ -16,8 +16,8 @@ from router.core.protocol.bridging import CLIENT_INFO_KEY
 from router.core.text.raw_json import is_object, optional_text_of
 from router.messages.effects import WriteRecord
 from router.messages.errors import RpcError
+from router.messages.observability.records import SessionRecord
 from router.messages.params import given, object_of
-from router.messages.records import SessionRecord
 
 if TYPE_CHECKING:
     from msgspec import Raw

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from router.messages.effects import Effect
     from router.messages.events import AdminCommand, SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId, SessionId
-    from router.messages.records import TraceContext
+    from router.messages.observability.records import TraceContext
 
 
 class Seal(Protocol):

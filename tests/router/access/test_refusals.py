@@ -11,7 +11,7 @@ import trio
 
 from router.access.refusals import MAX_KINDS, NO_TOKEN, OTHERS, QUIET_S, Refusals
 from router.messages.errors import HttpRefusal
-from router.messages.records import RefusalRecord
+from router.messages.observability.records import RefusalRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -12,7 +12,7 @@ from router.access.places import Places
 from router.app.listeners import Listeners
 from router.app.records import Records
 from router.config.options import Options
-from router.messages.metrics import ActorCounts
+from router.messages.observability.metrics import ActorCounts
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings

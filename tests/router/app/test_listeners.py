@@ -87,7 +87,7 @@ async def test_network_listener_serves_until_it_is_told_to_stop(mode: Any) -> No
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 404")
             await stream.aclose()
             stopping.set()
-    assert "transports.listen.serving.hosting" in sys.modules
+    assert "transports.listen.serving.hosting.listener" in sys.modules
 
 
 # --- Moves -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from router.app.records import Records, log_call
-from router.messages.records import ChangeRecord, Record
+from router.messages.observability.records import ChangeRecord, Record
 from tests.router.audit.test_audit_lines import CALL
 
 RECORD = ChangeRecord("operator", "", "remove_instance", "a")

@@ -37,7 +37,7 @@ from router.messages.events import (
 )
 from router.messages.frames import ErrorResponse, Request, Response
 from router.messages.instances.instance_spec import InstanceSpec
-from router.messages.metrics import ActorCounts
+from router.messages.observability.metrics import ActorCounts
 from router.reload.file_watcher import ReloadRequest
 from router.reload.profile_store import ProfileStore
 from supervisors.child import ChildSpec, Restart, RestartChild

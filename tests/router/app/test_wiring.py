@@ -22,7 +22,7 @@ from router.messages.commands import Principal
 from router.messages.effects import SaveCatalogue
 from router.messages.errors import HttpRefusal
 from router.messages.events import CoreSettingsChanged, InstancesChanged
-from router.messages.records import ChangeRecord
+from router.messages.observability.records import ChangeRecord
 from router.reload.file_watcher import keep_current
 from router.telemetry.telemetry import Telemetry
 from router.telemetry.variables import Variables

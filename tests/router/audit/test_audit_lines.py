@@ -11,7 +11,7 @@ import pytest
 
 from router.audit.audit_lines import VALUE_LIMIT, dropped_line, line_of, size_of
 from router.logs.masks import Masks
-from router.messages.records import (
+from router.messages.observability.records import (
     CallRecord,
     ChangeRecord,
     RefusalRecord,
@@ -20,7 +20,7 @@ from router.messages.records import (
 )
 
 if TYPE_CHECKING:
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
 
 CALL = CallRecord(
     principal="alice",

@@ -26,7 +26,7 @@ from router.messages.errors import ConfigError, HttpRefusal
 from tests.router.cli.answering import unused_url
 from transports.listen.rest.backend import RestBackend
 from transports.listen.rest.rest_app import RestApp
-from transports.listen.serving.hosting import AsgiListener
+from transports.listen.serving.hosting.listener import AsgiListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -62,7 +62,7 @@ from router.messages.events import (
 from router.messages.frames import Request
 from router.messages.instances.exposure import Exposure
 from router.messages.instances.instance_spec import InstanceSpec
-from router.messages.records import CallRecord, Record, TraceContext
+from router.messages.observability.records import CallRecord, Record, TraceContext
 from tests.router.core.fake_peers import (
     EVERYTHING,
     FakeClient,

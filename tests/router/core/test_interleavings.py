@@ -16,8 +16,8 @@ from router.messages.events import ClientClosed
 from router.messages.frames import Request, Response
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.instances.run_policy import RunPolicy
+from router.messages.observability.records import SessionRecord
 from router.messages.rates import RateLimits
-from router.messages.records import SessionRecord
 from tests.router.core.conversation import (
     Conversation,
     FakeClient,

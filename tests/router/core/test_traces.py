@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from router.messages.records import CallRecord, TraceContext
+from router.messages.observability.records import CallRecord, TraceContext
 from tests.router.core.conversation import (
     Conversation,
     FakeClient,

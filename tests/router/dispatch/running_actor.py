@@ -14,8 +14,8 @@ from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick
 from router.messages.frames import Frame, Notification
 from router.messages.instances.instance_spec import InstanceSpec
-from router.messages.metrics import ActorCounts
-from router.messages.records import Record
+from router.messages.observability.metrics import ActorCounts
+from router.messages.observability.records import Record
 from supervisors.child import ChildSpec, Command, StartChild, StopChild
 
 SAID = Notification("said")

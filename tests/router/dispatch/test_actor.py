@@ -45,7 +45,7 @@ from router.messages.events import (
 )
 from router.messages.frames import Notification
 from router.messages.instances.instance_spec import InstanceSpec
-from router.messages.records import ChangeRecord, Record
+from router.messages.observability.records import ChangeRecord, Record
 from supervisors.child import Delayed, Down, GaveUp, Queued, Starting
 from supervisors.child import Stuck as StuckChild
 from supervisors.child import Up as UpChild

@@ -20,7 +20,7 @@ from router.dispatch.actor import dispatch
 from router.messages.commands import ShowReadiness
 from router.messages.errors import ConfigError
 from router.messages.events import AdminCommand, Barrier, Tick
-from router.messages.metrics import ActorCounts
+from router.messages.observability.metrics import ActorCounts
 from router.service_manager.notifications import (
     STATUS_LENGTH,
     STATUS_S,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from router.messages.records import CallRecord, SessionRecord, TraceContext
+from router.messages.observability.records import CallRecord, SessionRecord, TraceContext
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 CLIENT_SPAN = "00f067aa0ba902b7"

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from router.messages.records import CallRecord, TraceContext
+from router.messages.observability.records import CallRecord, TraceContext
 from router.telemetry import semantics
 from router.telemetry.otlp import Metering, OtlpExport, Tracing
 from router.telemetry.variables import read_variables

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from router.messages.records import ChangeRecord, Record
+from router.messages.observability.records import ChangeRecord, Record
 from router.telemetry import telemetry as module
 from router.telemetry.telemetry import Telemetry
 from router.telemetry.variables import Variables

@@ -12,7 +12,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from router.messages.records import TraceContext
+from router.messages.observability.records import TraceContext
 from router.telemetry.tracer import ProcessTracer
 from router.telemetry.variables import Sampling
 

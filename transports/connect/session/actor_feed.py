@@ -17,7 +17,7 @@ import trio
 import trio.lowlevel
 
 from router.messages.events import Barrier
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from transports.connect.session.pacing import FRAMES_PER_REQUEST, Pacing
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from router.messages.catalog import Catalog, Item
 from router.messages.frames import NO_RAW
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from transports.connect.session.requests import SHOWN_CHARS, RequestRefused
 from transports.connect.wire import WireLost
 

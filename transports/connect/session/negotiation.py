@@ -24,7 +24,7 @@ from msgspec import Raw, Struct
 
 from router.messages.errors import UNSUPPORTED_REVISION
 from router.messages.frames import Notification
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from router.messages.revisions import (
     HANDSHAKE_REVISIONS,
     KEY_PREFIX,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -26,7 +26,7 @@ import attrs
 import trio
 import trio.lowlevel
 
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from transports.connect.stdio.command import find_command
 from transports.connect.stdio.stderr import REPORT_EVERY_S, StderrLog
 from transports.connect.wire import WireLost

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from router.messages.log_fields import about
+from router.messages.observability.log_fields import about
 from transports.connect.stdio.launching.launch import Launcher
 from transports.connect.stdio.process import (
     FULL_GRACE,

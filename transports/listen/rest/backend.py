@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
     from router.messages.errors import HttpRefusal
     from router.messages.events import Event
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
     from transports.listen.rest.log_stream import Follow
 
 

@@ -21,7 +21,7 @@ import attrs
 import trio
 
 from router.messages.errors import HttpRefusal
-from router.messages.log_fields import by
+from router.messages.observability.log_fields import by
 from transports.listen.rest.rest_admission import is_preflight
 from transports.listen.serving.asgi import (
     BODY_S,

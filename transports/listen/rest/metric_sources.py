@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from router.messages.metrics import ActorCounts
+from router.messages.observability.metrics import ActorCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from transports.listen.serving.connection import ConnectionCounts
+    from transports.listen.serving.hosting.connection import ConnectionCounts
 
 
 def _no_drops() -> dict[str, Callable[[], int]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from quart import Response, request
 
 from router.messages.commands import ShowProfileTools
-from router.messages.records import ChangeRecord
+from router.messages.observability.records import ChangeRecord
 from transports.listen.rest.bodies import check_name, read_profile
 from transports.listen.rest.responses import (
     json_response,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from quart_trio import QuartTrio
 
-    from router.messages.records import Record
+    from router.messages.observability.records import Record
     from transports.listen.rest.actor_client import ActorClient
     from transports.listen.rest.backend import RestBackend
 

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
 from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, RpcError
-from router.messages.log_fields import by
+from router.messages.observability.log_fields import by
 from transports.listen.rest.actor_client import error_body, http_status, retry_after_s
 from transports.listen.rest.bodies import DoesNotFit, NotJson
 from transports.listen.rest.guard import PRINCIPAL

@@ -2,7 +2,7 @@
 
 from router.core.measures.call_counts import OTHER_CODE, CallCounts, InstanceCounts
 from router.messages.errors import TIMEOUT
-from router.messages.metrics import DURATION_BOUNDS_S
+from router.messages.observability.metrics import DURATION_BOUNDS_S
 
 
 def test_answers_are_counted_by_kind_outcome_and_code() -> None:

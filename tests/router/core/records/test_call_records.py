@@ -19,7 +19,7 @@ from router.messages.errors import (
 )
 from router.messages.events import AdminCommand, ClientOpened
 from router.messages.instances.exposure import Profile
-from router.messages.records import CallRecord, TraceContext
+from router.messages.observability.records import CallRecord, TraceContext
 from tests.router.core.conversation import (
     T_S,
     Conversation,

@@ -15,7 +15,7 @@ from router.messages.commands import (
 )
 from router.messages.errors import NOT_SAVED, RpcError
 from router.messages.events import AdminCommand
-from router.messages.records import ChangeRecord
+from router.messages.observability.records import ChangeRecord
 from tests.router.core.conversation import Conversation, Mailbox, ready, spec
 
 MANAGED: Any = {"records": frozenset({"audit"}), "allow_instance_management": True}

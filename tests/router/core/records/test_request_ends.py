@@ -7,8 +7,8 @@ import pytest
 from router.messages.commands import CallTool, Principal, ShowMetrics
 from router.messages.errors import NOT_ALLOWED
 from router.messages.instances.exposure import Profile
-from router.messages.metrics import CoreMetrics, InstanceMetrics
-from router.messages.records import CallRecord
+from router.messages.observability.metrics import CoreMetrics, InstanceMetrics
+from router.messages.observability.records import CallRecord
 from tests.router.core.conversation import T_S, Conversation, raw, ready, spec
 from tests.router.core.limits import limited
 from tests.router.core.per_client import per_client

@@ -5,7 +5,7 @@ from typing import Any
 from router.core.protocol.bridging import CLIENT_INFO_KEY
 from router.messages.commands import Principal
 from router.messages.events import ClientOpened
-from router.messages.records import Record, SessionRecord
+from router.messages.observability.records import Record, SessionRecord
 from tests.router.core.conversation import Conversation, FakeClient
 
 AUDIT: Any = {"records": frozenset({"audit"})}

@@ -9,7 +9,7 @@ import trio
 
 from router.messages.commands import ShowProfileTools
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
-from router.messages.records import ChangeRecord, Record
+from router.messages.observability.records import ChangeRecord, Record
 from tests.transports.listen.rest.rest_client import FakeProfiles, rest_site
 from transports.listen.rest.profile_routes import NOT_AWAITED
 

@@ -27,7 +27,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
-from router.messages.metrics import DURATION_BOUNDS_S, MethodMetrics
+from router.messages.observability.metrics import DURATION_BOUNDS_S, MethodMetrics
 from transports.listen.rest.metrics.loop_lag import LAG_BOUNDS_S
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from router.messages.metrics import InstanceMetrics
+    from router.messages.observability.metrics import InstanceMetrics
     from transports.listen.rest.metrics.snapshot import Snapshot
 
 Samples: TypeAlias = "Iterable[tuple[Sequence[str], float]]"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from router.messages.metrics import CoreMetrics
+    from router.messages.observability.metrics import CoreMetrics
     from transports.listen.rest.metric_sources import MetricSources
     from transports.listen.rest.metrics.loop_lag import LoopLag
 

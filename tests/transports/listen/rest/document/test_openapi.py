@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from router.messages.metrics import CoreMetrics
+from router.messages.observability.metrics import CoreMetrics
 from tests.transports.listen.rest.rest_client import FakeProfiles, rest_site
 from transports.listen.rest.document.openapi import openapi_document
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from router.messages.metrics import (
+from router.messages.observability.metrics import (
     DURATION_BOUNDS_S,
     ActorCounts,
     CoreMetrics,
@@ -16,7 +16,7 @@ from transports.listen.rest.metric_sources import MetricSources
 from transports.listen.rest.metrics.exposition import encode
 from transports.listen.rest.metrics.loop_lag import LoopLag
 from transports.listen.rest.metrics.snapshot import Snapshot
-from transports.listen.serving.connection import ConnectionCounts
+from transports.listen.serving.hosting.connection import ConnectionCounts
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
 NO_DURATIONS = (0,) * (len(DURATION_BOUNDS_S) + 1)

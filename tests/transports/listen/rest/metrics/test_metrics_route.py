@@ -6,7 +6,7 @@ from typing import Final
 
 from router.messages.commands import ShowMetrics
 from router.messages.errors import NOT_ALLOWED, RpcError
-from router.messages.metrics import ActorCounts, CoreMetrics
+from router.messages.observability.metrics import ActorCounts, CoreMetrics
 from tests.transports.listen.rest.rest_client import rest_site
 from transports.listen.rest.metric_sources import MetricSources
 

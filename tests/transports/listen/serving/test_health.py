@@ -12,7 +12,7 @@ import trio
 from router.messages.commands import Principal, ShowReadiness
 from router.messages.errors import HttpRefusal
 from router.messages.events import AdminCommand, Barrier
-from transports.listen.http.health import ANSWER_S, Health, WithHealth, is_local
+from transports.listen.serving.health import ANSWER_S, Health, WithHealth, is_local
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:

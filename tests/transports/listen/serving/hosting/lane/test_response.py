@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from email.utils import parsedate_to_datetime
 
-from transports.listen.serving.lane.response import as_chunk, has_length, response_head
+from transports.listen.serving.hosting.lane.response import as_chunk, has_length, response_head
 
 
 def test_date_is_that_of_now() -> None:

@@ -12,7 +12,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.transports.listen.serving.lane.two_ways import two_ways
+from tests.transports.listen.serving.hosting.lane.two_ways import two_ways
 
 PLAIN: Final = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 

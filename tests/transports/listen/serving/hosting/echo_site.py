@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from transports.listen.serving.hosting import AsgiListener
+from transports.listen.serving.hosting.listener import AsgiListener
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import sys
 import pytest
 import trio
 
-from tests.transports.listen.serving.echo_site import request, serving
-from transports.listen.serving import hosting
-from transports.listen.serving.hosting import connection_limit
+from tests.transports.listen.serving.hosting.echo_site import request, serving
+from transports.listen.serving.hosting import listener as module
+from transports.listen.serving.hosting.listener import connection_limit
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from transports.listen.serving.hosting import connection_limit
 async def test_connection_without_a_request_is_closed(
     sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "IDLE_S", 0.05)
+    monkeypatch.setattr(module, "IDLE_S", 0.05)
     async with serving() as site:
         answer = await site.answer_to(sent)
         assert answer.count(b"HTTP/1.1 200 ") == len(site.app.asked) == (sent == request())
@@ -43,7 +43,7 @@ async def test_lack_of_files_is_logged_once_with_a_count_and_ends_when_there_are
         return await accept(listener)
 
     monkeypatch.setattr(trio.SocketListener, "accept", failing)
-    monkeypatch.setattr(hosting, "ACCEPT_RETRY_S", 0.001)
+    monkeypatch.setattr(module, "ACCEPT_RETRY_S", 0.001)
     async with serving() as site:
         answer = await site.answer_to(request("Connection: close"))
         assert answer.startswith(b"HTTP/1.1 200 ")

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from transports.listen.serving.asgi import CONNECTION_CLOSE, Exchange, RequestBody
-from transports.listen.serving.connection import LARGE_BYTES, Phase
 from transports.listen.serving.exchange import ClientGone, HttpRequest
-from transports.listen.serving.lane.head import (
+from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
+from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
     METHOD_START,
     ends_lines_plainly,
     read_head,
 )
-from transports.listen.serving.lane.response import (
+from transports.listen.serving.hosting.lane.response import (
     LAST_CHUNK,
     as_chunk,
     has_length,
@@ -36,9 +36,9 @@ from transports.listen.serving.lane.response import (
 
 if TYPE_CHECKING:
     from transports.listen.serving.asgi import Message
-    from transports.listen.serving.connection import Connection
     from transports.listen.serving.exchange import Endpoint, Locate
-    from transports.listen.serving.lane.head import PlainHead
+    from transports.listen.serving.hosting.connection import Connection
+    from transports.listen.serving.hosting.lane.head import PlainHead
 
 RECEIVE_BYTES: Final = 64 * 1024
 """Read at once of a large body."""

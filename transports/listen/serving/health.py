@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from router.messages.events import Event
     from transports.listen.serving.asgi import Message, Receive, Send
-    from transports.listen.serving.hosting import Application
+    from transports.listen.serving.hosting.listener import Application
 
 LIVE_PATH: Final = "/livez"
 READY_PATH: Final = "/readyz"

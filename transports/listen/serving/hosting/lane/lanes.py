@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from transports.listen.serving.lane.lane import Lane
+from transports.listen.serving.hosting.lane.lane import Lane
 
 if TYPE_CHECKING:
-    from transports.listen.serving.connection import Connection
     from transports.listen.serving.exchange import Endpoint, Locate
+    from transports.listen.serving.hosting.connection import Connection
 
 
 class Lanes:

@@ -27,12 +27,13 @@ from tests.transports.listen.fake_actor import (
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.routing_headers import REVISION_KEY
 from transports.listen.http.sse_endpoint import SseEndpoint
-from transports.listen.serving import connection, hosting
 from transports.listen.serving.asgi import AsgiApp
-from transports.listen.serving.connection import ConnectionCounts
 from transports.listen.serving.exchange import Answer, json_answer
-from transports.listen.serving.hand_over import HandOver
-from transports.listen.serving.hosting import AsgiListener, connection_limit
+from transports.listen.serving.hosting import connection, spare_places
+from transports.listen.serving.hosting import listener as module
+from transports.listen.serving.hosting.connection import ConnectionCounts
+from transports.listen.serving.hosting.hand_over import HandOver
+from transports.listen.serving.hosting.listener import AsgiListener, connection_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -299,7 +300,7 @@ async def test_head_that_can_be_read_in_two_ways_is_400_and_closed(
 async def test_head_that_is_too_large_is_refused(serve: Serve, actor: FakeActor) -> None:
     async with serve(http(actor)) as site:
         client = await site.connect()
-        await client.stream.send_all(b"GET /mcp HTTP/1.1\r\nX: " + b"x" * hosting.HEAD_LIMIT_BYTES)
+        await client.stream.send_all(b"GET /mcp HTTP/1.1\r\nX: " + b"x" * module.HEAD_LIMIT_BYTES)
         assert (await client.head()).startswith(b"HTTP/1.1 431 ")
 
 
@@ -368,14 +369,14 @@ async def test_client_that_does_not_read_is_cut(
     monkeypatch.setattr(connection, "LOOK_S", 0.05)
     caplog.set_level("INFO")
     heard = Heard()
-    hosting.log.addHandler(heard)
+    module.log.addHandler(heard)
     async with serve(partial(Large, actor.inbox, admit)) as site:
         slow = await site.connect()
         await slow.send("POST", "/mcp", CALL)
         await heard.line.wait()
         assert "read next to nothing" in caplog.text
         assert len(await slow.until(b"never")) < Large.SIZE_BYTES
-    hosting.log.removeHandler(heard)
+    module.log.removeHandler(heard)
 
 
 async def test_connections_beyond_the_limit_are_503_and_closed(
@@ -384,7 +385,7 @@ async def test_connections_beyond_the_limit_are_503_and_closed(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(hosting, "SPARE_SHARE", 1)
+    monkeypatch.setattr(spare_places, "SPARE_SHARE", 1)
     counts = ConnectionCounts()
     async with serve(http(actor), max_connections=3, counts=counts) as site:
         clients = [await site.connect() for _ in range(3)]
@@ -483,7 +484,7 @@ async def test_restart_serves_on_the_same_socket(
 async def test_stop_cuts_who_does_not_read(
     serve: Serve, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "GRACE_S", 0.1)
+    monkeypatch.setattr(module, "GRACE_S", 0.1)
     async with serve(partial(Large, actor.inbox, admit)) as site:
         slow = await site.connect()
         await slow.send("POST", "/mcp", CALL)
@@ -523,7 +524,7 @@ async def test_cancellation_ends_the_listener_too(serve: Serve, actor: FakeActor
 
 
 def test_limit_of_connections_leaves_files_for_the_rest() -> None:
-    assert 0 < connection_limit() <= hosting.MAX_CONNECTIONS
+    assert 0 < connection_limit() <= module.MAX_CONNECTIONS
 
 
 # --- Handing the socket over -------------------------------------------------------------------
@@ -536,24 +537,46 @@ def handed_over(sock: socket.socket) -> socket.socket:
     return sock
 
 
-async def test_new_connections_wait_in_a_socket_that_is_handed_over(
-    handed_over: socket.socket, actor: FakeActor
+@pytest.fixture(params=[False, True], ids=["hypercorn", "fast lane"])
+def serve_handed_over(handed_over: socket.socket, request: pytest.FixtureRequest) -> Serve:
+    return partial(serving, handed_over, has_fast_lane=request.param)
+
+
+async def test_answer_after_a_hand_over_has_begun_closes_its_connection(
+    serve_handed_over: Serve, actor: FakeActor
 ) -> None:
     hand_over = HandOver()
-    async with serving(handed_over, http(actor), hand_over=hand_over) as site:
+    async with serve_handed_over(http(actor), hand_over=hand_over) as site:
+        client = await site.connect()
+        assert await client.post(CALL, "Authorization: nobody") == 401
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hand_over.complete)
+            await hand_over.begun.wait()
+            await client.send("POST", "/mcp", CALL, "Authorization: nobody")
+            head = (await client.head()).lower()
+            assert b" 401 " in head
+            assert b"connection: close" in head
+            await client.until(b"never")  # it is closed
+
+
+async def test_new_connections_wait_in_a_socket_that_is_handed_over(
+    serve_handed_over: Serve, actor: FakeActor
+) -> None:
+    hand_over = HandOver()
+    async with serve_handed_over(http(actor), hand_over=hand_over) as site:
         await hand_over.complete()
         waiting = Client(await trio.open_tcp_stream("127.0.0.1", site.port))
         await waiting.send("GET", "/nothing")
-    async with serving(handed_over, http(actor), hand_over=HandOver()):
+    async with serve_handed_over(http(actor), hand_over=HandOver()):
         assert b" 404 " in await waiting.head()
         waiting.stream.socket.close()
 
 
 async def test_accepted_connection_has_its_request_served_and_is_closed(
-    handed_over: socket.socket, actor: FakeActor
+    serve_handed_over: Serve, actor: FakeActor
 ) -> None:
     hand_over = HandOver()
-    async with serving(handed_over, http(actor), hand_over=hand_over) as site:
+    async with serve_handed_over(http(actor), hand_over=hand_over) as site:
         used, fresh = await site.connect(), await site.connect()
         await used.send("GET", "/nothing")
         await used.status()
@@ -569,16 +592,16 @@ async def test_accepted_connection_has_its_request_served_and_is_closed(
 
 
 async def test_hand_over_waits_for_requests_that_have_no_answer_yet(
-    handed_over: socket.socket, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
+    serve_handed_over: Serve, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "HAND_OVER_IDLE_S", 0.01)
+    monkeypatch.setattr(module, "HAND_OVER_IDLE_S", 0.01)
     hand_over, is_complete = HandOver(), trio.Event()
 
     async def complete() -> None:
         await hand_over.complete()
         is_complete.set()
 
-    async with serving(handed_over, http(actor), hand_over=hand_over) as site:
+    async with serve_handed_over(http(actor), hand_over=hand_over) as site:
         client = await site.connect()
         await client.send("POST", "/mcp", CALL)
         await actor.next(ClientOpened)
@@ -595,12 +618,12 @@ async def test_hand_over_waits_for_requests_that_have_no_answer_yet(
 
 
 async def test_idle_connections_and_event_streams_do_not_hold_up_a_hand_over(
-    handed_over: socket.socket, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
+    serve_handed_over: Serve, actor: FakeActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "HAND_OVER_IDLE_S", 0.01)
+    monkeypatch.setattr(module, "HAND_OVER_IDLE_S", 0.01)
     hand_over = HandOver()
     endpoint = partial(SseEndpoint, actor.inbox, admit)
-    async with serving(handed_over, endpoint, hand_over=hand_over) as site:
+    async with serve_handed_over(endpoint, hand_over=hand_over) as site:
         idle, stream = await site.connect(), await site.connect()
         await stream.send("GET", "/sse")
         opened = await actor.next(ClientOpened)

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.text.raw_json import optional_text_of
-from router.messages.records import TraceContext
+from router.messages.observability.records import TraceContext
 
 if TYPE_CHECKING:
     from msgspec import Raw

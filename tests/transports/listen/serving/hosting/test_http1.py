@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 import trio
 
-from tests.transports.listen.serving.echo_site import request, rest_of, serving
-from transports.listen.serving.http1 import WEBSOCKET_INPUT_BYTES
+from tests.transports.listen.serving.hosting.echo_site import request, rest_of, serving
+from transports.listen.serving.hosting.http1 import WEBSOCKET_INPUT_BYTES
 
 KEY: Final = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
 VERSION: Final = "Sec-WebSocket-Version: 13"

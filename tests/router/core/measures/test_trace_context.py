@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from router.core.protocol.trace_context import (
+from router.core.measures.trace_context import (
     STATE_LIMIT,
     read_trace_context,
     traceparent_of,
     with_trace_context,
 )
 from router.core.text.raw_json import raw_of
-from router.messages.records import TraceContext
+from router.messages.observability.records import TraceContext
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

@@ -21,7 +21,7 @@ from transports.listen.serving.exchange import (
     error_answer,
     json_answer,
 )
-from transports.listen.serving.hosting import AsgiListener
+from transports.listen.serving.hosting.listener import AsgiListener
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transports.listen.serving.lane.head import PlainHead, ends_lines_plainly, read_head
+from transports.listen.serving.hosting.lane.head import PlainHead, ends_lines_plainly, read_head
 
 
 def head(*lines: str, first: str = "POST /mcp HTTP/1.1") -> bytes:

@@ -22,7 +22,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import FrameTooLargeError, Handshake, WSStream
 from hypercorn.trio.tcp_server import TCPServer
 
-from transports.listen.serving.connection import Phase
+from transports.listen.serving.hosting.connection import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hypercorn.protocol import ProtocolWrapper
     from wsproto.events import Message
 
-    from transports.listen.serving.connection import Connection
+    from transports.listen.serving.hosting.connection import Connection
 
 WEBSOCKET_INPUT_BYTES: Final = 64 * 1024
 """Payload that a WebSocket's client may send in its whole life, in characters and bytes.

@@ -10,9 +10,14 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from transports.listen.serving import connection as module
 from transports.listen.serving.asgi import LEAST_BYTES_PER_S, SEND_S
-from transports.listen.serving.connection import LOOK_S, SMALL_BYTES, Connection, SlowReaders
+from transports.listen.serving.hosting import connection as module
+from transports.listen.serving.hosting.connection import (
+    LOOK_S,
+    SMALL_BYTES,
+    Connection,
+    SlowReaders,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

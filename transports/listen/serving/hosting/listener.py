@@ -19,7 +19,6 @@ Invariants:
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
@@ -32,18 +31,18 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from transports.listen.serving.asgi import PEER
-from transports.listen.serving.connection import (
+from transports.listen.serving.counted_warnings import CountedWarning
+from transports.listen.serving.hosting.connection import (
     LOOK_S,
     Connection,
     ConnectionCounts,
     Phase,
     SlowReaders,
 )
-from transports.listen.serving.counted_warnings import CountedWarning
-from transports.listen.serving.hand_over import HAND_OVER_IDLE_S
-from transports.listen.serving.http1 import Http1Server
-from transports.listen.serving.lane.lanes import Lanes
-from transports.listen.serving.refusals import RETRY_AFTER
+from transports.listen.serving.hosting.hand_over import HAND_OVER_IDLE_S
+from transports.listen.serving.hosting.http1 import Http1Server
+from transports.listen.serving.hosting.lane.lanes import Lanes
+from transports.listen.serving.hosting.spare_places import SparePlaces
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
     from transports.listen.serving.asgi import Message, Receive, Send
     from transports.listen.serving.exchange import Endpoint, Locate
-    from transports.listen.serving.hand_over import HandOver
+    from transports.listen.serving.hosting.hand_over import HandOver
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -77,15 +76,6 @@ GRACE_S: Final = 2.0
 MAX_CONNECTIONS: Final = 4096
 """The most connections of one listener, each about 25 kB; see `connection_limit`."""
 
-SPARE_PLACES: Final = 32
-"""Connections that may be told at the same time that all places are taken."""
-
-SPARE_SHARE: Final = 16
-"""With few open files, one spare place for so many others: the last quarter is for the rest."""
-
-TURN_AWAY_S: Final = 1.0
-"""How long such a connection may take to read the answer and to close."""
-
 ACCEPT_RETRY_S: Final = 0.1
 """The pause after a connection could not be accepted."""
 
@@ -105,23 +95,6 @@ def connection_limit() -> int:
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 4)
-
-
-def _turned_away() -> bytes:
-    body = json.dumps({"detail": "Too many connections; try again later"}).encode()
-    lines = [
-        "HTTP/1.1 503 Service Unavailable",
-        "content-type: application/json",
-        "x-content-type-options: nosniff",
-        f"content-length: {len(body)}",
-        "connection: close",
-        *(f"{name.lower()}: {value}" for name, value in RETRY_AFTER),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-TURNED_AWAY: Final = _turned_away()
-"""The answer to a connection for which there is no place."""
 
 
 def _do_nothing() -> None:
@@ -217,7 +190,7 @@ class _Connections:
         self._config = _hypercorn_config()
         self._app = ASGIWrapper(cast("Any", _located(app, listener.locate)))
         self._context = WorkerContext(None)
-        self._max_connections = max_connections = listener.max_connections
+        self._max_connections = listener.max_connections
         self._lanes = _lanes_of(app, listener)
         self._open: set[Connection] = set()
         self._slow_readers = SlowReaders()
@@ -225,8 +198,7 @@ class _Connections:
         self._unread = self._counts.unread = app.unread
         self._accepting = trio.CancelScope()
         self._all_closed: trio.Event | None = None  # made by `stop`
-        self._spare_places = max(1, min(SPARE_PLACES, max_connections // SPARE_SHARE))
-        self._turned_away = CountedWarning(self._warn_that_full)
+        self._spare_places = SparePlaces(listener.max_connections, self._counts)
         self._not_accepted = CountedWarning(self._warn_of_failures)
         self._last_failure = ""
         self._changed: Callable[[], None] = _do_nothing
@@ -249,7 +221,7 @@ class _Connections:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(self._slow_readers.cut_them)
-            nursery.start_soon(self._turned_away.run)
+            nursery.start_soon(self._spare_places.run)
             if self._lanes is not None:
                 nursery.start_soon(self._lanes.end_idle, IDLE_S, LOOK_S)
             nursery.start_soon(self._not_accepted.run)
@@ -273,7 +245,7 @@ class _Connections:
                 await trio.sleep(ACCEPT_RETRY_S)
             else:
                 if len(self._open) >= self._max_connections:
-                    nursery.start_soon(self._turn_away, stream)
+                    nursery.start_soon(self._spare_places.turn_away, stream)
                     continue
                 connection = Connection(stream, self._slow_readers, self._unread.add)
                 self._open.add(connection)
@@ -339,43 +311,12 @@ class _Connections:
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
 
-    async def _turn_away(self, stream: trio.SocketStream) -> None:
-        """Answer with 503 if there is a spare place, and close.
-
-        A socket that is closed with received data in it resets its connection, and the client may
-        lose the answer. So its request is read, until the client closes.
-        """
-        self._turned_away.note()
-        self._counts.turned_away += 1
-        if not self._spare_places:
-            stream.socket.close()
-            return
-        self._spare_places -= 1
-        try:
-            with trio.move_on_after(TURN_AWAY_S):
-                await stream.send_all(TURNED_AWAY)
-                await stream.send_eof()
-                while await stream.receive_some():
-                    pass
-        except trio.BrokenResourceError:
-            pass  # the client is gone
-        finally:
-            stream.socket.close()
-            self._spare_places += 1
-
     def _unsent(self) -> Iterator[Holding]:
         for connection in self._open:
             size_bytes = connection.unsent_bytes
             if size_bytes:
                 read_at_s = connection.progressed_at_s
                 yield Holding(connection.principal, size_bytes, read_at_s, connection.cut)
-
-    def _warn_that_full(self, times: int) -> None:
-        log.warning(
-            "All %d places for connections are taken; turned away: %d",
-            self._max_connections,
-            times,
-        )
 
     def _warn_of_failures(self, times: int) -> None:
         text = "No connection can be accepted (%s); failed tries: %d, the next in %g s"

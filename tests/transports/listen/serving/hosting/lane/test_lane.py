@@ -11,14 +11,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.transports.listen.serving.lane.two_ways import two_ways
-from transports.listen.serving import asgi, hosting
+from tests.transports.listen.serving.hosting.lane.two_ways import two_ways
+from transports.listen.serving import asgi
+from transports.listen.serving.hosting import listener as module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.transports.listen.serving.lane.two_ways import Way
+    from tests.transports.listen.serving.hosting.lane.two_ways import Way
 
 PLAIN = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 NEVER = b"POST /never HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
@@ -49,7 +50,7 @@ class NoServer:
 async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "Http1Server", NoServer)
+    monkeypatch.setattr(module, "Http1Server", NoServer)
     outcome = await way.outcome_of([PLAIN, PLAIN + GET])
     assert outcome.received.count(b"HTTP/1.1 200") == 2
     assert NoServer.received == GET
@@ -59,8 +60,8 @@ async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
 async def test_connection_that_asks_for_nothing_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "IDLE_S", 0.0)
-    monkeypatch.setattr(hosting, "LOOK_S", 0.01)
+    monkeypatch.setattr(module, "IDLE_S", 0.0)
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
     async with two_ways(tmp_path) as ways:
         for beginning in (b"", PLAIN, PLAIN[:10]):
             async with await trio.open_unix_socket(ways.lane.path) as stream:
