@@ -152,17 +152,17 @@ $(SDK_EXAMPLES): .cache/peers/sdk-examples/installed
 	@tar -xzf $(@D)/mcp-*.tar.gz -C $(@D) --strip-components 1
 	@touch $@
 
-# The reverse proxies, as the distribution packs them. They are unpacked beside the tests and not
-# installed, so that neither root nor this machine's own services matter.
-REVERSE_PROXIES := nginx haproxy caddy
+# The reverse proxies and logrotate, as the distribution packs them. They are unpacked beside the tests
+# and not installed, so that neither root nor this machine's own services matter.
+DEBIAN_PACKAGES := nginx haproxy caddy logrotate
 
 $(DEBIAN_PEERS): tests/peers/unpack_debian.sh
-	@echo "apt-get download $(REVERSE_PROXIES)"
+	@echo "apt-get download $(DEBIAN_PACKAGES)"
 	@if command -v apt-get >/dev/null && \
-	  tests/peers/unpack_debian.sh $(abspath $(@D)) $(REVERSE_PROXIES); then \
+	  tests/peers/unpack_debian.sh $(abspath $(@D)) $(DEBIAN_PACKAGES); then \
 	  touch $@; \
 	elif [ -n "$$CI" ]; then \
-	  echo "apt-get has not got them, and in CI the reverse proxies must be met" >&2; exit 1; \
+	  echo "apt-get has not got them, and in CI these peers must be met" >&2; exit 1; \
 	else \
 	  echo "apt-get has not got them: tests meet only the reverse proxies of this machine"; \
 	fi

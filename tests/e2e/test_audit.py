@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
+from tests.e2e.peers import debian_program
 from tests.e2e.processes import RouterProcess, router_command, run_command
 from tests.e2e.raw_client import HttpClient
 from tests.e2e.rest_client import RestClient, chaos_entry
@@ -216,7 +217,6 @@ def test_copying_and_cutting_the_file_leaves_no_hole(audited: AuditedRouter) -> 
     assert json.loads(line)["request_id"] == "last"
 
 
-@pytest.mark.skipif(shutil.which("logrotate") is None, reason="needs logrotate")
 def test_shipped_configuration_of_logrotate_works(audited: AuditedRouter, tmp_path: Path) -> None:
     config, put_aside = tmp_path / "config", audited.folder / "24.03.02-14-05-http.txt"
     text = DEPLOYED.read_text().replace("/var/log/mcp-router", str(audited.folder))
@@ -225,8 +225,15 @@ def test_shipped_configuration_of_logrotate_works(audited: AuditedRouter, tmp_pa
     put_aside.write_text("of an earlier run")
     with audited.client() as client:
         client.call("before", "plain", "echo", text="x")
-        words = ["logrotate", "--force", "--state", str(tmp_path / "state"), str(config)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=WAIT_S, check=False)
+        program, env = debian_program("logrotate")
+        done = subprocess.run(
+            [program, "--force", "--state", str(tmp_path / "state"), str(config)],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
         assert (done.returncode, done.stderr) == (0, "")
         audited.wait_for(audited.audit_file.exists)
         client.call("after", "plain", "echo", text="x")
