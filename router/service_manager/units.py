@@ -240,8 +240,9 @@ def _notes(executable: str) -> str:
     return (
         "#\n"
         f"# {executable} is in a home folder, which a system service does not see. Install the\n"
-        "# router for all users, such as with\n"
-        "#   UV_TOOL_DIR=/opt/uv UV_TOOL_BIN_DIR=/usr/local/bin uv tool install mcp-router\n"
+        "# router for all users, from a checkout of its source such as with\n"
+        "#   UV_TOOL_DIR=/opt/uv UV_TOOL_BIN_DIR=/usr/local/bin \\\n"
+        "#     uv tool install --python /usr/bin/python3 --constraints requirements.txt .\n"
         "# or use `mcp-router systemd --user`.\n"
     )
 
