@@ -26,7 +26,7 @@ SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics")
 PROTOCOL: Final = "http/protobuf"
 """The one protocol that the extra brings an exporter for."""
 
-INSTALL: Final = "pip install 'mcp-router[otel]'"
+INSTALL: Final = "uv tool install --reinstall '.[otel]', in a checkout of mcp-router"
 
 
 @attrs.frozen

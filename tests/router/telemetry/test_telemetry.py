@@ -9,7 +9,7 @@ from attrs import define, field
 from router.messages.records import ChangeRecord, Record
 from router.telemetry import telemetry as module
 from router.telemetry.telemetry import Telemetry
-from router.telemetry.variables import Variables
+from router.telemetry.variables import INSTALL, Variables
 from tests.router.telemetry.records import call, session
 
 WAIT_S = 30.0
@@ -114,10 +114,12 @@ def test_an_export_that_hangs_does_not_hold_up_the_end(
 
 
 def test_an_export_that_cannot_be_set_up_leaves_calls_alone(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+
     def refuse(_: Variables) -> FakeExport:
-        raise ValueError("max_queue_size must be a positive integer.")
+        raise ValueError("max_queue_size must be   a positive integer.")
 
     telemetry = Telemetry(VARIABLES, refuse)
     assert telemetry.tracer.begin(None) is not None
@@ -126,7 +128,7 @@ def test_an_export_that_cannot_be_set_up_leaves_calls_alone(
     telemetry.write(call())
     assert caplog.messages == [
         "OpenTelemetry cannot be set up, so nothing is exported: "
-        "max_queue_size must be a positive integer."
+        "max_queue_size must be a positive integer. (one of OTEL_BSP_MAX_QUEUE_SIZE)"
     ]
 
 
@@ -159,7 +161,7 @@ def test_without_the_packages_a_line_says_how_to_install_them(
     assert telemetry.signals == frozenset()
     assert caplog.messages == [
         "OTEL_TRACES_EXPORTER: OpenTelemetry is not installed, so nothing is exported; "
-        "to install it: pip install 'mcp-router[otel]'"
+        f"to install it: {INSTALL}"
     ]
 
 
