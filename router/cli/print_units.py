@@ -59,7 +59,8 @@ def unit_text(
         written.append(str(paths.data.resolve()))
     words += _overrides(options)
     path = environ.get("PATH") if is_user else _system_path()
-    service = Service(_executable(), words, path, written)
+    interpreter = os.path.realpath(sys.executable)
+    service = Service(_executable(), words, path, written, interpreter)
     return service_unit(service, is_user=is_user)
 
 

@@ -89,6 +89,13 @@ def test_port_is_for_the_listener_of_the_service(printed: Any) -> None:
     assert "\nListenStream=127.0.0.1:4000\n" in printed("--port", "4000", "--socket")
 
 
+def test_python_of_this_installation_has_to_be_in_sight(
+    printed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/root/python/bin/python3")
+    assert "# /root/python/bin/python3 is in a home folder" in printed()
+
+
 def test_service_on_stdio_is_refused(capsys: Any) -> None:
     assert main(["systemd", "--transport", "stdio"]) == 1
     assert "--transport: a service has no stdio; name http, sse or api" in capsys.readouterr().err

@@ -141,6 +141,12 @@ def test_installation_in_a_home_folder_is_said_to_be_out_of_sight() -> None:
     assert "home folder" not in service_unit(service, is_user=True)
 
 
+def test_python_in_a_home_folder_is_said_to_be_out_of_sight() -> None:
+    python = "/root/.local/share/uv/python/bin/python3.12"
+    service = Service("/usr/local/bin/mcp-router", interpreter=python)
+    assert f"# {python} is in a home folder" in service_unit(service, is_user=False)
+
+
 def test_socket_unit_has_a_stream_for_each_listener() -> None:
     addresses: dict[Mode, tuple[str, int]] = {"http": ("localhost", 3000), "api": ("::1", 8001)}
     text = socket_unit(addresses, is_user=True)
