@@ -131,6 +131,8 @@ class Telemetry:
     def start(self) -> None:
         """Begin to export."""
         if self.signals and self._thread is None:
+            places = sorted(f"{name} to {place}" for name, place in self._variables.places.items())
+            log.info("OpenTelemetry: exports %s", " and ".join(places))
             # A daemon: a collector that hangs must not keep the process alive.
             self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
             self._thread.start()

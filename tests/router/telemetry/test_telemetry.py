@@ -1,5 +1,6 @@
 """The way of records to the export: a queue that never waits, and a thread."""
 
+import logging
 import threading
 from typing import Any
 
@@ -9,7 +10,7 @@ from attrs import define, field
 from router.messages.records import ChangeRecord, Record
 from router.telemetry import telemetry as module
 from router.telemetry.telemetry import Telemetry
-from router.telemetry.variables import INSTALL, Variables
+from router.telemetry.variables import INSTALL, Variables, read_variables
 from tests.router.telemetry.records import call, session
 
 WAIT_S = 30.0
@@ -150,6 +151,24 @@ def test_what_is_wrong_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert telemetry.signals == frozenset()
     assert caplog.messages == [
         "OTEL_TRACES_EXPORTER: there is no exporter 'console' here; use 'otlp'"
+    ]
+
+
+def test_the_log_says_where_it_exports_to(
+    export: FakeExport, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = read_variables(
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces",
+        }
+    )
+    telemetry = Telemetry(found, export.open)
+    telemetry.close()
+    assert caplog.messages == [
+        "OpenTelemetry: exports metrics to http://127.0.0.1:1 "
+        "and traces to http://127.0.0.1:1/v1/traces"
     ]
 
 
