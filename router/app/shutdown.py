@@ -112,7 +112,8 @@ class Stop:
         self.ask(signal.Signals(number).name)
 
     def _at_once(self, number: int) -> None:
-        log.warning("Stopping at once (%s)", signal.Signals(number).name)
+        text = "Stopping at once (%s); calls still in flight are cut off, without a record"
+        log.warning(text, signal.Signals(number).name)
         self.status = 128 + number
         self.last_resort.arm(LAST_RESORT_S, self.status)
         self.scope.cancel("a second signal")

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from router.app.sockets import with_api
 from router.config.options import chosen_modes, locate, merge
-from router.config.settings import settings_or_defaults
+from router.config.settings import settings_as_written
+from router.messages.errors import ConfigError
 from router.service_manager.units import HOMES, Service, service_unit, socket_unit
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from router.config.options import Options
     from router.config.settings import Settings
     from router.config.values import Mode
+
+SYSTEM_CONFIG: Final = Path("/etc/mcp-router/config.json")
+"""The file that the service of the machine reads, unless `-c` names another."""
 
 SYSTEM_PATH: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 """Where systemd looks for commands by itself."""
@@ -36,9 +42,11 @@ def unit_text(
         ConfigError: the settings cannot be read, or leave no such unit.
     """
     paths = locate(options, environ, cwd)
-    settings = merge(settings_or_defaults(paths.config), options)
-    chosen = chosen_modes(settings, options)
-    modes: tuple[Mode, ...] = tuple(mode for mode in chosen if mode != "stdio") or ("http",)
+    config = paths.config if is_user or options.config is not None else SYSTEM_CONFIG
+    # The tokens are not resolved: the service has variables and credentials that a shell has not.
+    settings = settings_as_written(config)
+    modes = _modes(settings, options)
+    settings = merge(settings, attrs.evolve(options, modes=modes))
     if is_socket:
         return socket_unit(_addresses(settings, with_api(settings, modes)), is_user=is_user)
     words = [word for mode in modes for word in ("--transport", mode)]
@@ -51,8 +59,16 @@ def unit_text(
         written.append(str(paths.data.resolve()))
     words += _overrides(options)
     path = environ.get("PATH") if is_user else _system_path()
-    service = Service(_executable(), words, path, written)
+    interpreter = os.path.realpath(sys.executable)
+    service = Service(_executable(), words, path, written, interpreter)
     return service_unit(service, is_user=is_user)
+
+
+def _modes(settings: Settings, options: Options) -> tuple[Mode, ...]:
+    if "stdio" in options.modes:
+        raise ConfigError("--transport", "a service has no stdio; name http, sse or api")
+    chosen = chosen_modes(settings, options)
+    return tuple(mode for mode in chosen if mode != "stdio") or ("http",)
 
 
 def _overrides(options: Options) -> list[str]:

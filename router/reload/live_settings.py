@@ -100,6 +100,10 @@ class LiveSettings:
     )
     _turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
     _tells_again: bool = attrs.field(init=False, default=False)
+    # A file that is missing and cannot be written is a line at the start, and not gone since.
+    _was_there: bool = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self.path.exists(), takes_self=True)
+    )
 
     def tell_again(self) -> None:
         """Log what the next reading finds wrong, also where that was logged before."""
@@ -150,11 +154,12 @@ class LiveSettings:
         """Return the settings when all parts are prepared for them, else the problems as lines."""
         try:
             found = merge(read_settings(self.path), self.options)
+            self._was_there = True
             if found != self.current:
                 for part in parts:
                     part.prepare(found)
         except FileNotFoundError:
-            return f"{self.path.name}: is gone"
+            return f"{self.path.name}: is gone" if self._was_there else self.current
         except ConfigError as exc:
             return str(exc)  # not the error: its traceback holds all of the file, in a cycle
         return found

@@ -33,12 +33,14 @@ class Service:
         words: its arguments after `serve`.
         path: `PATH` of the service, in which the commands of servers are found; None for systemd's.
         written: folders besides its own that the service writes to.
+        interpreter: the path of its Python, links followed; empty if it is not known.
     """
 
     executable: str
     words: Sequence[str] = ("--transport", "http")
     path: str | None = None
     written: Sequence[str] = ()
+    interpreter: str = ""
 
     @property
     def command(self) -> str:
@@ -230,18 +232,21 @@ def service_unit(service: Service, *, is_user: bool) -> str:
     more += [f"ReadWritePaths={quoted(folder)}" for folder in service.written if not is_user]
     template = USER if is_user else SYSTEM
     text = "".join(f"{line}\n" for line in more)
-    notes = "" if is_user else _notes(service.executable)
+    notes = "" if is_user else _notes(service)
     return template.format(command=service.command, more=text, notes=notes)
 
 
-def _notes(executable: str) -> str:
-    if not executable.startswith(HOMES):
+def _notes(service: Service) -> str:
+    paths = (service.executable, service.interpreter)
+    hidden = next((path for path in paths if path.startswith(HOMES)), None)
+    if hidden is None:
         return ""
     return (
         "#\n"
-        f"# {executable} is in a home folder, which a system service does not see. Install the\n"
-        "# router for all users, such as with\n"
-        "#   UV_TOOL_DIR=/opt/uv UV_TOOL_BIN_DIR=/usr/local/bin uv tool install mcp-router\n"
+        f"# {hidden} is in a home folder, which a system service does not see. Install the\n"
+        "# router for all users, from a checkout of its source such as with\n"
+        "#   UV_TOOL_DIR=/opt/uv UV_TOOL_BIN_DIR=/usr/local/bin \\\n"
+        "#     uv tool install --python /usr/bin/python3 --constraints requirements.txt .\n"
         "# or use `mcp-router systemd --user`.\n"
     )
 

@@ -78,10 +78,14 @@ class SdkLog(logging.Handler):
 
     The first thing that an exporter says in an export is kept as the reason, should that fail. The
     later ones tell how it gave up.
+
+    Attributes:
+        is_setting_up: True while no export can fail: exporters say what is wrong with variables.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
+        self.is_setting_up = False
         self._seen: set[tuple[str, str]] = set()
         self._reasons: dict[str, str] = {}
         logger = logging.getLogger(SDK)
@@ -96,7 +100,7 @@ class SdkLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one record."""
         kind = (record.name, str(record.msg))
-        if record.name.startswith(_EXPORTERS):
+        if not self.is_setting_up and record.name.startswith(_EXPORTERS):
             if record.name not in self._reasons:
                 self._reasons[record.name] = _cause_in(record) or record.getMessage()
         elif kind not in self._seen and len(self._seen) < KEPT_TEMPLATES:

@@ -67,6 +67,7 @@ class OtlpExport:
             Exception: the SDK refuses the value of a variable.
         """
         self._sdk_log = SdkLog()
+        self._sdk_log.is_setting_up = True
         self._exporters: list[_SpanExporter | _MetricExporter] = []
         self._tracing: Tracing | None = None
         self._metering: Metering | None = None
@@ -85,6 +86,7 @@ class OtlpExport:
         except BaseException:
             self._sdk_log.close()
             raise
+        self._sdk_log.is_setting_up = False
 
     def take_call(self, record: CallRecord, ended_ns: int) -> None:
         """Export a call that ended at this nanosecond of the epoch."""

@@ -13,6 +13,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -38,6 +39,8 @@ QUEUE_RECORDS: Final = 10_000
 GATHER_S: Final = 0.2
 """Time in which records gather once one is there, so that a busy router does not wake the thread
 for each call. The SDK itself sends every 5 s."""
+
+_OF_SDK: Final = ("OTEL_BSP_", "OTEL_METRIC_EXPORT_")
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long the end of the program waits for the last spans."""
@@ -128,6 +131,8 @@ class Telemetry:
     def start(self) -> None:
         """Begin to export."""
         if self.signals and self._thread is None:
+            places = sorted(f"{name} to {place}" for name, place in self._variables.places.items())
+            log.info("OpenTelemetry: exports %s", " and ".join(places))
             # A daemon: a collector that hangs must not keep the process alive.
             self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
             self._thread.start()
@@ -155,7 +160,10 @@ class Telemetry:
         except Exception as exc:  # noqa: BLE001 - the SDK refuses variables with errors of any kind
             # No server is told of a parent that nobody will ever see.
             self.tracer.is_on, self._is_over = False, True
-            log.warning("OpenTelemetry cannot be set up, so nothing is exported: %s", exc)
+            why = " ".join(str(exc).split())
+            log.warning(
+                "OpenTelemetry cannot be set up, so nothing is exported: %s%s", why, _read_by_sdk()
+            )
             return
         is_told = False
         while self._export_batch(export):
@@ -187,6 +195,12 @@ class Telemetry:
                 export.take_session(record, at_ns)
         except Exception:
             log.exception("OpenTelemetry: skipped a record")
+
+
+def _read_by_sdk() -> str:
+    """Return the variables that the SDK may have refused, which its errors do not name."""
+    names = sorted(name for name in os.environ if name.startswith(_OF_SDK))
+    return f" (one of {', '.join(names)})" if names else ""
 
 
 def is_installed() -> bool:

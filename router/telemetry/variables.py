@@ -26,7 +26,7 @@ SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics")
 PROTOCOL: Final = "http/protobuf"
 """The one protocol that the extra brings an exporter for."""
 
-INSTALL: Final = "pip install 'mcp-router[otel]'"
+INSTALL: Final = "uv tool install --reinstall '.[otel]', in a checkout of mcp-router"
 
 
 @attrs.frozen
@@ -78,6 +78,8 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
     if "traces" in possible:
         sampling, more = _sampling(given)
         problems += [*more, *_propagator_problems(given)]
+    if possible:
+        problems += _header_problems(given)
     asked_by = dict.fromkeys(name for signal in SIGNALS for name in asked[signal])
     # One variable may be wrong for both signals; it is told once.
     return Variables(
@@ -225,10 +227,23 @@ def _propagator_problems(given: Mapping[str, str]) -> list[str]:
 # --- Secrets ---------------------------------------------------------------------------------
 
 
-def _secrets(given: Mapping[str, str]) -> Iterator[str]:
-    """Yield the values of all headers for collectors, as they are written and as they are sent."""
+def _headers(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each header for collectors, after the name of its variable."""
     for name, value in given.items():
         if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("_HEADERS"):
-            for header in value.split(","):
-                written = header.partition("=")[2].strip()
-                yield from {written, unquote(written)} - {""}
+            yield from ((name, part.strip()) for part in value.split(",") if part.strip())
+
+
+def _header_problems(given: Mapping[str, str]) -> Iterator[str]:
+    for name, header in _headers(given):
+        if "=" not in header:
+            # Not quoted: it may hold a password.
+            yield f"{name}: a header without '=' is not sent; see 'authorization=Bearer%20abc'"
+
+
+def _secrets(given: Mapping[str, str]) -> Iterator[str]:
+    """Yield the values of all headers for collectors, as they are written and as they are sent."""
+    for _, header in _headers(given):
+        # Where a header has no "=", nobody knows where its value begins: the SDK logs all of it.
+        written = header.partition("=")[2].strip() if "=" in header else header
+        yield from {written, unquote(written)} - {""}

@@ -34,6 +34,7 @@ WRONG: Final = "canary-token-of-nobody-0123456789"
 ARGUMENT: Final = "canary-argument-0123456789"
 
 DEPLOYED: Final = Path(__file__).parents[2] / "deploy" / "logrotate" / "mcp-router"
+LOGS_OF_SERVICE: Final = "/var/log/mcp-router/logs"
 
 WAIT_S: Final = 30.0
 
@@ -219,7 +220,7 @@ def test_copying_and_cutting_the_file_leaves_no_hole(audited: AuditedRouter) -> 
 
 def test_shipped_configuration_of_logrotate_works(audited: AuditedRouter, tmp_path: Path) -> None:
     config, put_aside = tmp_path / "config", audited.folder / "24.03.02-14-05-http.txt"
-    text = DEPLOYED.read_text().replace("/var/log/mcp-router", str(audited.folder))
+    text = DEPLOYED.read_text().replace(LOGS_OF_SERVICE, str(audited.folder))
     config.write_text(re.sub("systemctl .*", f"kill -HUP {audited.router.pid}", text))
     config.chmod(0o644)
     put_aside.write_text("of an earlier run")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,6 +196,41 @@ def test_the_alerts_ask_for_what_there_is(watched: Watched) -> None:
         assert rule["annotations"].keys() == {"summary", "description"}
         named = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
         assert named <= watched.labels_of(read) | _OF_PROMETHEUS, rule
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
+def test_a_router_that_is_missing_is_one_alert(tmp_path: Path) -> None:
+    gone = {"series": _INFO.format(instance="gone"), "values": "1x10 stale"}
+    alive = {"series": _INFO.format(instance="alive"), "values": "1x60"}
+    its_labels = {"job": "routers", "instance": "gone"}
+    cases = [([gone], {}), ([gone, alive], its_labels)]
+    rules = {
+        "rule_files": [str(GRAFANA / "alerts.yaml")],
+        "tests": [
+            {"interval": "1m", "input_series": series, "alert_rule_test": _missing(labels)}
+            for series, labels in cases
+        ],
+    }
+    file = tmp_path / "rules.yaml"
+    file.write_text(json.dumps(rules))  # JSON is YAML
+    words = ["promtool", "test", "rules", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+_INFO: Final = 'mcp_router_info{{job="routers",instance="{instance}"}}'
+
+
+def _missing(labels: dict[str, str]) -> list[dict[str, Any]]:
+    """Return what promtool expects: nothing at first, and one alert once a router is gone."""
+    (group,) = json.loads((GRAFANA / "alerts.yaml").read_text())["groups"]
+    rule = next(one for one in group["rules"] if one["alert"] == "McpRouterMissing")
+    alert = {"exp_labels": rule["labels"] | labels, "exp_annotations": rule["annotations"]}
+    about = {"alertname": "McpRouterMissing"}
+    return [
+        about | {"eval_time": "5m", "exp_alerts": []},
+        about | {"eval_time": "20m", "exp_alerts": [alert]},
+    ]
 
 
 def test_the_table_in_the_docs_is_what_there_is(watched: Watched) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, get_default_environment, stdio_client
 
+from router.telemetry.variables import INSTALL
 from tests.e2e.otlp_collector import OtlpCollector, ReceivedSpan, otlp_collector
 from tests.e2e.ports import free_port
 from tests.e2e.processes import RouterProcess
@@ -170,5 +171,5 @@ def test_without_the_extra_the_router_runs_and_says_how_to_install_it(
     with serve(recorded, **variables) as router:
         said = router.stderr.wait_for(r"WARNING - (OTEL_TRACES_EXPORTER: .*)$")[1]
         got = over_http(recorded, router, META)
-    assert said.endswith("to install it: pip install 'mcp-router[otel]'")
+    assert said.endswith(f"to install it: {INSTALL}")
     assert got == META

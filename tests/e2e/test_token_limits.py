@@ -109,7 +109,7 @@ def test_sessions_lone_requests_and_rest_share_the_calls_of_their_token(limited:
         for client in (one, other):
             status, answer = echoes(client)
             assert (status, answer["error"]["code"]) == (429, OVERLOADED)
-            assert "more than 1 calls a minute" in answer["error"]["message"]
+            assert "faster than 1 a minute" in answer["error"]["message"]
         status, headers, _ = ask(http, "POST", "/mcp", token, rpc("tools/call", **ECHO))
         assert (status, 0 < int(headers["retry-after"]) <= 60) == (429, True)
         refused = rest.call("echo", text="hi")

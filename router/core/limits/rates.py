@@ -61,7 +61,8 @@ def _message(name: str, limits: RateLimits, shortage: Shortage) -> str:
         reached = f"has {limits.concurrent_calls} calls in flight, as many as it may"
         then = "try again once one of them has ended"
     else:
-        reached = f"has made more than {limits.calls_per_minute} calls a minute"
+        pace = f"{limits.calls_per_minute} a minute with a burst of {limits.burst}"
+        reached = f"makes calls faster than {pace}"
         then = f"try again in {shortage.retry_in_s:.1f} s"
     return f"Token '{name}' {reached} (security.tokens.{name}.rate.{shortage.limit}); {then}"
 

@@ -71,7 +71,9 @@ def test_first_reason_to_stop_counts(stop: Stop, caplog: pytest.LogCaptureFixtur
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_first_signal_asks_and_the_second_cancels(stop: Stop, number: signal.Signals) -> None:
+async def test_first_signal_asks_and_the_second_cancels(
+    stop: Stop, number: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
     with trio.fail_after(WAIT_S), stop.scope:
         async with trio.open_nursery() as nursery:
             await nursery.start(obey_signals, stop, lambda: None)
@@ -83,6 +85,9 @@ async def test_first_signal_asks_and_the_second_cancels(stop: Stop, number: sign
     stop.ended()
     assert stop.scope.cancelled_caught
     assert stop.status == 128 + number
+    assert caplog.messages == [
+        f"Stopping at once ({number.name}); calls still in flight are cut off, without a record"
+    ]
 
 
 @posix

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from router.cli import print_units
 from router.cli.main import main
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def printed(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
     program.touch(mode=0o755)
     monkeypatch.setattr(sys, "argv", [str(program)])
     monkeypatch.setenv("PATH", "/somewhere/bin:/usr/bin")
+    monkeypatch.setattr(print_units, "SYSTEM_CONFIG", home / "etc" / "config.json")
 
     def run(*words: str) -> str:
         assert main(["systemd", *words]) == 0
@@ -30,8 +32,9 @@ def printed(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
     return run
 
 
-def _configure(home: Path, **sections: Any) -> None:
-    (home / "config.json").write_text(json.dumps(sections))
+def _configure(folder: Path, **sections: Any) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(sections))
 
 
 def test_service_of_the_machine_has_its_files_in_folders_of_the_system(
@@ -63,12 +66,44 @@ def test_options_are_those_of_the_service(printed: Any, home: Path) -> None:
 
 def test_sockets_are_those_of_the_configuration(printed: Any, home: Path) -> None:
     _configure(home, server={"http": {"port": 4000}}, api={"enabled": True, "host": "::1"})
-    assert "\nListenStream=127.0.0.1:4000\nListenStream=[::1]:8001\n" in printed("--socket")
+    text = printed("--socket", "-c", "config.json")
+    assert "\nListenStream=127.0.0.1:4000\nListenStream=[::1]:8001\n" in text
+
+
+def test_service_of_the_machine_has_the_sockets_of_its_own_configuration(
+    printed: Any, home: Path
+) -> None:
+    _configure(home, server={"http": {"port": 4000}})
+    _configure(print_units.SYSTEM_CONFIG.parent, server={"http": {"port": 5000}})
+    assert "\nListenStream=127.0.0.1:5000\n" in printed("--socket")
+    assert "\nListenStream=127.0.0.1:4000\n" in printed("--socket", "--user")
+
+
+def test_credentials_of_the_service_are_not_asked_for(printed: Any, home: Path) -> None:
+    _configure(home / "etc", security={"bearer_token": "${credential:router-token}"})
+    assert "serve --transport http\n" in printed()
+
+
+def test_port_is_for_the_listener_of_the_service(printed: Any) -> None:
+    assert "serve --transport http --port 4000\n" in printed("--port", "4000")
+    assert "\nListenStream=127.0.0.1:4000\n" in printed("--port", "4000", "--socket")
+
+
+def test_python_of_this_installation_has_to_be_in_sight(
+    printed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/root/python/bin/python3")
+    assert "# /root/python/bin/python3 is in a home folder" in printed()
+
+
+def test_service_on_stdio_is_refused(capsys: Any) -> None:
+    assert main(["systemd", "--transport", "stdio"]) == 1
+    assert "--transport: a service has no stdio; name http, sse or api" in capsys.readouterr().err
 
 
 def test_configuration_with_a_mistake_is_said(home: Path, capsys: Any) -> None:
     _configure(home, server={"http": {"port": "x"}})
-    assert main(["systemd"]) == 1
+    assert main(["systemd", "-c", "config.json"]) == 1
     assert "config.json: server.http.port: expected" in capsys.readouterr().err
 
 

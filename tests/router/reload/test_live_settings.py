@@ -65,6 +65,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Site:
     caplog.set_level(logging.INFO)
+    (tmp_path / "config.json").write_bytes(to_json(Settings()))
     return Site(tmp_path / "config.json")
 
 
@@ -224,6 +225,16 @@ async def test_what_cannot_be_put_into_force_is_tried_again(
     assert (site.live.problems, site.live.waiting) == ((), ())
 
 
+async def test_file_that_was_never_there_is_not_gone(tmp_path: Path) -> None:
+    site = Site(tmp_path / "config.json")
+    assert not await site.reload()
+    assert site.live.problems == ()
+    await site.becomes(Settings())
+    site.path.unlink()
+    await site.reload()
+    assert site.live.problems == ("config.json: is gone; the settings before stay",)
+
+
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
@@ -241,7 +252,9 @@ async def test_invalid_file_keeps_the_settings_and_is_told_once(
     site: Site, caplog: pytest.LogCaptureFixture, text: str | None, problems: list[str]
 ) -> None:
     before = site.live.current
-    if text is not None:
+    if text is None:
+        site.path.unlink()
+    else:
         site.path.write_text(text)
     assert not await site.reload()
     assert not await site.reload()

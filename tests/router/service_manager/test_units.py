@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from router.config.options import Options, locate
 from router.messages.errors import ConfigError
 from router.service_manager.units import (
     CREDENTIALS,
@@ -121,11 +123,28 @@ def test_no_argument_is_taken_for_a_variable() -> None:
     assert service.command == '"/opt/$a/mcp-router" serve --view "$$b"'
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd's folders are those of Linux")
+def test_logrotate_looks_where_the_service_writes_its_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert " XDG_STATE_HOME=%L " in UNITS["mcp-router.service"]
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/log")  # systemd.unit(5): that is %L
+    logs = locate(Options(), {}, tmp_path).logs
+    rotated = (SHIPPED.parent / "logrotate" / "mcp-router").read_text()
+    assert f"\n{logs}/audit.jsonl {logs}/latest-*.txt {{\n" in rotated
+
+
 def test_installation_in_a_home_folder_is_said_to_be_out_of_sight() -> None:
     service = Service("/home/me/.local/bin/mcp-router")
     text = service_unit(service, is_user=False)
     assert "is in a home folder, which a system service does not see" in text
     assert "home folder" not in service_unit(service, is_user=True)
+
+
+def test_python_in_a_home_folder_is_said_to_be_out_of_sight() -> None:
+    python = "/root/.local/share/uv/python/bin/python3.12"
+    service = Service("/usr/local/bin/mcp-router", interpreter=python)
+    assert f"# {python} is in a home folder" in service_unit(service, is_user=False)
 
 
 def test_socket_unit_has_a_stream_for_each_listener() -> None:

@@ -192,6 +192,22 @@ def test_a_variable_that_the_sdk_refuses_ends_the_set_up(asked: pytest.MonkeyPat
     assert logging.getLogger("opentelemetry").propagate
 
 
+@pytest.mark.parametrize(
+    ("variable", "complaint"),
+    [
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "Invalid timeout value 'soon'"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "Unsupported compression type: soon"),
+    ],
+)
+def test_a_variable_that_an_exporter_complains_about_is_a_line_in_our_log(
+    asked: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variable: str, complaint: str
+) -> None:
+    asked.setenv(variable, "soon")
+    OtlpExport(read_variables({"OTEL_TRACES_EXPORTER": "otlp"})).shut_down()
+    (line,) = caplog.messages
+    assert line.startswith(f"OpenTelemetry: {complaint}")
+
+
 def test_a_variable_that_the_sdk_complains_about_is_a_line_in_our_log(
     asked: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 """The way of records to the export: a queue that never waits, and a thread."""
 
+import logging
 import threading
 from typing import Any
 
@@ -9,7 +10,7 @@ from attrs import define, field
 from router.messages.observability.records import ChangeRecord, Record
 from router.telemetry import telemetry as module
 from router.telemetry.telemetry import Telemetry
-from router.telemetry.variables import Variables
+from router.telemetry.variables import INSTALL, Variables, read_variables
 from tests.router.telemetry.records import call, session
 
 WAIT_S = 30.0
@@ -114,10 +115,12 @@ def test_an_export_that_hangs_does_not_hold_up_the_end(
 
 
 def test_an_export_that_cannot_be_set_up_leaves_calls_alone(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+
     def refuse(_: Variables) -> FakeExport:
-        raise ValueError("max_queue_size must be a positive integer.")
+        raise ValueError("max_queue_size must be   a positive integer.")
 
     telemetry = Telemetry(VARIABLES, refuse)
     assert telemetry.tracer.begin(None) is not None
@@ -126,7 +129,7 @@ def test_an_export_that_cannot_be_set_up_leaves_calls_alone(
     telemetry.write(call())
     assert caplog.messages == [
         "OpenTelemetry cannot be set up, so nothing is exported: "
-        "max_queue_size must be a positive integer."
+        "max_queue_size must be a positive integer. (one of OTEL_BSP_MAX_QUEUE_SIZE)"
     ]
 
 
@@ -151,6 +154,24 @@ def test_what_is_wrong_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+def test_the_log_says_where_it_exports_to(
+    export: FakeExport, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = read_variables(
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces",
+        }
+    )
+    telemetry = Telemetry(found, export.open)
+    telemetry.close()
+    assert caplog.messages == [
+        "OpenTelemetry: exports metrics to http://127.0.0.1:1 "
+        "and traces to http://127.0.0.1:1/v1/traces"
+    ]
+
+
 def test_without_the_packages_a_line_says_how_to_install_them(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,7 +180,7 @@ def test_without_the_packages_a_line_says_how_to_install_them(
     assert telemetry.signals == frozenset()
     assert caplog.messages == [
         "OTEL_TRACES_EXPORTER: OpenTelemetry is not installed, so nothing is exported; "
-        "to install it: pip install 'mcp-router[otel]'"
+        f"to install it: {INSTALL}"
     ]
 
 

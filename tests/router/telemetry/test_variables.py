@@ -141,6 +141,16 @@ def test_values_of_headers_are_secret_as_written_and_as_sent() -> None:
     found = read(
         EXPORTER_OTLP_ENDPOINT=URL,
         EXPORTER_OTLP_HEADERS="authorization=Basic%20abc, x-key=k1",
-        EXPORTER_OTLP_TRACES_HEADERS="x-key=k2,nothing",
+        EXPORTER_OTLP_TRACES_HEADERS="x-key=k2,",
     )
     assert set(found.secrets) == {"Basic%20abc", "Basic abc", "k1", "k2"}
+
+
+def test_header_without_an_equals_sign_is_a_problem_and_a_secret_as_a_whole() -> None:
+    found = read(
+        EXPORTER_OTLP_ENDPOINT=URL, EXPORTER_OTLP_HEADERS="authorization: Bearer abc, x-key=k1"
+    )
+    assert set(found.secrets) == {"authorization: Bearer abc", "k1"}
+    (problem,) = found.problems
+    assert problem.startswith("OTEL_EXPORTER_OTLP_HEADERS: a header without '=' is not sent")
+    assert "abc" not in problem.partition(";")[0]

@@ -41,7 +41,7 @@ def test_refusal_says_limit_and_time_whatever_tool_was_called() -> None:
     for refused in (asks(alice, 1), alice.calls("a__echo", {"mark": 2})):
         assert refused.error == {
             "code": OVERLOADED,
-            "message": "Token 'ci' has made more than 1 calls a minute "
+            "message": "Token 'ci' makes calls faster than 1 a minute with a burst of 1 "
             "(security.tokens.ci.rate.calls_per_minute); try again in 60.0 s",
             "data": {"limit": "calls_per_minute", "retry_in_s": 60.0},
         }
