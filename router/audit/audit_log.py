@@ -49,6 +49,9 @@ FILE_NAME: Final = "audit.jsonl"
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long the end of the program waits for the last lines to be written."""
 
+GATHER_S: Final = 0.02
+"""Time in which the records of a busy router gather for one write."""
+
 WARN_EVERY_S: Final = 60.0
 """The least time between two warnings about records that were dropped."""
 
@@ -66,7 +69,9 @@ class AuditLog:
         self._mask = mask
         self._untold_drops = 0
         self._warn_at_s = -math.inf
-        self._writer: LogWriter[Timed] = LogWriter(OwnedFile(file, _reopen), self._text_of)
+        self._writer: LogWriter[Timed] = LogWriter(
+            OwnedFile(file, _reopen), self._text_of, gather_s=GATHER_S
+        )
         self._writer.tell_elsewhere = partial(log.error, "%s %s", f"The audit log {self._path}")
         self._writer.start(_note)
 

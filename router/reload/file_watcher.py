@@ -82,11 +82,11 @@ class ReloadRequest:
 
     def carried_out(self) -> None:
         """Note that the files were read after the requests that `wait` took."""
-        if not self._made.is_set():
+        if not (self._made.is_set() and self._is_asked):
             self._settled.set()
 
     async def settled(self) -> None:
-        """Wait until all requests have been carried out."""
+        """Wait until all requests of those who ask have been carried out."""
         await self._settled.wait()
 
 

@@ -65,7 +65,7 @@ class AuditedRouter:
             assert client.delete() == 204
 
     def lines_of(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines of an event in all files, once all is written that was done so far."""
+        """Return the lines of an event in all files, as far as they are written."""
         files = sorted(self.folder.glob("audit.jsonl*"))
         lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
         return [line for line in lines if line["event"] == event]
@@ -104,7 +104,8 @@ def test_each_deed_is_one_line_and_holds_neither_arguments_nor_tokens(
         assert nobody.post({"id": 1, "method": "ping"})[0] == 401
     entry = chaos_entry(audited.workspace, "added", env={"KEY": ARGUMENT})
     assert audited.api.ask("POST", "/api/instances", entry).status == 201
-    audited.wait_for(lambda: bool(audited.lines_of("session_closed")))
+    for last in ("session_closed", "change"):
+        audited.wait_for(lambda last=last: bool(audited.lines_of(last)))
 
     (opened,), (closed,) = audited.lines_of("session_opened"), audited.lines_of("session_closed")
     (call,) = audited.lines_of("call")
@@ -167,14 +168,17 @@ def _calls(audited: AuditedRouter) -> int:
     return len(audited.lines_of("call"))
 
 
-def _hang_up(audited: AuditedRouter) -> None:
-    """Send SIGHUP, and wait until the audit log is another file."""
-    audited.router.popen.send_signal(signal.SIGHUP)
-    audited.wait_for(audited.audit_file.exists)
+def _calls_so_far(audited: AuditedRouter) -> int:
+    """Return the number of calls once all are written that were made so far."""
+    mark = f"mark {time.monotonic_ns()}"
+    with audited.client() as client:
+        client.call(mark, "plain", "echo", text="x")
+    audited.wait_for(lambda: mark in [line["request_id"] for line in audited.lines_of("call")])
+    return _calls(audited)
 
 
 def test_moving_the_files_and_sighup_lose_no_line(audited: AuditedRouter) -> None:
-    before = _calls(audited)
+    before = _calls_so_far(audited)
     log_file = audited.folder / "latest-http.txt"
     with audited.client() as client:
         load = Load(client)
@@ -204,7 +208,7 @@ def test_moving_the_files_and_sighup_lose_no_line(audited: AuditedRouter) -> Non
 
 
 def test_copying_and_cutting_the_file_leaves_no_hole(audited: AuditedRouter) -> None:
-    before = _calls(audited)
+    before = _calls_so_far(audited)
     with audited.client() as client:
         for number in range(3):
             client.call(number, "plain", "echo", text="x")

@@ -79,6 +79,8 @@ def answer_when_confirmed(
         return
     call = forwarding.open_call(state, request, instance, session)
     call.subscribes = instance.address, uri
+    if call.draft is not None:
+        call.draft.target = uri
     for _, row in waiting_for:
         row.calls.append(call.id)
 

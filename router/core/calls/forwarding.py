@@ -128,7 +128,7 @@ def answer_call(
     if call.input_required is None:
         send_answer(state, call, answer, call=call, error=error)
     else:
-        call.input_required.outcome = answer
+        call.input_required.outcome, call.input_required.error = answer, error
 
 
 def fail_call(state: RoutingState, call: Call, error: RpcError) -> None:

@@ -115,7 +115,8 @@ def _require_input(state: RoutingState, call: Call, requests: dict[str, InputReq
         msgspec.json.encode((key, expires_at_s)), _sealing_context(call.client.the_request)
     )
     state.calls.detach(call)
-    call.input_required = state.input_required[key] = InputRequired(call, requests)
+    target = "" if call.draft is None else call.draft.target
+    call.input_required = state.input_required[key] = InputRequired(call, requests, target)
     state.input_required_due.arm(key, expires_at_s)
     result = {
         "inputRequests": {name: input_request.raw for name, input_request in requests.items()},
@@ -168,12 +169,15 @@ def retry(state: RoutingState, request: ClientRequest) -> bool:
     responses = _responses_in(request.params)
     waiting = _take(state, request.client, *secret)
     call = waiting.call
+    request.instance = call.instance
+    if request.draft is not None:
+        request.draft.target = waiting.target
     # Also if the call has ended: the upstream may have asked about another call of this client.
     unanswered = _answer_upstream(state, waiting, responses)
     if waiting.outcome is not None:
         _fail_input_requests(state, call, unanswered)
         outcome = msgspec.structs.replace(waiting.outcome, id=request.id)
-        forwarding.send_answer(state, request, outcome, call=call)
+        forwarding.send_answer(state, request, outcome, call=call, error=waiting.error)
         return True
     call.input_required = None
     state.calls.attach(call, request)

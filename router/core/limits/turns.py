@@ -43,6 +43,7 @@ def session_for_call(
         RpcError: see `forwarding.session_or_park`; -32015 also if too many wait for their turn, or
             its token has reached a limit.
     """
+    request.instance = instance.name  # Now, so that a refusal is recorded with it.
     rates.count(state, request)
     session = forwarding.session_or_park(state, request, instance)
     if session is None or instance.spec.run_policy.max_in_flight is None:

@@ -149,6 +149,7 @@ def subscribe(state: RoutingState, request: ClientRequest) -> None:
         # A lone request is over with its answer: no update could reach it.
         forwarding.answer(state, request, EMPTY_OBJECT)
         return
+    request.instance = instance.name
     rates.count(state, request)
     session = forwarding.session_or_park(state, request, instance)
     if session is None:

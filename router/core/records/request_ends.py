@@ -67,7 +67,8 @@ def answered(
         outcome, code = "error", call_records.code_of(frame)
     counts = state.counts.of("" if kind is ROUTER_TOOL else ended.instance)
     counts.answered(kind, outcome, code, state.now_s - ended.began_s)
-    if code == OVERLOADED and error is not None:
+    # A token that is beyond its own limits is no overload.
+    if code == OVERLOADED and error is not None and "limit" not in (error.data or ()):
         counts.shed += 1
     if ended.draft is not None:
         call_records.answered(state, ended, frame, outcome, code)

@@ -176,7 +176,7 @@ class Calls:
     def attach(self, call: Call, request: ClientRequest) -> None:
         """Have another request wait for this call from now on."""
         call.client, call.request_id, call.reply_to = request.client, request.id, request.reply_to
-        call.began_s, call.draft, request.instance = request.began_s, request.draft, call.instance
+        call.began_s, call.draft = request.began_s, request.draft
         request.client.calls[request.id] = call
 
     def find(self, call_id: RequestId | None, session: int) -> Call | None:

@@ -372,12 +372,15 @@ class InputRequired:
     Attributes:
         call: it goes on upstream.
         requests: the requests of the upstream, by their keys in `inputRequests`.
-        outcome: the call's answer, if it came before the client's retry.
+        target: what the call asks its server for, for the record of the retry; see `CallDraft`.
+        outcome, error: see `answer_call`; set if the answer came before the client's retry.
     """
 
     call: Call
     requests: dict[str, InputRequest]
+    target: str = ""
     outcome: Response | ErrorResponse | None = None
+    error: RpcError | None = None
 
 
 @attrs.frozen(eq=False)

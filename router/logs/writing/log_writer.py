@@ -95,18 +95,25 @@ class LogWriter(Generic[R]):
     """
 
     def __init__(
-        self, place: OwnedFile | RawWriter | None, to_text: Callable[[R], str] = str
+        self,
+        place: OwnedFile | RawWriter | None,
+        to_text: Callable[[R], str] = str,
+        *,
+        gather_s: float = 0.0,
     ) -> None:
         """Write to `place`.
 
         Args:
             place: a file of its own, or an output that is left open; None for nowhere.
             to_text: makes the text of a record, with its end, in the thread; it must not raise.
+            gather_s: how long the first record waits for others to be written with. To wake the
+                thread for each costs a busy event loop more than all the rest.
         """
         self.tell_elsewhere: Callable[[str], None] = _tell_nobody
         self._file = place if isinstance(place, OwnedFile) else None
         self._raw: Any = place.raw if isinstance(place, OwnedFile) else place
         self._to_text = to_text
+        self._gather_s = gather_s
         self._queue: queue.SimpleQueue[tuple[R, int] | _Order] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._put_records = self._put_characters = self._dropped = 0
@@ -177,6 +184,9 @@ class LogWriter(Generic[R]):
         """Wait for records; return them, and the order that came behind them."""
         batch: list[tuple[R, int]] = []
         found = self._queue.get()
+        has_time = not isinstance(found, _Order) and self._queue.qsize() < BATCH_RECORDS
+        if self._gather_s and has_time:
+            time.sleep(self._gather_s)
         try:
             while not isinstance(found, _Order):
                 batch.append(found)

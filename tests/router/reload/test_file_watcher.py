@@ -335,3 +335,14 @@ async def test_request_is_settled_once_it_and_all_later_ones_are_carried_out() -
     await request.wait()
     request.carried_out()
     await request.settled()
+
+
+async def test_files_that_change_all_the_time_do_not_keep_a_request_from_being_settled() -> None:
+    request = ReloadRequest()
+    request.make()
+    await request.wait()
+    assert request.take_asked()
+    request.note_change()
+    request.carried_out()
+    with trio.fail_after(WAIT_S):
+        await request.settled()

@@ -9,6 +9,7 @@ import pytest
 from router.core.calls import confirmations
 from router.core.calls.confirmations import CONFIRM_LIMIT_S
 from router.core.protocol.bridging import SUBSCRIPTION_KEY
+from router.messages.errors import METHOD_NOT_FOUND
 from tests.router.core.conversation import Conversation, spec
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ UPDATED = "notifications/resources/updated"
 TOOLS_CHANGED = "notifications/tools/list_changed"
 
 
-def talking(revision: str) -> tuple[Conversation, FakeUpstream]:
+def talking(revision: str, **settings: Any) -> tuple[Conversation, FakeUpstream]:
     """Begin a conversation in the transparent view of a server of this revision."""
-    talk = Conversation(view="a")
+    talk = Conversation(view="a", **settings)
     talk.configured(spec("a"))
     talk.starting("a")
     return talk, talk.up("a", "echo", revision=revision)
@@ -207,6 +208,14 @@ def test_an_acknowledgement_of_something_else_confirms_nothing() -> None:
     for params in ({}, {"_meta": {}}, {"_meta": {SUBSCRIPTION_KEY: listen["id"] + 2}}):
         upstream.says(ACKNOWLEDGED, params)
     assert asked.is_waiting
+
+
+def test_the_record_of_a_subscription_names_its_resource() -> None:
+    talk, upstream = talking("2026-07-28", records=frozenset({"audit"}))
+    subscribing_client(talk).asks("resources/subscribe", {"uri": "x:1"})
+    upstream.fails(upstream.sees_one(), {"code": -32601, "message": "Method not found"})
+    (record,) = talk.call_records()
+    assert (record.instance, record.target, record.code) == ("a", "x:1", METHOD_NOT_FOUND)
 
 
 def test_a_server_that_refuses_to_be_listened_to_is_heard_by_who_subscribes() -> None:

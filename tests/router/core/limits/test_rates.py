@@ -47,6 +47,18 @@ def test_refusal_says_limit_and_time_whatever_tool_was_called() -> None:
         }
 
 
+def test_refusal_is_recorded_with_the_instance_and_is_no_overload_of_it() -> None:
+    talk, _ = talk_with(ONE_A_MINUTE, records=frozenset({"audit"}))
+    alice = talk.client(principal=CI)
+    alice.asks("resources/subscribe", {"uri": "file:///x"})
+    asks(alice, 1)
+    alice.asks("resources/subscribe", {"uri": "file:///x"})
+    assert [(one.instance, one.code) for one in talk.call_records()] == [("a", OVERLOADED)] * 2
+    counts = talk.state.counts.of("a")
+    assert counts.methods["tools/call"].ends == {("error", str(OVERLOADED)): 1}
+    assert (counts.shed, talk.state.counts.own.shed) == (0, 0)
+
+
 def test_all_sessions_of_a_token_and_its_calls_by_rest_count_together() -> None:
     talk, upstream = talk_with(RateLimits(60, burst=3))
     asks(talk.client(principal=CI), 0)

@@ -288,6 +288,7 @@ def test_a_request_that_needs_input_and_its_retry_are_two_requests() -> None:
     upstream.answers(sent, OK)
     second = the_record(talk)
     assert (second.outcome, second.duration_s, second.instance) == ("ok", 3, "a")
+    assert second.target == "echo"
 
 
 def test_an_outcome_that_waited_for_the_retry_is_recorded_with_it() -> None:
@@ -300,7 +301,20 @@ def test_an_outcome_that_waited_for_the_retry_is_recorded_with_it() -> None:
     upstream.answers(sent, {"content": [], "isError": True})
     assert talk.records == []
     client.retries(call, {})
-    assert the_record(talk).outcome == "tool_error"
+    record = the_record(talk)
+    assert (record.outcome, record.instance, record.target) == ("tool_error", "a", "echo")
+
+
+def test_the_failure_of_a_call_that_waited_for_its_retry_is_recorded_with_the_retry() -> None:
+    talk, _, upstream = recorded()
+    client = talk.stateless_client(roots={})
+    call = client.routes("echo")
+    upstream.asks("roots/list", id="q", related=upstream.sees_one()["id"])
+    upstream.breaks()
+    talk.call_records()
+    client.retries(call, {})
+    record = the_record(talk)
+    assert (record.outcome, record.code, record.instance) == ("error", SESSION_LOST, "a")
 
 
 def test_digests_are_of_the_arguments_of_the_tool_as_they_came() -> None:

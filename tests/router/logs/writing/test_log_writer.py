@@ -84,6 +84,29 @@ def test_partial_writes_are_completed(setup: Setup) -> None:
     assert setup.on_stderr() == ["INFO mcp_router.test in small pieces"]
 
 
+def test_a_record_waits_for_others_to_be_written_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+
+    class Writes:
+        def write(self, data: memoryview) -> int:
+            writes.append(bytes(data))
+            return len(data)
+
+    writer = LogWriter[str](Writes(), gather_s=9.0)
+    pauses_s: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses_s.append(seconds)
+        writer.put("second\n", 7)
+        writer.end()
+
+    monkeypatch.setattr(log_writer.time, "sleep", pause)
+    writer.put("first\n", 6)
+    writer.start(lambda count, why: "")
+    writer.join(time.monotonic() + WAIT_S)
+    assert (writes, pauses_s) == ([b"first\nsecond\n"], [9.0])
+
+
 class SmallDisk(io.FileIO):
     """A file on a disk with little room.
 

@@ -6,8 +6,10 @@ Pure, but for the time in `Date`.
 from __future__ import annotations
 
 import time
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
+
+# For start-up time: Hypercorn has it already, and `email.utils` is ten modules more.
+from wsgiref.handlers import format_date_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,5 +51,5 @@ def _date() -> bytes:
     date = _dates.get(now_s)
     if date is None:
         _dates.clear()
-        date = _dates[now_s] = formatdate(now_s, usegmt=True).encode()
+        date = _dates[now_s] = format_date_time(now_s).encode()
     return date
