@@ -339,6 +339,7 @@ class _NetworkListener:
             are_listening=listeners.up.are_all_up,
             is_stopping=lambda: listeners.is_draining,
             ready_when=lambda: listeners.settings.current.server.ready_when,
+            refused=admission.refusals.note,
         )
         return WithHealth(app, health)
 

@@ -251,13 +251,13 @@ def _open_audit(settings: Settings, paths: Paths, logs: Logs) -> AuditLog | None
 def telemetry_for(environ: Mapping[str, str], logs: Logs) -> Telemetry | None:
     """Return the export that the variables of OpenTelemetry ask for; None if they ask for none.
 
-    What is secret in them is masked in the logs.
+    What is secret in them is masked in the logs, and all secrets in what is exported.
     """
     if not any(name.startswith("OTEL_") for name in environ):
         return None
     # For start-up time: most routers export nothing.
     from router.telemetry.telemetry import Telemetry
 
-    telemetry = Telemetry.from_environ(environ)
+    telemetry = Telemetry.from_environ(environ, logs.mask)
     logs.add_secrets(telemetry.secrets)
     return telemetry if telemetry.signals else None

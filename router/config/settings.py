@@ -20,6 +20,7 @@ from router.config.tokens import (
     NamedToken,
     OptionalToken,
     TokenName,
+    find_open_proxies,
     find_rate_mistakes,
     find_repeated_tokens,
     find_short_tokens,
@@ -334,6 +335,7 @@ def settings_of(data: bytes, file: str) -> Settings:
         *find_unknown_profiles(settings.server.view, security.tokens, profiles, file),
         *find_repeated_tokens(security.bearer_token, security.tokens, f"{file}: security.tokens"),
         *find_rate_mistakes(security.tokens, f"{file}: security.tokens"),
+        *find_open_proxies(settings.server.trusted_proxies, security, file),
     ]
     if errors:
         raise join_errors(errors)

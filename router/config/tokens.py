@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Protocol, TypeAlias
 
 import attrs
 
@@ -20,7 +20,7 @@ from router.messages.errors import ConfigError
 from router.messages.rates import RateLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 BEARER_NAME: Final = "bearer"
 """The name of the principal that sends `security.bearer_token`."""
@@ -155,6 +155,32 @@ def find_short_tokens(
         if len(token) < SHORTEST_TOKEN:
             problem = f"is shorter than {SHORTEST_TOKEN} characters, and other machines can try it"
             yield ConfigError(f"{place}.{key}", f"{problem}; make one with: openssl rand -hex 32")
+
+
+class Served(Protocol):
+    """Says who is served: those who have a token, or everybody; see `settings.Security`."""
+
+    @property
+    def has_token(self) -> bool: ...
+
+    @property
+    def allow_anonymous(self) -> bool: ...
+
+
+def find_open_proxies(proxies: Sequence[str], served: Served, file: str) -> Iterator[ConfigError]:
+    """Yield an error if everybody is served through reverse proxies, and nobody has asked for it.
+
+    Other machines reach even a listener on loopback: through the proxy.
+
+    Args:
+        proxies: `server.trusted_proxies`.
+        served: says who is served.
+        file: the name of the config file in messages.
+    """
+    if proxies and not (served.has_token or served.allow_anonymous):
+        problem = "other machines reach the router through a proxy, and no token is set"
+        way_out = "Set security.bearer_token, or set security.allow_anonymous to true to serve"
+        yield ConfigError(f"{file}: server.trusted_proxies", f"{problem}. {way_out} everybody")
 
 
 def find_repeated_tokens(

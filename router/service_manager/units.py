@@ -53,6 +53,8 @@ class Service:
 def quoted(word: str) -> str:
     """Return a word as it stands in a unit; arguments of a command have each `$` doubled, too."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    # A line break would end the option, and begin another one.
+    escaped = escaped.replace("\n", "\\n").replace("\r", "\\r")
     is_plain = word and all(character.isalnum() or character in "@_-+=:,./" for character in word)
     return word if is_plain else f'"{escaped}"'
 

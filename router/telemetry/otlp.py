@@ -275,6 +275,7 @@ class Metering:
             semantics.CLIENT_DURATION, "From the request to a server to its answer"
         )
         self._session = self._histogram(semantics.SESSION_DURATION, "Of the sessions of clients")
+        self._targets = semantics.KnownTargets()
         self._began_ns: dict[str, int] = {}
 
     def _histogram(self, name: str, description: str) -> Histogram:
@@ -287,6 +288,7 @@ class Metering:
 
     def take_call(self, record: CallRecord, attributes: semantics.Attributes) -> None:
         """Count a call with these attributes, those of `semantics.metric_attributes`."""
+        attributes = self._targets.without_others(record, attributes)
         transport = semantics.transport_attributes(record.principal, record.revision)
         self._server.record(record.duration_s, attributes | transport)
         if record.sent_after_s is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from router.messages import errors
 from router.messages.revisions import STATELESS_REVISION
 
 if TYPE_CHECKING:
@@ -43,6 +44,20 @@ _METHODS: Final = frozenset(
 OTHER: Final = "_OTHER"
 """Any method that is not of MCP, where clients must not make up as many as they like."""
 
+_CODES: Final = frozenset(
+    {
+        *errors.STRING_CODES,
+        errors.RESOURCE_NOT_FOUND,
+        errors.HEADER_MISMATCH,
+        errors.MISSING_CAPABILITY,
+        errors.UNSUPPORTED_REVISION,
+    }
+)
+"""The codes of errors that metrics tell apart: servers may send any number."""
+
+MAX_TARGETS: Final = 2000
+"""Tools and prompts that metrics tell apart, each with some series of about 1 kB."""
+
 LONGEST: Final = 1024
 """Characters of a value that a client may choose."""
 
@@ -53,7 +68,7 @@ _STDIO: Final = "stdio"
 def span_name(record: CallRecord) -> str:
     """Return `{mcp.method.name} {target}`, without a target that may be anything, such as a URI."""
     if record.method in _NAMED and _has_known_target(record):
-        return f"{record.method} {record.target}"
+        return f"{record.method} {record.target[:LONGEST]}"
     return _known_method(record)
 
 
@@ -79,18 +94,47 @@ def error_type(record: CallRecord) -> str | None:
 def metric_attributes(record: CallRecord) -> Attributes:
     """Return the attributes of a call that have few values; spans have them, too."""
     attributes: Attributes = {"mcp.method.name": _known_method(record)}
+    is_known_code = not record.code or record.code in _CODES
     if record.method in _NAMED and _has_known_target(record):
-        attributes[_NAMED[record.method]] = record.target
+        attributes[_NAMED[record.method]] = record.target[:LONGEST]
     if record.method == "tools/call":
         attributes["gen_ai.operation.name"] = "execute_tool"
     if record.instance:
         attributes["mcp_router.instance"] = record.instance
     if record.code:
-        attributes["rpc.response.status_code"] = str(record.code)
-    failure = error_type(record)
+        attributes["rpc.response.status_code"] = str(record.code) if is_known_code else OTHER
+    failure = error_type(record) if is_known_code else OTHER
     if failure is not None:
         attributes["error.type"] = failure
     return attributes
+
+
+class KnownTargets:
+    """The tools and prompts that metrics tell apart.
+
+    A server may take any name: the view of an instance passes calls on as they are. A name that a
+    call has reached with success is taken for one of the server's, up to `MAX_TARGETS` of them.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str, str]] = set()
+
+    def without_others(self, record: CallRecord, attributes: Attributes) -> Attributes:
+        """Return the attributes of a call, without a name that is not known to be the server's."""
+        name = _NAMED.get(record.method)
+        if name not in attributes or self._is_known(record):
+            return attributes
+        return {key: value for key, value in attributes.items() if key != name}
+
+    def _is_known(self, record: CallRecord) -> bool:
+        key = (record.method, record.instance, record.target)
+        if key in self._known:
+            return True
+        is_new = record.outcome == "ok" and len(record.target) <= LONGEST
+        if is_new and len(self._known) < MAX_TARGETS:
+            self._known.add(key)
+            return True
+        return False
 
 
 def transport_attributes(principal: str, revision: str = "") -> Attributes:
@@ -122,8 +166,16 @@ def server_attributes(record: CallRecord) -> Attributes:
 def client_attributes(record: CallRecord) -> Attributes:
     """Return the other attributes of the span of the request to a server.
 
-    They are the method, name or URI of the request, where it may be anything.
+    They are the method, name or URI of the request, and the code of its error, where it may be
+    anything.
     """
+    attributes = _free_text(record)
+    if record.code and record.code not in _CODES:
+        attributes["rpc.response.status_code"] = attributes["error.type"] = str(record.code)
+    return attributes
+
+
+def _free_text(record: CallRecord) -> Attributes:
     if record.method not in _METHODS:
         return {"mcp.method.name": record.method[:LONGEST]}
     if not record.target:

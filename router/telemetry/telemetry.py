@@ -8,6 +8,7 @@ Invariants:
 
 - Whoever writes a record never waits. A record that finds the queue full is dropped and counted.
 - The end of the program waits for the last spans for `CLOSE_TIMEOUT_S`, and no longer.
+- What clients and servers have named is exported without the known secrets.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import threading
 import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from msgspec.structs import replace
 
 from router.messages.observability.records import CallRecord, SessionRecord
 from router.telemetry.tracer import ProcessTracer
@@ -76,11 +79,15 @@ class Telemetry:
     """
 
     def __init__(
-        self, variables: Variables, open_export: Callable[[Variables], Export] = _otlp_export
+        self,
+        variables: Variables,
+        open_export: Callable[[Variables], Export] = _otlp_export,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.tracer = ProcessTracer(variables.sampling)
         self._variables = variables
         self._open_export = open_export
+        self._mask = mask
         self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()  # None is the end
         self._put = self._taken = self._dropped = 0
         self._is_over = False
@@ -88,8 +95,15 @@ class Telemetry:
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Telemetry:
-        """Return the export that these variables ask for; what is wrong with them is logged."""
+    def from_environ(
+        cls, environ: Mapping[str, str], mask: Callable[[str], str] = str
+    ) -> Telemetry:
+        """Return the export that these variables ask for; what is wrong with them is logged.
+
+        Args:
+            environ: the router's environment.
+            mask: returns a text without the secrets that are known.
+        """
         variables = read_variables(environ)
         for problem in variables.problems:
             log.warning("%s", problem)
@@ -101,7 +115,7 @@ class Telemetry:
                 INSTALL,
             )
             variables = Variables(frozenset(), secrets=variables.secrets)
-        return cls(variables)
+        return cls(variables, mask=mask)
 
     @property
     def signals(self) -> frozenset[Signal]:
@@ -190,11 +204,21 @@ class Telemetry:
     def _take(self, export: Export, record: CallRecord | SessionRecord, at_ns: int) -> None:
         try:
             if isinstance(record, CallRecord):
-                export.take_call(record, at_ns)
+                export.take_call(self._masked(record), at_ns)
             else:
                 export.take_session(record, at_ns)
         except Exception:
             log.exception("OpenTelemetry: skipped a record")
+
+    def _masked(self, record: CallRecord) -> CallRecord:
+        """Return a record without secrets in the texts that clients and servers have chosen."""
+        request_id, mask = record.request_id, self._mask
+        shown_id = mask(request_id) if isinstance(request_id, str) else request_id
+        shown = mask(record.target), mask(record.method), shown_id
+        if shown == (record.target, record.method, request_id):
+            return record
+        target, method, shown_id = shown
+        return replace(record, target=target, method=method, request_id=shown_id)
 
 
 def _read_by_sdk() -> str:

@@ -135,6 +135,14 @@ def test_behind_a_reverse_proxy_a_token_may_not_be_short(config: Path) -> None:
     assert load_settings(path, {"SHORT": "0123456789abcdef"}).security.has_token
 
 
+def test_behind_a_reverse_proxy_nobody_is_served_without_a_token_by_mistake(config: Path) -> None:
+    server = {"trusted_proxies": ["unix"]}
+    with pytest.raises(ConfigError, match=r"trusted_proxies: .* no token is set\. Set security\."):
+        load_settings(write(config, {"server": server}), {})
+    open_to_all = {"server": server, "security": {"allow_anonymous": True}}
+    assert not load_settings(write(config, open_to_all), {}).security.has_token
+
+
 def test_references_stay_in_the_file_and_for_commands_that_need_no_token(config: Path) -> None:
     path = write(config, {"security": {"bearer_token": "${UNSET}"}, "profiles": {}})
     assert settings_as_written(path).security.bearer_token == "${UNSET}"

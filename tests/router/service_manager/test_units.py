@@ -118,6 +118,17 @@ def test_each_word_stays_one_word(word: str, expected: str) -> None:
     assert shlex.split(expected.replace("%%", "%")) == [word]
 
 
+def test_a_line_break_in_a_word_begins_no_other_option() -> None:
+    service = Service(
+        "/opt/mcp-router", ("--data", "a\nExecStartPre=/bin/b"), path="/c\r\nUser=root"
+    )
+    lines = service_unit(service, is_user=False).splitlines()
+    assert [line for line in lines if line.startswith(("ExecStartPre", "User="))] == [
+        "User=mcp-router"
+    ]
+    assert 'Environment="PATH=/c\\r\\nUser=root"' in lines
+
+
 def test_no_argument_is_taken_for_a_variable() -> None:
     service = Service("/opt/$a/mcp-router", ("--view", "$b"))
     assert service.command == '"/opt/$a/mcp-router" serve --view "$$b"'

@@ -155,6 +155,23 @@ def test_a_call_that_reached_no_server_is_counted_on_one_side(counted: Counted) 
     assert served.attributes["error.type"] == "-32013"
 
 
+def test_names_that_clients_think_up_make_no_series(counted: Counted) -> None:
+    for number in range(50):
+        counted.calls(call(target=f"made up {number}", outcome="tool_error"))
+        counted.calls(call(target=f"made up {number}", outcome="error", code=-32602))
+    counted.calls(call(target="log", outcome="ok"))
+    counted.calls(call(target="log", outcome="tool_error"))
+    named = [point.attributes for point in counted.points()["mcp.server.operation.duration"]]
+    assert [one.get("gen_ai.tool.name") for one in named] == [None, None, "log", "log"]
+
+
+def test_there_is_a_limit_to_the_names_that_are_told_apart(counted: Counted) -> None:
+    for number in range(semantics.MAX_TARGETS + 3):
+        counted.calls(call(target=f"tool {number}"))
+    for points in counted.points().values():
+        assert len(points) == semantics.MAX_TARGETS + 1
+
+
 def test_sessions_are_counted_when_they_end(counted: Counted) -> None:
     counted.metering.take_session(session("s", is_open=True), NOON_NS)
     assert counted.points() == {}

@@ -48,6 +48,21 @@ def test_a_name_that_a_client_has_thought_up_is_on_its_span_alone() -> None:
     assert semantics.server_attributes(record)["gen_ai.tool.name"] == "x" * 1024
 
 
+def test_a_long_name_that_got_to_a_server_is_cut() -> None:
+    record = call(target="x" * 5000, outcome="tool_error")
+    assert semantics.span_name(record) == "tools/call " + "x" * 1024
+    assert semantics.metric_attributes(record)["gen_ai.tool.name"] == "x" * 1024
+
+
+def test_codes_that_a_server_has_thought_up_are_told_apart_on_spans_alone() -> None:
+    record = call(outcome="error", code=123456789)
+    code = {"rpc.response.status_code": "_OTHER", "error.type": "_OTHER"}
+    assert semantics.metric_attributes(record).items() >= code.items()
+    code = {"rpc.response.status_code": "123456789", "error.type": "123456789"}
+    assert semantics.client_attributes(record) == code
+    assert semantics.server_attributes(record).items() >= code.items()
+
+
 def test_methods_that_are_not_of_mcp_are_told_apart_on_spans_alone() -> None:
     record = call(method="x/" + "y" * 5000, target="")
     assert semantics.span_name(record) == "_OTHER"

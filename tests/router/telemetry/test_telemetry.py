@@ -68,6 +68,15 @@ def test_a_router_that_ends_before_its_export_has_begun_loses_nothing(export: Fa
     assert export.taken == [call()]
 
 
+def test_no_secret_is_exported_that_a_server_has_put_into_a_name(export: FakeExport) -> None:
+    telemetry = Telemetry(VARIABLES, export.open, lambda text: text.replace("canary", "***"))
+    uri = "https://files.test/?key=canary"
+    telemetry.write(call(method="resources/read", target=uri, request_id="canary"))
+    telemetry.close()
+    shown = {"target": "https://files.test/?key=***", "request_id": "***"}
+    assert export.taken == [call(method="resources/read", **shown)]
+
+
 def test_changes_are_nobodys_span(export: FakeExport) -> None:
     telemetry = Telemetry(VARIABLES, export.open)
     telemetry.write(ChangeRecord("team", "", "add_instance", "git"))

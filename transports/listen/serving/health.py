@@ -8,6 +8,7 @@ Invariants:
 - `Host` and `Origin` are checked as on every route. A program on this machine needs no token, any
   other one needs one if any is configured. A request that a proxy forwarded does not come from this
   machine, whatever its connection says.
+- A token that is refused here is reported as on every route: nobody guesses tokens in silence.
 - No answer waits for longer than `ANSWER_S`.
 - Instances are named only to those who may see them: to programs on this machine, and to principals
   that may read the states of all instances.
@@ -77,6 +78,7 @@ class Health:
         are_listening: returns whether all listeners are up.
         is_stopping: returns whether the router is about to stop.
         ready_when: returns `server.ready_when`.
+        refused: reports a request that is not let in: address, path, answer.
     """
 
     inbox: trio.MemorySendChannel[Event]
@@ -85,6 +87,7 @@ class Health:
     are_listening: Callable[[], bool]
     is_stopping: Callable[[], bool]
     ready_when: Callable[[], ReadyWhen]
+    refused: Callable[[str, str, HttpRefusal], None]
 
     async def answer(self, scope: Message) -> Answer:
         """Return the answer to a request for one of `PATHS`."""
@@ -92,12 +95,19 @@ class Health:
             headers = headers_of(scope["headers"])
             if scope["method"] not in ("GET", "HEAD"):
                 raise HttpRefusal(405, "Method not allowed", (("Allow", "GET, HEAD"),))
-            may_name = self._admit(scope, headers)
+            may_name = self._admit_or_report(scope, headers)
         except HttpRefusal as refused:
             return error_answer(refused)
         if path_of(scope) == LIVE_PATH:
             return await self._live()
         return await self._ready(may_name=may_name)
+
+    def _admit_or_report(self, scope: Message, headers: Mapping[str, str]) -> bool:
+        try:
+            return self._admit(scope, headers)
+        except HttpRefusal as refused:
+            self.refused(address_of(scope), path_of(scope), refused)
+            raise
 
     def _admit(self, scope: Message, headers: Mapping[str, str]) -> bool:
         """Return whether instances may be named to the sender of an admitted request.

@@ -34,6 +34,7 @@ class Scene:
     principal: Principal | None = None
     readiness: dict[str, Any] = attrs.field(factory=lambda: dict(READINESS))
     reached: list[str] = attrs.field(factory=list)
+    refused: list[tuple[str, str, int]] = attrs.field(factory=list)
     unread: UnreadBytes = attrs.field(factory=UnreadBytes)
     endpoint: None = None
     inbox: Any = None
@@ -67,6 +68,9 @@ class Scene:
         if headers.get("host") == "evil.test":
             raise HttpRefusal(403, "Host is not allowed")
 
+    def note(self, address: str, path: str, refusal: HttpRefusal) -> None:
+        self.refused.append((address, path, refusal.status))
+
     # --- Another application -----------------------------------------------------------------
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -91,6 +95,7 @@ class Scene:
             are_listening=lambda: self.is_listening,
             is_stopping=lambda: self.is_stopping,
             ready_when=lambda: self.ready_when,
+            refused=self.note,
         )
         sent: list[Any] = []
 
@@ -206,6 +211,19 @@ async def test_another_machine_needs_a_token(scene: Scene, path: str) -> None:
     assert (await scene.got(path, REMOTE))[0] == 401
     scene.principal = Principal("t")
     assert (await scene.got(path, REMOTE))[0] == 200
+
+
+async def test_whoever_is_refused_is_reported(scene: Scene) -> None:
+    await scene.got("/livez", via="x")
+    await scene.got("/readyz", REMOTE)
+    await scene.got("/readyz", host="evil.test")
+    await scene.got("/readyz")
+    await scene.got("/readyz", REMOTE, method="PUT")
+    assert scene.refused == [
+        ("127.0.0.1", "/livez", 401),
+        ("203.0.113.7", "/readyz", 401),
+        ("127.0.0.1", "/readyz", 403),
+    ]
 
 
 @pytest.mark.parametrize(

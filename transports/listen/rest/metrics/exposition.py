@@ -75,8 +75,14 @@ def encode(snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
         snapshot: the numbers.
         accept: the `Accept` header; empty for the plain text format.
     """
-    encoder, content_type = choose_encoder(accept)
-    return encoder(_Families(snapshot)), content_type
+    try:
+        encoder, content_type = choose_encoder(accept)
+        return encoder(_Families(snapshot)), content_type
+    except TypeError:
+        if not accept:
+            raise
+        # The library compares the words of a version with numbers.
+        return encode(snapshot, "")
 
 
 # --- Calls -----------------------------------------------------------------------------------

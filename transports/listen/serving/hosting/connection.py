@@ -145,11 +145,15 @@ class Connection(Peer):
         return data
 
     def peer_address(self) -> str:
-        """Return the IP address of the other end; empty if it has none, or is gone."""
+        """Return the IP address of the other end; empty if it has none.
+
+        Raises:
+            trio.BrokenResourceError: the client is gone, and its address with it.
+        """
         try:
             name: Any = self.socket.getpeername()
-        except OSError:
-            return ""
+        except OSError as exc:
+            raise trio.BrokenResourceError(f"the client is gone: {exc}") from exc
         return "" if isinstance(name, (str, bytes)) else name[0]  # on Unix sockets it is a text
 
     def return_received(self, data: bytes) -> None:

@@ -123,6 +123,8 @@ def test_buckets_are_cumulative() -> None:
         ("*/*", "text/plain; version=0.0.4"),
         ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
         ("text/html;;;q=x, application/openmetrics-text", "application/openmetrics-text"),
+        ("application/openmetrics-text; version=latest", "text/plain; version=0.0.4"),
+        ("text/plain; version=1.0.x", "text/plain"),
     ],
 )
 def test_the_format_is_one_that_is_accepted(accept: str, content_type: str) -> None:

@@ -58,6 +58,9 @@ class Lane:
         locate: see `AsgiListener`.
         head_limit_bytes: the size of a head that Hypercorn would still take.
 
+    Raises:
+        trio.BrokenResourceError: the client is gone.
+
     Attributes:
         idle_since_s: the second since which there is no request; None during a request.
     """

@@ -34,7 +34,12 @@ class Lanes:
 
         What was received of the first other request will be received once more then.
         """
-        lane = Lane(connection, self._endpoint, self._locate, self._head_limit_bytes)
+        try:
+            lane = Lane(connection, self._endpoint, self._locate, self._head_limit_bytes)
+        except trio.BrokenResourceError:
+            # Its request could still be read, but nobody could tell where that came from.
+            await connection.aclose()
+            return False
         if self._is_finishing:
             lane.finish()
         self._lanes.add(lane)

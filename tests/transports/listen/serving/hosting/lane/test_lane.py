@@ -5,15 +5,19 @@ How it answers is compared with Hypercorn in `test_same_answers`.
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.transports.listen.serving.hosting.lane.two_ways import two_ways
+from tests.transports.listen.serving.hosting.lane.two_ways import Mirror, two_ways
 from transports.listen.serving import asgi
 from transports.listen.serving.hosting import listener as module
+from transports.listen.serving.hosting.connection import Connection, SlowReaders
+from transports.listen.serving.hosting.lane.lanes import Lanes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,6 +72,20 @@ async def test_connection_that_asks_for_nothing_is_closed(
                 await stream.send_all(beginning)
                 received = b"".join([chunk async for chunk in stream])
                 assert received[:12] in (b"", b"HTTP/1.1 200")
+
+
+async def test_whoever_resets_its_connection_does_not_hide_its_address() -> None:
+    endpoint = Mirror()
+    lanes = Lanes(endpoint, module.as_connected, module.HEAD_LIMIT_BYTES)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        client = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+        connection = Connection(await listener.accept(), SlowReaders(), lambda _: None)
+        await client.send_all(PLAIN)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.socket.close()
+        assert not await lanes.serve(connection)
+    assert endpoint.bodies == []
 
 
 async def test_client_that_leaves_cancels_its_request(way: Way) -> None:
