@@ -204,11 +204,14 @@ class Listeners:
 
         It takes as long as the calls that came in through them.
         """
-        if self._hand_over is None:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._hand_over.complete()
-        self._has_handed_over = True
+        try:
+            if self._hand_over is None:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._hand_over.complete()
+        finally:
+            # Cancelled, it has taken too long: what comes in now is refused, too.
+            self._has_handed_over = True
 
     def hand_over_of(self, bound: Bound) -> HandOver | None:
         """Return what tells a listener to leave its socket; None for a socket of this process."""

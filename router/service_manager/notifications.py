@@ -173,7 +173,8 @@ class ServiceManager:
 
     async def _tell_ready(self, router: RouterState) -> None:
         await self._ask_status(router)
-        await self.notify.send("READY=1", f"STATUS={self._status}")
+        if not router.stopping.is_set():
+            await self.notify.send("READY=1", f"STATUS={self._status}")
 
     async def _tell_reloads(self, router: RouterState) -> None:
         while True:

@@ -261,6 +261,18 @@ async def test_listener_that_hands_over_refuses_last(handed_over: Listeners) -> 
     assert [handed_over.is_refusing(one) for one in (http, sse)] == [True, True]
 
 
+async def test_hand_over_that_takes_too_long_is_over_for_new_requests(
+    handed_over: Listeners,
+) -> None:
+    (http, _) = handed_over.bound
+    hand_over = handed_over.hand_over_of(http)
+    assert hand_over is not None
+    handed_over.is_draining = True
+    with hand_over.taking_part(), trio.move_on_after(0):
+        await handed_over.hand_over()
+    assert handed_over.is_refusing(http)
+
+
 def test_listeners_are_up_once_all_are_and_while_none_is_down() -> None:
     up = UpListeners()
     up.expect(["http", "api"])

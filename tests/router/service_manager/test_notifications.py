@@ -267,6 +267,16 @@ async def test_stop_is_the_first_thing_that_is_said_of_it_with_the_time_that_it_
     assert second == ("STATUS=Stopping; calls in flight: 2",)
 
 
+async def test_router_that_stops_before_it_was_ready_is_never_ready(
+    scene: Scene, autojump_clock: Any
+) -> None:
+    scene.router.stopping.set()
+    await trio.sleep(1)
+    scene.router.all_are_up.set()
+    await trio.sleep(5)
+    assert scene.notify.messages("READY") == []
+
+
 async def test_stop_ends_a_reload(scene: Scene, autojump_clock: Any) -> None:
     scene.router.all_are_up.set()
     await trio.sleep(1)
