@@ -28,7 +28,7 @@ log = logging.getLogger("mcp_router.upstream")
 
 @attrs.define(eq=False)
 class ActorFeed:
-    """What one session hands to the actor.
+    """Hands over the frames of one session.
 
     Attributes:
         name: the name of the instance, for the log.
