@@ -18,7 +18,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 3 \
 ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: serve test quick check lint style async units types contracts format coverage bench \
-  chaos conformance peers lock clean
+  chaos conformance peers lock deb clean
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
@@ -180,6 +180,10 @@ lock: .venv/dev.stamp
 	for peer in tests/peers/*.in; do \
 	  $(LOCK) --no-strip-extras $$peer -o $${peer%.in}.txt || exit 1; done
 	cd tests/peers && npm install --package-lock-only --loglevel=error
+
+# For the Debian that this is, and its own Python.
+deb: .venv/serve.stamp
+	$(BIN)/python deploy/debian/build
 
 clean:
 	rm -rf .venv .cache tests/peers/node_modules
