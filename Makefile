@@ -183,7 +183,7 @@ lock: .venv/dev.stamp
 
 # For the Debian that this is, and its own Python.
 deb: .venv/serve.stamp
-	$(BIN)/python deploy/debian/build
+	$(BIN)/python deploy/debian/build_package.py
 
 clean:
 	rm -rf .venv .cache tests/peers/node_modules

@@ -49,7 +49,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if minor_version() < 11:
         pytest.skip(f"The router does not run with the {PYTHON} of this machine")
     folder = tmp_path_factory.mktemp("deb")
-    run(sys.executable, ROOT / "deploy" / "debian" / "build", folder)
+    run(sys.executable, ROOT / "deploy" / "debian" / "build_package.py", folder)
     (path,) = folder.glob("mcp-router_*.deb")
     return path
 
