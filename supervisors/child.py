@@ -185,11 +185,13 @@ class Delayed:
         name: the child.
         doing: the reason; empty if it gave none.
         limit_s: the seconds that the start is allowed from now on. None: no time is counted.
+        is_restart: True if the start follows a failure without a command.
     """
 
     name: str
     doing: str
     limit_s: float | None
+    is_restart: bool = field(default=False, repr=False)
 
 
 @frozen

@@ -176,7 +176,10 @@ class _Life:
         """See `StartStatus`."""
         if self._is_starting:
             self._allow(limit_s)
-            self._tell(Delayed(self.spec.name, doing, self.start_limit_s))
+            self._tell_delay(doing, self.start_limit_s)
+
+    def _tell_delay(self, doing: str, limit_s: float | None) -> None:
+        self._tell(Delayed(self.spec.name, doing, limit_s, self.attempt.is_restart))
 
     @asynccontextmanager
     async def queued_start(self, doing: str = "") -> AsyncGenerator[None]:
@@ -184,7 +187,7 @@ class _Life:
         if self._is_starting:
             self.start_timer.deadline = math.inf
             self.start_slots.release(self)
-            self._tell(Delayed(self.spec.name, doing, None))
+            self._tell_delay(doing, None)
         yield
         if self._is_starting:
             await self.start_slots.acquire(self)

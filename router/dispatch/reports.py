@@ -49,11 +49,10 @@ def _starting(event: Starting, _: Mask) -> Event | None:
 def _delayed(event: Delayed, mask: Mask) -> Event | None:
     doing = mask(event.doing)
     shown = doing or "takes longer to start"
-    if event.limit_s is None:
-        log.info("%s: %s", event.name, shown, extra=about(event.name))
-    else:
-        text = "%s: %s; it has %.0f s for that"
-        log.info(text, event.name, shown, event.limit_s, extra=about(event.name))
+    # A server that fails in its start does the same at each try.
+    level = logging.DEBUG if event.is_restart else logging.INFO
+    limit = "" if event.limit_s is None else f"; it has {event.limit_s:.0f} s for that"
+    log.log(level, "%s: %s%s", event.name, shown, limit, extra=about(event.name))
     return InstanceDelayed(event.name, doing)
 
 

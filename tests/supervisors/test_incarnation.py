@@ -247,10 +247,10 @@ async def test_extension_is_multiplied_like_the_usual_time(autojump_clock: MockC
         task_status.extend_start(300)
         await trio.sleep_forever()
 
-    life = Life(install, attempt=Attempt(patience=2))
+    life = Life(install, attempt=Attempt(is_restart=True, patience=2))
     await life.lived()
     assert trio.current_time() - life.born_at_s == 600
-    assert life.said[-1] == Delayed("a", "", 600)
+    assert life.said[-1] == Delayed("a", "", 600, is_restart=True)
 
 
 async def test_start_that_is_queued_for_something_else_uses_up_neither_time_nor_its_slot(

@@ -504,11 +504,13 @@ async def test_delay_of_a_start_is_logged(
     core = ScriptedCore()
     actor = await start_actor(nursery, core)
     delays = Delayed("a", "installing", 300), Delayed("b", "", 60), Delayed("c", "waiting", None)
-    await actor.happens(*delays)
+    again = Delayed("a", "installing", 300, is_restart=True)
+    await actor.happens(*delays, again)
     assert [event for _, event in core.events] == [
         InstanceDelayed("a", "installing"),
         InstanceDelayed("b", ""),
         InstanceDelayed("c", "waiting"),
+        InstanceDelayed("a", "installing"),
     ]
     assert caplog.messages == [
         "a: installing; it has 300 s for that",
