@@ -197,6 +197,15 @@ def test_router_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) ->
     assert frames[0][0] == 0x89  # a ping (RFC 6455 section 5.2)
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Programs that are started here heed SIGINT, also where a shell has the tests ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_ends_it_without_a_traceback(router: Router) -> None:
     router.broadcast.put(20, "written")

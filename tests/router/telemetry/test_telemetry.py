@@ -43,6 +43,12 @@ class FakeExport:
         self.is_shut_down = True
 
 
+@pytest.fixture(autouse=True)
+def warnings_only(caplog: pytest.LogCaptureFixture) -> None:
+    """Hear only of what is wrong, unless a test says otherwise."""
+    caplog.set_level(logging.WARNING, "mcp_router")
+
+
 @pytest.fixture
 def export() -> FakeExport:
     export = FakeExport()
@@ -166,7 +172,7 @@ def test_what_is_wrong_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_log_says_where_it_exports_to(
     export: FakeExport, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "mcp_router")
     found = read_variables(
         {
             "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
