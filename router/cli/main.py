@@ -228,7 +228,7 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
         from router.app import run
         from router.app.wiring import telemetry_for, wire
 
-        is_for_people = bool(bound) or os.isatty(2)
+        is_for_people = service_manager is None and (bool(bound) or os.isatty(2))
         router = wire(
             options,
             paths,

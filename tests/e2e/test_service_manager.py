@@ -253,6 +253,7 @@ def test_stop_is_told_first_with_the_time_that_it_takes(service: Service) -> Non
     before = [lines for lines in manager.messages[:-1] if lines != ["WATCHDOG=1"]]
     assert all(lines[0].startswith("STATUS=") for lines in before)
     router.stderr.wait_for(r"Stopped: 0 calls in flight finished, 0 cut off, after [0-9.]+ s")
+    assert "Ctrl+C" not in router.stderr.text  # nobody sits there
 
 
 def test_socket_that_others_reach_needs_a_token(tmp_path: Path) -> None:
