@@ -10,7 +10,7 @@ Invariants: the order of frames is kept, and nothing is dropped.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from router.messages.events import Event
 
 log = logging.getLogger("mcp_router.upstream")
+
+CREDIT_FRAMES: Final = 1024
+"""Answers that are not counted, although they come long after what asked for them: many at once."""
 
 
 @attrs.define(eq=False)
@@ -43,7 +46,9 @@ class ActorFeed:
 
     def allow_for(self, frames: int) -> None:
         """Note that frames were sent to the server, and allow it some frames for each."""
-        self._unasked = max(0, self._unasked - FRAMES_PER_REQUEST * frames)
+        left = self._unasked - FRAMES_PER_REQUEST * frames
+        # Below zero one for each, because answers come after what asked for them.
+        self._unasked = left if left > 0 else max(-CREDIT_FRAMES, min(self._unasked, 0) - frames)
 
     def put_nowait(self, event: Event | None) -> bool:
         """Hand over what came of one frame, if anything did.
