@@ -7,8 +7,7 @@ Invariants:
 
 - A plain request costs no nursery. Its connection is watched only after `UNWATCHED_S`, which still
   notices a disconnect well within a second; an event stream's is watched from the start.
-- However a request ends, its `PendingResponse` is abandoned or decided, and its `EventStream` is
-  closed.
+- However a request ends, its `PendingResponse` is abandoned or decided, its `EventStream` closed.
 """
 
 from __future__ import annotations
