@@ -29,6 +29,8 @@ SUITES: Final = {
     "sse": "benchmarks.suites.sse",
     "stdio": "benchmarks.suites.stdio",
     "large": "benchmarks.suites.large",
+    "listing": "benchmarks.internals.listing",
+    "imports": "benchmarks.internals.starting",
 }
 """Name of a suite -> its module, which has `run(context: Context) -> list[Row]`."""
 
