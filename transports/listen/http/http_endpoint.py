@@ -49,6 +49,7 @@ from transports.listen.http.routing_headers import (
     read_param_headers,
 )
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
+from transports.listen.http.unwatched import Unwatched
 from transports.listen.serving.client_messages import decode_batch
 from transports.listen.serving.exchange import (
     Rejected,
@@ -115,6 +116,7 @@ class HttpEndpoint:
         self._is_draining = is_draining
         self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
+        self._unwatched = Unwatched()
         self.unread = UnreadBytes()
         self.unread.sources.append(self._holdings)
         self._ended = False
@@ -144,6 +146,7 @@ class HttpEndpoint:
             nursery.start_soon(self._actor_inbox.run)
             nursery.start_soon(self._sessions.made_room.run)
             nursery.start_soon(self.unread.run)
+            nursery.start_soon(self._unwatched.run)
             task_status.started()
             while True:
                 await trio.sleep_until(self._sessions.next_expiry_s(trio.current_time()))
@@ -331,7 +334,7 @@ class HttpEndpoint:
             opened_by: the request of a client that the actor does not know yet.
             as_array: see `PostResponse`.
         """
-        response = PostResponse(client, messages, accepts, as_array=as_array)
+        response = PostResponse(client, messages, accepts, self._unwatched, as_array=as_array)
         try:
             if opened_by is not None:
                 principal, address = client.principal, opened_by.address

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from router.messages.revisions import Era
     from transports.listen.http.frame_stream import FrameStream, StreamResponse
     from transports.listen.http.one_shot import OneShot
+    from transports.listen.http.unwatched import Unwatched
     from transports.listen.serving.exchange import Answer, Headers
 
 ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
@@ -98,21 +99,33 @@ class PostResponse(PendingResponse):
         client: the sender.
         messages: all messages of the POST, at least one of them a request.
         accepts: the kinds of response that the client takes.
+        unwatched: interrupts `prompt_outcome`.
         as_array: the POST was a batch, so its answer is an array.
     """
 
-    __slots__ = ("_accepts", "_as_array", "_client", "_expected_answers", "_stream")
+    __slots__ = (
+        "_accepts",
+        "_as_array",
+        "_client",
+        "_expected_answers",
+        "_is_interrupted",
+        "_stream",
+        "_unwatched",
+    )
 
     def __init__(
         self,
         client: HttpSession | OneShot,
         messages: Sequence[Frame],
         accepts: Accepts,
+        unwatched: Unwatched,
         *,
         as_array: bool = False,
     ) -> None:
         self._client = client
         self._accepts = accepts
+        self._unwatched = unwatched
+        self._is_interrupted = False
         self._as_array = as_array
         self._expected_answers = sum(isinstance(message, Request) for message in messages)
         self._stream = client.open_stream(self._expected_answers, answers_only=not accepts.events)
@@ -126,11 +139,33 @@ class PostResponse(PendingResponse):
             return _InitializeOutbox(self._stream, message.id, self._client)
         return RequestOutbox(self._stream, message.id)
 
+    async def prompt_outcome(self) -> Answer | StreamResponse | None:
+        """See `PendingResponse`."""
+        stream = self._stream
+        self._unwatched.add(self)
+        try:
+            while not stream.ended and not stream.has_others:
+                if self._is_interrupted:
+                    return None
+                await stream.wait_changed()
+        finally:
+            self._unwatched.discard(self)
+        return self._decided()
+
+    def interrupt(self) -> None:
+        """Have `prompt_outcome` return None; see `Unwatched`."""
+        self._is_interrupted = True
+        self._stream.wake()
+
     async def outcome(self) -> Answer | StreamResponse:
         """See `PendingResponse`."""
         stream = self._stream
         while not stream.ended and not stream.has_others:
             await stream.wait_changed()
+        return self._decided()
+
+    def _decided(self) -> Answer | StreamResponse:
+        stream = self._stream
         if stream.has_others or (stream.unread_count and not self._accepts.json):
             return self._client.respond_with_stream(stream)
         return self._one_body()

@@ -41,6 +41,9 @@ NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
 
+UNWATCHED_S: Final = 0.25
+"""Most answers come within this time, and watching a connection costs more than such an answer."""
+
 
 class ClientGone(Exception):
     """The client closed its connection before it was answered."""
@@ -117,7 +120,7 @@ class EventStream(ABC):
         """Return the next bytes of the body, or None at the end.
 
         The bytes are whole events, or a keep-alive comment after a silence. Events that are there
-        already are returned without a checkpoint: sending them is one.
+        already are returned without a checkpoint.
         """
 
     @abstractmethod
@@ -129,6 +132,15 @@ class PendingResponse(ABC):
     """A response that is not known yet; the server decides how long it waits."""
 
     __slots__ = ()
+
+    async def prompt_outcome(self) -> Answer | EventStream | None:
+        """Wait for the response; None if it has not come after `UNWATCHED_S` or somewhat later.
+
+        The server then watches whether the client is still there.
+        """
+        with trio.move_on_after(UNWATCHED_S):
+            return await self.outcome()
+        return None
 
     @abstractmethod
     async def outcome(self) -> Answer | EventStream:
