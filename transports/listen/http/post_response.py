@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from router.messages.errors import (
     HEADER_MISMATCH,
     INVALID_PARAMS,
@@ -22,7 +20,6 @@ from router.messages.errors import (
     OVERLOADED,
     PARSE_ERROR,
     UNSUPPORTED_REVISION,
-    HttpRefusal,
 )
 from router.messages.frames import ErrorResponse, Request, Response
 from transports import json_rpc
@@ -32,13 +29,11 @@ from transports.listen.serving.client_messages import error_code, negotiated_rev
 from transports.listen.serving.exchange import (
     Accepts,
     PendingResponse,
-    is_json,
     json_answer,
-    parse_accept,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from msgspec import Raw
 
@@ -65,31 +60,6 @@ ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
 }
 """Era -> code of an error that is the whole answer -> HTTP status; every other error has 200, but
 for a call that its token may not make now: 429 (RFC 6585 section 4)."""
-
-
-def accepts_of(headers: Mapping[str, str]) -> Accepts:
-    """Return what the client of a POST accepts.
-
-    Raises:
-        HttpRefusal: 406 or 415, the client accepts no response, or its body is not JSON.
-    """
-    accepts = parse_accept(headers.get("accept"), headers.get("user-agent", ""))
-    if not accepts.json and not accepts.events:
-        raise HttpRefusal(406, "Accept must admit application/json or text/event-stream")
-    if not is_json(headers.get("content-type")):
-        raise HttpRefusal(415, "Content-Type must be application/json")
-    return accepts
-
-
-def require_events(accepts: Accepts) -> Accepts:
-    """Return `accepts` with event streams, for a response that can be nothing else.
-
-    Raises:
-        HttpRefusal: 406, the client does not take event streams.
-    """
-    if not accepts.events and not accepts.wildcard:
-        raise HttpRefusal(406, "Accept must admit text/event-stream")
-    return attrs.evolve(accepts, events=True)
 
 
 class PostResponse(PendingResponse):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from transports.listen.serving.asgi import CONNECTION_CLOSE, RequestBody, respond, send_events
-from transports.listen.serving.exchange import Answer, ClientGone, HttpRequest
+from transports.listen.serving.exchange import Answer, ClientGone, HttpRequest, KnownHead
 from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
 from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
@@ -74,6 +74,7 @@ class Lane:
         "_is_ending",
         "_is_finishing",
         "_is_gone",
+        "_known_head",
         "_last_head",
         "_left_bytes",
         "_locate",
@@ -93,6 +94,7 @@ class Lane:
         self._received = b""
         self._last_head = b""
         self._head: PlainHead | None = None  # of `_last_head`
+        self._known_head = KnownHead()  # the same
         self._left_bytes = 0  # of the body of the present request
         self._has_more_to_send = False  # of the present response
         self._is_gone = False
@@ -148,6 +150,7 @@ class Lane:
         # A client sends the same head again and again.
         if raw_head != self._last_head:
             self._head, self._last_head = read_head(raw_head), raw_head
+            self._known_head = KnownHead()
         if self._head is not None:
             self._received = received[end:]
         return self._head
@@ -164,6 +167,7 @@ class Lane:
             root_path=prefix,
             peer=self._connection,
             address=address,
+            known_head=self._known_head,
         )
         try:
             response = await respond(self._endpoint, request, self._receive_message)
