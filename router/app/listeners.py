@@ -304,7 +304,9 @@ class _NetworkListener:
             return self.listeners.is_refusing(self.bound)
 
         def new_app() -> WithHealth:
-            endpoint = endpoint_class(inbox, admit, places, is_draining=is_refusing)
+            endpoint = endpoint_class(
+                inbox, admit, places, is_draining=is_refusing, rules=lambda: admission.server.rules
+            )
             app = AsgiApp(admission.register(places.register(endpoint)))
             return self._with_health(app, admission.server)
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from transports.listen.serving.refusals import router_stopping
+from transports.listen.serving.refusals import router_overloaded, router_stopping
 
 if TYPE_CHECKING:
     from router.messages.events import Event
+
+BUSY_S: Final = 30.0
+"""How long a request waits for a place in the actor's inbox."""
 
 LAST_EVENTS_S: Final = 1.0
 """How long the end of a listener waits for the actor to take the last `ClientClosed` events."""
@@ -37,15 +40,24 @@ class ActorInbox:
         """Send an event. This waits while the actor is busy, and is no checkpoint otherwise.
 
         Raises:
-            HttpRefusal: 503, the actor is gone, because the router stops.
+            HttpRefusal: 503, the actor took nothing for `BUSY_S`, or is gone because the router
+                stops.
         """
         try:
-            try:
-                self._inbox.send_nowait(event)
-            except trio.WouldBlock:
-                await self._inbox.send(event)
+            self._inbox.send_nowait(event)
+        except trio.WouldBlock:
+            await self._wait_to_send(event)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise router_stopping() from None
+
+    async def _wait_to_send(self, event: Event) -> None:
+        with trio.move_on_after(BUSY_S):
+            try:
+                await self._inbox.send(event)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise router_stopping() from None
+            return
+        raise router_overloaded()
 
     def send_soon(self, event: Event) -> None:
         """Send an event now, or queue it for `run`; events sent this way keep their order."""

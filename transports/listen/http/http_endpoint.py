@@ -15,10 +15,10 @@ Invariants:
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import trio
 
 from router.messages.errors import HttpRefusal
@@ -27,7 +27,7 @@ from router.messages.frames import Notification, Request
 from router.messages.revisions import LISTEN_METHOD, STATELESS_REVISION
 from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.http_sessions import HttpSession
+from transports.listen.http.http_sessions import HttpSession, event_stream_of
 from transports.listen.http.one_shot import OneShot
 from transports.listen.http.places import (
     ONLY_THE_DEFAULT,
@@ -37,7 +37,8 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.post_response import PostResponse, accepts_of, require_events
+from transports.listen.http.post_head import PostHead
+from transports.listen.http.post_response import PostResponse
 from transports.listen.http.routing_headers import (
     ENVELOPE_MARK,
     REVISION_HEADER,
@@ -49,12 +50,14 @@ from transports.listen.http.routing_headers import (
     read_param_headers,
 )
 from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
+from transports.listen.http.unwatched import Unwatched
 from transports.listen.serving.client_messages import decode_batch
 from transports.listen.serving.exchange import (
     Rejected,
+    accepts_of,
     empty_answer,
     error_answer,
-    parse_accept,
+    require_events,
 )
 from transports.listen.serving.refusals import is_never_draining, router_stopping, token_revoked
 from transports.listen.serving.unread_bytes import UnreadBytes
@@ -80,10 +83,6 @@ PATH: Final = "/mcp"
 METHODS: Final = "GET, POST, DELETE"
 
 SESSION_HEADER: Final = "mcp-session-id"
-LAST_EVENT_HEADER: Final = "last-event-id"
-
-_EVENT_ID: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
-"""Number of the stream, number of the frame; see `FrameStream`."""
 
 
 class HttpEndpoint:
@@ -96,6 +95,7 @@ class HttpEndpoint:
         path: the default place; the other places are below it.
         limits: of its sessions.
         is_draining: returns whether the router finishes the calls in flight and takes no new ones.
+        rules: returns another object whenever `admit` may decide otherwise than before.
     """
 
     def __init__(
@@ -107,14 +107,17 @@ class HttpEndpoint:
         path: str = PATH,
         limits: SessionLimits | None = None,
         is_draining: Callable[[], bool] = is_never_draining,
+        rules: Callable[[], object] = object,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._places = places
         self._path = path
         self._is_draining = is_draining
+        self._rules = rules
         self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
+        self._unwatched = Unwatched()
         self.unread = UnreadBytes()
         self.unread.sources.append(self._holdings)
         self._ended = False
@@ -123,20 +126,26 @@ class HttpEndpoint:
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
-            principal = self._admit(request.headers, request.address, request.path)
-            if request.peer is not None:
-                request.peer.principal = principal.name
-            view = view_at(request.path, self._path)
-            if view is not None:
-                admit = partial(self._admit, request.headers, request.address, request.path)
-                principal = await wait_for_place(self._places, view, principal, admit)
-            if self._ended:
-                raise router_stopping()
             if request.method == "POST":
-                return await self._post(request, principal, view)
+                head = self._known_head(request) or await self._read_head(request)
+                return await self._post(request, head)
+            principal, view = await self._admit_at_place(request)
             return self._get_or_delete(request, principal, view)
         except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
             return error_answer(error)
+
+    async def _admit_at_place(self, request: HttpRequest) -> tuple[Principal, str | None]:
+        """Return the sender of a request, and the name of the view that it asks for."""
+        principal = self._admit(request.headers, request.address, request.path)
+        if request.peer is not None:
+            request.peer.principal = principal.name
+        view = view_at(request.path, self._path)
+        if view is not None:
+            admit = partial(self._admit, request.headers, request.address, request.path)
+            principal = await wait_for_place(self._places, view, principal, admit)
+        if self._ended:
+            raise router_stopping()
+        return principal, view
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """See `exchange.Endpoint`."""
@@ -144,6 +153,7 @@ class HttpEndpoint:
             nursery.start_soon(self._actor_inbox.run)
             nursery.start_soon(self._sessions.made_room.run)
             nursery.start_soon(self.unread.run)
+            nursery.start_soon(self._unwatched.run)
             task_status.started()
             while True:
                 await trio.sleep_until(self._sessions.next_expiry_s(trio.current_time()))
@@ -189,130 +199,134 @@ class HttpEndpoint:
 
     # --- POST ---
 
-    async def _post(
-        self, request: HttpRequest, principal: Principal, view: str | None
-    ) -> Answer | PendingResponse:
-        """Check the head, read the body, and hand it on by its kind and era."""
-        headers = request.headers
-        accepts = accepts_of(headers)
-        requested = headers.get(REVISION_HEADER)
-        has_header = requested == STATELESS_REVISION
-        session = None if has_header else self._session_of(headers, principal, view)
-        rule_changes = self._rule_changes
+    def _known_head(self, request: HttpRequest) -> PostHead | None:
+        """Return the conclusions from an earlier head that is the same, if they still hold."""
+        if request.known_head is None or self._ended:
+            return None
+        head: PostHead | None = request.known_head.conclusions(self._rules(), request.address)
+        if head is not None and head.session is not None:
+            if head.session.ended:
+                return None
+            self._sessions.touch(head.session, trio.current_time())
+        return head
+
+    async def _read_head(self, request: HttpRequest) -> PostHead:
+        rules, headers = self._rules(), request.headers
+        principal, view = await self._admit_at_place(request)
+        accepts, requested = accepts_of(headers), headers.get(REVISION_HEADER)
+        is_stateless = requested == STATELESS_REVISION
+        session = None if is_stateless else self._session_of(headers, principal, view)
+        head = PostHead(principal, view, accepts, requested, session)
+        if request.known_head is not None:
+            request.known_head.keep(head, rules, request.address)
+        return head
+
+    async def _post(self, request: HttpRequest, head: PostHead) -> Answer | PendingResponse:
+        """Read the body, and hand the message on by its kind and era."""
+        session, rule_changes = head.session, self._rule_changes
         body = await request.read_body()
         # While the body was read, the rules and the places may have changed, and the session may
         # have ended.
         if self._rule_changes != rule_changes:
-            principal = self._admit(headers, request.address, request.path)
-        check_place(self._places, view, principal)
+            principal = self._admit(request.headers, request.address, request.path)
+            head = msgspec.structs.replace(head, principal=principal)
+        check_place(self._places, head.view, head.principal)
         if session is not None and session.ended:
             raise _session_not_found()
         if json_rpc.is_batch(body):
-            return await self._post_batch(body, session, requested, accepts)
+            return await self._post_batch(body, head)
         frame = json_rpc.decode_from_client(body)
         params = None
+        has_header = head.requested == STATELESS_REVISION
         if has_header or (session is None and ENVELOPE_MARK in body):
             # Looking for the mark in each body would cost sessions up to a tenth of a call. The
             # core takes requests of a session for handshake requests, and refuses an envelope.
             params = params_of(frame)
-            if is_stateless_message(frame, params, requested):
-                return await self._post_stateless(frame, params, request, principal, view)
+            if is_stateless_message(frame, params, head.requested):
+                return await self._post_stateless(frame, params, request, head)
         if session is None:
-            return await self._post_without_session(frame, params, request, principal, view)
-        return await self._post_in_session(frame, session, requested, accepts)
+            return await self._post_without_session(frame, params, request, head)
+        return await self._post_in_session(frame, session, head)
 
-    async def _post_batch(
-        self, body: bytes, session: HttpSession | None, requested: str | None, accepts: Accepts
-    ) -> Answer | PendingResponse:
+    async def _post_batch(self, body: bytes, head: PostHead) -> Answer | PendingResponse:
+        session = head.session
         messages = decode_batch(body, session.revision if session else "")
         assert session is not None  # without a session `decode_batch` raises
-        check_revision(requested, None)
+        check_revision(head.requested, None)
         if any(isinstance(message, Request) for message in messages):
-            return await self._ask(session, messages, accepts, as_array=True)
+            return await self._ask(session, messages, head.accepts, as_array=True)
         for message in messages:
             await self._actor_inbox.send(FromClient(session.id, message, session))
         return empty_answer(202)
 
     async def _post_stateless(
-        self,
-        frame: Frame,
-        params: Params,
-        request: HttpRequest,
-        principal: Principal,
-        view: str | None,
+        self, frame: Frame, params: Params, request: HttpRequest, head: PostHead
     ) -> Answer | PendingResponse:
         """Take a message of 2026-07-28."""
-        headers = request.headers
         if isinstance(frame, Notification):
             # There is nothing it could belong to: closing its connection cancels a request.
-            check_revision(headers.get(REVISION_HEADER), None)
+            check_revision(head.requested, None)
             return empty_answer(202)
         if not isinstance(frame, Request):
             raise Rejected.because(400, "Invalid request: nothing was asked that this could answer")
         if has_envelope(params):
-            check_headers(frame, params, headers)
+            check_headers(frame, params, request.headers)
         if frame.method == "tools/call":
             # The core knows the tool, and by it the arguments that these headers repeat.
-            params.param_headers = read_param_headers(headers)
-        accepts = accepts_of(headers)
+            params.param_headers = read_param_headers(request.headers)
+        accepts = head.accepts
         if frame.method == LISTEN_METHOD:
             accepts = require_events(accepts)
-        client = self._new_one_shot(principal, "stateless", view, params)
+        client = self._new_one_shot(head, "stateless", params)
         return await self._ask(client, [frame], accepts, params=params, opened_by=request)
 
     async def _post_in_session(
-        self, frame: Frame, session: HttpSession, requested: str | None, accepts: Accepts
+        self, frame: Frame, session: HttpSession, head: PostHead
     ) -> Answer | PendingResponse:
         """Take a message of a session, which is of a revision before 2026-07-28."""
         if isinstance(frame, Request):
             if frame.method == "initialize":
                 raise Rejected.because(400, "This session is initialized already", frame.id)
-            check_revision(requested, frame.id)
-            return await self._ask(session, [frame], accepts)
-        check_revision(requested, None)
+            check_revision(head.requested, frame.id)
+            return await self._ask(session, [frame], head.accepts)
+        check_revision(head.requested, None)
         await self._actor_inbox.send(FromClient(session.id, frame, session))
         return empty_answer(202)
 
     async def _post_without_session(
-        self,
-        frame: Frame,
-        params: Params | None,
-        request: HttpRequest,
-        principal: Principal,
-        view: str | None,
+        self, frame: Frame, params: Params | None, request: HttpRequest, head: PostHead
     ) -> Answer | PendingResponse:
         """Take a message of the revisions before 2026-07-28 that names no session."""
         if isinstance(frame, Request) and frame.method == "initialize":
             # No revision is agreed on yet, so its header does not matter.
-            return await self._initialize(frame, request, principal, view)
-        requested = request.headers.get(REVISION_HEADER)
-        check_revision(requested, frame.id if isinstance(frame, Request) else None)
+            return await self._initialize(frame, request, head)
+        check_revision(head.requested, frame.id if isinstance(frame, Request) else None)
         if not isinstance(frame, Request):
             return empty_answer(202)
-        accepts = accepts_of(request.headers)
-        client = self._new_one_shot(principal, "handshake", view)
-        return await self._ask(client, [frame], accepts, params=params, opened_by=request)
+        client = self._new_one_shot(head, "handshake")
+        return await self._ask(client, [frame], head.accepts, params=params, opened_by=request)
 
     async def _initialize(
-        self, frame: Request, request: HttpRequest, principal: Principal, view: str | None
+        self, frame: Request, request: HttpRequest, head: PostHead
     ) -> PendingResponse:
         if self._is_draining():
             raise router_stopping()
-        self._sessions.make_room(principal)
+        self._sessions.make_room(head.principal)
         session = HttpSession(
-            new_client_id(), principal, self._actor_inbox, self._sessions, view, self.unread.add
-        )
+            new_client_id(), head.principal, self._actor_inbox, self._sessions, head.view,
+            self.unread.add,
+        )  # fmt: skip
         self._sessions.add(session)
-        return await self._ask(session, [frame], accepts_of(request.headers), opened_by=request)
+        return await self._ask(session, [frame], head.accepts, opened_by=request)
 
-    def _new_one_shot(
-        self, principal: Principal, era: Era, view: str | None, params: Params | None = None
-    ) -> OneShot:
+    def _new_one_shot(self, head: PostHead, era: Era, params: Params | None = None) -> OneShot:
         # A call that is held for its client's answer is in flight, and may end while it drains.
         if self._is_draining() and (params is None or "requestState" not in params.members):
             raise router_stopping()
-        inbox, count = self._actor_inbox, self.unread.add
-        return OneShot(new_client_id(), principal, inbox, self._one_shots, era, view, count)
+        return OneShot(
+            new_client_id(), head.principal, self._actor_inbox, self._one_shots, era, head.view,
+            self.unread.add,
+        )  # fmt: skip
 
     async def _ask(
         self,
@@ -331,7 +345,7 @@ class HttpEndpoint:
             opened_by: the request of a client that the actor does not know yet.
             as_array: see `PostResponse`.
         """
-        response = PostResponse(client, messages, accepts, as_array=as_array)
+        response = PostResponse(client, messages, accepts, self._unwatched, as_array=as_array)
         try:
             if opened_by is not None:
                 principal, address = client.principal, opened_by.address
@@ -362,7 +376,7 @@ class HttpEndpoint:
             raise Rejected.because(400, "Mcp-Session-Id is missing")
         check_revision(requested, None)
         if request.method == "GET":
-            return _get(session, request.headers)
+            return event_stream_of(session, request.headers)
         session.end()
         return empty_answer(204)
 
@@ -382,18 +396,6 @@ class HttpEndpoint:
             raise _session_not_found()
         self._sessions.touch(session, trio.current_time())
         return session
-
-
-def _get(session: HttpSession, headers: Mapping[str, str]) -> EventStream:
-    require_events(parse_accept(headers.get("accept")))
-    event_id = _EVENT_ID.fullmatch(headers.get(LAST_EVENT_HEADER, ""))
-    if event_id is not None:
-        resumed = session.resume(int(event_id[1]), int(event_id[2]))
-        if resumed is not None:
-            return resumed
-    if session.standalone.reader is not None:
-        raise Rejected.because(409, "This session has its event stream open already")
-    return session.listen()
 
 
 def _session_not_found() -> Rejected:

@@ -8,6 +8,7 @@ Invariants:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import trio
@@ -21,11 +22,16 @@ from transports.listen.http.frame_stream import (
     StreamResponse,
     ignore,
 )
-from transports.listen.serving.exchange import Rejected, error_answer
+from transports.listen.serving.exchange import (
+    Rejected,
+    error_answer,
+    parse_accept,
+    require_events,
+)
 from transports.listen.serving.server_sent_events import EVENT_HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from router.messages.commands import Principal
     from router.messages.frames import Frame, Request
@@ -37,6 +43,11 @@ if TYPE_CHECKING:
 
 PRIMING_SINCE: Final = "2025-11-25"
 """The revision from which a stream begins with an event that has an id and no data."""
+
+LAST_EVENT_HEADER: Final = "last-event-id"
+
+_EVENT_ID: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
+"""Number of the stream, number of the frame; see `FrameStream`."""
 
 RETRY_MS: Final = 1000
 """How long clients are told to wait before they reconnect to a stream."""
@@ -230,3 +241,21 @@ class HttpSession:
         streams = len(self._resumable) - 1
         undecided = len(self._undecided)
         return f"<HttpSession {self.id:.8} {state} undecided={undecided} streams={streams}>"
+
+
+def event_stream_of(session: HttpSession, headers: Mapping[str, str]) -> StreamResponse:
+    """Return the response to a GET: a stream that is resumed, or what belongs to no request.
+
+    Raises:
+        HttpRefusal: 406, the client does not take event streams.
+        Rejected: 409, the session has its stream open already.
+    """
+    require_events(parse_accept(headers.get("accept")))
+    event_id = _EVENT_ID.fullmatch(headers.get(LAST_EVENT_HEADER, ""))
+    if event_id is not None:
+        resumed = session.resume(int(event_id[1]), int(event_id[2]))
+        if resumed is not None:
+            return resumed
+    if session.standalone.reader is not None:
+        raise Rejected.because(409, "This session has its event stream open already")
+    return session.listen()

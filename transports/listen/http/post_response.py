@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from router.messages.errors import (
     HEADER_MISMATCH,
     INVALID_PARAMS,
@@ -22,7 +20,6 @@ from router.messages.errors import (
     OVERLOADED,
     PARSE_ERROR,
     UNSUPPORTED_REVISION,
-    HttpRefusal,
 )
 from router.messages.frames import ErrorResponse, Request, Response
 from transports import json_rpc
@@ -32,13 +29,11 @@ from transports.listen.serving.client_messages import error_code, negotiated_rev
 from transports.listen.serving.exchange import (
     Accepts,
     PendingResponse,
-    is_json,
     json_answer,
-    parse_accept,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from msgspec import Raw
 
@@ -46,6 +41,7 @@ if TYPE_CHECKING:
     from router.messages.revisions import Era
     from transports.listen.http.frame_stream import FrameStream, StreamResponse
     from transports.listen.http.one_shot import OneShot
+    from transports.listen.http.unwatched import Unwatched
     from transports.listen.serving.exchange import Answer, Headers
 
 ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
@@ -66,31 +62,6 @@ ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
 for a call that its token may not make now: 429 (RFC 6585 section 4)."""
 
 
-def accepts_of(headers: Mapping[str, str]) -> Accepts:
-    """Return what the client of a POST accepts.
-
-    Raises:
-        HttpRefusal: 406 or 415, the client accepts no response, or its body is not JSON.
-    """
-    accepts = parse_accept(headers.get("accept"), headers.get("user-agent", ""))
-    if not accepts.json and not accepts.events:
-        raise HttpRefusal(406, "Accept must admit application/json or text/event-stream")
-    if not is_json(headers.get("content-type")):
-        raise HttpRefusal(415, "Content-Type must be application/json")
-    return accepts
-
-
-def require_events(accepts: Accepts) -> Accepts:
-    """Return `accepts` with event streams, for a response that can be nothing else.
-
-    Raises:
-        HttpRefusal: 406, the client does not take event streams.
-    """
-    if not accepts.events and not accepts.wildcard:
-        raise HttpRefusal(406, "Accept must admit text/event-stream")
-    return attrs.evolve(accepts, events=True)
-
-
 class PostResponse(PendingResponse):
     """The response of a POST that contains requests.
 
@@ -98,21 +69,33 @@ class PostResponse(PendingResponse):
         client: the sender.
         messages: all messages of the POST, at least one of them a request.
         accepts: the kinds of response that the client takes.
+        unwatched: interrupts `prompt_outcome`.
         as_array: the POST was a batch, so its answer is an array.
     """
 
-    __slots__ = ("_accepts", "_as_array", "_client", "_expected_answers", "_stream")
+    __slots__ = (
+        "_accepts",
+        "_as_array",
+        "_client",
+        "_expected_answers",
+        "_is_interrupted",
+        "_stream",
+        "_unwatched",
+    )
 
     def __init__(
         self,
         client: HttpSession | OneShot,
         messages: Sequence[Frame],
         accepts: Accepts,
+        unwatched: Unwatched,
         *,
         as_array: bool = False,
     ) -> None:
         self._client = client
         self._accepts = accepts
+        self._unwatched = unwatched
+        self._is_interrupted = False
         self._as_array = as_array
         self._expected_answers = sum(isinstance(message, Request) for message in messages)
         self._stream = client.open_stream(self._expected_answers, answers_only=not accepts.events)
@@ -126,11 +109,33 @@ class PostResponse(PendingResponse):
             return _InitializeOutbox(self._stream, message.id, self._client)
         return RequestOutbox(self._stream, message.id)
 
+    async def prompt_outcome(self) -> Answer | StreamResponse | None:
+        """See `PendingResponse`."""
+        stream = self._stream
+        self._unwatched.add(self)
+        try:
+            while not stream.ended and not stream.has_others:
+                if self._is_interrupted:
+                    return None
+                await stream.wait_changed()
+        finally:
+            self._unwatched.discard(self)
+        return self._decided()
+
+    def interrupt(self) -> None:
+        """Have `prompt_outcome` return None; see `Unwatched`."""
+        self._is_interrupted = True
+        self._stream.wake()
+
     async def outcome(self) -> Answer | StreamResponse:
         """See `PendingResponse`."""
         stream = self._stream
         while not stream.ended and not stream.has_others:
             await stream.wait_changed()
+        return self._decided()
+
+    def _decided(self) -> Answer | StreamResponse:
+        stream = self._stream
         if stream.has_others or (stream.unread_count and not self._accepts.json):
             return self._client.respond_with_stream(stream)
         return self._one_body()

@@ -63,7 +63,7 @@ class SseEndpoint:
         admit: see `HttpEndpoint`.
         places: the views that have a place of their own.
         limits: of its sessions. They do not expire, because each has an open stream.
-        is_draining: see `HttpEndpoint`.
+        is_draining, rules: see `HttpEndpoint`.
     """
 
     def __init__(
@@ -74,11 +74,13 @@ class SseEndpoint:
         *,
         limits: SessionLimits | None = None,
         is_draining: Callable[[], bool] = is_never_draining,
+        rules: Callable[[], object] = object,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._places = places
         self._is_draining = is_draining
+        self._rules = rules
         self._sessions: SessionTable[_SseSession] = SessionTable(limits or SessionLimits())
         self._ended = False
         self.unread = UnreadBytes()
@@ -87,21 +89,25 @@ class SseEndpoint:
     async def respond(self, request: HttpRequest) -> Answer | EventStream | PendingResponse:
         """See `exchange.Endpoint`."""
         try:
-            principal = self._admit(request.headers, request.address, request.path)
-            if request.peer is not None:
-                request.peer.principal = principal.name
-            is_post = request.path == POST_PATH
-            view = None if is_post else view_at(request.path, STREAM_PATH)
+            if request.path == POST_PATH:
+                session = self._known_session(request) or self._read_head(request)
+                return await self._post(request, session)
+            principal = self._admitted(request)
+            view = view_at(request.path, STREAM_PATH)
             if view is not None:
                 admit = partial(self._admit, request.headers, request.address, request.path)
                 principal = await wait_for_place(self._places, view, principal, admit)
             if self._ended:
                 raise router_stopping()
-            if is_post:
-                return await self._post(request, principal)
             return await self._open(request, principal, view)
         except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
             return error_answer(error)
+
+    def _admitted(self, request: HttpRequest) -> Principal:
+        principal = self._admit(request.headers, request.address, request.path)
+        if request.peer is not None:
+            request.peer.principal = principal.name
+        return principal
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """See `exchange.Endpoint`."""
@@ -152,11 +158,27 @@ class SseEndpoint:
             raise
         return session.respond_with_stream(request.root_path)
 
-    async def _post(self, request: HttpRequest, principal: Principal) -> Answer:
+    def _known_session(self, request: HttpRequest) -> _SseSession | None:
+        """Return the session of an earlier POST with the same head, if it still is the sender's."""
+        if request.known_head is None or self._ended:
+            return None
+        session: _SseSession | None = request.known_head.conclusions(self._rules(), request.address)
+        return None if session is None or session.ended else session
+
+    def _read_head(self, request: HttpRequest) -> _SseSession:
+        """Return the session that the sender of a POST names in its URL."""
+        rules, principal = self._rules(), self._admitted(request)
+        if self._ended:
+            raise router_stopping()
         _check_method(request, "POST")
         if not is_json(request.headers.get("content-type")):
             raise HttpRefusal(415, "Content-Type must be application/json")
         session = self._session_of(request.query, principal)
+        if request.known_head is not None:
+            request.known_head.keep(session, rules, request.address)
+        return session
+
+    async def _post(self, request: HttpRequest, session: _SseSession) -> Answer:
         body = await request.read_body()
         if session.ended:  # while the body was read
             raise _session_not_found()

@@ -24,12 +24,10 @@ from router.messages.errors import HttpRefusal
 from router.messages.observability.log_fields import by
 from transports.listen.rest.rest_admission import is_preflight
 from transports.listen.serving.asgi import (
-    BODY_S,
     CONNECTION_CLOSE,
     RequestBody,
     path_of,
     peer_of,
-    too_slow,
 )
 from transports.listen.serving.exchange import (
     NOSNIFF,
@@ -101,7 +99,7 @@ class Guard:
             if is_preflight(scope, headers):
                 await sender.answer(Answer(204, PREFLIGHT_HEADERS))
                 return
-            data = await _read(body)
+            data = await body.read()
             if data:
                 # The rules may have changed while the body was read.
                 inner_scope = self._admit(scope, headers)
@@ -157,12 +155,6 @@ class Guard:
 def _security_headers(scope: Message) -> Headers:
     is_secure = scope.get("scheme") in ("https", "wss")
     return (*SECURITY_HEADERS, HSTS) if is_secure else SECURITY_HEADERS
-
-
-async def _read(body: RequestBody) -> bytes:
-    with trio.move_on_after(BODY_S):
-        return await body.read()
-    raise too_slow(body)
 
 
 async def _refuse(refused: HttpRefusal, body: RequestBody, sender: _Sender) -> None:

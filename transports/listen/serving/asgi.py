@@ -20,6 +20,7 @@ import trio
 
 from router.messages.errors import HttpRefusal
 from transports.listen.serving.exchange import (
+    UNWATCHED_S,
     Answer,
     ClientGone,
     HttpRequest,
@@ -27,7 +28,6 @@ from transports.listen.serving.exchange import (
     error_answer,
     headers_of,
 )
-from transports.listen.serving.refusals import RETRY_AFTER
 from transports.listen.serving.server_sent_events import KEEP_ALIVE_S
 
 if TYPE_CHECKING:
@@ -54,9 +54,6 @@ SEND_S: Final = 30.0
 
 LEAST_BYTES_PER_S: Final = 1000
 """So is one that reads less than this over that time; slower ones have to ask for less."""
-
-UNWATCHED_S: Final = 0.25
-"""Most answers come within this time, and watching a connection costs more than such an answer."""
 
 DISCARD_BYTES: Final = 16 * 1024 * 1024
 """Bytes that are read and thrown away of the body of a refused request.
@@ -103,16 +100,18 @@ class AsgiApp:
     async def _serve_request(self, scope: Message, receive: Receive, send: Send) -> None:
         body, peer = RequestBody(receive), peer_of(scope)
         try:
-            request: HttpRequest | Answer = _request_of(scope, body, peer)
-        except HttpRefusal as refused:
-            request = error_answer(refused)
-        exchange = Exchange(body, receive, send, peer)
-        try:
-            await exchange.run(self.endpoint, request)
+            try:
+                request = _request_of(scope, body, peer)
+            except HttpRefusal as refused:
+                await _send_answer(error_answer(refused), body, send)
+                return
+            response = await respond(self.endpoint, request, receive)
+            if isinstance(response, Answer):
+                await _send_answer(response, body, send)
+            else:
+                await send_events(response, peer, receive, send)
         except ClientGone:
             return
-        finally:
-            exchange.abandon_pending()
 
 
 async def _complete_lifespan(receive: Receive, send: Send) -> None:
@@ -154,96 +153,68 @@ def _request_of(scope: Message, body: RequestBody, peer: Peer | None) -> HttpReq
     )
 
 
-class Exchange:
-    """One request and its response, as ASGI messages.
+# --- Responses -------------------------------------------------------------------------------
 
-    A cancel scope costs as much as parsing a request does. So all phases of a plain request share
-    one scope, whose deadline moves from phase to phase.
+
+async def respond(
+    endpoint: Endpoint, request: HttpRequest, receive: Receive
+) -> Answer | EventStream:
+    """Return the response to a request, once it is decided.
+
+    Args:
+        endpoint: decides.
+        request: the request.
+        receive: returns `http.disconnect` once the client is gone; used if the answer takes long.
+
+    Raises:
+        ClientGone: the client left before it got a response.
     """
-
-    __slots__ = ("_body", "_deadline", "_peer", "_pending", "_receive", "_send")
-
-    def __init__(self, body: RequestBody, receive: Receive, send: Send, peer: Peer | None) -> None:
-        self._body = body
-        self._receive = receive
-        self._send = send
-        self._peer = peer
-        self._deadline = trio.CancelScope()
-        self._pending: PendingResponse | None = None  # still to be decided or abandoned
-
-    async def run(self, endpoint: Endpoint, request: HttpRequest | Answer) -> None:
-        """Respond to a request, or send the answer to a request that was refused already.
-
-        Raises:
-            ClientGone: the client left before it got a response.
-        """
-        response: Answer | EventStream | None = None
-        is_sending = False
-        with self._deadline:
-            response = await self._respond(endpoint, request)
-            # The deadline may have passed in the moment the answer came. Sending it in this scope
-            # would be cancelled at once, so it is sent in a new scope, below.
-            if isinstance(response, Answer) and not self._deadline.cancel_called:
-                is_sending = True
-                await self._send_answer(response)
-        if is_sending:
-            self._log_if_given_up()
-            return
-        if response is None:
-            response = await self._respond_after_deadline()
-        if isinstance(response, Answer):
-            with trio.CancelScope() as self._deadline:
-                await self._send_answer(response)
-            self._log_if_given_up()
-        else:
-            response.peer = self._peer
-            await _send_events(response, self._receive, self._send)
-
-    async def _respond(
-        self, endpoint: Endpoint, request: HttpRequest | Answer
-    ) -> Answer | EventStream:
-        if isinstance(request, Answer):
-            return request
-        self._deadline.deadline = trio.current_time() + BODY_S
-        response = await endpoint.respond(request)
-        if isinstance(response, PendingResponse):
-            self._pending = response
-            self._deadline.deadline = trio.current_time() + UNWATCHED_S
-            response = await response.outcome()
-            self._pending = None
+    response = await endpoint.respond(request)
+    if not isinstance(response, PendingResponse):
         return response
-
-    async def _respond_after_deadline(self) -> Answer | EventStream:
-        if self._pending is None:
-            return error_answer(too_slow(self._body))
-        response = await _wait_watched(self._pending, self._receive)
-        if response is None:
+    try:
+        decided = await response.prompt_outcome() or await _wait_watched(response, receive)
+        if decided is None:
             raise ClientGone
-        self._pending = None
-        return response
+    except BaseException:
+        response.abandon()
+        raise
+    return decided
 
-    async def _send_answer(self, answer: Answer) -> None:
-        headers = list(answer.headers)
-        if answer.status != 204:  # RFC 9110 section 8.6: no Content-Length with 204
-            headers.append((b"content-length", b"%d" % len(answer.body)))
-        if not self._body.is_complete and CONNECTION_CLOSE not in headers:
-            await self._body.discard()
-            if not self._body.is_complete:
-                # The rest of the body would be read as the next request.
-                headers.append(CONNECTION_CLOSE)
-        self._deadline.deadline = trio.current_time() + _longest_send_s(answer.body)
-        start = {"type": "http.response.start", "status": answer.status, "headers": headers}
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": answer.body})
 
-    def _log_if_given_up(self) -> None:
-        if self._deadline.cancelled_caught:
-            _log_given_up()
+async def _wait_watched(pending: PendingResponse, receive: Receive) -> Answer | EventStream | None:
+    """Return the response once it is decided; None if the client left before."""
+    response = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_on_disconnect, receive, nursery.cancel_scope)
+        with trio.move_on_after(KEEP_ALIVE_S - UNWATCHED_S):
+            response = await pending.outcome()
+        if response is None:
+            response = pending.commit() or await pending.outcome()
+        nursery.cancel_scope.cancel("there is an answer")
+    return response
 
-    def abandon_pending(self) -> None:
-        """Abandon a response that was never decided; call this however the exchange ended."""
-        if self._pending is not None:
-            self._pending.abandon()
+
+async def _cancel_on_disconnect(receive: Receive, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel("the client is gone")
+
+
+async def _send_answer(answer: Answer, body: RequestBody, send: Send) -> None:
+    headers = list(answer.headers)
+    if answer.status != 204:  # RFC 9110 section 8.6: no Content-Length with 204
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    if not body.is_complete and CONNECTION_CLOSE not in headers:
+        await body.discard()
+        if not body.is_complete:
+            # The rest of the body would be read as the next request.
+            headers.append(CONNECTION_CLOSE)
+    with trio.move_on_after(_longest_send_s(answer.body)) as sending:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+    if sending.cancelled_caught:
+        _log_given_up()
 
 
 # --- Bodies ----------------------------------------------------------------------------------
@@ -284,11 +255,16 @@ class RequestBody:
         """Return the whole body.
 
         Raises:
-            HttpRefusal: 413, the body is too large.
+            HttpRefusal: 413, the body is too large; 408, it did not arrive in time.
             ClientGone: the client closed its connection.
         """
         if self.announced_bytes > BODY_LIMIT_BYTES:
             raise _too_large()
+        with trio.move_on_after(BODY_S):
+            return await self._read()
+        raise HttpRefusal(408, f"The request body did not arrive within {BODY_S:g} s")
+
+    async def _read(self) -> bytes:
         body = await self._receive_part()
         if self.is_complete:  # the usual case: one part, no copy
             return body
@@ -320,46 +296,23 @@ class RequestBody:
         return message.get("body", b"")
 
 
-def too_slow(body: RequestBody) -> HttpRefusal:
-    """Return the refusal of a request that was not taken in time.
-
-    Either its body did not arrive (408), or the router is busy (503).
-    """
-    if body.is_complete:
-        return HttpRefusal(503, "The router is overloaded; try again later", RETRY_AFTER)
-    return HttpRefusal(408, f"The request body did not arrive within {BODY_S:g} s")
-
-
 def _too_large() -> HttpRefusal:
     return HttpRefusal(413, f"Request body too large. Maximum size: {BODY_LIMIT_BYTES} bytes")
-
-
-# --- Clients that wait -----------------------------------------------------------------------
-
-
-async def _wait_watched(pending: PendingResponse, receive: Receive) -> Answer | EventStream | None:
-    """Return the response once it is decided; None if the client left before."""
-    response = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_on_disconnect, receive, nursery.cancel_scope)
-        with trio.move_on_after(KEEP_ALIVE_S - UNWATCHED_S):
-            response = await pending.outcome()
-        if response is None:
-            response = pending.commit() or await pending.outcome()
-        nursery.cancel_scope.cancel("there is an answer")
-    return response
-
-
-async def _cancel_on_disconnect(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel("the client is gone")
 
 
 # --- Event streams ---------------------------------------------------------------------------
 
 
-async def _send_events(events: EventStream, receive: Receive, send: Send) -> None:
+async def send_events(events: EventStream, peer: Peer | None, receive: Receive, send: Send) -> None:
+    """Send an event stream, until it ends or the client is gone; it is closed then.
+
+    Args:
+        events: the stream.
+        peer: the other end of the connection, if it is known.
+        receive: returns `http.disconnect` once the client is gone.
+        send: takes the parts of the response.
+    """
+    events.peer = peer
     is_whole = False
     try:
         async with trio.open_nursery() as nursery:
@@ -385,6 +338,8 @@ async def _write_events(events: EventStream, send: Send) -> bool:
             scope.deadline = trio.current_time() + _longest_send_s(chunk)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             scope.deadline = math.inf  # the next event may take as long as it likes
+            # Neither sending nor an event that is there already makes others wait for their turn.
+            await trio.lowlevel.checkpoint()
             chunk = await events.next_chunk()
         return True
     _log_given_up()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import attrs
 import msgspec
@@ -40,6 +40,9 @@ NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 """Keeps a browser from taking an answer for something else than its content type says."""
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
+
+UNWATCHED_S: Final = 0.25
+"""Most answers come within this time, and watching a connection costs more than such an answer."""
 
 
 class ClientGone(Exception):
@@ -67,6 +70,29 @@ class Rejected(Exception):
         return cls(status, json_rpc.FrameError(INVALID_REQUEST, message, request_id).to_frame())
 
 
+class KnownHead:
+    """Keeps what an endpoint has concluded from a head, for the next request with the same head.
+
+    A client sends the same head with nearly all its requests. To admit it again each time would
+    cost as much as to route the call.
+    """
+
+    __slots__ = ("_address", "_conclusions", "_rules")
+
+    def __init__(self) -> None:
+        self._conclusions: Any = None
+        self._rules: object = None
+        self._address = ""
+
+    def keep(self, conclusions: object, rules: object, address: str) -> None:
+        """Keep conclusions, which hold for these rules and this address of the client."""
+        self._conclusions, self._rules, self._address = conclusions, rules, address
+
+    def conclusions(self, rules: object, address: str) -> Any:
+        """Return what is kept; None if it was concluded by other rules, or of another address."""
+        return self._conclusions if rules is self._rules and address == self._address else None
+
+
 class HttpRequest(Struct, frozen=True, gc=False):
     """A request of which only the head has been read.
 
@@ -79,6 +105,8 @@ class HttpRequest(Struct, frozen=True, gc=False):
         root_path: the path at which the application is mounted, such as a reverse proxy's prefix.
         peer: the other end of the connection, if the server tells; the endpoint says whose it is.
         address: the IP address of the client, as far as trusted proxies tell; empty without one.
+        known_head: is the same for all requests of a connection that have the same head; None if
+            the server does not compare them.
     """
 
     method: str
@@ -89,6 +117,7 @@ class HttpRequest(Struct, frozen=True, gc=False):
     root_path: str = ""
     peer: Peer | None = None
     address: str = ""
+    known_head: KnownHead | None = None
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -117,7 +146,7 @@ class EventStream(ABC):
         """Return the next bytes of the body, or None at the end.
 
         The bytes are whole events, or a keep-alive comment after a silence. Events that are there
-        already are returned without a checkpoint: sending them is one.
+        already are returned without a checkpoint.
         """
 
     @abstractmethod
@@ -129,6 +158,15 @@ class PendingResponse(ABC):
     """A response that is not known yet; the server decides how long it waits."""
 
     __slots__ = ()
+
+    async def prompt_outcome(self) -> Answer | EventStream | None:
+        """Wait for the response; None if it has not come after `UNWATCHED_S` or somewhat later.
+
+        The server then watches whether the client is still there.
+        """
+        with trio.move_on_after(UNWATCHED_S):
+            return await self.outcome()
+        return None
 
     @abstractmethod
     async def outcome(self) -> Answer | EventStream:
@@ -278,3 +316,28 @@ def is_json(content_type: str | None) -> bool:
     if content_type == "application/json":  # nearly every request, and no string is built
         return True
     return (content_type or "").partition(";")[0].strip().lower() == "application/json"
+
+
+def accepts_of(headers: Mapping[str, str]) -> Accepts:
+    """Return what the client of a POST accepts.
+
+    Raises:
+        HttpRefusal: 406 or 415, the client accepts no response, or its body is not JSON.
+    """
+    accepts = parse_accept(headers.get("accept"), headers.get("user-agent", ""))
+    if not accepts.json and not accepts.events:
+        raise HttpRefusal(406, "Accept must admit application/json or text/event-stream")
+    if not is_json(headers.get("content-type")):
+        raise HttpRefusal(415, "Content-Type must be application/json")
+    return accepts
+
+
+def require_events(accepts: Accepts) -> Accepts:
+    """Return `accepts` with event streams, for a response that can be nothing else.
+
+    Raises:
+        HttpRefusal: 406, the client does not take event streams.
+    """
+    if not accepts.events and not accepts.wildcard:
+        raise HttpRefusal(406, "Accept must admit text/event-stream")
+    return attrs.evolve(accepts, events=True)

@@ -25,3 +25,8 @@ def is_never_draining() -> bool:
 def router_stopping() -> HttpRefusal:
     """Refuse a request because its listener is being stopped."""
     return HttpRefusal(503, "The router is stopping", RETRY_AFTER)
+
+
+def router_overloaded() -> HttpRefusal:
+    """Refuse a request because the router did not take it in time."""
+    return HttpRefusal(503, "The router is overloaded; try again later", RETRY_AFTER)

@@ -6,11 +6,12 @@ import pytest
 import trio
 import trio.testing
 
+from router.messages.errors import HttpRefusal
 from router.messages.events import ClientClosed, ClientOpened
 from tests.transports.listen.endpoint_client import answer_of
 from tests.transports.listen.fake_actor import FakeActor, admit
 from tests.transports.listen.http.http_client import CALL, post
-from transports.listen.http.actor_inbox import LAST_EVENTS_S, ActorInbox
+from transports.listen.http.actor_inbox import BUSY_S, LAST_EVENTS_S, ActorInbox
 from transports.listen.http.http_endpoint import HttpEndpoint
 
 
@@ -43,6 +44,25 @@ async def test_event_that_fits_is_sent_without_a_checkpoint(
     with trio.testing.assert_no_checkpoints():
         await actor_inbox.send(ClientClosed("x"))
     assert await clients_of(small_actor, 1) == ["x"]
+
+
+async def test_event_waits_for_its_place(
+    small_actor: FakeActor, actor_inbox: ActorInbox, nursery: trio.Nursery
+) -> None:
+    await actor_inbox.send(ClientClosed("x"))
+    nursery.start_soon(actor_inbox.send, ClientClosed("y"))
+    assert await clients_of(small_actor, 2) == ["x", "y"]
+
+
+async def test_event_that_finds_no_place_in_time_is_refused_with_503(
+    small_actor: FakeActor, actor_inbox: ActorInbox, autojump_clock: trio.testing.MockClock
+) -> None:
+    await actor_inbox.send(ClientClosed("x"))
+    with pytest.raises(HttpRefusal) as refused:
+        await actor_inbox.send(ClientClosed("y"))
+    assert (refused.value.status, trio.current_time()) == (503, BUSY_S)
+    assert await clients_of(small_actor, 1) == ["x"]
+    assert small_actor.is_quiet()
 
 
 # --- Events that cannot wait -----------------------------------------------------------------

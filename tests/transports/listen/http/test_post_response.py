@@ -35,6 +35,7 @@ from tests.transports.listen.http.http_client import CALL, Session, lone_call, p
 from transports.listen.http.actor_inbox import ActorInbox
 from transports.listen.http.one_shot import OneShot
 from transports.listen.http.post_response import PostResponse
+from transports.listen.http.unwatched import Unwatched
 from transports.listen.serving.exchange import Answer, EventStream, parse_accept
 from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
 
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
 def pending_call(actor: FakeActor, accept: str, era: Era = "handshake") -> PostResponse:
     """Return the response to a request with the id 7."""
     client = OneShot("client", admit({}), ActorInbox(actor.inbox), set(), era)
-    return PostResponse(client, [Request(7, "tools/call")], parse_accept(accept))
+    messages = [Request(7, "tools/call")]
+    return PostResponse(client, messages, parse_accept(accept), Unwatched())
 
 
 # --- One body or an event stream -------------------------------------------------------------

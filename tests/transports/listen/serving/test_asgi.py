@@ -267,19 +267,6 @@ async def test_client_that_leaves_instead_of_sending_what_is_refused(server: Ser
     assert server.sent == []
 
 
-async def test_endpoint_that_is_not_let_go_on_is_503(
-    autojump_clock: trio.testing.MockClock, server: Server
-) -> None:
-    class Stuck(Echo):
-        async def respond(self, request: HttpRequest) -> Answer:
-            await request.read_body()
-            await trio.sleep_forever()
-            raise AssertionError
-
-    await server.body(b"{}").run(Stuck())
-    assert (server.status, trio.current_time()) == (503, BODY_S)
-
-
 # --- Responses that are pending ---------------------------------------------------------------
 
 

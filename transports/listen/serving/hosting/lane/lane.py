@@ -2,7 +2,7 @@
 
 Hypercorn's machinery for a request costs ten times as much as all the rest of a call. So the lane
 stands in front of it: it serves POST requests that it fully understands (see `head`), with the same
-endpoint, limits and deadlines (see `asgi.Exchange`). At the first other thing it gives up the
+endpoint, limits and deadlines (see `asgi`). At the first other thing it gives up the
 connection, together with the bytes that it has read.
 
 Invariants:
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from transports.listen.serving.asgi import CONNECTION_CLOSE, Exchange, RequestBody
-from transports.listen.serving.exchange import ClientGone, HttpRequest
+from transports.listen.serving.asgi import CONNECTION_CLOSE, RequestBody, respond, send_events
+from transports.listen.serving.exchange import Answer, ClientGone, HttpRequest, KnownHead
 from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
 from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
@@ -29,9 +29,9 @@ from transports.listen.serving.hosting.lane.head import (
 )
 from transports.listen.serving.hosting.lane.response import (
     LAST_CHUNK,
+    answer_head,
     as_chunk,
-    has_length,
-    response_head,
+    stream_head,
 )
 
 if TYPE_CHECKING:
@@ -71,17 +71,15 @@ class Lane:
         "_has_more_to_send",
         "_head",
         "_head_limit_bytes",
-        "_is_body_due",
-        "_is_chunked",
         "_is_ending",
         "_is_finishing",
         "_is_gone",
+        "_known_head",
         "_last_head",
         "_left_bytes",
         "_locate",
         "_peer_address",
         "_received",
-        "_start",
         "idle_since_s",
     )
 
@@ -96,11 +94,9 @@ class Lane:
         self._received = b""
         self._last_head = b""
         self._head: PlainHead | None = None  # of `_last_head`
+        self._known_head = KnownHead()  # the same
         self._left_bytes = 0  # of the body of the present request
-        self._is_body_due = False  # or the last part of it, which may be empty
-        self._start: Message | None = None  # of the present response, until its body begins
-        self._has_more_to_send = False  # of that
-        self._is_chunked = False  # that is
+        self._has_more_to_send = False  # of the present response
         self._is_gone = False
         self._is_ending = False
         self._is_finishing = False
@@ -154,92 +150,119 @@ class Lane:
         # A client sends the same head again and again.
         if raw_head != self._last_head:
             self._head, self._last_head = read_head(raw_head), raw_head
+            self._known_head = KnownHead()
         if self._head is not None:
             self._received = received[end:]
         return self._head
 
     async def _serve_request(self, head: PlainHead) -> None:
-        self._left_bytes, self._is_body_due = head.content_bytes, True
-        self._has_more_to_send = True
-        body = RequestBody(self._receive_message)
-        body.announced_bytes = head.content_bytes
-        body.is_complete = not head.content_bytes
+        self._left_bytes = head.content_bytes
         address, prefix = self._locate(self._peer_address, head.raw_headers)
         request = HttpRequest(
             "POST",
             head.path,
             head.headers,
-            body.read,
+            self._read_body,
             head.query,
             root_path=prefix,
             peer=self._connection,
             address=address,
+            known_head=self._known_head,
         )
-        exchange = Exchange(body, self._receive_message, self._send_message, self._connection)
         try:
-            await exchange.run(self._endpoint, request)
+            response = await respond(self._endpoint, request, self._receive_message)
+            if isinstance(response, Answer):
+                await self._send_answer(response)
+            else:
+                self._has_more_to_send = True
+                await send_events(
+                    response, self._connection, self._receive_message, self._send_message
+                )
         except ClientGone:
             self._is_gone = True
-        finally:
-            exchange.abandon_pending()
         if self._left_bytes or self._has_more_to_send:
             # The rest of the body would be read as the next request; the rest of a response that
             # was given up would be missed.
             self._is_ending = True
 
-    # --- The request as ASGI messages --------------------------------------------------------
+    # --- The body of a request ---------------------------------------------------------------
+
+    async def _read_body(self) -> bytes:
+        """See `HttpRequest`; nearly all bodies have come with their heads."""
+        if len(self._received) < self._left_bytes:
+            return await self._body().read()
+        return self._take_part()
+
+    def _body(self) -> RequestBody:
+        body = RequestBody(self._receive_message)
+        body.announced_bytes = self._left_bytes
+        return body
+
+    def _take_part(self) -> bytes:
+        received = self._received
+        part = received[: self._left_bytes]
+        self._received = received[len(part) :]
+        self._left_bytes -= len(part)
+        return part
 
     async def _receive_message(self) -> Message:
         """Return a part of the body, or once that is complete, that the client is gone."""
-        if self._is_body_due:
-            if self._left_bytes and not self._received and not await self._receive():
+        if self._left_bytes:
+            if not self._received and not await self._receive():
                 return DISCONNECT
-            return self._take_part()
+            part = self._take_part()
+            return {"type": "http.request", "body": part, "more_body": self._left_bytes > 0}
         while not self._is_gone:
             if len(self._received) > AHEAD_BYTES:
                 await trio.sleep_forever()
             await self._receive()
         return DISCONNECT
 
-    def _take_part(self) -> Message:
-        received = self._received
-        part = received[: self._left_bytes]
-        self._received = received[len(part) :]
-        self._left_bytes -= len(part)
-        self._is_body_due = self._left_bytes > 0
-        return {"type": "http.request", "body": part, "more_body": self._is_body_due}
+    # --- Responses ---------------------------------------------------------------------------
 
-    # --- The response of ASGI messages -------------------------------------------------------
-
-    async def _send_message(self, message: Message) -> None:
-        """Send a response: an answer of known length in one go, else chunk by chunk."""
-        if message["type"] == "http.response.start":
-            self._start = message
-            return
-        data, is_last = message["body"], not message.get("more_body", False)
-        head = b""
-        if self._start is not None:
-            head, self._start = self._head_of(self._start), None
-        if self._is_chunked:
-            data = as_chunk(data) + LAST_CHUNK if is_last else as_chunk(data)
-        if len(data) > LARGE_BYTES and head:
+    async def _send_answer(self, answer: Answer) -> None:
+        """Send an answer in one go; the rest of the request's body is thrown away before."""
+        is_last = CONNECTION_CLOSE in answer.headers
+        if self._left_bytes and not is_last:
+            await self._discard_body()
+        self._connection.enter(Phase.ANSWERED)
+        if (self._left_bytes or self._is_finishing) and not is_last:
+            head = answer_head(answer, CONNECTION_CLOSE)
+            is_last = True
+        else:
+            head = answer_head(answer)
+        self._is_ending = self._is_ending or is_last
+        if len(answer.body) > LARGE_BYTES:
             # To copy that much costs more than another system call.
             await self._send(head)
-            await self._send(data)
+            await self._send(answer.body)
         else:
-            await self._send(head + data if head else data)
+            await self._send(head + answer.body)
+
+    async def _discard_body(self) -> None:
+        if len(self._received) < self._left_bytes:
+            await self._body().discard()
+        else:
+            self._take_part()
+
+    async def _send_message(self, message: Message) -> None:
+        """Send an event stream, chunk by chunk."""
+        if message["type"] == "http.response.start":
+            await self._send(self._head_of(message))
+            return
+        is_last = not message.get("more_body", False)
+        data = as_chunk(message["body"])
+        await self._send(data + LAST_CHUNK if is_last else data)
         self._has_more_to_send = not is_last
 
     def _head_of(self, start: Message) -> bytes:
-        """Return the head of a response, and note how its body is sent."""
-        status, headers = start["status"], start["headers"]
+        """Return the head of an event stream."""
+        headers = start["headers"]
         self._connection.enter(Phase.ANSWERED)
-        if self._is_finishing and CONNECTION_CLOSE not in headers:
+        if self._is_finishing:
             headers = [*headers, CONNECTION_CLOSE]
-        if CONNECTION_CLOSE in headers:
             self._is_ending = True
-        self._is_chunked = not has_length(status, headers)
-        return response_head(status, headers, is_chunked=self._is_chunked)
+        return stream_head(headers)
 
     async def _send(self, data: bytes) -> None:
         """Send data; nobody is told that the client is gone, as ASGI wants it."""

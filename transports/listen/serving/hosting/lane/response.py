@@ -6,6 +6,7 @@ Pure, but for the time in `Date`.
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 # For start-up time: Hypercorn has it already, and `email.utils` is ten modules more.
@@ -14,27 +15,36 @@ from wsgiref.handlers import format_date_time
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from transports.listen.serving.exchange import Answer, Headers
+
     Header = tuple[bytes, bytes]
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """The end of a chunked body (RFC 9112 section 7.1)."""
 
-_NO_BODY: Final = (204, 304)
-"""Statuses of responses without a body (RFC 9110 section 6.4.1)."""
-
-_LENGTH_NAME: Final = b"content-length"
+_NO_CONTENT: Final = 204
+"""A response with this status has no length (RFC 9110 section 8.6)."""
 
 
-def has_length(status: int, headers: Iterable[Header]) -> bool:
-    """Return whether the length of a response's body is known from its head."""
-    return status in _NO_BODY or any(name == _LENGTH_NAME for name, _ in headers)
+def answer_head(answer: Answer, *more: Header) -> bytes:
+    """Return the head of an answer, with its empty line; `more` headers come last."""
+    start = _start(answer.status, answer.headers)
+    end = b"".join([b"%b: %b\r\n" % header for header in more])
+    if answer.status == _NO_CONTENT:
+        return b"%b%bdate: %b\r\n\r\n" % (start, end, _date())
+    return b"%bcontent-length: %d\r\n%bdate: %b\r\n\r\n" % (start, len(answer.body), end, _date())
 
 
-def response_head(status: int, headers: Iterable[Header], *, is_chunked: bool) -> bytes:
-    """Return the head of a response, with its empty line."""
+def stream_head(headers: Iterable[Header]) -> bytes:
+    """Return the head of a response whose body is chunked, with its empty line."""
+    start = _start(200, tuple(headers))
+    return b"%bdate: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % (start, _date())
+
+
+@lru_cache(maxsize=1024)  # the answers to one session have the same headers
+def _start(status: int, headers: Headers) -> bytes:
     lines = [b"%b: %b\r\n" % header for header in headers]
-    end = b"Transfer-Encoding: chunked\r\n\r\n" if is_chunked else b"\r\n"
-    return b"HTTP/1.1 %d \r\n%bdate: %b\r\n%b" % (status, b"".join(lines), _date(), end)
+    return b"HTTP/1.1 %d \r\n%b" % (status, b"".join(lines))
 
 
 def as_chunk(data: bytes) -> bytes:

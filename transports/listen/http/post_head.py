@@ -1,0 +1,30 @@
+"""The conclusions from the head of a POST: all that does not depend on its body. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from router.messages.commands import Principal
+    from transports.listen.http.http_sessions import HttpSession
+    from transports.listen.serving.exchange import Accepts
+
+
+class PostHead(Struct, frozen=True):
+    """What a head says, as long as the rules of admission stay and its session lives.
+
+    Attributes:
+        principal: the sender.
+        view: the name of the view at its place; None at the default place.
+        accepts: the kinds of response that the client takes.
+        requested: the protocol revision that the client speaks; None if it does not say.
+        session: the session that it names; None if it names none, or is of 2026-07-28.
+    """
+
+    principal: Principal
+    view: str | None
+    accepts: Accepts
+    requested: str | None
+    session: HttpSession | None
