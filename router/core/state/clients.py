@@ -271,8 +271,7 @@ class Parked:
     queued_for: Hashable | None = None
 
 
-@attrs.define(eq=False)
-class Call:
+class Call(Struct, eq=False):
     """One request of a client, forwarded to an upstream.
 
     Attributes:
