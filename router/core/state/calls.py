@@ -125,8 +125,7 @@ class Calls:
         call.client.calls[call.request_id] = call
         if self.loads and session in self.loads:
             self.loads[session].add(call)
-        due_s = now_s + call.timeout_s
-        self.deadlines.arm(call_id, due_s if due_s < call.ends_at_s else call.ends_at_s)
+        self.deadlines.arm(call_id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def count_wait(self, call: Call, request: ClientRequest, now_s: float) -> None:
         """Count the time for which the request of a new call waited for its turn as the call's."""

@@ -48,12 +48,14 @@ class View:
     Attributes:
         profile: the kind of the view, its instances, tools, title and instructions.
         instance: the name of the only instance, if the view is transparent; None otherwise.
+        expose: the kind.
         is_transparent: True if it shows one instance as if the router were not there.
         shows_all_tools: True if the profile leaves out no tool.
     """
 
     profile: Profile
     instance: str | None = None
+    expose: Expose = attrs.field(init=False)
     is_transparent: bool = attrs.field(init=False)
     shows_all_tools: bool = attrs.field(init=False)
     # The instances that each principal sees here, by the names it may see, since the last change.
@@ -63,12 +65,9 @@ class View:
     _all: Instances | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
+        self.expose = self.profile.expose
         self.is_transparent = self.instance is not None
         self.shows_all_tools = self.profile.tools.admits_all
-
-    @property
-    def expose(self) -> Expose:
-        return self.profile.expose
 
     def seen_by(self, instances: Instances, principal: Principal) -> Instances:
         """Return the instances that this view shows to a principal.
