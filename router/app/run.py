@@ -103,6 +103,7 @@ async def serve(router: Router, stop: Stop) -> None:
                 router.logs.mask,
                 router.records.write,
                 router.actor_counts,
+                router.after_batch,
             )
             async with trio.open_nursery() as telling:
                 if router.service_manager is not None:

@@ -52,12 +52,14 @@ class Upstreams:
         inbox: the dispatch actor's; the sessions send into it.
         data: the data folder.
         first_starts: gives the first start of a package its turn; None to treat all starts alike.
+        after_batch: has the actor call a function after its batch of events; None if it cannot.
     """
 
     settings: McpClient
     inbox: trio.MemorySendChannel[Inbound]
     data: Path = Path()
     first_starts: FirstStarts | None = None
+    after_batch: Callable[[Callable[[], None]], None] | None = None
     _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
     _histories: dict[str, tuple[object, ServerHistory]] = attrs.field(
         factory=dict[str, "tuple[object, ServerHistory]"]
@@ -101,6 +103,7 @@ class Upstreams:
             ping_interval_s=self.settings.ping_interval_s
             if asked_every_s is None
             else asked_every_s,
+            after_batch=self.after_batch,
         )
         # Kept, because the server would be asked anew at each start on command, and for each
         # client, which revision it speaks; a server that does not answer that takes seconds.

@@ -17,6 +17,7 @@ from router.app.listeners import Listeners, take_stdio
 from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
+from router.dispatch.after_batch import AfterBatch
 from router.messages.effects import SaveCatalogue, SaveInstance
 from router.messages.observability.metrics import ActorCounts
 from router.reload.catalogue_store import CatalogueStore
@@ -106,6 +107,7 @@ class Router:
         logs: the logs, set up already; they mask known secrets in what servers say.
         actor_counts: the numbers of what the dispatch actor has done.
         records: hands the records of calls and changes to those who keep them.
+        after_batch: holds what the actor does after each batch of events.
         audit: the audit log, one of those; None if none is wanted.
         telemetry: the export by OpenTelemetry; None if no variable asks for one.
         is_for_people: True to say in the log how to stop.
@@ -125,6 +127,7 @@ class Router:
     logs: Logs
     actor_counts: ActorCounts
     records: Records
+    after_batch: AfterBatch = attrs.field(factory=AfterBatch)
     audit: AuditLog | None = None
     telemetry: Telemetry | None = None
     is_for_people: bool = False
@@ -198,7 +201,10 @@ def wire(
     if telemetry is not None:
         records.keepers.append(telemetry.write)
     first_starts = FirstStarts(PackageStore(paths.cache))
-    upstreams = Upstreams(settings.mcp_client, channels.inbox_in, paths.data, first_starts)
+    after_batch = AfterBatch()
+    upstreams = Upstreams(
+        settings.mcp_client, channels.inbox_in, paths.data, first_starts, after_batch.put
+    )
     listeners = Listeners(
         settings=live,
         instances=instances,
@@ -231,6 +237,7 @@ def wire(
         reload_request=ReloadRequest(),
         logs=logs,
         actor_counts=actor_counts,
+        after_batch=after_batch,
         records=records,
         audit=audit,
         telemetry=telemetry,

@@ -67,6 +67,7 @@ from router.messages.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.core.state.deadlines import Deadlines
     from router.core.state.routing_state import Seal, Tracer
     from router.messages.core_settings import CoreSettings
     from router.messages.effects import Effect
@@ -77,7 +78,18 @@ class Core:
     """The routing state and the function that changes it."""
 
     def __init__(self, settings: CoreSettings, seal: Seal, tracer: Tracer | None = None) -> None:
-        self._state = RoutingState(settings, seal, tracer or NoTracer())
+        self._state = state = RoutingState(settings, seal, tracer or NoTracer())
+        self._deadlines: tuple[Deadlines[Any], ...] = (
+            state.calls.deadlines,
+            state.parked,
+            state.questions_due,
+            state.leaving_due,
+            state.input_required_due,
+            state.listens_due,
+            state.client_sessions.idle_due,
+            state.idle_due,
+            state.confirmations_due,
+        )
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """Decide about one event and return the effects to perform, in order.
@@ -107,20 +119,14 @@ class Core:
 
     def next_deadline_s(self) -> float | None:
         """Return the second at which a `Tick` is due; None while no deadline runs."""
-        state = self._state
-        deadlines_s = (
-            state.calls.deadlines.next_s(),
-            state.parked.next_s(),
-            state.questions_due.next_s(),
-            state.leaving_due.next_s(),
-            state.input_required_due.next_s(),
-            state.listens_due.next_s(),
-            state.client_sessions.idle_due.next_s(),
-            state.idle_due.next_s(),
-            state.confirmations_due.next_s(),
-            state.kept_results.next_s(),
-        )
-        return min((at_s for at_s in deadlines_s if at_s is not None), default=None)
+        next_s = self._state.kept_results.next_s()
+        for deadlines in self._deadlines:
+            # Asked at each event, and most have no key, so those are not even called.
+            if deadlines.armed:
+                at_s = deadlines.next_s()
+                if at_s is not None and (next_s is None or at_s < next_s):
+                    next_s = at_s
+        return next_s
 
     def needs_instances(self, client_id: ClientId) -> bool:
         """Return whether even the handshake of a client is a matter of an instance.

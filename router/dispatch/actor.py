@@ -10,7 +10,7 @@ Invariants:
   fit into the instance store's inbox is refused. A catalogue that does not fit into its store's
   inbox is dropped.
 - It empties the inbox before it yields, so that a burst costs one wake-up and each writer writes
-  once.
+  once, after the burst (see `after_batch`).
 - Effects are performed in order. The events that follow from them (something did not fit) are
   handled after all of them, so a call is never cancelled before it was sent.
 - An event on which the core fails, and an effect that cannot be performed, is a bug: it is logged
@@ -27,6 +27,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import trio
+import trio.lowlevel
 
 from router.dispatch.reports import TRANSLATE, Mask
 from router.dispatch.start_report import StartReport
@@ -65,6 +66,7 @@ from supervisors.child import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.dispatch.after_batch import AfterBatch
     from router.messages.effects import Effect
     from router.messages.instances.instance_spec import InstanceSpec
     from router.messages.observability.metrics import ActorCounts
@@ -108,6 +110,7 @@ async def dispatch(
     mask: Mask,
     write_record: Callable[[Record], None],
     counts: ActorCounts,
+    after_batch: AfterBatch,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -125,42 +128,46 @@ async def dispatch(
         mask: takes known secrets out of a text.
         write_record: hands a record to those who keep it; it neither waits nor fails.
         counts: is told what was done.
+        after_batch: holds what is to be done after each batch of events.
     """
     actor = _Actor(core, commands, child_of, saves, catalogues, mask, write_record)
     task_status.started()
     with inbox, commands, saves, catalogues:
-        scope = await _take_all(actor, inbox, counts)
-        while scope.cancelled_caught:
-            actor.tick()
-            scope = await _take_all(actor, inbox, counts)
+        while await _take_all(actor, inbox, counts, after_batch):
+            pass
 
 
 async def _take_all(
-    actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound], counts: ActorCounts
-) -> trio.CancelScope:
+    actor: _Actor,
+    inbox: trio.MemoryReceiveChannel[Inbound],
+    counts: ActorCounts,
+    after_batch: AfterBatch,
+) -> bool:
     """Handle events until all senders have closed, or until a deadline may be overdue.
 
-    In the second case the returned scope was cancelled. One scope serves many events, because to
-    open a scope costs more than to handle an event. So its deadline is only ever made earlier, and
-    it may be cancelled for nothing, at most once in the time of a call.
+    One scope serves many events, because to open a scope costs more than to handle an event. So its
+    deadline is only ever made earlier, and it may be cancelled for nothing, at most once in the
+    time of a call.
+
+    Returns:
+        True if it was cancelled: there may be more events.
     """
     with trio.CancelScope() as scope:
-        wake_at_s = _set_earlier(scope, math.inf, actor.next_wake_s())
-        async for inbound in inbox:
+        deadline_s = math.inf
+        while True:
+            # Not only when the scope is cancelled: under load there is always another event.
+            wake_at_s = actor.tick()
+            after_batch.run()
+            if wake_at_s is not None and wake_at_s < deadline_s:
+                scope.deadline = deadline_s = wake_at_s
+            try:
+                inbound = await inbox.receive()
+            except trio.EndOfChannel:
+                return False
             actor.take(inbound)
             counts.batches += 1
             counts.events += 1 + _take_batch(actor, inbox)
-            # Not only when the scope is cancelled: under load there is always another event.
-            actor.tick()
-            wake_at_s = _set_earlier(scope, wake_at_s, actor.next_wake_s())
-    return scope
-
-
-def _set_earlier(scope: trio.CancelScope, wake_at_s: float, deadline_s: float | None) -> float:
-    if deadline_s is None or deadline_s >= wake_at_s:
-        return wake_at_s
-    scope.deadline = deadline_s
-    return deadline_s
+    return True
 
 
 def _take_batch(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> int:
@@ -197,33 +204,46 @@ class _Actor:
         self._follow_ups: deque[Event] = deque()
         self._unsent: dict[str, Command] = {}
         self._caught_up_at_s: float | None = None
-        self._start_report: StartReport | None = StartReport(trio.current_time())
+        # `trio.current_time` looks for the clock each time.
+        self._now_s = trio.lowlevel.current_clock().current_time
+        self._start_report: StartReport | None = StartReport(self._now_s())
 
     def take(self, inbound: Inbound) -> None:
         """Handle one event and the events that follow from its effects."""
         translate = TRANSLATE.get(type(inbound))
         if translate is None:
-            event = inbound
             if self._start_report is not None and isinstance(inbound, Drain):
                 self._start_report = None  # what is up from now on tells nothing
+            self._handle(inbound)
         else:
             event = translate(inbound, self._mask)
             if self._start_report is not None and isinstance(inbound, ChildEvent):
-                self._start_report.take(inbound, trio.current_time())
-        if event is not None:
-            self._handle(event)
+                self._start_report.take(inbound, self._now_s())
+            if event is not None:
+                self._handle(event)
         if self._unsent:
             self._send_commands()
 
-    def tick(self) -> None:
-        """Do what is due: let the core end what is overdue, and say how the starts went."""
-        deadline_s, now_s = self._core.next_deadline_s(), trio.current_time()
-        if deadline_s is not None and deadline_s <= now_s:
-            self._end_overdue(deadline_s, now_s)
-        else:
+    def tick(self) -> float | None:
+        """Do what is due: let the core end what is overdue, and say how the starts went.
+
+        Returns:
+            The monotonic second of the next `tick` that has something to do; None if there is none.
+        """
+        deadline_s, now_s = self._core.next_deadline_s(), self._now_s()
+        if deadline_s is None or deadline_s > now_s:
             self._caught_up_at_s = None
+        else:
+            self._end_overdue(deadline_s, now_s)
+            deadline_s = self._core.next_deadline_s()
+            if deadline_s is not None and self._caught_up_at_s is not None:
+                deadline_s = max(deadline_s, self._caught_up_at_s)
         if self._start_report is not None:
-            self._report_starts(self._start_report)
+            report_s = self._report_starts(self._start_report, now_s)
+            if deadline_s is None or report_s is None:
+                return report_s if deadline_s is None else deadline_s
+            return min(deadline_s, report_s)
+        return deadline_s
 
     def _end_overdue(self, deadline_s: float, now_s: float) -> None:
         """Let the core end what is overdue; if that is noticed late, after what has come in."""
@@ -235,40 +255,34 @@ class _Actor:
             if self._unsent:
                 self._send_commands()
 
-    def next_wake_s(self) -> float | None:
-        """Return the monotonic second of the next `tick` that has something to do."""
-        deadline_s = self._core.next_deadline_s()
-        if deadline_s is not None and self._caught_up_at_s is not None:
-            deadline_s = max(deadline_s, self._caught_up_at_s)
-        report_s = None if self._start_report is None else self._start_report.next_deadline_s()
-        if deadline_s is None or report_s is None:
-            return deadline_s if report_s is None else report_s
-        return min(deadline_s, report_s)
-
-    def _report_starts(self, report: StartReport) -> None:
-        line = report.line(trio.current_time())
+    def _report_starts(self, report: StartReport, now_s: float) -> float | None:
+        """Say how the starts went, if it is time; return the second of the next time."""
+        line = report.line(now_s)
         if line is not None:
             level = logging.INFO if report.is_over else logging.WARNING
-            passed_s = round(trio.current_time() - report.started_at_s, 3)
+            passed_s = round(now_s - report.started_at_s, 3)
             log.log(level, line, extra={"duration_s": passed_s})
         if report.is_over:
             self._start_report = None
+        return report.next_deadline_s()
 
     def _handle(self, event: Any) -> None:
-        self._follow_ups.append(event)
+        self._decide(event)
         while self._follow_ups:
-            event = self._follow_ups.popleft()
+            self._decide(self._follow_ups.popleft())
+
+    def _decide(self, event: Any) -> None:
+        try:
+            effects = self._core.handle(event, self._now_s())
+        except Exception:
+            log.exception("skipped %s: the core failed on it", type(event).__name__)
+            return
+        for effect in effects:
             try:
-                effects = self._core.handle(event, trio.current_time())
+                _PERFORM[type(effect)](self, effect)
             except Exception:
-                log.exception("skipped %s: the core failed on it", type(event).__name__)
-                continue
-            for effect in effects:
-                try:
-                    _PERFORM[type(effect)](self, effect)
-                except Exception:
-                    # An outbox is a listener's or a session's own code: its faults end it alone.
-                    log.exception("could not perform %s", type(effect).__name__)
+                # An outbox is a listener's or a session's own code: its faults end it alone.
+                log.exception("could not perform %s", type(effect).__name__)
 
     def _send_commands(self) -> None:
         """Send the supervisor the waiting commands, as far as it has room.
@@ -317,7 +331,7 @@ class _Actor:
     def start_session(self, effect: StartSession) -> None:
         self._put_command(effect.spec.name, StartChild(self._child_of(effect.spec)))
         if self._start_report is not None and effect.spec.sessions == "shared":
-            self._start_report.expect(effect.spec.name, trio.current_time())
+            self._start_report.expect(effect.spec.name, self._now_s())
 
     def stop_session(self, effect: StopSession) -> None:
         self._put_command(effect.instance, StopChild(effect.instance))

@@ -83,8 +83,17 @@ class Wire(Protocol):
     One task sends and one task receives, at the same time.
     """
 
+    def send_nowait(self, frames: Sequence[Frame]) -> bool:
+        """Take frames, and send as much of them as needs no waiting; for at least one frame.
+
+        Returns:
+            False if some of it is left, also because the connection is gone. Then `send` has to be
+            called next, which sends that.
+        """
+        ...
+
     async def send(self, frames: Sequence[Frame]) -> None:
-        """Send frames in order, in one write where that is possible.
+        """Send what `send_nowait` has left, then frames in order, in few writes.
 
         Raises:
             WireLost: the connection is gone.

@@ -73,7 +73,9 @@ class KeptResults:
 
     def next_s(self) -> float | None:
         """Return the second until which the oldest is kept; None if there is none."""
-        return next((kept.until_s for kept in self._by_key.values()), None)
+        for kept in self._by_key.values():
+            return kept.until_s
+        return None
 
     def expire(self, now_s: float) -> None:
         """Drop those that were kept long enough."""

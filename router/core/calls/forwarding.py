@@ -183,7 +183,8 @@ def forward_call(
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
     if instance.spec.run_policy.retry_safe_calls:
         state.calls.keep_to_repeat(call, request, members)
-    send_to_session(state, session, Request(call.id, request.method, params))
+    frame = Request(call_id, request.method, params)
+    state.effects.append(ToSession(session.session, session.inbox, frame))
     return call
 
 

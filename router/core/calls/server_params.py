@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def has_meta(request: ClientRequest, members: dict[str, Raw]) -> bool:
     """Return whether the `params` for any server have a `_meta`: the client's, or of a trace."""
-    return "_meta" in members or _trace_of(request) is not None
+    return "_meta" in members or (request.draft is not None and request.draft.trace is not None)
 
 
 def _trace_of(request: ClientRequest) -> TraceContext | None:

@@ -38,7 +38,7 @@ def count(state: RoutingState, request: ClientRequest) -> None:
         RpcError: -32015, the token has reached one of them. `data` has `limit`, its name, and
             `retry_in_s`.
     """
-    if not state.settings.rates or request.usage is not None:
+    if request.usage is not None:
         return
     name = request.client.principal.name
     limits = state.settings.rates.get(name)

@@ -44,8 +44,11 @@ def session_for_call(
             its token has reached a limit.
     """
     request.instance = instance.name  # Now, so that a refusal is recorded with it.
-    rates.count(state, request)
-    session = forwarding.session_or_park(state, request, instance)
+    if state.settings.rates:
+        rates.count(state, request)
+    session = instance.session
+    if session is None or state.draining:
+        session = forwarding.session_or_park(state, request, instance)
     if session is None or instance.spec.run_policy.max_in_flight is None:
         return session
     row = state.sessions[session.session]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.core.text.nearest_names import nearest_names
 from router.core.text.raw_json import (
@@ -41,6 +41,18 @@ _TRUE: Final = b"true"
 _strings: Final = msgspec.json.Decoder(list[str])
 
 
+class CalledTool(Struct, frozen=True, eq=False):
+    """The parts of a call that are the same for each call of a tool.
+
+    Attributes:
+        raw_name: the server's name for it.
+        fixed: its fixed arguments, raw; None if it has none.
+    """
+
+    raw_name: Raw
+    fixed: dict[str, Raw] | None
+
+
 @attrs.frozen
 class ExposedCatalog:
     """The part of one server that clients see.
@@ -60,10 +72,25 @@ class ExposedCatalog:
     fixed: dict[str, dict[str, Raw]] = attrs.field(factory=dict[str, dict[str, Raw]])
     unknown: tuple[str, ...] = ()
     hides_tools: bool = False
+    # Made at the first call of each tool.
+    _called: dict[str, CalledTool] = attrs.field(
+        init=False, eq=False, repr=False, factory=dict[str, "CalledTool"]
+    )
 
     def own_name(self, shown: str) -> str:
         """Return the server's name for a tool that is shown."""
         return self.own_names.get(shown, shown)
+
+    def called_tool(self, shown: str) -> CalledTool:
+        """Return what a call of a tool that is shown needs."""
+        called = self._called.get(shown)
+        if called is None:
+            called = self._called[shown] = self.unlisted_tool(self.own_name(shown))
+        return called
+
+    def unlisted_tool(self, own: str) -> CalledTool:
+        """Return what a call of a tool needs that is not shown, and that the server may have."""
+        return CalledTool(raw_of(own), self.fixed.get(own))
 
 
 NOTHING: Final = ExposedCatalog(Catalog())

@@ -19,12 +19,12 @@ from router.core.protocol.permissions import check_may
 from router.core.records import change_records
 from router.core.state.instances import InstanceState
 from router.core.tasks import results
-from router.core.text.nearest_names import did_you_mean
-from router.core.text.raw_json import check_key_case, is_object, raw_of, text_of
+from router.core.text.raw_json import check_key_case, is_object, text_of
 from router.core.views import instance_views, list_changes, listings
 from router.core.views.rewriting import rewrite_for
 from router.core.views.tool_help import tool_help
-from router.messages.errors import INSTANCE_NOT_FOUND, INVALID_PARAMS, TOOL_NOT_FOUND, RpcError
+from router.core.views.unknown_tools import not_found_in, unknown_tool
+from router.messages.errors import INSTANCE_NOT_FOUND, INVALID_PARAMS, RpcError
 from router.messages.params import given
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import Method, RoutingState
+    from router.core.state.views import View
     from router.messages.commands import Permission
     from router.messages.events import SessionUp
+    from router.messages.params import Params
 
 _CALL_KEYS: Final = frozenset({"name", "arguments", "_meta", "task", *RETRY_KEYS})
 
@@ -54,7 +56,7 @@ def call(state: RoutingState, request: ClientRequest) -> None:
     check_may(request.client.principal, "call")
     found = _find_tool(state, request.client, name)
     if found is None:
-        raise _unknown_tool(state, request.client, name)
+        raise unknown_tool(state, request.client, name)
     _call_instance_tool(state, request, *found)
 
 
@@ -64,10 +66,12 @@ def _find_tool(state: RoutingState, client: Client, name: str) -> tuple[Instance
     While an instance is not ready, the name is as it came: the request waits and is looked up anew.
     A ready instance that lists no such tool may know it still, unless its filter hides tools.
     """
-    selected = listings.selected_instance(state, client)
-    if selected is not None and name in selected.tool_names:
-        return selected, name
     seen, limit = state.seen_by(client), state.settings.name_limit
+    selected = None
+    if client.selection.instance is not None:
+        selected = seen.by_name.get(client.selection.instance)
+        if selected is not None and name in selected.tool_names:
+            return selected, name
     found = seen.find_direct(name, limit)
     if found is not None:
         return found
@@ -80,48 +84,34 @@ def _find_tool(state: RoutingState, client: Client, name: str) -> tuple[Instance
     return None if selected is None else (selected, name)
 
 
-def _unknown_tool(state: RoutingState, client: Client, name: str) -> RpcError:
-    """Return the error for a tool that there is not (MCP 2025-11-25, Tools, Error Handling)."""
-    names = _direct_names(state, client)
-    return RpcError(INVALID_PARAMS, f"Unknown tool: {name}" + did_you_mean(name, names))
-
-
-def _direct_names(state: RoutingState, client: Client) -> Iterable[str]:
-    """Return the direct names of all tools that this client may call now."""
-    limit, admitted = state.settings.name_limit, state.view_of(client).profile.tools
-    seen = state.seen_by(client)
-    names = (name for instance in seen for name in instance.direct_names(limit))
-    return names if admitted.admits_all else filter(admitted.admits, names)
-
-
 def call_transparent(state: RoutingState, request: ClientRequest) -> None:
     """Call a tool of the only instance of the view, by the name that it is listed under."""
     client = request.client
     name = text_of(check_key_case(request.params.members, _CALL_KEYS), "name")
     check_may(client.principal, "call")
     instance = state.view_of(client).the_instance(state.instances, client.principal)
-    _check_param_headers(request, instance, name)
+    if request.params.param_headers is not None:
+        _check_param_headers(request.params, request.params.param_headers, instance, name)
     _call_instance_tool(state, request, instance, name)
 
 
 _PARAM_HEADERS: Final = "param headers"
 
 
-def _check_param_headers(request: ClientRequest, instance: Instance, tool: str) -> None:
+def _check_param_headers(
+    params: Params, sent: dict[str, str | None], instance: Instance, tool: str
+) -> None:
     """Check the headers that the schema of a tool asks for, which transparent views show as it is.
 
     Raises:
         RpcError: -32020, a header differs from its argument.
     """
-    sent = request.params.param_headers
-    if sent is None:
-        return
     declared = instance.encoded.get(_PARAM_HEADERS)
     if declared is None:
         declared = param_headers.headers_of_tools(instance.offers.catalog.tools)
         instance.encoded[_PARAM_HEADERS] = declared
     if tool in declared:
-        param_headers.check(declared[tool], request.params.members.get("arguments"), sent)
+        param_headers.check(declared[tool], params.members.get("arguments"), sent)
 
 
 def call_selected(state: RoutingState, request: ClientRequest) -> None:
@@ -237,7 +227,8 @@ _KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})
 def _call(state: RoutingState, request: ClientRequest) -> None:
     members = request.params.members
     called = router_tools.call_arguments_of(given(members, "arguments"))
-    instance = state.seen_by(request.client).find(called.instance_name)
+    sight = state.sight_of(request.client)
+    instance = sight.seen.find(called.instance_name)
     session = turns.session_for_call(state, request, instance)
     if session is None:
         return
@@ -246,16 +237,10 @@ def _call(state: RoutingState, request: ClientRequest) -> None:
         if key in _KEPT_KEYS:
             sent[key] = raw
     tool = called.tool_name
-    if tool not in instance.tool_names or not _is_admitted(state, request.client, instance, tool):
-        raise _not_found_in(state, request.client, instance, tool)
+    if tool not in instance.tool_names or not _is_admitted(state, sight.view, instance, tool):
+        raise not_found_in(state, request.client, instance, tool)
     sent["arguments"] = called.arguments
-    _check_and_forward(state, request, instance, session, tool, sent)
-
-
-def _not_found_in(state: RoutingState, client: Client, instance: Instance, tool: str) -> RpcError:
-    message = f"Tool '{tool}' not found in instance '{instance.name}'"
-    names = listings.admitted_names(state, state.view_of(client), instance)
-    return RpcError(TOOL_NOT_FOUND, message + did_you_mean(tool, sorted(names)))
+    _check_and_forward(state, request, sight.view, instance, session, tool, sent)
 
 
 def _change(state: RoutingState, request: ClientRequest) -> None:
@@ -294,27 +279,34 @@ def _call_instance_tool(
     session = turns.session_for_call(state, request, instance)
     if session is None:
         return
-    client = request.client
-    is_asked_as_listed = client.era == "own" or client.selection.instance == instance.name
-    if tool not in instance.tool_names and (is_asked_as_listed or instance.own_tool(tool) is None):
-        raise _not_found_in(state, client, instance, tool)
-    if not _is_admitted(state, client, instance, tool):
-        if is_asked_as_listed or state.view_of(client).is_transparent:
-            raise _not_found_in(state, client, instance, tool)
+    client, members = request.client, request.params.members
+    view = state.view_of(client)
+    if tool not in instance.tool_names and (
+        _is_asked_as_listed(client, instance) or instance.own_tool(tool) is None
+    ):
+        raise not_found_in(state, client, instance, tool)
+    if not _is_admitted(state, view, instance, tool):
+        if view.is_transparent or _is_asked_as_listed(client, instance):
+            raise not_found_in(state, client, instance, tool)
         name = direct_name(instance.name, tool, state.settings.name_limit)
-        raise _unknown_tool(state, client, name)
-    is_task = results.takes_task(state, request, instance, session)
-    members = _as_plain_call(request.params.members, keeps_task=is_task)
-    _check_and_forward(state, request, instance, session, tool, members)
+        raise unknown_tool(state, client, name)
+    is_task = "task" in members and results.takes_task(state, request, instance, session)
+    sent = _as_plain_call(members, keeps_task=is_task)
+    _check_and_forward(state, request, view, instance, session, tool, sent)
 
 
-def _is_admitted(state: RoutingState, client: Client, instance: Instance, tool: str) -> bool:
-    """Return whether the profile of a client's view shows this tool."""
-    return state.view_of(client).admits_tool(instance.name, tool, state.settings.name_limit)
+def _is_asked_as_listed(client: Client, instance: Instance) -> bool:
+    """Return whether a client names the tools of an instance as their list does."""
+    return client.era == "own" or client.selection.instance == instance.name
+
+
+def _is_admitted(state: RoutingState, view: View, instance: Instance, tool: str) -> bool:
+    """Return whether the profile of a view shows this tool."""
+    return view.shows_all_tools or view.admits_tool(instance.name, tool, state.settings.name_limit)
 
 
 def _as_plain_call(members: Members, *, keeps_task: bool) -> Members:
-    """Return the call with its arguments checked, without null ones, and maybe without `task`.
+    """Return a copy of the call: arguments checked, without null ones, maybe without `task`.
 
     A server that did not declare tasks ignores that (MCP 2025-11-25, Tasks, Capabilities), and
     so does the router where a client could not ask for the task.
@@ -322,12 +314,12 @@ def _as_plain_call(members: Members, *, keeps_task: bool) -> Members:
     arguments = given(members, "arguments")
     if arguments is not None and not is_object(arguments):
         raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
-    dropped = set[str]() if keeps_task else {"task"}
+    plain = members.copy()
     if arguments is None:
-        dropped.add("arguments")
-    if dropped.isdisjoint(members):
-        return members
-    return {key: raw for key, raw in members.items() if key not in dropped}
+        plain.pop("arguments", None)
+    if not keeps_task:
+        plain.pop("task", None)
+    return plain
 
 
 # --- Checks ----------------------------------------------------------------------------------
@@ -336,6 +328,7 @@ def _as_plain_call(members: Members, *, keeps_task: bool) -> Members:
 def _check_and_forward(
     state: RoutingState,
     request: ClientRequest,
+    view: View,
     instance: Instance,
     session: SessionUp,
     tool: str,
@@ -348,29 +341,28 @@ def _check_and_forward(
 
     Args:
         tool: the name under which the instance lists the tool.
-        members: the `params` to send, but for what the instance's filter changes in them.
+        view: the client's.
+        members: the `params` to send, but for what the instance's filter changes in them: that is
+            done in place.
 
     Raises:
         RpcError: -32602, REST asks and the arguments do not fit.
     """
-    problem = None
-    is_checked = instance.spec.check_arguments
-    if state.settings.check_arguments if is_checked is None else is_checked:
+    spec, is_listed = instance.spec, tool in instance.tool_names
+    is_checked = spec.check_arguments
+    if is_listed and (state.settings.check_arguments if is_checked is None else is_checked):
         problem = _problem_in_arguments(instance, tool, members.get("arguments"))
-    if problem is not None:
-        error = RpcError(INVALID_PARAMS, problem)
-        if request.client.era == "own":
-            raise error
-        forwarding.answer(state, request, router_tools.error_result_of(error))
-        return
-    own = instance.own_tool(tool) or tool
-    members = members | {"name": raw_of(own)}
-    fixed = instance.offers.fixed.get(own)
-    if fixed:
-        members["arguments"] = with_fixed(members.get("arguments"), fixed)
-    view = state.view_of(request.client)
-    rewrite = rewrite_for(state, request.client, instance)
-    if instance.spec.run_policy.max_result_bytes is not None:
+        if problem is not None:
+            _refuse_arguments(state, request, problem)
+            return
+    offers = instance.offers
+    called = offers.called_tool(tool) if is_listed else offers.unlisted_tool(tool)
+    members["name"] = called.raw_name
+    if called.fixed:
+        members["arguments"] = with_fixed(members.get("arguments"), called.fixed)
+    # Only these show other URIs than the server's own.
+    rewrite = rewrite_for(state, request.client, instance) if view.expose == "direct" else None
+    if spec.run_policy.max_result_bytes is not None:
         rewrite = large_results.limited(state, request.client, instance, tool, rewrite)
     call = forwarding.forward_call(
         state,
@@ -384,10 +376,15 @@ def _check_and_forward(
     results.expect_task(state, call, members)
 
 
+def _refuse_arguments(state: RoutingState, request: ClientRequest, problem: str) -> None:
+    error = RpcError(INVALID_PARAMS, problem)
+    if request.client.era == "own":
+        raise error
+    forwarding.answer(state, request, router_tools.error_result_of(error))
+
+
 def _problem_in_arguments(instance: Instance, tool: str, arguments: Raw | None) -> str | None:
-    """Return what does not fit in the arguments by the tool's schema; None if all does."""
-    if tool not in instance.tool_names:
-        return None
+    """Return what does not fit in the arguments by a listed tool's schema; None if all does."""
     if instance.schemas is None:
         # Not needed before the first call. Not in a worker thread: this library aborts the process
         # when the interpreter ends while a thread imports it.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.core.protocol.bridging import structured_content
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
@@ -268,16 +268,16 @@ def help_arguments_of(arguments: Raw | None) -> HelpArguments:
     return HelpArguments(**texts)
 
 
-@attrs.frozen
-class CallArguments:
+class CallArguments(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """The arguments of `call`: the instance, its tool and that tool's arguments."""
 
     instance_name: str
     tool_name: str
-    arguments: Raw
+    arguments: Raw = EMPTY_OBJECT
 
 
-_CALL_KEYS: Final = frozenset({"instance_name", "tool_name", "arguments"})
+_CALL_KEYS: Final = frozenset(CallArguments.__struct_fields__)
+_call_arguments: Final = msgspec.json.Decoder(CallArguments)
 
 
 def call_arguments_of(arguments: Raw | None) -> CallArguments:
@@ -286,6 +286,15 @@ def call_arguments_of(arguments: Raw | None) -> CallArguments:
     Raises:
         RpcError: -32602, one is missing or of the wrong type.
     """
+    try:
+        called = _call_arguments.decode(arguments or NO_RAW)
+    except (msgspec.MsgspecError, RecursionError):
+        return _unusual_call_arguments(arguments)
+    return called if is_object(called.arguments) else _unusual_call_arguments(arguments)
+
+
+def _unusual_call_arguments(arguments: Raw | None) -> CallArguments:
+    """Read arguments that have other keys, leave some out, or are malformed."""
     members = check_key_case(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
     tool_arguments = given(members, "arguments") or EMPTY_OBJECT
     if not is_object(tool_arguments):

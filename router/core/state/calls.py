@@ -114,14 +114,18 @@ class Calls:
 
     def open(self, call: Call, now_s: float) -> None:
         """Put a call in flight."""
-        self.by_id[call.id] = call
+        call_id, session = call.id, call.session.session
+        self.by_id[call_id] = call
         if call.usage is not None:
             call.usage.in_flight += 1
-        self.by_session.setdefault(call.session.session, {})[call.id] = call
+        of_session = self.by_session.get(session)
+        if of_session is None:
+            of_session = self.by_session[session] = {}
+        of_session[call_id] = call
         call.client.calls[call.request_id] = call
-        if self.loads and call.session.session in self.loads:
-            self.loads[call.session.session].add(call)
-        self.deadlines.arm(call.id, min(now_s + call.timeout_s, call.ends_at_s))
+        if self.loads and session in self.loads:
+            self.loads[session].add(call)
+        self.deadlines.arm(call_id, min(now_s + call.timeout_s, call.ends_at_s))
 
     def count_wait(self, call: Call, request: ClientRequest, now_s: float) -> None:
         """Count the time for which the request of a new call waited for its turn as the call's."""
@@ -149,17 +153,18 @@ class Calls:
 
     def close(self, call: Call) -> None:
         """Take a call out of flight, whether it was answered or not."""
-        self.deadlines.disarm(call.id)
-        del self.by_id[call.id]
+        call_id, session = call.id, call.session.session
+        self.deadlines.disarm(call_id)
+        del self.by_id[call_id]
         if call.usage is not None:
             call.usage.in_flight -= 1
-        of_session = self.by_session[call.session.session]
-        del of_session[call.id]
-        if self.loads and call.session.session in self.loads:
-            self.loads[call.session.session].remove(call)
+        of_session = self.by_session[session]
+        del of_session[call_id]
+        if self.loads and session in self.loads:
+            self.loads[session].remove(call)
         if not of_session:
-            del self.by_session[call.session.session]
-            self.loads.pop(call.session.session, None)
+            del self.by_session[session]
+            self.loads.pop(session, None)
         if call.input_required is None:
             del call.client.calls[call.request_id]
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from router.core.names.client_names import spelling_for
 from router.core.protocol.severities import DEFAULT_LOG_LEVEL, LOG_LEVELS
+from router.core.state.views import Selection
 from router.core.text.raw_json import is_object, optional_text_of
 from router.messages.errors import TIMEOUT, RpcError
 from router.messages.frames import NO_RAW, ErrorResponse, Response
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from router.core.state.instances import Instance
     from router.core.state.subscriptions import Subscription
     from router.core.state.tasks import KnownTask
+    from router.core.state.views import Sight
     from router.messages.commands import Change, Principal
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, Outbox, RequestId
@@ -39,20 +41,6 @@ if TYPE_CHECKING:
 
 Members: TypeAlias = "dict[str, Raw]"
 """The members of `params`."""
-
-
-@attrs.define(eq=False)
-class Selection:
-    """The instance chosen with `mcp.router.use`, whose tools are listed beside the router's.
-
-    A selection belongs to a session, or to a connection on stdio, whose requests share it. A lone
-    HTTP request never has one, so no client changes what another client sees and calls.
-
-    Attributes:
-        instance: the name of the instance; None before the first `use`.
-    """
-
-    instance: str | None = None
 
 
 @attrs.define(eq=False)
@@ -106,6 +94,7 @@ class Client:
         subscription: the open subscription that this row stands for; None if it is none.
         roots: its roots, if an instance depends on them.
         is_recorded: True once the begin of this session was recorded.
+        sight: what it saw when it was last asked for; see `RoutingState.sight_of`.
     """
 
     id: ClientId
@@ -135,6 +124,7 @@ class Client:
     subscription: Subscription | None = None
     roots: ClientRoots = attrs.field(factory=ClientRoots)
     is_recorded: bool = False
+    sight: Sight | None = None
     resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     _last_server_request_id: int = 0
 
@@ -281,8 +271,7 @@ class Parked:
     queued_for: Hashable | None = None
 
 
-@attrs.define(eq=False)
-class Call:
+class Call(Struct, eq=False):
     """One request of a client, forwarded to an upstream.
 
     Attributes:

@@ -26,19 +26,24 @@ class Deadlines(Generic[K]):
     """A set of keys, each with the monotonic second at which it is due.
 
     A bucket is numbered by its end: bucket `n` is due at second `n * BUCKET_S`.
+
+    Attributes:
+        armed: the keys, each with the number of its bucket.
     """
 
-    _bucket_of: dict[K, int] = attrs.field(factory=dict[K, int])
+    armed: dict[K, int] = attrs.field(factory=dict[K, int])
     _buckets: dict[int, set[K]] = attrs.field(factory=dict[int, set[K]])
     _order: list[int] = attrs.field(factory=list[int])
 
     def arm(self, key: K, at_s: float) -> None:
         """Make `key` due at `at_s`; this replaces the deadline that it had."""
         bucket = math.ceil(at_s / BUCKET_S)
-        if self._bucket_of.get(key) == bucket:
-            return
-        self.disarm(key)
-        self._bucket_of[key] = bucket
+        before = self.armed.get(key)
+        if before is not None:
+            if before == bucket:
+                return
+            self._buckets[before].discard(key)
+        self.armed[key] = bucket
         keys = self._buckets.get(bucket)
         if keys is None:
             self._buckets[bucket] = {key}
@@ -48,7 +53,7 @@ class Deadlines(Generic[K]):
 
     def disarm(self, key: K) -> None:
         """Remove `key`; nothing happens when it is not armed."""
-        bucket = self._bucket_of.pop(key, None)
+        bucket = self.armed.pop(key, None)
         if bucket is not None:
             # An empty bucket stays until it is first in order: a heap has no cheap removal.
             self._buckets[bucket].discard(key)
@@ -65,9 +70,9 @@ class Deadlines(Generic[K]):
         while self._order and self._order[0] * BUCKET_S <= now_s:
             keys = self._buckets.pop(heapq.heappop(self._order))
             for key in keys:
-                del self._bucket_of[key]
+                del self.armed[key]
             found.extend(keys)
         return found
 
     def __len__(self) -> int:
-        return len(self._bucket_of)
+        return len(self.armed)

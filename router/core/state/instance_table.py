@@ -105,6 +105,12 @@ class Instances:
         Returns:
             None if none has it now.
         """
+        # The usual case: without a hash, the first separator stands behind the instance.
+        owner = self.by_name.get(name.partition(direct_names.SEPARATOR)[0])
+        if owner is not None:
+            found = owner.direct_names(limit, kind).get(name)
+            if found is not None:
+                return owner, found
         for row in self._owners_of(name, limit):
             found = row.direct_names(limit, kind).get(name)
             if found is not None:

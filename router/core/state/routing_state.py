@@ -19,7 +19,7 @@ from router.core.state.instance_table import Instances
 from router.core.state.instances import Instance
 from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
-from router.core.state.views import ALL, View, Views
+from router.core.state.views import ALL, Sight, View, Views
 from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 
 if TYPE_CHECKING:
@@ -215,17 +215,30 @@ class RoutingState:
         """Return the row of an instance, or of a client's session, at this address."""
         return self.instances.by_name.get(address) or self.client_sessions.by_address.get(address)
 
-    def view_of(self, client: Client) -> View:
-        """Return what this client sees.
+    def sight_of(self, client: Client) -> Sight:
+        """Return what this client sees; it is found out once per change of the configuration.
 
         Raises:
             RpcError: -32010, the place that it asked for does not exist (any more).
         """
+        sight = client.sight
+        if (
+            sight is not None
+            and sight.instances is self.instances
+            and sight.settings is self.settings
+        ):
+            return sight
         view = self.find_view(client)
         if view is None:
             shown = client.place or client.principal.profile or self.settings.view
             raise RpcError(INSTANCE_NOT_FOUND, f"View not found: {shown}")
-        return view
+        seen = view.seen_by(self.instances, client.principal)
+        sight = client.sight = Sight(view, seen, self.settings, self.instances)
+        return sight
+
+    def view_of(self, client: Client) -> View:
+        """Return the view of this client; see `sight_of`."""
+        return self.sight_of(client).view
 
     def find_view(self, client: Client) -> View | None:
         """Return what this client sees; None if the place that it asked for does not exist."""
@@ -244,12 +257,8 @@ class RoutingState:
         return self.views.find(principal.profile, self.settings, self.instances)
 
     def seen_by(self, client: Client) -> Instances:
-        """Return the instances that this client sees.
-
-        Raises:
-            RpcError: -32010, the place that it asked for does not exist (any more).
-        """
-        return self.view_of(client).seen_by(self.instances, client.principal)
+        """Return the instances that this client sees; see `sight_of`."""
+        return self.sight_of(client).seen
 
     def shown_to(self, principal: Principal) -> Instances:
         """Return the instances that whoever sends a command sees: of its profile, if it has one."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from msgspec import Struct
 
 from router.core.names.direct_names import direct_name
 from router.core.state.instance_table import Instances
@@ -27,29 +28,46 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
+class Selection:
+    """The instance chosen with `mcp.router.use`, whose tools are listed beside the router's.
+
+    A selection belongs to a session, or to a connection on stdio, whose requests share it. A lone
+    HTTP request never has one, so no client changes what another client sees and calls.
+
+    Attributes:
+        instance: the name of the instance; None before the first `use`.
+    """
+
+    instance: str | None = None
+
+
+@attrs.define(eq=False)
 class View:
     """The part of the router that one place shows.
 
     Attributes:
         profile: the kind of the view, its instances, tools, title and instructions.
         instance: the name of the only instance, if the view is transparent; None otherwise.
+        expose: the kind.
+        is_transparent: True if it shows one instance as if the router were not there.
+        shows_all_tools: True if the profile leaves out no tool.
     """
 
     profile: Profile
     instance: str | None = None
+    expose: Expose = attrs.field(init=False)
+    is_transparent: bool = attrs.field(init=False)
+    shows_all_tools: bool = attrs.field(init=False)
     # The instances that each principal sees here, by the names it may see, since the last change.
     _seen: dict[frozenset[str] | None, Instances] = attrs.field(
         init=False, factory=dict[frozenset[str] | None, Instances]
     )
     _all: Instances | None = attrs.field(init=False, default=None)
 
-    @property
-    def expose(self) -> Expose:
-        return self.profile.expose
-
-    @property
-    def is_transparent(self) -> bool:
-        return self.instance is not None
+    def __attrs_post_init__(self) -> None:
+        self.expose = self.profile.expose
+        self.is_transparent = self.instance is not None
+        self.shows_all_tools = self.profile.tools.admits_all
 
     def seen_by(self, instances: Instances, principal: Principal) -> Instances:
         """Return the instances that this view shows to a principal.
@@ -84,10 +102,10 @@ class View:
             tool: the name in the list of that instance.
             limit: the greatest length of a direct name in characters.
         """
-        admitted = self.profile.tools
-        if admitted.admits_all:
+        if self.shows_all_tools:
             return True
-        return admitted.admits(tool if self.is_transparent else direct_name(instance, tool, limit))
+        shown = tool if self.is_transparent else direct_name(instance, tool, limit)
+        return self.profile.tools.admits(shown)
 
     def the_instance(self, instances: Instances, principal: Principal) -> Instance:
         """Return the one instance of a transparent view.
@@ -103,6 +121,21 @@ class View:
 
 ALL: Final = View(Profile("router"))
 """The view of a command whose token has no profile: everything, whatever clients see."""
+
+
+class Sight(Struct, frozen=True, eq=False):
+    """A view as one client sees it, kept with its row until the configuration changes.
+
+    Attributes:
+        view: the view at its place.
+        seen: the instances that this view shows to its principal.
+        settings, instances: what both follow from: others are other objects.
+    """
+
+    view: View
+    seen: Instances
+    settings: CoreSettings
+    instances: Instances
 
 
 @attrs.define(eq=False)

@@ -9,6 +9,7 @@ from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
 from router.dispatch.actor import Inbound, Mask, PureCore, dispatch
+from router.dispatch.after_batch import AfterBatch
 from router.messages.catalog import Catalog, Item
 from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick
@@ -68,6 +69,7 @@ class RunningActor:
     ended: trio.Event
     scope: trio.CancelScope
     counts: ActorCounts = attrs.field(factory=ActorCounts)
+    after_batch: AfterBatch = attrs.field(factory=AfterBatch)
 
     async def happens(self, *events: Inbound) -> None:
         """Put these into the inbox together, and wait until the actor is idle."""
@@ -116,6 +118,7 @@ async def start_actor(
                 mask,
                 write_record,
                 actor.counts,
+                actor.after_batch,
                 task_status=task_status,
             )
         actor.ended.set()

@@ -120,11 +120,18 @@ class RemoteWire:
     _out: WriteStream[SessionMessage] | None = attrs.field(default=None, init=False, repr=False)
     _request_headers: RequestHeaders = attrs.field(factory=RequestHeaders, init=False, repr=False)
     _initialize: Frame | None = attrs.field(default=None, init=False, repr=False)
+    _unsent: Sequence[Frame] = attrs.field(default=(), init=False, repr=False)
+
+    def send_nowait(self, frames: Sequence[Frame]) -> bool:
+        """Keep frames for `send`, because the SDK always has to wait; see `Wire.send_nowait`."""
+        self._unsent = frames
+        return False
 
     async def send(self, frames: Sequence[Frame]) -> None:
         """Hand frames to the SDK, one by one; see `Wire.send`."""
         await self._ready.wait()
-        for frame in frames:
+        unsent, self._unsent = self._unsent, ()
+        for frame in (*unsent, *frames):
             await self._send(frame)
 
     async def receive(self) -> Sequence[Received]:

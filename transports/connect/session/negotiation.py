@@ -360,7 +360,7 @@ class Negotiation:
         if revision not in HANDSHAKE_REVISIONS:
             raise _unknown_revision(revision)
         self.wire.set_revision(revision)
-        await self.requests.outbox.send(Notification("notifications/initialized"))
+        await self.requests.outbox.put(Notification("notifications/initialized"))
         self._is_probe_unanswered = False
         self.history.has_initialized, self.history.dies_either_way = True, False
         return NegotiationResult(

@@ -18,6 +18,7 @@ from router.messages.frames import ErrorResponse, Notification, Request, Respons
 
 if TYPE_CHECKING:
     from router.messages.frames import Frame, RequestId
+    from transports.connect.session.frame_writer import FrameWriter
 
 SHOWN_CHARS: Final = 300
 """Length of an upstream's own words in a reason or a log line."""
@@ -85,7 +86,7 @@ class SessionRequests:
         last_method: the method of the last request; empty before the first one.
     """
 
-    outbox: trio.MemorySendChannel[Frame]
+    outbox: FrameWriter
     client_meta: dict[str, Any] | None = None
     last_method: str = attrs.field(init=False, default="")
     _open: dict[int, OpenRequest] = attrs.field(init=False, factory=dict[int, OpenRequest])
@@ -118,7 +119,7 @@ class SessionRequests:
         self._open[request.id] = request
         self.last_method = method
         try:
-            await self.outbox.send(Request(request.id, method, Raw(encode_json(params))))
+            await self.outbox.put(Request(request.id, method, Raw(encode_json(params))))
         except BaseException:
             self.forget(request)
             raise
@@ -161,10 +162,10 @@ class SessionRequests:
         return True
 
 
-def send_or_drop(outbox: trio.MemorySendChannel[Frame], frame: Frame) -> None:
+def send_or_drop(outbox: FrameWriter, frame: Frame) -> None:
     """Send a frame that may be lost: it is dropped when the upstream does not keep up."""
     try:
-        outbox.send_nowait(frame)
+        outbox.put_nowait(frame)
     except trio.WouldBlock:
         return
 

@@ -5,28 +5,27 @@ reads them again when they change, and answers `ping`. It passes every other fra
 of 2026-07-28 has no sessions in the sense of MCP; here its session is the life of the wire.
 
 ```
-actor ── session inbox ──▶ _write ──▶ wire ──▶ _read ── FromSession ──▶ actor
-                    own requests ▲            └─ answers to them
+actor ──▶ FrameWriter ──▶ wire ──▶ _read ── FromSession ──▶ actor
+  own requests ▲                       └─ answers to them
 ```
 
 Invariants:
 
 - `SessionUp` is the first event of a session and `SessionLost` the last; frames come between them.
-  `SessionLost` is sent exactly once, before the wire is cleaned up, and from then on nothing can be
-  put into the session's inbox.
+  `SessionLost` is sent exactly once, before the wire is cleaned up, and from then on the writer
+  takes nothing.
 - Ids of the session's own requests are odd, ids of the actor's are even. So the id of an answer
   says who asked.
 - The reader waits for the actor, never for the writer. Otherwise an upstream that stops reading
   until it is read would stop all three.
 - What a server says unasked takes a bounded part of the router's time (see `actor_feed`).
-- A write that takes longer than `WRITE_LIMIT_S` ends the session, and so does an upstream that
+- A write that takes too long ends the session (see `frame_writer`), and so does an upstream that
   hangs (see `liveness`). The supervisor limits the start.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -45,6 +44,7 @@ from router.messages.events import (
 )
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.actor_feed import ActorFeed
+from transports.connect.session.frame_writer import FrameWriter
 from transports.connect.session.listings import LIST_CHANGED, Lists
 from transports.connect.session.liveness import Liveness, may_be_asked
 from transports.connect.session.negotiation import Negotiation
@@ -64,22 +64,12 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.events import Event
-    from router.messages.frames import Frame, RequestId, SessionId
+    from router.messages.frames import RequestId, SessionId
     from router.messages.instances.instance_spec import InstanceSpec
     from transports.connect.session.negotiation import NegotiationResult
     from transports.connect.wire import Connect, Failure, Received, Wire
 
 log = logging.getLogger("mcp_router.upstream")
-
-SESSION_INBOX_SIZE: Final = 1024
-"""Frames that may wait to be written before the actor sheds calls: four of its batches, so that
-only an upstream that does not keep up fills it, and no burst does."""
-
-BATCH_BYTES: Final = 256 * 1024
-"""Bytes written in one go, give or take a frame: a few pipes full, and little memory."""
-
-WRITE_LIMIT_S: Final = 10.0
-"""Time for one write, since an upstream may never read."""
 
 LOST_SEND_LIMIT_S: Final = 1.0
 """Time for the actor to take `SessionLost` after a cancellation: it may be busy, but it never
@@ -102,6 +92,7 @@ class UpstreamSession:
         ping_interval_s: the seconds of silence after which an upstream that is up is asked for a
             sign of life; 0 for never.
         history: the memory of the server, for all incarnations and all clients of an instance.
+        after_batch: see `FrameWriter`.
     """
 
     spec: InstanceSpec
@@ -111,6 +102,7 @@ class UpstreamSession:
     version: str
     ping_interval_s: float = 0.0
     history: ServerHistory = attrs.field(factory=ServerHistory)
+    after_batch: Callable[[Callable[[], None]], None] | None = None
 
     async def __call__(
         self,
@@ -144,17 +136,19 @@ class _Incarnation:
         self._wire = wire
         self._events = upstream.inbox
         self._session = session
-        self._inbox, self._to_write = trio.open_memory_channel["Frame"](SESSION_INBOX_SIZE)
-        self._requests = SessionRequests(self._inbox)
+        self._liveness = Liveness()
+        self._feed = ActorFeed(upstream.spec.name, upstream.inbox)
+        self._writer = FrameWriter(
+            wire, self._liveness.note_sent, self._feed.allow_for, upstream.after_batch
+        )
+        self._requests = SessionRequests(self._writer)
         self._negotiation = Negotiation(
             upstream.spec, wire, self._requests, upstream.version, upstream.history
         )
-        self._liveness = Liveness()
         self._ping_interval_s = upstream.ping_interval_s
         self._subscription: UpstreamSubscription | None = None
         self._scope = trio.CancelScope()
         self._relisting = Relisting(upstream.spec.name)
-        self._feed = ActorFeed(upstream.spec.name, upstream.inbox)
         self._is_up = False
         self._lost: WireLost | None = None
 
@@ -172,7 +166,7 @@ class _Incarnation:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._until_lost, self._read)
-                    nursery.start_soon(self._until_lost, self._write)
+                    nursery.start_soon(self._until_lost, self._writer.run)
                     nursery.start_soon(self._until_lost, self._run, nursery, task_status)
                     await stopping.wait()
                     self._scope.cancel("told to stop")
@@ -182,8 +176,7 @@ class _Incarnation:
             # The supervisor makes it a part of the reason if the start took too long; see `Run`.
             raise WireLost(self._how_far()) from None  # noqa: ASYNC104
         finally:
-            self._inbox.close()
-            self._to_write.close()
+            self._writer.close()
             if self._is_up:
                 with trio.move_on_after(LOST_SEND_LIMIT_S, shield=True):
                     await self._send_lost()
@@ -210,7 +203,7 @@ class _Incarnation:
         reason = "it was stopped" if self._lost is None else self._lost.reason
         await self._events.send(SessionLost(self._session, reason))
 
-    # --- Reading and writing -----------------------------------------------------------------
+    # --- Reading -----------------------------------------------------------------------------
 
     async def _read(self) -> None:
         while True:
@@ -283,38 +276,15 @@ class _Incarnation:
         if self._requests.client_meta is not None:
             # A server of 2026-07-28 makes no requests; it answers `input_required` instead.
             message = f"Method not found: {request.method}"
-            send_or_drop(self._inbox, _error_response(request, METHOD_NOT_FOUND, message))
+            send_or_drop(self._writer, _error_response(request, METHOD_NOT_FOUND, message))
         elif request.method == "ping":
-            send_or_drop(self._inbox, Response(request.id, _EMPTY))
+            send_or_drop(self._writer, Response(request.id, _EMPTY))
         elif not self._is_up:
             message = "No client has a call in flight that this belongs to"
-            send_or_drop(self._inbox, _error_response(request, AMBIGUOUS_CLIENT, message))
+            send_or_drop(self._writer, _error_response(request, AMBIGUOUS_CLIENT, message))
         else:
             return False
         return True
-
-    async def _write(self) -> None:
-        with trio.CancelScope() as limit:
-            while True:
-                frames = [await self._to_write.receive()]
-                self._take_more(frames)
-                self._liveness.note_sent(frames)
-                limit.deadline = trio.current_time() + WRITE_LIMIT_S
-                await self._wire.send(frames)
-                limit.deadline = math.inf
-                self._feed.allow_for(len(frames))
-        raise WireLost("does not read its input")
-
-    def _take_more(self, frames: list[Frame]) -> None:
-        """Add the frames that wait already, up to the size of a batch."""
-        size_bytes = _size(frames[0])
-        while size_bytes < BATCH_BYTES:
-            try:
-                frame = self._to_write.receive_nowait()
-            except trio.WouldBlock:
-                return
-            frames.append(frame)
-            size_bytes += _size(frame)
 
     # --- The beginning, and the catalog ------------------------------------------------------
 
@@ -363,7 +333,7 @@ class _Incarnation:
         return SessionUp(
             instance=self._spec.name,
             session=self._session,
-            inbox=self._inbox.clone(),
+            inbox=self._writer,
             revision=negotiated.revision,
             capabilities=Raw(encode_json(negotiated.capabilities)),
             server_info=negotiated.server_info,
@@ -374,12 +344,6 @@ class _Incarnation:
     async def _publish(self, catalog: Catalog, announced: frozenset[str]) -> None:
         self._wire.set_catalog(catalog)
         await self._events.send(CatalogChanged(self._session, catalog, announced))
-
-
-def _size(frame: Frame) -> int:
-    if isinstance(frame, (Request, Notification)):
-        return len(frame.params)
-    return len(frame.result if isinstance(frame, Response) else frame.error)
 
 
 def _error_response(request: Request, code: int, message: str) -> ErrorResponse:

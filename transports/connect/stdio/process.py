@@ -28,6 +28,7 @@ import trio.lowlevel
 
 from router.messages.observability.log_fields import about
 from transports.connect.stdio.command import find_command
+from transports.connect.stdio.pipes import CHUNK_BYTES, ReadPipe
 from transports.connect.stdio.stderr import REPORT_EVERY_S, StderrLog
 from transports.connect.wire import WireLost
 
@@ -42,9 +43,6 @@ EXITED: Final = "exited with status"
 
 KILLED: Final = -9
 """The status of a process that got SIGKILL, which has no name on Windows."""
-
-CHUNK_BYTES: Final = 65_536
-"""One read: as much as a pipe holds (pipe(7))."""
 
 END_REPORT_S: Final = 0.5
 """How long after the end of a stream the end of the process still counts as its reason."""
@@ -141,6 +139,19 @@ class Process:
         """Return the exception for the end of the process; as `why_ended`."""
         reason = await self.why_ended(fallback)
         return WireLost(reason, is_from_outside=self.is_from_outside)
+
+    def write_nowait(self, data: bytes) -> int:
+        """Write what stdin has room for; return how many bytes that were.
+
+        None are written either if stdin is broken, which the next `stdin.send_all` finds out.
+        """
+        if not isinstance(self.stdin, trio.SocketStream):
+            return 0  # a pipe on Windows, which has no such writes
+        try:
+            # Not `socket.send`, which ends in a turn of all other tasks.
+            return os.write(self.stdin.socket.fileno(), data)
+        except OSError:  # no room, for one
+            return 0
 
     async def _read_stderr(self) -> None:
         log = self.stderr_log
@@ -325,7 +336,7 @@ async def _start_by_launcher(
 ) -> Process:
     launched = await launcher.launch(command)
     stdin = trio.SocketStream(trio.socket.from_stdlib_socket(launched.stdin))
-    stdout, stderr = map(trio.lowlevel.FdStream, (launched.stdout, launched.stderr))
+    stdout, stderr = ReadPipe(launched.stdout), ReadPipe(launched.stderr)
     return Process(stdin, stdout, stderr, stderr_log, launched.guard)
 
 

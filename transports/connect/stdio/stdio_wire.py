@@ -113,15 +113,28 @@ class StdioWire:
         self._process = process
         self._lines = LineSplitter(frame_limit_bytes)
         self._skipped = SkippedLines(name, process.stderr_log)
+        self._unsent: bytes | memoryview = b""
+
+    def send_nowait(self, frames: Sequence[Frame]) -> bool:
+        """Write all frames in one go, as far as the process has room; see `Wire.send_nowait`."""
+        data = encode_lines(frames)
+        written_bytes = self._process.write_nowait(data)
+        if written_bytes == len(data):
+            return True
+        self._unsent = memoryview(data)[written_bytes:]
+        return False
 
     async def send(self, frames: Sequence[Frame]) -> None:
-        """Write all frames in one go.
+        """Write what is left, then all frames in one go.
 
         Raises:
             WireLost: the process has closed its stdin or has ended.
         """
         try:
-            await self._process.stdin.send_all(encode_lines(frames))
+            for data in (self._unsent, encode_lines(frames)):
+                if data:
+                    await self._process.stdin.send_all(data)
+            self._unsent = b""
         except trio.BrokenResourceError:
             raise await self._process.lost("closed its stdin") from None
 

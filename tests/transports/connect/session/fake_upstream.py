@@ -173,11 +173,17 @@ class FakeWire:
 
     upstream: FakeUpstream
     incoming: trio.MemoryReceiveChannel[list[Received] | WireLost]
+    unsent: Sequence[Frame] = ()
+
+    def send_nowait(self, frames: Sequence[Frame]) -> bool:
+        self.unsent = frames
+        return False
 
     async def send(self, frames: Sequence[Frame]) -> None:
         if not self.upstream.reads:
             await trio.sleep_forever()
         await trio.lowlevel.checkpoint()
+        frames, self.unsent = [*self.unsent, *frames], ()
         self.upstream.sent.append(list(frames))
         for frame in frames:
             if isinstance(frame, Request) and isinstance(frame.id, int) and frame.id % 2:

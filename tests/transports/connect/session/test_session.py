@@ -39,13 +39,12 @@ from tests.transports.connect.session.fake_upstream import (
     tool_names,
     with_tools,
 )
-from transports.connect.session.session import (
+from transports.connect.session.frame_writer import (
     BATCH_BYTES,
-    LOST_SEND_LIMIT_S,
     SESSION_INBOX_SIZE,
     WRITE_LIMIT_S,
-    UpstreamSession,
 )
+from transports.connect.session.session import LOST_SEND_LIMIT_S, UpstreamSession
 from transports.connect.wire import Failure, WireLost
 
 if TYPE_CHECKING:
