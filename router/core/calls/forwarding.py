@@ -203,10 +203,11 @@ def open_call(
     Raises:
         RpcError: -32015, too many calls are in flight.
     """
-    state.calls.check_room(request.client)
+    calls, now_s = state.calls, state.now_s
+    calls.check_room(request.client)
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     call = Call(
-        id=state.calls.next_id() if call_id is None else call_id,
+        id=calls.next_id() if call_id is None else call_id,
         client=request.client,
         reply_to=request.reply_to,
         request_id=request.id,
@@ -216,16 +217,16 @@ def open_call(
         progress_token=None,
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
-        ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
+        ends_at_s=now_s + timeout_s * MAX_EXTENSION,
         began_s=request.began_s,
         draft=request.draft,
         usage=request.usage,
     )
     request.instance = instance.name
     instance.listed_as.call_count += 1
-    state.calls.open(call, state.now_s)
+    calls.open(call, now_s)
     if request.waits_since_s is not None:
-        state.calls.count_wait(call, request, state.now_s)
+        calls.count_wait(call, request, now_s)
     return call
 
 

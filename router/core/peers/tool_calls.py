@@ -373,7 +373,8 @@ def _check_and_forward(
         rewrite=rewrite,
         is_transparent=view.is_transparent,
     )
-    results.expect_task(state, call, members)
+    if request.client.is_stateless or "task" in members:
+        results.expect_task(state, call, members)
 
 
 def _refuse_arguments(state: RoutingState, request: ClientRequest, problem: str) -> None:
