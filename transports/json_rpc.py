@@ -101,7 +101,10 @@ def decode(data: bytes | bytearray | memoryview | Raw) -> Frame:
             envelope: _AnyEnvelope = _envelope.decode(data)
         except msgspec.ValidationError:
             envelope = _decode_unusual(data)
-        _check_utf8(data)
+        # msgspec checks the syntax of raw parts, but not the UTF-8 in their strings.
+        whole = data if isinstance(data, (bytes, bytearray)) else bytes(data)
+        if not whole.isascii():
+            whole.decode("utf-8")
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise FrameError(PARSE_ERROR, f"Parse error: {exc}") from None
     except RecursionError:
@@ -207,7 +210,7 @@ def encode(frame: Frame) -> bytes:
 def encode_line(frame: Frame) -> bytes:
     """Return the message as one line, with its newline (MCP 2025-11-25, Transports, stdio)."""
     data = b"".join((*_pieces(frame), b"\n"))
-    if data.find(b"\n") == len(data) - 1 and b"\r" not in data:
+    if data.find(b"\n") == len(data) - 1 and data.find(b"\r") < 0:
         return data
     # These newlines stand between tokens, since JSON forbids them inside strings.
     return data[:-1].replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
@@ -222,8 +225,10 @@ def _pieces(frame: Frame) -> tuple[bytes | Raw, ...]:
         return b'{"jsonrpc":"2.0","id":', _encode(frame.id), b',"result":', frame.result, b"}"
     if isinstance(frame, ErrorResponse):
         return b'{"jsonrpc":"2.0","id":', _encode(frame.id), b',"error":', frame.error, b"}"
-    request_id = _encode(frame.id) if isinstance(frame, Request) else b""
-    head = b'{"jsonrpc":"2.0","id":' if request_id else b'{"jsonrpc":"2.0"'
+    if isinstance(frame, Request):
+        head, request_id = b'{"jsonrpc":"2.0","id":', _encode(frame.id)
+    else:
+        head, request_id = b'{"jsonrpc":"2.0"', b""
     method = _encode(frame.method)
     if not frame.params:
         return head, request_id, b',"method":', method, b"}"
@@ -262,20 +267,16 @@ def _id_of(members: dict[str, Raw]) -> RequestId | None:
         return None
 
 
-def _check_utf8(data: bytes | bytearray | memoryview | Raw) -> None:
-    # msgspec checks the syntax of raw parts, but not the UTF-8 in their strings.
-    whole = data if isinstance(data, (bytes, bytearray)) else bytes(data)
-    if not whole.isascii():
-        whole.decode("utf-8")
-
-
 def _to_frame(envelope: _AnyEnvelope) -> Frame:
     request_id = envelope.id
     if envelope.jsonrpc != "2.0":
         raise _invalid('"jsonrpc" must be "2.0"', request_id)
-    if envelope.method is not UNSET:
-        return _to_call(envelope, envelope.method)
-    result, error = _without_null(envelope.result, envelope.error)
+    method = envelope.method
+    if method is not UNSET:
+        return _to_call(envelope, method)
+    result, error = envelope.result, envelope.error
+    if result and error:
+        result, error = _without_null(result, error)
     if result and not error:
         if request_id is UNSET or request_id is None:
             raise _invalid("a response needs an id", request_id)
@@ -289,11 +290,10 @@ def _to_frame(envelope: _AnyEnvelope) -> Frame:
 
 def _without_null(result: Raw, error: Raw) -> tuple[Raw, Raw]:
     """Return both, without the null that JSON-RPC 1.0 wanted in place of the absent member."""
-    if result and error:
-        if bytes(error) == b"null":
-            return result, NO_RAW
-        if bytes(result) == b"null":
-            return NO_RAW, error
+    if bytes(error) == b"null":
+        return result, NO_RAW
+    if bytes(result) == b"null":
+        return NO_RAW, error
     return result, error
 
 

@@ -112,8 +112,6 @@ class Core:
         if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
             state.effects.append(Reply(state.drain_reply_to, None))
             state.drain_reply_to = None
-        if not state.effects:
-            return []
         effects, state.effects = state.effects, []
         return effects
 

@@ -74,9 +74,10 @@ class Params(Struct, gc=False):
         Raises:
             RpcError: -32602, they are no object.
         """
-        if self._members is None:
-            self._members = object_of(self.raw)
-        return self._members
+        members = self._members
+        if members is None:
+            members = self._members = object_of(self.raw)
+        return members
 
     @property
     def meta(self) -> dict[str, Raw]:

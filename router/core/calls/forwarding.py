@@ -174,10 +174,11 @@ def forward_call(
     call = open_call(state, request, instance, session, call_id)
     call.progress_token = progress_token
     call.rewrite, call.is_transparent = rewrite, is_transparent
-    if to_stateless and not request.client.is_stateless:
-        call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
-    elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
-        call.rewrite = client_roots.asking_again(rewrite)
+    if to_stateless:
+        if not request.client.is_stateless:
+            call.sent = sent  # Such a server may ask for input, and then gets the call again.
+        elif instance.is_per_client and instance.spec.needs_roots:
+            call.rewrite = client_roots.asking_again(rewrite)
     if call.draft is not None:
         call_records.note_sent(call.draft, members, state.now_s)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
@@ -203,10 +204,11 @@ def open_call(
     Raises:
         RpcError: -32015, too many calls are in flight.
     """
-    state.calls.check_room(request.client)
+    calls, now_s = state.calls, state.now_s
+    calls.check_room(request.client)
     timeout_s = instance.spec.timeout_s or state.settings.timeout_s
     call = Call(
-        id=state.calls.next_id() if call_id is None else call_id,
+        id=calls.next_id() if call_id is None else call_id,
         client=request.client,
         reply_to=request.reply_to,
         request_id=request.id,
@@ -216,16 +218,16 @@ def open_call(
         progress_token=None,
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
-        ends_at_s=state.now_s + timeout_s * MAX_EXTENSION,
+        ends_at_s=now_s + timeout_s * MAX_EXTENSION,
         began_s=request.began_s,
         draft=request.draft,
         usage=request.usage,
     )
     request.instance = instance.name
     instance.listed_as.call_count += 1
-    state.calls.open(call, state.now_s)
+    calls.open(call, now_s)
     if request.waits_since_s is not None:
-        state.calls.count_wait(call, request, state.now_s)
+        calls.count_wait(call, request, now_s)
     return call
 
 

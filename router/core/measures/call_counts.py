@@ -83,7 +83,8 @@ class InstanceCounts:
         if counts is None:
             counts = self.methods[kind] = MethodCounts()
         key = (outcome, CODES.get(code, OTHER_CODE) if code else "")
-        counts.ends[key] = counts.ends.get(key, 0) + 1
+        ends = counts.ends
+        ends[key] = ends.get(key, 0) + 1
         counts.buckets[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
         counts.sum_s += duration_s
 

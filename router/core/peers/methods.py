@@ -35,8 +35,9 @@ def method_of(state: RoutingState, request: ClientRequest) -> Method:
     Raises:
         RpcError: -32601, clients of this era have no such method; -32010, its view is gone.
     """
-    era = request.client.era
-    if era != "own" and state.view_of(request.client).is_transparent:
+    client = request.client
+    era = client.era
+    if era != "own" and state.sight_of(client).view.is_transparent:
         method = _TRANSPARENT[era].get(request.method)
         if method is None and request.method not in _OF_SESSIONS:
             method = transparent_requests.forward

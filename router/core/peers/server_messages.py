@@ -87,13 +87,15 @@ def handle_answer(state: RoutingState, session: SessionId, frame: Response | Err
         input_rounds.server_answered(state, call, frame)
         return
     forwarding.close_call(state, call)
-    if isinstance(frame, ErrorResponse):
-        if call.subscribes is not None:
-            resource_subscriptions.subscription_failed(state, call.client, call.subscribes)
-        for elicitation in url_elicitations(frame.error):
-            elicitation_id = optional_text_of(elicitation, "elicitationId")
-            _remember_elicitation(state, call.client, call.session, elicitation_id)
-    forwarding.answer_call(state, call, msgspec.structs.replace(frame, id=call.request_id))
+    if isinstance(frame, Response):
+        forwarding.answer_call(state, call, Response(call.request_id, frame.result))
+        return
+    if call.subscribes is not None:
+        resource_subscriptions.subscription_failed(state, call.client, call.subscribes)
+    for elicitation in url_elicitations(frame.error):
+        elicitation_id = optional_text_of(elicitation, "elicitationId")
+        _remember_elicitation(state, call.client, call.session, elicitation_id)
+    forwarding.answer_call(state, call, ErrorResponse(call.request_id, frame.error))
 
 
 def _rewritten(frame: Response, rewrite: Callable[[Raw], Raw]) -> Response | ErrorResponse:

@@ -142,7 +142,7 @@ def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
         return None if found is None else found[0]
     if own != router_tools.CALL:
         return None
-    called = router_tools.call_arguments_of(given(members, "arguments"))
+    called = router_tools.call_arguments_of(members.get("arguments"))
     return state.seen_by(request.client).find(called.instance_name)
 
 
@@ -220,22 +220,22 @@ def _lists_or_park(state: RoutingState, request: ClientRequest, instance: Instan
     return forwarding.session_or_park(state, request, instance) is not None
 
 
+_REPLACED_KEYS: Final = frozenset({"name", "arguments"})
 _KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})
 """Members of a call of `mcp.router.call` that are meant for the tool it calls."""
 
 
 def _call(state: RoutingState, request: ClientRequest) -> None:
     members = request.params.members
-    called = router_tools.call_arguments_of(given(members, "arguments"))
+    called = router_tools.call_arguments_of(members.get("arguments"))
     sight = state.sight_of(request.client)
     instance = sight.seen.find(called.instance_name)
     session = turns.session_for_call(state, request, instance)
     if session is None:
         return
     sent: Members = {}
-    for key, raw in members.items():
-        if key in _KEPT_KEYS:
-            sent[key] = raw
+    if not members.keys() <= _REPLACED_KEYS:
+        sent = {key: raw for key, raw in members.items() if key in _KEPT_KEYS}
     tool = called.tool_name
     if tool not in instance.tool_names or not _is_admitted(state, sight.view, instance, tool):
         raise not_found_in(state, request.client, instance, tool)
@@ -373,7 +373,8 @@ def _check_and_forward(
         rewrite=rewrite,
         is_transparent=view.is_transparent,
     )
-    results.expect_task(state, call, members)
+    if request.client.is_stateless or "task" in members:
+        results.expect_task(state, call, members)
 
 
 def _refuse_arguments(state: RoutingState, request: ClientRequest, problem: str) -> None:

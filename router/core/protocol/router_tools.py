@@ -279,9 +279,14 @@ class CallArguments(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
 _CALL_KEYS: Final = frozenset(CallArguments.__struct_fields__)
 _call_arguments: Final = msgspec.json.Decoder(CallArguments)
 
+_NULL: Final = Raw(b"null")
+
 
 def call_arguments_of(arguments: Raw | None) -> CallArguments:
     """Return the arguments of `call`; absent or null tool arguments become an empty object.
+
+    Args:
+        arguments: raw, as the client sent them; None or null for none.
 
     Raises:
         RpcError: -32602, one is missing or of the wrong type.
@@ -295,7 +300,8 @@ def call_arguments_of(arguments: Raw | None) -> CallArguments:
 
 def _unusual_call_arguments(arguments: Raw | None) -> CallArguments:
     """Read arguments that have other keys, leave some out, or are malformed."""
-    members = check_key_case(object_of(arguments, "arguments"), _CALL_KEYS, "arguments")
+    whole = object_of(None if arguments == _NULL else arguments, "arguments")
+    members = check_key_case(whole, _CALL_KEYS, "arguments")
     tool_arguments = given(members, "arguments") or EMPTY_OBJECT
     if not is_object(tool_arguments):
         raise RpcError(INVALID_PARAMS, "arguments.arguments must be an object")

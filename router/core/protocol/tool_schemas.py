@@ -52,6 +52,7 @@ MAX_MISTAKE_CHECKS: Final = 20_000
 The library cannot stop in between; beyond this, only the first mistake is looked for.
 """
 
+_decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -69,17 +70,19 @@ class Checker:
     subschemas: int
     finds_reasons: bool
 
-    def mistakes_in(self, arguments: Any, value_count: int) -> list[str]:
-        """Return the mistakes in decoded arguments, each with its place; empty if they fit.
+    def mistakes_in(self, arguments: Any, data: bytes) -> list[str]:
+        """Return the mistakes in arguments, each with its place; empty if they fit.
 
         Args:
             arguments: an object.
-            value_count: the number of values in it, or more.
+            data: the same before it was decoded.
         """
         if self.validator.is_valid(arguments):
             return []
         if not self.finds_reasons:
             return ["arguments: do not match the tool's inputSchema"]
+        # Every value but the outermost and the first of each array or object follows a comma.
+        value_count = sum(map(data.count, (b",", b"[", b"{")))
         if value_count * self.subschemas <= MAX_MISTAKE_CHECKS:
             return [_text_of(error) for error in self.validator.iter_errors(arguments)]
         mistakes: list[str] = []
@@ -134,34 +137,31 @@ class Schemas:
         checker = self._checkers[tool]
         if checker is None:
             return None
-        raw = arguments or EMPTY_OBJECT
+        data = bytes(arguments or EMPTY_OBJECT)
         try:
-            decoded = msgspec.json.decode(raw)
+            decoded = _decode(data)
         except (msgspec.MsgspecError, RecursionError):
             # Numbers beyond what a float holds: only the server may understand them.
-            mistakes = _repeated_keys(raw)
+            mistakes = _repeated_keys(data)
         else:
-            mistakes = _repeated_keys(raw) if _may_repeat_key(raw, decoded) else []
-            # Every value but the outermost and the first of each array or object follows a comma.
-            value_count = sum(map(bytes(raw).count, (b",", b"[", b"{")))
-            mistakes += checker.mistakes_in(decoded, value_count)
-        return _joined(mistakes) or None
+            mistakes = _repeated_keys(data) if _may_repeat_key(data, decoded) else []
+            mistakes += checker.mistakes_in(decoded, data)
+        return _joined(mistakes) if mistakes else None
 
 
-def _may_repeat_key(raw: Raw, decoded: Any) -> bool:
+def _may_repeat_key(data: bytes, decoded: Any) -> bool:
     """Return whether the bytes may hold a key that decoding dropped.
 
     Every key and string has two quotes, and every escaped quote one more. The bytes and their
     decoded copy have the same number, unless a key was dropped. A quote written as `\\u0022` spoils
     the count, so such bytes are always suspected.
     """
-    data = bytes(raw)
     if data.count(b'"') != _encode(decoded).count(b'"'):
         return True
     return b"\\" in data and b"\\u0022" in data
 
 
-def _repeated_keys(raw: Raw) -> list[str]:
+def _repeated_keys(data: bytes) -> list[str]:
     """Return a mistake for each key that is repeated in one object."""
     # Imported here for start-up time: hardly any call needs this.
     import json
@@ -177,7 +177,7 @@ def _repeated_keys(raw: Raw) -> list[str]:
 
     # Numbers stay strings: a huge one would take long to convert, and nobody reads it.
     with suppress(RecursionError):
-        json.loads(bytes(raw), object_pairs_hook=note_pairs, parse_int=str, parse_float=str)
+        json.loads(data, object_pairs_hook=note_pairs, parse_int=str, parse_float=str)
     return [
         f"arguments: the key {msgspec.json.encode(printable(key)).decode()} is there twice in "
         "one object"

@@ -94,10 +94,12 @@ class Calls:
 
     def next_id(self) -> int:
         """Return an even id that no call in flight has."""
+        call_id = self._last_id
         while True:
-            self._last_id = self._last_id + 2 if self._last_id < MAX_ID else 2
-            if self._last_id not in self.by_id:
-                return self._last_id
+            call_id = call_id + 2 if call_id < MAX_ID else 2
+            if call_id not in self.by_id:
+                self._last_id = call_id
+                return call_id
 
     def check_room(self, client: Client) -> None:
         """Check that another call of a client may be in flight.

@@ -72,6 +72,7 @@ class Client:
         principal: the name and permissions with which its listener admitted it.
         one_shot: True for a lone HTTP request without a session; nothing is remembered for it.
         era: the form that its requests have to have.
+        is_stateless: True for one request of MCP 2026-07-28.
         has_initialized: True once it sent `initialize`.
         place: the name of the view that it asked for; None for the default view.
         address: the IP address that it called from; empty if there is none.
@@ -102,6 +103,7 @@ class Client:
     principal: Principal
     one_shot: bool
     era: Era = "handshake"
+    is_stateless: bool = attrs.field(init=False)
     has_initialized: bool = False
     place: str | None = None
     address: str = ""
@@ -128,10 +130,8 @@ class Client:
     resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     _last_server_request_id: int = 0
 
-    @property
-    def is_stateless(self) -> bool:
-        """True for one request of MCP 2026-07-28."""
-        return self.era == "stateless"
+    def __attrs_post_init__(self) -> None:
+        self.is_stateless = self.era == "stateless"
 
     @property
     def is_for_one_request(self) -> bool:

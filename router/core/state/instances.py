@@ -70,6 +70,7 @@ class Instance:
 
     Attributes:
         spec: its configuration.
+        name: the name by which it was configured.
         state: see `InstanceState`.
         since_s: monotonic second of the last change of `state`.
         restarts: number of restarts, as the supervisor counts them.
@@ -104,6 +105,7 @@ class Instance:
     """
 
     spec: InstanceSpec
+    name: str = attrs.field(init=False)
     state: InstanceState
     since_s: float
     restarts: int = 0
@@ -140,10 +142,8 @@ class Instance:
         factory=dict[tuple[str, int], dict[str, str]]
     )
 
-    @property
-    def name(self) -> str:
-        """The name by which it was configured."""
-        return self.spec.name
+    def __attrs_post_init__(self) -> None:
+        self.name = self.spec.name
 
     @property
     def address(self) -> str:

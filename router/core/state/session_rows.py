@@ -69,9 +69,8 @@ class SessionRow(Instance):
 
     instance: Instance = attrs.field(kw_only=True)
 
-    @property
-    def name(self) -> str:
-        return self.instance.name
+    def __attrs_post_init__(self) -> None:
+        self.name = self.instance.name
 
     @property
     def listed_as(self) -> Instance:

@@ -68,7 +68,7 @@ def expect_task(state: RoutingState, call: Call, sent: Members) -> None:
         call: the call.
         sent: its `params`.
     """
-    if "task" not in sent and not (call.client.is_stateless and _may_become_task(state, call)):
+    if "task" not in sent and not _may_become_task(state, call):
         return
     before = call.rewrite
 
@@ -87,10 +87,11 @@ def expect_task(state: RoutingState, call: Call, sent: Members) -> None:
 
 
 def _may_become_task(state: RoutingState, call: Call) -> bool:
-    """Return whether the server may answer this call of a client of 2026-07-28 with a task."""
+    """Return whether a server of 2026-07-28 may answer this call with a task."""
     client = call.client
     return (
-        call.session.is_stateless
+        client.is_stateless
+        and call.session.is_stateless
         and extensions.has_extension(client.capabilities, extensions.TASKS)
         and state.view_of(client).expose != "router"
     )

@@ -15,13 +15,14 @@ Invariants:
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 from msgspec import Raw
 
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports import json_rpc
+from transports.listen.http.changing import Changing
 from transports.listen.serving.exchange import EventStream
 from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S, encode_event
 from transports.listen.serving.unread_bytes import NOBODY_READS, Holding
@@ -65,8 +66,27 @@ def ignore(_: object) -> None:
     """Do nothing with a dropped request, or with the size of a frame."""
 
 
-class FrameStream:
-    """Frames to one client.
+class OpenResponse(Protocol):
+    """A response to a POST, as the client that waits for it sees it.
+
+    Attributes:
+        held_bytes: the size of the frames that are held for it.
+    """
+
+    @property
+    def held_bytes(self) -> int: ...
+
+    def holding(self, principal: str) -> Holding:
+        """Return what is held here for a client of this principal."""
+        ...
+
+    def end(self) -> None:
+        """Take nothing more, because the client ends."""
+        ...
+
+
+class FrameStream(Changing):
+    """Frames to one client. It changes when a frame is put, it ends, or another reader takes over.
 
     Args:
         on_dropped_request: called with each request to the client that the client will never see.
@@ -91,7 +111,6 @@ class FrameStream:
         "_is_resumable",
         "_on_dropped_request",
         "_unread_bytes",
-        "_waiting",
         "answers_only",
         "ended",
         "has_others",
@@ -111,6 +130,7 @@ class FrameStream:
         is_resumable: bool = False,
         count: Callable[[int], None] = ignore,
     ) -> None:
+        super().__init__()
         self.number = number
         self.answers_only = answers_only
         self.ended = False
@@ -125,7 +145,6 @@ class FrameStream:
         self.held_bytes = 0
         self._first_number = 1  # of the oldest in `_frames`
         self._unread_bytes = 0
-        self._waiting: list[trio.lowlevel.Task] = []  # in `wait_changed`
 
     # --- Putting ---
 
@@ -205,7 +224,7 @@ class FrameStream:
         return any(isinstance(one, Notification) and one.method == frame.method for one in unread)
 
     def _append(self, frame: Frame) -> None:
-        size_bytes = _size_bytes(frame)
+        size_bytes = size_bytes_of(frame)
         if self.reader is not None and self._is_full(size_bytes):
             raise trio.WouldBlock
         self._frames.append(frame)
@@ -232,7 +251,7 @@ class FrameStream:
 
     def _drop_oldest(self) -> None:
         frame = self._frames.popleft()
-        size_bytes = _size_bytes(frame)
+        size_bytes = size_bytes_of(frame)
         self.held_bytes -= size_bytes
         if self._first_number > self.last_read:
             self._unread_bytes -= size_bytes
@@ -243,13 +262,6 @@ class FrameStream:
     def _report_dropped(self, frame: Frame) -> None:
         if isinstance(frame, Request):
             self._on_dropped_request(frame)
-
-    def wake(self) -> None:
-        """Wake the tasks in `wait_changed`."""
-        if self._waiting:
-            for task in self._waiting:
-                trio.lowlevel.reschedule(task)
-            self._waiting.clear()
 
     # --- Reading ---
 
@@ -265,7 +277,7 @@ class FrameStream:
         if after is not None:
             self.last_read = max(self._first_number - 1, min(after, self._last_number))
             read = self.last_read - self._first_number + 1
-            self._unread_bytes = sum(map(_size_bytes, list(self._frames)[read:]))
+            self._unread_bytes = sum(map(size_bytes_of, list(self._frames)[read:]))
         self.wake()
 
     def detach(self, reader: object) -> None:
@@ -282,18 +294,6 @@ class FrameStream:
     def unread_count(self) -> int:
         """The number of frames to be read."""
         return self._last_number - self.last_read
-
-    async def wait_changed(self) -> None:
-        """Wait until a frame is put, the stream ends, or another reader takes over."""
-        # A `trio.Event` for each wait would cost three times as much.
-        task = trio.lowlevel.current_task()
-        self._waiting.append(task)
-
-        def stop_waiting(_: object) -> trio.lowlevel.Abort:
-            self._waiting.remove(task)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(stop_waiting)
 
     def take_unread(self) -> list[tuple[int, Frame]]:
         """Return all unread frames with their numbers."""
@@ -392,7 +392,7 @@ class StreamResponse(EventStream):
             on_close()
 
 
-def _size_bytes(frame: Frame) -> int:
+def size_bytes_of(frame: Frame) -> int:
     """Return the size of the frame's payload, which is nearly all of the frame."""
     if isinstance(frame, Response):
         return len(memoryview(frame.result))

@@ -19,6 +19,7 @@ from router.messages.revisions import DEFAULT_REVISION
 from transports.listen.http.frame_stream import (
     UNREACHABLE,
     FrameStream,
+    OpenResponse,
     StreamResponse,
     ignore,
 )
@@ -73,6 +74,7 @@ class HttpSession:
         ended: the session is not in its table any more.
         used_at_s: the time of the last use; written by the table.
         standalone: the stream of frames that belong to no request, read with GET (number 0).
+        count: see above.
     """
 
     one_shot: ClassVar = False
@@ -95,10 +97,11 @@ class HttpSession:
         self.ended = False
         self._actor_inbox = actor_inbox
         self._table = table
-        self._count = count
+        self.count = count
+        self._id_header: Headers = ((b"mcp-session-id", session_id.encode()),)
         self.standalone = FrameStream(self._refuse, is_resumable=True, count=count)
         self._resumable = {0: self.standalone}  # by number
-        self._undecided: set[FrameStream] = set()  # of POSTs whose response is not known yet
+        self._undecided: set[OpenResponse] = set()
         self._last_number = 0
 
     # --- As the actor sees it ---
@@ -123,8 +126,10 @@ class HttpSession:
             return
         self.ended = True
         self._table.remove(self)
-        for stream in (*self._resumable.values(), *self._undecided):
+        for stream in self._resumable.values():
             stream.end_with_session()
+        for response in self._undecided:
+            response.end()
         self._actor_inbox.send_soon(ClientClosed(self.id, "The session ended"))
 
     def is_busy(self) -> bool:
@@ -135,57 +140,58 @@ class HttpSession:
 
     def holdings(self) -> Iterator[Holding]:
         """Return what is held for the client; see `UnreadBytes`."""
-        for stream in (*self._resumable.values(), *self._undecided):
-            if stream.held_bytes:
-                yield stream.holding(self.principal.name)
+        for holder in (*self._resumable.values(), *self._undecided):
+            if holder.held_bytes:
+                yield holder.holding(self.principal.name)
 
     # --- Responses to POST ---
 
     @property
     def response_headers(self) -> Headers:
         """`Mcp-Session-Id`, which the response to `initialize` needs and all others may have."""
-        return () if self.ended else ((b"mcp-session-id", self.id.encode()),)
+        return () if self.ended else self._id_header
 
-    def open_stream(self, expected_answers: int, *, answers_only: bool) -> FrameStream:
-        """Return a new stream for the answers to one POST.
+    def add(self, response: OpenResponse) -> int:
+        """Note the response to a POST, which is not known yet; return its number in the session.
 
         Raises:
-            Rejected: 503, too many streams are open.
+            Rejected: 503, too many responses and streams are open.
         """
         if len(self._undecided) + len(self._resumable) >= MAX_STREAMS:
             raise Rejected.because(503, "Too many requests of this session are open")
+        self._undecided.add(response)
         self._last_number += 1
-        stream = FrameStream(
+        return self._last_number
+
+    def new_stream(self, number: int, expected_answers: int, *, answers_only: bool) -> FrameStream:
+        """Return a new stream for the answers to the POST of this number."""
+        return FrameStream(
             self._refuse,
-            number=self._last_number,
+            number=number,
             expected_answers=expected_answers,
             answers_only=answers_only,
             is_resumable=True,
-            count=self._count,
+            count=self.count,
         )
-        self._undecided.add(stream)
-        return stream
 
-    def respond_with_stream(self, stream: FrameStream) -> StreamResponse:
+    def respond_with_stream(self, response: OpenResponse, stream: FrameStream) -> StreamResponse:
         """Return an event stream as the response to a POST; it can be resumed from now on."""
-        self._undecided.discard(stream)
+        self._undecided.discard(response)
         if not self.ended:
             self._resumable[stream.number] = stream
             self._forget_old_streams()
         return self._response_of(stream)
 
-    def finish(self, stream: FrameStream) -> None:
-        """Forget the stream of a POST that was answered with one body."""
-        self._undecided.discard(stream)
-        stream.abandon()
+    def finish(self, response: OpenResponse) -> None:
+        """Forget a POST that was answered with one body."""
+        self._undecided.discard(response)
 
-    def abandon(self, stream: FrameStream) -> None:
-        """Forget the stream of a POST whose client is gone. The call goes on.
+    def abandon(self, response: OpenResponse) -> None:
+        """Forget a POST whose client is gone. The call goes on.
 
         The client got no event, so it has no event id with which it could ask for the answer.
         """
-        self._undecided.discard(stream)
-        stream.abandon()
+        self._undecided.discard(response)
         if not self.revision:  # nobody will learn the id of this session
             self.end()
 

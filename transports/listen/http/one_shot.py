@@ -15,6 +15,7 @@ from router.messages.frames import ErrorResponse
 from transports.listen.http.frame_stream import (
     UNREACHABLE,
     FrameStream,
+    OpenResponse,
     StreamResponse,
     ignore,
 )
@@ -48,10 +49,10 @@ class OneShot:
 
     __slots__ = (
         "_actor_inbox",
-        "_count",
         "_open_one_shots",
         "_refusal",
-        "_stream",
+        "_response",
+        "count",
         "era",
         "id",
         "principal",
@@ -76,8 +77,8 @@ class OneShot:
         self.view = view
         self._actor_inbox = actor_inbox
         self._open_one_shots = open_one_shots
-        self._count = count
-        self._stream: FrameStream | None = None
+        self.count = count
+        self._response: OpenResponse | None = None
         self._refusal: HttpRefusal | None = None
 
     def send_nowait(self, _: Frame, /) -> None:
@@ -85,46 +86,55 @@ class OneShot:
 
     def close(self) -> None:
         """End the response, because the actor gave up this client or the endpoint ends."""
-        if self._stream is not None:
-            self._stream.end()
+        if self._response is not None:
+            self._response.end()
 
     def holdings(self) -> Iterator[Holding]:
         """Return what is held for the client; see `UnreadBytes`."""
-        if self._stream is not None and self._stream.held_bytes:
-            yield self._stream.holding(self.principal.name)
+        if self._response is not None and self._response.held_bytes:
+            yield self._response.holding(self.principal.name)
 
     def refuse(self, refusal: HttpRefusal) -> None:
         """End the response, because the request would now be refused in this way."""
         self._refusal = refusal
         self.close()
 
-    def open_stream(self, expected_answers: int, *, answers_only: bool) -> FrameStream:
-        """Return the stream for the answer of the one request."""
+    def add(self, response: OpenResponse) -> int:
+        """Note the response to the one request, which is not known yet; return 0, its number."""
         self._open_one_shots.add(self)
-        self._stream = FrameStream(
+        self._response = response
+        return 0
+
+    def new_stream(self, number: int, expected_answers: int, *, answers_only: bool) -> FrameStream:
+        """Return a new stream for the answer of the one request."""
+        return FrameStream(
             self._refuse,
+            number=number,
             expected_answers=expected_answers,
             answers_only=answers_only,
-            count=self._count,
+            count=self.count,
         )
-        return self._stream
 
-    def respond_with_stream(self, stream: FrameStream) -> StreamResponse:
+    def respond_with_stream(self, response: OpenResponse, stream: FrameStream) -> StreamResponse:
         """Return an event stream as the response."""
-        response = StreamResponse(stream, EVENT_HEADERS, on_close=lambda: self.finish(stream))
-        stream.attach(response)
-        return response
 
-    def finish(self, stream: FrameStream) -> None:
+        def end() -> None:
+            stream.abandon()
+            self.finish(response)
+
+        events = StreamResponse(stream, EVENT_HEADERS, on_close=end)
+        stream.attach(events)
+        return events
+
+    def finish(self, _response: OpenResponse) -> None:
         """End this client, because its response is over."""
         self._open_one_shots.discard(self)
-        self._stream = None
-        stream.abandon()
+        self._response = None
         self._actor_inbox.send_soon(ClientClosed(self.id, "The request is over"))
 
-    def abandon(self, stream: FrameStream) -> None:
+    def abandon(self, response: OpenResponse) -> None:
         """End this client, because nobody waits for the response; the actor cancels the call."""
-        self.finish(stream)
+        self.finish(response)
 
     def unanswered(self) -> Answer:
         """Return the answer to a request that ended without one."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import trio
+
 from router.messages.errors import (
     HEADER_MISMATCH,
     INVALID_PARAMS,
@@ -23,7 +25,13 @@ from router.messages.errors import (
 )
 from router.messages.frames import ErrorResponse, Request, Response
 from transports import json_rpc
-from transports.listen.http.frame_stream import RequestOutbox
+from transports.listen.http.changing import Changing
+from transports.listen.http.frame_stream import (
+    CANCELLED,
+    DROPPED,
+    RequestOutbox,
+    size_bytes_of,
+)
 from transports.listen.http.http_sessions import HttpSession
 from transports.listen.serving.client_messages import error_code, negotiated_revision, retry_after_s
 from transports.listen.serving.exchange import (
@@ -31,6 +39,7 @@ from transports.listen.serving.exchange import (
     PendingResponse,
     json_answer,
 )
+from transports.listen.serving.unread_bytes import Holding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +71,11 @@ ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {
 for a call that its token may not make now: 429 (RFC 6585 section 4)."""
 
 
-class PostResponse(PendingResponse):
-    """The response of a POST that contains requests.
+class PostResponse(PendingResponse, Changing):
+    """The response of a POST that contains requests. It changes when it is decided.
+
+    For a plain call it is the `Outbox` itself: the only frame that comes is the answer. A stream is
+    opened for everything else, and then takes all frames.
 
     Args:
         client: the sender.
@@ -71,14 +83,21 @@ class PostResponse(PendingResponse):
         accepts: the kinds of response that the client takes.
         unwatched: interrupts `prompt_outcome`.
         as_array: the POST was a batch, so its answer is an array.
+
+    Raises:
+        Rejected: 503, too many responses are open.
     """
 
     __slots__ = (
         "_accepts",
+        "_answer",
         "_as_array",
         "_client",
         "_expected_answers",
+        "_is_ended",
         "_is_interrupted",
+        "_number",
+        "_request_id",
         "_stream",
         "_unwatched",
     )
@@ -92,32 +111,95 @@ class PostResponse(PendingResponse):
         *,
         as_array: bool = False,
     ) -> None:
+        super().__init__()
         self._client = client
         self._accepts = accepts
         self._unwatched = unwatched
         self._is_interrupted = False
         self._as_array = as_array
-        self._expected_answers = sum(isinstance(message, Request) for message in messages)
-        self._stream = client.open_stream(self._expected_answers, answers_only=not accepts.events)
-        self._stream.attach(self)
+        requests = [message for message in messages if isinstance(message, Request)]
+        self._request_id = requests[0].id
+        self._expected_answers = len(requests)
+        self._answer: Response | ErrorResponse | None = None  # while there is no stream
+        self._is_ended = False  # without a stream
+        self._stream: FrameStream | None = None
+        self._number = client.add(self)
+        if as_array:
+            self._open_stream()
 
     def reply_to(self, message: Frame) -> Outbox:
         """Return the outbox for frames that belong to one of the messages."""
         if not isinstance(message, Request):
             return self._client
+        if self._as_array:
+            return RequestOutbox(self._open_stream(), message.id)
         if message.method == "initialize" and isinstance(self._client, HttpSession):
-            return _InitializeOutbox(self._stream, message.id, self._client)
-        return RequestOutbox(self._stream, message.id)
+            return _InitializeOutbox(self, self._client)
+        return self
+
+    # --- As the actor sees it ---
+
+    def send_nowait(self, frame: Frame, /) -> None:
+        """Take a frame that belongs to the only request, or its answer.
+
+        Raises:
+            trio.WouldBlock, trio.BrokenResourceError: as `FrameStream.put`.
+        """
+        if self._stream is not None:
+            self._stream.put(frame)
+            return
+        if self._is_ended:
+            raise trio.BrokenResourceError
+        if isinstance(frame, (Response, ErrorResponse)):
+            self._answer, self._is_ended = frame, True
+            self._client.count(size_bytes_of(frame))
+        else:
+            self._open_stream().put(frame)
+        self.wake()
+
+    def close(self) -> None:
+        """Answer with an error, because the client cancelled the only request."""
+        if self._stream is not None:
+            RequestOutbox(self._stream, self._request_id).close()
+        elif not self._is_ended:
+            self.send_nowait(ErrorResponse(self._request_id, CANCELLED))
+
+    # --- As its client sees it ---
+
+    def end(self) -> None:
+        """Take nothing more, because the client ends."""
+        if self._stream is not None:
+            self._stream.end_with_session()
+        self._is_ended = True
+        self.wake()
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of the frames that are unread."""
+        if self._stream is not None:
+            return self._stream.held_bytes
+        return 0 if self._answer is None else size_bytes_of(self._answer)
+
+    def holding(self, principal: str) -> Holding:
+        """Return what is held here for a client of this principal."""
+        if self._stream is not None:
+            return self._stream.holding(principal)
+        return Holding(principal, self.held_bytes, trio.current_time(), self._drop_answer)
+
+    def _drop_answer(self) -> None:
+        if isinstance(self._answer, Response):
+            self._answer = ErrorResponse(self._request_id, DROPPED)
+
+    # --- As the server sees it ---
 
     async def prompt_outcome(self) -> Answer | StreamResponse | None:
         """See `PendingResponse`."""
-        stream = self._stream
         self._unwatched.add(self)
         try:
-            while not stream.ended and not stream.has_others:
+            while not self._is_decided():
                 if self._is_interrupted:
                     return None
-                await stream.wait_changed()
+                await (self._stream or self).wait_changed()
         finally:
             self._unwatched.discard(self)
         return self._decided()
@@ -125,32 +207,64 @@ class PostResponse(PendingResponse):
     def interrupt(self) -> None:
         """Have `prompt_outcome` return None; see `Unwatched`."""
         self._is_interrupted = True
-        self._stream.wake()
+        (self._stream or self).wake()
 
     async def outcome(self) -> Answer | StreamResponse:
         """See `PendingResponse`."""
-        stream = self._stream
-        while not stream.ended and not stream.has_others:
-            await stream.wait_changed()
+        while not self._is_decided():
+            await (self._stream or self).wait_changed()
         return self._decided()
 
-    def _decided(self) -> Answer | StreamResponse:
+    def _is_decided(self) -> bool:
         stream = self._stream
-        if stream.has_others or (stream.unread_count and not self._accepts.json):
-            return self._client.respond_with_stream(stream)
+        return self._is_ended if stream is None else stream.ended or stream.has_others
+
+    def _decided(self) -> Answer | StreamResponse:
+        if self._answer is not None and not self._accepts.json:
+            self._open_stream()
+        stream = self._stream
+        if stream is not None and (
+            stream.has_others or (stream.unread_count and not self._accepts.json)
+        ):
+            return self._client.respond_with_stream(self, stream)
         return self._one_body()
 
     def commit(self) -> StreamResponse | None:
         """See `PendingResponse`."""
-        return self._client.respond_with_stream(self._stream) if self._accepts.events else None
+        if not self._accepts.events:
+            return None
+        return self._client.respond_with_stream(self, self._open_stream())
 
     def abandon(self) -> None:
         """See `PendingResponse`."""
-        self._client.abandon(self._stream)
+        if self._stream is not None or not self._is_ended:
+            self._open_stream().abandon()
+        self._client.abandon(self)
+
+    def _open_stream(self) -> FrameStream:
+        """Return the stream, which has what was taken without one."""
+        if self._stream is not None:
+            return self._stream
+        answers_only = not self._accepts.events
+        stream = self._client.new_stream(
+            self._number, self._expected_answers, answers_only=answers_only
+        )
+        self._stream = stream
+        stream.attach(self)
+        if self._answer is not None:
+            stream.put(self._answer)
+            self._answer = None
+        elif self._is_ended:
+            stream.end()
+        return stream
 
     def _one_body(self) -> Answer:
-        answers = [frame for _, frame in self._stream.take_unread()]
-        self._client.finish(self._stream)
+        if self._stream is not None:
+            answers = [frame for _, frame in self._stream.take_unread()]
+            self._stream.abandon()
+        else:
+            answers = [] if self._answer is None else [self._answer]
+        self._client.finish(self)
         if len(answers) < self._expected_answers:  # the client was ended first
             return self._client.unanswered()
         if self._as_array:
@@ -172,18 +286,18 @@ class PostResponse(PendingResponse):
         return ERROR_STATUSES[self._client.era].get(code, 200), ()
 
 
-class _InitializeOutbox(RequestOutbox):
+class _InitializeOutbox:
     """The `reply_to` of `initialize`: a result gives the session its revision, an error ends it."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_response", "_session")
 
-    def __init__(self, stream: FrameStream, request_id: int | str, session: HttpSession) -> None:
-        super().__init__(stream, request_id)
+    def __init__(self, response: PostResponse, session: HttpSession) -> None:
+        self._response = response
         self._session = session
 
     def send_nowait(self, frame: Frame, /) -> None:
         """Put a frame, and note the outcome if it is the answer."""
-        super().send_nowait(frame)
+        self._response.send_nowait(frame)
         if isinstance(frame, Response):
             self._session.set_revision(negotiated_revision(frame.result))
         elif isinstance(frame, ErrorResponse):
@@ -191,5 +305,5 @@ class _InitializeOutbox(RequestOutbox):
 
     def close(self) -> None:
         """End the session: there will be no result."""
-        super().close()
+        self._response.close()
         self._session.end()

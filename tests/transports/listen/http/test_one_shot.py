@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.messages.events import ClientClosed, ClientOpened, FromClient
-from router.messages.frames import ErrorResponse
+from router.messages.frames import ErrorResponse, Request
 from tests.transports.listen.endpoint_client import BOTH, detail, outcome_of, pending_of
 from tests.transports.listen.fake_actor import (
     CHANGED,
@@ -20,32 +20,39 @@ from tests.transports.listen.http.http_client import CALL, lone_call, post
 from transports.listen.http.actor_inbox import ActorInbox
 from transports.listen.http.one_shot import OneShot
 from transports.listen.http.places import no_such_view
-from transports.listen.serving.exchange import Answer
+from transports.listen.http.post_response import PostResponse
+from transports.listen.http.unwatched import Unwatched
+from transports.listen.serving.exchange import Answer, parse_accept
 
 if TYPE_CHECKING:
     from transports.listen.http.http_endpoint import HttpEndpoint
+
+
+def response_to(client: OneShot) -> PostResponse:
+    """Return the response to a request of this client, with the id 7."""
+    return PostResponse(client, [Request(7, "tools/call")], parse_accept(None), Unwatched())
 
 
 def test_client_is_known_while_its_request_is_open(actor: FakeActor) -> None:
     known: set[OneShot] = set()
     client = OneShot("x", admit({}), ActorInbox(actor.inbox), known)
     assert not known
-    stream = client.open_stream(1, answers_only=True)
+    pending = response_to(client)
     assert known == {client}
-    client.finish(stream)
+    client.finish(pending)
     assert not known
 
 
 async def test_end_of_a_client_whose_request_is_over_does_nothing(actor: FakeActor) -> None:
     client = OneShot("x", admit({}), ActorInbox(actor.inbox), set())
     client.close()
-    stream = client.open_stream(1, answers_only=True)
-    client.finish(stream)
+    pending = response_to(client)
+    client.finish(pending)
     assert (await actor.next(ClientClosed)).client == "x"
     client.close()
     client.refuse(no_such_view())
     assert actor.is_quiet()
-    assert not stream.ended
+    pending.send_nowait(response(7))  # it has not ended
 
 
 async def test_abandoned_lone_request_is_closed_and_its_answer_dropped(

@@ -132,6 +132,15 @@ class Lane:
 
     async def _next_head(self) -> PlainHead | None:
         """Take the next head; None if it is not plain, or the client is gone."""
+        if not self._received and not await self._receive():
+            return None
+        if self._head is not None and self._received.startswith(self._last_head):
+            # A client sends the same head again and again.
+            self._received = self._received[len(self._last_head) :]
+            return self._head
+        return await self._next_new_head()
+
+    async def _next_new_head(self) -> PlainHead | None:
         while True:
             received = self._received
             if received and not received.startswith(METHOD_START[: len(received)]):
@@ -146,11 +155,8 @@ class Lane:
                 return None
         if end > self._head_limit_bytes:
             return None
-        raw_head = received[:end]
-        # A client sends the same head again and again.
-        if raw_head != self._last_head:
-            self._head, self._last_head = read_head(raw_head), raw_head
-            self._known_head = KnownHead()
+        self._last_head, self._known_head = received[:end], KnownHead()
+        self._head = read_head(self._last_head)
         if self._head is not None:
             self._received = received[end:]
         return self._head
