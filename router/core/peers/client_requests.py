@@ -44,7 +44,8 @@ def handle(state: RoutingState, event: FromClient) -> None:
         request = ClientRequest(client, frame.id, frame.method, params, event.reply_to, state.now_s)
         if state.settings.records:
             call_records.begin(state, request)
-            session_records.begin(state, request)
+            if not client.is_recorded:
+                session_records.begin(state, request)
         _admit(state, request)
     elif isinstance(frame, Notification):
         _notification(state, client, frame)

@@ -66,7 +66,7 @@ def _find_tool(state: RoutingState, client: Client, name: str) -> tuple[Instance
     While an instance is not ready, the name is as it came: the request waits and is looked up anew.
     A ready instance that lists no such tool may know it still, unless its filter hides tools.
     """
-    seen, limit = state.seen_by(client), state.settings.name_limit
+    seen, limit = state.sight_of(client).seen, state.settings.name_limit
     selected = None
     if client.selection.instance is not None:
         selected = seen.by_name.get(client.selection.instance)
@@ -89,7 +89,8 @@ def call_transparent(state: RoutingState, request: ClientRequest) -> None:
     client = request.client
     name = text_of(check_key_case(request.params.members, _CALL_KEYS), "name")
     check_may(client.principal, "call")
-    instance = state.view_of(client).the_instance(state.instances, client.principal)
+    sight = state.sight_of(client)
+    instance = sight.view.the_instance(sight.instances, client.principal)
     if request.params.param_headers is not None:
         _check_param_headers(request.params, request.params.param_headers, instance, name)
     _call_instance_tool(state, request, instance, name)
@@ -280,7 +281,7 @@ def _call_instance_tool(
     if session is None:
         return
     client, members = request.client, request.params.members
-    view = state.view_of(client)
+    view = state.sight_of(client).view
     if tool not in instance.tool_names and (
         _is_asked_as_listed(client, instance) or instance.own_tool(tool) is None
     ):

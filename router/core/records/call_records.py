@@ -64,13 +64,16 @@ NO_CALLS: Final = frozenset({"initialize", "server/discover", "instances/ready"}
 def begin(state: RoutingState, request: ClientRequest) -> None:
     """Note what the record of a request needs and its end does not tell."""
     draft = request.draft = CallDraft(len(request.params.raw))
-    with suppress(RpcError):  # Whatever is wrong with its `params` is its answer.
+    reasons = state.settings.records
+    try:
         if not draft.request_bytes:  # The router made them itself.
             draft.request_bytes = sum(map(len, request.params.members.values()))
-        if "traces" in state.settings.records and request.method not in NO_CALLS:
+        if "traces" in reasons and request.method not in NO_CALLS:
             draft.trace = state.tracer.begin(read_trace_context(request.params.meta))
-        if "digests" in state.settings.records:
+        if "digests" in reasons:
             draft.arguments_sha256 = _digest_of_arguments(request)
+    except RpcError:
+        return  # Whatever is wrong with its `params` is its answer.
 
 
 def _digest_of_arguments(request: ClientRequest) -> str:
@@ -106,8 +109,10 @@ def note_sent(draft: CallDraft, members: dict[str, Raw], now_s: float) -> None:
     """
     if draft.sent_s is None:
         draft.sent_s = now_s
-    with suppress(RpcError):
+    try:
         draft.target = _target_in(members)
+    except RpcError:
+        return
 
 
 def _target_in(members: dict[str, Raw]) -> str:

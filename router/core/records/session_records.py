@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def begin(state: RoutingState, request: ClientRequest) -> None:
-    """Have the begin of a session recorded, if this is its first request."""
+    """Have the begin of a session recorded, which this is the first request of."""
     client = request.client
-    if client.is_recorded or client.is_for_one_request:
+    if client.is_for_one_request:
         return
     info = None
     with suppress(RpcError):  # Whatever is wrong with the request is its answer.
