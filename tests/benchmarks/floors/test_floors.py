@@ -13,6 +13,7 @@ from benchmarks.native import native
 from benchmarks.native.native import echo_command, load
 from benchmarks.proxies.floors import (
     BYTE_PROXY,
+    HTTP_ECHO,
     HTTPTOOLS_PROXY,
     HYPERCORN_PROXY,
     LINES_PROXY,
@@ -45,6 +46,13 @@ def test_floor_answers_every_call_also_large_ones_of_many_callers(
     with floor.serve(kind, [upstream], tmp_path) as running:
         found = call(kind, running, calls=CALLS, callers=CALLERS, result_bytes=SIZE)
     assert found.calls == CALLS
+
+
+def test_echo_without_a_proxy_answers_every_call(tmp_path: Path) -> None:
+    with HTTP_ECHO.serve("http", [], tmp_path) as running:
+        assert call("http", running, calls=CALLS, callers=CALLERS).calls == CALLS
+        assert running.url is not None
+        assert b'"result":{}' in _ask_in_pieces(running.url)
 
 
 @pytest.mark.parametrize("floor", [BYTE_PROXY, HTTPTOOLS_PROXY, HYPERCORN_PROXY])
