@@ -267,22 +267,19 @@ class _Actor:
         return report.next_deadline_s()
 
     def _handle(self, event: Any) -> None:
-        self._decide(event)
-        while self._follow_ups:
-            self._decide(self._follow_ups.popleft())
-
-    def _decide(self, event: Any) -> None:
-        try:
-            effects = self._core.handle(event, self._now_s())
-        except Exception:
-            log.exception("skipped %s: the core failed on it", type(event).__name__)
-            return
-        for effect in effects:
+        while event is not None:
             try:
-                _PERFORM[type(effect)](self, effect)
+                effects = self._core.handle(event, self._now_s())
             except Exception:
-                # An outbox is a listener's or a session's own code: its faults end it alone.
-                log.exception("could not perform %s", type(effect).__name__)
+                log.exception("skipped %s: the core failed on it", type(event).__name__)
+                effects = ()
+            for effect in effects:
+                try:
+                    _PERFORM[type(effect)](self, effect)
+                except Exception:
+                    # An outbox is a listener's or a session's own code: its faults end it alone.
+                    log.exception("could not perform %s", type(effect).__name__)
+            event = self._follow_ups.popleft() if self._follow_ups else None
 
     def _send_commands(self) -> None:
         """Send the supervisor the waiting commands, as far as it has room.

@@ -225,7 +225,7 @@ def open_call(
     )
     request.instance = instance.name
     instance.listed_as.call_count += 1
-    calls.open(call, now_s)
+    calls.open(call, now_s + timeout_s)
     if request.waits_since_s is not None:
         calls.count_wait(call, request, now_s)
     return call

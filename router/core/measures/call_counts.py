@@ -9,6 +9,7 @@ Invariants:
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -46,7 +47,7 @@ class MethodCounts:
         buckets, sum_s: see `MethodMetrics`.
     """
 
-    ends: dict[tuple[str, str], int] = attrs.field(factory=dict[tuple[str, str], int])
+    ends: defaultdict[tuple[str, str], int] = attrs.field(factory=lambda: defaultdict(int))
     buckets: list[int] = attrs.field(factory=lambda: [0] * (len(DURATION_BOUNDS_S) + 1))
     sum_s: float = 0.0
 
@@ -82,17 +83,13 @@ class InstanceCounts:
         counts = self.methods.get(kind)
         if counts is None:
             counts = self.methods[kind] = MethodCounts()
-        key = (outcome, CODES.get(code, OTHER_CODE) if code else "")
-        ends = counts.ends
-        ends[key] = ends.get(key, 0) + 1
+        counts.ends[outcome, CODES.get(code, OTHER_CODE) if code else ""] += 1
         counts.buckets[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
         counts.sum_s += duration_s
 
     def unanswered(self, kind: str, outcome: Outcome) -> None:
         """Count a request that was cancelled, or whose client is gone."""
-        counts = self.methods.setdefault(kind, MethodCounts())
-        key = (outcome, "")
-        counts.ends[key] = counts.ends.get(key, 0) + 1
+        self.methods.setdefault(kind, MethodCounts()).ends[outcome, ""] += 1
 
     def snapshot(self) -> dict[str, MethodMetrics]:
         """Return the counts of requests as they are now."""

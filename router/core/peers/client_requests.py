@@ -43,10 +43,15 @@ def handle(state: RoutingState, event: FromClient) -> None:
         params = event.params or Params(frame.params)
         request = ClientRequest(client, frame.id, frame.method, params, event.reply_to, state.now_s)
         if state.settings.records:
-            call_records.begin(state, request)
-            if not client.is_recorded:
-                session_records.begin(state, request)
-        _admit(state, request)
+            _note_begin(state, request)
+        try:
+            if client.waits_for(request.id):
+                raise RpcError(INVALID_REQUEST, f"Request id {request.id!r} is already in use")
+            if stateless_requests.is_stateless(request):
+                stateless_requests.admit(state, request)
+            method_of(state, request)(state, request)
+        except RpcError as error:
+            forwarding.refuse(state, request, error)
     elif isinstance(frame, Notification):
         _notification(state, client, frame)
     else:
@@ -62,16 +67,11 @@ def _from_unknown_client(state: RoutingState, event: FromClient) -> None:
 # --- Requests --------------------------------------------------------------------------------
 
 
-def _admit(state: RoutingState, request: ClientRequest) -> None:
-    """Check that its client may send a request like this now, and carry it out."""
-    try:
-        if request.client.waits_for(request.id):
-            raise RpcError(INVALID_REQUEST, f"Request id {request.id!r} is already in use")
-        if stateless_requests.is_stateless(request):
-            stateless_requests.admit(state, request)
-        method_of(state, request)(state, request)
-    except RpcError as error:
-        forwarding.refuse(state, request, error)
+def _note_begin(state: RoutingState, request: ClientRequest) -> None:
+    """Note what the records of a request and of its session need."""
+    call_records.begin(state, request)
+    if not request.client.is_recorded:
+        session_records.begin(state, request)
 
 
 def carry_out(state: RoutingState, request: ClientRequest) -> None:

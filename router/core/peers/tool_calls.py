@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from router.core.state.clients import Client, ClientRequest, Members
+    from router.core.state.instance_table import Instances
     from router.core.state.instances import Instance
     from router.core.state.routing_state import Method, RoutingState
     from router.core.state.views import View
@@ -53,25 +54,29 @@ def call(state: RoutingState, request: ClientRequest) -> None:
     if own is not None:
         _call_own_tool(state, request, own, name)
         return
-    check_may(request.client.principal, "call")
-    found = _find_tool(state, request.client, name)
+    client = request.client
+    check_may(client.principal, "call")
+    sight = state.sight_of(client)
+    found = _find_tool(state, client, sight.seen, name)
     if found is None:
-        raise unknown_tool(state, request.client, name)
-    _call_instance_tool(state, request, *found)
+        raise unknown_tool(state, client, name)
+    _call_instance_tool(state, request, sight.view, *found)
 
 
-def _find_tool(state: RoutingState, client: Client, name: str) -> tuple[Instance, str] | None:
+def _find_tool(
+    state: RoutingState, client: Client, seen: Instances, name: str
+) -> tuple[Instance, str] | None:
     """Return the instance that this name calls, and the tool's name there; None if there is none.
 
     While an instance is not ready, the name is as it came: the request waits and is looked up anew.
     A ready instance that lists no such tool may know it still, unless its filter hides tools.
     """
-    seen, limit = state.sight_of(client).seen, state.settings.name_limit
     selected = None
     if client.selection.instance is not None:
         selected = seen.by_name.get(client.selection.instance)
         if selected is not None and name in selected.tool_names:
             return selected, name
+    limit = state.settings.name_limit
     found = seen.find_direct(name, limit)
     if found is not None:
         return found
@@ -93,7 +98,7 @@ def call_transparent(state: RoutingState, request: ClientRequest) -> None:
     instance = sight.view.the_instance(sight.instances, client.principal)
     if request.params.param_headers is not None:
         _check_param_headers(request.params, request.params.param_headers, instance, name)
-    _call_instance_tool(state, request, instance, name)
+    _call_instance_tool(state, request, sight.view, instance, name)
 
 
 _PARAM_HEADERS: Final = "param headers"
@@ -126,7 +131,8 @@ def call_selected(state: RoutingState, request: ClientRequest) -> None:
     instance = state.instances.by_name.get(selected)
     if instance is None:
         raise RpcError(INSTANCE_NOT_FOUND, f"Instance not found: {selected}")
-    _call_instance_tool(state, request, instance, text_of(request.params.members, "name"))
+    name = text_of(request.params.members, "name")
+    _call_instance_tool(state, request, state.view_of(request.client), instance, name)
 
 
 def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
@@ -139,7 +145,7 @@ def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
     name = text_of(members, "name")
     own = router_tools.canonical_name(name)
     if own is None:
-        found = _find_tool(state, request.client, name)
+        found = _find_tool(state, request.client, state.seen_by(request.client), name)
         return None if found is None else found[0]
     if own != router_tools.CALL:
         return None
@@ -266,11 +272,12 @@ _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
 
 
 def _call_instance_tool(
-    state: RoutingState, request: ClientRequest, instance: Instance, tool: str
+    state: RoutingState, request: ClientRequest, view: View, instance: Instance, tool: str
 ) -> None:
     """Forward a `tools/call`, or park it.
 
     Args:
+        view: the client's.
         tool: the name under which the instance lists the tool.
 
     Raises:
@@ -281,7 +288,6 @@ def _call_instance_tool(
     if session is None:
         return
     client, members = request.client, request.params.members
-    view = state.sight_of(client).view
     if tool not in instance.tool_names and (
         _is_asked_as_listed(client, instance) or instance.own_tool(tool) is None
     ):
@@ -291,8 +297,8 @@ def _call_instance_tool(
             raise not_found_in(state, client, instance, tool)
         name = direct_name(instance.name, tool, state.settings.name_limit)
         raise unknown_tool(state, client, name)
-    is_task = "task" in members and results.takes_task(state, request, instance, session)
-    sent = _as_plain_call(members, keeps_task=is_task)
+    keeps_task = "task" in members and results.takes_task(state, request, instance, session)
+    sent = _as_plain_call(members, keeps_task=keeps_task)
     _check_and_forward(state, request, view, instance, session, tool, sent)
 
 
@@ -354,7 +360,7 @@ def _check_and_forward(
     if is_listed and (state.settings.check_arguments if is_checked is None else is_checked):
         problem = _problem_in_arguments(instance, tool, members.get("arguments"))
         if problem is not None:
-            _refuse_arguments(state, request, problem)
+            _refuse(state, request, RpcError(INVALID_PARAMS, problem))
             return
     offers = instance.offers
     called = offers.called_tool(tool) if is_listed else offers.unlisted_tool(tool)
@@ -378,8 +384,7 @@ def _check_and_forward(
         results.expect_task(state, call, members)
 
 
-def _refuse_arguments(state: RoutingState, request: ClientRequest, problem: str) -> None:
-    error = RpcError(INVALID_PARAMS, problem)
+def _refuse(state: RoutingState, request: ClientRequest, error: RpcError) -> None:
     if request.client.era == "own":
         raise error
     forwarding.answer(state, request, router_tools.error_result_of(error))

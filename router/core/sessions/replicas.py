@@ -63,7 +63,7 @@ def take_unsent(state: RoutingState, call: Call) -> Instance | None:
         return None
     state.calls.close(call)
     call.session = other.session
-    state.calls.open(call, state.now_s)
+    state.calls.open(call, min(state.now_s + call.timeout_s, call.ends_at_s))
     return other
 
 

@@ -114,20 +114,24 @@ class Calls:
             message = f"This client has {MAX_CALLS_OF_CLIENT:,} calls in flight; try again later"
             raise RpcError(OVERLOADED, message)
 
-    def open(self, call: Call, now_s: float) -> None:
-        """Put a call in flight."""
+    def open(self, call: Call, due_s: float) -> None:
+        """Put a call in flight.
+
+        Args:
+            call: the call.
+            due_s: the second at which it times out.
+        """
         call_id, session = call.id, call.session.session
-        self.by_id[call_id] = call
+        self.by_id[call_id] = call.client.calls[call.request_id] = call
         if call.usage is not None:
             call.usage.in_flight += 1
         of_session = self.by_session.get(session)
         if of_session is None:
             of_session = self.by_session[session] = {}
         of_session[call_id] = call
-        call.client.calls[call.request_id] = call
         if self.loads and session in self.loads:
             self.loads[session].add(call)
-        self.deadlines.arm(call_id, min(now_s + call.timeout_s, call.ends_at_s))
+        self.deadlines.arm(call_id, due_s)
 
     def count_wait(self, call: Call, request: ClientRequest, now_s: float) -> None:
         """Count the time for which the request of a new call waited for its turn as the call's."""
@@ -174,7 +178,7 @@ class Calls:
         """Give a call in flight a new id and a new deadline, to send it upstream once more."""
         self.close(call)
         call.id = self.next_id()
-        self.open(call, now_s)
+        self.open(call, min(now_s + call.timeout_s, call.ends_at_s))
 
     def detach(self, call: Call) -> None:
         """Keep a call in flight although its client's request was answered."""

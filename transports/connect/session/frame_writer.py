@@ -10,7 +10,7 @@ Invariants:
 - Frames are written in the order in which they came, whoever writes them: `write_now` does nothing
   while `run` has something to write.
 - The queue is bounded. A frame that does not fit is its sender's concern.
-- `write_now` never waits, and encodes no more than about `DIRECT_BYTES`.
+- `write_now` never waits, and writes at most `DIRECT_BYTES`, not counting envelopes.
 - A write that takes longer than `WRITE_LIMIT_S` ends the wire.
 """
 
@@ -38,7 +38,7 @@ SESSION_INBOX_SIZE: Final = 1024
 only an upstream that does not keep up fills it, and no burst does."""
 
 BATCH_BYTES: Final = 256 * 1024
-"""Bytes written in one go, give or take a frame: a few pipes full, and little memory."""
+"""Bytes written in one go, or one frame: a few pipes full, and little memory."""
 
 DIRECT_BYTES: Final = 16 * 1024
 """The same in the actor's task: some dozens of calls, and so little that nobody waits for it."""
@@ -165,14 +165,15 @@ class FrameWriter:
         self._unfinished = 0
 
     def _take(self, limit_bytes: int) -> list[Frame]:
-        """Take the frames that wait, up to a frame beyond the limit."""
+        """Take the frames that wait, up to the limit, but at least one."""
         queue = self._frames
-        frames: list[Frame] = []
-        size_bytes = 0
-        while queue and size_bytes < limit_bytes:
-            frame = queue.popleft()
-            frames.append(frame)
-            size_bytes += _size_bytes(frame)
+        frames = [queue.popleft()]
+        size_bytes = _size_bytes(frames[0])
+        while queue:
+            size_bytes += _size_bytes(queue[0])
+            if size_bytes > limit_bytes:
+                break
+            frames.append(queue.popleft())
         if self._no_room:
             self._no_room.unpark(count=len(frames))
         return frames

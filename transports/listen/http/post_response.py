@@ -42,7 +42,7 @@ from transports.listen.serving.exchange import (
 from transports.listen.serving.unread_bytes import Holding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from msgspec import Raw
 
@@ -92,6 +92,7 @@ class PostResponse(PendingResponse, Changing):
         "_accepts",
         "_answer",
         "_as_array",
+        "_changed",
         "_client",
         "_expected_answers",
         "_is_ended",
@@ -123,6 +124,7 @@ class PostResponse(PendingResponse, Changing):
         self._answer: Response | ErrorResponse | None = None  # while there is no stream
         self._is_ended = False  # without a stream
         self._stream: FrameStream | None = None
+        self._changed: Callable[[], None] | None = None
         self._number = client.add(self)
         if as_array:
             self._open_stream()
@@ -147,6 +149,7 @@ class PostResponse(PendingResponse, Changing):
         """
         if self._stream is not None:
             self._stream.put(frame)
+            self.wake()
             return
         if self._is_ended:
             raise trio.BrokenResourceError
@@ -161,6 +164,7 @@ class PostResponse(PendingResponse, Changing):
         """Answer with an error, because the client cancelled the only request."""
         if self._stream is not None:
             RequestOutbox(self._stream, self._request_id).close()
+            self.wake()
         elif not self._is_ended:
             self.send_nowait(ErrorResponse(self._request_id, CANCELLED))
 
@@ -192,6 +196,27 @@ class PostResponse(PendingResponse, Changing):
 
     # --- As the server sees it ---
 
+    def wake(self) -> None:
+        """Tell those who wait that this may be decided."""
+        super().wake()
+        if self._changed is not None and (self._is_interrupted or self._is_decided()):
+            changed, self._changed = self._changed, None
+            self._unwatched.discard(self)
+            changed()
+
+    def notify(self, changed: Callable[[], None]) -> bool:
+        """See `PendingResponse`; the answers to a batch do not pass through here."""
+        if self._as_array:
+            return False
+        self._changed = changed
+        self._unwatched.add(self)
+        self.wake()
+        return True
+
+    def decided(self) -> Answer | StreamResponse | None:
+        """See `PendingResponse`."""
+        return self._decided() if self._is_decided() else None
+
     async def prompt_outcome(self) -> Answer | StreamResponse | None:
         """See `PendingResponse`."""
         self._unwatched.add(self)
@@ -207,7 +232,9 @@ class PostResponse(PendingResponse, Changing):
     def interrupt(self) -> None:
         """Have `prompt_outcome` return None; see `Unwatched`."""
         self._is_interrupted = True
-        (self._stream or self).wake()
+        if self._stream is not None:
+            self._stream.wake()
+        self.wake()
 
     async def outcome(self) -> Answer | StreamResponse:
         """See `PendingResponse`."""

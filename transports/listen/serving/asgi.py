@@ -172,12 +172,25 @@ async def respond(
     response = await endpoint.respond(request)
     if not isinstance(response, PendingResponse):
         return response
+    return await outcome_of(response, receive)
+
+
+async def outcome_of(pending: PendingResponse, receive: Receive) -> Answer | EventStream:
+    """Return a response once it is decided; it is abandoned if it never is.
+
+    Args:
+        pending: the response.
+        receive: see `respond`.
+
+    Raises:
+        ClientGone: the client left before it got a response.
+    """
     try:
-        decided = await response.prompt_outcome() or await _wait_watched(response, receive)
+        decided = await pending.prompt_outcome() or await _wait_watched(pending, receive)
         if decided is None:
             raise ClientGone
     except BaseException:
-        response.abandon()
+        pending.abandon()
         raise
     return decided
 

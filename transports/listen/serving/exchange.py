@@ -159,6 +159,19 @@ class PendingResponse(ABC):
 
     __slots__ = ()
 
+    def notify(self, changed: Callable[[], None]) -> bool:
+        """Have a function called once `decided` is worth a look; return whether that can be had.
+
+        It is called once: when the response is decided, at once if it is already, or when it has
+        not been for `UNWATCHED_S` or somewhat longer. That happens in the task of whoever decides,
+        so it must neither wait nor fail. If it cannot be had, `outcome` tells.
+        """
+        return False
+
+    def decided(self) -> Answer | EventStream | None:
+        """Return the response if it is decided, as `outcome` does; only in place of that."""
+        return None
+
     async def prompt_outcome(self) -> Answer | EventStream | None:
         """Wait for the response; None if it has not come after `UNWATCHED_S` or somewhat later.
 

@@ -56,6 +56,18 @@ async def test_frames_go_there_and_back(token: str) -> None:
     ]
 
 
+async def test_what_a_process_has_no_room_for_is_sent_as_soon_as_it_reads(token: str) -> None:
+    size_bytes = 1 << 20  # more than a socket holds
+    code = f"read = 0\nwhile read < {size_bytes}: read += len(os.read(0, 65536))\n"
+    large = Notification("n", Raw(b'{"x":"%b"}' % (b"x" * size_bytes)))
+    with trio.fail_after(LIMIT_S):
+        async with connect_stdio(python(token, f"{code}os.write(1, {PONG!r})")) as wire:
+            assert not wire.send_nowait([large])
+            await wire.send([PING])
+            assert await wire.receive() == [PONGED]
+            assert wire.send_nowait([PING])
+
+
 async def test_blank_lines_and_carriage_returns_mean_nothing(token: str) -> None:
     data = b"\n\r\n  \n" + PONG[:-1] + b"\r\n\t" + PONG
     assert await receive_all(says(token, data), 2) == [PONGED, PONGED]

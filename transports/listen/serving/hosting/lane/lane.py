@@ -18,8 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from transports.listen.serving.asgi import CONNECTION_CLOSE, RequestBody, respond, send_events
-from transports.listen.serving.exchange import Answer, ClientGone, HttpRequest, KnownHead
+from transports.listen.serving.asgi import CONNECTION_CLOSE, RequestBody, outcome_of, send_events
+from transports.listen.serving.exchange import (
+    Answer,
+    ClientGone,
+    HttpRequest,
+    KnownHead,
+    PendingResponse,
+)
 from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
 from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
@@ -36,7 +42,7 @@ from transports.listen.serving.hosting.lane.response import (
 
 if TYPE_CHECKING:
     from transports.listen.serving.asgi import Message
-    from transports.listen.serving.exchange import Endpoint, Locate
+    from transports.listen.serving.exchange import Endpoint, EventStream, Locate
     from transports.listen.serving.hosting.connection import Connection
     from transports.listen.serving.hosting.lane.head import PlainHead
 
@@ -76,9 +82,11 @@ class Lane:
         "_is_gone",
         "_known_head",
         "_last_head",
+        "_left",
         "_left_bytes",
         "_locate",
         "_peer_address",
+        "_pending",
         "_received",
         "idle_since_s",
     )
@@ -97,6 +105,9 @@ class Lane:
         self._known_head = KnownHead()  # the same
         self._left_bytes = 0  # of the body of the present request
         self._has_more_to_send = False  # of the present response
+        self._pending: PendingResponse | None = None  # is waited for
+        self._left: Answer | EventStream | PendingResponse | memoryview | None = None
+        """What is left to do for it; `_send_decided` does the rest."""
         self._is_gone = False
         self._is_ending = False
         self._is_finishing = False
@@ -114,9 +125,13 @@ class Lane:
             self.idle_since_s = None
             self._connection.enter(Phase.ASKED)
             await self._serve_request(head)
-            self.idle_since_s = trio.current_time()
-            self._connection.enter(Phase.IDLE)
+            if self.idle_since_s is None:
+                self._enter_idle()
         return None
+
+    def _enter_idle(self) -> None:
+        self.idle_since_s = trio.current_time()
+        self._connection.enter(Phase.IDLE)
 
     def finish(self) -> None:
         """Close the connection after the next answer, which says so."""
@@ -176,10 +191,12 @@ class Lane:
             known_head=self._known_head,
         )
         try:
-            response = await respond(self._endpoint, request, self._receive_message)
+            response = await self._endpoint.respond(request)
+            if isinstance(response, PendingResponse):
+                response = await self._wait_for(response)
             if isinstance(response, Answer):
                 await self._send_answer(response)
-            else:
+            elif response is not None:
                 self._has_more_to_send = True
                 await send_events(
                     response, self._connection, self._receive_message, self._send_message
@@ -190,6 +207,70 @@ class Lane:
             # The rest of the body would be read as the next request; the rest of a response that
             # was given up would be missed.
             self._is_ending = True
+
+    # --- Responses that are pending ----------------------------------------------------------
+
+    async def _wait_for(self, pending: PendingResponse) -> Answer | EventStream | None:
+        """Return a response once it is decided; None if it was sent already."""
+        self._pending, self._left = pending, pending
+        if pending.notify(self._send_decided):
+            try:
+                await self._receive_while_pending()
+            except BaseException:
+                if self._is_pending():
+                    pending.abandon()
+                raise
+        self._pending = None
+        left, self._left = self._left, None
+        if isinstance(left, PendingResponse):
+            return await outcome_of(left, self._receive_message)
+        if isinstance(left, memoryview):
+            await self._send_rest(left)
+            return None
+        return left
+
+    def _is_pending(self) -> bool:
+        return self._pending is not None
+
+    async def _receive_while_pending(self) -> None:
+        """Receive until `_send_decided` has been called, or too much has come."""
+        while self._is_pending() and len(self._received) <= AHEAD_BYTES:
+            await self._receive()
+            if self._is_gone and self._is_pending():
+                raise ClientGone
+
+    def _send_decided(self) -> None:
+        """Send the answer that was decided; leave everything unusual to the connection's task.
+
+        This runs in the task of whoever decides. So an answer need not wake the connection's task,
+        which goes on waiting for the next request.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        self._left = response = pending.decided() or pending
+        if isinstance(response, Answer) and len(response.body) <= LARGE_BYTES:
+            self._left = self._send_nowait(self._head_of_answer(response) + response.body)
+            if self._left is None and not self._is_gone:
+                self._enter_idle()
+                if not self._received and not self._is_ending:
+                    return
+        self._connection.interrupt()
+
+    def _send_nowait(self, data: bytes) -> memoryview | None:
+        """Send what the system takes at once; return the rest, None if there is none."""
+        try:
+            taken_bytes = self._connection.send_nowait(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._is_gone = True
+            return None
+        return memoryview(data)[taken_bytes:] if taken_bytes < len(data) else None
+
+    async def _send_rest(self, data: memoryview) -> None:
+        try:
+            await self._connection.send_rest(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._is_gone = True
 
     # --- The body of a request ---------------------------------------------------------------
 
@@ -228,22 +309,24 @@ class Lane:
 
     async def _send_answer(self, answer: Answer) -> None:
         """Send an answer in one go; the rest of the request's body is thrown away before."""
-        is_last = CONNECTION_CLOSE in answer.headers
-        if self._left_bytes and not is_last:
+        if self._left_bytes and CONNECTION_CLOSE not in answer.headers:
             await self._discard_body()
-        self._connection.enter(Phase.ANSWERED)
-        if (self._left_bytes or self._is_finishing) and not is_last:
-            head = answer_head(answer, CONNECTION_CLOSE)
-            is_last = True
-        else:
-            head = answer_head(answer)
-        self._is_ending = self._is_ending or is_last
+        head = self._head_of_answer(answer)
         if len(answer.body) > LARGE_BYTES:
             # To copy that much costs more than another system call.
             await self._send(head)
             await self._send(answer.body)
         else:
             await self._send(head + answer.body)
+
+    def _head_of_answer(self, answer: Answer) -> bytes:
+        self._connection.enter(Phase.ANSWERED)
+        if CONNECTION_CLOSE in answer.headers:
+            self._is_ending = True
+        elif self._left_bytes or self._is_finishing:
+            self._is_ending = True
+            return answer_head(answer, CONNECTION_CLOSE)
+        return answer_head(answer)
 
     async def _discard_body(self) -> None:
         if len(self._received) < self._left_bytes:
@@ -282,9 +365,11 @@ class Lane:
     async def _receive(self) -> bool:
         """Receive more; return whether there is more. There is nothing once the client is gone."""
         try:
-            data = await self._connection.receive_some(RECEIVE_BYTES)
+            data = await self._connection.receive_unless_interrupted(RECEIVE_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
+        if data is None:
+            return False
         self._received = self._received + data if self._received else data
         self._is_gone = self._is_gone or not data
         return bool(data)
