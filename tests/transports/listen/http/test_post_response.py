@@ -122,6 +122,71 @@ async def test_outcome_can_be_waited_for_again_after_a_cancellation(
     assert json.loads((await outcome_of(pending, Answer)).body)["id"] == 7
 
 
+# --- Those who want to be told ---------------------------------------------------------------
+
+
+async def test_decided_response_is_told_once(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    told: list[object] = []
+    assert pending.notify(lambda: told.append(pending.decided()))
+    assert told == []
+    put(pending, response(7))
+    (answer,) = told
+    assert isinstance(answer, Answer)
+    assert json.loads(answer.body)["id"] == 7
+    with pytest.raises(trio.BrokenResourceError):
+        put(pending, response(7))
+    assert len(told) == 1
+
+
+async def test_progress_decides_for_an_event_stream_and_is_told(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    put(pending, PROGRESS, response(7))
+    (events,) = told
+    assert isinstance(events, EventStream)
+    assert len(data_of(await chunk(events))) == 2
+
+
+async def test_progress_that_the_client_does_not_take_is_not_told(actor: FakeActor) -> None:
+    pending = pending_call(actor, "application/json")
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    put(pending, PROGRESS)
+    assert told == []
+    put(pending, response(7))
+    assert isinstance(told[0], Answer)
+
+
+async def test_response_that_is_decided_already_is_told_at_once(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    pending.close()
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    assert isinstance(told[0], Answer)
+
+
+async def test_response_that_takes_long_is_told_undecided_and_can_still_be_waited_for(
+    actor: FakeActor,
+) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    pending.interrupt()
+    assert told == [None]
+    assert await pending.prompt_outcome() is None
+    put(pending, response(7))
+    assert told == [None]
+    assert isinstance(await pending.outcome(), Answer)
+
+
+async def test_batch_does_not_tell(endpoint: HttpEndpoint, actor: FakeActor) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    pending, _ = await session.call([CALL])
+    assert not pending.notify(lambda: None)
+
+
 # --- The status of an error ------------------------------------------------------------------
 
 

@@ -220,8 +220,7 @@ class Lane:
                 if self._is_pending():
                     pending.abandon()
                 raise
-        self._pending = None
-        left, self._left = self._left, None
+        left = self._take_left()
         if isinstance(left, PendingResponse):
             return await outcome_of(left, self._receive_message)
         if isinstance(left, memoryview):
@@ -231,6 +230,10 @@ class Lane:
 
     def _is_pending(self) -> bool:
         return self._pending is not None
+
+    def _take_left(self) -> Answer | EventStream | PendingResponse | memoryview | None:
+        left, self._pending, self._left = self._left, None, None
+        return left
 
     async def _receive_while_pending(self) -> None:
         """Receive until `_send_decided` has been called, or too much has come."""
