@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from router.messages.instances.exposure import Expose
 
 
-@attrs.define(eq=False)
-class Selection:
+class Selection(Struct, eq=False):
     """The instance chosen with `mcp.router.use`, whose tools are listed beside the router's.
 
     A selection belongs to a session, or to a connection on stdio, whose requests share it. A lone
