@@ -62,7 +62,8 @@ class ClientRoots(Struct, eq=False):
 class Client(Struct, eq=False, weakref=True):
     """One client session, or one request without a session, which counts as a client.
 
-    Each gets its own copy of the empty defaults, as `Struct` promises.
+    `Struct` gives each row its own copy of the empty defaults. A row may be referred to weakly, so
+    that one can find out whether it was freed.
 
     Attributes:
         id: the client session's id, made by its listener.
