@@ -195,8 +195,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.close_call(state, call)
         forwarding.cancel_upstream(state, call, printable(reason))
         forwarding.end_reply(state, call, "gone")
-    if client.resources:
-        resource_subscriptions.forget_client(state, client)
+    resource_subscriptions.forget_client(state, client)
     if client.subscription is not None:  # Few have one, and this walks over those of all.
         listening.forget_client(state, client)
     client_session_ends.forget_client(state, client)

@@ -304,10 +304,10 @@ class Call(Struct, eq=False):
     method: str
     session: SessionUp
     instance: str
-    progress_token: Raw | None
     is_own_tool: bool
     timeout_s: float
     ends_at_s: float
+    progress_token: Raw | None = None
     waited_s: float = 0.0
     moved_s: float = 0.0
     unanswered: int = 0

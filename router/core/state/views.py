@@ -47,7 +47,7 @@ class View:
     Attributes:
         profile: the kind of the view, its instances, tools, title and instructions.
         instance: the name of the only instance, if the view is transparent; None otherwise.
-        expose: the kind.
+        expose: its kind.
         is_transparent: True if it shows one instance as if the router were not there.
         shows_all_tools: True if the profile leaves out no tool.
     """
