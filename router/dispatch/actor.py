@@ -153,21 +153,26 @@ async def _take_all(
         True if it was cancelled: there may be more events.
     """
     with trio.CancelScope() as scope:
-        deadline_s = math.inf
-        while True:
-            # Not only when the scope is cancelled: under load there is always another event.
-            wake_at_s = actor.tick()
-            after_batch.run()
-            if wake_at_s is not None and wake_at_s < deadline_s:
-                scope.deadline = deadline_s = wake_at_s
-            try:
-                inbound = await inbox.receive()
-            except trio.EndOfChannel:
-                return False
+        wake_at_s = _end_batch(actor, after_batch, scope, math.inf)
+        async for inbound in inbox:
             actor.take(inbound)
             counts.batches += 1
             counts.events += 1 + _take_batch(actor, inbox)
-    return True
+            # Not only when the scope is cancelled: under load there is always another event.
+            wake_at_s = _end_batch(actor, after_batch, scope, wake_at_s)
+    return scope.cancelled_caught
+
+
+def _end_batch(
+    actor: _Actor, after_batch: AfterBatch, scope: trio.CancelScope, wake_at_s: float
+) -> float:
+    """Do what is due and what was put off; return when the scope wakes the actor next."""
+    deadline_s = actor.tick()
+    after_batch.run()
+    if deadline_s is None or deadline_s >= wake_at_s:
+        return wake_at_s
+    scope.deadline = deadline_s
+    return deadline_s
 
 
 def _take_batch(actor: _Actor, inbox: trio.MemoryReceiveChannel[Inbound]) -> int:

@@ -86,6 +86,7 @@ class Params(Struct, gc=False):
         Raises:
             RpcError: -32602, `params` or `_meta` is no object.
         """
-        if self._meta is None:
-            self._meta = object_of(given(self.members, "_meta"), "params._meta")
-        return self._meta
+        meta = self._meta
+        if meta is None:
+            meta = self._meta = object_of(given(self.members, "_meta"), "params._meta")
+        return meta

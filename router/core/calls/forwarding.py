@@ -174,11 +174,10 @@ def forward_call(
     call = open_call(state, request, instance, session, call_id)
     call.progress_token = progress_token
     call.rewrite, call.is_transparent = rewrite, is_transparent
-    if to_stateless:
-        if not request.client.is_stateless:
-            call.sent = sent  # Such a server may ask for input, and then gets the call again.
-        elif instance.is_per_client and instance.spec.needs_roots:
-            call.rewrite = client_roots.asking_again(rewrite)
+    if to_stateless and not request.client.is_stateless:
+        call.sent = sent  # A server of 2026-07-28 may ask for input, and then gets the call again.
+    elif to_stateless and instance.is_per_client and instance.spec.needs_roots:
+        call.rewrite = client_roots.asking_again(rewrite)
     if call.draft is not None:
         call_records.note_sent(call.draft, members, state.now_s)
     params = raw_of(sent) if sent or request.params.raw else NO_RAW
@@ -215,7 +214,6 @@ def open_call(
         method=request.method,
         session=session,
         instance=instance.name,
-        progress_token=None,
         is_own_tool=request.is_own_tool,
         timeout_s=timeout_s,
         ends_at_s=now_s + timeout_s * MAX_EXTENSION,

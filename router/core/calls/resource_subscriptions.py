@@ -108,6 +108,8 @@ def remove_shown(state: RoutingState, client: Client, shown: str) -> None:
 
 def forget_client(state: RoutingState, client: Client) -> None:
     """Have a client that is gone told of nothing more."""
+    if not client.resources:
+        return
     unwanted: dict[str, list[str]] = {}
     for address, uri in sorted(client.resources):
         if _take_out(state, client, address, uri):

@@ -23,17 +23,12 @@ if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
-    from router.messages.observability.records import TraceContext
     from router.messages.params import Params
 
 
 def has_meta(request: ClientRequest, members: dict[str, Raw]) -> bool:
     """Return whether the `params` for any server have a `_meta`: the client's, or of a trace."""
     return "_meta" in members or (request.draft is not None and request.draft.trace is not None)
-
-
-def _trace_of(request: ClientRequest) -> TraceContext | None:
-    return None if request.draft is None else request.draft.trace
 
 
 def params_for(
@@ -52,9 +47,9 @@ def params_for(
     sent: dict[str, Any] = members
     if client.is_stateless and not session.is_stateless:
         sent = {key: raw for key, raw in members.items() if key not in RETRY_KEYS}
-    if has_meta(request, members):
+    trace = None if request.draft is None else request.draft.trace
+    if trace is not None or "_meta" in members:
         meta = _meta_for_server(request, token) if "_meta" in members else {}
-        trace = _trace_of(request)
         if trace is not None:
             meta = with_trace_context(meta, trace)
         if RELATED_KEY in meta:

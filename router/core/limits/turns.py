@@ -46,7 +46,7 @@ def session_for_call(
     request.instance = instance.name  # Now, so that a refusal is recorded with it.
     if state.settings.rates:
         rates.count(state, request)
-    session = instance.session
+    session = instance.session  # Most instances are ready, and there is nothing to wait for.
     if session is None or state.draining:
         session = forwarding.session_or_park(state, request, instance)
     if session is None or instance.spec.run_policy.max_in_flight is None:

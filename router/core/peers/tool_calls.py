@@ -355,14 +355,13 @@ def _check_and_forward(
     Raises:
         RpcError: -32602, REST asks and the arguments do not fit.
     """
-    spec, is_listed = instance.spec, tool in instance.tool_names
+    spec, offers, is_listed = instance.spec, instance.offers, tool in instance.tool_names
     is_checked = spec.check_arguments
     if is_listed and (state.settings.check_arguments if is_checked is None else is_checked):
         problem = _problem_in_arguments(instance, tool, members.get("arguments"))
         if problem is not None:
             _refuse(state, request, RpcError(INVALID_PARAMS, problem))
             return
-    offers = instance.offers
     called = offers.called_tool(tool) if is_listed else offers.unlisted_tool(tool)
     members["name"] = called.raw_name
     if called.fixed:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def begin(state: RoutingState, request: ClientRequest) -> None:
-    """Have the begin of a session recorded, which this is the first request of."""
+    """Have the begin of a session recorded, with the first request of it."""
     client = request.client
     if client.is_for_one_request:
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
-from msgspec import Struct
+from msgspec import Struct, field
 
 from router.core.names.client_names import spelling_for
 from router.core.protocol.severities import DEFAULT_LOG_LEVEL, LOG_LEVELS
@@ -43,8 +43,7 @@ Members: TypeAlias = "dict[str, Raw]"
 """The members of `params`."""
 
 
-@attrs.define(eq=False)
-class ClientRoots:
+class ClientRoots(Struct, eq=False):
     """The roots of a client session, as far as instances depend on them (`${roots.0}`).
 
     Attributes:
@@ -56,15 +55,15 @@ class ClientRoots:
     """
 
     first: str | None = None
-    asked: dict[RequestId, RequestId | None] = attrs.field(
-        factory=dict["RequestId", "RequestId | None"]
-    )
-    wanted_by: set[str] = attrs.field(factory=set[str])
+    asked: dict[RequestId, RequestId | None] = {}
+    wanted_by: set[str] = set()
 
 
-@attrs.define(eq=False)
-class Client:
+class Client(Struct, eq=False, weakref=True):
     """One client session, or one request without a session, which counts as a client.
+
+    `Struct` gives each row its own copy of the empty defaults. A row may be referred to weakly, so
+    that one can find out whether it was freed.
 
     Attributes:
         id: the client session's id, made by its listener.
@@ -103,34 +102,32 @@ class Client:
     principal: Principal
     one_shot: bool
     era: Era = "handshake"
-    is_stateless: bool = attrs.field(init=False)
+    is_stateless: bool = False  # Follows from `era`, and is asked for several times a call.
     has_initialized: bool = False
     place: str | None = None
     address: str = ""
-    selection: Selection = attrs.field(factory=Selection)
+    selection: Selection = field(default_factory=Selection)
     revision: str = DEFAULT_REVISION
-    capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    capabilities: dict[str, Raw] = {}
     info: Raw = NO_RAW
     log_level: str | None = None
-    owes_listing: set[str] = attrs.field(factory=lambda: {"tools", "prompts", "resources"})
-    calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
-    parked: dict[RequestId, Parked] = attrs.field(factory=dict["RequestId", "Parked"])
+    owes_listing: set[str] = field(default_factory=lambda: {"tools", "prompts", "resources"})
+    calls: dict[RequestId, Call] = {}
+    parked: dict[RequestId, Parked] = {}
     parked_count: int = 0
-    saving: dict[RequestId, Saving] = attrs.field(factory=dict["RequestId", "Saving"])
-    server_requests: dict[RequestId, ServerRequest] = attrs.field(
-        factory=dict["RequestId", "ServerRequest"]
-    )
-    requests: dict[RequestId, Client] = attrs.field(factory=dict["RequestId", "Client"])
+    saving: dict[RequestId, Saving] = {}
+    server_requests: dict[RequestId, ServerRequest] = {}
+    requests: dict[RequestId, Client] = {}
     request: ClientRequest | None = None
     connection: Client | None = None
     subscription: Subscription | None = None
-    roots: ClientRoots = attrs.field(factory=ClientRoots)
+    roots: ClientRoots = field(default_factory=ClientRoots)
     is_recorded: bool = False
     sight: Sight | None = None
-    resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
+    resources: set[tuple[str, str]] = set()
     _last_server_request_id: int = 0
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.is_stateless = self.era == "stateless"
 
     @property
@@ -307,10 +304,10 @@ class Call(Struct, eq=False):
     method: str
     session: SessionUp
     instance: str
-    progress_token: Raw | None
     is_own_tool: bool
     timeout_s: float
     ends_at_s: float
+    progress_token: Raw | None = None
     waited_s: float = 0.0
     moved_s: float = 0.0
     unanswered: int = 0

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from router.messages.instances.exposure import Expose
 
 
-@attrs.define(eq=False)
-class Selection:
+class Selection(Struct, eq=False):
     """The instance chosen with `mcp.router.use`, whose tools are listed beside the router's.
 
     A selection belongs to a session, or to a connection on stdio, whose requests share it. A lone
@@ -48,7 +47,7 @@ class View:
     Attributes:
         profile: the kind of the view, its instances, tools, title and instructions.
         instance: the name of the only instance, if the view is transparent; None otherwise.
-        expose: the kind.
+        expose: its kind.
         is_transparent: True if it shows one instance as if the router were not there.
         shows_all_tools: True if the profile leaves out no tool.
     """

@@ -17,6 +17,7 @@ import trio.lowlevel
 import trio.testing
 
 from router.dispatch.actor import dispatch
+from router.dispatch.after_batch import AfterBatch
 from router.messages.commands import ShowReadiness
 from router.messages.errors import ConfigError
 from router.messages.events import AdminCommand, Barrier, Tick
@@ -359,7 +360,19 @@ def test_pings_of_the_real_actor_stop_while_its_core_hangs(
         commands, saves, catalogues = outputs
         fail: Any = None  # nothing is started here
         start: Any = partial(
-            *(dispatch, core, inbox, commands, fail, saves, catalogues, str, fail, ActorCounts())
+            *(
+                dispatch,
+                core,
+                inbox,
+                commands,
+                fail,
+                saves,
+                catalogues,
+                str,
+                fail,
+                ActorCounts(),
+                AfterBatch(),
+            )
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(start)

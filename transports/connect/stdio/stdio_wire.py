@@ -131,10 +131,10 @@ class StdioWire:
             WireLost: the process has closed its stdin or has ended.
         """
         try:
-            for data in (self._unsent, encode_lines(frames)):
-                if data:
-                    await self._process.stdin.send_all(data)
+            await self._process.stdin.send_all(self._unsent)
             self._unsent = b""
+            if frames:
+                await self._process.stdin.send_all(encode_lines(frames))
         except trio.BrokenResourceError:
             raise await self._process.lost("closed its stdin") from None
 

@@ -363,6 +363,15 @@ class StreamResponse(EventStream):
         self._with_ids = with_ids
         self._on_close = on_close
 
+    def take_whole(self, limit_bytes: int) -> bytes | None:
+        """See `EventStream`."""
+        stream = self._stream
+        if not stream.ended or stream.reader is not self or stream.held_bytes > limit_bytes:
+            return None
+        events = [self._encode(number, frame) for number, frame in stream.take_unread()]
+        self.close()
+        return b"".join((self.opening, *events))
+
     async def next_chunk(self) -> bytes | None:
         """See `EventStream`; frames that were put before the end are read before the end."""
         with trio.move_on_after(KEEP_ALIVE_S):

@@ -65,6 +65,9 @@ send, they would lose the answer (RFC 9112 section 9.6).
 DISCARD_S: Final = 5.0
 """Seconds spent on that, so that a refused client cannot keep its connection for long."""
 
+WHOLE_BYTES: Final = 64 * 1024
+"""An event stream that has ended before it began is sent in one piece, if it is no larger."""
+
 CONNECTION_CLOSE: Final = (b"connection", b"close")
 
 PEER: Final = "mcp_router.peer"
@@ -325,6 +328,12 @@ async def send_events(events: EventStream, peer: Peer | None, receive: Receive, 
         receive: returns `http.disconnect` once the client is gone.
         send: takes the parts of the response.
     """
+    whole = events.take_whole(WHOLE_BYTES)
+    if whole is not None:
+        with trio.move_on_after(SEND_S):
+            await send(_start_of(events))
+            await send({"type": "http.response.body", "body": whole})
+        return
     events.peer = peer
     is_whole = False
     try:
@@ -341,9 +350,13 @@ async def send_events(events: EventStream, peer: Peer | None, receive: Receive, 
             await send({"type": "http.response.body", "body": b""})
 
 
+def _start_of(events: EventStream) -> Message:
+    return {"type": "http.response.start", "status": 200, "headers": list(events.headers)}
+
+
 async def _write_events(events: EventStream, send: Send) -> bool:
     """Send everything up to the end; return False if the client did not read in time."""
-    start = {"type": "http.response.start", "status": 200, "headers": list(events.headers)}
+    start = _start_of(events)
     chunk: bytes | None = events.opening
     with trio.CancelScope(deadline=trio.current_time() + SEND_S) as scope:
         await send(start)

@@ -149,6 +149,13 @@ class EventStream(ABC):
         already are returned without a checkpoint.
         """
 
+    def take_whole(self, limit_bytes: int) -> bytes | None:
+        """Return the whole body, `opening` too, if it is there already; the stream is closed then.
+
+        None means that it is not, or larger than `limit_bytes`; then `next_chunk` returns it.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """End this response, whether everything was read or not. The server must call this."""

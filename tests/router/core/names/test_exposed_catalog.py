@@ -34,6 +34,28 @@ def only_tool(catalog: Catalog, exposure: Exposure) -> dict[str, Any]:
     return msgspec.json.decode(item.raw)
 
 
+# --- Calls -------------------------------------------------------------------------------------
+
+
+def test_what_the_calls_of_a_tool_share_is_made_once() -> None:
+    exposure = Exposure(
+        rename={"own": "shown"}, arguments={"own": {"n": ArgumentExposure(is_fixed=True, fixed=7)}}
+    )
+    exposed = expose(tools("own", "other"), exposure)
+    called = exposed.called_tool("shown")
+    assert called.raw_name == Raw(b'"own"')
+    assert called.fixed == {"n": Raw(b"7")}
+    assert exposed.called_tool("shown") is called
+    assert exposed.called_tool("other").fixed is None
+
+
+def test_what_is_fixed_is_fixed_too_where_a_tool_is_not_listed() -> None:
+    exposure = Exposure(arguments={"new": {"n": ArgumentExposure(is_fixed=True, fixed=7)}})
+    called = expose(tools("a"), exposure).unlisted_tool("new")
+    assert called.raw_name == Raw(b'"new"')
+    assert called.fixed == {"n": Raw(b"7")}
+
+
 # --- Filters -----------------------------------------------------------------------------------
 
 

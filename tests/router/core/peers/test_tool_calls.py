@@ -8,7 +8,7 @@ from router.core.names.direct_names import direct_name
 from router.messages.commands import Principal
 from router.messages.core_settings import CoreSettings
 from router.messages.events import CoreSettingsChanged
-from tests.router.core.conversation import Conversation, ready, spec
+from tests.router.core.conversation import Conversation, raw, ready, spec
 
 # --- The router's own tools --------------------------------------------------------------------
 
@@ -177,6 +177,22 @@ def test_the_tools_arguments_may_be_missing_or_null(more: dict[str, None]) -> No
     _, alice, upstream = ready()
     alice.calls("mcp_router_call", {"instance_name": "a", "tool_name": "echo"} | more)
     assert upstream.sees_one()["params"] == {"name": "echo", "arguments": {}}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        b'{"instance_name":"a","tool_name":"echo","arguments":{"x": 1},"more":2}',
+        b'{"arguments":null,"tool_name":7,"instance_name":"a","tool_name":"echo",'
+        b'"arguments":{"x": 1}}',
+        b'{"\\u0069nstance_name":"a","tool_name":"ec\\u0068o","arguments":{"x": 1}}',
+    ],
+    ids=["unknown key", "repeated keys", "escapes"],
+)
+def test_arguments_of_call_may_be_unusual(arguments: bytes) -> None:
+    _, alice, upstream = ready()
+    alice.calls("mcp.router.call", raw(arguments))
+    assert upstream.sees_one()["params"] == {"name": "echo", "arguments": {"x": 1}}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,6 +20,8 @@ from tests.transports.connect.stdio.children import (
     PING,
     PONG,
     PONGED,
+    UNTIL_EOF,
+    on_posix,
     python,
     ready,
     receive_all,
@@ -56,13 +60,23 @@ async def test_frames_go_there_and_back(token: str) -> None:
     ]
 
 
+@on_posix
 async def test_what_a_process_has_no_room_for_is_sent_as_soon_as_it_reads(token: str) -> None:
     size_bytes = 1 << 20  # more than a socket holds
-    code = f"read = 0\nwhile read < {size_bytes}: read += len(os.read(0, 65536))\n"
+    code = f"""
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+os.write(1, b'{{"jsonrpc":"2.0","id":%d,"result":{{}}}}\\n' % os.getpid())
+signal.sigwait([signal.SIGUSR1])
+read_bytes = 0
+while read_bytes < {size_bytes}: read_bytes += len(os.read(0, 65536))
+{UNTIL_EOF}"""
     large = Notification("n", Raw(b'{"x":"%b"}' % (b"x" * size_bytes)))
     with trio.fail_after(LIMIT_S):
-        async with connect_stdio(python(token, f"{code}os.write(1, {PONG!r})")) as wire:
+        async with connect_stdio(python(token, code)) as wire:
+            ready_to_read = (await ready(wire)).frame
+            assert isinstance(ready_to_read, Response)
             assert not wire.send_nowait([large])
+            os.kill(int(ready_to_read.id), signal.SIGUSR1)
             await wire.send([PING])
             assert await wire.receive() == [PONGED]
             assert wire.send_nowait([PING])

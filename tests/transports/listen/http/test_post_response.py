@@ -18,6 +18,7 @@ from tests.transports.listen.endpoint_client import (
     chunk,
     data_of,
     error,
+    events_of,
     message,
     outcome_of,
     pending_of,
@@ -31,7 +32,7 @@ from tests.transports.listen.fake_actor import (
     put,
     response,
 )
-from tests.transports.listen.http.http_client import CALL, Session, lone_call, post
+from tests.transports.listen.http.http_client import CALL, Session, get, lone_call, post
 from transports.listen.http.actor_inbox import ActorInbox
 from transports.listen.http.one_shot import OneShot
 from transports.listen.http.post_response import PostResponse
@@ -120,6 +121,96 @@ async def test_outcome_can_be_waited_for_again_after_a_cancellation(
     assert scope.cancelled_caught
     put(pending.reply_to(Request(7, "tools/call")), response(7))
     assert json.loads((await outcome_of(pending, Answer)).body)["id"] == 7
+
+
+# --- Those who want to be told ---------------------------------------------------------------
+
+
+async def test_decided_response_is_told_once(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    told: list[object] = []
+    assert pending.notify(lambda: told.append(pending.decided()))
+    assert told == []
+    put(pending, response(7))
+    (answer,) = told
+    assert isinstance(answer, Answer)
+    assert json.loads(answer.body)["id"] == 7
+    with pytest.raises(trio.BrokenResourceError):
+        put(pending, response(7))
+    assert len(told) == 1
+
+
+async def test_progress_decides_for_an_event_stream_and_is_told(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    put(pending, PROGRESS, response(7))
+    (events,) = told
+    assert isinstance(events, EventStream)
+    assert len(data_of(await chunk(events))) == 2
+
+
+async def test_event_stream_that_has_ended_can_be_taken_whole(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    session = await Session.open(endpoint, actor)
+    pending, asked = await session.call(accept="text/event-stream")
+    put(asked.reply_to, response(7))
+    events = await outcome_of(pending, EventStream)
+    assert events.take_whole(1) is None
+    whole = events.take_whole(1000)
+    assert whole is not None
+    assert whole.startswith(b"id: ")
+    assert [one["id"] for one in data_of(whole)] == [7]
+    again = await events_of(endpoint, get(session, last_event_id=whole[4:7].decode()))
+    assert [one["id"] for one in data_of(await chunk(again))] == [7]
+
+
+async def test_event_stream_that_goes_on_cannot_be_taken_whole(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    put(pending, PROGRESS)
+    events = await outcome_of(pending, EventStream)
+    assert events.take_whole(1000) is None
+    put(pending, response(7))
+    assert len(data_of(events.take_whole(1000))) == 2
+
+
+async def test_progress_that_the_client_does_not_take_is_not_told(actor: FakeActor) -> None:
+    pending = pending_call(actor, "application/json")
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    put(pending, PROGRESS)
+    assert told == []
+    put(pending, response(7))
+    assert isinstance(told[0], Answer)
+
+
+async def test_response_that_is_decided_already_is_told_at_once(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    pending.close()
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    assert isinstance(told[0], Answer)
+
+
+async def test_response_that_takes_long_is_told_undecided_and_can_still_be_waited_for(
+    actor: FakeActor,
+) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    pending.interrupt()
+    assert told == [None]
+    assert await pending.prompt_outcome() is None
+    put(pending, response(7))
+    assert told == [None]
+    assert isinstance(await pending.outcome(), Answer)
+
+
+async def test_batch_does_not_tell(endpoint: HttpEndpoint, actor: FakeActor) -> None:
+    session = await Session.open(endpoint, actor, "2025-03-26")
+    pending, _ = await session.call([CALL])
+    assert not pending.notify(lambda: None)
 
 
 # --- The status of an error ------------------------------------------------------------------

@@ -22,6 +22,7 @@ from transports.listen.serving.asgi import CONNECTION_CLOSE, RequestBody, outcom
 from transports.listen.serving.exchange import (
     Answer,
     ClientGone,
+    EventStream,
     HttpRequest,
     KnownHead,
     PendingResponse,
@@ -41,8 +42,10 @@ from transports.listen.serving.hosting.lane.response import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from transports.listen.serving.asgi import Message
-    from transports.listen.serving.exchange import Endpoint, EventStream, Locate
+    from transports.listen.serving.exchange import Endpoint, Locate
     from transports.listen.serving.hosting.connection import Connection
     from transports.listen.serving.hosting.lane.head import PlainHead
 
@@ -220,8 +223,7 @@ class Lane:
                 if self._is_pending():
                     pending.abandon()
                 raise
-        self._pending = None
-        left, self._left = self._left, None
+        left = self._take_left()
         if isinstance(left, PendingResponse):
             return await outcome_of(left, self._receive_message)
         if isinstance(left, memoryview):
@@ -231,6 +233,10 @@ class Lane:
 
     def _is_pending(self) -> bool:
         return self._pending is not None
+
+    def _take_left(self) -> Answer | EventStream | PendingResponse | memoryview | None:
+        left, self._pending, self._left = self._left, None, None
+        return left
 
     async def _receive_while_pending(self) -> None:
         """Receive until `_send_decided` has been called, or too much has come."""
@@ -249,13 +255,26 @@ class Lane:
         if pending is None:
             return
         self._left = response = pending.decided() or pending
-        if isinstance(response, Answer) and len(response.body) <= LARGE_BYTES:
-            self._left = self._send_nowait(self._head_of_answer(response) + response.body)
+        data = self._small_response(response)
+        if data is not None:
+            self._left = self._send_nowait(data)
             if self._left is None and not self._is_gone:
                 self._enter_idle()
                 if not self._received and not self._is_ending:
                     return
         self._connection.interrupt()
+
+    def _small_response(self, response: Answer | EventStream | PendingResponse) -> bytes | None:
+        """Return a response, head and body, if it is all there, and small."""
+        if isinstance(response, Answer):
+            if len(response.body) > LARGE_BYTES:
+                return None
+            return self._head_of_answer(response) + response.body
+        if isinstance(response, EventStream):
+            body = response.take_whole(LARGE_BYTES)
+            if body is not None:
+                return self._head_of_stream(response.headers) + as_chunk(body) + LAST_CHUNK
+        return None
 
     def _send_nowait(self, data: bytes) -> memoryview | None:
         """Send what the system takes at once; return the rest, None if there is none."""
@@ -337,16 +356,14 @@ class Lane:
     async def _send_message(self, message: Message) -> None:
         """Send an event stream, chunk by chunk."""
         if message["type"] == "http.response.start":
-            await self._send(self._head_of(message))
+            await self._send(self._head_of_stream(message["headers"]))
             return
         is_last = not message.get("more_body", False)
         data = as_chunk(message["body"])
         await self._send(data + LAST_CHUNK if is_last else data)
         self._has_more_to_send = not is_last
 
-    def _head_of(self, start: Message) -> bytes:
-        """Return the head of an event stream."""
-        headers = start["headers"]
+    def _head_of_stream(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         self._connection.enter(Phase.ANSWERED)
         if self._is_finishing:
             headers = [*headers, CONNECTION_CLOSE]

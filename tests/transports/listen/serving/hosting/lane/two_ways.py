@@ -15,6 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 from router.messages.errors import HttpRefusal
 from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.exchange import (
+    Answer,
     EventStream,
     HttpRequest,
     PendingResponse,
@@ -25,7 +26,7 @@ from transports.listen.serving.hosting.listener import AsgiListener
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
 LIMIT_S: Final = 60
@@ -64,6 +65,8 @@ class Mirror:
         answer = json_answer(json.dumps(shown).encode())
         if request.path == "/events":
             return Events(answer.body)
+        if request.path.startswith("/told"):
+            return Told(answer, request.path)
         return Later(answer) if request.path == "/later" else answer
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -86,6 +89,35 @@ class Later(PendingResponse):
     def commit(self) -> None: ...
 
     def abandon(self) -> None: ...
+
+
+class Told(Later):
+    """A response that tells when it is decided: in the next turn, by another task.
+
+    Args:
+        path: says what is unusual about it, if anything is.
+    """
+
+    def __init__(self, answer: Answer, path: str) -> None:
+        super().__init__(Events(answer.body) if path == "/told-events" else answer)
+        if path == "/told-much":
+            self._answer = Answer(answer.status, answer.headers, answer.body * 2000)
+        self._is_late = path == "/told-late"
+        self._is_at_once = path == "/told-at-once"
+
+    def notify(self, changed: Callable[[], None]) -> bool:
+        if self._is_at_once:
+            changed()
+        else:
+            trio.lowlevel.spawn_system_task(self._tell, changed)
+        return True
+
+    async def _tell(self, changed: Callable[[], None]) -> None:
+        await trio.lowlevel.checkpoint()
+        changed()
+
+    def decided(self) -> Any:
+        return None if self._is_late else self._answer
 
 
 class Never(PendingResponse):
