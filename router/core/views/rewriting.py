@@ -8,6 +8,7 @@ Invariant: a result in which there is nothing to rewrite is the very bytes that 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 _array: Final = msgspec.json.Decoder(list[Raw])
 
+_MAY_NAME_RESOURCES: Final = re.compile(rb'"u(?:ri"|i)')
+"""`"uri"`, or a key of MCP Apps. One search without a copy: results may have megabytes."""
+
 MAX_COMPARISONS: Final = 50_000
 """Of URIs in one result with templates, some 50 ms; a server chooses the number of both."""
 
@@ -52,9 +56,8 @@ def rewrite_for(
         return None
 
     def rewrite(result: Raw) -> Raw:
-        data = bytes(result)
         # Most results have neither key, and are taken apart no further.
-        if b'"uri"' not in data and b'"ui' not in data:
+        if _MAY_NAME_RESOURCES.search(result) is None:
             return result
         try:
             index = resources.index_of(state.seen_by(client)) if is_direct else None
