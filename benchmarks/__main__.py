@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from benchmarks import listing, starting, throughput
+from benchmarks import listing, quick, starting, throughput
 from benchmarks.imports import slowest, unwanted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="loads of each kind (default: 9)")
     parser.add_argument("--seconds", type=float, default=1.0, help="for each load (default: 1)")
     parser.add_argument("--starts", type=int, default=15, help="starts of each (default: 15)")
+    parser.add_argument("--quick", action="store_true", help="only the router and the byte proxy")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser.parse_args()
 
@@ -109,6 +111,10 @@ def _measure_listing(folder: Path, rounds: int) -> dict[str, Any]:
 def main() -> None:
     """Measure everything, print the figures, and write them to the file that `--json` names."""
     wanted = _arguments()
+    if wanted.quick:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        quick.run(_say)
+        return
     packages = ", ".join(f"{name} {version(name)}" for name in ("trio", "hypercorn", "msgspec"))
     _say(f"Python {platform.python_version()}, {packages}. Median (lowest to highest).\n")
     with tempfile.TemporaryDirectory() as folder:

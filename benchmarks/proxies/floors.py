@@ -1,0 +1,65 @@
+"""The floors: proxies that check nothing, to which every other figure is compared."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from benchmarks.proxies.processes import started
+from benchmarks.proxies.proxy import Running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from benchmarks.proxies.proxy import Kind, Upstream
+
+
+@attrs.frozen
+class Floor:
+    """A program of `benchmarks/floors`; it serves the first upstream only.
+
+    Attributes:
+        name: its name in tables.
+        module: its module.
+        events: answer with event streams.
+    """
+
+    name: str
+    module: str
+    kinds: frozenset[Kind]
+    events: bool = False
+
+    @contextmanager
+    def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:
+        """Run the floor until the context ends."""
+        del folder
+        if kind not in self.kinds:
+            raise ValueError(f"{self.name} does not serve {kind}")
+        with started(self._command(upstreams)) as process:
+            url = process.stderr.wait_for(r"Listening on (\S+)")[1]
+            yield Running(process.pid, url)
+
+    def command(self, upstreams: Sequence[Upstream], folder: Path) -> list[str]:
+        """Return the command that a client runs to have the floor on stdio."""
+        del folder
+        if "stdio" not in self.kinds:
+            raise ValueError(f"{self.name} does not serve stdio")
+        return self._command(upstreams)
+
+    def called_over_stdio(self, upstreams: Sequence[Upstream]) -> tuple[str, str]:
+        del upstreams
+        return "echo", '{"text":"%TEXT%"}'
+
+    def _command(self, upstreams: Sequence[Upstream]) -> list[str]:
+        program = [sys.executable, "-m", self.module, *(["--events"] if self.events else [])]
+        return [*program, *upstreams[0].command]
+
+
+BYTE_PROXY: Final = Floor("byte proxy", "benchmarks.floors.byte_proxy", frozenset({"http"}))
+HTTPTOOLS_PROXY: Final = Floor(
+    "byte proxy, httptools", "benchmarks.floors.httptools_proxy", frozenset({"http"})
+)
