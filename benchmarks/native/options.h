@@ -23,7 +23,7 @@ typedef struct {
   char **command;
   size_t callers, calls, text_bytes, result_bytes, number_of_headers;
   double seconds, warm_up_s, patience_s;
-  bool same_ids, keeps_sessions;
+  bool same_ids, keeps_sessions, wrapped;
 } options;
 
 static const char *const USAGE =
@@ -39,6 +39,7 @@ static const char *const USAGE =
     "  --arguments JSON      its arguments, with %TEXT% for the text ({\"text\":\"%TEXT%\"})\n"
     "  --text-bytes N        fill up each text to N bytes (64)\n"
     "  --result-bytes N      expect each text filled up with dots to N bytes (0)\n"
+    "  --wrapped             each text may stand anywhere in that of its answer\n"
     "  --same-ids            the same ids at all callers (http and sse)\n"
     "  --keep-sessions       leave the sessions open at the end\n"
     "  --header 'NAME: VALUE'   header of every request; may be repeated\n"
@@ -104,6 +105,8 @@ static bool read_words(options *set, int count, char **words) {
       set->same_ids = true;
     } else if (strcmp(words[at], "--keep-sessions") == 0) {
       set->keeps_sessions = true;
+    } else if (strcmp(words[at], "--wrapped") == 0) {
+      set->wrapped = true;
     } else if (at + 1 == count || !(number_option(set, words[at], words[at + 1]) ||
                                     text_option(set, words[at], words[at + 1]))) {
       fprintf(stderr, "load: not understood: %s\n", words[at]);

@@ -75,6 +75,7 @@ def call(kind: Kind, running: Running, **options: Any) -> native.Load:
         headers=running.headers,
         tool=running.tool,
         arguments=running.arguments,
+        wrapped=running.wrapped,
         **options,
     )
 

@@ -37,6 +37,7 @@ class Running:
         tool: the name of the echo of the first upstream, as this proxy shows it.
         arguments: the arguments of a call to it, as JSON, with `%TEXT%` for the text.
         headers: headers of every request, such as a token.
+        wrapped: the text of an answer may have the text of its call inside more.
     """
 
     pid: int
@@ -44,6 +45,7 @@ class Running:
     tool: str = "echo"
     arguments: str = '{"text":"%TEXT%"}'
     headers: dict[str, str] = attrs.field(factory=dict[str, str])
+    wrapped: bool = False
 
 
 class Proxy(Protocol):
