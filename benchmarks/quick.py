@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.native.native import echo_command
+from benchmarks.processor_time import with_processor_time
 from benchmarks.proxies.floors import BYTE_PROXY
 from benchmarks.proxies.processes import call
 from benchmarks.proxies.proxy import Upstream
 from benchmarks.proxies.router import Router
-from benchmarks.spread import Spread, ratio_of
+from benchmarks.spread import ratio_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from benchmarks.native.native import Load
+    from benchmarks.processor_time import Timed
     from benchmarks.proxies.proxy import Proxy, Running
 
 CALLERS: Final = (1, 16, 64)
@@ -41,19 +44,27 @@ def run(say: Callable[[str], None]) -> None:
         for proxy in PROXIES:
             (own_folder := Path(folder) / proxy.name).mkdir()
             running[proxy.name] = stack.enter_context(proxy.serve("http", upstreams, own_folder))
-        say(f"{'callers':>7}  {'proxy':22}  {'calls/s':>8}  x byte proxy            p50 / p99 us")
+        say("Everything on one core. Processor time is that of the proxy alone.")
+        say(
+            f"{'callers':>7}  {'proxy':20}  calls/s  x byte proxy         p50 / p99 us  cpu us/call"
+        )
         for callers in CALLERS:
-            loads: dict[str, list[Load]] = {name: [] for name in running}
+            figures: dict[str, list[Timed]] = {name: [] for name in running}
             for _ in range(ROUNDS):
                 for name, one in running.items():
-                    loads[name].append(call("http", one, callers=callers, seconds=SECONDS))
-            base = [load.per_second for load in loads[BYTE_PROXY.name]]
-            for name, those in loads.items():
-                speed = [load.per_second for load in those]
-                p50 = Spread.of([load.p50_us for load in those]).median
-                p99 = Spread.of([load.p99_us for load in those]).median
-                share = f"{ratio_of(speed, base):.2f}"
-                say(
-                    f"{callers:7}  {name:22}  {Spread.of(speed).median:8.0f}  "
-                    f"{share:22}  {p50:.0f} / {p99:.0f}"
-                )
+                    work = partial(call, "http", one, callers=callers, seconds=SECONDS)
+                    figures[name].append(with_processor_time(one.pid, work))
+            base = figures[BYTE_PROXY.name]
+            for name, those in figures.items():
+                say(f"{callers:7}  {name:20}  {_figures(those, base)}")
+
+
+def _figures(those: Sequence[Timed], base: Sequence[Timed]) -> str:
+    """Return the figures of a proxy, of all rounds."""
+    loads = [load for load, _ in those]
+    speed = [load.per_second for load in loads]
+    share = ratio_of(speed, [load.per_second for load, _ in base])
+    p50 = median(load.p50_us for load in loads)
+    p99 = median(load.p99_us for load in loads)
+    cpu = median(1e6 * (taken_s or 0) / load.sent for load, taken_s in those)
+    return f"{median(speed):7.0f}  {f'{share:.2f}':19}  {p50:6.0f} / {p99:6.0f}  {cpu:11.0f}"

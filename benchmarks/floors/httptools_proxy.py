@@ -51,4 +51,4 @@ async def connection(child: OrderedChild, stream: trio.SocketStream, *, events: 
 if __name__ == "__main__":
     with_events = sys.argv[1:2] == ["--events"]
     serve_one = partial(connection, events=with_events)
-    trio.run(byte_proxy.serve, sys.argv[1 + with_events :], serve_one)
+    trio.run(byte_proxy.listen, sys.argv[1 + with_events :], serve_one)

@@ -7,11 +7,21 @@ from typing import Final
 ACCEPTED: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 
 
+def content_type(*, events: bool) -> bytes:
+    """Return the type of a response with a message."""
+    return b"text/event-stream" if events else b"application/json"
+
+
+def body_of(line: bytes, *, events: bool) -> bytes:
+    """Return a message as JSON, or as an event stream of one event."""
+    return b"event: message\r\ndata: %b\r\n\r\n" % line if events else line
+
+
 def response(line: bytes, *, events: bool) -> bytes:
-    """Return a whole response with a message, as JSON or as an event stream of one event."""
-    if events:
-        line = b"event: message\r\ndata: " + line + b"\r\n\r\n"
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: "
-    else:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-    return b"%b%d\r\n\r\n%b" % (head, len(line), line)
+    """Return a whole response with a message."""
+    body = body_of(line, events=events)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        content_type(events=events),
+        len(body),
+        body,
+    )

@@ -6,6 +6,7 @@
  *
  *   calls, seconds     answered rightly within the measured time; the warm-up does not count
  *   p50_us, p99_us     from a call's first byte sent to its answer's last byte read
+ *   sent               calls sent in all, with those of the warm-up
  *   wrong              answers with an id or a text that the call does not have
  *   missing            calls without an answer, `--patience` seconds after the last call
  *   cpu_s              processor time of this process, in all
@@ -45,7 +46,7 @@ static caller *callers;
 static pipes shared; /* of stdio */
 static int poller;
 static bool measures, keeps_calling;
-static size_t number_ready, number_ended, calls, wrong, missing;
+static size_t number_ready, number_warm, number_ended, calls, wrong, missing;
 static buffer latencies_us, text, message, fault;
 
 static double now_s(void) {
@@ -128,6 +129,7 @@ static void ended(caller *one) {
 /* The call in flight has no answer any more. */
 static void lost(caller *one, const char *what, slice where) {
   missing++;
+  number_warm += one->calls == 1;
   note_fault(what, where);
   one->responded = one->answered = true;
 }
@@ -189,6 +191,7 @@ static void take_answer(caller *one, slice answer, slice id) {
     if (!member(answer, "result", &result)) give_up("initialize was refused", answer);
     return;
   }
+  number_warm += one->calls == 1;
   if (!has_text(one, answer)) {
     wrong++;
     note_fault("another text", answer);
@@ -327,6 +330,13 @@ static void run_until(double until_s) {
   while (now_s() < until_s && number_ended < set.callers) wait_for_bytes(until_s);
 }
 
+/* Wait for an answer to every caller, since a server may still be starting; then warm up. */
+static void run_until_warm(void) {
+  double until_s = now_s() + set.patience_s;
+  while (number_warm < set.callers && now_s() < until_s) wait_for_bytes(until_s);
+  run_until(now_s() + set.warm_up_s);
+}
+
 static void open_sessions(void) {
   double until_s = now_s() + set.patience_s;
   callers = calloc(set.callers, sizeof *callers);
@@ -394,7 +404,10 @@ static void report(double seconds) {
   if (calls) qsort(sorted, calls, sizeof *sorted, ascending);
   printf("{\"calls\":%zu,\"seconds\":%.6f,\"p50_us\":%.1f,\"p99_us\":%.1f,", calls, seconds,
          calls ? sorted[calls / 2] : 0.0, calls ? sorted[calls * 99 / 100] : 0.0);
-  printf("\"wrong\":%zu,\"missing\":%zu,\"cpu_s\":%.6f,\"fault\":", wrong, missing, cpu_s);
+  size_t sent = 0;
+  for (size_t number = 0; number < set.callers; number++) sent += callers[number].calls;
+  printf("\"sent\":%zu,\"wrong\":%zu,\"missing\":%zu,\"cpu_s\":%.6f,\"fault\":", sent, wrong,
+         missing, cpu_s);
   fault.size ? print_text(&fault) : (void)printf("null");
   printf("}\n");
 }
@@ -406,7 +419,7 @@ int main(int count, char **words) {
   open_sessions();
   keeps_calling = true;
   for (size_t number = 0; number < set.callers; number++) call(&callers[number]);
-  run_until(now_s() + set.warm_up_s);
+  run_until_warm();
   measures = true;
   double began_s = now_s();
   run_until(set.calls ? INFINITY : began_s + set.seconds);

@@ -40,6 +40,7 @@ class Load:
         calls: calls that were answered rightly within the measured time.
         seconds: the measured time.
         p50_us, p99_us: from a call's first byte sent to its answer's last byte read.
+        sent: the number of calls sent in all, with those of the warm-up.
         wrong: answers with an id or a text that the call does not have.
         missing: calls without an answer.
         cpu_s: the processor time of the generator.
@@ -50,6 +51,7 @@ class Load:
     seconds: float
     p50_us: float
     p99_us: float
+    sent: int
     wrong: int
     missing: int
     cpu_s: float

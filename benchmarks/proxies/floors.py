@@ -25,13 +25,13 @@ class Floor:
     Attributes:
         name: its name in tables.
         module: its module.
-        events: answer with event streams.
+        option: an option of it, such as `--events`.
     """
 
     name: str
     module: str
     kinds: frozenset[Kind]
-    events: bool = False
+    option: str | None = None
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:
@@ -55,11 +55,19 @@ class Floor:
         return "echo", '{"text":"%TEXT%"}'
 
     def _command(self, upstreams: Sequence[Upstream]) -> list[str]:
-        program = [sys.executable, "-m", self.module, *(["--events"] if self.events else [])]
+        program = [sys.executable, "-m", self.module, *([self.option] if self.option else [])]
         return [*program, *upstreams[0].command]
 
 
 BYTE_PROXY: Final = Floor("byte proxy", "benchmarks.floors.byte_proxy", frozenset({"http"}))
 HTTPTOOLS_PROXY: Final = Floor(
     "byte proxy, httptools", "benchmarks.floors.httptools_proxy", frozenset({"http"})
+)
+HYPERCORN_PROXY: Final = Floor(
+    "byte proxy, Hypercorn", "benchmarks.floors.hypercorn_proxy", frozenset({"http"})
+)
+SSE_PROXY: Final = Floor("byte proxy", "benchmarks.floors.sse_proxy", frozenset({"sse"}))
+STDIO_PROXY: Final = Floor("byte proxy", "benchmarks.floors.stdio_proxy", frozenset({"stdio"}))
+LINES_PROXY: Final = Floor(
+    "byte proxy, by line", "benchmarks.floors.stdio_proxy", frozenset({"stdio"}), "--lines"
 )

@@ -81,5 +81,6 @@ def call(kind: Kind, running: Running, **options: Any) -> native.Load:
 
 
 def call_once(kind: Kind, running: Running, **options: Any) -> native.Load:
-    """Make one call, which shows that the proxy answers rightly."""
-    return call(kind, running, calls=1, warm_up=0, **options)
+    """Make one call, which shows that the proxy answers rightly, with results of any size."""
+    loose = attrs.evolve(running, wrapped=True)
+    return call(kind, loose, calls=1, warm_up=0, **options)
