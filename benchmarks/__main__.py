@@ -29,6 +29,12 @@ SUITES: Final = {
     "sse": "benchmarks.suites.sse",
     "stdio": "benchmarks.suites.stdio",
     "large": "benchmarks.suites.large",
+    "start": "benchmarks.suites.start",
+    "many": "benchmarks.suites.many",
+    "growth": "benchmarks.suites.growth",
+    "idle": "benchmarks.suites.idle",
+    "collide": "benchmarks.suites.collide",
+    "layers": "benchmarks.suites.layers",
 }
 """Name of a suite -> its module, which has `run(context: Context) -> list[Row]`."""
 

@@ -72,3 +72,5 @@ MCP_ROUTER_1: Final = Peer(
     tool=_mcp_router_1_tool,
     wrapped=True,
 )
+
+AGGREGATORS: Final = (FASTMCP, MCP_ROUTER_1)
