@@ -103,3 +103,6 @@ class Router:
 
 ROUTER: Final = Router()
 """Everything on, in the view of the `config.json` that comes with the router."""
+
+AS_SHIPPED: Final = Router("router, no checks", token=False, check_arguments=False, metrics=False)
+"""With the settings of a new `config.json`: no token, no REST API, arguments are the servers'."""

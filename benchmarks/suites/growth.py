@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.client import Client
 from benchmarks.proxies.floors import BYTE_PROXY
 from benchmarks.proxies.processes import call
-from benchmarks.proxies.router import ROUTER
+from benchmarks.proxies.router import AS_SHIPPED, ROUTER
 from benchmarks.rows import Row
 from tests.e2e.process_resources import resident_bytes
 
@@ -26,7 +26,7 @@ LOAD: Final = f"{CALLS:,} calls, {CALLERS} sessions left open"
 def run(context: Context) -> list[Row]:
     """Measure each proxy once, one after the other: memory does not depend on what runs beside."""
     rows: list[Row] = []
-    for proxy in context.with_peers("http", [BYTE_PROXY, ROUTER]):
+    for proxy in context.with_peers("http", [BYTE_PROXY, ROUTER, AS_SHIPPED]):
         with context.serving("http", [proxy]) as serving:
             for name, running in serving.items():
                 found = context.attempt(name, lambda one=running: measure(one))

@@ -6,11 +6,13 @@ machine does. A layer costs the difference to the router with all of them off, i
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from benchmarks.native.native import LoadError
+from benchmarks.processor_time import with_processor_time
 from benchmarks.proxies.processes import call
 from benchmarks.proxies.router import Router
 from benchmarks.rows import Row
@@ -42,28 +44,28 @@ def run(context: Context) -> list[Row]:
     )
     with context.serving("http", [OFF, *LAYERS]) as serving:
         work = {
-            name: lambda one=running: cpu_us_per_call(one, context.seconds)
+            name: partial(_time_of_a_call_us, running, context.seconds)
             for name, running in serving.items()
         }
         figures = context.interleaved(work)
     rows: list[Row] = []
     for name, values in figures.items():
-        rows.append(Row.of(SUITE, LOAD, name, "processor time", values, "us"))
+        rows.append(Row.of(SUITE, LOAD, name, "cpu of a call", values, "us"))
         if name != OFF.name:
             more = [one - other for one, other in zip(values, figures[OFF.name], strict=True)]
             rows.append(Row.of(SUITE, LOAD, name, "added", more, "us"))
     return rows
 
 
-def cpu_us_per_call(running: Running, seconds: float) -> float:
-    """Return the processor time of a proxy for one call."""
-    call("http", running, callers=CALLERS, seconds=0.1)  # what is done for the first time only
-    before_us = cpu_us(running.pid)
-    load = call("http", running, callers=CALLERS, seconds=seconds, warm_up=0)
-    return (cpu_us(running.pid) - before_us) / load.calls
+def _time_of_a_call_us(running: Running, seconds: float) -> float:
+    """Return the processor time of a proxy for one call.
 
-
-def cpu_us(pid: int) -> float:
-    """Return the processor time that all threads of a process have used (`proc_pid_schedstat`)."""
-    stats = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(one.read_text().split()[0]) for one in stats) / 1e3
+    Raises:
+        LoadError: the system does not say it.
+    """
+    found, taken_s = with_processor_time(
+        running.pid, partial(call, "http", running, callers=CALLERS, seconds=seconds)
+    )
+    if taken_s is None:
+        raise LoadError("The processor time of a process is known on Linux only")
+    return 1e6 * taken_s / found.sent

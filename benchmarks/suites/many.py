@@ -18,7 +18,7 @@ from benchmarks.native.native import LoadError, echo_command
 from benchmarks.proxies.aggregators import AGGREGATORS
 from benchmarks.proxies.many import ManyFloor
 from benchmarks.proxies.proxy import Running, Upstream
-from benchmarks.proxies.router import ROUTER
+from benchmarks.proxies.router import AS_SHIPPED, ROUTER
 from benchmarks.rows import Row
 from tests.e2e.process_resources import resident_bytes
 from tests.e2e.workspace import CONFIG, Workspace
@@ -43,14 +43,12 @@ Figures = tuple[float, float]
 
 def run(context: Context) -> list[Row]:
     """Start each proxy in turn with each number of servers."""
-    proxies = [ManyFloor(BASE), ROUTER, *(one for one in context.peers if one in AGGREGATORS)]
+    proxies: list[Proxy] = [ManyFloor(BASE), ROUTER, AS_SHIPPED]
+    proxies += [one for one in context.peers if one in AGGREGATORS]
     rows: list[Row] = []
     for number in NUMBERS:
         rows += _measure(context, proxies, number)
-    lazy = context.attempt(ROUTER.name, _lazy)
-    if lazy is not None:
-        rows += _rows(f"{LAZY} servers, lazy", {ROUTER.name: [lazy]})
-    return rows
+    return rows + _rows(f"{LAZY:,} servers, lazy", {AS_SHIPPED.name: [_lazy()]})
 
 
 def _upstreams(number: int) -> list[Upstream]:

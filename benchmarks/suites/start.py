@@ -24,7 +24,7 @@ from benchmarks.native.native import LoadError, echo_command
 from benchmarks.proxies.floors import BYTE_PROXY, STDIO_PROXY
 from benchmarks.proxies.processes import ROOT, call_once
 from benchmarks.proxies.proxy import Upstream
-from benchmarks.proxies.router import ROUTER, Router
+from benchmarks.proxies.router import AS_SHIPPED, ROUTER
 from benchmarks.rows import Row
 from tests.e2e.processes import descendants, kill_all
 
@@ -36,12 +36,6 @@ if TYPE_CHECKING:
 
 SUITE: Final = "start"
 DIRECT: Final = "direct"
-ROUTERS: Final = (
-    Router("router", token=False, check_arguments=False, metrics=False),
-    attrs.evolve(ROUTER, name="router, everything on"),
-)
-"""With the settings that it comes with, and with everything on: metrics bring the REST API."""
-
 SDK_ECHO: Final = Upstream("echo", (sys.executable, str(ROOT / "benchmarks" / "sdk_echo.py")))
 
 
@@ -52,7 +46,7 @@ def run(context: Context) -> list[Row]:
 
 
 def _stdio(context: Context) -> list[Row]:
-    proxies = context.with_peers("stdio", [STDIO_PROXY, *ROUTERS])
+    proxies = context.with_peers("stdio", [STDIO_PROXY, ROUTER, AS_SHIPPED])
     with tempfile.TemporaryDirectory() as folder:
         commands = _commands(proxies, [Upstream("echo", echo_command())], Path(folder))
         work = {
@@ -63,7 +57,7 @@ def _stdio(context: Context) -> list[Row]:
 
 
 def _http(context: Context) -> list[Row]:
-    proxies = context.with_peers("http", [BYTE_PROXY, *ROUTERS])
+    proxies = context.with_peers("http", [BYTE_PROXY, ROUTER, AS_SHIPPED])
     with tempfile.TemporaryDirectory() as folder:
         work = {one.name: lambda one=one: _to_first_call_ms(one, Path(folder)) for one in proxies}
         return _rows("HTTP, to the first call", context.interleaved(work), BASE)
@@ -79,7 +73,7 @@ def _to_first_call_ms(proxy: Proxy, among: Path) -> float:
 
 
 def _routed(context: Context) -> list[Row]:
-    proxies = context.with_peers("stdio", [STDIO_PROXY, *ROUTERS])
+    proxies = context.with_peers("stdio", [STDIO_PROXY, ROUTER, AS_SHIPPED])
     with tempfile.TemporaryDirectory() as folder:
         direct = {DIRECT: (list(SDK_ECHO.command), "echo", '{"text":"%TEXT%"}')}
         commands = direct | _commands(proxies, [SDK_ECHO], Path(folder))
