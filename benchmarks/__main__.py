@@ -35,6 +35,8 @@ SUITES: Final = {
     "idle": "benchmarks.suites.idle",
     "collide": "benchmarks.suites.collide",
     "layers": "benchmarks.suites.layers",
+    "listing": "benchmarks.internals.listing",
+    "imports": "benchmarks.internals.starting",
 }
 """Name of a suite -> its module, which has `run(context: Context) -> list[Row]`."""
 

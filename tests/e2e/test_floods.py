@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pytest
 
-from benchmarks.load import whole_answer
+from benchmarks.internals.raw_http import whole_answer
 from tests.e2e.process_resources import (
     MIB,
     file_limit,

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from benchmarks.load import Caller
-from benchmarks.throughput import UPSTREAM
 from tests.e2e.counted_router import CountedRouter
 from tests.e2e.fault_table import IS_CHAOS
+from tests.e2e.keep_alive_caller import Caller
 from tests.e2e.process_resources import open_files, open_files_at_most, resident_bytes
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.workspace import Workspace
 
+UPSTREAM: Final = Path(__file__).with_name("echo_upstream.py")
 CALLERS: Final = 16
 WARM_UP: Final = 10_000
 CALLS: Final = 100_000 if IS_CHAOS else 30_000
@@ -58,7 +58,7 @@ def make_calls(callers: Sequence[Caller], times: int) -> None:
         while left:
             for key, _ in ready.select(timeout=30):
                 caller: Any = key.data
-                if caller.read() is None:
+                if not caller.read():
                     continue
                 left -= 1
                 if begun < times:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.imports import unwanted
-from benchmarks.starting import imported
+from benchmarks.internals.imports import unwanted
+from benchmarks.internals.starting import imported
 
 if TYPE_CHECKING:
     from tests.e2e.workspace import Workspace

@@ -1,4 +1,4 @@
-"""The load of the benchmarks: the answers that it accepts, and the requests that it sends."""
+"""Raw HTTP: when an answer is whole, and what a request has in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.load import request_bytes, whole_answer
+from benchmarks.internals.raw_http import request_bytes, whole_answer
 
 ANSWER = b"HTTP/1.1 200 \r\nContent-Length: 5\r\ndate: now\r\n\r\nhello"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.imports import Import, imports_in, slowest, unwanted
+from benchmarks.internals.imports import Import, imports_in, slowest, unwanted
 
 REPORT = """\
 import time: self [us] | cumulative | imported package

@@ -11,14 +11,14 @@ import json
 import socket
 import statistics
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import attrs
-
-from benchmarks.load import (
+from benchmarks.internals.raw_http import (
     HEAD_END,
     INITIALIZE,
     LENGTH_HEADER,
@@ -26,16 +26,18 @@ from benchmarks.load import (
     SESSION_HEADER,
     request_bytes,
 )
-from benchmarks.spread import Spread, ratio_of
-from benchmarks.throughput import UPSTREAM, bare_echo
+from benchmarks.native.native import echo_command
+from benchmarks.proxies.processes import started
+from benchmarks.rows import Row
 from tests.e2e.workspace import CONFIG, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from benchmarks.context import Context
     from tests.e2e.processes import RouterProcess
 
+SUITE: Final = "listing"
 INSTANCES: Final = 100
 TOOLS_OF_EACH: Final = 40
 TOOLS: Final = INSTANCES * TOOLS_OF_EACH
@@ -55,34 +57,12 @@ _ENVELOPE: Final = {
 }
 
 
-@attrs.frozen
-class Listing:
-    """The figures of one revision; medians of each round, with their spread over the rounds.
-
-    Attributes:
-        revision: the protocol revision of the client.
-        size_bytes: the length of the answer's body.
-        router_ms, static_ms: from the first byte sent to the last byte received.
-        difference_ms: of both in the same round.
-        ratio: of both in the same round.
-    """
-
-    revision: str
-    size_bytes: int
-    router_ms: Spread
-    static_ms: Spread
-    difference_ms: Spread
-    ratio: Spread
-
-
 def site_with_tools(folder: Path) -> Workspace:
     """Return a folder to run a router in, whose default view lists `TOOLS` tools."""
     workspace = Workspace(folder)
     workspace.configure(server=CONFIG["server"] | {"view": "direct"})
     for number in range(INSTANCES):
-        # Isolated, and without `site`: a hundred of them have to start before the first list.
-        script = ("-I", "-S", str(UPSTREAM), str(TOOLS_OF_EACH - 1))
-        workspace.add_command(f"server-{number}", sys.executable, *script)
+        workspace.add_command(f"server-{number}", *echo_command(tools=TOOLS_OF_EACH))
     return workspace
 
 
@@ -153,8 +133,21 @@ def _count_of(url: str) -> int:
         return len(json.loads(lister.lists()[0])["result"]["tools"])
 
 
-def measure(url: str, revision: str, folder: Path, *, rounds: int) -> Listing:
-    """Ask the router and the static server in turn.
+def run(context: Context) -> list[Row]:
+    """Ask the router and the static server in turn, at each revision."""
+    rows: list[Row] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        site_with_tools(Path(folder)).serve("http") as router,
+        full_list(router) as url,
+    ):
+        for revision in REVISIONS:
+            rows += _measure(url, revision, Path(folder), context.rounds)
+    return rows
+
+
+def _measure(url: str, revision: str, folder: Path, rounds: int) -> list[Row]:
+    """Return the rows of one revision.
 
     Args:
         url: of the router.
@@ -166,23 +159,24 @@ def measure(url: str, revision: str, folder: Path, *, rounds: int) -> Listing:
     answer, _ = router.lists()
     answer_file = folder / f"answer-{revision}.json"
     answer_file.write_bytes(answer)
-    with bare_echo(str(answer_file)) as static_url:
-        static = Lister(static_url, revision)
+    command = [sys.executable, "-m", "benchmarks.floors.static_answer", str(answer_file)]
+    with started(command) as process:
+        static = Lister(process.stderr.wait_for(r"Listening on (\S+)")[1], revision)
         pair = (router, static)
         _medians_ms(pair, answer, WARM_UP_LISTS)
         medians_ms = [_medians_ms(pair, answer, LISTS_IN_ROUND) for _ in range(rounds)]
         static.socket.close()
     router.socket.close()
-    router_ms = [of_router for of_router, _ in medians_ms]
-    static_ms = [of_static for _, of_static in medians_ms]
-    return Listing(
-        revision,
-        len(answer),
-        Spread.of(router_ms),
-        Spread.of(static_ms),
-        Spread.of([one - other for one, other in medians_ms]),
-        ratio_of(router_ms, static_ms),
-    )
+    figures = {
+        ("router", "p50"): [one for one, _ in medians_ms],
+        ("static answer", "p50"): [other for _, other in medians_ms],
+        ("router", "more p50"): [one - other for one, other in medians_ms],
+    }
+    load = f"{len(answer) / 1e6:.2f} MB, {revision}"
+    return [
+        Row.of(SUITE, load, proxy, metric, values, "ms")
+        for (proxy, metric), values in figures.items()
+    ]
 
 
 def _medians_ms(pair: tuple[Lister, Lister], answer: bytes, lists: int) -> tuple[float, float]:

@@ -1,29 +1,22 @@
 """Serves an ASGI app that only reads a body and answers, on the Hypercorn and Trio of the router.
 
-It shows the cost of HTTP alone, which the router's figures are compared with. Every path answers
-every call with the same bytes as the router: those of the echo, or those of the file that its
-argument names.
+python -m benchmarks.floors.static_answer FILE
+
+It shows the cost of HTTP alone: every path answers every request with the bytes of the file.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
-from benchmarks.echo_upstream import result_of
-from benchmarks.load import CALL_ID, TEXT
-
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
-
-_RESULT: Final = json.dumps(result_of("tools/call", {"arguments": {"text": TEXT}}))
-ANSWER: Final = f'{{"jsonrpc":"2.0","id":{CALL_ID},"result":{_RESULT}}}'.encode()
 
 
 def answering(answer: bytes) -> ASGIFramework:
@@ -60,4 +53,4 @@ async def main(answer: bytes) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, Path(sys.argv[1]).read_bytes() if sys.argv[1:] else ANSWER)
+    trio.run(main, Path(sys.argv[1]).read_bytes())

@@ -8,19 +8,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
-from benchmarks.imports import Import, imports_in
-from benchmarks.spread import Spread
+from benchmarks.internals.imports import imports_in, slowest, unwanted
+from benchmarks.native.native import echo_command
+from benchmarks.rows import Row
+from tests.e2e.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.e2e.workspace import Workspace
+    from benchmarks.context import Context
+    from benchmarks.internals.imports import Import
 
+SUITE: Final = "imports"
+LOAD: Final = "first answer on stdio"
 BASELINE: Final = (sys.executable, "-c", "import trio, attrs, cattrs, msgspec")
 
 _HELLO: Final = {
@@ -36,31 +41,25 @@ _HELLO: Final = {
 _LINE: Final = json.dumps(_HELLO).encode() + b"\n"
 
 
-@attrs.frozen
-class Start:
-    """The times of both processes.
-
-    Attributes:
-        router_ms: from starting the router to its first answer.
-        imports_ms: from starting the baseline to its end.
-    """
-
-    router_ms: Spread
-    imports_ms: Spread
-
-    @property
-    def ratio(self) -> float:
-        return self.router_ms.median / self.imports_ms.median
-
-
-def measure(workspace: Workspace, rounds: int) -> Start:
-    """Start both processes in turn, `rounds` times, after one start of each that is not counted."""
+def run(context: Context) -> list[Row]:
+    """Start both in turn, after one start of each that is not counted; tell of slow imports."""
     router_ms: list[float] = []
     imports_ms: list[float] = []
-    for _ in range(rounds + 1):
-        imports_ms.append(_imports_ms())
-        router_ms.append(_first_answer_ms(workspace.stdio_command))
-    return Start(Spread.of(router_ms[1:]), Spread.of(imports_ms[1:]))
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder)).add_command("echo", *echo_command())
+        for _ in range(context.starts + 1):
+            imports_ms.append(_imports_ms())
+            router_ms.append(_first_answer_ms(workspace.stdio_command))
+        imports = imported(workspace)
+    context.say(f"Imported without need: {', '.join(unwanted(imports)) or 'nothing'}")
+    top = ", ".join(f"{one.name} {one.self_ms:.1f}" for one in slowest(imports, 8))
+    context.say(f"Slowest imports, ms: {top}")
+    ratios = [one / other for one, other in zip(router_ms[1:], imports_ms[1:], strict=True)]
+    return [
+        Row.of(SUITE, LOAD, "router", "start", router_ms[1:], "ms"),
+        Row.of(SUITE, LOAD, "imports alone", "start", imports_ms[1:], "ms"),
+        Row.of(SUITE, LOAD, "router", "start, x imports alone", ratios),
+    ]
 
 
 def _imports_ms() -> float:
