@@ -41,7 +41,9 @@ SUITES: Final = {
 """Name of a suite -> its module, which has `run(context: Context) -> list[Row]`."""
 
 PEERS: Final = "benchmarks.proxies.peers"
-"""The module that has `PEERS`, the adapters of what others made."""
+"""The module of the adapters of what others made; `installed` returns those that are there."""
+
+DOCS: Final = Path(__file__).parents[1] / "docs"
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,6 +56,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--core", type=int, help="core to run everything on (default: the last)")
     parser.add_argument("--peers", action="store_true", help="measure other proxies, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="write tables and picture into docs/performance"
+    )
     parser.add_argument("--quick", action="store_true", help="only router and byte proxy, briefly")
     wanted = parser.parse_args()
     unknown = [name for name in wanted.suites if name not in SUITES]
@@ -89,7 +94,7 @@ def _line(row: Row) -> str:
 
 
 def _measure(wanted: argparse.Namespace) -> list[Row]:
-    peers = import_module(PEERS).PEERS if wanted.peers else ()
+    peers = import_module(PEERS).installed(_say) if wanted.peers else ()
     context = Context(wanted.rounds, wanted.seconds, wanted.starts, tuple(peers), _say)
     rows: list[Row] = []
     for name in wanted.suites or SUITES:
@@ -117,6 +122,8 @@ def main() -> None:
     if wanted.json is not None:
         figures = {"machine": machine, "rows": [attrs.asdict(row) for row in rows]}
         wanted.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if wanted.write_docs:
+        import_module("benchmarks.report").write_docs(DOCS, rows, machine)
 
 
 if __name__ == "__main__":
