@@ -24,22 +24,12 @@
 #include <unistd.h>
 
 #include "buffer.h"
+#include "calls.h"
 #include "event_stream.h"
 #include "http_response.h"
 #include "json_scan.h"
 #include "options.h"
 #include "wires.h"
-
-typedef enum { GREETING, CONFIRMING, READY, CALLING, LEAVING, ENDED } state;
-
-typedef struct {
-  size_t number;
-  state state;
-  wire post, stream; /* `stream` is the GET of the SSE transport */
-  bool responded, answered; /* of what is in flight */
-  uint64_t calls, id;
-  double sent_at_s;
-} caller;
 
 static options set;
 static caller *callers;
@@ -47,7 +37,8 @@ static pipes shared; /* of stdio */
 static int poller;
 static bool measures, keeps_calling;
 static size_t number_ready, number_warm, number_ended, calls, wrong, missing;
-static buffer latencies_us, text, message, fault;
+static double answered_at_s; /* the last answer to any caller */
+static buffer latencies_us, fault;
 
 static double now_s(void) {
   struct timespec now;
@@ -77,14 +68,8 @@ static void transmit(caller *one, slice body) {
 }
 
 static void greet(caller *one) {
-  message.size = 0;
   one->id = set.same_ids ? 1 : one->number + 1;
-  append_format(&message,
-                "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"initialize\",\"params\":{"
-                "\"protocolVersion\":\"%s\",\"capabilities\":{},"
-                "\"clientInfo\":{\"name\":\"load\",\"version\":\"1\"}}}",
-                (unsigned long long)one->id, set.revision);
-  transmit(one, slice_of(message.at, message.size));
+  transmit(one, greeting_message(one, &set));
 }
 
 static void confirm(caller *one) {
@@ -95,28 +80,11 @@ static void confirm(caller *one) {
   one->answered = true;
 }
 
-/* The text of the call in flight: other texts for each call and each caller. */
-static slice text_of(caller *one) {
-  text.size = 0;
-  append_format(&text, "caller %zu call %llu ", one->number, (unsigned long long)one->calls);
-  if (text.size < set.text_bytes) append_fill(&text, 'x', set.text_bytes - text.size);
-  return slice_of(text.at, text.size);
-}
-
 static void call(caller *one) {
   one->state = CALLING;
   one->calls++;
   one->id = set.same_ids ? one->calls + 1 : one->calls * set.callers + one->number + 2;
-  slice words = text_of(one);
-  message.size = 0;
-  append_format(&message, "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":\"tools/call\",",
-                (unsigned long long)one->id);
-  append_format(&message, "\"params\":{\"name\":\"%s\",\"arguments\":", set.tool);
-  append(&message, set.arguments, (size_t)(set.text_place - set.arguments));
-  append(&message, words.at, words.size);
-  append_text(&message, set.text_place + strlen(TEXT_PLACE));
-  append_text(&message, "}}");
-  transmit(one, slice_of(message.at, message.size));
+  transmit(one, call_message(one, &set));
 }
 
 /* --- What comes back ------------------------------------------------------------------------- */
@@ -150,27 +118,6 @@ static void advance(caller *one) {
   }
 }
 
-static bool has_text(caller *one, slice answer) {
-  slice result, content, item, words, expected = text_of(one);
-  if (!member(answer, "result", &result) || !member(result, "content", &content) ||
-      !first_item(content, &item) || !member(item, "text", &words) || !inside_quotes(&words)) {
-    return false;
-  }
-  if (set.wrapped) return memmem(words.at, words.size, expected.at, expected.size) != NULL;
-  if (words.size < expected.size || memcmp(words.at, expected.at, expected.size) != 0) return false;
-  size_t size = expected.size > set.result_bytes ? expected.size : set.result_bytes;
-  if (words.size != size) return false;
-  const char *dots = words.at + expected.size;
-  size_t number = size - expected.size;
-  return number == 0 || (*dots == '.' && memcmp(dots, dots + 1, number - 1) == 0);
-}
-
-static bool has_id(slice id, uint64_t expected) {
-  char text[32];
-  snprintf(text, sizeof text, "%llu", (unsigned long long)expected);
-  return is_text(id, text);
-}
-
 /* Over stdio an answer can be for any caller; with `--same-ids` there is one caller. */
 static caller *receiver(slice id) {
   for (size_t number = 0; number < set.callers; number++) {
@@ -186,17 +133,18 @@ static void take_answer(caller *one, slice answer, slice id) {
     return;
   }
   one->answered = true;
+  answered_at_s = now_s();
   slice result;
   if (one->state == GREETING) {
     if (!member(answer, "result", &result)) give_up("initialize was refused", answer);
     return;
   }
   number_warm += one->calls == 1;
-  if (!has_text(one, answer)) {
+  if (!has_text(one, &set, answer)) {
     wrong++;
     note_fault("another text", answer);
   } else if (measures) {
-    float latency_us = (float)((now_s() - one->sent_at_s) * 1e6);
+    float latency_us = (float)((answered_at_s - one->sent_at_s) * 1e6);
     append(&latencies_us, &latency_us, sizeof latency_us);
     calls++;
   }
@@ -330,6 +278,14 @@ static void run_until(double until_s) {
   while (now_s() < until_s && number_ended < set.callers) wait_for_bytes(until_s);
 }
 
+/* Run until all callers have ended, or none of them has had an answer for too long. */
+static void run_while_answered(void) {
+  answered_at_s = now_s();
+  while (number_ended < set.callers && now_s() < answered_at_s + set.patience_s) {
+    wait_for_bytes(answered_at_s + set.patience_s);
+  }
+}
+
 /* Wait for an answer to every caller, since a server may still be starting; then warm up. */
 static void run_until_warm(void) {
   double until_s = now_s() + set.patience_s;
@@ -418,16 +374,21 @@ int main(int count, char **words) {
   if ((poller = epoll_create1(EPOLL_CLOEXEC)) < 0) abort();
   open_sessions();
   keeps_calling = true;
-  for (size_t number = 0; number < set.callers; number++) call(&callers[number]);
-  run_until_warm();
-  measures = true;
+  measures = set.calls > 0;
   double began_s = now_s();
-  run_until(set.calls ? INFINITY : began_s + set.seconds);
+  for (size_t number = 0; number < set.callers; number++) call(&callers[number]);
+  if (!measures) {
+    run_until_warm();
+    measures = true;
+    began_s = now_s();
+  }
+  set.calls ? run_while_answered() : run_until(began_s + set.seconds);
   double took_s = now_s() - began_s;
   measures = keeps_calling = false;
-  run_until(now_s() + set.patience_s);
+  if (!set.calls) run_until(now_s() + set.patience_s);
   for (size_t number = 0; number < set.callers; number++) missing += callers[number].state != ENDED;
   if (missing && !fault.size) append_text(&fault, "a call had no answer");
   if (set.mode == HTTP && !set.keeps_sessions) close_sessions();
+  if (set.mode == STDIO) pipes_close(&shared, set.patience_s);
   report(took_s);
 }

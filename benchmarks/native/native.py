@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -62,23 +63,27 @@ class Load:
         return self.calls / self.seconds
 
 
-def compiler() -> str | None:
-    """Return the path of the C compiler; None on a machine without one."""
-    return shutil.which(COMPILER)
+def obstacle() -> str | None:
+    """Return why the programs cannot be built and run here; None if they can."""
+    if sys.platform != "linux":
+        return "the load generator needs Linux (epoll)"
+    if shutil.which(COMPILER) is None:
+        return f"the load generator needs a C compiler as {COMPILER}: install gcc or clang"
+    return None
 
 
 def build(name: Literal["load", "echo"]) -> Path:
     """Return the path of a program, after building it if it is older than its sources.
 
     Raises:
-        LoadError: there is no compiler, or it refuses the sources.
+        LoadError: it cannot be built here, or the compiler refuses the sources.
     """
     program = BUILT / name
     newest_s = max(source.stat().st_mtime for source in SOURCES.glob("*.[ch]"))
     if program.exists() and program.stat().st_mtime >= newest_s:
         return program
-    if compiler() is None:
-        raise LoadError(f"No C compiler: {COMPILER} is needed to build {name}.c (gcc or clang)")
+    if (why_not := obstacle()) is not None:
+        raise LoadError(f"Cannot build {name}.c: {why_not}")
     BUILT.mkdir(parents=True, exist_ok=True)
     unfinished = program.with_suffix(f".{os.getpid()}")
     command = [COMPILER, *_FLAGS, "-o", str(unfinished), str(SOURCES / f"{name}.c"), "-lm"]
@@ -87,6 +92,14 @@ def build(name: Literal["load", "echo"]) -> Path:
         raise LoadError(f"{COMPILER} refused {name}.c:\n{done.stderr}")
     unfinished.rename(program)  # in one step: others may be building it at the same time
     return program
+
+
+def run_program(
+    name: Literal["load", "echo"], words: Sequence[str], given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, with `given` on stdin."""
+    command = [str(build(name)), *words]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
 
 
 def echo_command(*, tools: int = 1, result_bytes: int = 0) -> tuple[str, ...]:
@@ -121,15 +134,12 @@ def load(
         LoadError: a session could not be opened; or, unless `counts_faults`, an answer was wrong or
             missing.
     """
-    command = [str(build("load")), kind]
-    if isinstance(target, str):
-        command.append(target)
-    command += _words(options)
+    words = [kind, *([target] if isinstance(target, str) else []), *_words(options)]
     for name, value in (headers or {}).items():
-        command += ["--header", f"{name}: {value}"]
+        words += ["--header", f"{name}: {value}"]
     if not isinstance(target, str):
-        command += ["--", *target]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+        words += ["--", *target]
+    done = run_program("load", words)
     if done.returncode != 0:
         raise LoadError(f"{done.stderr.strip() or 'load failed'} ({target})")
     figures = figures_in(done.stdout)

@@ -32,7 +32,7 @@ static const char *const USAGE =
     "\n"
     "  --callers N           callers, each with one call in flight (1)\n"
     "  --seconds S           measured time (1)\n"
-    "  --calls N             instead: end after N calls, warm-up included\n"
+    "  --calls N             instead: N calls, the same number by each caller; no warm-up\n"
     "  --warm-up S           calls before that, which do not count (0.3)\n"
     "  --patience S          limit for opening sessions, and for the last answers (10)\n"
     "  --tool NAME           tool to call (echo)\n"

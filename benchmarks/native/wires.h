@@ -13,6 +13,8 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "buffer.h"
@@ -31,6 +33,7 @@ typedef struct {
 } wire;
 
 typedef struct {
+  pid_t command;
   int to, from;
   buffer in;
 } pipes;
@@ -174,9 +177,21 @@ static void pipes_open(pipes *one, char **command, int poller) {
   }
   close(to[0]);
   close(from[1]);
+  one->command = child;
   one->to = to[1];
   one->from = from[0];
   watch(poller, one->from, one);
+}
+
+/* End the command as a client does: close its stdin, and kill it after `patience_s`. */
+static void pipes_close(pipes *one, double patience_s) {
+  close(one->to);
+  struct timespec pause = {.tv_nsec = 1000000};
+  for (double waited_s = 0; waitpid(one->command, NULL, WNOHANG) == 0; waited_s += 1e-3) {
+    if (waited_s > patience_s) kill(one->command, SIGKILL);
+    nanosleep(&pause, NULL);
+  }
+  close(one->from);
 }
 
 static bool pipes_send(pipes *one, slice line) {
