@@ -64,6 +64,8 @@ def _arguments() -> argparse.Namespace:
     unknown = [name for name in wanted.suites if name not in SUITES]
     if unknown:
         parser.error(f"no such suite: {', '.join(unknown)}; there are: {suites}")
+    if wanted.write_docs and (wanted.suites or not wanted.peers):
+        parser.error("--write-docs writes a whole run: give --peers, and no suite")
     if wanted.rounds < 1 or wanted.starts < 1 or wanted.seconds <= 0:
         parser.error("rounds, starts and seconds must be above zero")
     return wanted

@@ -32,6 +32,7 @@ class Floor:
     module: str
     kinds: frozenset[Kind]
     option: str | None = None
+    wrapped: bool = False
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:

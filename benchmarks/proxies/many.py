@@ -27,6 +27,7 @@ class ManyFloor:
 
     name: str
     kinds: frozenset[Kind] = frozenset({"http"})
+    wrapped: bool = False
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:

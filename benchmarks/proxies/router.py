@@ -43,6 +43,7 @@ class Router:
     check_arguments: bool = True
     metrics: bool = True
     kinds: frozenset[Kind] = frozenset({"http", "sse", "stdio"})
+    wrapped: bool = False
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:
