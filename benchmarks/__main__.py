@@ -70,6 +70,8 @@ def _arguments() -> argparse.Namespace:
         parser.error("--write-docs writes a whole run: give --peers, and no suite")
     if wanted.rounds < 1 or wanted.starts < 1 or wanted.seconds <= 0:
         parser.error("rounds, starts and seconds must be above zero")
+    if wanted.core is not None and wanted.core not in _cores():
+        parser.error(f"no core {wanted.core}; there are: {', '.join(map(str, sorted(_cores())))}")
     return wanted
 
 
@@ -78,10 +80,15 @@ def _say(line: str = "") -> None:
     sys.stdout.flush()
 
 
-def _pin(core: int | None) -> None:
+def _cores() -> frozenset[int]:
+    """Return the cores that this process may use; none where the system does not tell."""
+    return frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset()
+
+
+def pin(core: int | None) -> None:
     """Run this process and all that it starts on one core, where the system can do that."""
     if sys.platform == "linux":
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0)) if core is None else core})
+        os.sched_setaffinity(0, {max(_cores()) if core is None else core})
 
 
 def _compile() -> None:
@@ -120,7 +127,7 @@ def main() -> None:
     """Measure, print the figures, and write them to the file that `--json` names."""
     wanted = _arguments()
     _compile()
-    _pin(wanted.core)
+    pin(wanted.core)
     if wanted.quick:
         import_module("benchmarks.quick").run(_say)
         return

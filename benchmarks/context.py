@@ -27,7 +27,7 @@ Figure = TypeVar("Figure")
 
 @attrs.frozen
 class Context:
-    """How to measure, and the parts that suites share.
+    """The settings of a run, and the parts that suites share.
 
     Attributes:
         rounds: how often each figure is taken.

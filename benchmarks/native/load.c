@@ -31,6 +31,9 @@
 #include "options.h"
 #include "wires.h"
 
+/* For sessions to open, and for the first answers: a proxy may still be starting. */
+static const double START_LIMIT_S = 60;
+
 static options set;
 static caller *callers;
 static pipes shared; /* of stdio */
@@ -288,13 +291,13 @@ static void run_while_answered(void) {
 
 /* Wait for an answer to every caller, since a server may still be starting; then warm up. */
 static void run_until_warm(void) {
-  double until_s = now_s() + set.patience_s;
+  double until_s = now_s() + START_LIMIT_S;
   while (number_warm < set.callers && now_s() < until_s) wait_for_bytes(until_s);
   run_until(now_s() + set.warm_up_s);
 }
 
 static void open_sessions(void) {
-  double until_s = now_s() + set.patience_s;
+  double until_s = now_s() + START_LIMIT_S;
   callers = calloc(set.callers, sizeof *callers);
   if (callers == NULL) abort();
   if (set.mode == STDIO) pipes_open(&shared, set.command, poller);

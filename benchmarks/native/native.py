@@ -29,6 +29,9 @@ COMPILER: Final = "cc"
 _FLAGS: Final = ("-O2", "-Wall", "-Wextra", "-Wno-unused-function")
 
 
+Program = Literal["load", "echo", "http_echo"]
+
+
 class LoadError(Exception):
     """The generator could not be built or run, or got answers that are not those of its calls."""
 
@@ -72,7 +75,7 @@ def obstacle() -> str | None:
     return None
 
 
-def build(name: Literal["load", "echo"]) -> Path:
+def build(name: Program) -> Path:
     """Return the path of a program, after building it if it is older than its sources.
 
     Raises:
@@ -95,7 +98,7 @@ def build(name: Literal["load", "echo"]) -> Path:
 
 
 def run_program(
-    name: Literal["load", "echo"], words: Sequence[str], given: str = ""
+    name: Program, words: Sequence[str], given: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with `given` on stdin."""
     command = [str(build(name)), *words]
@@ -109,8 +112,12 @@ def echo_command(*, tools: int = 1, result_bytes: int = 0) -> tuple[str, ...]:
         tools: the number of tools that it lists. Only the first, `echo`, can be called.
         result_bytes: the least length of its results' text, which it fills up with dots.
     """
-    program = str(build("echo"))
-    return (program, "--tools", str(tools), "--result-bytes", str(result_bytes))
+    return (str(build("echo")), "--tools", str(tools), "--result-bytes", str(result_bytes))
+
+
+def http_echo_command(*, result_bytes: int = 0) -> tuple[str, ...]:
+    """Return the command of the same server over streamable HTTP."""
+    return (str(build("http_echo")), "--result-bytes", str(result_bytes))
 
 
 def load(

@@ -34,7 +34,7 @@ static const char *const USAGE =
     "  --seconds S           measured time (1)\n"
     "  --calls N             instead: N calls, the same number by each caller; no warm-up\n"
     "  --warm-up S           calls before that, which do not count (0.3)\n"
-    "  --patience S          limit for opening sessions, and for the last answers (10)\n"
+    "  --patience S          limit for the last answers, and with --calls for any answer (10)\n"
     "  --tool NAME           tool to call (echo)\n"
     "  --arguments JSON      its arguments, with %TEXT% for the text ({\"text\":\"%TEXT%\"})\n"
     "  --text-bytes N        fill up each text to N bytes (64)\n"

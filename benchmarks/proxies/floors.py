@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from benchmarks.native.native import http_echo_command
 from benchmarks.proxies.processes import started
 from benchmarks.proxies.proxy import Running
 
@@ -60,6 +61,30 @@ class Floor:
         return [*program, *upstreams[0].command]
 
 
+@attrs.frozen
+class HttpEcho:
+    """The echo in C, served over HTTP without any proxy: the reach of the load generator."""
+
+    name: str = "no proxy, HTTP in C"
+    kinds: frozenset[Kind] = frozenset({"http"})
+
+    @contextmanager
+    def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:
+        """Run the echo until the context ends."""
+        del upstreams, folder
+        if kind not in self.kinds:
+            raise ValueError(f"{self.name} does not serve {kind}")
+        with started(http_echo_command()) as process:
+            yield Running(process.pid, process.stderr.wait_for(r"Listening on (\S+)")[1])
+
+    def command(self, upstreams: Sequence[Upstream], folder: Path) -> list[str]:
+        raise ValueError(f"{self.name} does not serve stdio")
+
+    def called_over_stdio(self, upstreams: Sequence[Upstream]) -> tuple[str, str]:
+        raise ValueError(f"{self.name} does not serve stdio")
+
+
+HTTP_ECHO: Final = HttpEcho()
 BYTE_PROXY: Final = Floor("byte proxy", "benchmarks.floors.byte_proxy", frozenset({"http"}))
 HTTPTOOLS_PROXY: Final = Floor(
     "byte proxy, httptools", "benchmarks.floors.httptools_proxy", frozenset({"http"})

@@ -10,7 +10,7 @@ import attrs
 from benchmarks.context import rows_of_loads
 from benchmarks.native.native import echo_command, load
 from benchmarks.processor_time import with_processor_time
-from benchmarks.proxies.floors import BYTE_PROXY, HTTPTOOLS_PROXY, HYPERCORN_PROXY
+from benchmarks.proxies.floors import BYTE_PROXY, HTTP_ECHO, HTTPTOOLS_PROXY, HYPERCORN_PROXY
 from benchmarks.proxies.processes import call
 from benchmarks.proxies.router import ROUTER, Router
 from benchmarks.rows import Row
@@ -29,6 +29,7 @@ NO_PROXY: Final = "no proxy"
 EVENT_CALLERS: Final = 16
 
 PROXIES: Final[tuple[Proxy, ...]] = (
+    HTTP_ECHO,
     BYTE_PROXY,
     HTTPTOOLS_PROXY,
     HYPERCORN_PROXY,

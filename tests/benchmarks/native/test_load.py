@@ -277,7 +277,7 @@ def test_crossed_stdio_answers_are_wrong() -> None:
 
 def test_stdio_answers_that_never_come_are_missing() -> None:
     command = _crossing_server("held.pop()")
-    found = load("stdio", command, calls=CALLS, callers=2, patience=2, counts_faults=True)
+    found = load("stdio", command, calls=CALLS, callers=2, patience=0.5, counts_faults=True)
     assert (found.sent, found.calls, found.missing) == (3, 1, 2)  # the server holds the third
 
 
