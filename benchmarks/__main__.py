@@ -91,7 +91,7 @@ def pin(core: int | None) -> None:
         os.sched_setaffinity(0, {max(_cores()) if core is None else core})
 
 
-def _compile() -> None:
+def compile_rooms() -> None:
     """Write the bytecode that an installation has: without it every start takes twice as long."""
     for room in ("router", "supervisors", "transports", "benchmarks/floors"):
         compileall.compile_dir(ROOT / room, quiet=1)
@@ -126,7 +126,7 @@ def _measure(wanted: argparse.Namespace) -> list[Row]:
 def main() -> None:
     """Measure, print the figures, and write them to the file that `--json` names."""
     wanted = _arguments()
-    _compile()
+    compile_rooms()
     pin(wanted.core)
     if wanted.quick:
         import_module("benchmarks.quick").run(_say)

@@ -67,6 +67,7 @@ class HttpEcho:
 
     name: str = "no proxy, HTTP in C"
     kinds: frozenset[Kind] = frozenset({"http"})
+    wrapped: bool = False
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:
