@@ -23,6 +23,8 @@ from benchmarks.context import Context
 from benchmarks.native.native import LoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.rows import Row
 
 SUITES: Final = {
@@ -110,7 +112,8 @@ def _line(row: Row) -> str:
     )
 
 
-def _measure(wanted: argparse.Namespace) -> list[Row]:
+def _measure(wanted: argparse.Namespace, machine: Mapping[str, str]) -> list[Row]:
+    """Run the suites; what is measured so far is in the file of `--json` after each of them."""
     peers = import_module(PEERS).installed(_say) if wanted.peers else ()
     context = Context(wanted.rounds, wanted.seconds, wanted.starts, tuple(peers), _say)
     rows: list[Row] = []
@@ -120,6 +123,9 @@ def _measure(wanted: argparse.Namespace) -> list[Row]:
         for row in found:
             _say(_line(row))
         rows += found
+        if wanted.json is not None:
+            figures = {"machine": machine, "rows": [attrs.asdict(row) for row in rows]}
+            wanted.json.write_text(json.dumps(figures, indent=2) + "\n")
     return rows
 
 
@@ -134,12 +140,9 @@ def main() -> None:
     machine = _machine()
     _say(", ".join(f"{name} {value}" for name, value in machine.items()))
     try:
-        rows = _measure(wanted)
+        rows = _measure(wanted, machine)
     except LoadError as error:
         sys.exit(f"benchmarks: {error}")
-    if wanted.json is not None:
-        figures = {"machine": machine, "rows": [attrs.asdict(row) for row in rows]}
-        wanted.json.write_text(json.dumps(figures, indent=2) + "\n")
     if wanted.write_docs:
         import_module("benchmarks.report").write_docs(DOCS, rows, machine)
 

@@ -26,7 +26,7 @@ WIDTH: Final = 920
 LEFT: Final = 290
 RIGHT: Final = 70
 TOP: Final = 84
-BAR: Final = 11
+BAR: Final = 13
 GAP: Final = 16
 LEAST: Final = 0.005
 DECADES: Final = (0.01, 0.1, 1.0, 10.0)
@@ -35,6 +35,7 @@ STYLE: Final = """
     text { fill: #1f2430; }
     .page { fill: #ffffff; }
     .minor { fill: #5a6274; font-size: 12px; }
+    .value { font-size: 11px; }
     .grid { stroke: #d5d9e2; }
     .floor { stroke: #5a6274; stroke-dasharray: 4 3; }
     .spread { stroke: #1f2430; stroke-width: 1.2; }
@@ -159,7 +160,7 @@ def _bar(row: Row, kind: str, y: float, axis: _Axis) -> str:
     return (
         f'  <rect class="{kind}" x="{LEFT}" y="{y}" width="{end - LEFT:.1f}" height="{BAR - 1}"/>\n'
         f'  <line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>\n'
-        f'  <text class="minor" x="{max(end, high) + 6:.1f}" y="{y + BAR - 1}">'
+        f'  <text class="minor value" x="{max(end, high) + 6:.1f}" y="{y + BAR - 3}">'
         f"{row.median:.2f}</text>"
     )
 

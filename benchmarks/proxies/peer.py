@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from benchmarks.proxies.processes import Started
     from benchmarks.proxies.proxy import Kind, Upstream
 
 PYTHON_PEERS: Final = ROOT / ".cache" / "bench" / "peers"
@@ -102,7 +103,7 @@ class Peer:
         with started(self._command(launch)) as process:
             url = f"http://127.0.0.1:{launch.port}{self.places[kind]}"
             running = Running(process.pid, url, tool, arguments, wrapped=self.wrapped)
-            self._wait_until_it_answers(kind, running, launch.port)
+            self._wait_until_it_answers(kind, running, launch.port, process)
             yield running
 
     def command(self, upstreams: Sequence[Upstream], folder: Path) -> list[str]:
@@ -121,13 +122,18 @@ class Peer:
         variables = [f"{name}={value}" for name, value in self.environment.items()]
         return ["env", "-C", str(launch.folder), *variables, *self.words(launch)]
 
-    def _wait_until_it_answers(self, kind: Kind, running: Running, port: int) -> None:
+    def _wait_until_it_answers(
+        self, kind: Kind, running: Running, port: int, process: Started
+    ) -> None:
         ends_at_s = time.monotonic() + START_LIMIT_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 call_once(kind, running)
             except (OSError, LoadError) as error:
+                if (status := process.status()) is not None:
+                    said = process.stderr.text[-200:]
+                    raise LoadError(f"{self.name} ended with {status}: {said}") from error
                 if time.monotonic() > ends_at_s:
                     raise LoadError(f"{self.name} does not answer: {error}") from error
                 time.sleep(_POLL_S)  # it says nothing that all peers have in common

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import attrs
 import pytest
 
+from benchmarks.native import native
+from benchmarks.native.native import LoadError
 from benchmarks.proxies import aggregators, bridges
 from benchmarks.proxies.peer import LeftOutError, Peer, free_port
 from benchmarks.proxies.peers import PEERS
@@ -103,3 +106,14 @@ PACKAGES = {
 
 def test_free_port_can_be_listened_on() -> None:
     assert 1024 <= free_port() <= 65535
+
+
+@pytest.mark.skipif(native.obstacle() is not None, reason=str(native.obstacle()))
+def test_a_peer_that_ends_is_an_error_at_once_with_its_last_words(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", "raise SystemExit('no such server')"]
+    peer = Peer("peer", tmp_path, {"http": "/mcp"}, lambda _: words)
+    with (
+        pytest.raises(LoadError, match="peer ended with 1: no such server"),
+        peer.serve("http", TWO, tmp_path),
+    ):
+        pass
