@@ -4,6 +4,9 @@
 - HTTP: to the first call that is answered rightly.
 - A server of the MCP SDK on stdio: to its first right answer to a call, with a proxy between and
   without one.
+
+Beside the time is the processor time of the proxy's main process: a busy machine adds to the first
+alone.
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
 from benchmarks.client import HELLO, answer_in
 from benchmarks.context import BASE
 from benchmarks.native.native import LoadError, echo_command
+from benchmarks.processor_time import processor_time_s
 from benchmarks.proxies.floors import BYTE_PROXY, STDIO_PROXY
 from benchmarks.proxies.processes import ROOT, call_once
 from benchmarks.proxies.proxy import Upstream
@@ -39,6 +43,26 @@ DIRECT: Final = "direct"
 SDK_ECHO: Final = Upstream("echo", (sys.executable, str(ROOT / "benchmarks" / "sdk_echo.py")))
 
 
+@attrs.frozen
+class Start:
+    """One start.
+
+    Attributes:
+        took_ms: from starting the process to the answer.
+        cpu_ms: the processor time of the process until then; None where it is unknown.
+    """
+
+    took_ms: float
+    cpu_ms: float | None
+
+    @classmethod
+    def until_now(cls, began_s: float, pid: int) -> Self:
+        """Return the start of a process that has just answered."""
+        took_ms = 1000 * (time.perf_counter() - began_s)
+        cpu_s = processor_time_s(pid)
+        return cls(took_ms, None if cpu_s is None else 1000 * cpu_s)
+
+
 def run(context: Context) -> list[Row]:
     """Start each proxy in turn, `starts` times."""
     starts = attrs.evolve(context, rounds=context.starts)
@@ -50,7 +74,7 @@ def _stdio(context: Context) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         commands = _commands(proxies, [Upstream("echo", echo_command())], Path(folder))
         work = {
-            name: lambda command=command: to_answer_ms(command)
+            name: lambda command=command: start_and_ask(command)
             for name, (command, *_) in commands.items()
         }
         return _rows("stdio, to `initialize`", context.interleaved(work), BASE)
@@ -59,17 +83,17 @@ def _stdio(context: Context) -> list[Row]:
 def _http(context: Context) -> list[Row]:
     proxies = context.with_peers("http", [BYTE_PROXY, ROUTER, AS_SHIPPED])
     with tempfile.TemporaryDirectory() as folder:
-        work = {one.name: lambda one=one: _to_first_call_ms(one, Path(folder)) for one in proxies}
+        work = {one.name: lambda one=one: _start_and_call(one, Path(folder)) for one in proxies}
         return _rows("HTTP, to the first call", context.interleaved(work), BASE)
 
 
-def _to_first_call_ms(proxy: Proxy, among: Path) -> float:
+def _start_and_call(proxy: Proxy, among: Path) -> Start:
     folder = Path(tempfile.mkdtemp(dir=among))
     upstreams = [Upstream("echo", echo_command())]
     began_s = time.perf_counter()
     with proxy.serve("http", upstreams, folder) as running:
         call_once("http", running)
-        return 1000 * (time.perf_counter() - began_s)
+        return Start.until_now(began_s, running.pid)
 
 
 def _routed(context: Context) -> list[Row]:
@@ -78,7 +102,7 @@ def _routed(context: Context) -> list[Row]:
         direct = {DIRECT: (list(SDK_ECHO.command), "echo", '{"text":"%TEXT%"}')}
         commands = direct | _commands(proxies, [SDK_ECHO], Path(folder))
         work = {
-            name: lambda command=command, tool=tool, arguments=arguments: to_answer_ms(
+            name: lambda command=command, tool=tool, arguments=arguments: start_and_ask(
                 command, call_of(tool, arguments)
             )
             for name, (command, tool, arguments) in commands.items()
@@ -111,8 +135,8 @@ def call_of(tool: str, arguments: str) -> dict[str, Any]:
     return {"id": 2, "method": "tools/call", "params": params}
 
 
-def to_answer_ms(command: Sequence[str], call: dict[str, Any] | None = None) -> float:
-    """Return the time from starting a command to its answer to `initialize`, or to a call after it.
+def start_and_ask(command: Sequence[str], call: dict[str, Any] | None = None) -> Start:
+    """Start a command, up to its answer to `initialize`, or to a call after it.
 
     Raises:
         LoadError: an answer is missing, or an error.
@@ -126,7 +150,7 @@ def to_answer_ms(command: Sequence[str], call: dict[str, Any] | None = None) -> 
             if call is not None:
                 _send(process, {"method": "notifications/initialized"})
                 _ask(process, call)
-            return 1000 * (time.perf_counter() - began_s)
+            return Start.until_now(began_s, process.pid)
         finally:
             children = descendants(process.pid)
             process.kill()
@@ -153,10 +177,15 @@ def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     raise LoadError(f"The command ended before it answered {request['method']}")
 
 
-def _rows(load: str, times_ms: Mapping[str, Sequence[float]], base: str) -> list[Row]:
+def _rows(load: str, starts: Mapping[str, Sequence[Start]], base: str) -> list[Row]:
     rows: list[Row] = []
-    for name, values in times_ms.items():
-        ratios = [one / other for one, other in zip(values, times_ms[base], strict=True)]
-        rows.append(Row.of(SUITE, load, name, "time", values, "ms"))
+    for name, values in starts.items():
+        times_ms = [one.took_ms for one in values]
+        pairs = zip(values, starts[base], strict=True)
+        ratios = [one.took_ms / other.took_ms for one, other in pairs]
+        rows.append(Row.of(SUITE, load, name, "time", times_ms, "ms"))
         rows.append(Row.of(SUITE, load, name, "ratio", ratios))
+        cpus_ms = [one.cpu_ms for one in values if one.cpu_ms is not None]
+        if cpus_ms:
+            rows.append(Row.of(SUITE, load, name, "cpu", cpus_ms, "ms"))
     return rows

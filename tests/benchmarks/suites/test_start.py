@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from benchmarks.native.native import LoadError
-from benchmarks.suites.start import call_of, to_answer_ms
+from benchmarks.suites.start import call_of, start_and_ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,20 +32,20 @@ def _command(tmp_path: Path, ends_after: str = "never") -> list[str]:
 
 
 def test_the_time_ends_with_the_answer_to_initialize(tmp_path: Path) -> None:
-    assert to_answer_ms(_command(tmp_path)) > 0
+    assert start_and_ask(_command(tmp_path)).took_ms > 0
 
 
 def test_a_call_follows_the_handshake(tmp_path: Path) -> None:
-    to_answer_ms(_command(tmp_path), call_of("echo", '{"text":"%TEXT%"}'))
+    start_and_ask(_command(tmp_path), call_of("echo", '{"text":"%TEXT%"}'))
     seen = (tmp_path / "seen").read_text().split()
     assert seen[:2] == ["initialize", "notifications/initialized"]
 
 
 def test_a_command_that_ends_before_its_answer_is_an_error() -> None:
     with pytest.raises(LoadError, match="ended before it answered initialize"):
-        to_answer_ms([sys.executable, "-c", "input()"])
+        start_and_ask([sys.executable, "-c", "input()"])
 
 
 def test_a_call_that_fails_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="tools/call was answered with"):
-        to_answer_ms(_command(tmp_path), call_of("fails", "{}"))
+        start_and_ask(_command(tmp_path), call_of("fails", "{}"))
