@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
 from benchmarks.native.native import LoadError, echo_command
+from benchmarks.processor_time import with_cost
+from benchmarks.proxies.processes import call
 from benchmarks.proxies.proxy import Upstream
 from benchmarks.rows import Row
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmarks.native.native import Load
+    from benchmarks.processor_time import Timed
     from benchmarks.proxies.proxy import Kind, Proxy, Running
 
 BASE: Final = "byte proxy"
@@ -129,4 +133,33 @@ def rows_of_loads(
             figures["ratio", ""] = [one.per_second / other.per_second for one, other in compared]
         for (metric, unit), values in figures.items():
             rows.append(Row.of(suite, load, name, metric, values, unit))
+    return rows
+
+
+def timed_call(kind: Kind, running: Running, **options: Any) -> Timed:
+    """Load a proxy as `processes.call` does; return the load and what it cost."""
+    return with_cost(running.pid, partial(call, kind, running, **options))
+
+
+def rows_of_timed(
+    suite: str, load: str, figures: Mapping[str, Sequence[Timed]], base: str = BASE
+) -> list[Row]:
+    """Return the rows of `rows_of_loads`, and those of the processor time of a call.
+
+    `cpu of a call` is that of the proxy's main process. `cpu ratio` is that of all processes with
+    the base, divided by that with this proxy: above 1 is better, as for `ratio`.
+    """
+    loads = {proxy: [found for found, _ in those] for proxy, those in figures.items()}
+    rows = rows_of_loads(suite, load, loads, base)
+    all_us: dict[str, list[float]] = {}
+    for proxy, those in figures.items():
+        known = [(found.sent, cost) for found, cost in those if cost is not None]
+        if len(known) < len(those):
+            continue  # the system does not tell, or this is no process
+        all_us[proxy] = [1e6 * cost.all_s / sent for sent, cost in known]
+        proxy_us = [1e6 * cost.proxy_s / sent for sent, cost in known]
+        rows.append(Row.of(suite, load, proxy, "cpu of a call", proxy_us, "us"))
+    for proxy, those in all_us.items() if base in all_us else ():
+        ratios = [other / one for other, one in zip(all_us[base], those, strict=True)]
+        rows.append(Row.of(suite, load, proxy, "cpu ratio", ratios))
     return rows

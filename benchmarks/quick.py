@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.native.native import echo_command
-from benchmarks.processor_time import with_processor_time
+from benchmarks.processor_time import with_cost
 from benchmarks.proxies.floors import BYTE_PROXY
 from benchmarks.proxies.processes import call
 from benchmarks.proxies.proxy import Upstream
@@ -44,27 +44,28 @@ def run(say: Callable[[str], None]) -> None:
         for proxy in PROXIES:
             (own_folder := Path(folder) / proxy.name).mkdir()
             running[proxy.name] = stack.enter_context(proxy.serve("http", upstreams, own_folder))
-        say("Everything on one core. Processor time is that of the proxy alone.")
-        say(
-            f"{'callers':>7}  {'proxy':20}  calls/s  x byte proxy         p50 / p99 us  cpu us/call"
-        )
+        say("Everything on one core, which it shares with whatever else runs here. The ratio by")
+        say("processor time, of proxy, echo and generator together, depends least on that.")
+        say(f"callers  {'proxy':20}  calls/s  {'x byte proxy':19}  {'by cpu time':19}  us/call")
         for callers in CALLERS:
             figures: dict[str, list[Timed]] = {name: [] for name in running}
             for _ in range(ROUNDS):
                 for name, one in running.items():
                     work = partial(call, "http", one, callers=callers, seconds=SECONDS)
-                    figures[name].append(with_processor_time(one.pid, work))
-            base = figures[BYTE_PROXY.name]
+                    figures[name].append(with_cost(one.pid, work))
             for name, those in figures.items():
-                say(f"{callers:7}  {name:20}  {_figures(those, base)}")
+                say(f"{callers:7}  {name:20}  {_figures(those, figures[BYTE_PROXY.name])}")
 
 
 def _figures(those: Sequence[Timed], base: Sequence[Timed]) -> str:
     """Return the figures of a proxy, of all rounds."""
-    loads = [load for load, _ in those]
-    speed = [load.per_second for load in loads]
+    speed = [load.per_second for load, _ in those]
     share = ratio_of(speed, [load.per_second for load, _ in base])
-    p50 = median(load.p50_us for load in loads)
-    p99 = median(load.p99_us for load in loads)
-    cpu = median(1e6 * (taken_s or 0) / load.sent for load, taken_s in those)
-    return f"{median(speed):7.0f}  {f'{share:.2f}':19}  {p50:6.0f} / {p99:6.0f}  {cpu:11.0f}"
+    by_cpu = ratio_of(_all_us(base), _all_us(those))
+    proxy_us = median(1e6 * cost.proxy_s / load.sent for load, cost in those if cost)
+    return f"{median(speed):7.0f}  {f'{share:.2f}':19}  {f'{by_cpu:.2f}':19}  {proxy_us:7.0f}"
+
+
+def _all_us(those: Sequence[Timed]) -> list[float]:
+    """Return the processor time of a call, of all processes together, in each round."""
+    return [1e6 * cost.all_s / load.sent for load, cost in those if cost]

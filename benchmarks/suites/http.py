@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from benchmarks.context import rows_of_loads
+from benchmarks.context import rows_of_timed, timed_call
 from benchmarks.native.native import echo_command, load
-from benchmarks.processor_time import with_processor_time
 from benchmarks.proxies.floors import BYTE_PROXY, HTTP_ECHO, HTTPTOOLS_PROXY, HYPERCORN_PROXY
-from benchmarks.proxies.processes import call
 from benchmarks.proxies.router import ROUTER, Router
 from benchmarks.rows import Row
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from benchmarks.context import Context
-    from benchmarks.native.native import Load
     from benchmarks.processor_time import Timed
     from benchmarks.proxies.proxy import Proxy, Running
 
@@ -63,48 +60,31 @@ def run(context: Context) -> list[Row]:
             rows += _measure(context, running, callers)
     with context.serving("http", EVENT_PROXIES) as running:
         wanted = "text/event-stream"
-        work = {
-            name: _timed(one, context.seconds, EVENT_CALLERS, accept=wanted)
-            for name, one in running.items()
-        }
+        how = {"callers": EVENT_CALLERS, "seconds": context.seconds, "accept": wanted}
+        work = {name: partial(timed_call, "http", one, **how) for name, one in running.items()}
         figures = context.interleaved(work)
-        rows += _rows(f"{EVENT_CALLERS} callers, events", figures)
+        rows += rows_of_timed(SUITE, f"{EVENT_CALLERS} callers, events", figures)
     return rows
 
 
 def _measure(context: Context, running: Mapping[str, Running], callers: int) -> list[Row]:
-    work = {name: _timed(one, context.seconds, callers) for name, one in running.items()}
+    how = {"callers": callers, "seconds": context.seconds}
+    work: dict[str, Callable[[], Timed]] = {
+        name: partial(timed_call, "http", one, **how) for name, one in running.items()
+    }
     work[NO_PROXY] = partial(_without_proxy, context.seconds, callers)
     figures = context.interleaved(work)
     name = "1 caller" if callers == 1 else f"{callers} callers"
-    rows = _rows(name, figures)
+    rows = rows_of_timed(SUITE, name, figures)
     if callers == 1:
         rows += _added(name, figures)
     return rows
-
-
-def _timed(running: Running, seconds: float, callers: int, **options: str) -> Callable[[], Timed]:
-    work = partial(call, "http", running, callers=callers, seconds=seconds, **options)
-    return partial(with_processor_time, running.pid, work)
 
 
 def _without_proxy(seconds: float, callers: int) -> Timed:
     """Call the echo over its own pipes."""
     found = load("stdio", echo_command(), callers=callers, seconds=seconds)
     return found, None
-
-
-def _rows(name: str, figures: Mapping[str, Sequence[Timed]]) -> list[Row]:
-    """Return the rows of each proxy, with the processor time of one call."""
-    loads: dict[str, list[Load]] = {
-        proxy: [found for found, _ in those] for proxy, those in figures.items()
-    }
-    rows = rows_of_loads(SUITE, name, loads)
-    for proxy, those in figures.items():
-        times_us = [1e6 * taken_s / found.sent for found, taken_s in those if taken_s is not None]
-        if times_us:
-            rows.append(Row.of(SUITE, name, proxy, "cpu of a call", times_us, "us"))
-    return rows
 
 
 def _added(name: str, figures: Mapping[str, Sequence[Timed]]) -> list[Row]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.context import rows_of_loads
+from benchmarks.context import rows_of_timed, timed_call
 from benchmarks.native.native import echo_command
 from benchmarks.proxies.floors import BYTE_PROXY, HTTPTOOLS_PROXY
-from benchmarks.proxies.processes import call
 from benchmarks.proxies.proxy import Upstream
 from benchmarks.proxies.router import ROUTER, Router
 
@@ -39,7 +38,7 @@ def run(context: Context) -> list[Row]:
             figures = context.interleaved(
                 {
                     name: partial(
-                        call,
+                        timed_call,
                         "http",
                         one,
                         callers=CALLERS,
@@ -49,5 +48,5 @@ def run(context: Context) -> list[Row]:
                     for name, one in running.items()
                 }
             )
-        rows += rows_of_loads(SUITE, f"{size_kib} KiB", figures)
+        rows += rows_of_timed(SUITE, f"{size_kib} KiB", figures)
     return rows

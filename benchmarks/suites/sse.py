@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.context import rows_of_loads
+from benchmarks.context import rows_of_timed, timed_call
 from benchmarks.proxies.floors import SSE_PROXY
-from benchmarks.proxies.processes import call
 from benchmarks.proxies.router import ROUTER, Router
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ def run(context: Context) -> list[Row]:
     with context.serving("sse", context.with_peers("sse", PROXIES)) as running:
         figures = context.interleaved(
             {
-                name: partial(call, "sse", one, callers=CLIENTS, seconds=context.seconds)
+                name: partial(timed_call, "sse", one, callers=CLIENTS, seconds=context.seconds)
                 for name, one in running.items()
             }
         )
-    return rows_of_loads(SUITE, f"{CLIENTS} clients", figures)
+    return rows_of_timed(SUITE, f"{CLIENTS} clients", figures)

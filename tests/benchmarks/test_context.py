@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from benchmarks.context import Context, rows_of_loads
+from benchmarks.context import Context, rows_of_loads, rows_of_timed
 from benchmarks.native.native import Load, LoadError
+from benchmarks.processor_time import Cost
 from benchmarks.proxies.proxy import Kind, Running, Upstream
 
 if TYPE_CHECKING:
@@ -116,6 +117,22 @@ def test_rows_have_ratios_of_the_same_round() -> None:
     assert rows["byte proxy", "ratio"] == (1, 1, 1)
     assert rows["router", "p50"] == (10, 5, 10)
     assert rows["router", "tail"] == (2, 2, 4)
+
+
+def test_processor_time_of_all_processes_is_compared_with_the_base() -> None:
+    figures = {
+        "byte proxy": [(loaded(100), Cost(0.001, 0.002)), (loaded(100), Cost(0.002, 0.004))],
+        "router": [(loaded(100), Cost(0.003, 0.004)), (loaded(50), Cost(0.003, 0.004))],
+        "no proxy": [(loaded(100), None), (loaded(100), None)],
+    }
+    rows = {
+        (row.proxy, row.metric): (row.low, row.high)
+        for row in rows_of_timed("http", "16 callers", figures)
+    }
+    assert rows["router", "cpu of a call"] == (30, 60)
+    assert rows["router", "cpu ratio"] == (0.5, 0.5)
+    assert rows["router", "ratio"] == (0.5, 1)
+    assert ("no proxy", "cpu ratio") not in rows
 
 
 def test_rows_have_no_ratios_without_their_base() -> None:
