@@ -59,7 +59,7 @@ class Start:
     def until_now(cls, began_s: float, pid: int) -> Self:
         """Return the start of a process that has just answered."""
         took_ms = 1000 * (time.perf_counter() - began_s)
-        cpu_s = processor_time_s(pid)
+        cpu_s = processor_time_s([pid])
         return cls(took_ms, None if cpu_s is None else 1000 * cpu_s)
 
 
