@@ -6,7 +6,9 @@ import http.client
 import json
 import re
 import socket
-from contextlib import ExitStack, closing
+import time
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -19,6 +21,8 @@ from benchmarks.rows import Row
 from tests.e2e.process_resources import file_limit, resident_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from benchmarks.context import Context
     from benchmarks.proxies.proxy import Running
 
@@ -26,8 +30,12 @@ SUITE: Final = "idle"
 CLIENTS: Final = 1000
 FILES: Final = 8192
 LOAD: Final = f"{CLIENTS:,} SSE clients"
+OPEN_LIMIT_S: Final = 60.0
+"""For all clients to be there: a proxy that sends each answer to everybody never gets that far."""
+
 ANSWER_LIMIT_S: Final = 30.0
 _ENDPOINT: Final = re.compile(rb"event: endpoint\r?\ndata: (\S+)\r?\n")
+_INITIALIZED: Final = re.compile(rb'"protocolVersion"')
 
 
 def run(context: Context) -> list[Row]:
@@ -47,8 +55,11 @@ def measure(running: Running, context: Context) -> dict[str, tuple[list[float], 
     before_us = _p50s_us(running, context)
     before_bytes = resident_bytes(running.pid)
     with ExitStack() as clients:
-        for _ in range(CLIENTS):
-            clients.enter_context(closing(IdleClient(running)))
+        until_s = time.monotonic() + OPEN_LIMIT_S
+        for number in range(CLIENTS):
+            if time.monotonic() > until_s:
+                raise LoadError(f"Only {number} clients were served in {OPEN_LIMIT_S:.0f} s")
+            clients.enter_context(idle_client(running))
         after_bytes = resident_bytes(running.pid)
         with_them_us = _p50s_us(running, context)
     slower = [one / other for one, other in zip(with_them_us, before_us, strict=True)]
@@ -73,48 +84,51 @@ def _rows(name: str, figures: dict[str, tuple[list[float], str]]) -> list[Row]:
     ]
 
 
-class IdleClient:
-    """A client that did the handshake, and reads nothing more.
+@contextmanager
+def idle_client(running: Running) -> Iterator[None]:
+    """Be a client that did the handshake and reads nothing more, until the context ends.
 
     Raises:
         LoadError: the proxy does not serve it.
     """
-
-    def __init__(self, running: Running) -> None:
-        assert running.url is not None
-        parts = urlsplit(running.url)
-        self._headers = running.headers
-        address = (parts.hostname or "", parts.port or 80)
-        self._socket = socket.create_connection(address, timeout=ANSWER_LIMIT_S)
+    assert running.url is not None
+    parts = urlsplit(running.url)
+    address = (parts.hostname or "", parts.port or 80)
+    with socket.create_connection(address, timeout=ANSWER_LIMIT_S) as stream:
         headers = {"Host": parts.netloc, "Accept": "text/event-stream", **running.headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self._socket.sendall(f"GET {parts.path} HTTP/1.1\r\n{head}\r\n".encode())
-        self._received = b""
-        self._endpoint = urljoin(running.url, self._wait_for(_ENDPOINT)[1].decode())
+        stream.sendall(f"GET {parts.path} HTTP/1.1\r\n{head}\r\n".encode())
+        endpoint = urljoin(running.url, _wait_for(stream, _ENDPOINT)[1].decode())
         with closing(http.client.HTTPConnection(parts.netloc, timeout=ANSWER_LIMIT_S)) as posts:
-            self._post(posts, {"id": 1, "method": "initialize", "params": HELLO})
-            self._wait_for(re.compile(rb'"protocolVersion"'))
-            self._post(posts, {"method": "notifications/initialized"})
+            post = partial(_post, posts, endpoint, running.headers)
+            post({"id": 1, "method": "initialize", "params": HELLO})
+            _wait_for(stream, _INITIALIZED)
+            post({"method": "notifications/initialized"})
+        yield
 
-    def _post(self, posts: http.client.HTTPConnection, message: dict[str, object]) -> None:
-        parts = urlsplit(self._endpoint)
-        headers = {"Content-Type": "application/json", **self._headers}
-        body = json.dumps({"jsonrpc": "2.0", **message})
-        posts.request("POST", f"{parts.path}?{parts.query}", body, headers)
-        response = posts.getresponse()
-        answer = response.read()
-        if response.status // 100 != 2:
-            raise LoadError(f"HTTP {response.status}: {answer[:200]!r}")
 
-    def _wait_for(self, pattern: re.Pattern[bytes]) -> re.Match[bytes]:
-        while (found := pattern.search(self._received)) is None:
-            data = self._socket.recv(1 << 16)
-            if not data:
-                raise LoadError(f"The event stream ended: {self._received[-200:]!r}")
-            self._received += data
-        self._received = b""
-        return found
+def _post(
+    posts: http.client.HTTPConnection,
+    endpoint: str,
+    headers: Mapping[str, str],
+    message: Mapping[str, object],
+) -> None:
+    parts = urlsplit(endpoint)
+    body = json.dumps({"jsonrpc": "2.0", **message})
+    all_headers = {"Content-Type": "application/json", **headers}
+    posts.request("POST", f"{parts.path}?{parts.query}", body, all_headers)
+    response = posts.getresponse()
+    answer = response.read()
+    if response.status // 100 != 2:
+        raise LoadError(f"HTTP {response.status}: {answer[:200]!r}")
 
-    def close(self) -> None:
-        """Leave."""
-        self._socket.close()
+
+def _wait_for(stream: socket.socket, pattern: re.Pattern[bytes]) -> re.Match[bytes]:
+    """Read a stream up to a pattern; what comes with it is read, too."""
+    received = b""
+    while (found := pattern.search(received)) is None:
+        data = stream.recv(1 << 16)
+        if not data:
+            raise LoadError(f"The event stream ended: {received[-200:]!r}")
+        received += data
+    return found
