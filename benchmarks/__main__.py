@@ -129,13 +129,20 @@ def _measure(wanted: argparse.Namespace, machine: Mapping[str, str]) -> list[Row
     return rows
 
 
+def _compare_quickly() -> None:
+    try:
+        import_module("benchmarks.quick").run(_say)
+    except LoadError as error:
+        sys.exit(f"benchmarks: {error}")
+
+
 def main() -> None:
     """Measure, print the figures, and write them to the file that `--json` names."""
     wanted = _arguments()
     compile_rooms()
     pin(wanted.core)
     if wanted.quick:
-        import_module("benchmarks.quick").run(_say)
+        _compare_quickly()
         return
     machine = _machine()
     _say(", ".join(f"{name} {value}" for name, value in machine.items()))

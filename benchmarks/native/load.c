@@ -10,6 +10,7 @@
  *   wrong              answers with an id or a text that the call does not have
  *   missing            calls without an answer, `--patience` seconds after the last call
  *   cpu_s              processor time of this process, in all
+ *   command_cpu_s      that of the command within the measured time; null but over stdio
  *   fault              the first wrong answer or broken connection, in words; null for none
  *
  * The exit status is 1, with a line on stderr, if a session cannot be opened.
@@ -26,6 +27,7 @@
 #include "buffer.h"
 #include "calls.h"
 #include "event_stream.h"
+#include "figures.h"
 #include "http_response.h"
 #include "json_scan.h"
 #include "options.h"
@@ -336,31 +338,21 @@ static void close_sessions(void) {
   run_until(now_s() + 2);
 }
 
-static int ascending(const void *one, const void *other) {
-  float left = *(const float *)one, right = *(const float *)other;
-  return (left > right) - (left < right);
+/* The processor time of the command itself, without its children. */
+static double command_cpu_s(void) {
+  clockid_t clock;
+  struct timespec used;
+  if (set.mode != STDIO || clock_getcpuclockid(shared.command, &clock) != 0) return NAN;
+  if (clock_gettime(clock, &used) != 0) return NAN;
+  return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
-static void print_text(buffer *from) {
-  printf("\"");
-  for (size_t at = 0; at < from->size; at++) {
-    unsigned char byte = (unsigned char)from->at[at];
-    if (byte == '"' || byte == '\\') {
-      printf("\\%c", byte);
-    } else {
-      printf(byte < ' ' || byte > '~' ? "\\u%04x" : "%c", byte);
-    }
-  }
-  printf("\"");
-}
-
-static void report(double seconds) {
+static void report(double seconds, double command_s) {
   struct rusage used;
   getrusage(RUSAGE_SELF, &used);
   double cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
                  (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-  float *sorted = (float *)latencies_us.at;
-  if (calls) qsort(sorted, calls, sizeof *sorted, ascending);
+  const float *sorted = sorted_latencies(&latencies_us);
   printf("{\"calls\":%zu,\"seconds\":%.6f,\"p50_us\":%.1f,\"p99_us\":%.1f,", calls, seconds,
          calls ? sorted[calls / 2] : 0.0, calls ? sorted[calls * 99 / 100] : 0.0);
   size_t sent = 0;
@@ -368,7 +360,8 @@ static void report(double seconds) {
   printf("\"sent\":%zu,\"wrong\":%zu,\"missing\":%zu,\"cpu_s\":%.6f,\"fault\":", sent, wrong,
          missing, cpu_s);
   fault.size ? print_text(&fault) : (void)printf("null");
-  printf("}\n");
+  isnan(command_s) ? (void)printf(",\"command_cpu_s\":null}\n")
+                   : (void)printf(",\"command_cpu_s\":%.6f}\n", command_s);
 }
 
 int main(int count, char **words) {
@@ -378,20 +371,22 @@ int main(int count, char **words) {
   open_sessions();
   keeps_calling = true;
   measures = set.calls > 0;
-  double began_s = now_s();
+  double began_s = now_s(), command_s = command_cpu_s();
   for (size_t number = 0; number < set.callers; number++) call(&callers[number]);
   if (!measures) {
     run_until_warm();
     measures = true;
     began_s = now_s();
+    command_s = command_cpu_s();
   }
   set.calls ? run_while_answered() : run_until(began_s + set.seconds);
   double took_s = now_s() - began_s;
+  command_s = command_cpu_s() - command_s;
   measures = keeps_calling = false;
   if (!set.calls) run_until(now_s() + set.patience_s);
   for (size_t number = 0; number < set.callers; number++) missing += callers[number].state != ENDED;
   if (missing && !fault.size) append_text(&fault, "a call had no answer");
   if (set.mode == HTTP && !set.keeps_sessions) close_sessions();
   if (set.mode == STDIO) pipes_close(&shared, set.patience_s);
-  report(took_s);
+  report(took_s, command_s);
 }

@@ -49,6 +49,8 @@ class Load:
         missing: calls without an answer.
         cpu_s: the processor time of the generator.
         fault: the first wrong or missing answer in words; None for none.
+        command_cpu_s: the processor time of a command on stdio within the measured time, without
+            that of its children; None for other transports.
     """
 
     calls: int
@@ -60,6 +62,7 @@ class Load:
     missing: int
     cpu_s: float
     fault: str | None
+    command_cpu_s: float | None = None
 
     @property
     def per_second(self) -> float:

@@ -19,14 +19,14 @@ from benchmarks.proxies.floors import LINES_PROXY, STDIO_PROXY
 from benchmarks.proxies.processes import call
 from benchmarks.proxies.proxy import Upstream
 from benchmarks.proxies.router import ROUTER, Router
+from benchmarks.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchmarks.context import Context
     from benchmarks.native.native import Load
     from benchmarks.proxies.proxy import Proxy
-    from benchmarks.rows import Row
 
 SUITE: Final = "stdio"
 IN_FLIGHT: Final = 16
@@ -63,7 +63,19 @@ def _in_flight(context: Context) -> list[Row]:
                 how = {"tool": tool, "arguments": arguments, "wrapped": proxy.wrapped}
                 work[proxy.name] = partial(load_one, command, **how)
         figures = context.interleaved(work)
-    return rows_of_loads(SUITE, f"{IN_FLIGHT} in flight", figures)
+    name = f"{IN_FLIGHT} in flight"
+    return rows_of_loads(SUITE, name, figures) + _costs(name, figures)
+
+
+def _costs(name: str, figures: Mapping[str, Sequence[Load]]) -> list[Row]:
+    """Return the processor time of a call, of each proxy's process alone."""
+    rows: list[Row] = []
+    for proxy, loads in figures.items():
+        known = [(one.calls, one.command_cpu_s) for one in loads if one.command_cpu_s is not None]
+        if known and proxy != NO_PROXY:
+            each_us = [1e6 * taken_s / calls for calls, taken_s in known if calls]
+            rows.append(Row.of(SUITE, name, proxy, "cpu of a call", each_us, "us"))
+    return rows
 
 
 def _routed(context: Context) -> list[Row]:

@@ -64,6 +64,18 @@ def test_all_suites_run_when_none_is_named(
     assert "router" in capsys.readouterr().out
 
 
+def test_quick_comparison_that_cannot_be_made_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(_: object) -> None:
+        raise LoadError("Cannot build load.c: no compiler")
+
+    monkeypatch.setattr("benchmarks.quick.run", run)
+    monkeypatch.setattr(program, "pin", lambda _: None)
+    with pytest.raises(SystemExit, match=r"benchmarks: Cannot build load\.c"):
+        run_main(monkeypatch, "--quick")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -231,6 +231,8 @@ def test_options_that_are_not_understood_are_answered_with_the_usage(words: list
 def test_stdio_calls_share_one_process() -> None:
     found = load("stdio", echo_command(), calls=CALLS, callers=CALLERS)
     assert (found.calls, found.wrong, found.missing) == (CALLS, 0, 0)
+    assert found.command_cpu_s is not None
+    assert found.command_cpu_s > 0
 
 
 @pytest.mark.parametrize(("size", "wrong"), [(1 << 18, 0), (1 << 17, CALLS)])
@@ -298,6 +300,7 @@ FIGURES = {
     "missing": 0,
     "cpu_s": 0.1,
     "fault": None,
+    "command_cpu_s": 0.2,
 }
 
 
