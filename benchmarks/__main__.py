@@ -151,7 +151,7 @@ def main() -> None:
     except LoadError as error:
         sys.exit(f"benchmarks: {error}")
     if wanted.write_docs:
-        import_module("benchmarks.report").write_docs(DOCS, rows, machine)
+        import_module("benchmarks.reporting.report").write_docs(DOCS, rows, machine)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from benchmarks.suites.layers import LOAD as LAYERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.figures import Figures
+    from benchmarks.reporting.figures import Figures
 
 
 BEFORE_THE_LANE: Final = 0.082

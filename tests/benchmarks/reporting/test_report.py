@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.figures import Figures
-from benchmarks.report import (
+from benchmarks.reporting.figures import Figures
+from benchmarks.reporting.report import (
     TITLES,
     cell,
     markdown_table,
@@ -17,9 +17,9 @@ from benchmarks.report import (
     targets_table,
     write_docs,
 )
+from benchmarks.reporting.targets import TARGETS
 from benchmarks.rows import Row
-from benchmarks.targets import TARGETS
-from tests.benchmarks.rows import http_rows
+from tests.benchmarks.reporting.rows import http_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from benchmarks.figures import Figures
-from benchmarks.plot import LEFT, Group, chart, chart_of
+from benchmarks.reporting.figures import Figures
+from benchmarks.reporting.plot import LEFT, Group, chart, chart_of
 from benchmarks.rows import Row
-from tests.benchmarks.rows import http_rows
+from tests.benchmarks.reporting.rows import http_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 

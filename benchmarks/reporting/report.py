@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.figures import Figures
-from benchmarks.plot import chart_of
-from benchmarks.targets import TARGETS, Target
+from benchmarks.reporting.figures import Figures
+from benchmarks.reporting.plot import chart_of
+from benchmarks.reporting.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,7 +15,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.figures import Figures
+    from benchmarks.reporting.figures import Figures
     from benchmarks.rows import Row
 
 SUITE: Final = "http"
