@@ -46,6 +46,9 @@ SUITES: Final = {
 PEERS: Final = "benchmarks.proxies.peers"
 """The module of the adapters of what others made; `installed` returns those that are there."""
 
+REPORT: Final = "benchmarks.reporting.report"
+"""The module that writes docs/performance.md."""
+
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
 
@@ -144,6 +147,8 @@ def main() -> None:
     if wanted.quick:
         _compare_quickly()
         return
+    if wanted.write_docs:
+        import_module(REPORT).check_docs(DOCS)
     machine = _machine()
     _say(", ".join(f"{name} {value}" for name, value in machine.items()))
     try:
@@ -151,7 +156,7 @@ def main() -> None:
     except LoadError as error:
         sys.exit(f"benchmarks: {error}")
     if wanted.write_docs:
-        import_module("benchmarks.reporting.report").write_docs(DOCS, rows, machine)
+        import_module(REPORT).write_docs(DOCS, rows, machine)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,15 @@ def put(page: str, parts: Mapping[str, str]) -> str:
     return page
 
 
+def check_docs(docs: Path) -> None:
+    """Return if the page of performance has a place for each part.
+
+    Raises:
+        ValueError: it has not; better before a long run than after it.
+    """
+    put((docs / PAGE).read_text(), dict.fromkeys(("targets", "tables"), ""))
+
+
 def write_docs(docs: Path, rows: Sequence[Row], machine: Mapping[str, str]) -> None:
     """Write the tables into the page of performance, and its picture beside it.
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +9,7 @@ from benchmarks.reporting.figures import Figures
 from benchmarks.reporting.report import (
     TITLES,
     cell,
+    check_docs,
     markdown_table,
     number,
     put,
@@ -20,9 +21,6 @@ from benchmarks.reporting.report import (
 from benchmarks.reporting.targets import TARGETS
 from benchmarks.rows import Row
 from tests.benchmarks.reporting.rows import http_rows
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PAGE = """# Performance
 
@@ -120,6 +118,13 @@ def test_parts_are_put_between_their_comments_and_the_rest_of_the_page_stays() -
 def test_a_page_without_a_place_is_an_error_that_names_the_comment() -> None:
     with pytest.raises(ValueError, match="<!-- layers -->"):
         put(PAGE, {"layers": ""})
+
+
+def test_the_page_of_this_repository_has_a_place_for_each_part(tmp_path: Path) -> None:
+    check_docs(Path(__file__).parents[3] / "docs")
+    (tmp_path / "performance.md").write_text(PAGE.replace("<!-- tables -->", ""))
+    with pytest.raises(ValueError, match="<!-- tables -->"):
+        check_docs(tmp_path)
 
 
 def test_docs_get_the_tables_and_the_picture(tmp_path: Path) -> None:
