@@ -18,7 +18,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 3 \
 ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: serve test quick check lint style async units types contracts format coverage bench \
-  chaos conformance peers lock deb clean
+  bench-peers chaos conformance peers lock deb clean
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
@@ -51,7 +51,8 @@ types: .venv/dev.stamp
 contracts: .venv/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/deptry --no-ansi $(ROOMS)
-	$(BIN)/deptry --no-ansi tests benchmarks --exclude tests/peers --ignore DEP002,DEP004
+	$(BIN)/deptry --no-ansi tests benchmarks --exclude tests/peers --exclude benchmarks/peers \
+	  --ignore DEP002,DEP004
 
 format: .venv/dev.stamp
 	$(BIN)/ruff format .
@@ -64,6 +65,13 @@ coverage: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m benchmarks
+
+# The same beside other proxies, each in an environment of its own. One that cannot be installed here
+# is left out, in one line that says why.
+bench-peers: .venv/dev.stamp
+	@$(MAKE) --no-print-directory --jobs 3 $(MEASURED_NPM) $(MEASURED_PYTHON)
+	@$(BIN)/python -m compileall -q $(ROOMS)
+	$(BIN)/python -m benchmarks --peers
 
 # Every fault that is promised to be survived, one after the other, with a table of what was measured.
 chaos: .venv/dev.stamp
@@ -167,6 +175,30 @@ $(DEBIAN_PEERS): tests/peers/unpack_debian.sh
 	  echo "apt-get has not got them: tests meet only the reverse proxies of this machine"; \
 	fi
 
+# --- The proxies that `make bench-peers` measures (benchmarks/proxies) ---
+
+MEASURED_NPM := benchmarks/peers/node_modules/.installed
+MEASURED_PYTHON := $(patsubst benchmarks/peers/%.txt,.cache/bench/peers/%/installed, \
+  $(wildcard benchmarks/peers/*.txt))
+
+$(MEASURED_NPM): benchmarks/peers/package-lock.json benchmarks/peers/.npmrc
+	@mkdir -p .cache/bench
+	@if ! command -v npm >/dev/null; then \
+	  echo "Left out: the npm proxies, since this machine has no npm"; \
+	elif (cd benchmarks/peers && npm ci --loglevel=error) 2>.cache/bench/npm.log; then \
+	  touch $@; \
+	else \
+	  echo "Left out: the npm proxies: $$(tail -n 1 .cache/bench/npm.log)"; \
+	fi
+
+.cache/bench/peers/%/installed: benchmarks/peers/%.txt | .venv/made
+	@$(BIN)/python -m venv --clear --without-pip $(@D)
+	@if $(PIP) --python $(@D)/bin/python install --require-hashes -r $< 2>$(@D)/log; then \
+	  touch $@; \
+	else \
+	  echo "Left out: $*: $$(grep ERROR $(@D)/log | tail -n 1)"; \
+	fi
+
 # --- Locks, without index lines, so that they say nothing of where packages come from. They move
 # --- only as far as they must; to move all of them on: make lock UPGRADE=--upgrade
 
@@ -177,13 +209,14 @@ lock: .venv/dev.stamp
 	$(LOCK) --group build pyproject.toml -o requirements.txt
 	$(LOCK) --extra otel --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@# With hashes, pip takes the pin of a package with extras only if the lock names the extras.
-	for peer in tests/peers/*.in; do \
+	for peer in tests/peers/*.in benchmarks/peers/*.in; do \
 	  $(LOCK) --no-strip-extras $$peer -o $${peer%.in}.txt || exit 1; done
-	cd tests/peers && npm install --package-lock-only --loglevel=error
+	for peers in tests/peers benchmarks/peers; do \
+	  (cd $$peers && npm install --package-lock-only --loglevel=error) || exit 1; done
 
 # For the Debian that this is, and its own Python.
 deb: .venv/serve.stamp
 	$(BIN)/python deploy/debian/build_package.py
 
 clean:
-	rm -rf .venv .cache tests/peers/node_modules
+	rm -rf .venv .cache tests/peers/node_modules benchmarks/peers/node_modules

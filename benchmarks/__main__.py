@@ -7,6 +7,7 @@ pinned to one core, so that a proxy cannot look faster by using more of them.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -22,6 +23,8 @@ from benchmarks.context import Context
 from benchmarks.native.native import LoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.rows import Row
 
 SUITES: Final = {
@@ -29,13 +32,25 @@ SUITES: Final = {
     "sse": "benchmarks.suites.sse",
     "stdio": "benchmarks.suites.stdio",
     "large": "benchmarks.suites.large",
+    "start": "benchmarks.suites.start",
+    "many": "benchmarks.suites.many",
+    "growth": "benchmarks.suites.growth",
+    "idle": "benchmarks.suites.idle",
+    "collide": "benchmarks.suites.collide",
+    "layers": "benchmarks.suites.layers",
     "listing": "benchmarks.internals.listing",
     "imports": "benchmarks.internals.starting",
 }
 """Name of a suite -> its module, which has `run(context: Context) -> list[Row]`."""
 
 PEERS: Final = "benchmarks.proxies.peers"
-"""The module that has `PEERS`, the adapters of what others made."""
+"""The module of the adapters of what others made; `installed` returns those that are there."""
+
+REPORT: Final = "benchmarks.reporting.report"
+"""The module that writes docs/performance.md."""
+
+ROOT: Final = Path(__file__).parents[1]
+DOCS: Final = ROOT / "docs"
 
 
 def _arguments() -> argparse.Namespace:
@@ -48,11 +63,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--core", type=int, help="core to run everything on (default: the last)")
     parser.add_argument("--peers", action="store_true", help="measure other proxies, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="write tables and picture into docs/performance"
+    )
     parser.add_argument("--quick", action="store_true", help="only router and byte proxy, briefly")
     wanted = parser.parse_args()
     unknown = [name for name in wanted.suites if name not in SUITES]
     if unknown:
         parser.error(f"no such suite: {', '.join(unknown)}; there are: {suites}")
+    if wanted.write_docs and (wanted.suites or not wanted.peers):
+        parser.error("--write-docs writes a whole run: give --peers, and no suite")
     if wanted.rounds < 1 or wanted.starts < 1 or wanted.seconds <= 0:
         parser.error("rounds, starts and seconds must be above zero")
     if wanted.core is not None and wanted.core not in _cores():
@@ -76,6 +96,12 @@ def pin(core: int | None) -> None:
         os.sched_setaffinity(0, {max(_cores()) if core is None else core})
 
 
+def compile_rooms() -> None:
+    """Write the bytecode that an installation has: without it every start takes twice as long."""
+    for room in ("router", "supervisors", "transports", "benchmarks/floors"):
+        compileall.compile_dir(ROOT / room, quiet=1)
+
+
 def _machine() -> dict[str, str]:
     """Return what the figures were measured with."""
     packages = {name: version(name) for name in ("trio", "hypercorn", "httptools", "msgspec")}
@@ -89,8 +115,9 @@ def _line(row: Row) -> str:
     )
 
 
-def _measure(wanted: argparse.Namespace) -> list[Row]:
-    peers = import_module(PEERS).PEERS if wanted.peers else ()
+def _measure(wanted: argparse.Namespace, machine: Mapping[str, str]) -> list[Row]:
+    """Run the suites; what is measured so far is in the file of `--json` after each of them."""
+    peers = import_module(PEERS).installed(_say) if wanted.peers else ()
     context = Context(wanted.rounds, wanted.seconds, wanted.starts, tuple(peers), _say)
     rows: list[Row] = []
     for name in wanted.suites or SUITES:
@@ -99,6 +126,9 @@ def _measure(wanted: argparse.Namespace) -> list[Row]:
         for row in found:
             _say(_line(row))
         rows += found
+        if wanted.json is not None:
+            figures = {"machine": machine, "rows": [attrs.asdict(row) for row in rows]}
+            wanted.json.write_text(json.dumps(figures, indent=2) + "\n")
     return rows
 
 
@@ -112,19 +142,21 @@ def _compare_quickly() -> None:
 def main() -> None:
     """Measure, print the figures, and write them to the file that `--json` names."""
     wanted = _arguments()
+    compile_rooms()
     pin(wanted.core)
     if wanted.quick:
         _compare_quickly()
         return
+    if wanted.write_docs:
+        import_module(REPORT).check_docs(DOCS)
     machine = _machine()
     _say(", ".join(f"{name} {value}" for name, value in machine.items()))
     try:
-        rows = _measure(wanted)
+        rows = _measure(wanted, machine)
     except LoadError as error:
         sys.exit(f"benchmarks: {error}")
-    if wanted.json is not None:
-        figures = {"machine": machine, "rows": [attrs.asdict(row) for row in rows]}
-        wanted.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if wanted.write_docs:
+        import_module(REPORT).write_docs(DOCS, rows, machine)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PEERS = ROOT / "tests" / "peers"
-LOCKS = [ROOT / "requirements.txt", ROOT / "requirements-dev.txt", *sorted(PEERS.glob("*.txt"))]
+PEERS = [ROOT / "tests" / "peers", ROOT / "benchmarks" / "peers"]
+LOCKS = [
+    ROOT / "requirements.txt",
+    ROOT / "requirements-dev.txt",
+    *(lock for folder in PEERS for lock in sorted(folder.glob("*.txt"))),
+]
 
 
 def _requirements(lock: Path) -> list[str]:
@@ -33,8 +37,9 @@ def test_lock_names_no_index_and_no_host(lock: Path) -> None:
     assert not re.findall(r"^-.*|.*://.*", lock.read_text(), re.MULTILINE)
 
 
-def test_npm_lock_names_no_registry_and_has_integrity_for_all() -> None:
-    packages = json.loads((PEERS / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize("folder", PEERS, ids=lambda folder: folder.parent.name)
+def test_npm_lock_names_no_registry_and_has_integrity_for_all(folder: Path) -> None:
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
     others = {name: package for name, package in packages.items() if name}
     assert others
     assert not [name for name, package in others.items() if "resolved" in package]

@@ -158,6 +158,8 @@ def load(
             f"{figures.wrong} wrong and {figures.missing} missing answers: {figures.fault} "
             f"({target})"
         )
+    if not counts_faults and not figures.calls:
+        raise LoadError(f"No call was answered in the measured time; give it more ({target})")
     return figures
 
 

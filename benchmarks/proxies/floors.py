@@ -33,6 +33,7 @@ class Floor:
     module: str
     kinds: frozenset[Kind]
     option: str | None = None
+    wrapped: bool = False
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:
@@ -66,6 +67,7 @@ class HttpEcho:
 
     name: str = "no proxy, HTTP in C"
     kinds: frozenset[Kind] = frozenset({"http"})
+    wrapped: bool = False
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:

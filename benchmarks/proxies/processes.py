@@ -13,7 +13,7 @@ from benchmarks.native import native
 from tests.e2e.processes import Lines, descendants, kill_all, still_running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmarks.proxies.proxy import Kind, Running
 
@@ -25,10 +25,11 @@ END_LIMIT_S: Final = 20.0
 
 @attrs.frozen
 class Started:
-    """A process, and what it says on stderr."""
+    """A process, what it says on stderr, and its exit status; None while it runs."""
 
     pid: int
     stderr: Lines
+    status: Callable[[], int | None]
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def started(command: Sequence[str], env: Mapping[str, str] | None = None) -> Ite
         assert process.stderr is not None
         stderr = Lines(process.stderr)
         try:
-            yield Started(process.pid, stderr)
+            yield Started(process.pid, stderr, process.poll)
         finally:
             children = descendants(process.pid)
             process.terminate()

@@ -54,6 +54,7 @@ class Proxy(Protocol):
     Attributes:
         name: its name in tables.
         kinds: the transports that it serves.
+        wrapped: as in `Running`.
     """
 
     @property
@@ -61,6 +62,9 @@ class Proxy(Protocol):
 
     @property
     def kinds(self) -> frozenset[Kind]: ...
+
+    @property
+    def wrapped(self) -> bool: ...
 
     def serve(
         self, kind: Kind, upstreams: Sequence[Upstream], folder: Path

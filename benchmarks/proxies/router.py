@@ -43,6 +43,7 @@ class Router:
     check_arguments: bool = True
     metrics: bool = True
     kinds: frozenset[Kind] = frozenset({"http", "sse", "stdio"})
+    wrapped: bool = False
 
     @contextmanager
     def serve(self, kind: Kind, upstreams: Sequence[Upstream], folder: Path) -> Iterator[Running]:
@@ -103,3 +104,6 @@ class Router:
 
 ROUTER: Final = Router()
 """Everything on, in the view of the `config.json` that comes with the router."""
+
+AS_SHIPPED: Final = Router("router, no checks", token=False, check_arguments=False, metrics=False)
+"""With the settings of a new `config.json`: no token, no REST API, arguments are the servers'."""

@@ -60,7 +60,8 @@ def _in_flight(context: Context) -> list[Row]:
             command = context.attempt(proxy.name, find)
             if command is not None:
                 tool, arguments = proxy.called_over_stdio(upstreams)
-                work[proxy.name] = partial(load_one, command, tool=tool, arguments=arguments)
+                how = {"tool": tool, "arguments": arguments, "wrapped": proxy.wrapped}
+                work[proxy.name] = partial(load_one, command, **how)
         figures = context.interleaved(work)
     name = f"{IN_FLIGHT} in flight"
     return rows_of_loads(SUITE, name, figures) + _costs(name, figures)

@@ -26,6 +26,7 @@ class FakeProxy:
 
     name: str
     kinds: frozenset[Kind] = frozenset({"http"})
+    wrapped: bool = False
     failing: bool = False
 
     def serve(

@@ -35,6 +35,7 @@ def contexts(monkeypatch: pytest.MonkeyPatch) -> list[Context]:
     monkeypatch.setitem(sys.modules, "suite_one", suite)
     monkeypatch.setattr(program, "SUITES", {"one": "suite_one"})
     monkeypatch.setattr(program, "pin", lambda _: None)
+    monkeypatch.setattr(program, "compile_rooms", lambda: None)
     return found
 
 
@@ -105,3 +106,16 @@ def test_wrong_answers_end_the_run_in_one_line(
     vars(sys.modules["suite_one"])["run"] = run
     with pytest.raises(SystemExit, match="benchmarks: 3 wrong and 0 missing answers"):
         run_main(monkeypatch)
+
+
+@pytest.mark.parametrize("words", [["--write-docs"], ["one", "--peers", "--write-docs"]])
+def test_a_part_of_a_run_is_not_written_into_the_docs(
+    contexts: list[Context],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        run_main(monkeypatch, *words)
+    assert "--write-docs writes a whole run: give --peers, and no suite" in capsys.readouterr().err
+    assert not contexts
