@@ -48,6 +48,6 @@ class Unwatched:
                 self._has_some = trio.Event()
                 await self._has_some.wait()
             await trio.sleep(UNWATCHED_S)
-            for response in self._waited:
+            overdue, self._waited, self._new = self._waited, self._new, set()
+            for response in overdue:
                 response.interrupt()
-            self._waited, self._new = self._new, set()

@@ -11,14 +11,16 @@ from transports.listen.serving.exchange import UNWATCHED_S
 
 
 class Waiting:
-    """A response that notes when it was interrupted."""
+    """A response that notes when it was interrupted, and then waits in another way."""
 
-    def __init__(self) -> None:
+    def __init__(self, unwatched: Unwatched) -> None:
+        self._unwatched = unwatched
         self.began_s = trio.current_time()
         self.interrupted_after_s: list[float] = []
 
     def interrupt(self) -> None:
         self.interrupted_after_s.append(trio.current_time() - self.began_s)
+        self._unwatched.discard(self)
 
 
 @pytest.fixture
@@ -33,9 +35,9 @@ async def unwatched(nursery: trio.Nursery) -> Unwatched:
 async def test_response_that_takes_long_is_interrupted_once(
     autojump_clock: trio.testing.MockClock, unwatched: Unwatched, after_s: float
 ) -> None:
-    unwatched.add(Waiting())
+    unwatched.add(Waiting(unwatched))
     await trio.sleep(after_s)
-    response = Waiting()
+    response = Waiting(unwatched)
     unwatched.add(response)
     await trio.sleep(10 * UNWATCHED_S)
     (interrupted_after_s,) = response.interrupted_after_s
@@ -46,7 +48,7 @@ async def test_response_that_takes_long_is_interrupted_once(
 async def test_response_that_is_decided_is_left_alone(
     autojump_clock: trio.testing.MockClock, unwatched: Unwatched, after_s: float
 ) -> None:
-    response = Waiting()
+    response = Waiting(unwatched)
     unwatched.add(response)
     await trio.sleep(after_s)
     unwatched.discard(response)
@@ -57,6 +59,6 @@ async def test_response_that_is_decided_is_left_alone(
 async def test_nothing_runs_while_nothing_waits(
     autojump_clock: trio.testing.MockClock, unwatched: Unwatched
 ) -> None:
-    unwatched.add(Waiting())
+    unwatched.add(Waiting(unwatched))
     await trio.sleep(10 * UNWATCHED_S)
     assert trio.lowlevel.current_statistics().seconds_to_next_deadline == float("inf")
