@@ -33,6 +33,7 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 from cattrs.gen import make_dict_structure_fn
+from msgspec import Struct
 
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.messages.errors import ConfigError
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Check:
+class Check(Struct, frozen=True):
     """A rule for a value, beyond its type: `Annotated[int, Check("a port", ...)]`.
 
     Attributes:

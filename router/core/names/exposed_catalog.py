@@ -14,9 +14,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.core.text.nearest_names import nearest_names
 from router.core.text.raw_json import (
@@ -41,8 +40,7 @@ _TRUE: Final = b"true"
 _strings: Final = msgspec.json.Decoder(list[str])
 
 
-@attrs.frozen
-class ExposedCatalog:
+class ExposedCatalog(Struct, frozen=True):
     """The part of one server that clients see.
 
     Attributes:
@@ -56,8 +54,8 @@ class ExposedCatalog:
     """
 
     catalog: Catalog
-    own_names: dict[str, str] = attrs.field(factory=dict[str, str])
-    fixed: dict[str, dict[str, Raw]] = attrs.field(factory=dict[str, dict[str, Raw]])
+    own_names: dict[str, str] = {}
+    fixed: dict[str, dict[str, Raw]] = {}
     unknown: tuple[str, ...] = ()
     hides_tools: bool = False
 

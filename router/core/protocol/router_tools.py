@@ -11,9 +11,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.core.protocol.bridging import structured_content
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, is_object, raw_of, text_of
@@ -228,8 +227,7 @@ def instance_name_of(arguments: Raw | None) -> str:
     return text_of(members, "instance_name", "arguments")
 
 
-@attrs.frozen
-class HelpArguments:
+class HelpArguments(Struct, frozen=True):
     """The arguments of `help`, each None if it is not given; they narrow the answer.
 
     Attributes:
@@ -250,7 +248,7 @@ class HelpArguments:
 
 _NOT_NARROW: Final = HelpArguments()
 
-_HELP_KEYS: Final = frozenset(attrs.fields_dict(HelpArguments))
+_HELP_KEYS: Final = frozenset(HelpArguments.__struct_fields__)
 
 
 def help_arguments_of(arguments: Raw | None) -> HelpArguments:
@@ -268,8 +266,7 @@ def help_arguments_of(arguments: Raw | None) -> HelpArguments:
     return HelpArguments(**texts)
 
 
-@attrs.frozen
-class CallArguments:
+class CallArguments(Struct, frozen=True):
     """The arguments of `call`: the instance, its tool and that tool's arguments."""
 
     instance_name: str

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
-from msgspec import Struct
+from msgspec import Struct, field
 
 from router.core.names.client_names import spelling_for
 from router.core.protocol.severities import DEFAULT_LOG_LEVEL, LOG_LEVELS
@@ -41,8 +40,7 @@ Members: TypeAlias = "dict[str, Raw]"
 """The members of `params`."""
 
 
-@attrs.define(eq=False)
-class Selection:
+class Selection(Struct, eq=False):
     """The instance chosen with `mcp.router.use`, whose tools are listed beside the router's.
 
     A selection belongs to a session, or to a connection on stdio, whose requests share it. A lone
@@ -55,8 +53,7 @@ class Selection:
     instance: str | None = None
 
 
-@attrs.define(eq=False)
-class ClientRoots:
+class ClientRoots(Struct, eq=False):
     """The roots of a client session, as far as instances depend on them (`${roots.0}`).
 
     Attributes:
@@ -68,14 +65,11 @@ class ClientRoots:
     """
 
     first: str | None = None
-    asked: dict[RequestId, RequestId | None] = attrs.field(
-        factory=dict["RequestId", "RequestId | None"]
-    )
-    wanted_by: set[str] = attrs.field(factory=set[str])
+    asked: dict[RequestId, RequestId | None] = {}
+    wanted_by: set[str] = set()
 
 
-@attrs.define(eq=False)
-class Client:
+class Client(Struct, eq=False):
     """One client session, or one request without a session, which counts as a client.
 
     Attributes:
@@ -116,26 +110,24 @@ class Client:
     has_initialized: bool = False
     place: str | None = None
     address: str = ""
-    selection: Selection = attrs.field(factory=Selection)
+    selection: Selection = field(default_factory=Selection)
     revision: str = DEFAULT_REVISION
-    capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    capabilities: dict[str, Raw] = {}
     info: Raw = NO_RAW
     log_level: str | None = None
-    owes_listing: set[str] = attrs.field(factory=lambda: {"tools", "prompts", "resources"})
-    calls: dict[RequestId, Call] = attrs.field(factory=dict["RequestId", "Call"])
-    parked: dict[RequestId, Parked] = attrs.field(factory=dict["RequestId", "Parked"])
+    owes_listing: set[str] = field(default_factory=lambda: {"tools", "prompts", "resources"})
+    calls: dict[RequestId, Call] = {}
+    parked: dict[RequestId, Parked] = {}
     parked_count: int = 0
-    saving: dict[RequestId, Saving] = attrs.field(factory=dict["RequestId", "Saving"])
-    server_requests: dict[RequestId, ServerRequest] = attrs.field(
-        factory=dict["RequestId", "ServerRequest"]
-    )
-    requests: dict[RequestId, Client] = attrs.field(factory=dict["RequestId", "Client"])
+    saving: dict[RequestId, Saving] = {}
+    server_requests: dict[RequestId, ServerRequest] = {}
+    requests: dict[RequestId, Client] = {}
     request: ClientRequest | None = None
     connection: Client | None = None
     subscription: Subscription | None = None
-    roots: ClientRoots = attrs.field(factory=ClientRoots)
+    roots: ClientRoots = field(default_factory=ClientRoots)
     is_recorded: bool = False
-    resources: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
+    resources: set[tuple[str, str]] = set()
     _last_server_request_id: int = 0
 
     @property
@@ -264,8 +256,7 @@ class ClientRequest(Struct, eq=False):
     usage: Usage | None = None
 
 
-@attrs.frozen(eq=False)
-class Parked:
+class Parked(Struct, frozen=True, eq=False):
     """A request that waits for its instance to become ready, or for its turn there.
 
     Attributes:
@@ -281,8 +272,7 @@ class Parked:
     queued_for: Hashable | None = None
 
 
-@attrs.define(eq=False)
-class Call:
+class Call(Struct, eq=False):
     """One request of a client, forwarded to an upstream.
 
     Attributes:
@@ -343,8 +333,7 @@ class Call:
         return RpcError(TIMEOUT, f"Timeout exceeded: {self.timeout_s:g}s{waited}")
 
 
-@attrs.frozen(eq=False)
-class ServerRequest:
+class ServerRequest(Struct, frozen=True, eq=False):
     """One request of an upstream, forwarded to a client: whose call, task or session it is about.
 
     Attributes:
@@ -365,8 +354,7 @@ class ServerRequest:
     task: KnownTask | None = None
 
 
-@attrs.define(eq=False)
-class InputRequired:
+class InputRequired(Struct, eq=False):
     """A call whose request was answered with `input_required` (MCP 2026-07-28).
 
     Attributes:
@@ -383,8 +371,7 @@ class InputRequired:
     error: RpcError | None = None
 
 
-@attrs.frozen(eq=False)
-class Saving:
+class Saving(Struct, frozen=True, eq=False):
     """A change that is being written.
 
     Attributes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
+from msgspec import Struct, field
 
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, InstanceState
@@ -136,8 +137,7 @@ class ClientSession(SessionRow):
         return self.key[0] == "client"
 
 
-@attrs.define
-class ClientSessions:
+class ClientSessions(Struct):
     """All sessions of single clients.
 
     Attributes:
@@ -146,14 +146,12 @@ class ClientSessions:
         idle_due: deadlines by these names, of sessions that end when nobody uses them.
     """
 
-    by_name: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
-    by_address: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
-    idle_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
+    by_name: dict[str, ClientSession] = {}
+    by_address: dict[str, ClientSession] = {}
+    idle_due: Deadlines[str] = field(default_factory=Deadlines[str])
     # By client and instance, for the clients that have a session or a connection.
-    _joined: dict[ClientId, dict[str, ClientSession]] = attrs.field(
-        factory=dict["ClientId", dict[str, ClientSession]]
-    )
-    _last_numbers: dict[str, int] = attrs.field(factory=dict[str, int])
+    _joined: dict[ClientId, dict[str, ClientSession]] = {}
+    _last_numbers: dict[str, int] = {}
 
     def next_name(self, instance: str) -> str:
         """Return a name for the supervisor that was never used before, by replicas neither."""
@@ -269,8 +267,7 @@ def _sum_up_clients(instance: Instance, now_s: float) -> None:
         instance.last_error = shown.last_error
 
 
-@attrs.define(eq=False)
-class Leaving:
+class Leaving(Struct, eq=False):
     """A session of a changed instance: its calls in flight may end, new calls do not reach it.
 
     Attributes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from router.core.names.direct_names import direct_name
 from router.core.state.instance_table import Instances
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from router.messages.instances.exposure import Expose
 
 
-@attrs.define(eq=False)
-class View:
+class View(Struct, eq=False):
     """The part of the router that one place shows.
 
     Attributes:
@@ -38,10 +37,8 @@ class View:
     profile: Profile
     instance: str | None = None
     # The instances that each principal sees here, by the names it may see, since the last change.
-    _seen: dict[frozenset[str] | None, Instances] = attrs.field(
-        init=False, factory=dict[frozenset[str] | None, Instances]
-    )
-    _all: Instances | None = attrs.field(init=False, default=None)
+    _seen: dict[frozenset[str] | None, Instances] = {}
+    _all: Instances | None = None
 
     @property
     def expose(self) -> Expose:
@@ -105,11 +102,10 @@ ALL: Final = View(Profile("router"))
 """The view of a command whose token has no profile: everything, whatever clients see."""
 
 
-@attrs.define(eq=False)
-class Views:
+class Views(Struct, eq=False):
     """The views by their place, as the settings define them."""
 
-    _by_place: dict[str | None, View] = attrs.field(factory=dict["str | None", View])
+    _by_place: dict[str | None, View] = {}
     _settings: CoreSettings | None = None
 
     def find(self, place: str | None, settings: CoreSettings, instances: Instances) -> View | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec.structs import replace
 
 from router.messages.errors import (
     HEADER_MISMATCH,
@@ -88,7 +88,7 @@ def require_events(accepts: Accepts) -> Accepts:
     """
     if not accepts.events and not accepts.wildcard:
         raise HttpRefusal(406, "Accept must admit text/event-stream")
-    return attrs.evolve(accepts, events=True)
+    return replace(accepts, events=True)
 
 
 class PostResponse(PendingResponse):

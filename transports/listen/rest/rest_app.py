@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
+from msgspec import Struct
 from quart import Response, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
@@ -146,8 +146,7 @@ def _quart_app(
 # --- The actor -------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class _RequestActor:
+class _RequestActor(Struct, frozen=True):
     """Sends commands to the actor for the principal of the request that is being served."""
 
     client: ActorClient

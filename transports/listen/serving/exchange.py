@@ -234,8 +234,7 @@ def headers_of(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-@attrs.frozen
-class Accepts:
+class Accepts(Struct, frozen=True):
     """The kinds of response that a client takes.
 
     Attributes:

@@ -19,9 +19,9 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import attrs
 import msgspec
 import trio
+from msgspec import Struct
 
 from router.messages.commands import Principal, ShowReadiness
 from router.messages.errors import HttpRefusal
@@ -67,8 +67,7 @@ _HEADERS: Final = (
 ReadyWhen: TypeAlias = Literal["serving", "listening", "instances"]
 
 
-@attrs.frozen
-class Health:
+class Health(Struct, frozen=True):
     """Judges the health of a router.
 
     Attributes:

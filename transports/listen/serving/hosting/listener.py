@@ -23,12 +23,12 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-import attrs
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
+from msgspec import Struct, field
 
 from transports.listen.serving.asgi import PEER
 from transports.listen.serving.counted_warnings import CountedWarning
@@ -133,8 +133,7 @@ def as_connected(peer: str, _headers: Iterable[tuple[bytes, bytes]]) -> tuple[st
     return peer, ""
 
 
-@attrs.frozen
-class AsgiListener:
+class AsgiListener(Struct, frozen=True):
     """One ASGI application on one socket, as a supervised child.
 
     Attributes:
@@ -153,10 +152,10 @@ class AsgiListener:
     sock: socket.socket
     address: str
     make_app: Callable[[], Application]
-    max_connections: int = attrs.field(factory=connection_limit)
+    max_connections: int = field(default_factory=connection_limit)
     locate: Locate = as_connected
     has_fast_lane: bool = False
-    counts: ConnectionCounts = attrs.field(factory=ConnectionCounts)
+    counts: ConnectionCounts = field(default_factory=ConnectionCounts)
     hand_over: HandOver | None = None
 
     async def __call__(
