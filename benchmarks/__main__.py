@@ -48,7 +48,7 @@ def _measure_start(workspace: Workspace, starts: int) -> dict[str, Any]:
     imports = starting.imported(workspace)
     found = unwanted(imports)
     _say(f"Start to first answer on stdio   {start.router_ms:.0f} ms")
-    _say(f"import trio, attrs, cattrs, msgspec   {start.imports_ms:.0f} ms")
+    _say(f"import trio, attrs, msgspec   {start.imports_ms:.0f} ms")
     _say(f"Ratio   {start.ratio:.2f}   (aim: at most {MOST_START})")
     _say(f"Imported without need   {', '.join(found) or 'nothing'}")
     top = ", ".join(f"{one.name} {one.self_ms:.1f}" for one in slowest(imports, 8))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.workspace import Workspace
 
-BASELINE: Final = (sys.executable, "-c", "import trio, attrs, cattrs, msgspec")
+BASELINE: Final = (sys.executable, "-c", "import trio, attrs, msgspec")
 
 _HELLO: Final = {
     "jsonrpc": "2.0",
