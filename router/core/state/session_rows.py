@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
 from msgspec import Struct, field
 
 from router.core.state.deadlines import Deadlines
@@ -58,8 +57,7 @@ def owner_of(client: Client) -> ClientId | None:
     return None if client.is_for_one_request else client.id
 
 
-@attrs.define(eq=False)
-class SessionRow(Instance):
+class SessionRow(Instance, eq=False, kw_only=True):
     """The row of one of several sessions of an instance.
 
     Its `spec` is that of the instance, under the name by which the supervisor knows the session.
@@ -68,7 +66,7 @@ class SessionRow(Instance):
         instance: the configured instance.
     """
 
-    instance: Instance = attrs.field(kw_only=True)
+    instance: Instance
 
     @property
     def name(self) -> str:
@@ -79,8 +77,7 @@ class SessionRow(Instance):
         return self.instance
 
 
-@attrs.define(eq=False)
-class Replica(SessionRow):
+class Replica(SessionRow, eq=False):
     """The row of one process of an instance with replicas.
 
     Subscriptions to resources are made in each of them, because a change that a call makes in one
@@ -107,8 +104,7 @@ def replicas_of(instance: Instance) -> list[Replica]:
     return sorted(rows, key=lambda row: int(row.spec.name.rpartition(CLIENT_MARK)[2]))
 
 
-@attrs.define(eq=False)
-class ClientSession(SessionRow):
+class ClientSession(SessionRow, eq=False, kw_only=True):
     """The row of one session of an instance that has a session for each client.
 
     Attributes:
@@ -118,9 +114,9 @@ class ClientSession(SessionRow):
             be several; lone requests are not counted.
     """
 
-    key: SessionKey = attrs.field(kw_only=True)
-    client_name: str = attrs.field(kw_only=True)
-    clients: set[ClientId] = attrs.field(factory=set["ClientId"], kw_only=True)
+    key: SessionKey
+    client_name: str
+    clients: set[ClientId] = field(default_factory=set["ClientId"])
 
     @property
     def address(self) -> str:
