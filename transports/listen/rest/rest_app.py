@@ -84,12 +84,14 @@ class RestApp:
     Attributes:
         unread: bounds what its connections have still to send.
         endpoint: None: all requests come through Quart.
+        own_paths: none, since there is no endpoint.
     """
 
     def __init__(self, backend: RestBackend) -> None:
         tickets = Tickets()
         self.unread = UnreadBytes()
         self.endpoint = None
+        self.own_paths: frozenset[str] = frozenset()
         self._lag = LoopLag()
         self._followers: Followers | None = None
         if backend.follow is not None:

@@ -189,7 +189,8 @@ class WithHealth:
     """An ASGI application that answers `PATHS` itself and leaves the rest to another one.
 
     Attributes:
-        unread, endpoint: the other one's. No endpoint is asked for `PATHS`: those have no POST.
+        unread, endpoint: the other one's.
+        own_paths: `PATHS`, for which no endpoint is asked.
     """
 
     def __init__(self, app: Application, health: Health) -> None:
@@ -197,6 +198,7 @@ class WithHealth:
         self._health = health
         self.unread = app.unread
         self.endpoint = app.endpoint
+        self.own_paths = PATHS
         self.run = app.run
         self.end = app.end
 

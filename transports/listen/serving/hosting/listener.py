@@ -106,6 +106,11 @@ class Application(Protocol):
     unread: UnreadBytes
 
     @property
+    def own_paths(self) -> frozenset[str]:
+        """Paths that the application answers itself, although it has an endpoint."""
+        ...
+
+    @property
     def endpoint(self) -> Endpoint | None:
         """Answers requests that do not come through ASGI; None if all have to."""
         ...
@@ -336,7 +341,7 @@ class _Connections:
 def _lanes_of(app: Application, listener: AsgiListener) -> Lanes | None:
     if app.endpoint is None or not listener.has_fast_lane:
         return None
-    return Lanes(app.endpoint, listener.locate, HEAD_LIMIT_BYTES)
+    return Lanes(app.endpoint, listener.locate, HEAD_LIMIT_BYTES, app.own_paths)
 
 
 def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]:

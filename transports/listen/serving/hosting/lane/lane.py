@@ -1,7 +1,7 @@
 """Serves the plain requests of one connection, and hands everything else to Hypercorn.
 
 Hypercorn's machinery for a request costs ten times as much as all the rest of a call. So the lane
-stands in front of it: it serves POST requests that it fully understands (see `head`), with the same
+stands in front of it: it serves requests that it fully understands (see `head`), with the same
 endpoint, limits and deadlines (see `asgi.Exchange`). At the first other thing it gives up the
 connection, together with the bytes that it has read.
 
@@ -23,9 +23,9 @@ from transports.listen.serving.exchange import ClientGone, HttpRequest
 from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
 from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
-    METHOD_START,
     ends_lines_plainly,
     read_head,
+    starts_plainly,
 )
 from transports.listen.serving.hosting.lane.response import (
     LAST_CHUNK,
@@ -35,6 +35,8 @@ from transports.listen.serving.hosting.lane.response import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from transports.listen.serving.asgi import Message
     from transports.listen.serving.exchange import Endpoint, Locate
     from transports.listen.serving.hosting.connection import Connection
@@ -57,6 +59,7 @@ class Lane:
         endpoint: answers the requests.
         locate: see `AsgiListener`.
         head_limit_bytes: the size of a head that Hypercorn would still take.
+        left_paths: paths that the application answers without the endpoint.
 
     Raises:
         trio.BrokenResourceError: the client is gone.
@@ -78,6 +81,7 @@ class Lane:
         "_is_gone",
         "_last_head",
         "_left_bytes",
+        "_left_paths",
         "_locate",
         "_peer_address",
         "_received",
@@ -86,13 +90,19 @@ class Lane:
     )
 
     def __init__(
-        self, connection: Connection, endpoint: Endpoint, locate: Locate, head_limit_bytes: int
+        self,
+        connection: Connection,
+        endpoint: Endpoint,
+        locate: Locate,
+        head_limit_bytes: int,
+        left_paths: Container[str] = (),
     ) -> None:
         self._connection = connection
         self._endpoint = endpoint
         self._locate = locate
         self._peer_address = connection.peer_address()
         self._head_limit_bytes = head_limit_bytes
+        self._left_paths = left_paths
         self._received = b""
         self._last_head = b""
         self._head: PlainHead | None = None  # of `_last_head`
@@ -138,7 +148,7 @@ class Lane:
         """Take the next head; None if it is not plain, or the client is gone."""
         while True:
             received = self._received
-            if received and not received.startswith(METHOD_START[: len(received)]):
+            if not starts_plainly(received):
                 return None
             end = received.find(HEAD_END) + len(HEAD_END)
             if end >= len(HEAD_END):
@@ -154,6 +164,8 @@ class Lane:
         # A client sends the same head again and again.
         if raw_head != self._last_head:
             self._head, self._last_head = read_head(raw_head), raw_head
+            if self._head is not None and self._head.path in self._left_paths:
+                self._head = None
         if self._head is not None:
             self._received = received[end:]
         return self._head
@@ -166,7 +178,7 @@ class Lane:
         body.is_complete = not head.content_bytes
         address, prefix = self._locate(self._peer_address, head.raw_headers)
         request = HttpRequest(
-            "POST",
+            head.method,
             head.path,
             head.headers,
             body.read,
