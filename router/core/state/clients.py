@@ -69,7 +69,7 @@ class ClientRoots(Struct, eq=False):
     wanted_by: set[str] = set()
 
 
-class Client(Struct, eq=False):
+class Client(Struct, eq=False, weakref=True):
     """One client session, or one request without a session, which counts as a client.
 
     Attributes:
