@@ -52,6 +52,18 @@ class NoServer:
         NoServer.received = await self._connection.receive_some(1 << 16)
 
 
+async def test_paths_of_the_application_itself_go_past_the_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi.AsgiApp, "own_paths", frozenset({"/livez"}))
+    monkeypatch.setattr(hypercorn_server, "Http1Server", NoServer)
+    asking = b"GET /livez HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+    async with two_ways(tmp_path) as ways:
+        await ways.lane.outcome_of([PLAIN, asking])
+        assert NoServer.received == asking
+        assert ways.lane.endpoint.bodies == [b"{}"]
+
+
 async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
