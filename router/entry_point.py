@@ -11,6 +11,7 @@ unless something is wrong, so it takes a fraction of a millisecond.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib.machinery import PathFinder
@@ -35,6 +36,8 @@ _NOT_IN_THE_WAY: Final = "start in another folder, or without it in PYTHONPATH"
 
 def main() -> int:
     """Run the program with the arguments of the process; return its exit status."""
+    # Starting makes no garbage worth looking for; `router.app.run` turns the collector on again.
+    gc.disable()
     problem = find_foreign_package()
     if problem is None:
         from router.cli import main as program

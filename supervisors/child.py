@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import trio
 from attrs import field, frozen
 from attrs.validators import ge, gt
+from msgspec import Struct
 
 from supervisors.policy import Backoff
 
@@ -129,22 +130,19 @@ class ChildSpec:
     grace_s: float = field(default=12.0, validator=ge(0))
 
 
-@frozen
-class StartChild:
+class StartChild(Struct, frozen=True):
     """Start this child. If a child of that name exists, restart it with this spec."""
 
     spec: ChildSpec
 
 
-@frozen
-class StopChild:
+class StopChild(Struct, frozen=True):
     """Stop this child and forget it. `Down` answers even if there is no child of that name."""
 
     name: str
 
 
-@frozen
-class RestartChild:
+class RestartChild(Struct, frozen=True):
     """Stop this child if it runs, forget its failures, and start it at once.
 
     Attributes:
@@ -158,27 +156,24 @@ class RestartChild:
     name: str
     spec: ChildSpec | None = None
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if self.spec is not None and self.spec.name != self.name:
             raise ValueError(f"spec of {self.spec.name!r} given to restart {self.name!r}")
 
 
-@frozen
-class Queued:
+class Queued(Struct, frozen=True):
     """The child is to run, and waits for its turn to start."""
 
     name: str
 
 
-@frozen
-class Starting:
+class Starting(Struct, frozen=True):
     """The child's `run` is about to be called."""
 
     name: str
 
 
-@frozen
-class Delayed:
+class Delayed(Struct, frozen=True):
     """The child's start takes longer than usual, for a reason that `run` gave.
 
     Attributes:
@@ -191,11 +186,10 @@ class Delayed:
     name: str
     doing: str
     limit_s: float | None
-    is_restart: bool = field(default=False, repr=False)
+    is_restart: bool = False
 
 
-@frozen
-class Up:
+class Up(Struct, frozen=True):
     """The child has called `started`.
 
     Attributes:
@@ -207,8 +201,7 @@ class Up:
     value: Any
 
 
-@frozen
-class Down:
+class Down(Struct, frozen=True):
     """The child is not running.
 
     Attributes:
@@ -228,8 +221,7 @@ class Down:
     retry_in_s: float | None
 
 
-@frozen
-class GaveUp:
+class GaveUp(Struct, frozen=True):
     """The child is not running, and failed so often that only a probe will be made.
 
     Attributes:
@@ -244,11 +236,10 @@ class GaveUp:
     error: Exception | None
     restarts: int
     probe_in_s: float
-    is_repeated: bool = field(default=False, repr=False)
+    is_repeated: bool = False
 
 
-@frozen
-class Stuck:
+class Stuck(Struct, frozen=True):
     """The child has been cancelled and still does not end. `Down` or `GaveUp` follow if it does.
 
     Attributes:

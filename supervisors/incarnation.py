@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import trio
-from attrs import Factory, define, frozen
+from msgspec import Struct, field
 
 from supervisors.child import (
     AsksToWait,
@@ -43,8 +43,7 @@ longer is not going to end soon.
 """
 
 
-@frozen
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A start, as far as it depends on those before it.
 
     Attributes:
@@ -92,8 +91,7 @@ async def run_once(
     return life.ending(ended_at_s)
 
 
-@define(eq=False)
-class _Life:
+class _Life(Struct, eq=False):
     """The state of one life. It is also the `task_status` that its `run` is given."""
 
     spec: ChildSpec
@@ -103,14 +101,14 @@ class _Life:
     attempt: Attempt
     nursery: trio.Nursery  # opened by `run_once` for this life; here to send events from `def`s
 
-    stopping: trio.Event = Factory(trio.Event)
-    run_scope: trio.CancelScope = Factory(trio.CancelScope)
-    oversight: trio.CancelScope = Factory(trio.CancelScope)
-    start_timer: trio.CancelScope = Factory(trio.CancelScope)
+    stopping: trio.Event = field(default_factory=trio.Event)
+    run_scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    oversight: trio.CancelScope = field(default_factory=trio.CancelScope)
+    start_timer: trio.CancelScope = field(default_factory=trio.CancelScope)
     start_limit_s: float = math.inf
     up_since_s: float | None = None
     error: Exception | None = None
-    unsent: deque[ChildEvent] = Factory(deque[ChildEvent])
+    unsent: deque[ChildEvent] = field(default_factory=deque[ChildEvent])
 
     async def run(self) -> None:
         with self.run_scope:

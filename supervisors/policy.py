@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 from attrs.validators import and_, ge, gt, le
+from msgspec import Struct
 
 MAX_PATIENCE: Final = 8
 """A start gets at most this many times the usual time, however often it was cut off."""
@@ -80,8 +81,7 @@ class RestartWindow:
         self._failed_at_s.clear()
 
 
-@frozen
-class Ending:
+class Ending(Struct, frozen=True):
     """The end of one life of a child.
 
     Attributes:
@@ -97,8 +97,7 @@ class Ending:
     asked_s: float = 0.0
 
 
-@frozen
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The decision after a failure: wait, then start again.
 
     Attributes:

@@ -15,7 +15,7 @@ import math
 from typing import Final
 
 import trio
-from attrs import Factory, define, field
+from msgspec import Struct, field
 
 from supervisors.start_limits import TICK_S, RestartRate, StartLimit
 
@@ -24,8 +24,7 @@ HELD_AT_MOST_S: Final = 20.0
 machine is so slow that one start more in this time changes little."""
 
 
-@define(eq=False)
-class _Waiter:
+class _Waiter(Struct, eq=False):
     """A child in the queue.
 
     Attributes:
@@ -34,11 +33,10 @@ class _Waiter:
     """
 
     is_restart: bool
-    wake: trio.Event = Factory(trio.Event)
+    wake: trio.Event = field(default_factory=trio.Event)
 
 
-@define(eq=False)
-class StartSlots:
+class StartSlots(Struct, eq=False):
     """The turns to start of the children of one or several supervisors.
 
     Attributes:
@@ -48,8 +46,8 @@ class StartSlots:
 
     limit: StartLimit
     restart_rate: RestartRate | None = None
-    _held_since_s: dict[object, float] = field(init=False, factory=dict[object, float])
-    _queue: dict[object, _Waiter] = field(init=False, factory=dict[object, _Waiter])
+    _held_since_s: dict[object, float] = {}
+    _queue: dict[object, _Waiter] = {}
 
     @property
     def held(self) -> int:

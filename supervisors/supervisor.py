@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 import trio
-from attrs import Factory, define, field
+from msgspec import Struct, field
 
 from supervisors.child import (
     ChildEvent,
@@ -87,8 +87,7 @@ async def supervise(
                 supervisor.want(name, None)
 
 
-@define(eq=False)
-class _Child:
+class _Child(Struct, eq=False):
     """A child and its wanted state.
 
     Attributes:
@@ -101,9 +100,9 @@ class _Child:
 
     name: str
     wanted: ChildSpec | None
-    commanded: trio.Event = field(init=False, factory=trio.Event)
-    restarts: int = field(init=False, default=0)
-    error: Exception | None = field(init=False, default=None)
+    commanded: trio.Event = field(default_factory=trio.Event)
+    restarts: int = 0
+    error: Exception | None = None
 
     def command(self, wanted: ChildSpec | None) -> None:
         self.wanted = wanted
@@ -124,13 +123,12 @@ class _Child:
         return self.down(verdict.wait_s)
 
 
-@define(eq=False)
-class _Supervisor:
+class _Supervisor(Struct, eq=False):
     nursery: trio.Nursery  # opened by `supervise` for the keepers, and only for them
     events: trio.MemorySendChannel[ChildEvent]
     start_slots: StartSlots
     rand: Callable[[], float]
-    children: dict[str, _Child] = Factory(dict[str, _Child])
+    children: dict[str, _Child] = {}
 
     def obey(self, command: Command) -> None:
         match command:

@@ -6,11 +6,10 @@ once, however many chunks a line comes in. No I/O.
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 
-@attrs.define
-class LineSplitter:
+class LineSplitter(Struct):
     """Turns chunks of bytes into lines (MCP 2025-11-25, Transports, stdio).
 
     Lines end at `\\n`. A `\\r` before that stays in the line, since it is white space in JSON. A
@@ -21,9 +20,9 @@ class LineSplitter:
     """
 
     limit_bytes: int
-    _held: list[bytes] = attrs.field(init=False, factory=list[bytes])
-    _held_bytes: int = attrs.field(init=False, default=0)
-    _is_skipping: bool = attrs.field(init=False, default=False)
+    _held: list[bytes] = []
+    _held_bytes: int = 0
+    _is_skipping: bool = False
 
     def feed(self, chunk: bytes) -> list[bytes | None]:
         """Return the lines that `chunk` completes, without their ends and without blank lines.

@@ -17,8 +17,8 @@ import logging
 import math
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
+from msgspec import Struct, field
 
 from router.messages.observability.records import RefusalRecord
 
@@ -49,8 +49,7 @@ def keep_no_record(_: RefusalRecord) -> None:
     """Do nothing, while nobody keeps records."""
 
 
-@attrs.define
-class _Kind:
+class _Kind(Struct):
     """The refusals of one kind since the first one.
 
     Attributes:
@@ -66,8 +65,7 @@ class _Kind:
     total: int = 1
 
 
-@attrs.define(eq=False)
-class Refusals:
+class Refusals(Struct, eq=False):
     """Counts refusals and reports them, in the log and as records.
 
     Attributes:
@@ -76,10 +74,8 @@ class Refusals:
     """
 
     on_record: Callable[[RefusalRecord], None] = keep_no_record
-    _kinds: dict[tuple[str, int, str], _Kind] = attrs.field(
-        init=False, factory=dict[tuple[str, int, str], _Kind]
-    )
-    _added: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _kinds: dict[tuple[str, int, str], _Kind] = {}
+    _added: trio.Event = field(default_factory=trio.Event)
 
     def note(self, address: str, path: str, refusal: HttpRefusal) -> None:
         """Note that a request was refused; the first of its kind is reported at once.

@@ -12,8 +12,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -27,8 +27,7 @@ INSTALL_S: Final = 300.0
 """Time for a first start, unless the instance has a `start_timeout_s` of its own."""
 
 
-@attrs.frozen
-class FirstStarts:
+class FirstStarts(Struct, frozen=True):
     """The packages that are being installed, and those that were.
 
     Attributes:
@@ -37,9 +36,7 @@ class FirstStarts:
 
     ready: PackageStore
     # By manager and package. One that nobody waits for stays: there are few, and they are small.
-    _turns: dict[tuple[str, str], trio.Semaphore] = attrs.field(
-        factory=dict[tuple[str, str], trio.Semaphore], init=False
-    )
+    _turns: dict[tuple[str, str], trio.Semaphore] = {}
 
     def child(
         self, command: PackageCommand, run: Run[Any], *, start_s: float, install_s: float
@@ -57,8 +54,7 @@ class FirstStarts:
         return _Child(command, run, start_s, install_s, self.ready, turn)
 
 
-@attrs.frozen
-class _Child:
+class _Child(Struct, frozen=True):
     command: PackageCommand
     run: Run[Any]
     start_s: float
@@ -110,12 +106,11 @@ class _Child:
         return f"{self.command.shown_package} with {self.command.program}"
 
 
-@attrs.define
-class _Turn:
+class _Turn(Struct):
     """The turn of one start."""
 
     turn: trio.Semaphore
-    _is_held: bool = attrs.field(default=False, init=False)
+    _is_held: bool = False
 
     def begin_nowait(self) -> bool:
         """Return whether it could begin at once."""
@@ -138,8 +133,7 @@ class _Turn:
             self.turn.release()
 
 
-@attrs.frozen
-class _Installing:
+class _Installing(Struct, frozen=True):
     """The `task_status` of a session that installs a package; see `StartStatus`.
 
     Attributes:
@@ -148,7 +142,7 @@ class _Installing:
     """
 
     of_child: StartStatus[Any]
-    up: trio.Event = attrs.field(factory=trio.Event)
+    up: trio.Event = field(default_factory=trio.Event)
 
     def started(self, value: Any = None) -> None:
         self.up.set()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 import trio.lowlevel
+from msgspec import Struct, field
 
 from router.access.admission import check_exposure
 from router.app.sockets import configured_at, rebind
@@ -79,17 +80,16 @@ def take_stdio(
     return open_stdio()
 
 
-@attrs.define(eq=False)
-class UpListeners:
+class UpListeners(Struct, eq=False):
     """The listeners that are up at the moment.
 
     Attributes:
         all_were_up: set once all have been up at the same time.
     """
 
-    all_were_up: trio.Event = attrs.field(factory=trio.Event)
+    all_were_up: trio.Event = field(default_factory=trio.Event)
     _expected: frozenset[str] = frozenset()
-    _up: set[str] = attrs.field(factory=set[str])
+    _up: set[str] = set()
 
     def expect(self, names: Iterable[str]) -> None:
         """Say which listeners there are."""
@@ -276,8 +276,7 @@ class Listeners:
         }
 
 
-@attrs.frozen
-class _NetworkListener:
+class _NetworkListener(Struct, frozen=True):
     """A listener for HTTP that imports its parts when it starts."""
 
     bound: Bound

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
-import attrs
+from msgspec import Struct
 
 from router.messages.observability.log_fields import about
 from router.messages.observability.records import CallRecord
@@ -25,8 +25,7 @@ Keeper: TypeAlias = "Callable[[Record], None]"
 """Takes a record and returns at once. It is called in the Trio thread."""
 
 
-@attrs.define(eq=False)
-class Records:
+class Records(Struct, eq=False):
     """The keepers of records.
 
     Attributes:
@@ -34,8 +33,8 @@ class Records:
         drop_counts: each returns the records that one keeper had to drop so far.
     """
 
-    keepers: list[Keeper] = attrs.field(factory=list[Keeper])
-    drop_counts: list[Callable[[], int]] = attrs.field(factory=list["Callable[[], int]"])
+    keepers: list[Keeper] = []
+    drop_counts: list[Callable[[], int]] = []
 
     def dropped(self) -> int:
         """Return the records that keepers had to drop so far."""

@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from router.access.admission import check_exposures, without_brackets
 from router.messages.errors import ConfigError
@@ -37,8 +37,7 @@ _PATHS: Final[dict[Mode, str]] = {"http": "/mcp", "sse": "/sse", "api": ""}
 _SECTIONS: Final[dict[Mode, str]] = {"http": "server.http", "sse": "server.sse", "api": "api"}
 
 
-@attrs.frozen
-class Bound:
+class Bound(Struct, frozen=True):
     """The address and socket of one listener.
 
     Attributes:
@@ -82,8 +81,7 @@ class Bound:
         return f"http://{address(self.host, self.port)}{_PATHS[self.mode]}"
 
 
-@attrs.frozen
-class _Wanted:
+class _Wanted(Struct, frozen=True):
     """One listener as it is configured."""
 
     mode: Mode

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 import trio.lowlevel
+from msgspec import Struct, field
 
 from router.app.first_starts import INSTALL_S
 from router.messages.instances.instance_spec import CLIENT_MARK
@@ -43,8 +44,7 @@ COMMANDS_SIZE: Final = 2 * MAX_INSTANCES
 """Commands that may wait for the supervisor of sessions: two for each instance."""
 
 
-@attrs.define(eq=False)
-class Upstreams:
+class Upstreams(Struct, eq=False):
     """Makes sessions of instances. Closing it ends the launcher of the stdio servers.
 
     Attributes:
@@ -60,11 +60,9 @@ class Upstreams:
     data: Path = Path()
     first_starts: FirstStarts | None = None
     after_batch: Callable[[Callable[[], None]], None] | None = None
-    _numbers: Iterator[SessionId] = attrs.field(factory=lambda: count(1))
-    _histories: dict[str, tuple[object, ServerHistory]] = attrs.field(
-        factory=dict[str, "tuple[object, ServerHistory]"]
-    )
-    _launcher: Launcher | None = attrs.field(init=False, default=None)
+    _numbers: Iterator[SessionId] = field(default_factory=lambda: count(1))
+    _histories: dict[str, tuple[object, ServerHistory]] = {}
+    _launcher: Launcher | None = None
 
     def child_of(self, spec: InstanceSpec) -> ChildSpec:
         """Return the supervised child that is a session of this instance."""

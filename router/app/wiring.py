@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
+from msgspec import Struct
 
 from router.access.live_admission import LiveAdmission
 from router.access.places import Places
@@ -54,8 +54,7 @@ CATALOGUES_SIZE: Final = MAX_INSTANCES
 """Catalogues that wait for the disk: all instances may become ready while it is slow."""
 
 
-@attrs.frozen
-class Channels:
+class Channels(Struct, frozen=True):
     """The memory channels between the parts, each with its two ends.
 
     Attributes:
@@ -89,8 +88,7 @@ class Channels:
         )
 
 
-@attrs.frozen
-class Router:
+class Router(Struct, frozen=True):
     """One router.
 
     Attributes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from router.instance_files.reader import LoadedInstances
 
 
-@attrs.frozen
-class Findings:
+class Findings(Struct, frozen=True):
     """The result of a check.
 
     Attributes:

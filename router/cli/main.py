@@ -59,8 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    # Starting makes no garbage worth looking for; `router.app.run` turns the collector on again.
-    gc.disable()
     _fill_standard_descriptors()
     try:
         return _run_command(parse(sys.argv[1:] if argv is None else argv))

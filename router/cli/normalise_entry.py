@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import attrs
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.files.json_files import decode_members, quote_key, quote_value, read_bytes_in
 from router.files.names import INSTANCE_FILE_NAME, NAME_RULE, PROVIDER_RULE, is_name, is_provider
@@ -92,8 +91,7 @@ def normalise_instance(
 # --- The entry in its file -------------------------------------------------------------------
 
 
-@attrs.frozen
-class _FoundEntry:
+class _FoundEntry(Struct, frozen=True):
     """The entry to rewrite.
 
     Attributes:
@@ -106,7 +104,7 @@ class _FoundEntry:
     entry: dict[str, Raw]
     outer: str | None = None
     key: str = ""
-    siblings: dict[str, Raw] = attrs.field(factory=dict[str, Raw])
+    siblings: dict[str, Raw] = {}
 
     @property
     def path(self) -> str:

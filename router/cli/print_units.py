@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec.structs import replace
 
 from router.app.sockets import with_api
 from router.config.options import chosen_modes, locate, merge
@@ -46,7 +46,7 @@ def unit_text(
     # The tokens are not resolved: the service has variables and credentials that a shell has not.
     settings = settings_as_written(config)
     modes = _modes(settings, options)
-    settings = merge(settings, attrs.evolve(options, modes=modes))
+    settings = merge(settings, replace(options, modes=modes))
     if is_socket:
         return socket_unit(_addresses(settings, with_api(settings, modes)), is_user=is_user)
     words = [word for mode in modes for word in ("--transport", mode)]

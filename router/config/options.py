@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from router.config.values import MODES, Level, Mode
 from router.messages.errors import ConfigError
@@ -22,8 +24,7 @@ CONFIG_VARIABLE: Final = "MCP_ROUTER_CONFIG"
 """The environment variable that names the config file."""
 
 
-@attrs.frozen
-class Options:
+class Options(Struct, frozen=True):
     """The options of the command line; None and () where it has none.
 
     Attributes:
@@ -45,8 +46,7 @@ class Options:
     view: str | None = None
 
 
-@attrs.frozen
-class Paths:
+class Paths(Struct, frozen=True):
     """The config file, and the folders of providers, of logs, and of what may be lost."""
 
     config: Path
@@ -71,19 +71,19 @@ def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:
         paths = _user_paths()
     if options.data is None:
         return paths
-    return attrs.evolve(paths, data=cwd / Path(options.data).expanduser())
+    return replace(paths, data=cwd / Path(options.data).expanduser())
 
 
 def with_log_folder(paths: Paths, directory: str) -> Paths:
     """Return `paths` with `logging.directory`, which is relative to the parent of `logs`."""
-    return attrs.evolve(paths, logs=paths.logs.parent / Path(directory).expanduser())
+    return replace(paths, logs=paths.logs.parent / Path(directory).expanduser())
 
 
 def with_data_folder(paths: Paths, options: Options, directory: str) -> Paths:
     """Return `paths` with `watcher.watch_path`, relative to the parent of `data`; `--data` wins."""
     if options.data is not None:
         return paths
-    return attrs.evolve(paths, data=paths.data.parent / Path(directory).expanduser())
+    return replace(paths, data=paths.data.parent / Path(directory).expanduser())
 
 
 def chosen_modes(settings: Settings, options: Options) -> tuple[Mode, ...]:

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.config.settings import CONFIG_LIMIT_BYTES, settings_of
 from router.files.json_files import decode_members, read_bytes
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from router.messages.instances.exposure import Profile
 
 
-@attrs.frozen
-class SavedProfile:
+class SavedProfile(Struct, frozen=True):
     """A change that is on disk.
 
     Attributes:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from msgspec import Struct
 
 from router.config.strict import join_errors
 from router.config.tokens import TOKEN_RULE, find_repeated_tokens, is_token
@@ -71,8 +72,7 @@ def read_tokens(
     return bearer_token, found
 
 
-@attrs.define
-class _TokenReader:
+class _TokenReader(Struct):
     """Resolves tokens, and notes what is wrong with them.
 
     Attributes:
@@ -83,7 +83,7 @@ class _TokenReader:
 
     place: str
     expander: Expander
-    errors: list[ConfigError] = attrs.field(factory=list[ConfigError])
+    errors: list[ConfigError] = []
 
     def read(self, token: str, key: str) -> str:
         """Return a token with its references resolved; as it is written where it is unusable."""

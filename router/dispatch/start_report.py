@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from router.messages.instances.instance_spec import CLIENT_MARK
 from supervisors.child import Down, GaveUp, Starting, Up
@@ -42,8 +42,7 @@ MAX_NAMES: Final = 20
 """More names than this are only counted."""
 
 
-@attrs.define
-class StartReport:
+class StartReport(Struct):
     """The instances that were started with the router.
 
     Attributes:
@@ -52,14 +51,14 @@ class StartReport:
     """
 
     started_at_s: float
-    is_over: bool = attrs.field(init=False, default=False)
+    is_over: bool = False
     # By session: of an instance, or of one of its replicas.
-    _states: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
+    _states: dict[str, str] = {}
     # By instance. Kept, because the actor asks for the deadline in each of its turns.
-    _by_instance: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
-    _missing: dict[str, str] = attrs.field(init=False, factory=dict[str, str])
-    _changed_at_s: float = attrs.field(init=False, default=0.0)
-    _is_summed_up: bool = attrs.field(init=False, default=False)
+    _by_instance: dict[str, str] = {}
+    _missing: dict[str, str] = {}
+    _changed_at_s: float = 0.0
+    _is_summed_up: bool = False
 
     def expect(self, name: str, now_s: float) -> None:
         """Note that an instance, or one of its replicas, is to be started."""

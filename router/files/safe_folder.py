@@ -22,7 +22,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Self
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,8 +46,7 @@ _BINARY: Final = getattr(os, "O_BINARY", 0)
 _DIRECTORY: Final = getattr(os, "O_DIRECTORY", 0)
 
 
-@attrs.frozen
-class SafeFolder:
+class SafeFolder(Struct, frozen=True):
     """An opened folder; use it as a context manager.
 
     Attributes:

@@ -17,7 +17,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, field
 
 from router.files.safe_folder import NEW_FOLDER_MODE, SafeFolder
 from router.instance_files.catalogue_files import (
@@ -50,8 +50,7 @@ TEMPORARY_AGE_S: Final = 3600.0
 """Age from which a temporary file is a left-over. Another router may be writing a younger one."""
 
 
-@attrs.frozen
-class _Configured:
+class _Configured(Struct, frozen=True):
     """The files of the configured instances.
 
     Attributes:
@@ -60,13 +59,12 @@ class _Configured:
         switched_off: the names of the files that must not be there.
     """
 
-    entries: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    entries: Mapping[str, str] = {}
     kept: frozenset[str] = frozenset()
     switched_off: frozenset[str] = frozenset()
 
 
-@attrs.define(eq=False)
-class CatalogueFolder:
+class CatalogueFolder(Struct, eq=False):
     """The folder `catalogues/` of a cache folder.
 
     Attributes:
@@ -74,11 +72,11 @@ class CatalogueFolder:
     """
 
     cache: Path
-    _configured: _Configured = attrs.field(factory=_Configured, init=False)
+    _configured: _Configured = field(default_factory=_Configured)
     # File name -> SHA-256 of its content, as this process read or wrote it last.
-    _digests: dict[str, bytes] = attrs.field(factory=dict[str, bytes], init=False)
-    _removed: frozenset[str] = attrs.field(default=frozenset(), init=False)
-    _has_swept: bool = attrs.field(default=False, init=False)
+    _digests: dict[str, bytes] = {}
+    _removed: frozenset[str] = frozenset()
+    _has_swept: bool = False
 
     @property
     def path(self) -> Path:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.files.json_files import decode_members, decode_object, read_bytes, read_bytes_in
 from router.files.names import INSTANCE_FILE_NAME, is_name
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from router.files.safe_folder import SafeFolder
 
 
-@attrs.frozen
-class NamedEntry:
+class NamedEntry(Struct, frozen=True):
     """An entry with the name of its instance.
 
     Attributes:
@@ -44,8 +42,7 @@ class NamedEntry:
     path: str
 
 
-@attrs.frozen
-class DataFolder:
+class DataFolder(Struct, frozen=True):
     """The folder of providers, whose lock is held.
 
     Attributes:
@@ -105,8 +102,7 @@ def _named_entries(members: Mapping[str, Any], source: str, provider: str) -> It
             yield NamedEntry(found.name, outer_key, location.name, location.path)
 
 
-@attrs.frozen
-class ProviderFile:
+class ProviderFile(Struct, frozen=True):
     """A provider's file, read in order to change it.
 
     Attributes:

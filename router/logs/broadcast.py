@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,7 @@ MAX_CHARACTERS: Final = 1024 * 1024
 """Characters that the backlog, or the queue of one follower, may add up to."""
 
 
-@attrs.frozen
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One formatted record, without its end; `level` as in `logging`."""
 
     level: int

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, Protocol
 
-import attrs
 import msgspec
+from msgspec import Struct
 
 from router.config.settings import Logging
 from router.config.values import JSON_FORMAT
@@ -70,8 +70,7 @@ def _in_brackets(text: RecordText) -> str:
     return f" [{text.error}]" if text.error else ""
 
 
-@attrs.frozen
-class JsonFormat:
+class JsonFormat(Struct, frozen=True):
     """One JSON object a line.
 
     Attributes:
@@ -107,8 +106,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-@attrs.frozen
-class JournalFormat:
+class JournalFormat(Struct, frozen=True):
     """The lines of another format, each with the prefix of its priority."""
 
     inner: LineFormat

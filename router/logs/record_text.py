@@ -10,7 +10,7 @@ import re
 import traceback
 from typing import TYPE_CHECKING, Final, cast
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import logging
@@ -35,8 +35,7 @@ def one_line(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-@attrs.frozen
-class RecordText:
+class RecordText(Struct, frozen=True):
     """The texts of a record, without secrets; those of its traceback are printable.
 
     Attributes:

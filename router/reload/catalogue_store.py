@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +33,7 @@ DISK_LIMIT_S: Final = 5.0
 """Time to write one file, or to tidy: a disk that hangs must not hold up a reload or the stop."""
 
 
-@attrs.define(eq=False)
-class CatalogueStore:
+class CatalogueStore(Struct, eq=False):
     """The last known lists of the instances.
 
     Attributes:
@@ -42,12 +41,10 @@ class CatalogueStore:
     """
 
     cache: Path
-    _folder: CatalogueFolder | None = attrs.field(default=None, init=False)
-    _is_failing: bool = attrs.field(default=False, init=False)
+    _folder: CatalogueFolder | None = None
+    _is_failing: bool = False
     # Of its own, for one thread: a disk that hangs must not take the threads of others.
-    _limiter: trio.CapacityLimiter = attrs.field(
-        factory=lambda: trio.CapacityLimiter(1), init=False
-    )
+    _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
 
     def read(self, specs: Iterable[InstanceSpec]) -> dict[str, KnownServer]:
         """See `CatalogueFolder.read`; for a worker thread."""

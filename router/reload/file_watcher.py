@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
+from msgspec import Struct
 
 from router.files.names import INSTANCE_FILE_NAME
 
@@ -144,8 +144,7 @@ async def _reload(
 # --- Noticing --------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class Watched:
+class Watched(Struct, frozen=True):
     """The paths to watch, resolved, since some systems report resolved paths.
 
     Attributes:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
+from msgspec import Struct, field
 
 from router.messages.errors import RpcError
 from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
@@ -52,8 +53,7 @@ def _nothing_to_do(_: Iterable[InstanceSpec]) -> None:
     pass
 
 
-@attrs.frozen
-class _Reading:
+class _Reading(Struct, frozen=True):
     """One reading of `data/`.
 
     Attributes:
@@ -67,8 +67,7 @@ class _Reading:
     known: dict[str, KnownServer]
 
 
-@attrs.define
-class InstanceStore:
+class InstanceStore(Struct):
     """The instances as `data/` configures them.
 
     Attributes:
@@ -90,8 +89,8 @@ class InstanceStore:
     problems: tuple[str, ...] = ()
     _warnings: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
-    _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-    _tells_again: bool = attrs.field(init=False, default=False)
+    _turn: trio.Lock = field(default_factory=trio.Lock)
+    _tells_again: bool = False
 
     def tell_again(self) -> None:
         """Log what the next reading finds wrong, also where that was logged before."""

@@ -10,9 +10,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
 import trio
 import trio.lowlevel
+from msgspec import Struct
 
 from router.config.profile_edits import no_such_profile, save_profile
 from router.config.redacted import mask_secrets
@@ -32,8 +32,7 @@ CHANGES_SIZE: Final = 16
 """Changes that wait for the disk; each takes it some milliseconds."""
 
 
-@attrs.frozen
-class ProfileChange:
+class ProfileChange(Struct, frozen=True):
     """A change that somebody waits for.
 
     Attributes:

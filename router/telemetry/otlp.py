@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-import attrs
+from msgspec import Struct
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -243,8 +243,7 @@ class Tracing:
         self._processor.shutdown()
 
 
-@attrs.frozen
-class _Place:
+class _Place(Struct, frozen=True):
     """The parts that the contexts of all spans of a call have in common."""
 
     trace_id: int

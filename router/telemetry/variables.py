@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,8 +29,7 @@ PROTOCOL: Final = "http/protobuf"
 INSTALL: Final = "uv tool install --reinstall '.[otel]', in a checkout of mcp-router"
 
 
-@attrs.frozen
-class Sampling:
+class Sampling(Struct, frozen=True):
     """The rule by which calls are sampled (OpenTelemetry, Tracing SDK, Built-in samplers).
 
     Attributes:
@@ -42,8 +41,7 @@ class Sampling:
     is_parent_based: bool = True
 
 
-@attrs.frozen
-class Variables:
+class Variables(Struct, frozen=True):
     """The export that the `OTEL_*` variables ask for.
 
     Attributes:
@@ -56,7 +54,7 @@ class Variables:
     """
 
     signals: frozenset[Signal]
-    places: Mapping[Signal, str] = attrs.field(factory=dict[Signal, str])
+    places: Mapping[Signal, str] = {}
     asked_by: tuple[str, ...] = ()
     sampling: Sampling = Sampling()
     secrets: tuple[str, ...] = ()

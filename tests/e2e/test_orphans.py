@@ -9,8 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from tests.e2e.processes import (
     Process,
@@ -161,5 +161,5 @@ def _left_by_a_dead_run(workspace: Workspace) -> subprocess.Popen[bytes]:
     assert run is not None
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
-    dead = attrs.evolve(run, pid=ended.pid)
+    dead = replace(run, pid=ended.pid)
     return subprocess.Popen(["sleep", "1000"], env={VARIABLE: Mark(dead, 1).text})

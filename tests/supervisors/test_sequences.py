@@ -8,6 +8,7 @@ import trio.testing
 from attrs import Factory, define, evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from supervisors.child import (
@@ -217,7 +218,7 @@ class Played:
         match command:
             case StartChild(spec) | RestartChild(_, ChildSpec() as spec):
                 run = Once(self.running, spec.name, spec.run)
-                return evolve(command, spec=evolve(spec, run=run))
+                return replace(command, spec=evolve(spec, run=run))
             case _:
                 return command
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import attrs
+from msgspec import Struct
 
 FAILURES_IN_A_ROW: Final = 5
 """Failed calls without a success between them after which a server is ejected."""
@@ -42,8 +42,7 @@ def is_failure(status: int | None) -> bool:
     return status is None or status >= 500 or status == _TOO_MANY_REQUESTS
 
 
-@attrs.define
-class Ejection:
+class Ejection(Struct):
     """The failures in a row of one session, and the time for which it is ejected.
 
     Attributes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -18,14 +18,11 @@ ClientName: TypeAlias = "Hashable"
 """Names a client; equal names are one client."""
 
 
-@attrs.define(eq=False)
-class FairQueue(Generic[K]):
+class FairQueue(Struct, Generic[K], eq=False):
     """Keys that wait, each for one client."""
 
     # The client that was longest without a turn comes first.
-    _waiting: dict[ClientName, dict[K, None]] = attrs.field(
-        factory=dict["ClientName", "dict[K, None]"]
-    )
+    _waiting: dict[ClientName, dict[K, None]] = {}
     _length: int = 0
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from router.core.bounded.long_text import LongText
@@ -25,21 +25,19 @@ MAX_OF_PRINCIPAL_BYTES: Final = MAX_KEPT_BYTES // 2
 """More than any result has: a frame is limited to 16 MiB by default."""
 
 
-@attrs.frozen(eq=False)
-class _Kept:
+class _Kept(Struct, frozen=True, eq=False):
     principal: str
     text: LongText
     until_s: float
 
 
-@attrs.define
-class KeptResults:
+class KeptResults(Struct):
     """The texts of these results, by their keys."""
 
-    _by_key: dict[int, _Kept] = attrs.field(factory=dict[int, _Kept])
-    _keys_of: dict[str, dict[int, None]] = attrs.field(factory=dict[str, dict[int, None]])
+    _by_key: dict[int, _Kept] = {}
+    _keys_of: dict[str, dict[int, None]] = {}
     _bytes: int = 0
-    _bytes_of: dict[str, int] = attrs.field(factory=dict[str, int])
+    _bytes_of: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)

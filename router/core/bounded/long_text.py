@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 
-@attrs.frozen(eq=False)
-class LongText:
+class LongText(Struct, frozen=True, eq=False):
     """A text and the ends of its pages.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final, Literal, TypeAlias
 
-import attrs
+from msgspec import Struct
 
 from router.messages.rates import RateLimits  # noqa: TC001 - attrs keeps it in annotations
 
@@ -22,8 +22,7 @@ _ENOUGH: Final = 1 - 1e-6
 """One call, less the error of adding up fractions of it."""
 
 
-@attrs.frozen
-class Shortage:
+class Shortage(Struct, frozen=True):
     """A call that may not begin now.
 
     Attributes:
@@ -35,8 +34,7 @@ class Shortage:
     retry_in_s: float
 
 
-@attrs.define(eq=False)
-class Usage:
+class Usage(Struct, eq=False):
     """The use that one token makes of its limits. The limits may change between calls.
 
     Attributes:

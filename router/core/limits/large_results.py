@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import msgspec
 from msgspec import Raw
+from msgspec.structs import astuple
 
 from router.core.bounded.kept_results import KEPT_S
 from router.core.bounded.long_text import LongText
@@ -194,7 +194,7 @@ def _keep(state: RoutingState, client: Client, instance: Instance, text: LongTex
 
 
 def _context(client: Client, instance: str) -> bytes:
-    return bytes(raw_of([*attrs.astuple(owner_of(client)), instance, "result"]))
+    return bytes(raw_of([*astuple(owner_of(client)), instance, "result"]))
 
 
 def readable(method: Method) -> Method:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
 import msgspec
+from msgspec import Struct
 
 from router.core.protocol.permissions import check_may, check_may_name
 from router.messages.commands import OUTER_KEYS, SECRET_MASK, AddInstance, UpdateInstance
@@ -57,8 +57,7 @@ _CODE_LOADING_PREFIXES: Final = (
 """Families of variables by prefix; their harmless members can be set in the file as well."""
 
 
-@attrs.frozen
-class CheckedChange:
+class CheckedChange(Struct, frozen=True):
     """A change that may be made.
 
     Attributes:

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, field
 
 from router.messages import errors
 from router.messages.observability.metrics import DURATION_BOUNDS_S, MethodMetrics
@@ -38,8 +38,7 @@ OTHER_CODE: Final = "other"
 """Stands for every other code: servers may send any number."""
 
 
-@attrs.define(eq=False)
-class MethodCounts:
+class MethodCounts(Struct, eq=False):
     """The requests of one kind.
 
     Attributes:
@@ -47,8 +46,8 @@ class MethodCounts:
         buckets, sum_s: see `MethodMetrics`.
     """
 
-    ends: defaultdict[tuple[str, str], int] = attrs.field(factory=lambda: defaultdict(int))
-    buckets: list[int] = attrs.field(factory=lambda: [0] * (len(DURATION_BOUNDS_S) + 1))
+    ends: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BOUNDS_S) + 1))
     sum_s: float = 0.0
 
     def snapshot(self) -> MethodMetrics:
@@ -56,8 +55,7 @@ class MethodCounts:
         return MethodMetrics(dict(self.ends), tuple(self.buckets), self.sum_s)
 
 
-@attrs.define(eq=False)
-class InstanceCounts:
+class InstanceCounts(Struct, eq=False):
     """The counts of one instance, or of the requests that reached none.
 
     Attributes:
@@ -65,7 +63,7 @@ class InstanceCounts:
         shed, retries, restarts, ejections: see `InstanceMetrics`.
     """
 
-    methods: dict[str, MethodCounts] = attrs.field(factory=dict[str, MethodCounts])
+    methods: dict[str, MethodCounts] = {}
     shed: int = 0
     retries: int = 0
     restarts: int = 0
@@ -96,16 +94,15 @@ class InstanceCounts:
         return {kind: counts.snapshot() for kind, counts in self.methods.items()}
 
 
-@attrs.define(eq=False)
-class CallCounts:
+class CallCounts(Struct, eq=False):
     """All counts.
 
     Attributes:
         own: the requests that reached no instance, and those of the router's own tools.
     """
 
-    own: InstanceCounts = attrs.field(factory=InstanceCounts)
-    _of_instances: dict[str, InstanceCounts] = attrs.field(factory=dict[str, InstanceCounts])
+    own: InstanceCounts = field(default_factory=InstanceCounts)
+    _of_instances: dict[str, InstanceCounts] = {}
 
     def of(self, instance: str) -> InstanceCounts:
         """Return the counts of an instance; nobody shows those of one that is gone."""

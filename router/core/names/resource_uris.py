@@ -22,7 +22,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-import attrs
+from msgspec import Struct
 
 from router.messages.instances.exposure import matches_any
 
@@ -160,8 +160,7 @@ _OPERATORS: Final = "+#./;?&"
 """Expressions that begin with one of these may expand to text with slashes."""
 
 
-@attrs.frozen
-class UriTemplate:
+class UriTemplate(Struct, frozen=True):
     """A URI template (RFC 6570), taken apart to recognise its expansions.
 
     Attributes:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import msgspec
+from msgspec.structs import replace
 
 from router.core.calls import (
     ejections,
@@ -220,7 +220,7 @@ def _forward(
     if "_meta" in members:
         meta = params.meta if token is None else params.meta | {"progressToken": raw_of(request_id)}
         members = members | {"_meta": raw_of(meta)}
-    state.add_question(client, request_id, attrs.evolve(server_request, progress_token=token))
+    state.add_question(client, request_id, replace(server_request, progress_token=token))
     elicitation_id = optional_text_of(members, "elicitationId")
     _remember_elicitation(state, client, server_request.session, elicitation_id)
     forwarded = Request(request_id, frame.method, raw_of(members) if frame.params else NO_RAW)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct
 
 from router.core.names.resource_uris import UI_SCHEME, shown_uri
 from router.core.text.raw_json import is_object, optional_text_of, raw_of
@@ -30,8 +30,7 @@ TASKS: Final = "io.modelcontextprotocol/tasks"
 APPS_MIME_TYPE: Final = "text/html;profile=mcp-app"
 
 
-@attrs.frozen
-class Extension:
+class Extension(Struct, frozen=True):
     """An extension that the router routes.
 
     Attributes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of, text_of
 from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
@@ -33,8 +33,7 @@ _QUESTIONS: Final = {
 """Requests of servers -> the capability that covers them, and the revision that brought them."""
 
 
-@attrs.frozen(eq=False)
-class InputRequest:
+class InputRequest(Struct, frozen=True, eq=False):
     """A request of an upstream that a client without a session answers when it retries its call.
 
     Attributes:
@@ -46,8 +45,7 @@ class InputRequest:
     raw: Raw
 
 
-@attrs.define(eq=False)
-class InputRound:
+class InputRound(Struct, eq=False):
     """The input that an upstream without sessions needs before it goes on with a call.
 
     Attributes:
@@ -60,7 +58,7 @@ class InputRound:
     request_state: Raw
     unanswered: set[str]
     number: int
-    responses: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    responses: dict[str, Raw] = {}
 
 
 _FORMS_SINCE: Final = "2025-11-25"

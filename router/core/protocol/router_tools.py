@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import msgspec
 from msgspec import Raw, Struct
 
@@ -228,8 +227,7 @@ def instance_name_of(arguments: Raw | None) -> str:
     return text_of(members, "instance_name", "arguments")
 
 
-@attrs.frozen
-class HelpArguments:
+class HelpArguments(Struct, frozen=True):
     """The arguments of `help`, each None if it is not given; they narrow the answer.
 
     Attributes:
@@ -250,7 +248,7 @@ class HelpArguments:
 
 _NOT_NARROW: Final = HelpArguments()
 
-_HELP_KEYS: Final = frozenset(attrs.fields_dict(HelpArguments))
+_HELP_KEYS: Final = frozenset(HelpArguments.__struct_fields__)
 
 
 def help_arguments_of(arguments: Raw | None) -> HelpArguments:

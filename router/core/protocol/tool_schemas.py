@@ -17,9 +17,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
 import jsonschema_rs
 import msgspec
+from msgspec import Struct
 
 from router.core.text.raw_json import EMPTY_OBJECT, printable
 from router.messages.params import object_of
@@ -56,8 +56,7 @@ _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@attrs.frozen
-class Checker:
+class Checker(Struct, frozen=True):
     """A compiled schema.
 
     Attributes:
@@ -112,13 +111,12 @@ def _step(step: str | int) -> str:
     return f"[{step}]" if isinstance(step, int) else f".{step}"
 
 
-@attrs.define
-class Schemas:
+class Schemas(Struct):
     """The input schemas of one listing of tools."""
 
     # Each tool is raw and whole; its checker is None where its schema is not used.
     _tools: dict[str, Raw]
-    _checkers: dict[str, Checker | None] = attrs.field(factory=dict[str, "Checker | None"])
+    _checkers: dict[str, Checker | None] = {}
 
     @classmethod
     def of(cls, tools: Iterable[Item]) -> Schemas:
@@ -210,8 +208,7 @@ def compile_schema(raw: Raw | None) -> Checker | None:
 _UNSUPPORTED_REFERENCES: Final = frozenset({"$dynamicRef", "$recursiveRef"})
 
 
-@attrs.define
-class _SubschemaCounter:
+class _SubschemaCounter(Struct):
     """Counts subschemas as if every reference were replaced by its target.
 
     A few references that double become millions of subschemas, which would take long to check.
@@ -220,7 +217,7 @@ class _SubschemaCounter:
 
     root: Any
     is_recursive: bool = False
-    _counts: dict[int, int] = attrs.field(factory=dict[int, int])
+    _counts: dict[int, int] = {}
 
     def count(self, node: Any) -> int:
         if isinstance(node, list):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import msgspec
 from msgspec import Raw, Struct
 
@@ -43,8 +42,7 @@ _MAY_NEED_INPUT: Final = frozenset({"tools/call", "prompts/get", "resources/read
 """Methods whose requests may be answered with `input_required` (MCP 2026-07-28)."""
 
 
-@attrs.frozen
-class Question:
+class Question(Struct, frozen=True):
     """The reason why it is not known yet which session serves a request.
 
     Attributes:

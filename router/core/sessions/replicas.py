@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+from msgspec.structs import replace
 
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import Replica, replicas_of, sum_up
@@ -107,4 +108,4 @@ def take_spec(instance: Instance) -> None:
 
 def _spec_of(instance: Instance, name: str) -> InstanceSpec:
     spec = instance.spec
-    return attrs.evolve(spec, name=name, run_policy=attrs.evolve(spec.run_policy, replicas=1))
+    return attrs.evolve(spec, name=name, run_policy=replace(spec.run_policy, replicas=1))

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, field
 
-from router.core.state.clients import Call
 from router.core.state.deadlines import Deadlines
 from router.messages.errors import OVERLOADED, RpcError
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from router.core.state.clients import Client, ClientRequest
+    from router.core.state.clients import Call, Client, ClientRequest
     from router.messages.frames import RequestId
 
 MAX_ID: Final = 2**31 - 2
@@ -50,17 +49,16 @@ def program_of(client: Client) -> Hashable:
     return client.peer
 
 
-@attrs.define
-class Loads:
+class Loads(Struct):
     """The number of calls in flight on one session, for each program.
 
     Attributes:
         counts: the numbers; a program without calls has none.
     """
 
-    counts: dict[Hashable, int] = attrs.field(factory=dict["Hashable", int])
+    counts: dict[Hashable, int] = {}
     # By call id: the client of a call may be another one when it ends.
-    _programs: dict[int, Hashable] = attrs.field(factory=dict[int, "Hashable"])
+    _programs: dict[int, Hashable] = {}
 
     def add(self, call: Call) -> None:
         """Count a call."""
@@ -75,8 +73,7 @@ class Loads:
             del self.counts[program]
 
 
-@attrs.define
-class Calls:
+class Calls(Struct):
     """All calls in flight.
 
     Attributes:
@@ -86,10 +83,10 @@ class Calls:
         loads: the loads of sessions for which they are counted, until the last call there ends.
     """
 
-    by_id: dict[int, Call] = attrs.field(factory=dict[int, Call])
-    by_session: dict[int, dict[int, Call]] = attrs.field(factory=dict[int, dict[int, Call]])
-    deadlines: Deadlines[int] = attrs.field(factory=Deadlines[int])
-    loads: dict[int, Loads] = attrs.field(factory=dict[int, Loads])
+    by_id: dict[int, Call] = {}
+    by_session: dict[int, dict[int, Call]] = {}
+    deadlines: Deadlines[int] = field(default_factory=Deadlines[int])
+    loads: dict[int, Loads] = {}
     _last_id: int = 0
 
     def next_id(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
 from msgspec import Struct, field
 
 from router.core.names.client_names import spelling_for
@@ -251,8 +250,7 @@ class ClientRequest(Struct, eq=False):
     usage: Usage | None = None
 
 
-@attrs.frozen(eq=False)
-class Parked:
+class Parked(Struct, frozen=True, eq=False):
     """A request that waits for its instance to become ready, or for its turn there.
 
     Attributes:
@@ -329,8 +327,7 @@ class Call(Struct, eq=False):
         return RpcError(TIMEOUT, f"Timeout exceeded: {self.timeout_s:g}s{waited}")
 
 
-@attrs.frozen(eq=False)
-class ServerRequest:
+class ServerRequest(Struct, frozen=True, eq=False):
     """One request of an upstream, forwarded to a client: whose call, task or session it is about.
 
     Attributes:
@@ -351,8 +348,7 @@ class ServerRequest:
     task: KnownTask | None = None
 
 
-@attrs.define(eq=False)
-class InputRequired:
+class InputRequired(Struct, eq=False):
     """A call whose request was answered with `input_required` (MCP 2026-07-28).
 
     Attributes:
@@ -369,8 +365,7 @@ class InputRequired:
     error: RpcError | None = None
 
 
-@attrs.frozen(eq=False)
-class Saving:
+class Saving(Struct, frozen=True, eq=False):
     """A change that is being written.
 
     Attributes:

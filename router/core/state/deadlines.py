@@ -13,7 +13,7 @@ import heapq
 import math
 from typing import Final, Generic, TypeVar
 
-import attrs
+from msgspec import Struct
 
 BUCKET_S: Final = 0.25
 """Width of a bucket, well inside the promised tolerance of a call timeout (T ± 0.5 s)."""
@@ -21,8 +21,7 @@ BUCKET_S: Final = 0.25
 K = TypeVar("K")
 
 
-@attrs.define
-class Deadlines(Generic[K]):
+class Deadlines(Struct, Generic[K]):
     """A set of keys, each with the monotonic second at which it is due.
 
     A bucket is numbered by its end: bucket `n` is due at second `n * BUCKET_S`.
@@ -31,9 +30,9 @@ class Deadlines(Generic[K]):
         armed: the keys, each with the number of its bucket.
     """
 
-    armed: dict[K, int] = attrs.field(factory=dict[K, int])
-    _buckets: dict[int, set[K]] = attrs.field(factory=dict[int, set[K]])
-    _order: list[int] = attrs.field(factory=list[int])
+    armed: dict[K, int] = {}
+    _buckets: dict[int, set[K]] = {}
+    _order: list[int] = []
 
     def arm(self, key: K, at_s: float) -> None:
         """Make `key` due at `at_s`; this replaces the deadline that it had."""

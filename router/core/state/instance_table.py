@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 
 from router.core.names import direct_names
 from router.core.state.instances import Instance, InstanceState, NamedKind
@@ -47,8 +47,7 @@ def new_instance(
     return instance
 
 
-@attrs.define
-class Instances:
+class Instances(Struct):
     """All configured instances, or those that somebody sees, in their order of configuration.
 
     Attributes:
@@ -56,8 +55,8 @@ class Instances:
         encoded: what was made of all their lists, kept until one changes; see `core.views`.
     """
 
-    by_name: dict[str, Instance] = attrs.field(factory=dict[str, Instance])
-    encoded: dict[Any, Any] = attrs.field(init=False, factory=dict[Any, Any])
+    by_name: dict[str, Instance] = {}
+    encoded: dict[Any, Any] = {}
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(self.by_name.values())

@@ -19,7 +19,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import attrs
+from msgspec import Struct, field
 
 from router.core.bounded.fair_queue import FairQueue
 from router.core.names import direct_names
@@ -64,8 +64,7 @@ _LISTED_STATES: Final = CONNECTED_STATES | {InstanceState.STARTING, InstanceStat
 they list waits for it, or says why it cannot."""
 
 
-@attrs.define
-class Instance:
+class Instance(Struct):
     """One configured upstream.
 
     Attributes:
@@ -114,33 +113,30 @@ class Instance:
     retry_at_s: float | None = None
     session: SessionUp | None = None
     known: KnownServer | None = None
-    capabilities: dict[str, Raw] = attrs.field(factory=dict[str, "Raw"])
+    capabilities: dict[str, Raw] = {}
     offers: ExposedCatalog = NOTHING
-    client_sessions: dict[Hashable, Instance] = attrs.field(
-        factory=dict["Hashable", "Instance"], repr=False
-    )
-    replicas: list[Instance] = attrs.field(factory=list["Instance"], repr=False)
+    client_sessions: dict[Hashable, Instance] = {}
+    replicas: list[Instance] = []
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
-    encoded: dict[Any, Any] = attrs.field(factory=dict[Any, Any])
+    encoded: dict[Any, Any] = {}
     has_started: bool = False
     call_count: int = 0
     was_ready: bool = False
     is_waking: bool = False
     stop_pending: bool = False
     used_s: float | None = None
-    waiting: dict[tuple[ClientId, RequestId], None] = attrs.field(
-        factory=dict[tuple["ClientId", "RequestId"], None]
-    )
-    turns: FairQueue[tuple[ClientId, RequestId]] = attrs.field(
-        factory=FairQueue[tuple["ClientId", "RequestId"]], repr=False
+    waiting: dict[tuple[ClientId, RequestId], None] = {}
+    turns: FairQueue[tuple[ClientId, RequestId]] = field(
+        default_factory=FairQueue[tuple["ClientId", "RequestId"]]
     )
     # What `offers` was made of; None while nothing is shown.
     _shown: tuple[KnownServer, Exposure] | None = None
     # By kind and limit: the direct names, since the last listing.
-    _direct_names: dict[tuple[str, int], dict[str, str]] = attrs.field(
-        factory=dict[tuple[str, int], dict[str, str]]
-    )
+    _direct_names: dict[tuple[str, int], dict[str, str]] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.address} {self.state}>"
 
     def __attrs_post_init__(self) -> None:
         self.name = self.spec.name

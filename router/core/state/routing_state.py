@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-import attrs
+from msgspec import Struct, field
 
-from router.core.bounded.ejection import Ejection
 from router.core.bounded.kept_results import KeptResults
-from router.core.bounded.usage import Usage
 from router.core.measures.call_counts import CallCounts
 from router.core.state.calls import Calls
 from router.core.state.deadlines import Deadlines
 from router.core.state.instance_table import Instances
-from router.core.state.instances import Instance
 from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, Sight, View, Views
@@ -25,7 +22,9 @@ from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.core.bounded.ejection import Ejection
     from router.core.bounded.fair_queue import FairQueue
+    from router.core.bounded.usage import Usage
     from router.core.state.clients import (
         Client,
         ClientRequest,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
         Saving,
         ServerRequest,
     )
+    from router.core.state.instances import Instance
     from router.core.state.session_rows import Leaving
     from router.core.state.subscriptions import Confirmation
     from router.messages.catalog import KnownServer
@@ -82,8 +82,7 @@ class NoTracer:
         """See `Tracer.begin`."""
 
 
-@attrs.define
-class RoutingState:
+class RoutingState(Struct):
     """Everything the core knows.
 
     Attributes:
@@ -131,48 +130,42 @@ class RoutingState:
 
     settings: CoreSettings
     seal: Seal
-    tracer: Tracer = attrs.field(factory=NoTracer)
+    tracer: Tracer = field(default_factory=NoTracer)
     now_s: float = 0.0
-    effects: list[Effect] = attrs.field(factory=list["Effect"])
-    instances: Instances = attrs.field(factory=Instances)
-    client_sessions: ClientSessions = attrs.field(factory=ClientSessions)
-    replicas: dict[str, Instance] = attrs.field(factory=dict[str, Instance])
-    known: dict[str, KnownServer] = attrs.field(factory=dict[str, "KnownServer"])
-    views: Views = attrs.field(factory=Views)
-    clients: dict[ClientId, Client] = attrs.field(factory=dict["ClientId", "Client"])
-    calls: Calls = attrs.field(factory=Calls)
-    sessions: dict[SessionId, Instance] = attrs.field(factory=dict["SessionId", Instance])
-    ejections: dict[SessionId, Ejection] = attrs.field(factory=dict["SessionId", Ejection])
-    parked: Deadlines[tuple[ClientId, RequestId]] = attrs.field(
-        factory=Deadlines[tuple["ClientId", "RequestId"]]
+    effects: list[Effect] = []
+    instances: Instances = field(default_factory=Instances)
+    client_sessions: ClientSessions = field(default_factory=ClientSessions)
+    replicas: dict[str, Instance] = {}
+    known: dict[str, KnownServer] = {}
+    views: Views = field(default_factory=Views)
+    clients: dict[ClientId, Client] = {}
+    calls: Calls = field(default_factory=Calls)
+    sessions: dict[SessionId, Instance] = {}
+    ejections: dict[SessionId, Ejection] = {}
+    parked: Deadlines[tuple[ClientId, RequestId]] = field(
+        default_factory=Deadlines[tuple["ClientId", "RequestId"]]
     )
-    queues: dict[FairQueue[tuple[ClientId, RequestId]], Instance] = attrs.field(
-        factory=dict["FairQueue[tuple[ClientId, RequestId]]", Instance]
+    queues: dict[FairQueue[tuple[ClientId, RequestId]], Instance] = {}
+    questions_due: Deadlines[tuple[ClientId | int, RequestId]] = field(
+        default_factory=Deadlines[tuple["ClientId | int", "RequestId"]]
     )
-    questions_due: Deadlines[tuple[ClientId | int, RequestId]] = attrs.field(
-        factory=Deadlines[tuple["ClientId | int", "RequestId"]]
-    )
-    saving: dict[int, Saving] = attrs.field(factory=dict[int, "Saving"])
-    asking: dict[ClientId, AdminCommand] = attrs.field(factory=dict["ClientId", "AdminCommand"])
-    leaving: dict[str, Leaving] = attrs.field(factory=dict[str, "Leaving"])
-    leaving_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
-    idle_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
-    input_required: dict[int, InputRequired] = attrs.field(factory=dict[int, "InputRequired"])
-    input_required_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
-    elicited: dict[tuple[SessionId, str], ClientId] = attrs.field(
-        factory=dict[tuple["SessionId", str], "ClientId"]
-    )
-    subscribers: dict[str, dict[str, dict[ClientId, str]]] = attrs.field(
-        factory=dict[str, dict[str, dict["ClientId", str]]]
-    )
-    listens: dict[SessionId, int] = attrs.field(factory=dict["SessionId", int])
-    listens_due: Deadlines[SessionId] = attrs.field(factory=Deadlines["SessionId"])
-    confirmations: dict[int, Confirmation] = attrs.field(factory=dict[int, "Confirmation"])
-    confirmations_due: Deadlines[int] = attrs.field(factory=Deadlines[int])
-    tasks: Tasks = attrs.field(factory=Tasks)
-    kept_results: KeptResults = attrs.field(factory=KeptResults)
-    counts: CallCounts = attrs.field(factory=CallCounts)
-    usages: dict[str, Usage] = attrs.field(factory=dict[str, Usage])
+    saving: dict[int, Saving] = {}
+    asking: dict[ClientId, AdminCommand] = {}
+    leaving: dict[str, Leaving] = {}
+    leaving_due: Deadlines[str] = field(default_factory=Deadlines[str])
+    idle_due: Deadlines[str] = field(default_factory=Deadlines[str])
+    input_required: dict[int, InputRequired] = {}
+    input_required_due: Deadlines[int] = field(default_factory=Deadlines[int])
+    elicited: dict[tuple[SessionId, str], ClientId] = {}
+    subscribers: dict[str, dict[str, dict[ClientId, str]]] = {}
+    listens: dict[SessionId, int] = {}
+    listens_due: Deadlines[SessionId] = field(default_factory=Deadlines["SessionId"])
+    confirmations: dict[int, Confirmation] = {}
+    confirmations_due: Deadlines[int] = field(default_factory=Deadlines[int])
+    tasks: Tasks = field(default_factory=Tasks)
+    kept_results: KeptResults = field(default_factory=KeptResults)
+    counts: CallCounts = field(default_factory=CallCounts)
+    usages: dict[str, Usage] = {}
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None

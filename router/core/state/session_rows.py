@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
+from msgspec import Struct, field
 
 from router.core.state.deadlines import Deadlines
 from router.core.state.instances import Instance, InstanceState
@@ -57,8 +57,7 @@ def owner_of(client: Client) -> ClientId | None:
     return None if client.is_for_one_request else client.id
 
 
-@attrs.define(eq=False)
-class SessionRow(Instance):
+class SessionRow(Instance, eq=False, kw_only=True):
     """The row of one of several sessions of an instance.
 
     Its `spec` is that of the instance, under the name by which the supervisor knows the session.
@@ -67,7 +66,7 @@ class SessionRow(Instance):
         instance: the configured instance.
     """
 
-    instance: Instance = attrs.field(kw_only=True)
+    instance: Instance
 
     def __attrs_post_init__(self) -> None:
         self.name = self.instance.name
@@ -77,8 +76,7 @@ class SessionRow(Instance):
         return self.instance
 
 
-@attrs.define(eq=False)
-class Replica(SessionRow):
+class Replica(SessionRow, eq=False):
     """The row of one process of an instance with replicas.
 
     Subscriptions to resources are made in each of them, because a change that a call makes in one
@@ -105,8 +103,7 @@ def replicas_of(instance: Instance) -> list[Replica]:
     return sorted(rows, key=lambda row: int(row.spec.name.rpartition(CLIENT_MARK)[2]))
 
 
-@attrs.define(eq=False)
-class ClientSession(SessionRow):
+class ClientSession(SessionRow, eq=False, kw_only=True):
     """The row of one session of an instance that has a session for each client.
 
     Attributes:
@@ -116,9 +113,9 @@ class ClientSession(SessionRow):
             be several; lone requests are not counted.
     """
 
-    key: SessionKey = attrs.field(kw_only=True)
-    client_name: str = attrs.field(kw_only=True)
-    clients: set[ClientId] = attrs.field(factory=set["ClientId"], kw_only=True)
+    key: SessionKey
+    client_name: str
+    clients: set[ClientId] = field(default_factory=set["ClientId"])
 
     @property
     def address(self) -> str:
@@ -135,8 +132,7 @@ class ClientSession(SessionRow):
         return self.key[0] == "client"
 
 
-@attrs.define
-class ClientSessions:
+class ClientSessions(Struct):
     """All sessions of single clients.
 
     Attributes:
@@ -145,14 +141,12 @@ class ClientSessions:
         idle_due: deadlines by these names, of sessions that end when nobody uses them.
     """
 
-    by_name: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
-    by_address: dict[str, ClientSession] = attrs.field(factory=dict[str, ClientSession])
-    idle_due: Deadlines[str] = attrs.field(factory=Deadlines[str])
+    by_name: dict[str, ClientSession] = {}
+    by_address: dict[str, ClientSession] = {}
+    idle_due: Deadlines[str] = field(default_factory=Deadlines[str])
     # By client and instance, for the clients that have a session or a connection.
-    _joined: dict[ClientId, dict[str, ClientSession]] = attrs.field(
-        factory=dict["ClientId", dict[str, ClientSession]]
-    )
-    _last_numbers: dict[str, int] = attrs.field(factory=dict[str, int])
+    _joined: dict[ClientId, dict[str, ClientSession]] = {}
+    _last_numbers: dict[str, int] = {}
 
     def next_name(self, instance: str) -> str:
         """Return a name for the supervisor that was never used before, by replicas neither."""
@@ -268,8 +262,7 @@ def _sum_up_clients(instance: Instance, now_s: float) -> None:
         instance.last_error = shown.last_error
 
 
-@attrs.define(eq=False)
-class Leaving:
+class Leaving(Struct, eq=False):
     """A session of a changed instance: its calls in flight may end, new calls do not reach it.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from router.messages.frames import ClientId, Notification, Outbox, RequestId, SessionId
@@ -17,8 +17,7 @@ MAX_HELD: Final = 1024
 """Different notifications that are held back for one subscription; more are dropped."""
 
 
-@attrs.define(eq=False)
-class Subscription:
+class Subscription(Struct, eq=False):
     """An open `subscriptions/listen` (MCP 2026-07-28, Subscriptions).
 
     Attributes:
@@ -35,12 +34,10 @@ class Subscription:
     reply_to: Outbox
     meta: dict[str, Any]
     kinds: frozenset[str]
-    honoured: dict[str, Any] = attrs.field(factory=dict[str, Any])
-    resources: dict[str, tuple[str, str]] = attrs.field(factory=dict[str, tuple[str, str]])
-    unconfirmed: set[int] = attrs.field(factory=set[int])
-    _held: dict[tuple[str, bytes], Notification] | None = attrs.field(
-        init=False, factory=dict[tuple[str, bytes], "Notification"]
-    )
+    honoured: dict[str, Any] = {}
+    resources: dict[str, tuple[str, str]] = {}
+    unconfirmed: set[int] = set()
+    _held: dict[tuple[str, bytes], Notification] | None = {}
 
     @property
     def is_acknowledged(self) -> bool:
@@ -60,8 +57,7 @@ class Subscription:
         return list(held.values())
 
 
-@attrs.define(eq=False)
-class Confirmation:
+class Confirmation(Struct, eq=False):
     """A request that subscribes upstream and was not confirmed yet.
 
     Attributes:
@@ -75,5 +71,5 @@ class Confirmation:
     instance: str
     session: SessionId
     uris: frozenset[str]
-    listeners: list[ClientId] = attrs.field(factory=list["ClientId"])
-    calls: list[int] = attrs.field(factory=list[int])
+    listeners: list[ClientId] = []
+    calls: list[int] = []

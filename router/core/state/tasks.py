@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +29,7 @@ MAX_OF_OWNER: Final = 1_000
 """So that no client has the tasks of others forgotten."""
 
 
-@attrs.frozen
-class Owner:
+class Owner(Struct, frozen=True):
     """The party that a task belongs to, and that alone may ask for it.
 
     Attributes:
@@ -51,8 +50,7 @@ class Owner:
         return bool(self.principal) or self.connection is not None
 
 
-@attrs.define(eq=False)
-class KnownTask:
+class KnownTask(Struct, eq=False):
     """One task of a server.
 
     Attributes:
@@ -79,8 +77,7 @@ class KnownTask:
     is_settled: bool = False
 
 
-@attrs.define
-class Tasks:
+class Tasks(Struct):
     """All tasks that are remembered.
 
     Attributes:
@@ -89,21 +86,13 @@ class Tasks:
         listens: the id of the open `subscriptions/listen` for tasks, by session.
     """
 
-    listeners: dict[str, dict[str, dict[ClientId, str]]] = attrs.field(
-        factory=dict[str, dict[str, dict["ClientId", str]]]
-    )
-    listens: dict[SessionId, int] = attrs.field(factory=dict["SessionId", int])
+    listeners: dict[str, dict[str, dict[ClientId, str]]] = {}
+    listens: dict[SessionId, int] = {}
     # The task that was asked for last is the last one, here and for each owner.
-    _all: dict[KnownTask, None] = attrs.field(factory=dict[KnownTask, None])
-    _by_owner: dict[Owner, dict[tuple[str, str], KnownTask]] = attrs.field(
-        factory=dict[Owner, dict[tuple[str, str], KnownTask]]
-    )
-    _by_id: dict[tuple[str, str], dict[Owner, KnownTask]] = attrs.field(
-        factory=dict[tuple[str, str], dict[Owner, KnownTask]]
-    )
-    _by_call: dict[tuple[SessionId, int], KnownTask] = attrs.field(
-        factory=dict[tuple["SessionId", int], KnownTask]
-    )
+    _all: dict[KnownTask, None] = {}
+    _by_owner: dict[Owner, dict[tuple[str, str], KnownTask]] = {}
+    _by_id: dict[tuple[str, str], dict[Owner, KnownTask]] = {}
+    _by_call: dict[tuple[SessionId, int], KnownTask] = {}
 
     def __len__(self) -> int:
         return len(self._all)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
 from msgspec import Struct
 
 from router.core.names.direct_names import direct_name
@@ -40,8 +39,7 @@ class Selection(Struct, eq=False):
     instance: str | None = None
 
 
-@attrs.define(eq=False)
-class View:
+class View(Struct, eq=False):
     """The part of the router that one place shows.
 
     Attributes:
@@ -54,16 +52,14 @@ class View:
 
     profile: Profile
     instance: str | None = None
-    expose: Expose = attrs.field(init=False)
-    is_transparent: bool = attrs.field(init=False)
-    shows_all_tools: bool = attrs.field(init=False)
+    expose: Expose = "router"
+    is_transparent: bool = False
+    shows_all_tools: bool = True
     # The instances that each principal sees here, by the names it may see, since the last change.
-    _seen: dict[frozenset[str] | None, Instances] = attrs.field(
-        init=False, factory=dict[frozenset[str] | None, Instances]
-    )
-    _all: Instances | None = attrs.field(init=False, default=None)
+    _seen: dict[frozenset[str] | None, Instances] = {}
+    _all: Instances | None = None
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.expose = self.profile.expose
         self.is_transparent = self.instance is not None
         self.shows_all_tools = self.profile.tools.admits_all
@@ -137,11 +133,10 @@ class Sight(Struct, frozen=True, eq=False):
     instances: Instances
 
 
-@attrs.define(eq=False)
-class Views:
+class Views(Struct, eq=False):
     """The views by their place, as the settings define them."""
 
-    _by_place: dict[str | None, View] = attrs.field(factory=dict["str | None", View])
+    _by_place: dict[str | None, View] = {}
     _settings: CoreSettings | None = None
 
     def find(self, place: str | None, settings: CoreSettings, instances: Instances) -> View | None:

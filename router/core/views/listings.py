@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from router.core.names.direct_names import direct_name
 from router.core.protocol import extensions, router_tools
@@ -180,8 +179,7 @@ def _direct_result(
     return result
 
 
-@attrs.frozen(eq=False)
-class _Kept:
+class _Kept(Struct, frozen=True, eq=False):
     """A list that was encoded, with everything that it was made of."""
 
     settings: object

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from router.core.names import resource_uris
 from router.core.names.resource_uris import UriTemplate
@@ -33,8 +33,7 @@ MAX_URI_CHARS: Final = 65_536
 apart would hold up everybody else for seconds."""
 
 
-@attrs.frozen(eq=False)
-class ResourceIndex:
+class ResourceIndex(Struct, frozen=True, eq=False):
     """The resources and templates that a view shows to a principal.
 
     Attributes:

@@ -18,6 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import attrs
+from msgspec import Struct, field
 
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
@@ -93,8 +94,7 @@ _URL: Final = re.compile(r"https?://[^\s/?#\\]+[^\s\\]*", re.IGNORECASE)
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@attrs.frozen
-class EntryLocation:
+class EntryLocation(Struct, frozen=True):
     """The place of an entry, and the names that follow from it.
 
     Attributes:
@@ -184,8 +184,7 @@ def _no_problems() -> list[ConfigError]:
     return []
 
 
-@attrs.frozen
-class _EntryReader:
+class _EntryReader(Struct, frozen=True):
     """Reads one key after the other and notes what is wrong. JSON null is an absent key.
 
     Each method returns the value of its key, or a harmless value once it has noted a problem.
@@ -194,7 +193,7 @@ class _EntryReader:
     members: Mapping[str, Any]
     location: EntryLocation
     expander: Expander
-    problems: list[ConfigError] = attrs.field(factory=_no_problems)
+    problems: list[ConfigError] = field(default_factory=_no_problems)
 
     def note(self, step: str, problem: str) -> None:
         self.problems.append(ConfigError(self.location.place(step), problem))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
+from msgspec import Struct
 
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.messages.instances.exposure import EVERYTHING, ArgumentExposure, Exposure, NameFilter
@@ -63,8 +63,7 @@ def read_exposure(members: Mapping[str, Any], note: Callable[[str, str], None]) 
     return EVERYTHING if exposure == EVERYTHING else exposure
 
 
-@attrs.frozen
-class _ExposureReader:
+class _ExposureReader(Struct, frozen=True):
     """Reads one value after the other and notes mistakes. JSON null is an absent key."""
 
     members: Mapping[str, Any]

@@ -25,7 +25,7 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,8 +58,7 @@ class RawWriter(Protocol):
         ...
 
 
-@attrs.frozen
-class OwnedFile:
+class OwnedFile(Struct, frozen=True):
     """A file that belongs to its writer, which closes it at the end.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
+from msgspec import Struct, field
 
 from router.messages.frames import NO_RAW
 from router.messages.instances.exposure import EVERYTHING, Exposure
@@ -41,8 +42,7 @@ def _no_capabilities() -> dict[str, Raw]:
     return {}
 
 
-@attrs.frozen
-class ClientIdentity:
+class ClientIdentity(Struct, frozen=True):
     """The client that a server is told of at `initialize`, in place of the router.
 
     Attributes:
@@ -51,7 +51,7 @@ class ClientIdentity:
     """
 
     info: Raw = NO_RAW
-    capabilities: dict[str, Raw] = attrs.field(factory=_no_capabilities)
+    capabilities: dict[str, Raw] = field(default_factory=_no_capabilities)
 
 
 @attrs.frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-import attrs
+from msgspec import Struct
 
 StartSetting: TypeAlias = Literal["eager", "lazy"]
 """Whether an instance is started with the router, or by its first call."""
@@ -14,8 +14,7 @@ LONGEST_S: Final = 2_592_000
 such as milliseconds."""
 
 
-@attrs.frozen
-class RunPolicy:
+class RunPolicy(Struct, frozen=True):
     """The keys of an entry that say how its sessions run; None is the default of `config.json`.
 
     Attributes:

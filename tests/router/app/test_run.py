@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 from msgspec import Raw
+from msgspec.structs import replace
 
 from router.access.refusals import Refusals
 from router.app import upstreams
@@ -260,7 +261,7 @@ class Program:
     def exports(self) -> None:
         """Have the router export telemetry."""
         telemetry = cast("Any", FakeTelemetry(self.log))
-        self.router = attrs.evolve(self.router, telemetry=telemetry)
+        self.router = replace(self.router, telemetry=telemetry)
 
     async def listener(self) -> FakeListener:
         with trio.fail_after(WAIT_S):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from router.config.options import (
     Options,
@@ -74,7 +75,7 @@ def test_tilde_is_the_home_of_the_user(tmp_path: Path) -> None:
 
 def test_data_folder_of_the_command_line_is_relative_to_the_working_folder(tmp_path: Path) -> None:
     paths = locate(Options(config="my/c.json", data="d"), {}, tmp_path)
-    assert paths == attrs.evolve(beside(tmp_path / "my" / "c.json"), data=tmp_path / "d")
+    assert paths == replace(beside(tmp_path / "my" / "c.json"), data=tmp_path / "d")
 
 
 def test_log_folder_is_relative_to_the_config_file(tmp_path: Path) -> None:

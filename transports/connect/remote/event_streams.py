@@ -15,9 +15,9 @@ import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import attrs
 import httpx2
 import trio
+from msgspec import Struct
 
 from transports.connect.remote.connection import RequestAbandoned
 from transports.connect.remote.failures import describe
@@ -106,8 +106,7 @@ class StandaloneStream(httpx2.AsyncByteStream):
             await self._response.aclose()
 
 
-@attrs.define
-class Progress:
+class Progress(Struct):
     """The progress in the response stream of a request.
 
     Attributes:

@@ -19,9 +19,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import attrs
 import httpx2
 import trio
+from msgspec import Struct
 
 from router.messages.errors import SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse
@@ -90,8 +90,7 @@ _LIMITS: Final = httpx2.Limits(
 )
 
 
-@attrs.define
-class _Sending:
+class _Sending(Struct):
     """Learns how far a request got, as a `trace` extension of the HTTP client.
 
     Attributes:

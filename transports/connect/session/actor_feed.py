@@ -12,9 +12,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
 import trio.lowlevel
+from msgspec import Struct, field
 
 from router.messages.events import Barrier
 from router.messages.observability.log_fields import about
@@ -29,8 +29,7 @@ CREDIT_FRAMES: Final = 1024
 """Answers that are not counted, although they come long after what asked for them: many at once."""
 
 
-@attrs.define(eq=False)
-class ActorFeed:
+class ActorFeed(Struct, eq=False):
     """Hands over the frames of one session.
 
     Attributes:
@@ -40,9 +39,9 @@ class ActorFeed:
 
     name: str
     inbox: trio.MemorySendChannel[Event | Barrier]
-    _pacing: Pacing = attrs.field(init=False, factory=Pacing)
-    _unasked: int = attrs.field(init=False, default=0)  # since the last measurement
-    _is_paced: bool = attrs.field(init=False, default=False)
+    _pacing: Pacing = field(default_factory=Pacing)
+    _unasked: int = 0
+    _is_paced: bool = False
 
     def allow_for(self, frames: int) -> None:
         """Note that frames were sent to the server, and allow it some frames for each."""
@@ -112,8 +111,7 @@ class ActorFeed:
         return True
 
 
-@attrs.define(eq=False)
-class _Measured:
+class _Measured(Struct, eq=False):
     """The time in which the actor handled one frame.
 
     Attributes:
@@ -122,7 +120,7 @@ class _Measured:
     """
 
     handled_s: float | None = None
-    passed: trio.Event = attrs.field(factory=trio.Event)
+    passed: trio.Event = field(default_factory=trio.Event)
     _began_s: float | None = None
 
     def begin(self) -> None:

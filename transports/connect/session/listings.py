@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import attrs
 import msgspec
 import trio
 import trio.lowlevel
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from router.messages.catalog import Catalog, Item
 from router.messages.frames import NO_RAW
@@ -34,8 +33,7 @@ _array: Final = msgspec.json.Decoder(list[Raw])
 _string: Final = msgspec.json.Decoder(str)
 
 
-@attrs.frozen
-class ListKind:
+class ListKind(Struct, frozen=True):
     """One of the four kinds of lists (MCP 2025-11-25, Server Features).
 
     Attributes:
@@ -71,8 +69,7 @@ LIST_CHANGED: Final = {
 """Notification -> the capability whose lists have changed."""
 
 
-@attrs.define(eq=False)
-class Lists:
+class Lists(Struct, eq=False):
     """The lists of one session.
 
     Attributes:
@@ -85,8 +82,8 @@ class Lists:
     name: str
     send_request: Callable[[str, dict[str, Any]], Awaitable[Raw]]
     declared: frozenset[str]
-    catalog: Catalog = attrs.field(init=False, factory=Catalog)
-    _cuts: dict[str, str] = attrs.field(init=False, factory=dict[str, str])  # by method
+    catalog: Catalog = field(default_factory=Catalog)
+    _cuts: dict[str, str] = {}
 
     async def read_all(self) -> Catalog:
         """Read all lists that are declared.

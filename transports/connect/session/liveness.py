@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import msgspec
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
 
 from router.messages.frames import Notification, Request, RequestId
 from router.messages.revisions import LISTEN_METHOD
@@ -62,16 +61,15 @@ def may_be_asked(spec: InstanceSpec, *, is_stateless: bool) -> bool:
     return spec.type == "stdio" or not is_stateless
 
 
-@attrs.define(eq=False)
-class Liveness:
+class Liveness(Struct, eq=False):
     """The signs of life of one incarnation.
 
     Attributes:
         heard_at_s: the second at which the upstream sent something last.
     """
 
-    heard_at_s: float = attrs.field(factory=trio.current_time)
-    _in_flight: set[RequestId] = attrs.field(init=False, factory=set[RequestId])
+    heard_at_s: float = field(default_factory=trio.current_time)
+    _in_flight: set[RequestId] = set()
 
     def note_sent(self, frames: Iterable[Frame]) -> None:
         """Note the requests that the upstream is to answer, and those that it need not any more."""

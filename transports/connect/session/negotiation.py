@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import msgspec
 import trio
 import trio.lowlevel
@@ -56,8 +55,7 @@ _OF_ANY_CLIENT: Final = {"roots": _EMPTY, "sampling": _EMPTY, "elicitation": _EM
 _WAY_OUT: Final = 'set "protocol" to "auto" for this instance, to speak an older revision with it'
 
 
-@attrs.frozen
-class NegotiationResult:
+class NegotiationResult(Struct, frozen=True):
     """The revision that is spoken, and the server's description of itself.
 
     Attributes:
@@ -101,8 +99,7 @@ _initialized: Final = msgspec.json.Decoder(_Initialized)
 _discovered: Final = msgspec.json.Decoder(_Discovered)
 
 
-@attrs.define(eq=False)
-class Negotiation:
+class Negotiation(Struct, eq=False):
     """The negotiation of one incarnation.
 
     Attributes:
@@ -118,7 +115,7 @@ class Negotiation:
     requests: SessionRequests
     version: str
     history: ServerHistory
-    _is_probe_unanswered: bool = attrs.field(init=False, default=False)
+    _is_probe_unanswered: bool = False
 
     # --- The decision ------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import attrs
+from msgspec import Struct
 
 FRAMES_PER_REQUEST: Final = 32
 """Frames that each frame sent to the server allows it: an answer, progress, logs."""
@@ -38,8 +38,7 @@ NEWS: Final = 0.25
 """The weight of the last measurement in the cost of a frame: a single one may be out of line."""
 
 
-@attrs.define
-class Pacing:
+class Pacing(Struct):
     """The budget of one session for frames that answer no call.
 
     Attributes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
+from msgspec import Struct, field
 
 from router.messages.observability.log_fields import about
 
@@ -32,8 +32,7 @@ MAX_RELIST_PAUSE_S: Final = 5.0
 """The pause doubles up to this while the lists are announced to change again within it."""
 
 
-@attrs.define(eq=False)
-class Relisting:
+class Relisting(Struct, eq=False):
     """Notes the changes of the lists of one session, and reads them.
 
     Attributes:
@@ -43,9 +42,9 @@ class Relisting:
     """
 
     name: str
-    announced: set[str] = attrs.field(factory=set[str])
-    _changed: set[str] = attrs.field(init=False, factory=set[str])
-    _has_changed: trio.Event = attrs.field(init=False, factory=trio.Event)
+    announced: set[str] = set()
+    _changed: set[str] = set()
+    _has_changed: trio.Event = field(default_factory=trio.Event)
 
     def note(self, capability: str) -> None:
         """Have the lists of a capability read again."""

@@ -12,7 +12,7 @@ import attrs
 import msgspec
 import trio
 import trio.lowlevel
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 
@@ -45,8 +45,7 @@ class RequestRefused(Exception):
         return self.reason
 
 
-@attrs.define(eq=False)
-class OpenRequest:
+class OpenRequest(Struct, eq=False):
     """A request that was sent.
 
     Attributes:
@@ -57,7 +56,7 @@ class OpenRequest:
 
     id: int
     answer: Response | ErrorResponse | None = None
-    answered: trio.Event = attrs.field(factory=trio.Event)
+    answered: trio.Event = field(default_factory=trio.Event)
 
     @property
     def is_answered(self) -> bool:
@@ -75,8 +74,7 @@ class OpenRequest:
         raise _request_refused(self.answer)
 
 
-@attrs.define(eq=False)
-class SessionRequests:
+class SessionRequests(Struct, eq=False):
     """The requests that one incarnation of a session itself sends.
 
     Attributes:
@@ -88,10 +86,10 @@ class SessionRequests:
 
     outbox: FrameWriter
     client_meta: dict[str, Any] | None = None
-    last_method: str = attrs.field(init=False, default="")
-    _open: dict[int, OpenRequest] = attrs.field(init=False, factory=dict[int, OpenRequest])
-    _next_id: int = attrs.field(init=False, default=1)
-    _has_news: trio.Event = attrs.field(init=False, factory=trio.Event)
+    last_method: str = ""
+    _open: dict[int, OpenRequest] = {}
+    _next_id: int = 1
+    _has_news: trio.Event = field(default_factory=trio.Event)
 
     async def send_request(self, method: str, params: dict[str, Any]) -> Raw:
         """Send a request, wait for its answer, and return the result.

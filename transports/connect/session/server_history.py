@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 
-@attrs.define(eq=False)
-class ServerHistory:
+class ServerHistory(Struct, eq=False):
     """Memory of a server that lasts from one incarnation to the next.
 
     Attributes:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import msgspec
 import trio
 from msgspec import Raw, Struct
@@ -47,8 +46,7 @@ class _ListCapability(Struct, gc=False):
 _list_capability: Final = msgspec.json.Decoder(_ListCapability)
 
 
-@attrs.define(eq=False)
-class UpstreamSubscription:
+class UpstreamSubscription(Struct, eq=False):
     """Learns of changed lists from an upstream that has no session to announce them in.
 
     Attributes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -126,15 +126,14 @@ def plain(line: str) -> str:
     return _CONTROL.sub("", rewritten[-1] if rewritten else "").rstrip()
 
 
-@attrs.define
-class _Reader:
+class _Reader(Struct):
     """Reads lines in order, and keeps those that say something.
 
     Attributes:
         kept: these lines; indented ones are indented still.
     """
 
-    kept: list[str] = attrs.field(factory=list[str])
+    kept: list[str] = []
     # The mark of what is being skipped; None if nothing is.
     _skipping: str | None = None
     # How many of the last lines that were read are the last ones of `kept`.

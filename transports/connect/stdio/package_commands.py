@@ -13,6 +13,7 @@ from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +42,7 @@ class PackageCommand:
         return self.package if is_plain else "a package"
 
 
-@attrs.frozen
-class _Syntax:
+class _Syntax(Struct, frozen=True):
     """The form of a command: it names a package by an option, or by its first argument.
 
     Attributes:

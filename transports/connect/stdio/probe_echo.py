@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import attrs
+from msgspec import Struct
 
 from transports.connect.stdio.repeated_lines import continues
 
@@ -30,16 +30,14 @@ _COMPLAINT: Final = re.compile(
 )
 
 
-@attrs.frozen
-class Sorted:
+class Sorted(Struct, frozen=True):
     """A line, and whether it is a consequence of the probe."""
 
     line: str
     is_echo: bool
 
 
-@attrs.define
-class ProbeEcho:
+class ProbeEcho(Struct):
     """The lines of one process.
 
     Attributes:
@@ -49,7 +47,7 @@ class ProbeEcho:
     is_open: bool = False
     _until_s: float = 0.0
     _is_complaining: bool = False
-    _held: list[str] = attrs.field(factory=list[str])
+    _held: list[str] = []
 
     def begin(self) -> None:
         """Note that the server is asked now."""

@@ -22,9 +22,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
 import trio.lowlevel
+from msgspec import Struct, field
 
 from router.messages.observability.log_fields import about
 from transports.connect.stdio.command import find_command
@@ -57,8 +57,7 @@ REAP_S: Final = 0.1
 """Time for the system to report the end of the guard."""
 
 
-@attrs.frozen
-class GracePeriod:
+class GracePeriod(Struct, frozen=True):
     """Time for a process to end by itself.
 
     Attributes:
@@ -85,8 +84,7 @@ NO_GRACE: Final = GracePeriod(0.0, 0.0)
 """For a cancellation: SIGKILL at once."""
 
 
-@attrs.define(eq=False)
-class Process:
+class Process(Struct, eq=False):
     """A running process and the router's ends of its standard streams.
 
     Attributes:
@@ -103,14 +101,14 @@ class Process:
     stderr: trio.abc.ReceiveStream
     stderr_log: StderrLog
     _child: Guard | _DirectChild
-    ended: trio.Event = attrs.field(init=False, factory=trio.Event)
-    how_it_ended: str = attrs.field(init=False, default="")
-    is_from_outside: bool = attrs.field(init=False, default=False)
-    closed_because: str = attrs.field(init=False, default="")
-    _stderr_ended: trio.Event = attrs.field(init=False, factory=trio.Event)
-    _all_ended: trio.Event = attrs.field(init=False, factory=trio.Event)
-    _watching: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
-    _stopping: bool = attrs.field(init=False, default=False)
+    ended: trio.Event = field(default_factory=trio.Event)
+    how_it_ended: str = ""
+    is_from_outside: bool = False
+    closed_because: str = ""
+    _stderr_ended: trio.Event = field(default_factory=trio.Event)
+    _all_ended: trio.Event = field(default_factory=trio.Event)
+    _watching: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _stopping: bool = False
 
     # --- While it runs -----------------------------------------------------------------------
 
@@ -251,8 +249,7 @@ async def receive(stream: trio.abc.ReceiveStream) -> bytes:
 # --- Without a guard -------------------------------------------------------------------------
 
 
-@attrs.define(eq=False)
-class _DirectChild:
+class _DirectChild(Struct, eq=False):
     """A command on Windows. Its methods are those of `Guard`."""
 
     _popen: trio.Process

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import attrs
+from msgspec import Struct, field
 
 from transports.connect.stdio.rate_limit import TokenBucket
 
@@ -43,8 +43,7 @@ def continues(line: str) -> bool:
     return _CONTINUES.search(line) is not None
 
 
-@attrs.define
-class _Form:
+class _Form(Struct):
     """The form of a line: its text without what varies.
 
     Attributes:
@@ -59,16 +58,15 @@ class _Form:
     block: int
     said_s: float
     times: int = 1
-    allowed: TokenBucket = attrs.field(factory=lambda: TokenBucket(AT_ONCE, PER_S))
+    allowed: TokenBucket = field(default_factory=lambda: TokenBucket(AT_ONCE, PER_S))
 
 
-@attrs.define(eq=False)
-class SaidLines:
+class SaidLines(Struct, eq=False):
     """The lines that an instance has said lately."""
 
-    _forms: dict[int, _Form] = attrs.field(factory=dict[int, _Form], init=False)
-    _process: int = attrs.field(default=0, init=False)
-    _block: int = attrs.field(default=0, init=False)
+    _forms: dict[int, _Form] = {}
+    _process: int = 0
+    _block: int = 0
 
     def begin_process(self) -> None:
         """Note that what comes now is said by another process."""

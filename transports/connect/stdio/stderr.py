@@ -19,6 +19,7 @@ from collections import deque
 from typing import Final
 
 import attrs
+from msgspec import Struct
 
 from transports.connect.stdio.last_words import last_words, plain
 from transports.connect.stdio.probe_echo import ProbeEcho
@@ -57,8 +58,7 @@ something else."""
 _LAST_WORD: Final = re.compile(rb"(?<=[\s\"',;&?()\[\]{}<>])[^\s\"',;&?()\[\]{}<>]+\Z")
 
 
-@attrs.frozen
-class _Kept:
+class _Kept(Struct, frozen=True):
     """A line that may be a reason.
 
     Attributes:

@@ -16,8 +16,8 @@ import math
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
+from msgspec import Struct, field
 
 from router.messages.observability.log_fields import about
 from transports.connect.stdio.launching.launch import Launcher
@@ -205,8 +205,7 @@ class StdioWire:
         return received
 
 
-@attrs.define
-class SkippedLines:
+class SkippedLines(Struct):
     """Counts the lines that are no messages, and logs some of them.
 
     Attributes:
@@ -219,8 +218,8 @@ class SkippedLines:
     name: str
     stderr_log: StderrLog
     count: int = 0
-    _bucket: TokenBucket = attrs.field(
-        init=False, factory=lambda: TokenBucket(WARNINGS_AT_ONCE, WARNINGS_PER_S)
+    _bucket: TokenBucket = field(
+        default_factory=lambda: TokenBucket(WARNINGS_AT_ONCE, WARNINGS_PER_S)
     )
 
     def note(self, line: bytes, error: FrameError, now_s: float) -> None:

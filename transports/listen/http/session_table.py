@@ -21,7 +21,7 @@ from collections import Counter, OrderedDict
 from itertools import takewhile
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-import attrs
+from msgspec import Struct
 
 from router.messages.errors import HttpRefusal
 from transports.listen.serving.counted_warnings import CountedWarning
@@ -41,8 +41,7 @@ def new_client_id() -> ClientId:
     return secrets.token_hex(16)
 
 
-@attrs.frozen
-class SessionLimits:
+class SessionLimits(Struct, frozen=True):
     """The limits of an endpoint's sessions in number and time.
 
     Attributes:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
 import trio
+from msgspec import Struct
 
 from router.messages.commands import CallTool
 from router.messages.errors import (
@@ -70,8 +70,7 @@ _CANNOT_STORE: Final = tuple(
 ROUTER_STOPPING: Final = RpcError(UNAVAILABLE, "The router is stopping")
 
 
-@attrs.frozen
-class ActorClient:
+class ActorClient(Struct, frozen=True):
     """Sends commands to the actor; `inbox` is the actor's."""
 
     inbox: trio.MemorySendChannel[Event]

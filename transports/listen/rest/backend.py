@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-import attrs
+from msgspec import Struct, field
 
 from router.messages.errors import INSTANCE_NOT_FOUND, NOT_ALLOWED, RpcError
 from transports.listen.rest.metric_sources import MetricSources
@@ -78,8 +78,7 @@ class FixedProfiles:
         self.row(name)
 
 
-@attrs.frozen
-class RestBackend:
+class RestBackend(Struct, frozen=True):
     """Everything that the REST API needs of the rest of the router.
 
     Attributes:
@@ -109,8 +108,8 @@ class RestBackend:
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members
     config: Callable[[], dict[str, Any]] = _no_members
-    profiles: Profiles = attrs.field(factory=FixedProfiles)
+    profiles: Profiles = field(default_factory=FixedProfiles)
     follow: Follow | None = None
     write_record: Callable[[Record], None] = _keep_nothing
-    metrics: MetricSources = attrs.field(factory=MetricSources)
+    metrics: MetricSources = field(default_factory=MetricSources)
     is_draining: Callable[[], bool] = is_never_draining

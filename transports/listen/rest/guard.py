@@ -17,8 +17,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
+from msgspec import Struct
 
 from router.messages.errors import HttpRefusal
 from router.messages.observability.log_fields import by
@@ -169,8 +169,7 @@ async def _refuse(refused: HttpRefusal, body: RequestBody, sender: _Sender) -> N
     await sender.answer(answer)
 
 
-@attrs.define
-class _BodyReceiver:
+class _BodyReceiver(Struct):
     """An ASGI `receive` that returns a body that was read, and after that the disconnect."""
 
     body: bytes | None
@@ -189,8 +188,7 @@ class _BodyReceiver:
         return message
 
 
-@attrs.define
-class _Sender:
+class _Sender(Struct):
     """An ASGI `send` that adds headers to every response.
 
     Attributes:
@@ -235,8 +233,7 @@ class _Sender:
             await self.send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
 
-@attrs.frozen
-class _AdmittedSender:
+class _AdmittedSender(Struct, frozen=True):
     """An ASGI `send` for a WebSocket that closes it once its client is not admitted any more.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct, field
 
 from router.messages.observability.metrics import ActorCounts
 
@@ -22,8 +22,7 @@ def _no_listeners() -> dict[str, ConnectionCounts]:
     return {}
 
 
-@attrs.frozen
-class MetricSources:
+class MetricSources(Struct, frozen=True):
     """The places of the numbers beside those of the core.
 
     Attributes:
@@ -32,6 +31,6 @@ class MetricSources:
         connections: listener -> its connections.
     """
 
-    actor: ActorCounts = attrs.field(factory=ActorCounts)
-    drops: Mapping[str, Callable[[], int]] = attrs.field(factory=_no_drops)
-    connections: Mapping[str, ConnectionCounts] = attrs.field(factory=_no_listeners)
+    actor: ActorCounts = field(default_factory=ActorCounts)
+    drops: Mapping[str, Callable[[], int]] = field(default_factory=_no_drops)
+    connections: Mapping[str, ConnectionCounts] = field(default_factory=_no_listeners)

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
-import attrs
+from msgspec import Struct
 
 from router.messages.errors import NOT_ALLOWED, HttpRefusal, RpcError
 from transports.listen.rest.backend import report_nothing
@@ -37,8 +37,7 @@ VARY: Final = (b"vary", b"Origin")
 _LOOPBACK: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?")
 
 
-@attrs.frozen
-class Cors:
+class Cors(Struct, frozen=True):
     """Decides which pages may read the answers (`api.cors_origin`).
 
     Attributes:
@@ -69,8 +68,7 @@ class Cors:
         return origin.lower() == self.allowed.lower().rstrip("/")
 
 
-@attrs.frozen
-class RestAdmission:
+class RestAdmission(Struct, frozen=True):
     """Decides who is let in.
 
     Attributes:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
+from msgspec import Struct
 from quart import Response, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
@@ -84,12 +84,14 @@ class RestApp:
     Attributes:
         unread: bounds what its connections have still to send.
         endpoint: None: all requests come through Quart.
+        own_paths: none, since there is no endpoint.
     """
 
     def __init__(self, backend: RestBackend) -> None:
         tickets = Tickets()
         self.unread = UnreadBytes()
         self.endpoint = None
+        self.own_paths: frozenset[str] = frozenset()
         self._lag = LoopLag()
         self._followers: Followers | None = None
         if backend.follow is not None:
@@ -146,8 +148,7 @@ def _quart_app(
 # --- The actor -------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class _RequestActor:
+class _RequestActor(Struct, frozen=True):
     """Sends commands to the actor for the principal of the request that is being served."""
 
     client: ActorClient

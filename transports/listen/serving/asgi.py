@@ -82,7 +82,10 @@ class AsgiApp:
     Attributes:
         endpoint: the endpoint.
         unread: the endpoint's.
+        own_paths: none.
     """
+
+    own_paths: frozenset[str] = frozenset()
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

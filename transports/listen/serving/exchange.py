@@ -292,8 +292,7 @@ def headers_of(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-@attrs.frozen
-class Accepts:
+class Accepts(Struct, frozen=True):
     """The kinds of response that a client takes.
 
     Attributes:
@@ -360,4 +359,4 @@ def require_events(accepts: Accepts) -> Accepts:
     """
     if not accepts.events and not accepts.wildcard:
         raise HttpRefusal(406, "Accept must admit text/event-stream")
-    return attrs.evolve(accepts, events=True)
+    return msgspec.structs.replace(accepts, events=True)

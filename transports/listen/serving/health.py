@@ -19,9 +19,9 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import attrs
 import msgspec
 import trio
+from msgspec import Struct
 
 from router.messages.commands import Principal, ShowReadiness
 from router.messages.errors import HttpRefusal
@@ -67,8 +67,7 @@ _HEADERS: Final = (
 ReadyWhen: TypeAlias = Literal["serving", "listening", "instances"]
 
 
-@attrs.frozen
-class Health:
+class Health(Struct, frozen=True):
     """Judges the health of a router.
 
     Attributes:
@@ -190,7 +189,8 @@ class WithHealth:
     """An ASGI application that answers `PATHS` itself and leaves the rest to another one.
 
     Attributes:
-        unread, endpoint: the other one's. No endpoint is asked for `PATHS`: those have no POST.
+        unread, endpoint: the other one's.
+        own_paths: `PATHS`, for which no endpoint is asked.
     """
 
     def __init__(self, app: Application, health: Health) -> None:
@@ -198,6 +198,7 @@ class WithHealth:
         self._health = health
         self.unread = app.unread
         self.endpoint = app.endpoint
+        self.own_paths = PATHS
         self.run = app.run
         self.end = app.end
 

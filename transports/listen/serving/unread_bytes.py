@@ -19,8 +19,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
 import trio
+from msgspec import Struct
 
 from transports.listen.serving.counted_warnings import CountedWarning
 
@@ -38,8 +38,7 @@ NOBODY_READS: Final = -math.inf
 """The `read_at_s` of what is kept for a client that may come back."""
 
 
-@attrs.frozen
-class UnreadLimits:
+class UnreadLimits(Struct, frozen=True):
     """The limits of the bytes that are unread.
 
     Attributes:
@@ -51,8 +50,7 @@ class UnreadLimits:
     principal_bytes: int = 192 * MIB
 
 
-@attrs.frozen
-class Holding:
+class Holding(Struct, frozen=True):
     """Bytes that are held for one client.
 
     Attributes:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
+from msgspec import Struct
 
 from router.messages.commands import Principal
 from router.messages.events import ClientClosed, ClientOpened
@@ -33,8 +33,7 @@ FLUSH_S: Final = 5.0
 """How long the last messages may take to be written at the end."""
 
 
-@attrs.frozen
-class StdioListener:
+class StdioListener(Struct, frozen=True):
     """Serves one client, as a supervised child; returns when the client is gone or at a stop.
 
     Attributes:

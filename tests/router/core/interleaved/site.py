@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-import attrs
+from msgspec import Struct
 
 from router.core.state.deadlines import Deadlines
 from router.messages.commands import Principal
@@ -205,11 +205,11 @@ requests that reached no instance, by few kinds, outcomes and codes."""
 
 def kept_in(state: Any, path: str = "state") -> Iterator[tuple[str, Any]]:
     """Yield every collection of the routing state, with its path."""
-    for field in attrs.fields(type(state)):
-        value, where = getattr(state, field.name), f"{path}.{field.name}"
-        if field.name in NOT_EMPTIED:
+    for name in state.__struct_fields__:
+        value, where = getattr(state, name), f"{path}.{name}"
+        if name in NOT_EMPTIED:
             continue
         if isinstance(value, (dict, set, list, Deadlines)):
             yield where, value
-        elif attrs.has(type(value)):
+        elif isinstance(value, Struct):
             yield from kept_in(value, where)

@@ -37,6 +37,7 @@ class Scene:
     refused: list[tuple[str, str, int]] = attrs.field(factory=list)
     unread: UnreadBytes = attrs.field(factory=UnreadBytes)
     endpoint: None = None
+    own_paths: frozenset[str] = frozenset()
     inbox: Any = None
     _events: Any = None
 

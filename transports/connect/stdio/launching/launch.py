@@ -21,9 +21,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-import attrs
 import trio
 import trio.lowlevel
+from msgspec import Struct, field
 
 from transports.connect.stdio.launching.leftovers import end_tree
 from transports.connect.stdio.launching.run_mark import VARIABLE, Mark, this_run
@@ -54,8 +54,7 @@ ATTEMPTS: Final = 2
 """A launcher that was killed is noticed when it is needed; then a new one is started."""
 
 
-@attrs.frozen
-class Launched:
+class Launched(Struct, frozen=True):
     """The router's ends of what a command was given.
 
     Attributes:
@@ -70,8 +69,7 @@ class Launched:
     guard: Guard
 
 
-@attrs.define(eq=False)
-class Guard:
+class Guard(Struct, eq=False):
     """The guard of a command, at the other end of the lifeline.
 
     Attributes:
@@ -81,9 +79,9 @@ class Guard:
 
     _lifeline: trio.SocketStream
     mark: Mark | None
-    pid: int = attrs.field(init=False, default=0)
-    _facts: dict[str, int] = attrs.field(init=False, factory=dict[str, int])
-    _rest: bytes = attrs.field(init=False, default=b"")
+    pid: int = 0
+    _facts: dict[str, int] = {}
+    _rest: bytes = b""
 
     async def greet(self, command: bytes) -> None:
         """Send the command, and wait until the guard is there.
@@ -155,14 +153,12 @@ class Guard:
             return b""
 
 
-@attrs.frozen
-class _Running:
+class _Running(Struct, frozen=True):
     popen: trio.Process
     control: trio.socket.SocketType
 
 
-@attrs.define(eq=False)
-class Launcher:
+class Launcher(Struct, eq=False):
     """The launcher of one router. Used as a context manager, it ends at the exit.
 
     Attributes:
@@ -170,10 +166,10 @@ class Launcher:
     """
 
     data: Path = Path()
-    _running: _Running | None = attrs.field(init=False, default=None)
-    _run: Run | None = attrs.field(init=False, default=None)
-    _numbers: Iterator[int] = attrs.field(init=False, factory=lambda: count(1))
-    _lock: trio.Lock = attrs.field(init=False, factory=trio.Lock)
+    _running: _Running | None = None
+    _run: Run | None = None
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _lock: trio.Lock = field(default_factory=trio.Lock)
 
     async def launch(self, command: ProcessCommand) -> Launched:
         """Have a command started. The lifeline tells whether that worked.

@@ -21,7 +21,7 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
 
 from transports.connect.stdio.launching.run_mark import (
     PROC,
@@ -52,8 +52,7 @@ SHOWN: Final = 10
 """More names than this are not listed in the log."""
 
 
-@attrs.frozen
-class ProcessTable:
+class ProcessTable(Struct, frozen=True):
     """The process table in a folder such as `/proc`. A process may end while it is read."""
 
     root: Path = PROC

@@ -18,7 +18,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,7 @@ _DEAD: Final = frozenset("ZXx")
 """States of a process that has ended and that nobody has waited for (proc_pid_stat(5))."""
 
 
-@attrs.frozen
-class ProcessStatus:
+class ProcessStatus(Struct, frozen=True):
     """The fields of `/proc/PID/stat` that tell processes apart.
 
     Attributes:
@@ -60,8 +60,7 @@ class ProcessStatus:
         return cls(fields[0].decode() in _DEAD, int(fields[1]), int(fields[19]))
 
 
-@attrs.frozen
-class Run:
+class Run(Struct, frozen=True):
     """One run of the router.
 
     Attributes:
@@ -83,11 +82,10 @@ class Run:
     def is_comparable(self, other: Run) -> bool:
         """Return whether all is the same but for the router's process."""
         same_process = {"pid": self.pid, "started_ticks": self.started_ticks}
-        return attrs.evolve(other, **same_process) == self
+        return replace(other, **same_process) == self
 
 
-@attrs.frozen
-class Mark:
+class Mark(Struct, frozen=True):
     """The mark of a command.
 
     Attributes:
@@ -101,7 +99,7 @@ class Mark:
     @property
     def text(self) -> str:
         """The value of `VARIABLE`, such as `4b0e…-1f:4026531836:1000:305419896:4711:123456:1`."""
-        return ":".join(map(str, (*attrs.astuple(self.run), self.number)))
+        return ":".join(map(str, (*astuple(self.run), self.number)))
 
     @classmethod
     def parse(cls, text: str) -> Mark | None:

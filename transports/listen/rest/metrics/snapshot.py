@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from router.messages.observability.metrics import CoreMetrics
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from transports.listen.rest.metrics.loop_lag import LoopLag
 
 
-@attrs.frozen
-class Connections:
+class Connections(Struct, frozen=True):
     """The connections of one listener; see `ConnectionCounts`."""
 
     accepted: int
@@ -22,8 +21,7 @@ class Connections:
     unread_bytes: int
 
 
-@attrs.frozen
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """All numbers at one moment.
 
     Attributes:

@@ -21,8 +21,8 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
+from msgspec import Struct
 
 from transports.listen.serving.asgi import LEAST_BYTES_PER_S, SEND_S
 from transports.listen.serving.unread_bytes import Peer
@@ -411,8 +411,7 @@ class _Look:
         self.due_s = due_s
 
 
-@attrs.define(eq=False)
-class ConnectionCounts:
+class ConnectionCounts(Struct, eq=False):
     """The connections of one listener, also after it was restarted, for those who watch the router.
 
     Attributes:

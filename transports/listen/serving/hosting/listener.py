@@ -1,8 +1,9 @@
 """Serves an ASGI application on a bound socket: Hypercorn on Trio, one connection at a time.
 
-`AsgiListener` is a supervised child. It accepts connections, lets Hypercorn speak HTTP on each
-(`http1`), and ends everything in bounded time. Hypercorn's own `serve` is not used, because it
-leaves no place for `Connection`; only its server of a single stream is.
+`AsgiListener` is a supervised child. It accepts connections, lets the fast lane or Hypercorn speak
+HTTP on each (`lane`, `hypercorn_server`), and ends everything in bounded time. Hypercorn's own
+`serve` is not used, because it leaves no place for `Connection`; only its server of a single stream
+is.
 
 Invariants:
 
@@ -21,16 +22,11 @@ from __future__ import annotations
 import errno
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
-import attrs
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
+from msgspec import Struct, field
 
-from transports.listen.serving.asgi import PEER
 from transports.listen.serving.counted_warnings import CountedWarning
 from transports.listen.serving.hosting.connection import (
     LOOK_S,
@@ -40,7 +36,6 @@ from transports.listen.serving.hosting.connection import (
     SlowReaders,
 )
 from transports.listen.serving.hosting.hand_over import HAND_OVER_IDLE_S
-from transports.listen.serving.hosting.http1 import Http1Server
 from transports.listen.serving.hosting.lane.lanes import Lanes
 from transports.listen.serving.hosting.spare_places import SparePlaces
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
@@ -52,6 +47,7 @@ if TYPE_CHECKING:
     from transports.listen.serving.asgi import Message, Receive, Send
     from transports.listen.serving.exchange import Endpoint, Locate
     from transports.listen.serving.hosting.hand_over import HandOver
+    from transports.listen.serving.hosting.hypercorn_server import HypercornServer
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -67,8 +63,7 @@ This is longer than clients keep idle connections (httpx 5 s, Node 4 s), so that
 HEAD_LIMIT_BYTES: Final = 32 * 1024
 """The largest head of a request; tokens in it may be long."""
 
-REQUESTS_PER_CONNECTION: Final = 2**62
-"""No limit: Hypercorn would close a busy client's connection after 1,000 requests."""
+_HYPERCORN_SERVER: Final = "transports.listen.serving.hosting.hypercorn_server"
 
 GRACE_S: Final = 2.0
 """How long connections may take to close after all streams and calls have ended."""
@@ -111,6 +106,11 @@ class Application(Protocol):
     unread: UnreadBytes
 
     @property
+    def own_paths(self) -> frozenset[str]:
+        """Paths that the application answers itself, although it has an endpoint."""
+        ...
+
+    @property
     def endpoint(self) -> Endpoint | None:
         """Answers requests that do not come through ASGI; None if all have to."""
         ...
@@ -133,8 +133,7 @@ def as_connected(peer: str, _headers: Iterable[tuple[bytes, bytes]]) -> tuple[st
     return peer, ""
 
 
-@attrs.frozen
-class AsgiListener:
+class AsgiListener(Struct, frozen=True):
     """One ASGI application on one socket, as a supervised child.
 
     Attributes:
@@ -153,10 +152,10 @@ class AsgiListener:
     sock: socket.socket
     address: str
     make_app: Callable[[], Application]
-    max_connections: int = attrs.field(factory=connection_limit)
+    max_connections: int = field(default_factory=connection_limit)
     locate: Locate = as_connected
     has_fast_lane: bool = False
-    counts: ConnectionCounts = attrs.field(factory=ConnectionCounts)
+    counts: ConnectionCounts = field(default_factory=ConnectionCounts)
     hand_over: HandOver | None = None
 
     async def __call__(
@@ -187,9 +186,10 @@ class _Connections:
     """The open connections of one listener."""
 
     def __init__(self, app: Application, listener: AsgiListener) -> None:
-        self._config = _hypercorn_config()
-        self._app = ASGIWrapper(cast("Any", _located(app, listener.locate)))
-        self._context = WorkerContext(None)
+        self._app = _located(app, listener.locate)
+        self._hypercorn: HypercornServer | None = None  # until it is needed
+        self._is_finishing = False
+        self._is_closing_idle = False
         self._max_connections = listener.max_connections
         self._lanes = _lanes_of(app, listener)
         self._open: set[Connection] = set()
@@ -258,7 +258,9 @@ class _Connections:
         with hand_over.taking_part() as done:
             await hand_over.begun.wait()
             self._accepting.cancel("another process accepts from now on")
-            self._config.keep_alive_max_requests = 0  # so each answer closes its connection
+            self._is_finishing = True
+            if self._hypercorn is not None:
+                self._hypercorn.finish()
             if self._lanes is not None:
                 self._lanes.finish()
             with trio.move_on_after(HAND_OVER_IDLE_S):
@@ -279,7 +281,9 @@ class _Connections:
 
     async def _close_idle(self) -> None:
         """Close each connection that has no request, and the others after their answers."""
-        await self._context.terminated.set()
+        self._is_closing_idle = True
+        if self._hypercorn is not None:
+            await self._hypercorn.close_idle()
         if self._lanes is not None:
             self._lanes.end()
 
@@ -298,9 +302,8 @@ class _Connections:
         try:
             if self._lanes is not None and not await self._lanes.serve(connection):
                 return
-            state = ConnectionState({PEER: connection})
-            stream_like = cast("Any", connection)
-            await Http1Server(self._app, self._config, self._context, state, stream_like)
+            hypercorn = self._hypercorn or await self._start_hypercorn()
+            await hypercorn.serve(connection)
         except Exception:  # one connection must not end the others
             log.exception("a connection failed")
         finally:
@@ -310,6 +313,18 @@ class _Connections:
             self._changed()
             if self._all_closed is not None and not self._open:
                 self._all_closed.set()
+
+    async def _start_hypercorn(self) -> HypercornServer:
+        """Return the one server of all connections; import it if nobody did before."""
+        if _HYPERCORN_SERVER not in sys.modules:
+            await trio.to_thread.run_sync(_hypercorn_class)
+        if self._hypercorn is None:  # no other connection was faster
+            self._hypercorn = _hypercorn_class()(self._app, IDLE_S, HEAD_LIMIT_BYTES)
+            if self._is_finishing:
+                self._hypercorn.finish()
+            if self._is_closing_idle:
+                await self._hypercorn.close_idle()
+        return self._hypercorn
 
     def _unsent(self) -> Iterator[Holding]:
         for connection in self._open:
@@ -326,7 +341,7 @@ class _Connections:
 def _lanes_of(app: Application, listener: AsgiListener) -> Lanes | None:
     if app.endpoint is None or not listener.has_fast_lane:
         return None
-    return Lanes(app.endpoint, listener.locate, HEAD_LIMIT_BYTES)
+    return Lanes(app.endpoint, listener.locate, HEAD_LIMIT_BYTES, app.own_paths)
 
 
 def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]:
@@ -347,18 +362,8 @@ def _located(app: Application, locate: Locate) -> Callable[..., Awaitable[None]]
     return serve
 
 
-def _hypercorn_config() -> Config:
-    config = Config()
-    config.accesslog = None
-    config.errorlog = log
-    config.include_server_header = False
-    config.keep_alive_timeout = cast("int", IDLE_S)
-    config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
-    config.h11_max_incomplete_size = HEAD_LIMIT_BYTES
-    # A read timeout would end idle event streams too; bodies have a deadline of their own, in
-    # `asgi`.
-    config.read_timeout = None
-    # Hypercorn's ping task would hold a connection for one interval after its end. Clients may
-    # ping.
-    config.websocket_ping_interval = None
-    return config
+def _hypercorn_class() -> type[HypercornServer]:
+    # For start-up time and memory: plain requests do not need it.
+    from transports.listen.serving.hosting.hypercorn_server import HypercornServer
+
+    return HypercornServer

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from transports.connect.stdio.launching import leftovers
 from transports.connect.stdio.launching.leftovers import (
@@ -30,7 +30,7 @@ NOBODY: Final = 2**22 + 1
 """No process has this id (proc(5), pid_max)."""
 
 ROUTER: Final = Run("4b0e", 1, os.geteuid() if os.name == "posix" else 0, 7, 900, 5)
-DEAD: Final = attrs.evolve(ROUTER, pid=NOBODY)
+DEAD: Final = replace(ROUTER, pid=NOBODY)
 
 Start: TypeAlias = "Callable[..., subprocess.Popen[bytes]]"
 
@@ -79,7 +79,7 @@ def test_processes_of_a_dead_router_are_found(table: _Table) -> None:
 
 
 def test_processes_of_this_and_of_other_living_routers_are_not(table: _Table) -> None:
-    other = attrs.evolve(ROUTER, pid=901, started_ticks=77)
+    other = replace(ROUTER, pid=901, started_ticks=77)
     table.add(901, started_ticks=77)
     table.add(10, other)
     table.add(11, ROUTER)
@@ -87,7 +87,7 @@ def test_processes_of_this_and_of_other_living_routers_are_not(table: _Table) ->
 
 
 def test_processes_whose_routers_number_was_used_again_are_found(table: _Table) -> None:
-    before = attrs.evolve(ROUTER, started_ticks=4)
+    before = replace(ROUTER, started_ticks=4)
     table.add(10, before)
     assert table.leftovers() == [(10, before)]
 
@@ -103,7 +103,7 @@ def test_this_router_and_its_ancestors_are_spared(table: _Table) -> None:
 
 def test_processes_of_other_users_are_not_looked_at(table: _Table) -> None:
     table.add(10, DEAD)
-    assert table.leftovers(attrs.evolve(ROUTER, user=ROUTER.user + 1)) == []
+    assert table.leftovers(replace(ROUTER, user=ROUTER.user + 1)) == []
 
 
 def test_a_process_that_ends_meanwhile_is_passed_over(table: _Table) -> None:
@@ -152,7 +152,7 @@ def dead(ours: Run) -> Run:
     """A run that is over."""
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
-    return attrs.evolve(ours, pid=ended.pid)
+    return replace(ours, pid=ended.pid)
 
 
 @pytest.fixture

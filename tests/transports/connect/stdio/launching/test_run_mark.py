@@ -6,8 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from transports.connect.stdio.launching.run_mark import (
     Mark,
@@ -104,7 +104,7 @@ def test_a_run_whose_process_is_hidden_may_go_on() -> None:
 
 @pytest.mark.parametrize("other", [{"boot": "9"}, {"namespace": 1}, {"user": 0}, {"data": 8}])
 def test_nothing_is_certain_of_runs_elsewhere(other: dict[str, Any]) -> None:
-    assert not _is_over(attrs.evolve(DEAD, **other), None, is_there=False)
+    assert not _is_over(replace(DEAD, **other), None, is_there=False)
 
 
 def test_the_run_of_this_process_is_the_same_each_time(tmp_path: Path) -> None:

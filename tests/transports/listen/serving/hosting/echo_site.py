@@ -30,6 +30,7 @@ class App:
         self.may_accept.set()
         self.unread = UnreadBytes()
         self.endpoint = None
+        self.own_paths: frozenset[str] = frozenset()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope["type"])

@@ -1,11 +1,12 @@
-"""Reads the head of a plain POST request; everything that is not plain is left to others.
+"""Reads the head of a plain POST, or plain GET of an event stream; all else is left to others.
 
 Pure: bytes in, a `PlainHead` out.
 
 Invariants:
 
 - A head is plain only if no two readers of HTTP could take it for different requests: HTTP/1.1, one
-  `Host`, one `Content-Length`, no other framing, every line ends in CR LF, no folded lines.
+  `Host`, one `Content-Length` (for GET none), no other framing, every line ends in CR LF, no folded
+  lines.
 - llhttp parses it, so nothing is plain that llhttp refuses.
 """
 
@@ -21,12 +22,12 @@ from msgspec import Struct
 from router.messages.errors import HttpRefusal
 from transports.listen.serving.exchange import headers_of
 
-METHOD_START: Final = b"POST "
+_METHOD_STARTS: Final = (b"POST ", b"GET ")
 
 HEAD_END: Final = b"\r\n\r\n"
 
 _REQUEST_LINE: Final = re.compile(
-    rb"POST (/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=@-Z_a-z~%/?]*))? HTTP/1\.1\r\n"
+    rb"(POST|GET) (/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=@-Z_a-z~%/?]*))? HTTP/1\.1\r\n"
 )
 """A path and a query of printable ASCII characters (RFC 9112 section 3). llhttp takes more spaces,
 and other protocols."""
@@ -44,9 +45,10 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class PlainHead(Struct, frozen=True, gc=False):
-    """The head of a plain POST request.
+    """The head of a plain request.
 
     Attributes:
+        method: `POST` or `GET`.
         path: decoded, as ASGI has it.
         query: everything behind the `?`, still encoded.
         headers: names in lower case. Repeated ones are joined as `exchange.headers_of` does.
@@ -54,6 +56,7 @@ class PlainHead(Struct, frozen=True, gc=False):
         raw_headers: names in lower case and values, as they came.
     """
 
+    method: str
     path: str
     query: str
     headers: dict[str, str]
@@ -79,16 +82,22 @@ def read_head(data: bytes) -> PlainHead | None:
     if not reader.is_complete or not parser.should_keep_alive():
         return None
     headers = reader.plain_headers()
-    if headers is None:
+    method, path, query = request_line.groups(b"")
+    if headers is None or not _IS_PLAIN[method](headers):
         return None
-    path, query = request_line.groups(b"")
     return PlainHead(
+        method.decode("ascii"),
         unquote(path.decode("ascii")),
         query.decode("ascii"),
         headers,
-        int(headers["content-length"]),
+        int(headers.get("content-length", 0)),
         reader.raw_headers,
     )
+
+
+def starts_plainly(data: bytes) -> bool:
+    """Return whether this may be the start of a plain request, as far as it has come."""
+    return any(data.startswith(start[: len(data)]) for start in _METHOD_STARTS)
 
 
 def ends_lines_plainly(data: bytes) -> bool:
@@ -118,14 +127,14 @@ class _Reader:
         self.is_complete = True
 
     def plain_headers(self) -> dict[str, str] | None:
-        """Return the headers if they are plain; the length of the body is among them then."""
+        """Return the headers if they are plain, whatever the method is."""
         if not all(_is_plain(name, value) for name, value in self.raw_headers):
             return None
         try:
             headers = headers_of(self.raw_headers)
         except HttpRefusal:
             return None
-        if "host" not in headers or not _LENGTH.fullmatch(headers.get("content-length", "")):
+        if "host" not in headers:
             return None
         if headers.get("connection", "keep-alive").lower() != "keep-alive":
             return None
@@ -134,3 +143,16 @@ class _Reader:
 
 def _is_plain(name: bytes, value: bytes) -> bool:
     return name not in _UNUSUAL and value == value.strip(b" \t")
+
+
+def _has_length(headers: dict[str, str]) -> bool:
+    return bool(_LENGTH.fullmatch(headers.get("content-length", "")))
+
+
+def _asks_events(headers: dict[str, str]) -> bool:
+    """Return whether a GET asks for an event stream; other GETs are too rare to matter."""
+    return "text/event-stream" in headers.get("accept", "") and "content-length" not in headers
+
+
+_IS_PLAIN: Final = {b"POST": _has_length, b"GET": _asks_events}
+"""What the headers of a plain request must say besides, by its method."""

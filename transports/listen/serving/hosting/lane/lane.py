@@ -1,7 +1,7 @@
 """Serves the plain requests of one connection, and hands everything else to Hypercorn.
 
 Hypercorn's machinery for a request costs ten times as much as all the rest of a call. So the lane
-stands in front of it: it serves POST requests that it fully understands (see `head`), with the same
+stands in front of it: it serves requests that it fully understands (see `head`), with the same
 endpoint, limits and deadlines (see `asgi`). At the first other thing it gives up the
 connection, together with the bytes that it has read.
 
@@ -30,9 +30,9 @@ from transports.listen.serving.exchange import (
 from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
 from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
-    METHOD_START,
     ends_lines_plainly,
     read_head,
+    starts_plainly,
 )
 from transports.listen.serving.hosting.lane.response import (
     LAST_CHUNK,
@@ -42,7 +42,7 @@ from transports.listen.serving.hosting.lane.response import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from transports.listen.serving.asgi import Message
     from transports.listen.serving.exchange import Endpoint, Locate
@@ -66,6 +66,7 @@ class Lane:
         endpoint: answers the requests.
         locate: see `AsgiListener`.
         head_limit_bytes: the size of a head that Hypercorn would still take.
+        left_paths: paths that the application answers without the endpoint.
 
     Raises:
         trio.BrokenResourceError: the client is gone.
@@ -87,6 +88,7 @@ class Lane:
         "_last_head",
         "_left",
         "_left_bytes",
+        "_left_paths",
         "_locate",
         "_peer_address",
         "_pending",
@@ -95,13 +97,19 @@ class Lane:
     )
 
     def __init__(
-        self, connection: Connection, endpoint: Endpoint, locate: Locate, head_limit_bytes: int
+        self,
+        connection: Connection,
+        endpoint: Endpoint,
+        locate: Locate,
+        head_limit_bytes: int,
+        left_paths: Container[str] = (),
     ) -> None:
         self._connection = connection
         self._endpoint = endpoint
         self._locate = locate
         self._peer_address = connection.peer_address()
         self._head_limit_bytes = head_limit_bytes
+        self._left_paths = left_paths
         self._received = b""
         self._last_head = b""
         self._head: PlainHead | None = None  # of `_last_head`
@@ -161,7 +169,7 @@ class Lane:
     async def _next_new_head(self) -> PlainHead | None:
         while True:
             received = self._received
-            if received and not received.startswith(METHOD_START[: len(received)]):
+            if not starts_plainly(received):
                 return None
             end = received.find(HEAD_END) + len(HEAD_END)
             if end >= len(HEAD_END):
@@ -175,6 +183,8 @@ class Lane:
             return None
         self._last_head, self._known_head = received[:end], KnownHead()
         self._head = read_head(self._last_head)
+        if self._head is not None and self._head.path in self._left_paths:
+            self._head = None
         if self._head is not None:
             self._received = received[end:]
         return self._head
@@ -183,7 +193,7 @@ class Lane:
         self._left_bytes = head.content_bytes
         address, prefix = self._locate(self._peer_address, head.raw_headers)
         request = HttpRequest(
-            "POST",
+            head.method,
             head.path,
             head.headers,
             self._read_body,

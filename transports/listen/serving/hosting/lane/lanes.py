@@ -9,6 +9,8 @@ import trio
 from transports.listen.serving.hosting.lane.lane import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from transports.listen.serving.exchange import Endpoint, Locate
     from transports.listen.serving.hosting.connection import Connection
 
@@ -20,12 +22,20 @@ class Lanes:
         endpoint: answers the requests.
         locate: see `AsgiListener`.
         head_limit_bytes: the largest head of a request.
+        left_paths: paths that the application answers without the endpoint.
     """
 
-    def __init__(self, endpoint: Endpoint, locate: Locate, head_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        locate: Locate,
+        head_limit_bytes: int,
+        left_paths: Container[str] = (),
+    ) -> None:
         self._endpoint = endpoint
         self._locate = locate
         self._head_limit_bytes = head_limit_bytes
+        self._left_paths = left_paths
         self._lanes: set[Lane] = set()
         self._is_finishing = False
 
@@ -35,7 +45,13 @@ class Lanes:
         What was received of the first other request will be received once more then.
         """
         try:
-            lane = Lane(connection, self._endpoint, self._locate, self._head_limit_bytes)
+            lane = Lane(
+                connection,
+                self._endpoint,
+                self._locate,
+                self._head_limit_bytes,
+                self._left_paths,
+            )
         except trio.BrokenResourceError:
             # Its request could still be read, but nobody could tell where that came from.
             await connection.aclose()

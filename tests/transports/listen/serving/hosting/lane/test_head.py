@@ -21,7 +21,29 @@ def test_plain_head_is_read_as_an_asgi_server_reads_it() -> None:
         *((b"host", b"x"), (b"content-length", b"12")),
         *((b"accept", b"a"), (b"accept", b"b"), (b"x", b"")),
     ]
-    assert read_head(data) == PlainHead("/mä/", "a=%20b", headers, 12, raw_headers)
+    assert read_head(data) == PlainHead("POST", "/mä/", "a=%20b", headers, 12, raw_headers)
+
+
+def test_get_of_an_event_stream_is_plain_without_a_body() -> None:
+    lines = ("Host: x", "Accept: application/json, text/event-stream")
+    found = read_head(head(*lines, first="GET /sse HTTP/1.1"))
+    assert found is not None
+    assert (found.method, found.path, found.content_bytes) == ("GET", "/sse", 0)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Host: x",),
+        ("Host: x", "Accept: */*"),
+        ("Host: x", "Accept: text/event-stream", "Content-Length: 0"),
+        ("Host: x", "Accept: text/event-stream", "Content-Length: 2"),
+        ("Host: x", "Accept: text/event-stream", "Transfer-Encoding: chunked"),
+        ("Host: x", "Accept: text/event-stream", "Connection: upgrade", "Upgrade: websocket"),
+    ],
+)
+def test_other_gets_are_not_plain(lines: tuple[str, ...]) -> None:
+    assert read_head(head(*lines, first="GET /sse HTTP/1.1")) is None
 
 
 def test_connection_that_stays_open_is_plain() -> None:

@@ -15,6 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.transports.listen.serving.hosting.lane.two_ways import Mirror, two_ways
 from transports.listen.serving import asgi
+from transports.listen.serving.hosting import hypercorn_server
 from transports.listen.serving.hosting import listener as module
 from transports.listen.serving.hosting.connection import Connection, SlowReaders
 from transports.listen.serving.hosting.lane.lanes import Lanes
@@ -51,10 +52,22 @@ class NoServer:
         NoServer.received = await self._connection.receive_some(1 << 16)
 
 
+async def test_paths_of_the_application_itself_go_past_the_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi.AsgiApp, "own_paths", frozenset({"/livez"}))
+    monkeypatch.setattr(hypercorn_server, "Http1Server", NoServer)
+    asking = b"GET /livez HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+    async with two_ways(tmp_path) as ways:
+        await ways.lane.outcome_of([PLAIN, asking])
+        assert NoServer.received == asking
+        assert ways.lane.endpoint.bodies == [b"{}"]
+
+
 async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Http1Server", NoServer)
+    monkeypatch.setattr(hypercorn_server, "Http1Server", NoServer)
     outcome = await way.outcome_of([PLAIN, PLAIN + GET])
     assert outcome.received.count(b"HTTP/1.1 200") == 2
     assert NoServer.received == GET

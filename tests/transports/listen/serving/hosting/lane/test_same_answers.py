@@ -22,6 +22,11 @@ def post(*lines: bytes, target: bytes = b"/mcp", body: bytes = b"") -> bytes:
     return head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
+def get(*lines: bytes, target: bytes = b"/events") -> bytes:
+    accept = b"Accept: text/event-stream"
+    return b"\r\n".join([b"GET %b HTTP/1.1" % target, b"Host: x", accept, *lines, b"", b""])
+
+
 CASES: Final = {
     "plain": [PLAIN],
     "two in turn": [PLAIN, PLAIN],
@@ -46,6 +51,22 @@ CASES: Final = {
     "large body": [post(body=b"x" * 300_000), PLAIN],
     "too large a body": [post(body=b"x" * 10_485_761), PLAIN],
     "get after post": [PLAIN, b"GET /mcp HTTP/1.1\r\nHost: x\r\n\r\n", PLAIN],
+    "stream": [get(), PLAIN],
+    "stream, and a request at once": [get() + PLAIN],
+    "stream byte by byte": [bytes([byte]) for byte in get()],
+    "stream that is refused": [get(target=b"/refused"), PLAIN],
+    "stream that is an answer": [get(target=b"/later?a=b"), PLAIN],
+    "stream twice": [get(), get()],
+    "stream with a body": [get(b"Content-Length: 2") + b"{}", PLAIN],
+    "stream with an empty body": [get(b"Content-Length: 0"), PLAIN],
+    "stream with chunks": [get(b"Transfer-Encoding: chunked") + b"0\r\n\r\n", PLAIN],
+    "stream, then close": [get(b"Connection: close"), PLAIN],
+    "stream with upgrade": [get(b"Connection: upgrade", b"Upgrade: websocket"), PLAIN],
+    "stream over version 1.0": [get().replace(b"1.1", b"1.0"), PLAIN],
+    "stream without host": [get().replace(b"Host: x\r\n", b""), PLAIN],
+    "stream that does not end its lines": [get().replace(b"\r\n", b"\n"), PLAIN],
+    "head of a stream": [get().replace(b"GET", b"HEAD"), PLAIN],
+    "nothing but GE": [b"GE"],
     "delete": [b"DELETE /mcp HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN],
     "close": [post(b"Connection: close", body=b"x"), PLAIN],
     "keep-alive": [post(b"Connection: Keep-Alive", body=b"x"), PLAIN],
@@ -172,6 +193,7 @@ LINES: Final = st.sampled_from(
         b"Upgrade: h2c",
         b"Expect: 100-continue",
         b"Accept: application/json",
+        b"Accept: text/event-stream",
         b"Authorization: Bearer x",
         b"Mcp-Session-Id: a",
         b"X: a",
@@ -193,6 +215,7 @@ STARTS: Final = st.sampled_from(
         b"POST / HTTP/1.0",
         b"POST /%2e%2e/ HTTP/1.1",
         b"GET / HTTP/1.1",
+        b"GET /events HTTP/1.1\r\nAccept: text/event-stream",
         b"OPTIONS * HTTP/1.1",
         b"POST",
     ]

@@ -12,6 +12,8 @@ import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+# `wait_all_tasks_blocked` does not wait for a listener that imports it in a worker thread.
+import transports.listen.serving.hosting.hypercorn_server  # noqa: F401
 from router.messages.errors import HttpRefusal
 from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.exchange import (
