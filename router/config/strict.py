@@ -1,6 +1,7 @@
 """Converts decoded JSON to attrs classes, strictly, with errors that name the path.
 
-A JSON string is no number, `true` is no integer, and an unknown key is an error.
+cattrs walks the classes; the conversions are ours: a JSON string is no number, `true` is no
+integer, and an unknown key is an error.
 
 Invariants: all errors of a file are found in one go; a value marked secret is never quoted; no
 key of `config.json` is known here.
@@ -9,7 +10,7 @@ key of `config.json` is known here.
 from __future__ import annotations
 
 import sys
-from types import NoneType, UnionType
+from types import UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -17,21 +18,28 @@ from typing import (
     Final,
     Literal,
     TypeVar,
-    Union,
     cast,
     get_args,
     get_origin,
-    get_type_hints,
 )
 
 import attrs
+from cattrs.converters import Converter
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn
 from msgspec import Struct
 
 from router.files.json_files import kind_of, quote_key, quote_value
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -65,11 +73,10 @@ def convert_strictly(value: object, kind: type[T], place: str) -> T:
     Raises:
         ConfigError: for everything that is wrong in `value`, one problem a line.
     """
-    conversion = _Conversion(place)
-    converted = conversion.convert(value, kind, "")
-    if conversion.problems:
-        raise join_errors(conversion.problems)
-    return converted
+    try:
+        return _converter.structure(value, kind)
+    except (ClassValidationError, IterableValidationError, _UnexpectedValue) as exc:
+        raise join_errors(list(_errors_in(exc, place, ""))) from None
 
 
 def join_errors(errors: Sequence[ConfigError]) -> ConfigError:
@@ -80,98 +87,7 @@ def join_errors(errors: Sequence[ConfigError]) -> ConfigError:
     return ConfigError(first.place, "\n".join([first.problem, *map(str, others)]))
 
 
-# --- Classes and collections ------------------------------------------------------------------
-
-
-class _Conversion:
-    """Converts one value with all that it contains.
-
-    Attributes:
-        problems: everything that is wrong in it; a value with a problem is converted to None.
-    """
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-        self.problems: list[ConfigError] = []
-
-    def convert(self, value: Any, kind: Any, path: str) -> Any:
-        """Return a value as `kind` has it.
-
-        Args:
-            value: as the JSON decoder returned it.
-            kind: an attrs class, or another type in the annotation of one.
-            path: of the value in the file; empty for the whole file.
-        """
-        try:
-            if attrs.has(kind):
-                return self._to_class(value, kind, path)
-            origin = get_origin(kind)
-            if origin is dict:
-                return self._to_dict(value, kind, path)
-            if origin is tuple:
-                return self._to_tuple(value, kind, path)
-            if origin in (Union, UnionType):
-                return self._to_optional(value, kind, path)
-            return _to_simple(value, kind, origin)
-        except _UnexpectedValue as exc:
-            self._add_problem(path, str(exc))
-            return None
-
-    def _to_class(self, value: Any, kind: Any, path: str) -> Any:
-        found, known = _object(value), _kinds_in(kind)
-        before, made = len(self.problems), dict[str, Any]()
-        for attribute in attrs.fields(kind):
-            name = attribute.name
-            if name in found:
-                made[name] = self.convert(found[name], known[name], f"{path}.{name}")
-            elif attribute.default is attrs.NOTHING:
-                self._add_problem(f"{path}.{name}", "is missing")
-        for key in sorted(found.keys() - known.keys()):
-            problem = f"unknown key; the keys here are {', '.join(known)}"
-            self._add_problem(f"{path}.{quote_key(key)}", problem)
-        return kind(**made) if len(self.problems) == before else None
-
-    def _to_dict(self, value: Any, kind: Any, path: str) -> dict[str, Any]:
-        """Convert an object whose keys are the user's own words; each of them is checked."""
-        key_kind, item_kind = get_args(kind)
-        made: dict[str, Any] = {}
-        for key, item in _object(value).items():
-            before, item_path = len(self.problems), f"{path}.{quote_key(key)}"
-            name = self.convert(key, key_kind, item_path)
-            if len(self.problems) == before:
-                made[name] = self.convert(item, item_kind, item_path)
-        return made
-
-    def _to_tuple(self, value: Any, kind: Any, path: str) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise _unexpected("an array", value)
-        item_kind = get_args(kind)[0]
-        items = enumerate(cast("list[Any]", value))
-        return tuple([self.convert(item, item_kind, f"{path}[{n}]") for n, item in items])
-
-    def _to_optional(self, value: Any, kind: Any, path: str) -> Any:
-        """Convert to the one kind that is not None; a union of more has a `Check`."""
-        (only,) = (part for part in get_args(kind) if part is not NoneType)
-        return None if value is None else self.convert(value, only, path)
-
-    def _add_problem(self, path: str, problem: str) -> None:
-        place = f"{self._place}: {path.removeprefix('.')}" if path else self._place
-        self.problems.append(ConfigError(place, problem))
-
-
-def _kinds_in(kind: type) -> dict[str, Any]:
-    """Return the types of the attributes of a class, by their names and in their order."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {attribute.name: hints[attribute.name] for attribute in attrs.fields(kind)}
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _UnexpectedValue(f"expected an object, got {kind_of(value)}")
-    return cast("dict[str, Any]", value)
-
-
-# --- Single values ----------------------------------------------------------------------------
+# --- Conversions -----------------------------------------------------------------------------
 
 _TYPE_NAMES: Final[dict[type, str]] = {
     bool: "true or false",
@@ -191,14 +107,6 @@ def _is_a(value: object, kind: type | UnionType) -> bool:
         # An integer will do, unless no float can hold it.
         return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
     return isinstance(value, kind)
-
-
-def _to_simple(value: Any, kind: Any, origin: Any) -> Any:
-    if origin is Literal:
-        return _to_literal(value, kind)
-    if origin is Annotated:
-        return _to_checked(value, kind)
-    return _to_plain(value, kind)
 
 
 def _to_plain(value: Any, kind: type) -> Any:
@@ -227,6 +135,96 @@ def _to_literal(value: Any, kind: Any) -> Any:
     raise _unexpected("one of " + ", ".join(f'"{word}"' for word in words), value)
 
 
+def _to_tuple(value: Any, kind: Any) -> Any:
+    if not isinstance(value, list):
+        raise _unexpected("an array", value)
+    return tuple(_converter.structure(value, list[get_args(kind)[0]]))
+
+
+def _to_dict(value: Any, kind: Any) -> Any:
+    """Convert an object whose keys are the user's own words; each of them is checked."""
+    if not isinstance(value, dict):
+        raise _unexpected("an object", value)
+    key_kind, item_kind = get_args(kind)
+    found: dict[str, Any] = {}
+    problems: list[Exception] = []
+    for key, item in cast("dict[str, Any]", value).items():
+        try:
+            found[_converter.structure(key, key_kind)] = _converter.structure(item, item_kind)
+        except (ClassValidationError, IterableValidationError, _UnexpectedValue) as exc:
+            # As cattrs does for the fields of a class: the note becomes a step of the path.
+            exc.add_note(AttributeValidationNote("in an object", quote_key(key), item_kind))
+            problems.append(exc)
+    if problems:
+        # `ExceptionGroup.__new__`, as typeshed has it, hides the third parameter.
+        raise IterableValidationError("in an object", problems, kind)  # pyright: ignore[reportCallIssue]
+    return found
+
+
+def _to_class(kind: Any) -> Callable[[Any, Any], Any]:
+    """Return the conversion to one attrs class."""
+    fill = make_dict_structure_fn(kind, _converter, _cattrs_forbid_extra_keys=True)
+
+    def convert(value: Any, kind: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _UnexpectedValue(f"expected an object, got {kind_of(value)}")
+        return fill(cast("dict[str, Any]", value), kind)
+
+    return convert
+
+
 def _unexpected(expected: str, value: object, *, secret: bool = False) -> _UnexpectedValue:
     got = kind_of(value) if secret else quote_value(value)
     return _UnexpectedValue(f"expected {expected}, got {got}")
+
+
+def _new_converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
+    for kind in _TYPE_NAMES:
+        converter.register_structure_hook(kind, _to_plain)
+    converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _to_literal)
+    converter.register_structure_hook_func(lambda t: get_origin(t) is tuple, _to_tuple)
+    converter.register_structure_hook_func(lambda t: get_origin(t) is dict, _to_dict)
+    converter.register_structure_hook_func(_has_check, _to_checked)
+    converter.register_structure_hook_factory(attrs.has, _to_class)
+    return converter
+
+
+def _has_check(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and isinstance(get_args(kind)[1], Check)
+
+
+_converter: Final = _new_converter()
+
+
+# --- Errors with their paths -----------------------------------------------------------------
+
+
+def _errors_in(exc: BaseException, place: str, path: str) -> Iterator[ConfigError]:
+    """Yield the errors in the tree of exceptions that cattrs raises, each with its path."""
+    if isinstance(exc, (ClassValidationError, IterableValidationError)):
+        for part in exc.exceptions:
+            yield from _errors_in(part, place, path + _path_step(part))
+    elif isinstance(exc, ForbiddenExtraKeysError):
+        known = ", ".join(attribute.name for attribute in attrs.fields(exc.cl))
+        for key in sorted(exc.extra_fields):
+            problem = f"unknown key; the keys here are {known}"
+            yield ConfigError(_with_path(place, f"{path}.{quote_key(key)}"), problem)
+    elif isinstance(exc, KeyError):
+        yield ConfigError(_with_path(place, path), "is missing")
+    else:
+        yield ConfigError(_with_path(place, path), str(exc))
+
+
+def _path_step(exc: BaseException) -> str:
+    """Return the last step of the path to where `exc` was raised, as cattrs noted it."""
+    for note in getattr(exc, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            return f".{note.name}"
+        if isinstance(note, IterableValidationNote):
+            return f"[{note.index}]"
+    return ""
+
+
+def _with_path(place: str, path: str) -> str:
+    return f"{place}: {path.removeprefix('.')}" if path else place
