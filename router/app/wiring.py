@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
 
 from router.access.live_admission import LiveAdmission
 from router.access.places import Places
@@ -125,7 +125,7 @@ class Router(Struct, frozen=True):
     logs: Logs
     actor_counts: ActorCounts
     records: Records
-    after_batch: AfterBatch = attrs.field(factory=AfterBatch)
+    after_batch: AfterBatch = field(default_factory=AfterBatch)
     audit: AuditLog | None = None
     telemetry: Telemetry | None = None
     is_for_people: bool = False

@@ -104,9 +104,9 @@ class Instance(Struct):
     """
 
     spec: InstanceSpec
-    name: str = attrs.field(init=False)
     state: InstanceState
     since_s: float
+    name: str = ""  # of `spec`
     restarts: int = 0
     last_error: str | None = None
     doing: str | None = None
@@ -135,11 +135,11 @@ class Instance(Struct):
     # By kind and limit: the direct names, since the last listing.
     _direct_names: dict[tuple[str, int], dict[str, str]] = {}
 
+    def __post_init__(self) -> None:
+        self.name = self.spec.name
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address} {self.state}>"
-
-    def __attrs_post_init__(self) -> None:
-        self.name = self.spec.name
 
     @property
     def address(self) -> str:

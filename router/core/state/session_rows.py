@@ -68,7 +68,7 @@ class SessionRow(Instance, eq=False, kw_only=True):
 
     instance: Instance
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.name = self.instance.name
 
     @property
