@@ -36,6 +36,20 @@ class ActorInbox:
         self._queue: deque[Event] = deque()
         self._has_queued = trio.Event()
 
+    def send_now(self, event: Event) -> bool:
+        """Send an event; return False if there is no room for it, and `send` has to wait.
+
+        Raises:
+            HttpRefusal: 503, the actor is gone, because the router stops.
+        """
+        try:
+            self._inbox.send_nowait(event)
+        except trio.WouldBlock:
+            return False
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise router_stopping() from None
+        return True
+
     async def send(self, event: Event) -> None:
         """Send an event. This waits while the actor is busy, and is no checkpoint otherwise.
 
@@ -43,14 +57,8 @@ class ActorInbox:
             HttpRefusal: 503, the actor took nothing for `BUSY_S`, or is gone because the router
                 stops.
         """
-        try:
-            self._inbox.send_nowait(event)
-        except trio.WouldBlock:
-            await self._wait_to_send(event)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise router_stopping() from None
-
-    async def _wait_to_send(self, event: Event) -> None:
+        if self.send_now(event):
+            return
         with trio.move_on_after(BUSY_S):
             try:
                 await self._inbox.send(event)

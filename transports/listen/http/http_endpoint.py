@@ -354,8 +354,9 @@ class HttpEndpoint:
                 )
                 await self._actor_inbox.send(opened)
             for message in messages:
-                reply_to = response.reply_to(message)
-                await self._actor_inbox.send(FromClient(client.id, message, reply_to, params))
+                event = FromClient(client.id, message, response.reply_to(message), params)
+                if not self._actor_inbox.send_now(event):
+                    await self._actor_inbox.send(event)
         except BaseException:
             response.abandon()
             raise

@@ -34,7 +34,7 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = termios = None
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from transports.listen.serving.unread_bytes import UnreadBytes
 
@@ -157,9 +157,11 @@ class Connection(Peer):
         wanted_bytes = min(self._receive_bytes, max_bytes)
         while True:
             # Nothing is there yet, nearly always: asking first would be a system call for nothing.
+            if self.socket.fileno() < 0:
+                raise trio.ClosedResourceError("the connection was cut")
             self._is_receiving = True
             try:
-                await self._wait(trio.lowlevel.wait_readable)
+                await trio.lowlevel.wait_readable(self.socket)
             except trio.ClosedResourceError:
                 if not self._is_interrupted:
                     raise
@@ -261,17 +263,14 @@ class Connection(Peer):
         try:
             while data:
                 self.unsent_bytes = len(data)
-                await self._wait(trio.lowlevel.wait_writable)
+                if self.socket.fileno() < 0:
+                    raise trio.ClosedResourceError("the connection was cut")
+                await trio.lowlevel.wait_writable(self.socket)
                 data = data[self.send_nowait(data) :]
                 self.progressed_at_s = trio.current_time()
         finally:
             self.unsent_bytes = 0
             self._slow_readers.stop(self)
-
-    async def _wait(self, wait: Callable[[socket.socket], Awaitable[None]]) -> None:
-        if self.socket.fileno() < 0:
-            raise trio.ClosedResourceError("the connection was cut")
-        await wait(self.socket)
 
     def read_bytes(self) -> int:
         """Return how much the other side's system has acknowledged, of all sends."""

@@ -90,6 +90,7 @@ class Lane:
         "_left_bytes",
         "_left_paths",
         "_locate",
+        "_now_s",
         "_peer_address",
         "_pending",
         "_received",
@@ -122,7 +123,9 @@ class Lane:
         self._is_gone = False
         self._is_ending = False
         self._is_finishing = False
-        self.idle_since_s: float | None = trio.current_time()
+        # `trio.current_time` looks for the clock each time.
+        self._now_s = trio.lowlevel.current_clock().current_time
+        self.idle_since_s: float | None = self._now_s()
 
     async def serve(self) -> bytes | None:
         """Serve requests; return what was received of the first that is not plain.
@@ -141,7 +144,7 @@ class Lane:
         return None
 
     def _enter_idle(self) -> None:
-        self.idle_since_s = trio.current_time()
+        self.idle_since_s = self._now_s()
         self._connection.enter(Phase.IDLE)
 
     def finish(self) -> None:
@@ -228,7 +231,10 @@ class Lane:
         self._pending, self._left = pending, pending
         if pending.notify(self._send_decided):
             try:
-                await self._receive_while_pending()
+                while self._is_pending() and len(self._received) <= AHEAD_BYTES:
+                    await self._receive()
+                    if self._is_gone and self._is_pending():
+                        raise ClientGone
             except BaseException:
                 if self._is_pending():
                     pending.abandon()
@@ -236,10 +242,10 @@ class Lane:
         left = self._take_left()
         if isinstance(left, PendingResponse):
             return await outcome_of(left, self._receive_message)
-        if isinstance(left, memoryview):
-            await self._send_rest(left)
-            return None
-        return left
+        if not isinstance(left, memoryview):
+            return left
+        await self._send_rest(left)
+        return None
 
     def _is_pending(self) -> bool:
         return self._pending is not None
@@ -247,13 +253,6 @@ class Lane:
     def _take_left(self) -> Answer | EventStream | PendingResponse | memoryview | None:
         left, self._pending, self._left = self._left, None, None
         return left
-
-    async def _receive_while_pending(self) -> None:
-        """Receive until `_send_decided` has been called, or too much has come."""
-        while self._is_pending() and len(self._received) <= AHEAD_BYTES:
-            await self._receive()
-            if self._is_gone and self._is_pending():
-                raise ClientGone
 
     def _send_decided(self) -> None:
         """Send the answer that was decided; leave everything unusual to the connection's task.
