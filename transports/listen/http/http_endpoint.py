@@ -27,7 +27,7 @@ from router.messages.frames import Notification, Request
 from router.messages.revisions import LISTEN_METHOD, STATELESS_REVISION
 from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.http_sessions import HttpSession, event_stream_of
+from transports.listen.http.http_sessions import HttpSession, event_stream_of, session_not_found
 from transports.listen.http.one_shot import OneShot
 from transports.listen.http.places import (
     ONLY_THE_DEFAULT,
@@ -232,7 +232,7 @@ class HttpEndpoint:
             head = msgspec.structs.replace(head, principal=principal)
         check_place(self._places, head.view, head.principal)
         if session is not None and session.ended:
-            raise _session_not_found()
+            raise session_not_found()
         if json_rpc.is_batch(body):
             return await self._post_batch(body, head)
         frame = json_rpc.decode_from_client(body)
@@ -394,10 +394,6 @@ class HttpEndpoint:
             return None
         session = self._sessions.find(session_id, principal)
         if session is None or session.view != view:
-            raise _session_not_found()
+            raise session_not_found()
         self._sessions.touch(session, trio.current_time())
         return session
-
-
-def _session_not_found() -> Rejected:
-    return Rejected.because(404, "Session not found; initialize again")

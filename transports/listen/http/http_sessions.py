@@ -265,3 +265,8 @@ def event_stream_of(session: HttpSession, headers: Mapping[str, str]) -> StreamR
     if session.standalone.reader is not None:
         raise Rejected.because(409, "This session has its event stream open already")
     return session.listen()
+
+
+def session_not_found() -> Rejected:
+    """Reject a message of a session that there is not, or not for its sender, or not here."""
+    return Rejected.because(404, "Session not found; initialize again")

@@ -227,7 +227,7 @@ class Connection(Peer):
         if data:
             await self.send_now(data)
 
-    async def send_now(self, data: bytes) -> None:
+    async def send_now(self, data: bytes | memoryview) -> None:
         """Send data, which is not empty, at once.
 
         Raises:
@@ -239,7 +239,7 @@ class Connection(Peer):
             self._count(size_bytes)
         taken_bytes = self.send_nowait(data)
         if taken_bytes < size_bytes:
-            await self.send_rest(memoryview(data)[taken_bytes:])
+            await self._send_rest(memoryview(data)[taken_bytes:])
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Send what the system takes at once, and return how many bytes that are.
@@ -257,8 +257,7 @@ class Connection(Peer):
         self._taken_bytes += taken_bytes
         return taken_bytes
 
-    async def send_rest(self, data: memoryview) -> None:
-        """Send what the system did not take at once; raises as `send_now`."""
+    async def _send_rest(self, data: memoryview) -> None:
         self._slow_readers.start(self)
         try:
             while data:

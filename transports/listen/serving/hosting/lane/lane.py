@@ -244,7 +244,7 @@ class Lane:
             return await outcome_of(left, self._receive_message)
         if not isinstance(left, memoryview):
             return left
-        await self._send_rest(left)
+        await self._send(left)
         return None
 
     def _is_pending(self) -> bool:
@@ -293,12 +293,6 @@ class Lane:
             self._is_gone = True
             return None
         return memoryview(data)[taken_bytes:] if taken_bytes < len(data) else None
-
-    async def _send_rest(self, data: memoryview) -> None:
-        try:
-            await self._connection.send_rest(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._is_gone = True
 
     # --- The body of a request ---------------------------------------------------------------
 
@@ -379,7 +373,7 @@ class Lane:
             self._is_ending = True
         return stream_head(headers)
 
-    async def _send(self, data: bytes) -> None:
+    async def _send(self, data: bytes | memoryview) -> None:
         """Send data; nobody is told that the client is gone, as ASGI wants it."""
         if not data:
             return
