@@ -128,7 +128,7 @@ class HttpSession:
         self._table.remove(self)
         for stream in self._resumable.values():
             stream.end_with_session()
-        for response in self._undecided:
+        for response in list(self._undecided):  # each leaves them when it is told
             response.end()
         self._actor_inbox.send_soon(ClientClosed(self.id, "The session ended"))
 

@@ -207,6 +207,18 @@ async def test_response_that_takes_long_is_told_undecided_and_can_still_be_waite
     assert isinstance(await pending.outcome(), Answer)
 
 
+async def test_all_responses_of_a_session_that_ends_are_told(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    session = await Session.open(endpoint, actor)
+    told: list[object] = []
+    for _ in range(2):
+        pending, _ = await session.call()
+        pending.notify(lambda pending=pending: told.append(pending.decided()))
+    session.outbox.close()
+    assert [answer.status for answer in told if isinstance(answer, Answer)] == [404, 404]
+
+
 async def test_batch_does_not_tell(endpoint: HttpEndpoint, actor: FakeActor) -> None:
     session = await Session.open(endpoint, actor, "2025-03-26")
     pending, _ = await session.call([CALL])
