@@ -29,7 +29,7 @@ from tests.e2e.process_resources import (
 )
 from tests.e2e.raw_client import HELLO, HttpClient
 from tests.e2e.secured_router import ALL, LIMIT_S, SECURITY, A, B, ask, rpc
-from transports.listen.http.session_table import SessionLimits
+from transports.listen.http.sessions.session_table import SessionLimits
 from transports.listen.serving.hosting.listener import connection_limit
 
 if TYPE_CHECKING:

@@ -45,18 +45,18 @@ from router.messages.events import (
 from router.messages.frames import ErrorResponse, Notification, Request, Response
 from transports.connect.session.actor_feed import ActorFeed
 from transports.connect.session.frame_writer import FrameWriter
-from transports.connect.session.listings import LIST_CHANGED, Lists
-from transports.connect.session.liveness import Liveness, may_be_asked
-from transports.connect.session.negotiation import Negotiation
-from transports.connect.session.relisting import Relisting
-from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
-from transports.connect.session.server_history import ServerHistory
-from transports.connect.session.subscription import (
+from transports.connect.session.lists.listings import LIST_CHANGED, Lists
+from transports.connect.session.lists.relisting import Relisting
+from transports.connect.session.lists.subscription import (
     ACKNOWLEDGED,
     UpstreamSubscription,
     capabilities_with_list_changed,
     subscription_of,
 )
+from transports.connect.session.liveness import Liveness, may_be_asked
+from transports.connect.session.negotiation import Negotiation
+from transports.connect.session.requests import SessionRequests, encode_json, send_or_drop
+from transports.connect.session.server_history import ServerHistory
 from transports.connect.wire import WireLost
 
 if TYPE_CHECKING:

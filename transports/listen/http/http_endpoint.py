@@ -27,8 +27,6 @@ from router.messages.frames import Notification, Request
 from router.messages.revisions import LISTEN_METHOD, STATELESS_REVISION
 from transports import json_rpc
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.http_sessions import HttpSession, event_stream_of, session_not_found
-from transports.listen.http.one_shot import OneShot
 from transports.listen.http.places import (
     ONLY_THE_DEFAULT,
     Places,
@@ -37,9 +35,9 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.post_head import PostHead
-from transports.listen.http.post_response import PostResponse
-from transports.listen.http.routing_headers import (
+from transports.listen.http.posts.post_head import PostHead
+from transports.listen.http.posts.post_response import PostResponse
+from transports.listen.http.posts.routing_headers import (
     ENVELOPE_MARK,
     REVISION_HEADER,
     check_headers,
@@ -49,8 +47,14 @@ from transports.listen.http.routing_headers import (
     params_of,
     read_param_headers,
 )
-from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
-from transports.listen.http.unwatched import Unwatched
+from transports.listen.http.posts.unwatched import Unwatched
+from transports.listen.http.sessions.http_sessions import (
+    HttpSession,
+    event_stream_of,
+    session_not_found,
+)
+from transports.listen.http.sessions.one_shot import OneShot
+from transports.listen.http.sessions.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch
 from transports.listen.serving.exchange import (
     Rejected,

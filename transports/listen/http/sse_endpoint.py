@@ -31,7 +31,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.session_table import SessionLimits, SessionTable, new_client_id
+from transports.listen.http.sessions.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
 from transports.listen.serving.refusals import is_never_draining, router_stopping

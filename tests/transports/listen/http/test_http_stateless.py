@@ -27,7 +27,7 @@ from tests.transports.listen.endpoint_client import (
 )
 from tests.transports.listen.fake_actor import CHANGED, PROGRESS, FakeActor, failure, put, response
 from tests.transports.listen.http.http_client import CALL, Session, lone_call, post
-from transports.listen.http.routing_headers import REVISION_KEY
+from transports.listen.http.posts.routing_headers import REVISION_KEY
 from transports.listen.serving.exchange import Answer, EventStream
 from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
 

@@ -27,7 +27,8 @@ from tests.transports.listen.fake_actor import (
     response,
 )
 from tests.transports.listen.http.http_client import Session, get
-from transports.listen.http import frame_stream, http_sessions
+from transports.listen.http import frame_stream
+from transports.listen.http.sessions import http_sessions
 
 if TYPE_CHECKING:
     from transports.listen.http.http_endpoint import HttpEndpoint

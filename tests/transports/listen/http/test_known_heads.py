@@ -15,7 +15,7 @@ from router.messages.events import ClientClosed, ClientOpened, FromClient
 from tests.transports.listen.endpoint_client import BOTH, JSON, answer_of, events_of, request
 from tests.transports.listen.http.http_client import CALL, Session, post
 from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.http.session_table import SessionLimits
+from transports.listen.http.sessions.session_table import SessionLimits
 from transports.listen.http.sse_endpoint import SseEndpoint
 from transports.listen.serving.exchange import Answer, KnownHead, PendingResponse
 

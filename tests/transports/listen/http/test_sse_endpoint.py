@@ -31,7 +31,7 @@ from tests.transports.listen.fake_actor import (
     response,
 )
 from transports.listen.http import frame_stream
-from transports.listen.http.session_table import SessionLimits
+from transports.listen.http.sessions.session_table import SessionLimits
 from transports.listen.http.sse_endpoint import SseEndpoint
 from transports.listen.serving.exchange import HttpRequest
 from transports.listen.serving.server_sent_events import KEEP_ALIVE

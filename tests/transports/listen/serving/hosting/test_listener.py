@@ -25,7 +25,7 @@ from tests.transports.listen.fake_actor import (
     response,
 )
 from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.http.routing_headers import REVISION_KEY
+from transports.listen.http.posts.routing_headers import REVISION_KEY
 from transports.listen.http.sse_endpoint import SseEndpoint
 from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.exchange import Answer, json_answer

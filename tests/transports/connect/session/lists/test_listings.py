@@ -23,7 +23,7 @@ from tests.transports.connect.session.fake_upstream import (
     tool_names,
     with_tools,
 )
-from transports.connect.session.relisting import (
+from transports.connect.session.lists.relisting import (
     MAX_RELIST_PAUSE_S,
     RELIST_LIMIT_S,
     RELIST_PAUSE_S,

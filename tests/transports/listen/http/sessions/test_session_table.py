@@ -21,7 +21,7 @@ from tests.transports.listen.endpoint_client import (
 from tests.transports.listen.fake_actor import FakeActor, admit, put, response
 from tests.transports.listen.http.http_client import CALL, Session, post
 from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.http.session_table import SessionLimits, SessionTable
+from transports.listen.http.sessions.session_table import SessionLimits, SessionTable
 from transports.listen.serving.exchange import Answer
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from router.messages.commands import Principal
-    from transports.listen.http.http_sessions import HttpSession
+    from transports.listen.http.sessions.http_sessions import HttpSession
     from transports.listen.serving.exchange import Accepts
 
 

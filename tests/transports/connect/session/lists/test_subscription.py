@@ -24,8 +24,8 @@ from tests.transports.connect.session.fake_upstream import (
     tool_names,
     with_tools,
 )
-from transports.connect.session.relisting import RELIST_PAUSE_S
-from transports.connect.session.subscription import (
+from transports.connect.session.lists.relisting import RELIST_PAUSE_S
+from transports.connect.session.lists.subscription import (
     ACKNOWLEDGED,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,

@@ -25,9 +25,9 @@ from tests.transports.listen.endpoint_client import (
 from tests.transports.listen.fake_actor import CHANGED, PROGRESS, FakeActor, admit, put, response
 from tests.transports.listen.http.http_client import CALL, Session, get, post
 from transports.json_rpc import MAX_BATCH_MESSAGES
-from transports.listen.http import http_sessions
 from transports.listen.http.http_endpoint import HttpEndpoint
-from transports.listen.http.session_table import SessionLimits
+from transports.listen.http.sessions import http_sessions
+from transports.listen.http.sessions.session_table import SessionLimits
 from transports.listen.serving.exchange import Answer
 
 # --- Opening and ending sessions -------------------------------------------------------------

@@ -18,10 +18,10 @@ from tests.transports.listen.fake_actor import (
 )
 from tests.transports.listen.http.http_client import CALL, lone_call, post
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.one_shot import OneShot
 from transports.listen.http.places import no_such_view
-from transports.listen.http.post_response import PostResponse
-from transports.listen.http.unwatched import Unwatched
+from transports.listen.http.posts.post_response import PostResponse
+from transports.listen.http.posts.unwatched import Unwatched
+from transports.listen.http.sessions.one_shot import OneShot
 from transports.listen.serving.exchange import Answer, parse_accept
 
 if TYPE_CHECKING:

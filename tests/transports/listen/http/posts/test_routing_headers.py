@@ -12,7 +12,7 @@ from msgspec import Raw
 from router.messages.frames import ErrorResponse, Frame, Notification, Request, Response
 from router.messages.revisions import HANDSHAKE_REVISIONS, REVISIONS, STATELESS_REVISION
 from transports.json_rpc import encode
-from transports.listen.http.routing_headers import (
+from transports.listen.http.posts.routing_headers import (
     REVISION_KEY,
     check_headers,
     check_revision,

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from transports.listen.http.unwatched import Unwatched
+from transports.listen.http.posts.unwatched import Unwatched
 from transports.listen.serving.exchange import UNWATCHED_S
 
 

@@ -32,7 +32,7 @@ from transports.listen.http.frame_stream import (
     RequestOutbox,
     size_bytes_of,
 )
-from transports.listen.http.http_sessions import HttpSession
+from transports.listen.http.sessions.http_sessions import HttpSession
 from transports.listen.serving.client_messages import error_code, negotiated_revision, retry_after_s
 from transports.listen.serving.exchange import (
     Accepts,
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from router.messages.frames import Frame, Outbox
     from router.messages.revisions import Era
     from transports.listen.http.frame_stream import FrameStream, StreamResponse
-    from transports.listen.http.one_shot import OneShot
-    from transports.listen.http.unwatched import Unwatched
+    from transports.listen.http.posts.unwatched import Unwatched
+    from transports.listen.http.sessions.one_shot import OneShot
     from transports.listen.serving.exchange import Answer, Headers
 
 ERROR_STATUSES: Final[dict[Era, dict[int, int]]] = {

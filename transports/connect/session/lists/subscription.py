@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from router.messages.errors import METHOD_NOT_FOUND
 from router.messages.observability.log_fields import about
 from router.messages.revisions import KEY_PREFIX, LISTEN_METHOD
-from transports.connect.session.listings import LIST_CHANGED
+from transports.connect.session.lists.listings import LIST_CHANGED
 from transports.connect.session.requests import RequestRefused
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from router.messages.frames import Frame, Request
     from router.messages.revisions import Era
     from transports.listen.http.actor_inbox import ActorInbox
-    from transports.listen.http.session_table import SessionTable
+    from transports.listen.http.sessions.session_table import SessionTable
     from transports.listen.serving.exchange import Answer, Headers
     from transports.listen.serving.unread_bytes import Holding
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from router.messages.catalog import Catalog
-    from transports.connect.session.listings import Lists
+    from transports.connect.session.lists.listings import Lists
 
 log = logging.getLogger("mcp_router.upstream")
 

@@ -34,9 +34,9 @@ from tests.transports.listen.fake_actor import (
 )
 from tests.transports.listen.http.http_client import CALL, Session, get, lone_call, post
 from transports.listen.http.actor_inbox import ActorInbox
-from transports.listen.http.one_shot import OneShot
-from transports.listen.http.post_response import PostResponse
-from transports.listen.http.unwatched import Unwatched
+from transports.listen.http.posts.post_response import PostResponse
+from transports.listen.http.posts.unwatched import Unwatched
+from transports.listen.http.sessions.one_shot import OneShot
 from transports.listen.serving.exchange import Answer, EventStream, parse_accept
 from transports.listen.serving.server_sent_events import KEEP_ALIVE, KEEP_ALIVE_S
 
