@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
     from transports.listen.serving.health import WithHealth
-    from transports.listen.serving.hosting.connection import ConnectionCounts
+    from transports.listen.serving.hosting.connection_counts import ConnectionCounts
     from transports.listen.serving.hosting.hand_over import HandOver
     from transports.listen.serving.hosting.listener import Application, AsgiListener
 
@@ -317,7 +317,7 @@ class _NetworkListener(Struct, frozen=True):
         self, new_app: Callable[[], WithHealth], *, has_fast_lane: bool = False
     ) -> AsgiListener:
         # For start-up time, as above.
-        from transports.listen.serving.hosting.connection import ConnectionCounts
+        from transports.listen.serving.hosting.connection_counts import ConnectionCounts
         from transports.listen.serving.hosting.listener import AsgiListener
 
         listeners = self.listeners

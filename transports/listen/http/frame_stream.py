@@ -30,7 +30,7 @@ from transports.listen.serving.unread_bytes import NOBODY_READS, Holding
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.messages.frames import Frame, RequestId
+    from router.messages.frames import Frame
     from transports.listen.serving.exchange import Headers
 
 UNREAD_FRAMES: Final = 4096
@@ -314,29 +314,6 @@ class FrameStream(Changing):
         state = "ended" if self.ended else "read" if self.reader is not None else "unread"
         numbers = f"{self._first_number}..{self._last_number}"
         return f"<FrameStream {self.number} {state} {numbers} read={self.last_read}>"
-
-
-class RequestOutbox:
-    """The `reply_to` of one request: puts frames that belong to the request on a stream."""
-
-    __slots__ = ("_id", "_stream")
-
-    def __init__(self, stream: FrameStream, request_id: RequestId) -> None:
-        self._stream = stream
-        self._id = request_id
-
-    def send_nowait(self, frame: Frame, /) -> None:
-        """Put a frame that belongs to the request, or its answer; raises as `FrameStream.put`."""
-        self._stream.put(frame)
-
-    def close(self) -> None:
-        """Answer with an error, because the client cancelled the request."""
-        if self._stream.ended:
-            return
-        try:
-            self._stream.put(ErrorResponse(self._id, CANCELLED))
-        except trio.WouldBlock:
-            self._stream.end()  # `close` must not raise; the reader is too far behind anyway
 
 
 class StreamResponse(EventStream):

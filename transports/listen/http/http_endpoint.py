@@ -84,8 +84,6 @@ if TYPE_CHECKING:
     from transports.listen.serving.unread_bytes import Holding
 
 PATH: Final = "/mcp"
-METHODS: Final = "GET, POST, DELETE"
-
 SESSION_HEADER: Final = "mcp-session-id"
 
 
@@ -133,8 +131,7 @@ class HttpEndpoint:
             if request.method == "POST":
                 head = self._known_head(request) or await self._read_head(request)
                 return await self._post(request, head)
-            principal, view = await self._admit_at_place(request)
-            return self._get_or_delete(request, principal, view)
+            return self._get_or_delete(request, *await self._admit_at_place(request))
         except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
             return error_answer(error)
 
@@ -375,7 +372,7 @@ class HttpEndpoint:
         if requested == STATELESS_REVISION:
             raise HttpRefusal(405, f"{STATELESS_REVISION} has only POST", (("Allow", "POST"),))
         if request.method not in {"GET", "DELETE"}:
-            raise HttpRefusal(405, "Method not allowed", (("Allow", METHODS),))
+            raise HttpRefusal(405, "Method not allowed", (("Allow", "GET, POST, DELETE"),))
         session = self._session_of(request.headers, principal, view)
         if session is None:
             raise Rejected.because(400, "Mcp-Session-Id is missing")

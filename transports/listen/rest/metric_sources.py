@@ -11,7 +11,7 @@ from router.messages.observability.metrics import ActorCounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from transports.listen.serving.hosting.connection import ConnectionCounts
+    from transports.listen.serving.hosting.connection_counts import ConnectionCounts
 
 
 def _no_drops() -> dict[str, Callable[[], int]]:

@@ -18,9 +18,9 @@ from transports.listen.http import frame_stream
 from transports.listen.http.frame_stream import (
     DROPPED,
     FrameStream,
-    RequestOutbox,
     StreamResponse,
 )
+from transports.listen.http.posts.post_response import RequestOutbox
 from transports.listen.serving.unread_bytes import NOBODY_READS, Peer
 
 

@@ -29,7 +29,6 @@ from transports.listen.http.changing import Changing
 from transports.listen.http.frame_stream import (
     CANCELLED,
     DROPPED,
-    RequestOutbox,
     size_bytes_of,
 )
 from transports.listen.http.sessions.http_sessions import HttpSession
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from router.messages.frames import Frame, Outbox
+    from router.messages.frames import Frame, Outbox, RequestId
     from router.messages.revisions import Era
     from transports.listen.http.frame_stream import FrameStream, StreamResponse
     from transports.listen.http.posts.unwatched import Unwatched
@@ -311,6 +310,29 @@ class PostResponse(PendingResponse, Changing):
             if wait_s is not None:
                 return 429, ((b"retry-after", b"%d" % wait_s),)
         return ERROR_STATUSES[self._client.era].get(code, 200), ()
+
+
+class RequestOutbox:
+    """The `reply_to` of one request: puts frames that belong to the request on a stream."""
+
+    __slots__ = ("_id", "_stream")
+
+    def __init__(self, stream: FrameStream, request_id: RequestId) -> None:
+        self._stream = stream
+        self._id = request_id
+
+    def send_nowait(self, frame: Frame, /) -> None:
+        """Put a frame that belongs to the request, or its answer; raises as `FrameStream.put`."""
+        self._stream.put(frame)
+
+    def close(self) -> None:
+        """Answer with an error, because the client cancelled the request."""
+        if self._stream.ended:
+            return
+        try:
+            self._stream.put(ErrorResponse(self._id, CANCELLED))
+        except trio.WouldBlock:
+            self._stream.end()  # `close` must not raise; the reader is too far behind anyway
 
 
 class _InitializeOutbox:

@@ -1,13 +1,10 @@
-"""One accepted connection: sends the data of responses, and is cut if its client does not read.
+"""One accepted connection: receives, and sends the data of responses.
 
 Invariants:
 
-- A client that reads slowly but steadily is never cut. It is cut for reading nothing, or less than
-  `LEAST_BYTES_PER_S`, over half a minute.
+- A send that does not end at once is watched; see `slow_readers`.
 - As read counts what the other side's system has acknowledged, where this system can tell. What the
   own system takes would not do: it takes megabytes at once, and then nothing for minutes.
-- A send that is over before the next look of the one task that watches costs two dictionary writes,
-  and one that the system takes at once costs nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +14,11 @@ import errno
 import logging
 import socket
 import struct
-from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from msgspec import Struct
 
-from transports.listen.serving.asgi import LEAST_BYTES_PER_S, SEND_S
 from transports.listen.serving.unread_bytes import Peer
 
 try:
@@ -36,12 +30,9 @@ except ImportError:  # pragma: no cover - Windows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from transports.listen.serving.unread_bytes import UnreadBytes
+    from transports.listen.serving.hosting.slow_readers import SlowReaders
 
 log = logging.getLogger("mcp_router.listen")
-
-LOOK_S: Final = 2.0
-"""How often sends that take long are looked at."""
 
 SMALL_BYTES: Final = 4096
 """Nearly all requests are smaller than this, head and body together."""
@@ -328,103 +319,3 @@ def _announces_content(data: bytes) -> bool:
         return False
     _, found, length = data.partition(b"\r\ncontent-length: ")
     return bool(found) and not length.startswith(b"0\r\n")
-
-
-class SlowReaders:
-    """Watches all sends in progress with one task, and cuts connections that are read too slowly.
-
-    A cancel scope for each send would cost a tenth of a whole request. A look at a connection costs
-    a system call, so the first look at a send is at the next round, and a second one decides within
-    `SEND_S` of the start.
-    """
-
-    def __init__(self) -> None:
-        self._new: dict[Connection, float] = {}  # -> when the send began
-        self._watched: OrderedDict[Connection, _Look] = OrderedDict()  # the earliest due first
-        self._has_sends: trio.Event | None = None  # made while there is nothing to watch
-
-    def start(self, connection: Connection) -> None:
-        """Note that a connection sends. Hypercorn never sends twice at a time on a connection."""
-        connection.progressed_at_s = self._new[connection] = trio.current_time()
-        if self._has_sends is not None:
-            self._has_sends.set()
-            self._has_sends = None
-
-    def stop(self, connection: Connection) -> None:
-        """Note that the send is over."""
-        if self._new.pop(connection, None) is None:
-            self._watched.pop(connection, None)
-
-    async def cut_them(self) -> None:
-        """Cut connections that are read too slowly, until cancelled."""
-        while True:
-            if not self._new and not self._watched:
-                self._has_sends = trio.Event()
-                await self._has_sends.wait()
-            slept_at_s = trio.current_time()
-            await trio.sleep(LOOK_S)
-            now_s = trio.current_time()
-            if now_s - slept_at_s > 2 * LOOK_S:
-                # This process was stopped or had no CPU, so nobody could read.
-                self._new.update(dict.fromkeys([*self._watched, *self._new], now_s))
-                self._watched.clear()
-            self._watch_new(now_s)
-            self._cut_overdue(now_s)
-
-    def _cut_overdue(self, now_s: float) -> None:
-        for connection, look in list(self._watched.items()):
-            # One more round would be too late.
-            if look.due_s > now_s + LOOK_S:
-                return
-            read_bytes = connection.read_bytes()
-            if read_bytes - look.read_bytes >= LEAST_BYTES_PER_S * (now_s - look.at_s):
-                self._watched[connection] = _Look(now_s, read_bytes, now_s + SEND_S)
-                self._watched.move_to_end(connection)
-                continue
-            log.info("cut a connection whose client read next to nothing for %g s", SEND_S)
-            self.stop(connection)
-            connection.cut()
-
-    def _watch_new(self, now_s: float) -> None:
-        for connection, began_s in self._new.items():
-            look = _Look(now_s, connection.read_bytes(), began_s + SEND_S)
-            self._watched[connection] = look
-        self._new.clear()
-
-
-class _Look:
-    """A look at one send.
-
-    Attributes:
-        at_s: when it was.
-        read_bytes: what `Connection.read_bytes` said.
-        due_s: by when the next look has to decide.
-    """
-
-    __slots__ = ("at_s", "due_s", "read_bytes")
-
-    def __init__(self, at_s: float, read_bytes: int, due_s: float) -> None:
-        self.at_s = at_s
-        self.read_bytes = read_bytes
-        self.due_s = due_s
-
-
-class ConnectionCounts(Struct, eq=False):
-    """The connections of one listener, also after it was restarted, for those who watch the router.
-
-    Attributes:
-        accepted: all so far that got a place.
-        open: those that are open now.
-        turned_away: all so far that got no place.
-        unread: what the listener holds for its clients; None while it does not run.
-    """
-
-    accepted: int = 0
-    open: int = 0
-    turned_away: int = 0
-    unread: UnreadBytes | None = None
-
-    @property
-    def unread_bytes(self) -> int:
-        """The bytes that are held for clients that have yet to read them."""
-        return 0 if self.unread is None else self.unread.held_bytes()

@@ -15,7 +15,7 @@ from transports.listen.serving.counted_warnings import CountedWarning
 from transports.listen.serving.refusals import RETRY_AFTER
 
 if TYPE_CHECKING:
-    from transports.listen.serving.hosting.connection import ConnectionCounts
+    from transports.listen.serving.hosting.connection_counts import ConnectionCounts
 
 log = logging.getLogger("mcp_router.listen")
 

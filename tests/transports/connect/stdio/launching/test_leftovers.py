@@ -203,8 +203,9 @@ def test_one_that_ignores_sigterm_is_killed(
 def test_what_is_started_meanwhile_is_ended_too(tmp_path: Path, dead: Run, start: Start) -> None:
     code = """
 def fork(*_):
-    if os.fork(): os._exit(0)
-    os.write(1, str(os.getpid()).encode()); time.sleep(1000)
+    child = os.fork()
+    if not child: time.sleep(1000)
+    os.write(1, str(child).encode()); os._exit(0)  # the child may not live long enough to tell
 signal.signal(signal.SIGTERM, fork)"""
     left = start(dead, code)
     end_leftovers(tmp_path)

@@ -16,7 +16,7 @@ from transports.listen.rest.metric_sources import MetricSources
 from transports.listen.rest.metrics.exposition import encode
 from transports.listen.rest.metrics.loop_lag import LoopLag
 from transports.listen.rest.metrics.snapshot import Snapshot
-from transports.listen.serving.hosting.connection import ConnectionCounts
+from transports.listen.serving.hosting.connection_counts import ConnectionCounts
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
 NO_DURATIONS = (0,) * (len(DURATION_BOUNDS_S) + 1)

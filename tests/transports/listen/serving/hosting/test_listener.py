@@ -29,9 +29,9 @@ from transports.listen.http.posts.routing_headers import REVISION_KEY
 from transports.listen.http.sse_endpoint import SseEndpoint
 from transports.listen.serving.asgi import AsgiApp
 from transports.listen.serving.exchange import Answer, json_answer
-from transports.listen.serving.hosting import connection, spare_places
+from transports.listen.serving.hosting import connection, slow_readers, spare_places
 from transports.listen.serving.hosting import listener as module
-from transports.listen.serving.hosting.connection import ConnectionCounts
+from transports.listen.serving.hosting.connection_counts import ConnectionCounts
 from transports.listen.serving.hosting.hand_over import HandOver
 from transports.listen.serving.hosting.listener import AsgiListener, connection_limit
 
@@ -365,8 +365,8 @@ async def test_client_that_does_not_read_is_cut(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(connection, "SEND_S", 0.2)
-    monkeypatch.setattr(connection, "LOOK_S", 0.05)
+    monkeypatch.setattr(slow_readers, "SEND_S", 0.2)
+    monkeypatch.setattr(slow_readers, "LOOK_S", 0.05)
     caplog.set_level("INFO")
     heard = Heard()
     module.log.addHandler(heard)

@@ -17,8 +17,9 @@ from tests.transports.listen.serving.hosting.lane.two_ways import Mirror, two_wa
 from transports.listen.serving import asgi
 from transports.listen.serving.hosting import hypercorn_server
 from transports.listen.serving.hosting import listener as module
-from transports.listen.serving.hosting.connection import Connection, SlowReaders
+from transports.listen.serving.hosting.connection import Connection
 from transports.listen.serving.hosting.lane.lanes import Lanes
+from transports.listen.serving.hosting.slow_readers import SlowReaders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
