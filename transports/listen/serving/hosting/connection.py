@@ -135,10 +135,10 @@ class Connection(Peer):
             trio.BrokenResourceError: the client is gone.
             trio.ClosedResourceError: the connection was cut.
         """
-        while True:
+        data = await self.receive_unless_interrupted(max_bytes)
+        while data is None:  # nobody interrupts those that call this
             data = await self.receive_unless_interrupted(max_bytes)
-            if data is not None:
-                return data
+        return data
 
     async def receive_unless_interrupted(self, max_bytes: int) -> bytes | None:
         """Return received data as `receive_some` does; None if `interrupt` was called meanwhile."""
@@ -150,16 +150,16 @@ class Connection(Peer):
             # Nothing is there yet, nearly always: asking first would be a system call for nothing.
             if self.socket.fileno() < 0:
                 raise trio.ClosedResourceError("the connection was cut")
-            self._is_receiving = True
+            self._is_receiving, self._is_interrupted = True, False
             try:
                 await trio.lowlevel.wait_readable(self.socket)
             except trio.ClosedResourceError:
-                if not self._is_interrupted:
-                    raise
+                if self._is_interrupted:
+                    return None
+                raise
             finally:
                 self._is_receiving = False
-            if self._is_interrupted:
-                self._is_interrupted = False
+            if self._is_interrupted:  # in the moment in which something came
                 return None
             try:
                 data = self.socket.recv(wanted_bytes)
