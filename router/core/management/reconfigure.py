@@ -54,8 +54,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     )
     state.known.clear()
     state.counts.configure(wanted)
-    for client in state.clients.values():
-        client.sight = None  # It would keep the former instances for as long as it asks nothing.
+    state.forget_sights()
     for row in state.instances:
         catalog = shown_before.get(row.name, NO_CATALOG)
         differing = list_changes.kinds_that_differ(catalog, row.offers.catalog)

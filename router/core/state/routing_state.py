@@ -229,6 +229,11 @@ class RoutingState(Struct):
         sight = client.sight = Sight(view, seen, self.settings, self.instances)
         return sight
 
+    def forget_sights(self) -> None:
+        """Have it found out anew; each client would keep the former state until it asks again."""
+        for client in self.clients.values():
+            client.sight = None
+
     def view_of(self, client: Client) -> View:
         """Return the view of this client; see `sight_of`."""
         return self.sight_of(client).view

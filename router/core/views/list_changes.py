@@ -55,6 +55,7 @@ def notify_settings_changed(state: RoutingState, settings: CoreSettings) -> None
     clients = [client for client in state.clients.values() if client.wants_any_list_changed()]
     before = [_lists_of(state, client) for client in clients]
     state.settings = settings
+    state.forget_sights()
     for client, lists in zip(clients, before, strict=True):
         now = _lists_of(state, client)
         changed = frozenset(kind for kind in lists if lists[kind] != now[kind])

@@ -11,7 +11,8 @@ Invariants:
   while `run` has something to write.
 - The queue is bounded. A frame that does not fit is its sender's concern.
 - `write_now` never waits, and writes at most `DIRECT_BYTES`, not counting envelopes.
-- A write that takes longer than `WRITE_LIMIT_S` ends the wire.
+- A write that takes longer than `WRITE_LIMIT_S` ends the wire. A write of the actor's that fails
+  ends `run`, and so the session: its frames are lost, and their calls must not wait for answers.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class FrameWriter:
     _is_closed: bool = attrs.field(init=False, default=False)
     _is_announced: bool = attrs.field(init=False, default=False)  # to the actor
     _unfinished: int = attrs.field(init=False, default=0)  # frames that the wire has in part
+    _failure: Exception | None = attrs.field(init=False, default=None)  # of a write of the actor's
     _idle: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
     _no_room: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
 
@@ -128,7 +130,11 @@ class FrameWriter:
         if not self._frames or not self._idle:
             return  # `run` has written it, or is about to
         is_small = _size_bytes(self._frames[0]) <= DIRECT_BYTES
-        if not (is_small and self._write(DIRECT_BYTES)) or self._frames:
+        try:
+            is_written = is_small and self._write(DIRECT_BYTES)
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            self._failure, is_written = error, False
+        if not is_written or self._frames:
             self._idle.unpark()
 
     async def run(self) -> None:
@@ -136,6 +142,7 @@ class FrameWriter:
 
         Raises:
             WireLost: the wire is lost, or the upstream does not read.
+            Exception: a write failed, here or in `write_now`, which is a bug.
         """
         with trio.CancelScope() as limit:
             while True:
@@ -143,6 +150,8 @@ class FrameWriter:
                     await trio.lowlevel.checkpoint()  # there may always be more
                 else:
                     await self._idle.park()
+                if self._failure is not None:
+                    raise self._failure
                 if self._unfinished or not self._write(BATCH_BYTES):
                     limit.deadline = trio.current_time() + WRITE_LIMIT_S
                     await self.wire.send(())

@@ -40,6 +40,8 @@ class ReadPipe(trio.abc.ReceiveStream):
             except BlockingIOError:
                 continue  # somebody else was told of the same data
             except OSError as exc:
+                if self._stream.fileno() < 0:  # since there was data
+                    continue
                 raise trio.BrokenResourceError from exc
 
     async def aclose(self) -> None:

@@ -31,3 +31,11 @@ def test_a_client_that_asks_nothing_keeps_no_former_instances() -> None:
     talk.state.sight_of(client)
     talk.configured(spec("a"))
     assert client.sight is None or client.sight.instances is talk.state.instances
+
+
+def test_a_client_that_asks_nothing_keeps_no_former_settings() -> None:
+    talk, alice, _ = ready("b")
+    client = talk.state.clients[alice.id]
+    former = talk.state.sight_of(client)
+    talk.settings_change(view="direct")
+    assert client.sight is not former

@@ -36,13 +36,17 @@ class Pipe:
         written: the frames of each write.
         has_room: False if a write has to wait.
         room: set when what waits may be written.
+        bug: raised by each write.
     """
 
     written: list[Sequence[Frame]] = attrs.field(factory=list)
     has_room: bool = True
     room: trio.Event = attrs.field(factory=trio.Event)
+    bug: Exception | None = None
 
     def send_nowait(self, frames: Sequence[Frame]) -> bool:
+        if self.bug is not None:
+            raise self.bug
         self.written.append(frames)
         return self.has_room
 
@@ -146,6 +150,25 @@ async def test_a_write_that_waits_too_long_ends_the_wire(autojump_clock: MockClo
     with pytest.raises(WireLost, match="does not read its input"):
         await writing.writer.run()
     assert trio.current_time() - began_at_s == pytest.approx(WRITE_LIMIT_S)
+
+
+async def test_a_write_of_the_actors_that_fails_ends_the_writer_and_not_the_actor() -> None:
+    writing = Writing(Pipe())
+    has_ended = False
+
+    async def write_in_the_actors_turn() -> None:
+        nonlocal has_ended
+        await wait_all_tasks_blocked()
+        writing.pipe.bug = ValueError("a bug")
+        writing.writer.send_nowait(call(2))
+        writing.end_batch()
+        has_ended = True
+
+    with trio.fail_after(5), pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="a bug")):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(writing.writer.run)
+            nursery.start_soon(write_in_the_actors_turn)
+    assert has_ended
 
 
 async def test_the_time_limit_of_a_write_ends_with_it(

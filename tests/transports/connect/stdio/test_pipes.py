@@ -104,3 +104,16 @@ async def test_a_cancelled_read_loses_nothing(ends: tuple[int, int]) -> None:
             await pipe.receive_some()
         assert scope.cancelled_caught
         assert await pipe.receive_some() == b"abc"
+
+
+async def test_a_pipe_that_is_closed_once_there_is_data_was_closed_and_did_not_break(
+    ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = ReadPipe(ends[0])
+
+    async def close_meanwhile(_: object) -> None:
+        await pipe.aclose()
+
+    monkeypatch.setattr(trio.lowlevel, "wait_readable", close_meanwhile)
+    with pytest.raises(trio.ClosedResourceError):
+        await pipe.receive_some()
