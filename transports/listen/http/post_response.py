@@ -314,7 +314,11 @@ class PostResponse(PendingResponse, Changing):
 
 
 class _InitializeOutbox:
-    """The `reply_to` of `initialize`: a result gives the session its revision, an error ends it."""
+    """The `reply_to` of `initialize`: a result gives the session its revision, an error ends it.
+
+    The session learns of an answer first, because the answer may be on its way to the client at
+    once.
+    """
 
     __slots__ = ("_response", "_session")
 
@@ -324,13 +328,16 @@ class _InitializeOutbox:
 
     def send_nowait(self, frame: Frame, /) -> None:
         """Put a frame, and note the outcome if it is the answer."""
-        self._response.send_nowait(frame)
         if isinstance(frame, Response):
             self._session.set_revision(negotiated_revision(frame.result))
         elif isinstance(frame, ErrorResponse):
+            self._session.withhold_id()
+        self._response.send_nowait(frame)
+        if isinstance(frame, ErrorResponse):
             self._session.end()
 
     def close(self) -> None:
         """End the session: there will be no result."""
+        self._session.withhold_id()
         self._response.close()
         self._session.end()
