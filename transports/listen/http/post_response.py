@@ -264,6 +264,8 @@ class PostResponse(PendingResponse, Changing):
 
     def abandon(self) -> None:
         """See `PendingResponse`."""
+        self._changed = None
+        self._unwatched.discard(self)
         if self._stream is not None or not self._is_ended:
             self._open_stream().abandon()
         self._client.abandon(self)
@@ -290,7 +292,9 @@ class PostResponse(PendingResponse, Changing):
             answers = [frame for _, frame in self._stream.take_unread()]
             self._stream.abandon()
         else:
-            answers = [] if self._answer is None else [self._answer]
+            # Whoever waits for the next request may keep this object until that comes.
+            answer, self._answer = self._answer, None
+            answers = [] if answer is None else [answer]
         self._client.finish(self)
         if len(answers) < self._expected_answers:  # the client was ended first
             return self._client.unanswered()

@@ -209,6 +209,23 @@ async def test_response_that_takes_long_is_told_undecided_and_can_still_be_waite
     assert isinstance(await pending.outcome(), Answer)
 
 
+async def test_abandoned_response_is_not_told(endpoint: HttpEndpoint, actor: FakeActor) -> None:
+    session = await Session.open(endpoint, actor)
+    pending, asked = await session.call()
+    told: list[Any] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    pending.abandon()
+    put(asked.reply_to, response(7))
+    assert told == []
+
+
+async def test_answer_that_was_told_is_not_held_any_more(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    pending.notify(lambda: bool(pending.decided()))
+    put(pending, response(7, {"text": "x" * 1000}))
+    assert pending.held_bytes == 0
+
+
 @pytest.mark.parametrize("how", ["progress", "silence"])
 async def test_end_of_a_session_is_told_for_each_of_its_requests(
     endpoint: HttpEndpoint, actor: FakeActor, how: str
