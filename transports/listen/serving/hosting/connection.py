@@ -157,7 +157,7 @@ class Connection(Peer):
         wanted_bytes = min(self._receive_bytes, max_bytes)
         while True:
             # Nothing is there yet, nearly always: asking first would be a system call for nothing.
-            self._is_receiving = True
+            self._is_receiving, self._is_interrupted = True, False
             try:
                 await self._wait(trio.lowlevel.wait_readable)
             except trio.ClosedResourceError:
@@ -183,7 +183,7 @@ class Connection(Peer):
         A cancel scope around each wait would cost a tenth of a call. Trio tells a waiting task that
         its socket is about to be closed, in the same way for all systems; this one stays open.
         """
-        if self._is_receiving:
+        if self._is_receiving and self.socket.fileno() >= 0:
             self._is_interrupted = True
             trio.lowlevel.notify_closing(self.socket)
 
