@@ -131,7 +131,7 @@ class Lane:
 
         None means that the connection is to be closed.
         """
-        while not self._is_ending:
+        while not (self._is_ending or self._is_gone):
             head = await self._next_head()
             if head is None:
                 return None if self._is_gone or self._is_ending else self._received

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transports.listen.serving.exchange import HttpRequest
 
 PLAIN = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+NEVER = b"POST /never HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 REFUSED = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -173,3 +174,13 @@ async def test_many_requests_in_one_packet_make_nobody_wait(tmp_path: Path) -> N
                 received += await stream.receive_some()
         nursery.cancel_scope.cancel()
     assert len(turns) >= count // 2
+
+
+async def test_later_requests_of_a_client_that_is_gone_are_not_begun(tmp_path: Path) -> None:
+    async with two_ways(tmp_path) as ways:
+        async with await trio.open_unix_socket(ways.lane.path) as stream:
+            await stream.send_all(NEVER * 3)
+            await wait_all_tasks_blocked()
+        await ways.lane.endpoint.abandoned.wait()
+        await wait_all_tasks_blocked()
+        assert ways.lane.endpoint.bodies == [b"{}"]
