@@ -132,6 +132,9 @@ class HttpSession:
         self._table.remove(self)
         for stream in self._resumable.values():
             stream.end_with_session()
+            if stream.reader is None:
+                stream.abandon()  # nobody can resume it
+        self._resumable.clear()
         for response in list(self._undecided):  # a response that is told at once leaves the set
             response.end()
         self._actor_inbox.send_soon(ClientClosed(self.id, "The session ended"))
