@@ -92,9 +92,13 @@ async def served(lanes: Lanes) -> AsyncIterator[tuple[trio.SocketStream, trio.Nu
     accepted = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     connection = Connection(accepted, SlowReaders(), lambda _: None)
     client = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+
+    async def go_on() -> None:
+        await lanes.serve(connection)
+
     with trio.fail_after(LIMIT_S):
         async with client, trio.open_nursery() as nursery:
-            nursery.start_soon(lanes.serve, connection)
+            nursery.start_soon(go_on)
             yield client, nursery
     await connection.aclose()
 
