@@ -207,6 +207,8 @@ class HttpEndpoint:
         head: PostHead | None = request.known_head.conclusions(self._rules(), request.address)
         if head is not None and head.session is not None:
             if head.session.ended:
+                # A client may go on with this head, and would keep all that the session holds.
+                request.known_head.forget()
                 return None
             self._sessions.touch(head.session, trio.current_time())
         return head

@@ -163,7 +163,10 @@ class SseEndpoint:
         if request.known_head is None or self._ended:
             return None
         session: _SseSession | None = request.known_head.conclusions(self._rules(), request.address)
-        return None if session is None or session.ended else session
+        if session is not None and session.ended:
+            request.known_head.forget()  # it would keep all that the session holds
+            return None
+        return session
 
     def _read_head(self, request: HttpRequest) -> _SseSession:
         """Return the session that the sender of a POST names in its URL."""

@@ -87,6 +87,10 @@ class KnownHead:
         """Keep conclusions, which hold for these rules and this address of the client."""
         self._conclusions, self._rules, self._address = conclusions, rules, address
 
+    def forget(self) -> None:
+        """Keep nothing, because the conclusions do not hold any more."""
+        self.keep(None, None, "")
+
     def conclusions(self, rules: object, address: str) -> Any:
         """Return what is kept; None if it was concluded by other rules, or of another address."""
         return self._conclusions if rules is self._rules and address == self._address else None

@@ -79,6 +79,11 @@ async def status_of(endpoint: Endpoint, actor: FakeActor, asked: HttpRequest) ->
     return response.status
 
 
+def keeps_nothing(asked: HttpRequest) -> bool:
+    known = asked.known_head
+    return known is not None and not any(getattr(known, name) for name in known.__slots__)
+
+
 async def test_same_head_is_admitted_once(
     endpoint: HttpEndpoint, actor: FakeActor, rules: Rules, asked: HttpRequest
 ) -> None:
@@ -121,6 +126,7 @@ async def test_session_that_has_ended_is_404(
     assert (await answer_of(endpoint, gone)).status == 204
     await actor.next(ClientClosed)
     assert await status_of(endpoint, actor, asked) == 404
+    assert keeps_nothing(asked)
 
 
 async def test_endpoint_that_has_ended_is_503(
@@ -178,3 +184,4 @@ async def test_posts_of_an_sse_session_are_admitted_once_until_the_rules_change(
     assert rules.asked == asked_before + 2
     events.close()
     assert (await answer_of(endpoint, asked)).status == 404
+    assert keeps_nothing(asked)

@@ -263,6 +263,8 @@ class PostResponse(PendingResponse, Changing):
 
     def abandon(self) -> None:
         """See `PendingResponse`."""
+        self._changed = None
+        self._unwatched.discard(self)
         if self._stream is not None or not self._is_ended:
             self._open_stream().abandon()
         self._client.abandon(self)
@@ -289,7 +291,9 @@ class PostResponse(PendingResponse, Changing):
             answers = [frame for _, frame in self._stream.take_unread()]
             self._stream.abandon()
         else:
-            answers = [] if self._answer is None else [self._answer]
+            # Whoever waits for the next request may keep this object until that comes.
+            answer, self._answer = self._answer, None
+            answers = [] if answer is None else [answer]
         self._client.finish(self)
         if len(answers) < self._expected_answers:  # the client was ended first
             return self._client.unanswered()
@@ -336,7 +340,11 @@ class RequestOutbox:
 
 
 class _InitializeOutbox:
-    """The `reply_to` of `initialize`: a result gives the session its revision, an error ends it."""
+    """The `reply_to` of `initialize`: a result gives the session its revision, an error ends it.
+
+    The session learns of an answer first, because the answer may be on its way to the client at
+    once.
+    """
 
     __slots__ = ("_response", "_session")
 
@@ -346,13 +354,16 @@ class _InitializeOutbox:
 
     def send_nowait(self, frame: Frame, /) -> None:
         """Put a frame, and note the outcome if it is the answer."""
-        self._response.send_nowait(frame)
         if isinstance(frame, Response):
             self._session.set_revision(negotiated_revision(frame.result))
         elif isinstance(frame, ErrorResponse):
+            self._session.withhold_id()
+        self._response.send_nowait(frame)
+        if isinstance(frame, ErrorResponse):
             self._session.end()
 
     def close(self) -> None:
         """End the session: there will be no result."""
+        self._session.withhold_id()
         self._response.close()
         self._session.end()

@@ -120,6 +120,10 @@ class HttpSession:
         """Note the revision in the answer to `initialize`."""
         self.revision = revision or DEFAULT_REVISION
 
+    def withhold_id(self) -> None:
+        """Name the session to nobody, because the answer to `initialize` is an error."""
+        self._id_header = ()
+
     def end(self) -> None:
         """End the session and its streams; a response that reads a stream still reads the rest."""
         if self.ended:
@@ -128,7 +132,10 @@ class HttpSession:
         self._table.remove(self)
         for stream in self._resumable.values():
             stream.end_with_session()
-        for response in list(self._undecided):  # each leaves them when it is told
+            if stream.reader is None:
+                stream.abandon()  # nobody can resume it
+        self._resumable.clear()
+        for response in list(self._undecided):  # a response that is told at once leaves the set
             response.end()
         self._actor_inbox.send_soon(ClientClosed(self.id, "The session ended"))
 

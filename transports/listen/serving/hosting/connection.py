@@ -176,7 +176,7 @@ class Connection(Peer):
         A cancel scope around each wait would cost a tenth of a call. Trio tells a waiting task that
         its socket is about to be closed, in the same way for all systems; this one stays open.
         """
-        if self._is_receiving:
+        if self._is_receiving and self.socket.fileno() >= 0:
             self._is_interrupted = True
             trio.lowlevel.notify_closing(self.socket)
 

@@ -312,7 +312,9 @@ class _Connections:
 
     async def _start_hypercorn(self) -> HypercornServer:
         """Return the one server of all connections; import it if nobody did before."""
-        if _HYPERCORN_SERVER not in sys.modules:
+        # While another task imports the module, it is there without its class. Whoever imports it
+        # then waits, and nothing else runs meanwhile.
+        if not hasattr(sys.modules.get(_HYPERCORN_SERVER), "HypercornServer"):
             await trio.to_thread.run_sync(_hypercorn_class)
         if self._hypercorn is None:  # no other connection was faster
             self._hypercorn = _hypercorn_class()(self._app, IDLE_S, HEAD_LIMIT_BYTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -15,6 +15,7 @@ from router.messages.frames import ErrorResponse, Notification, Request
 from tests.transports.listen.endpoint_client import (
     BOTH,
     EVENTS,
+    answer_of,
     chunk,
     data_of,
     error,
@@ -22,6 +23,7 @@ from tests.transports.listen.endpoint_client import (
     message,
     outcome_of,
     pending_of,
+    request,
 )
 from tests.transports.listen.fake_actor import (
     PROGRESS,
@@ -207,16 +209,38 @@ async def test_response_that_takes_long_is_told_undecided_and_can_still_be_waite
     assert isinstance(await pending.outcome(), Answer)
 
 
-async def test_all_responses_of_a_session_that_ends_are_told(
-    endpoint: HttpEndpoint, actor: FakeActor
+async def test_abandoned_response_is_not_told(endpoint: HttpEndpoint, actor: FakeActor) -> None:
+    session = await Session.open(endpoint, actor)
+    pending, asked = await session.call()
+    told: list[Any] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    pending.abandon()
+    put(asked.reply_to, response(7))
+    assert told == []
+
+
+async def test_answer_that_was_told_is_not_held_any_more(actor: FakeActor) -> None:
+    pending = pending_call(actor, BOTH["accept"])
+    pending.notify(lambda: bool(pending.decided()))
+    put(pending, response(7, {"text": "x" * 1000}))
+    assert pending.held_bytes == 0
+
+
+@pytest.mark.parametrize("how", ["progress", "silence"])
+async def test_end_of_a_session_is_told_for_each_of_its_requests(
+    endpoint: HttpEndpoint, actor: FakeActor, how: str
 ) -> None:
     session = await Session.open(endpoint, actor)
-    told: list[object] = []
-    for _ in range(2):
-        pending, _ = await session.call()
+    told: list[Any] = []
+    for _ in range(3):
+        pending, asked = await session.call(accept="application/json")
         pending.notify(lambda pending=pending: told.append(pending.decided()))
-    session.outbox.close()
-    assert [answer.status for answer in told if isinstance(answer, Answer)] == [404, 404]
+        if how == "progress":
+            put(asked.reply_to, PROGRESS)
+    ended = await answer_of(endpoint, request("DELETE", "/mcp", mcp_session_id=session.id))
+    assert ended.status == 204
+    assert [answer.status for answer in told] == [404] * 3
+    await actor.next(ClientClosed)
 
 
 async def test_batch_does_not_tell(endpoint: HttpEndpoint, actor: FakeActor) -> None:
@@ -358,6 +382,34 @@ async def test_initialize_without_an_end_leaves_no_session(
         pending.abandon()
     await actor.next(ClientClosed)
     assert "sessions=0" in repr(endpoint)
+
+
+@pytest.mark.parametrize("how", ["refused", "cancelled"])
+async def test_refused_initialize_that_is_told_at_once_opens_no_session_either(
+    endpoint: HttpEndpoint, actor: FakeActor, how: str
+) -> None:
+    pending, asked = await lone_call(endpoint, actor, post(message("initialize", 0)))
+    told: list[Any] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    if how == "cancelled":
+        asked.reply_to.close()
+    else:
+        put(asked.reply_to, failure(0, -32602))
+    (answer,) = told
+    assert "error" in json.loads(answer.body)
+    assert b"mcp-session-id" not in dict(answer.headers)
+    await actor.next(ClientClosed)
+
+
+async def test_event_stream_with_the_result_of_initialize_can_be_resumed_when_told_at_once(
+    endpoint: HttpEndpoint, actor: FakeActor
+) -> None:
+    initialize = message("initialize", 0, protocolVersion="2025-11-25")
+    pending, asked = await lone_call(endpoint, actor, post(initialize, **EVENTS))
+    told: list[Any] = []
+    pending.notify(lambda: told.append(pending.decided()))
+    put(asked.reply_to, response(0, {"protocolVersion": "2025-11-25"}))
+    assert told[0].opening.startswith(b"id: 1-0\n")
 
 
 async def test_message_before_the_answer_to_initialize_decides_nothing(

@@ -82,6 +82,18 @@ async def test_actor_ends_the_session(endpoint: HttpEndpoint, session: Session) 
         session.outbox.send_nowait(CHANGED)
 
 
+async def test_session_that_has_ended_holds_nothing(session: Session) -> None:
+    put(session.outbox, PROGRESS)
+    events, asked = await session.streaming_call()
+    await chunk(events)
+    events.close()
+    put(asked.reply_to, response(7))
+    kept = [one.drop.__self__ for one in session.outbox.holdings()]
+    assert len(kept) == 2
+    session.outbox.close()
+    assert [stream.held_bytes for stream in kept] == [0, 0]
+
+
 async def test_session_that_ends_while_a_body_is_read_is_404(
     endpoint: HttpEndpoint, session: Session
 ) -> None:

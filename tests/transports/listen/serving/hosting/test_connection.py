@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 import pytest
@@ -91,3 +92,36 @@ async def test_receiving_from_a_client_that_reset_its_connection_fails_and_says_
     connection.cut()
     with pytest.raises(trio.ClosedResourceError):
         await connection.receive_some(2**16)
+
+
+async def test_interruption_of_a_connection_that_was_cut_hides_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    accepted = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    connection = Connection(accepted, SlowReaders(), lambda _: None)
+    with theirs:
+        async with trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                with pytest.raises(trio.ClosedResourceError):
+                    await connection.receive_unless_interrupted(1)
+
+            nursery.start_soon(receive)
+            await wait_all_tasks_blocked()
+            connection.cut()
+            connection.interrupt()
+        connection.interrupt()
+
+
+async def test_interruption_of_a_cancelled_wait_is_not_kept() -> None:
+    ours, theirs = socket.socketpair()
+    accepted = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    connection = Connection(accepted, SlowReaders(), lambda _: None)
+    with theirs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.receive_unless_interrupted, 1)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+            connection.interrupt()
+        theirs.send(b"x")
+        assert await connection.receive_unless_interrupted(1) == b"x"
+    await connection.aclose()

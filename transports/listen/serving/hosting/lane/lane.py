@@ -78,6 +78,7 @@ class Lane:
     __slots__ = (
         "_connection",
         "_endpoint",
+        "_has_gone",
         "_has_more_to_send",
         "_head",
         "_head_limit_bytes",
@@ -121,6 +122,7 @@ class Lane:
         self._left: Answer | EventStream | PendingResponse | memoryview | None = None
         """What is left to do for it; `_send_decided` does the rest."""
         self._is_gone = False
+        self._has_gone: trio.Event | None = None  # made while too much was received to watch
         self._is_ending = False
         self._is_finishing = False
         # `trio.current_time` looks for the clock each time.
@@ -132,7 +134,7 @@ class Lane:
 
         None means that the connection is to be closed.
         """
-        while not self._is_ending:
+        while not (self._is_ending or self._is_gone):
             head = await self._next_head()
             if head is None:
                 return None if self._is_gone or self._is_ending else self._received
@@ -141,6 +143,9 @@ class Lane:
             await self._serve_request(head)
             if self.idle_since_s is None:
                 self._enter_idle()
+            if self._received:
+                # Neither sending nor a request that is there already makes others wait.
+                await trio.lowlevel.checkpoint()
         return None
 
     def _enter_idle(self) -> None:
@@ -236,8 +241,7 @@ class Lane:
                     if self._is_gone and self._is_pending():
                         raise ClientGone
             except BaseException:
-                if self._is_pending():
-                    pending.abandon()
+                self._give_up(self._take_left())
                 raise
         left = self._take_left()
         if isinstance(left, PendingResponse):
@@ -246,6 +250,13 @@ class Lane:
             return left
         await self._send(left)
         return None
+
+    @staticmethod
+    def _give_up(left: Answer | EventStream | PendingResponse | memoryview | None) -> None:
+        if isinstance(left, PendingResponse):
+            left.abandon()
+        elif isinstance(left, EventStream):
+            left.close()
 
     def _is_pending(self) -> bool:
         return self._pending is not None
@@ -263,15 +274,19 @@ class Lane:
         pending, self._pending = self._pending, None
         if pending is None:
             return
-        self._left = response = pending.decided() or pending
-        data = self._small_response(response)
-        if data is not None:
-            self._left = self._send_nowait(data)
-            if self._left is None and not self._is_gone:
-                self._enter_idle()
-                if not self._received and not self._is_ending:
-                    return
-        self._connection.interrupt()
+        is_waking = True
+        try:
+            self._left = response = pending.decided() or pending
+            data = self._small_response(response)
+            if data is not None:
+                self._left = self._send_nowait(data)
+                if self._left is None and not self._is_gone:
+                    self._enter_idle()
+                    is_waking = bool(self._received) or self._is_ending
+        finally:
+            # Also after an error: the connection's task, which has what is left, fails with it.
+            if is_waking:
+                self._connection.interrupt()
 
     def _small_response(self, response: Answer | EventStream | PendingResponse) -> bytes | None:
         """Return a response, head and body, if it is all there, and small."""
@@ -322,9 +337,12 @@ class Lane:
             part = self._take_part()
             return {"type": "http.request", "body": part, "more_body": self._left_bytes > 0}
         while not self._is_gone:
-            if len(self._received) > AHEAD_BYTES:
-                await trio.sleep_forever()
-            await self._receive()
+            if len(self._received) <= AHEAD_BYTES:
+                await self._receive()
+            else:
+                # Without receiving, only a send that fails tells that the client is gone.
+                self._has_gone = trio.Event()
+                await self._has_gone.wait()
         return DISCONNECT
 
     # --- Responses ---------------------------------------------------------------------------
@@ -381,6 +399,8 @@ class Lane:
             await self._connection.send_now(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._is_gone = True
+            if self._has_gone is not None:
+                self._has_gone.set()
 
     async def _receive(self) -> bool:
         """Receive more; return whether there is more. There is nothing once the client is gone."""

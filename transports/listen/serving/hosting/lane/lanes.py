@@ -38,6 +38,7 @@ class Lanes:
         self._left_paths = left_paths
         self._lanes: set[Lane] = set()
         self._is_finishing = False
+        self._is_ending = False
 
     async def serve(self, connection: Connection) -> bool:
         """Serve the plain requests of a connection; return whether Hypercorn is to go on with it.
@@ -58,6 +59,8 @@ class Lanes:
             return False
         if self._is_finishing:
             lane.finish()
+        if self._is_ending:
+            lane.end()
         self._lanes.add(lane)
         try:
             left = await lane.serve()
@@ -91,5 +94,6 @@ class Lanes:
 
     def end(self) -> None:
         """Close each connection now, or after the answer to its request."""
+        self._is_ending = True
         for lane in list(self._lanes):
             lane.end()

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
+import threading
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,6 +76,24 @@ async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
     assert outcome.received.count(b"HTTP/1.1 200") == 2
     assert NoServer.received == GET
     assert not outcome.is_open
+
+
+async def test_hypercorn_that_another_task_imports_is_waited_for_in_a_thread(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded_in: list[threading.Thread] = []
+
+    def load() -> Any:
+        loaded_in.append(threading.current_thread())
+        return hypercorn_server.HypercornServer
+
+    half_imported = types.ModuleType(hypercorn_server.__name__)
+    monkeypatch.setitem(sys.modules, hypercorn_server.__name__, half_imported)
+    monkeypatch.setattr(module, "_hypercorn_class", load)
+    async with await trio.open_unix_socket(way.path) as stream:
+        await stream.send_all(GET)
+        await stream.receive_some()
+    assert loaded_in[0] is not threading.main_thread()
 
 
 async def test_connection_that_asks_for_nothing_is_closed(
