@@ -315,10 +315,10 @@ class HttpEndpoint:
         if self._is_draining():
             raise router_stopping()
         self._sessions.make_room(head.principal)
+        inbox, count = self._actor_inbox, self.unread.add
         session = HttpSession(
-            new_client_id(), head.principal, self._actor_inbox, self._sessions, head.view,
-            self.unread.add,
-        )  # fmt: skip
+            new_client_id(), head.principal, inbox, self._sessions, head.view, count
+        )
         self._sessions.add(session)
         return await self._ask(session, [frame], head.accepts, opened_by=request)
 
@@ -326,10 +326,8 @@ class HttpEndpoint:
         # A call that is held for its client's answer is in flight, and may end while it drains.
         if self._is_draining() and (params is None or "requestState" not in params.members):
             raise router_stopping()
-        return OneShot(
-            new_client_id(), head.principal, self._actor_inbox, self._one_shots, era, head.view,
-            self.unread.add,
-        )  # fmt: skip
+        inbox, count, sender = self._actor_inbox, self.unread.add, head.principal
+        return OneShot(new_client_id(), sender, inbox, self._one_shots, era, head.view, count)
 
     async def _ask(
         self,

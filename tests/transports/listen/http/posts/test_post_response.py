@@ -221,7 +221,8 @@ async def test_abandoned_response_is_not_told(endpoint: HttpEndpoint, actor: Fak
 
 async def test_answer_that_was_told_is_not_held_any_more(actor: FakeActor) -> None:
     pending = pending_call(actor, BOTH["accept"])
-    pending.notify(lambda: bool(pending.decided()))
+    told: list[object] = []
+    pending.notify(lambda: told.append(pending.decided()))
     put(pending, response(7, {"text": "x" * 1000}))
     assert pending.held_bytes == 0
 

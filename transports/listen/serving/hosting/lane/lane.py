@@ -76,27 +76,11 @@ class Lane:
     """
 
     __slots__ = (
-        "_connection",
-        "_endpoint",
-        "_has_gone",
-        "_has_more_to_send",
-        "_head",
-        "_head_limit_bytes",
-        "_is_ending",
-        "_is_finishing",
-        "_is_gone",
-        "_known_head",
-        "_last_head",
-        "_left",
-        "_left_bytes",
-        "_left_paths",
-        "_locate",
-        "_now_s",
-        "_peer_address",
-        "_pending",
-        "_received",
-        "idle_since_s",
-    )
+        "_connection", "_endpoint", "_has_gone", "_has_more_to_send", "_head",
+        "_head_limit_bytes", "_is_ending", "_is_finishing", "_is_gone", "_known_head",
+        "_last_head", "_left", "_left_bytes", "_left_paths", "_locate", "_now_s", "_peer_address",
+        "_pending", "_received", "idle_since_s",
+    )  # fmt: skip
 
     def __init__(
         self,

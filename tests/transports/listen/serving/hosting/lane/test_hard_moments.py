@@ -13,9 +13,10 @@ from trio.testing import wait_all_tasks_blocked
 from tests.transports.listen.serving.hosting.lane.two_ways import LIMIT_S, Mirror, two_ways
 from transports.listen.serving.exchange import EventStream, PendingResponse
 from transports.listen.serving.hosting import listener as module
-from transports.listen.serving.hosting.connection import Connection, SlowReaders
+from transports.listen.serving.hosting.connection import Connection
 from transports.listen.serving.hosting.lane.lane import AHEAD_BYTES
 from transports.listen.serving.hosting.lane.lanes import Lanes
+from transports.listen.serving.hosting.slow_readers import SlowReaders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
