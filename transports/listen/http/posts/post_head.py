@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PostHead(Struct, frozen=True):
-    """What a head says, as long as the rules of admission stay and its session lives.
+    """The meaning of a head, as long as the rules of admission stay and its session lives.
 
     Attributes:
         principal: the sender.
