@@ -216,6 +216,13 @@ def encode_line(frame: Frame) -> bytes:
     return data[:-1].replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
 
 
+def payload_bytes(frame: Frame) -> int:
+    """Return the size of the frame's payload, which is nearly all of the frame."""
+    if isinstance(frame, Response):
+        return len(frame.result)
+    return len(frame.error if isinstance(frame, ErrorResponse) else frame.params)
+
+
 def _pieces(frame: Frame) -> tuple[bytes | Raw, ...]:
     """Return a message in pieces: to join them copies a large raw part once, and `%` three times.
 

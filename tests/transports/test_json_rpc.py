@@ -19,6 +19,7 @@ from transports.json_rpc import (
     encode_line,
     encode_lines,
     is_batch,
+    payload_bytes,
     split_batch,
 )
 
@@ -341,6 +342,18 @@ def test_what_is_no_batch_is_refused(data: bytes, code: int) -> None:
     with pytest.raises(FrameError) as caught:
         split_batch(data)
     assert caught.value.code == code
+
+
+def test_size_of_a_frame_is_that_of_its_payload() -> None:
+    payload = Raw(b'{"a":1}')
+    frames = (
+        Request(1, "x", payload),
+        Notification("x", payload),
+        Response(1, payload),
+        ErrorResponse(1, payload),
+    )
+    assert [payload_bytes(frame) for frame in frames] == [7] * 4
+    assert payload_bytes(Notification("x")) == 0
 
 
 def test_raw_parts_outlive_the_buffer_they_came_in() -> None:

@@ -25,8 +25,8 @@ import attrs
 import trio
 import trio.lowlevel
 
-from router.messages.frames import Notification, Request, Response
 from transports.connect.wire import WireLost
+from transports.json_rpc import payload_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,7 +129,7 @@ class FrameWriter:
         self._is_announced = False
         if not self._frames or not self._idle:
             return  # `run` has written it, or is about to
-        is_small = _size_bytes(self._frames[0]) <= DIRECT_BYTES
+        is_small = payload_bytes(self._frames[0]) <= DIRECT_BYTES
         try:
             is_written = is_small and self._write(DIRECT_BYTES)
         except Exception as error:  # noqa: BLE001 - `run` raises it
@@ -177,18 +177,12 @@ class FrameWriter:
         """Take the frames that wait, up to the limit, but at least one."""
         queue = self._frames
         frames = [queue.popleft()]
-        size_bytes = _size_bytes(frames[0])
+        size_bytes = payload_bytes(frames[0])
         while queue:
-            size_bytes += _size_bytes(queue[0])
+            size_bytes += payload_bytes(queue[0])
             if size_bytes > limit_bytes:
                 break
             frames.append(queue.popleft())
         if self._no_room:
             self._no_room.unpark(count=len(frames))
         return frames
-
-
-def _size_bytes(frame: Frame) -> int:
-    if isinstance(frame, (Request, Notification)):
-        return len(frame.params)
-    return len(frame.result if isinstance(frame, Response) else frame.error)

@@ -224,7 +224,7 @@ class FrameStream(Changing):
         return any(isinstance(one, Notification) and one.method == frame.method for one in unread)
 
     def _append(self, frame: Frame) -> None:
-        size_bytes = size_bytes_of(frame)
+        size_bytes = json_rpc.payload_bytes(frame)
         if self.reader is not None and self._is_full(size_bytes):
             raise trio.WouldBlock
         self._frames.append(frame)
@@ -251,7 +251,7 @@ class FrameStream(Changing):
 
     def _drop_oldest(self) -> None:
         frame = self._frames.popleft()
-        size_bytes = size_bytes_of(frame)
+        size_bytes = json_rpc.payload_bytes(frame)
         self.held_bytes -= size_bytes
         if self._first_number > self.last_read:
             self._unread_bytes -= size_bytes
@@ -277,7 +277,7 @@ class FrameStream(Changing):
         if after is not None:
             self.last_read = max(self._first_number - 1, min(after, self._last_number))
             read = self.last_read - self._first_number + 1
-            self._unread_bytes = sum(map(size_bytes_of, list(self._frames)[read:]))
+            self._unread_bytes = sum(map(json_rpc.payload_bytes, list(self._frames)[read:]))
         self.wake()
 
     def detach(self, reader: object) -> None:
@@ -376,12 +376,3 @@ class StreamResponse(EventStream):
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
-
-
-def size_bytes_of(frame: Frame) -> int:
-    """Return the size of the frame's payload, which is nearly all of the frame."""
-    if isinstance(frame, Response):
-        return len(memoryview(frame.result))
-    if isinstance(frame, ErrorResponse):
-        return len(memoryview(frame.error))
-    return len(memoryview(frame.params))

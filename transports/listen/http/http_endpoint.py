@@ -339,7 +339,7 @@ class HttpEndpoint:
         opened_by: HttpRequest | None = None,
         as_array: bool = False,
     ) -> PendingResponse:
-        """Hand messages to the actor, with a stream for their answers.
+        """Hand messages to the actor; return the response that their answers decide.
 
         Args:
             params: those of the only message, if they were read already.

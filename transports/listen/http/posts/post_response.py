@@ -29,7 +29,6 @@ from transports.listen.http.changing import Changing
 from transports.listen.http.frame_stream import (
     CANCELLED,
     DROPPED,
-    size_bytes_of,
 )
 from transports.listen.http.sessions.http_sessions import HttpSession
 from transports.listen.serving.client_messages import error_code, negotiated_revision, retry_after_s
@@ -154,7 +153,7 @@ class PostResponse(PendingResponse, Changing):
             raise trio.BrokenResourceError
         if isinstance(frame, (Response, ErrorResponse)):
             self._answer, self._is_ended = frame, True
-            self._client.count(size_bytes_of(frame))
+            self._client.count(json_rpc.payload_bytes(frame))
         else:
             self._open_stream().put(frame)
         self.wake()
@@ -181,7 +180,7 @@ class PostResponse(PendingResponse, Changing):
         """The size of the frames that are unread."""
         if self._stream is not None:
             return self._stream.held_bytes
-        return 0 if self._answer is None else size_bytes_of(self._answer)
+        return 0 if self._answer is None else json_rpc.payload_bytes(self._answer)
 
     def holding(self, principal: str) -> Holding:
         """Return what is held here for a client of this principal."""
