@@ -47,11 +47,13 @@ class Child(Struct, frozen=True):
     Attributes:
         key: the member's key; None for an item.
         start: the offset of its first byte: the key's, or that of the item.
+        colon: the offset of the colon behind the key; of an item, that of its first byte.
         node: its value.
     """
 
     key: str | None
     start: int
+    colon: int
     node: Node
 
     @property
@@ -194,7 +196,7 @@ class _Parser:
         at = self._enter(start, depth)
         while self._data[at : at + 1] != b"]":
             self._expect_comma_before(at, children, commas, "]")
-            child = Child(None, at, self._value(at, depth + 1))
+            child = Child(None, at, at, self._value(at, depth + 1))
             children.append(child)
             at = self._after_child(child, commas)
         values = [child.node.value for child in children]
@@ -213,7 +215,7 @@ class _Parser:
         colon = self._skip_gap(end)
         if self._data[colon : colon + 1] != b":":
             raise self._error(colon, "expected : after a key")
-        return Child(key, start, self._value(self._skip_gap(colon + 1), depth + 1))
+        return Child(key, start, colon, self._value(self._skip_gap(colon + 1), depth + 1))
 
     def _after_child(self, child: Child, commas: list[int]) -> int:
         at = self._skip_gap(child.end)
