@@ -61,6 +61,7 @@ class ClientFile:
         scope: "user" for all projects, "project" for one.
         format: "json" may have comments and trailing commas.
         servers_at: the keys that lead to the object of servers by name, with `ANY_KEY`.
+        project: the folder of the project; None for all projects, or where the keys name it.
     """
 
     client: str
@@ -68,6 +69,7 @@ class ClientFile:
     scope: Scope
     format: FileFormat
     servers_at: tuple[str, ...]
+    project: Path | None = None
 
 
 @attrs.frozen
@@ -76,7 +78,7 @@ class Dialect:
 
     Attributes:
         url_key: holds the URL of a server that speaks streamable HTTP.
-        sse_url_key: holds the URL of a server that speaks HTTP+SSE.
+        sse_url_key: holds the URL of a server that speaks HTTP+SSE alone.
         types: transport -> the value of `type`; without a transport, no `type` is written.
         command_is_array: True if `command` holds the arguments as well.
         env_key: holds the variables of a process.
@@ -84,6 +86,7 @@ class Dialect:
         reference: a reference to the environment variable NAME; None if the client has none.
         timeout_key: holds the time for one call; None if there is no such key.
         timeout_unit: the unit of that time.
+        expands_dollar_names: True if `$NAME` is a reference wherever it stands.
     """
 
     url_key: str = "url"
@@ -95,6 +98,7 @@ class Dialect:
     reference: str | None = None
     timeout_key: str | None = None
     timeout_unit: TimeoutUnit = "s"
+    expands_dollar_names: bool = False
 
     def reference_to(self, name: str) -> str | None:
         """Return a reference to an environment variable, if the client has references."""

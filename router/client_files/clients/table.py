@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from router.client_files.clients.client import ANY_KEY, Client, ClientFile, Dialect
 from router.client_files.clients.folders import (
     application_support,
@@ -227,7 +229,13 @@ CLIENTS: Final[tuple[Client, ...]] = (
         _gemini,
         _ALL,
         # google-gemini/gemini-cli, docs/tools/mcp-server.md: `url` alone is HTTP+SSE.
-        Dialect(url_key="httpUrl", reference="$NAME", timeout_key="timeout", timeout_unit="ms"),
+        Dialect(
+            url_key="httpUrl",
+            reference="$NAME",
+            timeout_key="timeout",
+            timeout_unit="ms",
+            expands_dollar_names=True,
+        ),
     ),
     Client(
         "opencode",
@@ -289,4 +297,9 @@ def client_named(name: str) -> Client:
 
 def files_of(client: Client, machine: Machine) -> tuple[ClientFile, ...]:
     """Return the tables of servers in the files of a client, without repetitions."""
-    return tuple(dict.fromkeys(client.files(machine)))
+    return tuple(
+        attrs.evolve(file, project=machine.cwd)
+        if file.scope == "project" and ANY_KEY not in file.servers_at
+        else file
+        for file in dict.fromkeys(client.files(machine))
+    )
