@@ -63,6 +63,7 @@ class Command(Struct, frozen=True):
 _SERVING: Final = "router.cli.serving"
 _RUNNING: Final = "router.cli.running"
 _LOCAL: Final = "router.cli.local"
+_SETUP: Final = "router.cli.setup"
 
 SERVE: Final = Command(
     "serve", "Serve", "serve on one transport or several", f"{_SERVING}.serve_command"
@@ -83,6 +84,7 @@ COMMANDS: Final = (
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),
+    Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),
     Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
     Command(
         "systemd", "Set up", "print units of systemd for this router", f"{_LOCAL}.systemd_command"

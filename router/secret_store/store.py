@@ -40,7 +40,7 @@ from router.secret_store.secret_file import SecretFile, read_file, write_file
 from router.secret_store.secret_rules import check_name, check_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from router.secret_store import secret_file
@@ -146,7 +146,7 @@ class SecretStore:
         content = read_file(self.path)
         value = content.secrets.get(name)
         if value is None:
-            raise _missing(name, content.secrets)
+            raise self._missing(name, content.secrets, f"mcp-router secret set {name}")
         return self._plain(name, value, None if isinstance(value, str) else self._key_of(content))
 
     def set(self, name: str, value: str) -> Saved:
@@ -175,7 +175,7 @@ class SecretStore:
             OSError: the file could not be written, and is as it was.
         """
         if name not in self.names():  # also where there is no folder that could be locked
-            raise _missing(name, self.names())
+            raise self._missing(name, self.names(), "")
         with SafeFolder.open(self.path.parent) as folder, locked(folder):
             content = read_file(self.path)
             left = {key: value for key, value in content.secrets.items() if key != name}
@@ -275,6 +275,15 @@ class SecretStore:
         except NoKey:
             return  # it stays there, and opens nothing
 
+    def _missing(self, name: str, names: Iterable[str], command: str) -> MissingSecret:
+        """Return the error for a secret that is not there, with the command that would help."""
+        check_name(name)
+        problem = f"there is no secret {name}"
+        if meant := likely_meant(name, names):
+            problem += f"; did you mean {meant}?"
+            return MissingSecret(str(self.path), problem + (command and f" Else run: {command}"))
+        return MissingSecret(str(self.path), problem + (command and f"; set it with: {command}"))
+
     # --- Keys ---
 
     def _plain(self, name: str, value: str | Sealed, key: Key | None) -> str:
@@ -337,14 +346,6 @@ def _sealed(name: str, value: str, key: Key | None) -> str | Sealed:
 def _header(content: SecretFile) -> SecretFile:
     """Return the content without its secrets."""
     return replace(content, secrets={})
-
-
-def _missing(name: str, names: Mapping[str, object] | tuple[str, ...]) -> MissingSecret:
-    check_name(name)
-    meant = likely_meant(name, names)
-    hint = f"did you mean {meant}? Else set it with" if meant else "set it with"
-    problem = f"there is no secret {name}; {hint}: mcp-router secret set {name}"
-    return MissingSecret("secrets", problem)
 
 
 def _keyring_owner() -> str:

@@ -122,7 +122,7 @@ def test_secret_that_is_missing_or_cannot_be_read_is_named(tmp_path: Path) -> No
     assert unresolved(expander, "${secret:X}") == missing
     put_secrets(path, {"GITHUB_TOKEN": "s3cret"})
     words = unresolved(expander, "${secret:GITHUB_TOKN}")
-    assert "there is no secret GITHUB_TOKN; did you mean GITHUB_TOKEN? Else set it with" in words
+    assert "there is no secret GITHUB_TOKN; did you mean GITHUB_TOKEN? Else run: mcp" in words
     none = tmp_path / "none.json"
     path.chmod(0o644)
     unsafe = f"${{secret:X}}: {path} can be read by other users, and is not encrypted; run: chmod"
