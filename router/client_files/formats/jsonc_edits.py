@@ -347,7 +347,8 @@ def _needs_its_line(data: bytes, before: int, begin: int, child: Child, behind: 
     """
     if not _LINE_END.search(data, begin, child.start):
         return False
-    if _COMMENT_ON_LINE.match(data, behind):
+    has_comment_before_comma = bool(data[child.end : behind].strip(_SPACE + b","))
+    if has_comment_before_comma or _COMMENT_ON_LINE.match(data, behind):
         return True
     comments = [found[0] for found in _COMMENT.finditer(data, before, begin)]
     ends_comment = bool(comments) and comments[-1].startswith(b"//")

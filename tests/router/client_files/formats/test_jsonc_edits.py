@@ -231,6 +231,7 @@ def test_a_new_member_looks_like_what_is_beside_it(before: bytes, after: bytes) 
             b'{\n  "a": 1, // one\n  // two\n  "c": 3\n}',
         ),
         (b'{\n  "a": 1, // one\n  "b": 2 }', b'{\n  "a": 1 // one\n  }'),
+        (b'{ // one\n  "b": 2 /* two\n */,\n}', b"{ // one\n   /* two\n */\n}"),
         (b'{\n  "a": 1,\n  "b": 2,\n}', b'{\n  "a": 1,\n}'),
         (b'{"a": 1, "b": 2, "c": 3}', b'{"a": 1, "c": 3}'),
         (b'{ "b": 2 }', b"{}"),
