@@ -119,11 +119,11 @@ def _tables(
         ]
     is_opencode = file.servers_at[:1] == ("mcp",)
     for keys, table, project in found:
-        if not is_opencode or _has_version_2(members["mcp"]) == (len(keys) > 1):
+        if not is_opencode or has_version_2(members["mcp"]) == (len(keys) > 1):
             yield keys, table, project
 
 
-def _has_version_2(mcp: object) -> bool:
+def has_version_2(mcp: object) -> bool:
     """Return whether `mcp` of opencode holds its servers in `servers`.
 
     In version 1, `servers` would be a server of that name.
