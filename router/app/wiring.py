@@ -201,7 +201,13 @@ def wire(
     places = Places(settings, paths.config.name, options.view)
     catalogues = CatalogueStore(paths.cache)
     instances = InstanceStore(
-        paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
+        paths.data,
+        catalogues,
+        live,
+        logs.add_secrets,
+        prepare,
+        places.take_instances,
+        secrets_file=paths.secrets,
     )
     profiles = ProfileStore(live, places.is_instance)
     records, actor_counts = Records([log_call]), ActorCounts()

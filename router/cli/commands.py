@@ -63,6 +63,7 @@ class Command(Struct, frozen=True):
 _SERVING: Final = "router.cli.serving"
 _RUNNING: Final = "router.cli.running"
 _LOCAL: Final = "router.cli.local"
+_SETUP: Final = "router.cli.setup"
 
 SERVE: Final = Command(
     "serve", "Serve", "serve on one transport or several", f"{_SERVING}.serve_command"
@@ -84,6 +85,7 @@ COMMANDS: Final = (
         takes_rest=True,
     ),
     Command("init", "Set up", "make a folder with a config.json", f"{_LOCAL}.init_command"),
+    Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),
     Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
     Command(
         "completion", "Set up", "make your shell complete names", f"{_LOCAL}.completion_command"
