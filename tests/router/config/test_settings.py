@@ -352,7 +352,7 @@ def test_all_problems_are_told_in_one_go(config: Path) -> None:
     ("text", "problem"),
     [
         ('{"server": {"http": {"por', "line 1, column 26: invalid JSON: it ends too early"),
-        ('{\n  "api": {} // {},\n,,}', "line 3, column 2: invalid JSON: expected a key in \" or }"),
+        ('{\n  "api": {} // {},\n,,}', 'line 3, column 2: invalid JSON: expected a key in " or }'),
         ("[]", "expected an object, got an array"),
         ("", "line 1, column 1: invalid JSON: it ends too early"),
     ],
