@@ -18,6 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import h11
+import trio.lowlevel
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import FrameTooLargeError, Handshake, WSStream
@@ -75,8 +76,10 @@ class Http1Server(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         """Send data, close, or learn that the connection is idle."""
         if self._has_left and isinstance(event, Updated):
-            return  # an answer that came too late must not begin the idle time again
-        await super().protocol_send(event)
+            # An answer that came too late must not begin the idle time again.
+            await trio.lowlevel.checkpoint()
+        else:
+            await super().protocol_send(event)
 
     async def _read_data(self) -> None:
         await super()._read_data()
