@@ -217,10 +217,15 @@ def encode_line(frame: Frame) -> bytes:
 
 
 def payload_bytes(frame: Frame) -> int:
-    """Return the size of the frame's payload, which is nearly all of the frame."""
+    """Return the size of the frame's payload, which is nearly all of the frame.
+
+    A method counts too: a view of one server passes on methods of any name and length.
+    """
     if isinstance(frame, Response):
         return len(frame.result)
-    return len(frame.error if isinstance(frame, ErrorResponse) else frame.params)
+    if isinstance(frame, ErrorResponse):
+        return len(frame.error)
+    return len(frame.method) + len(frame.params)
 
 
 def _pieces(frame: Frame) -> tuple[bytes | Raw, ...]:

@@ -40,7 +40,8 @@ def measure(running: Running) -> dict[str, tuple[float, str]]:
 
     - memory at start: after the first call
     - memory: after 20,000 calls, whose 64 sessions are left open
-    - growth: over 20,000 further calls, whose sessions are closed
+    - growth: over 20,000 further calls, whose 64 sessions are closed after them; so twice as many
+      sessions are open meanwhile
     - idle session: the mean of 1,000 further sessions that are left open
     """
     at_start = resident_bytes(running.pid)

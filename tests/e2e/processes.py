@@ -36,11 +36,15 @@ LISTENING: Final = r"Listening on http://"
 
 @attrs.frozen
 class Process:
-    """One row of the process table; the same process when an orphan has got another parent."""
+    """One row of the process table.
+
+    It equals a later row of the same process, which may have another parent by then, or no command:
+    a process that ends loses its memory, and its command with it, before its files.
+    """
 
     pid: int
     parent: int = attrs.field(eq=False)
-    command: str
+    command: str = attrs.field(eq=False)
 
 
 def process_table() -> list[Process]:

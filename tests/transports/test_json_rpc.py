@@ -344,16 +344,16 @@ def test_what_is_no_batch_is_refused(data: bytes, code: int) -> None:
     assert caught.value.code == code
 
 
-def test_size_of_a_frame_is_that_of_its_payload() -> None:
+def test_size_of_a_frame_is_that_of_its_payload_and_method() -> None:
     payload = Raw(b'{"a":1}')
     frames = (
-        Request(1, "x", payload),
-        Notification("x", payload),
+        Request(1, "xyz", payload),
+        Notification("xyz", payload),
         Response(1, payload),
         ErrorResponse(1, payload),
     )
-    assert [payload_bytes(frame) for frame in frames] == [7] * 4
-    assert payload_bytes(Notification("x")) == 0
+    assert [payload_bytes(frame) for frame in frames] == [10, 10, 7, 7]
+    assert payload_bytes(Notification("x")) == 1
 
 
 def test_raw_parts_outlive_the_buffer_they_came_in() -> None:

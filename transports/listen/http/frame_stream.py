@@ -45,6 +45,10 @@ KEPT_FRAMES: Final = 256
 KEPT_BYTES: Final = 1024 * 1024
 """The same in bytes. The newest frame is kept however large it is: it may be the answer."""
 
+_NO_FRAMES: Final[deque[Frame]] = deque(maxlen=0)
+"""What a stream has before its first frame; most sessions' own streams never get one, and a deque
+of its own would be a fifth of the memory of a session."""
+
 CANCELLED: Final = Raw(b'{"code":-32800,"message":"Request cancelled"}')
 """The error that ends the response of a request its client cancelled.
 
@@ -141,7 +145,7 @@ class FrameStream(Changing):
         self._expected_answers = expected_answers
         self._is_resumable = is_resumable
         self._count = count
-        self._frames: deque[Frame] = deque()  # kept and unread ones
+        self._frames: deque[Frame] = _NO_FRAMES  # kept and unread ones
         self.held_bytes = 0
         self._first_number = 1  # of the oldest in `_frames`
         self._unread_bytes = 0
@@ -227,6 +231,8 @@ class FrameStream(Changing):
         size_bytes = json_rpc.payload_bytes(frame)
         if self.reader is not None and self._is_full(size_bytes):
             raise trio.WouldBlock
+        if self._frames is _NO_FRAMES:
+            self._frames = deque()
         self._frames.append(frame)
         self.held_bytes += size_bytes
         self._unread_bytes += size_bytes

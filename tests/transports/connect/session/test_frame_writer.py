@@ -10,7 +10,7 @@ import trio
 import trio.lowlevel
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from router.messages.frames import Notification, Response
+from router.messages.frames import Notification, Request, Response
 from tests.transports.connect.session.fake_upstream import call, raw
 from transports.connect.session.frame_writer import (
     BATCH_BYTES,
@@ -183,8 +183,15 @@ async def test_the_time_limit_of_a_write_ends_with_it(
     assert writing.sent == [1]
 
 
-async def test_the_actor_writes_no_large_frame_and_not_too_many(writing: Writing) -> None:
-    large, half = call(2, DIRECT_BYTES), Response("a", raw("x" * (DIRECT_BYTES // 2)))
+@pytest.mark.parametrize(
+    "large",
+    [call(2, DIRECT_BYTES), Request(2, "x" * (DIRECT_BYTES + 1))],
+    ids=["payload", "method"],
+)
+async def test_the_actor_writes_no_large_frame_and_not_too_many(
+    writing: Writing, large: Request
+) -> None:
+    half = Response("a", raw("x" * (DIRECT_BYTES // 2)))
     writing.writer.send_nowait(half)
     writing.writer.send_nowait(large)
     writing.end_batch()

@@ -19,6 +19,7 @@ from transports.listen.http.frame_stream import (
     DROPPED,
     FrameStream,
     StreamResponse,
+    ignore,
 )
 from transports.listen.http.posts.post_response import RequestOutbox
 from transports.listen.serving.unread_bytes import NOBODY_READS, Peer
@@ -43,6 +44,13 @@ def test_without_a_reader_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -
         one.put(PROGRESS)
     assert repr(one) == "<FrameStream 0 unread 4..5 read=3>"
     assert numbers(one) == [4, 5]
+
+
+def test_streams_have_nothing_in_common() -> None:
+    one, other = FrameStream(Refusals().append), FrameStream(Refusals().append)
+    one.put(PROGRESS)
+    other.abandon()
+    assert (numbers(one), numbers(other), numbers(FrameStream(ignore))) == ([1], [], [])
 
 
 def test_bytes_count_too_but_the_newest_frame_is_kept() -> None:

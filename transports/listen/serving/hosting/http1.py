@@ -8,7 +8,8 @@ Invariants, for every peer, with or without a token:
   closes. Hypercorn would keep it open for ever, or log a traceback for each.
 - A WebSocket's client may send little, and nothing compressed: a few kB could become hundreds of
   MB, and the router needs none of it.
-- A connection ends as soon as its client closes.
+- A connection ends as soon as its client closes, or once the response to it has ended.
+- Its memory is free at once, without a garbage collection.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import h11
-from hypercorn.events import Closed, Event, RawData
+import trio.lowlevel
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import FrameTooLargeError, Handshake, WSStream
 from hypercorn.trio.tcp_server import TCPServer
@@ -47,6 +49,8 @@ _BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 class Http1Server(TCPServer):
     """Hypercorn's server of one connection, with `Http1` as its protocol."""
 
+    _has_left = False
+
     @property
     def protocol(self) -> Any:
         """The protocol of this connection."""
@@ -60,10 +64,28 @@ class Http1Server(TCPServer):
         stream: Any = self.stream
         self._protocol = Http1(replaced, stream)
 
+    async def run(self) -> None:
+        """Serve the connection until it is closed."""
+        try:
+            await super().run()
+        finally:
+            # It has a method of this object. Both would be there until a garbage collection, and
+            # thousands of connections may come before that.
+            self._protocol = None
+
+    async def protocol_send(self, event: Event) -> None:
+        """Send data, close, or learn that the connection is idle."""
+        if self._has_left and isinstance(event, Updated):
+            # An answer that came too late must not begin the idle time again.
+            await trio.lowlevel.checkpoint()
+        else:
+            await super().protocol_send(event)
+
     async def _read_data(self) -> None:
         await super()._read_data()
         # The client has closed. Hypercorn would still wait the idle time for another request, and
         # clients that come and leave again and again would take all the places.
+        self._has_left = True
         await self.idle_task.stop()
 
 

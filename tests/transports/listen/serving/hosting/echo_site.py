@@ -20,7 +20,11 @@ LIMIT_S: Final = 30
 
 
 class App:
-    """Answers every request with its protocol, and accepts every WebSocket when it may."""
+    """Answers every request with its protocol, and accepts every WebSocket when it may.
+
+    Attributes:
+        is_late: a request is answered only after its client has left.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -28,6 +32,7 @@ class App:
         self.news = trio.Event()
         self.may_accept = trio.Event()
         self.may_accept.set()
+        self.is_late = False
         self.unread = UnreadBytes()
         self.endpoint = None
         self.own_paths: frozenset[str] = frozenset()
@@ -36,6 +41,8 @@ class App:
         self.asked.append(scope["type"])
         self.news.set()
         if scope["type"] == "http":
+            while self.is_late and (await receive())["type"] != "http.disconnect":
+                pass
             body = f"spoken: {scope['http_version']}".encode()
             headers = [(b"content-length", b"%d" % len(body))]
             await send({"type": "http.response.start", "status": 200, "headers": headers})

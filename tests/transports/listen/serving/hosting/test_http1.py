@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import math
+import socket
 import struct
 from typing import Final
 
+import h11
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.transports.listen.serving.hosting.echo_site import request, rest_of, serving
-from transports.listen.serving.hosting.http1 import WEBSOCKET_INPUT_BYTES
+from transports.listen.serving.hosting import listener
+from transports.listen.serving.hosting.connection_counts import ConnectionCounts
+from transports.listen.serving.hosting.http1 import WEBSOCKET_INPUT_BYTES, Http1
 
 KEY: Final = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
 VERSION: Final = "Sec-WebSocket-Version: 13"
@@ -56,6 +63,41 @@ async def test_offer_of_http_2_is_answered_in_http_1() -> None:
         answer = await site.answer_to(request(*lines))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"spoken: 1.1")
+
+
+# --- The end of a connection -----------------------------------------------------------------
+
+
+async def test_answer_to_a_client_that_has_left_keeps_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "IDLE_S", math.inf)
+    counts = ConnectionCounts()
+    async with serving(counts=counts) as site:
+        site.app.is_late = True
+        async with await site.say(request(method="DELETE")) as stream:
+            await site.app.news.wait()
+            reset(stream)
+        await wait_all_tasks_blocked()
+        assert (counts.accepted, counts.open) == (1, 0)
+
+
+async def test_connection_is_no_garbage_once_it_has_ended() -> None:
+    async with serving() as site:
+        gc.collect()
+        gc.disable()
+        try:
+            assert b"spoken" in await site.answer_to(request("Connection: close"))
+            await wait_all_tasks_blocked()
+            left = [it for it in gc.get_objects() if type(it) in {Http1, h11.Connection}]
+        finally:
+            gc.enable()
+    assert left == []
+
+
+def reset(stream: trio.SocketStream) -> None:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
 
 
 # --- Handshakes of WebSockets ----------------------------------------------------------------

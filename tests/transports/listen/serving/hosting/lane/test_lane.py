@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PLAIN = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 NEVER = b"POST /never HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 GET = b"GET /mcp HTTP/1.1\r\nHost: x\r\n\r\n"
+DELETE = b"DELETE /mcp HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ async def test_plain_requests_go_past_hypercorn_and_others_go_there_whole(
     way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hypercorn_server, "Http1Server", NoServer)
-    outcome = await way.outcome_of([PLAIN, PLAIN + GET])
-    assert outcome.received.count(b"HTTP/1.1 200") == 2
+    outcome = await way.outcome_of([PLAIN, DELETE, PLAIN + GET])
+    assert outcome.received.count(b"HTTP/1.1 200") == 3
     assert NoServer.received == GET
     assert not outcome.is_open
 

@@ -27,6 +27,10 @@ def get(*lines: bytes, target: bytes = b"/events") -> bytes:
     return b"\r\n".join([b"GET %b HTTP/1.1" % target, b"Host: x", accept, *lines, b"", b""])
 
 
+def delete(*lines: bytes, target: bytes = b"/nothing") -> bytes:
+    return b"\r\n".join([b"DELETE %b HTTP/1.1" % target, b"Host: x", *lines, b"", b""])
+
+
 CASES: Final = {
     "plain": [PLAIN],
     "two in turn": [PLAIN, PLAIN],
@@ -67,7 +71,25 @@ CASES: Final = {
     "stream that does not end its lines": [get().replace(b"\r\n", b"\n"), PLAIN],
     "head of a stream": [get().replace(b"GET", b"HEAD"), PLAIN],
     "nothing but GE": [b"GE"],
-    "delete": [b"DELETE /mcp HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN],
+    "post without an answer": [post(target=b"/nothing", body=b"x"), PLAIN],
+    "nothing but DEL": [b"DEL"],
+    "delete": [delete(target=b"/mcp") + PLAIN],
+    "delete after post": [PLAIN, delete(), PLAIN, delete() + delete(), PLAIN],
+    "delete byte by byte": [bytes([byte]) for byte in delete()],
+    "delete that is refused": [delete(target=b"/refused"), PLAIN],
+    "delete that is answered later": [delete(target=b"/told"), delete(target=b"/later") + PLAIN],
+    "delete that is answered by events": [delete(target=b"/events"), PLAIN],
+    "delete with a body": [delete(b"Content-Length: 2") + b"{}", PLAIN],
+    "delete with an empty body": [delete(b"Content-Length: 0"), PLAIN],
+    "delete with a signed length": [delete(b"Content-Length: -0"), PLAIN],
+    "delete with chunks": [delete(b"Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n", PLAIN],
+    "delete, then close": [delete(b"Connection: close"), PLAIN],
+    "delete with upgrade": [delete(b"Connection: upgrade", b"Upgrade: h2c"), PLAIN],
+    "delete with a folded line": [delete(b"X: a\r\n Content-Length: 2") + b"{}", PLAIN],
+    "delete over version 1.0": [delete().replace(b"1.1", b"1.0"), PLAIN],
+    "delete without host": [delete().replace(b"Host: x\r\n", b""), PLAIN],
+    "delete that does not end its lines": [delete().replace(b"\r\n", b"\n"), PLAIN],
+    "lower delete": [delete().replace(b"DELETE", b"delete"), PLAIN],
     "close": [post(b"Connection: close", body=b"x"), PLAIN],
     "keep-alive": [post(b"Connection: Keep-Alive", body=b"x"), PLAIN],
     "keep-alive and close": [post(b"Connection: keep-alive, close", body=b"x"), PLAIN],
@@ -216,6 +238,8 @@ STARTS: Final = st.sampled_from(
         b"POST /%2e%2e/ HTTP/1.1",
         b"GET / HTTP/1.1",
         b"GET /events HTTP/1.1\r\nAccept: text/event-stream",
+        b"DELETE /nothing HTTP/1.1",
+        b"DELETE /told HTTP/1.1",
         b"OPTIONS * HTTP/1.1",
         b"POST",
     ]

@@ -21,6 +21,7 @@ from transports.listen.serving.exchange import (
     EventStream,
     HttpRequest,
     PendingResponse,
+    empty_answer,
     error_answer,
     json_answer,
 )
@@ -55,6 +56,8 @@ class Mirror:
         except HttpRefusal as refused:
             return error_answer(refused)
         self.bodies.append(body)
+        if request.path == "/nothing":
+            return empty_answer(204)
         if request.path == "/never":
             return Never(self.abandoned)
         shown = {
