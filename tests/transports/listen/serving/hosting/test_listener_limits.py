@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 
 import pytest
@@ -49,8 +50,10 @@ async def test_lack_of_files_is_logged_once_with_a_count_and_ends_when_there_are
         assert answer.startswith(b"HTTP/1.1 200 ")
     told = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [os.strerror(code) in record.getMessage() for record in told] == [True, True]
-    assert "failed tries: 1," in told[0].getMessage()
-    assert "failed tries: 19," in told[1].getMessage()
+    # The first is told at once; whether a second one came before that is the scheduler's to choose.
+    tries = [int(re.findall(r"failed tries: (\d+),", one.getMessage())[0]) for one in told]
+    assert sum(tries) == 20
+    assert tries[0] < 20
 
 
 async def test_socket_that_cannot_accept_at_all_ends_the_listener(
