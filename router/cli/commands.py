@@ -84,6 +84,8 @@ COMMANDS: Final = (
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),
+    Command("install", "Set up", "put this router into MCP clients", f"{_SETUP}.install_command"),
+    Command("uninstall", "Set up", "take it out of them again", f"{_SETUP}.uninstall_command"),
     Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),
     Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
     Command(

@@ -89,6 +89,15 @@ class Ledger(Struct, frozen=True):
 
     folder: Path
 
+    @classmethod
+    def of_user(cls) -> Ledger:
+        """Return the ledger in the state folder of the user who runs this."""
+        # For start-up time: only commands that change clients need it.
+        import platformdirs
+
+        state = platformdirs.user_state_path("mcp-router", appauthor=False)
+        return cls(state / "clients")
+
     @contextmanager
     def locked(self) -> Generator[None]:
         """Hold the lock, with which no other process changes the ledger or a file of a client.

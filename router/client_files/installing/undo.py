@@ -54,7 +54,8 @@ def plan_uninstall(ledger: Ledger, rows: Sequence[Row]) -> FilePlan:
     if data != content.data:
         check_writable(content)
     folders = tuple(Path(folder) for folder in made_folders)
-    return FilePlan(first.client, content, file_format, data, made_folders=folders)
+    changes = tuple(change for row in rows for change in row.changes)
+    return FilePlan(first.client, content, file_format, data, changes, folders)
 
 
 def _before(ledger: Ledger, row: Row, data: bytes) -> bytes | None:
