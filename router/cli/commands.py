@@ -84,6 +84,7 @@ COMMANDS: Final = (
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),
+    Command("import", "Set up", "take over the servers of MCP clients", f"{_SETUP}.import_command"),
     Command("install", "Set up", "put this router into MCP clients", f"{_SETUP}.install_command"),
     Command("uninstall", "Set up", "take it out of them again", f"{_SETUP}.uninstall_command"),
     Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from router.cli.arguments import UsageError, options_of
+from router.cli.arguments import options_of
 from router.cli.terminal import complain, say
 from router.config.options import locate, with_data_folder
 from router.messages.errors import ConfigError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.client_files.clients.client import Client
+    from router.client_files.importing.plan import Known
     from router.client_files.installing.ledger import Ledger
     from router.client_files.installing.linked_router import LinkedRouter
     from router.client_files.installing.plans import FilePlan
@@ -166,28 +167,30 @@ def _plans(
         if not targets:
             complain("none of the clients is on this machine")
             return [], True
+    known = _known(settings, paths) if arguments.move else None
     plans: list[FilePlan] = []
     for target in targets:
         try:
-            plans.append(_plan(arguments, target, router, settings, paths))
+            plans.append(_plan(target, router, known))
         except ConfigError as exc:
             complain(str(exc))
     return plans, len(plans) < len(targets)
 
 
-def _plan(
-    arguments: argparse.Namespace,
-    target: Target,
-    router: LinkedRouter,
-    settings: Settings,
-    paths: Paths,
-) -> FilePlan:
+def _plan(target: Target, router: LinkedRouter, known: Known | None) -> FilePlan:
     from router.client_files.installing.entries import entry_for
+    from router.client_files.installing.moves import servers_to_move
     from router.client_files.installing.plans import plan_install
 
-    if not arguments.move:
-        return plan_install(target, entry_for(target.client, router))
-    raise UsageError("--move is not there yet", "install")
+    moved = () if known is None else servers_to_move(target, known)
+    return plan_install(target, entry_for(target.client, router), moved)
+
+
+def _known(settings: Settings, paths: Paths) -> Known:
+    """Return what the router has already, to compare the servers of clients with it."""
+    from router.cli.setup.import_command import known_of, store_of
+
+    return known_of(paths, settings, store_of(paths))
 
 
 # --- Carrying out ----------------------------------------------------------------------------
