@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.client_files.clients.client import Client
+    from router.client_files.importing.itself import OwnAddresses
     from router.client_files.importing.plan import Known
     from router.client_files.installing.ledger import Ledger
     from router.client_files.installing.linked_router import LinkedRouter
@@ -159,6 +160,7 @@ def _plans(
 ) -> tuple[list[FilePlan], bool]:
     """Return the plans, and whether there is a client without one."""
     from router.client_files.clients.client import Machine
+    from router.client_files.importing.itself import OwnAddresses
     from router.client_files.installing.targets import target_of
 
     targets = [target_of(client, Machine.this_one()) for client in clients]
@@ -167,11 +169,14 @@ def _plans(
         if not targets:
             complain("none of the clients is on this machine")
             return [], True
+    own = OwnAddresses.from_settings(settings)
     known = _known(settings, paths) if arguments.move else None
     plans: list[FilePlan] = []
     for target in targets:
         try:
             plans.append(_plan(target, router, known))
+            if known is None:
+                _tell_other_entries(target, own)
         except ConfigError as exc:
             complain(str(exc))
     return plans, len(plans) < len(targets)
@@ -184,6 +189,14 @@ def _plan(target: Target, router: LinkedRouter, known: Known | None) -> FilePlan
 
     moved = () if known is None else servers_to_move(target, known)
     return plan_install(target, entry_for(target.client, router), moved)
+
+
+def _tell_other_entries(target: Target, own: OwnAddresses) -> None:
+    from router.client_files.installing.moves import other_entries_of_router
+
+    for name in other_entries_of_router(target, own):
+        way_out = "take it out by hand, or with --move"
+        complain(f"{target.path}: '{name}' leads to this router as well; {way_out}")
 
 
 def _known(settings: Settings, paths: Paths) -> Known:
