@@ -376,9 +376,7 @@ _LM_STUDIO: Final = b"""\
     },
     "docs": {
       "url": "https://mcp.example.com/mcp",
-      "headers": {
-        "X-Team": "blue"
-      }
+      "headers": {"X-Team": "blue"}
     }
   }
 }"""
