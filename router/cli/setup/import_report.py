@@ -64,7 +64,7 @@ def show_plan(files: Sequence[ReadFile], rows: Sequence[Row]) -> None:
     else:
         _show_table(where, rows)
     for line in _details(rows):
-        where.print(line, soft_wrap=not where.is_terminal)
+        where.print(line)
 
 
 def _show_table(where: Console, rows: Sequence[Row]) -> None:
@@ -72,7 +72,7 @@ def _show_table(where: Console, rows: Sequence[Row]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD if where.is_terminal else None, pad_edge=False)
-    table.add_column("Server", overflow="fold", no_wrap=not where.is_terminal)
+    table.add_column("Server", overflow="fold")
     table.add_column("From", overflow="fold")
     table.add_column("Reached by", overflow="fold", ratio=2)
     table.add_column("Missing", overflow="fold")

@@ -75,10 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _tell_without_rows(clients: Sequence[Client], rows: Sequence[Row]) -> bool:
     """Tell of clients that `install` did not change; return whether one has the router."""
     from router.client_files.clients.client import Machine
-    from router.client_files.formats.values import find_value
     from router.client_files.installing.entries import ENTRY_NAME
     from router.client_files.installing.plans import read_target
     from router.client_files.installing.targets import target_of
+    from router.files.jsonc.values import find_value
 
     has_router = False
     for client in clients:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from router.client_files.importing.secret_values import masked
+from router.client_files.importing.secret_values import MASK, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +31,11 @@ def resolved(entry: Mapping[str, Any], look_up: Callable[[str], str | None]) -> 
         return found[0] if value is None else value
 
     return {key: _in_texts(value, value_of) for key, value in entry.items()}
+
+
+def hidden(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry with all its secrets hidden, and the references to secrets as well."""
+    return resolved(masked(entry), lambda _: MASK)
 
 
 def _in_texts(value: Any, value_of: Callable[[re.Match[str]], str]) -> Any:

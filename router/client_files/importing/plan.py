@@ -14,12 +14,14 @@ from router.client_files.clients.table import client_named
 from router.client_files.importing.differences import (
     changed_keys,
     difference_lines,
+    hidden,
     identity,
     resolved,
 )
 from router.client_files.importing.itself import OwnAddresses, is_router_itself
 from router.client_files.importing.missing import missing_in, secrets_in
 from router.client_files.importing.secret_moves import SecretMoves
+from router.client_files.importing.secret_values import has_placeholder
 from router.files.names import is_provider
 from router.messages.commands import AddInstance, UpdateInstance
 
@@ -105,8 +107,10 @@ class Known:
 
 def plan_import(found: Iterable[FoundServer], known: Known) -> tuple[Row, ...]:
     """Return what is to be done with each found server, in their order."""
+    groups = _groups(found)
     planner = _Planner(known, SecretMoves(known.look_up))
-    return tuple(planner.row_for(group) for group in _groups(found))
+    planner.note_what_is_there(groups)
+    return tuple(planner.row_for(group) for group in groups)
 
 
 def _groups(found: Iterable[FoundServer]) -> list[tuple[FoundServer, ...]]:
@@ -125,7 +129,8 @@ class _Planner:
     Attributes:
         known: what is there.
         moves: the secrets so far.
-        by_name: name in lower case -> the server of the plan that has it.
+        by_name: name in lower case -> the server that has it: the one that is there already, else
+            the first one of the plan.
         by_identity: the way to reach a server -> its name in the plan.
         folders: folder in lower case -> the folder, of those there are and will be.
     """
@@ -139,6 +144,15 @@ class _Planner:
     def __attrs_post_init__(self) -> None:
         self.folders = {name.casefold(): name for name in self.known.present.folders}
 
+    def note_what_is_there(self, groups: Iterable[tuple[FoundServer, ...]]) -> None:
+        """Give names to the servers that have them already, whatever else is found before them."""
+        for server, *_ in groups:
+            present = self.known.present.named(server.name)
+            if present is not None and server.problem is None:
+                found, there, _, _ = self._compare(server, present, SecretMoves(self.known.look_up))
+                if not changed_keys(found, there):
+                    self.by_name.setdefault(server.name.casefold(), server)
+
     def row_for(self, group: tuple[FoundServer, ...]) -> Row:
         server = group[0]
         if server.problem is not None:
@@ -149,7 +163,7 @@ class _Planner:
             problem = f"{server.name} is the name of a profile in config.json"
             return Row("cannot", group, f"{problem}; rename it there or in the client")
         earlier = self.by_name.get(server.name.casefold())
-        if earlier is not None:
+        if earlier not in (None, server):
             problem = f"that of {place_of(earlier)} has this name and is another one"
             return Row("left_out", group, f"{problem}; to take this one, name its file or client")
         present = self.known.present.named(server.name)
@@ -160,11 +174,11 @@ class _Planner:
 
     def _new(self, group: tuple[FoundServer, ...]) -> Row:
         server = group[0]
-        entry = resolved(server.entry, self.known.look_up)
-        same = self._equivalent_of(entry)
+        same = self._equivalent_of(server.entry)
         if same is not None:
             return Row("equivalent", group, f"is the same as {same}")
-        self.by_identity[identity(entry)] = server.name
+        for wanted in (self._resolved(server.entry), hidden(server.entry)):
+            self.by_identity.setdefault(identity(wanted), server.name)
         written, secrets = self.moves.move(server.name, server.entry)
         folder = self._folder_for(server.name)
         change = AddInstance(folder, {"name": server.name} | written)
@@ -172,15 +186,13 @@ class _Planner:
 
     def _compared(self, group: tuple[FoundServer, ...], present: PresentInstance) -> Row:
         server = group[0]
-        own = self._secrets_of_one(present)
-        written, secrets = self.moves.move(server.name, server.entry, own)
-        # Both have their secrets: a new value under another name of a secret is a difference, and
-        # another name for the same value is none.
-        found = resolved(written, lambda name: secrets.get(name) or self.known.look_up(name))
-        there = resolved(present.entry, self.known.look_up)
+        found, there, written, secrets = self._compare(server, present, self.moves)
         keys = changed_keys(found, there)
         if not keys:
             return self._row("same", group, f"{present.source} has it", written, {}, None)
+        same = self._equivalent_of(server.entry, present)
+        if same is not None:
+            return Row("equivalent", group, f"is the same as {same}")
         fields = {key: written.get(key) for key in keys}
         if {"command", "url", "type"} & set(keys):
             fields["type"] = written.get("type")  # another spelling of it may be in the file
@@ -189,6 +201,20 @@ class _Planner:
         change = UpdateInstance(present.name, fields)
         row = self._row("different", group, reason, written, secrets, change)
         return attrs.evolve(row, differences=differences)
+
+    def _compare(
+        self, server: FoundServer, present: PresentInstance, moves: SecretMoves
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, str]]:
+        """Return the found entry and the one that is there, both with the values of their secrets.
+
+        A new value under another name of a secret is then a difference, and another name for the
+        same value is none. Then follow the found entry as it would be written, and the secrets for
+        it.
+        """
+        own = self._secrets_of_one(present)
+        written, secrets = moves.move(server.name, server.entry, own)
+        found = resolved(written, lambda name: secrets.get(name) or self.known.look_up(name))
+        return found, self._resolved(present.entry), written, secrets
 
     def _row(
         self,
@@ -199,7 +225,7 @@ class _Planner:
         secrets: dict[str, str],
         change: Change | None,
     ) -> Row:
-        names = {*self.known.secret_names, *self.moves.new}
+        names = {*self.known.secret_names, *secrets}
         missing = missing_in(written, self.known.environ, names)
         return Row(state, group, reason, written, missing, (), change, secrets)
 
@@ -209,13 +235,21 @@ class _Planner:
         used = {name for written in others for name in secrets_in(written)}
         return secrets_in(present.written) - used - set(self.known.used_elsewhere)
 
-    def _equivalent_of(self, entry: Mapping[str, Any]) -> str | None:
-        """Return the name of an instance, or of a server of this plan, that is the same."""
-        wanted = identity(entry)
+    def _equivalent_of(
+        self, entry: Mapping[str, Any], but_for: PresentInstance | None = None
+    ) -> str | None:
+        """Return the name of another instance, or of a server of this plan, that is the same."""
+        # Without its secrets nobody can tell whether a server is another one. It is taken for the
+        # same, since an entry with placeholders was probably copied from a documentation.
+        form = hidden if has_placeholder(entry) else self._resolved
+        wanted = identity(form(entry))
         for present in self.known.present.instances:
-            if identity(resolved(present.entry, self.known.look_up)) == wanted:
+            if present is not but_for and identity(form(present.entry)) == wanted:
                 return present.name
         return self.by_identity.get(wanted)
+
+    def _resolved(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        return resolved(entry, self.known.look_up)
 
     def _folder_for(self, name: str) -> str:
         """Return a folder for a new instance: that of its name, if a folder may have it."""

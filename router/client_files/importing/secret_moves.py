@@ -62,32 +62,52 @@ class SecretMoves(Struct):
             The entry with references, and the secrets to be set for it.
         """
         moved: dict[str, str] = {}
+        names: dict[str, str] = {}
+
+        def give_name(found: Literal) -> str:
+            if found.value:
+                name = names[found.value] = self._name_for(server, found, own)
+                if self.look_up(name) != found.value:
+                    moved[name] = self.new[name] = found.value
+            return ""
 
         def reference(found: Literal) -> str:
-            name = self._name_for(server, found, own)
-            if found.value and self.look_up(name) != found.value:
-                moved[name] = self.new[name] = found.value
+            name = names.get(found.value) or _name_of_unknown(server, found, names.values())
             return "${secret:" + name + "}"
 
+        replace_secrets(entry, give_name)
         return replace_secrets(entry, reference), moved
 
     def _name_for(self, server: str, found: Literal, own: Collection[str]) -> str:
+        """Return the name that has this value, else one that may be given it."""
+        replaceable: str | None = None
         for name in _candidates(server, found.label):
-            there = self.new.get(name)
-            if there is None and name not in own:
-                there = self.look_up(name)
-            if there is None or not found.value or there == found.value:
+            there = self.new.get(name) or self.look_up(name)
+            if there == found.value:
                 return name
+            if there is None:
+                return replaceable or name
+            if replaceable is None and name in own and name not in self.new:
+                replaceable = name
         raise AssertionError("there are more names than values")
 
 
-def _candidates(server: str, label: str) -> Iterator[str]:
-    """Yield names for a secret, the best one first."""
+def _name_of_unknown(server: str, found: Literal, taken: Collection[str]) -> str:
+    """Return a name for a value that is not there yet.
+
+    It is of this server alone: another server's secret must not get there because of its name.
+    """
+    names = _candidates(server, found.label, is_general=True)
+    return next(name for name in names if name not in taken)
+
+
+def _candidates(server: str, label: str, *, is_general: bool = False) -> Iterator[str]:
+    """Yield names for a secret, the best one first; of a general one all name the server."""
     short = _upper(label)
     if short == "AUTHORIZATION":
         short = "TOKEN"
     long = f"{_upper(server)}_{short}"
-    if short not in _GENERAL and "_" in short:
+    if not is_general and short not in _GENERAL and "_" in short:
         yield secret_name(short)
     yield secret_name(long)
     for number in range(2, _TRIES):

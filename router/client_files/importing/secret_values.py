@@ -88,6 +88,18 @@ def masked(entry: Mapping[str, Any]) -> dict[str, Any]:
     return replace_secrets(entry, lambda _: MASK)
 
 
+def has_placeholder(entry: Mapping[str, Any]) -> bool:
+    """Return whether a secret is not there yet, and something like `<YOUR_TOKEN>` stands for it."""
+    values: list[str] = []
+
+    def note(found: Literal) -> str:
+        values.append(found.value)
+        return ""
+
+    replace_secrets(entry, note)
+    return "" in values
+
+
 def is_secret_name(name: str) -> bool:
     """Return whether a variable, header or option of this name holds a secret."""
     words = [word.lower() for word in _WORDS.findall(name)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from router.client_files.formats.values import find_value
 from router.client_files.importing.itself import is_router_itself
 from router.client_files.importing.plan import plan_import
 from router.client_files.installing.entries import ENTRY_NAME
 from router.client_files.installing.plans import read_target
 from router.client_files.reading.tables import servers_in
+from router.files.jsonc.values import find_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from router.client_files.formats.documents import Document, parse_document
 from router.client_files.formats.toml import TomlDocument, statements
-from router.client_files.formats.values import find_value, texts_in
+from router.files.jsonc.values import find_value, texts_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from router.client_files.formats.jsonc import JsoncDocument, Node
     from router.client_files.installing.plans import FilePlan
+    from router.files.jsonc.document import JsoncDocument, Node
 
 MASK: Final = "•••"
 _CONTEXT_LINES: Final = 2

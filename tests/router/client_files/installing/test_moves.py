@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router.client_files.formats.jsonc import parse_jsonc
 from router.client_files.importing.instances import PresentInstance, PresentInstances
 from router.client_files.importing.itself import OwnAddresses
 from router.client_files.importing.plan import Known
 from router.client_files.installing.entries import ENTRY_NAME
 from router.client_files.installing.moves import other_entries_of_router, servers_to_move
+from router.files.jsonc.document import parse_jsonc
 from tests.router.client_files.shapes import FILES_ENTRY
 
 if TYPE_CHECKING:

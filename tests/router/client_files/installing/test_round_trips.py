@@ -10,10 +10,10 @@ import pytest
 
 from router.client_files.clients.table import CLIENTS, client_named
 from router.client_files.formats.documents import parse_document
-from router.client_files.formats.values import find_value
 from router.client_files.installing.entries import ENTRY_NAME, entry_for
 from router.client_files.installing.plans import read_target
 from router.client_files.reading.discovery import read_clients
+from router.files.jsonc.values import find_value
 from router.messages.errors import ConfigError
 from tests.router.client_files.installing.bench import ROUTER, Bench
 from tests.router.client_files.shapes import OPENCODE_2, SHAPES, Shape

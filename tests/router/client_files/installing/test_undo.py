@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from router.client_files.formats.jsonc import parse_jsonc
+from router.files.jsonc.document import parse_jsonc
 from router.messages.errors import ConfigError
 from tests.router.client_files.installing.bench import ROUTER
 from tests.router.client_files.shapes import SHAPES
