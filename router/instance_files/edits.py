@@ -7,7 +7,8 @@ Invariants:
 - Between reading and writing a file, the lock of `data/` is held: no other process's change is
   lost.
 - Nothing but the entry concerned changes: siblings, unknown keys and the order of keys stay.
-- No secret can be read through a change (see `edit_secrets`).
+- No secret can be read through a change (see `edit_secrets`), unless it comes from the user whose
+  files these are.
 """
 
 from __future__ import annotations
@@ -52,10 +53,16 @@ _NEVER_SECRET: Final = frozenset({"metadata", *EXPOSURE_KEYS})
 """Keys whose values may hold any JSON, and no secret."""
 
 
-def apply_change(data_dir: Path, change: Change) -> str:
+def apply_change(data_dir: Path, change: Change, *, may_refer: bool = False) -> str:
     """Write a change safely to disk and return the instance's name afterwards.
 
     Blocks on disk: not for the event loop.
+
+    Args:
+        data_dir: the folder of providers.
+        change: to be made.
+        may_refer: True for a change by the user of this machine, who may write references such as
+            `${VAR}` into these files anyway.
 
     Raises:
         RpcError: -32018, the name is taken; -32602, the change makes no sense; -32010, there is
@@ -69,9 +76,9 @@ def apply_change(data_dir: Path, change: Change) -> str:
         data = DataFolder(data_dir, folder)
         match change:
             case AddInstance(provider, entry):
-                return _add(data, provider, entry)
+                return _add(data, provider, entry, may_refer=may_refer)
             case UpdateInstance(name, fields):
-                return _update(data, name, fields)
+                return _update(data, name, fields, may_refer=may_refer)
             case RemoveInstance(name):
                 return _remove(data, name)
             case SetActive(name, is_active):
@@ -85,12 +92,13 @@ def _invalid(message: str) -> RpcError:
 # --- Adding ----------------------------------------------------------------------------------
 
 
-def _add(data: DataFolder, provider: str, given: Mapping[str, Any]) -> str:
+def _add(data: DataFolder, provider: str, given: Mapping[str, Any], *, may_refer: bool) -> str:
     present = {key: value for key, value in given.items() if value is not None}
     name = present.get("name", provider)
     _check_provider(data, provider, present.get("provider"))
     _check_name(name)
-    refuse_new_references(present, {})
+    if not may_refer:
+        refuse_new_references(present, {})
     _check_free_on_disk(data, name)
     source = data.source(provider)
     values = {"provider": provider, "name": name} | present
@@ -130,7 +138,7 @@ def _open_entry(
         yield folder, file, file.find(name)
 
 
-def _update(data: DataFolder, name: str, fields: Mapping[str, Any]) -> str:
+def _update(data: DataFolder, name: str, fields: Mapping[str, Any], *, may_refer: bool) -> str:
     new_name = fields.get("name")
     new_name = name if new_name is None else new_name
     if new_name != name:
@@ -139,8 +147,9 @@ def _update(data: DataFolder, name: str, fields: Mapping[str, Any]) -> str:
     with _open_entry(data, name) as (folder, file, entry):
         before = after = file.members_of(entry)
         for key, value in fields.items():
-            after = _with_field(after, key, value, name, file.provider)
-        refuse_kept_headers_for_another_server(_decode(before), _decode(after), fields)
+            after = _with_field(after, key, value, name, file.provider, may_refer=may_refer)
+        if not may_refer:
+            refuse_kept_headers_for_another_server(_decode(before), _decode(after), fields)
         text = _encode(file.with_entry(entry, after), file.source)
         _check_reads_back(text, file.source, file.provider, new_name)
         folder.write(INSTANCE_FILE_NAME, text)
@@ -148,7 +157,7 @@ def _update(data: DataFolder, name: str, fields: Mapping[str, Any]) -> str:
 
 
 def _with_field(
-    members: dict[str, Raw], key: str, value: Any, name: str, provider: str
+    members: dict[str, Raw], key: str, value: Any, name: str, provider: str, *, may_refer: bool
 ) -> dict[str, Raw]:
     """Return an entry's members with one field of a change; null removes its key."""
     old = _decode(members)
@@ -161,7 +170,8 @@ def _with_field(
     before = next((old[same] for same in _synonyms_of(key) if old.get(same) is not None), None)
     # Nothing here is masked when it is shown: an object like the mask means itself.
     value = value if key in _NEVER_SECRET else unmask(value, before, key)
-    refuse_new_references({key: value}, {key: before})
+    if not may_refer:
+        refuse_new_references({key: value}, {key: before})
     return _replace_value(members, key, _to_raw(value))
 
 

@@ -32,7 +32,7 @@ _INPUT: Final = {
 
 
 class Entry(Struct, frozen=True):
-    """What is written into the file of a client.
+    """The content that the file of a client gets.
 
     Attributes:
         value: of the entry.

@@ -86,11 +86,14 @@ class Members(Struct):
         return value if isinstance(value, bool) else None
 
     def left(self) -> list[str]:
-        """Return the keys that nobody has asked for, as messages name them."""
+        """Return the keys that nobody has asked for, as messages name them.
+
+        A key that is off or empty, such as `"autoApprove": []`, says nothing and is left out.
+        """
         return [
             quote_key(key)
             for key, value in self.values.items()
-            if key not in self.taken and value is not None
+            if key not in self.taken and value not in (None, False, "", [], {})
         ]
 
     def _texts_under(self, key: str) -> Iterator[tuple[str, str]]:

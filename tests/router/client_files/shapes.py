@@ -371,20 +371,12 @@ _LM_STUDIO: Final = b"""\
   "mcpServers": {
     "files": {
       "command": "npx",
-      "args": [
-        "-y",
-        "@modelcontextprotocol/server-filesystem",
-        "/srv/docs"
-      ],
-      "env": {
-        "LOG_LEVEL": "debug"
-      }
+      "args": ["-y", "@modelcontextprotocol/server-filesystem", "/srv/docs"],
+      "env": {"LOG_LEVEL": "debug"}
     },
     "docs": {
       "url": "https://mcp.example.com/mcp",
-      "headers": {
-        "X-Team": "blue"
-      }
+      "headers": {"X-Team": "blue"}
     }
   }
 }"""

@@ -111,3 +111,21 @@ def test_reference_that_was_there_may_come_back_and_no_other(data: Path) -> None
     put(data, "p", {"command": "x", "args": ["${HOME}/x"]})
     apply_change(data, UpdateInstance("p", {"args": ["${HOME}/x", "y"]}))
     assert "args[1]" in str(refused(data, UpdateInstance("p", {"args": ["a", "${TOKEN}"]})))
+
+
+def test_user_of_the_machine_may_write_references(data: Path) -> None:
+    entry = {"name": "p", "command": "x", "args": ["${A}"], "env": {"B": "$B"}}
+    apply_change(data, AddInstance("p", entry), may_refer=True)
+    fields = {"command": None, "args": None, "env": None, "url": "https://x.test/${C}"}
+    headers = {"headers": {"Authorization": "Bearer ${secret:D}"}}
+    apply_change(data, UpdateInstance("p", fields | headers), may_refer=True)
+    path = data / "p" / "mcp_settings.json"
+    assert json_in(path) == {
+        "provider": "p",
+        "name": "p",
+        "url": "https://x.test/${C}",
+        **headers,
+    }
+    other = {"url": "https://other.test", "headers": {"Authorization": "Bearer ${secret:D}"}}
+    apply_change(data, UpdateInstance("p", other), may_refer=True)
+    assert json_in(path)["url"] == "https://other.test"
