@@ -19,7 +19,6 @@ import msgspec
 
 from router.files.json_files import read_bytes
 from router.messages.errors import ConfigError
-from router.secret_store import keyring_process
 from router.secret_store.sealing import Key
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 
 CREDENTIAL: Final = "mcp-router-secrets-key"
 """The name of the credential that holds a key."""
+
+_PROCESS: Final = Path(__file__).with_name("keyring_process.py")
 
 KEY_LIMIT_BYTES: Final = 1024
 
@@ -111,7 +112,7 @@ def _ask(action: str, key_id: str, patience_s: float, password: str = "") -> dic
     Raises:
         NoKey: it has none.
     """
-    command = [sys.executable, "-P", keyring_process.__file__, action, f"secrets {key_id}"]
+    command = [sys.executable, "-P", str(_PROCESS), action, f"secrets {key_id}"]
     try:
         done = subprocess.run(
             command,
