@@ -84,6 +84,7 @@ COMMANDS: Final = (
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),
+    Command("doctor", "Set up", "find what is wrong, and the fix", f"{_LOCAL}.doctor_command"),
     Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),
     Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
     Command(

@@ -29,6 +29,7 @@ from router.files.safe_folder import NEW_FOLDER_MODE, SafeFolder, locked
 from router.messages.errors import ConfigError
 from router.secret_store.keys import (
     CREDENTIAL,
+    CREDENTIALS_VARIABLE,
     NoKey,
     key_from_credential,
     key_from_keyring,
@@ -309,7 +310,8 @@ class SecretStore:
         if content.protection == "credential":
             has = "has another key" if credential else "is not passed to this process"
             problem = f"is encrypted, and its key is in the credential {CREDENTIAL}, which {has}"
-            raise ConfigError(str(self.path), problem)
+            way_out = f"pass it with LoadCredential=, or name its folder in {CREDENTIALS_VARIABLE}"
+            raise ConfigError(str(self.path), f"{problem}; {way_out}")
         key = self._kept_key(content.key_id)
         if isinstance(key, Key):
             return key
