@@ -26,6 +26,7 @@ class Process(Struct, frozen=True):
         is_deleted: True if its program is not on disk any more.
         version: of the package that lies where it was started from; empty if that is not known.
         is_outdated: True if that package was installed after the process had started.
+        config: the config file that it reads; None if that is not known.
     """
 
     pid: int
@@ -33,6 +34,7 @@ class Process(Struct, frozen=True):
     is_deleted: bool = False
     version: str = ""
     is_outdated: bool = False
+    config: Path | None = None
 
 
 class PortOwner(Struct, frozen=True):
@@ -138,3 +140,9 @@ class Facts(Struct, frozen=True):
     foreign: tuple[str, ...] = ()
     clients: tuple[ReadFile, ...] = ()
     secrets_problem: str = ""
+
+    @property
+    def own_processes(self) -> tuple[Process, ...]:
+        """The routers that read this config file, or may do so."""
+        own = (None, self.config.resolve())
+        return tuple(process for process in self.processes if process.config in own)

@@ -106,17 +106,19 @@ def _print(findings: Sequence[Finding], facts: Facts) -> None:
 
 def _print_table(findings: Sequence[Finding]) -> None:
     """Print each finding with its fix below it, in the width of the terminal."""
-    from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
-    terminal = console()
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column()
+    grid.add_column(overflow="fold")  # a path is of no use without its end
     for finding in findings:
-        head = Text(f"{finding.severity:7} ", style=_STYLES[finding.severity])
-        head.append(one_line(finding.subject), style="bold")
-        head.append(f": {one_line(finding.problem)}", style="default")
-        terminal.print(head)
+        text = Text(one_line(finding.subject), style="bold")
+        text.append(f": {one_line(finding.problem)}", style="not bold")
         if finding.fix:
-            terminal.print(Padding(Text(f"→ {one_line(finding.fix)}"), (0, 0, 0, 8)))
+            text.append(f"\n→ {one_line(finding.fix)}", style="not bold")
+        grid.add_row(Text(finding.severity, style=_STYLES[finding.severity]), text)
+    console().print(grid)
 
 
 def _summary(findings: Sequence[Finding]) -> str:

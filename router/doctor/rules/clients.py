@@ -110,9 +110,9 @@ def _problems_of_view(name: str, facts: Facts) -> Iterator[str]:
 def _live_ports(facts: Facts) -> frozenset[int]:
     """Return the ports at which this router serves MCP, or would serve it."""
     server = facts.settings.server
-    routers = {process.pid for process in facts.processes}
+    routers = {process.pid for process in facts.own_processes}
     held = {owner.port for owner in facts.owners if owner.pid in routers}
-    return frozenset({server.http.port, server.sse.port} | held) - {0}
+    return frozenset({server.http.port, server.sse.port} | held) - {0, facts.settings.api.port}
 
 
 def _url(entry: dict[str, Any]) -> tuple[str, int, list[str]] | None:

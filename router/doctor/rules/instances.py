@@ -33,8 +33,8 @@ def judge(facts: Facts) -> Iterator[Finding]:
 
 
 def _no_answer(facts: Facts) -> Finding:
-    if not facts.processes:
-        problem = "no router runs on this machine, so its instances were not looked at"
+    if not facts.own_processes:
+        problem = "does not run, so its instances were not looked at"
         return Finding("note", "instances", "the router", problem, "start it: mcp-router serve")
     fix = f"set api.enabled to true in {facts.config.name}, or give --url and --token"
     reason, _ = split_way_out(facts.running.problem)

@@ -32,7 +32,7 @@ def wanted_ports(settings: Settings) -> tuple[int, ...]:
 
 def judge(facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each port that somebody else holds."""
-    routers = {process.pid for process in facts.processes}
+    routers = {process.pid for process in facts.own_processes}
     for one in _wanted(facts.settings):
         for owner in facts.owners:
             if owner.port == one.port and owner.pid not in routers and not _answers(facts, owner):
@@ -41,7 +41,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
 
 def _answers(facts: Facts, owner: PortOwner) -> bool:
     """Return whether a socket whose owner is not known is probably that of a router that runs."""
-    return owner.pid is None and bool(facts.processes or facts.running.version)
+    return owner.pid is None and bool(facts.own_processes or facts.running.version)
 
 
 def _wanted(settings: Settings) -> Iterator[_Wanted]:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from router.config.options import CONFIG_VARIABLE
 from router.config.values import MODES
 from router.doctor.facts import PortOwner, Process
 
@@ -61,7 +63,27 @@ def _router(folder: Path, proc: Path) -> Process | None:
     version, installed_s = _package_beside(words[0])
     started_s = _started_s(folder, proc)
     is_outdated = started_s is not None and installed_s > started_s
-    return Process(int(folder.name), words, is_deleted, version, is_outdated)
+    config = _config_of(folder, words)
+    return Process(int(folder.name), words, is_deleted, version, is_outdated, config)
+
+
+def _config_of(folder: Path, words: tuple[str, ...]) -> Path | None:
+    """Return the config file of a router; None if it is not known, or another user's."""
+    try:
+        cwd = Path(os.readlink(folder / "cwd"))
+        variables = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    begins = f"{CONFIG_VARIABLE}="
+    named = next((one.removeprefix(begins) for one in variables if one.startswith(begins)), None)
+    for word, following in pairwise((*words, "")):
+        if word in ("-c", "--config"):
+            named = following
+        elif word.startswith("--config="):
+            named = word.partition("=")[2]
+    if named is None and not (cwd / "config.json").exists():
+        return None  # it is that of its user, whose folders are not known
+    return (cwd / (named or "config.json")).resolve()
 
 
 def _program_in(words: tuple[str, ...]) -> int | None:

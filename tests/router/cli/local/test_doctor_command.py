@@ -52,7 +52,7 @@ def test_notes_alone_are_no_failure(home: Path, capsys: pytest.CaptureFixture[st
     assert main(["doctor", "--url", unused_url()]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:-1] == [
-        "note: the router: no router runs on this machine, so its instances were not looked at; "
+        "note: the router: does not run, so its instances were not looked at; "
         "fix: start it: mcp-router serve",
         "note: clients: no client of this machine is linked to this router; "
         "fix: mcp-router install CLIENT",
@@ -105,6 +105,6 @@ def test_in_a_terminal_the_fix_stands_below_its_finding(
     monkeypatch.setattr(doctor_command, "console", lambda: terminal)
     assert main(["doctor", "--url", unused_url()]) == 0
     lines = out.getvalue().splitlines()
-    assert lines[0].startswith("note    the router: no router runs")
-    assert "        → start it: mcp-router serve" in [line.rstrip() for line in lines]
+    assert lines[0].startswith("note the router: does not run,")
+    assert "     → start it: mcp-router serve" in [line.rstrip() for line in lines]
     assert max(map(len, lines)) <= columns

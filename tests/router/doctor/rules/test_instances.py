@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from router.doctor.facts import InstanceState, Process, Running
 from router.doctor.rules.instances import judge
 from tests.router.doctor.made_facts import facts, lines
@@ -27,10 +29,13 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
 
 def test_router_that_does_not_answer_is_a_note() -> None:
     silent = Running(problem="http://x: no answer (refused). Is the router running?")
-    assert lines(judge, facts(running=silent)) == [
-        "note the router: no router runs on this machine, so its instances were not looked at -> "
-        "start it: mcp-router serve"
-    ]
+    not_there = (
+        "note the router: does not run, so its instances were not looked at -> start it: "
+        "mcp-router serve"
+    )
+    assert lines(judge, facts(running=silent)) == [not_there]
+    other = Process(7, config=Path("/other/config.json"))
+    assert lines(judge, facts(running=silent, processes=(other,))) == [not_there]
     assert lines(judge, facts(running=silent, processes=(Process(7),))) == [
         "note the running router: did not say how its instances are: http://x: no answer (refused) "
         "-> set api.enabled to true in config.json, or give --url and --token"

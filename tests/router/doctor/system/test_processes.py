@@ -27,11 +27,22 @@ class FakeProc:
         self._rows = {"tcp": ["header"], "tcp6": ["header"]}
         self._write_rows()
 
-    def add(self, pid: int, *words: str, exe: str = "/usr/bin/python3", after_s: int = 0) -> Path:
+    def add(
+        self,
+        pid: int,
+        *words: str,
+        exe: str = "/usr/bin/python3",
+        after_s: int = 0,
+        cwd: Path | None = None,
+        environ: str = "",
+    ) -> Path:
         folder = self.folder / str(pid)
         (folder / "fd").mkdir(parents=True)
         (folder / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in words))
         (folder / "exe").symlink_to(exe)
+        if cwd is not None:
+            (folder / "cwd").symlink_to(cwd)
+        (folder / "environ").write_text(environ)
         ticks = after_s * os.sysconf("SC_CLK_TCK")
         fields = ["0"] * 18 + [str(ticks)]
         (folder / "stat").write_text(f"{pid} (a ) b) S {' '.join(fields)}\n")
@@ -76,6 +87,19 @@ def test_routers_are_processes_that_serve(proc: FakeProc, tmp_path: Path) -> Non
     found = find_routers(proc.folder)
     assert [one.command for one in found] == serving
     assert not any(one.is_deleted or one.version for one in found)
+
+
+def test_config_of_a_router_is_named_or_in_its_folder(proc: FakeProc, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    named = tmp_path / "other.json"
+    proc.add(1, "mcp-router", cwd=tmp_path)
+    proc.add(2, "mcp-router", "-c", "other.json", cwd=tmp_path, environ="MCP_ROUTER_CONFIG=/x")
+    proc.add(3, "mcp-router", f"--config={named}", cwd=tmp_path)
+    proc.add(4, "mcp-router", cwd=tmp_path, environ=f"A=b\0MCP_ROUTER_CONFIG={named}\0")
+    proc.add(5, "mcp-router", cwd=tmp_path / "proc")
+    proc.add(6, "mcp-router")
+    found = [one.config for one in find_routers(proc.folder)]
+    assert found == [tmp_path / "config.json", named, named, named, None, None]
 
 
 def test_router_whose_files_are_gone_or_newer_is_told_apart(proc: FakeProc, tmp_path: Path) -> None:
