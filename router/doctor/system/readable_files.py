@@ -21,7 +21,7 @@ from router.messages.errors import ConfigError
 from router.references.expander import is_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from router.config.options import Paths
@@ -64,10 +64,22 @@ def others_may_read(path: Path) -> bool:
         folders = [os.stat(folder).st_mode for folder in path.absolute().parents]
     except OSError:
         return False
-    if status.st_mode & stat.S_IROTH and all(mode & stat.S_IXOTH for mode in folders):
+    return allows_others(status.st_mode, folders, is_private_group=_is_private_group(status))
+
+
+def allows_others(mode: int, folders: Iterable[int], *, is_private_group: bool) -> bool:
+    """Return whether a mode lets others read, who have to enter all folders of these modes first.
+
+    Args:
+        mode: of the file.
+        folders: the modes of all folders that lead to it.
+        is_private_group: True if its group is its owner's alone.
+    """
+    folders = tuple(folders)
+    if mode & stat.S_IROTH and all(folder & stat.S_IXOTH for folder in folders):
         return True
-    is_for_group = bool(status.st_mode & stat.S_IRGRP) and not _is_private_group(status)
-    return is_for_group and all(mode & (stat.S_IXGRP | stat.S_IXOTH) for mode in folders)
+    is_for_group = bool(mode & stat.S_IRGRP) and not is_private_group
+    return is_for_group and all(folder & (stat.S_IXGRP | stat.S_IXOTH) for folder in folders)
 
 
 def _is_private_group(status: os.stat_result) -> bool:

@@ -11,61 +11,57 @@ from router.config.options import Paths
 from router.config.settings import Settings
 from router.doctor.facts import ReadableFile
 from router.doctor.system import readable_files
-from router.doctor.system.readable_files import find_readable, others_may_read
+from router.doctor.system.readable_files import (
+    allows_others,
+    find_readable,
+    others_may_read,
+)
 from tests.router.doctor.made_facts import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """A folder that everybody may enter, with all that leads to it."""
-    modes = {folder: folder.stat().st_mode for folder in tmp_path.parents if folder.name}
-    for folder, mode in modes.items():
-        if not mode & 0o001:
-            folder.chmod(0o711)
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o755)
-    tmp_path.chmod(0o755)
-    yield tmp_path / "open"
-    for folder, mode in modes.items():
-        if not mode & 0o001:
-            folder.chmod(mode & 0o7777)
 
 
 def put(path: Path, text: str, mode: int = 0o644) -> Path:
     path.parent.mkdir(exist_ok=True, parents=True)
-    for folder in (path.parent, path.parent.parent):
-        folder.chmod(0o755)
     path.write_text(text)
     path.chmod(mode)
     return path
 
 
-def test_modes_of_the_file_and_of_all_its_folders_count(home: Path) -> None:
-    file = put(home / "a" / "file", "")
-    assert others_may_read(file)
-    file.chmod(0o600)
-    assert not others_may_read(file)
-    file.chmod(0o644)
-    (home / "a").chmod(0o700)
-    assert not others_may_read(file)
-    assert not others_may_read(home / "none")
-
-
-def test_group_counts_unless_it_is_the_owners_own(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mode", "folders", "is_private_group", "allows"),
+    [
+        (0o644, (0o755, 0o711), True, True),
+        (0o604, (0o755, 0o700), True, False),
+        (0o600, (0o755,), False, False),
+        (0o640, (0o750,), False, True),
+        (0o640, (0o705,), False, True),
+        (0o640, (0o750,), True, False),
+        (0o640, (0o700,), False, False),
+    ],
+)
+def test_modes_of_the_file_and_of_all_its_folders_count(
+    mode: int, folders: tuple[int, ...], is_private_group: bool, allows: bool
 ) -> None:
-    file = put(home / "a" / "file", "", 0o640)
-    monkeypatch.setattr(readable_files, "_is_private_group", lambda _: True)
+    assert allows_others(mode, folders, is_private_group=is_private_group) is allows
+
+
+def test_file_that_is_gone_or_in_a_closed_folder_is_read_by_nobody(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    file = put(tmp_path / "a" / "file", "")
     assert not others_may_read(file)
-    monkeypatch.setattr(readable_files, "_is_private_group", lambda _: False)
-    assert others_may_read(file)
+    assert not others_may_read(tmp_path / "none")
 
 
-def test_literal_secrets_are_found_in_the_files_of_the_router(home: Path) -> None:
+def test_literal_secrets_are_found_in_the_files_of_the_router(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_mode_alone(path: Path) -> bool:
+        return path.exists() and bool(path.stat().st_mode & 0o004)
+
+    monkeypatch.setattr(readable_files, "others_may_read", by_mode_alone)
+    home = tmp_path
     paths = Paths(home / "config.json", home / "data", home / "logs", home / "cache")
     written = settings(security={"bearer_token": "literal", "tokens": {"a": {"token": "${T}"}}})
     put(paths.config, "{}")
