@@ -84,9 +84,13 @@ COMMANDS: Final = (
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),
+    Command("init", "Set up", "make a folder with a config.json", f"{_LOCAL}.init_command"),
     Command("doctor", "Set up", "find what is wrong, and the fix", f"{_LOCAL}.doctor_command"),
     Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),
     Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
+    Command(
+        "completion", "Set up", "make your shell complete names", f"{_LOCAL}.completion_command"
+    ),
     Command(
         "systemd", "Set up", "print units of systemd for this router", f"{_LOCAL}.systemd_command"
     ),

@@ -13,9 +13,9 @@ import msgspec
 
 from router.client_files.clients.client import ANY_KEY, ClientFile, Dialect
 from router.client_files.clients.table import client_named
-from router.client_files.formats.jsonc import parse_jsonc
 from router.client_files.reading.entries import Origin, read_server
 from router.files.json_files import kind_of, quote_key
+from router.files.jsonc.document import parse_jsonc
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -119,11 +119,11 @@ def _tables(
         ]
     is_opencode = file.servers_at[:1] == ("mcp",)
     for keys, table, project in found:
-        if not is_opencode or _has_version_2(members["mcp"]) == (len(keys) > 1):
+        if not is_opencode or has_version_2(members["mcp"]) == (len(keys) > 1):
             yield keys, table, project
 
 
-def _has_version_2(mcp: object) -> bool:
+def has_version_2(mcp: object) -> bool:
     """Return whether `mcp` of opencode holds its servers in `servers`.
 
     In version 1, `servers` would be a server of that name.

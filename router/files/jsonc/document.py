@@ -1,7 +1,7 @@
 """Reads JSON with comments and trailing commas, and keeps the place of every value in the file.
 
 Clients' files are JSON (RFC 8259) with what editors allow besides: a byte order mark, `//` and
-`/* */` comments, and a comma after the last member. `jsonc_edits` changes such a file in place.
+`/* */` comments, and a comma after the last member. `edits` changes such a file in place.
 
 Invariants:
 
@@ -37,6 +37,7 @@ _GAP: Final = re.compile(rb"(?:[ \t\r\n]++|//[^\r\n]*+|/\*.*?\*/)*+", re.DOTALL)
 _STRING_CONTENT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+')
 _STRING: Final = re.compile(rb'"%b"' % _STRING_CONTENT.pattern)
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*+)(\.[0-9]++)?([eE][+-]?[0-9]++)?")
+_COMMA_BEHIND_THE_LAST: Final = re.compile(rb",\s*[}\]]")
 _WORD: Final = re.compile(rb"[A-Za-z_$]+")
 _WORDS: Final[dict[bytes, object]] = {b"true": True, b"false": False, b"null": None}
 
@@ -47,11 +48,13 @@ class Child(Struct, frozen=True):
     Attributes:
         key: the member's key; None for an item.
         start: the offset of its first byte: the key's, or that of the item.
+        colon: the offset of the colon behind the key; of an item, that of its first byte.
         node: its value.
     """
 
     key: str | None
     start: int
+    colon: int
     node: Node
 
     @property
@@ -138,6 +141,11 @@ def parse_jsonc(data: bytes, place: str) -> JsoncDocument:
     return JsoncDocument(data, place, _Parser(data, place).parse())
 
 
+def has_comments(data: bytes) -> bool:
+    """Return whether a file may hold what JSON has not: comments, or a comma behind the last."""
+    return b"//" in data or b"/*" in data or _COMMA_BEHIND_THE_LAST.search(data) is not None
+
+
 class _Parser:
     """Reads one file by recursive descent; each method takes an offset and returns the next."""
 
@@ -194,7 +202,7 @@ class _Parser:
         at = self._enter(start, depth)
         while self._data[at : at + 1] != b"]":
             self._expect_comma_before(at, children, commas, "]")
-            child = Child(None, at, self._value(at, depth + 1))
+            child = Child(None, at, at, self._value(at, depth + 1))
             children.append(child)
             at = self._after_child(child, commas)
         values = [child.node.value for child in children]
@@ -213,7 +221,7 @@ class _Parser:
         colon = self._skip_gap(end)
         if self._data[colon : colon + 1] != b":":
             raise self._error(colon, "expected : after a key")
-        return Child(key, start, self._value(self._skip_gap(colon + 1), depth + 1))
+        return Child(key, start, colon, self._value(self._skip_gap(colon + 1), depth + 1))
 
     def _after_child(self, child: Child, commas: list[int]) -> int:
         at = self._skip_gap(child.end)
