@@ -195,6 +195,15 @@ def test_two_processes_that_write_at_once_lose_nothing(sealed: SecretStore) -> N
     assert {sealed.get(name) for name in sealed.names()} == {"x"}
 
 
+def test_what_a_killed_process_has_left_is_removed_by_the_next_write(sealed: SecretStore) -> None:
+    sealed.set("A", "one")
+    left = sealed.path.with_name(".secrets.json.0123456789abcdef.tmp")
+    left.write_text("plain values")
+    sealed.set("B", "two")
+    assert not left.exists()
+    assert sealed.names() == ("A", "B")
+
+
 def test_missing_secret_says_how_to_set_it_and_what_was_meant(path: Path) -> None:
     store = SecretStore(path, {})
     with pytest.raises(MissingSecret) as raised:
