@@ -126,8 +126,9 @@ def _check_owner(place: str, status: os.stat_result) -> None:
     # Windows has no such owners. What root has written is safe for everybody.
     if not hasattr(os, "geteuid") or status.st_uid in (os.geteuid(), 0):
         return
-    problem = f"belongs to another user ({_user_name(status.st_uid)})"
-    raise ConfigError(place, f"{problem}; make it your own: chown {_user_name(os.geteuid())}")
+    owner, ours = _user_name(status.st_uid), _user_name(os.geteuid())
+    way_out = f"run this as {owner}, or make it the file of {ours}: chown {ours} {place}"
+    raise ConfigError(place, f"belongs to another user ({owner}); {way_out}")
 
 
 def _check_mode(place: str, mode: int, *, is_plain: bool) -> None:

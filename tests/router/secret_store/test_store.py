@@ -13,7 +13,7 @@ import pytest
 from router.config.options import Paths
 from router.messages.errors import ConfigError
 from router.references.secret_files import SECRET_LIMIT_BYTES
-from router.secret_store import secret_rules
+from router.secret_store import keys, secret_rules
 from router.secret_store.store import MissingSecret, Saved, SecretStore
 
 if TYPE_CHECKING:
@@ -177,6 +177,21 @@ def test_keyring_that_does_not_answer_or_asks_or_fails_stops_nobody(
     assert saved.why_plain.startswith(reason)
     assert store.set("B", "two") == saved  # the keyring is not asked again
     assert store.get("A") == "one"
+
+
+def test_keyring_that_hangs_is_waited_for_once_in_a_reading(
+    path: Path, choose_keyring: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_keyring("FileKeyring")
+    SecretStore(path, {}).set("A", "one")
+    choose_keyring("HungKeyring")
+    words = "the keyring did not answer within 0.5 s"
+    assert words in problem(lambda: SecretStore(path, {}, patience_s=0.5).get("A"))
+    open_one = "tests.router.secret_store.fake_keyring.FileKeyring"
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", open_one)
+    assert words in problem(lambda: SecretStore(path, {}).get("A"))
+    monkeypatch.setattr(keys, "FAILURE_COUNTS_S", 0.0)
+    assert SecretStore(path, {}).get("A") == "one"
 
 
 def test_two_processes_that_write_at_once_lose_nothing(sealed: SecretStore) -> None:
