@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from router.access.refusals import Refusals
+    from router.app.listening.local_socket import LocalSocket
     from router.app.sockets import Bound
     from router.audit.audit_log import AuditLog
     from router.config.options import Options, Paths
@@ -163,6 +164,7 @@ def wire(
     telemetry: Telemetry | None = None,
     is_for_people: bool = False,
     service_manager: ServiceManager | None = None,
+    local: LocalSocket | None = None,
 ) -> Router:
     """Wire the parts of a router.
 
@@ -176,6 +178,7 @@ def wire(
         telemetry: see `Router`.
         is_for_people: True to say in the log how to stop.
         service_manager: is to be told how the router is, if there is one.
+        local: the local socket, if there is one.
 
     Raises:
         ConfigError: stdio is a mode, and there is no stdin or stdout; or the audit log cannot be
@@ -217,6 +220,7 @@ def wire(
         commands=channels.listener_commands_in,
         bound=bound,
         stdio=take_stdio(modes),
+        local=local,
     )
     audit = _open_audit(settings, paths, logs)
     if audit is not None:

@@ -158,7 +158,12 @@ def _systemd(arguments: argparse.Namespace) -> int:
 
 
 def _running_router(arguments: argparse.Namespace) -> RestApi:
-    """Return the REST API that a command asks."""
+    """Return the REST API that a command asks: that of `--url`, else that of the local socket.
+
+    Raises:
+        ConfigError: no router runs for this `config.json`, and none would have an API elsewhere.
+    """
+    from router.cli.local_router import find_local_router, no_local_router
     from router.cli.rest_client import RestApi
 
     token = arguments.token or os.environ.get(TOKEN_VARIABLE, "")
@@ -166,7 +171,12 @@ def _running_router(arguments: argparse.Namespace) -> RestApi:
         # The token in config.json is for the router that it configures: no other URL gets it.
         return RestApi(arguments.url, token)
     paths = locate(options_of(arguments), os.environ, Path.cwd())
+    found = find_local_router(paths.config, os.environ)
+    if found is not None:
+        return found
     settings = settings_as_written(paths.config)
+    if not settings.api.enabled:
+        raise no_local_router(paths.config)
     if not token:
         settings = _with_bearer_token(settings, paths.config)
     return RestApi.from_settings(settings, token)
@@ -211,13 +221,17 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
 
         check_view(options, settings, paths, os.environ)
 
+    from router.app.listening.local_socket import local_socket
     from router.app.process_privacy import keep_private
     from router.app.sockets import bind
 
     keep_private()
     bound = bind(settings, modes, handed_over)
     mode = "+".join(modes)
-    with Logs.from_settings(settings.logging, paths.logs, mode, early=early) as logs:
+    with (
+        Logs.from_settings(settings.logging, paths.logs, mode, early=early) as logs,
+        local_socket(paths.config, os.environ) as local,
+    ):
         logs.add_secrets(settings.security.secrets)
         if options.data is not None and not paths.data.is_dir():
             log.warning("--data: there is no folder %s yet", paths.data)
@@ -237,6 +251,7 @@ def _serve_with(settings: Settings, paths: Paths, options: Options, early: Early
             telemetry=telemetry_for(os.environ, logs),
             is_for_people=is_for_people,
             service_manager=service_manager,
+            local=local,
         )
         try:
             return run.run(router)

@@ -103,7 +103,7 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
     try:
         rows = msgspec.json.decode(body, type=list[Row])
     except msgspec.MsgspecError:
-        raise ConfigError(api.url, NO_ROUTER) from None
+        raise ConfigError(api.place, NO_ROUTER) from None
     return f"{_printable_json(body)}\n" if as_json else table(rows)
 
 

@@ -7,8 +7,11 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from router.files.local_sockets import FOLDER, socket_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LIMIT_S = 30
 
@@ -20,21 +23,49 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
     Yields:
         The URL, and a list that gets the bytes of the request.
     """
-    requests: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(LIMIT_S)
+    with socket.create_server(("127.0.0.1", 0)) as server, _serving(server, answer) as requests:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", requests
 
-        def serve() -> None:
+
+@contextmanager
+def answering_locally(home: Path, answer: bytes) -> Iterator[list[bytes]]:
+    """Answer one request as the router of `config.json` in that folder, on its local socket.
+
+    Args:
+        home: `XDG_RUNTIME_DIR` as well.
+        answer: the answer.
+
+    Yields:
+        A list that gets the bytes of the request.
+    """
+    folder = home / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / socket_name(home / "config.json")))
+        server.listen()
+        with _serving(server, answer) as requests:
+            yield requests
+
+
+@contextmanager
+def _serving(server: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
+    """Answer the first connection that asks something; a command may look first who is there."""
+    requests: list[bytes] = []
+    server.settimeout(LIMIT_S)
+
+    def serve() -> None:
+        while not requests:
             connection, _ = server.accept()
             with connection:
                 connection.settimeout(LIMIT_S)
-                requests.append(connection.recv(1 << 16))
-                connection.sendall(answer)
+                if request := connection.recv(1 << 16):
+                    requests.append(request)
+                    connection.sendall(answer)
 
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", requests
-        thread.join(LIMIT_S)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield requests
+    thread.join(LIMIT_S)
 
 
 def http_response(status: str, body: str) -> bytes:
