@@ -18,6 +18,7 @@ NOT_AT_START: Final = frozenset(
         "httpx2",
         "hypercorn",
         "jsonschema_rs",
+        "keyring",
         "mcp",
         "mcp_types",
         "opentelemetry",
@@ -25,11 +26,14 @@ NOT_AT_START: Final = frozenset(
         "pydantic",
         "quart",
         "quart_trio",
+        "rich",
+        "router.secret_store",
         "starlette",
+        "tomlkit",
         "uvicorn",
     }
 )
-"""Packages that are slow to import and of no use before the first answer on stdio."""
+"""Packages that are of no use before the first answer on stdio."""
 
 _LINE: Final = re.compile(r"^import time: +(\d+) \| +(\d+) \| ( *)(\S+)$", re.MULTILINE)
 

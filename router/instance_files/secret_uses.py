@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from router.files.json_files import decode_object, quote_key, read_bytes
+from router.files.json_files import quote_key, read_bytes
+from router.files.jsonc.document import parse_jsonc
 from router.files.names import INSTANCE_FILE_NAME
 from router.instance_files.reader import FILE_LIMIT_BYTES, folders_in, source_of
 from router.messages.errors import ConfigError
@@ -46,10 +47,12 @@ def _files(config: Path, data_dir: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _members(path: Path, source: str) -> dict[str, Any]:
+    """Return the members of a file, which may have comments as `config.json` may."""
     try:
-        return decode_object(read_bytes(path, source, FILE_LIMIT_BYTES), source)
+        value = parse_jsonc(read_bytes(path, source, FILE_LIMIT_BYTES), source).value
     except (ConfigError, FileNotFoundError):
         return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:

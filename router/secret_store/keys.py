@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
-from functools import lru_cache
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,6 @@ import msgspec
 
 from router.files.json_files import read_bytes
 from router.messages.errors import ConfigError
-from router.secret_store import keyring_process
 from router.secret_store.sealing import Key
 
 if TYPE_CHECKING:
@@ -30,6 +29,11 @@ CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 
 CREDENTIAL: Final = "mcp-router-secrets-key"
 """The name of the credential that holds a key."""
+
+FAILURE_COUNTS_S: Final = 15.0
+"""The time in which a keyring that failed is not asked again."""
+
+_PROCESS: Final = Path(__file__).with_name("keyring_process.py")
 
 KEY_LIMIT_BYTES: Final = 1024
 
@@ -63,17 +67,50 @@ def key_from_credential(environ: Mapping[str, str]) -> Key | None:
     return Key(text)
 
 
-@lru_cache(maxsize=8)  # the key of an id never changes
-def key_from_keyring(key_id: str, patience_s: float) -> Key:
-    """Return the key of this id. Blocks: not for the event loop.
+class Keyring:
+    """The system's keyring, as this process knows it.
 
-    Args:
-        key_id: of the key.
-        patience_s: the time to wait for the keyring.
-
-    Raises:
-        NoKey: there is no keyring, it does not answer in time, or it has no such key.
+    A key that was found is kept, since the key of an id never changes. A failure counts for some
+    time: one reading of all files asks several times, and must not wait for each.
     """
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Key] = {}
+        self._failures: dict[str, tuple[float, str]] = {}
+
+    def get(self, key_id: str, patience_s: float) -> Key:
+        """Return the key of this id. Blocks: not for the event loop.
+
+        Args:
+            key_id: of the key.
+            patience_s: the time to wait for the keyring.
+
+        Raises:
+            NoKey: there is no keyring, it does not answer in time, or it has no such key.
+        """
+        if key_id in self._keys:
+            return self._keys[key_id]
+        failed_at_s, why = self._failures.get(key_id, (-FAILURE_COUNTS_S, ""))
+        if time.monotonic() < failed_at_s + FAILURE_COUNTS_S:
+            raise NoKey(why)
+        try:
+            key = _key_from_keyring(key_id, patience_s)
+        except NoKey as exc:
+            self._failures[key_id] = (time.monotonic(), str(exc))
+            raise
+        return self._keys.setdefault(key_id, key)
+
+    def forget(self) -> None:
+        """Ask anew from now on."""
+        self._keys.clear()
+        self._failures.clear()
+
+
+KEYRING: Final = Keyring()
+"""Stands for the one that the system has for this user."""
+
+
+def _key_from_keyring(key_id: str, patience_s: float) -> Key:
     found = _ask("get", key_id, patience_s)
     if found["password"] is None:
         raise NoKey(f"{found['keyring']} does not have it")
@@ -111,7 +148,7 @@ def _ask(action: str, key_id: str, patience_s: float, password: str = "") -> dic
     Raises:
         NoKey: it has none.
     """
-    command = [sys.executable, "-P", keyring_process.__file__, action, f"secrets {key_id}"]
+    command = [sys.executable, "-P", str(_PROCESS), action, f"secrets {key_id}"]
     try:
         done = subprocess.run(
             command,

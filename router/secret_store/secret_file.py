@@ -96,7 +96,7 @@ def read_file(path: Path) -> SecretFile:
 
 
 def write_file(folder: SafeFolder, name: str, content: SecretFile) -> None:
-    """Replace the file.
+    """Replace the file, while the lock of its folder is held.
 
     Raises:
         OSError: as `SafeFolder.write`.
@@ -105,6 +105,10 @@ def write_file(folder: SafeFolder, name: str, content: SecretFile) -> None:
     if content.protection == "none" and path.exists():
         # A file with encrypted values may be readable for others, and keeps its mode.
         path.chmod(NEW_FILE_MODE)
+    # A process that was killed while it wrote has left its values in a file that nobody needs; the
+    # lock says that no other process writes now.
+    for left in folder.path.glob(f".{name}.*.tmp"):
+        folder.remove(left.name)
     folder.write(name, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 
 
@@ -122,8 +126,9 @@ def _check_owner(place: str, status: os.stat_result) -> None:
     # Windows has no such owners. What root has written is safe for everybody.
     if not hasattr(os, "geteuid") or status.st_uid in (os.geteuid(), 0):
         return
-    problem = f"belongs to another user ({_user_name(status.st_uid)})"
-    raise ConfigError(place, f"{problem}; make it your own: chown {_user_name(os.geteuid())}")
+    owner, ours = _user_name(status.st_uid), _user_name(os.geteuid())
+    way_out = f"run this as {owner}, or make it the file of {ours}: chown {ours} {place}"
+    raise ConfigError(place, f"belongs to another user ({owner}); {way_out}")
 
 
 def _check_mode(place: str, mode: int, *, is_plain: bool) -> None:

@@ -29,9 +29,10 @@ from router.files.safe_folder import NEW_FOLDER_MODE, SafeFolder, locked
 from router.messages.errors import ConfigError
 from router.secret_store.keys import (
     CREDENTIAL,
+    CREDENTIALS_VARIABLE,
+    KEYRING,
     NoKey,
     key_from_credential,
-    key_from_keyring,
     new_key_in_keyring,
     remove_from_keyring,
 )
@@ -106,7 +107,6 @@ class SecretStore:
     path: Path
     environ: Mapping[str, str] = attrs.field(repr=False)
     patience_s: float = PATIENCE_S
-    _keys: dict[str, Key | NoKey] = attrs.field(init=False, factory=dict[str, Key | NoKey])
     _no_keyring: NoKey | None = attrs.field(init=False, default=None)
 
     @classmethod
@@ -309,13 +309,14 @@ class SecretStore:
         if content.protection == "credential":
             has = "has another key" if credential else "is not passed to this process"
             problem = f"is encrypted, and its key is in the credential {CREDENTIAL}, which {has}"
-            raise ConfigError(str(self.path), problem)
-        key = self._kept_key(content.key_id)
-        if isinstance(key, Key):
-            return key
-        problem = f"is encrypted, and its key is in the keyring of {content.keyring_of}: {key}"
-        way_out = "unlock that keyring, or run where it is open: mcp-router secret decrypt"
-        raise ConfigError(str(self.path), f"{problem}; {way_out}")
+            way_out = f"pass it with LoadCredential=, or name its folder in {CREDENTIALS_VARIABLE}"
+            raise ConfigError(str(self.path), f"{problem}; {way_out}")
+        try:
+            return KEYRING.get(content.key_id, self.patience_s)
+        except NoKey as exc:
+            problem = f"is encrypted, and its key is in the keyring of {content.keyring_of}: {exc}"
+            way_out = "unlock that keyring, or run where it is open: mcp-router secret decrypt"
+            raise ConfigError(str(self.path), f"{problem}; {way_out}") from None
 
     def _new_key(self) -> Key:
         """Return a new key that is in the keyring; a keyring that failed is not asked again."""
@@ -326,17 +327,6 @@ class SecretStore:
         except NoKey as exc:
             self._no_keyring = exc
             raise
-
-    def _kept_key(self, key_id: str) -> Key | NoKey:
-        """Return a key of the keyring, or why it cannot be had; each is asked for once."""
-        found = self._keys.get(key_id)
-        if found is None:
-            try:
-                found = key_from_keyring(key_id, self.patience_s)
-            except NoKey as exc:
-                found = exc
-            self._keys[key_id] = found
-        return found
 
 
 def _sealed(name: str, value: str, key: Key | None) -> str | Sealed:

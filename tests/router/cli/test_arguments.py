@@ -66,8 +66,8 @@ def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
         (["status", "--jsn"], "there is no option --jsn for status. Did you mean --json?"),
         (["stats"], "there is no command 'stats'. Did you mean status?"),
         (["serve", "--json"], "--json is for status"),
-        (["http", "--token", "x"], "--token is for status and logs"),
-        (["check", "--url", "http://x"], "--url is for status and logs"),
+        (["http", "--token", "x"], "--token is for status"),
+        (["check", "--url", "http://x"], "--url is for status"),
         (["status", "-f"], "-f is for logs"),
         (
             ["status", "--view", "x"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.secret_store.keys import key_from_keyring
+from router.secret_store.keys import KEYRING
 from router.secret_store.store import SecretStore
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def choose_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     monkeypatch.setenv("FAKE_KEYRING", str(tmp_path / "keyring"))
 
     def choose(name: str) -> None:
-        key_from_keyring.cache_clear()
+        KEYRING.forget()
         module = "tests.router.secret_store.fake_keyring" if name else "keyring.backends.fail"
         monkeypatch.setenv("PYTHON_KEYRING_BACKEND", f"{module}.{name or 'Keyring'}")
 

@@ -61,7 +61,7 @@ def test_file_of_another_user_is_refused(path: Path, monkeypatch: pytest.MonkeyP
         os.chown(path, 4_000_001, -1)
     words = problem(path)
     assert words.startswith("belongs to another user (")
-    assert words.endswith("make it your own: chown 4000000")
+    assert words.endswith(f"or make it the file of 4000000: chown 4000000 {path}")
 
 
 def test_link_pipe_and_folder_are_refused(path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from router.config.options import Paths
 from router.messages.errors import ConfigError
 from router.references.secret_files import SECRET_LIMIT_BYTES
-from router.secret_store import secret_rules
+from router.secret_store import keys, secret_rules
 from router.secret_store.store import MissingSecret, Saved, SecretStore
 
 if TYPE_CHECKING:
@@ -82,14 +82,15 @@ def test_key_that_is_missing_is_named_and_nothing_is_written(
     without = SecretStore(sealed.path, {})
     missing = (
         f"{sealed.path}: is encrypted, and its key is in the credential mcp-router-secrets-key, "
-        "which is not passed to this process"
+        "which is not passed to this process; pass it with LoadCredential=, or name its folder in "
+        "CREDENTIALS_DIRECTORY"
     )
     assert problem(lambda: without.get("A")) == missing
     assert problem(lambda: without.set("B", "two")) == missing
     assert problem(without.decrypt) == missing
     (tmp_path / "mcp-router-secrets-key").write_text("f" * 64)
     other = SecretStore(sealed.path, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
-    assert problem(lambda: other.get("A")).endswith("which has another key")
+    assert "which has another key; " in problem(lambda: other.get("A"))
     assert sealed.path.read_bytes() == before
     without.remove("A")
     assert sealed.names() == ()
@@ -178,6 +179,21 @@ def test_keyring_that_does_not_answer_or_asks_or_fails_stops_nobody(
     assert store.get("A") == "one"
 
 
+def test_keyring_that_hangs_is_waited_for_once_in_a_reading(
+    path: Path, choose_keyring: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_keyring("FileKeyring")
+    SecretStore(path, {}).set("A", "one")
+    choose_keyring("HungKeyring")
+    words = "the keyring did not answer within 0.5 s"
+    assert words in problem(lambda: SecretStore(path, {}, patience_s=0.5).get("A"))
+    open_one = "tests.router.secret_store.fake_keyring.FileKeyring"
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", open_one)
+    assert words in problem(lambda: SecretStore(path, {}).get("A"))
+    monkeypatch.setattr(keys, "FAILURE_COUNTS_S", 0.0)
+    assert SecretStore(path, {}).get("A") == "one"
+
+
 def test_two_processes_that_write_at_once_lose_nothing(sealed: SecretStore) -> None:
     program = (
         "import sys; from pathlib import Path; from router.secret_store.store import SecretStore\n"
@@ -192,6 +208,15 @@ def test_two_processes_that_write_at_once_lose_nothing(sealed: SecretStore) -> N
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert len(sealed.names()) == 20
     assert {sealed.get(name) for name in sealed.names()} == {"x"}
+
+
+def test_what_a_killed_process_has_left_is_removed_by_the_next_write(sealed: SecretStore) -> None:
+    sealed.set("A", "one")
+    left = sealed.path.with_name(".secrets.json.0123456789abcdef.tmp")
+    left.write_text("plain values")
+    sealed.set("B", "two")
+    assert not left.exists()
+    assert sealed.names() == ("A", "B")
 
 
 def test_missing_secret_says_how_to_set_it_and_what_was_meant(path: Path) -> None:

@@ -105,7 +105,9 @@ def test_list_names_the_places_of_each_secret_and_those_that_are_missing(
 ) -> None:
     store.decrypt()
     store.set_all({"A": "s3cret", "UNUSED": "s3cret"})
-    (home / "config.json").write_text('{"security": {"bearer_token": "x${secret:A}"}}')
+    (home / "config.json").write_text(
+        '{"security": {"bearer_token": "x${secret:A}", // ${secret:B}\n}}'
+    )
     add(home, command="x", args=["${secret:A}", "${secret:B}${secret:A}"])
     places = ["config.json: security.bearer_token"]
     places += [f"data/p/mcp_settings.json: args[{number}]" for number in (0, 1)]

@@ -1,0 +1,148 @@
+"""Defines the facts that the rules of `mcp-router doctor` judge. Data only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from router.client_files.reading.discovery import ReadFile
+    from router.config.settings import Settings
+    from router.messages.catalog import KnownServer
+    from router.messages.instances.instance_spec import InstanceSpec
+
+FileKind: TypeAlias = Literal["config", "instances", "secrets", "log"]
+
+
+class Process(Struct, frozen=True):
+    """A process of this machine that serves as an MCP Router.
+
+    Attributes:
+        pid: its number.
+        command: its words.
+        is_deleted: True if its program is not on disk any more.
+        version: of the package that lies where it was started from; empty if that is not known.
+        is_outdated: True if that package was installed after the process had started.
+        config: the config file that it reads; None if that is not known.
+    """
+
+    pid: int
+    command: tuple[str, ...] = ()
+    is_deleted: bool = False
+    version: str = ""
+    is_outdated: bool = False
+    config: Path | None = None
+
+
+class PortOwner(Struct, frozen=True):
+    """A socket that listens on a port.
+
+    Attributes:
+        port: the port.
+        pid: of a process that has it; None if the system does not say.
+        command: the words of that process.
+    """
+
+    port: int
+    pid: int | None = None
+    command: tuple[str, ...] = ()
+
+
+class SearchPath(Struct, frozen=True):
+    """A `PATH` in which the commands of servers are looked for.
+
+    Attributes:
+        whose: the unit or the shell that has it.
+        path: folders, as in the variable.
+    """
+
+    whose: str
+    path: str
+
+
+class ReadableFile(Struct, frozen=True):
+    """A file that other users of the machine may read.
+
+    Attributes:
+        kind: what it is.
+        path: the file.
+        secrets: the places in it that hold a literal secret.
+    """
+
+    kind: FileKind
+    path: Path
+    secrets: tuple[str, ...] = ()
+
+
+class InstanceState(Struct, frozen=True):
+    """An instance as a running router shows it."""
+
+    name: str
+    state: str
+    reason: str = ""
+    retry_in_s: float | None = None
+
+
+class Running(Struct, frozen=True):
+    """The answer of a running router.
+
+    Attributes:
+        url: where it was asked.
+        version: as it says; empty if it did not answer.
+        instances: their states.
+        problem: the reason why it did not answer.
+    """
+
+    url: str = ""
+    version: str = ""
+    instances: tuple[InstanceState, ...] = ()
+    problem: str = ""
+
+
+class Facts(Struct, frozen=True):
+    """All facts.
+
+    Attributes:
+        problems: of config.json and data/, one line each, as `mcp-router check` has them.
+        notes: of the same, which may be no mistakes.
+        settings: the settings with their tokens resolved, as far as they can be read.
+        written: the settings as they are written.
+        config: the path of `config.json`.
+        specs: the instances.
+        known: name -> the last known server of an instance.
+        search_paths: the `PATH`s of the services of this router, else that of this shell.
+        owners: who listens on the ports of this router.
+        processes: routers that run on this machine.
+        running: the answer of the router.
+        readable: files that others may read.
+        foreign: sentences about packages of other distributions that have the names of ours.
+        clients: the files of clients.
+        version: of this program.
+        secrets_problem: the reason why the file of secrets is refused; empty if it is not.
+    """
+
+    config: Path
+    settings: Settings
+    written: Settings
+    version: str
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    specs: tuple[InstanceSpec, ...] = ()
+    known: dict[str, KnownServer] = {}
+    search_paths: tuple[SearchPath, ...] = ()
+    owners: tuple[PortOwner, ...] = ()
+    processes: tuple[Process, ...] = ()
+    running: Running = Running()
+    readable: tuple[ReadableFile, ...] = ()
+    foreign: tuple[str, ...] = ()
+    clients: tuple[ReadFile, ...] = ()
+    secrets_problem: str = ""
+
+    @property
+    def own_processes(self) -> tuple[Process, ...]:
+        """The routers that read this config file, or may do so."""
+        own = (None, self.config.resolve())
+        return tuple(process for process in self.processes if process.config in own)

@@ -1,0 +1,56 @@
+"""Judges whether the commands of servers are found with the `PATH` that the router has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from router.doctor.findings import Finding
+from transports.connect.stdio.command import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.doctor.facts import Facts, SearchPath
+    from router.messages.instances.instance_spec import InstanceSpec
+
+
+def judge(facts: Facts) -> Iterator[Finding]:
+    """Yield a finding for each command that one of the services would not find."""
+    for spec in facts.specs:
+        if spec.type != "stdio" or not spec.is_active or spec.problem is not None:
+            continue
+        if os.path.dirname(spec.command):
+            yield from _judge_path(spec)
+        else:
+            yield from _judge_name(spec, facts.search_paths)
+
+
+def _judge_path(spec: InstanceSpec) -> Iterator[Finding]:
+    path = os.path.abspath(os.path.join(spec.cwd or os.curdir, spec.command))
+    if not os.path.isfile(path):
+        problem, fix = f"there is no file {path}", "install it, or correct its path"
+    elif not os.access(path, os.X_OK):
+        problem, fix = f"{path} may not be executed", f"chmod +x {path}"
+    else:
+        return
+    yield Finding("error", "commands", spec.name, problem, fix)
+
+
+def _judge_name(spec: InstanceSpec, paths: tuple[SearchPath, ...]) -> Iterator[Finding]:
+    for one in paths:
+        searched = environment({"PATH": one.path}, spec.env)["PATH"]
+        if shutil.which(spec.command, path=searched) is None:
+            problem = f"the command {spec.command} is not found with the PATH of {one.whose}"
+            yield Finding("error", "commands", spec.name, problem, _way_out(spec.command, one))
+
+
+def _way_out(command: str, one: SearchPath) -> str:
+    elsewhere = shutil.which(command)
+    if elsewhere is None:
+        return f'install {command}, or give its full path as "command"'
+    if one.whose.endswith(".service"):
+        folder = os.path.dirname(elsewhere)
+        return f"add {folder} to Environment=PATH= in {one.whose}, or give the path {elsewhere}"
+    return f'give the full path as "command": {elsewhere}'

@@ -1,0 +1,54 @@
+"""Judges the instances of the running router: which are down, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from router.doctor.findings import Finding, split_way_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.doctor.facts import Facts, InstanceState
+    from router.doctor.findings import Severity
+
+_SEVERITIES: Final[dict[str, Severity]] = {
+    "failed": "error",
+    "backoff": "error",
+    "degraded": "warning",
+    "starting": "note",
+}
+"""The states in which an instance cannot be used, or not as it should be."""
+
+
+def judge(facts: Facts) -> Iterator[Finding]:
+    """Yield a finding for each instance that is down, and for a router that does not answer."""
+    running = facts.running
+    if running.problem:
+        yield _no_answer(facts)
+    for instance in running.instances:
+        severity = _SEVERITIES.get(instance.state)
+        if severity is not None:
+            yield Finding(severity, "instances", instance.name, _problem(instance), _fix(instance))
+
+
+def _no_answer(facts: Facts) -> Finding:
+    if not facts.own_processes:
+        problem = "does not run, so its instances were not looked at"
+        return Finding("note", "instances", "the router", problem, "start it: mcp-router serve")
+    fix = f"set api.enabled to true in {facts.config.name}, or give --url and --token"
+    reason, _ = split_way_out(facts.running.problem)
+    problem = f"did not say how its instances are: {reason}"
+    return Finding("note", "instances", "the running router", problem, fix)
+
+
+def _problem(instance: InstanceState) -> str:
+    reason = f": {instance.reason}" if instance.reason else ""
+    return f"is {instance.state}{reason}"
+
+
+def _fix(instance: InstanceState) -> str:
+    if instance.state == "starting":
+        return "wait for it: mcp-router status"
+    again = "" if instance.retry_in_s is None else " (the router tries again by itself)"
+    return f"mend what the reason says, then: mcp-router restart {instance.name}{again}"

@@ -1,0 +1,63 @@
+"""Judges the tokens of `config.json`: whether they are short, literal, or known to a server.
+
+Invariant: no finding quotes a token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.config.tokens import SHORTEST_TOKEN, find_short_tokens
+from router.doctor.findings import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.config.settings import Security
+    from router.doctor.facts import Facts
+    from router.messages.instances.instance_spec import InstanceSpec
+
+
+def judge(facts: Facts) -> Iterator[Finding]:
+    """Yield a finding for each token that is not as safe as it could be."""
+    place = f"{facts.config.name}: security"
+    security = facts.settings.security
+    unresolved = {f"{place}.{key}" for key, one in tokens_of(security).items() if "${" in one}
+    for error in find_short_tokens(security.bearer_token, security.tokens, place):
+        if error.place in unresolved:
+            continue
+        problem = f"is shorter than {SHORTEST_TOKEN} characters, and can be guessed"
+        fix = "make one with: openssl rand -hex 32"
+        yield Finding("warning", "tokens", error.place, problem, fix)
+    for key, token in tokens_of(facts.written.security).items():
+        if is_literal(token):
+            name = "ROUTER_TOKEN" if key == "bearer_token" else f"ROUTER_{key.split('.')[1]}"
+            problem = "stands in the file as it is"
+            name = name if name.isascii() else "ROUTER_TOKEN"
+            fix = f"mcp-router secret set {name}, and write ${{secret:{name}}} in its place"
+            yield Finding("warning", "tokens", f"{place}.{key}", problem, fix)
+    yield from _shared(security, facts.specs, place)
+
+
+def tokens_of(security: Security) -> dict[str, str]:
+    """Return all tokens by their keys in `security`."""
+    found = {"bearer_token": security.bearer_token} if security.bearer_token else {}
+    return found | {f"tokens.{name}.token": one.token for name, one in security.tokens.items()}
+
+
+def is_literal(token: str) -> bool:
+    """Return whether a token stands in the file as it is, and not as a reference or a digest."""
+    return "${" not in token and not token.startswith("sha256:")
+
+
+def _shared(security: Security, specs: tuple[InstanceSpec, ...], place: str) -> Iterator[Finding]:
+    """Yield a finding for each token of the router that a server gets to see."""
+    for key, token in tokens_of(security).items():
+        if "${" in token or token.startswith("sha256:"):
+            continue  # it could not be resolved, or is not known here
+        for spec in specs:
+            values = (*spec.env.values(), *spec.headers.values(), *spec.args, spec.url)
+            if any(token in value for value in values):
+                problem = f"is handed to the server {spec.name}, which could then use the router"
+                fix = f"give {spec.name} a token of its own, and make a new one for the router"
+                yield Finding("warning", "tokens", f"{place}.{key}", problem, fix)

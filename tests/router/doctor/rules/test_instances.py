@@ -1,0 +1,42 @@
+"""Instances of the running router that are down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from router.doctor.facts import InstanceState, Process, Running
+from router.doctor.rules.instances import judge
+from tests.router.doctor.made_facts import facts, lines
+
+
+def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
+    states = (
+        InstanceState("a", "ready"),
+        InstanceState("b", "failed", "command not found: 'npx'", 30.0),
+        InstanceState("c", "degraded", "refused 5 calls"),
+        InstanceState("d", "idle"),
+        InstanceState("e", "starting"),
+        InstanceState("f", "disabled"),
+    )
+    assert lines(judge, facts(running=Running("u", "2.0.0", states))) == [
+        "error b: is failed: command not found: 'npx' -> mend what the reason says, then: "
+        "mcp-router restart b (the router tries again by itself)",
+        "warning c: is degraded: refused 5 calls -> mend what the reason says, then: mcp-router "
+        "restart c",
+        "note e: is starting -> wait for it: mcp-router status",
+    ]
+
+
+def test_router_that_does_not_answer_is_a_note() -> None:
+    silent = Running(problem="http://x: no answer (refused). Is the router running?")
+    not_there = (
+        "note the router: does not run, so its instances were not looked at -> start it: "
+        "mcp-router serve"
+    )
+    assert lines(judge, facts(running=silent)) == [not_there]
+    other = Process(7, config=Path("/other/config.json"))
+    assert lines(judge, facts(running=silent, processes=(other,))) == [not_there]
+    assert lines(judge, facts(running=silent, processes=(Process(7),))) == [
+        "note the running router: did not say how its instances are: http://x: no answer (refused) "
+        "-> set api.enabled to true in config.json, or give --url and --token"
+    ]
