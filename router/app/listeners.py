@@ -365,6 +365,7 @@ class _NetworkListener(Struct, frozen=True):
             cors_origin=settings.cors_origin,
             about=listeners.about,
             config=listeners.config,
+            entry=listeners.instances.entry,
             profiles=listeners.profiles,
             follow=listeners.follow if settings.enable_realtime_logs else None,
             write_record=listeners.write_record,
