@@ -1,70 +1,49 @@
-"""Reads the arguments of the command line: commands, options, and which of them go together."""
+"""Reads the arguments of the command line: the command, its operands and its options.
+
+Options stand before, after and between the words of a command. What follows `--` belongs to the
+command as it is, such as the command line of a server.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from router.cli.commands import BY_NAME, COMMANDS, SERVE
 from router.config.options import Options
 from router.config.values import LEVELS, MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from router.cli.commands import Command
 
 PROGRAM: Final = "mcp-router"
-USAGE: Final = f"""\
-MCP Router: one endpoint in front of all your MCP servers.
 
-Usage:
-  {PROGRAM} serve [--transport MODE]...     several listeners in one process
-  {PROGRAM} stdio | http | sse | api        one listener; without a command, the one that
-                                            server.transport_type in config.json names
-  {PROGRAM} add INSTANCE PROVIDER [DISPLAY] bring data/PROVIDER/mcp_settings.json into shape
-  {PROGRAM} check                           look for mistakes in config.json and data/
-  {PROGRAM} status [--json]                 show the instances of a running router
-  {PROGRAM} logs [-f]                       print its log while it is written
-  {PROGRAM} systemd [--user] [--socket]     print the units of systemd for this installation
-  {PROGRAM} help
+_TAKE_A_VALUE: Final = frozenset(
+    {
+        *("-c", "--config", "--data", "-l", "--level", "--log-level", "--transport", "--host"),
+        *("--port", "--view", "--url", "--token"),
+    }
+)
+"""Options that may stand before the command, with their value as the next word."""
 
-Options, before or after the command:
-  --transport MODE   with serve and systemd: stdio, http, sse or api; may be repeated
-  -c, --config FILE  instead of $MCP_ROUTER_CONFIG, ./config.json or the user's config folder
-  --data DIR         the folder of providers, instead of data/ beside the config file
-  -l, --level LEVEL  {", ".join(LEVELS)}
-  --host HOST        where http, sse and api listen
-  --port PORT        for the one of http, sse and api that listens; 0 is any free port
-  --view NAME        with serve, stdio, http and sse: what clients see by default, in place of
-                     server.view: router, direct, or the name of a profile or of an instance
-  --url URL          with status and logs: the router's REST API; else where config.json has it
-  --token TOKEN      with status and logs: the token for it; else $MCP_ROUTER_TOKEN
-  --json             with status: as JSON
-  --user             with systemd: a unit for your own service manager, not the machine's
-  --socket           with systemd: the socket unit, with which restarts refuse no connection
-  -v, --version      print the version
-  -h, --help         print this
-
-Examples:
-  {PROGRAM} serve --transport http --transport sse
-  {PROGRAM} stdio --config ~/mcp/config.json
-"""
-
-COMMANDS: Final = ("serve", *MODES, "add", "check", "status", "logs", "systemd", "help")
-
-_ASK_A_ROUTER: Final = ("status", "logs")
-_OPTION_COMMANDS: Final[dict[str, tuple[str | None, ...]]] = {
-    "view": (None, "serve", "stdio", "http", "sse", "check", "systemd"),
-    "url": _ASK_A_ROUTER,
-    "token": _ASK_A_ROUTER,
-    "json": ("status",),
-    "follow": ("logs",),
-    "user": ("systemd",),
-    "socket": ("systemd",),
-}
-"""Options that only some commands have, and those commands; None is for no command at all."""
+_EXAMPLES: Final = (
+    f"{PROGRAM} serve --transport http --transport sse",
+    f"{PROGRAM} stdio --config ~/mcp/config.json",
+)
 
 
 class UsageError(Exception):
-    """Arguments that cannot be understood; the text is for a person."""
+    """Arguments that cannot be understood; the text is for a person.
+
+    Attributes:
+        command: the command whose help says what can be; None for the list of commands.
+    """
+
+    def __init__(self, problem: str, command: str | None = None) -> None:
+        super().__init__(problem)
+        self.command = command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,39 +53,156 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the arguments; options may stand before, after and between the words.
+    """Read the arguments.
 
     Returns:
-        The options by their long names, `command` (None for none) and `operands`.
+        The options and operands of the command by their names, `command` (None for none), and
+        `rest`, the words after `--`. With `help` or `version`, of which one is then True, `command`
+        is the one whose help is wanted, and nothing else counts.
 
     Raises:
         UsageError: they cannot be understood, or do not go together.
     """
-    parser = _Parser(prog=PROGRAM, add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("words", nargs="*")
-    parser.add_argument("--transport", action="append", choices=MODES, default=[])
-    parser.add_argument("-c", "--config")
-    parser.add_argument("--data")
-    parser.add_argument("-l", "--level", "--log-level", type=str.upper, choices=LEVELS)
-    parser.add_argument("--host", type=_host)
-    parser.add_argument("--port", type=_port)
-    parser.add_argument("--view")
-    parser.add_argument("--url")
-    parser.add_argument("--token")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("-f", "--follow", action="store_true")
-    parser.add_argument("--user", action="store_true")
-    parser.add_argument("--socket", action="store_true")
-    parser.add_argument("-v", "--version", action="store_true")
-    parser.add_argument("-h", "--help", action="store_true")
+    words, rest = _split(argv)
+    name, words = _take_command(words)
+    asked = argparse.Namespace(command=name, help=False, version=False)
+    if name == "help" or not {"-h", "--help", "-v", "--version"}.isdisjoint(words):
+        asked.version = name != "help" and {"-h", "--help"}.isdisjoint(words)
+        asked.help = not asked.version
+        if name == "help":
+            asked.command = next((word for word in words if word in BY_NAME), None)
+        return asked
+    if name is not None and name not in BY_NAME:
+        raise UsageError(_problem_of_command(name, argv))
+    parser = parser_of(BY_NAME.get(name or "", SERVE))
     try:
-        arguments = parser.parse_intermixed_args(argv)
+        arguments, extra = parser.parse_known_intermixed_args(words)
+        _refuse_extra(extra, parser, name)
     except argparse.ArgumentError as exc:
-        raise UsageError(str(exc)) from None
-    arguments.command, *arguments.operands = arguments.words or [None]
-    if not (arguments.help or arguments.version):
-        _check_combination(arguments)
+        raise UsageError(str(exc), name) from None
+    except UsageError as exc:
+        raise UsageError(str(exc), name) from None
+    if rest and not (name and BY_NAME[name].takes_rest):
+        raise UsageError(f"unexpected {rest[0]!r} after --", name)
+    arguments.command, arguments.rest = name, rest
+    arguments.help = arguments.version = False
     return arguments
+
+
+def parser_of(command: Command) -> argparse.ArgumentParser:
+    """Return the parser of a command's arguments, which has the command's help as well."""
+    module = command.load()
+    lines = [line for line in module.EXAMPLES.splitlines() if line.strip()]
+    parser = _Parser(
+        prog=f"{PROGRAM} {command.name}",
+        description=module.DESCRIPTION,
+        epilog="\n".join(["examples:", *(f"  {line.strip()}" for line in lines)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    module.add_arguments(parser)
+    common = parser.add_argument_group("options of every command")
+    common.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="instead of $MCP_ROUTER_CONFIG, ./config.json or the user's config folder",
+    )
+    common.add_argument("--data", metavar="DIR", help="the folder of servers, instead of data/")
+    common.add_argument(
+        "-l",
+        "--level",
+        "--log-level",
+        metavar="LEVEL",
+        type=str.upper,
+        choices=LEVELS,
+        help=", ".join(LEVELS),
+    )
+    common.add_argument("-h", "--help", action="store_true", help="print this")
+    common.add_argument("-v", "--version", action="store_true", help="print the version")
+    return parser
+
+
+def usage() -> str:
+    """Return the help of the program: the list of commands, by group."""
+    groups: dict[str, list[Command]] = {}
+    for command in COMMANDS:
+        groups.setdefault(command.group, []).append(command)
+    width = max(len(command.name) for command in COMMANDS)
+    lines = [
+        "MCP Router: one endpoint in front of all your MCP servers.",
+        "",
+        f"Usage: {PROGRAM} [COMMAND] [OPTIONS]",
+    ]
+    for group, commands in groups.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {command.name:{width}}  {command.summary}" for command in commands]
+    lines += [
+        "",
+        "Without a command it serves as server.transport_type in config.json says; in a terminal,",
+        "where that is stdio, it shows what runs and what to do next.",
+        "",
+        f"`{PROGRAM} COMMAND --help` says more of a command, with examples.",
+        "",
+        "Examples:",
+        *(f"  {example}" for example in _EXAMPLES),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+# --- Options that several commands have ------------------------------------------------------
+
+
+def add_serving_options(parser: argparse.ArgumentParser, *, view: bool = True) -> None:
+    """Add the options of commands that serve, or that look at how it would be served."""
+    parser.add_argument("--host", type=_host, help="where http, sse and api listen")
+    parser.add_argument(
+        "--port", type=_port, help="for the one of http, sse and api that listens; 0 is any"
+    )
+    if view:
+        parser.add_argument(
+            "--view",
+            metavar="NAME",
+            help="what clients see by default, in place of server.view: router, direct, or the "
+            "name of a profile or of an instance",
+        )
+
+
+def add_transports(parser: argparse.ArgumentParser) -> None:
+    """Add `--transport`, which may be repeated."""
+    parser.add_argument(
+        "--transport",
+        action="append",
+        choices=MODES,
+        default=[],
+        help=f"{', '.join(MODES)}; may be repeated",
+    )
+
+
+def add_router_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands that ask a running router."""
+    parser.add_argument(
+        "--url", help="the REST API of the router, instead of that of config.json on this machine"
+    )
+    parser.add_argument("--token", help="the token for it; else $MCP_ROUTER_TOKEN")
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    """Return the options that override settings or say where files are."""
+    given: dict[str, Any] = vars(arguments)
+    bare_mode = (arguments.command,) if arguments.command in MODES else ()
+    return Options(
+        modes=(*bare_mode, *given.get("transport", ())),
+        config=arguments.config,
+        data=arguments.data,
+        host=given.get("host"),
+        port=given.get("port"),
+        level=arguments.level,
+        view=given.get("view"),
+    )
 
 
 def _host(text: str) -> str:
@@ -121,36 +217,65 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
 
 
-def _check_combination(arguments: argparse.Namespace) -> None:
-    command, operands = arguments.command, arguments.operands
-    if command is not None and command not in COMMANDS:
-        raise UsageError(f"there is no command {command!r}; there are {', '.join(COMMANDS)}")
-    if command == "add":
-        if len(operands) not in (2, 3):
-            raise UsageError("add takes an instance, a provider and perhaps a display name")
-    elif operands and command != "help":
-        raise UsageError(f"unexpected {operands[0]!r} after {command}")
-    if arguments.transport and command not in (None, "serve", "systemd"):
-        raise UsageError("--transport is for serve and systemd")
-    for option, commands in _OPTION_COMMANDS.items():
-        if getattr(arguments, option) and command not in commands:
-            raise UsageError(f"--{option} is for {_listed(commands)}")
+# --- Words -----------------------------------------------------------------------------------
 
 
-def _listed(commands: Sequence[str | None]) -> str:
-    *others, last = [command for command in commands if command is not None]
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words before the first `--`, and those after it."""
+    words = list(argv)
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _take_command(words: list[str]) -> tuple[str | None, list[str]]:
+    """Return the first word that is neither an option nor the value of one, and the others."""
+    at = 0
+    while at < len(words):
+        if not words[at].startswith("-"):
+            return words[at], words[:at] + words[at + 1 :]
+        at += 2 if words[at] in _TAKE_A_VALUE else 1
+    return None, words
+
+
+def _refuse_extra(extra: Sequence[str], parser: argparse.ArgumentParser, name: str | None) -> None:
+    for word in extra:
+        if word.startswith("-"):
+            raise UsageError(_problem_of_option(word.partition("=")[0], parser, name))
+        raise UsageError(f"unexpected {word!r} after {name}")
+
+
+def _problem_of_command(name: str, argv: Sequence[str]) -> str:
+    before = argv[0].partition("=")[0]
+    if before.startswith("--") and before not in _TAKE_A_VALUE:
+        # Its value was taken for the command.
+        return _problem_of_option(before, parser_of(SERVE), None)
+    there_are = f"; there are {', '.join(BY_NAME)}"
+    return f"there is no command {name!r}" + (_meant(name, BY_NAME) or there_are)
+
+
+def _problem_of_option(option: str, parser: argparse.ArgumentParser, name: str | None) -> str:
+    others = [one.name for one in COMMANDS if option in _options_of(parser_of(one))]
+    if others:
+        return f"{option} is for {_listed(others)}"
+    problem = f"there is no option {option}" + (f" for {name}" if name else "")
+    return problem + _meant(option, _options_of(parser))
+
+
+def _options_of(parser: argparse.ArgumentParser) -> Iterable[str]:
+    return parser._option_string_actions
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def options_of(arguments: argparse.Namespace) -> Options:
-    """Return the options that override settings or say where files are."""
-    bare_mode = (arguments.command,) if arguments.command in MODES else ()
-    return Options(
-        modes=(*bare_mode, *arguments.transport),
-        config=arguments.config,
-        data=arguments.data,
-        host=arguments.host,
-        port=arguments.port,
-        level=arguments.level,
-        view=arguments.view,
-    )
+def _meant(wrong: str, names: Iterable[str]) -> str:
+    """Return the end of an error, which asks for the name that was probably meant."""
+    # For start-up time: only an error needs it.
+    from router.core.text.nearest_names import likely_meant
+
+    name = likely_meant(wrong, names)
+    return f". Did you mean {name}?" if name else ""

@@ -60,13 +60,15 @@ def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
         (["--port"], "expected one argument"),
         (["--host", "a b"], "expected a host such as 127.0.0.1"),
         (["--host", ""], "expected a host such as 127.0.0.1"),
-        (["add", "one"], "add takes an instance, a provider"),
-        (["add", "a", "b", "c", "d"], "add takes an instance, a provider"),
-        (["--conf", "x"], "--conf"),
+        (["add", "one"], "the following arguments are required: PROVIDER"),
+        (["add", "a", "b", "c", "d"], "unexpected 'd' after add"),
+        (["--conf", "x"], "there is no option --conf"),
+        (["status", "--jsn"], "there is no option --jsn for status. Did you mean --json?"),
+        (["stats"], "there is no command 'stats'. Did you mean status?"),
         (["serve", "--json"], "--json is for status"),
         (["http", "--token", "x"], "--token is for status and logs"),
         (["check", "--url", "http://x"], "--url is for status and logs"),
-        (["status", "-f"], "--follow is for logs"),
+        (["status", "-f"], "-f is for logs"),
         (["status", "--view", "x"], "--view is for serve, stdio, http, sse, check and systemd"),
         (["api", "--view", "x"], "--view is for serve, stdio, http, sse, check and systemd"),
     ],
@@ -74,6 +76,13 @@ def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
 def test_arguments_without_sense_are_refused(words: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         parse(words)
+
+
+def test_what_follows_two_dashes_is_left_as_it_is() -> None:
+    arguments = parse(["add", "a", "b", "--data", "d", "--", "npx", "-y", "--url"])
+    assert (arguments.data, arguments.rest) == ("d", ["npx", "-y", "--url"])
+    with pytest.raises(UsageError, match="unexpected 'npx' after --"):
+        parse(["status", "--", "npx"])
 
 
 @pytest.mark.parametrize("words", [["frobnicate", "-h"], ["http", "sse", "--version"]])

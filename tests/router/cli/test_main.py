@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.app import run
-from router.cli import follow_log
 from router.cli.main import main
+from router.cli.running import follow_log
 from router.config import settings
 from router.version import VERSION
-from tests.router.cli.answering import answering, http_response, unused_url
+from tests.router.cli.rest_api.answering import answering, http_response, unused_url
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from router.app.wiring import Router
-    from router.cli.rest_client import RestApi
+    from router.cli.rest_api.rest_client import RestApi
 
 pytestmark = pytest.mark.usefixtures("home")
 

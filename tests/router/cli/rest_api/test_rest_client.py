@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from router.cli.rest_client import RestApi, get
+from router.cli.rest_api.rest_client import RestApi, get
 from router.config.settings import Api, Security, Settings
 from router.messages.errors import ConfigError
-from tests.router.cli.answering import answering, http_response, unused_url
+from tests.router.cli.rest_api.answering import answering, http_response, unused_url
 
 # --- Where it is -----------------------------------------------------------------------------
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.cli.rest_client import NO_ROUTER, get
+from router.cli.rest_api.rest_client import NO_ROUTER, get
 from router.logs.record_text import UNPRINTABLE, one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
     import re
 
-    from router.cli.rest_client import RestApi
+    from router.cli.rest_api.rest_client import RestApi
 
 ERROR_CHARACTERS: Final = 120
 """How much of a reason is shown in the table itself; a longer one comes whole below it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import Raw
 
-from router.cli.check import Findings, check
+from router.cli.local.check import Findings, check
 from router.config.options import Options, Paths
 from router.instance_files.catalogue_files import hash_entry, name_file
 from router.instance_files.catalogue_folder import CatalogueFolder

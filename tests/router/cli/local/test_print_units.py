@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from router.cli import print_units
+from router.cli.local import print_units
 from router.cli.main import main
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection
 
-from router.cli import follow_log
-from router.cli.follow_log import follow
-from router.cli.rest_client import RestApi
-from router.cli.status import status_text
+from router.cli.rest_api.rest_client import RestApi
+from router.cli.running import follow_log
+from router.cli.running.follow_log import follow
+from router.cli.running.status import status_text
 from router.logs.broadcast import Broadcast
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
-from tests.router.cli.answering import unused_url
+from tests.router.cli.rest_api.answering import unused_url
 from transports.listen.rest.backend import RestBackend
 from transports.listen.rest.rest_app import RestApp
 from transports.listen.serving.hosting.listener import AsgiListener

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from router.cli.normalise_entry import normalise_instance
+from router.cli.local.normalise_entry import normalise_instance
 from router.instance_files.reader import load_instances
 from router.messages.errors import ConfigError
 from tests.router.instance_files.providers import COMMAND, put

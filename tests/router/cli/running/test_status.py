@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from router.cli.rest_client import RestApi
-from router.cli.status import Row, SessionRow, duration, status_text, table
+from router.cli.rest_api.rest_client import RestApi
+from router.cli.running.status import Row, SessionRow, duration, status_text, table
 from router.messages.errors import ConfigError
-from tests.router.cli.answering import answering, http_response
+from tests.router.cli.rest_api.answering import answering, http_response
 
 
 def asked(body: str, *, as_json: bool = False) -> str:

@@ -20,12 +20,12 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
-from router.cli.rest_client import ANSWER_S, OTHER_PORT, no_answer, refusal
+from router.cli.rest_api.rest_client import ANSWER_S, OTHER_PORT, no_answer, refusal
 from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
-    from router.cli.rest_client import RestApi
+    from router.cli.rest_api.rest_client import RestApi
 
 Stream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
 

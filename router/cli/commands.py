@@ -1,0 +1,93 @@
+"""The table of all commands: names, summaries, and the modules that carry them out.
+
+A command's module has `DESCRIPTION` and `EXAMPLES` for its help, `add_arguments(parser)` for its
+own operands and options, and `run(arguments)`, which returns the exit status.
+
+Invariant: the table imports no command. A command's module is imported when it is run, or when its
+help is printed, and imports what is heavy in `run`: a client waits for the start of a router.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import argparse
+
+
+class CommandModule(Protocol):
+    """The module of a command.
+
+    Attributes:
+        DESCRIPTION: sentences for its help.
+        EXAMPLES: command lines for its help, one a line.
+    """
+
+    DESCRIPTION: str
+    EXAMPLES: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's own operands and options."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Carry the command out and return the exit status."""
+        ...
+
+
+class Command(Struct, frozen=True):
+    """A command.
+
+    Attributes:
+        name: the word for it on the command line.
+        group: the heading under which the list of commands has it.
+        summary: its row in that list.
+        module: the name of its module.
+        takes_rest: words may follow `--`.
+    """
+
+    name: str
+    group: str
+    summary: str
+    module: str
+    takes_rest: bool = False
+
+    def load(self) -> CommandModule:
+        """Import the command's module."""
+        return cast("CommandModule", import_module(self.module))
+
+
+_SERVING: Final = "router.cli.serving"
+_RUNNING: Final = "router.cli.running"
+_LOCAL: Final = "router.cli.local"
+
+SERVE: Final = Command(
+    "serve", "Serve", "serve on one transport or several", f"{_SERVING}.serve_command"
+)
+
+COMMANDS: Final = (
+    SERVE,
+    Command("stdio", "Serve", "serve on stdin and stdout", f"{_SERVING}.mode_command"),
+    Command("http", "Serve", "serve streamable HTTP", f"{_SERVING}.mode_command"),
+    Command("sse", "Serve", "serve HTTP+SSE", f"{_SERVING}.mode_command"),
+    Command("api", "Serve", "serve the REST API alone", f"{_SERVING}.mode_command"),
+    Command("status", "Look", "show the servers of a running router", f"{_RUNNING}.status_command"),
+    Command("logs", "Look", "print its log while it is written", f"{_RUNNING}.logs_command"),
+    Command(
+        "add",
+        "Change",
+        "bring a file in data/ into shape",
+        f"{_LOCAL}.add_command",
+        takes_rest=True,
+    ),
+    Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
+    Command(
+        "systemd", "Set up", "print units of systemd for this router", f"{_LOCAL}.systemd_command"
+    ),
+)
+"""All commands, in the order of the list."""
+
+BY_NAME: Final = {command.name: command for command in COMMANDS}

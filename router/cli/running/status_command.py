@@ -1,0 +1,34 @@
+"""`mcp-router status`: shows the servers of a running router."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from router.cli.arguments import add_router_options
+from router.cli.rest_api.running_router import running_router
+from router.cli.running.status import status_text
+from router.cli.terminal import say
+
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION: Final = """\
+Show the servers of a running router: their states and why, restarts, tools, calls."""
+
+EXAMPLES: Final = """
+mcp-router status
+mcp-router status --json
+mcp-router status --url http://host:8001 --token "$TOKEN"
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `status`."""
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_router_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table, or the JSON."""
+    say(status_text(running_router(arguments), as_json=arguments.json))
+    return 0

@@ -1,0 +1,124 @@
+"""`mcp-router serve`: reads the settings, binds the listeners, and runs the router.
+
+Invariant: imports inside functions are for start-up time: a client waits for the first answer on
+stdio.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from router.cli.arguments import add_serving_options, add_transports, options_of
+from router.cli.terminal import complain
+from router.config.options import chosen_modes, locate, merge, with_data_folder, with_log_folder
+from router.config.settings import load_settings
+from router.logs.early_records import EarlyRecords
+from router.logs.logs import Logs
+from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from router.config.options import Options, Paths
+    from router.config.settings import Settings
+    from router.service_manager.activation import HandedOver
+    from router.service_manager.notifications import ServiceManager
+
+log = logging.getLogger("mcp_router.cli")
+
+DESCRIPTION: Final = """\
+Serve MCP to clients, and run the servers behind it, until Ctrl+C or SIGTERM. Without --transport it
+serves as server.transport_type in config.json says. The REST API serves beside it where api.enabled
+is true."""
+
+EXAMPLES: Final = """
+mcp-router serve --transport http --transport sse
+mcp-router serve --transport http --port 8080 --view work
+mcp-router serve -c /etc/mcp-router/config.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `serve`."""
+    add_transports(parser)
+    add_serving_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve, or show a person what runs where no command is given in a terminal."""
+    options = options_of(arguments)
+    paths = locate(options, os.environ, Path.cwd())
+    with EarlyRecords() as early:
+        settings = merge(load_settings(paths.config), options)
+        try:
+            return _serve(settings, paths, options, early)
+        except (ConfigError, OSError) as exc:
+            complain(str(exc), settings.logging.format)
+            return 1
+
+
+def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecords) -> int:
+    handed_over, service_manager = _from_service_manager()
+    paths = with_log_folder(paths, settings.logging.directory)
+    paths = with_data_folder(paths, options, settings.watcher.watch_path)
+    modes = chosen_modes(settings, options)
+    if options.view is not None:
+        from router.cli.local.check import check_view
+
+        check_view(options, settings, paths, os.environ)
+
+    from router.app.process_privacy import keep_private
+    from router.app.sockets import bind
+
+    keep_private()
+    bound = bind(settings, modes, handed_over)
+    mode = "+".join(modes)
+    with Logs.from_settings(settings.logging, paths.logs, mode, early=early) as logs:
+        logs.add_secrets(settings.security.secrets)
+        if options.data is not None and not paths.data.is_dir():
+            log.warning("--data: there is no folder %s yet", paths.data)
+
+        # Loaded last, since a port that is taken is reported without the event loop.
+        from router.app import run
+        from router.app.wiring import telemetry_for, wire
+
+        is_for_people = service_manager is None and (bool(bound) or os.isatty(2))
+        router = wire(
+            options,
+            paths,
+            settings,
+            modes,
+            bound,
+            logs,
+            telemetry=telemetry_for(os.environ, logs),
+            is_for_people=is_for_people,
+            service_manager=service_manager,
+        )
+        try:
+            return run.run(router)
+        except Exception as exc:  # the boundary of the program
+            log.critical("The router ended because of a fault in itself", exc_info=exc)
+            if settings.logging.level == "OFF":
+                complain(f"ended because of a fault in itself: {exc!r}")
+            return 1
+
+
+def _from_service_manager() -> tuple[Sequence[HandedOver], ServiceManager | None]:
+    """Take what the service manager left in the environment: its sockets, and its own socket.
+
+    Raises:
+        ConfigError: it cannot be understood.
+    """
+    if os.environ.keys().isdisjoint(("NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC")):
+        return (), None
+    # For start-up time: only a service needs it.
+    from router.service_manager.activation import take_sockets, take_variables
+    from router.service_manager.notifications import ServiceManager
+
+    variables = take_variables(os.environ)
+    is_told = "NOTIFY_SOCKET" in variables
+    manager = ServiceManager.from_environ(variables) if is_told else None
+    return take_sockets(variables), manager

@@ -1,0 +1,76 @@
+"""The terminal of the person who runs a command: what is written to it, and what is asked there.
+
+Invariants: stdout carries what was asked for, stderr what went wrong or goes on; an error is one
+readable line for each problem. Where stdout is no terminal, lines have no colour and are not cut.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+from router.logs.journal import is_journal
+from router.logs.line_formats import error_lines
+from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PROGRAM: Final = "mcp-router"
+
+_NOT_A_TERMINAL_COLUMNS: Final = 10_000
+"""So wide that nothing is cut or wrapped."""
+
+
+def say(text: str) -> None:
+    """Write to stdout, as it is."""
+    _write(sys.stdout, text)
+
+
+def complain(text: str, log_format: str = "") -> None:
+    """Write an error to stderr, each line of it as one; as JSON if that is the log's format."""
+    _write(sys.stderr, error_lines(PROGRAM, text, log_format, is_journal=is_journal(os.environ)))
+
+
+def is_for_a_person(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def console(*, to_stderr: bool = False) -> Console:
+    """Return where tables and colours go; `NO_COLOR` and `TERM=dumb` are obeyed by it."""
+    # For start-up time: only commands that lay something out need it.
+    from rich.console import Console
+
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = None if is_for_a_person(stream) else _NOT_A_TERMINAL_COLUMNS
+    return Console(stderr=to_stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+def ask_yes_no(question: str, *, is_yes: bool = False) -> bool:
+    """Ask a question on the terminal and return whether the answer is yes.
+
+    Args:
+        question: one line, without the choices.
+        is_yes: do not ask: `--yes` was given.
+
+    Raises:
+        ConfigError: there is nobody to ask.
+    """
+    if is_yes:
+        return True
+    if not is_for_a_person(sys.stdin):
+        raise ConfigError("stdin", "nobody can be asked, since it is no terminal; give --yes")
+    _write(sys.stderr, f"{question} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    # Python has None for a stream it was started without, although typeshed does not say so.
+    if stream is not None:
+        stream.write(text)
+        stream.flush()
