@@ -52,10 +52,15 @@ _NEVER_SECRET: Final = frozenset({"metadata", *EXPOSURE_KEYS})
 """Keys whose values may hold any JSON, and no secret."""
 
 
-def apply_change(data_dir: Path, change: Change) -> str:
+def apply_change(data_dir: Path, change: Change, *, may_refer: bool = False) -> str:
     """Write a change safely to disk and return the instance's name afterwards.
 
     Blocks on disk: not for the event loop.
+
+    Args:
+        data_dir: the folder of the providers.
+        change: the change.
+        may_refer: a new entry may hold references such as `${VAR}`: whoever owns the files adds it.
 
     Raises:
         RpcError: -32018, the name is taken; -32602, the change makes no sense; -32010, there is
@@ -69,7 +74,7 @@ def apply_change(data_dir: Path, change: Change) -> str:
         data = DataFolder(data_dir, folder)
         match change:
             case AddInstance(provider, entry):
-                return _add(data, provider, entry)
+                return _add(data, provider, entry, may_refer=may_refer)
             case UpdateInstance(name, fields):
                 return _update(data, name, fields)
             case RemoveInstance(name):
@@ -85,12 +90,13 @@ def _invalid(message: str) -> RpcError:
 # --- Adding ----------------------------------------------------------------------------------
 
 
-def _add(data: DataFolder, provider: str, given: Mapping[str, Any]) -> str:
+def _add(data: DataFolder, provider: str, given: Mapping[str, Any], *, may_refer: bool) -> str:
     present = {key: value for key, value in given.items() if value is not None}
     name = present.get("name", provider)
     _check_provider(data, provider, present.get("provider"))
     _check_name(name)
-    refuse_new_references(present, {})
+    if not may_refer:
+        refuse_new_references(present, {})
     _check_free_on_disk(data, name)
     source = data.source(provider)
     values = {"provider": provider, "name": name} | present

@@ -104,7 +104,7 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
         rows = msgspec.json.decode(body, type=list[Row])
     except msgspec.MsgspecError:
         raise ConfigError(api.url, NO_ROUTER) from None
-    return f"{_printable_json(body)}\n" if as_json else table(rows)
+    return f"{printable_json(body)}\n" if as_json else table(rows)
 
 
 def table(rows: list[Row]) -> str:
@@ -133,7 +133,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _printable_json(body: bytes) -> str:
+def printable_json(body: bytes) -> str:
     """Return the same JSON, with characters that do not print escaped (RFC 8259 section 7)."""
 
     def escape(found: re.Match[str]) -> str:
