@@ -22,6 +22,8 @@ ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
+	@command -v mcp-router >/dev/null || printf "%s\n" "To have mcp-router on your PATH:" \
+	  "  mkdir -p ~/.local/bin && ln -s $(CURDIR)/$(BIN)/mcp-router ~/.local/bin/" ""
 	$(BIN)/mcp-router serve --transport http --transport sse
 
 test: check peers
@@ -116,8 +118,8 @@ $(ASYNC_STAMPS): .venv/dev.stamp Makefile
 	@echo "$(CURDIR)" > $@
 
 .venv/serve.stamp: requirements.txt pyproject.toml | .venv/made
-	$(PIP) install --require-hashes -r requirements.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python deploy/install_packages.py requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt .venv/serve.stamp

@@ -39,7 +39,7 @@ from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
 if TYPE_CHECKING:
-    from router.app.wiring import Router
+    from router.app.wiring import Router, ShowStart
     from router.dispatch.actor import Inbound
     from router.service_manager.notifications import RouterState
 
@@ -152,6 +152,8 @@ async def _run_listeners(router: Router, stop: Stop) -> None:
                     channels.inbox_in,
                 )
                 reloading.start_soon(_begin_later, router)
+                if router.show_start is not None:
+                    reloading.start_soon(_show_start, router.show_start, router)
                 await stop.asked.wait()
                 # First, so that whoever balances load sends nothing more.
                 router.listeners.is_draining = True
@@ -229,6 +231,11 @@ async def _begin_later(router: Router) -> None:
     await trio.to_thread.run_sync(router.upstreams.end_leftovers, abandon_on_cancel=True)
 
 
+async def _show_start(show_start: ShowStart, router: Router) -> None:
+    await router.listeners.up.all_were_up.wait()
+    await show_start(router.channels.inbox_in, router.listeners.about()["endpoints"])
+
+
 def _stdio_ended(error: Exception | None, stop: Stop) -> None:
     if error is None:
         stop.ask("the client on stdio is gone")
@@ -252,7 +259,7 @@ def _state_for_manager(router: Router, stop: Stop) -> RouterState:
 
 
 def _all_are_up(router: Router) -> None:
-    if router.is_for_people:
+    if router.is_for_people and router.show_start is None:
         log.info("Press Ctrl+C to stop")
     # Objects that live by now live until the end: no collection need look at them again.
     gc.freeze()

@@ -29,7 +29,8 @@ from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     from router.access.refusals import Refusals
     from router.app.sockets import Bound
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from router.reload.live_settings import LivePart
     from router.service_manager.notifications import ServiceManager
     from router.telemetry.telemetry import Telemetry
+
+    ShowStart: TypeAlias = Callable[
+        [trio.MemorySendChannel[Inbound], Mapping[str, str]], Awaitable[None]
+    ]
 
 LISTENER_COMMANDS_SIZE: Final = 16
 """Commands to the listeners' supervisor, which takes them at once: one for each listener that moves
@@ -109,6 +114,8 @@ class Router(Struct, frozen=True):
         audit: the audit log, one of those; None if none is wanted.
         telemetry: the export by OpenTelemetry; None if no variable asks for one.
         is_for_people: True to say in the log how to stop.
+        show_start: shows a person how the instances get up, given the actor's inbox and the URLs
+            of the listeners; None if nobody looks.
         service_manager: is told how the router is; None if no service manager wants to know.
     """
 
@@ -129,6 +136,7 @@ class Router(Struct, frozen=True):
     audit: AuditLog | None = None
     telemetry: Telemetry | None = None
     is_for_people: bool = False
+    show_start: ShowStart | None = None
     service_manager: ServiceManager | None = None
 
     def hang_up(self) -> None:
@@ -162,6 +170,7 @@ def wire(
     *,
     telemetry: Telemetry | None = None,
     is_for_people: bool = False,
+    show_start: ShowStart | None = None,
     service_manager: ServiceManager | None = None,
 ) -> Router:
     """Wire the parts of a router.
@@ -174,7 +183,8 @@ def wire(
         bound: the sockets of these modes.
         logs: the logs, set up already.
         telemetry: see `Router`.
-        is_for_people: True to say in the log how to stop.
+        is_for_people: see `Router`.
+        show_start: see `Router`.
         service_manager: is to be told how the router is, if there is one.
 
     Raises:
@@ -191,7 +201,13 @@ def wire(
     places = Places(settings, paths.config.name, options.view)
     catalogues = CatalogueStore(paths.cache)
     instances = InstanceStore(
-        paths.data, catalogues, live, logs.add_secrets, prepare, places.take_instances
+        paths.data,
+        catalogues,
+        live,
+        logs.add_secrets,
+        prepare,
+        places.take_instances,
+        secrets_file=paths.secrets,
     )
     profiles = ProfileStore(live, places.is_instance)
     records, actor_counts = Records([log_call]), ActorCounts()
@@ -240,6 +256,7 @@ def wire(
         audit=audit,
         telemetry=telemetry,
         is_for_people=is_for_people,
+        show_start=show_start,
         service_manager=service_manager,
     )
 

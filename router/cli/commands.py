@@ -65,6 +65,7 @@ _RUNNING: Final = "router.cli.running"
 _LOCAL: Final = "router.cli.local"
 _CALLING: Final = "router.cli.calling"
 _CHANGING: Final = "router.cli.changing"
+_SETUP: Final = "router.cli.setup"
 
 SERVE: Final = Command(
     "serve", "Serve", "serve on one transport or several", f"{_SERVING}.serve_command"
@@ -94,7 +95,12 @@ COMMANDS: Final = (
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),
+    Command("init", "Set up", "make a folder with a config.json", f"{_LOCAL}.init_command"),
+    Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),
     Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
+    Command(
+        "completion", "Set up", "make your shell complete names", f"{_LOCAL}.completion_command"
+    ),
     Command(
         "systemd", "Set up", "print units of systemd for this router", f"{_LOCAL}.systemd_command"
     ),

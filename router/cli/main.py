@@ -37,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     _fill_standard_descriptors()
+    if "_ARGCOMPLETE" in os.environ:
+        # For start-up time: only a shell that completes a command line needs it.
+        from router.cli.local.completion_command import complete
+
+        complete()
     try:
         return _run_command(parse(sys.argv[1:] if argv is None else argv))
     except UsageError as exc:

@@ -15,9 +15,14 @@ from router.logs.line_formats import error_lines
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
 PROGRAM: Final = "mcp-router"
+
+_TWO_COLUMNS: Final = 60
+"""From this width on, a heading and a URL or a command stand beside each other."""
 
 _NOT_A_TERMINAL_COLUMNS: Final = 10_000
 """So wide that nothing is cut or wrapped."""
@@ -59,6 +64,20 @@ def console(*, to_stderr: bool = False) -> Console:
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if is_for_a_person(stream) else _NOT_A_TERMINAL_COLUMNS
     return Console(stderr=to_stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_pairs(out: Console, pairs: Sequence[tuple[str, str]]) -> None:
+    """Print headings, each with a text beside it; below it where the terminal is narrow."""
+    # For start-up time, as above.
+    from rich.text import Text
+
+    width = max(len(heading) for heading, _ in pairs)
+    for heading, text in pairs:
+        if out.width < _TWO_COLUMNS:
+            line = Text.assemble((heading, "dim"), f"\n  {text}")
+        else:
+            line = Text.assemble((heading.ljust(width), "dim"), f"  {text}")
+        out.print(line, soft_wrap=True)
 
 
 def ask_yes_no(question: str, *, is_yes: bool = False) -> bool:

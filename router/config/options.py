@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from router.config.values import MODES, Level, Mode
+from router.files.names import SECRETS_FILE_NAME
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class Paths(Struct, frozen=True):
     data: Path
     logs: Path
     cache: Path
+
+    @property
+    def secrets(self) -> Path:
+        """The file of secrets, beside the config file."""
+        return self.config.with_name(SECRETS_FILE_NAME)
 
 
 def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:

@@ -14,9 +14,10 @@ from msgspec import Struct
 
 from router.config.strict import join_errors
 from router.config.tokens import TOKEN_RULE, find_repeated_tokens, is_token
+from router.files.names import SECRETS_FILE_NAME
 from router.messages.errors import ConfigError
 from router.references.expander import Unresolved
-from router.references.secret_files import expander_for
+from router.references.secret_files import StoredSecrets, expander_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from router.references.expander import Expander
 
 WAYS_TO_GIVE_A_TOKEN: Final = (
-    "write ${VAR}, ${file:/path} or ${credential:NAME}, or a token that nobody can guess, such as "
-    "one from: openssl rand -hex 32"
+    "write ${VAR}, ${secret:NAME}, ${file:/path} or ${credential:NAME}, or a token that nobody can "
+    "guess, such as one from: openssl rand -hex 32"
 )
 
 _UNFILLED: Final = re.compile(
@@ -57,7 +58,8 @@ def read_tokens(
         ConfigError: for everything that is wrong, one problem a line.
     """
     # Of `x-${VAR}` an empty variable would leave a token that everybody can guess.
-    expander = expander_for(path.parent, environ, may_be_empty=False)
+    stored = StoredSecrets(path.with_name(SECRETS_FILE_NAME), environ)
+    expander = expander_for(path.parent, environ, stored=stored, may_be_empty=False)
     reader = _TokenReader(f"{path.name}: security", expander)
     bearer_token = reader.read(bearer_token, "bearer_token")
     found = {

@@ -146,7 +146,7 @@ def _decode(data: bytes, place: str, json_type: Any) -> Any:
         data.decode("utf-8")  # msgspec would count from the start of a string, not of the file
         return msgspec.json.decode(data, type=json_type)
     except UnicodeDecodeError as exc:
-        where = _line_and_column(data, exc.start)
+        where = line_and_column(data, exc.start)
         raise ConfigError(place, f"{where}: is not UTF-8; save it as UTF-8") from None
     except msgspec.DecodeError as exc:
         raise ConfigError(place, _locate_problem(data, str(exc))) from None
@@ -157,7 +157,7 @@ def _decode(data: bytes, place: str, json_type: Any) -> Any:
 def _locate_problem(data: bytes, problem: str) -> str:
     """Return msgspec's words with line and column instead of a byte offset."""
     if problem == _TRUNCATED:
-        return f"{_line_and_column(data, len(data))}: invalid JSON: it ends too early"
+        return f"{line_and_column(data, len(data))}: invalid JSON: it ends too early"
     found = _BYTE_OFFSET.search(problem)
     if found is None:
         return f"invalid JSON: {problem.partition(' - at ')[0]}"
@@ -165,10 +165,11 @@ def _locate_problem(data: bytes, problem: str) -> str:
     reason = _BYTE_OFFSET.sub("", problem).removeprefix("JSON is malformed: ")
     if data[offset : offset + 2] in (b"//", b"/*"):
         reason = "JSON knows no comments; remove this one"
-    return f"{_line_and_column(data, offset)}: invalid JSON: {reason}"
+    return f"{line_and_column(data, offset)}: invalid JSON: {reason}"
 
 
-def _line_and_column(data: bytes, offset: int) -> str:
+def line_and_column(data: bytes, offset: int) -> str:
+    """Return a place in a file in words, counted from 1, with columns in characters."""
     before = data[:offset].decode("utf-8", "replace")
     return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 

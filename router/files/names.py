@@ -1,4 +1,4 @@
-"""Defines the names that instances, providers and tokens may have, and that of a provider's file.
+"""Defines the names that instances, providers and tokens may have, and those of files of ours.
 
 A name ends up in paths, log lines and answers, so it is matched in full. Otherwise `..` could lead
 out of a folder, and a line break could forge a line.
@@ -11,6 +11,9 @@ from typing import Final
 
 INSTANCE_FILE_NAME: Final = "mcp_settings.json"
 """The file in each provider's folder that holds its instances."""
+
+SECRETS_FILE_NAME: Final = "secrets.json"
+"""The file of secrets, beside `config.json`."""
 
 # Han with its extensions, Hiragana, Katakana, Bopomofo, Hangul, and the Han iteration marks.
 _CJK: Final = (

@@ -20,7 +20,7 @@ from router.instance_files.entry.entry_secrets import secrets_of
 from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import InstanceSpec
-from router.references.secret_files import expander_for
+from router.references.secret_files import StoredSecrets, expander_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +54,11 @@ class LoadedInstances:
 
 
 def load_instances(
-    data_dir: Path, environ: Mapping[str, str], last: LoadedInstances | None = None
+    data_dir: Path,
+    environ: Mapping[str, str],
+    last: LoadedInstances | None = None,
+    *,
+    secrets_file: Path | None = None,
 ) -> LoadedInstances:
     """Read all instances. Blocks on disk: not for the event loop.
 
@@ -63,11 +67,13 @@ def load_instances(
         environ: the values of `${VAR}`, and where the credentials are.
         last: the result of the reading before. Its instances stay in the place of files and
             entries that have become invalid, and all of them if the folder itself is gone.
+        secrets_file: the file that `${secret:NAME}` refers to; None where no secret is needed.
     """
     used = set[str]()
+    stored = None if secrets_file is None else StoredSecrets(secrets_file, environ)
 
     def expander_in(folder: str) -> Expander:
-        return expander_for(data_dir / folder, environ, used)
+        return expander_for(data_dir / folder, environ, used, stored=stored)
 
     specs: dict[str, InstanceSpec] = {}
     problems: list[ConfigError] = []

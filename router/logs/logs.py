@@ -111,7 +111,7 @@ class Logs:
         handler = _Handler(
             masks,
             _Place(file, file_format(text, masks)),
-            _Place(console or _stderr(), console_lines),
+            _Place(console or unbuffered_stderr(), console_lines),
             follower_format(text),
             f"The log in {folder}",
         )
@@ -194,7 +194,7 @@ def _try_to_open(folder: Path, mode: str) -> tuple[OwnedFile | None, OSError | N
         return None, exc
 
 
-def _stderr() -> RawWriter | None:
+def unbuffered_stderr() -> RawWriter | None:
     """Return the unbuffered stderr: a buffer's lock, held by a hanging thread, blocks the exit."""
     buffer = getattr(sys.stderr, "buffer", None)
     return getattr(buffer, "raw", buffer)

@@ -1,12 +1,12 @@
-"""Resolves `${VAR}`, `${file:/path}` and `${credential:NAME}` in the texts of the user's files.
+"""Resolves `${VAR}`, `${file:/path}`, `${secret:NAME}` and others in the texts of the user's files.
 
 These references are understood:
 
 - `${VAR}`, and `${VAR:-default}` of Claude Code; as in POSIX sh, the default also replaces an
   empty value;
 - `${env:VAR}` of VS Code, Cursor and Windsurf;
-- `${file:/path}`, the content of a file, and `${credential:NAME}`, a credential of systemd
-  (see `secret_files`);
+- `${secret:NAME}`, a secret of the router's own file, `${file:/path}`, the content of a file, and
+  `${credential:NAME}`, a credential of systemd (see `secret_files`);
 - `${userHome}`, `${pathSeparator}` and `${/}`, which editors define.
 
 References that only an editor could resolve, such as `${input:key}`, are errors. Any other text
@@ -36,7 +36,7 @@ PUBLIC_VARIABLES: Final = frozenset(
 
 _REFERENCE: Final = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE: Final = re.compile(r"(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_SECRET: Final = re.compile(r"(file|credential):(.*)", re.DOTALL)
+_SECRET: Final = re.compile(r"(file|credential|secret):(.*)", re.DOTALL)
 _EDITOR_INPUT: Final = re.compile(r"(?:input|promptString|command|config):(.+)", re.DOTALL)
 _WORKSPACE: Final = re.compile(r"workspace(?:Folder|Root|FolderBasename|RootFolderName)(?::.*)?")
 _BARE_VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
@@ -70,10 +70,11 @@ class Expander:
 
     Attributes:
         environ: the router's environment; None leaves every text as it is.
-        read: returns the secret that "file" and a path, or "credential" and a name stand for, or
-            raises `Unresolved`.
+        read: returns the secret that "file" and a path, or "credential" or "secret" and a name
+            stand for, or raises `Unresolved`.
         may_be_empty: False to take a variable that is set to nothing for one that is not set.
-        values: of the variables, files and credentials that were used, so that logs can mask them.
+        values: of the variables, files, credentials and secrets that were used, so that logs can
+            mask them.
     """
 
     environ: Mapping[str, str] | None = attrs.field(repr=False)
@@ -121,7 +122,7 @@ class Expander:
         return default
 
     def _secret(self, reference: str, kind: str, name: str) -> str:
-        """Return the content of a file or a credential, and remember it."""
+        """Return the content of a file, a credential or a secret, and remember it."""
         try:
             value = self.read(kind, name)
         except Unresolved as exc:
@@ -134,6 +135,12 @@ class Expander:
         if name not in PUBLIC_VARIABLES:
             self.values.add(value)
         return value
+
+
+def secret_names_in(text: str) -> list[str]:
+    """Return the names of the secrets that `${secret:NAME}` refers to in a text."""
+    found = (_SECRET.fullmatch(one[1]) for one in _REFERENCE.finditer(text))
+    return [one[2] for one in found if one is not None and one[1] == "secret"]
 
 
 def is_reference(text: str, *, bare: bool = False) -> bool:

@@ -1,4 +1,6 @@
-"""Reads `config.json` and `data/` again when they change on disk, or when that is requested.
+"""Reads the files of the user again when they change on disk, or when that is requested.
+
+They are `config.json`, `data/`, and `secrets.json`, whose values the others refer to.
 
 watchfiles notices the changes (inotify, FSEvents, ReadDirectoryChangesW) in a thread of its own. It
 watches folders rather than files, since editors replace files, and one level only, since servers
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec import Struct
 
-from router.files.names import INSTANCE_FILE_NAME
+from router.files.names import INSTANCE_FILE_NAME, SECRETS_FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,7 +170,8 @@ class Watched(Struct, frozen=True):
 
     def concerns(self, path: Path) -> bool:
         """Return whether an event at this path may mean that there is something new to read."""
-        if path in (self.config, self.data) or path.name == KUBERNETES_LINK:
+        secrets = self.config.with_name(SECRETS_FILE_NAME)
+        if path in (self.config, self.data, secrets) or path.name == KUBERNETES_LINK:
             return True
         is_provider = path.parent == self.data and not path.name.startswith(".")
         is_file = path.name == INSTANCE_FILE_NAME and path.parent.parent == self.data

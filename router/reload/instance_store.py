@@ -78,6 +78,7 @@ class InstanceStore(Struct):
         prepare: is called with the instances in a worker thread, before the actor hears of them.
         tell_listeners: is called with the instances after the actor has heard of them.
         problems: the mistakes that the last reading found, one line each.
+        secrets_file: the file that `${secret:NAME}` refers to; None where there is none.
     """
 
     data: Path
@@ -87,6 +88,7 @@ class InstanceStore(Struct):
     prepare: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
     tell_listeners: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
     problems: tuple[str, ...] = ()
+    secrets_file: Path | None = None
     _warnings: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
     _turn: trio.Lock = field(default_factory=trio.Lock)
@@ -147,7 +149,7 @@ class InstanceStore(Struct):
         # For start-up time: this runs in a thread, beside the first answers.
         from router.instance_files.reader import load_instances
 
-        loaded = load_instances(self.data, os.environ, last)
+        loaded = load_instances(self.data, os.environ, last, secrets_file=self.secrets_file)
         self.prepare(loaded.specs)
         specs = loaded.specs[:MAX_INSTANCES]
         if not is_on:

@@ -56,7 +56,7 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
     if options.data is not None and not paths.data.is_dir():
         problems.append(str(ConfigError("--data", f"there is no folder {paths.data}")))
-    loaded = load_instances(paths.data, environ)
+    loaded = load_instances(paths.data, environ, secrets_file=paths.secrets)
     problems += map(str, loaded.problems)
     for spec in loaded.specs:
         if spec.problem is not None:
@@ -84,7 +84,7 @@ def check_view(
     """
     view = options.view
     for _ in find_unknown_view(view, settings.profiles, ()):
-        specs = load_instances(paths.data, environ).specs
+        specs = load_instances(paths.data, environ, secrets_file=paths.secrets).specs
         for error in find_unknown_view(view, settings.profiles, [spec.name for spec in specs]):
             raise error
 

@@ -100,11 +100,24 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
         ConfigError: nobody answers, the router refuses, or it is no MCP Router.
     """
     body = get(api, "/api/status")
+    rows = _decode(api, body)
+    return f"{printable_json(body)}\n" if as_json else table(rows)
+
+
+def status_rows(api: RestApi) -> list[Row]:
+    """Ask a router for its instances. Blocks.
+
+    Raises:
+        ConfigError: nobody answers, the router refuses, or it is no MCP Router.
+    """
+    return _decode(api, get(api, "/api/status"))
+
+
+def _decode(api: RestApi, body: bytes) -> list[Row]:
     try:
-        rows = msgspec.json.decode(body, type=list[Row])
+        return msgspec.json.decode(body, type=list[Row])
     except msgspec.MsgspecError:
         raise ConfigError(api.url, NO_ROUTER) from None
-    return f"{printable_json(body)}\n" if as_json else table(rows)
 
 
 def table(rows: list[Row]) -> str:

@@ -17,6 +17,7 @@ Show the servers of a running router: their states and why, restarts, tools, cal
 
 EXAMPLES: Final = """
 mcp-router status
+mcp-router status --watch
 mcp-router status --json
 mcp-router status --url http://host:8001 --token "$TOKEN"
 """
@@ -24,11 +25,17 @@ mcp-router status --url http://host:8001 --token "$TOKEN"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `status`."""
+    parser.add_argument("--watch", action="store_true", help="show it anew each second")
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_router_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table, or the JSON."""
+    """Print the table, or the JSON; with `--watch`, show the table until Ctrl+C."""
+    if arguments.watch:
+        # For start-up time: only this needs rich.
+        from router.cli.running.watch import watch
+
+        return watch(running_router(arguments))
     say(status_text(running_router(arguments), as_json=arguments.json))
     return 0

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from router.cli.arguments import add_serving_options, add_transports, options_of
-from router.cli.terminal import complain
+from router.cli.terminal import complain, is_for_a_person
 from router.config.options import chosen_modes, locate, merge, with_data_folder, with_log_folder
-from router.config.settings import load_settings
+from router.config.settings import load_settings, settings_as_written
 from router.logs.early_records import EarlyRecords
-from router.logs.logs import Logs
+from router.logs.logs import Logs, unbuffered_stderr
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from router.cli.serving.start_screen import StartScreen
     from router.config.options import Options, Paths
     from router.config.settings import Settings
     from router.service_manager.activation import HandedOver
@@ -51,6 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve, or show a person what runs where no command is given in a terminal."""
     options = options_of(arguments)
     paths = locate(options, os.environ, Path.cwd())
+    if arguments.command is None and not options.modes and is_for_a_person(sys.stdin):
+        settings = settings_as_written(paths.config)
+        if chosen_modes(settings, options) == ("stdio",):
+            # For start-up time: a client has no use for it.
+            from router.cli.serving.overview import show_overview
+
+            return show_overview(arguments, paths, settings)
     with EarlyRecords() as early:
         settings = merge(load_settings(paths.config), options)
         try:
@@ -76,7 +85,8 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
     keep_private()
     bound = bind(settings, modes, handed_over)
     mode = "+".join(modes)
-    with Logs.from_settings(settings.logging, paths.logs, mode, early=early) as logs:
+    screen = None if service_manager or not bound else _start_screen(settings)
+    with Logs.from_settings(settings.logging, paths.logs, mode, screen, early) as logs:
         logs.add_secrets(settings.security.secrets)
         if options.data is not None and not paths.data.is_dir():
             log.warning("--data: there is no folder %s yet", paths.data)
@@ -85,7 +95,6 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
         from router.app import run
         from router.app.wiring import telemetry_for, wire
 
-        is_for_people = service_manager is None and (bool(bound) or os.isatty(2))
         router = wire(
             options,
             paths,
@@ -94,7 +103,8 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
             bound,
             logs,
             telemetry=telemetry_for(os.environ, logs),
-            is_for_people=is_for_people,
+            is_for_people=service_manager is None and (bool(bound) or os.isatty(2)),
+            show_start=None if screen is None else screen.run,
             service_manager=service_manager,
         )
         try:
@@ -104,6 +114,20 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
             if settings.logging.level == "OFF":
                 complain(f"ended because of a fault in itself: {exc!r}")
             return 1
+
+
+def _start_screen(settings: Settings) -> StartScreen | None:
+    """Return the terminal that shows a start; None where stderr is none, or is for programs."""
+    is_dumb = os.environ.get("TERM", "dumb") == "dumb"
+    if settings.logging.format == "json" or settings.logging.level == "OFF" or is_dumb:
+        return None
+    terminal = unbuffered_stderr() if is_for_a_person(sys.stderr) else None
+    if terminal is None:
+        return None
+    # For start-up time: only a terminal needs it.
+    from router.cli.serving.start_screen import StartScreen
+
+    return StartScreen(terminal)
 
 
 def _from_service_manager() -> tuple[Sequence[HandedOver], ServiceManager | None]:

@@ -24,8 +24,8 @@ ENVIRON = {
     "LINES": "line\nbreak",
 }
 WAYS = (
-    "write ${VAR}, ${file:/path} or ${credential:NAME}, or a token that nobody can guess, such as "
-    "one from: openssl rand -hex 32"
+    "write ${VAR}, ${secret:NAME}, ${file:/path} or ${credential:NAME}, or a token that nobody can "
+    "guess, such as one from: openssl rand -hex 32"
 )
 
 
@@ -50,12 +50,22 @@ def test_references_in_tokens_are_resolved_beside_the_file(config: Path) -> None
         "a": {"token": "${file:secrets/a key}"},
         "b": {"token": "${credential:digest}", "permissions": ["read"]},
         "c": {"token": "c-${UNSET:-0123}"},
+        "d": {"token": "${secret:d}"},
     }
+    stored = config.parent / "secrets.json"
+    stored.write_text('{"version": 1, "secrets": {"d": "token-of-the-store"}}')
+    stored.chmod(0o600)
     path = write(config, {"security": {"bearer_token": "${TOKEN}", "tokens": tokens}})
     written = path.read_bytes()
     settings = load_settings(path, ENVIRON | {"CREDENTIALS_DIRECTORY": str(folder)})
     security = settings.security
-    assert security.secrets == ["token-of-the-router", "token-of-a-file", digest, "c-0123"]
+    assert security.secrets == [
+        "token-of-the-router",
+        "token-of-a-file",
+        digest,
+        "c-0123",
+        "token-of-the-store",
+    ]
     assert security.tokens["b"].permissions == ("read",)
     assert "token-of" not in repr(settings)
     assert path.read_bytes() == written

@@ -288,3 +288,22 @@ def test_secret_that_was_exchanged_or_lost_counts_at_the_next_reading(data: Path
     third = load_instances(data, ENVIRON, second)
     assert third.specs == second.specs
     assert problems_of(third)[0].endswith("; what was there before stays in force")
+
+
+def test_secrets_of_the_routers_own_file_are_put_in_everywhere_and_masked(data: Path) -> None:
+    file = data.parent / "secrets.json"
+    secrets = {"A": "s3cret", "NODE": "/opt/node"}
+    file.write_text(json.dumps({"version": 1, "secrets": secrets}))
+    file.chmod(0o600)
+    put(data, "p", {"url": "https://x.test/${secret:A}", "headers": {"K": "Bearer ${secret:A}"}})
+    entry = {"command": "${secret:NODE}", "args": ["${secret:A}"], "cwd": "/${secret:A}"}
+    put(data, "q", {**entry, "env": {"K": "${secret:A}", "L": "${secret:B}"}})
+    loaded = load_instances(data, {}, secrets_file=file)
+    remote, local = loaded.specs
+    assert (remote.url, remote.headers) == ("https://x.test/s3cret", {"K": "Bearer s3cret"})
+    assert (local.command, local.args, local.cwd) == ("/opt/node", ("s3cret",), "/s3cret")
+    assert local.problem == (
+        "data/q/mcp_settings.json: env.L: ${secret:B}: there is no secret B; set it with: "
+        "mcp-router secret set B"
+    )
+    assert {"s3cret", "/opt/node"} <= loaded.secrets

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.references.expander import Expander, Unresolved, is_reference
+from router.references.expander import Expander, Unresolved, is_reference, secret_names_in
 
 ENVIRON = {"TOKEN": "t0ken", "EMPTY": "", "HOME": "/home/me", "NESTED": "${TOKEN}"}
 
@@ -141,6 +141,7 @@ def test_empty_variable_is_refused_where_nothing_may_be_empty() -> None:
         ("${env:VAR:-x}", True),
         ("${file:/etc/shadow}", True),
         ("${credential:x}", True),
+        ("${secret:x}", True),
         ("${file:}", True),
         ("${input:x}", True),
         ("${1}${x##y}${a b} $VAR", False),
@@ -149,6 +150,11 @@ def test_empty_variable_is_refused_where_nothing_may_be_empty() -> None:
 def test_references_are_found(text: str, is_one: bool) -> None:
     assert is_reference(text) is is_one
     assert is_reference("$VAR", bare=True)
+
+
+def test_names_of_secrets_in_a_text_are_found() -> None:
+    text = "${secret:A} ${file:B}:${secret:c.d-e} $secret:F ${secret:}"
+    assert secret_names_in(text) == ["A", "c.d-e", ""]
 
 
 def test_without_an_environment_every_text_stays() -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from router.references.expander import Unresolved
-from router.references.secret_files import SECRET_LIMIT_BYTES, SecretFiles, expander_for
+from router.references.secret_files import (
+    SECRET_LIMIT_BYTES,
+    SecretFiles,
+    StoredSecrets,
+    expander_for,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from router.references.expander import Expander
 
 
 def reason(folder: Path, kind: str, name: str, environ: dict[str, str] | None = None) -> str:
@@ -95,3 +103,43 @@ def test_credential_is_a_name_and_no_path(tmp_path: Path, name: str) -> None:
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     (tmp_path.parent / "key").write_text("s3cret")
     assert reason(tmp_path, "credential", name, environ).startswith("expected the name of a cred")
+
+
+def test_secret_of_the_routers_own_file_is_read_anew_at_each_use(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    values = set[str]()
+    expander = expander_for(tmp_path / "data", {}, values, stored=StoredSecrets(path, {}))
+    for secret in ("first", "second"):
+        put_secrets(path, {"TOKEN": secret})
+        assert expander.expand("Bearer ${secret:TOKEN}") == f"Bearer {secret}"
+    assert values == {"first", "second"}
+
+
+def test_secret_that_is_missing_or_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    expander = expander_for(tmp_path, {}, stored=StoredSecrets(path, {}))
+    missing = "${secret:X}: there is no secret X; set it with: mcp-router secret set X"
+    assert unresolved(expander, "${secret:X}") == missing
+    put_secrets(path, {"GITHUB_TOKEN": "s3cret"})
+    words = unresolved(expander, "${secret:GITHUB_TOKN}")
+    assert "there is no secret GITHUB_TOKN; did you mean GITHUB_TOKEN? Else run: mcp" in words
+    none = tmp_path / "none.json"
+    path.chmod(0o644)
+    unsafe = f"${{secret:X}}: {path} can be read by other users, and is not encrypted; run: chmod"
+    assert unresolved(expander, "${secret:X}").startswith(unsafe)
+    rule = "${secret:a/b}: the name of a secret has to be a letter"
+    assert unresolved(
+        expander_for(tmp_path, {}, stored=StoredSecrets(none, {})), "${secret:a/b}"
+    ).startswith(rule)
+    assert unresolved(expander_for(tmp_path, {}), "${secret:X}").endswith("are not read here")
+
+
+def put_secrets(path: Path, secrets: dict[str, str]) -> None:
+    path.write_text(json.dumps({"version": 1, "protection": "none", "secrets": secrets}))
+    path.chmod(0o600)
+
+
+def unresolved(expander: Expander, text: str) -> str:
+    with pytest.raises(Unresolved) as raised:
+        expander.expand(text)
+    return str(raised.value)

@@ -19,6 +19,7 @@ from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest, Watched, keep_current
 from router.reload.instance_store import InstanceStore
 from router.reload.live_settings import LiveSettings
+from router.secret_store.store import SecretStore
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ async def test_core_hears_of_settings_only_if_they_concern_it(
 def test_only_paths_of_config_and_entries_concern_the_router(tmp_path: Path) -> None:
     watched = Watched(tmp_path / "config.json", tmp_path / "d" / "data")
     data = watched.data
-    for path in (watched.config, data, data / "p", data / "p" / "mcp_settings.json"):
+    secrets = tmp_path / "secrets.json"
+    for path in (watched.config, secrets, data, data / "p", data / "p" / "mcp_settings.json"):
         assert watched.concerns(path)
     assert watched.concerns(tmp_path / "..data")
     for path in (
@@ -214,7 +216,9 @@ async def real(tmp_path: Path, nursery: trio.Nursery) -> Real:
     path = tmp_path / "config.json"
     live = LiveSettings(path, Options(), load_settings(path))
     catalogues = CatalogueStore(tmp_path / "cache")
-    instances = InstanceStore(real.data, catalogues, live, lambda _: None)
+    instances = InstanceStore(
+        real.data, catalogues, live, lambda _: None, secrets_file=tmp_path / "secrets.json"
+    )
     nursery.start_soon(keep_current, live, (), instances, ReloadRequest(), inbox)
     await real.until_there_are("npx")
     return real
@@ -251,6 +255,13 @@ async def test_folder_of_all_may_go_and_come_again(real: Real) -> None:
 async def test_config_that_changes_is_read(real: Real) -> None:
     real.configure(mcp_client=McpClient(timeout=7))
     await real.until(lambda event: isinstance(event, CoreSettingsChanged))
+
+
+async def test_secret_that_is_set_is_read(real: Real) -> None:
+    put(real.data, "b", {"command": "run-${secret:TOOL}"})
+    await real.until_there_are("npx", "")
+    SecretStore(real.folder / "secrets.json", {}).set("TOOL", "x")
+    await real.until_there_are("npx", "run-x")
 
 
 async def test_file_that_is_replaced_is_read(real: Real) -> None:

@@ -1,4 +1,4 @@
-"""An HTTP server that gives one answer."""
+"""An HTTP server that gives the answers it is told."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ LIMIT_S = 30
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Answer one request with these bytes.
+def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Answer as many requests, each on a connection of its own, with these bytes.
 
     Yields:
-        The URL, and a list that gets the bytes of the request.
+        The URL, and a list that gets the bytes of each request.
     """
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(LIMIT_S)
 
         def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.settimeout(LIMIT_S)
-                requests.append(connection.recv(1 << 16))
-                connection.sendall(answer)
+            for answer in answers:
+                connection, _ = server.accept()
+                with connection:
+                    connection.settimeout(LIMIT_S)
+                    requests.append(connection.recv(1 << 16))
+                    connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -1,0 +1,64 @@
+"""Finds the places in `config.json` and `data/` that refer to secrets by `${secret:NAME}`.
+
+Invariant: a file that cannot be read or understood has no place; other commands report it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from router.files.json_files import decode_object, quote_key, read_bytes
+from router.files.names import INSTANCE_FILE_NAME
+from router.instance_files.reader import FILE_LIMIT_BYTES, folders_in, source_of
+from router.messages.errors import ConfigError
+from router.references.expander import secret_names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def find_secret_uses(config: Path, data_dir: Path) -> dict[str, tuple[str, ...]]:
+    """Return the names of all secrets that are referred to, each with its places.
+
+    Args:
+        config: the path of `config.json`.
+        data_dir: the folder of providers.
+    """
+    found: dict[str, list[str]] = {}
+    for path, source in _files(config, data_dir):
+        for place, text in _strings(_members(path, source), ""):
+            for name in secret_names_in(text):
+                places = found.setdefault(name, [])
+                if f"{source}: {place}" not in places:
+                    places.append(f"{source}: {place}")
+    return {name: tuple(places) for name, places in found.items()}
+
+
+def _files(config: Path, data_dir: Path) -> Iterator[tuple[Path, str]]:
+    yield config, config.name
+    try:
+        folders = folders_in(data_dir)
+    except (ConfigError, FileNotFoundError):
+        return
+    for folder in folders:
+        yield data_dir / folder / INSTANCE_FILE_NAME, source_of(data_dir, folder)
+
+
+def _members(path: Path, source: str) -> dict[str, Any]:
+    try:
+        return decode_object(read_bytes(path, source, FILE_LIMIT_BYTES), source)
+    except (ConfigError, FileNotFoundError):
+        return {}
+
+
+def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield all strings in a JSON value, each with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, part in cast("dict[str, Any]", value).items():
+            yield from _strings(part, f"{path}.{quote_key(key)}" if path else quote_key(key))
+    elif isinstance(value, list):
+        for index, part in enumerate(cast("list[Any]", value)):
+            yield from _strings(part, f"{path}[{index}]")
