@@ -91,7 +91,7 @@ COMMANDS: Final = (
     Command(
         "add",
         "Change",
-        "bring a file in data/ into shape",
+        "add a server",
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),

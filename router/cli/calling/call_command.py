@@ -131,12 +131,14 @@ def _find_tool(api: RestApi, instance: str, name: str) -> dict[str, Any] | None:
     """Return the tool; None if those of its instance are not known yet, as while it starts."""
     # For start-up time, as above.
     from router.cli.calling.tools_command import find_tool
+    from router.cli.rest_api.names import known_instance
     from router.cli.rest_api.requests import get_json, route
 
     try:
         return find_tool(api, instance, name)
     except ConfigError:
-        row = get_json(api, route("instances", instance))
+        with known_instance(api, instance):
+            row = get_json(api, route("instances", instance))
         if row["tools_count"] or row["connected"]:
             raise
     complain(f"the tools of {instance} are not known yet: it is {row['state']}; values are texts")

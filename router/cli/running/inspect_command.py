@@ -104,7 +104,8 @@ def _server_rows(details: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "capabilities", ", ".join(_capabilities(_member(details, "capabilities")))
     stale = " (the last known ones)" if details.get("stale") else ""
     offers = [
-        f"{count} {kind}{f' (and {hidden[kind]} hidden)' if hidden.get(kind) else ''}"
+        f"{count} {kind if count != 1 else kind[:-1]}"
+        + (f" (and {hidden[kind]} hidden)" if hidden.get(kind) else "")
         for kind, count in _member(details, "counts").items()
     ]
     yield "offers", ", ".join(offers) + stale
