@@ -54,7 +54,8 @@ def described(instance: str, tool: dict[str, Any], width: int | None) -> list[st
     lines = [safe_line(str(tool["name"])), *(f"  {line}".rstrip() for line in about), ""]
     if rows:
         inner = None if width is None else width - 2
-        lines += ["Arguments:", *(f"  {line}" for line in columns_of(rows, inner)), ""]
+        shown = columns_of(rows, inner, is_wrapped=True)
+        lines += ["Arguments:", *(f"  {line}" for line in shown), ""]
         for name in schema.get("$defs", ()) or ():
             shape = safe_line(_encoded(schema["$defs"][name]))
             lines += [f"  {safe_line(name)} is {shape}", ""]

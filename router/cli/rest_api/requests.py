@@ -112,10 +112,10 @@ def open_answer(
             except OSError as exc:
                 raise NotReached(api.url, no_answer(exc)) from None
             connection.request(method, api.target(target), data, headers)
-            response = connection.getresponse()
-            if not 200 <= response.status < 300:
-                raise _refused(api, response)
-            yield response
+            with connection.getresponse() as response:
+                if not 200 <= response.status < 300:
+                    raise _refused(api, response)
+                yield response
     # A ValueError is a token that no header can hold.
     except (OSError, http.client.HTTPException, ValueError) as exc:
         raise ConfigError(api.url, no_answer(exc)) from None

@@ -63,7 +63,8 @@ def lines_of(details: dict[str, Any], width: int | None) -> list[str]:
         *_session_rows(details),
         *_entry_rows(_member(details, "entry")),
     ]
-    return columns_of([(safe_line(name), safe_line(text)) for name, text in rows if text], width)
+    shown = [(safe_line(name), safe_line(text)) for name, text in rows if text]
+    return columns_of(shown, width, is_wrapped=True)
 
 
 def _member(value: dict[str, Any], key: str) -> dict[str, Any]:
