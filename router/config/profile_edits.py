@@ -6,7 +6,7 @@ Invariants:
   nothing is written.
 - Between reading and writing, the lock of the file's folder is held: no change that another router
   makes in this way is lost.
-- Nothing but the profile concerned changes: all other keys, and the order of keys, stay.
+- Nothing but the profile concerned changes: every other byte stays, comments as well.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from router.config.settings import CONFIG_LIMIT_BYTES, settings_of
-from router.files.json_files import decode_members, read_bytes
+from router.files.json_files import read_bytes
+from router.files.jsonc.document import parse_jsonc
+from router.files.jsonc.edits import remove, set_member
 from router.files.safe_folder import SafeFolder, locked
 from router.messages.errors import INSTANCE_NOT_FOUND, INVALID_PARAMS, ConfigError, RpcError
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from router.files.jsonc.document import JsoncDocument
     from router.messages.instances.exposure import Profile
 
 
@@ -62,14 +65,11 @@ def save_profile(path: Path, name: str, value: Mapping[str, Any] | None) -> Save
             before = read_bytes(path, file, CONFIG_LIMIT_BYTES)
         except FileNotFoundError:
             raise ConfigError(file, "is gone") from None
-        settings_of(before, file)
-        members = decode_members(before, file)
-        profiles = decode_members(bytes(members.get("profiles", b"{}")), f"{file}: profiles")
+        profiles = settings_of(before, file).profiles
         was_there = name in profiles
         if value is None and not was_there:
             raise no_such_profile(name, profiles)
-        members["profiles"] = _to_raw(_with_profile(profiles, name, value))
-        text = msgspec.json.format(msgspec.json.encode(members), indent=2) + b"\n"
+        text = _with_profile(parse_jsonc(before, file), name, value)
         try:
             after = settings_of(text, file)
         except ConfigError as exc:
@@ -90,17 +90,13 @@ def no_such_profile(name: str, profiles: Iterable[str]) -> RpcError:
     )
 
 
-def _with_profile(
-    profiles: Mapping[str, Raw], name: str, value: Mapping[str, Any] | None
-) -> dict[str, Raw]:
+def _with_profile(file: JsoncDocument, name: str, value: Mapping[str, Any] | None) -> bytes:
+    """Return the text of the file with a profile, or without it."""
     if value is None:
-        return {key: raw for key, raw in profiles.items() if key != name}
-    return {**profiles, name: _to_raw(value)}
-
-
-def _to_raw(value: object) -> Raw:
+        return remove(file, ["profiles", name]).data
     try:
-        return Raw(msgspec.json.encode(value))
+        msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         # A lone surrogate, a number that is too large, or too deep nesting.
         raise RpcError(INVALID_PARAMS, "The profile cannot be written as JSON") from None
+    return set_member(file, ["profiles", name], dict(value)).data

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from router.client_files.formats.jsonc import JsoncDocument, parse_jsonc
-from router.client_files.formats.jsonc_edits import append_item, remove, set_member
 from router.client_files.formats.toml import TomlDocument, parse_toml, remove_table, set_table
+from router.files.jsonc.document import JsoncDocument, parse_jsonc
+from router.files.jsonc.edits import append_item, remove, set_member
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
-from router.client_files.formats.jsonc import BYTE_ORDER_MARK
-from router.client_files.formats.values import (
+from router.files.json_files import line_and_column, quote_key
+from router.files.jsonc.document import BYTE_ORDER_MARK
+from router.files.jsonc.values import (
     find_value,
     same_value_in_any_order,
     with_value,
     without_value,
 )
-from router.files.json_files import line_and_column, quote_key
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from router.client_files.formats.documents import (
     with_item,
     without,
 )
-from router.client_files.formats.values import find_value, same_value_in_any_order
 from router.client_files.installing.entries import ENTRY_NAME, Entry
 from router.client_files.installing.file_writes import (
     Content,
@@ -23,6 +22,7 @@ from router.client_files.installing.file_writes import (
 )
 from router.client_files.installing.ledger import Change
 from router.files.json_files import kind_of
+from router.files.jsonc.values import find_value, same_value_in_any_order
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

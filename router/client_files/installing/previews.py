@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from router.client_files.formats.documents import Document, parse_document
-from router.client_files.formats.jsonc import JsoncDocument, Node
 from router.client_files.formats.toml import TomlDocument, statements
 from router.client_files.installing.entries import ENTRY_NAME
+from router.files.jsonc.document import JsoncDocument, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

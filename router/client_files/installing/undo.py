@@ -15,12 +15,12 @@ from router.client_files.formats.documents import (
     with_entry,
     without,
 )
-from router.client_files.formats.values import find_value, same_value_in_any_order
 from router.client_files.installing.entries import ENTRY_NAME
 from router.client_files.installing.file_writes import check_writable, read_content
 from router.client_files.installing.ledger import sha256_of
 from router.client_files.installing.plans import FilePlan
 from router.files.json_files import quote_key
+from router.files.jsonc.values import find_value, same_value_in_any_order
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

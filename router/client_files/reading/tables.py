@@ -13,9 +13,9 @@ import msgspec
 
 from router.client_files.clients.client import ANY_KEY, ClientFile, Dialect
 from router.client_files.clients.table import client_named
-from router.client_files.formats.jsonc import parse_jsonc
 from router.client_files.reading.entries import Origin, read_server
 from router.files.json_files import kind_of, quote_key
+from router.files.jsonc.document import parse_jsonc
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

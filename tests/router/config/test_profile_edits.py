@@ -37,11 +37,23 @@ def refusal(config: Path, name: str, value: Any) -> RpcError:
 
 
 def test_new_profile_is_put_behind_the_others_and_all_else_stays(config: Path) -> None:
-    saved = save_profile(write(config, BEFORE), "文件", {"expose": "router"})
+    before = json.dumps(BEFORE, indent=2) + "\n"
+    saved = save_profile(write(config, before), "文件", {"expose": "router"})
     assert saved == SavedProfile(was_there=False, profile=Profile("router"))
     profiles = BEFORE["profiles"] | {"文件": {"expose": "router"}}
     text = json.dumps(BEFORE | {"profiles": profiles}, indent=2, ensure_ascii=False) + "\n"
     assert config.read_text() == text
+
+
+def test_comments_stay(config: Path) -> None:
+    before = '{\n  // views\n  "profiles": {\n    // "old": {}\n  },\n}\n'
+    save_profile(write(config, before), "work", {})
+    save_profile(config, "home", {"title": "Home"})
+    save_profile(config, "work", None)
+    lines = config.read_text().splitlines()
+    assert lines[:4] == ["{", "  // views", '  "profiles": {', '    // "old": {}']
+    assert lines[4].strip() == '"home": {'
+    assert lines[-2:] == ["  },", "}"]
 
 
 def test_profile_is_replaced_as_a_whole_in_its_place(config: Path) -> None:

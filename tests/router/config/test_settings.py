@@ -14,6 +14,7 @@ from router.config.settings import (
     Security,
     Settings,
     load_settings,
+    settings_as_written,
     settings_or_defaults,
     to_json,
 )
@@ -351,7 +352,7 @@ def test_all_problems_are_told_in_one_go(config: Path) -> None:
     ("text", "problem"),
     [
         ('{"server": {"http": {"por', "line 1, column 26: invalid JSON: it ends too early"),
-        ('{\n  "api": {},\n}', "line 3, column 1: invalid JSON: trailing comma in object"),
+        ('{\n  "api": {} // {},\n,,}', 'line 3, column 2: invalid JSON: expected a key in " or }'),
         ("[]", "expected an object, got an array"),
         ("", "line 1, column 1: invalid JSON: it ends too early"),
     ],
@@ -377,3 +378,8 @@ def test_folder_in_its_place_is_an_error(config: Path) -> None:
 
 def test_secrets_are_in_no_repr() -> None:
     assert "s3cret" not in repr(Settings(security=Security(bearer_token="s3cret")))
+
+
+def test_comments_and_a_comma_behind_the_last_member_are_allowed(config: Path) -> None:
+    text = '{\n  // where the REST API is\n  "api": { "port": 8002, /* free */ },\n}\n'
+    assert settings_as_written(write(config, text)).api.port == 8002

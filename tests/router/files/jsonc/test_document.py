@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.client_files.formats.jsonc import DEPTH_LIMIT, JsoncDocument, Node, parse_jsonc
+from router.files.jsonc.document import DEPTH_LIMIT, JsoncDocument, Node, parse_jsonc
 from router.messages.errors import ConfigError
-from tests.router.client_files.formats.jsonc_texts import jsonc_texts
+from tests.router.files.jsonc.jsonc_texts import jsonc_texts
 
 _TOKENS = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
 

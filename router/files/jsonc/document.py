@@ -1,7 +1,7 @@
 """Reads JSON with comments and trailing commas, and keeps the place of every value in the file.
 
 Clients' files are JSON (RFC 8259) with what editors allow besides: a byte order mark, `//` and
-`/* */` comments, and a comma after the last member. `jsonc_edits` changes such a file in place.
+`/* */` comments, and a comma after the last member. `edits` changes such a file in place.
 
 Invariants:
 
@@ -37,6 +37,7 @@ _GAP: Final = re.compile(rb"(?:[ \t\r\n]++|//[^\r\n]*+|/\*.*?\*/)*+", re.DOTALL)
 _STRING_CONTENT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+')
 _STRING: Final = re.compile(rb'"%b"' % _STRING_CONTENT.pattern)
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*+)(\.[0-9]++)?([eE][+-]?[0-9]++)?")
+_COMMA_BEHIND_THE_LAST: Final = re.compile(rb",\s*[}\]]")
 _WORD: Final = re.compile(rb"[A-Za-z_$]+")
 _WORDS: Final[dict[bytes, object]] = {b"true": True, b"false": False, b"null": None}
 
@@ -138,6 +139,11 @@ def parse_jsonc(data: bytes, place: str) -> JsoncDocument:
         where = line_and_column(data, exc.start)
         raise ConfigError(place, f"{where}: is not UTF-8; save it as UTF-8") from None
     return JsoncDocument(data, place, _Parser(data, place).parse())
+
+
+def has_comments(data: bytes) -> bool:
+    """Return whether a file may hold what JSON has not: comments, or a comma behind the last."""
+    return b"//" in data or b"/*" in data or _COMMA_BEHIND_THE_LAST.search(data) is not None
 
 
 class _Parser:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
-from router.client_files.formats.jsonc import Child, JsoncDocument, Node, parse_jsonc
-from router.client_files.formats.values import same_value, with_value, without_value
 from router.files.json_files import kind_of, quote_key
+from router.files.jsonc.document import Child, JsoncDocument, Node, parse_jsonc
+from router.files.jsonc.values import same_value, with_value, without_value
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

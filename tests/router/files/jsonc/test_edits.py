@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from router.client_files.formats.jsonc import JsoncDocument, Node, parse_jsonc
-from router.client_files.formats.jsonc_edits import append_item, remove, set_member
-from router.client_files.formats.values import same_value, with_value, without_value
+from router.files.jsonc.document import JsoncDocument, Node, parse_jsonc
+from router.files.jsonc.edits import append_item, remove, set_member
+from router.files.jsonc.values import same_value, with_value, without_value
 from router.messages.errors import ConfigError
-from tests.router.client_files.formats.jsonc_texts import (
+from tests.router.files.jsonc.jsonc_texts import (
     jsonc_texts,
     keys,
     objects,
