@@ -362,6 +362,7 @@ def _load_rest(
         cors_origin=cors_origin,
         about=listeners.about,
         config=listeners.config,
+        entry=listeners.instances.entry,
         profiles=listeners.profiles,
         follow=listeners.follow if is_log_shown else None,
         write_record=listeners.write_record,

@@ -63,6 +63,8 @@ class Command(Struct, frozen=True):
 _SERVING: Final = "router.cli.serving"
 _RUNNING: Final = "router.cli.running"
 _LOCAL: Final = "router.cli.local"
+_CALLING: Final = "router.cli.calling"
+_CHANGING: Final = "router.cli.changing"
 _SETUP: Final = "router.cli.setup"
 
 SERVE: Final = Command(
@@ -77,10 +79,19 @@ COMMANDS: Final = (
     Command("api", "Serve", "serve the REST API alone", f"{_SERVING}.mode_command"),
     Command("status", "Look", "show the servers of a running router", f"{_RUNNING}.status_command"),
     Command("logs", "Look", "print its log while it is written", f"{_RUNNING}.logs_command"),
+    Command("tools", "Look", "list tools, or show one", f"{_CALLING}.tools_command"),
+    Command("resources", "Look", "list resources, or read one", f"{_CALLING}.resources_command"),
+    Command("prompts", "Look", "list prompts, or fill one in", f"{_CALLING}.prompts_command"),
+    Command("inspect", "Look", "tell all about one server", f"{_RUNNING}.inspect_command"),
+    Command("call", "Use", "call a tool", f"{_CALLING}.call_command"),
+    Command("restart", "Change", "start servers anew", f"{_CHANGING}.switch_command"),
+    Command("enable", "Change", "start servers, now and always", f"{_CHANGING}.switch_command"),
+    Command("disable", "Change", "stop servers for good", f"{_CHANGING}.switch_command"),
+    Command("remove", "Change", "remove servers", f"{_CHANGING}.remove_command"),
     Command(
         "add",
         "Change",
-        "bring a file in data/ into shape",
+        "add a server",
         f"{_LOCAL}.add_command",
         takes_rest=True,
     ),

@@ -46,6 +46,16 @@ def is_for_a_person(stream: TextIO | None) -> bool:
         return False
 
 
+def terminal_width() -> int | None:
+    """Return the columns of stdout; None where it is no terminal, so that nothing is cut."""
+    if not is_for_a_person(sys.stdout):
+        return None
+    # For start-up time: only commands that lay something out need it.
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
 def console(*, to_stderr: bool = False) -> Console:
     """Return where tables and colours go; `NO_COLOR` and `TERM=dumb` are obeyed by it."""
     # For start-up time: only commands that lay something out need it.

@@ -113,11 +113,60 @@ class ShowProfileTools(Struct, frozen=True):
     name: str
 
 
+class ShowDetails(Struct, frozen=True):
+    """-> dict, the row of `ShowInstance` with what its server says of itself.
+
+    Further keys are `server` (its `Implementation`, or None), `protocol`, `capabilities`,
+    `instructions`, `counts` (of what is shown, by list) and `hidden` (of what a filter leaves out).
+    """
+
+    name: str
+
+
+class ListResources(Struct, frozen=True):
+    """-> dict of instance name -> the answer to `ShowResources`."""
+
+
+class ShowResources(Struct, frozen=True):
+    """-> dict of `resources` and `templates` of one instance, lists of raw objects."""
+
+    name: str
+
+
+class ListPrompts(Struct, frozen=True):
+    """-> dict of instance name -> prompts: raw objects, as its server has them."""
+
+
+class ShowPrompts(Struct, frozen=True):
+    """-> list of prompts of one instance: raw objects, as its server has them."""
+
+    name: str
+
+
 class CallTool(Struct, frozen=True):
-    """-> Raw, the upstream's own result, with `isError` or without."""
+    """-> Raw, the upstream's own result, with `isError` or without.
+
+    With `wants_news`, each progress and log message of the call comes before it: a `Notification`.
+    """
 
     instance: str
     tool: str
+    arguments: Raw
+    wants_news: bool = False
+
+
+class ReadResource(Struct, frozen=True):
+    """-> Raw, the upstream's own result. The URI is the server's own."""
+
+    instance: str
+    uri: str
+
+
+class GetPrompt(Struct, frozen=True):
+    """-> Raw, the upstream's own result. The name is the server's own."""
+
+    instance: str
+    name: str
     arguments: Raw
 
 
@@ -131,6 +180,19 @@ class MakeChange(Struct, frozen=True):
     wait_ready: bool = False
 
 
+class RestartInstance(Struct, frozen=True):
+    """-> str, the instance's name, once its sessions are told to end and to start anew.
+
+    Calls in flight fail. With `wait_ready`, see `MakeChange`.
+    """
+
+    name: str
+    wait_ready: bool = False
+
+
+Forwarded: TypeAlias = CallTool | ReadResource | GetPrompt
+"""The commands that a server answers."""
+
 RouterCommand: TypeAlias = (
     ListInstances
     | ShowInstance
@@ -140,6 +202,12 @@ RouterCommand: TypeAlias = (
     | ListTools
     | ShowTools
     | ShowProfileTools
-    | CallTool
+    | ShowDetails
+    | ListResources
+    | ShowResources
+    | ListPrompts
+    | ShowPrompts
+    | Forwarded
     | MakeChange
+    | RestartInstance
 )

@@ -296,7 +296,8 @@ class AdminCommand(Struct, frozen=True):
         principal: its sender.
         what: the command; see `commands` for the types of the answers.
         reply_to: an outbox for this command alone. It gets exactly one value, the answer or an
-            `RpcError`, unless the command is `Abandoned` before.
+            `RpcError`, unless the command is `Abandoned` before. A command that wants news gets
+            each as a `Notification` before that value.
         address: the IP address that it came from; empty if it has none.
     """
 

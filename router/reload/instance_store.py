@@ -17,7 +17,7 @@ import logging
 import os
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -97,6 +97,16 @@ class InstanceStore(Struct):
     def tell_again(self) -> None:
         """Log what the next reading finds wrong, also where that was logged before."""
         self._tells_again = True
+
+    def entry(self, name: str) -> dict[str, Any] | None:
+        """Return the configuration of an instance, secrets masked; None if there is no such one."""
+        # For start-up time: only who inspects an instance needs it.
+        from router.instance_files.entry.described_entries import described_entry
+
+        if self._last is None:
+            return None
+        found = (spec for spec in self._last.specs if spec.name == name)
+        return next((described_entry(spec, self._last.secrets) for spec in found), None)
 
     async def announce(self, inbox: trio.MemorySendChannel[Inbound]) -> None:
         """Read all entries and tell the actor."""

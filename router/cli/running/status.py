@@ -101,7 +101,7 @@ def status_text(api: RestApi, *, as_json: bool) -> str:
     """
     body = get(api, "/api/status")
     rows = _decode(api, body)
-    return f"{_printable_json(body)}\n" if as_json else table(rows)
+    return f"{printable_json(body)}\n" if as_json else table(rows)
 
 
 def status_rows(api: RestApi) -> list[Row]:
@@ -146,7 +146,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _printable_json(body: bytes) -> str:
+def printable_json(body: bytes) -> str:
     """Return the same JSON, with characters that do not print escaped (RFC 8259 section 7)."""
 
     def escape(found: re.Match[str]) -> str:

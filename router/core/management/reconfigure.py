@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.calls import call_ends, resource_subscriptions
+from router.core.calls import call_ends, forwarding, resource_subscriptions
 from router.core.sessions import client_sessions, idle_times, lazy_starts, replicas
+from router.core.sessions.availability import unavailable_error
 from router.core.state.instance_table import Instances, new_instance
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, Leaving
@@ -22,6 +23,7 @@ from router.messages.catalog import Catalog
 from router.messages.effects import SaveCatalogue, StartSession, StopSession
 
 if TYPE_CHECKING:
+    from router.core.state.clients import ClientRequest
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.core_settings import CoreSettings
@@ -33,6 +35,7 @@ LEAVE_WITHIN_S: Final = 30.0
 NO_CATALOG: Final = Catalog()
 
 _CHANGED: Final = "its configuration changed"
+_RESTARTED: Final = "it was restarted on command"
 
 
 def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
@@ -56,11 +59,43 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     state.counts.configure(wanted)
     state.forget_sights()
     for row in state.instances:
-        catalog = shown_before.get(row.name, NO_CATALOG)
-        differing = list_changes.kinds_that_differ(catalog, row.offers.catalog)
-        if differing:
-            clients = audience.clients_that_list(state, row)
-            list_changes.notify_clients(state, clients, differing)
+        _notify_of_lists(state, row, shown_before.get(row.name, NO_CATALOG))
+
+
+def _notify_of_lists(state: RoutingState, row: Instance, before: Catalog) -> None:
+    """Notify the clients of an instance if its lists are others than before."""
+    differing = list_changes.kinds_that_differ(before, row.offers.catalog)
+    if differing:
+        clients = audience.clients_that_list(state, row)
+        list_changes.notify_clients(state, clients, differing)
+
+
+def restart(state: RoutingState, instance: Instance) -> list[ClientRequest]:
+    """Have all sessions of an instance end and start anew, at once; their calls in flight fail.
+
+    Returns:
+        The requests that waited for it; the caller carries them out.
+
+    Raises:
+        RpcError: -32013, it is switched off or cannot be started as it is configured.
+    """
+    if not instance.may_run:
+        raise unavailable_error(instance, state.now_s)
+    name, before = instance.name, instance.offers.catalog
+    waiting: list[ClientRequest] = []
+    fail_leaving_calls(state, name, _RESTARTED)
+    for row in (instance, *instance.client_sessions.values(), *instance.replicas):
+        end_session(state, row, _RESTARTED)
+        waiting += forwarding.take_waiting(state, row)
+    fresh = new_instance(instance.spec, state.now_s, instance.known)
+    fresh.call_count = instance.call_count
+    _retire_client_sessions(state, instance, fresh)
+    retire_replicas(state, instance)
+    _run_fresh(state, instance, fresh)
+    state.instances = Instances(state.instances.by_name | {name: fresh})
+    state.forget_sights()
+    _notify_of_lists(state, fresh, before)
+    return waiting
 
 
 def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSpec) -> Instance:

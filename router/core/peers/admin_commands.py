@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from router.core.calls import forwarding
-from router.core.management import saving
+from router.core.management import reconfigure, saving
 from router.core.peers import client_requests
 from router.core.protocol.permissions import check_may
 from router.core.records import call_records, change_records
@@ -25,25 +25,35 @@ from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
 from router.messages.commands import (
     CallTool,
+    Forwarded,
+    GetPrompt,
     ListInstances,
+    ListPrompts,
+    ListResources,
     ListTools,
     MakeChange,
+    ReadResource,
+    RestartInstance,
+    ShowDetails,
     ShowInstance,
     ShowMetrics,
     ShowProfileTools,
+    ShowPrompts,
     ShowReadiness,
+    ShowResources,
     ShowStatus,
     ShowTools,
 )
 from router.messages.effects import Reply, ToClient
 from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, RpcError
-from router.messages.frames import ErrorResponse, Response
+from router.messages.frames import ErrorResponse, Notification, Response
 from router.messages.params import Params
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.core.state.clients import Members
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import Permission
@@ -66,7 +76,9 @@ def _record_refusal(state: RoutingState, event: AdminCommand, error: RpcError) -
     what = event.what
     if isinstance(what, MakeChange):
         change_records.refused(state, event, what.change, error)
-    elif isinstance(what, CallTool) and state.settings.records:
+    elif isinstance(what, RestartInstance):
+        change_records.restarted(state, event, what.name, error.message)
+    elif isinstance(what, Forwarded) and state.settings.records:
         call_records.command_refused(state, event, what, error)
 
 
@@ -152,6 +164,31 @@ def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> No
     _reply(state, event, _tools_of(state, event, instance))
 
 
+def _show_details(state: RoutingState, event: AdminCommand, what: ShowDetails) -> None:
+    instance = state.shown_to(event.principal).find(what.name)
+    _reply(state, event, _status(state, instance) | instance_views.details(instance))
+
+
+def _list_resources(state: RoutingState, event: AdminCommand, _: ListResources) -> None:
+    listed = [one for one in state.shown_to(event.principal) if not one.is_awaited]
+    _reply(state, event, {one.name: instance_views.resources(one) for one in listed})
+
+
+def _show_resources(state: RoutingState, event: AdminCommand, what: ShowResources) -> None:
+    instance = state.shown_to(event.principal).find(what.name)
+    _reply(state, event, instance_views.resources(instance))
+
+
+def _list_prompts(state: RoutingState, event: AdminCommand, _: ListPrompts) -> None:
+    listed = [one for one in state.shown_to(event.principal) if not one.is_awaited]
+    _reply(state, event, {one.name: instance_views.prompts(one) for one in listed})
+
+
+def _show_prompts(state: RoutingState, event: AdminCommand, what: ShowPrompts) -> None:
+    instance = state.shown_to(event.principal).find(what.name)
+    _reply(state, event, instance_views.prompts(instance))
+
+
 BYTES_A_TOKEN: Final = 4
 """Bytes of JSON in English that make about one token of a language model."""
 
@@ -184,11 +221,32 @@ def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProf
 # --- Requests on behalf of the asker ---------------------------------------------------------
 
 
+PROGRESS_TOKEN: Final = 1
+"""Of a call that wants news; its command has an outbox of its own, so none other is needed."""
+
+
 def _call_tool(state: RoutingState, event: AdminCommand, what: CallTool) -> None:
-    instance = state.shown_to(event.principal).find(what.instance)
     members = {"name": raw_of(what.tool), "arguments": what.arguments or EMPTY_OBJECT}
-    params = Params.from_members(members)
-    request = _stand_in_request(state, event, "tools/call", params)
+    if what.wants_news:
+        members["_meta"] = raw_of({"progressToken": PROGRESS_TOKEN})
+    _ask_instance(state, event, what, "tools/call", members)
+
+
+def _read_resource(state: RoutingState, event: AdminCommand, what: ReadResource) -> None:
+    _ask_instance(state, event, what, "resources/read", {"uri": raw_of(what.uri)})
+
+
+def _get_prompt(state: RoutingState, event: AdminCommand, what: GetPrompt) -> None:
+    members = {"name": raw_of(what.name), "arguments": what.arguments or EMPTY_OBJECT}
+    _ask_instance(state, event, what, "prompts/get", members)
+
+
+def _ask_instance(
+    state: RoutingState, event: AdminCommand, what: Forwarded, method: str, members: Members
+) -> None:
+    """Make the request of a command, and carry it out."""
+    instance = state.shown_to(event.principal).find(what.instance)
+    request = _stand_in_request(state, event, method, Params.from_members(members))
     if state.settings.records:
         call_records.begin(state, request)
     request.client.selection.instance = instance.name
@@ -202,6 +260,21 @@ def _make_change(state: RoutingState, event: AdminCommand, what: MakeChange) -> 
     except RpcError as error:
         _record_refusal(state, event, error)
         forwarding.refuse(state, request, error)
+
+
+def _restart(state: RoutingState, event: AdminCommand, what: RestartInstance) -> None:
+    instance = state.shown_to(event.principal).find(what.name)
+    forwarding.check_not_draining(state)
+    waiting = reconfigure.restart(state, instance)
+    change_records.restarted(state, event, instance.name)
+    request = _stand_in_request(state, event, saving.READY_METHOD, Params())
+    request.client.selection.instance = instance.name
+    if what.wait_ready:
+        client_requests.carry_out(state, request)
+    else:
+        forwarding.answer(state, request, raw_of(instance.name))
+    for waited in waiting:
+        client_requests.carry_out(state, waited)
 
 
 def _stand_in_request(
@@ -234,7 +307,13 @@ def reply_to_askers(state: RoutingState) -> None:
         elif isinstance(effect.frame, (Response, ErrorResponse)):
             del state.asking[effect.client], state.clients[effect.client]
             _reply(state, command, _value_of(effect.frame, command))
-        # Anything else is a notification, and a command has one reply and no more.
+        elif isinstance(effect.frame, Notification) and _wants_news(command):
+            _reply(state, command, effect.frame)
+        # Anything else is of no use to a command, which has one reply and no more.
+
+
+def _wants_news(command: AdminCommand) -> bool:
+    return isinstance(command.what, CallTool) and command.what.wants_news
 
 
 class _Error(msgspec.Struct):
@@ -246,8 +325,8 @@ class _Error(msgspec.Struct):
 def _value_of(frame: Response | ErrorResponse, command: AdminCommand) -> Any:
     """Return the reply in an answer: the raw result of a call, any other result decoded."""
     if isinstance(frame, Response):
-        is_call = isinstance(command.what, CallTool)
-        return frame.result if is_call else msgspec.json.decode(frame.result)
+        is_forwarded = isinstance(command.what, Forwarded)
+        return frame.result if is_forwarded else msgspec.json.decode(frame.result)
     try:
         error = msgspec.json.decode(frame.error, type=_Error)
     except (msgspec.MsgspecError, RecursionError):
@@ -275,7 +354,15 @@ _COMMANDS: Final[
     ListTools: ("read", _list_tools),
     ShowTools: ("read", _show_tools),
     ShowProfileTools: ("admin", _show_profile_tools),
+    ShowDetails: ("read", _show_details),
+    ListResources: ("read", _list_resources),
+    ShowResources: ("read", _show_resources),
+    ListPrompts: ("read", _list_prompts),
+    ShowPrompts: ("read", _show_prompts),
     CallTool: ("call", _call_tool),
+    ReadResource: ("call", _read_resource),
+    GetPrompt: ("call", _get_prompt),
     MakeChange: ("admin", _make_change),
+    RestartInstance: ("admin", _restart),
 }
 """Command -> the permission it needs, and the function that answers it."""

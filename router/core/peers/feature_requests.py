@@ -19,7 +19,13 @@ from router.core.text.nearest_names import did_you_mean
 from router.core.text.raw_json import EMPTY_OBJECT, check_key_case, raw_of, text_of
 from router.core.views import listings, resources
 from router.core.views.rewriting import rewrite_for
-from router.messages.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from router.messages.errors import (
+    INSTANCE_NOT_FOUND,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    RESOURCE_NOT_FOUND,
+    RpcError,
+)
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
@@ -78,6 +84,41 @@ def start_for_lists(state: RoutingState, client: Client) -> None:
     for instance in state.seen_by(client):
         if instance.is_per_client:
             client_sessions.start_for_lists(state, client, instance)
+
+
+# --- Of one instance -------------------------------------------------------------------------
+
+
+def selected_instance(state: RoutingState, request: ClientRequest) -> Instance:
+    """Return the instance that a stand-in asks.
+
+    Raises:
+        RpcError: -32010, it was removed while the request waited.
+    """
+    selected = request.client.selection.instance or ""
+    instance = state.instances.by_name.get(selected)
+    if instance is None:
+        raise RpcError(INSTANCE_NOT_FOUND, f"Instance not found: {selected}")
+    return instance
+
+
+def get_selected_prompt(state: RoutingState, request: ClientRequest) -> None:
+    """Forward `prompts/get` to the selected instance, which has to list the prompt."""
+    instance, name = selected_instance(state, request), text_of(request.params.members, "name")
+    if not instance.is_awaited:
+        names = [item.key for item in instance.offers.catalog.prompts]
+        if name not in names:
+            problem = f"Prompt '{name}' not found in instance '{instance.name}'"
+            raise RpcError(RESOURCE_NOT_FOUND, problem + did_you_mean(name, names))
+    forward(state, request, instance, request.params.members)
+
+
+def read_selected_resource(state: RoutingState, request: ClientRequest) -> None:
+    """Forward `resources/read` to the selected instance, for one of its server's own URIs."""
+    instance, uri = selected_instance(state, request), text_of(request.params.members, "uri")
+    if not is_admitted(instance.spec.exposure.resources, uri):
+        raise resources.not_found(uri)
+    forward(state, request, instance, request.params.members, read=(uri, uri))
 
 
 # --- Prompts ---------------------------------------------------------------------------------

@@ -78,6 +78,8 @@ _METHODS: Final[dict[Era, dict[str, Method]]] = {
     "stateless": _STATELESS,
     "own": {
         "tools/call": tool_calls.call_selected,
+        "prompts/get": feature_requests.get_selected_prompt,
+        "resources/read": readable(feature_requests.read_selected_resource),
         saving.READY_METHOD: saving.when_ready,
     },
 }

@@ -318,8 +318,13 @@ def _log(
             # not open a stream for what belongs to no request.
             forwarding.send_to_caller(state, call, frame)
     # A lone request has no stream but its answer's: only a call that is alone is surely meant.
-    if len(calls) == 1 and calls[0].client.is_stateless and calls[0].client.wants_log(level):
+    if len(calls) == 1 and _hears_on_answer(calls[0].client, level):
         forwarding.send_to_caller(state, calls[0], frame)
+
+
+def _hears_on_answer(client: Client, level: str) -> bool:
+    """Return whether a lone request wants such a log message on the stream of its answer."""
+    return (client.is_stateless or client.era == "own") and client.wants_log(level)
 
 
 def _cancelled(state: RoutingState, session: SessionUp, frame: Notification) -> None:

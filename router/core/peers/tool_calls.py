@@ -13,6 +13,7 @@ from router.core.limits import large_results, turns
 from router.core.management import saving
 from router.core.names.direct_names import direct_name
 from router.core.names.exposed_catalog import with_fixed
+from router.core.peers.feature_requests import selected_instance
 from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
@@ -24,7 +25,7 @@ from router.core.views import instance_views, list_changes, listings
 from router.core.views.rewriting import rewrite_for
 from router.core.views.tool_help import tool_help
 from router.core.views.unknown_tools import not_found_in, unknown_tool
-from router.messages.errors import INSTANCE_NOT_FOUND, INVALID_PARAMS, RpcError
+from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given
 
 if TYPE_CHECKING:
@@ -124,13 +125,9 @@ def call_selected(state: RoutingState, request: ClientRequest) -> None:
     """Call a tool of the selected instance, even one that is named like one of the router's.
 
     Raises:
-        RpcError: -32010, the instance was removed while the request waited; else see
-            `_call_instance_tool`.
+        RpcError: see `selected_instance` and `_call_instance_tool`.
     """
-    selected = request.client.selection.instance or ""
-    instance = state.instances.by_name.get(selected)
-    if instance is None:
-        raise RpcError(INSTANCE_NOT_FOUND, f"Instance not found: {selected}")
+    instance = selected_instance(state, request)
     name = text_of(request.params.members, "name")
     _call_instance_tool(state, request, state.view_of(request.client), instance, name)
 

@@ -22,9 +22,10 @@ from router.core.measures.trace_context import read_trace_context
 from router.core.protocol import router_tools
 from router.core.state.clients import ClientRequest
 from router.core.text.raw_json import optional_text_of
+from router.messages.commands import CallTool, ReadResource
 from router.messages.effects import WriteRecord
 from router.messages.errors import INTERNAL_ERROR, RpcError
-from router.messages.frames import ErrorResponse, Response
+from router.messages.frames import NO_RAW, ErrorResponse, Response
 from router.messages.observability.records import CallRecord
 from router.messages.params import given, object_of
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from router.core.state.clients import Call, Client
     from router.core.state.routing_state import RoutingState
-    from router.messages.commands import CallTool
+    from router.messages.commands import Forwarded
     from router.messages.events import AdminCommand
     from router.messages.observability.records import Outcome
 
@@ -260,22 +261,32 @@ def _target_asked_for(request: ClientRequest) -> str:
 
 
 def command_refused(
-    state: RoutingState, event: AdminCommand, what: CallTool, error: RpcError
+    state: RoutingState, event: AdminCommand, what: Forwarded, error: RpcError
 ) -> None:
     """Have the record written of a call by REST that was refused before it became a request."""
+    method, target, arguments = _asked_by(what)
     record = CallRecord(
         principal=event.principal.name,
         address=event.address,
         client="",
         request_id=0,
-        method="tools/call",
+        method=method,
         instance="",
-        target=_cut(what.tool),
+        target=_cut(target),
         outcome="error",
         code=error.code,
         began_s=state.now_s,
         duration_s=0.0,
-        request_bytes=len(what.arguments),
+        request_bytes=len(arguments),
         response_bytes=0,
     )
     state.effects.append(WriteRecord(record))
+
+
+def _asked_by(what: Forwarded) -> tuple[str, str, Raw]:
+    """Return the method, the target and the raw arguments of a command."""
+    if isinstance(what, CallTool):
+        return "tools/call", what.tool, what.arguments
+    if isinstance(what, ReadResource):
+        return "resources/read", what.uri, NO_RAW
+    return "prompts/get", what.name, what.arguments

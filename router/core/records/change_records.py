@@ -70,6 +70,12 @@ def refused(state: RoutingState, event: AdminCommand, change: Change, error: Rpc
         _write(state, event.principal, event.address, action, name, error.message)
 
 
+def restarted(state: RoutingState, event: AdminCommand, name: str, problem: str = "") -> None:
+    """Have a restart of an instance recorded, or why it was refused."""
+    if state.settings.records:
+        _write(state, event.principal, event.address, "restart_instance", name, problem)
+
+
 def tool_refused(state: RoutingState, request: ClientRequest, tool: str, error: RpcError) -> None:
     """Have it recorded that one of the router's own tools did not change anything.
 

@@ -11,10 +11,13 @@ from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, SessionRow, replicas_of
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
+from router.messages.catalog import Catalog
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from msgspec import Raw
 
     from router.core.state.instances import Instance
     from router.messages.catalog import Item
@@ -91,6 +94,38 @@ def _about(instance: Instance) -> str | None:
     note = instance.spec.metadata.get("description")
     texts.append(note if isinstance(note, str) else None)
     return next((line for text in texts if text and (line := cut_to_one_line(text))), None)
+
+
+def details(instance: Instance) -> dict[str, Any]:
+    """Return what a server says of itself, as far as it is known, and the sizes of its lists."""
+    known, shown = instance.known, instance.offers.catalog
+    listed = Catalog() if known is None else known.catalog
+    kinds = ("tools", "prompts", "resources", "templates")
+    counts = {kind: len(getattr(shown, kind)) for kind in kinds}
+    hidden = {kind: max(0, len(getattr(listed, kind)) - counts[kind]) for kind in kinds}
+    has_lists = bool(counts["tools"] or not instance.is_awaited)
+    return {
+        "server": None if known is None else known.server_info or None,
+        "protocol": None if known is None else known.revision,
+        "capabilities": None if known is None else known.capabilities or None,
+        "instructions": None if known is None else known.instructions,
+        "counts": counts,
+        "hidden": hidden if has_lists else dict.fromkeys(kinds, 0),
+    }
+
+
+def resources(instance: Instance) -> dict[str, list[Raw]]:
+    """Return the resources and templates of an instance, as its server describes them."""
+    catalog = instance.offers.catalog
+    return {
+        "resources": [item.raw for item in catalog.resources],
+        "templates": [item.raw for item in catalog.templates],
+    }
+
+
+def prompts(instance: Instance) -> list[Raw]:
+    """Return the prompts of an instance, as its server describes them."""
+    return [item.raw for item in instance.offers.catalog.prompts]
 
 
 def tool_view(item: Item) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from router.core.core import Core
 from router.core.records.call_records import CALLS
 from router.core.state.routing_state import RoutingState
 from router.messages.catalog import Item
-from router.messages.commands import CallTool, Principal, RouterCommand
+from router.messages.commands import Forwarded, Principal, RouterCommand
 from router.messages.core_settings import CoreSettings
 from router.messages.effects import (
     CloseClient,
@@ -191,7 +191,7 @@ class Conversation:
     def _has_to_be_recorded(self, event: Event) -> bool:
         """Return whether an event brings a request that has to have a record when it ends."""
         if isinstance(event, AdminCommand):
-            return isinstance(event.what, CallTool)
+            return isinstance(event.what, Forwarded)
         if not isinstance(event, FromClient) or event.client not in self.state.clients:
             return False
         return isinstance(event.frame, Request) and event.frame.method in CALLS

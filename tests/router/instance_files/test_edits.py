@@ -54,6 +54,14 @@ def test_missing_data_folder_is_made(tmp_path: Path) -> None:
     assert names_in(tmp_path / "x" / "data") == ["new"]
 
 
+def test_reference_in_a_new_entry_is_for_the_owner_of_the_files_only(data: Path) -> None:
+    entry = ENTRY | {"env": {"KEY": "${SOME_KEY}"}}
+    assert refused(data, AddInstance("p", entry)).code == INVALID_PARAMS
+    assert files_in(data) == {}
+    apply_change(data, AddInstance("p", entry), may_refer=True)
+    assert json_in(data / "p" / "mcp_settings.json")["env"] == {"KEY": "${SOME_KEY}"}
+
+
 def test_name_is_that_of_the_provider_unless_it_is_given(data: Path) -> None:
     assert apply_change(data, AddInstance("p", COMMAND)) == "p"
     assert json_in(data / "p" / "mcp_settings.json")["name"] == "p"

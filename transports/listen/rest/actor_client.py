@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import trio
 from msgspec import Struct
 
-from router.messages.commands import CallTool
+from router.messages.commands import CallTool, Forwarded
 from router.messages.errors import (
     ALREADY_EXISTS,
     AMBIGUOUS_CLIENT,
@@ -26,6 +26,7 @@ from router.messages.errors import (
     NOT_ALLOWED,
     NOT_SAVED,
     OVERLOADED,
+    RESOURCE_NOT_FOUND,
     SESSION_LOST,
     TIMEOUT,
     TOOL_NOT_FOUND,
@@ -39,6 +40,7 @@ from transports.listen.serving.client_messages import whole_seconds
 if TYPE_CHECKING:
     from router.messages.commands import Principal, RouterCommand
     from router.messages.events import Event
+    from router.messages.frames import Outbox
 
 ABANDONED_SEND_S: Final = 5.0
 """How long a request that has ended tries to tell an actor whose inbox is full."""
@@ -99,14 +101,28 @@ class ActorClient(Struct, frozen=True):
             finally:
                 if not is_over:
                     with trio.move_on_after(ABANDONED_SEND_S, shield=True):
-                        await self._abandon(Abandoned(answer_in))
+                        await self.abandon(answer_in)
         if isinstance(answer, RpcError):
             raise answer
         return answer
 
-    async def _abandon(self, abandoned: Abandoned) -> None:
+    async def send(
+        self, principal: Principal, command: RouterCommand, reply_to: Outbox, address: str = ""
+    ) -> None:
+        """Send a command whose values come into an outbox; see `ask`.
+
+        Raises:
+            RpcError: -32013, the actor has stopped.
+        """
         try:
-            await self.inbox.send(abandoned)
+            await self.inbox.send(AdminCommand(principal, command, reply_to, address))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise ROUTER_STOPPING from None
+
+    async def abandon(self, reply_to: Outbox) -> None:
+        """Tell the actor that nobody waits for the answer to a command any more."""
+        try:
+            await self.inbox.send(Abandoned(reply_to))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the actor has stopped, and all calls with it
 
@@ -114,10 +130,13 @@ class ActorClient(Struct, frozen=True):
 def http_status(error: RpcError, command: RouterCommand | None = None) -> int:
     """Return the HTTP status for an error; `command` is the command that failed.
 
-    An error of a tool call that is not the router's own comes from the upstream. The call was wrong
-    there, which is 400, and the body has the upstream's message.
+    An error of a call that is not the router's own comes from the upstream. The call was wrong
+    there, which is 400, and the body has the upstream's message. A resource or prompt that is not
+    there is 404, whoever says so.
     """
-    if isinstance(command, CallTool) and error.code not in _ROUTER_CODES:
+    if error.code == RESOURCE_NOT_FOUND and not isinstance(command, CallTool):
+        return 404
+    if isinstance(command, Forwarded) and error.code not in _ROUTER_CODES:
         return 400
     if retry_after_s(error) is not None:
         return 429

@@ -26,6 +26,10 @@ def _no_members() -> dict[str, Any]:
     return {}
 
 
+def _no_entry(_name: str) -> dict[str, Any] | None:
+    return None
+
+
 def _needs_no_token() -> bool:
     return False
 
@@ -92,6 +96,8 @@ class RestBackend(Struct, frozen=True):
         about: returns more members for `GET /`. This path is open to all, so nothing secret.
         config: returns more members for `GET /api/config`, with secrets masked. It is called for
             each request, because the configuration changes.
+        entry: returns the configuration in force of an instance, with secrets masked; None if
+            there is none of this name.
         profiles: the profiles of `config.json`.
         follow: begins to follow the log; None if the log must not be followed.
         write_record: hands a record of a change to those who keep it; it neither waits nor fails.
@@ -108,6 +114,7 @@ class RestBackend(Struct, frozen=True):
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members
     config: Callable[[], dict[str, Any]] = _no_members
+    entry: Callable[[str], dict[str, Any] | None] = _no_entry
     profiles: Profiles = field(default_factory=FixedProfiles)
     follow: Follow | None = None
     write_record: Callable[[Record], None] = _keep_nothing

@@ -1,6 +1,6 @@
 """Reads JSON bodies and names of REST requests into commands for the actor.
 
-Bytes become `AddInstance`, `UpdateInstance` or `CallTool`, or an error that names the key that does
+Bytes become a change or a request for a server, or an error that names the key that does
 not fit. Whether an entry can run is decided behind the actor, for files and requests alike. Pure.
 
 Invariants:
@@ -20,13 +20,21 @@ import attrs
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from router.messages.commands import OUTER_KEYS, AddInstance, CallTool, UpdateInstance
+from router.messages.commands import (
+    OUTER_KEYS,
+    AddInstance,
+    CallTool,
+    GetPrompt,
+    ReadResource,
+    UpdateInstance,
+)
 from transports import json_rpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _T = TypeVar("_T")
+_S = TypeVar("_S", bound=Struct)
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -107,8 +115,16 @@ class _Call(Struct):
     params: Raw = NO_PARAMS
 
 
+class _Reading(Struct):
+    uri: Annotated[str, Meta(min_length=1, max_length=65_536)]
+
+
+class _Prompt(Struct):
+    name: Annotated[str, Meta(min_length=1, max_length=1000)]
+    arguments: Raw = NO_PARAMS
+
+
 _ADD_KEYS: Final = frozenset({"provider_name", "config"})
-_CALL_KEYS: Final = frozenset(_Call.__struct_fields__)
 _ENTRY_KEYS: Final = frozenset(_Entry.__struct_fields__)
 
 
@@ -210,11 +226,41 @@ def read_call(body: bytes) -> CallTool:
         NotJson: the body is not JSON.
         DoesNotFit: a key is missing or has a value of another type.
     """
-    _check_case(_decode_object(body), _CALL_KEYS, ("body",))
-    call = _convert(partial(msgspec.json.decode, body, type=_Call), ("body",))
-    if not bytes(call.params).startswith(b"{"):
-        raise DoesNotFit(("body", "params"), "expected a JSON object")
+    call = _read_as(_Call, body)
+    _check_object(call.params, "params")
     return CallTool(call.instance, call.tool, call.params)
+
+
+def read_reading(instance: str, body: bytes) -> ReadResource:
+    """Read which resource of an instance is asked for.
+
+    Raises:
+        NotJson: the body is not JSON.
+        DoesNotFit: a key is missing or has a value of another type.
+    """
+    return ReadResource(instance, _read_as(_Reading, body).uri)
+
+
+def read_prompt(instance: str, body: bytes) -> GetPrompt:
+    """Read which prompt of an instance is asked for, and with which arguments.
+
+    Raises:
+        NotJson: the body is not JSON.
+        DoesNotFit: a key is missing or has a value of another type.
+    """
+    prompt = _read_as(_Prompt, body)
+    _check_object(prompt.arguments, "arguments")
+    return GetPrompt(instance, prompt.name, prompt.arguments)
+
+
+def _read_as(kind: type[_S], body: bytes) -> _S:
+    _check_case(_decode_object(body), frozenset(kind.__struct_fields__), ("body",))
+    return _convert(partial(msgspec.json.decode, body, type=kind), ("body",))
+
+
+def _check_object(raw: Raw, key: str) -> None:
+    if not bytes(raw).startswith(b"{"):
+        raise DoesNotFit(("body", key), "expected a JSON object")
 
 
 def _decode_object(body: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +51,10 @@ log = logging.getLogger("mcp_router.listen")
 
 PRINCIPAL: Final = "mcp_router.principal"
 """The key of an ASGI scope that holds the principal."""
+
+AT_END: Final = "mcp_router.at_end"
+"""The key of the ASGI scope of a request that holds an `AsyncExitStack`. It is closed when the
+request ends, also if its client leaves; what is pushed onto it has to bound its own waits."""
 
 SECURITY_HEADERS: Final[Headers] = (
     NOSNIFF,
@@ -143,7 +148,8 @@ class Guard:
 
     async def _run_app(self, scope: Message, receive: Receive, sender: _Sender) -> None:
         try:
-            await self._app(scope, receive, sender)
+            async with AsyncExitStack() as at_end:
+                await self._app({**scope, AT_END: at_end}, receive, sender)
         except Exception:  # an error of one request must not close the connection in silence
             extra = by(scope[PRINCIPAL])
             log.exception("%s %s failed", scope["method"], scope["path"], extra=extra)

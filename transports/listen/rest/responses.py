@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import msgspec
 import trio
+from msgspec import Struct
 from quart import Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
+from router.messages.commands import MakeChange
 from router.messages.errors import INTERNAL_ERROR, INVALID_REQUEST, RpcError
 from router.messages.observability.log_fields import by
-from transports.listen.rest.actor_client import error_body, http_status, retry_after_s
+from transports.listen.rest.actor_client import (
+    ActorClient,
+    error_body,
+    http_status,
+    retry_after_s,
+)
 from transports.listen.rest.bodies import DoesNotFit, NotJson
 from transports.listen.rest.guard import PRINCIPAL
+from transports.listen.serving.asgi import address_of
 from transports.listen.serving.exchange import is_json
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
 
     from quart_trio import QuartTrio
 
-    from router.messages.commands import Principal, RouterCommand
+    from router.messages.commands import Change, Principal, RouterCommand
 
 log = logging.getLogger("mcp_router.rest")
 
@@ -51,6 +59,28 @@ async def request_body() -> bytes:
     if not is_json(request.headers.get("Content-Type")):
         raise DoesNotFit(("header", "content-type"), f"expected {JSON}")
     return await request.get_data(cache=False, as_text=False, parse_form_data=False)
+
+
+class RequestActor(Struct, frozen=True):
+    """Sends commands to the actor for the principal of the request that is being served."""
+
+    client: ActorClient
+
+    async def ask(self, command: RouterCommand) -> Any:
+        """Return the actor's answer."""
+        scope: Any = request.scope
+        return await self.client.ask(principal_of(scope), command, address_of(scope))
+
+    async def respond(self, command: RouterCommand) -> Response:
+        """Return the actor's answer, or its error, as the response."""
+        try:
+            return json_response(await self.ask(command))
+        except RpcError as error:
+            return error_response(error, command)
+
+    async def change(self, change: Change, *, wait: bool) -> str:
+        """Make a change and return the name of its instance."""
+        return await self.ask(MakeChange(change, wait))
 
 
 # --- Responses -------------------------------------------------------------------------------

@@ -8,10 +8,9 @@ Invariant: a route sends commands and awaits their answers; it never touches rou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
-from msgspec import Struct
 from quart import Response, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import NotFound
@@ -19,9 +18,10 @@ from werkzeug.exceptions import NotFound
 from router.messages.commands import (
     ListInstances,
     ListTools,
-    MakeChange,
     RemoveInstance,
+    RestartInstance,
     SetActive,
+    ShowDetails,
     ShowInstance,
     ShowStatus,
     ShowTools,
@@ -32,10 +32,10 @@ from transports.listen.rest.bodies import (
     DoesNotFit,
     check_name,
     read_addition,
-    read_call,
     read_update,
     read_wait,
 )
+from transports.listen.rest.calls.call_routes import add_call_routes
 from transports.listen.rest.document.docs_assets import ASSETS
 from transports.listen.rest.document.docs_page import docs_page
 from transports.listen.rest.document.openapi import openapi_document
@@ -51,6 +51,7 @@ from transports.listen.rest.metrics.loop_lag import LoopLag
 from transports.listen.rest.metrics.metrics_route import add_metrics_route
 from transports.listen.rest.profile_routes import add_profile_routes
 from transports.listen.rest.responses import (
+    RequestActor,
     add_error_pages,
     error_response,
     json_response,
@@ -64,12 +65,10 @@ from transports.listen.rest.rest_admission import (
     check_may_read_log,
     is_limited,
 )
-from transports.listen.serving.asgi import address_of
 from transports.listen.serving.refusals import RETRY_AFTER
 from transports.listen.serving.unread_bytes import UnreadBytes
 
 if TYPE_CHECKING:
-    from router.messages.commands import Change, RouterCommand
     from transports.listen.rest.backend import RestBackend
     from transports.listen.serving.asgi import Message, Receive, Send
 
@@ -135,39 +134,15 @@ def _quart_app(
         app.config[limit] = None
     add_error_pages(app)
     _add_open_routes(app, backend)
-    actor = _RequestActor(ActorClient(backend.inbox))
+    actor = RequestActor(ActorClient(backend.inbox))
     _add_query_routes(app, backend, actor)
+    add_call_routes(app, actor)
     _add_change_routes(app, actor)
     add_profile_routes(app, backend, actor.client)
     add_metrics_route(app, backend, actor.client, lag)
     if followers is not None:
         _add_log_routes(app, tickets, followers)
     return app
-
-
-# --- The actor -------------------------------------------------------------------------------
-
-
-class _RequestActor(Struct, frozen=True):
-    """Sends commands to the actor for the principal of the request that is being served."""
-
-    client: ActorClient
-
-    async def ask(self, command: RouterCommand) -> Any:
-        """Return the actor's answer."""
-        scope: Any = request.scope
-        return await self.client.ask(principal_of(scope), command, address_of(scope))
-
-    async def respond(self, command: RouterCommand) -> Response:
-        """Return the actor's answer, or its error, as the response."""
-        try:
-            return json_response(await self.ask(command))
-        except RpcError as error:
-            return error_response(error, command)
-
-    async def change(self, change: Change, *, wait: bool) -> str:
-        """Make a change and return the name of its instance."""
-        return await self.ask(MakeChange(change, wait))
 
 
 def _wait() -> bool:
@@ -218,7 +193,7 @@ def _add_open_routes(app: QuartTrio, backend: RestBackend) -> None:
         return Response(text, content_type=content_type)
 
 
-def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: _RequestActor) -> None:
+def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: RequestActor) -> None:
     @app.get("/api/instances")
     async def instances() -> Response:
         return await actor.respond(ListInstances())
@@ -226,6 +201,14 @@ def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: _RequestActor
     @app.get("/api/instances/<name>")
     async def instance(name: str) -> Response:
         return await actor.respond(ShowInstance(check_name(name)))
+
+    @app.get("/api/instances/<name>/details")
+    async def details(name: str) -> Response:
+        details = await actor.ask(ShowDetails(check_name(name)))
+        # An entry names files and commands, which are no matter of who sees some instances only.
+        if not is_limited(principal_of(request.scope)):
+            details["entry"] = backend.entry(details["name"])
+        return json_response(details)
 
     @app.get("/api/tools")
     async def tools() -> Response:
@@ -239,10 +222,6 @@ def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: _RequestActor
     async def status() -> Response:
         return await actor.respond(ShowStatus())
 
-    @app.post("/api/call")
-    async def call() -> Response:
-        return await actor.respond(read_call(await request_body()))
-
     @app.get("/api/config")
     async def config() -> Response:
         rows = await actor.ask(ListInstances())
@@ -254,7 +233,7 @@ def _add_query_routes(app: QuartTrio, backend: RestBackend, actor: _RequestActor
         return json_response({"instances": rows, "current_instance": None, **more})
 
 
-def _add_change_routes(app: QuartTrio, actor: _RequestActor) -> None:
+def _add_change_routes(app: QuartTrio, actor: RequestActor) -> None:
     @app.post("/api/instances")
     async def add() -> Response:
         name = await actor.change(read_addition(await request_body()), wait=_wait())
@@ -280,6 +259,11 @@ def _add_change_routes(app: QuartTrio, actor: _RequestActor) -> None:
     async def disable(name: str) -> Response:
         name = await actor.change(SetActive(check_name(name), is_active=False), wait=False)
         return json_response({"status": "success", "instance": name, "active": False})
+
+    @app.post("/api/instances/<name>/restart")
+    async def restart(name: str) -> Response:
+        name = await actor.ask(RestartInstance(check_name(name), _wait()))
+        return json_response({"status": "success", "instance": name})
 
 
 # --- The log ---------------------------------------------------------------------------------

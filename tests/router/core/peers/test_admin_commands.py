@@ -8,15 +8,23 @@ import pytest
 from router.messages.commands import (
     PERMISSIONS,
     CallTool,
+    GetPrompt,
     ListInstances,
+    ListPrompts,
+    ListResources,
     ListTools,
     MakeChange,
     Principal,
+    ReadResource,
     RemoveInstance,
+    RestartInstance,
     RouterCommand,
+    ShowDetails,
     ShowInstance,
     ShowProfileTools,
+    ShowPrompts,
     ShowReadiness,
+    ShowResources,
     ShowStatus,
     ShowTools,
 )
@@ -66,12 +74,21 @@ def named(rows: list[dict[str, Any]]) -> list[str]:
         (ListTools(), "read"),
         (ShowTools("a"), "read"),
         (ShowProfileTools("p"), "admin"),
+        (ShowDetails("a"), "read"),
+        (ListResources(), "read"),
+        (ShowResources("a"), "read"),
+        (ListPrompts(), "read"),
+        (ShowPrompts("a"), "read"),
         (CALL, "call"),
+        (ReadResource("a", "file:///x"), "call"),
+        (GetPrompt("a", "ask", NO_RAW), "call"),
         (MakeChange(RemoveInstance("a")), "admin"),
+        (RestartInstance("a"), "admin"),
     ],
 )
 def test_every_command_needs_its_permission(what: RouterCommand, needed: Any) -> None:
-    talk, _, upstream = ready(profiles={"p": Profile()})
+    talk, _, _ = ready(profiles={"p": Profile()})
+    upstream = talk.with_instance("a", "echo", prompts=("ask",))
     others = PERMISSIONS - {needed}
     refused = talk.admin_asks(what, Principal("t", others)).error
     assert refused.code == NOT_ALLOWED
@@ -82,13 +99,20 @@ def test_every_command_needs_its_permission(what: RouterCommand, needed: Any) ->
 
 
 @pytest.mark.parametrize("name", ["a", "acme"])
-@pytest.mark.parametrize("kind", [ShowInstance, ShowTools, CallTool])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(ShowInstance, ShowTools, ShowDetails, ShowResources, ShowPrompts, RestartInstance),
+        *(CallTool, GetPrompt, ReadResource),
+    ],
+)
 def test_what_is_not_among_its_instances_does_not_exist_for_a_principal(
     kind: Any, name: str
 ) -> None:
     talk = Conversation()
     talk.configured(spec("a"), spec("b", provider="other"))
-    what = kind(name, "echo", NO_RAW) if kind is CallTool else kind(name)
+    more = {CallTool: ("echo", NO_RAW), GetPrompt: ("ask", NO_RAW), ReadResource: ("x:y",)}
+    what = kind(name, *more.get(kind, ()))
     error = talk.admin_asks(what, LIMITED).error
     assert error.code == INSTANCE_NOT_FOUND
     assert error.message == f"Instance not found: {name}. Available instances: 'b'"

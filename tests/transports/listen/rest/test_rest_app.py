@@ -17,7 +17,9 @@ from router.messages.commands import (
     ListTools,
     MakeChange,
     RemoveInstance,
+    RestartInstance,
     SetActive,
+    ShowDetails,
     ShowInstance,
     ShowStatus,
     ShowTools,
@@ -265,6 +267,26 @@ async def test_upstreams_own_error_of_a_call_is_400() -> None:
         site.actor.answers.append(RpcError(errors.INVALID_PARAMS, "Why"))
         got = await site.ask("POST", "/api/call", CALL)
     assert (got.status, got.json["detail"]["code"]) == (400, "VALIDATION_ERROR")
+
+
+@pytest.mark.parametrize(("query", "waits"), [("", False), ("?wait=ready", True)])
+async def test_restart_is_asked_for_and_answered(query: str, waits: bool) -> None:
+    async with rest_site() as site:
+        site.actor.answers.append("files")
+        got = await site.ask("POST", f"/api/instances/files/restart{query}")
+        assert (got.status, got.json) == (200, {"status": "success", "instance": "files"})
+        assert site.actor.question == RestartInstance("files", waits)
+
+
+@pytest.mark.parametrize(
+    ("token", "more"), [("all", {"entry": {"of": "files"}}), ("one", {}), ("bound", {})]
+)
+async def test_details_have_the_entry_for_who_sees_all_instances(token: str, more: Any) -> None:
+    async with rest_site(entry=lambda name: {"of": name}) as site:
+        site.actor.answers.append(dict(ROW))
+        got = await site.ask("GET", "/api/instances/acme/details", token=token)
+        assert got.json == ROW | more
+        assert site.actor.question == ShowDetails("acme")
 
 
 async def test_unknown_route_and_method_are_json() -> None:

@@ -32,7 +32,7 @@ _SAMPLES: Final[Json] = {
 
 _SECTION_PATHS: Final = (
     ("Instances", ("/api/instances", "/api/status")),
-    ("Tools", ("/api/tools", "/api/call")),
+    ("Tools, resources, prompts", ("/api/tools", "/api/call", "/api/resources", "/api/prompts")),
     ("Profiles", ("/api/profiles",)),
     ("The router", ("/", "/health", "/metrics", "/api/config")),
     ("Its log", ("/api/ws-ticket", "/ws")),

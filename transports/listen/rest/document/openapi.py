@@ -33,6 +33,8 @@ _EXAMPLES: Final[Json] = {
     "Entry": {"metadata": {"team": "tools"}},
     "Profile": {"instances": ["files-*"], "tools": {"deny": ["*__delete_*"]}},
     "Call": {"instance": "example", "tool": "add", "params": {"a": 1, "b": 2}},
+    "Reading": {"uri": "example://greeting/Ada"},
+    "PromptRequest": {"name": "summarize", "arguments": {"text": "A long text"}},
 }
 """Schema of a request body -> an example of one."""
 
@@ -46,7 +48,7 @@ _ERROR_DESCRIPTIONS: Final = {
     400: "Not JSON, or the server refused the call",
     401: "No token, or a wrong one",
     403: "Host, Origin or the token's permissions do not allow it",
-    404: "There is no such instance, tool or profile",
+    404: "There is no such instance, tool, resource, prompt or profile",
     409: "There is an instance or a profile of that name already",
     413: "The body is larger than 10 MB",
     422: "A value does not fit; detail.loc says where",
@@ -165,6 +167,19 @@ def _instance_paths() -> Json:
                 "removeInstance", "Remove an instance", removed, "404 422 507", parameters=named
             ),
         },
+        "/api/instances/{name}/details": {
+            "get": _route(
+                "getDetails", "One instance, its server and its entry", ref_to("Details"),
+                "404 422", parameters=named,
+            )
+        },
+        "/api/instances/{name}/restart": {
+            "post": _route(
+                "restartInstance", "End its sessions and start them anew, also after a failure",
+                object_of("status instance", status=SUCCESS, instance=STRING), "404 422",
+                parameters=waiting,
+            )
+        },
         "/api/instances/{name}/enable": {
             "post": _route(
                 "enableInstance", "Start it, now and always", switched, "404 422 507",
@@ -212,15 +227,6 @@ def _other_paths() -> Json:
                 parameters=(_NAME_IN_PATH,),
             )
         },
-        "/api/call": {
-            "post": _route(
-                "callTool",
-                "Call a tool; a tool that fails answers 200 with isError: true",
-                ref_to("ToolResult"),
-                "404 422 502 504",
-                body="Call",
-            )
-        },
         "/api/status": {
             "get": _route("getStatus", "The state of all instances", array_of(ref_to("Status")))
         },
@@ -237,6 +243,64 @@ def _metrics_route() -> Json:
     content = {kind: {"schema": STRING} for kind in ("text/plain", "application/openmetrics-text")}
     found = {"description": "Success", "content": content}
     return {**route, "responses": {**route["responses"], "200": found}}
+
+
+def _call_paths() -> Json:
+    named, listed = (_NAME_IN_PATH,), ref_to("Resources")
+    prompts = array_of(ref_to("Prompt"))
+    return {
+        "/api/call": {"post": _call_route()},
+        "/api/resources": {
+            "get": _route(
+                "listResources", "All resources and templates by instance",
+                {"type": "object", "additionalProperties": listed},
+            )
+        },
+        "/api/resources/{name}": {
+            "get": _route(
+                "getResources", "The resources and templates of one instance", listed, "404 422",
+                parameters=named,
+            )
+        },
+        "/api/resources/{name}/read": {
+            "post": _route(
+                "readResource", "Read a resource by its server's own URI", ref_to("Contents"),
+                "404 422 502 504", body="Reading", parameters=named,
+            )
+        },
+        "/api/prompts": {
+            "get": _route(
+                "listPrompts", "All prompts by instance",
+                {"type": "object", "additionalProperties": prompts},
+            )
+        },
+        "/api/prompts/{name}": {
+            "get": _route(
+                "getPrompts", "The prompts of one instance", prompts, "404 422", parameters=named
+            )
+        },
+        "/api/prompts/{name}/get": {
+            "post": _route(
+                "getPrompt", "Get a prompt, filled in", ref_to("Messages"), "404 422 502 504",
+                body="PromptRequest", parameters=named,
+            )
+        },
+    }  # fmt: skip
+
+
+def _call_route() -> Json:
+    """Return the route of a call, which answers with JSON or with an event stream."""
+    route = _route(
+        "callTool",
+        "Call a tool; a tool that fails answers 200 with isError: true",
+        ref_to("ToolResult"),
+        "404 422 502 504",
+        body="Call",
+    )
+    summary = "With Accept: text/event-stream, events: progress, log, and at last result or error"
+    content = {**_json_body(ref_to("ToolResult")), "text/event-stream": {"schema": STRING}}
+    success = {"description": f"Success. {summary}", "content": content}
+    return {**route, "responses": {**route["responses"], "200": success}}
 
 
 def _profile_paths() -> Json:
@@ -296,7 +360,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
         version: of the router.
         has_logs: the log may be followed, so its routes exist.
     """
-    paths = {**_other_paths(), **_instance_paths(), **_profile_paths()}
+    paths = {**_other_paths(), **_call_paths(), **_instance_paths(), **_profile_paths()}
     return {
         "openapi": "3.1.0",
         "info": {

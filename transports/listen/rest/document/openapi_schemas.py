@@ -144,6 +144,10 @@ _PROFILE: Final[Json] = {
     "title": nullable("string"),
 }
 
+_COUNTS: Final[Json] = object_of(
+    tools=INTEGER, prompts=INTEGER, resources=INTEGER, templates=INTEGER
+)
+
 SCHEMAS: Final[Json] = {
     "Instance": _INSTANCE,
     "Status": {
@@ -157,6 +161,33 @@ SCHEMAS: Final[Json] = {
             ),
         ]
     },
+    "Details": {
+        "allOf": [
+            ref_to("Status"),
+            object_of(
+                "server protocol capabilities instructions counts hidden",
+                server={**nullable("object"), "description": "What it says of itself"},
+                protocol=nullable("string"),
+                capabilities=nullable("object"),
+                instructions=nullable("string"),
+                counts=_COUNTS,
+                hidden={**_COUNTS, "description": "What filters leave out"},
+                entry={
+                    **nullable("object"),
+                    "description": "Its configuration, with secrets masked; for tokens without "
+                    "limits only",
+                },
+            ),
+        ]
+    },
+    "Resources": object_of(
+        "resources templates", resources=array_of(ANY_OBJECT), templates=array_of(ANY_OBJECT)
+    ),
+    "Prompt": object_of("name", name=STRING),
+    "Reading": object_of("uri", uri=TEXT),
+    "PromptRequest": object_of("name", name=TEXT, arguments={**ANY_OBJECT, "default": {}}),
+    "Contents": object_of(contents=array_of(ANY_OBJECT)),
+    "Messages": object_of(messages=array_of(ANY_OBJECT)),
     "Tool": object_of("name", name=STRING, description=nullable("string"), inputSchema=ANY_OBJECT),
     "Entry": object_of(**_ENTRY),
     "NewInstance": {

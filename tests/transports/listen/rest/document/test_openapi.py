@@ -12,6 +12,7 @@ from tests.transports.listen.rest.rest_client import FakeProfiles, rest_site
 from transports.listen.rest.document.openapi import openapi_document
 
 NO_METRICS: Final = CoreMetrics((), {}, 0, (), {}, 0, 0)
+_ANSWERS: Final[Any] = {"/metrics": NO_METRICS, "/api/instances/{name}/details": {"name": "files"}}
 METHODS: Final = {"GET", "POST", "PATCH", "DELETE", "PUT"}
 
 
@@ -28,7 +29,7 @@ async def test_every_documented_route_is_served_with_these_methods_only(has_logs
         for path, methods in _served(has_logs).items():
             target = path.replace("{name}", "files")
             for method in METHODS:
-                site.actor.answers[:] = [NO_METRICS if path == "/metrics" else "files"]
+                site.actor.answers[:] = [_ANSWERS.get(path, "files")]
                 profiles.by_name["files"] = {}
                 got = await site.ask(method, target, {"name": "files"})
                 assert got.status != 404, path

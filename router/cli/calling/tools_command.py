@@ -1,0 +1,120 @@
+"""`mcp-router tools [INSTANCE [TOOL]]`: lists tools, or shows all about one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from router.cli.arguments import add_router_options
+from router.cli.rest_api.running_router import running_router
+from router.cli.terminal import say, terminal_width
+
+if TYPE_CHECKING:
+    import argparse
+
+    from router.cli.rest_api.rest_client import RestApi
+
+DESCRIPTION: Final = """\
+List the tools of a running router, or show all about one: its arguments and their types."""
+
+EXAMPLES: Final = """
+mcp-router tools
+mcp-router tools example
+mcp-router tools example add
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the operands and options of `tools`."""
+    parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="only those of this one")
+    parser.add_argument("tool", metavar="TOOL", nargs="?", help="all about this one")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_router_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list, or the tool."""
+    # For start-up time: help needs none of it.
+    import msgspec
+
+    from router.cli.calling.schema_text import described
+    from router.cli.running.status import printable_json
+    from router.cli.text_columns import joined
+
+    api = running_router(arguments)
+    shown: Any
+    if arguments.tool is not None:
+        shown = find_tool(api, arguments.instance, arguments.tool)
+        lines = described(arguments.instance, shown, terminal_width())
+    else:
+        shown = tools_by_instance(api, arguments.instance)
+        lines = listed(shown, terminal_width())
+    if arguments.json:
+        data = msgspec.json.format(msgspec.json.encode(shown), indent=2)
+        say(f"{printable_json(data)}\n")
+    else:
+        say(joined(lines))
+    return 0
+
+
+def tools_by_instance(api: RestApi, instance: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Return the tools of all instances, or of one.
+
+    Raises:
+        ConfigError: there is no such instance, or the router cannot be asked.
+    """
+    # For start-up time, as above.
+    from router.cli.rest_api.names import known_instance
+    from router.cli.rest_api.requests import get_json, route
+
+    if instance is None:
+        return get_json(api, route("tools"))
+    with known_instance(api, instance):
+        return {instance: get_json(api, route("tools", instance))}
+
+
+def find_tool(api: RestApi, instance: str, name: str) -> dict[str, Any]:
+    """Return one tool of an instance.
+
+    Raises:
+        ConfigError: there is no such instance or tool, or the router cannot be asked.
+    """
+    # For start-up time, as above.
+    from router.cli.rest_api.names import no_such
+
+    tools = tools_by_instance(api, instance)[instance]
+    for tool in tools:
+        if tool["name"] == name:
+            return tool
+    raise no_such("tool", name, (tool["name"] for tool in tools), f" in {instance}")
+
+
+def listed(tools: dict[str, list[dict[str, Any]]], width: int | None) -> list[str]:
+    """Return a line for each tool: instance, name with arguments, and what it does.
+
+    Args:
+        tools: by instance.
+        width: of the terminal; None to have nothing cut.
+    """
+    # For start-up time, as above.
+    from router.cli.calling.schema_text import compact
+    from router.cli.text_columns import columns_of, safe_line
+
+    rows = [
+        (
+            safe_line(instance),
+            safe_line(tool["name"]) + compact(tool.get("inputSchema") or {}),
+            first_line(tool.get("description")),
+        )
+        for instance, those in tools.items()
+        for tool in those
+    ]
+    return columns_of(rows, width) or ["There are no tools now; mcp-router status says why."]
+
+
+def first_line(text: Any) -> str:
+    """Return the first line of a description that says something."""
+    # For start-up time, as above.
+    from router.cli.text_columns import safe_line
+
+    lines = (safe_line(line) for line in str(text or "").splitlines())
+    return next(filter(None, lines), "")

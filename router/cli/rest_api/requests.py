@@ -1,0 +1,151 @@
+"""Sends requests to the REST API of a running router, and words its refusals for a person.
+
+Invariants: an answer is read up to a limit; a connection is closed when its request is over, also
+by Ctrl+C, which cancels a call that is under way.
+"""
+
+from __future__ import annotations
+
+import http.client
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import attrs
+import msgspec
+
+from router.cli.rest_api.rest_client import (
+    ANSWER_LIMIT_BYTES,
+    ANSWER_S,
+    NO_ROUTER,
+    OTHER_PORT,
+    no_answer,
+    refusal,
+)
+from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from router.cli.rest_api.rest_client import RestApi
+
+START_S: Final = 200.0
+"""How long a router may take to have an instance ready; it gives up itself before that."""
+
+CALL_S: Final = 24 * 3600.0
+"""How long a call may be silent: the router keeps its time, and sends a comment every 15 s."""
+
+
+class NotReached(ConfigError):
+    """Nobody listens where the router should be."""
+
+
+@attrs.frozen
+class Refused(ConfigError):
+    """The router answered with an error.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    status: int = 0
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+def route(*steps: str) -> str:
+    """Return the path of a route, such as `/api/tools/files`."""
+    return "/api/" + "/".join(quote(step, safe="") for step in steps)
+
+
+def get_json(api: RestApi, target: str) -> Any:
+    """Return the decoded answer to a GET; see `ask`."""
+    return ask(api, "GET", target)
+
+
+def ask(
+    api: RestApi, method: str, target: str, body: Any = None, *, timeout_s: float = ANSWER_S
+) -> Any:
+    """Send a request and return the decoded answer. Blocks.
+
+    Raises:
+        NotReached: nobody answers there.
+        Refused: the router refuses.
+        ConfigError: it is no MCP Router.
+    """
+    data = ask_bytes(api, method, target, body, timeout_s=timeout_s)
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.MsgspecError:
+        raise ConfigError(api.url, NO_ROUTER) from None
+
+
+def ask_bytes(
+    api: RestApi, method: str, target: str, body: Any = None, *, timeout_s: float = ANSWER_S
+) -> bytes:
+    """Send a request and return the answer as it came; see `ask`."""
+    with open_answer(api, method, target, body, timeout_s=timeout_s) as response:
+        return response.read(ANSWER_LIMIT_BYTES)
+
+
+@contextmanager
+def open_answer(
+    api: RestApi,
+    method: str,
+    target: str,
+    body: Any = None,
+    *,
+    timeout_s: float = ANSWER_S,
+    accept: str = "application/json",
+) -> Generator[http.client.HTTPResponse]:
+    """Send a request, and yield the answer once its head is there; see `ask`."""
+    headers = {**api.headers, "Accept": accept}
+    data = None
+    if body is not None:
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        headers["Content-Type"] = "application/json"
+    try:
+        with closing(_connection(api, timeout_s)) as connection:
+            try:
+                connection.connect()
+            except OSError as exc:
+                raise NotReached(api.url, no_answer(exc)) from None
+            connection.request(method, api.target(target), data, headers)
+            with connection.getresponse() as response:
+                if not 200 <= response.status < 300:
+                    raise _refused(api, response)
+                yield response
+    # A ValueError is a token that no header can hold.
+    except (OSError, http.client.HTTPException, ValueError) as exc:
+        raise ConfigError(api.url, no_answer(exc)) from None
+
+
+def _connection(api: RestApi, timeout_s: float) -> http.client.HTTPConnection:
+    connect = http.client.HTTPSConnection if api.is_secure else http.client.HTTPConnection
+    return connect(api.authority, timeout=timeout_s)
+
+
+def _refused(api: RestApi, response: http.client.HTTPResponse) -> ConfigError:
+    body = response.read(ANSWER_LIMIT_BYTES)
+    if not body.startswith(b"{"):
+        return ConfigError(api.url, f"answered {response.status}. {NO_ROUTER}; {OTHER_PORT}")
+    return refused(api, response.status, body)
+
+
+def refused(api: RestApi, status: int, body: bytes) -> Refused:
+    """Return the error for an answer that is one."""
+    problem = refusal(status, body)
+    with suppress(msgspec.MsgspecError):
+        found = msgspec.json.decode(body, type=_Mistakes).detail
+        problem = "; ".join(f"{'.'.join(map(str, one.loc))}: {one.msg}" for one in found)
+    return Refused(api.url, problem.removeprefix(f"answered {status}: "), status)
+
+
+class _Mistake(msgspec.Struct):
+    msg: str
+    loc: list[str | int] = []
+
+
+class _Mistakes(msgspec.Struct):
+    detail: list[_Mistake]

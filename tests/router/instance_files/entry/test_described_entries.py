@@ -1,0 +1,63 @@
+"""The configuration of an instance as it is shown to people."""
+
+from __future__ import annotations
+
+import json
+
+from router.instance_files.entry.described_entries import HIDDEN, described_entry
+from router.messages.instances.exposure import Exposure, NameFilter
+from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.instances.run_policy import RunPolicy
+
+
+def test_only_what_differs_from_the_defaults_is_shown() -> None:
+    spec = InstanceSpec("files", "acme", command="npx", args=("-y", "server"), source="data/x")
+    assert described_entry(spec) == {
+        "provider": "acme",
+        "type": "stdio",
+        "command": "npx",
+        "args": ["-y", "server"],
+        "source": "data/x",
+        "isActive": True,
+    }
+
+
+def test_filters_and_policies_are_shown_where_they_are_set() -> None:
+    shown = described_entry(
+        InstanceSpec(
+            "files",
+            "acme",
+            exposure=Exposure(tools=NameFilter(deny=("drop",))),
+            run_policy=RunPolicy(replicas=2),
+            catalogue_cache=False,
+        )
+    )
+    assert json.loads(json.dumps(shown["tools"])) == {"allow": ["*"], "deny": ["drop"]}
+    assert (shown["replicas"], shown["catalogue_cache"]) == (2, False)
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    shown = described_entry(
+        InstanceSpec(
+            "files",
+            "acme",
+            type="http",
+            command="canary-0",
+            args=("--token=canary-1", "--api-key", "canary-2", "x-canary-6-y"),
+            env={"A_TOKEN": "canary-3"},
+            url="https://user:canary-4@host/mcp?key=canary-5",
+            headers={"Authorization": "Bearer canary-7"},
+        ),
+        ["canary-0", "canary-6", ""],
+    )
+    assert "canary" not in json.dumps(shown)
+    assert (shown["env"], shown["headers"]) == (
+        {"A_TOKEN": {"set": True}},
+        {"Authorization": {"set": True}},
+    )
+    assert shown["args"] == [f"--token={HIDDEN}", "--api-key", HIDDEN, f"x-{HIDDEN}-y"]
+
+
+def test_a_short_value_is_masked_where_it_stands_alone() -> None:
+    spec = InstanceSpec("a", "a", args=("1", "port1"), env={"LEVEL": "1"})
+    assert described_entry(spec)["args"] == [HIDDEN, "port1"]
