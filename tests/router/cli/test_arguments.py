@@ -69,14 +69,8 @@ def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
         (["http", "--token", "x"], "--token is for status"),
         (["check", "--url", "http://x"], "--url is for status"),
         (["status", "-f"], "-f is for logs"),
-        (
-            ["status", "--view", "x"],
-            "--view is for serve, stdio, http, sse, install, check and systemd",
-        ),
-        (
-            ["api", "--view", "x"],
-            "--view is for serve, stdio, http, sse, install, check and systemd",
-        ),
+        (["status", "--view", "x"], "--view is for serve, stdio, http, sse"),
+        (["api", "--view", "x"], "--view is for serve, stdio, http, sse"),
     ],
 )
 def test_arguments_without_sense_are_refused(words: list[str], said: str) -> None:
