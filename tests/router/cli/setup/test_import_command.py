@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,6 @@ from router.cli.setup.import_report import files_chosen
 from router.client_files.reading.discovery import ReadFile
 from router.secret_store.store import SecretStore
 from tests.router.client_files.shapes import SHAPES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CURSOR = {"mcpServers": {"db": {"command": "db-server", "env": {"DB_PASSWORD": "hunter2"}}}}
 
@@ -175,11 +173,11 @@ def test_without_arguments_the_clients_are_asked_for(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(home, ".cursor/mcp.json", CURSOR)
-    path = put(home, ".lmstudio/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
+    put(home, ".lmstudio/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
     type_in(monkeypatch, "3\n2\ny\n")
     assert main(["import"]) == 0
     captured = capsys.readouterr()
-    assert f" 2  LM Studio: {path} (1 server)\n" in captured.out
+    assert f" 2  LM Studio: {Path('~/.lmstudio/mcp.json')} (1 server)\n" in captured.out
     assert "expected numbers from 1 to 2" in captured.err
     assert [folder.name for folder in (home / "data").iterdir() if folder.is_dir()] == ["a"]
 
