@@ -126,7 +126,7 @@ def _details(rows: Sequence[Row]) -> Iterator[Any]:
             yield _text(f"{row.name}{where}: {sentence}")
         for line in row.differences:
             yield _text(f"    {line}", "new" if line.startswith("+") else "cannot")
-    missing = sorted({name for row in rows if row.change for name in row.missing})
+    missing = sorted({name for row in rows for name in row.missing})
     secrets = [name.removeprefix("secret ") for name in missing if name.startswith("secret ")]
     variables = [name.removeprefix("variable ") for name in missing if name.startswith("variable ")]
     for name in secrets:

@@ -24,7 +24,7 @@ from router.client_files.reading.fitting_names import fitting_name
 from router.client_files.reading.found import FoundServer
 from router.client_files.reading.members import Members, Unreadable
 from router.client_files.reading.references import ReferenceTranslator
-from router.files.json_files import kind_of, quote_value
+from router.files.json_files import kind_of, quote_key, quote_value
 from router.instance_files.entry.entries import LONGEST_TIMEOUT_S, EntryLocation, read_entry
 from router.instance_files.entry.run_policies import RUN_POLICY_KEYS
 from router.messages.instances.instance_spec import ROOT_REFERENCE
@@ -169,6 +169,9 @@ class _EntryReader(Struct):
         entry = reached | self._tools() | self._times() | self._own_keys() | self._activity()
         self._note_oauth()
         self._note_keys_left()
+        self.notes += [
+            f"the default of the input {quote_key(key)} is taken" for key in self.references.taken
+        ]
         return {key: entry[key] for key in dict.fromkeys(_ORDER) if entry.get(key) is not None}
 
     # --- Transport ---

@@ -288,6 +288,20 @@ def test_columns_are_aligned_with_chinese_names(
     assert starts == {column}
 
 
+def test_many_clients_of_one_server_are_counted_and_projects_named(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers = {"mcpServers": {"a": {"command": "x"}}}
+    for name in (".cursor", ".lmstudio", ".gemini"):
+        put(home, f"{name}/{'settings' if name == '.gemini' else 'mcp'}.json", servers)
+    put(home, ".codeium/windsurf/mcp_config.json", servers)
+    (home / ".mcp.json").write_text(json.dumps({"mcpServers": {"b": {"command": "y"}}}))
+    assert main(["import", "--all", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "  Cursor, Windsurf and 2 more  " in out
+    assert "  Claude Code (project)  " in out
+
+
 def test_json_says_everything_and_nothing_secret(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

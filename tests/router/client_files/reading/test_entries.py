@@ -177,6 +177,7 @@ def test_input_with_a_default_has_that_value() -> None:
         {"command": "x", "args": ["${input:region}"]}, client="vscode", defaults={"region": "eu"}
     )
     assert (found.entry["args"], found.needs) == (["eu"], ())
+    assert found.notes == ("the default of the input region is taken",)
 
 
 def test_folder_of_the_workspace_is_that_of_the_project() -> None:
