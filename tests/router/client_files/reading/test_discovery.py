@@ -175,6 +175,20 @@ def test_file_of_another_project_is_read_as_that_of_its_client(tmp_path: Path) -
     ]
 
 
+def test_files_of_claude_code_are_recognised_anywhere(tmp_path: Path) -> None:
+    machine, other = machine_at(tmp_path), tmp_path / "other"
+    other.mkdir()
+    (other / ".mcp.json").write_text('{"mcpServers": {"db": {"command": "./db"}}}')
+    [server] = read_file(other / ".mcp.json", machine).servers
+    assert (server.client, server.entry["cwd"]) == ("claude-code", str(other))
+    backup = next(shape for shape in SHAPES if shape.client == "claude-code")
+    (other / ".claude.json").write_bytes(backup.data)
+    assert {server.name for server in read_file(other / ".claude.json", machine).servers} == {
+        "files",
+        "docs",
+    }
+
+
 def test_file_of_the_user_is_that_of_its_client(tmp_path: Path) -> None:
     machine = machine_at(tmp_path)
     shape = next(shape for shape in SHAPES if shape.client == "codex")
