@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -114,14 +115,19 @@ def _settings(arguments: argparse.Namespace, paths: Paths) -> tuple[Settings, Pa
     """Return the settings and the folders of the router.
 
     Raises:
-        ConfigError: config.json cannot be read, or there is no view of this name.
+        ConfigError: config.json cannot be read, or there is no place for a view of this name.
     """
     from router.cli.local.check import check_view
+    from router.config.profiles import DEFAULT_VIEWS
     from router.config.settings import settings_as_written
 
     options = options_of(arguments)
     settings = settings_as_written(paths.config)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
+    if options.view in DEFAULT_VIEWS and not arguments.standalone:
+        problem = f"{options.view} has no place of its own"
+        way_out = "name a profile or an instance, set server.view in config.json, or --standalone"
+        raise ConfigError("--view", f"{problem}; {way_out}")
     if options.view is not None:
         check_view(options, settings, paths, os.environ)
     return settings, paths
@@ -138,6 +144,7 @@ def _router(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> 
         view=arguments.view,
         is_standalone=arguments.standalone,
         data=None if arguments.data is None else paths.data.resolve(),
+        has_local_socket=sys.platform != "win32",
     )
 
 

@@ -168,6 +168,9 @@ def test_a_view_is_the_place_of_its_name(
 
     assert main(["install", "cursor", "--view", "wrok", "--yes"]) == 1
     assert 'there is no view "wrok"' in capsys.readouterr().err
+    assert main(["install", "cursor", "--view", "direct", "--yes"]) == 1
+    assert "direct has no place of its own; name a profile" in capsys.readouterr().err
+    assert main(["install", "cursor", "--view", "direct", "--standalone", "--dry-run"]) == 0
     assert main(["install", "cursor", "--view", "work", "--yes"]) == 0
 
     assert b'"http://127.0.0.1:3000/mcp/work"' in cursor.read_bytes()
