@@ -86,6 +86,8 @@ COMMANDS: Final = (
     ),
     Command("init", "Set up", "make a folder with a config.json", f"{_LOCAL}.init_command"),
     Command("import", "Set up", "take over the servers of MCP clients", f"{_SETUP}.import_command"),
+    Command("install", "Set up", "put this router into MCP clients", f"{_SETUP}.install_command"),
+    Command("uninstall", "Set up", "take it out of them again", f"{_SETUP}.uninstall_command"),
     Command("secret", "Set up", "keep secrets for ${secret:NAME}", f"{_SETUP}.secret_command"),
     Command("check", "Set up", "find mistakes in config.json and data/", f"{_LOCAL}.check_command"),
     Command(

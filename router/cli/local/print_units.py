@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from router.app.sockets import with_api
+from router.cli.own_program import program_path
 from router.config.options import chosen_modes, locate, merge
 from router.config.settings import settings_as_written
 from router.messages.errors import ConfigError
@@ -60,7 +61,7 @@ def unit_text(
     words += _overrides(options)
     path = environ.get("PATH") if is_user else _system_path()
     interpreter = os.path.realpath(sys.executable)
-    service = Service(_executable(), words, path, written, interpreter)
+    service = Service(program_path() or "mcp-router", words, path, written, interpreter)
     return service_unit(service, is_user=is_user)
 
 
@@ -79,15 +80,6 @@ def _overrides(options: Options) -> list[str]:
         "--view": options.view,
     }
     return [word for name, one in given.items() if one is not None for word in (name, str(one))]
-
-
-def _executable() -> str:
-    """Return the path of this program as it was called, or as it is found."""
-    called = Path(sys.argv[0])
-    if called.name == "mcp-router" and called.exists():
-        return str(Path(os.path.abspath(called)))
-    beside = Path(sys.executable).with_name("mcp-router")
-    return str(beside) if beside.exists() else shutil.which("mcp-router") or "mcp-router"
 
 
 def _system_path() -> str | None:

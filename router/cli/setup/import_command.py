@@ -72,11 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     paths = locate(options, os.environ, Path.cwd())
     settings = settings_as_written(paths.config)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
-    store = _store_of(paths)
+    store = store_of(paths)
 
     files = _files(arguments)
     rows = plan_import(
-        (server for file in files for server in file.servers), _known(paths, settings, store)
+        (server for file in files for server in file.servers), known_of(paths, settings, store)
     )
     if not arguments.json:
         import_report.show_plan(files, rows)
@@ -89,14 +89,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if _has_problems(files, rows, outcomes) else 0
 
 
-def _store_of(paths: Paths) -> SecretStore:
+def store_of(paths: Paths) -> SecretStore:
+    """Return the secrets of the router; for this and other commands."""
     from router.secret_store.store import COMMAND_PATIENCE_S, SecretStore
 
     return SecretStore.open(paths, patience_s=COMMAND_PATIENCE_S)
 
 
-def _known(paths: Paths, settings: Settings, store: SecretStore) -> Known:
-    """Return what the plan depends on.
+def known_of(paths: Paths, settings: Settings, store: SecretStore) -> Known:
+    """Return what a plan depends on; for this and other commands.
 
     Raises:
         ConfigError: `data/` or the file of secrets cannot be read.

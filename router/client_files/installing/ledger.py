@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from router.files.json_files import decode_object
 from router.files.safe_folder import NEW_FOLDER_MODE, SafeFolder, locked
 from router.messages.errors import ConfigError
 
@@ -89,6 +88,15 @@ class Ledger(Struct, frozen=True):
 
     folder: Path
 
+    @classmethod
+    def of_user(cls) -> Ledger:
+        """Return the ledger in the state folder of the user who runs this."""
+        # For start-up time: only commands that change clients need it.
+        import platformdirs
+
+        state = platformdirs.user_state_path("mcp-router", appauthor=False)
+        return cls(state / "clients")
+
     @contextmanager
     def locked(self) -> Generator[None]:
         """Hold the lock, with which no other process changes the ledger or a file of a client.
@@ -114,12 +122,12 @@ class Ledger(Struct, frozen=True):
             return []
         except OSError as exc:
             raise ConfigError(str(path), f"cannot be read: {exc.strerror or exc}") from None
-        decode_object(data, str(path))
         try:
             # The `json` module keeps lone surrogates, which values from files may hold.
             return msgspec.convert(json.loads(data)["rows"], list[Row])
-        except (KeyError, msgspec.ValidationError):
-            raise ConfigError(str(path), "is not as this program writes it") from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            problem = "is not as this program writes it"
+            raise ConfigError(str(path), f"{problem}; move it away to begin anew") from None
 
     def write(self, rows: Iterable[Row]) -> None:
         """Replace the rows, while the lock is held.

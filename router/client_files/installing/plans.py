@@ -41,7 +41,7 @@ class FilePlan(Struct, frozen=True):
         content: the file as it was read.
         format: of the file.
         after: its content afterwards; None if it is to be removed.
-        changes: what is changed in it, for the ledger.
+        changes: what is changed in it, for the ledger; of an undo, what is undone.
         made_folders: the folders to be made for it, or to be removed with it.
         notes: sentences about what the user has to do, or should know.
     """

@@ -1,7 +1,7 @@
 """Shows what a plan changes in a file, as lines of a difference. Pure.
 
-Invariant: of the file, only keys, numbers and the entry of this router are shown. Every other text
-and every comment is hidden, since each may be a secret or hold one.
+Invariant: of the file, only keys, numbers and the texts that this router writes are shown. Every
+other text and every comment is hidden, since each may be a secret or hold one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from router.client_files.formats.documents import Document, parse_document
 from router.client_files.formats.toml import TomlDocument, statements
-from router.client_files.installing.entries import ENTRY_NAME
-from router.files.jsonc.document import JsoncDocument, Node
+from router.files.jsonc.values import find_value, texts_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from router.client_files.installing.plans import FilePlan
+    from router.files.jsonc.document import JsoncDocument, Node
 
 MASK: Final = "•••"
 _CONTEXT_LINES: Final = 2
@@ -35,35 +35,34 @@ def difference(plan: FilePlan) -> tuple[str, ...]:
     """
     before = _shown(plan, plan.content.data)
     after = _shown(plan, plan.after)
-    found = difflib.unified_diff(before, after, n=_CONTEXT_LINES, lineterm="")
-    lines = [line for line in found if not line.startswith(("---", "+++"))]
-    return tuple("..." if line.startswith("@@") else line for line in lines[1:])
+    found = list(difflib.unified_diff(before, after, n=_CONTEXT_LINES, lineterm=""))
+    # The first three lines name the files, and where the first lines are.
+    return tuple("..." if line.startswith("@@") else line for line in found[3:])
 
 
 def _shown(plan: FilePlan, data: bytes | None) -> list[str]:
     if data is None:
         return []
     document = parse_document(plan.format, data, str(plan.content.path))
-    return _masked(document).decode(errors="replace").splitlines()
+    known = {text for change in plan.changes for text in texts_in(change.after)}
+    return _masked(document, known).decode(errors="replace").splitlines()
 
 
-def _masked(document: Document) -> bytes:
+def _masked(document: Document, known: Collection[str]) -> bytes:
     if isinstance(document, TomlDocument):
-        return b"".join(_masked_statements(document))
-    return _masked_texts(document)
+        return b"".join(_masked_statements(document, known))
+    return _masked_texts(document, known)
 
 
-def _masked_texts(document: JsoncDocument) -> bytes:
-    keys: set[int] = set()
-    own: list[tuple[int, int]] = []
+def _masked_texts(document: JsoncDocument, known: Collection[str]) -> bytes:
+    shown: set[int] = set()
     if document.root is not None:
-        _collect(document.root, keys, own)
+        _collect(document.root, known, shown)
 
     def hide(found: re.Match[bytes]) -> bytes:
-        start = found.start()
-        if start in keys or any(first <= start < end for first, end in own):
-            return found[0]
         text = found[0]
+        if found.start() in shown:
+            return text
         if text.startswith(b'"'):
             return _HIDDEN
         # The lines of a comment stay as many as they were.
@@ -73,23 +72,29 @@ def _masked_texts(document: JsoncDocument) -> bytes:
     return _TEXT_OR_COMMENT.sub(hide, document.data)
 
 
-def _collect(node: Node, keys: set[int], own: list[tuple[int, int]]) -> None:
+def _collect(node: Node, known: Collection[str], shown: set[int]) -> None:
+    """Find the offsets of the keys and of the texts that may be shown."""
+    if isinstance(node.value, str) and node.value in known:
+        shown.add(node.start)
     for child in node.children:
         if child.key is not None:
-            keys.add(child.start)
-        if child.key == ENTRY_NAME:
-            own.append((child.start, child.end))
-        else:
-            _collect(child.node, keys, own)
+            shown.add(child.start)
+        _collect(child.node, known, shown)
 
 
-def _masked_statements(document: TomlDocument) -> Iterator[bytes]:
+def _masked_statements(document: TomlDocument, known: Collection[str]) -> Iterator[bytes]:
     data, at = document.data, 0
     hidden_comment = f"# {MASK}".encode()
     for statement in statements(document):
         yield _TOML_COMMENT.sub(hidden_comment, data[at : statement.start])
         text = data[statement.start : statement.end]
-        is_shown = ENTRY_NAME in statement.path or text.lstrip().startswith(b"[")
-        yield text if is_shown else f"{'.'.join(statement.path[-1:])} = {MASK}\n".encode()
+        found = find_value(document.value, statement.path)
+        is_shown = isinstance(found, str) and found in known
+        if text.lstrip().startswith(b"["):
+            yield _TOML_COMMENT.sub(hidden_comment, text)
+        elif is_shown and b"#" not in text:
+            yield text
+        else:
+            yield f"{'.'.join(statement.path[-1:])} = {MASK}\n".encode()
         at = statement.end
     yield _TOML_COMMENT.sub(hidden_comment, data[at:])

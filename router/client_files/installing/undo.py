@@ -7,7 +7,7 @@ changed since, only what was put in is taken out, if it is still exactly as it w
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from router.client_files.formats.documents import (
     Document,
@@ -54,7 +54,8 @@ def plan_uninstall(ledger: Ledger, rows: Sequence[Row]) -> FilePlan:
     if data != content.data:
         check_writable(content)
     folders = tuple(Path(folder) for folder in made_folders)
-    return FilePlan(first.client, content, file_format, data, made_folders=folders)
+    changes = tuple(change for row in rows for change in row.changes)
+    return FilePlan(first.client, content, file_format, data, changes, folders)
 
 
 def _before(ledger: Ledger, row: Row, data: bytes) -> bytes | None:
@@ -100,13 +101,13 @@ def _without_item(document: Document, change: Change) -> Document:
 
 
 def _without_made(document: Document, change: Change) -> Document:
-    """Take out an object or array that was made for a change, if nothing else is in it."""
-    if change.made is not None and _is_empty(find_value(document.value, change.made)):
-        return without(document, change.made)
+    """Take out what was made around a change, as far as nothing else is in it."""
+    if change.made is None:
+        return document
+    innermost = len(change.path) if change.is_item else len(change.path) - 1
+    for depth in range(innermost, len(change.made) - 1, -1):
+        around = change.path[:depth]
+        if find_value(document.value, around) not in ({}, []):
+            break
+        document = without(document, around)
     return document
-
-
-def _is_empty(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_is_empty(inner) for inner in cast("dict[str, Any]", value).values())
-    return value == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def find_value(whole: Any, path: Sequence[str]) -> Any:
@@ -15,6 +15,16 @@ def find_value(whole: Any, path: Sequence[str]) -> Any:
             return None
         whole = cast("dict[str, Any]", whole).get(key)
     return whole
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield all texts in a value, but for keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        whole = cast("dict[str, Any] | list[Any]", value)
+        for one in whole.values() if isinstance(whole, dict) else whole:
+            yield from texts_in(one)
 
 
 def same_value(left: Any, right: Any) -> bool:

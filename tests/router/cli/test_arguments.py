@@ -69,8 +69,14 @@ def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
         (["http", "--token", "x"], "--token is for status and logs"),
         (["check", "--url", "http://x"], "--url is for status and logs"),
         (["status", "-f"], "-f is for logs"),
-        (["status", "--view", "x"], "--view is for serve, stdio, http, sse, check and systemd"),
-        (["api", "--view", "x"], "--view is for serve, stdio, http, sse, check and systemd"),
+        (
+            ["status", "--view", "x"],
+            "--view is for serve, stdio, http, sse, install, check and systemd",
+        ),
+        (
+            ["api", "--view", "x"],
+            "--view is for serve, stdio, http, sse, install, check and systemd",
+        ),
     ],
 )
 def test_arguments_without_sense_are_refused(words: list[str], said: str) -> None:

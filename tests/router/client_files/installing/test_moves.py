@@ -1,0 +1,77 @@
+"""`moves`: servers that the router has as well leave the client, and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from router.client_files.importing.instances import PresentInstance, PresentInstances
+from router.client_files.importing.itself import OwnAddresses
+from router.client_files.importing.plan import Known
+from router.client_files.installing.entries import ENTRY_NAME
+from router.client_files.installing.moves import other_entries_of_router, servers_to_move
+from router.files.jsonc.document import parse_jsonc
+from tests.router.client_files.shapes import FILES_ENTRY
+
+if TYPE_CHECKING:
+    from tests.router.client_files.installing.bench import Bench
+
+FILE = b"""{
+  "mcpServers": {
+    "files": {
+      "command": "npx",
+      "args": ["-y", "@modelcontextprotocol/server-filesystem", "/srv/docs"],
+      "env": {"LOG_LEVEL": "debug"}
+    },
+    "same, other name": {
+      "command": "npx",
+      "args": ["-y", "@modelcontextprotocol/server-filesystem", "/srv/docs"],
+      "env": {"LOG_LEVEL": "debug"}
+    },
+    "other": {"command": "uvx", "args": ["other"]},
+    "broken": {"command": 1},
+    "old": {"url": "http://localhost:3000/mcp"}
+  }
+}
+"""
+OWN = OwnAddresses(ports=frozenset({3000}))
+
+
+def _known(*instances: tuple[str, dict[str, Any]]) -> Known:
+    present = [
+        PresentInstance(name, entry, entry, f"data/{name}/mcp_settings.json")
+        for name, entry in instances
+    ]
+    return Known(PresentInstances(tuple(present)), lambda _: None, own=OWN)
+
+
+def _put(bench: Bench) -> None:
+    path = bench.target("cursor").path
+    path.parent.mkdir()
+    path.write_bytes(FILE)
+
+
+def test_servers_that_an_instance_is_the_same_as_are_moved(bench: Bench) -> None:
+    _put(bench)
+
+    moved = servers_to_move(bench.target("cursor"), _known(("files", FILES_ENTRY)))
+    assert moved == ("files", "same, other name", "old")
+
+    bench.install("cursor", moved=moved)
+    value = parse_jsonc(bench.target("cursor").path.read_bytes(), "mcp.json").value
+    assert list(value["mcpServers"]) == ["other", "broken", ENTRY_NAME]
+    assert servers_to_move(bench.target("cursor"), _known(("files", FILES_ENTRY))) == ()
+    bench.uninstall("cursor")
+    assert bench.target("cursor").path.read_bytes() == FILE
+
+
+def test_what_the_router_does_not_have_stays(bench: Bench) -> None:
+    _put(bench)
+
+    assert servers_to_move(bench.target("cursor"), _known(("files", {"command": "x"}))) == ("old",)
+
+
+def test_other_entries_for_this_router_are_named(bench: Bench) -> None:
+    _put(bench)
+    bench.install("cursor")
+
+    assert other_entries_of_router(bench.target("cursor"), OWN) == ("old",)
