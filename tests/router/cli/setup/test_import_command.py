@@ -12,6 +12,7 @@ import pytest
 
 from router.cli.main import main
 from router.cli.setup.import_report import files_chosen
+from router.client_files.clients.client import Machine
 from router.client_files.reading.discovery import ReadFile
 from router.secret_store.store import SecretStore
 from tests.router.client_files.shapes import SHAPES
@@ -21,7 +22,10 @@ CURSOR = {"mcpServers": {"db": {"command": "db-server", "env": {"DB_PASSWORD": "
 
 @pytest.fixture(autouse=True)
 def _user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "APPDATA", "COLUMNS"):
+    for name in (
+        *("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "COLUMNS"),
+        *("APPDATA", "LOCALAPPDATA"),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home / "user"))
     monkeypatch.setenv("USERPROFILE", str(home / "user"))
@@ -245,8 +249,7 @@ def put_much(home: Path) -> None:
         },
     )
     for shape in SHAPES[-2:]:
-        put(home, {"copilot-jetbrains": ".config/github-copilot/intellij/mcp.json"}.get(
-            shape.client, ".lmstudio/mcp.json"), shape.data.decode())  # fmt: skip
+        shape.put(Machine.this_one())
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120, 0])
