@@ -291,6 +291,19 @@ def test_columns_are_aligned_with_chinese_names(
     assert starts == {column}
 
 
+def test_command_for_each_missing_secret_is_shown(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(
+        home,
+        ".lmstudio/mcp.json",
+        {"mcpServers": {"db": {"command": "x", "args": ["${input:db-url}"]}}},
+    )
+    assert main(["import", "lm-studio", "--yes"]) == 0
+    assert "Missing: mcp-router secret set db-url\n" in capsys.readouterr().out
+    assert entry(home, "db")["args"] == ["${secret:db-url}"]
+
+
 def test_many_clients_of_one_server_are_counted_and_projects_named(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
