@@ -1,13 +1,11 @@
 """Translates the references in texts of clients into those that the router resolves.
 
-| a client has | here it is |
-|---|---|
-| `${env:NAME}`, opencode's `{env:NAME}` | `${NAME}` |
-| `$NAME` of Gemini CLI, and a text that is nothing else | `${NAME}` |
-| `${NAME}`, `${NAME:-default}` | the same |
-| `${file:path}`, opencode's `{file:path}` | `${file:/absolute/path}` |
-| `${input:id}`, `${command:id}`, `${config:id}` | `${secret:id}`, which has to be set |
-| `${workspaceFolder}`, `${CLAUDE_PROJECT_DIR}` | the project's folder, else `${roots.0}` |
+- `${env:NAME}`, and opencode's `{env:NAME}`: `${NAME}`.
+- `$NAME` of Gemini CLI, and a text that is nothing else: `${NAME}`.
+- `${NAME}` and `${NAME:-default}` stay.
+- `${file:path}`, and opencode's `{file:path}`: the same with an absolute path.
+- `${input:id}`, `${command:id}` and `${config:id}`: `${secret:id}`, which has to be set.
+- `${workspaceFolder}` and `${CLAUDE_PROJECT_DIR}`: the project's folder, else `${roots.0}`.
 
 Invariants: pure; a text without references stays as it is; translating twice is translating once.
 """
