@@ -86,7 +86,14 @@ def _views(parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:
     return ["router", "direct", *settings.profiles, *_instances(parsed_args)]
 
 
+def _clients(**_: object) -> Iterable[str]:
+    from router.client_files.clients.table import CLIENTS
+
+    return [client.name for client in CLIENTS]
+
+
 _COMPLETERS: Final[dict[str, Callable[..., Iterable[str]]]] = {
+    "clients": _clients,
     "instance": _instances,
     "instances": _instances,
     "view": _views,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from router.cli.arguments import options_of
 from router.cli.terminal import complain, say
-from router.config.options import locate, with_data_folder
+from router.config.options import Options, locate, with_data_folder
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ AI_ASSISTANT: Final = "ai-assistant"
 DESCRIPTION: Final = f"""\
 Put this router into MCP clients. Clients are claude-desktop, claude-code, cursor, vscode,
 windsurf, zed, codex, gemini, opencode, cline, jetbrains and lm-studio; for {AI_ASSISTANT} of
-JetBrains, a text to paste is printed.
+JetBrains, a text to paste is printed. jetbrains stands for junie and copilot-jetbrains as well.
 
 Clients that speak HTTP get the router's URL, the others a command that joins the running router.
 Everything else in their files stays byte for byte, and `mcp-router uninstall` undoes it."""
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     clients = _clients(arguments)
     settings, paths = _settings(arguments, paths)
     router = _router(arguments, settings, paths)
-    if AI_ASSISTANT in arguments.clients:
+    if not {AI_ASSISTANT, "jetbrains"}.isdisjoint(arguments.clients):
         _show_snippet(router)
     plans, has_problem = _plans(arguments, clients, router, settings, paths)
     to_do = [plan for plan in plans if not plan.is_nothing]
@@ -114,14 +115,19 @@ def _settings(arguments: argparse.Namespace, paths: Paths) -> tuple[Settings, Pa
     """Return the settings and the folders of the router.
 
     Raises:
-        ConfigError: config.json cannot be read, or there is no view of this name.
+        ConfigError: config.json cannot be read, or there is no place for a view of this name.
     """
     from router.cli.local.check import check_view
+    from router.config.profiles import DEFAULT_VIEWS
     from router.config.settings import settings_as_written
 
     options = options_of(arguments)
     settings = settings_as_written(paths.config)
     paths = with_data_folder(paths, options, settings.watcher.watch_path)
+    if options.view in DEFAULT_VIEWS and not arguments.standalone:
+        problem = f"{options.view} has no place of its own"
+        way_out = "name a profile or an instance, set server.view in config.json, or --standalone"
+        raise ConfigError("--view", f"{problem}; {way_out}")
     if options.view is not None:
         check_view(options, settings, paths, os.environ)
     return settings, paths
@@ -131,13 +137,19 @@ def _router(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> 
     from router.cli.own_program import program_words
     from router.client_files.installing.linked_router import LinkedRouter
 
+    config = paths.config.resolve()
+    # A config file that is named has its data beside it; that of the user has it elsewhere.
+    named = locate(Options(config=str(config)), os.environ, Path.cwd())
+    named = with_data_folder(named, Options(), settings.watcher.watch_path)
+    data = paths.data.resolve()
     return LinkedRouter.from_settings(
         settings,
-        paths.config.resolve(),
+        config,
         program_words(),
         view=arguments.view,
         is_standalone=arguments.standalone,
-        data=None if arguments.data is None else paths.data.resolve(),
+        data=None if data == named.data.resolve() else data,
+        has_local_socket=sys.platform != "win32",
     )
 
 
@@ -164,6 +176,7 @@ def _plans(
     from router.client_files.installing.targets import target_of
 
     targets = [target_of(client, Machine.this_one()) for client in clients]
+    targets = _without_absent_relatives(targets, arguments.clients)
     if arguments.all:
         targets = [target for target in targets if target.is_here]
         if not targets:
@@ -180,6 +193,12 @@ def _plans(
         except ConfigError as exc:
             complain(str(exc))
     return plans, len(plans) < len(targets)
+
+
+def _without_absent_relatives(targets: list[Target], names: Sequence[str]) -> list[Target]:
+    """Leave out absent clients of a family such as `jetbrains`, if another of it is here."""
+    here = {target.client.family for target in targets if target.is_here} & set(names)
+    return [target for target in targets if target.is_here or target.client.family not in here]
 
 
 def _plan(target: Target, router: LinkedRouter, known: Known | None) -> FilePlan:

@@ -2,7 +2,8 @@
 
 Invariant: no entry holds a token. It holds a reference to `MCP_ROUTER_TOKEN`, in the form that the
 client has for it. A client without references gets the command, which needs no token: the local
-socket lets in the user who runs the router.
+socket lets in the user who runs the router. Without local sockets, the command itself reads the
+variable.
 """
 
 from __future__ import annotations
@@ -97,8 +98,12 @@ def _command_entry(client: Client, router: LinkedRouter) -> Entry:
         members["command"] = words
     else:
         members |= {"command": words[0], "args": words[1:]}
-    note = () if router.is_standalone else (f"{client.title} joins the router while it runs",)
-    return Entry(members, notes=note)
+    if router.is_standalone:
+        return Entry(members)
+    notes = (f"{client.title} joins the router while it runs",)
+    if router.is_joined_by_url and router.has_token:
+        notes = (*notes, _set_variable(client))
+    return Entry(members, notes=notes)
 
 
 def _type_member(client: Client, transport: str) -> dict[str, Any]:

@@ -33,11 +33,23 @@ def difference(plan: FilePlan) -> tuple[str, ...]:
 
     Lines that are left out stand as `...`.
     """
-    before = _shown(plan, plan.content.data)
-    after = _shown(plan, plan.after)
+    before, after = _around_changes(_shown(plan, plan.content.data), _shown(plan, plan.after))
     found = list(difflib.unified_diff(before, after, n=_CONTEXT_LINES, lineterm=""))
     # The first three lines name the files, and where the first lines are.
     return tuple("..." if line.startswith("@@") else line for line in found[3:])
+
+
+def _around_changes(before: list[str], after: list[str]) -> tuple[list[str], list[str]]:
+    """Return the lines without those at both ends that are the same, but for some.
+
+    Comparing all lines would take minutes for a file with megabytes of history.
+    """
+    shorter = min(len(before), len(after))
+    head = next((at for at in range(shorter) if before[at] != after[at]), shorter)
+    left = shorter - head
+    tail = next((at for at in range(left) if before[~at] != after[~at]), left)
+    first, rest = max(0, head - _CONTEXT_LINES), max(0, tail - _CONTEXT_LINES)
+    return before[first : len(before) - rest], after[first : len(after) - rest]
 
 
 def _shown(plan: FilePlan, data: bytes | None) -> list[str]:

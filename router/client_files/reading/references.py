@@ -1,13 +1,11 @@
 """Translates the references in texts of clients into those that the router resolves.
 
-| a client has | here it is |
-|---|---|
-| `${env:NAME}`, opencode's `{env:NAME}` | `${NAME}` |
-| `$NAME` of Gemini CLI, and a text that is nothing else | `${NAME}` |
-| `${NAME}`, `${NAME:-default}` | the same |
-| `${file:path}`, opencode's `{file:path}` | `${file:/absolute/path}` |
-| `${input:id}`, `${command:id}`, `${config:id}` | `${secret:id}`, which has to be set |
-| `${workspaceFolder}`, `${CLAUDE_PROJECT_DIR}` | the project's folder, else `${roots.0}` |
+- `${env:NAME}`, and opencode's `{env:NAME}`: `${NAME}`.
+- `$NAME` of Gemini CLI, and a text that is nothing else: `${NAME}`.
+- `${NAME}` and `${NAME:-default}` stay.
+- `${file:path}`, and opencode's `{file:path}`: the same with an absolute path.
+- `${input:id}`, `${command:id}` and `${config:id}`: `${secret:id}`, which has to be set.
+- `${workspaceFolder}` and `${CLAUDE_PROJECT_DIR}`: the project's folder, else `${roots.0}`.
 
 Invariants: pure; a text without references stays as it is; translating twice is translating once.
 """
@@ -54,6 +52,7 @@ class ReferenceTranslator(Struct):
         project: the folder of the project that the server belongs to; None for all projects.
         defaults: id of an input -> the value that the client would offer.
         asked: the names of secrets in place of what the client would have asked for.
+        taken: the ids of inputs in whose place the default was taken.
         needs_roots: True once a text depends on the project that a client has open.
     """
 
@@ -62,6 +61,7 @@ class ReferenceTranslator(Struct):
     project: Path | None = None
     defaults: Mapping[str, str] = {}
     asked: dict[str, None] = field(default_factory=_nothing_asked)
+    taken: dict[str, None] = field(default_factory=_nothing_asked)
     needs_roots: bool = False
 
     def translate(self, text: str, *, is_value: bool = False) -> str:
@@ -95,6 +95,7 @@ class ReferenceTranslator(Struct):
     def _ask(self, key: str) -> str:
         default = self.defaults.get(key)
         if default:
+            self.taken[key] = None
             return default
         name = secret_name(key)
         self.asked[name] = None

@@ -168,6 +168,9 @@ def test_a_view_is_the_place_of_its_name(
 
     assert main(["install", "cursor", "--view", "wrok", "--yes"]) == 1
     assert 'there is no view "wrok"' in capsys.readouterr().err
+    assert main(["install", "cursor", "--view", "direct", "--yes"]) == 1
+    assert "direct has no place of its own; name a profile" in capsys.readouterr().err
+    assert main(["install", "cursor", "--view", "direct", "--standalone", "--dry-run"]) == 0
     assert main(["install", "cursor", "--view", "work", "--yes"]) == 0
 
     assert b'"http://127.0.0.1:3000/mcp/work"' in cursor.read_bytes()
@@ -178,6 +181,36 @@ def test_standalone_is_a_router_of_its_own(cursor: Path) -> None:
 
     entry = json.loads(cursor.read_bytes())["mcpServers"]["mcp-router"]
     assert "stdio" in entry["args"]
+
+
+def test_standalone_finds_the_servers_of_a_user_without_a_config_file_here(
+    home: Path, user: Path, cursor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "config.json").unlink()
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "share"))
+
+    assert main(["install", "cursor", "--standalone", "--yes"]) == 0
+
+    args = json.loads(cursor.read_bytes())["mcpServers"]["mcp-router"]["args"]
+    config, data = args[args.index("-c") + 1], args[args.index("--data") + 1]
+    assert config.endswith("mcp-router/config.json")
+    assert data.endswith("mcp-router/data")
+    assert os.path.dirname(config) != os.path.dirname(data)
+
+
+def test_of_a_family_those_that_are_here_are_changed(
+    user: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["install", "jetbrains", "--yes"]) == 1
+    assert capsys.readouterr().err.count("seems not to be installed") == 2
+
+    (user / ".junie").mkdir()
+    assert main(["install", "jetbrains", "--yes"]) == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "AI Assistant: paste this" in out
+    assert (user / ".junie" / "mcp" / "mcp.json").exists()
 
 
 def test_servers_that_the_router_has_are_moved_out_and_come_back(
@@ -289,8 +322,10 @@ def test_a_terminal_gets_colours_unless_they_are_not_wanted(
     with open(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
         assert main(["install", "cursor", "--dry-run"]) == 0
-    shown = os.read(ours, 65536).decode()
+        shown = b""
+        while not shown.endswith(b"Nothing was written.\r\n"):
+            shown += os.read(ours, 65536)
     os.close(ours)
 
-    assert ("\x1b[32m" in shown) is has_color
-    assert "http://127.0.0.1:3000/mcp" in shown
+    assert (b"\x1b[32m" in shown) is has_color
+    assert b"http://127.0.0.1:3000/mcp" in shown

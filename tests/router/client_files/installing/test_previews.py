@@ -77,6 +77,25 @@ def test_a_table_of_toml_is_hidden_as_well(bench: Bench) -> None:
     assert '+url = "http://127.0.0.1:3000/mcp"' in lines
 
 
+def test_a_large_file_is_compared_where_it_changes(bench: Bench) -> None:
+    path = bench.target("cursor").path
+    path.parent.mkdir()
+    history = b",\n".join(b'    "a"' for _ in range(20_000))
+    path.write_bytes(b'{\n  "mcpServers": {},\n  "history": [\n' + history + b"\n  ]\n}\n")
+
+    assert difference(bench.plan("cursor")) == (
+        " {",
+        '-  "mcpServers": {},',
+        '+  "mcpServers": {',
+        '+    "mcp-router": {',
+        '+      "url": "http://127.0.0.1:3000/mcp"',
+        "+    }",
+        "+  },",
+        '   "history": [',
+        '     "•••",',
+    )
+
+
 def test_no_difference_has_no_lines(bench: Bench) -> None:
     SHAPES[2].put(bench.machine)
     bench.install("cursor")

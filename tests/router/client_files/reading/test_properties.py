@@ -1,4 +1,4 @@
-"""Whatever is in a file of a client, reading ends with servers or a problem, and hides nothing."""
+"""Reading ends with servers or a problem, whatever is in a file of a client, and hides nothing."""
 
 from __future__ import annotations
 
