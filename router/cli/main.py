@@ -63,7 +63,15 @@ def _run_command(arguments: argparse.Namespace) -> int:
     if arguments.version:
         say(f"MCP Router v{VERSION}\n")
         return 0
-    return (command or SERVE).load().run(arguments)
+    command = command or SERVE
+    try:
+        return command.load().run(arguments)
+    except ModuleNotFoundError as exc:
+        if not (exc.name or "").startswith("router."):
+            raise
+        # Rooms that not every user needs can be left out of an installation.
+        missing = f"is not part of this installation ({exc.name} is missing)"
+        raise ConfigError(f"{PROGRAM} {command.name}", missing) from None
 
 
 def _fill_standard_descriptors() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -471,3 +472,13 @@ def test_logs_follows_the_router_of_the_config(
         ("http://127.0.0.1:8001", "s3cret", "DEBUG"),
         ("http://other.test", "x", "ERROR"),
     ]
+
+
+def test_command_whose_room_is_left_out_of_the_installation_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("router.client_files")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "router.client_files", None)
+    assert main(["import", "--dry-run"]) == 1
+    assert "mcp-router import: is not part of this installation" in capsys.readouterr().err
