@@ -33,7 +33,7 @@ from router.doctor.system.readable_files import find_readable
 from router.doctor.system.service_units import surroundings
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.instance_files.reader import load_instances
-from router.instance_files.secret_uses import find_variable_uses
+from router.instance_files.reference_uses import find_variable_uses
 from router.messages.errors import ConfigError
 from router.secret_store.store import SecretStore
 from router.version import VERSION

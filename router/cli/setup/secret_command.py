@@ -115,7 +115,7 @@ def _with_data_folder_of_config(paths: Paths, arguments: argparse.Namespace) -> 
 
 
 def _set(store: SecretStore, name: str, paths: Paths) -> None:
-    from router.instance_files.secret_uses import find_secret_uses
+    from router.instance_files.reference_uses import find_secret_uses
     from router.secret_store.secret_rules import check_name
 
     check_name(name)
@@ -128,7 +128,7 @@ def _set(store: SecretStore, name: str, paths: Paths) -> None:
 
 
 def _remove(store: SecretStore, name: str, paths: Paths, *, is_yes: bool) -> None:
-    from router.instance_files.secret_uses import find_secret_uses
+    from router.instance_files.reference_uses import find_secret_uses
 
     used_in = find_secret_uses(paths.config, paths.data).get(name, ())
     if used_in and name in store.names():
@@ -142,7 +142,7 @@ def _remove(store: SecretStore, name: str, paths: Paths, *, is_yes: bool) -> Non
 
 
 def _list(store: SecretStore, paths: Paths, *, as_json: bool) -> None:
-    from router.instance_files.secret_uses import find_secret_uses
+    from router.instance_files.reference_uses import find_secret_uses
 
     names, uses = store.names(), find_secret_uses(paths.config, paths.data)
     missing = [name for name in uses if name not in names]
