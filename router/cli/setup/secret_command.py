@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out the action."""
+    """Carry out the action; the exit status is 1 where `encrypt` found no key."""
     action, name = arguments.action, _name_of(arguments)
     # For start-up time: its help needs none of it.
     from router.secret_store.store import COMMAND_PATIENCE_S, SecretStore
@@ -75,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         case "remove":
             _remove(store, name, paths, is_yes=arguments.yes)
         case "encrypt":
-            _tell_protection(store, store.encrypt())
+            saved = store.encrypt()
+            _tell_protection(store, saved)
+            return 1 if saved.protection == "none" else 0
         case "decrypt":
             _tell_protection(store, store.decrypt())
         case _:
