@@ -18,21 +18,22 @@ from router.doctor.findings import worst_first
 from router.doctor.rules import (
     clients,
     commands,
+    installation,
     instances,
     names,
-    packages,
     ports,
-    processes,
     readable_files,
+    service_variables,
     tokens,
     written_files,
 )
 from router.doctor.system.distributions import find_foreign
 from router.doctor.system.processes import find_owners, find_routers
 from router.doctor.system.readable_files import find_readable
-from router.doctor.system.service_units import search_paths
+from router.doctor.system.service_units import surroundings
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.instance_files.reader import load_instances
+from router.instance_files.reference_uses import find_variable_uses
 from router.messages.errors import ConfigError
 from router.secret_store.store import SecretStore
 from router.version import VERSION
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
 
 RULES: Final = (
     written_files,
-    packages,
-    processes,
+    service_variables,
+    installation,
     ports,
     commands,
     tokens,
@@ -94,7 +95,8 @@ def gather(
         notes=tuple(notes),
         specs=loaded.specs,
         known=CatalogueFolder(paths.cache).read(loaded.specs),
-        search_paths=search_paths(paths.config, environ, Path.home()),
+        surroundings=surroundings(paths.config, environ, Path.home()),
+        variables=find_variable_uses(paths.config, paths.data),
         owners=find_owners(ports.wanted_ports(settings)),
         processes=find_routers(),
         running=running,

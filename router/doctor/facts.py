@@ -51,16 +51,22 @@ class PortOwner(Struct, frozen=True):
     command: tuple[str, ...] = ()
 
 
-class SearchPath(Struct, frozen=True):
-    """A `PATH` in which the commands of servers are looked for.
+class Surroundings(Struct, frozen=True):
+    """The surroundings that a router gets from a unit of systemd, or from this shell.
 
     Attributes:
-        whose: the unit or the shell that has it.
-        path: folders, as in the variable.
+        whose: the path of the unit, or "this shell".
+        path: `PATH`, in which the commands of servers are looked for.
+        variables: the names of the variables that the unit sets.
+        credentials: the names of the credentials that the unit passes.
+        is_unit: True for a unit; of a shell, the variables are not listed.
     """
 
     whose: str
     path: str
+    variables: frozenset[str] = frozenset()
+    credentials: frozenset[str] = frozenset()
+    is_unit: bool = False
 
 
 class ReadableFile(Struct, frozen=True):
@@ -113,7 +119,8 @@ class Facts(Struct, frozen=True):
         config: the path of `config.json`.
         specs: the instances.
         known: name -> the last known server of an instance.
-        search_paths: the `PATH`s of the services of this router, else that of this shell.
+        surroundings: those of the services of this router, else that of this shell.
+        variables: name of a variable that is referred to without a default -> its places.
         owners: who listens on the ports of this router.
         processes: routers that run on this machine.
         running: the answer of the router.
@@ -132,7 +139,8 @@ class Facts(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     specs: tuple[InstanceSpec, ...] = ()
     known: dict[str, KnownServer] = {}
-    search_paths: tuple[SearchPath, ...] = ()
+    surroundings: tuple[Surroundings, ...] = ()
+    variables: dict[str, tuple[str, ...]] = {}
     owners: tuple[PortOwner, ...] = ()
     processes: tuple[Process, ...] = ()
     running: Running = Running()

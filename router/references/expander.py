@@ -143,6 +143,12 @@ def secret_names_in(text: str) -> list[str]:
     return [one[2] for one in found if one is not None and one[1] == "secret"]
 
 
+def variable_names_in(text: str) -> list[str]:
+    """Return the names of the variables that a text refers to, and has no default for."""
+    found = (_VARIABLE.fullmatch(one[1]) for one in _REFERENCE.finditer(text))
+    return [one[1] for one in found if one is not None and one[2] is None]
+
+
 def is_reference(text: str, *, bare: bool = False) -> bool:
     """Return whether a text holds a reference; with `bare`, also if it is just `$VAR`."""
     names = (found[1] for found in _REFERENCE.finditer(text))

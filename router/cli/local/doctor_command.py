@@ -137,6 +137,6 @@ def _looked_at(facts: Facts) -> list[str]:
     return [
         str(facts.config),
         f"{len(facts.specs)} instance{'' if len(facts.specs) == 1 else 's'}",
-        *(f"PATH of {one.whose}" for one in facts.search_paths),
+        *(f"PATH of {one.whose}" for one in facts.surroundings),
         f"{len(facts.clients)} file{'' if len(facts.clients) == 1 else 's'} of clients",
     ]

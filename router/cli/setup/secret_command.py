@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out the action."""
+    """Carry out the action; the exit status is 1 where `encrypt` found no key."""
     action, name = arguments.action, _name_of(arguments)
     # For start-up time: its help needs none of it.
     from router.secret_store.store import COMMAND_PATIENCE_S, SecretStore
@@ -75,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         case "remove":
             _remove(store, name, paths, is_yes=arguments.yes)
         case "encrypt":
-            _tell_protection(store, store.encrypt())
+            saved = store.encrypt()
+            _tell_protection(store, saved)
+            return 1 if saved.protection == "none" else 0
         case "decrypt":
             _tell_protection(store, store.decrypt())
         case _:
@@ -115,7 +117,7 @@ def _with_data_folder_of_config(paths: Paths, arguments: argparse.Namespace) -> 
 
 
 def _set(store: SecretStore, name: str, paths: Paths) -> None:
-    from router.instance_files.secret_uses import find_secret_uses
+    from router.instance_files.reference_uses import find_secret_uses
     from router.secret_store.secret_rules import check_name
 
     check_name(name)
@@ -128,7 +130,7 @@ def _set(store: SecretStore, name: str, paths: Paths) -> None:
 
 
 def _remove(store: SecretStore, name: str, paths: Paths, *, is_yes: bool) -> None:
-    from router.instance_files.secret_uses import find_secret_uses
+    from router.instance_files.reference_uses import find_secret_uses
 
     used_in = find_secret_uses(paths.config, paths.data).get(name, ())
     if used_in and name in store.names():
@@ -142,7 +144,7 @@ def _remove(store: SecretStore, name: str, paths: Paths, *, is_yes: bool) -> Non
 
 
 def _list(store: SecretStore, paths: Paths, *, as_json: bool) -> None:
-    from router.instance_files.secret_uses import find_secret_uses
+    from router.instance_files.reference_uses import find_secret_uses
 
     names, uses = store.names(), find_secret_uses(paths.config, paths.data)
     missing = [name for name in uses if name not in names]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from router.client_files.clients.table import CLIENTS
 from router.core.text.nearest_names import did_you_mean
@@ -49,18 +51,34 @@ def judge(facts: Facts) -> Iterator[Finding]:
 def _is_router(server: FoundServer, facts: Facts) -> bool:
     """Return whether a server in the file of a client is, or was meant to be, this router."""
     if _runs_router(server.entry):
-        return True
+        return _config_in(server.entry) in (None, facts.config.resolve())
     url = _url(server.entry)
     if url is None:
         return False
     host, port, steps = url
     is_ours = server.name.lower() in _OUR_NAMES or port in _live_ports(facts)
-    return is_ours and host in _LOOPBACK and bool(steps) and steps[0] in _PATHS
+    hosts = {*_LOOPBACK, facts.settings.server.host.strip("[]")}
+    return is_ours and host in hosts and bool(steps) and steps[0] in _PATHS
 
 
 def _runs_router(entry: dict[str, Any]) -> bool:
-    command = str(entry.get("command", ""))
-    return os.path.basename(command).removesuffix(".exe") == "mcp-router"
+    words = _words(entry)
+    is_program = any(
+        os.path.basename(word).removesuffix(".exe") == "mcp-router" for word in words[:2]
+    )
+    return is_program or words[1:3] == ["-m", "router"]
+
+
+def _config_in(entry: dict[str, Any]) -> Path | None:
+    """Return the config file that a command of the router names."""
+    for word, following in pairwise(_words(entry)):
+        if word in ("-c", "--config"):
+            return Path(following).expanduser().resolve()
+    return None
+
+
+def _words(entry: dict[str, Any]) -> list[str]:
+    return [str(entry.get("command", "")), *map(str, entry.get("args", ()))]
 
 
 def _judge_link(server: FoundServer, facts: Facts) -> Iterator[Finding]:
@@ -96,9 +114,9 @@ def _problems_of_command(entry: dict[str, Any], facts: Facts) -> Iterator[str]:
         yield f"starts {command}, which is not there"
     elif shutil.which(command) is None:
         yield f"starts {command}, which is not on the PATH"
-    words = [str(word) for word in entry.get("args", ())]
-    if "--view" in words[:-1]:
-        yield from _problems_of_view(words[words.index("--view") + 1], facts)
+    for word, following in pairwise(_words(entry)):
+        if word == "--view":
+            yield from _problems_of_view(following, facts)
 
 
 def _problems_of_view(name: str, facts: Facts) -> Iterator[str]:
@@ -124,4 +142,4 @@ def _url(entry: dict[str, Any]) -> tuple[str, int, list[str]] | None:
         return None
     if parts.hostname is None or port is None:
         return None
-    return parts.hostname, port, [step for step in parts.path.split("/") if step]
+    return parts.hostname, port, [unquote(step) for step in parts.path.split("/") if step]

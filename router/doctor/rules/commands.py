@@ -12,7 +12,7 @@ from transports.connect.stdio.command import environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.doctor.facts import Facts, SearchPath
+    from router.doctor.facts import Facts, Surroundings
     from router.messages.instances.instance_spec import InstanceSpec
 
 
@@ -24,7 +24,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
         if os.path.dirname(spec.command):
             yield from _judge_path(spec)
         else:
-            yield from _judge_name(spec, facts.search_paths)
+            yield from _judge_name(spec, facts.surroundings)
 
 
 def _judge_path(spec: InstanceSpec) -> Iterator[Finding]:
@@ -38,7 +38,7 @@ def _judge_path(spec: InstanceSpec) -> Iterator[Finding]:
     yield Finding("error", "commands", spec.name, problem, fix)
 
 
-def _judge_name(spec: InstanceSpec, paths: tuple[SearchPath, ...]) -> Iterator[Finding]:
+def _judge_name(spec: InstanceSpec, paths: tuple[Surroundings, ...]) -> Iterator[Finding]:
     for one in paths:
         searched = environment({"PATH": one.path}, spec.env)["PATH"]
         if shutil.which(spec.command, path=searched) is None:
@@ -46,11 +46,11 @@ def _judge_name(spec: InstanceSpec, paths: tuple[SearchPath, ...]) -> Iterator[F
             yield Finding("error", "commands", spec.name, problem, _way_out(spec.command, one))
 
 
-def _way_out(command: str, one: SearchPath) -> str:
+def _way_out(command: str, one: Surroundings) -> str:
     elsewhere = shutil.which(command)
     if elsewhere is None:
         return f'install {command}, or give its full path as "command"'
-    if one.whose.endswith(".service"):
+    if one.is_unit:
         folder = os.path.dirname(elsewhere)
         return f"add {folder} to Environment=PATH= in {one.whose}, or give the path {elsewhere}"
     return f'give the full path as "command": {elsewhere}'

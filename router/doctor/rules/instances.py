@@ -36,8 +36,8 @@ def _no_answer(facts: Facts) -> Finding:
     if not facts.own_processes:
         problem = "does not run, so its instances were not looked at"
         return Finding("note", "instances", "the router", problem, "start it: mcp-router serve")
-    fix = f"set api.enabled to true in {facts.config.name}, or give --url and --token"
-    reason, _ = split_way_out(facts.running.problem)
+    reason, way_out = split_way_out(facts.running.problem)
+    fix = way_out or "give --url and --token"
     problem = f"did not say how its instances are: {reason}"
     return Finding("note", "instances", "the running router", problem, fix)
 

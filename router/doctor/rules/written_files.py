@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from router.doctor.facts import Facts
     from router.doctor.findings import Severity
 
+_CREDENTIAL: Final = re.compile(
+    r"\$\{credential:([^}]+)\}|its key is in the credential ([^ ,]+), which is not passed"
+)
 _VARIABLE: Final = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\} is (?:not set|empty)$")
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each problem and each note."""
     for line in facts.problems:
-        yield _finding("error", line)
+        unit = _unit_that_resolves(line, facts)
+        yield _finding("error", line) if unit is None else _of_unit(line, unit)
     # The rule of tokens says the same, and more of it.
     security = facts.settings.security
     place = f"{facts.config.name}: security"
@@ -32,6 +36,24 @@ def judge(facts: Facts) -> Iterator[Finding]:
             yield _finding("warning" if kind == "Warning" else "note", text)
     if facts.secrets_problem:
         yield _finding("error", facts.secrets_problem)
+
+
+def _unit_that_resolves(line: str, facts: Facts) -> str | None:
+    """Return the unit that gives its service what this shell lacks, if there is one."""
+    variable = _VARIABLE.search(line)
+    credential = _CREDENTIAL.search(line)
+    for unit in facts.surroundings:
+        is_set = variable is not None and variable[1] in unit.variables
+        is_passed = credential is not None and (credential[1] or credential[2]) in unit.credentials
+        if is_set or is_passed:
+            return unit.whose
+    return None
+
+
+def _of_unit(line: str, unit: str) -> Finding:
+    subject, text = _split_place(line)
+    problem = f"{split_way_out(text)[0]} here, and {unit} gives it to the service"
+    return Finding("note", "files", subject, problem)
 
 
 def _finding(severity: Severity, line: str) -> Finding:

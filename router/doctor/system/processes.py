@@ -51,6 +51,8 @@ def _process_folders(proc: Path) -> list[Path]:
 def _router(folder: Path, proc: Path) -> Process | None:
     words = _words(folder)
     program = _program_in(words)
+    if program is None and _is_original(folder, words):
+        return Process(int(folder.name), words, version="1.1", config=_config_of(folder, words))
     if program is None or int(folder.name) == os.getpid():
         return None
     try:
@@ -96,6 +98,18 @@ def _program_in(words: tuple[str, ...]) -> int | None:
             is_option = len(words) > index + 1 and words[index + 1].startswith("-")
             return index if command is None or command in _SERVING or is_option else None
     return None
+
+
+def _is_original(folder: Path, words: tuple[str, ...]) -> bool:
+    """Return whether a process is MCP Router 1.1, which is started as `main.py` of its source."""
+    script = next((Path(word) for word in words[:3] if os.path.basename(word) == "main.py"), None)
+    if script is None:
+        return False
+    try:
+        cwd = Path(os.readlink(folder / "cwd"))
+    except OSError:
+        return False
+    return ((cwd / script).parent / "src" / "mcp" / "router.py").is_file()
 
 
 def _words(folder: Path) -> tuple[str, ...]:

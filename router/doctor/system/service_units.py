@@ -1,4 +1,4 @@
-"""Finds the `PATH` that a service of systemd has, in the units that are installed.
+"""Finds what services of systemd get from the units that are installed.
 
 Invariants: only reads; a unit of another configuration is none of this router's.
 """
@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from router.doctor.facts import SearchPath
+from router.doctor.facts import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,27 +23,31 @@ SYSTEM_FOLDERS_OF_PACKAGES: Final = ("/usr/lib/systemd/system", "/lib/systemd/sy
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 """The `PATH` that systemd gives a service that names none (systemd.exec(5))."""
 
+_CREDENTIAL_SETTINGS: Final = frozenset(
+    {"LoadCredential", "LoadCredentialEncrypted", "SetCredential", "SetCredentialEncrypted"}
+)
+
 _CONFIG_OPTIONS: Final = ("-c", "--config")
 
 
-def search_paths(
+def surroundings(
     config: Path, environ: Mapping[str, str], home: Path, root: Path = Path("/")
-) -> tuple[SearchPath, ...]:
-    """Return the `PATH` of each installed unit that serves this configuration.
+) -> tuple[Surroundings, ...]:
+    """Return those that each installed unit gives which serves this configuration.
 
     Args:
         config: the path of `config.json`.
-        environ: the environment of this shell; its `PATH` is returned where there is no such unit.
+        environ: the environment of this shell, which counts where there is no such unit.
         home: the user's home folder.
         root: the folder in which the folders of the system lie.
     """
     found = tuple(_of_units(config, environ, home, root))
-    return found or (SearchPath("this shell", environ.get("PATH", "")),)
+    return found or (Surroundings("this shell", environ.get("PATH", "")),)
 
 
 def _of_units(
     config: Path, environ: Mapping[str, str], home: Path, root: Path
-) -> Iterator[SearchPath]:
+) -> Iterator[Surroundings]:
     users = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     groups = (
         ([users / "systemd" / "user", root / "etc/systemd/user"], users),
@@ -62,7 +66,13 @@ def _of_units(
         lines = list(_lines(unit))
         if _config_of(lines, config_home) == _resolved(config):
             variables = _variables(lines)
-            yield SearchPath(str(unit), variables.get("PATH") or SYSTEM_PATH)
+            yield Surroundings(
+                str(unit),
+                variables.get("PATH") or SYSTEM_PATH,
+                frozenset(variables),
+                frozenset(_credentials(lines)),
+                is_unit=True,
+            )
 
 
 def _lines(unit: Path) -> Iterator[tuple[str, str]]:
@@ -79,10 +89,22 @@ def _lines(unit: Path) -> Iterator[tuple[str, str]]:
                 yield name.strip(), value.strip()
 
 
+def _credentials(lines: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield the names of the credentials that a unit passes (systemd.exec(5))."""
+    for name, value in lines:
+        if name in _CREDENTIAL_SETTINGS and value:
+            yield value.partition(":")[0]
+
+
 def _variables(lines: list[tuple[str, str]]) -> dict[str, str]:
-    """Return the variables of `Environment=`; an empty one forgets those before it."""
+    """Return the variables of `Environment=` and `EnvironmentFile=`.
+
+    An empty `Environment=` forgets those before it.
+    """
     variables: dict[str, str] = {}
     for name, value in lines:
+        if name == "EnvironmentFile":
+            variables |= _variables_in(value.removeprefix("-"))
         if name != "Environment":
             continue
         if not value:
@@ -91,6 +113,18 @@ def _variables(lines: list[tuple[str, str]]) -> dict[str, str]:
             key, _, text = word.partition("=")
             variables[key] = text.replace("%%", "%")
     return variables
+
+
+def _variables_in(path: str) -> dict[str, str]:
+    """Return the variables of a file, as far as it can be read."""
+    try:
+        text = Path(path).read_text(errors="replace")
+    except (OSError, ValueError):
+        return {}
+    assignments = (line.strip().partition("=") for line in text.splitlines())
+    return {
+        name: value.strip("\"'") for name, equals, value in assignments if equals and name[0] != "#"
+    }
 
 
 def _config_of(lines: list[tuple[str, str]], config_home: Path) -> Path:

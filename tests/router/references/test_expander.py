@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.references.expander import Expander, Unresolved, is_reference, secret_names_in
+from router.references.expander import (
+    Expander,
+    Unresolved,
+    is_reference,
+    secret_names_in,
+    variable_names_in,
+)
 
 ENVIRON = {"TOKEN": "t0ken", "EMPTY": "", "HOME": "/home/me", "NESTED": "${TOKEN}"}
 
@@ -155,6 +161,10 @@ def test_references_are_found(text: str, is_one: bool) -> None:
 def test_names_of_secrets_in_a_text_are_found() -> None:
     text = "${secret:A} ${file:B}:${secret:c.d-e} $secret:F ${secret:}"
     assert secret_names_in(text) == ["A", "c.d-e", ""]
+
+
+def test_names_of_variables_without_a_default_are_found() -> None:
+    assert variable_names_in("${A} ${env:B} ${C:-} ${secret:D} $E ${f g}") == ["A", "B"]
 
 
 def test_without_an_environment_every_text_stays() -> None:

@@ -150,6 +150,8 @@ def test_file_is_encrypted_and_decrypted_when_that_is_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     store.set("A", "s3cret")
+    assert main(["secret", "encrypt"]) == 1
+    assert "is not encrypted: only its mode 0600" in capsys.readouterr().out
     (tmp_path / "mcp-router-secrets-key").write_text("0" * 64)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert main(["secret", "encrypt"]) == 0

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from router.client_files.clients.table import CLIENTS
+from router.client_files.installing.entries import entry_for
+from router.client_files.installing.linked_router import LinkedRouter
 from router.client_files.reading.discovery import ReadFile
+from router.client_files.reading.entries import Origin, read_server
 from router.client_files.reading.found import FoundServer
 from router.doctor.facts import PortOwner, Process
 from router.doctor.rules.clients import judge
 from tests.router.doctor.made_facts import facts, lines, settings, spec
+
+if TYPE_CHECKING:
+    from router.client_files.clients.client import Client
 
 PATH = Path("/home/a/.cursor/mcp.json")
 AGAIN = "-> mcp-router install cursor"
@@ -29,6 +38,28 @@ def test_link_to_the_live_port_and_a_view_that_is_there_is_no_finding() -> None:
     assert found(clients=client(url="http://127.0.0.1:3000/mcp")) == []
     assert found(clients=client("x", url="http://localhost:3001/sse")) == []
     assert found(clients=client(url="http://[::1]:3000/mcp/files"), specs=specs) == []
+
+
+@pytest.mark.parametrize("token", ["", "sha256:" + "0" * 64])
+@pytest.mark.parametrize("one", CLIENTS, ids=lambda one: one.name)
+def test_what_install_writes_is_no_finding(one: Client, token: str, tmp_path: Path) -> None:
+    program = tmp_path / "mcp-router"
+    program.write_text("")
+    program.chmod(0o755)
+    config = tmp_path / "config.json"
+    guarded = settings(security={"bearer_token": token})
+    router = LinkedRouter.from_settings(guarded, config, (str(program),), view="文件")
+    written = entry_for(one, router).value
+    origin = Origin(one.name, one.dialect, PATH, "user", "mcpServers.mcp-router")
+    file = ReadFile(PATH, one.title, (read_server("mcp-router", written, origin),))
+    specs = (spec("文件"),)
+    assert found(settings_=guarded, clients=(file,), specs=specs, config=config) == []
+
+
+def test_router_of_another_config_is_another() -> None:
+    other = client(command="/usr/bin/python3", args=["-m", "router", "stdio", "-c", "/other.json"])
+    (line,) = found(clients=other)
+    assert line.startswith("note clients: no client of this machine is linked")
 
 
 def test_link_to_another_port_or_view_is_an_error() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.doctor.facts import SearchPath
+from router.doctor.facts import Surroundings
 from router.doctor.rules.commands import judge
 from tests.router.doctor.made_facts import facts, lines, spec
 
@@ -28,7 +28,7 @@ def test_command_that_only_this_shell_finds_says_what_the_unit_lacks(
     program(tmp_path / "mine", "npx")
     program(tmp_path / "all", "uvx")
     monkeypatch.setenv("PATH", str(tmp_path / "mine"))
-    unit = SearchPath("/etc/mcp-router.service", str(tmp_path / "all"))
+    unit = Surroundings("/etc/mcp-router.service", str(tmp_path / "all"), is_unit=True)
     found = facts(
         specs=(
             spec("a", command="npx"),
@@ -38,7 +38,7 @@ def test_command_that_only_this_shell_finds_says_what_the_unit_lacks(
             spec("off", command="nix", is_active=False),
             spec("far", type="http", command="", url="https://x.test"),
         ),
-        search_paths=(unit,),
+        surroundings=(unit,),
     )
     mine = tmp_path / "mine"
     assert lines(judge, found) == [

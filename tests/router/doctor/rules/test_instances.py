@@ -38,5 +38,5 @@ def test_router_that_does_not_answer_is_a_note() -> None:
     assert lines(judge, facts(running=silent, processes=(other,))) == [not_there]
     assert lines(judge, facts(running=silent, processes=(Process(7),))) == [
         "note the running router: did not say how its instances are: http://x: no answer (refused) "
-        "-> set api.enabled to true in config.json, or give --url and --token"
+        "-> Is the router running?"
     ]

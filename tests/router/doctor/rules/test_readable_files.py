@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from router.doctor.facts import ReadableFile
-from router.doctor.rules.packages import judge as judge_packages
 from router.doctor.rules.readable_files import judge
 from tests.router.doctor.made_facts import facts, lines
 
@@ -25,8 +24,3 @@ def test_file_counts_if_it_holds_what_is_not_for_others() -> None:
         "/c/logs/x.log",
         f"note /c/secrets.json: {readable} the names of all secrets -> chmod 600 /c/secrets.json",
     ]
-
-
-def test_package_of_another_distribution_is_an_error() -> None:
-    (line,) = lines(judge_packages, facts(foreign=("the distribution x 1 has it",)))
-    assert line.startswith("error the Python environment: the distribution x 1 has it -> give")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from router.doctor.facts import Surroundings
 from router.doctor.rules.written_files import judge
 from tests.router.doctor.made_facts import FOUND, facts, lines, settings
 
@@ -59,3 +60,25 @@ def test_refused_file_of_secrets_is_an_error() -> None:
     assert line == (
         "error /x/secrets.json: can be written by other users -> run: chmod 600 /x/secrets.json"
     )
+
+
+def test_what_the_unit_gives_to_the_service_is_a_note() -> None:
+    unit = Surroundings(
+        "/u.service",
+        "",
+        frozenset({"T"}),
+        frozenset({"router", "mcp-router-secrets-key"}),
+        is_unit=True,
+    )
+    problems = (
+        f"{FOUND}: env.T: ${{T}} is not set",
+        f"{FOUND}: env.U: ${{U}} is not set",
+        "config.json: security.bearer_token: ${credential:router}: CREDENTIALS_DIRECTORY is not "
+        "set: pass it to the service with LoadCredential=router:/path",
+        "config.json: security.bearer_token: ${secret:A}: /x/secrets.json is encrypted, and its "
+        "key is in the credential mcp-router-secrets-key, which is not passed to this process; "
+        "pass it with LoadCredential=, or name its folder in CREDENTIALS_DIRECTORY",
+    )
+    found = list(judge(facts(problems=problems, surroundings=(unit,))))
+    assert [one.severity for one in found] == ["note", "error", "note", "note"]
+    assert found[0].problem == "${T} is not set here, and /u.service gives it to the service"

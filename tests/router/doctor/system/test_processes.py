@@ -118,6 +118,17 @@ def test_router_whose_files_are_gone_or_newer_is_told_apart(proc: FakeProc, tmp_
     assert [found[pid].version for pid in found] == ["1.1.0", "1.1.0", "", ""]
 
 
+def test_original_router_is_known_by_its_source(proc: FakeProc, tmp_path: Path) -> None:
+    source = tmp_path / "original" / "src" / "mcp" / "router.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("")
+    proc.add(1, "python", "main.py", "http", cwd=tmp_path / "original")
+    proc.add(2, "python", "main.py", cwd=tmp_path)
+    proc.add(3, "python", str(tmp_path / "original" / "main.py"))
+    (found,) = find_routers(proc.folder)
+    assert (found.pid, found.version, found.is_deleted) == (1, "1.1", False)
+
+
 def test_owner_of_a_port_is_found_by_its_socket(proc: FakeProc) -> None:
     proc.listen(3000, 77)
     proc.listen(3000, 77, "tcp6")

@@ -1,11 +1,11 @@
-"""Routers that should be restarted."""
+"""Routers that should be restarted, and packages in the way."""
 
 from __future__ import annotations
 
 import pytest
 
 from router.doctor.facts import Process, Running
-from router.doctor.rules.processes import is_older, judge
+from router.doctor.rules.installation import is_older, judge
 from tests.router.doctor.made_facts import facts, lines
 
 FIX = "-> systemctl restart mcp-router if it is a service, else end process"
@@ -41,3 +41,8 @@ def test_router_that_answers_as_an_older_one_is_found() -> None:
 )
 def test_versions_are_compared_by_their_numbers(version: str, than: str, older: bool) -> None:
     assert is_older(version, than) is older
+
+
+def test_package_of_another_distribution_is_an_error() -> None:
+    (line,) = lines(judge, facts(foreign=("the distribution x 1 has it",)))
+    assert line.startswith("error the Python environment: the distribution x 1 has it -> give")

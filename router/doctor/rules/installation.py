@@ -1,9 +1,9 @@
-"""Judges the routers that run on this machine: whether one is older than this program."""
+"""Judges the installed program: routers that run an older one, and packages in its way."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.doctor.findings import Finding
 
@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from router.doctor.facts import Facts, Process
 
 
+_OWN_ENVIRONMENT: Final = "give mcp-router an environment of its own, such as by uv tool install"
+
+
 def judge(facts: Facts) -> Iterator[Finding]:
-    """Yield a finding for each router that should be restarted or ended."""
+    """Yield a finding for each router to be restarted, and each package with a name of ours."""
+    for sentence in facts.foreign:
+        subject = "the Python environment"
+        yield Finding("error", "packages", subject, sentence, _OWN_ENVIRONMENT)
     for process in facts.processes:
         problem = _problem(process, facts.version)
         if problem:

@@ -1,4 +1,4 @@
-"""Finds the places in `config.json` and `data/` that refer to secrets by `${secret:NAME}`.
+"""Finds the places in `config.json` and `data/` that refer to secrets and variables.
 
 Invariant: a file that cannot be read or understood has no place; other commands report it.
 """
@@ -12,24 +12,35 @@ from router.files.jsonc.document import parse_jsonc
 from router.files.names import INSTANCE_FILE_NAME
 from router.instance_files.reader import FILE_LIMIT_BYTES, folders_in, source_of
 from router.messages.errors import ConfigError
-from router.references.expander import secret_names_in
+from router.references.expander import secret_names_in, variable_names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
 def find_secret_uses(config: Path, data_dir: Path) -> dict[str, tuple[str, ...]]:
-    """Return the names of all secrets that are referred to, each with its places.
+    """Return the names in `${secret:NAME}`, each with its places.
 
     Args:
         config: the path of `config.json`.
         data_dir: the folder of providers.
     """
+    return _find_uses(config, data_dir, secret_names_in)
+
+
+def find_variable_uses(config: Path, data_dir: Path) -> dict[str, tuple[str, ...]]:
+    """Return the names in `${VAR}` and `${env:VAR}` without a default, each with its places."""
+    return _find_uses(config, data_dir, variable_names_in)
+
+
+def _find_uses(
+    config: Path, data_dir: Path, names_in: Callable[[str], list[str]]
+) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for path, source in _files(config, data_dir):
         for place, text in _strings(_members(path, source), ""):
-            for name in secret_names_in(text):
+            for name in names_in(text):
                 places = found.setdefault(name, [])
                 if f"{source}: {place}" not in places:
                     places.append(f"{source}: {place}")
