@@ -110,7 +110,7 @@ def open_answer(
             try:
                 connection.connect()
             except OSError as exc:
-                raise NotReached(api.url, no_answer(exc)) from None
+                raise NotReached(api.url, no_answer(api, exc)) from None
             connection.request(method, api.target(target), data, headers)
             with connection.getresponse() as response:
                 if not 200 <= response.status < 300:
@@ -118,7 +118,7 @@ def open_answer(
                 yield response
     # A ValueError is a token that no header can hold.
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        raise ConfigError(api.url, no_answer(exc)) from None
+        raise ConfigError(api.url, no_answer(api, exc)) from None
 
 
 def _connection(api: RestApi, timeout_s: float) -> http.client.HTTPConnection:

@@ -26,6 +26,13 @@ values = st.recursive(
 )
 objects = st.dictionaries(_KEYS, values, max_size=4)
 keys = _KEYS
+nested_objects = st.builds(
+    lambda key, inner, others: {**others, key: inner},
+    _KEYS,
+    st.dictionaries(_KEYS, values, min_size=1, max_size=3),
+    objects,
+)
+"""Objects that have at least one object with members in them."""
 
 _SPACES = st.sampled_from(["", "", "", " ", "  ", "\t", "\n", "\r\n", "\n  ", "\r\n\t"])
 _COMMENTS = st.sampled_from(
