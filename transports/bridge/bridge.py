@@ -57,6 +57,9 @@ MOST_REQUESTS: Final = 256
 LINGER_S: Final = 30.0
 """How long after the end of stdin answers may still come."""
 
+CLOSE_S: Final = 1.0
+"""How long the end waits for the router to end the session."""
+
 _TOO_LONG: Final = f"Invalid request: larger than {LINE_LIMIT_BYTES} bytes"
 _LOST: Final = (
     "The connection to the router ended before its answer ({}). The request may have been carried "
@@ -116,8 +119,10 @@ class Bridge:
             pass
         finally:
             self._output.cut()
-            if self._session is not None:
-                await self._session.close()
+            with trio.move_on_after(CLOSE_S, shield=True):
+                if self._session is not None:
+                    await self._session.close()
+                await self._endpoint.router.forget_connections()
 
     # --- From the client ---
 
@@ -133,9 +138,11 @@ class Bridge:
         try:
             return bytes(await self._stdin.receive_some(READ_BYTES))
         except trio.BrokenResourceError:
+            await trio.lowlevel.checkpoint()
             return b""  # the terminal is gone
 
     async def _take_line(self, line: bytes | None, nursery: trio.Nursery) -> None:
+        await trio.lowlevel.checkpoint()
         for frame in self._frames_in(line):
             if isinstance(frame, json_rpc.FrameError):
                 await self._output.send(frame.to_frame())
@@ -165,6 +172,7 @@ class Bridge:
         return [*json_rpc.batch_from_client(line, revision)]
 
     async def _take(self, frame: Frame, nursery: trio.Nursery) -> None:
+        await trio.lowlevel.checkpoint()
         if isinstance(frame, Request):
             await self._room.acquire()
             call = _Call(frame)
@@ -175,9 +183,11 @@ class Bridge:
             else:
                 nursery.start_soon(self._serve, call)
         elif isinstance(frame, Notification):
+            session = self._session
+            has_begun = session is None or session.is_begun
             await self._notify(frame)
-            if frame.method == "notifications/initialized" and self._session is not None:
-                nursery.start_soon(self._session.listen)
+            if session is not None and session.is_begun and not has_begun:
+                nursery.start_soon(session.listen)
         elif self._session is not None:
             await self._session.answer(frame)
 
@@ -191,6 +201,7 @@ class Bridge:
             self._session = None
 
     async def _notify(self, frame: Notification) -> None:
+        await trio.lowlevel.checkpoint()
         if self._session is not None and revision_of(frame) is None:
             await self._session.notify(frame)
         if frame.method == "notifications/cancelled":
@@ -214,6 +225,7 @@ class Bridge:
 
     async def _answer_or_error(self, call: _Call) -> Frame:
         request_id = call.request.id
+        await trio.lowlevel.checkpoint()
         try:
             return with_id(await self._answer_to(call), request_id)
         except Unreachable as exc:
@@ -290,6 +302,7 @@ class Bridge:
         return _only(answers)
 
     async def _until_answered(self) -> None:
+        await trio.lowlevel.checkpoint()
         while any(call.request.method != LISTEN_METHOD for call in self._calls.values()):
             self._changed = trio.Event()
             await self._changed.wait()

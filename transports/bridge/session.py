@@ -12,6 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -42,9 +43,6 @@ MOST_RENEWALS: Final = 3
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
 """The pauses before the stream of the session is opened again."""
-
-DELETE_S: Final = 1.0
-"""How long the end of the bridge waits for the end of its session."""
 
 _LISTS: Final = ("tools", "prompts", "resources")
 _REPLAYED: Final = {"resources/subscribe": "uri", "resources/unsubscribe": "uri"}
@@ -83,6 +81,7 @@ class Session:
         self._subscribed: dict[str, Raw] = {}
         self._questions: dict[RequestId, RequestId] = {}  # as the client knows them -> the router
         self._renewing = trio.Lock()
+        self._is_over = False
 
     @property
     def is_open(self) -> bool:
@@ -226,10 +225,10 @@ class Session:
             await trio.lowlevel.checkpoint()
             return True
 
-        try:
+        # The stream of the session notices that the router is gone.
+        with suppress(NotBegun, SessionUnknown, Refused, BrokenOff):
             await self._endpoint.post(frame, self.headers, deliver)
-        except (NotBegun, SessionUnknown, Refused, BrokenOff):
-            return  # the stream of the session notices that the router is gone
+        await trio.lowlevel.checkpoint()
 
     def note_success(self, request: Request) -> None:
         """Remember what a router that comes next has to be told once more."""
@@ -293,7 +292,8 @@ class Session:
             await self.take(frame)
             return False
 
-        while True:
+        await trio.lowlevel.checkpoint()
+        while not self._is_over:
             if number != self._number:
                 reader, number = EventReader(), self._number
             is_open = False
@@ -312,17 +312,16 @@ class Session:
             await trio.sleep(pause_s)
 
     async def _renew_patiently(self, number: int) -> None:
+        await trio.lowlevel.checkpoint()
         try:
             await self.renew(number)
         except (Unreachable, Refused) as exc:
             self._patience.note_gone(str(exc))
 
     async def close(self) -> None:
-        """End the session at the router, if that is quick."""
-        if not self._id:
-            return
-        with trio.move_on_after(DELETE_S, shield=True):
-            try:
+        """End the session, at the router as well if that is there."""
+        await trio.lowlevel.checkpoint()
+        self._is_over = True
+        if self._id:
+            with suppress(NotSent, BrokenOff):
                 await self._endpoint.delete(self.headers)
-            except (NotSent, BrokenOff):
-                return
