@@ -126,7 +126,7 @@ def test_without_a_router_it_says_how_to_start_one_and_ends_on_sigterm(
         with bridge.popen.stderr as stderr:
             assert stderr.readline().decode() == (
                 "mcp-router: connect: waiting for the router (no router of yours runs for "
-                f"{config}). Start it with `mcp-router serve -c {config}`\n"
+                f"{config}). Start it with `mcp-router serve --transport http -c {config}`\n"
             )
             bridge.popen.send_signal(signal.SIGTERM)
             assert stderr.read() == b""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
-from router.cli.arguments import PROGRAM, options_of
+from router.cli.arguments import options_of
+from router.cli.rest_api.how_to_serve import how_to_serve
 from router.cli.terminal import complain
 from router.config.options import locate
 from router.files.local_sockets import has_local_sockets, sockets_of
@@ -113,7 +114,7 @@ def _local_endpoint(arguments: argparse.Namespace) -> tuple[Endpoint, str]:
         problem = "this system has no local sockets; give the router's MCP endpoint with --url"
         raise ConfigError("connect", problem)
     router = Router(partial(_open_local, config), "localhost")
-    how_to_start = f"Start it with `{PROGRAM} serve -c {config}`"
+    how_to_start = f"Start it with `{how_to_serve(config)}`"
     return Endpoint(router, _at_view(MCP_PATH, arguments.view)), how_to_start
 
 

@@ -12,6 +12,7 @@ import trio.testing
 from router.messages.errors import NOT_ALLOWED, PARSE_ERROR, SESSION_LOST, UNAVAILABLE
 from router.messages.revisions import REVISION_KEY
 from tests.transports.bridge.fake_router import HOW, RESULT, UNKNOWN, bridged
+from transports.bridge.bridge import MOST_EXCHANGES
 from transports.bridge.patience import FIRST_S, RETURN_S
 
 CALL: dict[str, Any] = {"id": 1, "method": "tools/call", "params": {"name": "t"}}
@@ -111,6 +112,35 @@ async def test_cancelled_call_gets_no_answer(autojump_clock: trio.abc.Clock) -> 
         await told.answer(status=202)
         await call.until_closed()
         assert fake.hears_nothing()
+
+
+async def test_call_that_waits_for_its_turn_is_cancelled_without_being_sent(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        for number in range(MOST_EXCHANGES + 1):
+            await fake.say({**CALL, "id": number})
+        calls = [await fake.next(what="tools/call") for _ in range(MOST_EXCHANGES)]
+        (last,) = {*range(MOST_EXCHANGES + 1)} - {call.message["id"] for call in calls}
+        await fake.say(method="notifications/cancelled", params={"requestId": last})
+        await trio.testing.wait_all_tasks_blocked()
+        for call in calls:
+            await call.result({})
+            assert (await fake.hear())["id"] == call.message["id"]
+        assert fake.has_no_request()
+
+
+async def test_call_that_waits_for_the_router_is_cancelled_without_being_sent(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        fake.is_there = False
+        await fake.say(CALL, {"method": "notifications/cancelled", "params": {"requestId": 1}})
+        await trio.testing.wait_all_tasks_blocked()
+        fake.is_there = True
+        await fake.say(id=2, method="ping")
+        await (await fake.next(what="ping")).result({})
+        assert (await fake.hear())["id"] == 2
 
 
 # --- No session ------------------------------------------------------------------------------
