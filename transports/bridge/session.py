@@ -136,7 +136,10 @@ class Session:
         if not answers:
             raise BrokenOff("it gave no answer")
         if isinstance(answers[0], Response):
-            self._result = msgspec.json.decode(answers[0].result, type=_Result)
+            try:
+                self._result = msgspec.json.decode(answers[0].result, type=_Result)
+            except msgspec.MsgspecError:
+                raise BrokenOff("its answer to initialize is none") from None
             self._id = session_id
         return answers[0]
 
