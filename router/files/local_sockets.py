@@ -120,7 +120,7 @@ def check_own(folder: Path) -> None:
 def sockets_of(config: Path, environ: Mapping[str, str]) -> Iterator[Path]:
     """Yield the sockets that a router with this `config.json` may have, as far as they are there.
 
-    For root, that of the machine's service comes last.
+    That of the machine's service comes last, for root and for the user of the service.
     """
     if not has_local_sockets():
         return
@@ -132,6 +132,8 @@ def sockets_of(config: Path, environ: Mapping[str, str]) -> Iterator[Path]:
             path = chain[-1] / name
             if stat.S_ISSOCK(os.lstat(path).st_mode):
                 yield path
-    path = SERVICE_FOLDER / name
-    if os.geteuid() == 0 and path.is_socket():
-        yield path
+    with suppress(OSError):
+        if os.geteuid() != 0:
+            check_own(SERVICE_FOLDER)
+        if stat.S_ISSOCK(os.lstat(SERVICE_FOLDER / name).st_mode):
+            yield SERVICE_FOLDER / name

@@ -8,8 +8,9 @@ Invariants:
 
 - A request of the client gets one answer, and is sent once: one that may have been carried out when
   the router died is answered with an error.
-- No more than `MOST_REQUESTS` are under way. Beyond that, nothing is read from the client, and
-  nothing from the router while the client does not read.
+- No more than `MOST_EXCHANGES` requests are at the router, and no more than `MOST_REQUESTS` are
+  held here. Beyond that, nothing is read from the client; while the client does not read, nothing
+  is read from the router.
 - The end of stdin ends the bridge once everything is answered.
 """
 
@@ -51,11 +52,17 @@ LINE_LIMIT_BYTES: Final = 10 * 1024 * 1024
 
 READ_BYTES: Final = 64 * 1024
 
-MOST_REQUESTS: Final = 256
-"""Requests under way, each with a connection of its own."""
+MOST_EXCHANGES: Final = 64
+"""Requests at the router, each with a connection of its own."""
+
+MOST_REQUESTS: Final = 1024
+"""Requests that are not answered yet; a client that waits for so many can still cancel them."""
 
 LINGER_S: Final = 30.0
 """How long after the end of stdin answers may still come."""
+
+CLOSE_S: Final = 1.0
+"""How long the end waits for the router to end the session."""
 
 _TOO_LONG: Final = f"Invalid request: larger than {LINE_LIMIT_BYTES} bytes"
 _LOST: Final = (
@@ -100,6 +107,7 @@ class Bridge:
         self._session: Session | None = None
         self._calls: dict[RequestId | None, _Call] = {}
         self._room = trio.Semaphore(MOST_REQUESTS)
+        self._exchanges = trio.Semaphore(MOST_EXCHANGES)
         self._changed = trio.Event()
 
     async def run(self) -> None:
@@ -116,8 +124,10 @@ class Bridge:
             pass
         finally:
             self._output.cut()
-            if self._session is not None:
-                await self._session.close()
+            with trio.move_on_after(CLOSE_S, shield=True):
+                if self._session is not None:
+                    await self._session.close()
+                await self._endpoint.router.forget_connections()
 
     # --- From the client ---
 
@@ -133,9 +143,11 @@ class Bridge:
         try:
             return bytes(await self._stdin.receive_some(READ_BYTES))
         except trio.BrokenResourceError:
+            await trio.lowlevel.checkpoint()
             return b""  # the terminal is gone
 
     async def _take_line(self, line: bytes | None, nursery: trio.Nursery) -> None:
+        await trio.lowlevel.checkpoint()
         for frame in self._frames_in(line):
             if isinstance(frame, json_rpc.FrameError):
                 await self._output.send(frame.to_frame())
@@ -165,6 +177,7 @@ class Bridge:
         return [*json_rpc.batch_from_client(line, revision)]
 
     async def _take(self, frame: Frame, nursery: trio.Nursery) -> None:
+        await trio.lowlevel.checkpoint()
         if isinstance(frame, Request):
             await self._room.acquire()
             call = _Call(frame)
@@ -175,9 +188,11 @@ class Bridge:
             else:
                 nursery.start_soon(self._serve, call)
         elif isinstance(frame, Notification):
+            session = self._session
+            has_begun = session is None or session.is_begun
             await self._notify(frame)
-            if frame.method == "notifications/initialized" and self._session is not None:
-                nursery.start_soon(self._session.listen)
+            if session is not None and session.is_begun and not has_begun:
+                nursery.start_soon(session.listen)
         elif self._session is not None:
             await self._session.answer(frame)
 
@@ -191,6 +206,7 @@ class Bridge:
             self._session = None
 
     async def _notify(self, frame: Notification) -> None:
+        await trio.lowlevel.checkpoint()
         if self._session is not None and revision_of(frame) is None:
             await self._session.notify(frame)
         if frame.method == "notifications/cancelled":
@@ -205,7 +221,9 @@ class Bridge:
     async def _serve(self, call: _Call) -> None:
         try:
             with call.scope:
-                await self._output.send(await self._answer_or_error(call))
+                async with self._exchanges:
+                    answer = await self._answer_or_error(call)
+                await self._output.send(answer)
         finally:
             if self._calls.get(call.request.id) is call:
                 del self._calls[call.request.id]
@@ -214,6 +232,7 @@ class Bridge:
 
     async def _answer_or_error(self, call: _Call) -> Frame:
         request_id = call.request.id
+        await trio.lowlevel.checkpoint()
         try:
             return with_id(await self._answer_to(call), request_id)
         except Unreachable as exc:
@@ -290,6 +309,7 @@ class Bridge:
         return _only(answers)
 
     async def _until_answered(self) -> None:
+        await trio.lowlevel.checkpoint()
         while any(call.request.method != LISTEN_METHOD for call in self._calls.values()):
             self._changed = trio.Event()
             await self._changed.wait()

@@ -107,7 +107,8 @@ class Endpoint(Struct, frozen=True):
         reader = EventReader()
         try:
             async with sent:
-                await self._take(sent, SESSION_HEADER in headers, deliver, on_head, reader)
+                has_session = SESSION_HEADER in headers
+                await _take(sent, reader, deliver, on_head, has_session=has_session)
         except BrokenOff:
             if not reader.last_id or SESSION_HEADER not in headers:
                 raise
@@ -133,7 +134,7 @@ class Endpoint(Struct, frozen=True):
         except NotSent as exc:
             raise NotBegun(str(exc)) from None
         async with sent:
-            await self._take(sent, True, deliver, on_head, reader)
+            await _take(sent, reader, deliver, on_head, has_session=True, is_answer=False)
 
     async def delete(self, headers: Mapping[str, str]) -> None:
         """End a session; raises `NotSent` or `BrokenOff`."""
@@ -165,31 +166,38 @@ class Endpoint(Struct, frozen=True):
         except (NotBegun, SessionUnknown, Refused) as exc:
             raise BrokenOff(str(exc)) from None
 
-    async def _take(
-        self,
-        sent: Exchange,
-        has_session: bool,
-        deliver: Callable[[Frame], Awaitable[bool]],
-        on_head: Callable[[Mapping[str, str]], None],
-        reader: EventReader,
-    ) -> None:
-        kind = sent.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if sent.status == 200:
-            on_head(sent.headers)
-        if sent.status == 200 and kind == EVENT_STREAM:
+
+async def _take(
+    sent: Exchange,
+    reader: EventReader,
+    deliver: Callable[[Frame], Awaitable[bool]],
+    on_head: Callable[[Mapping[str, str]], None],
+    *,
+    has_session: bool,
+    is_answer: bool = True,
+) -> None:
+    """Take a response; `is_answer` says that it may be the answer to a message."""
+    if sent.status == 200:
+        on_head(sent.headers)
+        if _is_event_stream(sent):
             await _read_events(sent, reader, deliver)
             return
-        body = await sent.read()
-        if sent.status in (202, 204):
-            return
-        frame = _frame_in(body)
-        if frame is None:
-            raise _refusal(sent.status, body)
-        if sent.status == 404 and has_session:
-            if NOT_BEGUN in body:
-                raise SessionUnknown
-            raise BrokenOff("its session has ended")
-        await deliver(frame)
+    body = await sent.read()
+    if sent.status in (202, 204):
+        return
+    frame = _frame_in(body)
+    if frame is not None and sent.status == 404 and has_session:
+        if NOT_BEGUN in body:
+            raise SessionUnknown
+        raise BrokenOff("its session has ended")
+    if frame is None or not is_answer:
+        raise _refusal(sent.status, body)
+    await deliver(frame)
+
+
+def _is_event_stream(sent: Exchange) -> bool:
+    kind, _, _ = sent.headers.get("content-type", "").partition(";")
+    return kind.strip().lower() == EVENT_STREAM
 
 
 async def _read_events(

@@ -33,6 +33,8 @@ BODY_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 
+CLOSE_S: Final = 1.0
+
 
 class NotSent(Exception):
     """The router could not be reached, so nothing was sent."""
@@ -112,6 +114,7 @@ class HttpConnection:
         Raises:
             BrokenOff: the connection ended before the body did.
         """
+        await trio.lowlevel.checkpoint()
         while not self._chunks and not self.is_complete:
             await self._receive()
         data, self._chunks = b"".join(self._chunks), []
@@ -199,6 +202,7 @@ class Router(Struct, eq=False):
         return Exchange(self, connection)
 
     async def _connection(self) -> HttpConnection:
+        await trio.lowlevel.checkpoint()
         while self._kept:
             connection = self._kept.pop()
             if connection.is_usable:
@@ -211,6 +215,7 @@ class Router(Struct, eq=False):
 
     async def give_back(self, connection: HttpConnection) -> None:
         """Keep a connection whose response is complete, or close it."""
+        await trio.lowlevel.checkpoint()
         if connection.is_reusable and len(self._kept) < KEPT_CONNECTIONS:
             connection.kept_since_s = trio.current_time()
             self._kept.append(connection)
@@ -219,6 +224,7 @@ class Router(Struct, eq=False):
 
     async def forget_connections(self) -> None:
         """Close the connections that are kept, since the router behind them is gone."""
+        await trio.lowlevel.checkpoint()
         while self._kept:
             await self._kept.pop().aclose()
 
@@ -251,7 +257,8 @@ class Exchange(Struct, frozen=True):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self.connection.is_complete:
-            await self.router.give_back(self.connection)
-        else:
-            await self.connection.aclose()
+        with trio.move_on_after(CLOSE_S, shield=True):  # closing waits for nothing
+            if self.connection.is_complete:
+                await self.router.give_back(self.connection)
+            else:
+                await self.connection.aclose()

@@ -12,6 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -43,8 +44,8 @@ SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
 """The pauses before the stream of the session is opened again."""
 
-DELETE_S: Final = 1.0
-"""How long the end of the bridge waits for the end of its session."""
+REFUSED_PAUSE_S: Final = 10.0
+"""The pause after the router has refused that, as with a token that is not valid any more."""
 
 _LISTS: Final = ("tools", "prompts", "resources")
 _REPLAYED: Final = {"resources/subscribe": "uri", "resources/unsubscribe": "uri"}
@@ -83,6 +84,7 @@ class Session:
         self._subscribed: dict[str, Raw] = {}
         self._questions: dict[RequestId, RequestId] = {}  # as the client knows them -> the router
         self._renewing = trio.Lock()
+        self._is_over = False
 
     @property
     def is_open(self) -> bool:
@@ -134,7 +136,10 @@ class Session:
         if not answers:
             raise BrokenOff("it gave no answer")
         if isinstance(answers[0], Response):
-            self._result = msgspec.json.decode(answers[0].result, type=_Result)
+            try:
+                self._result = msgspec.json.decode(answers[0].result, type=_Result)
+            except msgspec.MsgspecError:
+                raise BrokenOff("its answer to initialize is none") from None
             self._id = session_id
         return answers[0]
 
@@ -226,10 +231,10 @@ class Session:
             await trio.lowlevel.checkpoint()
             return True
 
-        try:
+        # The stream of the session notices that the router is gone.
+        with suppress(NotBegun, SessionUnknown, Refused, BrokenOff):
             await self._endpoint.post(frame, self.headers, deliver)
-        except (NotBegun, SessionUnknown, Refused, BrokenOff):
-            return  # the stream of the session notices that the router is gone
+        await trio.lowlevel.checkpoint()
 
     def note_success(self, request: Request) -> None:
         """Remember what a router that comes next has to be told once more."""
@@ -293,36 +298,42 @@ class Session:
             await self.take(frame)
             return False
 
-        while True:
+        await trio.lowlevel.checkpoint()
+        while not self._is_over:
             if number != self._number:
                 reader, number = EventReader(), self._number
             is_open = False
             try:
-                await self._endpoint.listen(self.headers, reader, deliver, note_open)
-            except SessionUnknown:
-                await self._renew_patiently(number)
+                await self._listen_once(reader, deliver, note_open)
             except Refused as exc:
                 if exc.status == 405:
                     return  # it has no such stream
-            except NotBegun as exc:
+                if exc.status != 409:  # another connection reads it, which will turn out to be dead
+                    self._patience.note_gone(str(exc))
+                    await trio.sleep(REFUSED_PAUSE_S)
+            except (NotBegun, Unreachable) as exc:
                 self._patience.note_gone(str(exc))
             except BrokenOff:
                 pass
             pause_s = SHORTEST_PAUSE_S if is_open else min(2 * pause_s, LONGEST_PAUSE_S)
             await trio.sleep(pause_s)
 
-    async def _renew_patiently(self, number: int) -> None:
+    async def _listen_once(
+        self,
+        reader: EventReader,
+        deliver: Callable[[Frame], Awaitable[bool]],
+        note_open: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        number = self._number
         try:
+            await self._endpoint.listen(self.headers, reader, deliver, note_open)
+        except SessionUnknown:
             await self.renew(number)
-        except (Unreachable, Refused) as exc:
-            self._patience.note_gone(str(exc))
 
     async def close(self) -> None:
-        """End the session at the router, if that is quick."""
-        if not self._id:
-            return
-        with trio.move_on_after(DELETE_S, shield=True):
-            try:
+        """End the session, at the router as well if that is there."""
+        await trio.lowlevel.checkpoint()
+        self._is_over = True
+        if self._id:
+            with suppress(NotSent, BrokenOff):
                 await self._endpoint.delete(self.headers)
-            except (NotSent, BrokenOff):
-                return

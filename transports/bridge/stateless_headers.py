@@ -7,6 +7,7 @@ the module for those that do takes long to import, and is loaded once such a too
 from __future__ import annotations
 
 import binascii
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -79,9 +80,10 @@ class StatelessHeaders:
         if MARK not in bytes(result):
             await trio.lowlevel.checkpoint()
             return
-        for tool in msgspec.json.decode(result, type=_ToolList).tools:
-            if MARK in bytes(tool):
-                self._tools[msgspec.json.decode(tool, type=_Named).name] = tool
+        with suppress(*_UNREADABLE):
+            for tool in msgspec.json.decode(result, type=_ToolList).tools:
+                if MARK in bytes(tool):
+                    self._tools[msgspec.json.decode(tool, type=_Named).name] = tool
         self._for_tools = await trio.to_thread.run_sync(_load, dict(self._tools))
 
 

@@ -9,6 +9,7 @@ import socket
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
+from router.cli.rest_api.how_to_serve import how_to_serve
 from router.cli.rest_api.rest_client import RestApi
 from router.files.local_sockets import has_local_sockets, sockets_of
 from router.messages.errors import ConfigError
@@ -47,7 +48,7 @@ def is_answered(path: Path) -> bool:
 
 def no_local_router(config: Path) -> ConfigError:
     """Return the error for a `config.json` with which no router runs here."""
-    start = f"start one with `mcp-router serve -c {config}`"
+    start = f"start one with `{how_to_serve(config)}`"
     if has_local_sockets():
         problem = f"no router of yours runs for it; {start}, or name another one with --url"
     else:

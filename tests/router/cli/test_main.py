@@ -431,7 +431,7 @@ def test_where_no_router_runs_one_line_says_how_to_start_one(
     assert capsys.readouterr() == (
         "",
         f"mcp-router: {config}: no router of yours runs for it; start one with `mcp-router serve "
-        f"-c {config}`, or name another one with --url\n",
+        f"--transport http -c {config}`, or name another one with --url\n",
     )
 
 
