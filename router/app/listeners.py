@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 import trio.lowlevel
-from msgspec import Struct, field
+from msgspec import Struct
 
 from router.access.admission import check_exposure
+from router.app.listening.local_listener import LOCAL, LocalListener
+from router.app.listening.up_listeners import UpListeners
 from router.app.sockets import configured_at, rebind
 from router.config.live import values_at_api_start
 from router.config.redacted import mask_secrets
@@ -32,11 +35,12 @@ from transports.listen.stdio.listener import StdioListener
 from transports.listen.stdio.streams import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from router.access.admission import Admission
     from router.access.live_admission import LiveAdmission
     from router.access.places import Places
+    from router.app.listening.local_socket import LocalSocket
     from router.app.sockets import Bound
     from router.config.settings import Settings
     from router.config.values import Mode
@@ -80,38 +84,6 @@ def take_stdio(
     return open_stdio()
 
 
-class UpListeners(Struct, eq=False):
-    """The listeners that are up at the moment.
-
-    Attributes:
-        all_were_up: set once all have been up at the same time.
-    """
-
-    all_were_up: trio.Event = field(default_factory=trio.Event)
-    _expected: frozenset[str] = frozenset()
-    _up: set[str] = set()
-
-    def expect(self, names: Iterable[str]) -> None:
-        """Say which listeners there are."""
-        self._expected = frozenset(names)
-
-    def note_up(self, name: str) -> bool:
-        """Note that a listener is up; return True if with it all are up for the first time."""
-        self._up.add(name)
-        if self.all_were_up.is_set() or not self.are_all_up():
-            return False
-        self.all_were_up.set()
-        return True
-
-    def note_down(self, name: str) -> None:
-        """Note that a listener has ended or failed."""
-        self._up.discard(name)
-
-    def are_all_up(self) -> bool:
-        """Return whether all listeners are up."""
-        return self._expected <= self._up
-
-
 @attrs.define(eq=False)
 class Listeners:
     """The listeners, one for each socket, and one for stdio.
@@ -131,6 +103,7 @@ class Listeners:
         commands: takes commands to the supervisor of the listeners, which restarts those that move.
         bound: the sockets at their present addresses.
         stdio: the streams of this process; None if they are not for MCP.
+        local: the local socket; None if there is none.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.
@@ -149,6 +122,7 @@ class Listeners:
     commands: trio.MemorySendChannel[Command]
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
+    local: LocalSocket | None = None
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = attrs.field(factory=dict[str, "ConnectionCounts"])
     up: UpListeners = attrs.field(factory=UpListeners)
@@ -175,6 +149,8 @@ class Listeners:
             run = StdioListener(self.inbox, *self.stdio, linger_s=linger_s)
             children.append(ChildSpec(STDIO, run, restart=Restart.NEVER, grace_s=LISTENER_GRACE_S))
         self.up.expect(child.name for child in children)
+        if self.local is not None:
+            children.append(self._local_child(self.local))
         self._say_what_does_not_matter(self.settings.current)
         return children
 
@@ -183,6 +159,18 @@ class Listeners:
             text = "Port %d is taken, so %s listens on %d, as %s.auto_find_port allows"
             log.warning(text, bound.wanted_port, bound.mode, bound.port, bound.section)
         return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=LISTENER_GRACE_S)
+
+    def _local_child(self, local: LocalSocket) -> ChildSpec:
+        run = LocalListener(
+            local=local,
+            inbox=self.inbox,
+            places=self.places,
+            refusals=self.admission.refusals,
+            is_draining=lambda: self.is_draining,
+            load_rest=partial(_load_rest, self),
+            connections=self.connections,
+        )
+        return ChildSpec(LOCAL, run, grace_s=LISTENER_GRACE_S)
 
     def _say_what_does_not_matter(self, settings: Settings) -> None:
         """Log the keys that the service manager decides, at the start and when they change."""
@@ -307,7 +295,7 @@ class _NetworkListener(Struct, frozen=True):
                 inbox, admit, places, is_draining=is_refusing, rules=lambda: admission.server.rules
             )
             app = AsgiApp(admission.register(places.register(endpoint)))
-            return self._with_health(app, admission.server)
+            return _with_health(self.listeners, app, admission.server)
 
         server = self.listeners.settings.current.server
         own = server.http if self.bound.mode == "http" else server.sse
@@ -331,48 +319,57 @@ class _NetworkListener(Struct, frozen=True):
             hand_over=listeners.hand_over_of(self.bound),
         )
 
-    def _with_health(self, app: Application, admission: Admission) -> WithHealth:
-        # For start-up time, as above.
-        from transports.listen.serving.health import Health, WithHealth
-
-        listeners = self.listeners
-        health = Health(
-            inbox=listeners.inbox,
-            admit=admission.admit,
-            check_site=admission.check_site,
-            are_listening=listeners.up.are_all_up,
-            is_stopping=lambda: listeners.is_draining,
-            ready_when=lambda: listeners.settings.current.server.ready_when,
-            refused=admission.refusals.note,
-        )
-        return WithHealth(app, health)
-
     def _load_api(self) -> AsgiListener:
-        # For start-up time: Quart takes twice as long to import as all the rest.
-        from transports.listen.rest.backend import RestBackend
-        from transports.listen.rest.metric_sources import MetricSources
-        from transports.listen.rest.rest_app import RestApp
-
-        listeners, admission = self.listeners, self.listeners.admission
-        settings = listeners.settings.current.api
-        backend = RestBackend(
-            inbox=listeners.inbox,
-            admit=admission.api.admit,
-            version=VERSION,
-            needs_token=admission.needs_token,
-            is_known=admission.api.is_known,
-            refused=admission.refusals.note,
-            cors_origin=settings.cors_origin,
-            about=listeners.about,
-            config=listeners.config,
-            entry=listeners.instances.entry,
-            profiles=listeners.profiles,
-            follow=listeners.follow if settings.enable_realtime_logs else None,
-            write_record=listeners.write_record,
-            metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
-            is_draining=lambda: listeners.is_draining,
+        api, admission = self.listeners.settings.current.api, self.listeners.admission.api
+        new_app = _load_rest(
+            self.listeners, admission, api.cors_origin, is_log_shown=api.enable_realtime_logs
         )
-        return self._listener(lambda: self._with_health(RestApp(backend), admission.api))
+        return self._listener(new_app)
+
+
+def _with_health(listeners: Listeners, app: Application, admission: Admission) -> WithHealth:
+    # For start-up time, as above.
+    from transports.listen.serving.health import Health, WithHealth
+
+    health = Health(
+        inbox=listeners.inbox,
+        admit=admission.admit,
+        check_site=admission.check_site,
+        are_listening=listeners.up.are_all_up,
+        is_stopping=lambda: listeners.is_draining,
+        ready_when=lambda: listeners.settings.current.server.ready_when,
+        refused=admission.refusals.note,
+    )
+    return WithHealth(app, health)
+
+
+def _load_rest(
+    listeners: Listeners, admission: Admission, cors_origin: str = "", *, is_log_shown: bool = True
+) -> Callable[[], WithHealth]:
+    """Return a function that makes the REST API for those whom `admission` admits."""
+    # For start-up time: Quart takes twice as long to import as all the rest.
+    from transports.listen.rest.backend import RestBackend
+    from transports.listen.rest.metric_sources import MetricSources
+    from transports.listen.rest.rest_app import RestApp
+
+    backend = RestBackend(
+        inbox=listeners.inbox,
+        admit=admission.admit,
+        version=VERSION,
+        needs_token=lambda: bool(admission.rules.tokens),
+        is_known=admission.is_known,
+        refused=admission.refusals.note,
+        cors_origin=cors_origin,
+        about=listeners.about,
+        config=listeners.config,
+        entry=listeners.instances.entry,
+        profiles=listeners.profiles,
+        follow=listeners.follow if is_log_shown else None,
+        write_record=listeners.write_record,
+        metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
+        is_draining=lambda: listeners.is_draining,
+    )
+    return lambda: _with_health(listeners, RestApp(backend), admission)
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

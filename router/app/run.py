@@ -24,6 +24,7 @@ import trio
 
 from router.access.request_state_seal import ProcessSeal
 from router.app.listeners import STDIO
+from router.app.listening.local_listener import LOCAL
 from router.app.shutdown import STOP_MARGIN_S, Stop, obey_signals
 from router.app.start_turns import start_slots
 from router.core.core import Core
@@ -199,6 +200,8 @@ async def _follow_listeners(
         if isinstance(event, (Down, GaveUp)):
             up.note_down(event.name)
         match event:
+            case Up(name, where) if name == LOCAL:
+                log.info("Commands of this user reach the router at %s", where)
             case Up(name, where):
                 log.info("Listening on %s", where)
                 if up.note_up(name):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from router.access.refusals import Refusals
+    from router.app.listening.local_socket import LocalSocket
     from router.app.sockets import Bound
     from router.audit.audit_log import AuditLog
     from router.config.options import Options, Paths
@@ -172,6 +173,7 @@ def wire(
     is_for_people: bool = False,
     show_start: ShowStart | None = None,
     service_manager: ServiceManager | None = None,
+    local: LocalSocket | None = None,
 ) -> Router:
     """Wire the parts of a router.
 
@@ -186,6 +188,7 @@ def wire(
         is_for_people: see `Router`.
         show_start: see `Router`.
         service_manager: is to be told how the router is, if there is one.
+        local: the local socket, if there is one.
 
     Raises:
         ConfigError: stdio is a mode, and there is no stdin or stdout; or the audit log cannot be
@@ -233,6 +236,7 @@ def wire(
         commands=channels.listener_commands_in,
         bound=bound,
         stdio=take_stdio(modes),
+        local=local,
     )
     audit = _open_audit(settings, paths, logs)
     if audit is not None:

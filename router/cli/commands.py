@@ -77,6 +77,12 @@ COMMANDS: Final = (
     Command("http", "Serve", "serve streamable HTTP", f"{_SERVING}.mode_command"),
     Command("sse", "Serve", "serve HTTP+SSE", f"{_SERVING}.mode_command"),
     Command("api", "Serve", "serve the REST API alone", f"{_SERVING}.mode_command"),
+    Command(
+        "connect",
+        "Serve",
+        "carry a client on stdin and stdout to a running router",
+        f"{_RUNNING}.connect_command",
+    ),
     Command("status", "Look", "show the servers of a running router", f"{_RUNNING}.status_command"),
     Command("logs", "Look", "print its log while it is written", f"{_RUNNING}.logs_command"),
     Command("tools", "Look", "list tools, or show one", f"{_CALLING}.tools_command"),

@@ -18,8 +18,8 @@ class Principal(Struct, frozen=True):
     """The party on whose behalf a peer acts, and its permissions.
 
     Attributes:
-        name: the name of its token, "stdio", or empty for a peer without a token; HTTP sessions
-            belong to it.
+        name: the name of its token, "stdio", "@local" on the local socket, or empty for a peer
+            without a token; HTTP sessions belong to it.
         permissions: `call` tools, `read` states and logs, or `admin`: change instances.
         instances: the names of the instances that it may see; None for all.
         profile: the name of the only profile that it may see; None for every view.

@@ -1,5 +1,7 @@
 """Reaches the REST API of a running router, for the commands that ask one.
 
+The API is behind a URL, or behind the local socket of a router of this user, which needs no token.
+
 Invariants:
 
 - The token goes in a header, never in a URL.
@@ -10,6 +12,7 @@ Invariants:
 from __future__ import annotations
 
 import http.client
+import socket
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
@@ -21,6 +24,8 @@ from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from router.config.settings import Settings
 
 ANSWER_S: Final = 10.0
@@ -41,6 +46,10 @@ _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}
 """Where this machine reaches a router that listens on every address."""
 
 
+class NotReached(ConfigError):
+    """Nobody listens where the router would be."""
+
+
 def _split_url(api: RestApi) -> SplitResult:
     try:
         parts = urlsplit(api.url)
@@ -58,6 +67,8 @@ class RestApi:
     Attributes:
         url: the base URL, such as `http://127.0.0.1:8001`; errors name the router by this text.
         token: the bearer token to send; empty for none.
+        socket: the path of the Unix socket on which the router is reached; empty for one behind
+            `url`.
         parts: the same URL, split.
 
     Raises:
@@ -66,6 +77,7 @@ class RestApi:
 
     url: str
     token: str = attrs.field(default="", repr=False)
+    socket: str = ""
     parts: SplitResult = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_split_url, takes_self=True)
     )
@@ -86,6 +98,16 @@ class RestApi:
         if not token and not configured.startswith("sha256:"):
             token = configured
         return cls(f"http://{host}:{settings.api.port}", token)
+
+    @classmethod
+    def at_socket(cls, path: Path) -> RestApi:
+        """Return the API of a router behind its local socket."""
+        return cls("http://localhost", socket=str(path))
+
+    @property
+    def place(self) -> str:
+        """The router's place in the text of an error."""
+        return self.socket or self.url
 
     @property
     def is_secure(self) -> bool:
@@ -111,15 +133,14 @@ def get(api: RestApi, route: str) -> bytes:
     Raises:
         ConfigError: nobody answers, or the status is not 200.
     """
-    connect = http.client.HTTPSConnection if api.is_secure else http.client.HTTPConnection
     try:
-        with closing(connect(api.authority, timeout=ANSWER_S)) as connection:
+        with closing(open_connection(api)) as connection:
             connection.request("GET", api.target(route), headers=api.headers)
             response = connection.getresponse()
             status, body = response.status, response.read(ANSWER_LIMIT_BYTES)
     # A ValueError is a token that no header can hold.
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        raise ConfigError(api.url, no_answer(exc)) from None
+        raise ConfigError(api.place, no_answer(api, exc)) from None
     match status:
         case 200:
             return body
@@ -129,12 +150,41 @@ def get(api: RestApi, route: str) -> bytes:
             )
         case _:
             problem = refusal(status, body)
-    raise ConfigError(api.url, problem)
+    raise ConfigError(api.place, problem)
 
 
-def no_answer(error: Exception) -> str:
+def open_connection(api: RestApi, timeout_s: float = ANSWER_S) -> http.client.HTTPConnection:
+    """Return a connection to a router, which is made with its first request.
+
+    Args:
+        api: of the router.
+        timeout_s: how long each step may take.
+    """
+    if api.socket:
+        return _LocalConnection(api.socket, timeout_s)
+    connect = http.client.HTTPSConnection if api.is_secure else http.client.HTTPConnection
+    return connect(api.authority, timeout=timeout_s)
+
+
+class _LocalConnection(http.client.HTTPConnection):
+    """HTTP on a Unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def no_answer(api: RestApi, error: Exception) -> str:
     """Return why there is no answer, and the way out."""
     why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    if api.socket:
+        return f"no answer ({one_line(why)}). The router there is busy, or about to stop"
     way_out = "Is the router running, and api.enabled true in its config.json?"
     return f"no answer ({one_line(why)}). {way_out}"
 

@@ -1,4 +1,8 @@
-"""Finds the router that a command asks: that of `config.json` here, or that of `--url`."""
+"""Finds the router that a command asks: that of `--url`, else that of `config.json` here.
+
+The latter is behind its local socket, which takes no token; where it has none, behind the URL that
+`config.json` names, if `api.enabled` is true.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from router.cli.arguments import options_of
+from router.cli.rest_api.local_router import find_local_router, no_local_router
 from router.cli.rest_api.rest_client import RestApi
 from router.config.options import locate
 from router.config.settings import settings_as_written
@@ -26,14 +31,20 @@ def running_router(arguments: argparse.Namespace) -> RestApi:
     """Return the REST API that a command asks.
 
     Raises:
-        ConfigError: the URL is none, or config.json cannot be read or has a token that cannot.
+        ConfigError: the URL is none, or config.json cannot be read or has a token that cannot; or
+            no router runs for it, and `api.enabled` is false.
     """
     token = arguments.token or os.environ.get(TOKEN_VARIABLE, "")
     if arguments.url is not None:
         # The token in config.json is for the router that it configures: no other URL gets it.
         return RestApi(arguments.url, token)
     paths = locate(options_of(arguments), os.environ, Path.cwd())
+    found = find_local_router(paths.config, os.environ)
+    if found is not None:
+        return found
     settings = settings_as_written(paths.config)
+    if not settings.api.enabled:
+        raise no_local_router(paths.config)
     if not token:
         settings = _with_bearer_token(settings, paths.config)
     return RestApi.from_settings(settings, token)

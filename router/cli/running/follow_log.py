@@ -72,11 +72,11 @@ def follow(api: RestApi, level: str = "DEBUG") -> int:
         trio.BrokenResourceError,
     ) as group:
         # `_follow` opens a single nursery, so no group is inside this group.
-        problems += filter(None, map(_describe, group.exceptions))
+        problems += filter(None, (_describe(api, one) for one in group.exceptions))
     if is_interrupted:
         raise KeyboardInterrupt
     if problems:
-        raise ConfigError(api.url, "; ".join(dict.fromkeys(problems)))
+        raise ConfigError(api.place, "; ".join(dict.fromkeys(problems)))
     return 0
 
 
@@ -98,6 +98,8 @@ async def _follow(api: RestApi, level: str) -> None:
 
 
 async def _connect(api: RestApi) -> Stream:
+    if api.socket:
+        return await trio.open_unix_socket(api.socket)
     host = api.parts.hostname or ""
     if api.is_secure:
         port = api.parts.port or 443
@@ -137,7 +139,7 @@ def _print(message: str | bytes) -> bool:
     return True
 
 
-def _describe(error: Exception) -> str:
+def _describe(api: RestApi, error: Exception) -> str:
     """Return the problem and the way out; nothing if the router closed the connection itself."""
     if isinstance(error, ConnectionRejected):
         status = error.status_code
@@ -146,7 +148,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, ConnectionClosed):
         code = error.reason.code if error.reason else None
         return "" if code in (NORMAL, GOING_AWAY) else f"the connection broke (code {code})"
-    return no_answer(_cause(error))
+    return no_answer(api, _cause(error))
 
 
 def _cause(error: Exception) -> Exception:

@@ -117,7 +117,7 @@ def _decode(api: RestApi, body: bytes) -> list[Row]:
     try:
         return msgspec.json.decode(body, type=list[Row])
     except msgspec.MsgspecError:
-        raise ConfigError(api.url, NO_ROUTER) from None
+        raise ConfigError(api.place, NO_ROUTER) from None
 
 
 def table(rows: list[Row]) -> str:

@@ -79,6 +79,7 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
 
         check_view(options, settings, paths, os.environ)
 
+    from router.app.listening.local_socket import local_socket
     from router.app.process_privacy import keep_private
     from router.app.sockets import bind
 
@@ -86,7 +87,10 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
     bound = bind(settings, modes, handed_over)
     mode = "+".join(modes)
     screen = None if service_manager or not bound else _start_screen(settings)
-    with Logs.from_settings(settings.logging, paths.logs, mode, screen, early) as logs:
+    with (
+        Logs.from_settings(settings.logging, paths.logs, mode, screen, early) as logs,
+        local_socket(paths.config, os.environ) as local,
+    ):
         logs.add_secrets(settings.security.secrets)
         if options.data is not None and not paths.data.is_dir():
             log.warning("--data: there is no folder %s yet", paths.data)
@@ -106,6 +110,7 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
             is_for_people=service_manager is None and (bool(bound) or os.isatty(2)),
             show_start=None if screen is None else screen.run,
             service_manager=service_manager,
+            local=local,
         )
         try:
             return run.run(router)

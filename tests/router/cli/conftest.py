@@ -18,5 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MCP_ROUTER_CONFIG", raising=False)
     monkeypatch.delenv("MCP_ROUTER_TOKEN", raising=False)
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield tmp_path
     gc.enable()

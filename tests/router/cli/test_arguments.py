@@ -60,7 +60,6 @@ def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
         (["--port"], "expected one argument"),
         (["--host", "a b"], "expected a host such as 127.0.0.1"),
         (["--host", ""], "expected a host such as 127.0.0.1"),
-        (["add", "one"], "the following arguments are required: PROVIDER"),
         (["add", "a", "b", "c", "d"], "unexpected 'd' after add"),
         (["--conf", "x"], "there is no option --conf"),
         (["status", "--jsn"], "there is no option --jsn for status. Did you mean --json?"),

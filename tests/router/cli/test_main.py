@@ -14,7 +14,12 @@ from router.cli.main import main
 from router.cli.running import follow_log
 from router.config import settings
 from router.version import VERSION
-from tests.router.cli.rest_api.answering import answering, http_response, unused_url
+from tests.router.cli.rest_api.answering import (
+    answering,
+    answering_locally,
+    http_response,
+    unused_url,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,10 +206,10 @@ def test_interrupt_before_anything_runs_is_quiet(
 @pytest.mark.parametrize(
     ("words", "enabled", "listening"),
     [
-        (["api"], False, ["api"]),
-        (["serve", "--transport", "http", "--transport", "api"], False, ["http", "api"]),
-        (["http"], True, ["http", "api"]),
-        (["http"], False, ["http"]),
+        (["api"], False, ["api", "local"]),
+        (["serve", "--transport", "http", "--transport", "api"], False, ["http", "api", "local"]),
+        (["http"], True, ["http", "api", "local"]),
+        (["http"], False, ["http", "local"]),
     ],
 )
 def test_rest_api_listens_alone_beside_others_or_where_it_is_enabled(
@@ -400,18 +405,40 @@ def test_token_of_the_config_is_for_the_router_of_the_config_alone(
     monkeypatch.setenv("MCP_ROUTER_TOKEN", variable)
     with answering(http_response("200 OK", ROWS)) as (url, requests):
         port = int(url.rpartition(":")[2])
-        _configure(api={"port": port}, security={"bearer_token": "configured"})
+        api = {"enabled": True, "port": port}
+        _configure(api=api, security={"bearer_token": "configured"})
         assert main(["status", *words, *([url] if "--url" in words else [])]) == 0
     (request,) = requests
     header = f"Authorization: Bearer {sent}\r\n".encode()
     assert header in request if sent else b"Authorization" not in request
 
 
+def test_status_asks_the_local_socket_first(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _configure(security={"bearer_token": "${UNSET_HERE}"})
+    with answering_locally(home, http_response("200 OK", "[]")) as requests:
+        assert main(["status", "--json"]) == 0
+    assert requests[0].startswith(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n")
+    assert capsys.readouterr() == ("[]\n", "")
+
+
+def test_where_no_router_runs_one_line_says_how_to_start_one(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _configure()
+    config = home / "config.json"
+    assert main(["status"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"mcp-router: {config}: no router of yours runs for it; start one with `mcp-router serve "
+        f"-c {config}`, or name another one with --url\n",
+    )
+
+
 def test_token_for_the_service_alone_is_needed_here_only_if_none_is_given(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     security = {"bearer_token": "${ROUTER_TEST_TOKEN}"}
-    _configure(security=security)
+    _configure(api={"enabled": True}, security=security)
     assert main(["status"]) == 1
     assert capsys.readouterr().err == (
         "mcp-router: config.json: security.bearer_token: ${ROUTER_TEST_TOKEN} is not set; or give "
@@ -419,7 +446,8 @@ def test_token_for_the_service_alone_is_needed_here_only_if_none_is_given(
     )
     for words, sent in ((["--token", "given"], b"given"), ([], b"from-the-environment")):
         with answering(http_response("200 OK", ROWS)) as (url, requests):
-            _configure(api={"port": int(url.rpartition(":")[2])}, security=security)
+            api = {"enabled": True, "port": int(url.rpartition(":")[2])}
+            _configure(api=api, security=security)
             assert main(["status", *words]) == 0
         assert b"Authorization: Bearer " + sent + b"\r\n" in requests[0]
         monkeypatch.setenv("ROUTER_TEST_TOKEN", "from-the-environment")
@@ -436,7 +464,7 @@ def test_logs_follows_the_router_of_the_config(
         return 0
 
     monkeypatch.setattr(follow_log, "follow", follow)
-    _configure(security={"bearer_token": "s3cret"})
+    _configure(api={"enabled": True}, security={"bearer_token": "s3cret"})
     assert main(words) == 0
     assert main([*words, "--url", "http://other.test", "--token", "x", "-l", "error"]) == 0
     assert followed == [

@@ -38,7 +38,7 @@ from transports.listen.serving.unread_bytes import Holding, UnreadBytes
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 
     from transports.listen.serving.asgi import Message, Receive, Send
     from transports.listen.serving.exchange import Endpoint, Locate
@@ -102,7 +102,7 @@ class Application(Protocol):
     unread: UnreadBytes
 
     @property
-    def own_paths(self) -> frozenset[str]:
+    def own_paths(self) -> Container[str]:
         """Paths that the application answers itself, although it has an endpoint."""
         ...
 
@@ -143,6 +143,8 @@ class AsgiListener(Struct, frozen=True):
         has_fast_lane: plain requests for the application's endpoint are served without Hypercorn.
         hand_over: says when to leave the socket to another process; None if it is this process's
             own.
+        admits: returns whether a connection is served; any other is closed at once. None to serve
+            all.
     """
 
     sock: socket.socket
@@ -153,6 +155,7 @@ class AsgiListener(Struct, frozen=True):
     has_fast_lane: bool = False
     counts: ConnectionCounts = field(default_factory=ConnectionCounts)
     hand_over: HandOver | None = None
+    admits: Callable[[trio.SocketStream], bool] | None = None
 
     async def __call__(
         self,
@@ -187,6 +190,7 @@ class _Connections:
         self._is_finishing = False
         self._is_closing_idle = False
         self._max_connections = listener.max_connections
+        self._admits = listener.admits
         self._lanes = _lanes_of(app, listener)
         self._open: set[Connection] = set()
         self._slow_readers = SlowReaders()
@@ -240,6 +244,9 @@ class _Connections:
                 self._not_accepted.note()
                 await trio.sleep(ACCEPT_RETRY_S)
             else:
+                if self._admits is not None and not self._admits(stream):
+                    stream.socket.close()
+                    continue
                 if len(self._open) >= self._max_connections:
                     nursery.start_soon(self._spare_places.turn_away, stream)
                     continue

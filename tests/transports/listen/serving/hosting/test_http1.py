@@ -157,3 +157,15 @@ async def test_client_that_says_much_is_cut(
             site.app.news = trio.Event()
             await site.app.news.wait()
     assert caplog.records == []
+
+
+# --- Who is served ---------------------------------------------------------------------------
+
+
+async def test_connection_that_is_not_admitted_is_closed_without_a_word() -> None:
+    for is_admitted in (True, False):
+        async with serving(admits=lambda _, answer=is_admitted: answer) as site:
+            answer = await site.answer_to(request("Connection: close"))
+            assert (answer.startswith(b"HTTP/1.1 200"), site.app.asked != []) == (
+                (True, True) if is_admitted else (False, False)
+            )

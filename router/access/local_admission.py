@@ -1,0 +1,54 @@
+"""Admits what comes through the local socket: everything there is of the user who runs the router.
+
+The system lets nobody else connect, so no token is needed; see `router.app.listening.local_socket`.
+`Host` has to be a name of this machine, and `Origin` must be absent: no page of a browser has any
+business there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from router.access.admission import LOOPBACK_NAMES, Admission, AdmissionRules
+from router.messages.commands import Principal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from router.access.refusals import Refusals
+
+LOCAL: Final = Principal("@local")
+"""The user who runs the router. No token has such a name, so none is taken for it."""
+
+_RULES: Final = AdmissionRules(
+    hosts=LOOPBACK_NAMES,
+    is_any_address_allowed=False,
+    origins=frozenset(),
+    are_loopback_origins_allowed=False,
+    tokens=(),
+)
+
+
+@attrs.define
+class LocalAdmission(Admission):
+    """Admits each request as `LOCAL`, by rules that never change."""
+
+    @classmethod
+    def reporting_to(cls, refusals: Refusals) -> LocalAdmission:
+        """Return an admission whose refusals are reported there."""
+        return cls(_RULES, refusals)
+
+    def admit(self, headers: Mapping[str, str], address: str = "") -> Principal:
+        """Admit a request, whatever token it has.
+
+        Raises:
+            HttpRefusal: 403 for its `Host` or `Origin`.
+        """
+        self.check_site(headers)
+        return LOCAL
+
+    def is_known(self, principal: Principal) -> bool:
+        """Return whether this is `LOCAL`."""
+        return principal == LOCAL

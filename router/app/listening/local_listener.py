@@ -1,0 +1,137 @@
+"""Listens on the local socket: MCP at `/mcp` and the places below it, the REST API everywhere else.
+
+Invariants:
+
+- Nothing is imported for it before its first connection, and then in a worker thread. So it costs
+  a start nothing, and a router that nobody asks nothing at all.
+- Only processes of the router's own user, and root's, get an answer, where the system can tell.
+- Its end is no failure of the router, and `/readyz` does not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+import trio
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.access.local_admission import LocalAdmission
+    from router.access.places import Places
+    from router.access.refusals import Refusals
+    from router.app.listening.local_socket import LocalSocket
+    from router.dispatch.actor import Inbound
+    from transports.listen.serving.hosting.connection_counts import ConnectionCounts
+    from transports.listen.serving.hosting.listener import Application, AsgiListener
+
+LOCAL: Final = "local"
+"""The name of the child that listens on the local socket."""
+
+MAX_CONNECTIONS: Final = 256
+"""Connections of the commands and clients of one person; each bridge of a client has a few."""
+
+FILES_SHARE: Final = 16
+"""With few open files, one connection for so many of them."""
+
+_CREDENTIALS: Final = struct.Struct("3i")
+"""`struct ucred` of unix(7): process, user, group."""
+
+
+class LocalListener(Struct, frozen=True):
+    """The local socket's listener, as a supervised child.
+
+    Attributes:
+        local: the socket; closed once the listener is told to stop.
+        inbox: the dispatch actor's.
+        places: the views that have a place of their own.
+        refusals: reports the requests that are refused.
+        is_draining: returns whether the router takes nothing new.
+        load_rest: imports the REST API, and returns a function that makes its application for those
+            who are admitted.
+        connections: takes the counts of the connections, once there is one.
+    """
+
+    local: LocalSocket
+    inbox: trio.MemorySendChannel[Inbound]
+    places: Places
+    refusals: Refusals
+    is_draining: Callable[[], bool]
+    load_rest: Callable[[LocalAdmission], Callable[[], Application]]
+    connections: dict[str, ConnectionCounts]
+
+    async def __call__(
+        self, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Wait for a first connection, then serve; in the end, the socket is gone."""
+        task_status.started(str(self.local.path))
+        try:
+            await self._wait_for_connection(stopping)
+            if not stopping.is_set():
+                run = await trio.to_thread.run_sync(self._load)
+                await run(stopping)
+        finally:
+            if stopping.is_set():
+                self.local.close()
+
+    async def _wait_for_connection(self, stopping: trio.Event) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when, stopping, nursery.cancel_scope)
+            await trio.lowlevel.wait_readable(self.local.sock)
+            nursery.cancel_scope.cancel("there is a connection")
+
+    def _load(self) -> AsgiListener:
+        # For start-up time: most of this is needed by no other listener.
+        from router.access.local_admission import LocalAdmission
+        from transports.listen.http.http_endpoint import PATH, HttpEndpoint
+        from transports.listen.serving.asgi import AsgiApp
+        from transports.listen.serving.by_path import ByPath
+        from transports.listen.serving.hosting.connection_counts import ConnectionCounts
+        from transports.listen.serving.hosting.listener import AsgiListener, connection_limit
+
+        admission = LocalAdmission.reporting_to(self.refusals)
+        admit = admission.admit_with("call")
+        new_rest = self.load_rest(admission)
+
+        def new_app() -> ByPath:
+            endpoint = HttpEndpoint(
+                self.inbox,
+                admit,
+                self.places,
+                is_draining=self.is_draining,
+                rules=lambda: admission.rules,
+            )
+            app = AsgiApp(self.places.register(endpoint))
+            return ByPath(PATH, app, new_rest())
+
+        return AsgiListener(
+            self.local.sock,
+            str(self.local.path),
+            new_app,
+            max_connections=min(MAX_CONNECTIONS, connection_limit() * 4 // FILES_SHARE),
+            has_fast_lane=True,
+            counts=self.connections.setdefault(LOCAL, ConnectionCounts()),
+            admits=is_of_this_user,
+        )
+
+
+def is_of_this_user(stream: trio.SocketStream) -> bool:
+    """Return whether the other end of a Unix socket is of this user or root, as far as is known.
+
+    The modes of the socket and of its folder say the same on every system.
+    """
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True
+    found = stream.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(found)
+    return user in (0, os.geteuid())
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel("the listener is to stop")

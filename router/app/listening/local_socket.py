@@ -1,0 +1,140 @@
+"""The router's local socket: where the user who runs it reaches it, whatever else it listens on.
+
+Invariants:
+
+- The socket has mode 0600 before anybody can connect.
+- A router holds the lock of its socket for as long as it has it. So the socket of a living router
+  is never taken, and that of a dead one is replaced, however it died.
+- Without a local socket a router works as ever: there is a line in the log, and no failed start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from router.files.local_sockets import has_local_sockets, own_folder, socket_name
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
+
+log = logging.getLogger("mcp_router.listen")
+
+BACKLOG: Final = 128
+"""Connections that may wait to be accepted: those of one person's clients and commands."""
+
+
+class LocalSocket(Struct, eq=False):
+    """A listening Unix socket, for one user.
+
+    Attributes:
+        path: of the socket.
+        sock: the socket.
+    """
+
+    path: Path
+    sock: socket.socket
+    _lock: int | None
+
+    def close(self) -> None:
+        """Remove the socket and close it; a second time does nothing."""
+        if self._lock is None:
+            return
+        lock, self._lock = self._lock, None
+        for path in (self.path, _lock_path(self.path)):
+            with suppress(OSError):
+                path.unlink()
+        self.sock.close()
+        os.close(lock)  # which gives the lock back
+
+
+def open_local_socket(config: Path, environ: Mapping[str, str]) -> LocalSocket | None:
+    """Return the local socket of a router with this `config.json`; None if it can have none.
+
+    The log says why it has none.
+    """
+    if fcntl is None or not has_local_sockets():  # pragma: no cover - Windows
+        log.info("There is no local socket: this system has none; set api.enabled for commands")
+        return None
+    try:
+        path = own_folder(environ) / socket_name(config)
+        lock = _take_lock(_lock_path(path))
+        if lock is None:
+            text = "Another router runs for %s and has its local socket; commands reach that one"
+            log.info(text, config)
+            return None
+        return _listen(path, lock)
+    except OSError as exc:
+        log.info("There is no local socket (%s); set api.enabled for commands", exc)
+        return None
+
+
+@contextmanager
+def local_socket(config: Path, environ: Mapping[str, str]) -> Generator[LocalSocket | None]:
+    """Hold what `open_local_socket` returns."""
+    local = open_local_socket(config, environ)
+    try:
+        yield local
+    finally:
+        if local is not None:
+            local.close()
+
+
+def _listen(path: Path, lock: int) -> LocalSocket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            path.unlink()  # of a router that is dead, since its lock is free
+        sock.bind(os.fspath(path))
+        # Until it listens, nobody can connect.
+        os.chmod(path, 0o600)
+        sock.listen(BACKLOG)
+    except BaseException:
+        LocalSocket(path, sock, lock).close()
+        raise
+    return LocalSocket(path, sock, lock)
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _take_lock(path: Path) -> int | None:
+    """Return the descriptor of a lock that is taken; None if another process holds it.
+
+    Raises:
+        OSError: the file cannot be made or locked.
+    """
+    assert fcntl is not None
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_there(fd, path):
+                return fd
+            # Its holder has removed it between the two steps; the next one makes another.
+            os.close(fd)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+
+
+def _is_there(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False

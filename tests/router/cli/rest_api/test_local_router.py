@@ -1,0 +1,51 @@
+"""The running router of a `config.json`, found by its local socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from router.cli.rest_api import local_router
+from router.cli.rest_api.local_router import find_local_router, no_local_router
+from router.cli.rest_api.rest_client import get
+from router.files.local_sockets import FOLDER, socket_name
+from router.messages.errors import ConfigError
+from tests.router.cli.rest_api.answering import answering_locally, http_response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_router_is_asked_through_its_socket(home: Path) -> None:
+    with answering_locally(home, http_response("200 OK", "[1]")) as requests:
+        api = find_local_router(home / "config.json", os.environ)
+        assert api is not None
+        assert get(api, "/api/status") == b"[1]"
+    assert requests[0].startswith(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n")
+    assert b"Authorization" not in requests[0]
+
+
+def test_answer_that_is_none_names_the_socket(home: Path) -> None:
+    with answering_locally(home, b""):
+        api = find_local_router(home / "config.json", os.environ)
+        assert api is not None
+        with pytest.raises(ConfigError, match=r"\.sock: no answer \(.*\)\. The router there is "):
+            get(api, "/api/status")
+
+
+def test_socket_of_a_dead_router_is_none(home: Path) -> None:
+    (home / FOLDER).mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(home / FOLDER / socket_name(home / "config.json")))
+    assert find_local_router(home / "config.json", os.environ) is None
+
+
+def test_way_out_is_another_one_where_there_are_no_local_sockets(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_router, "has_local_sockets", lambda: False)
+    text = str(no_local_router(home / "config.json"))
+    assert "this system has no local sockets; set api.enabled there, start one with" in text
