@@ -38,7 +38,7 @@ def environment(**more: str) -> dict[str, str]:
 
 @attrs.frozen
 class Site:
-    """A router that runs in a folder, and commands that reach it by its address."""
+    """A router that runs in a folder; `run` has commands reach it by its address and a token."""
 
     workspace: Workspace
     url: str
@@ -69,7 +69,6 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     workspace = Workspace(tmp_path_factory.mktemp("commands")).add_example()
-    workspace.add_chaos("plain")
     missing = workspace.path / "data" / "missing"
     missing.mkdir()
     entry = {"name": "缺失", "command": "no-such-command-anywhere"}
@@ -82,7 +81,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     # The entry that an example adds is a command, which the router looks for as any other program.
     with RouterProcess(["api", *workspace.words], environment()) as router:
         router.stderr.wait_for("example is ready")
-        router.stderr.wait_for("plain is ready")
         yield Site(workspace, f"http://{router.netloc()}")
 
 
@@ -92,14 +90,12 @@ def test_the_examples_of_the_page_run_as_they_stand(
     text = (peers.ROOT / "docs" / "commands.md").read_text()
     commands = [shlex.split(line) for block in BLOCK.findall(text) for line in block.splitlines()]
     monkeypatch.chdir(site.workspace.path)
-    monkeypatch.setenv("MCP_ROUTER_TOKEN", TOKEN)
+    monkeypatch.delenv("MCP_ROUTER_CONFIG", raising=False)
     Path("arguments.json").write_text('{"a": 1, "b": 2}')
-    for program, command, *words in commands:
+    for program, *words in commands:
         assert program == "mcp-router"
-        # The page is for the router of the folder; this one is found by its address. The commands
-        # run in this process: to start Python twenty times takes longer than all they do.
-        status = main([command, "--url", site.url, *words])
-        assert status == 0, (command, words, capsys.readouterr())
+        # In this process: to start Python twenty times takes longer than all that they do.
+        assert main(words) == 0, (words, capsys.readouterr())
     said = capsys.readouterr().out
     assert "example  add(a, b)" in said
     assert said.count("\n3\n") == 2
@@ -118,23 +114,15 @@ def test_a_failed_instance_is_inspected_and_restarted_at_once(site: Site) -> Non
 
 
 def test_a_reference_is_read_by_the_running_router_from_the_file(site: Site) -> None:
-    words = ("-m", "router.example")
     # No --url: a reference is for the router of this folder, whose files are written.
-    port = int(site.url.rpartition(":")[2])
-    config = json.loads(site.workspace.config_file.read_text())
-    own = site.workspace.path / "own.json"
-    own.write_text(json.dumps(config | {"api": {"enabled": True, "port": port}}))
-    where = ["-c", str(own), "--data", str(site.workspace.path / "data")]
-    env = {**site.env, "XDG_RUNTIME_DIR": str(site.workspace.path)}
+    words = ("add", "third", "--env", "SOME_KEY=${PATH}", *site.workspace.words)
     added = subprocess.run(
-        router_command(
-            *("add", "third", "--env", "SOME_KEY=${PATH}", *where, "--", sys.executable, *words)
-        ),
+        router_command(*words, "--", sys.executable, "-m", "router.example"),
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
         check=False,
-        env=env,
+        env=site.env,
     )
     assert (added.returncode, added.stdout) == (0, "third: ready, 6 tools\n"), added.stderr
     said, _ = site.run("inspect", "third")
