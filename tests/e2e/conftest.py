@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -40,6 +41,17 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         terminalreporter.section("faults, promises, and what was measured")
         for line in fault_table.table(terminalreporter):
             terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def runtime_folder() -> Iterator[None]:
+    """A folder of this run for local sockets: a router that is killed leaves its own behind."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mcp-router-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ Invariants:
 
 - A request of the client gets one answer, and is sent once: one that may have been carried out when
   the router died is answered with an error.
-- No more than `MOST_REQUESTS` are under way. Beyond that, nothing is read from the client, and
-  nothing from the router while the client does not read.
+- No more than `MOST_EXCHANGES` requests are at the router, and no more than `MOST_REQUESTS` are
+  held here. Beyond that, nothing is read from the client; while the client does not read, nothing
+  is read from the router.
 - The end of stdin ends the bridge once everything is answered.
 """
 
@@ -51,8 +52,11 @@ LINE_LIMIT_BYTES: Final = 10 * 1024 * 1024
 
 READ_BYTES: Final = 64 * 1024
 
-MOST_REQUESTS: Final = 256
-"""Requests under way, each with a connection of its own."""
+MOST_EXCHANGES: Final = 64
+"""Requests at the router, each with a connection of its own."""
+
+MOST_REQUESTS: Final = 1024
+"""Requests that are not answered yet; a client that waits for so many can still cancel them."""
 
 LINGER_S: Final = 30.0
 """How long after the end of stdin answers may still come."""
@@ -103,6 +107,7 @@ class Bridge:
         self._session: Session | None = None
         self._calls: dict[RequestId | None, _Call] = {}
         self._room = trio.Semaphore(MOST_REQUESTS)
+        self._exchanges = trio.Semaphore(MOST_EXCHANGES)
         self._changed = trio.Event()
 
     async def run(self) -> None:
@@ -216,7 +221,9 @@ class Bridge:
     async def _serve(self, call: _Call) -> None:
         try:
             with call.scope:
-                await self._output.send(await self._answer_or_error(call))
+                async with self._exchanges:
+                    answer = await self._answer_or_error(call)
+                await self._output.send(answer)
         finally:
             if self._calls.get(call.request.id) is call:
                 del self._calls[call.request.id]

@@ -44,6 +44,9 @@ SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
 """The pauses before the stream of the session is opened again."""
 
+REFUSED_PAUSE_S: Final = 10.0
+"""The pause after the router has refused that, as with a token that is not valid any more."""
+
 _LISTS: Final = ("tools", "prompts", "resources")
 _REPLAYED: Final = {"resources/subscribe": "uri", "resources/unsubscribe": "uri"}
 
@@ -298,25 +301,31 @@ class Session:
                 reader, number = EventReader(), self._number
             is_open = False
             try:
-                await self._endpoint.listen(self.headers, reader, deliver, note_open)
-            except SessionUnknown:
-                await self._renew_patiently(number)
+                await self._listen_once(reader, deliver, note_open)
             except Refused as exc:
                 if exc.status == 405:
                     return  # it has no such stream
-            except NotBegun as exc:
+                if exc.status != 409:  # another connection reads it, which will turn out to be dead
+                    self._patience.note_gone(str(exc))
+                    await trio.sleep(REFUSED_PAUSE_S)
+            except (NotBegun, Unreachable) as exc:
                 self._patience.note_gone(str(exc))
             except BrokenOff:
                 pass
             pause_s = SHORTEST_PAUSE_S if is_open else min(2 * pause_s, LONGEST_PAUSE_S)
             await trio.sleep(pause_s)
 
-    async def _renew_patiently(self, number: int) -> None:
-        await trio.lowlevel.checkpoint()
+    async def _listen_once(
+        self,
+        reader: EventReader,
+        deliver: Callable[[Frame], Awaitable[bool]],
+        note_open: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        number = self._number
         try:
+            await self._endpoint.listen(self.headers, reader, deliver, note_open)
+        except SessionUnknown:
             await self.renew(number)
-        except (Unreachable, Refused) as exc:
-            self._patience.note_gone(str(exc))
 
     async def close(self) -> None:
         """End the session, at the router as well if that is there."""

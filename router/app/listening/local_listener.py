@@ -32,11 +32,9 @@ if TYPE_CHECKING:
 LOCAL: Final = "local"
 """The name of the child that listens on the local socket."""
 
-MAX_CONNECTIONS: Final = 256
-"""Connections of the commands and clients of one person; each bridge of a client has a few."""
-
-FILES_SHARE: Final = 16
-"""With few open files, one connection for so many of them."""
+MAX_CONNECTIONS: Final = 1024
+"""Connections of the commands and clients of one person: a bridge has one for each open call. With
+few open files there are half as many as of another listener."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 """`struct ucred` of unix(7): process, user, group."""
@@ -112,7 +110,7 @@ class LocalListener(Struct, frozen=True):
             self.local.sock,
             str(self.local.path),
             new_app,
-            max_connections=min(MAX_CONNECTIONS, connection_limit() * 4 // FILES_SHARE),
+            max_connections=min(MAX_CONNECTIONS, connection_limit() // 2),
             has_fast_lane=True,
             counts=self.connections.setdefault(LOCAL, ConnectionCounts()),
             admits=is_of_this_user,

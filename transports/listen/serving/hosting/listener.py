@@ -77,8 +77,9 @@ OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOM
 def connection_limit() -> int:
     """Return the number of connections that one listener may hold.
 
-    There are at most three listeners. A full one has to leave open files for the others and for
-    everything else, such as the pipes to servers. So each listener gets a quarter.
+    There are at most three listeners, and the local one, which takes less. A full one has to leave
+    open files for the others and for everything else, such as the pipes to servers. So each
+    listener gets a quarter.
     """
     if sys.platform == "win32":
         return MAX_CONNECTIONS
