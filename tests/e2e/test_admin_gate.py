@@ -100,7 +100,12 @@ def test_session_opened_by_an_admin_lends_its_powers_to_nobody(
 
 # --- Every route of the REST API -------------------------------------------------------------
 
-WITHOUT_ADMIN: Final = {("post", "/api/call"), ("post", "/api/ws-ticket")}
+WITHOUT_ADMIN: Final = {
+    ("post", "/api/call"),
+    ("post", "/api/resources/{name}/read"),
+    ("post", "/api/prompts/{name}/get"),
+    ("post", "/api/ws-ticket"),
+}
 SERVES_ALL: Final = {"name": "evil", "command": "true", "instance": "snooping", "tool": "arguments"}
 
 
@@ -238,12 +243,18 @@ ENTRY: Final = {"command": "true", "isActive": False}
     ("method", "path", "body"),
     [
         ("GET", "/api/instances/NAME", None),
+        ("GET", "/api/instances/NAME/details", None),
         ("GET", "/api/tools/NAME", None),
+        ("GET", "/api/resources/NAME", None),
+        ("GET", "/api/prompts/NAME", None),
+        ("POST", "/api/resources/NAME/read", {"uri": "a:b"}),
+        ("POST", "/api/prompts/NAME/get", {"name": "x"}),
         ("PATCH", "/api/instances/NAME", {"metadata": {}}),
         ("PATCH", "/api/instances/NAME", {"name": "mine"}),
         ("DELETE", "/api/instances/NAME", None),
         ("POST", "/api/instances/NAME/enable?wait=ready", None),
         ("POST", "/api/instances/NAME/disable", None),
+        ("POST", "/api/instances/NAME/restart", None),
         ("POST", "/api/call", {"instance": "NAME", "tool": "echo"}),
         ("POST", "/api/instances", {"name": "NAME", "provider": "p", **ENTRY}),
         ("POST", "/api/instances", {"mcpServers": {"NAME": ENTRY}, "provider": "p"}),

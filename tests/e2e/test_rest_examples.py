@@ -62,6 +62,11 @@ def test_curl(url: str) -> None:
     said = _run([peers.program("sh"), "-e"], code)
     assert '"status":"healthy"' in said
     assert '"text":"3"' in said
+    assert said.count("event: progress") == 3
+    assert 'event: result\ndata: {"content":[{"text":"Counted down from 2."' in said
+    assert "# The example server" in said
+    assert "Summarize the following text" in said
+    assert '{"status":"success","instance":"second"}' in said
     assert '"name":"example__add"' in said
     assert '"name":"example__fail"' not in said
     assert said.endswith('{"status":"success","removed":"second"}')

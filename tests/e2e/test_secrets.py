@@ -118,7 +118,10 @@ def test_no_secret_is_in_an_answer_or_a_log(secured: SecuredRouter) -> None:
     said = [str(ask(secured.http, "POST", "/mcp", A, one, Mcp_Session_Id=session)) for one in asked]
     said += [str(ask(secured.http, "POST", "/mcp", B, one)) for one in asked]
     said += [str(ask(secured.http, "POST", f"/mcp?token={A}", None, rpc("ping")))]
-    for path in ("instances", "instances/snooping", "tools", "tools/remote", "status", "config"):
+    for path in (
+        *("instances", "instances/snooping", "tools", "tools/remote", "status", "config"),
+        *("instances/snooping/details", "instances/remote/details", "resources", "prompts"),
+    ):
         for token in (ALL, A, READER):
             said.append(str(ask(secured.api, "GET", f"/api/{path}", token)))
     for body in (

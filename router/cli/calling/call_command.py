@@ -38,6 +38,7 @@ mcp-router call example add --arguments arguments.json
 """
 
 STDIN: Final = "-"
+FORBIDDEN: Final = 403
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,14 +129,23 @@ def _read_object(source: str) -> dict[str, Any]:
 
 
 def _find_tool(api: RestApi, instance: str, name: str) -> dict[str, Any] | None:
-    """Return the tool; None if those of its instance are not known yet, as while it starts."""
+    """Return the tool; None if it cannot be known: its instance starts, or the token may not look.
+
+    Raises:
+        ConfigError: there is no such instance or tool, or the router cannot be asked.
+    """
     # For start-up time, as above.
     from router.cli.calling.tools_command import find_tool
     from router.cli.rest_api.names import known_instance
-    from router.cli.rest_api.requests import get_json, route
+    from router.cli.rest_api.requests import Refused, get_json, route
 
     try:
         return find_tool(api, instance, name)
+    except Refused as error:
+        if error.status != FORBIDDEN:
+            raise
+        complain("this token may not read the tools; values are texts, and key:=JSON is as it is")
+        return None
     except ConfigError:
         with known_instance(api, instance):
             row = get_json(api, route("instances", instance))

@@ -62,7 +62,7 @@ def call(api: RestApi, body: dict[str, Any], progress: Progress) -> bytes:
                 status = msgspec.json.decode(data, type=_Status).status
                 raise refused(api, status, data)
             _tell(progress, kind, data)
-    raise ConfigError(api.url, ENDED)
+    raise ConfigError(api.place, ENDED)
 
 
 class _Status(msgspec.Struct):

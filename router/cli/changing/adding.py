@@ -35,6 +35,7 @@ from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from router.cli.rest_api.rest_client import RestApi
     from router.config.options import Paths
@@ -44,6 +45,9 @@ SEEN_S: Final = 15.0
 
 _LOOK_S: Final = 0.25
 _REFERENCE: Final = re.compile(r"\$\{[^{}]+\}")
+LEAST_INSIDE: Final = 6
+"""Characters of a secret that is looked for inside of other texts: a short one stands anywhere."""
+
 OTHER_PROVIDER: Final = "servers"
 """The folder of an instance whose name no folder may have."""
 
@@ -169,9 +173,21 @@ def _keep_secrets(
     references = {value: f"${{secret:{names[key]}}}" for key, value in typed.items()}
     for table in ("env", "headers"):
         for key, value in entry.get(table, {}).items():
-            entry[table][key] = references.get(value, value)
+            entry[table][key] = _referring(value, references)
     if "args" in entry:
-        entry["args"] = [references.get(arg, arg) for arg in entry["args"]]
+        entry["args"] = [_referring(arg, references) for arg in entry["args"]]
+    if "url" in entry:
+        entry["url"] = _referring(entry["url"], references)
+
+
+def _referring(text: str, references: Mapping[str, str]) -> str:
+    """Return the text with references in the place of secrets, also inside, as in `Bearer x`."""
+    if text in references:
+        return references[text]
+    for secret, reference in references.items():
+        if len(secret) >= LEAST_INSIDE:
+            text = text.replace(secret, reference)
+    return text
 
 
 # --- With a router ---------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.cli.arguments import options_of
 from router.cli.rest_api.names import known_instance, no_such
-from router.cli.rest_api.requests import START_S, NotReached, Refused, ask, get_json, route
+from router.cli.rest_api.requests import START_S, Refused, ask, get_json, route
+from router.cli.rest_api.rest_client import NotReached
 from router.cli.rest_api.running_router import running_router
 from router.cli.text_columns import safe_line
 from router.config.options import locate, with_data_folder
@@ -36,8 +37,8 @@ def reached_router(arguments: argparse.Namespace) -> RestApi | None:
     Raises:
         ConfigError: `--url` names a router that does not answer, or what answers is none.
     """
-    api = running_router(arguments)
     try:
+        api = running_router(arguments)
         get_json(api, "/health")
     except NotReached:
         if arguments.url is not None:

@@ -59,7 +59,7 @@ class Argument(Input, rename="camel", kw_only=True):
 
 
 class Transport(Struct, rename="camel"):
-    """How a package or a remote server is spoken to."""
+    """The way to speak to a package or to a remote server."""
 
     type: str
     url: str = ""

@@ -10,9 +10,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from router.cli.rest_api.how_to_serve import how_to_serve
-from router.cli.rest_api.rest_client import RestApi
+from router.cli.rest_api.rest_client import NotReached, RestApi
 from router.files.local_sockets import has_local_sockets, sockets_of
-from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +45,7 @@ def is_answered(path: Path) -> bool:
     return True
 
 
-def no_local_router(config: Path) -> ConfigError:
+def no_local_router(config: Path) -> NotReached:
     """Return the error for a `config.json` with which no router runs here."""
     start = f"start one with `{how_to_serve(config)}`"
     if has_local_sockets():
@@ -56,4 +55,4 @@ def no_local_router(config: Path) -> ConfigError:
             f"this system has no local sockets; set api.enabled there, {start}, or name a router "
             "with --url"
         )
-    return ConfigError(str(config), problem)
+    return NotReached(str(config), problem)

@@ -19,7 +19,9 @@ from router.cli.rest_api.rest_client import (
     ANSWER_S,
     NO_ROUTER,
     OTHER_PORT,
+    NotReached,
     no_answer,
+    open_connection,
     refusal,
 )
 from router.messages.errors import ConfigError
@@ -34,10 +36,6 @@ START_S: Final = 200.0
 
 CALL_S: Final = 24 * 3600.0
 """How long a call may be silent: the router keeps its time, and sends a comment every 15 s."""
-
-
-class NotReached(ConfigError):
-    """Nobody listens where the router should be."""
 
 
 @attrs.frozen
@@ -78,7 +76,7 @@ def ask(
     try:
         return msgspec.json.decode(data)
     except msgspec.MsgspecError:
-        raise ConfigError(api.url, NO_ROUTER) from None
+        raise ConfigError(api.place, NO_ROUTER) from None
 
 
 def ask_bytes(
@@ -106,11 +104,11 @@ def open_answer(
         data = body if isinstance(body, bytes) else msgspec.json.encode(body)
         headers["Content-Type"] = "application/json"
     try:
-        with closing(_connection(api, timeout_s)) as connection:
+        with closing(open_connection(api, timeout_s)) as connection:
             try:
                 connection.connect()
             except OSError as exc:
-                raise NotReached(api.url, no_answer(api, exc)) from None
+                raise NotReached(api.place, no_answer(api, exc)) from None
             connection.request(method, api.target(target), data, headers)
             with connection.getresponse() as response:
                 if not 200 <= response.status < 300:
@@ -118,18 +116,13 @@ def open_answer(
                 yield response
     # A ValueError is a token that no header can hold.
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        raise ConfigError(api.url, no_answer(api, exc)) from None
-
-
-def _connection(api: RestApi, timeout_s: float) -> http.client.HTTPConnection:
-    connect = http.client.HTTPSConnection if api.is_secure else http.client.HTTPConnection
-    return connect(api.authority, timeout=timeout_s)
+        raise ConfigError(api.place, no_answer(api, exc)) from None
 
 
 def _refused(api: RestApi, response: http.client.HTTPResponse) -> ConfigError:
     body = response.read(ANSWER_LIMIT_BYTES)
     if not body.startswith(b"{"):
-        return ConfigError(api.url, f"answered {response.status}. {NO_ROUTER}; {OTHER_PORT}")
+        return ConfigError(api.place, f"answered {response.status}. {NO_ROUTER}; {OTHER_PORT}")
     return refused(api, response.status, body)
 
 
@@ -139,7 +132,7 @@ def refused(api: RestApi, status: int, body: bytes) -> Refused:
     with suppress(msgspec.MsgspecError):
         found = msgspec.json.decode(body, type=_Mistakes).detail
         problem = "; ".join(f"{'.'.join(map(str, one.loc))}: {one.msg}" for one in found)
-    return Refused(api.url, problem.removeprefix(f"answered {status}: "), status)
+    return Refused(api.place, problem.removeprefix(f"answered {status}: "), status)
 
 
 class _Mistake(msgspec.Struct):

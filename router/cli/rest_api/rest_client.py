@@ -46,6 +46,10 @@ _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}
 """Where this machine reaches a router that listens on every address."""
 
 
+class NotReached(ConfigError):
+    """Nobody listens where the router would be."""
+
+
 def _split_url(api: RestApi) -> SplitResult:
     try:
         parts = urlsplit(api.url)

@@ -10,7 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from router.core.bounded.usage import Usage
 from router.core.state.instances import InstanceState
 from router.messages.catalog import Item
-from router.messages.commands import CallTool, ListInstances, MakeChange, SetActive
+from router.messages.commands import (
+    CallTool,
+    ListInstances,
+    MakeChange,
+    RestartInstance,
+    SetActive,
+)
 from router.messages.errors import NOT_SAVED, SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.events import ClientClosed
 from router.messages.frames import Request, Response
@@ -40,6 +46,7 @@ CHANGES = st.sampled_from(
 REASONS = st.sampled_from(["", "it broke", "\udcff"])
 KINDS = st.sampled_from(["direct", "selected", "use", "list", "odd", "manage"])
 STATUSES = st.sampled_from([None, 404, 503])
+COMMANDS = ("call", "call", "list", "change", "wait", "restart", "restart and wait")
 PICK = st.integers(0, 2**16)
 """Chooses among what there is at that moment."""
 
@@ -221,7 +228,7 @@ class Interleavings(RuleBasedStateMachine):
 
     # --- Commands ----------------------------------------------------------------------------
 
-    @rule(name=NAMES, kind=st.sampled_from(["call", "call", "list", "change", "wait"]))
+    @rule(name=NAMES, kind=st.sampled_from(COMMANDS))
     def somebody_asks_the_router(self, name: str, kind: str) -> None:
         self.marks += 1
         match kind:
@@ -229,6 +236,8 @@ class Interleavings(RuleBasedStateMachine):
                 what = CallTool(name, "echo", raw({"mark": self.marks}))
             case "list":
                 what = ListInstances()
+            case "restart" | "restart and wait":
+                what = RestartInstance(name, wait_ready=kind != "restart")
             case _:
                 what = MakeChange(SetActive(name, True), wait_ready=kind == "wait")
         self.commanded.append(self.talk.admin_asks(what))

@@ -187,6 +187,16 @@ def test_while_its_tools_are_unknown_a_call_sends_texts(
     assert "not known yet: it is starting" in capsys.readouterr().err
 
 
+def test_a_token_that_may_only_call_calls(
+    router: FakeRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail = {"detail": {"error": "This needs the permission 'read'", "code": "SECURITY_ERROR"}}
+    router.answer("GET /api/tools/files", detail, 403)
+    assert run(router, "call", "files", "add", "a:=1", "b=x") == 0
+    assert router.bodies("POST /api/call")[0]["params"] == {"a": 1, "b": "x"}
+    assert "this token may not read the tools" in capsys.readouterr().err
+
+
 def test_data_is_saved_where_it_is_asked_for(
     router: FakeRouter, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

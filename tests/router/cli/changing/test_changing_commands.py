@@ -236,6 +236,23 @@ def test_a_typed_secret_is_kept_apart_from_the_entry(
     assert "new.API_KEY" in capsys.readouterr().out
 
 
+def test_a_typed_secret_inside_a_header_is_kept_apart_too(
+    offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(getpass, "getpass", lambda _: "canary-secret")
+    variables = {"key": {"isRequired": True, "isSecret": True}}
+    header = {"name": "Authorization", "value": "Bearer {key}", "variables": variables}
+    remote = {"type": "sse", "url": "https://x.test/sse", "headers": [header]}
+    Path("server.json").write_text(json.dumps({"name": "a.b/docs", "remotes": [remote]}))
+    assert main(["add", "--from-registry", "server.json"]) == 0
+    assert read(offline, "docs")["headers"] == {"Authorization": "Bearer ${secret:docs.key}"}
+
+
 def test_a_reference_is_written_to_the_file_and_the_router_is_waited_for(
     offline: Path,
     router: FakeRouter,
