@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="take the files of all clients")
     parser.add_argument("--dry-run", action="store_true", help="show it, and write nothing")
     parser.add_argument("--json", action="store_true", help="print the plan and its end as JSON")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask: add what is new, and change what differs"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ Invariants: secrets are hidden; text of files cannot move the cursor. Nothing he
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -125,7 +126,7 @@ def _details(rows: Sequence[Row]) -> Iterator[Any]:
             yield _text(f"{row.name}{where}: {sentence}")
         for line in row.differences:
             yield _text(f"    {line}", "new" if line.startswith("+") else "cannot")
-    missing = sorted({name for row in rows if row.change for name in row.missing})
+    missing = sorted({name for row in rows for name in row.missing})
     secrets = [name.removeprefix("secret ") for name in missing if name.startswith("secret ")]
     variables = [name.removeprefix("variable ") for name in missing if name.startswith("variable ")]
     for name in secrets:
@@ -143,7 +144,13 @@ def show_files(files: Sequence[ReadFile]) -> None:
     for number, file in enumerate(files, 1):
         title = f"{file.title}: " if file.title else ""
         count = "cannot be read" if file.problem else _count(len(file.servers))
-        where.print(_text(f"{number:2}  {title}{file.path} ({count})"))
+        where.print(_text(f"{number:2}  {title}{_short(file.path)} ({count})"))
+
+
+def _short(path: Path) -> str:
+    """Return a path, with `~` for the home folder."""
+    home = Path.home()
+    return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
 
 
 def _count(number: int) -> str:

@@ -78,7 +78,8 @@ class Dialect:
 
     Attributes:
         url_key: holds the URL of a server that speaks streamable HTTP.
-        sse_url_key: holds the URL of a server that speaks HTTP+SSE alone.
+        bare_url: the transport that a `url` without a `type` stands for; with "http", HTTP+SSE
+            is tried as well.
         types: transport -> the value of `type`; without a transport, no `type` is written.
         command_is_array: True if `command` holds the arguments as well.
         env_key: holds the variables of a process.
@@ -90,7 +91,7 @@ class Dialect:
     """
 
     url_key: str = "url"
-    sse_url_key: str = "url"
+    bare_url: Transport = "http"
     types: Mapping[str, str] = attrs.field(factory=dict[str, str])
     command_is_array: bool = False
     env_key: str = "env"

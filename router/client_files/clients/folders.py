@@ -38,11 +38,9 @@ def application_support(machine: Machine) -> Path:
 
 
 def local_application_data(machine: Machine) -> Path:
-    """Return the folder for settings that stay on this machine; see `application_support`."""
-    if machine.platform == "win32":
-        local = machine.home / "AppData" / "Local"
-        return path_of_variable(machine, "LOCALAPPDATA") or local
-    return application_support(machine)
+    """Return the folder of Windows for settings that stay on one machine."""
+    local = machine.home / "AppData" / "Local"
+    return path_of_variable(machine, "LOCALAPPDATA") or local
 
 
 def code_user_folder(machine: Machine) -> Path:

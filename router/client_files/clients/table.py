@@ -210,7 +210,7 @@ CLIENTS: Final[tuple[Client, ...]] = (
         _windsurf,
         _ALL,
         # docs.windsurf.com/windsurf/cascade/mcp, Config interpolation.
-        Dialect(url_key="serverUrl", sse_url_key="serverUrl", reference="${env:NAME}"),
+        Dialect(url_key="serverUrl", reference="${env:NAME}"),
     ),
     # zed.dev/docs/ai/mcp; it has no references, and its `timeout` is in seconds.
     Client("zed", "Zed", _zed, _NO_SSE, Dialect(timeout_key="timeout")),
@@ -231,6 +231,7 @@ CLIENTS: Final[tuple[Client, ...]] = (
         # google-gemini/gemini-cli, docs/tools/mcp-server.md: `url` alone is HTTP+SSE.
         Dialect(
             url_key="httpUrl",
+            bare_url="sse",
             reference="$NAME",
             timeout_key="timeout",
             timeout_unit="ms",
@@ -250,8 +251,15 @@ CLIENTS: Final[tuple[Client, ...]] = (
             reference="{env:NAME}",
         ),
     ),
-    # docs.cline.bot/mcp/configuring-mcp-servers; `timeout` is in seconds.
-    Client("cline", "Cline", _cline, _ALL, Dialect(types=_CLINE_TYPES, timeout_key="timeout")),
+    Client(
+        "cline",
+        "Cline",
+        _cline,
+        _ALL,
+        # docs.cline.bot/mcp/configuring-mcp-servers; `timeout` is in seconds. A `url` without a
+        # type is HTTP+SSE: cline/cline, sdk/packages/core, mcp/config-loader.ts.
+        Dialect(types=_CLINE_TYPES, bare_url="sse", timeout_key="timeout"),
+    ),
     Client("junie", "JetBrains Junie", _junie, _STDIO, Dialect(), family="jetbrains"),
     Client(
         "copilot-jetbrains",

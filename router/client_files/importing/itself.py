@@ -41,22 +41,33 @@ class OwnAddresses(Struct, frozen=True):
         ports = frozenset({server.http.port, server.sse.port})
         return cls(_LOOPBACK | {server.host} | hosts, ports)
 
-    def has(self, url: str) -> bool:
-        """Return whether a URL leads to a place of this router."""
+    def has(self, url: str, *, at_any_port: bool = False) -> bool:
+        """Return whether a URL leads to a place of this router.
+
+        Args:
+            url: to be looked at.
+            at_any_port: True if it may have listened at another port than `config.json` names.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             return False
         is_place = parts.path.strip("/").partition("/")[0] in _FIRST_STEPS
-        is_own_port = port in self.ports or parts.hostname not in _LOOPBACK
+        is_own_port = at_any_port or port in self.ports or parts.hostname not in _LOOPBACK
         return is_place and is_own_port and parts.hostname in self.hosts
 
 
-def is_router_itself(entry: Mapping[str, Any], own: OwnAddresses) -> bool:
-    """Return whether an entry starts this program, or leads to this router, if by a bridge."""
+def is_router_itself(entry: Mapping[str, Any], own: OwnAddresses, name: str = "") -> bool:
+    """Return whether an entry starts this program, or leads to this router, if by a bridge.
+
+    Args:
+        entry: in the router's keys.
+        own: the addresses of this router.
+        name: of the server; with the name that `install` gives to the router, any port is its own.
+    """
     if "url" in entry:
-        return own.has(entry["url"])
+        return own.has(entry["url"], at_any_port=name == _PROGRAM)
     command, args = entry.get("command", ""), entry.get("args", [])
     if any(own.has(arg) for arg in args if "://" in arg):
         return True

@@ -157,7 +157,7 @@ class _Planner:
         server = group[0]
         if server.problem is not None:
             return Row("cannot", group, server.problem)
-        if is_router_itself(server.entry, self.known.own):
+        if is_router_itself(server.entry, self.known.own, server.name):
             return Row("itself", group, "is this router")
         if server.name in self.known.profiles:
             problem = f"{server.name} is the name of a profile in config.json"

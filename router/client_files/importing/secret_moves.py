@@ -7,6 +7,7 @@ unless nobody else refers to it.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,8 +28,6 @@ _GENERAL: Final = frozenset(
     }
 )
 """Names that say nothing of the server, whose name is then put in front."""
-
-_TRIES: Final = 1000
 
 
 def _no_secrets() -> dict[str, str]:
@@ -81,7 +80,9 @@ class SecretMoves(Struct):
     def _name_for(self, server: str, found: Literal, own: Collection[str]) -> str:
         """Return the name that has this value, else one that may be given it."""
         replaceable: str | None = None
-        for name in _candidates(server, found.label):
+        names = _candidates(server, found.label)
+        while True:
+            name = next(names)
             there = self.new.get(name) or self.look_up(name)
             if there == found.value:
                 return name
@@ -89,7 +90,6 @@ class SecretMoves(Struct):
                 return replaceable or name
             if replaceable is None and name in own and name not in self.new:
                 replaceable = name
-        raise AssertionError("there are more names than values")
 
 
 def _name_of_unknown(server: str, found: Literal, taken: Collection[str]) -> str:
@@ -110,7 +110,7 @@ def _candidates(server: str, label: str, *, is_general: bool = False) -> Iterato
     if not is_general and short not in _GENERAL and "_" in short:
         yield secret_name(short)
     yield secret_name(long)
-    for number in range(2, _TRIES):
+    for number in itertools.count(2):
         yield secret_name(f"{long}_{number}")
 
 

@@ -119,22 +119,23 @@ def _format_of(path: Path) -> FileFormat:
 
 
 def _tables_like(path: Path, machine: Machine) -> list[ClientFile]:
-    """Return the tables of the client whose files have this path, or end in the same two names.
+    """Return the tables of the client whose files have this path, or end in the same names.
 
-    So `other/project/.cursor/mcp.json` is read as Cursor's.
+    So `other/project/.cursor/mcp.json` is read as Cursor's, and `other/.mcp.json` as Claude Code's.
     """
     files = [file for client in CLIENTS for file in files_of(client, machine)]
     same = [file for file in files if file.path == path]
     alike = [file for file in files if _tail(file.path) == _tail(path) != ()]
     # Elsewhere than at home, such a file is that of a project.
-    alike.sort(key=lambda file: file.scope == "user")
-    found = same or [
-        file for file in alike if (file.client, file.scope) == (alike[0].client, alike[0].scope)
-    ]
+    alike.sort(key=lambda file: file.project is None)
+    found = same or [file for file in alike if file.path == alike[0].path]
     return [attrs.evolve(file, path=path, project=_project_of(file, path)) for file in found]
 
 
 def _tail(path: Path) -> tuple[str, ...]:
+    """Return the last names of a path by which a file of a client is recognised, if there are."""
+    if path.name.startswith("."):
+        return path.parts[-1:]
     return path.parts[-2:] if path.parent.name.startswith(".") else ()
 
 

@@ -24,7 +24,7 @@ from router.client_files.reading.fitting_names import fitting_name
 from router.client_files.reading.found import FoundServer
 from router.client_files.reading.members import Members, Unreadable
 from router.client_files.reading.references import ReferenceTranslator
-from router.files.json_files import kind_of, quote_value
+from router.files.json_files import kind_of, quote_key, quote_value
 from router.instance_files.entry.entries import LONGEST_TIMEOUT_S, EntryLocation, read_entry
 from router.instance_files.entry.run_policies import RUN_POLICY_KEYS
 from router.messages.instances.instance_spec import ROOT_REFERENCE
@@ -51,7 +51,7 @@ _OWN_KEYS: Final = (
     *("protocol", "check_arguments", "catalogue_cache", "sessions", "max_sessions", "metadata"),
     *("prompts", "resources", *RUN_POLICY_KEYS),
 )
-"""Keys that only files of a router have. They are taken over as they are."""
+"""Keys that only files of a router have. They are taken over as they are, if no client has them."""
 
 _FILTER_KEYS: Final = frozenset({"allow", "deny", "rename", "describe", "annotations", "arguments"})
 """Keys of the router in `tools`; Codex has the names of tools there."""
@@ -156,6 +156,10 @@ class _EntryReader(Struct):
         references = ReferenceTranslator(
             origin.dialect, origin.path.parent, origin.project, origin.defaults
         )
+        transport = values.get("transport")
+        if isinstance(transport, dict):  # Cline's, since 2026: the keys of the way to reach it
+            others = {key: value for key, value in values.items() if key != "transport"}
+            values = others | cast("dict[str, Any]", transport)
         return cls(Members(values), origin, references)
 
     def read(self) -> dict[str, Any]:
@@ -169,6 +173,9 @@ class _EntryReader(Struct):
         entry = reached | self._tools() | self._times() | self._own_keys() | self._activity()
         self._note_oauth()
         self._note_keys_left()
+        self.notes += [
+            f"the default of the input {quote_key(key)} is taken" for key in self.references.taken
+        ]
         return {key: entry[key] for key in dict.fromkeys(_ORDER) if entry.get(key) is not None}
 
     # --- Transport ---
@@ -189,7 +196,7 @@ class _EntryReader(Struct):
             return "stdio"
         if not url_key:
             raise Unreadable(_nothing_to_reach(members))
-        is_sse = url_key == dialect.sse_url_key != dialect.url_key
+        is_sse = url_key == "url" and dialect.bare_url == "sse"
         return "sse" if is_sse else "http"
 
     def _command(self) -> dict[str, Any]:
@@ -278,7 +285,8 @@ class _EntryReader(Struct):
         members, dialect = self.members, self.origin.dialect
         call = _seconds(members.take("tool_timeout_sec")[1], "s")
         start = _seconds(members.take("startup_timeout_sec")[1], "s")
-        start = start or _seconds(members.take("startup_timeout_ms")[1], "ms")
+        in_ms = members.take("startup_timeout_ms", "initializeTimeoutMs")[1]
+        start = start or _seconds(in_ms, "ms")
         if dialect.command_is_array:  # opencode's: version 1 has the time for the start
             _, written = members.take("timeout")
             times = cast("dict[str, Any]", written) if isinstance(written, dict) else {}
@@ -315,9 +323,10 @@ class _EntryReader(Struct):
         return {"tools": tools or None}
 
     def _own_keys(self) -> dict[str, Any]:
-        taken = {key: self.members.take(key)[1] for key in _OWN_KEYS}
+        is_own_file = not self.origin.client
+        taken = {key: self.members.take(key)[1] for key in _OWN_KEYS if is_own_file}
         description = self.members.take("description")[1]
-        if isinstance(description, str) and description and taken["metadata"] is None:
+        if isinstance(description, str) and description and taken.get("metadata") is None:
             taken["metadata"] = {"description": description}
         return {key: value for key, value in taken.items() if value is not None}
 
@@ -346,7 +355,7 @@ class _EntryReader(Struct):
     def _note_keys_left(self) -> None:
         left = [key for key in self.members.left() if key not in _WITHOUT_MEANING]
         if left:
-            self.notes.append(f"left out, since the router has no such key: {', '.join(left)}")
+            self.notes.append(f"left out, since only the client uses it: {', '.join(left)}")
 
 
 def _transport_of(written: object) -> Transport | None:

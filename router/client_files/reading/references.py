@@ -54,6 +54,7 @@ class ReferenceTranslator(Struct):
         project: the folder of the project that the server belongs to; None for all projects.
         defaults: id of an input -> the value that the client would offer.
         asked: the names of secrets in place of what the client would have asked for.
+        taken: the ids of inputs in whose place the default was taken.
         needs_roots: True once a text depends on the project that a client has open.
     """
 
@@ -62,6 +63,7 @@ class ReferenceTranslator(Struct):
     project: Path | None = None
     defaults: Mapping[str, str] = {}
     asked: dict[str, None] = field(default_factory=_nothing_asked)
+    taken: dict[str, None] = field(default_factory=_nothing_asked)
     needs_roots: bool = False
 
     def translate(self, text: str, *, is_value: bool = False) -> str:
@@ -95,6 +97,7 @@ class ReferenceTranslator(Struct):
     def _ask(self, key: str) -> str:
         default = self.defaults.get(key)
         if default:
+            self.taken[key] = None
             return default
         name = secret_name(key)
         self.asked[name] = None

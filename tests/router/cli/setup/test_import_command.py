@@ -5,25 +5,27 @@ from __future__ import annotations
 import io
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from router.cli.main import main
 from router.cli.setup.import_report import files_chosen
+from router.client_files.clients.client import Machine
 from router.client_files.reading.discovery import ReadFile
 from router.secret_store.store import SecretStore
 from tests.router.client_files.shapes import SHAPES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CURSOR = {"mcpServers": {"db": {"command": "db-server", "env": {"DB_PASSWORD": "hunter2"}}}}
 
 
 @pytest.fixture(autouse=True)
 def _user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "APPDATA", "COLUMNS"):
+    for name in (
+        *("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "COLUMNS"),
+        *("APPDATA", "LOCALAPPDATA"),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home / "user"))
     monkeypatch.setenv("USERPROFILE", str(home / "user"))
@@ -175,11 +177,11 @@ def test_without_arguments_the_clients_are_asked_for(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(home, ".cursor/mcp.json", CURSOR)
-    path = put(home, ".lmstudio/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
+    put(home, ".lmstudio/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
     type_in(monkeypatch, "3\n2\ny\n")
     assert main(["import"]) == 0
     captured = capsys.readouterr()
-    assert f" 2  LM Studio: {path} (1 server)\n" in captured.out
+    assert f" 2  LM Studio: {Path('~/.lmstudio/mcp.json')} (1 server)\n" in captured.out
     assert "expected numbers from 1 to 2" in captured.err
     assert [folder.name for folder in (home / "data").iterdir() if folder.is_dir()] == ["a"]
 
@@ -247,8 +249,7 @@ def put_much(home: Path) -> None:
         },
     )
     for shape in SHAPES[-2:]:
-        put(home, {"copilot-jetbrains": ".config/github-copilot/intellij/mcp.json"}.get(
-            shape.client, ".lmstudio/mcp.json"), shape.data.decode())  # fmt: skip
+        shape.put(Machine.this_one())
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120, 0])
@@ -288,6 +289,33 @@ def test_columns_are_aligned_with_chinese_names(
     column = header.index("From")
     starts = {_cells(row[: row.index("Cursor")]) for row in rows}
     assert starts == {column}
+
+
+def test_command_for_each_missing_secret_is_shown(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(
+        home,
+        ".lmstudio/mcp.json",
+        {"mcpServers": {"db": {"command": "x", "args": ["${input:db-url}"]}}},
+    )
+    assert main(["import", "lm-studio", "--yes"]) == 0
+    assert "Missing: mcp-router secret set db-url\n" in capsys.readouterr().out
+    assert entry(home, "db")["args"] == ["${secret:db-url}"]
+
+
+def test_many_clients_of_one_server_are_counted_and_projects_named(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers = {"mcpServers": {"a": {"command": "x"}}}
+    for name in (".cursor", ".lmstudio", ".gemini"):
+        put(home, f"{name}/{'settings' if name == '.gemini' else 'mcp'}.json", servers)
+    put(home, ".codeium/windsurf/mcp_config.json", servers)
+    (home / ".mcp.json").write_text(json.dumps({"mcpServers": {"b": {"command": "y"}}}))
+    assert main(["import", "--all", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "  Cursor, Windsurf and 2 more  " in out
+    assert "  Claude Code (project)  " in out
 
 
 def test_json_says_everything_and_nothing_secret(

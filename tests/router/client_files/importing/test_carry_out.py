@@ -62,6 +62,20 @@ def test_second_import_changes_nothing(tmp_path: Path) -> None:
     assert (tree(data), store.values) == (before, secrets)
 
 
+def test_secret_of_two_servers_is_set_once_and_stays_if_the_second_fails(tmp_path: Path) -> None:
+    data, store = tmp_path / "data", FakeSecrets()
+    (data / "s1").mkdir(parents=True)
+    rows = plan(
+        servers(*({"command": name, "env": {"A_TOKEN": "hunter2"}} for name in "abc")), data, store
+    )
+    (data / "s1" / "mcp_settings.json").write_text("{")
+    first, second, third = carry_out(rows, data, store)
+    assert (first.problem, first.secrets) == (None, ("A_TOKEN",))
+    assert second.problem is not None
+    assert (third.problem, third.secrets) == (None, ())
+    assert store.values == {"A_TOKEN": "hunter2"}
+
+
 def test_changed_server_replaces_what_differs_and_keeps_the_rest(tmp_path: Path) -> None:
     data, store = tmp_path / "data", FakeSecrets()
     carry_out(plan(servers({"command": "a", "args": ["1"]}), data, store), data, store)

@@ -48,3 +48,10 @@ def test_router_is_recognised(entry: dict[str, Any]) -> None:
 )
 def test_other_servers_are_not_taken_for_it(entry: dict[str, Any]) -> None:
     assert not is_router_itself(entry, OWN)
+
+
+def test_entry_that_was_installed_is_recognised_at_any_port() -> None:
+    entry = {"url": "http://127.0.0.1:4000/mcp"}
+    assert is_router_itself(entry, OWN, "mcp-router")
+    assert not is_router_itself(entry, OWN, "other")
+    assert not is_router_itself({"url": "https://other.example/mcp"}, OWN, "mcp-router")

@@ -116,6 +116,19 @@ def test_servers_of_all_projects_of_claude_code_are_found(tmp_path: Path) -> Non
     assert second.entry == {"type": "sse", "url": "https://b.example/sse"}
 
 
+def test_defaults_of_inputs_are_taken_but_for_those_of_passwords(tmp_path: Path) -> None:
+    data = b"""{
+        "inputs": [
+            {"id": "region", "type": "promptString", "default": "eu"},
+            {"id": "token", "type": "promptString", "default": "x", "password": true},
+            {"id": "size", "type": "pickString", "default": 3}, "nonsense",
+        ],
+        "servers": {"db": {"command": "x", "args": ["${input:region}", "${input:token}"]}},
+    }"""
+    [server] = read_shape(Shape("vscode", data), tmp_path).servers
+    assert (server.entry["args"], server.needs) == (["eu", "${secret:token}"], ("token",))
+
+
 def test_opencode_server_that_is_called_servers_is_one_of_version_1(tmp_path: Path) -> None:
     data = b'{"mcp": {"servers": {"type": "local", "command": ["x"]}}}'
     [server] = read_shape(Shape("opencode", data), tmp_path).servers
@@ -160,6 +173,33 @@ def test_file_of_another_project_is_read_as_that_of_its_client(tmp_path: Path) -
         {"type": "sse", "url": "https://x.example", "timeout": 5},
         {"command": "./y", "cwd": str(tmp_path / "other")},
     ]
+
+
+def test_files_of_claude_code_are_recognised_anywhere(tmp_path: Path) -> None:
+    machine, other = machine_at(tmp_path), tmp_path / "other"
+    other.mkdir()
+    (other / ".mcp.json").write_text('{"mcpServers": {"db": {"command": "./db"}}}')
+    [server] = read_file(other / ".mcp.json", machine).servers
+    assert (server.client, server.entry["cwd"]) == ("claude-code", str(other))
+    backup = next(shape for shape in SHAPES if shape.client == "claude-code")
+    (other / ".claude.json").write_bytes(backup.data)
+    assert {server.name for server in read_file(other / ".claude.json", machine).servers} == {
+        "files",
+        "docs",
+    }
+
+
+def test_file_of_the_user_is_that_of_its_client(tmp_path: Path) -> None:
+    machine = machine_at(tmp_path)
+    shape = next(shape for shape in SHAPES if shape.client == "codex")
+    file = read_file(shape.put(machine), machine)
+    assert file.title == "Codex"
+    assert {server.name: server.entry for server in file.servers} == shape.entries
+    project = machine.cwd / ".cursor" / "mcp.json"
+    project.parent.mkdir()
+    project.write_text('{"mcpServers": {"db": {"command": "./db"}}}')
+    [server] = read_file(project, machine).servers
+    assert server.entry["cwd"] == str(machine.cwd)
 
 
 def test_file_without_any_servers_says_what_was_looked_for(tmp_path: Path) -> None:

@@ -59,6 +59,11 @@ def entry_of(value: dict[str, Any], client: str = "") -> dict[str, Any]:
         ({"url": "https://x.example"}, "gemini", {"type": "sse", "url": "https://x.example"}),
         ({"url": "https://x.example", "type": "http"}, "gemini", {"url": "https://x.example"}),
         ({"type": "remote", "url": "https://x.example"}, "opencode", {"url": "https://x.example"}),
+        ({"url": "https://x.example"}, "cline", {"type": "sse", "url": "https://x.example"}),
+        ({"transport": {"type": "streamableHttp", "url": "https://x.example"}}, "cline",
+         {"url": "https://x.example"}),
+        ({"transport": {"type": "stdio", "command": "x", "args": ["y"]}, "disabled": True}, "cline",
+         {"command": "x", "args": ["y"], "isActive": False}),
     ],
 )  # fmt: skip
 def test_server_is_reached_as_the_client_reaches_it(
@@ -177,6 +182,7 @@ def test_input_with_a_default_has_that_value() -> None:
         {"command": "x", "args": ["${input:region}"]}, client="vscode", defaults={"region": "eu"}
     )
     assert (found.entry["args"], found.needs) == (["eu"], ())
+    assert found.notes == ("the default of the input region is taken",)
 
 
 def test_folder_of_the_workspace_is_that_of_the_project() -> None:
@@ -251,6 +257,7 @@ def test_server_that_is_switched_on_says_nothing_about_it(value: dict[str, Any])
         ("codex", {"tool_timeout_sec": 90}, {"timeout": 90}),
         ("codex", {"startup_timeout_sec": 20}, {"start_timeout_s": 20}),
         ("codex", {"startup_timeout_ms": 20_000}, {"start_timeout_s": 20}),
+        ("cline", {"initializeTimeoutMs": 5000}, {"start_timeout_s": 5}),
         ("opencode", {"timeout": {"startup": 9000, "request": 8000}},
          {"timeout": 8, "start_timeout_s": 9}),
         ("opencode", {"timeout": 5000}, {}),
@@ -290,6 +297,12 @@ def test_keys_of_the_router_itself_are_taken_over() -> None:
     assert found.notes == ()
 
 
+def test_keys_of_a_client_that_are_spelled_like_those_of_the_router_are_left_out() -> None:
+    found = read({"command": "x", "metadata": {"seen": 1}}, client="cline")
+    assert found.entry == {"command": "x"}
+    assert found.notes == ("left out, since only the client uses it: metadata",)
+
+
 def test_description_is_kept_for_listings() -> None:
     entry = entry_of({"command": "x", "description": "reads files"})
     assert entry["metadata"] == {"description": "reads files"}
@@ -298,7 +311,7 @@ def test_description_is_kept_for_listings() -> None:
 def test_keys_without_a_counterpart_are_named_and_left_out() -> None:
     found = read({"command": "x", "trust": True, "alwaysAllow": ["a"], "dev": None})
     assert found.entry == {"command": "x"}
-    assert found.notes == ("left out, since the router has no such key: trust, alwaysAllow",)
+    assert found.notes == ("left out, since only the client uses it: trust, alwaysAllow",)
 
 
 @pytest.mark.parametrize("key", ["oauth", "auth"])
