@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -329,3 +330,76 @@ def test_a_terminal_gets_colours_unless_they_are_not_wanted(
 
     assert (b"\x1b[32m" in shown) is has_color
     assert b"http://127.0.0.1:3000/mcp" in shown
+
+
+def _fail_to_replace(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the disk be full when a file of this name is put in place."""
+    replace = os.replace
+
+    def fail(source: str, target: str, **folders: int) -> None:
+        if target == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target, **folders)
+
+    monkeypatch.setattr(os, "replace", fail)
+
+
+@pytest.mark.parametrize("name", ["mcp.json", "installed.json"])
+def test_a_full_disk_leaves_the_client_as_it_was(
+    name: str, cursor: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        _fail_to_replace(patch, name)
+        assert main(["install", "cursor", "--yes"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert cursor.read_bytes() == CURSOR
+
+    assert main(["install", "cursor", "--yes"]) == 0
+    installed = cursor.read_bytes()
+    with monkeypatch.context() as patch:
+        _fail_to_replace(patch, name)
+        assert main(["uninstall", "cursor", "--yes"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert cursor.read_bytes() == (installed if name == "mcp.json" else CURSOR)
+
+    assert main(["uninstall", "cursor", "--yes"]) == 0
+    assert cursor.read_bytes() == CURSOR
+
+
+def test_undo_asks_as_well_and_tells_of_a_file_that_it_cannot_read(
+    cursor: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["install", "cursor", "--yes"]) == 0
+    installed = cursor.read_bytes()
+    ours, theirs = os.openpty()
+    with open(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        os.write(ours, b"\n")
+        assert main(["uninstall", "cursor"]) == 0
+    os.close(ours)
+    assert capsys.readouterr().out.endswith("Nothing was changed.\n")
+    assert cursor.read_bytes() == installed
+
+    cursor.write_bytes(b"{")
+    assert main(["uninstall", "cursor", "--yes"]) == 1
+    assert "ends too early" in capsys.readouterr().err
+
+
+def test_a_file_without_an_install_that_cannot_be_read_is_told(
+    cursor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cursor.write_bytes(b"{")
+    assert main(["uninstall", "cursor", "--yes"]) == 1
+    assert f"{cursor}: line 1, column 2: invalid JSON" in capsys.readouterr().err
+
+
+def test_an_entry_that_somebody_took_out_is_forgotten(
+    cursor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["install", "cursor", "--yes"]) == 0
+    cursor.write_bytes(CURSOR)
+
+    assert main(["uninstall", "cursor"]) == 0
+    assert capsys.readouterr().out.endswith("Cursor does not have this router any more.\n")
+    assert main(["uninstall", "cursor"]) == 0
+    assert capsys.readouterr().out == "Cursor does not have this router.\n"
