@@ -80,11 +80,12 @@ def summary(rows: Sequence[Row]) -> str:
     counts = {state: sum(row.state == state for row in rows) for state in STYLES}
     others = [f"{count} {state}" for state, count in counts.items() if count and state != "ready"]
     tools = sum(row.tools_count for row in rows)
-    sentence = f"{ready} of {len(rows)} servers ready, {tools} tools"
+    servers = "server" if len(rows) == 1 else "servers"
+    sentence = f"{ready} of {len(rows)} {servers} ready, {tools} tools"
     return sentence + (f" ({', '.join(others)})" if others else "")
 
 
 def _tools(row: Row) -> str:
-    if row.state in ("disabled", "failed") and not row.tools_count:
+    if not row.tools_count and row.state != "ready":
         return ""
     return f"{row.tools_count} tool{'' if row.tools_count == 1 else 's'}"

@@ -58,7 +58,7 @@ def test_of_a_running_router_it_says_what_runs_and_where_clients_connect(
         Path("config.json").write_text(json.dumps({"api": {"enabled": True, "port": port}}))
         assert main([]) == 0
     shown = capsys.readouterr().out
-    assert "1 of 1 servers ready, 2 tools" in shown
+    assert "1 of 1 server ready, 2 tools" in shown
     assert "http://127.0.0.1:3000/mcp" in shown
 
 

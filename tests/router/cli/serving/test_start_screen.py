@@ -79,7 +79,7 @@ async def test_a_start_that_takes_too_long_is_left_to_the_log(
             event.reply_to.send_nowait([{"name": "slow", "state": "starting"}])
         await inbox.receive()
         mock_clock.jump(AT_LATEST_S)
-    assert "0 of 1 servers ready, 0 tools (1 starting)" in terminal.drawn.getvalue()
+    assert "0 of 1 server ready, 0 tools (1 starting)" in terminal.drawn.getvalue()
 
 
 async def test_without_instances_it_says_how_to_get_some(
