@@ -158,6 +158,7 @@ def _keep_secrets(
     if not typed or arguments.url is not None:
         return
     # For start-up time: few entries have any.
+    from router.instance_files.secret_uses import find_secret_uses
     from router.secret_store.store import COMMAND_PATIENCE_S, SecretStore
 
     _, paths = files_of(arguments)
@@ -165,11 +166,14 @@ def _keep_secrets(
         raise ConfigError(name, "there is an instance of this name already")
     names = {key: f"{provider if provider[0].isalpha() else '_' + provider}.{key}" for key in typed}
     store = SecretStore.open(paths, patience_s=COMMAND_PATIENCE_S)
-    taken = [one for one in names.values() if one in store.names()]
+    uses = find_secret_uses(paths.config, paths.data)
+    taken = [one for one in names.values() if one in uses]
     if taken:
-        problem = f"is kept already; remove it with mcp-router secret remove {taken[0]}"
+        problem = f"is used in {uses[taken[0]][0]}; choose another name for the server"
         raise ConfigError(f"the secret {taken[0]}", problem)
     store.set_all({names[key]: value for key, value in typed.items()})
+    for key, secret in names.items():
+        complain(f"{safe_line(key)} is kept as the secret {secret} in {store.path}")
     references = {value: f"${{secret:{names[key]}}}" for key, value in typed.items()}
     for table in ("env", "headers"):
         for key, value in entry.get(table, {}).items():

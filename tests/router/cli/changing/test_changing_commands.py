@@ -232,8 +232,16 @@ def test_a_typed_secret_is_kept_apart_from_the_entry(
     assert read(offline, "new")["env"] == {"API_KEY": "${secret:new.API_KEY}"}
     captured = capsys.readouterr()
     assert "canary" not in captured.out + captured.err
+    assert "API_KEY is kept as the secret new.API_KEY in" in captured.err
     assert main(["secret", "list"]) == 0
     assert "new.API_KEY" in capsys.readouterr().out
+    # Removed and added again, it is replaced; one that something uses is not.
+    assert main(["remove", "new", "--yes"]) == 0
+    assert main(["add", "new", "--env", "API_KEY", "--", "npx"]) == 0
+    assert main(["remove", "new", "--yes"]) == 0
+    write(offline, "other", {"command": "x", "env": {"X": "${secret:new.API_KEY}"}})
+    assert main(["add", "new", "--env", "API_KEY", "--", "npx"]) == 1
+    assert "the secret new.API_KEY: is used in" in capsys.readouterr().err
 
 
 def test_a_typed_secret_inside_a_header_is_kept_apart_too(
