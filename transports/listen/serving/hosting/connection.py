@@ -140,35 +140,51 @@ class Connection(Peer):
             data = await self.receive_unless_interrupted(max_bytes)
         return data
 
-    async def receive_unless_interrupted(self, max_bytes: int) -> bytes | None:
-        """Return received data as `receive_some` does; None if `interrupt` was called meanwhile."""
+    async def receive_unless_interrupted(
+        self, max_bytes: int, take: Callable[[bytes], bool] | None = None
+    ) -> bytes | None:
+        """Return received data as `receive_some` does; None if `interrupt` was called meanwhile.
+
+        Args:
+            max_bytes: the most to return.
+            take: is called with data that is received; the wait goes on if it returns True.
+        """
         if self._returned:
             data, self._returned = self._returned, b""
             return data
-        wanted_bytes = min(self._receive_bytes, max_bytes)
-        while True:
-            # Nothing is there yet, nearly always: asking first would be a system call for nothing.
-            if self.socket.fileno() < 0:
-                raise trio.ClosedResourceError("the connection was cut")
-            self._is_receiving, self._is_interrupted = True, False
-            try:
-                await trio.lowlevel.wait_readable(self.socket)
-            except trio.ClosedResourceError:
-                if self._is_interrupted:
-                    return None
+        self._is_receiving, self._is_interrupted = True, False
+        try:
+            while not self._is_interrupted:
+                await self._wait_readable()
+                data = self._receive_now(max_bytes)
+                if data is not None and not (data and take is not None and take(data)):
+                    return data
+            return None
+        finally:
+            self._is_receiving = False
+
+    async def _wait_readable(self) -> None:
+        # Nothing is there yet, nearly always: asking first would be a system call for nothing.
+        if self.socket.fileno() < 0:
+            raise trio.ClosedResourceError("the connection was cut")
+        try:
+            await trio.lowlevel.wait_readable(self.socket)
+        except trio.ClosedResourceError:
+            if not self._is_interrupted:
                 raise
-            finally:
-                self._is_receiving = False
-            if self._is_interrupted:  # in the moment in which something came
-                return None
-            try:
-                data = self.socket.recv(wanted_bytes)
-            except BlockingIOError:
-                continue
-            except OSError as exc:
-                raise _stream_error(exc) from exc
-            self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
-            return data
+
+    def _receive_now(self, max_bytes: int) -> bytes | None:
+        """Return what has come; None if there is nothing, or somebody has interrupted the wait."""
+        if self._is_interrupted:  # perhaps in the moment in which something came
+            return None
+        try:
+            data = self.socket.recv(min(self._receive_bytes, max_bytes))
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            raise _stream_error(exc) from exc
+        self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
+        return data
 
     def interrupt(self) -> None:
         """End the wait of the task that receives now, if there is one.

@@ -97,11 +97,13 @@ async def served(lanes: Lanes) -> AsyncIterator[tuple[trio.SocketStream, trio.Nu
     async def go_on() -> None:
         await lanes.serve(connection)
 
-    with trio.fail_after(LIMIT_S):
-        async with client, trio.open_nursery() as nursery:
-            nursery.start_soon(go_on)
-            yield client, nursery
-    await connection.aclose()
+    try:
+        with trio.fail_after(LIMIT_S):
+            async with client, trio.open_nursery() as nursery:
+                nursery.start_soon(go_on)
+                yield client, nursery
+    finally:
+        connection.cut()
 
 
 def lanes_of(response: Any) -> Lanes:
