@@ -219,6 +219,7 @@ class _Connections:
             nursery.start_soon(self._slow_readers.cut_them)
             nursery.start_soon(self._spare_places.run)
             if self._lanes is not None:
+                nursery.start_soon(self._lanes.receive)
                 nursery.start_soon(self._lanes.end_idle, IDLE_S, LOOK_S)
             nursery.start_soon(self._not_accepted.run)
             if hand_over is not None:
