@@ -9,7 +9,6 @@ Invariants:
 
 from __future__ import annotations
 
-import enum
 import errno
 import logging
 import socket
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from transports.listen.serving.hosting.phase import Phase
 from transports.listen.serving.unread_bytes import Peer
 
 try:
@@ -40,17 +40,6 @@ SMALL_BYTES: Final = 4096
 
 LARGE_BYTES: Final = 64 * 1024
 """Data of more than this is never copied to be sent together with something else."""
-
-
-class Phase(enum.Enum):
-    """The phases of a connection, over and over again."""
-
-    IDLE = enum.auto()
-    """It is without a request."""
-    ASKED = enum.auto()
-    """The head of a request has come, and nothing was answered."""
-    ANSWERED = enum.auto()
-    """The response has begun."""
 
 
 _ASKED: Final = Phase.ASKED

@@ -27,7 +27,7 @@ from transports.listen.serving.exchange import (
     KnownHead,
     PendingResponse,
 )
-from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
+from transports.listen.serving.hosting.connection import LARGE_BYTES
 from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
     ends_lines_plainly,
@@ -41,6 +41,7 @@ from transports.listen.serving.hosting.lane.response import (
     as_chunk,
     stream_head,
 )
+from transports.listen.serving.hosting.phase import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
