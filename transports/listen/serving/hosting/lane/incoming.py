@@ -24,13 +24,13 @@ DISCONNECT: Final[Message] = {"type": "http.disconnect"}
 
 
 class Incoming:
-    """What has come on one connection and was not used yet.
+    """The bytes that have come on one connection and were not used yet.
 
     Args:
         connection: the connection.
 
     Attributes:
-        data: what has come.
+        data: the bytes.
         left_bytes: of the body of the present request; they have come, or are still to come.
         is_gone: whether the client is gone.
     """
