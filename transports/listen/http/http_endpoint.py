@@ -47,6 +47,7 @@ from transports.listen.http.posts.routing_headers import (
     params_of,
     read_param_headers,
 )
+from transports.listen.http.posts.session_messages import SessionMessages
 from transports.listen.http.posts.unwatched import Unwatched
 from transports.listen.http.sessions.http_sessions import (
     HttpSession,
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         Answer,
         EventStream,
         HttpRequest,
+        KnownHead,
         PendingResponse,
     )
     from transports.listen.serving.unread_bytes import Holding
@@ -120,6 +122,7 @@ class HttpEndpoint:
         self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
         self._unwatched = Unwatched()
+        self._session_messages = SessionMessages(self._actor_inbox, self._unwatched)
         self.unread = UnreadBytes()
         self.unread.sources.append(self._holdings)
         self._ended = False
@@ -129,7 +132,8 @@ class HttpEndpoint:
         """See `exchange.Endpoint`."""
         try:
             if request.method == "POST":
-                head = self._known_head(request) or await self._read_head(request)
+                head = self._known_head(request.known_head, request.address)
+                head = head or await self._read_head(request)
                 return await self._post(request, head)
             return self._get_or_delete(request, *await self._admit_at_place(request))
         except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
@@ -200,15 +204,27 @@ class HttpEndpoint:
 
     # --- POST ---
 
-    def _known_head(self, request: HttpRequest) -> PostHead | None:
+    def _take(self, known: KnownHead, body: bytes, address: str) -> Answer | PendingResponse | None:
+        """See `KnownHead.take`; takes single messages of sessions."""
+        try:
+            head = self._known_head(known, address)
+            if head is None or head.session is None or json_rpc.is_batch(body):
+                return None
+            check_place(self._places, head.view, head.principal)
+            frame = json_rpc.decode_from_client(body)
+            return self._session_messages.send_now(frame, head.session, head)
+        except (HttpRefusal, Rejected, json_rpc.FrameError) as error:
+            return error_answer(error)
+
+    def _known_head(self, known: KnownHead | None, address: str) -> PostHead | None:
         """Return the conclusions from an earlier head that is the same, if they still hold."""
-        if request.known_head is None or self._ended:
+        if known is None or self._ended:
             return None
-        head: PostHead | None = request.known_head.conclusions(self._rules(), request.address)
+        head: PostHead | None = known.conclusions(self._rules(), address)
         if head is not None and head.session is not None:
             if head.session.ended:
                 # A client may go on with this head, and would keep all that the session holds.
-                request.known_head.forget()
+                known.forget()
                 return None
             self._sessions.touch(head.session, trio.current_time())
         return head
@@ -221,7 +237,8 @@ class HttpEndpoint:
         session = None if is_stateless else self._session_of(headers, principal, view)
         head = PostHead(principal, view, accepts, requested, session)
         if request.known_head is not None:
-            request.known_head.keep(head, rules, request.address)
+            take = None if session is None else self._take
+            request.known_head.keep(head, rules, request.address, take)
         return head
 
     async def _post(self, request: HttpRequest, head: PostHead) -> Answer | PendingResponse:
@@ -240,8 +257,7 @@ class HttpEndpoint:
             return await self._post_batch(body, head)
         frame = json_rpc.decode_from_client(body)
         params = None
-        has_header = head.requested == STATELESS_REVISION
-        if has_header or (session is None and ENVELOPE_MARK in body):
+        if head.requested == STATELESS_REVISION or (session is None and ENVELOPE_MARK in body):
             # Looking for the mark in each body would cost sessions up to a tenth of a call. The
             # core takes requests of a session for handshake requests, and refuses an envelope.
             params = params_of(frame)
@@ -249,7 +265,7 @@ class HttpEndpoint:
                 return await self._post_stateless(frame, params, request, head)
         if session is None:
             return await self._post_without_session(frame, params, request, head)
-        return await self._post_in_session(frame, session, head)
+        return await self._session_messages.send(frame, session, head)
 
     async def _post_batch(self, body: bytes, head: PostHead) -> Answer | PendingResponse:
         session = head.session
@@ -283,19 +299,6 @@ class HttpEndpoint:
         client = self._new_one_shot(head, "stateless", params)
         return await self._ask(client, [frame], accepts, params=params, opened_by=request)
 
-    async def _post_in_session(
-        self, frame: Frame, session: HttpSession, head: PostHead
-    ) -> Answer | PendingResponse:
-        """Take a message of a session, which is of a revision before 2026-07-28."""
-        if isinstance(frame, Request):
-            if frame.method == "initialize":
-                raise Rejected.because(400, "This session is initialized already", frame.id)
-            check_revision(head.requested, frame.id)
-            return await self._ask(session, [frame], head.accepts)
-        check_revision(head.requested, None)
-        await self._actor_inbox.send(FromClient(session.id, frame, session))
-        return empty_answer(202)
-
     async def _post_without_session(
         self, frame: Frame, params: Params | None, request: HttpRequest, head: PostHead
     ) -> Answer | PendingResponse:
@@ -315,10 +318,8 @@ class HttpEndpoint:
         if self._is_draining():
             raise router_stopping()
         self._sessions.make_room(head.principal)
-        inbox, count = self._actor_inbox, self.unread.add
-        session = HttpSession(
-            new_client_id(), head.principal, inbox, self._sessions, head.view, count
-        )
+        inbox, count, sender = self._actor_inbox, self.unread.add, head.principal
+        session = HttpSession(new_client_id(), sender, inbox, self._sessions, head.view, count)
         self._sessions.add(session)
         return await self._ask(session, [frame], head.accepts, opened_by=request)
 
@@ -356,8 +357,7 @@ class HttpEndpoint:
                 await self._actor_inbox.send(opened)
             for message in messages:
                 event = FromClient(client.id, message, response.reply_to(message), params)
-                if not self._actor_inbox.send_now(event):
-                    await self._actor_inbox.send(event)
+                await self._actor_inbox.send(event)
         except BaseException:
             response.abandon()
             raise

@@ -44,7 +44,12 @@ if TYPE_CHECKING:
     from router.messages.commands import Principal
     from router.messages.events import Event
     from router.messages.frames import Frame, RequestId
-    from transports.listen.serving.exchange import EventStream, HttpRequest, PendingResponse
+    from transports.listen.serving.exchange import (
+        EventStream,
+        HttpRequest,
+        KnownHead,
+        PendingResponse,
+    )
     from transports.listen.serving.unread_bytes import Holding
 
 STREAM_PATH: Final = "/sse"
@@ -90,7 +95,8 @@ class SseEndpoint:
         """See `exchange.Endpoint`."""
         try:
             if request.path == POST_PATH:
-                session = self._known_session(request) or self._read_head(request)
+                known = self._known_session(request.known_head, request.address)
+                session = known or self._read_head(request)
                 return await self._post(request, session)
             principal = self._admitted(request)
             view = view_at(request.path, STREAM_PATH)
@@ -158,13 +164,27 @@ class SseEndpoint:
             raise
         return session.respond_with_stream(request.root_path)
 
-    def _known_session(self, request: HttpRequest) -> _SseSession | None:
+    def _take(self, known: KnownHead, body: bytes, address: str) -> Answer | None:
+        """See `KnownHead.take`; takes single messages."""
+        try:
+            session = self._known_session(known, address)
+            if session is None or json_rpc.is_batch(body):
+                return None
+            frame = json_rpc.decode_from_client(body)
+            if isinstance(frame, Request) and frame.method == "initialize":
+                return None
+            is_sent = self._actor_inbox.send_now(FromClient(session.id, frame, session))
+            return _ACCEPTED if is_sent else None
+        except (HttpRefusal, json_rpc.FrameError) as error:
+            return error_answer(error)
+
+    def _known_session(self, known: KnownHead | None, address: str) -> _SseSession | None:
         """Return the session of an earlier POST with the same head, if it still is the sender's."""
-        if request.known_head is None or self._ended:
+        if known is None or self._ended:
             return None
-        session: _SseSession | None = request.known_head.conclusions(self._rules(), request.address)
+        session: _SseSession | None = known.conclusions(self._rules(), address)
         if session is not None and session.ended:
-            request.known_head.forget()  # it would keep all that the session holds
+            known.forget()  # it would keep all that the session holds
             return None
         return session
 
@@ -178,7 +198,7 @@ class SseEndpoint:
             raise HttpRefusal(415, "Content-Type must be application/json")
         session = self._session_of(request.query, principal)
         if request.known_head is not None:
-            request.known_head.keep(session, rules, request.address)
+            request.known_head.keep(session, rules, request.address, self._take)
         return session
 
     async def _post(self, request: HttpRequest, session: _SseSession) -> Answer:

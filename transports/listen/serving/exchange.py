@@ -35,6 +35,9 @@ Locate: TypeAlias = "Callable[[str, Iterable[tuple[bytes, bytes]]], tuple[str, s
 """The IP address of the other end of a connection (empty for a Unix socket) and the headers of a
 request -> the address of the client, and the path prefix that it sees."""
 
+Take: TypeAlias = "Callable[[KnownHead, bytes, str], Answer | PendingResponse | None]"
+"""See `KnownHead.take`."""
+
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 """Keeps a browser from taking an answer for something else than its content type says."""
 
@@ -74,18 +77,27 @@ class KnownHead:
 
     A client sends the same head with nearly all its requests. To admit it again each time would
     cost as much as to route the call.
+
+    Attributes:
+        take: this object, the body and the address of a further request with this head -> its
+            response. It waits for nothing, and returns None if `Endpoint.respond` has to decide.
+            None if the endpoint has no such function.
     """
 
-    __slots__ = ("_address", "_conclusions", "_rules")
+    __slots__ = ("_address", "_conclusions", "_rules", "take")
 
     def __init__(self) -> None:
         self._conclusions: Any = None
         self._rules: object = None
         self._address = ""
+        self.take: Take | None = None
 
-    def keep(self, conclusions: object, rules: object, address: str) -> None:
+    def keep(
+        self, conclusions: object, rules: object, address: str, take: Take | None = None
+    ) -> None:
         """Keep conclusions, which hold for these rules and this address of the client."""
         self._conclusions, self._rules, self._address = conclusions, rules, address
+        self.take = take
 
     def forget(self) -> None:
         """Keep nothing, because the conclusions do not hold any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from tests.transports.listen.http.http_client import CALL, Session, post
 from transports.listen.http.http_endpoint import HttpEndpoint
 from transports.listen.http.sessions.session_table import SessionLimits
 from transports.listen.http.sse_endpoint import SseEndpoint
-from transports.listen.serving.exchange import Answer, KnownHead, PendingResponse
+from transports.listen.serving.exchange import JSON_TYPE, Answer, KnownHead, PendingResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tests.transports.listen.fake_actor import FakeActor
     from transports.listen.serving.exchange import Endpoint, HttpRequest
 
+CALL_BYTES = json.dumps(CALL).encode()
 NOTICE = b'{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}'
 
 
@@ -137,6 +139,66 @@ async def test_endpoint_that_has_ended_is_503(
     assert await status_of(endpoint, actor, asked) == 503
 
 
+def take(asked: HttpRequest, body: bytes) -> Answer | PendingResponse | None:
+    """Return the response to a further request with the same head, if it can be had at once."""
+    known = asked.known_head
+    assert known is not None
+    return None if known.take is None else known.take(known, body, asked.address)
+
+
+async def test_message_with_a_known_head_is_taken_at_once(
+    actor: FakeActor, rules: Rules, asked: HttpRequest
+) -> None:
+    asked_before = rules.asked
+    response = take(asked, CALL_BYTES)
+    assert isinstance(response, PendingResponse)
+    await actor.answer()
+    assert (await response.outcome()).headers[0] == JSON_TYPE
+    notice = take(asked, NOTICE)
+    assert isinstance(notice, Answer)
+    assert notice.status == 202
+    await actor.next(FromClient)
+    assert rules.asked == asked_before
+
+
+async def test_wrong_message_with_a_known_head_is_refused_at_once(
+    actor: FakeActor, asked: HttpRequest
+) -> None:
+    for body in (b"{", b'{"jsonrpc":"2.0","id":1,"method":"initialize"}'):
+        refused = take(asked, body)
+        assert isinstance(refused, Answer)
+        assert refused.status == 400
+    assert actor.is_quiet()
+
+
+async def test_what_needs_a_look_at_the_head_or_a_wait_is_not_taken_at_once(
+    endpoint: HttpEndpoint, actor: FakeActor, rules: Rules, asked: HttpRequest
+) -> None:
+    assert take(asked, b" [" + CALL_BYTES + b"]") is None
+    assert take(replace(asked, address="192.0.2.1"), CALL_BYTES) is None
+    stateless = replace(post(CALL, **BOTH), known_head=KnownHead())
+    response = await endpoint.respond(stateless)
+    assert isinstance(response, PendingResponse)
+    assert take(stateless, CALL_BYTES) is None
+    rules.change()
+    assert take(asked, CALL_BYTES) is None
+
+
+async def test_call_that_the_actor_has_no_room_for_leaves_nothing_behind(
+    endpoint: HttpEndpoint, actor: FakeActor, asked: HttpRequest
+) -> None:
+    while take(asked, NOTICE) is not None:
+        pass
+    assert take(asked, CALL_BYTES) is None
+    assert not any(session.is_busy() for session in endpoint._sessions)
+    actor.die()
+    for body in (CALL_BYTES, NOTICE):
+        stopping = take(asked, body)
+        assert isinstance(stopping, Answer)
+        assert stopping.status == 503
+    assert not any(session.is_busy() for session in endpoint._sessions)
+
+
 @pytest.mark.parametrize("limits", [SessionLimits(idle_s=100.0)])
 async def test_known_head_keeps_its_session_in_use(
     autojump_clock: trio.testing.MockClock,
@@ -178,8 +240,17 @@ async def test_posts_of_an_sse_session_are_admitted_once_until_the_rules_change(
     for _ in range(2):
         assert (await answer_of(endpoint, asked)).status == 202
         await actor.next(FromClient)
+    assert take(asked, NOTICE) == await answer_of(endpoint, asked)
+    for _ in range(2):
+        await actor.next(FromClient)
+    assert take(asked, b'{"jsonrpc":"2.0","id":1,"method":"initialize"}') is None
+    assert take(asked, b"[]") is None
+    wrong = take(asked, b"{")
+    assert isinstance(wrong, Answer)
+    assert wrong.status == 400
     assert rules.asked == asked_before + 1
     rules.change()
+    assert take(asked, NOTICE) is None
     assert (await answer_of(endpoint, asked)).status == 202
     assert rules.asked == asked_before + 2
     events.close()

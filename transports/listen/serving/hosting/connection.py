@@ -9,7 +9,6 @@ Invariants:
 
 from __future__ import annotations
 
-import enum
 import errno
 import logging
 import socket
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from transports.listen.serving.hosting.phase import Phase
 from transports.listen.serving.unread_bytes import Peer
 
 try:
@@ -30,6 +30,7 @@ except ImportError:  # pragma: no cover - Windows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from transports.listen.serving.hosting.arrivals import Arrivals
     from transports.listen.serving.hosting.slow_readers import SlowReaders
 
 log = logging.getLogger("mcp_router.listen")
@@ -39,17 +40,6 @@ SMALL_BYTES: Final = 4096
 
 LARGE_BYTES: Final = 64 * 1024
 """Data of more than this is never copied to be sent together with something else."""
-
-
-class Phase(enum.Enum):
-    """The phases of a connection, over and over again."""
-
-    IDLE = enum.auto()
-    """It is without a request."""
-    ASKED = enum.auto()
-    """The head of a request has come, and nothing was answered."""
-    ANSWERED = enum.auto()
-    """The response has begun."""
 
 
 _ASKED: Final = Phase.ASKED
@@ -76,6 +66,7 @@ class Connection(Peer):
         count: is called with the size of large data; see `UnreadBytes.add`.
 
     Attributes:
+        arrivals: watches the socket; without it each wait is registered with the system by itself.
         phase: see `Phase`; changed by `enter`.
         on_change: called after each change of `phase`; None for nobody.
     """
@@ -85,10 +76,15 @@ class Connection(Peer):
         "_held_head",
         "_is_interrupted",
         "_is_receiving",
+        "_max_bytes",
         "_receive_bytes",
+        "_result",
         "_returned",
         "_slow_readers",
+        "_take",
         "_taken_bytes",
+        "_task",
+        "arrivals",
         "on_change",
         "phase",
         "socket",
@@ -114,6 +110,11 @@ class Connection(Peer):
         self._receive_bytes = SMALL_BYTES
         self._is_receiving = False
         self._is_interrupted = False
+        self.arrivals: Arrivals | None = None
+        self._max_bytes = 0  # of the wait in `_receive_by_arrivals`
+        self._task: trio.lowlevel.Task | None = None  # the same
+        self._take = _take_nothing  # the same
+        self._result: bytes | Exception | None = None  # the same
         self.phase = Phase.IDLE
         self.on_change: Callable[[], None] | None = None
 
@@ -140,35 +141,98 @@ class Connection(Peer):
             data = await self.receive_unless_interrupted(max_bytes)
         return data
 
-    async def receive_unless_interrupted(self, max_bytes: int) -> bytes | None:
-        """Return received data as `receive_some` does; None if `interrupt` was called meanwhile."""
+    async def receive_unless_interrupted(
+        self, max_bytes: int, take: Callable[[bytes], bool] | None = None
+    ) -> bytes | None:
+        """Return received data as `receive_some` does; None if `interrupt` was called meanwhile.
+
+        Args:
+            max_bytes: the most to return.
+            take: is called with data that is received; the wait goes on if it returns True.
+        """
         if self._returned:
             data, self._returned = self._returned, b""
             return data
-        wanted_bytes = min(self._receive_bytes, max_bytes)
-        while True:
-            # Nothing is there yet, nearly always: asking first would be a system call for nothing.
-            if self.socket.fileno() < 0:
-                raise trio.ClosedResourceError("the connection was cut")
-            self._is_receiving, self._is_interrupted = True, False
-            try:
-                await trio.lowlevel.wait_readable(self.socket)
-            except trio.ClosedResourceError:
-                if self._is_interrupted:
-                    return None
+        if self.arrivals is not None and take is not None and self._is_watched(self.arrivals):
+            self._max_bytes, self._take = max_bytes, take
+            return await self._receive_by_arrivals()
+        self._is_receiving, self._is_interrupted = True, False
+        try:
+            while not self._is_interrupted:
+                await self._wait_readable()
+                data = self._receive_now(max_bytes)
+                if data is not None and not (data and take is not None and take(data)):
+                    return data
+            return None
+        finally:
+            self._is_receiving = False
+
+    async def _wait_readable(self) -> None:
+        # Nothing is there yet, nearly always: asking first would be a system call for nothing.
+        if self.socket.fileno() < 0:
+            raise trio.ClosedResourceError("the connection was cut")
+        try:
+            await trio.lowlevel.wait_readable(self.socket)
+        except trio.ClosedResourceError:
+            if not self._is_interrupted:
                 raise
-            finally:
-                self._is_receiving = False
-            if self._is_interrupted:  # in the moment in which something came
-                return None
-            try:
-                data = self.socket.recv(wanted_bytes)
-            except BlockingIOError:
-                continue
-            except OSError as exc:
-                raise _stream_error(exc) from exc
-            self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
-            return data
+
+    def _receive_now(self, max_bytes: int) -> bytes | None:
+        """Return what has come; None if there is nothing, or somebody has interrupted the wait."""
+        if self._is_interrupted:  # perhaps in the moment in which something came
+            return None
+        try:
+            data = self.socket.recv(min(self._receive_bytes, max_bytes))
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            raise _stream_error(exc) from exc
+        self._receive_bytes = max_bytes if len(data) >= SMALL_BYTES else SMALL_BYTES
+        return data
+
+    def _is_watched(self, arrivals: Arrivals) -> bool:
+        number = self.socket.fileno()
+        return number >= 0 and arrivals.watch(number, self._receive_for_task)
+
+    async def _receive_by_arrivals(self) -> bytes | None:
+        """Wait as `receive_unless_interrupted` does, while the task of `Arrivals` receives."""
+
+        def stop_waiting(_: object) -> trio.lowlevel.Abort:
+            self._task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._task, self._result = trio.lowlevel.current_task(), None
+        self._is_interrupted = False
+        try:
+            await trio.lowlevel.wait_task_rescheduled(stop_waiting)
+        finally:
+            self._take = _take_nothing  # its owner has this connection, too
+        return self._take_result()
+
+    def _take_result(self) -> bytes | None:
+        result, self._result = self._result, None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _receive_for_task(self) -> bool:
+        """See `Arrivals.watch`; data that is not taken, and errors, are for the task that waits."""
+        if self._task is None:
+            return False
+        try:
+            data = self._receive_now(self._max_bytes)
+            if data is None or (data and self._take(data)):
+                return True
+            self._result = data
+        except Exception as exc:  # noqa: BLE001 - `_take_result` raises it
+            self._result = exc
+        self._resume()
+        return True
+
+    def _resume(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:  # it may have been interrupted in the same moment
+            trio.lowlevel.reschedule(task)
 
     def interrupt(self) -> None:
         """End the wait of the task that receives now, if there is one.
@@ -176,6 +240,7 @@ class Connection(Peer):
         A cancel scope around each wait would cost a tenth of a call. Trio tells a waiting task that
         its socket is about to be closed, in the same way for all systems; this one stays open.
         """
+        self._resume()  # with nothing
         if self._is_receiving and self.socket.fileno() >= 0:
             self._is_interrupted = True
             trio.lowlevel.notify_closing(self.socket)
@@ -297,9 +362,20 @@ class Connection(Peer):
 
     def cut(self) -> None:
         """Close the socket at once; every task that sends or receives gets an error."""
-        if self.socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self.socket)
-            self.socket.close()
+        number = self.socket.fileno()
+        if number < 0:
+            return
+        if self._task is not None:
+            self._result = trio.ClosedResourceError("the connection was cut")
+            self._resume()
+        if self.arrivals is not None:
+            self.arrivals.forget(number)
+        trio.lowlevel.notify_closing(self.socket)
+        self.socket.close()
+
+
+def _take_nothing(_: bytes) -> bool:
+    return False
 
 
 def _stream_error(error: OSError) -> trio.ClosedResourceError | trio.BrokenResourceError:

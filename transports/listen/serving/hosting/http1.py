@@ -24,7 +24,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import FrameTooLargeError, Handshake, WSStream
 from hypercorn.trio.tcp_server import TCPServer
 
-from transports.listen.serving.hosting.connection import Phase
+from transports.listen.serving.hosting.phase import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

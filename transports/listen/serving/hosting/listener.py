@@ -28,10 +28,11 @@ import trio
 from msgspec import Struct, field
 
 from transports.listen.serving.counted_warnings import CountedWarning
-from transports.listen.serving.hosting.connection import Connection, Phase
+from transports.listen.serving.hosting.connection import Connection
 from transports.listen.serving.hosting.connection_counts import ConnectionCounts
 from transports.listen.serving.hosting.hand_over import HAND_OVER_IDLE_S
 from transports.listen.serving.hosting.lane.lanes import Lanes
+from transports.listen.serving.hosting.phase import Phase
 from transports.listen.serving.hosting.slow_readers import LOOK_S, SlowReaders
 from transports.listen.serving.hosting.spare_places import SparePlaces
 from transports.listen.serving.unread_bytes import Holding, UnreadBytes
@@ -224,6 +225,7 @@ class _Connections:
             nursery.start_soon(self._slow_readers.cut_them)
             nursery.start_soon(self._spare_places.run)
             if self._lanes is not None:
+                nursery.start_soon(self._lanes.receive)
                 nursery.start_soon(self._lanes.end_idle, IDLE_S, LOOK_S)
             nursery.start_soon(self._not_accepted.run)
             if hand_over is not None:

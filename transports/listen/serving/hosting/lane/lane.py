@@ -14,11 +14,11 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
-from transports.listen.serving.asgi import CONNECTION_CLOSE, RequestBody, outcome_of, send_events
+from transports.listen.serving.asgi import CONNECTION_CLOSE, outcome_of, send_events
 from transports.listen.serving.exchange import (
     Answer,
     ClientGone,
@@ -27,19 +27,21 @@ from transports.listen.serving.exchange import (
     KnownHead,
     PendingResponse,
 )
-from transports.listen.serving.hosting.connection import LARGE_BYTES, Phase
+from transports.listen.serving.hosting.connection import LARGE_BYTES
 from transports.listen.serving.hosting.lane.head import (
     HEAD_END,
     ends_lines_plainly,
     read_head,
     starts_plainly,
 )
+from transports.listen.serving.hosting.lane.incoming import AHEAD_BYTES, Incoming
 from transports.listen.serving.hosting.lane.response import (
     LAST_CHUNK,
     answer_head,
     as_chunk,
     stream_head,
 )
+from transports.listen.serving.hosting.phase import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -48,14 +50,6 @@ if TYPE_CHECKING:
     from transports.listen.serving.exchange import Endpoint, Locate
     from transports.listen.serving.hosting.connection import Connection
     from transports.listen.serving.hosting.lane.head import PlainHead
-
-RECEIVE_BYTES: Final = 64 * 1024
-"""Read at once of a large body."""
-
-AHEAD_BYTES: Final = 64 * 1024
-"""Read of later requests while the client of one is watched; more waits in the kernel."""
-
-DISCONNECT: Final[Message] = {"type": "http.disconnect"}
 
 
 class Lane:
@@ -76,10 +70,9 @@ class Lane:
     """
 
     __slots__ = (
-        "_connection", "_endpoint", "_has_gone", "_has_more_to_send", "_head",
-        "_head_limit_bytes", "_is_ending", "_is_finishing", "_is_gone", "_known_head",
-        "_last_head", "_left", "_left_bytes", "_left_paths", "_locate", "_now_s", "_peer_address",
-        "_pending", "_received", "idle_since_s",
+        "_connection", "_endpoint", "_has_more_to_send", "_head", "_head_limit_bytes",
+        "_incoming", "_is_ending", "_is_finishing", "_known_head", "_last_head", "_left",
+        "_left_paths", "_locate", "_now_s", "_peer_address", "_pending", "idle_since_s",
     )  # fmt: skip
 
     def __init__(
@@ -96,17 +89,14 @@ class Lane:
         self._peer_address = connection.peer_address()
         self._head_limit_bytes = head_limit_bytes
         self._left_paths = left_paths
-        self._received = b""
+        self._incoming = Incoming(connection)
         self._last_head = b""
         self._head: PlainHead | None = None  # of `_last_head`
         self._known_head = KnownHead()  # the same
-        self._left_bytes = 0  # of the body of the present request
         self._has_more_to_send = False  # of the present response
         self._pending: PendingResponse | None = None  # is waited for
         self._left: Answer | EventStream | PendingResponse | memoryview | None = None
         """What is left to do for it; `_send_decided` does the rest."""
-        self._is_gone = False
-        self._has_gone: trio.Event | None = None  # made while too much was received to watch
         self._is_ending = False
         self._is_finishing = False
         # `trio.current_time` looks for the clock each time.
@@ -118,19 +108,33 @@ class Lane:
 
         None means that the connection is to be closed.
         """
-        while not (self._is_ending or self._is_gone):
-            head = await self._next_head()
-            if head is None:
-                return None if self._is_gone or self._is_ending else self._received
-            self.idle_since_s = None
-            self._connection.enter(Phase.ASKED)
-            await self._serve_request(head)
+        try:
+            return await self._serve()
+        except BaseException:
+            self._give_up()
+            raise
+
+    async def _serve(self) -> bytes | None:
+        incoming = self._incoming
+        while not (self._is_ending or incoming.is_gone):
+            if not incoming.data:
+                # Nearly all requests are taken within this wait, which goes on then.
+                await incoming.receive(self._take_request)
+            if incoming.data and self.idle_since_s is not None:
+                head = await self._next_head()
+                if head is None:
+                    return None if incoming.is_gone or self._is_ending else incoming.data
+                await self._begin(head)
             if self.idle_since_s is None:
-                self._enter_idle()
-            if self._received:
+                await self._conclude()
+            if incoming.data:
                 # Neither sending nor a request that is there already makes others wait.
                 await trio.lowlevel.checkpoint()
         return None
+
+    def _enter_request(self) -> None:
+        self.idle_since_s = None
+        self._connection.enter(Phase.ASKED)
 
     def _enter_idle(self) -> None:
         self.idle_since_s = self._now_s()
@@ -148,19 +152,45 @@ class Lane:
 
     # --- Requests ----------------------------------------------------------------------------
 
+    def _take_request(self, data: bytes) -> bool:
+        """Take a request that has come whole, with the same head as the last; return whether.
+
+        This runs in the task of whoever received it. So nearly no request wakes the task of its
+        connection.
+        """
+        head, head_bytes = self._head, len(self._last_head)
+        take = self._known_head.take
+        if (
+            take is None
+            or head is None
+            or len(data) != head_bytes + head.content_bytes
+            or self.idle_since_s is None
+            or self._incoming.data
+            or not data.startswith(self._last_head)
+        ):
+            return False
+        address, _ = self._locate(self._peer_address, head.raw_headers)
+        response = take(self._known_head, data[head_bytes:], address)
+        if response is None:
+            return False
+        self._enter_request()
+        self._expect(response)
+        if not (self._is_pending() or self._send_left()):
+            self._connection.interrupt()
+        return True
+
     async def _next_head(self) -> PlainHead | None:
         """Take the next head; None if it is not plain, or the client is gone."""
-        if not self._received and not await self._receive():
-            return None
-        if self._head is not None and self._received.startswith(self._last_head):
+        received = self._incoming.data
+        if self._head is not None and received.startswith(self._last_head):
             # A client sends the same head again and again.
-            self._received = self._received[len(self._last_head) :]
+            self._incoming.data = received[len(self._last_head) :]
             return self._head
         return await self._next_new_head()
 
     async def _next_new_head(self) -> PlainHead | None:
         while True:
-            received = self._received
+            received = self._incoming.data
             if not starts_plainly(received):
                 return None
             end = received.find(HEAD_END) + len(HEAD_END)
@@ -169,7 +199,7 @@ class Lane:
             # Where lines end otherwise, Hypercorn may see the end of the head elsewhere.
             if len(received) > self._head_limit_bytes or not ends_lines_plainly(received):
                 return None
-            if not await self._receive():
+            if not await self._incoming.receive():
                 return None
         if end > self._head_limit_bytes:
             return None
@@ -178,17 +208,19 @@ class Lane:
         if self._head is not None and self._head.path in self._left_paths:
             self._head = None
         if self._head is not None:
-            self._received = received[end:]
+            self._incoming.data = received[end:]
         return self._head
 
-    async def _serve_request(self, head: PlainHead) -> None:
-        self._left_bytes = head.content_bytes
+    async def _begin(self, head: PlainHead) -> None:
+        """Give a request to the endpoint."""
+        self._enter_request()
+        self._incoming.left_bytes = head.content_bytes
         address, prefix = self._locate(self._peer_address, head.raw_headers)
         request = HttpRequest(
             head.method,
             head.path,
             head.headers,
-            self._read_body,
+            self._incoming.read_body,
             head.query,
             root_path=prefix,
             peer=self._connection,
@@ -196,47 +228,58 @@ class Lane:
             known_head=self._known_head,
         )
         try:
-            response = await self._endpoint.respond(request)
-            if isinstance(response, PendingResponse):
-                response = await self._wait_for(response)
+            self._expect(await self._endpoint.respond(request))
+        except ClientGone:
+            self._incoming.is_gone = True
+
+    async def _conclude(self) -> None:
+        """Do what is left to do for the present request."""
+        try:
+            response = await self._outcome()
             if isinstance(response, Answer):
                 await self._send_answer(response)
             elif response is not None:
                 self._has_more_to_send = True
                 await send_events(
-                    response, self._connection, self._receive_message, self._send_message
+                    response, self._connection, self._incoming.receive_message, self._send_message
                 )
         except ClientGone:
-            self._is_gone = True
-        if self._left_bytes or self._has_more_to_send:
+            self._give_up()
+            self._incoming.is_gone = True
+        if self._incoming.left_bytes or self._has_more_to_send:
             # The rest of the body would be read as the next request; the rest of a response that
             # was given up would be missed.
             self._is_ending = True
+        if self.idle_since_s is None:
+            self._enter_idle()
 
     # --- Responses that are pending ----------------------------------------------------------
 
-    async def _wait_for(self, pending: PendingResponse) -> Answer | EventStream | None:
-        """Return a response once it is decided; None if it was sent already."""
-        self._pending, self._left = pending, pending
-        if pending.notify(self._send_decided):
-            try:
-                while self._is_pending() and len(self._received) <= AHEAD_BYTES:
-                    await self._receive()
-                    if self._is_gone and self._is_pending():
-                        raise ClientGone
-            except BaseException:
-                self._give_up(self._take_left())
-                raise
+    def _expect(self, response: Answer | EventStream | PendingResponse) -> None:
+        """Note the response to the present request, and have it sent once it is decided."""
+        self._left = response
+        if isinstance(response, PendingResponse):
+            self._pending = response
+            if not response.notify(self._send_decided):
+                self._pending = None
+
+    async def _outcome(self) -> Answer | EventStream | None:
+        """Return the response once it is decided; None if it was sent already."""
+        incoming = self._incoming
+        while self._is_pending() and len(incoming.data) <= AHEAD_BYTES:
+            if incoming.is_gone:
+                raise ClientGone
+            await incoming.receive(self._take_request)
         left = self._take_left()
         if isinstance(left, PendingResponse):
-            return await outcome_of(left, self._receive_message)
+            return await outcome_of(left, incoming.receive_message)
         if not isinstance(left, memoryview):
             return left
         await self._send(left)
         return None
 
-    @staticmethod
-    def _give_up(left: Answer | EventStream | PendingResponse | memoryview | None) -> None:
+    def _give_up(self) -> None:
+        left = self._take_left()
         if isinstance(left, PendingResponse):
             left.abandon()
         elif isinstance(left, EventStream):
@@ -258,21 +301,27 @@ class Lane:
         pending, self._pending = self._pending, None
         if pending is None:
             return
-        is_waking = True
+        is_done = False
         try:
-            self._left = response = pending.decided() or pending
-            data = self._small_response(response)
-            if data is not None:
-                self._left = self._send_nowait(data)
-                if self._left is None and not self._is_gone:
-                    self._enter_idle()
-                    is_waking = bool(self._received) or self._is_ending
+            self._left = pending.decided() or pending
+            is_done = self._send_left()
         finally:
             # Also after an error: the connection's task, which has what is left, fails with it.
-            if is_waking:
+            if not is_done:
                 self._connection.interrupt()
 
-    def _small_response(self, response: Answer | EventStream | PendingResponse) -> bytes | None:
+    def _send_left(self) -> bool:
+        """Send the response if it is small; return whether there is nothing more to do."""
+        data = self._small_response(self._left)
+        if data is None:
+            return False
+        self._left = self._send_nowait(data)
+        if self._left is not None or self._incoming.is_gone:
+            return False
+        self._enter_idle()
+        return not (self._incoming.data or self._is_ending)
+
+    def _small_response(self, response: object) -> bytes | None:
         """Return a response, head and body, if it is all there, and small."""
         if isinstance(response, Answer):
             if len(response.body) > LARGE_BYTES:
@@ -289,52 +338,16 @@ class Lane:
         try:
             taken_bytes = self._connection.send_nowait(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._is_gone = True
+            self._incoming.is_gone = True
             return None
         return memoryview(data)[taken_bytes:] if taken_bytes < len(data) else None
-
-    # --- The body of a request ---------------------------------------------------------------
-
-    async def _read_body(self) -> bytes:
-        """See `HttpRequest`; nearly all bodies have come with their heads."""
-        if len(self._received) < self._left_bytes:
-            return await self._body().read()
-        return self._take_part()
-
-    def _body(self) -> RequestBody:
-        body = RequestBody(self._receive_message)
-        body.announced_bytes = self._left_bytes
-        return body
-
-    def _take_part(self) -> bytes:
-        received = self._received
-        part = received[: self._left_bytes]
-        self._received = received[len(part) :]
-        self._left_bytes -= len(part)
-        return part
-
-    async def _receive_message(self) -> Message:
-        """Return a part of the body, or once that is complete, that the client is gone."""
-        if self._left_bytes:
-            if not self._received and not await self._receive():
-                return DISCONNECT
-            part = self._take_part()
-            return {"type": "http.request", "body": part, "more_body": self._left_bytes > 0}
-        while not self._is_gone:
-            if len(self._received) <= AHEAD_BYTES:
-                await self._receive()
-            else:
-                # Without receiving, only a send that fails tells that the client is gone.
-                self._has_gone = trio.Event()
-                await self._has_gone.wait()
-        return DISCONNECT
 
     # --- Responses ---------------------------------------------------------------------------
 
     async def _send_answer(self, answer: Answer) -> None:
         """Send an answer in one go; the rest of the request's body is thrown away before."""
-        if self._left_bytes and CONNECTION_CLOSE not in answer.headers:
-            await self._discard_body()
+        if self._incoming.left_bytes and CONNECTION_CLOSE not in answer.headers:
+            await self._incoming.discard_body()
         head = self._head_of_answer(answer)
         if len(answer.body) > LARGE_BYTES:
             # To copy that much costs more than another system call.
@@ -347,16 +360,10 @@ class Lane:
         self._connection.enter(Phase.ANSWERED)
         if CONNECTION_CLOSE in answer.headers:
             self._is_ending = True
-        elif self._left_bytes or self._is_finishing:
+        elif self._incoming.left_bytes or self._is_finishing:
             self._is_ending = True
             return answer_head(answer, CONNECTION_CLOSE)
         return answer_head(answer)
-
-    async def _discard_body(self) -> None:
-        if len(self._received) < self._left_bytes:
-            await self._body().discard()
-        else:
-            self._take_part()
 
     async def _send_message(self, message: Message) -> None:
         """Send an event stream, chunk by chunk."""
@@ -382,18 +389,4 @@ class Lane:
         try:
             await self._connection.send_now(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._is_gone = True
-            if self._has_gone is not None:
-                self._has_gone.set()
-
-    async def _receive(self) -> bool:
-        """Receive more; return whether there is more. There is nothing once the client is gone."""
-        try:
-            data = await self._connection.receive_unless_interrupted(RECEIVE_BYTES)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            data = b""
-        if data is None:
-            return False
-        self._received = self._received + data if self._received else data
-        self._is_gone = self._is_gone or not data
-        return bool(data)
+            self._incoming.lose_client()

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from transports.listen.serving.hosting.arrivals import open_arrivals
 from transports.listen.serving.hosting.lane.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from transports.listen.serving.exchange import Endpoint, Locate
+    from transports.listen.serving.hosting.arrivals import Arrivals
     from transports.listen.serving.hosting.connection import Connection
 
 
@@ -37,6 +39,7 @@ class Lanes:
         self._head_limit_bytes = head_limit_bytes
         self._left_paths = left_paths
         self._lanes: set[Lane] = set()
+        self._arrivals: Arrivals | None = None  # while `receive` runs
         self._is_finishing = False
         self._is_ending = False
 
@@ -57,6 +60,7 @@ class Lanes:
             # Its request could still be read, but nobody could tell where that came from.
             await connection.aclose()
             return False
+        connection.arrivals = self._arrivals
         if self._is_finishing:
             lane.finish()
         if self._is_ending:
@@ -71,6 +75,12 @@ class Lanes:
             return False
         connection.return_received(left)
         return True
+
+    async def receive(self) -> None:
+        """Receive for the connections that wait for requests, until cancelled; see `Arrivals`."""
+        with open_arrivals() as self._arrivals:
+            if self._arrivals is not None:
+                await self._arrivals.run()
 
     async def end_idle(self, idle_s: float, look_s: float) -> None:
         """Close connections that have waited so long for a request or its head, until cancelled.

@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.transports.listen.serving.hosting.lane.two_ways import LIMIT_S, Mirror, two_ways
-from transports.listen.serving.exchange import EventStream, PendingResponse
+from transports.listen.serving.exchange import EventStream, PendingResponse, empty_answer
 from transports.listen.serving.hosting import listener as module
 from transports.listen.serving.hosting.connection import Connection
 from transports.listen.serving.hosting.lane.lane import AHEAD_BYTES
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from transports.listen.serving.exchange import HttpRequest
+    from transports.listen.serving.exchange import HttpRequest, KnownHead
 
 PLAIN = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 NEVER = b"POST /never HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
@@ -86,6 +86,29 @@ class Fixed(Mirror):
         return self._response
 
 
+class Taking(Mirror):
+    """An endpoint that answers the first request of each head, and takes others at once.
+
+    Args:
+        taken: the response to those, or the error.
+    """
+
+    def __init__(self, taken: PendingResponse | Exception) -> None:
+        super().__init__()
+        self._taken = taken
+
+    async def respond(self, request: HttpRequest) -> Any:
+        await request.read_body()
+        assert request.known_head is not None
+        request.known_head.keep(None, None, "", self._take_one)
+        return empty_answer(202)
+
+    def _take_one(self, _known: KnownHead, _body: bytes, _address: str) -> PendingResponse:
+        if isinstance(self._taken, Exception):
+            raise self._taken
+        return self._taken
+
+
 @asynccontextmanager
 async def served(lanes: Lanes) -> AsyncIterator[tuple[trio.SocketStream, trio.Nursery]]:
     """Yield the client of a connection, and what serves it."""
@@ -97,11 +120,13 @@ async def served(lanes: Lanes) -> AsyncIterator[tuple[trio.SocketStream, trio.Nu
     async def go_on() -> None:
         await lanes.serve(connection)
 
-    with trio.fail_after(LIMIT_S):
-        async with client, trio.open_nursery() as nursery:
-            nursery.start_soon(go_on)
-            yield client, nursery
-    await connection.aclose()
+    try:
+        with trio.fail_after(LIMIT_S):
+            async with client, trio.open_nursery() as nursery:
+                nursery.start_soon(go_on)
+                yield client, nursery
+    finally:
+        connection.cut()
 
 
 def lanes_of(response: Any) -> Lanes:
@@ -120,6 +145,64 @@ async def test_decision_after_the_cancellation_leaves_nothing_open(is_decided: b
         pending.tell()  # an event stream, or that it takes long: for the connection's task
     assert events.closed.is_set() == is_decided
     assert pending.is_abandoned != is_decided
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_request_that_was_taken_at_once_is_abandoned_with_its_connection(
+    leaves: bool,
+) -> None:
+    taken = Decided(None)
+    lanes = Lanes(Taking(taken), module.as_connected, module.HEAD_LIMIT_BYTES)
+    async with served(lanes) as (client, nursery):
+        nursery.start_soon(lanes.receive)
+        await client.send_all(PLAIN)
+        await client.receive_some()
+        await client.send_all(PLAIN)
+        await wait_all_tasks_blocked()
+        assert taken.tell is not None
+        if leaves:
+            await client.aclose()
+            await wait_all_tasks_blocked()
+            assert taken.is_abandoned
+        nursery.cancel_scope.cancel()
+    assert taken.is_abandoned
+
+
+async def test_request_behind_one_that_was_taken_at_once_waits_for_its_answer() -> None:
+    taken = Decided(empty_answer(200))
+    lanes = Lanes(Taking(taken), module.as_connected, module.HEAD_LIMIT_BYTES)
+    async with served(lanes) as (client, nursery):
+        nursery.start_soon(lanes.receive)
+        await client.send_all(PLAIN)
+        await client.receive_some()
+        await client.send_all(PLAIN)
+        await wait_all_tasks_blocked()
+        await client.send_all(PLAIN)
+        await wait_all_tasks_blocked()
+        assert taken.tell is not None
+        taken.tell()
+        received = b""
+        while received.count(b"HTTP/1.1 2") < 2:
+            received += await client.receive_some()
+        assert received.index(b"HTTP/1.1 200") < received.index(b"HTTP/1.1 202")
+        nursery.cancel_scope.cancel()
+
+
+async def test_fault_while_a_request_is_taken_ends_its_connection_alone() -> None:
+    lanes = Lanes(Taking(ValueError("a bug")), module.as_connected, module.HEAD_LIMIT_BYTES)
+    failed = trio.Event()
+    with trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lanes.receive)
+            with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="a bug")):
+                async with served(lanes) as (client, _):
+                    await client.send_all(PLAIN)
+                    await client.receive_some()
+                    await client.send_all(PLAIN)
+                    await trio.sleep_forever()
+            failed.set()
+            nursery.cancel_scope.cancel()
+    assert failed.is_set()
 
 
 async def test_response_that_cannot_be_had_ends_its_connection() -> None:

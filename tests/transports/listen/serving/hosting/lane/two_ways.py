@@ -20,6 +20,7 @@ from transports.listen.serving.exchange import (
     Answer,
     EventStream,
     HttpRequest,
+    KnownHead,
     PendingResponse,
     empty_answer,
     error_answer,
@@ -41,7 +42,10 @@ _DATE: Final = re.compile(rb"\r\ndate: [^\r]*")
 
 
 class Mirror:
-    """An endpoint that answers with the request, in the way that the path names."""
+    """An endpoint that answers with the request, in the way that the path names.
+
+    It takes further requests with the same head at once, as far as it can.
+    """
 
     def __init__(self) -> None:
         self.unread = UnreadBytes()
@@ -55,6 +59,15 @@ class Mirror:
             body = await request.read_body()
         except HttpRefusal as refused:
             return error_answer(refused)
+        if request.known_head is not None:
+            request.known_head.keep(request, None, "", self._take)
+        return self._response(request, body)
+
+    def _take(self, known: KnownHead, body: bytes, _address: str) -> Any:
+        request: HttpRequest = known.conclusions(None, "")
+        return None if request.path == "/events" else self._response(request, body)
+
+    def _response(self, request: HttpRequest, body: bytes) -> Any:
         self.bodies.append(body)
         if request.path == "/nothing":
             return empty_answer(204)
