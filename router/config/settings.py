@@ -43,8 +43,8 @@ from router.config.values import (  # noqa: TC001
     Seconds,
     StartCount,
 )
-from router.files.json_files import decode_object, kind_of, read_bytes, write_atomically
-from router.messages.errors import ConfigError
+from router.files.json_files import read_bytes, write_atomically
+from router.files.jsonc.reading import decode_commented_object
 from router.messages.instances.exposure import Profile  # noqa: TC001
 from router.messages.instances.run_policy import StartSetting  # noqa: TC001
 
@@ -328,7 +328,7 @@ def settings_of(data: bytes, file: str) -> Settings:
     Raises:
         ConfigError: the text cannot be understood.
     """
-    config = _without_ignored_keys(_decode(data, file))
+    config = _without_ignored_keys(decode_commented_object(data, file))
     settings = convert_strictly(config, Settings, file)
     security, profiles = settings.security, settings.profiles
     errors = [
@@ -341,22 +341,6 @@ def settings_of(data: bytes, file: str) -> Settings:
     if errors:
         raise join_errors(errors)
     return settings
-
-
-def _decode(data: bytes, file: str) -> dict[str, Any]:
-    """Return the object in the text of a `config.json`, which may have comments."""
-    try:
-        return decode_object(data, file)
-    except ConfigError:
-        # For start-up time: most files are plain JSON.
-        from router.files.jsonc.document import has_comments, parse_jsonc
-
-        if not has_comments(data):
-            raise
-        value = parse_jsonc(data, file).value
-        if not isinstance(value, dict):
-            raise ConfigError(file, f"expected an object, got {kind_of(value)}") from None
-        return cast("dict[str, Any]", value)
 
 
 def _with_tokens(settings: Settings, path: Path, environ: Mapping[str, str]) -> Settings:
