@@ -1,11 +1,11 @@
-"""Reads the head of a plain POST, or plain GET of an event stream; all else is left to others.
+"""Reads the head of a plain POST, DELETE, or GET of an event stream; all else is left to others.
 
 Pure: bytes in, a `PlainHead` out.
 
 Invariants:
 
 - A head is plain only if no two readers of HTTP could take it for different requests: HTTP/1.1, one
-  `Host`, one `Content-Length` (for GET none), no other framing, every line ends in CR LF, no folded
+  `Host`, one `Content-Length` (only for POST), no other framing, every line ends in CR LF, no folded
   lines.
 - llhttp parses it, so nothing is plain that llhttp refuses.
 """
@@ -22,12 +22,12 @@ from msgspec import Struct
 from router.messages.errors import HttpRefusal
 from transports.listen.serving.exchange import headers_of
 
-_METHOD_STARTS: Final = (b"POST ", b"GET ")
+_METHOD_STARTS: Final = (b"POST ", b"GET ", b"DELETE ")
 
 HEAD_END: Final = b"\r\n\r\n"
 
 _REQUEST_LINE: Final = re.compile(
-    rb"(POST|GET) (/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=@-Z_a-z~%/?]*))? HTTP/1\.1\r\n"
+    rb"(POST|GET|DELETE) (/[!$&-;=@-Z_a-z~%]*)(?:\?([!$&-;=@-Z_a-z~%/?]*))? HTTP/1\.1\r\n"
 )
 """A path and a query of printable ASCII characters (RFC 9112 section 3). llhttp takes more spaces,
 and other protocols."""
@@ -48,7 +48,7 @@ class PlainHead(Struct, frozen=True, gc=False):
     """The head of a plain request.
 
     Attributes:
-        method: `POST` or `GET`.
+        method: `POST`, `GET` or `DELETE`.
         path: decoded, as ASGI has it.
         query: everything behind the `?`, still encoded.
         headers: names in lower case. Repeated ones are joined as `exchange.headers_of` does.
@@ -151,8 +151,12 @@ def _has_length(headers: dict[str, str]) -> bool:
 
 def _asks_events(headers: dict[str, str]) -> bool:
     """Return whether a GET asks for an event stream; other GETs are too rare to matter."""
-    return "text/event-stream" in headers.get("accept", "") and "content-length" not in headers
+    return "text/event-stream" in headers.get("accept", "") and _has_no_length(headers)
 
 
-_IS_PLAIN: Final = {b"POST": _has_length, b"GET": _asks_events}
+def _has_no_length(headers: dict[str, str]) -> bool:
+    return "content-length" not in headers
+
+
+_IS_PLAIN: Final = {b"POST": _has_length, b"GET": _asks_events, b"DELETE": _has_no_length}
 """What the headers of a plain request must say besides, by its method."""

@@ -46,6 +46,17 @@ def test_other_gets_are_not_plain(lines: tuple[str, ...]) -> None:
     assert read_head(head(*lines, first="GET /sse HTTP/1.1")) is None
 
 
+def test_delete_is_plain_without_a_body() -> None:
+    found = read_head(head("Host: x", first="DELETE /mcp HTTP/1.1"))
+    assert found is not None
+    assert (found.method, found.path, found.content_bytes) == ("DELETE", "/mcp", 0)
+
+
+@pytest.mark.parametrize("line", ["Content-Length: 0", "Content-Length: 2", "Connection: close"])
+def test_other_deletes_are_not_plain(line: str) -> None:
+    assert read_head(head("Host: x", line, first="DELETE /mcp HTTP/1.1")) is None
+
+
 def test_connection_that_stays_open_is_plain() -> None:
     found = read_head(head(*GOOD, "Connection: Keep-Alive"))
     assert found is not None

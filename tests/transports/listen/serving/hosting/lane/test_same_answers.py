@@ -27,6 +27,10 @@ def get(*lines: bytes, target: bytes = b"/events") -> bytes:
     return b"\r\n".join([b"GET %b HTTP/1.1" % target, b"Host: x", accept, *lines, b"", b""])
 
 
+def delete(*lines: bytes, target: bytes = b"/mcp") -> bytes:
+    return b"\r\n".join([b"DELETE %b HTTP/1.1" % target, b"Host: x", *lines, b"", b""])
+
+
 CASES: Final = {
     "plain": [PLAIN],
     "two in turn": [PLAIN, PLAIN],
@@ -67,7 +71,16 @@ CASES: Final = {
     "stream that does not end its lines": [get().replace(b"\r\n", b"\n"), PLAIN],
     "head of a stream": [get().replace(b"GET", b"HEAD"), PLAIN],
     "nothing but GE": [b"GE"],
-    "delete": [b"DELETE /mcp HTTP/1.1\r\nHost: x\r\n\r\n" + PLAIN],
+    "delete": [delete() + PLAIN],
+    "delete byte by byte": [bytes([byte]) for byte in delete()],
+    "delete twice, and a request at once": [delete() * 2 + PLAIN],
+    "delete that is refused": [delete(target=b"/refused"), PLAIN],
+    "delete with a body": [delete(b"Content-Length: 2") + b"{}", PLAIN],
+    "delete with an empty body": [delete(b"Content-Length: 0"), PLAIN],
+    "delete with chunks": [delete(b"Transfer-Encoding: chunked") + b"0\r\n\r\n", PLAIN],
+    "delete, then close": [delete(b"Connection: close"), PLAIN],
+    "delete over version 1.0": [delete().replace(b"1.1", b"1.0"), PLAIN],
+    "delete without host": [delete().replace(b"Host: x\r\n", b""), PLAIN],
     "close": [post(b"Connection: close", body=b"x"), PLAIN],
     "keep-alive": [post(b"Connection: Keep-Alive", body=b"x"), PLAIN],
     "keep-alive and close": [post(b"Connection: keep-alive, close", body=b"x"), PLAIN],
