@@ -28,10 +28,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
 import trio.lowlevel
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
 from router.messages.events import (
@@ -79,8 +78,7 @@ _EMPTY: Final = Raw(b"{}")
 _NULL: Final = b"null"
 
 
-@attrs.frozen
-class UpstreamSession:
+class UpstreamSession(Struct, frozen=True):
     """The session of one instance, as the supervisor runs it: each call is one incarnation.
 
     Attributes:
@@ -101,7 +99,7 @@ class UpstreamSession:
     new_id: Callable[[], SessionId]
     version: str
     ping_interval_s: float = 0.0
-    history: ServerHistory = attrs.field(factory=ServerHistory)
+    history: ServerHistory = field(default_factory=ServerHistory)
     after_batch: Callable[[Callable[[], None]], None] | None = None
 
     async def __call__(
@@ -315,9 +313,7 @@ class _Incarnation:
             return await self._negotiation.negotiate()
         except WireLost as lost:
             words = self._wire.last_words()
-            raise (
-                attrs.evolve(lost, reason=f"{lost.reason}; last: {words}") if words else lost
-            ) from None
+            raise (lost.again(f"{lost.reason}; last: {words}") if words else lost) from None
 
     async def _watch(self, is_stateless: bool) -> None:
         interval_s = self._ping_interval_s

@@ -18,8 +18,7 @@ import re
 from collections import deque
 from typing import Final
 
-import attrs
-from msgspec import Struct
+from msgspec import Struct, field
 
 from transports.connect.stdio.last_words import last_words, plain
 from transports.connect.stdio.probe_echo import ProbeEcho
@@ -72,8 +71,7 @@ class _Kept(Struct, frozen=True):
     is_echo: bool
 
 
-@attrs.define
-class StderrLog:
+class StderrLog(Struct, eq=False):
     """The stderr of one process.
 
     Attributes:
@@ -87,23 +85,23 @@ class StderrLog:
     """
 
     log: logging.Logger | logging.LoggerAdapter[logging.Logger]
-    said: SaidLines = attrs.field(factory=SaidLines)
-    probe: ProbeEcho = attrs.field(factory=ProbeEcho)
+    said: SaidLines = field(default_factory=SaidLines)
+    probe: ProbeEcho = field(default_factory=ProbeEcho)
     is_ready: bool = False
     dropped_lines: int = 0
     reported_s: float = 0.0
     _has_news: bool = False
     _repeated_lines: int = 0
     _last_repeated: str = ""
-    _examined: TokenBucket = attrs.field(
-        factory=lambda: TokenBucket(EXAMINED_AT_ONCE, EXAMINED_PER_S)
+    _examined: TokenBucket = field(
+        default_factory=lambda: TokenBucket(EXAMINED_AT_ONCE, EXAMINED_PER_S)
     )
-    _logged: TokenBucket = attrs.field(factory=lambda: TokenBucket(LINES_AT_ONCE, LINES_PER_S))
+    _logged: TokenBucket = field(default_factory=lambda: TokenBucket(LINES_AT_ONCE, LINES_PER_S))
     _partial: bytes = b""
-    _last: deque[_Kept] = attrs.field(factory=lambda: deque[_Kept](maxlen=KEPT_LINES))
-    _stray: deque[str] = attrs.field(factory=lambda: deque[str](maxlen=KEPT_STRAY_LINES))
+    _last: deque[_Kept] = field(default_factory=lambda: deque[_Kept](maxlen=KEPT_LINES))
+    _stray: deque[str] = field(default_factory=lambda: deque[str](maxlen=KEPT_STRAY_LINES))
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.said.begin_process()
 
     def feed(self, data: bytes, now_s: float) -> None:

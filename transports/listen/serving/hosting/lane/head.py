@@ -5,8 +5,8 @@ Pure: bytes in, a `PlainHead` out.
 Invariants:
 
 - A head is plain only if no two readers of HTTP could take it for different requests: HTTP/1.1, one
-  `Host`, one `Content-Length` (only for POST), no other framing, every line ends in CR LF, no folded
-  lines.
+  `Host`, for POST one `Content-Length` and else none, no other framing, every line ends in CR LF,
+  no folded lines.
 - llhttp parses it, so nothing is plain that llhttp refuses.
 """
 
