@@ -10,6 +10,7 @@ key of `config.json` is known here.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -163,12 +164,17 @@ def _to_dict(value: Any, kind: Any) -> Any:
 
 def _to_class(kind: Any) -> Callable[[Any, Any], Any]:
     """Return the conversion to one attrs class."""
-    fill = make_dict_structure_fn(kind, _converter, _cattrs_forbid_extra_keys=True)
+
+    # For start-up time: cattrs writes and compiles a function for each class. Most files have no
+    # objects for some of them.
+    @cache
+    def filling() -> Callable[[dict[str, Any], Any], Any]:
+        return make_dict_structure_fn(kind, _converter, _cattrs_forbid_extra_keys=True)
 
     def convert(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
             raise _UnexpectedValue(f"expected an object, got {kind_of(value)}")
-        return fill(cast("dict[str, Any]", value), kind)
+        return filling()(cast("dict[str, Any]", value), kind)
 
     return convert
 
