@@ -20,7 +20,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import trio
 from msgspec import Struct, field
 
-from supervisors.policy import Backoff, require
+from supervisors.policy import Backoff
+from supervisors.requirements import require
 
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)

@@ -15,6 +15,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from supervisors.requirements import require
+
 MAX_PATIENCE: Final = 8
 """A start gets at most this many times the usual time, however often it was cut off."""
 
@@ -22,17 +24,6 @@ MAX_ASKED_S: Final = 300.0
 """The longest wait that a child may ask for: it may err, and its reason may be over sooner."""
 
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d+")
-
-
-def require(*rules: tuple[bool, str]) -> None:
-    """Raise the rules that do not hold, each with its sentence, such as `limit must be >= 1`.
-
-    Raises:
-        ValueError: there are any.
-    """
-    broken = [sentence for holds, sentence in rules if not holds]
-    if broken:
-        raise ValueError("; ".join(broken))
 
 
 class Backoff(Struct, frozen=True):

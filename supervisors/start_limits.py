@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from supervisors.policy import require
+from supervisors.requirements import require
 
 MEASURE_EVERY_S: Final = 0.25
 """Time between two measurements. CPU time is counted in steps of 10 ms on most systems, so a
