@@ -18,10 +18,11 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import trio
-from msgspec import Struct, field
+from attrs import field, frozen
+from attrs.validators import ge, gt
+from msgspec import Struct
 
 from supervisors.policy import Backoff
-from supervisors.requirements import require
 
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -96,7 +97,8 @@ class Run(Protocol[T_co]):
         ...
 
 
-class ChildSpec(Struct, frozen=True):
+@frozen
+class ChildSpec:
     """A child, and how the supervisor keeps it running.
 
     Attributes:
@@ -119,22 +121,13 @@ class ChildSpec(Struct, frozen=True):
     name: str
     run: Run[Any]
     restart: Restart = Restart.ALWAYS
-    backoff: Backoff = field(default_factory=Backoff)
-    max_restarts: int = 5
-    period_s: float = 60.0
-    max_alike_starts: int = 3
-    cool_down: Backoff = field(default_factory=partial(Backoff, initial_s=15.0, factor=1.5))
-    start_timeout_s: float = 60.0
-    grace_s: float = 12.0
-
-    def __post_init__(self) -> None:
-        require(
-            (self.max_restarts >= 1, "max_restarts must be >= 1"),
-            (self.period_s > 0, "period_s must be > 0"),
-            (self.max_alike_starts >= 1, "max_alike_starts must be >= 1"),
-            (self.start_timeout_s > 0, "start_timeout_s must be > 0"),
-            (self.grace_s >= 0, "grace_s must be >= 0"),
-        )
+    backoff: Backoff = field(factory=Backoff)
+    max_restarts: int = field(default=5, validator=ge(1))
+    period_s: float = field(default=60.0, validator=gt(0))
+    max_alike_starts: int = field(default=3, validator=ge(1))
+    cool_down: Backoff = field(factory=partial(Backoff, initial_s=15.0, factor=1.5))
+    start_timeout_s: float = field(default=60.0, validator=gt(0))
+    grace_s: float = field(default=12.0, validator=ge(0))
 
 
 class StartChild(Struct, frozen=True):

@@ -20,10 +20,9 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from transports.connect.stdio.last_words import last_words, plain
 from transports.connect.stdio.probe_echo import ProbeEcho
 from transports.connect.stdio.rate_limit import TokenBucket
-from transports.connect.stdio.repeated_lines import SaidLines, continues
+from transports.connect.stdio.repeated_lines import SaidLines, continues, plain
 
 LOGGED_LINE_BYTES: Final = 2_000
 """A longer line is cut: people read the log."""
@@ -145,6 +144,9 @@ class StderrLog(Struct, eq=False):
         Args:
             now_s: monotonic seconds; of the end of the process, if it has ended.
         """
+        # For start-up time: see there.
+        from transports.connect.stdio.last_words import last_words
+
         since_s = now_s - RECENT_S if self.is_ready else 0.0
         lines = [
             kept.line
