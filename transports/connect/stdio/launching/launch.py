@@ -44,8 +44,6 @@ _RUN_SCRIPT: Final = (
 """Imports the script, so that its bytecode is used: to compile it would take longer than all the
 rest of its start. Its path is an argument, by which people recognise it in a list of processes."""
 
-_WORDS: Final = ("-I", "-S", "-c", _RUN_SCRIPT, str(SCRIPT))
-
 LENGTH_BYTES: Final = 4
 """A command on a lifeline begins with its length, in so many bytes."""
 
@@ -250,10 +248,11 @@ class Launcher(Struct, eq=False):
         raise ChildProcessError("its launcher ends at once")
 
     async def _start(self) -> _Running:
+        words = ("-I", "-S", "-c", _RUN_SCRIPT, str(SCRIPT))
         with ExitStack() as theirs, ExitStack() as on_failure:
             control, their_control = _socket_pair(theirs, on_failure)
             popen = await trio.lowlevel.open_process(
-                [sys.executable, *_WORDS, str(their_control.fileno())],
+                [sys.executable, *words, str(their_control.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 # What it had to say there could only be a bug, and while it writes it might hang.
