@@ -11,10 +11,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import trio
 import trio.lowlevel
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from router.app.first_starts import INSTALL_S
 from router.messages.instances.instance_spec import CLIENT_MARK
@@ -110,7 +110,7 @@ class Upstreams(Struct, eq=False):
         server = (spec.type, spec.command, args, spec.url)
         if self._histories.get(name, (None,))[0] != server:
             self._histories[name] = (server, session.history)
-        return replace(session, history=self._histories[name][1])
+        return attrs.evolve(session, history=self._histories[name][1])
 
     def _connect(self, spec: InstanceSpec) -> Connect:
         """Return what opens the wire of each incarnation of a session."""

@@ -28,9 +28,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import trio
 import trio.lowlevel
-from msgspec import Raw, Struct, field
+from msgspec import Raw
 
 from router.messages.errors import AMBIGUOUS_CLIENT, METHOD_NOT_FOUND
 from router.messages.events import (
@@ -78,7 +79,8 @@ _EMPTY: Final = Raw(b"{}")
 _NULL: Final = b"null"
 
 
-class UpstreamSession(Struct, frozen=True):
+@attrs.frozen
+class UpstreamSession:
     """The session of one instance, as the supervisor runs it: each call is one incarnation.
 
     Attributes:
@@ -99,7 +101,7 @@ class UpstreamSession(Struct, frozen=True):
     new_id: Callable[[], SessionId]
     version: str
     ping_interval_s: float = 0.0
-    history: ServerHistory = field(default_factory=ServerHistory)
+    history: ServerHistory = attrs.field(factory=ServerHistory)
     after_batch: Callable[[Callable[[], None]], None] | None = None
 
     async def __call__(
