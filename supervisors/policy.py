@@ -13,9 +13,9 @@ import re
 from collections import deque
 from typing import Final
 
-from attrs import define, field, frozen
-from attrs.validators import and_, ge, gt, le
-from msgspec import Struct
+from msgspec import Struct, field
+
+from supervisors.requirements import require
 
 MAX_PATIENCE: Final = 8
 """A start gets at most this many times the usual time, however often it was cut off."""
@@ -26,8 +26,7 @@ MAX_ASKED_S: Final = 300.0
 _NUMBERS: Final = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
-@frozen
-class Backoff:
+class Backoff(Struct, frozen=True):
     """The wait before each next start: exponential, capped, jittered.
 
     Attributes:
@@ -40,11 +39,20 @@ class Backoff:
             used for the waits before probes.)
     """
 
-    initial_s: float = field(default=0.5, validator=gt(0))
-    factor: float = field(default=2.0, validator=ge(1))
-    max_s: float = field(default=60.0, validator=gt(0))
-    jitter: float = field(default=0.2, validator=and_(ge(0), le(1)))
-    healthy_after_s: float = field(default=60.0, validator=gt(0))
+    initial_s: float = 0.5
+    factor: float = 2.0
+    max_s: float = 60.0
+    jitter: float = 0.2
+    healthy_after_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        require(
+            (self.initial_s > 0, "initial_s must be > 0"),
+            (self.factor >= 1, "factor must be >= 1"),
+            (self.max_s > 0, "max_s must be > 0"),
+            (0 <= self.jitter <= 1, "jitter must be from 0 to 1"),
+            (self.healthy_after_s > 0, "healthy_after_s must be > 0"),
+        )
 
     def delay_s(self, failures: int, rand: float) -> float:
         """Return the wait after the given number of failures in a row.
@@ -60,13 +68,18 @@ class Backoff:
         return min(grown_s, self.max_s) * (1 - self.jitter * rand)
 
 
-@define
-class RestartWindow:
+class RestartWindow(Struct, eq=False):
     """Counts failures, and notices too many of them within a period."""
 
-    max_restarts: int = field(validator=ge(1))
-    period_s: float = field(validator=gt(0))
-    _failed_at_s: deque[float] = field(init=False, factory=deque[float])
+    max_restarts: int
+    period_s: float
+    _failed_at_s: deque[float] = field(default_factory=deque[float])
+
+    def __post_init__(self) -> None:
+        require(
+            (self.max_restarts >= 1, "max_restarts must be >= 1"),
+            (self.period_s > 0, "period_s must be > 0"),
+        )
 
     def record(self, now_s: float) -> bool:
         """Note a failure; return whether it is the `max_restarts`-th in less than `period_s`."""
@@ -111,8 +124,7 @@ class Verdict(Struct, frozen=True):
     is_repeated: bool = False
 
 
-@define
-class AlikeStarts:
+class AlikeStarts(Struct, eq=False):
     """Counts the starts in a row that failed alike, until the child has been up once.
 
     Two errors are alike if their texts are equal but for numbers: a time or a process id in a text
@@ -122,10 +134,13 @@ class AlikeStarts:
         limit: so many are enough to give up.
     """
 
-    limit: int = field(validator=ge(1))
-    _was_up: bool = field(init=False, default=False)
-    _text: str | None = field(init=False, default=None)
-    _count: int = field(init=False, default=0)
+    limit: int
+    _was_up: bool = False
+    _text: str | None = None
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        require((self.limit >= 1, "limit must be >= 1"))
 
     @property
     def is_again(self) -> bool:
@@ -141,8 +156,7 @@ class AlikeStarts:
         return self._count >= self.limit and not self._was_up
 
 
-@define
-class FailureHistory:
+class FailureHistory(Struct, eq=False):
     """The failures of one child since the last command.
 
     A child is given up after too many failures within a period, or, as long as it has never been
@@ -163,9 +177,9 @@ class FailureHistory:
     window: RestartWindow
     cool_down: Backoff
     alike: AlikeStarts
-    patience: int = field(default=1, init=False)
-    _failures: int = field(default=0, init=False)
-    _given_up: int = field(default=0, init=False)  # the failures since it was given up
+    patience: int = 1
+    _failures: int = 0
+    _given_up: int = 0  # the failures since it was given up
 
     def failed(self, now_s: float, ending: Ending, rand: float) -> Verdict:
         """Note the end of a run that should not have ended, and decide what to do.

@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from attrs import define, field, frozen
-from attrs.validators import ge, gt
+from msgspec import Struct
+
+from supervisors.requirements import require
 
 MEASURE_EVERY_S: Final = 0.25
 """Time between two measurements. CPU time is counted in steps of 10 ms on most systems, so a
@@ -49,11 +50,13 @@ class StartLimit(Protocol):
         ...
 
 
-@frozen
-class FixedLimit:
+class FixedLimit(Struct, frozen=True):
     """The same number always."""
 
-    starts: int = field(validator=ge(1))
+    starts: int
+
+    def __post_init__(self) -> None:
+        require((self.starts >= 1, "starts must be >= 1"))
 
     def size(self, now_s: float) -> int:
         """Return the number."""
@@ -65,8 +68,7 @@ class FixedLimit:
         return math.inf
 
 
-@define
-class AdaptiveLimit:
+class AdaptiveLimit(Struct, eq=False):
     """Two starts a core, more while the machine is idle, fewer while it is busy.
 
     It grows by one a core for each measurement of an idle machine, up to eight a core. It shrinks
@@ -79,10 +81,13 @@ class AdaptiveLimit:
             from 0 to 1; None if that is not known, as at the first call.
     """
 
-    cores: int = field(validator=ge(1))
+    cores: int
     measure_busy: Callable[[], float | None]
-    _size: int = field(init=False, default=0)
-    _measured_at_s: float = field(init=False, default=-math.inf)
+    _size: int = 0
+    _measured_at_s: float = -math.inf
+
+    def __post_init__(self) -> None:
+        require((self.cores >= 1, "cores must be >= 1"))
 
     def size(self, now_s: float) -> int:
         """Return the number, after a measurement if one is due."""
@@ -114,8 +119,7 @@ class AdaptiveLimit:
         return max(2 * self.cores, min(8 * self.cores, MOST_AT_ONCE))
 
 
-@define
-class RestartRate:
+class RestartRate(Struct, eq=False):
     """The restarts after failures, of all children together: a few at once, then so many a second.
 
     Attributes:
@@ -123,10 +127,16 @@ class RestartRate:
         burst: the restarts at once after a quiet time.
     """
 
-    per_s: float = field(default=5.0, validator=gt(0))
-    burst: int = field(default=10, validator=ge(1))
-    _spent: float = field(init=False, default=0.0)
-    _at_s: float = field(init=False, default=-math.inf)
+    per_s: float = 5.0
+    burst: int = 10
+    _spent: float = 0.0
+    _at_s: float = -math.inf
+
+    def __post_init__(self) -> None:
+        require(
+            (self.per_s > 0, "per_s must be > 0"),
+            (self.burst >= 1, "burst must be >= 1"),
+        )
 
     def wait_s(self, now_s: float) -> float:
         """Return the seconds until the next restart is allowed; 0 if it is now."""

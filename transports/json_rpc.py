@@ -18,7 +18,6 @@ import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@attrs.frozen
 class FrameError(Exception):
     """Bytes that are no JSON-RPC message.
 
@@ -47,9 +45,11 @@ class FrameError(Exception):
         id: the id of the request, None if it could not be read.
     """
 
-    code: int
-    message: str
-    id: RequestId | None = None
+    def __init__(self, code: int, message: str, id: RequestId | None = None) -> None:  # noqa: A002 - as JSON-RPC calls it
+        super().__init__(code, message, id)
+        self.code = code
+        self.message = message
+        self.id = id
 
     def __str__(self) -> str:
         return self.message

@@ -14,6 +14,7 @@ NOT_AT_START: Final = frozenset(
     {
         "anyio",
         "asyncio",
+        "cattrs",
         "httpx",
         "httpx2",
         "hypercorn",

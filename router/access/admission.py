@@ -17,7 +17,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, field
 
 from router.access.refusals import NO_TOKEN, Refusals
 from router.access.wrong_tokens import WrongTokens
@@ -64,8 +64,7 @@ _NEEDS_TOKEN: Final = (
 # --- The rules -------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class AdmissionRules:
+class AdmissionRules(Struct, frozen=True):
     """The rules of one listener, as data. Header values are compared in lower case.
 
     Attributes:
@@ -82,7 +81,11 @@ class AdmissionRules:
     is_any_address_allowed: bool
     origins: frozenset[str]
     are_loopback_origins_allowed: bool
-    tokens: tuple[tuple[bytes, Principal], ...] = attrs.field(repr=False)
+    tokens: tuple[tuple[bytes, Principal], ...]
+
+    def __repr__(self) -> str:
+        # Without the digests of the tokens.
+        return f"AdmissionRules(hosts={set(self.hosts)!r}, origins={set(self.origins)!r})"
 
     @classmethod
     def from_settings(
@@ -150,8 +153,7 @@ def _principals(security: Security) -> Iterator[tuple[bytes, Principal]]:
 # --- Admission -------------------------------------------------------------------------------
 
 
-@attrs.define
-class Admission:
+class Admission(Struct, eq=False):
     """Admits requests by the rules of the moment, for listeners that live longer than the rules.
 
     Attributes:
@@ -161,8 +163,11 @@ class Admission:
     """
 
     rules: AdmissionRules
-    refusals: Refusals = attrs.field(factory=Refusals, repr=False)
-    wrong_tokens: WrongTokens = attrs.field(factory=WrongTokens, repr=False)
+    refusals: Refusals = field(default_factory=Refusals)
+    wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
+
+    def __repr__(self) -> str:
+        return f"Admission({self.rules!r})"
 
     def admit(self, headers: Mapping[str, str], address: str = "") -> Principal:
         """Admit a request as a principal (`ANONYMOUS` if no token is configured).

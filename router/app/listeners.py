@@ -17,10 +17,9 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
 import trio.lowlevel
-from msgspec import Struct
+from msgspec import Struct, field
 
 from router.access.admission import check_exposure
 from router.app.listening.local_listener import LOCAL, LocalListener
@@ -84,8 +83,7 @@ def take_stdio(
     return open_stdio()
 
 
-@attrs.define(eq=False)
-class Listeners:
+class Listeners(Struct, eq=False):
     """The listeners, one for each socket, and one for stdio.
 
     Attributes:
@@ -124,20 +122,16 @@ class Listeners:
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
     local: LocalSocket | None = None
     is_draining: bool = False
-    connections: dict[str, ConnectionCounts] = attrs.field(factory=dict[str, "ConnectionCounts"])
-    up: UpListeners = attrs.field(factory=UpListeners)
-    _hand_over: HandOver | None = attrs.field(init=False, default=None)
-    _has_handed_over: bool = attrs.field(init=False, default=False)
-    _without_effect: dict[Mode, tuple[str, int]] = attrs.field(
-        init=False, factory=dict["Mode", "tuple[str, int]"]
-    )
-    _moved: tuple[Bound, ...] = attrs.field(init=False, default=())
-    _at_api_start: tuple[Any, ...] = attrs.field(
-        init=False,
-        default=attrs.Factory(
-            lambda self: values_at_api_start(self.settings.current), takes_self=True
-        ),
-    )
+    connections: dict[str, ConnectionCounts] = {}
+    up: UpListeners = field(default_factory=UpListeners)
+    _hand_over: HandOver | None = None
+    _has_handed_over: bool = False
+    _without_effect: dict[Mode, tuple[str, int]] = {}
+    _moved: tuple[Bound, ...] = ()
+    _at_api_start: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._at_api_start = values_at_api_start(self.settings.current)
 
     # --- Children ----------------------------------------------------------------------------
 

@@ -20,8 +20,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,7 @@ class LastResort:
         self._end(status)
 
 
-@attrs.define
-class Stop:
+class Stop(Struct, eq=False):
     """The stop of this program, asked for or not yet.
 
     Attributes:
@@ -85,14 +84,14 @@ class Stop:
     """
 
     drain_s: float
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    asked: trio.Event = attrs.field(factory=trio.Event)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    asked: trio.Event = field(default_factory=trio.Event)
     status: int = 0
     asked_at_s: float = 0.0
     calls_finished: int = 0
     calls_cut: int = 0
-    last_resort: LastResort = attrs.field(factory=LastResort, repr=False)
-    _has_signalled: bool = attrs.field(default=False, init=False)
+    last_resort: LastResort = field(default_factory=LastResort)
+    _has_signalled: bool = False
 
     def ask(self, why: str, status: int = 0) -> None:
         """Ask for a stop; only the first one counts."""

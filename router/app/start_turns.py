@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import attrs
+from msgspec import Struct, field
 
 from supervisors.start_limits import AdaptiveLimit, FixedLimit, RestartRate
 from supervisors.start_slots import StartSlots
@@ -37,8 +37,7 @@ def start_slots(max_starting: int | str) -> StartSlots:
     return StartSlots(limit, RestartRate(RESTARTS_PER_S, RESTARTS_AT_ONCE))
 
 
-@attrs.define
-class CpuLoad:
+class CpuLoad(Struct, eq=False):
     """The CPUs that this process and its children may use, and how busy they are.
 
     These are the CPUs of its affinity, at most as many as the quota of its control group allows.
@@ -52,12 +51,12 @@ class CpuLoad:
     """
 
     root: Path = Path("/")
-    cores: int = attrs.field(init=False)
-    _cpus: frozenset[int] = attrs.field(init=False, factory=lambda: _usable_cpus())
-    _quota: float = attrs.field(init=False)
-    _last: tuple[tuple[float, float], ...] = attrs.field(init=False, default=())
+    cores: int = 1
+    _cpus: frozenset[int] = field(default_factory=lambda: _usable_cpus())
+    _quota: float = math.inf
+    _last: tuple[tuple[float, float], ...] = ()
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self._quota = self._read_quota()
         self.cores = max(1, math.ceil(min(len(self._cpus), self._quota)))
 

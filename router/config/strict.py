@@ -1,65 +1,49 @@
 """Converts decoded JSON to attrs classes, strictly, with errors that name the path.
 
-cattrs walks the classes; the conversions are ours: a JSON string is no number, `true` is no
-integer, and an unknown key is an error.
+A JSON string is no number, `true` is no integer, and an unknown key is an error. What has no
+mistake is converted here, up to the first mistake. Then `every_mistake` converts it once more, by
+cattrs, to name all of them.
 
-Invariants: all errors of a file are found in one go; a value marked secret is never quoted; no
-key of `config.json` is known here.
+Invariants: all errors of a file are found in one go; no key of `config.json` is known here.
 """
 
 from __future__ import annotations
 
-import sys
+from functools import cache
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Final,
     Literal,
     TypeVar,
+    Union,
     cast,
     get_args,
     get_origin,
+    get_type_hints,
 )
 
 import attrs
-from cattrs.converters import Converter
-from cattrs.errors import (
-    AttributeValidationNote,
-    ClassValidationError,
-    ForbiddenExtraKeysError,
-    IterableValidationError,
-    IterableValidationNote,
-)
-from cattrs.gen import make_dict_structure_fn
-from msgspec import Struct
 
-from router.files.json_files import kind_of, quote_key, quote_value
-from router.messages.errors import ConfigError
+from router.config.conversion.single_values import (
+    TYPE_NAMES,
+    Check,
+    UnexpectedValue,
+    has_check,
+    join_errors,
+    to_checked,
+    to_literal,
+    to_plain,
+    unexpected,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
+
+__all__ = ("Check", "convert_strictly", "join_errors")
 
 T = TypeVar("T")
-
-
-class Check(Struct, frozen=True):
-    """A rule for a value, beyond its type: `Annotated[int, Check("a port", ...)]`.
-
-    Attributes:
-        expected: what is accepted, for the message `expected ..., got ...`.
-        accepts: returns whether a value, which has the right type, is accepted.
-        secret: never quote the value.
-    """
-
-    expected: str
-    accepts: Callable[[Any], bool]
-    secret: bool = False
-
-
-class _UnexpectedValue(ValueError):
-    """A value that is not what was expected; its text is for the user."""
 
 
 def convert_strictly(value: object, kind: type[T], place: str) -> T:
@@ -74,157 +58,84 @@ def convert_strictly(value: object, kind: type[T], place: str) -> T:
         ConfigError: for everything that is wrong in `value`, one problem a line.
     """
     try:
-        return _converter.structure(value, kind)
-    except (ClassValidationError, IterableValidationError, _UnexpectedValue) as exc:
-        raise join_errors(list(_errors_in(exc, place, ""))) from None
+        return _convert(value, kind)
+    except UnexpectedValue:
+        # For start-up time, as the second conversion: cattrs takes long to import, and writes and
+        # compiles a function for each class. Only a file with mistakes needs it.
+        from router.config.conversion.every_mistake import convert_or_name_mistakes
+
+        return convert_or_name_mistakes(value, kind, place)
 
 
-def join_errors(errors: Sequence[ConfigError]) -> ConfigError:
-    """Return one error for several; its text has one problem a line."""
-    first, *others = errors
-    if not others:
-        return first
-    return ConfigError(first.place, "\n".join([first.problem, *map(str, others)]))
+# --- Without a mistake -----------------------------------------------------------------------
 
 
-# --- Conversions -----------------------------------------------------------------------------
+def _convert(value: Any, kind: Any) -> Any:
+    """Convert a value and all that is in it.
 
-_TYPE_NAMES: Final[dict[type, str]] = {
-    bool: "true or false",
-    int: "an integer",
-    float: "a number",
-    str: "a string",
-}
-
-
-def _is_a(value: object, kind: type | UnionType) -> bool:
-    """Return whether a JSON value is of a type, without Python's conversions."""
-    if isinstance(kind, UnionType):
-        return any(_is_a(value, part) for part in get_args(kind))
-    if kind is bool or isinstance(value, bool):  # in Python, True is an int
-        return kind is bool and isinstance(value, bool)
-    if kind is float:
-        # An integer will do, unless no float can hold it.
-        return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
-    return isinstance(value, kind)
+    Raises:
+        UnexpectedValue: something is wrong in it.
+    """
+    if kind in TYPE_NAMES:
+        return to_plain(value, kind)
+    if has_check(kind):
+        return to_checked(value, kind)
+    convert = _OF_PARTS.get(get_origin(kind)) or (_to_class if attrs.has(kind) else None)
+    if convert is None:
+        raise TypeError(f"no setting can be a {kind}")
+    return convert(value, kind)
 
 
-def _to_plain(value: Any, kind: type) -> Any:
-    if _is_a(value, kind):
-        return value
-    raise _unexpected(_TYPE_NAMES[kind], value)
-
-
-def _to_checked(value: Any, kind: Any) -> Any:
-    base, check = get_args(kind)
-    if not _is_a(value, base):
-        # A base of several types is only named in the words of the check.
-        expected: str = _TYPE_NAMES.get(base) or check.expected
-        raise _unexpected(expected, value, secret=check.secret)
-    if check.accepts(value):
-        return value
-    if check.secret:
-        raise _UnexpectedValue(f"expected {check.expected}")
-    raise _unexpected(check.expected, value)
-
-
-def _to_literal(value: Any, kind: Any) -> Any:
-    words = get_args(kind)
-    if isinstance(value, str) and value in words:
-        return value
-    raise _unexpected("one of " + ", ".join(f'"{word}"' for word in words), value)
+def _to_optional(value: Any, kind: Any) -> Any:
+    """Convert to `X | None`; all other types that are several have a check."""
+    (part,) = (part for part in get_args(kind) if part is not type(None))
+    return None if value is None else _convert(value, part)
 
 
 def _to_tuple(value: Any, kind: Any) -> Any:
     if not isinstance(value, list):
-        raise _unexpected("an array", value)
-    return tuple(_converter.structure(value, list[get_args(kind)[0]]))
+        raise unexpected("an array", value)
+    part, _ = get_args(kind)
+    return tuple(_convert(item, part) for item in cast("list[Any]", value))
 
 
 def _to_dict(value: Any, kind: Any) -> Any:
-    """Convert an object whose keys are the user's own words; each of them is checked."""
     if not isinstance(value, dict):
-        raise _unexpected("an object", value)
-    key_kind, item_kind = get_args(kind)
-    found: dict[str, Any] = {}
-    problems: list[Exception] = []
+        raise unexpected("an object", value)
+    key_part, part = get_args(kind)
+    items = cast("dict[str, Any]", value).items()
+    return {_convert(key, key_part): _convert(item, part) for key, item in items}
+
+
+def _to_class(value: Any, kind: Any) -> Any:
+    if not isinstance(value, dict):
+        raise unexpected("an object", value)
+    kinds = _kinds_of_attributes(kind)
+    found = {}
     for key, item in cast("dict[str, Any]", value).items():
-        try:
-            found[_converter.structure(key, key_kind)] = _converter.structure(item, item_kind)
-        except (ClassValidationError, IterableValidationError, _UnexpectedValue) as exc:
-            # As cattrs does for the fields of a class: the note becomes a step of the path.
-            exc.add_note(AttributeValidationNote("in an object", quote_key(key), item_kind))
-            problems.append(exc)
-    if problems:
-        # `ExceptionGroup.__new__`, as typeshed has it, hides the third parameter.
-        raise IterableValidationError("in an object", problems, kind)  # pyright: ignore[reportCallIssue]
-    return found
+        if key not in kinds:
+            raise UnexpectedValue("unknown key")
+        found[key] = _convert(item, kinds[key])
+    if not found.keys() >= _required(kind):
+        raise UnexpectedValue("is missing")
+    return kind(**found)
 
 
-def _to_class(kind: Any) -> Callable[[Any, Any], Any]:
-    """Return the conversion to one attrs class."""
-    fill = make_dict_structure_fn(kind, _converter, _cattrs_forbid_extra_keys=True)
-
-    def convert(value: Any, kind: Any) -> Any:
-        if not isinstance(value, dict):
-            raise _UnexpectedValue(f"expected an object, got {kind_of(value)}")
-        return fill(cast("dict[str, Any]", value), kind)
-
-    return convert
+@cache
+def _kinds_of_attributes(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
-def _unexpected(expected: str, value: object, *, secret: bool = False) -> _UnexpectedValue:
-    got = kind_of(value) if secret else quote_value(value)
-    return _UnexpectedValue(f"expected {expected}, got {got}")
+@cache
+def _required(kind: Any) -> frozenset[str]:
+    return frozenset(one.name for one in attrs.fields(kind) if one.default is attrs.NOTHING)
 
 
-def _new_converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind in _TYPE_NAMES:
-        converter.register_structure_hook(kind, _to_plain)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _to_literal)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is tuple, _to_tuple)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is dict, _to_dict)
-    converter.register_structure_hook_func(_has_check, _to_checked)
-    converter.register_structure_hook_factory(attrs.has, _to_class)
-    return converter
-
-
-def _has_check(kind: Any) -> bool:
-    return get_origin(kind) is Annotated and isinstance(get_args(kind)[1], Check)
-
-
-_converter: Final = _new_converter()
-
-
-# --- Errors with their paths -----------------------------------------------------------------
-
-
-def _errors_in(exc: BaseException, place: str, path: str) -> Iterator[ConfigError]:
-    """Yield the errors in the tree of exceptions that cattrs raises, each with its path."""
-    if isinstance(exc, (ClassValidationError, IterableValidationError)):
-        for part in exc.exceptions:
-            yield from _errors_in(part, place, path + _path_step(part))
-    elif isinstance(exc, ForbiddenExtraKeysError):
-        known = ", ".join(attribute.name for attribute in attrs.fields(exc.cl))
-        for key in sorted(exc.extra_fields):
-            problem = f"unknown key; the keys here are {known}"
-            yield ConfigError(_with_path(place, f"{path}.{quote_key(key)}"), problem)
-    elif isinstance(exc, KeyError):
-        yield ConfigError(_with_path(place, path), "is missing")
-    else:
-        yield ConfigError(_with_path(place, path), str(exc))
-
-
-def _path_step(exc: BaseException) -> str:
-    """Return the last step of the path to where `exc` was raised, as cattrs noted it."""
-    for note in getattr(exc, "__notes__", ()):
-        if isinstance(note, AttributeValidationNote):
-            return f".{note.name}"
-        if isinstance(note, IterableValidationNote):
-            return f"[{note.index}]"
-    return ""
-
-
-def _with_path(place: str, path: str) -> str:
-    return f"{place}: {path.removeprefix('.')}" if path else place
+_OF_PARTS: Final[dict[Any, Callable[[Any, Any], Any]]] = {
+    Literal: to_literal,
+    Union: _to_optional,
+    UnionType: _to_optional,
+    tuple: _to_tuple,
+    dict: _to_dict,
+}
+"""The origin of a type -> the conversion to it."""

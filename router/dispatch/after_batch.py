@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("mcp_router.dispatch")
 
 
-@attrs.define(eq=False)
-class AfterBatch:
+class AfterBatch(Struct, eq=False):
     """The work that is put off now. Each part of the router puts at most one piece at a time."""
 
-    _work: list[Callable[[], None]] = attrs.field(init=False, factory=list["Callable[[], None]"])
+    _work: list[Callable[[], None]] = []
 
     def put(self, work: Callable[[], None]) -> None:
         """Have this called once, after the events that wait now."""

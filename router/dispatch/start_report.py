@@ -13,9 +13,10 @@ Invariants:
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from router.messages.instances.instance_spec import CLIENT_MARK
 from supervisors.child import Down, GaveUp, Starting, Up
@@ -52,53 +53,52 @@ class StartReport(Struct):
 
     started_at_s: float
     is_over: bool = False
-    # By session: of an instance, or of one of its replicas.
+    # Instance -> session, its own or that of a replica -> state.
+    _sessions: dict[str, dict[str, str]] = {}
+    # Instance -> state. Kept up to date, as are the numbers, because the actor asks for the
+    # deadline in each of its turns.
     _states: dict[str, str] = {}
-    # By instance. Kept, because the actor asks for the deadline in each of its turns.
-    _by_instance: dict[str, str] = {}
-    _missing: dict[str, str] = {}
+    _numbers: Counter[str] = field(default_factory=Counter[str])
     _changed_at_s: float = 0.0
     _is_summed_up: bool = False
 
     def expect(self, name: str, now_s: float) -> None:
         """Note that an instance, or one of its replicas, is to be started."""
         if now_s - self.started_at_s <= COUNTED_WITHIN_S:
-            self._states.setdefault(name, "starting")
+            if self._state_of(name) is None:
+                self._note(name, "starting")
             self._changed_at_s = now_s
-            self._count()
 
     def take(self, event: ChildEvent, now_s: float) -> None:
         """Note what the supervisor says of an instance."""
-        if event.name not in self._states:
+        if self._state_of(event.name) is None:
             return
         match event:
             case Starting():
-                self._states[event.name] = "starting"
-                self._count()
+                self._note(event.name, "starting")
                 return
             case Up():
-                self._states[event.name] = "up"
+                self._note(event.name, "up")
             case GaveUp():
-                self._states[event.name] = "failed"
+                self._note(event.name, "failed")
             case Down(retry_in_s=None):
-                del self._states[event.name]
+                self._note(event.name, None)
             case Down():
-                self._states[event.name] = "down"
+                self._note(event.name, "down")
             case _:
                 return
         self._changed_at_s = now_s
-        self._count()
 
     def next_deadline_s(self) -> float | None:
         """Return the monotonic second at which `line` has something to say; None: not by itself."""
         if self.is_over or not self._states:
             return None
-        if not self._missing:
+        numbers, total = self._numbers, len(self._states)
+        if numbers["up"] == total:
             return self._changed_at_s
         if self._is_summed_up:
             return None
-        is_settled = set(self._by_instance.values()) <= {"up", "failed"}
-        quiet_s = SETTLED_S if is_settled else QUIET_S
+        quiet_s = SETTLED_S if numbers["up"] + numbers["failed"] == total else QUIET_S
         return min(self._changed_at_s + quiet_s, self.started_at_s + AT_LATEST_S)
 
     def line(self, now_s: float) -> str | None:
@@ -106,20 +106,39 @@ class StartReport(Struct):
         deadline_s = self.next_deadline_s()
         if deadline_s is None or now_s < deadline_s:
             return None
-        missing, total = self._missing, len(self._by_instance)
+        missing = [f"{name} ({state})" for name, state in self._states.items() if state != "up"]
+        total = len(self._states)
         if not missing:
             self.is_over = True
             return f"All {total} instances are up" if total > 1 else "The only instance is up"
         self._is_summed_up = True
-        names = [f"{name} ({state})" for name, state in missing.items()][:MAX_NAMES]
+        names = missing[:MAX_NAMES]
         if len(missing) > MAX_NAMES:
             names.append(f"and {len(missing) - MAX_NAMES} more")
         return f"{total - len(missing)} of {total} instances are up; not up: {', '.join(names)}"
 
-    def _count(self) -> None:
-        states: dict[str, str] = {}
-        for name, state in self._states.items():
-            instance = name.partition(CLIENT_MARK)[0]
-            states[instance] = min(states.get(instance, state), state, key=_BEST_FIRST.index)
-        self._by_instance = states
-        self._missing = {name: state for name, state in states.items() if state != "up"}
+    def _state_of(self, name: str) -> str | None:
+        """Return the state of a session; None if it is not counted."""
+        return self._sessions.get(_instance_of(name), {}).get(name)
+
+    def _note(self, name: str, state: str | None) -> None:
+        """Note the state of a session, None for its end, and what follows for its instance."""
+        instance = _instance_of(name)
+        sessions = self._sessions.setdefault(instance, {})
+        if state is None:
+            del sessions[name]
+        else:
+            sessions[name] = state
+        before = self._states.get(instance)
+        best = min(sessions.values(), key=_BEST_FIRST.index, default=None)
+        if before is not None:
+            self._numbers[before] -= 1
+        if best is None:
+            del self._sessions[instance], self._states[instance]
+        else:
+            self._numbers[best] += 1
+            self._states[instance] = best
+
+
+def _instance_of(name: str) -> str:
+    return name.partition(CLIENT_MARK)[0]

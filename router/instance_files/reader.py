@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
+from msgspec import Struct
 
 from router.files.json_files import decode_object, kind_of, quote_key, read_bytes
 from router.files.names import INSTANCE_FILE_NAME
@@ -34,8 +34,7 @@ _IN_FORCE: Final = "; what was there before stays in force"
 """Ends the message about a file or an entry that has become invalid."""
 
 
-@attrs.frozen
-class LoadedInstances:
+class LoadedInstances(Struct, frozen=True):
     """The content of `data/`.
 
     Attributes:
@@ -46,7 +45,11 @@ class LoadedInstances:
 
     specs: tuple[InstanceSpec, ...] = ()
     problems: tuple[ConfigError, ...] = ()
-    secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
+    secrets: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        # Without the secrets.
+        return f"LoadedInstances({self.specs!r}, {self.problems!r})"
 
     def startable_in(self, source: str) -> Iterator[InstanceSpec]:
         """Yield the instances of a file that can be started."""

@@ -90,7 +90,6 @@ class RpcError(Exception):
         return STRING_CODES.get(self.code, "TRANSPORT_ERROR")
 
 
-@attrs.frozen
 class ConfigError(Exception):
     """A mistake in a file or argument of the user's; it ends the program or one instance.
 
@@ -99,14 +98,15 @@ class ConfigError(Exception):
         problem: the mistake and the way out, for a person.
     """
 
-    place: str
-    problem: str
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, problem)
+        self.place = place
+        self.problem = problem
 
     def __str__(self) -> str:
         return f"{self.place}: {self.problem}"
 
 
-@attrs.frozen
 class HttpRefusal(Exception):
     """The refusal of an HTTP request, which a listener answers as it stands.
 
@@ -116,9 +116,11 @@ class HttpRefusal(Exception):
         headers: extra response headers, such as `WWW-Authenticate`.
     """
 
-    status: int
-    detail: str
-    headers: tuple[tuple[str, str], ...] = ()
+    def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(status, detail, headers)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
 
     def __str__(self) -> str:
         return f"{self.status} {self.detail}"

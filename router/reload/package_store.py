@@ -15,7 +15,6 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import msgspec
 import trio
 import trio.lowlevel
@@ -40,7 +39,6 @@ DISK_LIMIT_S: Final = 5.0
 _hashes: Final = msgspec.json.Decoder(list[str])
 
 
-@attrs.define(eq=False)
 class PackageStore:
     """The packages that have been ready once.
 
@@ -48,14 +46,13 @@ class PackageStore:
         cache: the cache folder; it is made when something is first written.
     """
 
-    cache: Path
-    # In the order in which they were added; None until the file was read.
-    _known: dict[str, None] | None = attrs.field(default=None, init=False)
-    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-    # Of its own, for one thread: a disk that hangs must not take the threads of others.
-    _limiter: trio.CapacityLimiter = attrs.field(
-        factory=lambda: trio.CapacityLimiter(1), init=False
-    )
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        # In the order in which they were added; None until the file was read.
+        self._known: dict[str, None] | None = None
+        self._lock = trio.Lock()
+        # Of its own, for one thread: a disk that hangs must not take the threads of others.
+        self._limiter = trio.CapacityLimiter(1)
 
     async def knows(self, *names: str) -> bool:
         """Return whether a package has been ready once.

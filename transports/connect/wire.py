@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-import attrs
 from msgspec import Struct
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ class Received(Struct, frozen=True, gc=False):
     failure: Failure | None = None
 
 
-@attrs.frozen
 class WireLost(Exception):
     """The upstream cannot be reached, or no longer.
 
@@ -69,12 +67,20 @@ class WireLost(Exception):
             executed, or somebody killed it.
     """
 
-    reason: str
-    retry_after_s: float | None = None
-    is_from_outside: bool = False
+    def __init__(
+        self, reason: str, retry_after_s: float | None = None, is_from_outside: bool = False
+    ) -> None:
+        super().__init__(reason, retry_after_s, is_from_outside)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        self.is_from_outside = is_from_outside
 
     def __str__(self) -> str:
         return self.reason
+
+    def again(self, reason: str | None = None) -> WireLost:
+        """Return the same as an exception of its own, with another reason if one is given."""
+        return WireLost(reason or self.reason, self.retry_after_s, self.is_from_outside)
 
 
 class Wire(Protocol):

@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import attrs
 import msgspec
 
 from router.cli.rest_api.rest_client import (
@@ -38,7 +37,6 @@ CALL_S: Final = 24 * 3600.0
 """How long a call may be silent: the router keeps its time, and sends a comment every 15 s."""
 
 
-@attrs.frozen
 class Refused(ConfigError):
     """The router answered with an error.
 
@@ -46,7 +44,9 @@ class Refused(ConfigError):
         status: of HTTP.
     """
 
-    status: int = 0
+    def __init__(self, place: str, problem: str, status: int) -> None:
+        super().__init__(place, problem)
+        self.status = status
 
     def __str__(self) -> str:
         return self.problem

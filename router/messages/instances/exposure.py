@@ -10,6 +10,7 @@ import re
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
+from msgspec import Struct
 
 Expose: TypeAlias = Literal["router", "direct", "transparent"]
 """The kinds of views.
@@ -68,8 +69,7 @@ class NameFilter:
 EVERY_NAME: Final = NameFilter()
 
 
-@attrs.frozen
-class ArgumentExposure:
+class ArgumentExposure(Struct, frozen=True):
     """A change of one argument of a tool.
 
     Attributes:
@@ -83,8 +83,7 @@ class ArgumentExposure:
     fixed: Any = None
 
 
-@attrs.frozen
-class Exposure:
+class Exposure(Struct, frozen=True):
     """The part of one instance that every view shows. Tools are named as their server names them.
 
     Attributes:
@@ -98,12 +97,10 @@ class Exposure:
     tools: NameFilter = EVERY_NAME
     prompts: NameFilter = EVERY_NAME
     resources: NameFilter = EVERY_NAME
-    rename: dict[str, str] = attrs.field(factory=dict[str, str])
-    describe: dict[str, str] = attrs.field(factory=dict[str, str])
-    annotations: dict[str, dict[str, Any]] = attrs.field(factory=dict[str, dict[str, Any]])
-    arguments: dict[str, dict[str, ArgumentExposure]] = attrs.field(
-        factory=dict[str, dict[str, ArgumentExposure]]
-    )
+    rename: dict[str, str] = {}
+    describe: dict[str, str] = {}
+    annotations: dict[str, dict[str, Any]] = {}
+    arguments: dict[str, dict[str, ArgumentExposure]] = {}
 
 
 EVERYTHING: Final = Exposure()

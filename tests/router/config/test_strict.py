@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from router.config.conversion.every_mistake import convert_or_name_mistakes
 from router.config.strict import Check, convert_strictly, join_errors
 from router.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Even = Annotated[int, Check("an even integer", lambda n: n % 2 == 0)]
 Secret = Annotated[str, Check("a long secret", lambda s: len(s) > 8, secret=True)]
@@ -152,3 +158,55 @@ def test_secret_is_never_quoted(value: Any, problem: str) -> None:
 def test_one_problem_stays_as_it_is() -> None:
     only = ConfigError("f", "is wrong")
     assert join_errors([only]) is only
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    """Values that are what is expected, and such that are not."""
+    plain = st.none() | st.booleans() | st.integers(-2, 5) | st.floats() | st.sampled_from(WORDS)
+    parts = st.recursive(
+        plain, lambda part: st.lists(part, max_size=2) | st.dictionaries(KEYS, part, max_size=4)
+    )
+    good = st.fixed_dictionaries(
+        {},
+        optional={
+            "number": st.integers(),
+            "texts": st.lists(st.text(max_size=2), max_size=2),
+            "maybe": st.none() | st.just(2),
+            "named": st.dictionaries(st.sampled_from(WORDS), st.just({"flag": True}), max_size=2),
+            "inner": st.fixed_dictionaries({}, optional={"ratio": st.integers(0, 2)}),
+        },
+    )
+    return good | parts | st.dictionaries(KEYS, parts, max_size=3)
+
+
+WORDS = ("one", "long enough", "x", "")
+KEYS = st.sampled_from(
+    ["number", "even", "text", "secret", "texts", "inner", "maybe", "named", "flag", "word", "z"]
+)
+
+
+@attrs.frozen
+class All(Outer):
+    maybe: Even | None = None
+    named: dict[Literal["one", "x"], Inner] = attrs.field(factory=dict[Any, Any])
+
+
+@given(json_values())
+def test_file_without_a_mistake_is_the_same_to_those_who_look_for_mistakes(value: Any) -> None:
+    def outcome(convert: Callable[..., All]) -> object:
+        try:
+            return convert(value, All, "f")
+        except ConfigError as error:
+            return str(error)
+
+    assert outcome(convert_strictly) == outcome(convert_or_name_mistakes)
+
+
+def test_required_key_that_is_missing_is_named() -> None:
+    @attrs.frozen
+    class Needy:
+        number: int
+
+    assert convert_strictly({"number": 1}, Needy, "f") == Needy(1)
+    with pytest.raises(ConfigError, match="f: number: is missing"):
+        convert_strictly({}, Needy, "f")

@@ -261,7 +261,7 @@ class RemoteWire:
 
     def _wire_lost(self) -> WireLost:
         if self._lost is not None:
-            return attrs.evolve(self._lost)
+            return self._lost.again()
         connection = self._connection
         if connection is not None and connection.lost is not None:
             return WireLost(connection.lost, connection.retry_after_s)

@@ -21,9 +21,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
 import trio.lowlevel
+from msgspec import Struct, field
 
 from transports.connect.wire import WireLost
 from transports.json_rpc import payload_bytes
@@ -48,8 +48,7 @@ WRITE_LIMIT_S: Final = 10.0
 """Time for one write, since an upstream may never read."""
 
 
-@attrs.define(eq=False)
-class FrameWriter:
+class FrameWriter(Struct, eq=False):
     """The frames that wait for one incarnation of a session, and what writes them.
 
     Attributes:
@@ -64,13 +63,13 @@ class FrameWriter:
     note_sending: Callable[[Sequence[Frame]], None]
     note_sent: Callable[[int], None]
     after_batch: Callable[[Callable[[], None]], None] | None = None
-    _frames: deque[Frame] = attrs.field(init=False, factory=deque["Frame"])
-    _is_closed: bool = attrs.field(init=False, default=False)
-    _is_announced: bool = attrs.field(init=False, default=False)  # to the actor
-    _unfinished: int = attrs.field(init=False, default=0)  # frames that the wire has in part
-    _failure: Exception | None = attrs.field(init=False, default=None)  # of a write of the actor's
-    _idle: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
-    _no_room: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
+    _frames: deque[Frame] = field(default_factory=deque["Frame"])
+    _is_closed: bool = False
+    _is_announced: bool = False  # to the actor
+    _unfinished: int = 0  # frames that the wire has in part
+    _failure: Exception | None = None  # of a write of the actor's
+    _idle: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    _no_room: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
 
     # --- Senders ---------------------------------------------------------------------------------
 

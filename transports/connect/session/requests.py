@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
 import msgspec
 import trio
 import trio.lowlevel
@@ -27,7 +26,6 @@ encode_json: Final = msgspec.json.encode
 _error: Final = msgspec.json.Decoder(dict[str, Any])
 
 
-@attrs.frozen
 class RequestRefused(Exception):
     """A request was answered with an error, or with a result that makes no sense.
 
@@ -37,9 +35,11 @@ class RequestRefused(Exception):
         data: the `data` of the error.
     """
 
-    reason: str
-    code: int = 0
-    data: Any = None
+    def __init__(self, reason: str, code: int = 0, data: Any = None) -> None:
+        super().__init__(reason, code, data)
+        self.reason = reason
+        self.code = code
+        self.data = data
 
     def __str__(self) -> str:
         return self.reason

@@ -315,9 +315,7 @@ class _Incarnation:
             return await self._negotiation.negotiate()
         except WireLost as lost:
             words = self._wire.last_words()
-            raise (
-                attrs.evolve(lost, reason=f"{lost.reason}; last: {words}") if words else lost
-            ) from None
+            raise (lost.again(f"{lost.reason}; last: {words}") if words else lost) from None
 
     async def _watch(self, is_stateless: bool) -> None:
         interval_s = self._ping_interval_s

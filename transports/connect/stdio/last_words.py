@@ -1,5 +1,7 @@
 """Finds the lines on stderr that tell a person why a process ended.
 
+For start-up time, import it when a process has ended: its patterns take long to compile.
+
 Pure. Programs end in many ways: with a traceback, a panic, a frame of box characters around one
 sentence, a progress bar. Of all that, a person needs the few lines that say something.
 
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from transports.connect.stdio.repeated_lines import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -21,12 +25,6 @@ MAX_LINES: Final = 3
 """An error, and what was said just before it; a reason has to stay readable in a table."""
 
 # --- The marks of lines that say nothing by themselves ----------------------------------------
-
-_CONTROL: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements of the cursor (ECMA-48, 5.4)
-    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles and links (ECMA-48, 8.3.89)
-    r"|\x1b.|[\x00-\x08\x0b-\x1f\x7f]"
-)
 
 _GROUP_EDGE: Final = re.compile(r"^\s*(?:\+[-+]*|\|)(?:\s*\|)*(?: |$)")
 """The frame that Python draws at the left of exception groups."""
@@ -114,16 +112,6 @@ def _ends_of(kept: Sequence[str]) -> tuple[str, ...]:
         errors = [line for line in unlike[:-MAX_LINES] if _TELLS_OF_ERROR.search(line)]
         last = [*errors[-1:], *last[1 if errors else 0 :]]
     return tuple(line.strip() for line in last)
-
-
-def plain(line: str) -> str:
-    """Return what a terminal would show of a line in the end, without colours.
-
-    Of a line that is written anew again and again (`\\r`), such as a progress bar, that is the last
-    text. The indentation stays.
-    """
-    rewritten = [part for part in line.split("\r") if part.strip()]
-    return _CONTROL.sub("", rewritten[-1] if rewritten else "").rstrip()
 
 
 class _Reader(Struct):

@@ -12,7 +12,6 @@ import re
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
-import attrs
 from msgspec import Struct
 
 if TYPE_CHECKING:
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = re.compile(r"[@\w./:=+,~<>^ -]{1,100}")
 
 
-@attrs.frozen
-class PackageCommand:
+class PackageCommand(Struct, frozen=True):
     """A command that runs a package and may install it before.
 
     Attributes:
@@ -33,7 +31,11 @@ class PackageCommand:
 
     program: str
     manager: str
-    package: str = attrs.field(repr=False)
+    package: str
+
+    def __repr__(self) -> str:
+        # Without the package.
+        return f"PackageCommand({self.program!r}, {self.manager!r})"
 
     @property
     def shown_package(self) -> str:

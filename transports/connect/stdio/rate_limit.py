@@ -5,11 +5,10 @@ Pure: the caller passes the time.
 
 from __future__ import annotations
 
-import attrs
+from msgspec import Struct
 
 
-@attrs.define
-class TokenBucket:
+class TokenBucket(Struct, eq=False):
     """Allows a number of tokens at once, and a number per second in the long run.
 
     Attributes:
@@ -19,10 +18,10 @@ class TokenBucket:
 
     burst: float
     per_s: float
-    _tokens: float = attrs.field(init=False)
-    _at_s: float = attrs.field(init=False, default=0.0)
+    _tokens: float = 0.0
+    _at_s: float = 0.0
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self._tokens = self.burst
 
     def take(self, wanted: int, now_s: float) -> int:

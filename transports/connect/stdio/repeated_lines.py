@@ -24,6 +24,12 @@ PER_S: Final = 0.1
 FORGOTTEN_AFTER_S: Final = 3600.0
 """What was not said for an hour is news."""
 
+_CONTROL: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements of the cursor (ECMA-48, 5.4)
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles and links (ECMA-48, 8.3.89)
+    r"|\x1b.|[\x00-\x08\x0b-\x1f\x7f]"
+)
+
 _TIME_OR_ADDRESS: Final = re.compile(
     r"\d{4}-\d\d-\d\d|\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?"
     r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"  # a UUID (RFC 9562)
@@ -36,6 +42,16 @@ _NUMBER: Final = re.compile(r"\d+")
 a line is about."""
 
 _CONTINUES: Final = re.compile(r"^[\s|+│]|Traceback \(most recent call last\)")
+
+
+def plain(line: str) -> str:
+    """Return what a terminal would show of a line in the end, without colours.
+
+    Of a line that is written anew again and again (`\\r`), such as a progress bar, that is the last
+    text. The indentation stays.
+    """
+    rewritten = [part for part in line.split("\r") if part.strip()]
+    return _CONTROL.sub("", rewritten[-1] if rewritten else "").rstrip()
 
 
 def continues(line: str) -> bool:

@@ -18,13 +18,11 @@ import re
 from collections import deque
 from typing import Final
 
-import attrs
-from msgspec import Struct
+from msgspec import Struct, field
 
-from transports.connect.stdio.last_words import last_words, plain
 from transports.connect.stdio.probe_echo import ProbeEcho
 from transports.connect.stdio.rate_limit import TokenBucket
-from transports.connect.stdio.repeated_lines import SaidLines, continues
+from transports.connect.stdio.repeated_lines import SaidLines, continues, plain
 
 LOGGED_LINE_BYTES: Final = 2_000
 """A longer line is cut: people read the log."""
@@ -72,8 +70,7 @@ class _Kept(Struct, frozen=True):
     is_echo: bool
 
 
-@attrs.define
-class StderrLog:
+class StderrLog(Struct, eq=False):
     """The stderr of one process.
 
     Attributes:
@@ -87,23 +84,23 @@ class StderrLog:
     """
 
     log: logging.Logger | logging.LoggerAdapter[logging.Logger]
-    said: SaidLines = attrs.field(factory=SaidLines)
-    probe: ProbeEcho = attrs.field(factory=ProbeEcho)
+    said: SaidLines = field(default_factory=SaidLines)
+    probe: ProbeEcho = field(default_factory=ProbeEcho)
     is_ready: bool = False
     dropped_lines: int = 0
     reported_s: float = 0.0
     _has_news: bool = False
     _repeated_lines: int = 0
     _last_repeated: str = ""
-    _examined: TokenBucket = attrs.field(
-        factory=lambda: TokenBucket(EXAMINED_AT_ONCE, EXAMINED_PER_S)
+    _examined: TokenBucket = field(
+        default_factory=lambda: TokenBucket(EXAMINED_AT_ONCE, EXAMINED_PER_S)
     )
-    _logged: TokenBucket = attrs.field(factory=lambda: TokenBucket(LINES_AT_ONCE, LINES_PER_S))
+    _logged: TokenBucket = field(default_factory=lambda: TokenBucket(LINES_AT_ONCE, LINES_PER_S))
     _partial: bytes = b""
-    _last: deque[_Kept] = attrs.field(factory=lambda: deque[_Kept](maxlen=KEPT_LINES))
-    _stray: deque[str] = attrs.field(factory=lambda: deque[str](maxlen=KEPT_STRAY_LINES))
+    _last: deque[_Kept] = field(default_factory=lambda: deque[_Kept](maxlen=KEPT_LINES))
+    _stray: deque[str] = field(default_factory=lambda: deque[str](maxlen=KEPT_STRAY_LINES))
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         self.said.begin_process()
 
     def feed(self, data: bytes, now_s: float) -> None:
@@ -147,6 +144,9 @@ class StderrLog:
         Args:
             now_s: monotonic seconds; of the end of the process, if it has ended.
         """
+        # For start-up time: see there.
+        from transports.connect.stdio.last_words import last_words
+
         since_s = now_s - RECENT_S if self.is_ready else 0.0
         lines = [
             kept.line

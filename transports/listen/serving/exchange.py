@@ -15,7 +15,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-import attrs
 import msgspec
 import trio
 from msgspec import Struct
@@ -51,7 +50,6 @@ class ClientGone(Exception):
     """The client closed its connection before it was answered."""
 
 
-@attrs.frozen
 class Rejected(Exception):
     """A request that is answered with an HTTP error status and a JSON-RPC error as its body.
 
@@ -63,8 +61,10 @@ class Rejected(Exception):
         error: the body.
     """
 
-    status: int
-    error: ErrorResponse
+    def __init__(self, status: int, error: ErrorResponse) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.error = error
 
     @classmethod
     def because(cls, status: int, message: str, request_id: RequestId | None = None) -> Rejected:

@@ -38,6 +38,12 @@ log = logging.getLogger("mcp_router.upstream")
 
 SCRIPT: Final = Path(__file__).with_name("launcher.py")
 
+_RUN_SCRIPT: Final = (
+    "import sys; sys.path.append(sys.argv[1].rpartition('/')[0]); import launcher; launcher.run()"
+)
+"""Imports the script, so that its bytecode is used: to compile it would take longer than all the
+rest of its start. Its path is an argument, by which people recognise it in a list of processes."""
+
 LENGTH_BYTES: Final = 4
 """A command on a lifeline begins with its length, in so many bytes."""
 
@@ -242,10 +248,11 @@ class Launcher(Struct, eq=False):
         raise ChildProcessError("its launcher ends at once")
 
     async def _start(self) -> _Running:
+        words = ("-I", "-S", "-c", _RUN_SCRIPT, str(SCRIPT))
         with ExitStack() as theirs, ExitStack() as on_failure:
             control, their_control = _socket_pair(theirs, on_failure)
             popen = await trio.lowlevel.open_process(
-                [sys.executable, "-I", "-S", str(SCRIPT), str(their_control.fileno())],
+                [sys.executable, *words, str(their_control.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 # What it had to say there could only be a bug, and while it writes it might hang.

@@ -1,6 +1,6 @@
 """Starts the commands of stdio upstreams; leaves nothing of their trees behind, whatever happens.
 
-`launch` runs this file as a script in an interpreter of its own and never imports it:
+`launch` runs this file in an interpreter of its own and never imports it itself:
 
     python -I -S launcher.py CONTROL
 
@@ -368,7 +368,7 @@ def is_child(pid: str) -> bool:
 
 
 def main() -> None:
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = socket.socket(fileno=int(sys.argv[-1]))
     os.set_inheritable(control.fileno(), False)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -382,8 +382,13 @@ def main() -> None:
         guard(passed)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Be the launcher, or a guard, and end the process."""
     try:
         main()
     finally:
         os._exit(0)  # what an interpreter does at its end is of no use here
+
+
+if __name__ == "__main__":
+    run()

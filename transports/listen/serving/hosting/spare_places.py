@@ -5,10 +5,10 @@ Invariant: a connection that is turned away costs little, and for `TURN_AWAY_S` 
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import trio
 
 from transports.listen.serving.counted_warnings import CountedWarning
@@ -30,7 +30,7 @@ TURN_AWAY_S: Final = 1.0
 
 
 def _turned_away() -> bytes:
-    body = json.dumps({"detail": "Too many connections; try again later"}).encode()
+    body = msgspec.json.encode({"detail": "Too many connections; try again later"})
     lines = [
         "HTTP/1.1 503 Service Unavailable",
         "content-type: application/json",
