@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from router.access.admission import LOOPBACK_NAMES, Admission, AdmissionRules
 from router.messages.commands import Principal
 
@@ -31,7 +29,6 @@ _RULES: Final = AdmissionRules(
 )
 
 
-@attrs.define
 class LocalAdmission(Admission):
     """Admits each request as `LOCAL`, by rules that never change."""
 
