@@ -28,6 +28,7 @@ from router.config.conversion.single_values import (
     to_plain,
     unexpected,
 )
+from router.core.text.nearest_names import likely_meant
 from router.files.json_files import kind_of, quote_key
 from router.messages.errors import ConfigError
 
@@ -114,9 +115,11 @@ def _errors_in(exc: BaseException, place: str, path: str) -> Iterator[ConfigErro
         for part in exc.exceptions:
             yield from _errors_in(part, place, path + _path_step(part))
     elif isinstance(exc, ForbiddenExtraKeysError):
-        known = ", ".join(attribute.name for attribute in attrs.fields(exc.cl))
+        names = [attribute.name for attribute in attrs.fields(exc.cl)]
         for key in sorted(exc.extra_fields):
-            problem = f"unknown key; the keys here are {known}"
+            meant = likely_meant(key, names)
+            way_out = f"did you mean {meant}?" if meant else f"the keys here are {', '.join(names)}"
+            problem = f"unknown key; {way_out}"
             yield ConfigError(_with_path(place, f"{path}.{quote_key(key)}"), problem)
     elif isinstance(exc, KeyError):
         yield ConfigError(_with_path(place, path), "is missing")
