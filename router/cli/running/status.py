@@ -5,12 +5,12 @@ Invariant: text from the router is data: it cannot forge lines or move the curso
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from router.cli.rest_api.rest_client import NO_ROUTER, get
+from router.cli.text_columns import columns_of
 from router.logs.record_text import UNPRINTABLE, one_line
 from router.messages.errors import ConfigError
 
@@ -130,8 +130,7 @@ def table(rows: list[Row]) -> str:
     cells = [HEAD]
     for row in rows:
         cells += [_cells(row), *map(_session_cells, (*row.sessions, *row.replicas))]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
+    lines = columns_of(cells)
     ready = sum(row.state == "ready" for row in rows)
     idle = sum(row.state == "idle" for row in rows)
     lines += ["", f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")]
@@ -232,12 +231,3 @@ def duration(seconds: float) -> str:
         if number or not parts:
             parts.append(f"{number}{unit}")
     return " ".join(parts)
-
-
-def _width(text: str) -> int:
-    """Return how many columns a terminal needs; wide letters such as CJK take two (UAX #11)."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
