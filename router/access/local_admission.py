@@ -1,17 +1,18 @@
 """Admits what comes through the local socket: everything there is of the user who runs the router.
 
 The system lets nobody else connect, so no token is needed; see `router.app.listening.local_socket`.
-`Host` has to be a name of this machine, and `Origin` must be absent: no page of a browser has any
-business there.
+A local port takes connections of everybody, so each request there needs its token. `Host` has to be
+a name of this machine, and `Origin` must be absent: no page of a browser has any business there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
 from router.access.admission import LOOPBACK_NAMES, Admission, AdmissionRules
+from router.config.tokens import digest_of
 from router.messages.commands import Principal
 
 if TYPE_CHECKING:
@@ -52,3 +53,17 @@ class LocalAdmission(Admission):
     def is_known(self, principal: Principal) -> bool:
         """Return whether this is `LOCAL`."""
         return principal == LOCAL
+
+
+@attrs.define
+class LocalPortAdmission(Admission):
+    """Admits each request with the token of the local port as `LOCAL`, and answers no other."""
+
+    has_open_paths: ClassVar[bool] = False
+
+    @classmethod
+    def for_port(cls, port: int, token: str, refusals: Refusals) -> LocalPortAdmission:
+        """Return the admission of a port; `Host` has to name that port."""
+        hosts = frozenset(f"{name}:{port}" for name in LOOPBACK_NAMES)
+        tokens = ((digest_of(token), LOCAL),)
+        return cls(attrs.evolve(_RULES, hosts=hosts, tokens=tokens), refusals)
