@@ -55,7 +55,6 @@ class LocalAdmission(Admission):
         return principal == LOCAL
 
 
-@attrs.define
 class LocalPortAdmission(Admission):
     """Admits each request with the token of the local port as `LOCAL`, and answers no other."""
 
@@ -64,6 +63,11 @@ class LocalPortAdmission(Admission):
     @classmethod
     def for_port(cls, port: int, token: str, refusals: Refusals) -> LocalPortAdmission:
         """Return the admission of a port; `Host` has to name that port."""
-        hosts = frozenset(f"{name}:{port}" for name in LOOPBACK_NAMES)
-        tokens = ((digest_of(token), LOCAL),)
-        return cls(attrs.evolve(_RULES, hosts=hosts, tokens=tokens), refusals)
+        rules = AdmissionRules(
+            hosts=frozenset(f"{name}:{port}" for name in LOOPBACK_NAMES),
+            is_any_address_allowed=False,
+            origins=frozenset(),
+            are_loopback_origins_allowed=False,
+            tokens=((digest_of(token), LOCAL),),
+        )
+        return cls(rules, refusals)

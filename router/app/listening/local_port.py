@@ -34,7 +34,7 @@ LOCK_WAIT_S: Final = 0.5
 
 
 class LocalPort(msgspec.Struct, eq=False):
-    """A listening port, and the token of those who may use it.
+    """A listening port, and the token of those who may use it; commands find it once it is taken.
 
     Attributes:
         address: the URL.
@@ -46,20 +46,44 @@ class LocalPort(msgspec.Struct, eq=False):
     sock: socket.socket
     token: str
     _config: Path
-    _lock: int | None
+    _lock: int | None = None
 
     def __repr__(self) -> str:
         return f"LocalPort({self.address!r})"
 
+    def take(self) -> bool:
+        """Have commands find this port unless another router has one; return whether they do now.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if self._lock is not None:
+            return True
+        with open_ports_folder(create=True) as folder, ExitStack() as unless_taken:
+            lock = folder.open_lock_file(lock_name(self._config))
+            unless_taken.callback(os.close, lock)
+            if lock_within(lock, LOCK_WAIT_S):
+                self._write(folder)
+                unless_taken.pop_all()
+                self._lock = lock
+        return self._lock is not None
+
+    def _write(self, folder: SafeFolder) -> None:
+        name = file_name(self._config)
+        with suppress(FileNotFoundError):
+            folder.remove(name)  # of a dead router: a file that is replaced would keep its mode
+        content = LocalPortFile(self.address, self.token, os.getpid())
+        folder.write(name, msgspec.json.encode(content))
+
     def close(self) -> None:
         """Remove the file and close the port; a second time does nothing."""
-        if self._lock is None:
-            return
         lock, self._lock = self._lock, None
-        with suppress(OSError), open_ports_folder() as folder:
-            folder.remove(file_name(self._config))
+        if lock is not None:
+            with suppress(OSError), open_ports_folder() as folder:
+                folder.remove(file_name(self._config))
         self.sock.close()
-        os.close(lock)  # which gives the lock back
+        if lock is not None:
+            os.close(lock)  # which gives the lock back
 
 
 def open_local_port(config: Path) -> LocalPort | None:
@@ -67,19 +91,19 @@ def open_local_port(config: Path) -> LocalPort | None:
 
     The log says why it has none.
     """
-    try:
-        with open_ports_folder(create=True) as folder, ExitStack() as unless_it_listens:
-            lock = folder.open_lock_file(lock_name(config))
-            unless_it_listens.callback(os.close, lock)
-            if lock_within(lock, LOCK_WAIT_S):
-                local = _listen(folder, config, lock)
-                unless_it_listens.pop_all()
+    with ExitStack() as unless_taken:
+        try:
+            sock = listening_socket(socket.AF_INET, HOST, 0)
+            url = f"http://{HOST}:{sock.getsockname()[1]}"
+            local = LocalPort(url, sock, secrets.token_hex(TOKEN_BYTES), config)
+            unless_taken.callback(local.close)
+            if local.take():
+                unless_taken.pop_all()
                 return local
-    except OSError as exc:
-        log.info("There is no local port (%s); set api.enabled for commands", exc)
-        return None
-    text = "Another router runs for %s and has its local port; commands reach that one"
-    log.info(text, config)
+            text = "Another router runs for %s and has its local port; commands reach that one"
+            log.info(text, config)
+        except OSError as exc:
+            log.info("There is no local port (%s); set api.enabled for commands", exc)
     return None
 
 
@@ -92,18 +116,3 @@ def local_port(config: Path) -> Generator[LocalPort | None]:
     finally:
         if local is not None:
             local.close()
-
-
-def _listen(folder: SafeFolder, config: Path, lock: int) -> LocalPort:
-    sock = listening_socket(socket.AF_INET, HOST, 0)
-    try:
-        url = f"http://{HOST}:{sock.getsockname()[1]}"
-        content = LocalPortFile(url, secrets.token_hex(TOKEN_BYTES), os.getpid())
-        name = file_name(config)
-        with suppress(FileNotFoundError):
-            folder.remove(name)  # of a dead router: a file that is replaced would keep its mode
-        folder.write(name, msgspec.json.encode(content))
-    except BaseException:
-        sock.close()
-        raise
-    return LocalPort(url, sock, content.token, config, lock)
