@@ -51,8 +51,10 @@ class LocalPort(msgspec.Struct, eq=False):
     def __repr__(self) -> str:
         return f"LocalPort({self.address!r})"
 
-    def take(self) -> bool:
+    def take(self, wait_s: float = 0.0) -> bool:
         """Have commands find this port unless another router has one; return whether they do now.
+
+        Blocks for at most `wait_s` until the lock is free.
 
         Raises:
             OSError: the file cannot be written.
@@ -62,7 +64,7 @@ class LocalPort(msgspec.Struct, eq=False):
         with open_ports_folder(create=True) as folder, ExitStack() as unless_taken:
             lock = folder.open_lock_file(lock_name(self._config))
             unless_taken.callback(os.close, lock)
-            if lock_within(lock, LOCK_WAIT_S):
+            if lock_within(lock, wait_s):
                 self._write(folder)
                 unless_taken.pop_all()
                 self._lock = lock
@@ -97,7 +99,7 @@ def open_local_port(config: Path) -> LocalPort | None:
             url = f"http://{HOST}:{sock.getsockname()[1]}"
             local = LocalPort(url, sock, secrets.token_hex(TOKEN_BYTES), config)
             unless_taken.callback(local.close)
-            if local.take():
+            if local.take(LOCK_WAIT_S):
                 unless_taken.pop_all()
                 return local
             text = "Another router runs for %s and has its local port; commands reach that one"
