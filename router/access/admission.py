@@ -15,7 +15,7 @@ import ipaddress
 import math
 import re
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Struct, field
 
@@ -160,7 +160,10 @@ class Admission(Struct, eq=False):
         rules: in force now; a reload replaces them.
         refusals: reports the requests that are refused.
         wrong_tokens: counts the wrong tokens of each address.
+        has_open_paths: what tells nothing secret is answered without a token, such as `/health`.
     """
+
+    has_open_paths: ClassVar[bool] = True
 
     rules: AdmissionRules
     refusals: Refusals = field(default_factory=Refusals)

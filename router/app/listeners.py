@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from router.access.admission import Admission
     from router.access.live_admission import LiveAdmission
     from router.access.places import Places
+    from router.app.listening.local_port import LocalPort
     from router.app.listening.local_socket import LocalSocket
     from router.app.sockets import Bound
     from router.config.settings import Settings
@@ -101,7 +102,7 @@ class Listeners(Struct, eq=False):
         commands: takes commands to the supervisor of the listeners, which restarts those that move.
         bound: the sockets at their present addresses.
         stdio: the streams of this process; None if they are not for MCP.
-        local: the local socket; None if there is none.
+        local: the local socket or port; None if there is none.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.
@@ -120,7 +121,7 @@ class Listeners(Struct, eq=False):
     commands: trio.MemorySendChannel[Command]
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
-    local: LocalSocket | None = None
+    local: LocalSocket | LocalPort | None = None
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = {}
     up: UpListeners = field(default_factory=UpListeners)
@@ -154,7 +155,7 @@ class Listeners(Struct, eq=False):
             log.warning(text, bound.wanted_port, bound.mode, bound.port, bound.section)
         return ChildSpec(bound.mode, _NetworkListener(bound, self), grace_s=LISTENER_GRACE_S)
 
-    def _local_child(self, local: LocalSocket) -> ChildSpec:
+    def _local_child(self, local: LocalSocket | LocalPort) -> ChildSpec:
         run = LocalListener(
             local=local,
             inbox=self.inbox,
@@ -328,7 +329,7 @@ def _with_health(listeners: Listeners, app: Application, admission: Admission) -
     health = Health(
         inbox=listeners.inbox,
         admit=admission.admit,
-        check_site=admission.check_site,
+        check_site=admission.check_site if admission.has_open_paths else admission.admit,
         are_listening=listeners.up.are_all_up,
         is_stopping=lambda: listeners.is_draining,
         ready_when=lambda: listeners.settings.current.server.ready_when,
@@ -352,6 +353,7 @@ def _load_rest(
         version=VERSION,
         needs_token=lambda: bool(admission.rules.tokens),
         is_known=admission.is_known,
+        has_open_paths=admission.has_open_paths,
         refused=admission.refusals.note,
         cors_origin=cors_origin,
         about=listeners.about,

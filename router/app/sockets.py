@@ -197,7 +197,7 @@ def _bind(wanted: _Wanted, own: Container[int]) -> Bound:
     tried = PORTS_TRIED if listener.auto_find_port and listener.port else 1
     for port in range(listener.port, min(listener.port + tried, 65536)):
         try:
-            sock = _listening_socket(family, where, port)
+            sock = listening_socket(family, where, port)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE and port == listener.port and port in own:
                 # The next port up would be right only until the next start.
@@ -245,7 +245,12 @@ def _resolve(wanted: _Wanted) -> tuple[socket.AddressFamily, str]:
     return family, str(where[0])
 
 
-def _listening_socket(family: socket.AddressFamily, where: str, port: int) -> socket.socket:
+def listening_socket(family: socket.AddressFamily, where: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address, which no other program can take.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":

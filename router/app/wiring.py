@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from router.access.refusals import Refusals
+    from router.app.listening.local_port import LocalPort
     from router.app.listening.local_socket import LocalSocket
     from router.app.sockets import Bound
     from router.audit.audit_log import AuditLog
@@ -173,7 +174,7 @@ def wire(
     is_for_people: bool = False,
     show_start: ShowStart | None = None,
     service_manager: ServiceManager | None = None,
-    local: LocalSocket | None = None,
+    local: LocalSocket | LocalPort | None = None,
 ) -> Router:
     """Wire the parts of a router.
 
@@ -188,7 +189,7 @@ def wire(
         is_for_people: see `Router`.
         show_start: see `Router`.
         service_manager: is to be told how the router is, if there is one.
-        local: the local socket, if there is one.
+        local: the local socket or port, if there is one.
 
     Raises:
         ConfigError: stdio is a mode, and there is no stdin or stdout; or the audit log cannot be

@@ -40,13 +40,16 @@ _NOT_FOR_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 def has_local_sockets() -> bool:
-    """Return whether this system has them; Python knows none on Windows."""
+    """Return whether this system has them; Python knows none on Windows.
+
+    Where it has none, routers have local ports instead (`router.files.local_ports`).
+    """
     return hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid")
 
 
 def socket_name(config: Path) -> str:
     """Return the name of the socket of a router that reads this `config.json`."""
-    path = os.fsencode(os.path.realpath(config))
+    path = os.fsencode(os.path.normcase(os.path.realpath(config)))
     return f"{hashlib.sha256(path).hexdigest()[:ID_DIGITS]}.sock"
 
 

@@ -135,9 +135,9 @@ class SafeFolder(Struct, frozen=True):
             os.rmdir(path, dir_fd=dir_fd)
             self._sync()
 
-    def open_lock_file(self) -> int:
-        """Return a descriptor of the file that stands for the lock; see `locked`."""
-        path, dir_fd = self._locate(LOCK_NAME)
+    def open_lock_file(self, name: str = LOCK_NAME) -> int:
+        """Return a descriptor of a file that stands for a lock; see `locked` and `lock_within`."""
+        path, dir_fd = self._locate(name)
         return os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, NEW_FILE_MODE, dir_fd=dir_fd)
 
     def close(self) -> None:
@@ -203,20 +203,27 @@ def locked(folder: SafeFolder) -> Generator[None]:
     """
     fd = folder.open_lock_file()
     try:
-        _wait_for_lock(fd, folder.path)
+        if not lock_within(fd, LOCK_TIMEOUT_S):
+            problem = "another process is changing it and does not come to an end"
+            raise OSError(errno.ETIMEDOUT, problem, str(folder.path))
         yield
     finally:
         os.close(fd)  # which gives the lock back
 
 
-def _wait_for_lock(fd: int, folder: Path) -> None:
-    ends_at_s = time.monotonic() + LOCK_TIMEOUT_S
+def lock_within(fd: int, wait_s: float) -> bool:
+    """Take the lock of a file until it is closed; return False if it cannot be had in time. Blocks.
+
+    Raises:
+        OSError: the system locks no files there.
+    """
+    ends_at_s = time.monotonic() + wait_s
     # The system's own waiting call has no time limit.
     while not _try_to_lock(fd):
-        if time.monotonic() > ends_at_s:
-            problem = "another process is changing it and does not come to an end"
-            raise OSError(errno.ETIMEDOUT, problem, str(folder))
+        if time.monotonic() >= ends_at_s:
+            return False
         time.sleep(_LOCK_RETRY_S)
+    return True
 
 
 if sys.platform == "win32":

@@ -169,7 +169,8 @@ class Router(Struct, eq=False):
     """The router as an HTTP server.
 
     Attributes:
-        connect: opens a connection; raises `OSError`.
+        connect: opens a connection, for which it may set `authority` and `headers` anew; raises
+            `OSError`.
         authority: the value of `Host`.
         headers: sent with each request, such as that of a token.
     """
@@ -188,13 +189,14 @@ class Router(Struct, eq=False):
             NotSent: the router cannot be reached.
             BrokenOff: the connection ended before the head of the response.
         """
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.authority}"]
-        lines += [f"{name}: {value}" for name, value in (*self.headers.items(), *headers.items())]
-        if method == "POST":
-            lines.append(f"Content-Length: {len(body)}")
-        data = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
         connection = await self._connection()
         try:
+            lines = [f"{method} {target} HTTP/1.1", f"Host: {self.authority}"]
+            both = (*self.headers.items(), *headers.items())
+            lines += [f"{name}: {value}" for name, value in both]
+            if method == "POST":
+                lines.append(f"Content-Length: {len(body)}")
+            data = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
             await connection.request(data)
         except BaseException:
             await connection.aclose()

@@ -1,10 +1,13 @@
 """Listens on the local socket: MCP at `/mcp` and the places below it, the REST API everywhere else.
 
+Where there are no Unix sockets, it listens on the local port instead.
+
 Invariants:
 
 - Nothing is imported for it before its first connection, and then in a worker thread. So it costs
   a start nothing, and a router that nobody asks nothing at all.
 - Only processes of the router's own user, and root's, get an answer, where the system can tell.
+  On a port, only requests with its token do.
 - Its end is no failure of the router, and `/readyz` does not wait for it.
 """
 
@@ -21,9 +24,10 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.access.local_admission import LocalAdmission
+    from router.access.admission import Admission
     from router.access.places import Places
     from router.access.refusals import Refusals
+    from router.app.listening.local_port import LocalPort
     from router.app.listening.local_socket import LocalSocket
     from router.dispatch.actor import Inbound
     from transports.listen.serving.hosting.connection_counts import ConnectionCounts
@@ -44,7 +48,7 @@ class LocalListener(Struct, frozen=True):
     """The local socket's listener, as a supervised child.
 
     Attributes:
-        local: the socket; closed once the listener is told to stop.
+        local: the socket or port; closed once the listener is told to stop.
         inbox: the dispatch actor's.
         places: the views that have a place of their own.
         refusals: reports the requests that are refused.
@@ -54,19 +58,19 @@ class LocalListener(Struct, frozen=True):
         connections: takes the counts of the connections, once there is one.
     """
 
-    local: LocalSocket
+    local: LocalSocket | LocalPort
     inbox: trio.MemorySendChannel[Inbound]
     places: Places
     refusals: Refusals
     is_draining: Callable[[], bool]
-    load_rest: Callable[[LocalAdmission], Callable[[], Application]]
+    load_rest: Callable[[Admission], Callable[[], Application]]
     connections: dict[str, ConnectionCounts]
 
     async def __call__(
         self, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Wait for a first connection, then serve; in the end, the socket is gone."""
-        task_status.started(str(self.local.path))
+        task_status.started(self.local.address)
         try:
             await self._wait_for_connection(stopping)
             if not stopping.is_set():
@@ -84,14 +88,19 @@ class LocalListener(Struct, frozen=True):
 
     def _load(self) -> AsgiListener:
         # For start-up time: most of this is needed by no other listener.
-        from router.access.local_admission import LocalAdmission
+        from router.access.local_admission import LocalAdmission, LocalPortAdmission
         from transports.listen.http.http_endpoint import PATH, HttpEndpoint
         from transports.listen.serving.asgi import AsgiApp
         from transports.listen.serving.by_path import ByPath
         from transports.listen.serving.hosting.connection_counts import ConnectionCounts
         from transports.listen.serving.hosting.listener import AsgiListener, connection_limit
 
-        admission = LocalAdmission.reporting_to(self.refusals)
+        local = self.local
+        if local.token:
+            port = local.sock.getsockname()[1]
+            admission = LocalPortAdmission.for_port(port, local.token, self.refusals)
+        else:
+            admission = LocalAdmission.reporting_to(self.refusals)
         admit = admission.admit_with("call")
         new_rest = self.load_rest(admission)
 
@@ -107,13 +116,13 @@ class LocalListener(Struct, frozen=True):
             return ByPath(PATH, app, new_rest())
 
         return AsgiListener(
-            self.local.sock,
-            str(self.local.path),
+            local.sock,
+            local.address,
             new_app,
             max_connections=min(MAX_CONNECTIONS, connection_limit() // 2),
             has_fast_lane=True,
             counts=self.connections.setdefault(LOCAL, ConnectionCounts()),
-            admits=is_of_this_user,
+            admits=None if local.token else is_of_this_user,
         )
 
 

@@ -14,11 +14,11 @@ import logging
 import os
 import socket
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Struct
 
-from router.files.local_sockets import has_local_sockets, own_folder, socket_name
+from router.files.local_sockets import own_folder, socket_name
 
 try:
     import fcntl
@@ -41,11 +41,19 @@ class LocalSocket(Struct, eq=False):
     Attributes:
         path: of the socket.
         sock: the socket.
+        token: none, since the system lets nobody else connect.
     """
+
+    token: ClassVar[str] = ""
 
     path: Path
     sock: socket.socket
     _lock: int | None
+
+    @property
+    def address(self) -> str:
+        """The place of the socket, for people."""
+        return str(self.path)
 
     def close(self) -> None:
         """Remove the socket and close it; a second time does nothing."""
@@ -64,9 +72,6 @@ def open_local_socket(config: Path, environ: Mapping[str, str]) -> LocalSocket |
 
     The log says why it has none.
     """
-    if fcntl is None or not has_local_sockets():  # pragma: no cover - Windows
-        log.info("There is no local socket: this system has none; set api.enabled for commands")
-        return None
     try:
         path = own_folder(environ) / socket_name(config)
         lock = _take_lock(_lock_path(path))

@@ -1,6 +1,7 @@
-"""Finds the running router of a `config.json` by its local socket.
+"""Finds the running router of a `config.json` by its local socket or local port.
 
-Invariant: a socket is used only if no other user could have put it there, and if somebody answers.
+Invariant: a socket is used only if no other user could have put it there, and if somebody answers;
+a port only while the router holds it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.cli.rest_api.how_to_serve import how_to_serve
 from router.cli.rest_api.rest_client import NotReached, RestApi
+from router.files.local_ports import local_port_of
 from router.files.local_sockets import has_local_sockets, sockets_of
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ def find_local_router(config: Path, environ: Mapping[str, str]) -> RestApi | Non
 
     Blocks for the moment that a connection takes.
     """
+    if not has_local_sockets():
+        found = local_port_of(config)
+        return None if found is None else RestApi(found.url, found.token, is_local=True)
     for path in sockets_of(config, environ):
         if is_answered(path):
             return RestApi.at_socket(path)
@@ -48,11 +53,5 @@ def is_answered(path: Path) -> bool:
 def no_local_router(config: Path) -> NotReached:
     """Return the error for a `config.json` with which no router runs here."""
     start = f"start one with `{how_to_serve(config)}`"
-    if has_local_sockets():
-        problem = f"no router of yours runs for it; {start}, or name another one with --url"
-    else:
-        problem = (
-            f"this system has no local sockets; set api.enabled there, {start}, or name a router "
-            "with --url"
-        )
+    problem = f"no router of yours runs for it; {start}, or name another one with --url"
     return NotReached(str(config), problem)

@@ -1,6 +1,7 @@
 """Reaches the REST API of a running router, for the commands that ask one.
 
-The API is behind a URL, or behind the local socket of a router of this user, which needs no token.
+The API is behind a URL, or behind the local socket of a router of this user, which needs no token;
+where there are no Unix sockets, behind its local port, whose token is in a file.
 
 Invariants:
 
@@ -69,6 +70,7 @@ class RestApi:
         token: the bearer token to send; empty for none.
         socket: the path of the Unix socket on which the router is reached; empty for one behind
             `url`.
+        is_local: it is behind the local socket or port.
         parts: the same URL, split.
 
     Raises:
@@ -78,6 +80,7 @@ class RestApi:
     url: str
     token: str = attrs.field(default="", repr=False)
     socket: str = ""
+    is_local: bool = False
     parts: SplitResult = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_split_url, takes_self=True)
     )
@@ -102,7 +105,7 @@ class RestApi:
     @classmethod
     def at_socket(cls, path: Path) -> RestApi:
         """Return the API of a router behind its local socket."""
-        return cls("http://localhost", socket=str(path))
+        return cls("http://localhost", socket=str(path), is_local=True)
 
     @property
     def place(self) -> str:
@@ -183,7 +186,7 @@ class _LocalConnection(http.client.HTTPConnection):
 def no_answer(api: RestApi, error: Exception) -> str:
     """Return why there is no answer, and the way out."""
     why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    if api.socket:
+    if api.is_local:
         return f"no answer ({one_line(why)}). The router there is busy, or about to stop"
     way_out = "Is the router running, and api.enabled true in its config.json?"
     return f"no answer ({one_line(why)}). {way_out}"

@@ -1,7 +1,7 @@
 """Finds the router that a command asks: that of `--url`, else that of `config.json` here.
 
-The latter is behind its local socket, which takes no token; where it has none, behind the URL that
-`config.json` names, if `api.enabled` is true.
+The latter is behind its local socket or port, which takes no token of the settings; where it has
+neither, behind the URL that `config.json` names, if `api.enabled` is true.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import trio
 
     from transports.bridge.endpoint import Endpoint
+    from transports.bridge.http_connection import Router
 
 DESCRIPTION: Final = """\
 Be an MCP server on stdin and stdout for one client, and carry its messages to the router that runs
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry messages until the client ends; return the exit status.
 
     Raises:
-        ConfigError: the URL or the name of the view is none, or there are no local sockets here.
+        ConfigError: the URL or the name of the view is none.
     """
     # For start-up time: its help needs no Trio.
     import trio
@@ -110,10 +111,9 @@ def _local_endpoint(arguments: argparse.Namespace) -> tuple[Endpoint, str]:
     from transports.bridge.http_connection import Router
 
     config = locate(options_of(arguments), os.environ, Path.cwd()).config
-    if not has_local_sockets():
-        problem = "this system has no local sockets; give the router's MCP endpoint with --url"
-        raise ConfigError("connect", problem)
     router = Router(partial(_open_local, config), "localhost")
+    if not has_local_sockets():
+        router.connect = partial(_open_local_port, config, router)
     how_to_start = f"Start it with `{how_to_serve(config)}`"
     return Endpoint(router, _at_view(MCP_PATH, arguments.view)), how_to_start
 
@@ -131,7 +131,30 @@ async def _open_local(config: Path) -> trio.abc.Stream:
             return await trio.open_unix_socket(str(path))
         except (ConnectionRefusedError, FileNotFoundError):
             continue  # of a router that has ended
-    raise FileNotFoundError(errno.ENOENT, f"no router of yours runs for {config}")
+    raise _no_router(config)
+
+
+async def _open_local_port(config: Path, router: Router) -> trio.abc.Stream:
+    """Connect to the router of a `config.json`, as `_open_local` does.
+
+    Each router has a port and a token of its own, which this one's requests get from now on.
+    """
+    import trio
+
+    # For start-up time: most systems have local sockets.
+    from router.cli.rest_api.rest_client import RestApi
+    from router.files.local_ports import local_port_of
+
+    found = await trio.to_thread.run_sync(local_port_of, config)
+    if found is None:
+        raise _no_router(config)
+    api = RestApi(found.url, found.token)
+    router.authority, router.headers = api.authority, api.headers
+    return await _open_remote(api.parts)
+
+
+def _no_router(config: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, f"no router of yours runs for {config}")
 
 
 def _remote_endpoint(arguments: argparse.Namespace) -> tuple[Endpoint, str]:

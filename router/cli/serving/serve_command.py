@@ -16,6 +16,7 @@ from router.cli.arguments import add_serving_options, add_transports, options_of
 from router.cli.terminal import complain, is_for_a_person
 from router.config.options import chosen_modes, locate, merge, with_data_folder, with_log_folder
 from router.config.settings import load_settings, settings_as_written
+from router.files.local_sockets import has_local_sockets
 from router.logs.early_records import EarlyRecords
 from router.logs.logs import Logs, unbuffered_stderr
 from router.messages.errors import ConfigError
@@ -23,7 +24,10 @@ from router.messages.errors import ConfigError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
+    from router.app.listening.local_port import LocalPort
+    from router.app.listening.local_socket import LocalSocket
     from router.cli.serving.start_screen import StartScreen
     from router.config.options import Options, Paths
     from router.config.settings import Settings
@@ -79,7 +83,6 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
 
         check_view(options, settings, paths, os.environ)
 
-    from router.app.listening.local_socket import local_socket
     from router.app.process_privacy import keep_private
     from router.app.sockets import bind
 
@@ -89,7 +92,7 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
     screen = None if service_manager or not bound else _start_screen(settings)
     with (
         Logs.from_settings(settings.logging, paths.logs, mode, screen, early) as logs,
-        local_socket(paths.config, os.environ) as local,
+        _local_place(paths.config) as local,
     ):
         logs.add_secrets(settings.security.secrets)
         if options.data is not None and not paths.data.is_dir():
@@ -119,6 +122,18 @@ def _serve(settings: Settings, paths: Paths, options: Options, early: EarlyRecor
             if settings.logging.level == "OFF":
                 complain(f"ended because of a fault in itself: {exc!r}")
             return 1
+
+
+def _local_place(config: Path) -> AbstractContextManager[LocalSocket | LocalPort | None]:
+    """Hold the place where commands of this user reach the router, if there can be one."""
+    # For start-up time: a system has use for one of the two.
+    if has_local_sockets():
+        from router.app.listening.local_socket import local_socket
+
+        return local_socket(config, os.environ)
+    from router.app.listening.local_port import local_port
+
+    return local_port(config)
 
 
 def _start_screen(settings: Settings) -> StartScreen | None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from router.cli.arguments import options_of
 from router.cli.terminal import complain, say
 from router.config.options import Options, locate, with_data_folder
-from router.files.local_sockets import has_local_sockets
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -149,7 +148,6 @@ def _router(arguments: argparse.Namespace, settings: Settings, paths: Paths) -> 
         view=arguments.view,
         is_standalone=arguments.standalone,
         data=None if data == named.data.resolve() else data,
-        has_local_socket=has_local_sockets(),
     )
 
 

@@ -101,8 +101,6 @@ def _command_entry(client: Client, router: LinkedRouter) -> Entry:
     if router.is_standalone:
         return Entry(members)
     notes = (f"{client.title} joins the router while it runs",)
-    if router.is_joined_by_url and router.has_token:
-        notes = (*notes, _set_variable(client))
     return Entry(members, notes=notes)
 
 

@@ -27,7 +27,6 @@ class LinkedRouter(Struct, frozen=True):
         has_token: it asks clients over HTTP for a token.
         is_standalone: the client is to start a router of its own.
         data: the folder of providers, if it is not the one that the config file names.
-        has_local_socket: a command can join it without a URL and a token. Windows has none.
     """
 
     program: tuple[str, ...]
@@ -37,7 +36,6 @@ class LinkedRouter(Struct, frozen=True):
     has_token: bool = False
     is_standalone: bool = False
     data: Path | None = None
-    has_local_socket: bool = True
 
     @classmethod
     def from_settings(
@@ -49,7 +47,6 @@ class LinkedRouter(Struct, frozen=True):
         view: str | None = None,
         is_standalone: bool = False,
         data: Path | None = None,
-        has_local_socket: bool = True,
     ) -> LinkedRouter:
         """Return the router that a `config.json` describes."""
         return cls(
@@ -60,13 +57,7 @@ class LinkedRouter(Struct, frozen=True):
             settings.security.has_token,
             is_standalone,
             data,
-            has_local_socket,
         )
-
-    @property
-    def is_joined_by_url(self) -> bool:
-        """Whether the command joins the router by its URL."""
-        return not (self.is_standalone or self.has_local_socket or self.url is None)
 
     @property
     def command(self) -> list[str]:
@@ -74,8 +65,6 @@ class LinkedRouter(Struct, frozen=True):
 
         It joins the running router, or is a router of its own.
         """
-        if self.is_joined_by_url:
-            return [*self.program, "connect", "--url", str(self.url)]
         words = [*self.program, "stdio" if self.is_standalone else "connect"]
         words += ["-c", str(self.config)]
         if self.data is not None and self.is_standalone:

@@ -86,6 +86,21 @@ async def test_request_is_one_piece_and_its_connection_is_kept_for_a_while(
     assert peers.left == 0
 
 
+async def test_request_has_the_host_and_the_token_that_its_connection_brought(
+    nursery: trio.Nursery,
+) -> None:
+    peers = Peers(nursery, [OK])
+
+    async def connect() -> trio.abc.Stream:
+        router.authority, router.headers = "router.test:2", {"Authorization": "Bearer new"}
+        return await peers.connect()
+
+    router = Router(connect, "localhost")
+    assert await body_of(router) == b"ok"
+    head = b"POST /mcp HTTP/1.1\r\nHost: router.test:2\r\nAuthorization: Bearer new\r\n"
+    assert peers.asked[0].startswith(head)
+
+
 async def test_connection_that_the_router_wants_closed_is_not_kept(nursery: trio.Nursery) -> None:
     closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
     peers = Peers(nursery, [closing], [OK])

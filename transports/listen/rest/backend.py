@@ -91,6 +91,7 @@ class RestBackend(Struct, frozen=True):
         version: of the router.
         needs_token: see `RestAdmission`.
         is_known: see `RestAdmission`.
+        has_open_paths: see `RestAdmission`.
         refused: see `RestAdmission`.
         cors_origin: `api.cors_origin` of the settings.
         about: returns more members for `GET /`. This path is open to all, so nothing secret.
@@ -110,6 +111,7 @@ class RestBackend(Struct, frozen=True):
     version: str
     needs_token: Callable[[], bool] = _needs_no_token
     is_known: Callable[[Principal], bool] = _is_always_known
+    has_open_paths: bool = True
     refused: Callable[[str, str, HttpRefusal], None] = report_nothing
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members

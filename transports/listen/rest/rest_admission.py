@@ -80,6 +80,7 @@ class RestAdmission(Struct, frozen=True):
         redeem: returns the principal that a WebSocket's ticket was issued to; None for an unknown
             ticket.
         is_known: returns whether such a principal still exists, for those who came with a ticket.
+        has_open_paths: `OPEN_PATHS` need no token.
         refused: reports a request that is not let in: address, path, answer.
     """
 
@@ -88,6 +89,7 @@ class RestAdmission(Struct, frozen=True):
     cors: Cors
     redeem: Callable[[str], Principal | None]
     is_known: Callable[[Principal], bool]
+    has_open_paths: bool = True
     refused: Callable[[str, str, HttpRefusal], None] = report_nothing
 
     def principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
@@ -110,7 +112,8 @@ class RestAdmission(Struct, frozen=True):
                 raise
             if scope["type"] == "websocket":
                 return self._principal_by_ticket(scope, refused)
-            if path_of(scope) in OPEN_PATHS or is_preflight(scope, headers):
+            is_open = path_of(scope) in OPEN_PATHS or is_preflight(scope, headers)
+            if is_open and self.has_open_paths:
                 return None
             raise
 

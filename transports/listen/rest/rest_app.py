@@ -101,6 +101,7 @@ class RestApp:
             cors=Cors(backend.cors_origin),
             redeem=tickets.redeem,
             is_known=backend.is_known,
+            has_open_paths=backend.has_open_paths,
             refused=backend.refused,
         )
         self._guard = Guard(_quart_app(backend, tickets, self._followers, self._lag), admission)

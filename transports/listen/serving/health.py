@@ -73,7 +73,8 @@ class Health(Struct, frozen=True):
     Attributes:
         inbox: the dispatch actor's.
         admit: headers (names in lower case), address -> the principal; raises `HttpRefusal`.
-        check_site: checks `Host` and `Origin` alone; raises `HttpRefusal`.
+        check_site: checks `Host` and `Origin`, and the token only where nothing is answered without
+            one; raises `HttpRefusal`.
         are_listening: returns whether all listeners are up.
         is_stopping: returns whether the router is about to stop.
         ready_when: returns `server.ready_when`.
@@ -82,7 +83,7 @@ class Health(Struct, frozen=True):
 
     inbox: trio.MemorySendChannel[Event]
     admit: Callable[[Mapping[str, str], str], Principal]
-    check_site: Callable[[Mapping[str, str]], None]
+    check_site: Callable[[Mapping[str, str]], object]
     are_listening: Callable[[], bool]
     is_stopping: Callable[[], bool]
     ready_when: Callable[[], ReadyWhen]

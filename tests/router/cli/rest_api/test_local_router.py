@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from router.app.listening.local_port import local_port
 from router.cli.rest_api import local_router
-from router.cli.rest_api.local_router import find_local_router, no_local_router
-from router.cli.rest_api.rest_client import get
+from router.cli.rest_api.local_router import find_local_router
+from router.cli.rest_api.rest_client import RestApi, get, no_answer
+from router.files import local_ports
 from router.files.local_sockets import FOLDER, socket_name
 from router.messages.errors import ConfigError
 from tests.router.cli.rest_api.answering import answering_locally, http_response
@@ -43,9 +45,17 @@ def test_socket_of_a_dead_router_is_none(home: Path) -> None:
     assert find_local_router(home / "config.json", os.environ) is None
 
 
-def test_way_out_is_another_one_where_there_are_no_local_sockets(
+def test_router_is_asked_through_its_port_where_there_are_no_sockets(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_router, "has_local_sockets", lambda: False)
-    text = str(no_local_router(home / "config.json"))
-    assert "this system has no local sockets; set api.enabled there, start one with" in text
+    monkeypatch.setattr(local_ports, "state_folder", lambda: home / "state")
+    config = home / "config.json"
+    assert find_local_router(config, os.environ) is None
+    with local_port(config) as local:
+        assert local is not None
+        api = find_local_router(config, os.environ)
+        assert api == RestApi(local.address, local.token, is_local=True)
+        assert api is not None
+        assert "busy, or about to stop" in no_answer(api, OSError())
+    assert find_local_router(config, os.environ) is None

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from router.app.listening.local_port import local_port
 from router.app.listening.local_socket import local_socket
 from router.cli.main import main
 from router.cli.running import connect_command
 from router.cli.running.connect_command import add_arguments
+from router.files import local_ports
 from router.files.local_sockets import has_local_sockets
 
 if TYPE_CHECKING:
@@ -88,9 +90,24 @@ async def test_router_of_the_config_is_reached_by_its_socket(home: Path) -> None
         await trio.aclose_forcefully(stream)
 
 
-def test_without_local_sockets_it_takes_a_url(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+async def test_each_router_is_reached_by_its_own_port_and_token_where_there_are_no_sockets(
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect_command, "has_local_sockets", lambda: False)
-    assert main(["connect"]) == 1
-    assert "give the router's MCP endpoint with --url" in capsys.readouterr().err
+    monkeypatch.setattr(local_ports, "state_folder", lambda: home / "state")
+    config = str(home / "config.json")
+    arguments = argparse.Namespace(
+        command="connect", config=config, data=None, level=None, view=None
+    )
+    router = connect_command._local_endpoint(arguments)[0].router
+    with pytest.raises(FileNotFoundError, match="no router of yours runs for"):
+        await router.connect()
+    seen = set[str]()
+    for _ in range(2):
+        with local_port(home / "config.json") as local:
+            assert local is not None
+            await trio.aclose_forcefully(await router.connect())
+            assert f"http://{router.authority}" == local.address
+            assert router.headers == {"Authorization": f"Bearer {local.token}"}
+            seen.add(local.token)
+    assert len(seen) == 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from router.client_files.clients.table import CLIENTS, client_named
+from router.client_files.clients.table import CLIENTS
 from router.client_files.importing.itself import OwnAddresses, is_router_itself
 from router.client_files.installing.entries import entry_for, snippet
 from router.client_files.installing.linked_router import LinkedRouter
@@ -55,16 +55,6 @@ def test_the_command_joins_the_router_or_is_one() -> None:
     assert _router(standalone=True).command == [joining[0], "stdio", *joining[2:]]
     own = LinkedRouter(PROGRAM, CONFIG, None, is_standalone=True, data=Path("/srv/data"))
     assert own.command[-2:] == ["--data", "/srv/data"]
-
-
-def test_without_local_sockets_the_command_has_the_url_and_reads_the_token_itself() -> None:
-    router = replace(_router(), has_local_socket=False, has_token=True)
-
-    entry = entry_for(client_named("claude-desktop"), router)
-
-    assert entry.value["args"] == ["connect", "--url", "http://127.0.0.1:3000/mcp"]
-    assert any("set MCP_ROUTER_TOKEN" in note for note in entry.notes)
-    assert replace(router, url=None).command[1:3] == ["connect", "-c"]
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
