@@ -34,6 +34,7 @@ def endpoint_for(*words: str) -> tuple[Endpoint, str]:
         (["--url", "ftp://x"], "--url: expected a URL such as http://127.0.0.1:3000/mcp, got"),
         (["--url", "http://x/ y"], "--url: expected a URL"),
         (["--url", "http://[", "--view", "x"], "--url: expected a URL"),
+        (["--url", "http://a..b/mcp"], "--url: expected a URL"),
         (["--url", "http://x", "--token", "é"], "--token: expected printable ASCII"),
     ],
 )
@@ -53,6 +54,7 @@ def test_what_cannot_be_used_is_one_line(
         (["--url", "https://mcp.test"], "mcp.test", "/mcp"),
         (["--url", "http://me@[::1]:3000/mcp/"], "[::1]:3000", "/mcp"),
         (["--url", "http://x/team/mcp", "--view", "工作"], "x", "/team/mcp/%E5%B7%A5%E4%BD%9C"),
+        (["--url", "http://x/mcp?key=1", "--view", "a"], "x", "/mcp/a?key=1"),
     ],
 )
 def test_place_elsewhere_is_that_of_the_url_and_the_view(
