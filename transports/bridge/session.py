@@ -56,6 +56,16 @@ class _Result(Struct):
     capabilities: dict[str, Any] = {}
 
 
+def _result_in(answer: Response) -> _Result:
+    """Return what the answer to `initialize` says; raises `BrokenOff`."""
+    with suppress(msgspec.MsgspecError):
+        result = msgspec.json.decode(answer.result, type=_Result)
+        revision = result.protocolVersion  # which becomes a header
+        if revision.isascii() and revision.isprintable():
+            return result
+    raise BrokenOff("its answer to initialize is none")
+
+
 class Session:
     """A session.
 
@@ -77,9 +87,9 @@ class Session:
         self._initialize = initialize
         self._output = output
         self._patience = patience
-        self._id = ""
+        self._id: str = ""
         self._result = _Result()
-        self._number = 0  # of the session behind this one
+        self._number: int = 0  # of the session behind this one
         self._level: Raw | None = None
         self._subscribed: dict[str, Raw] = {}
         self._questions: dict[RequestId, RequestId] = {}  # as the client knows them -> the router
@@ -136,10 +146,7 @@ class Session:
         if not answers:
             raise BrokenOff("it gave no answer")
         if isinstance(answers[0], Response):
-            try:
-                self._result = msgspec.json.decode(answers[0].result, type=_Result)
-            except msgspec.MsgspecError:
-                raise BrokenOff("its answer to initialize is none") from None
+            self._result = _result_in(answers[0])
             self._id = session_id
         return answers[0]
 
@@ -153,7 +160,14 @@ class Session:
             if number != self._number:
                 return
             await self._forget_questions()
-            await self._patience.until_begun(self._begin_again)
+            former = self._id, self._result
+            try:
+                await self._patience.until_begun(self._begin_again)
+            except BaseException:
+                # Such as of a request that is cancelled meanwhile. Whatever was begun is only half
+                # told, so the next message shall find its session gone as well.
+                self._id, self._result = former
+                raise
             self._number += 1
             if self.is_begun:
                 lists = (name for name in _LISTS if self._has_changing(name))

@@ -362,13 +362,14 @@ async def test_refusal_is_told(
         assert error_of(await fake.hear()) == (0, code, text)
 
 
+@pytest.mark.parametrize("result", [[], {"protocolVersion": "2025\u20ac"}])
 async def test_answer_to_initialize_that_is_none_is_an_error(
-    autojump_clock: trio.abc.Clock,
+    autojump_clock: trio.abc.Clock, result: Any
 ) -> None:
     async with bridged() as fake:
         await fake.say(id=0, method="initialize", params={})
         request = await fake.next(what="initialize")
-        await request.result([], mcp_session_id="s1")
+        await request.result(result, mcp_session_id="s1")
         assert error_of(await fake.hear())[:2] == (0, SESSION_LOST)
         await fake.begin()
 

@@ -75,6 +75,31 @@ async def test_request_that_finds_its_session_gone_is_sent_in_the_next(
         assert (await fake.hear())["id"] == 1
 
 
+async def test_request_that_is_cancelled_while_it_renews_the_session_leaves_none_half_begun(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        await fake.begin()
+        await fake.say(id=1, method="tools/list")
+        await (await fake.next(what="tools/list")).answer(UNKNOWN, 404)
+        await fake.accept_session("s2")
+        half_told = await fake.next(what="notifications/initialized")
+        await fake.say(method="notifications/cancelled", params={"requestId": 1})
+        await (await fake.next(what="notifications/cancelled")).answer(status=202)
+        await half_told.until_closed()
+        await fake.say(id=2, method="tools/list")
+        request = await fake.next(what="tools/list")
+        assert request.headers["mcp-session-id"] == "s1"
+        await request.answer(UNKNOWN, 404)
+        await fake.accept_session("s3")
+        await (await fake.next(what="notifications/initialized")).answer(status=202)
+        assert (await fake.hear())["method"] == "notifications/tools/list_changed"
+        request = await fake.next(what="tools/list")
+        assert request.headers["mcp-session-id"] == "s3"
+        await request.result({})
+        assert (await fake.hear())["id"] == 2
+
+
 async def test_questions_of_a_router_that_is_gone_are_cancelled_and_answers_go_nowhere(
     autojump_clock: trio.abc.Clock,
 ) -> None:
