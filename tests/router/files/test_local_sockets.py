@@ -102,7 +102,7 @@ def test_folder_whose_path_is_too_long_gives_way_to_the_next(
     long = tmp_path / ("x" * PATH_LIMIT_BYTES)
     long.mkdir(mode=0o700)
     environ["XDG_RUNTIME_DIR"] = str(long)
-    with pytest.raises(OSError, match="x: is too long a path for a socket"):
+    with pytest.raises(OSError, match=f"{FOLDER}: is too long a path for a socket"):
         own_folder(environ)
     monkeypatch.setattr(local_sockets, "_usual_folders", lambda _: iter((tmp_path,)))
     assert own_folder(environ) == tmp_path / FOLDER
