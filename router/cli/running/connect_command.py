@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -98,7 +99,8 @@ async def _stop_on_signal(scope: trio.CancelScope) -> None:
 
 
 def _say(text: str) -> None:
-    complain(f"connect: {text}")
+    with suppress(OSError):  # a client may have closed the other end of stderr
+        complain(f"connect: {text}")
 
 
 # --- Where the router is ---------------------------------------------------------------------

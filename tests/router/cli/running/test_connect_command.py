@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,3 +99,14 @@ def test_without_local_sockets_it_takes_a_url(
     monkeypatch.setattr(connect_command, "has_local_sockets", lambda: False)
     assert main(["connect"]) == 1
     assert "give the router's MCP endpoint with --url" in capsys.readouterr().err
+
+
+def test_client_that_closes_stderr_ends_no_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb", buffering=0) as raw:
+        stderr = io.TextIOWrapper(raw, write_through=True)
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with pytest.raises(BrokenPipeError):
+            stderr.write("to nobody")
+        connect_command._say("waiting")
