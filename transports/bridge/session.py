@@ -316,7 +316,7 @@ class Session:
         while not self._is_over:
             if number != self._number:
                 reader, number = EventReader(), self._number
-            is_open = False
+            is_open, began_s = False, trio.current_time()
             try:
                 await self._listen_once(reader, deliver, note_open)
             except Refused as exc:
@@ -329,7 +329,9 @@ class Session:
                 self._patience.note_gone(str(exc))
             except BrokenOff:
                 pass
-            pause_s = SHORTEST_PAUSE_S if is_open else min(2 * pause_s, LONGEST_PAUSE_S)
+            # One that is opened and ends at once is asked for no faster than one that is refused.
+            has_lasted = is_open and trio.current_time() - began_s > LONGEST_PAUSE_S
+            pause_s = SHORTEST_PAUSE_S if has_lasted else min(2 * pause_s, LONGEST_PAUSE_S)
             await trio.sleep(pause_s)
 
     async def _listen_once(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import trio
 
 from tests.transports.bridge.fake_router import UNKNOWN, FakeRouter, bridged
 from transports.bridge.endpoint import NOT_BEGUN
 from transports.json_rpc import encode
 from transports.listen.http.sessions.http_sessions import session_not_found
-
-if TYPE_CHECKING:
-    import trio
 
 
 async def succeed(fake: FakeRouter, request_id: int, method: str, **params: Any) -> None:
@@ -154,6 +153,25 @@ async def test_router_without_such_a_stream_is_not_asked_for_it_again(
         await stream.answer({"detail": "Method not allowed"}, 405)
         await succeed(fake, 1, "ping")
         assert fake.has_no_request()
+
+
+async def test_stream_that_ends_at_once_is_asked_for_ever_more_slowly(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        stream = await fake.begin()
+        began_s = trio.current_time()
+        for _ in range(20):
+            await stream.events()
+            await stream.end()
+            stream = await fake.next("GET")
+        assert trio.current_time() - began_s > 15
+        await stream.events()
+        await trio.sleep(30)
+        began_s = trio.current_time()
+        await stream.end()
+        await fake.next("GET")
+        assert trio.current_time() - began_s < 1
 
 
 async def test_stream_that_another_connection_still_reads_is_asked_for_again(
