@@ -47,6 +47,10 @@ LONGEST_PAUSE_S: Final = 1.0
 REFUSED_PAUSE_S: Final = 10.0
 """The pause after the router has refused that, as with a token that is not valid any more."""
 
+TAKEN_S: Final = 5.0
+"""How long a router may take to take a notification or an answer. Meanwhile nothing else is read
+from the client, not even its end."""
+
 _LISTS: Final = ("tools", "prompts", "resources")
 _REPLAYED: Final = {"resources/subscribe": "uri", "resources/unsubscribe": "uri"}
 
@@ -246,7 +250,8 @@ class Session:
             return True
 
         # The stream of the session notices that the router is gone.
-        with suppress(NotBegun, SessionUnknown, Refused, BrokenOff):
+        gone = suppress(NotBegun, SessionUnknown, Refused, BrokenOff)
+        with trio.move_on_after(TAKEN_S), gone:
             await self._endpoint.post(frame, self.headers, deliver)
         await trio.lowlevel.checkpoint()
 

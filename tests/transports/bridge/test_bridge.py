@@ -384,6 +384,19 @@ async def test_end_of_stdin_waits_for_answers(autojump_clock: trio.abc.Clock) ->
         assert (await fake.hear())["result"] == {"late": 1}
 
 
+async def test_router_that_hangs_does_not_hold_up_what_the_client_says_next(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        await fake.begin()
+        began_s = trio.current_time()
+        await fake.say({"method": "notifications/roots/list_changed"}, CALL)
+        await fake.next(what="notifications/roots/list_changed")
+        await (await fake.next(what="tools/call")).result({})
+        assert (await fake.hear())["id"] == 1
+        assert trio.current_time() - began_s < 10
+
+
 async def test_client_that_closes_stdout_ends_it(autojump_clock: trio.abc.Clock) -> None:
     async with bridged() as fake:
         await fake.stdout.aclose()
