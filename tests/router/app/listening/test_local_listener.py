@@ -165,7 +165,7 @@ async def test_it_is_up_once_another_router_with_its_socket_has_ended(
             assert up == []
             assert child.start_timeout_s > 3600
             first.close()
-            await trio.sleep(TAKE_OVER_S)
+            await trio.sleep(2 * TAKE_OVER_S)
             assert up == [str(local.path)]
             assert local.path.exists()
             stopping.set()
