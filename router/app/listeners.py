@@ -13,6 +13,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -165,7 +166,8 @@ class Listeners(Struct, eq=False):
             load_rest=partial(_load_rest, self),
             connections=self.connections,
         )
-        return ChildSpec(LOCAL, run, grace_s=LISTENER_GRACE_S)
+        # Another router may have the socket for as long as it likes.
+        return ChildSpec(LOCAL, run, grace_s=LISTENER_GRACE_S, start_timeout_s=math.inf)
 
     def _say_what_does_not_matter(self, settings: Settings) -> None:
         """Log the keys that the service manager decides, at the start and when they change."""

@@ -36,6 +36,11 @@ ID_DIGITS: Final = 16
 """Hexadecimal digits of a SHA-256: enough that two files never have the same, and few enough for
 the length of a socket's path, 104 bytes on some systems."""
 
+PATH_LIMIT_BYTES: Final = 103
+"""The length of a socket's path on those systems; there are 4 bytes more on Linux."""
+
+_NAME_BYTES: Final = ID_DIGITS + len(".sock")
+
 _NOT_FOR_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -95,11 +100,17 @@ def own_folder(environ: Mapping[str, str]) -> Path:
                     with suppress(FileExistsError):
                         os.mkdir(folder, 0o700)
                 check_own(folder)
+            _check_length(chain[-1])
         except OSError as exc:
             problems.append(f"{exc.filename}: {exc.strerror}")
         else:
             return chain[-1]
     raise OSError("; ".join(problems))
+
+
+def _check_length(folder: Path) -> None:
+    if len(os.fsencode(folder)) + 1 + _NAME_BYTES > PATH_LIMIT_BYTES:
+        raise OSError(errno.ENAMETOOLONG, "is too long a path for a socket", str(folder))
 
 
 def check_own(folder: Path) -> None:

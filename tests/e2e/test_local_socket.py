@@ -37,14 +37,6 @@ def test_router_on_stdio_is_asked_for_its_status_and_its_log(workspace: Workspac
     with StdioRouter(workspace.stdio_command) as router:
         router.initialize()
         assert states(workspace) == {"off": "disabled"}
-        # A second router for the same file leaves the socket to the first one, and works.
-        with StdioRouter(workspace.stdio_command, stderr=subprocess.PIPE) as second:
-            second.initialize()
-            second.end_stdin()
-            assert second.popen.stderr is not None
-            with second.popen.stderr as stderr:
-                said = stderr.read().decode()
-        assert "Another router runs for " in said
         with subprocess.Popen(log, stdout=subprocess.PIPE, text=True) as follower:
             assert follower.stdout is not None
             assert follower.stdout.readline().startswith("Connected to MCP Router API v")
@@ -56,6 +48,19 @@ def test_router_on_stdio_is_asked_for_its_status_and_its_log(workspace: Workspac
     assert done.returncode == 1
     assert done.stderr.endswith(", or name another one with --url\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_second_router_of_a_file_works_and_takes_the_socket_over(workspace: Workspace) -> None:
+    with StdioRouter(workspace.stdio_command) as first:
+        first.initialize()
+        (path,) = sockets(workspace)
+        with workspace.serve("http") as second:
+            second.stderr.wait_for("Another router runs for ")
+            first.end_stdin()
+            assert first.popen.wait(30) == 0
+            assert second.stderr.wait_for(REACHED)[1] == str(path)
+            assert states(workspace) == {}
+    assert sockets(workspace) == []
 
 
 def test_socket_of_a_killed_router_is_replaced(workspace: Workspace) -> None:

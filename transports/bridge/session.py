@@ -47,6 +47,10 @@ LONGEST_PAUSE_S: Final = 1.0
 REFUSED_PAUSE_S: Final = 10.0
 """The pause after the router has refused that, as with a token that is not valid any more."""
 
+TAKEN_S: Final = 5.0
+"""How long a router may take to take a notification or an answer. Meanwhile nothing else is read
+from the client, not even its end."""
+
 _LISTS: Final = ("tools", "prompts", "resources")
 _REPLAYED: Final = {"resources/subscribe": "uri", "resources/unsubscribe": "uri"}
 
@@ -54,6 +58,16 @@ _REPLAYED: Final = {"resources/subscribe": "uri", "resources/unsubscribe": "uri"
 class _Result(Struct):
     protocolVersion: str = ""
     capabilities: dict[str, Any] = {}
+
+
+def _result_in(answer: Response) -> _Result:
+    """Return what the answer to `initialize` says; raises `BrokenOff`."""
+    with suppress(msgspec.MsgspecError):
+        result = msgspec.json.decode(answer.result, type=_Result)
+        revision = result.protocolVersion  # which becomes a header
+        if revision.isascii() and revision.isprintable():
+            return result
+    raise BrokenOff("its answer to initialize is none")
 
 
 class Session:
@@ -77,9 +91,9 @@ class Session:
         self._initialize = initialize
         self._output = output
         self._patience = patience
-        self._id = ""
+        self._id: str = ""
         self._result = _Result()
-        self._number = 0  # of the session behind this one
+        self._number: int = 0  # of the session behind this one
         self._level: Raw | None = None
         self._subscribed: dict[str, Raw] = {}
         self._questions: dict[RequestId, RequestId] = {}  # as the client knows them -> the router
@@ -136,10 +150,7 @@ class Session:
         if not answers:
             raise BrokenOff("it gave no answer")
         if isinstance(answers[0], Response):
-            try:
-                self._result = msgspec.json.decode(answers[0].result, type=_Result)
-            except msgspec.MsgspecError:
-                raise BrokenOff("its answer to initialize is none") from None
+            self._result = _result_in(answers[0])
             self._id = session_id
         return answers[0]
 
@@ -153,7 +164,14 @@ class Session:
             if number != self._number:
                 return
             await self._forget_questions()
-            await self._patience.until_begun(self._begin_again)
+            former = self._id, self._result
+            try:
+                await self._patience.until_begun(self._begin_again)
+            except BaseException:
+                # Such as of a request that is cancelled meanwhile. Whatever was begun is only half
+                # told, so the next message shall find its session gone as well.
+                self._id, self._result = former
+                raise
             self._number += 1
             if self.is_begun:
                 lists = (name for name in _LISTS if self._has_changing(name))
@@ -232,7 +250,8 @@ class Session:
             return True
 
         # The stream of the session notices that the router is gone.
-        with suppress(NotBegun, SessionUnknown, Refused, BrokenOff):
+        gone = suppress(NotBegun, SessionUnknown, Refused, BrokenOff)
+        with trio.move_on_after(TAKEN_S), gone:
             await self._endpoint.post(frame, self.headers, deliver)
         await trio.lowlevel.checkpoint()
 
@@ -302,7 +321,7 @@ class Session:
         while not self._is_over:
             if number != self._number:
                 reader, number = EventReader(), self._number
-            is_open = False
+            is_open, began_s = False, trio.current_time()
             try:
                 await self._listen_once(reader, deliver, note_open)
             except Refused as exc:
@@ -315,7 +334,9 @@ class Session:
                 self._patience.note_gone(str(exc))
             except BrokenOff:
                 pass
-            pause_s = SHORTEST_PAUSE_S if is_open else min(2 * pause_s, LONGEST_PAUSE_S)
+            # One that is opened and ends at once is asked for no faster than one that is refused.
+            has_lasted = is_open and trio.current_time() - began_s > LONGEST_PAUSE_S
+            pause_s = SHORTEST_PAUSE_S if has_lasted else min(2 * pause_s, LONGEST_PAUSE_S)
             await trio.sleep(pause_s)
 
     async def _listen_once(

@@ -8,6 +8,8 @@ Invariants:
   a start nothing, and a router that nobody asks nothing at all.
 - Only processes of the router's own user, and root's, get an answer, where the system can tell.
   On a port, only requests with its token do.
+- It is up once the socket is this router's; another one that runs with the same `config.json` may
+  have it until it ends.
 - Its end is no failure of the router, and `/readyz` does not wait for it.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -39,6 +42,9 @@ LOCAL: Final = "local"
 MAX_CONNECTIONS: Final = 1024
 """Connections of the commands and clients of one person: a bridge has one for each open call. With
 few open files there are half as many as of another listener."""
+
+TAKE_OVER_S: Final = 1.0
+"""How often a router looks whether the one that has the socket has ended."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 """`struct ucred` of unix(7): process, user, group."""
@@ -69,9 +75,10 @@ class LocalListener(Struct, frozen=True):
     async def __call__(
         self, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Wait for a first connection, then serve; in the end, the socket is gone."""
-        task_status.started(self.local.address)
+        """Take the place, wait for a first connection, then serve; in the end, it is gone."""
         try:
+            await self._take()
+            task_status.started(self.local.address)
             await self._wait_for_connection(stopping)
             if not stopping.is_set():
                 run = await trio.to_thread.run_sync(self._load)
@@ -79,6 +86,15 @@ class LocalListener(Struct, frozen=True):
         finally:
             if stopping.is_set():
                 self.local.close()
+
+    async def _take(self) -> None:
+        """Wait until the socket is this router's: until another one that has it has ended."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            with suppress(OSError):  # such as of a folder that is gone: its user has logged out
+                if self.local.take():
+                    return
+            await trio.sleep(TAKE_OVER_S)
 
     async def _wait_for_connection(self, stopping: trio.Event) -> None:
         async with trio.open_nursery() as nursery:

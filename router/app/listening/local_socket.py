@@ -5,6 +5,7 @@ Invariants:
 - The socket has mode 0600 before anybody can connect.
 - A router holds the lock of its socket for as long as it has it. So the socket of a living router
   is never taken, and that of a dead one is replaced, however it died.
+- What it removes in the end is its own.
 - Without a local socket a router works as ever: there is a line in the log, and no failed start.
 """
 
@@ -36,7 +37,7 @@ BACKLOG: Final = 128
 
 
 class LocalSocket(Struct, eq=False):
-    """A listening Unix socket, for one user.
+    """A Unix socket for one user; it listens once it is taken.
 
     Attributes:
         path: of the socket.
@@ -48,7 +49,42 @@ class LocalSocket(Struct, eq=False):
 
     path: Path
     sock: socket.socket
-    _lock: int | None
+    _lock: int | None = None
+
+    def take(self) -> bool:
+        """Take the socket unless another router has it; return whether it is this one's now.
+
+        Raises:
+            OSError: nobody has it, and it cannot be made.
+        """
+        if self._lock is not None:
+            return True
+        lock = _take_lock(_lock_path(self.path))
+        if lock is None:
+            return False
+        try:
+            self._listen()
+        except BaseException:
+            self._give_back(lock)
+            raise
+        self._lock = lock
+        return True
+
+    def _listen(self) -> None:
+        with suppress(FileNotFoundError):
+            self.path.unlink()  # of a router that is dead, since its lock is free
+        self.sock.bind(os.fspath(self.path))
+        # Until it listens, nobody can connect.
+        os.chmod(self.path, 0o600)
+        self.sock.listen(BACKLOG)
+
+    def _give_back(self, lock: int) -> None:
+        # Where somebody has tidied up meanwhile, the files may be those of another router.
+        if _is_there(lock, _lock_path(self.path)):
+            for path in (self.path, _lock_path(self.path)):
+                with suppress(OSError):
+                    path.unlink()
+        os.close(lock)
 
     @property
     def address(self) -> str:
@@ -57,32 +93,29 @@ class LocalSocket(Struct, eq=False):
 
     def close(self) -> None:
         """Remove the socket and close it; a second time does nothing."""
-        if self._lock is None:
-            return
         lock, self._lock = self._lock, None
-        for path in (self.path, _lock_path(self.path)):
-            with suppress(OSError):
-                path.unlink()
+        if lock is not None:
+            self._give_back(lock)
         self.sock.close()
-        os.close(lock)  # which gives the lock back
 
 
 def open_local_socket(config: Path, environ: Mapping[str, str]) -> LocalSocket | None:
     """Return the local socket of a router with this `config.json`; None if it can have none.
 
-    The log says why it has none.
+    It is not taken yet if another router has it; then, and where there is none, the log says so.
     """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        path = own_folder(environ) / socket_name(config)
-        lock = _take_lock(_lock_path(path))
-        if lock is None:
-            text = "Another router runs for %s and has its local socket; commands reach that one"
+        local = LocalSocket(own_folder(environ) / socket_name(config), sock)
+        if not local.take():
+            text = "Another router runs for %s and has its local socket; commands reach that one "
+            text += "until it ends, and then this one"
             log.info(text, config)
-            return None
-        return _listen(path, lock)
     except OSError as exc:
+        sock.close()
         log.info("There is no local socket (%s); set api.enabled for commands", exc)
         return None
+    return local
 
 
 @contextmanager
@@ -94,21 +127,6 @@ def local_socket(config: Path, environ: Mapping[str, str]) -> Generator[LocalSoc
     finally:
         if local is not None:
             local.close()
-
-
-def _listen(path: Path, lock: int) -> LocalSocket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with suppress(FileNotFoundError):
-            path.unlink()  # of a router that is dead, since its lock is free
-        sock.bind(os.fspath(path))
-        # Until it listens, nobody can connect.
-        os.chmod(path, 0o600)
-        sock.listen(BACKLOG)
-    except BaseException:
-        LocalSocket(path, sock, lock).close()
-        raise
-    return LocalSocket(path, sock, lock)
 
 
 def _lock_path(path: Path) -> Path:

@@ -43,8 +43,10 @@ def is_answered(path: Path) -> bool:
         sock.settimeout(CONNECT_S)
         try:
             sock.connect(str(path))
-        except TimeoutError:
-            return True  # it is there, and hangs: whoever asks it will say so
+        except (TimeoutError, BlockingIOError):
+            # It is there, and hangs: whoever asks it will say so. The second error is that of
+            # Linux where too many wait already.
+            return True
         except OSError:
             return False
     return True

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -99,7 +100,8 @@ async def _stop_on_signal(scope: trio.CancelScope) -> None:
 
 
 def _say(text: str) -> None:
-    complain(f"connect: {text}")
+    with suppress(OSError):  # a client may have closed the other end of stderr
+        complain(f"connect: {text}")
 
 
 # --- Where the router is ---------------------------------------------------------------------
@@ -171,15 +173,15 @@ def _remote_endpoint(arguments: argparse.Namespace) -> tuple[Endpoint, str]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     authority = parts.netloc.rpartition("@")[2]
     router = Router(partial(_open_remote, parts), authority, headers)
-    path = parts.path.rstrip("/") or MCP_PATH
-    return Endpoint(
-        router, _at_view(path, arguments.view)
-    ), f"Is there a router at {arguments.url}?"
+    path = _at_view(parts.path.rstrip("/") or MCP_PATH, arguments.view)
+    target = f"{path}?{parts.query}" if parts.query else path
+    return Endpoint(router, target), f"Is there a router at {arguments.url}?"
 
 
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # as whoever looks it up does
         is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         if is_usable and url.isascii() and url.isprintable() and " " not in url:
             return parts

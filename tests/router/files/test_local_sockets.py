@@ -11,6 +11,7 @@ import pytest
 from router.files import local_sockets
 from router.files.local_sockets import (
     FOLDER,
+    PATH_LIMIT_BYTES,
     check_own,
     folders,
     has_local_sockets,
@@ -93,6 +94,18 @@ def test_folder_that_cannot_be_made_gives_way_to_the_next(
     usable.mkdir(mode=0o700)
     environ["RUNTIME_DIRECTORY"] = str(tmp_path / "missing" / FOLDER)
     assert own_folder(environ) == usable
+
+
+def test_folder_whose_path_is_too_long_gives_way_to_the_next(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * PATH_LIMIT_BYTES)
+    long.mkdir(mode=0o700)
+    environ["XDG_RUNTIME_DIR"] = str(long)
+    with pytest.raises(OSError, match=f"{FOLDER}: is too long a path for a socket"):
+        own_folder(environ)
+    monkeypatch.setattr(local_sockets, "_usual_folders", lambda _: iter((tmp_path,)))
+    assert own_folder(environ) == tmp_path / FOLDER
 
 
 def test_only_a_socket_in_an_own_folder_is_found(environ: dict[str, str], tmp_path: Path) -> None:

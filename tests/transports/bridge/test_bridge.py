@@ -362,13 +362,14 @@ async def test_refusal_is_told(
         assert error_of(await fake.hear()) == (0, code, text)
 
 
+@pytest.mark.parametrize("result", [[], {"protocolVersion": "2025\u20ac"}])
 async def test_answer_to_initialize_that_is_none_is_an_error(
-    autojump_clock: trio.abc.Clock,
+    autojump_clock: trio.abc.Clock, result: Any
 ) -> None:
     async with bridged() as fake:
         await fake.say(id=0, method="initialize", params={})
         request = await fake.next(what="initialize")
-        await request.result([], mcp_session_id="s1")
+        await request.result(result, mcp_session_id="s1")
         assert error_of(await fake.hear())[:2] == (0, SESSION_LOST)
         await fake.begin()
 
@@ -381,6 +382,19 @@ async def test_end_of_stdin_waits_for_answers(autojump_clock: trio.abc.Clock) ->
         await trio.testing.wait_all_tasks_blocked()
         await call.result({"late": 1})
         assert (await fake.hear())["result"] == {"late": 1}
+
+
+async def test_router_that_hangs_does_not_hold_up_what_the_client_says_next(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        await fake.begin()
+        began_s = trio.current_time()
+        await fake.say({"method": "notifications/roots/list_changed"}, CALL)
+        await fake.next(what="notifications/roots/list_changed")
+        await (await fake.next(what="tools/call")).result({})
+        assert (await fake.hear())["id"] == 1
+        assert trio.current_time() - began_s < 10
 
 
 async def test_client_that_closes_stdout_ends_it(autojump_clock: trio.abc.Clock) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import trio
 
 from tests.transports.bridge.fake_router import UNKNOWN, FakeRouter, bridged
 from transports.bridge.endpoint import NOT_BEGUN
 from transports.json_rpc import encode
 from transports.listen.http.sessions.http_sessions import session_not_found
-
-if TYPE_CHECKING:
-    import trio
 
 
 async def succeed(fake: FakeRouter, request_id: int, method: str, **params: Any) -> None:
@@ -75,6 +74,31 @@ async def test_request_that_finds_its_session_gone_is_sent_in_the_next(
         assert (await fake.hear())["id"] == 1
 
 
+async def test_request_that_is_cancelled_while_it_renews_the_session_leaves_none_half_begun(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        await fake.begin()
+        await fake.say(id=1, method="tools/list")
+        await (await fake.next(what="tools/list")).answer(UNKNOWN, 404)
+        await fake.accept_session("s2")
+        half_told = await fake.next(what="notifications/initialized")
+        await fake.say(method="notifications/cancelled", params={"requestId": 1})
+        await (await fake.next(what="notifications/cancelled")).answer(status=202)
+        await half_told.until_closed()
+        await fake.say(id=2, method="tools/list")
+        request = await fake.next(what="tools/list")
+        assert request.headers["mcp-session-id"] == "s1"
+        await request.answer(UNKNOWN, 404)
+        await fake.accept_session("s3")
+        await (await fake.next(what="notifications/initialized")).answer(status=202)
+        assert (await fake.hear())["method"] == "notifications/tools/list_changed"
+        request = await fake.next(what="tools/list")
+        assert request.headers["mcp-session-id"] == "s3"
+        await request.result({})
+        assert (await fake.hear())["id"] == 2
+
+
 async def test_questions_of_a_router_that_is_gone_are_cancelled_and_answers_go_nowhere(
     autojump_clock: trio.abc.Clock,
 ) -> None:
@@ -129,6 +153,25 @@ async def test_router_without_such_a_stream_is_not_asked_for_it_again(
         await stream.answer({"detail": "Method not allowed"}, 405)
         await succeed(fake, 1, "ping")
         assert fake.has_no_request()
+
+
+async def test_stream_that_ends_at_once_is_asked_for_ever_more_slowly(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with bridged() as fake:
+        stream = await fake.begin()
+        began_s = trio.current_time()
+        for _ in range(20):
+            await stream.events()
+            await stream.end()
+            stream = await fake.next("GET")
+        assert trio.current_time() - began_s > 15
+        await stream.events()
+        await trio.sleep(30)
+        began_s = trio.current_time()
+        await stream.end()
+        await fake.next("GET")
+        assert trio.current_time() - began_s < 1
 
 
 async def test_stream_that_another_connection_still_reads_is_asked_for_again(

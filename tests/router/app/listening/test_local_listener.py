@@ -14,7 +14,7 @@ import trio
 
 from router.access.local_admission import LOCAL as LOCAL_USER
 from router.app.listening import local_listener
-from router.app.listening.local_listener import LOCAL, is_of_this_user
+from router.app.listening.local_listener import LOCAL, TAKE_OVER_S, is_of_this_user
 from router.app.listening.local_socket import LocalSocket, local_socket
 from router.config.settings import Security, Settings
 from router.files.local_sockets import has_local_sockets
@@ -145,6 +145,34 @@ async def test_it_ends_without_any_connection_and_takes_its_socket_away(site: Si
         while site.local.sock.fileno() >= 0:
             await trio.testing.wait_all_tasks_blocked()
     assert not site.local.path.exists()
+
+
+async def test_it_is_up_once_another_router_with_its_socket_has_ended(
+    tmp_path: Path, autojump_clock: trio.abc.Clock
+) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    config = tmp_path / "config.json"
+    with local_socket(config, environ) as first, local_socket(config, environ) as local:
+        assert first is not None
+        assert local is not None
+        listeners = listeners_of(Settings(), (), inbox=trio.open_memory_channel[Any](1)[0])
+        listeners.local = local
+        (child,) = listeners.children()
+        up, stopping = list[str](), trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_note_start, nursery, child.run, stopping, up)
+            await trio.sleep(3600)
+            assert up == []
+            assert child.start_timeout_s > 3600
+            first.close()
+            await trio.sleep(2 * TAKE_OVER_S)
+            assert up == [str(local.path)]
+            assert local.path.exists()
+            stopping.set()
+
+
+async def _note_start(nursery: trio.Nursery, run: Any, stopping: trio.Event, up: list[str]) -> None:
+    up.append(await nursery.start(run, stopping))
 
 
 async def test_readiness_does_not_wait_for_it(site: Site) -> None:

@@ -61,12 +61,39 @@ def test_socket_of_a_living_router_is_not_taken(
     caplog.set_level(logging.INFO)
     inode = local.path.stat().st_ino
     with local_socket(config, environ) as second:
-        assert second is None
+        assert second is not None
+        assert not second.take()
     assert caplog.messages == [
-        f"Another router runs for {config} and has its local socket; commands reach that one"
+        f"Another router runs for {config} and has its local socket; commands reach that one until "
+        "it ends, and then this one"
     ]
     assert local.path.stat().st_ino == inode
     assert can_connect(local.path)
+
+
+def test_socket_is_taken_once_the_router_that_had_it_has_ended(
+    local: LocalSocket, config: Path, environ: dict[str, str]
+) -> None:
+    with local_socket(config, environ) as second:
+        assert second is not None
+        local.close()
+        assert second.take()
+        assert second.take()
+        assert can_connect(second.path)
+
+
+def test_socket_of_another_router_is_left_where_somebody_has_tidied_up(
+    local: LocalSocket, config: Path, environ: dict[str, str]
+) -> None:
+    for path in local.path.parent.iterdir():
+        path.unlink()
+    with local_socket(config, environ) as second:
+        assert second is not None
+        local.close()
+        assert can_connect(second.path)
+        with local_socket(config, environ) as third:
+            assert third is not None
+            assert not third.take()
 
 
 def test_routers_of_other_files_have_sockets_of_their_own(
@@ -103,9 +130,10 @@ def test_lock_that_its_holder_removes_meanwhile_is_no_lock(
     with local_socket(config, environ) as second:
         assert second is not None
         with local_socket(config, environ) as third:
-            assert third is None
+            assert third is not None
+            assert not third.take()
         assert can_connect(second.path)
-    assert len(locks) == 3
+    assert len(locks) == 4
 
 
 @pytest.mark.parametrize("long", ["x" * 100, ""])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +45,24 @@ def test_socket_of_a_dead_router_is_none(home: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(home / FOLDER / socket_name(home / "config.json")))
     assert find_local_router(home / "config.json", os.environ) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others refuse it, as if nobody listened")
+def test_router_that_hangs_while_many_wait_is_there(home: Path) -> None:
+    (home / FOLDER).mkdir(mode=0o700)
+    path = home / FOLDER / socket_name(home / "config.json")
+    with socket.socket(socket.AF_UNIX) as hanging, ExitStack() as waiting:
+        hanging.bind(str(path))
+        hanging.listen(0)
+        error = 0
+        while not error:
+            one = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            one.setblocking(False)
+            error = one.connect_ex(str(path))
+        api = find_local_router(home / "config.json", os.environ)
+        assert api is not None
+        with pytest.raises(ConfigError, match="The router there is busy"):
+            get(api, "/api/status")
 
 
 def test_router_is_asked_through_its_port_where_there_are_no_sockets(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +39,7 @@ def endpoint_for(*words: str) -> tuple[Endpoint, str]:
         (["--url", "ftp://x"], "--url: expected a URL such as http://127.0.0.1:3000/mcp, got"),
         (["--url", "http://x/ y"], "--url: expected a URL"),
         (["--url", "http://[", "--view", "x"], "--url: expected a URL"),
+        (["--url", "http://a..b/mcp"], "--url: expected a URL"),
         (["--url", "http://x", "--token", "é"], "--token: expected printable ASCII"),
     ],
 )
@@ -55,6 +59,7 @@ def test_what_cannot_be_used_is_one_line(
         (["--url", "https://mcp.test"], "mcp.test", "/mcp"),
         (["--url", "http://me@[::1]:3000/mcp/"], "[::1]:3000", "/mcp"),
         (["--url", "http://x/team/mcp", "--view", "工作"], "x", "/team/mcp/%E5%B7%A5%E4%BD%9C"),
+        (["--url", "http://x/mcp?key=1", "--view", "a"], "x", "/mcp/a?key=1"),
     ],
 )
 def test_place_elsewhere_is_that_of_the_url_and_the_view(
@@ -111,3 +116,14 @@ async def test_each_router_is_reached_by_its_own_port_and_token_where_there_are_
             assert router.headers == {"Authorization": f"Bearer {local.token}"}
             seen.add(local.token)
     assert len(seen) == 2
+
+
+def test_client_that_closes_stderr_ends_no_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb", buffering=0) as raw:
+        stderr = io.TextIOWrapper(raw, write_through=True)
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with pytest.raises(BrokenPipeError):
+            stderr.write("to nobody")
+        connect_command._say("waiting")

@@ -105,9 +105,9 @@ class CallEvents:
             raise StopAsyncIteration
         value, self._next = self._next, None
         if value is None:
-            with trio.move_on_after(self._keep_alive_s):
+            with trio.move_on_after(self._keep_alive_s) as waiting:
                 value = await self._news.next()
-            if value is None and not self._news.is_answered:
+            if waiting.cancelled_caught:  # even if the answer has come since then
                 return self._keep_alive
         self._is_over = not isinstance(value, Notification)
         return self._encode(value)

@@ -100,3 +100,18 @@ async def test_first_value_may_be_the_answer() -> None:
     assert await all_of(CallEvents(news, await news.next(), encoded, b":\n", 15.0)) == [
         b"end:'answer'"
     ]
+
+
+async def test_answer_that_comes_as_the_wait_is_over_is_not_lost(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    class AnsweredTooLate(CallNews):
+        async def next(self) -> Any:
+            try:
+                return await super().next()
+            except trio.Cancelled:
+                self.send_nowait("answer")
+                raise
+
+    events = CallEvents(AnsweredTooLate(), progress(1), encoded, b":\n", 15.0)
+    assert await all_of(events) == [b"1", b":\n", b"end:'answer'"]
