@@ -248,10 +248,11 @@ def test_an_entry_that_install_did_not_put_in_is_left_to_its_owner(
 
     by_hand = b'{"mcpServers": {"mcp-router": {"url": "http://127.0.0.1:3000/mcp"}}}'
     cursor.write_bytes(by_hand)
-    assert main(["uninstall", "cursor", "--yes"]) == 1
-    assert "mcpServers.mcp-router was not put in by `install`; take it out by hand" in (
-        capsys.readouterr().err
-    )
+    for chosen in ("cursor", "--all"):
+        assert main(["uninstall", chosen, "--yes"]) == 1
+        output = capsys.readouterr()
+        assert "mcpServers.mcp-router is there, but nothing says that `install`" in output.err
+        assert "no client" not in output.out
     assert cursor.read_bytes() == by_hand
 
 

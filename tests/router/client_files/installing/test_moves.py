@@ -64,6 +64,18 @@ def test_servers_that_an_instance_is_the_same_as_are_moved(bench: Bench) -> None
     assert bench.target("cursor").path.read_bytes() == FILE
 
 
+def test_servers_come_back_in_their_order_into_a_file_that_has_changed(bench: Bench) -> None:
+    _put(bench)
+    path = bench.target("cursor").path
+    bench.install("cursor", moved=("files", "same, other name", "old"))
+    path.write_bytes(path.read_bytes().replace(b'"uvx"', b'"uv"'))
+
+    bench.uninstall("cursor")
+
+    value = parse_jsonc(path.read_bytes(), "mcp.json").value
+    assert list(value["mcpServers"]) == ["other", "broken", "files", "same, other name", "old"]
+
+
 def test_what_the_router_does_not_have_stays(bench: Bench) -> None:
     _put(bench)
 
