@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -185,6 +185,20 @@ class Ledger(Struct, frozen=True):
         except OSError:
             return None
         return data if sha256_of(data) == row.sha256_before else None
+
+    def remove_backups(self, rows: Iterable[Row]) -> None:
+        """Remove the backups of rows that are not needed any more, while the lock is held.
+
+        One that is another content, or cannot be removed, stays: nothing depends on it.
+        """
+        names = [row.backup for row in rows if self.read_backup(row) is not None]
+        with (
+            suppress(OSError),
+            SafeFolder.open(self.folder) as folder,
+            folder.subfolder(BACKUPS_NAME) as backups,
+        ):
+            for name in filter(None, names):
+                backups.remove(name)
 
 
 def sha256_of(data: bytes | None) -> str | None:
