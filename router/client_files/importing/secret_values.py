@@ -64,6 +64,9 @@ _PAIR: Final = re.compile(
 """A variable or a header that is one argument, as after `docker run -e` and `--header`. A variable
 before a command with options is none: it is a line for a shell."""
 
+_LINES: Final = frozenset({"command", "-c", "-lc"})
+"""Labels of texts that are lines of words, of which a variable may be the first."""
+
 _NAMED: Final = re.compile(
     r"""(?<![\w-])(?<!\$\{)((--[A-Za-z][\w-]*)[ \t=]+|([A-Za-z_][\w-]*)["']?[ \t]*[=:][ \t]*)"""
     r"""(["']?(?:(?:Bearer|Basic|Token|ApiKey|Api-Key)[ \t]+)?)"""
@@ -195,7 +198,7 @@ def _in_args(args: list[str], replace: Callable[[Literal], str]) -> list[str]:
 
 def _in_text(text: str, replace: Callable[[Literal], str], label: str) -> str:
     """Return a text that is no secret as a whole with the secrets in it replaced."""
-    if label != "command" and (pair := _PAIR.fullmatch(text)):
+    if label not in _LINES and (pair := _PAIR.fullmatch(text)):
         name, between, value = pair.groups()
         whole = _as_a_whole(name, value, replace)
         if whole is not None:

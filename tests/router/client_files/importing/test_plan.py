@@ -258,6 +258,13 @@ def test_differences_never_show_a_secret_of_the_store() -> None:
     assert "plain" not in str(row.differences)
 
 
+def test_secret_in_the_path_of_a_url_is_named_after_its_server() -> None:
+    step = "NTc0ZjE5YzYtMmQ1Yy00YzQzLWE0"
+    [row] = plan(found("zap", url=f"{URL}/s/{step}/mcp"))
+    assert row.entry == {"url": URL + "/s/${secret:ZAP_URL_TOKEN}/mcp"}
+    assert row.secrets == {"ZAP_URL_TOKEN": step}
+
+
 # --- What is missing -------------------------------------------------------------------------
 
 

@@ -79,6 +79,7 @@ def test_name_that_only_looks_like_one_is_not(name: str) -> None:
         ({"args": ["--header=X-API-Key:abc"]}, {"X-API-Key": "abc"}),
         ({"args": ["--header", "X-API-Key: <KEY>"]}, {"X-API-Key": ""}),
         ({"args": ["-c", "npx x --api-key abc"]}, {"--api-key": "abc"}),
+        ({"args": ["-c", "A_TOKEN=abc npx x"]}, {"A_TOKEN": "abc"}),
         ({"command": "npx x --api-key abc"}, {"--api-key": "abc"}),
         ({"env": {"DSN": "Server=h;User Id=u;Password=hunter2;"}}, {"Password": "hunter2"}),
         ({"env": {"ANY": '{"token":"abc d","v": "1"}'}}, {"token": "abc d"}),
