@@ -142,6 +142,8 @@ def _carry_out(plans: Sequence[tuple[FilePlan, list[Row]]], ledger: Ledger) -> b
         else:
             if plan.is_nothing:
                 say(f"{title} does not have this router any more.\n")
+                if plan.content.data is None and rows[0].backup is not None:
+                    say(f"  The file is gone; before `install` it was {ledger.path_of(rows[0])}\n")
                 continue
             is_same = sha256_of(plan.after) == rows[0].sha256_before
             exactly = "as it was, byte for byte" if is_same else "without this router"

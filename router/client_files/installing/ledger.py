@@ -172,6 +172,11 @@ class Ledger(Struct, frozen=True):
             backups.write(name, data)
         return name
 
+    def path_of(self, row: Row) -> Path:
+        """Return the path of the backup of a row that has one."""
+        assert row.backup is not None
+        return self.folder / BACKUPS_NAME / row.backup
+
     def read_backup(self, row: Row) -> bytes | None:
         """Return the content before a change; None if the backup is gone or is another."""
         if row.backup is None:

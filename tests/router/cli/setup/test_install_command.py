@@ -404,3 +404,17 @@ def test_an_entry_that_somebody_took_out_is_forgotten(
     assert capsys.readouterr().out.endswith("Cursor does not have this router any more.\n")
     assert main(["uninstall", "cursor"]) == 0
     assert capsys.readouterr().out == "Cursor does not have this router.\n"
+
+
+def test_of_a_file_that_is_gone_the_backup_is_named(
+    cursor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["install", "cursor", "--yes"]) == 0
+    cursor.unlink()
+    capsys.readouterr()
+
+    assert main(["uninstall", "cursor"]) == 0
+
+    backup = capsys.readouterr().out.rpartition(" it was ")[2].strip()
+    with open(backup, "rb") as file:
+        assert file.read() == CURSOR
