@@ -82,6 +82,20 @@ def test_what_the_router_does_not_have_stays(bench: Bench) -> None:
     assert servers_to_move(bench.target("cursor"), _known(("files", {"command": "x"}))) == ("old",)
 
 
+def test_what_the_client_would_not_get_from_the_router_stays(bench: Bench) -> None:
+    _put(bench)
+    target = bench.target("cursor")
+    off = FILES_ENTRY | {"isActive": False}
+
+    assert servers_to_move(target, _known(("files", off))) == ("old",)
+    assert servers_to_move(target, _known(("files", FILES_ENTRY)), ("docs",)) == ("old",)
+    assert "files" in servers_to_move(target, _known(("files", FILES_ENTRY)), ("fi*",))
+
+    target.path.write_bytes(b'{"mcpServers": {"a": {"command": "x", "args": ["${input:key}"]}}}')
+    lacking = {"command": "x", "args": ["${secret:key}"]}
+    assert servers_to_move(target, _known(("a", lacking))) == ()
+
+
 def test_other_entries_for_this_router_are_named(bench: Bench) -> None:
     _put(bench)
     bench.install("cursor")
