@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -46,7 +46,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
         made: the keys that lead to the outermost object or array that was made for it.
     """
 
-    path: list[str]
+    path: Annotated[list[str], msgspec.Meta(min_length=1)]
     before: Any = None
     after: Any = None
     is_item: bool = False
