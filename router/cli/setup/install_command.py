@@ -182,10 +182,11 @@ def _plans(
             return [], True
     own = OwnAddresses.from_settings(settings)
     known = _known(settings, paths) if arguments.move else None
+    seen = _seen(arguments.view or settings.server.view, settings)
     plans: list[FilePlan] = []
     for target in targets:
         try:
-            plans.append(_plan(target, router, known))
+            plans.append(_plan(target, router, known, seen))
             if known is None:
                 _tell_other_entries(target, own)
         except ConfigError as exc:
@@ -199,12 +200,24 @@ def _without_absent_relatives(targets: list[Target], names: Sequence[str]) -> li
     return [target for target in targets if target.is_here or target.client.family not in here]
 
 
-def _plan(target: Target, router: LinkedRouter, known: Known | None) -> FilePlan:
+def _seen(view: str, settings: Settings) -> tuple[str, ...]:
+    """Return patterns of the names of the instances in a view."""
+    from router.config.profiles import DEFAULT_VIEWS
+
+    if view in DEFAULT_VIEWS:
+        return ("*",)
+    profile = settings.profiles.get(view)
+    return (view,) if profile is None else profile.instances
+
+
+def _plan(
+    target: Target, router: LinkedRouter, known: Known | None, seen: tuple[str, ...]
+) -> FilePlan:
     from router.client_files.installing.entries import entry_for
     from router.client_files.installing.moves import servers_to_move
     from router.client_files.installing.plans import plan_install
 
-    moved = () if known is None else servers_to_move(target, known)
+    moved = () if known is None else servers_to_move(target, known, seen)
     return plan_install(target, entry_for(target.client, router), moved)
 
 

@@ -53,10 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     ledger = Ledger.of_user()
     rows = ledger.rows()
-    has_problem = False
-    if not arguments.all:
-        has_problem = _tell_without_rows(clients, rows)
-    elif not rows:
+    has_problem = _tell_without_rows(clients, rows, is_all=arguments.all)
+    if arguments.all and not rows and not has_problem:
         say("This router was installed into no client.\n")
     plans, could_plan_all = _plans(ledger, rows, [client.name for client in clients])
     has_problem = has_problem or not could_plan_all
@@ -72,8 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if has_problem else 0
 
 
-def _tell_without_rows(clients: Sequence[Client], rows: Sequence[Row]) -> bool:
-    """Tell of clients that `install` did not change; return whether one has the router."""
+def _tell_without_rows(clients: Sequence[Client], rows: Sequence[Row], *, is_all: bool) -> bool:
+    """Tell of clients that `install` did not change; return whether one has the router.
+
+    With `is_all`, clients that do not have it, and files that cannot be read, are not told.
+    """
     from router.client_files.clients.client import Machine
     from router.client_files.installing.entries import ENTRY_NAME
     from router.client_files.installing.plans import read_target
@@ -88,15 +89,17 @@ def _tell_without_rows(clients: Sequence[Client], rows: Sequence[Row]) -> bool:
         try:
             _, document, servers_at = read_target(target)
         except ConfigError as exc:
-            complain(str(exc))
+            if not is_all:
+                complain(str(exc))
+                has_router = True
+            continue
+        if find_value(document.value, (*servers_at, ENTRY_NAME)) is not None:
             has_router = True
-            continue
-        if find_value(document.value, (*servers_at, ENTRY_NAME)) is None:
+            problem = "is there, but nothing says that `install` put it in"
+            where = ".".join((*servers_at, ENTRY_NAME))
+            complain(f"{target.path}: {where} {problem}; take it out by hand")
+        elif not is_all:
             say(f"{client.title} does not have this router.\n")
-            continue
-        has_router = True
-        where = ".".join((*servers_at, ENTRY_NAME))
-        complain(f"{target.path}: {where} was not put in by `install`; take it out by hand")
     return has_router
 
 
@@ -139,6 +142,8 @@ def _carry_out(plans: Sequence[tuple[FilePlan, list[Row]]], ledger: Ledger) -> b
         else:
             if plan.is_nothing:
                 say(f"{title} does not have this router any more.\n")
+                if plan.content.data is None and rows[0].backup is not None:
+                    say(f"  The file is gone; before `install` it was {ledger.path_of(rows[0])}\n")
                 continue
             is_same = sha256_of(plan.after) == rows[0].sha256_before
             exactly = "as it was, byte for byte" if is_same else "without this router"

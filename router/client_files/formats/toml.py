@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
-from router.files.json_files import line_and_column, quote_key
+from router.files.json_files import kind_of, line_and_column, quote_key
 from router.files.jsonc.document import BYTE_ORDER_MARK
 from router.files.jsonc.values import (
     find_value,
@@ -109,6 +109,7 @@ def set_table(document: TomlDocument, path: Sequence[str], table: dict[str, Any]
         ConfigError: the file has a value that is no table there, or defines the tables around it
             in a form that no header can add to.
     """
+    _check_tables(document, path)
     found = find_value(document.value, path)
     if same_value_in_any_order(found, table):
         return document
@@ -117,14 +118,26 @@ def set_table(document: TomlDocument, path: Sequence[str], table: dict[str, Any]
     try:
         edited = parse_toml(data, document.place)
     except ConfigError:
-        outer = ".".join(quote_key(key) for key in path[:-1])
-        problem = f"{outer} is written in braces or as another kind of value"
-        way_out = f"write it with headers, such as [{outer}.NAME]"
-        raise ConfigError(document.place, f"{problem}; {way_out}") from None
+        raise _no_header_fits(document, path, "is written in braces") from None
     if not same_value_in_any_order(edited.value, with_value(document.value, path, table)):
         # Never seen; a file that is not ours is rather left alone than changed wrongly.
         raise ConfigError(document.place, "cannot be changed without changing something else")
     return edited
+
+
+def _check_tables(document: TomlDocument, path: Sequence[str]) -> None:
+    value: object = document.value
+    for depth, key in enumerate(path[:-1], 1):
+        value = cast("dict[str, object]", value).get(key, {})
+        if not isinstance(value, dict):
+            problem = f"expected a table, got {kind_of(value)}"
+            raise _no_header_fits(document, path[: depth + 1], problem)
+
+
+def _no_header_fits(document: TomlDocument, path: Sequence[str], problem: str) -> ConfigError:
+    outer = ".".join(quote_key(key) for key in path[:-1])
+    way_out = f"write it with headers, such as [{outer}.NAME]"
+    return ConfigError(document.place, f"{outer}: {problem}; {way_out}")
 
 
 def remove_table(document: TomlDocument, path: Sequence[str]) -> TomlDocument:

@@ -3,7 +3,7 @@
 Invariants:
 
 - A secret is set before the entry that refers to it is written. If the entry cannot be written, the
-  secrets that were set for it are as they were before.
+  secrets that were set for it are as they were before, but for new ones that an instance needs.
 - A row that fails changes nothing, and does not keep the others from being carried out, unless the
   disk is what failed.
 """
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
+from router.client_files.importing.instances import read_present
+from router.client_files.importing.missing import secrets_in
 from router.instance_files.edits import apply_change
 from router.messages.errors import ConfigError, RpcError
 
@@ -87,10 +89,19 @@ def _carry_out_one(row: Row, change: Change, data_dir: Path, store: Secrets) -> 
                 was_set.append(name)
         apply_change(data_dir, change, may_refer=True)
     except BaseException:
+        needed = _secrets_in_use(data_dir) if was_set else set[str]()
         for name in was_set:
-            _set_back(store, name, before[name])
+            if before[name] is not None or name not in needed:
+                _set_back(store, name, before[name])
         raise
     return Outcome(row, None, tuple(was_set))
+
+
+def _secrets_in_use(data_dir: Path) -> set[str]:
+    """Return the secrets of all instances: another import may have added this one meanwhile."""
+    with suppress(ConfigError, OSError):
+        return secrets_in([one.written for one in read_present(data_dir).instances])
+    return set()
 
 
 def _set_back(store: Secrets, name: str, value: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -18,8 +19,17 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})
 _FIRST_STEPS: Final = frozenset({"mcp", "sse"})
 """The first steps in the paths of places where the router listens."""
 
-_NPM: Final = frozenset({"npx", "bunx", "npm", "pnpm", "yarn", "bun", "deno"})
-"""Programs whose packages are not ours: a package of our name there is another program."""
+_LAUNCHERS: Final = frozenset(
+    {
+        *("uvx", "uv", "pipx", "poetry", "pdm", "hatch", "docker", "podman"),
+        *("env", "nice", "sudo", "sh", "bash", "zsh", "cmd", "wsl"),
+    }
+)
+"""Programs that start another one. Those of npm have packages that are not ours: a package of our
+name there is another program."""
+
+_MODULES: Final = ("router", "mcp_router_entry_point")
+_PROGRAM_FOLDERS: Final = frozenset({"bin", "scripts"})
 
 
 class OwnAddresses(Struct, frozen=True):
@@ -76,14 +86,21 @@ def is_router_itself(entry: Mapping[str, Any], own: OwnAddresses, name: str = ""
 
 def _runs_program(words: Sequence[str]) -> bool:
     first = _program(words[0])
-    if first in _NPM:
-        return False
-    if first.startswith(("python", "py")) and list(words[1:3]) in (
-        ["-m", "router"],
-        ["-m", "mcp_router_entry_point"],
-    ):
+    if first == _PROGRAM:
         return True
-    return any(_program(word) == _PROGRAM for word in words)
+    is_python = first.startswith(("python", "py"))
+    if not is_python and first not in _LAUNCHERS:
+        return False  # its arguments are not programs, but may be folders of our name
+    pairs = list(itertools.pairwise(words))
+    if any(("-m", module) in pairs for module in _MODULES):
+        return True
+    return any(_program(word) == _PROGRAM and _is_no_folder(word) for word in words)
+
+
+def _is_no_folder(word: str) -> bool:
+    """Return whether a word is a name, or a path below a folder for programs."""
+    steps = re.split(r"[\\/]", word)
+    return len(steps) == 1 or steps[-2].lower() in _PROGRAM_FOLDERS
 
 
 def _program(word: str) -> str:

@@ -163,9 +163,11 @@ class _Planner:
             problem = f"{server.name} is the name of a profile in config.json"
             return Row("cannot", group, f"{problem}; rename it there or in the client")
         earlier = self.by_name.get(server.name.casefold())
-        if earlier not in (None, server):
+        if earlier is not None and earlier != server:
             problem = f"that of {place_of(earlier)} has this name and is another one"
-            return Row("left_out", group, f"{problem}; to take this one, name its file or client")
+            is_same_file = earlier.path == server.path
+            way_out = "rename one" if is_same_file else "to take this one, name its file or client"
+            return Row("left_out", group, f"{problem}; {way_out}")
         present = self.known.present.named(server.name)
         row = self._new(group) if present is None else self._compared(group, present)
         if row.state != "equivalent":

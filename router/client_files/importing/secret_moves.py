@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 _GENERAL: Final = frozenset(
     {
         *("TOKEN", "KEY", "API_KEY", "APIKEY", "SECRET", "PASSWORD", "AUTH", "AUTHORIZATION"),
-        *("X_API_KEY", "COOKIE", "ARGUMENT", "URL_PASSWORD", "ACCESS_TOKEN", "AUTH_TOKEN", "PAT"),
+        *(
+            "X_API_KEY",
+            "COOKIE",
+            "ARGUMENT",
+            "URL_PASSWORD",
+            "URL_TOKEN",
+            "ACCESS_TOKEN",
+            "AUTH_TOKEN",
+            "PAT",
+        ),
     }
 )
 """Names that say nothing of the server, whose name is then put in front."""

@@ -25,6 +25,7 @@ _SECRET_WORDS: Final = frozenset(
         *("pat", "auth", "authorization", "cookie", "credential", "credentials", "jwt"),
     }
 )
+_PASSWORD_WORDS: Final = frozenset({"password", "passwd", "passphrase", "pass", "pwd"})
 _SECRET_ENDS: Final = ("token", "secret", "password", "passwd", "apikey", "authorization")
 _SHAPES: Final = re.compile(
     r"gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|sk-[\w-]{16,}|[sr]k_(?:live|test)_\w+"
@@ -33,20 +34,46 @@ _SHAPES: Final = re.compile(
     r"|eyJ[\w-]+\.[\w-]+\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----.*",
     re.DOTALL,
 )
-_LOGIN_IN_URL: Final = re.compile(r"(?<=//)[^/?#\s:@]*:([^/?#\s@]+)(?=@)")
-_QUERY: Final = re.compile(r"(?<=[?&])([^=&#\s]+)=([^&#\s]+)")
+_LOGIN_IN_URL: Final = re.compile(r"(?<=//)[^/?#\s:@]*:([^/?#\s]+)(?=@)")
+_USER_IN_URL: Final = re.compile(r"(?<=//)([^/?#\s:@]+)(?=@)")
+_STEP_IN_URL: Final = re.compile(r"(?<=[^/:]/)([^/?#\s]+)")
+_RANDOM_STEP: Final = re.compile(
+    r"(?=[^0-9]*[0-9])(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9=_-]{24,}"
+    r"|(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{32,}"
+)
+"""A step in the path of a URL by which some services know their users."""
+
+_QUERY: Final = re.compile(r"(?<=[?&#])([^=&#\s]+)=([^&#\s]+)")
 _RANDOM: Final = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9+/=_-]{32,}")
 _NO_SECRET: Final = re.compile(
     r"(?i:true|false|yes|no|on|off|none|null|basic|bearer|oauth2?|\d{1,6})"
-    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|(?:[/~.]|[A-Za-z]:\\).*|https?://[^@]*"
+    r"|(?:/(?![A-Za-z0-9+/]{31,}=*\Z)|~[/\\]|\.{1,2}[/\\]|[A-Za-z]:\\).*|https?://[^@]*"
 )
-"""Words, numbers, UUIDs, paths and URLs: values that even a key of a telling name may have."""
+"""Words, numbers, paths and URLs: values that even a key of a telling name may have."""
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""A secret under a telling name; else rather the name of something."""
 
 _PLACEHOLDER: Final = re.compile(
     r"(?i)<[^>]*>|(?:your|my|insert|replace|enter|change|add)[ _-].*|x{4,}|\*{3,}|\.{3}|todo"
 )
 _SCHEME: Final = re.compile(r"((?:Bearer|Basic|Token|ApiKey|Api-Key)\s+)(.+)", re.IGNORECASE)
+_PAIR: Final = re.compile(
+    r"([A-Za-z_][\w.-]*)(=(?!.*(?:\s-|\$\())|[ \t]*:[ \t]*(?!//))(.+)", re.DOTALL
+)
+"""A variable or a header that is one argument, as after `docker run -e` and `--header`. A variable
+before a command with options is none: it is a line for a shell."""
+
+_LINES: Final = frozenset({"command", "-c", "-lc"})
+"""Labels of texts that are lines of words, of which a variable may be the first."""
+
+_NAMED: Final = re.compile(
+    r"""(?<![\w-])(?<!\$\{)((--[A-Za-z][\w-]*)[ \t=]+|([A-Za-z_][\w-]*)["']?[ \t]*[=:][ \t]*)"""
+    r"""(["']?(?:(?:Bearer|Basic|Token|ApiKey|Api-Key)[ \t]+)?)"""
+    r"""((?<=")[^"$]+|(?<=')[^'$]+|[^\s"'&;,{}$]+)""",
+    re.IGNORECASE,
+)
+"""A name with its value inside a longer text: a line for a shell, JSON, a connection string."""
 
 
 class Literal(Struct, frozen=True):
@@ -76,6 +103,8 @@ def replace_secrets(entry: Mapping[str, Any], replace: Callable[[Literal], str])
         if key in entry:
             table = cast("dict[str, str]", entry[key])
             result[key] = {name: _in_value(name, text, replace) for name, text in table.items()}
+    if "command" in entry:
+        result["command"] = _in_text(entry["command"], replace, "command")
     if "args" in entry:
         result["args"] = _in_args(entry["args"], replace)
     if "url" in entry:
@@ -102,25 +131,43 @@ def has_placeholder(entry: Mapping[str, Any]) -> bool:
 
 def is_secret_name(name: str) -> bool:
     """Return whether a variable, header or option of this name holds a secret."""
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = _words(name)
     if not words:
         return False
-    joined = "".join(words)
-    return words[-1] in _SECRET_WORDS or joined.endswith(_SECRET_ENDS) or "secret" in words
+    last, joined = words[-1], "".join(words).removesuffix("s")
+    is_secret = bool({last, last.removesuffix("s")} & _SECRET_WORDS)
+    return is_secret or joined.endswith(_SECRET_ENDS) or "secret" in words
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in lower case, without the number of the last one."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    return words[:-1] if words and words[-1].isdecimal() else words
+
+
+def _may_be_secret(name: str, value: str) -> bool:
+    """Return whether a value is a secret, or a placeholder, by the name that it has."""
+    if not is_secret_name(name):
+        return False
+    is_number = value.isdecimal()
+    return (is_number and _words(name)[-1] in _PASSWORD_WORDS) or not _NO_SECRET.fullmatch(value)
 
 
 def _in_value(name: str, text: str, replace: Callable[[Literal], str]) -> str:
+    whole = _as_a_whole(name, text, replace)
+    return _in_text(text, replace, name) if whole is None else whole
+
+
+def _as_a_whole(name: str, text: str, replace: Callable[[Literal], str]) -> str | None:
+    """Return what stands in the place of a value; None if it is no secret as a whole."""
     if not text or is_reference(text, bare=True):
         return text
     scheme, rest = _scheme_and_rest(text)
-    if is_secret_name(name) and rest:
-        if _PLACEHOLDER.fullmatch(rest):
-            return scheme + replace(Literal(name, ""))
-        if not _NO_SECRET.fullmatch(rest):
-            return scheme + replace(Literal(name, rest))
-    if _SHAPES.fullmatch(rest) or _is_random(rest):
+    if rest and is_secret_name(name) and _PLACEHOLDER.fullmatch(rest):
+        return scheme + replace(Literal(name, ""))
+    if (rest and _may_be_secret(name, rest)) or _SHAPES.fullmatch(rest) or _is_random(rest):
         return scheme + replace(Literal(name, rest))
-    return _in_url(text, replace, name)
+    return None
 
 
 def _scheme_and_rest(text: str) -> tuple[str, str]:
@@ -130,7 +177,8 @@ def _scheme_and_rest(text: str) -> tuple[str, str]:
 
 
 def _is_random(text: str) -> bool:
-    return _RANDOM.fullmatch(text) is not None and _NO_SECRET.fullmatch(text) is None
+    is_known = _PAIR.fullmatch(text) or _UUID.fullmatch(text) or _NO_SECRET.fullmatch(text)
+    return _RANDOM.fullmatch(text) is not None and is_known is None
 
 
 def _in_args(args: list[str], replace: Callable[[Literal], str]) -> list[str]:
@@ -144,12 +192,29 @@ def _in_args(args: list[str], replace: Callable[[Literal], str]) -> list[str]:
         elif _SHAPES.fullmatch(arg):
             result.append(replace(Literal("argument", arg)))
         else:
-            result.append(_in_url(arg, replace))
+            result.append(_in_text(arg, replace, "url"))
     return result
 
 
+def _in_text(text: str, replace: Callable[[Literal], str], label: str) -> str:
+    """Return a text that is no secret as a whole with the secrets in it replaced."""
+    if label not in _LINES and (pair := _PAIR.fullmatch(text)):
+        name, between, value = pair.groups()
+        whole = _as_a_whole(name, value, replace)
+        if whole is not None:
+            return name + between + whole
+
+    def named(found: re.Match[str]) -> str:
+        begin, option, name, scheme, value = found.groups()
+        if value == MASK or not _may_be_secret(option or name, value):
+            return found[0]
+        return begin + scheme + replace(Literal(option or name, value))
+
+    return _NAMED.sub(named, _in_url(text, replace, label))
+
+
 def _in_url(text: str, replace: Callable[[Literal], str], label: str = "url") -> str:
-    """Return a text with the password and the secrets in the query of a URL replaced."""
+    """Return a text with the password of a URL, and the secrets in its path and query, replaced."""
     if "//" not in text or is_reference(text):
         return text
 
@@ -158,9 +223,14 @@ def _in_url(text: str, replace: Callable[[Literal], str], label: str = "url") ->
 
     def query(found: re.Match[str]) -> str:
         name, value = found[1], found[2]
-        if not is_secret_name(name) or _NO_SECRET.fullmatch(value):
+        if not _may_be_secret(name, value):
             return found[0]
         is_set = not _PLACEHOLDER.fullmatch(value)
         return f"{name}={replace(Literal(name, value if is_set else ''))}"
 
-    return _QUERY.sub(query, _LOGIN_IN_URL.sub(password, text))
+    def token(found: re.Match[str]) -> str:
+        is_token = _SHAPES.fullmatch(found[1]) or _RANDOM_STEP.fullmatch(found[1])
+        return replace(Literal(f"{label}_TOKEN", found[1])) if is_token else found[0]
+
+    text = _USER_IN_URL.sub(token, _LOGIN_IN_URL.sub(password, text))
+    return _QUERY.sub(query, _STEP_IN_URL.sub(token, text))

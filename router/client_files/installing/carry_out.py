@@ -63,6 +63,8 @@ def carry_out_install(plan: FilePlan, ledger: Ledger, now: datetime) -> None:
 def carry_out_uninstall(plan: FilePlan, ledger: Ledger, rows: Sequence[Row]) -> None:
     """Change the file of a client back as planned, and forget the rows.
 
+    A file that is exactly as it was needs no backups any more; they would only keep its tokens.
+
     Raises:
         ConfigError: the file has changed since it was read, or cannot be written.
         OSError: the ledger cannot be written; running the command again is then enough.
@@ -74,3 +76,5 @@ def carry_out_uninstall(plan: FilePlan, ledger: Ledger, rows: Sequence[Row]) -> 
             else:
                 write_content(plan.content, plan.after)
         ledger.write([row for row in ledger.rows() if row not in rows])
+        if sha256_of(plan.after) == rows[0].sha256_before:
+            ledger.remove_backups(rows)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -46,7 +46,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
         made: the keys that lead to the outermost object or array that was made for it.
     """
 
-    path: list[str]
+    path: Annotated[list[str], msgspec.Meta(min_length=1)]
     before: Any = None
     after: Any = None
     is_item: bool = False
@@ -172,6 +172,11 @@ class Ledger(Struct, frozen=True):
             backups.write(name, data)
         return name
 
+    def path_of(self, row: Row) -> Path:
+        """Return the path of the backup of a row that has one."""
+        assert row.backup is not None
+        return self.folder / BACKUPS_NAME / row.backup
+
     def read_backup(self, row: Row) -> bytes | None:
         """Return the content before a change; None if the backup is gone or is another."""
         if row.backup is None:
@@ -185,6 +190,20 @@ class Ledger(Struct, frozen=True):
         except OSError:
             return None
         return data if sha256_of(data) == row.sha256_before else None
+
+    def remove_backups(self, rows: Iterable[Row]) -> None:
+        """Remove the backups of rows that are not needed any more, while the lock is held.
+
+        One that is another content, or cannot be removed, stays: nothing depends on it.
+        """
+        names = [row.backup for row in rows if self.read_backup(row) is not None]
+        with (
+            suppress(OSError),
+            SafeFolder.open(self.folder) as folder,
+            folder.subfolder(BACKUPS_NAME) as backups,
+        ):
+            for name in filter(None, names):
+                backups.remove(name)
 
 
 def sha256_of(data: bytes | None) -> str | None:

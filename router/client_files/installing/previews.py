@@ -100,8 +100,8 @@ def _masked_statements(document: TomlDocument, known: Collection[str]) -> Iterat
     for statement in statements(document):
         yield _TOML_COMMENT.sub(hidden_comment, data[at : statement.start])
         text = data[statement.start : statement.end]
-        found = find_value(document.value, statement.path)
-        is_shown = isinstance(found, str) and found in known
+        texts = set(texts_in(find_value(document.value, statement.path)))
+        is_shown = bool(texts) and texts <= set(known)
         if text.lstrip().startswith(b"["):
             yield _TOML_COMMENT.sub(hidden_comment, text)
         elif is_shown and b"#" not in text:

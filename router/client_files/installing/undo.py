@@ -70,7 +70,10 @@ def _before(ledger: Ledger, row: Row, data: bytes) -> bytes | None:
         if backup is not None:
             return backup
     document = parse_document(cast("Format", row.format), data, row.path)
-    for change in reversed(row.changes):
+    taken_out = [change for change in row.changes if change.after is None]
+    others = [change for change in row.changes if change.after is not None]
+    # In the order of the file, since each that comes back is put behind the one before.
+    for change in (*taken_out, *reversed(others)):
         document = _without_change(document, change, row.path)
     return document.data
 
@@ -87,7 +90,8 @@ def _without_change(document: Document, change: Change, place: str) -> Document:
         return document  # it has been undone by hand
     path = ".".join(quote_key(key) for key in change.path)
     if change.path[-1] != ENTRY_NAME:
-        raise ConfigError(place, f"{path} is there again, but not as it was; decide by hand")
+        problem = f"{path} is there again, but not as it was before --move"
+        raise ConfigError(place, f"{problem}; rename it or take it out, and run this again")
     raise ConfigError(place, f"{path} was changed after it was put in; take it out by hand")
 
 

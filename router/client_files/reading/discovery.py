@@ -86,10 +86,14 @@ def read_file(path: Path, machine: Machine) -> ReadFile:
 
 
 def _by_path(files: Iterable[ClientFile]) -> dict[Path, list[ClientFile]]:
-    paths: dict[Path, list[ClientFile]] = {}
+    """Return the tables by their files, each table once.
+
+    In the home folder, the file for all projects is in the place of a project's as well.
+    """
+    paths: dict[Path, dict[tuple[str, ...], ClientFile]] = {}
     for file in files:
-        paths.setdefault(file.path, []).append(file)
-    return paths
+        paths.setdefault(file.path, {}).setdefault(file.servers_at, file)
+    return {path: list(tables.values()) for path, tables in paths.items()}
 
 
 def _read(path: Path, title: str, tables: list[ClientFile]) -> ReadFile | None:
@@ -129,7 +133,8 @@ def _tables_like(path: Path, machine: Machine) -> list[ClientFile]:
     # Elsewhere than at home, such a file is that of a project.
     alike.sort(key=lambda file: file.project is None)
     found = same or [file for file in alike if file.path == alike[0].path]
-    return [attrs.evolve(file, path=path, project=_project_of(file, path)) for file in found]
+    once = [file for tables in _by_path(found).values() for file in tables]
+    return [attrs.evolve(file, path=path, project=_project_of(file, path)) for file in once]
 
 
 def _tail(path: Path) -> tuple[str, ...]:

@@ -14,10 +14,12 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
+import msgspec
 from msgspec import Struct, field
 
 from router.client_files.reading.fitting_names import fitting_name
@@ -116,13 +118,21 @@ def read_server(written_name: str, value: object, origin: Origin) -> FoundServer
         problem = _problem_of(entry, name)
     except Unreadable as exc:
         entry, problem = {}, str(exc)
+    notes = tuple(reader.notes)
+    if not _is_unicode((entry, notes, problem)):
+        return attrs.evolve(found, problem="half of a character is in it; write that text anew")
     return attrs.evolve(
-        found,
-        entry=entry,
-        needs=tuple(reader.references.asked),
-        notes=tuple(reader.notes),
-        problem=problem,
+        found, entry=entry, needs=tuple(reader.references.asked), notes=notes, problem=problem
     )
+
+
+def _is_unicode(value: object) -> bool:
+    """Return whether no text has a lone surrogate, which no file and no process takes."""
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _problem_of(entry: Mapping[str, Any], name: str) -> str | None:
@@ -379,7 +389,9 @@ def _seconds(value: Any, unit: TimeoutUnit | None) -> float | int | None:
 
     Without a unit a large number is in milliseconds, as for the router.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if not 0 < value < math.inf:  # TOML has inf and nan
         return None
     is_ms = unit == "ms" or (unit is None and value > LONGEST_TIMEOUT_S)
     seconds = value / 1000 if is_ms else value

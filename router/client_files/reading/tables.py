@@ -81,7 +81,8 @@ def servers_in(
             problem = f"expected an object, got {kind_of(table)}"
             raise ConfigError(f"{file.path}: {path_of(keys)}", problem)
         for name, entry in cast("dict[str, Any]", table).items():
-            place = path_of((*keys, name))
+            # A lone surrogate would be no text for whoever shows the place.
+            place = path_of((*keys, name)).encode(errors="replace").decode()
             yield read_server(
                 name,
                 entry,

@@ -248,10 +248,11 @@ def test_an_entry_that_install_did_not_put_in_is_left_to_its_owner(
 
     by_hand = b'{"mcpServers": {"mcp-router": {"url": "http://127.0.0.1:3000/mcp"}}}'
     cursor.write_bytes(by_hand)
-    assert main(["uninstall", "cursor", "--yes"]) == 1
-    assert "mcpServers.mcp-router was not put in by `install`; take it out by hand" in (
-        capsys.readouterr().err
-    )
+    for chosen in ("cursor", "--all"):
+        assert main(["uninstall", chosen, "--yes"]) == 1
+        output = capsys.readouterr()
+        assert "mcpServers.mcp-router is there, but nothing says that `install`" in output.err
+        assert "no client" not in output.out
     assert cursor.read_bytes() == by_hand
 
 
@@ -403,3 +404,17 @@ def test_an_entry_that_somebody_took_out_is_forgotten(
     assert capsys.readouterr().out.endswith("Cursor does not have this router any more.\n")
     assert main(["uninstall", "cursor"]) == 0
     assert capsys.readouterr().out == "Cursor does not have this router.\n"
+
+
+def test_of_a_file_that_is_gone_the_backup_is_named(
+    cursor: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["install", "cursor", "--yes"]) == 0
+    cursor.unlink()
+    capsys.readouterr()
+
+    assert main(["uninstall", "cursor"]) == 0
+
+    backup = capsys.readouterr().out.rpartition(" it was ")[2].strip()
+    with open(backup, "rb") as file:
+        assert file.read() == CURSOR

@@ -122,6 +122,12 @@ def test_a_table_in_braces_is_left_alone() -> None:
         remove_table(document, ("mcp_servers", "x"))
 
 
+@pytest.mark.parametrize("data", [b'[[mcp_servers]]\nname = "x"\n', b'mcp_servers = "x"\n'])
+def test_what_is_no_table_is_left_alone(data: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"mcp_servers: expected a table, got a"):
+        set_table(_document(data), PATH, ENTRY)
+
+
 def test_what_is_not_there_is_removed_without_a_change() -> None:
     document = _document(b"a = 1\n")
 

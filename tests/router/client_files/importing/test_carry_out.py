@@ -76,6 +76,22 @@ def test_secret_of_two_servers_is_set_once_and_stays_if_the_second_fails(tmp_pat
     assert store.values == {"A_TOKEN": "hunter2"}
 
 
+def test_secret_stays_if_another_import_added_the_same_server_meanwhile(tmp_path: Path) -> None:
+    data, store = tmp_path / "data", FakeSecrets()
+    rows = plan(servers(ENTRIES[0]), data, store)
+
+    class SlowSecrets(FakeSecrets):
+        def set(self, name: str, value: str) -> None:
+            super().set(name, value)
+            carry_out(rows, data, store)
+
+    slow = SlowSecrets(store.values)
+    [outcome] = carry_out(rows, data, slow)
+    assert outcome.problem is not None
+    assert "already exists" in outcome.problem
+    assert slow.values == {"A_TOKEN": "hunter2"}
+
+
 def test_changed_server_replaces_what_differs_and_keeps_the_rest(tmp_path: Path) -> None:
     data, store = tmp_path / "data", FakeSecrets()
     carry_out(plan(servers({"command": "a", "args": ["1"]}), data, store), data, store)

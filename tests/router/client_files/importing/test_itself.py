@@ -26,6 +26,10 @@ OWN = OwnAddresses.from_settings(
         {"command": "uvx", "args": ["mcp-router", "stdio"]},
         {"command": "uvx", "args": ["--from", "mcp-router[otel]==2.0", "x"]},
         {"command": "python3", "args": ["-m", "router", "stdio"]},
+        {"command": "/venv/bin/python", "args": ["-P", "-m", "router"]},
+        {"command": "uv", "args": ["--directory", "/srv/mcp-router", "run", "mcp-router"]},
+        {"command": "env", "args": ["A=1", "/srv/mcp-router/.venv/bin/mcp-router", "connect"]},
+        {"command": "bash", "args": ["-c", "/opt/venv/bin/mcp-router stdio"]},
         {"command": "npx", "args": ["-y", "mcp-remote", "http://127.0.0.1:3000/mcp"]},
     ],
 )
@@ -44,6 +48,9 @@ def test_router_is_recognised(entry: dict[str, Any]) -> None:
         {"command": "npx", "args": ["-y", "mcp-router-tools"]},
         {"command": "python3", "args": ["-m", "server"]},
         {"command": "node", "args": ["router.js"]},
+        {"command": "mcp-server-filesystem", "args": ["/home/me/mcp-router"]},
+        {"command": "uvx", "args": ["mcp-server-git", "--repository", "/home/me/mcp-router"]},
+        {"command": "uv", "args": ["--directory", "/home/me/mcp-router", "run", "other"]},
     ],
 )
 def test_other_servers_are_not_taken_for_it(entry: dict[str, Any]) -> None:

@@ -78,6 +78,12 @@ def test_other_server_of_the_same_name_is_left_out() -> None:
     first, second = plan(found("db"), found("DB", "vscode", command="y"))
     assert (first.state, second.state) == ("new", "left_out")
     assert second.reason.startswith("that of Cursor has this name and is another one")
+    assert second.reason.endswith("to take this one, name its file or client")
+
+
+def test_of_one_file_the_second_server_of_a_name_has_to_be_renamed() -> None:
+    _, second = plan(found("db"), found("DB", command="y"))
+    assert (second.state, second.reason.rpartition("; ")[2]) == ("left_out", "rename one")
 
 
 def test_server_that_cannot_be_imported_leaves_its_name_to_the_next() -> None:
@@ -250,6 +256,13 @@ def test_differences_never_show_a_secret_of_the_store() -> None:
     [row] = plan(found("a", command="a", args=["b"]), there=(there,), secrets={"WORD": "plain"})
     assert row.differences
     assert "plain" not in str(row.differences)
+
+
+def test_secret_in_the_path_of_a_url_is_named_after_its_server() -> None:
+    step = "NTc0ZjE5YzYtMmQ1Yy00YzQzLWE0"
+    [row] = plan(found("zap", url=f"{URL}/s/{step}/mcp"))
+    assert row.entry == {"url": URL + "/s/${secret:ZAP_URL_TOKEN}/mcp"}
+    assert row.secrets == {"ZAP_URL_TOKEN": step}
 
 
 # --- What is missing -------------------------------------------------------------------------

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from router.client_files.importing.secret_values import Literal
 
 OPENAI = "sk-proj-abcdefghijklmnop"
+STEP = "NTc0ZjE5YzYtMmQ1Yy00YzQzLWE0"
+UUID = "123e4567-e89b-12d3-a456-426614174000"
+BASE64 = "/Ab3dEfGhIjKlMnOpQrStUvWxYz0123456789AbC"
 GITHUB = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -66,6 +69,25 @@ def test_name_that_only_looks_like_one_is_not(name: str) -> None:
         ({"args": ["x", GITHUB]}, {"argument": GITHUB}),
         ({"args": ["postgres://me:hunter2@db/x"]}, {"url_PASSWORD": "hunter2"}),
         ({"url": "https://x.example/mcp?api_key=abc&v=1"}, {"api_key": "abc"}),
+        ({"url": "https://x.example/mcp#token=abc"}, {"token": "abc"}),
+        ({"url": f"https://{GITHUB}@x.example/mcp"}, {"url_TOKEN": GITHUB}),
+        ({"url": f"https://x.example/s/{STEP}/mcp"}, {"url_TOKEN": STEP}),
+        ({"args": ["postgres://me:hun@ter2@db/x"]}, {"url_PASSWORD": "hun@ter2"}),
+        ({"args": ["run", "-e", "A_TOKEN=abc", "mcp/x"]}, {"A_TOKEN": "abc"}),
+        ({"args": ["run", "--env=A_TOKEN=abc", "A_KEY=def"]}, {"A_TOKEN": "abc", "A_KEY": "def"}),
+        ({"args": ["--header", "Authorization: Bearer abc"]}, {"Authorization": "abc"}),
+        ({"args": ["--header=X-API-Key:abc"]}, {"X-API-Key": "abc"}),
+        ({"args": ["--header", "X-API-Key: <KEY>"]}, {"X-API-Key": ""}),
+        ({"args": ["-c", "npx x --api-key abc"]}, {"--api-key": "abc"}),
+        ({"args": ["-c", "A_TOKEN=abc npx x"]}, {"A_TOKEN": "abc"}),
+        ({"command": "npx x --api-key abc"}, {"--api-key": "abc"}),
+        ({"env": {"DSN": "Server=h;User Id=u;Password=hunter2;"}}, {"Password": "hunter2"}),
+        ({"env": {"ANY": '{"token":"abc d","v": "1"}'}}, {"token": "abc d"}),
+        ({"env": {"ANY": '{"Authorization": "Bearer abc"}'}}, {"Authorization": "abc"}),
+        ({"env": {"A_KEY": UUID, "PASSWORD": "123456"}}, {"A_KEY": UUID, "PASSWORD": "123456"}),
+        ({"env": {"PASSWORD": ".hunter2", "A_KEY": BASE64}},
+         {"PASSWORD": ".hunter2", "A_KEY": BASE64}),
+        ({"env": {"API_KEYS": "abc", "A_TOKEN_2": "def"}}, {"API_KEYS": "abc", "A_TOKEN_2": "def"}),
         ({"env": {"API_KEY": "<YOUR_KEY>"}}, {"API_KEY": ""}),
         ({"env": {"API_KEY": "your-api-key-here"}}, {"API_KEY": ""}),
         ({"headers": {"Authorization": "Bearer xxxx"}}, {"Authorization": ""}),
@@ -87,6 +109,10 @@ def test_literal_secret_is_found(entry: dict[str, Any], found: dict[str, str]) -
         {"headers": {"Authorization": "Bearer ${TOKEN}", "Accept": "application/json"}},
         {"args": ["-y", "@scope/server-with-a-very-long-name-2024", "--key", "--other", "/x/y"]},
         {"url": "https://x.example/mcp?page=2&token=1"},
+        {"url": "https://user@x.example/a-long-name-of-a-server-2024/mcp"},
+        {"args": ["-e", "A_TOKEN", "-e", "A_TOKEN=${A_TOKEN}", "-e", "LEVEL=debug", "C:\\x"]},
+        {"args": ["${secret:A}", "${API_KEY:-x}", "git+https://x.example/a@main", "host:8080"]},
+        {"args": ["-c", "TOKEN=$(cat /run/token) npx x --max-tokens 4096"]},
         {"command": "x", "cwd": "/x"},
     ],
 )

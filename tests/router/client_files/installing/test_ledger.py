@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from router.client_files.installing.ledger import Change, Ledger, Row
 from router.messages.errors import ConfigError
@@ -38,6 +39,14 @@ def test_a_ledger_that_cannot_be_read_is_an_error(bench: Bench, data: bytes) -> 
         (bench.ledger.folder / "installed.json").write_bytes(data)
 
     with pytest.raises(ConfigError, match="is not as this program writes it; move it away"):
+        bench.ledger.rows()
+
+
+def test_a_change_of_nothing_makes_no_sense(bench: Bench) -> None:
+    with bench.ledger.locked():
+        bench.ledger.add(replace(ROW, changes=[Change([])]))
+
+    with pytest.raises(ConfigError, match="is not as this program writes it"):
         bench.ledger.rows()
 
 

@@ -64,10 +64,36 @@ def test_servers_that_an_instance_is_the_same_as_are_moved(bench: Bench) -> None
     assert bench.target("cursor").path.read_bytes() == FILE
 
 
+def test_servers_come_back_in_their_order_into_a_file_that_has_changed(bench: Bench) -> None:
+    _put(bench)
+    path = bench.target("cursor").path
+    bench.install("cursor", moved=("files", "same, other name", "old"))
+    path.write_bytes(path.read_bytes().replace(b'"uvx"', b'"uv"'))
+
+    bench.uninstall("cursor")
+
+    value = parse_jsonc(path.read_bytes(), "mcp.json").value
+    assert list(value["mcpServers"]) == ["other", "broken", "files", "same, other name", "old"]
+
+
 def test_what_the_router_does_not_have_stays(bench: Bench) -> None:
     _put(bench)
 
     assert servers_to_move(bench.target("cursor"), _known(("files", {"command": "x"}))) == ("old",)
+
+
+def test_what_the_client_would_not_get_from_the_router_stays(bench: Bench) -> None:
+    _put(bench)
+    target = bench.target("cursor")
+    off = FILES_ENTRY | {"isActive": False}
+
+    assert servers_to_move(target, _known(("files", off))) == ("old",)
+    assert servers_to_move(target, _known(("files", FILES_ENTRY)), ("docs",)) == ("old",)
+    assert "files" in servers_to_move(target, _known(("files", FILES_ENTRY)), ("fi*",))
+
+    target.path.write_bytes(b'{"mcpServers": {"a": {"command": "x", "args": ["${input:key}"]}}}')
+    lacking = {"command": "x", "args": ["${secret:key}"]}
+    assert servers_to_move(target, _known(("a", lacking))) == ()
 
 
 def test_other_entries_for_this_router_are_named(bench: Bench) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from router.client_files.installing.previews import MASK, difference
 from router.client_files.installing.undo import plan_uninstall
+from tests.router.client_files.installing.bench import ROUTER
 from tests.router.client_files.shapes import SHAPES, Shape
 
 if TYPE_CHECKING:
@@ -75,6 +77,15 @@ def test_a_table_of_toml_is_hidden_as_well(bench: Bench) -> None:
     assert "c0mment" not in text
     assert "-args = •••" in lines
     assert '+url = "http://127.0.0.1:3000/mcp"' in lines
+
+
+def test_the_command_of_the_router_is_shown_in_toml(bench: Bench) -> None:
+    bench.target("codex").path.parent.mkdir()
+
+    assert difference(bench.plan("codex", replace(ROUTER, is_standalone=True)))[-2:] == (
+        '+command = "/opt/mcp-router/bin/mcp-router"',
+        '+args = ["stdio", "-c", "/home/somebody/router/config.json"]',
+    )
 
 
 def test_a_large_file_is_compared_where_it_changes(bench: Bench) -> None:

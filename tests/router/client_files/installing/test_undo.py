@@ -122,6 +122,19 @@ def test_an_undo_by_hand_makes_later_rows_void(bench: Bench, path: Path) -> None
     assert path.read_bytes() == SHAPE.data
 
 
+def test_backups_go_with_an_exact_undo_and_stay_after_another(bench: Bench, path: Path) -> None:
+    backups = bench.ledger.folder / "backups"
+    bench.install("cursor")
+    bench.install("cursor", replace(ROUTER, is_standalone=True))
+    bench.uninstall("cursor")
+    assert list(backups.iterdir()) == []
+
+    bench.install("cursor")
+    path.write_bytes(path.read_bytes() + b"\n")
+    bench.uninstall("cursor")
+    assert len(list(backups.iterdir())) == 1
+
+
 @pytest.mark.parametrize("damage", [None, b"something else"])
 def test_without_its_backup_the_entry_alone_is_taken_out(
     bench: Bench, path: Path, damage: bytes | None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from router.client_files.clients.table import CLIENTS, client_named, files_of
@@ -51,6 +52,14 @@ def test_all_files_of_all_clients_are_found_at_once(tmp_path: Path) -> None:
         "project",
         "mcpServers.db",
     )
+
+
+def test_file_of_the_user_is_no_project_file_in_the_home_folder(tmp_path: Path) -> None:
+    machine = machine_at(tmp_path)
+    path = SHAPES[2].put(machine)
+    machine = attrs.evolve(machine, cwd=machine.home)
+    for file in (*read_clients([client_named("cursor")], machine), read_file(path, machine)):
+        assert [server.scope for server in file.servers] == ["user"] * len(SHAPES[2].entries)
 
 
 def test_file_without_a_table_of_servers_has_none(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +256,7 @@ def test_server_that_is_switched_on_says_nothing_about_it(value: dict[str, Any])
         ("", {"timeout": 45_000}, {"timeout": 45}),
         ("gemini", {"timeout": 7_200_000}, {"timeout": 3600}),
         ("codex", {"tool_timeout_sec": 90}, {"timeout": 90}),
+        ("codex", {"tool_timeout_sec": math.nan, "startup_timeout_sec": math.inf}, {}),
         ("codex", {"startup_timeout_sec": 20}, {"start_timeout_s": 20}),
         ("codex", {"startup_timeout_ms": 20_000}, {"start_timeout_s": 20}),
         ("cline", {"initializeTimeoutMs": 5000}, {"start_timeout_s": 5}),
@@ -358,3 +360,17 @@ def test_name_is_one_that_an_instance_may_have(written: str, name: str) -> None:
 def test_other_name_is_said() -> None:
     found = read({"command": "x"}, name="Brave Search")
     assert found.notes == ('"Brave Search" is called Brave-Search here',)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"command": "x", "env": {"A": "\ud83d"}},
+        {"url": "https://x.example/\ud83d"},
+    ],
+)
+def test_server_with_half_a_character_is_a_problem_of_its_own(value: dict[str, Any]) -> None:
+    found = read(value)
+    assert found.problem is not None
+    assert "half of a character" in found.problem
+    assert (found.entry, found.notes) == ({}, ())
