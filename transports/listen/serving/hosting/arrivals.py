@@ -68,6 +68,7 @@ class Arrivals:
                 receive = receivers.get(number)
                 if receive is not None and not receive():
                     self.forget(number)
+            receive = None  # which would keep a connection that has ended
 
 
 @contextmanager
