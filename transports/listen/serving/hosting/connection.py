@@ -230,7 +230,7 @@ class Connection(Peer):
         except Exception as exc:  # noqa: BLE001 - `_take_result` raises it
             self._result = exc
         self._resume()
-        return True
+        return False
 
     def _resume(self) -> None:
         task, self._task = self._task, None

@@ -218,3 +218,29 @@ async def test_connection_that_was_reset_or_cut_is_no_garbage(
     finally:
         gc.enable()
     assert left == []
+
+
+async def test_what_comes_after_data_for_a_task_is_received_after_its_turn(
+    pair: tuple[socket.socket, socket.socket], arrivals: Arrivals, connection: Connection
+) -> None:
+    later, others = socket.socketpair()
+    with closing(later), closing(others):
+        for _ in range(20):  # Trio runs the tasks of one turn in any order
+            order: list[str] = []
+
+            def receive(order: list[str] = order) -> bool:
+                later.recv(1)
+                order.append("later")
+                return True
+
+            def take(_: bytes) -> bool:
+                others.send(b"x")
+                return False
+
+            assert arrivals.watch(later.fileno(), receive)
+            pair[1].send(b"x")
+            await connection.receive_unless_interrupted(64, take)
+            order.append("task")
+            await wait_all_tasks_blocked()
+            assert order == ["task", "later"]
+            arrivals.forget(later.fileno())
