@@ -38,8 +38,8 @@ class Arrivals:
 
         Args:
             number: of the socket's file.
-            receive: receives it, waits for nothing and does not fail; returns False if nobody
-                wants it now. Then the socket is not watched any more.
+            receive: receives it, waits for nothing and does not fail; returns False if that is
+                for a task, or nobody wants it now. Then the socket is not watched any more.
 
         Returns:
             False if the system cannot watch it.
@@ -63,11 +63,17 @@ class Arrivals:
         epoll, receivers = self._epoll, self._receivers
         while True:
             await trio.lowlevel.wait_readable(epoll.fileno())
+            is_for_tasks = False
             for number, _ in epoll.poll(0, AT_ONCE):
                 # One that was called before may have had this one forgotten.
                 receive = receivers.get(number)
                 if receive is not None and not receive():
                     self.forget(number)
+                    is_for_tasks = True
+            receive = None  # which would keep a connection that has ended
+            if is_for_tasks:
+                # What comes next, such as the cancellation of such a request, goes behind it.
+                await trio.lowlevel.checkpoint()
 
 
 @contextmanager

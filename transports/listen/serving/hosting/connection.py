@@ -211,9 +211,12 @@ class Connection(Peer):
 
     def _take_result(self) -> bytes | None:
         result, self._result = self._result, None
-        if isinstance(result, Exception):
+        if not isinstance(result, Exception):
+            return result
+        try:
             raise result
-        return result
+        finally:
+            del result  # its traceback has this frame: both would be there until a collection
 
     def _receive_for_task(self) -> bool:
         """See `Arrivals.watch`; data that is not taken, and errors, are for the task that waits."""
@@ -227,7 +230,7 @@ class Connection(Peer):
         except Exception as exc:  # noqa: BLE001 - `_take_result` raises it
             self._result = exc
         self._resume()
-        return True
+        return False
 
     def _resume(self) -> None:
         task, self._task = self._task, None

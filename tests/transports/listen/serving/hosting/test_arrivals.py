@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import select
 import socket
-from contextlib import closing
+import struct
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -179,3 +181,66 @@ async def test_fault_of_the_one_who_takes_is_raised_where_somebody_waits(
     pair[1].send(b"x")
     with pytest.raises(ValueError, match="a bug"):
         await connection.receive_unless_interrupted(64, fail)
+
+
+@pytest.mark.parametrize("is_reset", [True, False])
+async def test_connection_that_was_reset_or_cut_is_no_garbage(
+    arrivals: Arrivals, is_reset: bool
+) -> None:
+    async def serve(connection: Connection) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await connection.receive_unless_interrupted(64, lambda _: True)
+        connection.cut()
+
+    def connections() -> list[Connection]:
+        return [it for it in gc.get_objects() if type(it) is Connection]
+
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    gc.collect()
+    gc.disable()
+    try:
+        others = connections()
+        async with listener, trio.open_nursery() as nursery:
+            client = await trio.open_tcp_stream(*listener.socket.getsockname())
+            connection = Connection(await listener.accept(), SlowReaders(), lambda _: None)
+            connection.arrivals = arrivals
+            nursery.start_soon(serve, connection)
+            await wait_all_tasks_blocked()
+            if is_reset:
+                no_lingering = struct.pack("ii", 1, 0)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_lingering)
+            else:
+                connection.cut()
+            del connection
+            client.socket.close()
+        await wait_all_tasks_blocked()
+        left = [it for it in connections() if it not in others]
+    finally:
+        gc.enable()
+    assert left == []
+
+
+async def test_what_comes_after_data_for_a_task_is_received_after_its_turn(
+    pair: tuple[socket.socket, socket.socket], arrivals: Arrivals, connection: Connection
+) -> None:
+    later, others = socket.socketpair()
+    with closing(later), closing(others):
+        for _ in range(20):  # Trio runs the tasks of one turn in any order
+            order: list[str] = []
+
+            def receive(order: list[str] = order) -> bool:
+                later.recv(1)
+                order.append("later")
+                return True
+
+            def take(_: bytes) -> bool:
+                others.send(b"x")
+                return False
+
+            assert arrivals.watch(later.fileno(), receive)
+            pair[1].send(b"x")
+            await connection.receive_unless_interrupted(64, take)
+            order.append("task")
+            await wait_all_tasks_blocked()
+            assert order == ["task", "later"]
+            arrivals.forget(later.fileno())

@@ -120,6 +120,8 @@ class Lane:
             if not incoming.data:
                 # Nearly all requests are taken within this wait, which goes on then.
                 await incoming.receive(self._take_request)
+            if self._is_ending and self.idle_since_s is not None:
+                break  # what has come since cannot be answered
             if incoming.data and self.idle_since_s is not None:
                 head = await self._next_head()
                 if head is None:

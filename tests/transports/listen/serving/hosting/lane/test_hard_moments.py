@@ -13,8 +13,9 @@ from trio.testing import wait_all_tasks_blocked
 from tests.transports.listen.serving.hosting.lane.two_ways import LIMIT_S, Mirror, two_ways
 from transports.listen.serving.exchange import EventStream, PendingResponse, empty_answer
 from transports.listen.serving.hosting import listener as module
+from transports.listen.serving.hosting.arrivals import Arrivals
 from transports.listen.serving.hosting.connection import Connection
-from transports.listen.serving.hosting.lane.lane import AHEAD_BYTES
+from transports.listen.serving.hosting.lane.lane import AHEAD_BYTES, Lane
 from transports.listen.serving.hosting.lane.lanes import Lanes
 from transports.listen.serving.hosting.slow_readers import SlowReaders
 
@@ -72,6 +73,19 @@ class Decided(PendingResponse):
 
     def abandon(self) -> None:
         self.is_abandoned = True
+
+
+class ByHand(Arrivals):
+    """Receives when the test says so."""
+
+    def __init__(self) -> None:
+        self.receive: Callable[[], bool] = lambda: False
+
+    def watch(self, number: int, receive: Callable[[], bool]) -> bool:
+        self.receive = receive
+        return True
+
+    def forget(self, number: int) -> None: ...
 
 
 class Fixed(Mirror):
@@ -215,6 +229,24 @@ async def test_response_that_cannot_be_had_ends_its_connection() -> None:
             with pytest.raises(ValueError, match="a bug"):
                 pending.tell()
             await trio.sleep_forever()
+
+
+async def test_request_is_not_begun_if_the_connection_ends_before_its_turn() -> None:
+    ours, theirs = socket.socketpair()
+    connection = Connection(
+        trio.SocketStream(trio.socket.from_stdlib_socket(ours)), SlowReaders(), lambda _: None
+    )
+    connection.arrivals = by_hand = ByHand()
+    endpoint = Mirror()
+    lane = Lane(connection, endpoint, module.as_connected, module.HEAD_LIMIT_BYTES)
+    with theirs, trio.fail_after(LIMIT_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.serve)
+            await wait_all_tasks_blocked()
+            theirs.send(PLAIN)
+            by_hand.receive()
+            lane.end()
+    assert endpoint.bodies == []
 
 
 async def test_connection_that_comes_after_the_end_is_closed() -> None:
