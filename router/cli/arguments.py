@@ -28,6 +28,9 @@ _TAKE_A_VALUE: Final = frozenset(
 )
 """Options that may stand before the command, with their value as the next word."""
 
+_LIKENESS: Final = 0.75
+"""Of a word and the command or option that was meant: two letters of five are swapped (`tolos`)."""
+
 _EXAMPLES: Final = (
     f"{PROGRAM} serve --transport http --transport sse",
     f"{PROGRAM} stdio --config ~/mcp/config.json",
@@ -277,5 +280,5 @@ def _meant(wrong: str, names: Iterable[str]) -> str:
     # For start-up time: only an error needs it.
     from router.core.text.nearest_names import likely_meant
 
-    name = likely_meant(wrong, names)
+    name = likely_meant(wrong, names, _LIKENESS)
     return f". Did you mean {name}?" if name else ""
