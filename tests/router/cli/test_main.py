@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,17 @@ def _configure(**sections: Any) -> None:
     usual = {"server": {"http": {"port": 0}, "sse": {"port": 0}}}
     with open("config.json", "w") as file:
         json.dump(usual | sections, file)
+
+
+def test_reader_that_is_gone_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gone, end = os.pipe()
+    os.close(gone)
+    with open(end, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["--help"]) == 141
+    assert not capfd.readouterr().err
 
 
 # --- help and usage errors -------------------------------------------------------------------
