@@ -20,6 +20,9 @@ _SEVERITIES: Final[dict[str, Severity]] = {
 }
 """The states in which an instance cannot be used, or not as it should be."""
 
+_STATES: Final = {"failed": "has failed", "backoff": "is down, and is about to be tried again"}
+"""How a state is said where its own word is no adjective."""
+
 
 def judge(facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each instance that is down, and for a router that does not answer."""
@@ -44,7 +47,7 @@ def _no_answer(facts: Facts) -> Finding:
 
 def _problem(instance: InstanceState) -> str:
     reason = f": {instance.reason}" if instance.reason else ""
-    return f"is {instance.state}{reason}"
+    return f"{_STATES.get(instance.state, f'is {instance.state}')}{reason}"
 
 
 def _fix(instance: InstanceState) -> str:

@@ -89,7 +89,7 @@ def test_instances_of_the_running_router_are_asked_for(
         assert main(["doctor", "--url", f"http://127.0.0.1:{server.server_port}"]) == 2
         thread.join(30)
     out = capsys.readouterr().out
-    assert "error: a: is failed: exited with status 3; fix: mend what the reason says" in out
+    assert "error: a: has failed: exited with status 3; fix: mend what the reason says" in out
     assert "is MCP Router 1.1.0, and this program is" in out
 
 

@@ -19,7 +19,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         InstanceState("f", "disabled"),
     )
     assert lines(judge, facts(running=Running("u", "2.0.0", states))) == [
-        "error b: is failed: command not found: 'npx' -> mend what the reason says, then: "
+        "error b: has failed: command not found: 'npx' -> mend what the reason says, then: "
         "mcp-router restart b (the router tries again by itself)",
         "warning c: is degraded: refused 5 calls -> mend what the reason says, then: mcp-router "
         "restart c",
