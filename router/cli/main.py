@@ -1,8 +1,8 @@
 """The program `mcp-router`: carries out one command and returns its exit status.
 
 Exit status: 0 for success and for a stop that was asked for, 1 for an error or for problems that
-`check` found, 2 for arguments that cannot be understood, 130 for Ctrl+C, 141 where nobody reads
-stdout any more. `router.app.shutdown` has
+`check` found, 2 for arguments that cannot be understood. It is 130 for Ctrl+C, and 141 where nobody
+reads stdout any more. `router.app.shutdown` has
 those of a router that a signal ends.
 
 Invariants: stdout carries what was asked for (help, a version, a status), and of a router that
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.cli.arguments import PROGRAM, UsageError, parse, parser_of, usage
 from router.cli.commands import BY_NAME, SERVE
@@ -26,6 +26,9 @@ from router.version import VERSION
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+NO_READER: Final = 141
+"""128 + SIGPIPE, as shells have it; Windows knows no such signal."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         _leave_stdout()
-        return 128 + signal.SIGPIPE
+        return NO_READER
     except (ConfigError, OSError) as exc:
         complain(str(exc))
         return 1
