@@ -58,7 +58,7 @@ def show_overview(arguments: argparse.Namespace, paths: Paths, settings: Setting
     out.print(Text(f"MCP Router runs for {paths.config}\n"))
     out.print(compact_table(rows, out.width, MOST_ROWS))
     out.print(Text(f"\n{summary(rows)}\n", "bold"))
-    print_pairs(out, next_steps(about.endpoints, has_instances=bool(rows)))
+    print_pairs(out, next_steps(about.endpoints, [row.state for row in rows]))
     return 0
 
 
