@@ -15,6 +15,7 @@ from router.app import run
 from router.cli.main import main
 from router.cli.running import follow_log
 from router.config import settings
+from router.doctor.system import processes
 from router.version import VERSION
 from tests.router.cli.rest_api.answering import (
     answering,
@@ -435,8 +436,9 @@ def test_status_asks_the_local_socket_first(home: Path, capsys: pytest.CaptureFi
 
 
 def test_where_no_router_runs_one_line_says_how_to_start_one(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(processes, "find_routers", lambda: ())
     _configure()
     config = home / "config.json"
     assert main(["status"]) == 1

@@ -11,6 +11,8 @@ import pytest
 from router.cli.rest_api import local_router
 from router.cli.rest_api.local_router import find_local_router, no_local_router
 from router.cli.rest_api.rest_client import get
+from router.doctor.facts import Process
+from router.doctor.system import processes
 from router.files.local_sockets import FOLDER, socket_name
 from router.messages.errors import ConfigError
 from tests.router.cli.rest_api.answering import answering_locally, http_response
@@ -41,6 +43,20 @@ def test_socket_of_a_dead_router_is_none(home: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(home / FOLDER / socket_name(home / "config.json")))
     assert find_local_router(home / "config.json", os.environ) is None
+
+
+def test_routers_that_run_for_another_config_are_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = (Process(7, config=home / "config.json"), Process(8, config=home / "b.json"), Process(9))
+    monkeypatch.setattr(processes, "find_routers", lambda: here)
+    (home / FOLDER).mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home / FOLDER / socket_name(home / "config.json")))
+        listener.listen()
+        text = str(no_local_router(home / "none" / "config.json"))
+    assert f"no router of yours runs for it; one does with -c {home}/config.json; start" in text
+    assert "b.json" not in text
 
 
 def test_way_out_is_another_one_where_there_are_no_local_sockets(
