@@ -80,6 +80,11 @@ def test_arguments_without_sense_are_refused(words: list[str], said: str) -> Non
         parse(words)
 
 
+def test_only_what_is_required_is_said_to_be() -> None:
+    with pytest.raises(UsageError, match=r"required: INSTANCE, TOOL$"):
+        parse(["call"])
+
+
 def test_what_follows_two_dashes_is_left_as_it_is() -> None:
     arguments = parse(["add", "a", "b", "--data", "d", "--", "npx", "-y", "--url"])
     assert (arguments.data, arguments.rest) == ("d", ["npx", "-y", "--url"])
