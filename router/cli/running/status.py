@@ -143,6 +143,9 @@ def table(rows: list[Row], width: int | None = None) -> str:
         lines += ["", *warnings[:MAX_WARNINGS]]
     if len(warnings) > MAX_WARNINGS:
         lines.append(f"and {len(warnings) - MAX_WARNINGS} more; --json shows all")
+    if width is not None:
+        # Below a narrow row, a dash would stand alone on its line.
+        cells = [(*cell, "" if reason == "-" else reason) for *cell, reason in cells]
     below = [part for line in lines for part in wrapped(line, width)]
     return joined([*columns_of(cells, width, is_wrapped=True), *below])
 

@@ -195,3 +195,4 @@ def test_table_fits_the_terminal_and_nothing_of_it_is_cut_within_a_word() -> Non
         assert max(map(cell_len, lines)) <= width
         words = [word for line in lines for word in line.split()]
         assert set(reason.split()) <= set(words)
+        assert "  -" not in lines
