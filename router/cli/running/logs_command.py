@@ -22,7 +22,7 @@ mcp-router logs -f -l WARNING"""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `logs`."""
     parser.add_argument(
-        "-f", "--follow", action="store_true", help="for who is used to it: it follows in any case"
+        "-f", "--follow", action="store_true", help="as without it: the log is followed in any case"
     )
     add_router_options(parser)
 
