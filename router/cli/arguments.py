@@ -73,7 +73,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         asked.version = name != "help" and {"-h", "--help"}.isdisjoint(words)
         asked.help = not asked.version
         if name == "help":
-            asked.command = next((word for word in words if word in BY_NAME), None)
+            asked.command = next((word for word in words if not word.startswith("-")), None)
+            if asked.command not in (None, "help", *BY_NAME):
+                raise UsageError(_problem_of_command(asked.command, words))
         return asked
     if name is not None and name not in BY_NAME:
         raise UsageError(_problem_of_command(name, argv))
@@ -84,6 +86,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     except argparse.ArgumentError as exc:
         raise UsageError(str(exc), name) from None
     except UsageError as exc:
+        # Something may be missing because an option was misspelled.
+        _refuse_unknown_options(words, parser, name)
         raise UsageError(str(exc), name) from None
     if rest and not (name and BY_NAME[name].takes_rest):
         raise UsageError(f"unexpected {rest[0]!r} after --", name)
@@ -245,8 +249,26 @@ def _take_command(words: list[str]) -> tuple[str | None, list[str]]:
 def _refuse_extra(extra: Sequence[str], parser: argparse.ArgumentParser, name: str | None) -> None:
     for word in extra:
         if word.startswith("-"):
-            raise UsageError(_problem_of_option(word.partition("=")[0], parser, name))
-        raise UsageError(f"unexpected {word!r} after {name}")
+            problem = _problem_of_option(word.partition("=")[0], parser, name)
+            raise UsageError(f"{problem}{_way_out(name)}")
+        raise UsageError(f"unexpected {word!r} after {name}{_way_out(name)}")
+
+
+def _refuse_unknown_options(
+    words: Sequence[str], parser: argparse.ArgumentParser, name: str | None
+) -> None:
+    options = _options_of(parser)
+    for word in words:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option not in options:
+            problem = _problem_of_option(option, parser, name)
+            raise UsageError(f"{problem}{_way_out(name)}", name)
+
+
+def _way_out(name: str | None) -> str:
+    if name and BY_NAME[name].takes_rest:
+        return "; the command line of a server follows after --"
+    return ""
 
 
 def _problem_of_command(name: str, argv: Sequence[str]) -> str:

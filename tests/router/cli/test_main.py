@@ -96,6 +96,13 @@ def test_version_goes_to_stdout(words: list[str], capsys: pytest.CaptureFixture[
     assert capsys.readouterr() == (f"MCP Router v{VERSION}\n", "")
 
 
+def test_url_of_another_scheme_is_not_taken_for_a_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["add", "x", "ftp://foo"]) == 2
+    assert "ftp://foo is no URL that begins with http:// or https://" in capsys.readouterr().err
+
+
 def test_usage_error_is_a_line_with_a_hint_and_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["frobnicate"]) == 2
     shown = capsys.readouterr()
