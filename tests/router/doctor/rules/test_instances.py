@@ -31,7 +31,7 @@ def test_router_that_does_not_answer_is_a_note() -> None:
     silent = Running(problem="http://x: no answer (refused). Is the router running?")
     not_there = (
         "note the router: does not run, so its instances were not looked at -> start it: "
-        "mcp-router serve"
+        "mcp-router serve --transport http"
     )
     assert lines(judge, facts(running=silent)) == [not_there]
     other = Process(7, config=Path("/other/config.json"))
