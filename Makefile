@@ -23,7 +23,7 @@ ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	@command -v mcp-router >/dev/null || printf "%s\n" "To have mcp-router on your PATH:" \
-	  "  mkdir -p ~/.local/bin && ln -s $(CURDIR)/$(BIN)/mcp-router ~/.local/bin/" ""
+	  "  mkdir -p ~/.local/bin && ln -sf $(CURDIR)/$(BIN)/mcp-router ~/.local/bin/" ""
 	$(BIN)/mcp-router serve --transport http --transport sse
 
 test: check peers

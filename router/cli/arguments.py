@@ -28,6 +28,9 @@ _TAKE_A_VALUE: Final = frozenset(
 )
 """Options that may stand before the command, with their value as the next word."""
 
+_LIKENESS: Final = 0.75
+"""Of a word and the command or option that was meant: two letters of five are swapped (`tolos`)."""
+
 _EXAMPLES: Final = (
     f"{PROGRAM} serve --transport http --transport sse",
     f"{PROGRAM} stdio --config ~/mcp/config.json",
@@ -70,7 +73,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         asked.version = name != "help" and {"-h", "--help"}.isdisjoint(words)
         asked.help = not asked.version
         if name == "help":
-            asked.command = next((word for word in words if word in BY_NAME), None)
+            asked.command = next((word for word in words if not word.startswith("-")), None)
+            if asked.command not in (None, "help", *BY_NAME):
+                raise UsageError(_problem_of_command(asked.command, words))
         return asked
     if name is not None and name not in BY_NAME:
         raise UsageError(_problem_of_command(name, argv))
@@ -81,6 +86,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     except argparse.ArgumentError as exc:
         raise UsageError(str(exc), name) from None
     except UsageError as exc:
+        # Something may be missing because an option was misspelled.
+        _refuse_unknown_options(words, parser, name)
         raise UsageError(str(exc), name) from None
     if rest and not (name and BY_NAME[name].takes_rest):
         raise UsageError(f"unexpected {rest[0]!r} after --", name)
@@ -242,8 +249,26 @@ def _take_command(words: list[str]) -> tuple[str | None, list[str]]:
 def _refuse_extra(extra: Sequence[str], parser: argparse.ArgumentParser, name: str | None) -> None:
     for word in extra:
         if word.startswith("-"):
-            raise UsageError(_problem_of_option(word.partition("=")[0], parser, name))
-        raise UsageError(f"unexpected {word!r} after {name}")
+            problem = _problem_of_option(word.partition("=")[0], parser, name)
+            raise UsageError(f"{problem}{_way_out(name)}")
+        raise UsageError(f"unexpected {word!r} after {name}{_way_out(name)}")
+
+
+def _refuse_unknown_options(
+    words: Sequence[str], parser: argparse.ArgumentParser, name: str | None
+) -> None:
+    options = _options_of(parser)
+    for word in words:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option not in options:
+            problem = _problem_of_option(option, parser, name)
+            raise UsageError(f"{problem}{_way_out(name)}", name)
+
+
+def _way_out(name: str | None) -> str:
+    if name and BY_NAME[name].takes_rest:
+        return "; the command line of a server follows after --"
+    return ""
 
 
 def _problem_of_command(name: str, argv: Sequence[str]) -> str:
@@ -277,5 +302,5 @@ def _meant(wrong: str, names: Iterable[str]) -> str:
     # For start-up time: only an error needs it.
     from router.core.text.nearest_names import likely_meant
 
-    name = likely_meant(wrong, names)
+    name = likely_meant(wrong, names, _LIKENESS)
     return f". Did you mean {name}?" if name else ""

@@ -1,7 +1,8 @@
 """The program `mcp-router`: carries out one command and returns its exit status.
 
 Exit status: 0 for success and for a stop that was asked for, 1 for an error or for problems that
-`check` found, 2 for arguments that cannot be understood, 130 for Ctrl+C. `router.app.shutdown` has
+`check` found, 2 for arguments that cannot be understood. It is 130 for Ctrl+C, and 141 where nobody
+reads stdout any more. `router.app.shutdown` has
 those of a router that a signal ends.
 
 Invariants: stdout carries what was asked for (help, a version, a status), and of a router that
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.cli.arguments import PROGRAM, UsageError, parse, parser_of, usage
 from router.cli.commands import BY_NAME, SERVE
@@ -25,6 +26,9 @@ from router.version import VERSION
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+NO_READER: Final = 141
+"""128 + SIGPIPE, as shells have it; Windows knows no such signal."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = f"{PROGRAM} {exc.command}" if exc.command else PROGRAM
         complain(f"{exc}\nTry '{command} --help'.")
         return 2
+    except BrokenPipeError:
+        _leave_stdout()
+        return NO_READER
     except (ConfigError, OSError) as exc:
         complain(str(exc))
         return 1
@@ -72,6 +79,13 @@ def _run_command(arguments: argparse.Namespace) -> int:
         # Rooms that not every user needs can be left out of an installation.
         missing = f"is not part of this installation ({exc.name} is missing)"
         raise ConfigError(f"{PROGRAM} {command.name}", missing) from None
+
+
+def _leave_stdout() -> None:
+    """Have what is still to be written go nowhere, since whoever read it is gone (`| head`)."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
 
 
 def _fill_standard_descriptors() -> None:

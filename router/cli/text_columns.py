@@ -90,7 +90,10 @@ def cut(line: str, width: int | None) -> str:
 
     if width is None or cell_len(line) <= width:
         return line
-    return set_cell_size(line, max(width - 1, 0)).rstrip() + ELLIPSIS
+    kept = set_cell_size(line, max(width - 1, 0))
+    # What stands before a gap is whole: an ellipsis right after it would say otherwise.
+    gap = " " if kept.endswith(" ") and line.startswith(kept) else ""
+    return kept.rstrip() + gap + ELLIPSIS
 
 
 def joined(lines: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from router.config.strict import Check
+from router.core.text.nearest_names import likely_meant
 from router.files.json_files import quote_value
 from router.files.names import NAME_RULE, is_name
 from router.messages.errors import ConfigError
@@ -115,8 +116,12 @@ def find_unknown_view(
     """
     if view is None or view in (*DEFAULT_VIEWS, *profiles, *instances):
         return
-    problem = (
-        f"there is no view {quote_value(view)}; there are router, direct, "
+    names = (*DEFAULT_VIEWS, *profiles, *instances)
+    meant = likely_meant(view, names)
+    problem = f"there is no view {quote_value(view)}" + (
+        f". Did you mean {meant}?"
+        if meant
+        else f"; there are router, direct, "
         f"profiles: {', '.join(profiles) or 'none'}; instances: {', '.join(instances) or 'none'}"
     )
     yield ConfigError("--view", problem)

@@ -60,7 +60,24 @@ RULES: Final = (
 
 def diagnose(facts: Facts) -> list[Finding]:
     """Return all findings, the worst first."""
-    return worst_first(finding for rule in RULES for finding in rule.judge(facts))
+    findings = [finding for rule in RULES for finding in rule.judge(facts)]
+    causes = [finding for finding in findings if finding.topic != "instances"]
+    return worst_first(one for one in findings if not _is_said(one, causes))
+
+
+def _is_said(finding: Finding, causes: Sequence[Finding]) -> bool:
+    """Return whether an instance is down for a reason that is a finding of its own."""
+    if finding.topic != "instances":
+        return False
+    return any(
+        f"{cause.subject}: {cause.problem}" in finding.problem
+        if cause.topic == "files"
+        else cause.topic == "commands"
+        and cause.subject == finding.subject
+        and "command not found" in finding.problem
+        for cause in causes
+        if cause.severity == "error"
+    )
 
 
 def gather(

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the operands and options of `call`."""
     parser.add_argument("instance", metavar="INSTANCE")
     parser.add_argument("tool", metavar="TOOL")
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="the arguments")
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", default=[], help="the arguments")
     parser.add_argument(
         "--arguments", metavar="FILE", help="a JSON object with the arguments; - for stdin"
     )
@@ -144,14 +144,16 @@ def _find_tool(api: RestApi, instance: str, name: str) -> dict[str, Any] | None:
     except Refused as error:
         if error.status != FORBIDDEN:
             raise
-        complain("this token may not read the tools; values are texts, and key:=JSON is as it is")
+        complain(
+            "this token may not read the tools; values are sent as texts, and key:=JSON as JSON"
+        )
         return None
     except ConfigError:
         with known_instance(api, instance):
             row = get_json(api, route("instances", instance))
         if row["tools_count"] or row["connected"]:
             raise
-    complain(f"the tools of {instance} are not known yet: it is {row['state']}; values are texts")
+    complain(f"{instance} is {row['state']}, so its tools are not known; values are sent as texts")
     return None
 
 

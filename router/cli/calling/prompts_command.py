@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the operands and options of `prompts`."""
     parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="only those of this one")
     parser.add_argument("prompt", metavar="PROMPT", nargs="?", help="fill this one in")
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="its arguments")
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", default=[], help="its arguments")
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_router_options(parser)
 

@@ -125,12 +125,15 @@ class ResultText:
 def save(folder: Path, name: str, suffix: str, data: bytes) -> Path:
     """Write a new file, and return its path: the name, with a number if there is one already.
 
+    The folder is made where there is none: what is to be saved cannot be asked for again.
+
     Raises:
         ConfigError: it cannot be written.
     """
     for number in range(MAX_NUMBER):
         path = folder / f"{name}{f'-{number + 1}' if number else ''}{suffix}"
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 file.write(data)
         except FileExistsError:

@@ -41,7 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     api = reached_router(arguments)
     if api is None and arguments.command == "restart":
-        raise ConfigError("restart", "no router runs; start one with mcp-router serve")
+        raise ConfigError(
+            "restart", "no router runs; start one with mcp-router serve --transport http"
+        )
     failed = False
     for name in dict.fromkeys(arguments.instances):
         try:

@@ -32,7 +32,7 @@ router's secrets. With a running router the command waits until the server is re
 EXAMPLES: Final = """
 mcp-router add second -- mcp-router-example
 mcp-router add github --env GITHUB_TOKEN -- npx -y @modelcontextprotocol/server-github
-mcp-router add docs https://example.com/mcp --header "Authorization: Bearer ${DOCS_TOKEN}"
+mcp-router add docs https://example.com/mcp --header 'Authorization: Bearer ${DOCS_TOKEN}'
 mcp-router add --from-registry io.github.user/weather
 mcp-router add files files "My files"
 """
@@ -106,7 +106,7 @@ def _check_operands(arguments: argparse.Namespace, *, is_new: bool, is_url: bool
         raise UsageError("add takes a URL or -- and a command, not both", "add")
     elif is_url and arguments.display is not None:
         raise UsageError(f"unexpected {arguments.display!r} after the URL", "add")
-    elif not is_new and (arguments.env or arguments.header):
+    elif not is_new and (arguments.env or arguments.header or "://" in (arguments.provider or "")):
         problem = f"{arguments.provider} is no URL that begins with http:// or https://"
         raise UsageError(f"{problem}, and no command follows after --", "add")
 

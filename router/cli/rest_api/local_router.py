@@ -6,8 +6,11 @@ a port only while the router holds it.
 
 from __future__ import annotations
 
+import os
+import shlex
 import socket
 from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from router.cli.rest_api.how_to_serve import how_to_serve
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 5.0
 """A socket takes a connection at once, unless very many wait to be accepted."""
+
+MOST_ELSEWHERE: Final = 3
+"""Routers that are named to who asks for another one."""
 
 
 def find_local_router(config: Path, environ: Mapping[str, str]) -> RestApi | None:
@@ -52,8 +58,24 @@ def is_answered(path: Path) -> bool:
     return True
 
 
+def routers_elsewhere() -> list[str]:
+    """Return the options such as `-c FILE` with which routers of this user are found.
+
+    Those that are known: on Linux, and the first few.
+    """
+    try:
+        # For start-up time: only an error needs it. It is a room that can be left out.
+        from router.doctor.system.processes import find_routers
+    except ModuleNotFoundError:
+        return []
+    configs = {process.config for process in find_routers() if process.config is not None}
+    found = (path for path in sorted(configs) if find_local_router(path, os.environ) is not None)
+    return [f"-c {shlex.quote(str(path))}" for path in islice(found, MOST_ELSEWHERE)]
+
+
 def no_local_router(config: Path) -> NotReached:
     """Return the error for a `config.json` with which no router runs here."""
     start = f"start one with `{how_to_serve(config)}`"
-    problem = f"no router of yours runs for it; {start}, or name another one with --url"
+    elsewhere = "".join(f"; one does with {option}" for option in routers_elsewhere())
+    problem = f"no router of yours runs for it{elsewhere}; {start}, or name another one with --url"
     return NotReached(str(config), problem)

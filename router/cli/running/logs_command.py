@@ -21,7 +21,9 @@ mcp-router logs -f -l WARNING"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `logs`."""
-    parser.add_argument("-f", "--follow", action="store_true", help="as it always does")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="as without it: the log is followed in any case"
+    )
     add_router_options(parser)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from router.cli.rest_api.rest_client import NO_ROUTER, get
-from router.cli.text_columns import columns_of
+from router.cli.text_columns import columns_of, joined, wrapped
 from router.logs.record_text import UNPRINTABLE, one_line
 from router.messages.errors import ConfigError
 
@@ -89,19 +89,20 @@ class Row(msgspec.Struct, frozen=True):
         return _reason(self.doing, self.last_error)
 
 
-def status_text(api: RestApi, *, as_json: bool) -> str:
+def status_text(api: RestApi, *, as_json: bool, width: int | None = None) -> str:
     """Ask a router for its instances and return them as text for stdout. Blocks.
 
     Args:
         api: of the router.
         as_json: return the answer itself instead of a table.
+        width: of the terminal for the table; None where there is none.
 
     Raises:
         ConfigError: nobody answers, the router refuses, or it is no MCP Router.
     """
     body = get(api, "/api/status")
     rows = _decode(api, body)
-    return f"{printable_json(body)}\n" if as_json else table(rows)
+    return f"{printable_json(body)}\n" if as_json else table(rows, width)
 
 
 def status_rows(api: RestApi) -> list[Row]:
@@ -120,20 +121,20 @@ def _decode(api: RestApi, body: bytes) -> list[Row]:
         raise ConfigError(api.place, NO_ROUTER) from None
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Row], width: int | None = None) -> str:
     """Return a line for each instance, replica and session of a client, and then for all together.
 
-    That is one that sums them up, one for each reason that was cut, and one for each warning.
+    That is one that sums them up, one for each reason that was cut, and one for each warning. With
+    a width, text that is too long goes on in further lines.
     """
     if not rows:
         return "There are no instances.\n"
     cells = [HEAD]
     for row in rows:
         cells += [_cells(row), *map(_session_cells, (*row.sessions, *row.replicas))]
-    lines = columns_of(cells)
     ready = sum(row.state == "ready" for row in rows)
     idle = sum(row.state == "idle" for row in rows)
-    lines += ["", f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")]
+    lines = ["", f"{ready} of {len(rows)} ready" + (f", {idle} idle" if idle else "")]
     if any(row.stale for row in rows):
         lines.append(STALE_LEGEND)
     lines += _long_reasons(rows)
@@ -142,7 +143,11 @@ def table(rows: list[Row]) -> str:
         lines += ["", *warnings[:MAX_WARNINGS]]
     if len(warnings) > MAX_WARNINGS:
         lines.append(f"and {len(warnings) - MAX_WARNINGS} more; --json shows all")
-    return "\n".join([*lines, ""])
+    if width is not None:
+        # Below a narrow row, a dash would stand alone on its line.
+        cells = [(*cell, "" if reason == "-" else reason) for *cell, reason in cells]
+    below = [part for line in lines for part in wrapped(line, width)]
+    return joined([*columns_of(cells, width, is_wrapped=True), *below])
 
 
 def printable_json(body: bytes) -> str:

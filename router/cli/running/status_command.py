@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from router.cli.arguments import add_router_options
 from router.cli.rest_api.running_router import running_router
 from router.cli.running.status import status_text
-from router.cli.terminal import say
+from router.cli.terminal import say, terminal_width
 
 if TYPE_CHECKING:
     import argparse
@@ -37,5 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
         from router.cli.running.watch import watch
 
         return watch(running_router(arguments))
-    say(status_text(running_router(arguments), as_json=arguments.json))
+    text = status_text(running_router(arguments), as_json=arguments.json, width=terminal_width())
+    say(text)
     return 0

@@ -8,17 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+
+_DOWN: Final = frozenset({"backoff", "degraded", "failed"})
+"""States in which a person has to look."""
 
 _LISTENERS: Final = {"http": "streamable HTTP", "sse": "HTTP+SSE"}
 
 
-def next_steps(endpoints: Mapping[str, str], *, has_instances: bool) -> list[tuple[str, str]]:
+def next_steps(endpoints: Mapping[str, str], states: Collection[str]) -> list[tuple[str, str]]:
     """Return rows of a heading and a text.
 
     Args:
         endpoints: listener -> its URL, as `GET /` of the REST API shows them.
-        has_instances: any instance is configured.
+        states: of the instances.
     """
     rows: list[tuple[str, str]] = []
     for mode, name in _LISTENERS.items():
@@ -26,10 +29,12 @@ def next_steps(endpoints: Mapping[str, str], *, has_instances: bool) -> list[tup
             rows.append((f"Clients ({name})", endpoints[mode]))
     if "api" in endpoints:
         rows.append(("Dashboard", endpoints["api"].rstrip("/") + "/docs"))
-    if not has_instances:
+    if not states:
         rows.append(("Take servers over", "mcp-router import"))
         rows.append(("Add a server", "mcp-router add NAME -- COMMAND…"))
+    if not _DOWN.isdisjoint(states):
+        rows.append(("Find what is wrong", "mcp-router doctor"))
     rows.append(("Put it into clients", "mcp-router install CLIENT…"))
-    if has_instances:
+    if states:
         rows.append(("Try a tool", "mcp-router tools"))
     return rows

@@ -12,6 +12,7 @@ import msgspec
 from rich.text import Text
 
 from router.cli.arguments import PROGRAM, options_of
+from router.cli.rest_api.local_router import routers_elsewhere
 from router.cli.rest_api.rest_client import get
 from router.cli.rest_api.running_router import running_router
 from router.cli.running.compact_table import compact_table, summary
@@ -58,7 +59,7 @@ def show_overview(arguments: argparse.Namespace, paths: Paths, settings: Setting
     out.print(Text(f"MCP Router runs for {paths.config}\n"))
     out.print(compact_table(rows, out.width, MOST_ROWS))
     out.print(Text(f"\n{summary(rows)}\n", "bold"))
-    print_pairs(out, next_steps(about.endpoints, has_instances=bool(rows)))
+    print_pairs(out, next_steps(about.endpoints, [row.state for row in rows]))
     return 0
 
 
@@ -76,10 +77,11 @@ def _say_how_to_start(out: Console, paths: Paths) -> None:
         out.print(Text(f"No router runs for {paths.config}, which has {count}.\n"))
         steps = [
             ("Serve", f"{PROGRAM} serve --transport http"),
-            ("For months", f"{PROGRAM} systemd --user"),
+            ("Serve for good", f"{PROGRAM} systemd --user"),
             ("Find mistakes", f"{PROGRAM} check"),
         ]
         if not specs:
             steps.insert(0, ("Take servers over", f"{PROGRAM} import"))
+    steps += [("One that runs", f"{PROGRAM} {option}") for option in routers_elsewhere()]
     steps += [("MCP on stdin", f"{PROGRAM} stdio"), ("All commands", f"{PROGRAM} help")]
     print_pairs(out, steps)

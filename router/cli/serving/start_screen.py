@@ -145,5 +145,5 @@ def _say_more(console: Console, rows: list[Row], endpoints: Mapping[str, str]) -
 
     console.print(compact_table(rows, *_room(console)))
     console.print(Text(f"\n{summary(rows)}\n", "bold"))
-    print_pairs(console, next_steps(endpoints, has_instances=bool(rows)))
+    print_pairs(console, next_steps(endpoints, [row.state for row in rows]))
     console.print(Text("\nPress Ctrl+C to stop", "dim"))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from router.cli.arguments import UsageError, options_of
-from router.cli.terminal import ask_yes_no, complain, is_for_a_person, say
+from router.cli.terminal import PROGRAM, ask_yes_no, complain, is_for_a_person, say, terminal_width
+from router.cli.text_columns import joined, wrapped
 from router.config.options import locate, with_data_folder
 from router.messages.errors import ConfigError
 
@@ -244,10 +245,13 @@ def _tell(
             complain(f"{outcome.row.name} was not imported: {outcome.problem}")
     secrets = sorted({name for outcome in outcomes for name in outcome.secrets})
     place = f"{store.path}, which is not encrypted" if store.protection() == "none" else store.path
-    for line in import_report.summary(rows, outcomes, is_dry_run=is_dry_run):
-        say(f"{line}\n")
+    lines = list(import_report.summary(rows, outcomes, is_dry_run=is_dry_run))
     if secrets:
-        say(f"Secrets are kept in {place}: {', '.join(secrets)}\n")
+        lines.append(f"Secrets are kept in {place}: {', '.join(secrets)}")
+    if any(outcome.problem is None for outcome in outcomes):
+        lines.append(f"To see whether they run: {PROGRAM}")
+    width = terminal_width()
+    say(joined(part for line in lines for part in wrapped(line, width)))
 
 
 def _has_problems(

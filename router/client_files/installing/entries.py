@@ -100,7 +100,7 @@ def _command_entry(client: Client, router: LinkedRouter) -> Entry:
         members |= {"command": words[0], "args": words[1:]}
     if router.is_standalone:
         return Entry(members)
-    notes = (f"{client.title} joins the router while it runs",)
+    notes = (f"{client.title} joins the router that runs, and starts none",)
     return Entry(members, notes=notes)
 
 

@@ -34,10 +34,11 @@ def did_you_mean(wanted: str, names: Iterable[str]) -> str:
     return f". Did you mean {quoted}?" if quoted else ""
 
 
-def likely_meant(written: str, names: Iterable[str]) -> str | None:
+def likely_meant(written: str, names: Iterable[str], likeness: float = LIKELY) -> str | None:
     """Return the name that `written` is most probably a misspelling of; None if it is like none.
 
-    Case, `_` and `-` make no difference: `maxInFlight` is taken for `max_in_flight`.
+    Case, `_` and `-` make no difference: `maxInFlight` is taken for `max_in_flight`. A likeness is
+    from 0 to 1, of equal names; below it, a name is not like the other one.
     """
     # Imported here for start-up time: only an error needs this.
     from difflib import SequenceMatcher
@@ -45,7 +46,7 @@ def likely_meant(written: str, names: Iterable[str]) -> str | None:
     by_letters = {_letters(name): name for name in names}
     wanted = _letters(written[:MAX_NAME])
     for letters in nearest_names(wanted, by_letters)[:1]:
-        if SequenceMatcher(None, wanted, letters, autojunk=False).ratio() >= LIKELY:
+        if SequenceMatcher(None, wanted, letters, autojunk=False).ratio() >= likeness:
             return by_letters[letters]
     return None
 

@@ -34,7 +34,9 @@ def judge(facts: Facts) -> Iterator[Finding]:
     is_linked = False
     for file in facts.clients:
         if file.problem is not None:
-            fix = f"correct it; nothing is changed in it before {file.title} can read it"
+            fix = (
+                f"correct it; until then, {file.title} cannot read it, and nothing here changes it"
+            )
             yield Finding("warning", "clients", str(file.path), file.problem, fix)
         for server in file.servers:
             if _is_router(server, facts):

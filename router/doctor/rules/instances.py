@@ -20,6 +20,11 @@ _SEVERITIES: Final[dict[str, Severity]] = {
 }
 """The states in which an instance cannot be used, or not as it should be."""
 
+_SERVE: Final = "mcp-router serve --transport http"
+
+_STATES: Final = {"failed": "has failed", "backoff": "is down, and is about to be tried again"}
+"""How a state is said where its own word is no adjective."""
+
 
 def judge(facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each instance that is down, and for a router that does not answer."""
@@ -35,7 +40,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
 def _no_answer(facts: Facts) -> Finding:
     if not facts.own_processes:
         problem = "does not run, so its instances were not looked at"
-        return Finding("note", "instances", "the router", problem, "start it: mcp-router serve")
+        return Finding("note", "instances", "the router", problem, f"start it: {_SERVE}")
     reason, way_out = split_way_out(facts.running.problem)
     fix = way_out or "give --url and --token"
     problem = f"did not say how its instances are: {reason}"
@@ -44,7 +49,7 @@ def _no_answer(facts: Facts) -> Finding:
 
 def _problem(instance: InstanceState) -> str:
     reason = f": {instance.reason}" if instance.reason else ""
-    return f"is {instance.state}{reason}"
+    return f"{_STATES.get(instance.state, f'is {instance.state}')}{reason}"
 
 
 def _fix(instance: InstanceState) -> str:

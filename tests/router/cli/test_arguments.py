@@ -7,6 +7,7 @@ import re
 import pytest
 
 from router.cli.arguments import UsageError, options_of, parse
+from router.cli.commands import COMMANDS, Command
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,12 @@ def test_view_is_for_every_command_that_serves_mcp(command: list[str]) -> None:
         (["--conf", "x"], "there is no option --conf"),
         (["status", "--jsn"], "there is no option --jsn for status. Did you mean --json?"),
         (["stats"], "there is no command 'stats'. Did you mean status?"),
+        (["help", "statsu"], "there is no command 'statsu'. Did you mean status?"),
+        (["call", "--hlep"], "there is no option --hlep for call. Did you mean --help?"),
+        (["add", "a", "npx", "-y", "b"], "; the command line of a server follows after --"),
+        (["statsu"], "there is no command 'statsu'. Did you mean status?"),
+        (["tolos"], "there is no command 'tolos'. Did you mean tools?"),
+        (["status", "--wacth"], "there is no option --wacth for status. Did you mean --watch?"),
         (["serve", "--json"], "--json is for status"),
         (["http", "--token", "x"], "--token is for "),
         (["check", "--url", "http://x"], "--url is for "),
@@ -77,6 +84,11 @@ def test_arguments_without_sense_are_refused(words: list[str], said: str) -> Non
         parse(words)
 
 
+def test_only_what_is_required_is_said_to_be() -> None:
+    with pytest.raises(UsageError, match=r"required: INSTANCE, TOOL$"):
+        parse(["call"])
+
+
 def test_what_follows_two_dashes_is_left_as_it_is() -> None:
     arguments = parse(["add", "a", "b", "--data", "d", "--", "npx", "-y", "--url"])
     assert (arguments.data, arguments.rest) == ("d", ["npx", "-y", "--url"])
@@ -88,3 +100,9 @@ def test_what_follows_two_dashes_is_left_as_it_is() -> None:
 def test_help_and_version_are_given_whatever_else_is_there(words: list[str]) -> None:
     arguments = parse(words)
     assert arguments.help or arguments.version
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_examples_leave_references_to_the_router(command: Command) -> None:
+    # Between double quotes, the shell would put in its own variable.
+    assert not re.search(r'"[^"\'\n]*\$\{', command.load().EXAMPLES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from router.app import run
 from router.cli.main import main
 from router.cli.running import follow_log
 from router.config import settings
+from router.doctor.system import processes
 from router.version import VERSION
 from tests.router.cli.rest_api.answering import (
     answering,
@@ -66,6 +68,17 @@ def _configure(**sections: Any) -> None:
         json.dump(usual | sections, file)
 
 
+def test_reader_that_is_gone_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gone, end = os.pipe()
+    os.close(gone)
+    with open(end, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["--help"]) == 141
+    assert not capfd.readouterr().err
+
+
 # --- help and usage errors -------------------------------------------------------------------
 
 
@@ -81,6 +94,13 @@ def test_help_goes_to_stdout(words: list[str], capsys: pytest.CaptureFixture[str
 def test_version_goes_to_stdout(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     assert capsys.readouterr() == (f"MCP Router v{VERSION}\n", "")
+
+
+def test_url_of_another_scheme_is_not_taken_for_a_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["add", "x", "ftp://foo"]) == 2
+    assert "ftp://foo is no URL that begins with http:// or https://" in capsys.readouterr().err
 
 
 def test_usage_error_is_a_line_with_a_hint_and_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -423,8 +443,9 @@ def test_status_asks_the_local_socket_first(home: Path, capsys: pytest.CaptureFi
 
 
 def test_where_no_router_runs_one_line_says_how_to_start_one(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(processes, "find_routers", lambda: ())
     _configure()
     config = home / "config.json"
     assert main(["status"]) == 1

@@ -61,3 +61,8 @@ def test_a_text_keeps_its_lines_and_nothing_else_that_acts() -> None:
 def test_what_is_cut_says_so() -> None:
     assert (cut("abcdef", 4), cut("abcd", 4), cut("文件文件", 5)) == ("abc…", "abcd", "文件…")
     assert wrapped("", 10) == [""]
+
+
+def test_word_that_is_whole_does_not_look_cut() -> None:
+    assert cut("file://a  text/plain", 10) == cut("file://a  text/plain", 11) == "file://a …"
+    assert cut("文件", 3) == "文…"

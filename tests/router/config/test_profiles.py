@@ -189,6 +189,9 @@ def test_unknown_view_of_the_command_line_is_an_error_that_names_those_there_are
         '--view: there is no view "x"; there are router, direct, profiles: work, home; '
         "instances: files"
     ]
+    assert [str(one) for one in find_unknown_view("wok", ["work", "home"], [])] == [
+        '--view: there is no view "wok". Did you mean work?'
+    ]
     assert [str(one) for one in find_unknown_view("", [], [])] == [
         '--view: there is no view ""; there are router, direct, profiles: none; instances: none'
     ]

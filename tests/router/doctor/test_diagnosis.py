@@ -10,7 +10,8 @@ import pytest
 from router.config.options import Options, Paths
 from router.doctor import diagnosis
 from router.doctor.diagnosis import diagnose, gather
-from router.doctor.facts import Running
+from router.doctor.facts import InstanceState, Running, Surroundings
+from tests.router.doctor.made_facts import facts, spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,3 +62,26 @@ def test_broken_config_does_not_keep_the_rest_from_being_looked_at(paths: Paths)
 def test_token_that_cannot_be_resolved_is_judged_as_it_is_written(paths: Paths) -> None:
     paths.config.write_text('{"security": {"bearer_token": "${secret:NONE}"}}')
     assert found(paths) == [("note", "clients", "clients")]
+
+
+def test_reason_that_is_a_finding_of_its_own_is_not_told_twice() -> None:
+    problem = "data/p/mcp_settings.json: env.A: ${A} is not set"
+    states = (
+        InstanceState("a", "failed", problem),
+        InstanceState("b", "failed", "command not found: 'no-such-command-here'; install it"),
+        InstanceState("c", "failed", "exited with status 1"),
+    )
+    specs = (spec("b", command="no-such-command-here"), spec("c", command="no-such-command-here"))
+    known = facts(
+        problems=(problem,),
+        specs=specs,
+        surroundings=(Surroundings("this shell", "/usr/bin"),),
+        running=Running("u", "2.0.0", states),
+    )
+    told = [(one.topic, one.subject) for one in diagnose(known) if one.severity == "error"]
+    assert told == [
+        ("files", "data/p/mcp_settings.json: env.A"),
+        ("commands", "b"),
+        ("commands", "c"),
+        ("instances", "c"),
+    ]

@@ -88,12 +88,18 @@ def test_a_result_that_makes_no_sense_is_shown_as_nothing(tmp_path: Path, result
     assert ResultText(tmp_path, "t", is_terminal=True).of_call(result) == ""
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be written: No such file"):
-        save(tmp_path / "none", "x", ".png", b"")
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written: Not a directory"):
+        save(tmp_path / "file" / "none", "x", ".png", b"")
 
 
 def test_sizes() -> None:
     assert [size_text(size) for size in (0, 999, 1234, 5_600_000)] == [
         *("0 B", "999 B", "1.2 kB", "5.6 MB"),
     ]
+
+
+def test_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    path = save(tmp_path / "a" / "b", "image", ".png", b"x")
+    assert path.read_bytes() == b"x"

@@ -98,7 +98,9 @@ def test_without_a_router_the_files_are_switched(
     captured = capsys.readouterr()
     assert captured.out.startswith(f"files: disabled in {offline}; no router runs\n")
     assert "fils: there is no such instance. Did you mean files?" in captured.err
-    assert "restart: no router runs; start one with mcp-router serve" in captured.err
+    assert (
+        "restart: no router runs; start one with mcp-router serve --transport http" in captured.err
+    )
 
 
 def test_a_router_that_was_named_has_to_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from router.app.listening.local_port import local_port
 from router.cli.rest_api import local_router
-from router.cli.rest_api.local_router import find_local_router
+from router.cli.rest_api.local_router import find_local_router, no_local_router
 from router.cli.rest_api.rest_client import RestApi, get, no_answer
+from router.doctor.facts import Process
+from router.doctor.system import processes
 from router.files import local_ports
 from router.files.local_sockets import FOLDER, socket_name
 from router.messages.errors import ConfigError
@@ -63,6 +65,20 @@ def test_router_that_hangs_while_many_wait_is_there(home: Path) -> None:
         assert api is not None
         with pytest.raises(ConfigError, match="The router there is busy"):
             get(api, "/api/status")
+
+
+def test_routers_that_run_for_another_config_are_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = (Process(7, config=home / "config.json"), Process(8, config=home / "b.json"), Process(9))
+    monkeypatch.setattr(processes, "find_routers", lambda: here)
+    (home / FOLDER).mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home / FOLDER / socket_name(home / "config.json")))
+        listener.listen()
+        text = str(no_local_router(home / "none" / "config.json"))
+    assert f"no router of yours runs for it; one does with -c {home}/config.json; start" in text
+    assert "b.json" not in text
 
 
 def test_router_is_asked_through_its_port_where_there_are_no_sockets(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rich.cells import cell_len
 
 from router.cli.rest_api.rest_client import RestApi
 from router.cli.running.status import Row, SessionRow, duration, status_text, table
@@ -184,3 +185,14 @@ def test_what_a_server_says_cannot_forge_lines_or_fill_the_screen() -> None:
 )
 def test_duration_has_its_two_largest_units(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_table_fits_the_terminal_and_nothing_of_it_is_cut_within_a_word() -> None:
+    reason = "command not found: 'npx'; install it, give its full path, or add its folder to PATH"
+    rows = [Row("\u5de5\u5177", "failed", last_error=reason), Row("files", "ready")]
+    for width in (40, 100):
+        lines = table(rows, width).splitlines()
+        assert max(map(cell_len, lines)) <= width
+        words = [word for line in lines for word in line.split()]
+        assert set(reason.split()) <= set(words)
+        assert "  -" not in lines

@@ -10,6 +10,7 @@ import pytest
 
 from router.app import run as app_run
 from router.cli.main import main
+from router.cli.serving.next_steps import next_steps
 from tests.router.cli.rest_api.answering import answering, http_response
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -66,3 +67,10 @@ def test_a_mistake_in_the_config_is_said(capsys: pytest.CaptureFixture[str]) -> 
     Path("config.json").write_text('{"nonsense": 1}')
     assert main([]) == 1
     assert "config.json: nonsense" in capsys.readouterr().err
+
+
+def test_next_steps_name_the_doctor_where_a_server_is_down() -> None:
+    doctor = ("Find what is wrong", "mcp-router doctor")
+    assert doctor in next_steps({}, ["ready", "failed"])
+    assert doctor not in next_steps({}, ["ready", "idle", "starting"])
+    assert doctor not in next_steps({}, [])

@@ -127,6 +127,7 @@ def test_failure_midway_says_what_was_done(home: Path, capsys: pytest.CaptureFix
     captured = capsys.readouterr()
     assert "a was not imported: data/a/mcp_settings.json: " in captured.err
     assert "Added: b\n" in captured.out
+    assert captured.out.endswith("To see whether they run: mcp-router\n")
 
 
 # --- Questions -------------------------------------------------------------------------------

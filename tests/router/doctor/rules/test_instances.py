@@ -19,7 +19,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         InstanceState("f", "disabled"),
     )
     assert lines(judge, facts(running=Running("u", "2.0.0", states))) == [
-        "error b: is failed: command not found: 'npx' -> mend what the reason says, then: "
+        "error b: has failed: command not found: 'npx' -> mend what the reason says, then: "
         "mcp-router restart b (the router tries again by itself)",
         "warning c: is degraded: refused 5 calls -> mend what the reason says, then: mcp-router "
         "restart c",
@@ -31,7 +31,7 @@ def test_router_that_does_not_answer_is_a_note() -> None:
     silent = Running(problem="http://x: no answer (refused). Is the router running?")
     not_there = (
         "note the router: does not run, so its instances were not looked at -> start it: "
-        "mcp-router serve"
+        "mcp-router serve --transport http"
     )
     assert lines(judge, facts(running=silent)) == [not_there]
     other = Process(7, config=Path("/other/config.json"))
