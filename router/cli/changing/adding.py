@@ -158,7 +158,7 @@ def _keep_secrets(
     if not typed or arguments.url is not None:
         return
     # For start-up time: few entries have any.
-    from router.instance_files.secret_uses import find_secret_uses
+    from router.instance_files.reference_uses import find_secret_uses
     from router.secret_store.store import COMMAND_PATIENCE_S, SecretStore
 
     _, paths = files_of(arguments)
