@@ -54,7 +54,7 @@ class Refused(ConfigError):
 
 def route(*steps: str) -> str:
     """Return the path of a route, such as `/api/tools/files`."""
-    return "/api/" + "/".join(quote(step, safe="") for step in steps)
+    return "/api/" + "/".join(quote(step, safe="", errors="replace") for step in steps)
 
 
 def get_json(api: RestApi, target: str) -> Any:
