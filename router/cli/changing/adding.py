@@ -10,12 +10,9 @@ Invariants:
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from router.cli.changing.changes import (
     WAIT,
@@ -44,7 +41,6 @@ SEEN_S: Final = 15.0
 """How long a running router may take to notice a new file; see `watcher.debounce_delay`."""
 
 _LOOK_S: Final = 0.25
-_REFERENCE: Final = re.compile(r"\$\{[^{}]+\}")
 LEAST_INSIDE: Final = 6
 """Characters of a secret that is looked for inside of other texts: a short one stands anywhere."""
 
@@ -139,7 +135,16 @@ def _has_program(name: str) -> bool:
 
 
 def _has_references(entry: dict[str, Any]) -> bool:
-    return _REFERENCE.search(msgspec.json.encode(entry).decode()) is not None
+    """Return whether a router would refuse the entry, since it refers to something."""
+    # For start-up time, as above.
+    from router.instance_files.edit_secrets import refuse_new_references
+    from router.messages.errors import RpcError
+
+    try:
+        refuse_new_references(entry, {})
+    except RpcError:
+        return True
+    return False
 
 
 def _keep_secrets(

@@ -384,3 +384,5 @@ def test_a_server_of_the_registry_is_looked_up_by_its_name(
     assert "is no server.json of the MCP registry" in capsys.readouterr().err
     assert main(["add", "v", "--from-registry", "./nosuch.json"]) == 1
     assert "./nosuch.json: there is no such file" in capsys.readouterr().err
+    assert main(["add", "v", "--from-registry", "https://[::1/server.json"]) == 1
+    assert "https://[::1/server.json: is no URL" in capsys.readouterr().err
