@@ -26,6 +26,7 @@ from router.cli.changing.given_values import GivenValues
 from router.cli.rest_api.requests import START_S, Refused, ask, get_json, route
 from router.cli.terminal import complain, say
 from router.cli.text_columns import safe_line
+from router.core.text.nearest_names import did_you_mean
 from router.files.names import NAME_RULE, is_name, is_provider
 from router.messages.commands import AddInstance
 from router.messages.errors import ConfigError
@@ -118,12 +119,18 @@ def _registry_entry(
 
     server = fetch_server_json(arguments.from_registry, arguments.registry)
     chosen = choose(server, _has_program, arguments.package or "")
-    given = headers if isinstance(chosen, Transport) else env
+    given, other = (headers, env) if isinstance(chosen, Transport) else (env, headers)
+    asked: set[str] = set()
 
     def value_for(key: str, wanted: Input) -> str | None:
+        asked.add(key)
         return given.value_for(key, wanted)
 
     entry = entry_of(chosen, _has_program, value_for)
+    for key in (*given.names, *other.names):
+        if key in other.names or key not in asked:
+            problem = f"{safe_line(server.name)} does not ask for it{did_you_mean(key, asked)}"
+            raise ConfigError(safe_line(key), problem)
     what = chosen.url if isinstance(chosen, Transport) else chosen.identifier
     complain(f"{safe_line(server.name)} {safe_line(server.version)}: taking {safe_line(what)}")
     metadata = {"description": server.description, "registry": server.name}

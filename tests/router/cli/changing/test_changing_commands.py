@@ -297,6 +297,9 @@ def test_a_router_elsewhere_gets_no_references(
         (["add", "a", "https://x", "b"], "unexpected 'b' after the URL"),
         (["add", "a", "ftp://x", "--header", "X: y"], "ftp://x is no URL that begins with http"),
         (["add", "a", "b", "--from-registry", "x"], "--from-registry takes a name at most"),
+        (["add", "--from-registry", "x", "--cwd", "/"], "takes neither --cwd nor --type"),
+        (["add", "a", "https://x", "--cwd", "/"], "--cwd is for a server that is started by"),
+        (["add", "a", "--type", "sse", "--", "x"], "--type is for a server behind a URL"),
     ],
 )
 def test_words_without_sense_are_refused(
@@ -367,6 +370,10 @@ def test_a_server_of_a_file_is_added(offline: Path, capsys: pytest.CaptureFixtur
     assert (entry["command"], entry["args"]) == ("npx", ["-y", "weather@1.0.0"])
     assert entry["env"] == {"API_KEY": "${KEY}"}
     assert entry["metadata"]["registry"] == "io.github.acme/weather"
+    assert main([*words, "--env", "API_KEY=${KEY}", "--env", "API_URL=x"]) == 1
+    assert "does not ask for it. Did you mean 'API_KEY'?" in capsys.readouterr().err
+    assert main([*words, "--env", "API_KEY=${KEY}", "--header", "X: y"]) == 1
+    assert "X: io.github.acme/weather does not ask for it" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("offline")
