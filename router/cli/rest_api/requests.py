@@ -109,7 +109,9 @@ def open_answer(
                 connection.connect()
             except OSError as exc:
                 raise NotReached(api.place, no_answer(api, exc)) from None
-            connection.request(method, api.target(target), data, headers)
+            # A router that refuses a large body says so, and does not read all of it.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, api.target(target), data, headers)
             with connection.getresponse() as response:
                 if not 200 <= response.status < 300:
                     raise _refused(api, response)
