@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the operands and options of `call`."""
     parser.add_argument("instance", metavar="INSTANCE")
     parser.add_argument("tool", metavar="TOOL")
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="the arguments")
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", default=[], help="the arguments")
     parser.add_argument(
         "--arguments", metavar="FILE", help="a JSON object with the arguments; - for stdin"
     )

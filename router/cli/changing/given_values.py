@@ -86,7 +86,7 @@ class GivenValues:
     ) -> str:
         more = f" ({one_line(about)})" if about else ""
         if not is_for_a_person(sys.stdin):
-            way_out = f"give {self._option} {name}=${{VARIABLE}}"
+            way_out = f"give {self._option} {one_line(name)}=${{VARIABLE}}"
             raise ConfigError(
                 one_line(name), f"needs a value{more}, and nobody can be asked; {way_out}"
             )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import msgspec
 from msgspec import Struct, field
 
+from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 from router.references.expander import is_reference
 
@@ -172,7 +173,8 @@ def choose(
         kinds += ["remote"] if server.remotes else []
         there_are = f"; there are {', '.join(kinds)}" if kinds else ""
         reasons = [f"it has nothing of the kind{there_are}"]
-    raise ConfigError(server.name, f"nothing of it can be run here: {'; '.join(reasons)}")
+    problem = f"nothing of it can be run here: {'; '.join(reasons)}"
+    raise ConfigError(one_line(server.name), one_line(problem))
 
 
 def _why_not(package: Package, has_program: Callable[[str], bool]) -> str:
@@ -181,6 +183,8 @@ def _why_not(package: Package, has_program: Callable[[str], bool]) -> str:
         return f"packages of the kind {package.registry_type} are not run by the router"
     if package.transport.type != "stdio":
         return f"it serves {package.transport.type} itself: start it, and add its URL"
+    if package.identifier.startswith("-"):
+        return "its name would be an option of the program that runs it"
     if _runtime_of(package, has_program):
         return ""
     programs = " or ".join(RUNTIMES[package.registry_type])
@@ -206,7 +210,7 @@ def entry_of(
     """
     for text in _values_in(msgspec.to_builtins(chosen)):
         if is_reference(text, bare=True):
-            problem = f"refers to something of this machine: {text[:_SHOWN]}"
+            problem = f"refers to something of this machine: {one_line(text[:_SHOWN])}"
             way_out = "add the server by hand, if that is what you want"
             raise ConfigError("server.json", f"{problem}; {way_out}")
     if isinstance(chosen, Transport):

@@ -81,6 +81,9 @@ def test_without_a_person_a_missing_value_says_how_to_give_it(
         "API_KEY: needs a value (Of your account), and nobody can be asked; "
         "give --env API_KEY=${VARIABLE}"
     )
+    with pytest.raises(ConfigError) as caught:
+        GivenValues([], "--env").value_for("A\nB", wanted)
+    assert "\n" not in str(caught.value)
 
 
 def test_values_of_a_server_json_come_from_what_is_given_then_defaults_then_the_person(

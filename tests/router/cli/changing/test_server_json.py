@@ -217,3 +217,10 @@ def test_a_file_of_somebody_else_cannot_ask_for_what_is_on_this_machine(remote: 
     found = server(remotes=[{"type": "sse", "description": "${X} is fine here", **remote}])
     with pytest.raises(ConfigError, match="refers to something of this machine"):
         entry_of(choose(found, everything), everything, lambda _, wanted: wanted.default)
+
+
+def test_the_name_of_a_package_is_no_option_and_forges_no_line() -> None:
+    hostile = NPM | {"identifier": "--call=touch x\nmcp-router: all is well"}
+    with pytest.raises(ConfigError, match="would be an option") as caught:
+        choose(server(hostile), everything)
+    assert "\n" not in str(caught.value)
