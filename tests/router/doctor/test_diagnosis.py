@@ -61,3 +61,15 @@ def test_broken_config_does_not_keep_the_rest_from_being_looked_at(paths: Paths)
 def test_token_that_cannot_be_resolved_is_judged_as_it_is_written(paths: Paths) -> None:
     paths.config.write_text('{"security": {"bearer_token": "${secret:NONE}"}}')
     assert found(paths) == [("note", "clients", "clients")]
+
+
+def test_no_finding_shows_what_an_entry_refers_to(paths: Paths) -> None:
+    paths.config.write_text("{}")
+    (paths.data / "p").mkdir(parents=True)
+    entry = {"command": "/none/${HIDDEN}", "args": []}
+    (paths.data / "p" / "mcp_settings.json").write_text(json.dumps(entry))
+    environ = {"PATH": "/usr/bin:/bin", "HIDDEN": "a-secret-value"}
+    found = diagnose(gather(paths, Options(), environ, Running("u", "2.0.0"), (), ()))
+    assert [one.problem for one in found if one.topic == "commands"] == [
+        "there is no file /none/***"
+    ]
