@@ -97,3 +97,8 @@ def test_sizes() -> None:
     assert [size_text(size) for size in (0, 999, 1234, 5_600_000)] == [
         *("0 B", "999 B", "1.2 kB", "5.6 MB"),
     ]
+
+
+def test_content_of_no_sense_is_no_end(tmp_path: Path) -> None:
+    shown = text_of(tmp_path, {"type": "resource", "resource": [1]}, {"type": "image"}, 7)
+    assert shown == "[data, 0 B, saved as " + str(tmp_path / "a-tool-x.bin") + "]\n"
