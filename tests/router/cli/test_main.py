@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import socket
@@ -81,6 +82,13 @@ def test_help_goes_to_stdout(words: list[str], capsys: pytest.CaptureFixture[str
 def test_version_goes_to_stdout(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     assert capsys.readouterr() == (f"MCP Router v{VERSION}\n", "")
+
+
+def test_characters_that_stdout_cannot_write_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    assert main(["init", "caf\u00e9"]) == 0
+    assert b"caf\\xe9/config.json is ready" in written.getvalue()
 
 
 def test_usage_error_is_a_line_with_a_hint_and_2(capsys: pytest.CaptureFixture[str]) -> None:
