@@ -118,3 +118,5 @@ def _read_secret(question: str) -> str:
             return getpass.getpass(question)
         except (getpass.GetPassWarning, EOFError):
             raise ConfigError("stdin", "the terminal would show what is typed") from None
+        except UnicodeDecodeError:
+            raise ConfigError("stdin", "what was typed is not UTF-8 text") from None

@@ -113,3 +113,10 @@ def test_a_terminal_that_would_show_a_secret_is_not_asked(
     monkeypatch.setattr(getpass, "getpass", shows)
     with pytest.raises(ConfigError, match="would show what is typed"):
         GivenValues(["API_KEY"], "--env").value("API_KEY")
+
+
+def test_bytes_that_are_no_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(getpass, "getpass", lambda _: b"\xff".decode())
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        GivenValues(["API_KEY"], "--env").value("API_KEY")
