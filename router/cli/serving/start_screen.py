@@ -12,7 +12,6 @@ Invariants:
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -81,8 +80,10 @@ class StartScreen:
             inbox: the dispatch actor's.
             endpoints: listener -> its URL.
         """
-        with suppress(OSError):  # its user has closed the terminal; the log says the same
+        try:
             await self._show(inbox, endpoints)
+        except OSError:  # its user has closed the terminal; the log says the same
+            await trio.lowlevel.checkpoint()
 
     async def _show(
         self, inbox: trio.MemorySendChannel[Inbound], endpoints: Mapping[str, str]
