@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from router.cli.rest_api.rest_client import RestApi
     from router.config.options import Paths
+    from router.config.settings import Settings
 
 SEEN_S: Final = 15.0
 """How long a running router may take to notice a new file; see `watcher.debounce_delay`."""
@@ -70,8 +71,7 @@ def add(arguments: argparse.Namespace) -> int:
         problem = "a router elsewhere cannot be given references; write them in its files"
         raise ConfigError(name, problem)
     settings, paths = files_of(arguments)
-    if name in settings.profiles:
-        raise ConfigError(name, "is the name of a profile; choose another name")
+    _check_no_profile(name, settings)
     change_files(paths, AddInstance(provider, entry), may_refer=True)
     if api is None:
         say(f"{name}: added in {paths.data}; no router runs\n")
@@ -154,6 +154,11 @@ def _has_references(entry: dict[str, Any]) -> bool:
     return False
 
 
+def _check_no_profile(name: str, settings: Settings) -> None:
+    if name in settings.profiles:
+        raise ConfigError(name, "is the name of a profile; choose another name")
+
+
 def _keep_secrets(
     arguments: argparse.Namespace,
     name: str,
@@ -173,7 +178,8 @@ def _keep_secrets(
     from router.instance_files.reference_uses import find_secret_uses
     from router.secret_store.store import COMMAND_PATIENCE_S, SecretStore
 
-    _, paths = files_of(arguments)
+    settings, paths = files_of(arguments)
+    _check_no_profile(name, settings)
     if name in names_in(paths):
         raise ConfigError(name, "there is an instance of this name already")
     names = {key: f"{provider if provider[0].isalpha() else '_' + provider}.{key}" for key in typed}

@@ -242,6 +242,9 @@ def test_a_typed_secret_is_kept_apart_from_the_entry(
     write(offline, "other", {"command": "x", "env": {"X": "${secret:new.API_KEY}"}})
     assert main(["add", "new", "--env", "API_KEY", "--", "npx"]) == 1
     assert "the secret new.API_KEY: is used in" in capsys.readouterr().err
+    assert main(["add", "work", "--env", "API_KEY", "--", "npx"]) == 1
+    assert "work: is the name of a profile" in capsys.readouterr().err
+    assert "work.API_KEY" not in (offline.parent / "secrets.json").read_text()
 
 
 def test_a_typed_secret_inside_a_header_is_kept_apart_too(
