@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     _fill_standard_descriptors()
+    _escape_what_stdout_lacks()
     if "_ARGCOMPLETE" in os.environ:
         # For start-up time: only a shell that completes a command line needs it.
         from router.cli.local.completion_command import complete
@@ -98,3 +99,10 @@ def _fill_standard_descriptors() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor, which is this one
+
+
+def _escape_what_stdout_lacks() -> None:
+    """Have characters that the encoding of stdout lacks escaped, and not be an error."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None and sys.stdout.errors == "strict":
+        reconfigure(errors="backslashreplace")

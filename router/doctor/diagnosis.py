@@ -1,12 +1,15 @@
 """Gathers the facts about a router and its surroundings, and has all rules judge them.
 
-Invariant: nothing is started, and nothing is written. What cannot be looked at fails nothing.
+Invariants: nothing is started, and nothing is written; what cannot be looked at fails nothing. No
+finding shows a secret that an entry has or refers to.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from router.client_files.clients.client import Machine
 from router.client_files.clients.table import CLIENTS
@@ -34,6 +37,7 @@ from router.doctor.system.service_units import surroundings
 from router.instance_files.catalogue_folder import CatalogueFolder
 from router.instance_files.reader import load_instances
 from router.instance_files.reference_uses import find_variable_uses
+from router.logs.masks import Masks
 from router.messages.errors import ConfigError
 from router.secret_store.store import SecretStore
 from router.version import VERSION
@@ -59,25 +63,23 @@ RULES: Final = (
 
 
 def diagnose(facts: Facts) -> list[Finding]:
-    """Return all findings, the worst first."""
+    """Return all findings, each once, the worst first, with known secrets masked."""
     findings = [finding for rule in RULES for finding in rule.judge(facts)]
-    causes = [finding for finding in findings if finding.topic != "instances"]
-    return worst_first(one for one in findings if not _is_said(one, causes))
+    masks = Masks()
+    masks.add(facts.secrets)
+    return worst_first(_masked(one, masks) for one in findings if not _is_said(one, findings))
 
 
-def _is_said(finding: Finding, causes: Sequence[Finding]) -> bool:
-    """Return whether an instance is down for a reason that is a finding of its own."""
-    if finding.topic != "instances":
+def _masked(finding: Finding, masks: Masks) -> Finding:
+    subject, problem = masks.mask(finding.subject), masks.mask(finding.problem)
+    return replace(finding, subject=subject, problem=problem, fix=masks.mask(finding.fix))
+
+
+def _is_said(finding: Finding, findings: Sequence[Finding]) -> bool:
+    """Return whether an instance is down because of a command that is a finding of its own."""
+    if finding.topic != "instances" or "command not found" not in finding.problem:
         return False
-    return any(
-        f"{cause.subject}: {cause.problem}" in finding.problem
-        if cause.topic == "files"
-        else cause.topic == "commands"
-        and cause.subject == finding.subject
-        and "command not found" in finding.problem
-        for cause in causes
-        if cause.severity == "error"
-    )
+    return any(one.topic == "commands" and one.subject == finding.subject for one in findings)
 
 
 def gather(
@@ -120,6 +122,7 @@ def gather(
         readable=find_readable(paths, written),
         foreign=find_foreign(),
         clients=tuple(read_clients(CLIENTS, Machine.this_one())),
+        secrets=loaded.secrets,
         secrets_problem=_problem_of_secrets(paths, environ),
     )
 

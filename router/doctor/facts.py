@@ -128,6 +128,7 @@ class Facts(Struct, frozen=True):
         foreign: sentences about packages of other distributions that have the names of ours.
         clients: the files of clients.
         version: of this program.
+        secrets: values that must not be shown.
         secrets_problem: the reason why the file of secrets is refused; empty if it is not.
     """
 
@@ -147,6 +148,7 @@ class Facts(Struct, frozen=True):
     readable: tuple[ReadableFile, ...] = ()
     foreign: tuple[str, ...] = ()
     clients: tuple[ReadFile, ...] = ()
+    secrets: frozenset[str] = frozenset()
     secrets_problem: str = ""
 
     @property

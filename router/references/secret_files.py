@@ -55,7 +55,11 @@ class StoredSecrets:
             Unresolved: there is no such secret, or it cannot be read.
         """
         # For start-up time: most routers keep no secrets there.
-        from router.secret_store.store import MissingSecret, SecretStore
+        try:
+            from router.secret_store.store import MissingSecret, SecretStore
+        except ModuleNotFoundError as exc:
+            missing = f"secrets are not part of this installation ({exc.name} is missing)"
+            raise Unresolved(missing) from None
 
         if self._store is None:
             self._store = SecretStore(self.path, self.environ)

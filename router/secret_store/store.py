@@ -9,6 +9,7 @@ Invariants:
 - Two processes that write at the same time lose nothing: between reading and writing, the lock of
   the folder is held. The keyring, which may wait for a person, is asked outside of it.
 - A file whose key cannot be had is never written with another one.
+- A key that has encrypted values stays in its keyring: copies of the file may need it.
 - A keyring is asked only when an encrypted value is read, or when values are written.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
@@ -212,9 +214,8 @@ class SecretStore:
                 is_written = self._write(before, target, new)
             finally:
                 if target.is_fresh and target.new is not None and not is_written:
-                    self._forget(target.new)
+                    self._forget_unused(target.new)
             if is_written:
-                self._forget_old_key(before, target)
                 return Saved(target.header.protection, before.protection, target.why_plain)
         raise ConfigError(str(self.path), "is changed by other processes all the time; try again")
 
@@ -264,16 +265,12 @@ class SecretStore:
             }
         return kept | {name: _sealed(name, value, target.new) for name, value in new.items()}
 
-    def _forget_old_key(self, before: SecretFile, target: _Target) -> None:
-        """Remove the key that was in the keyring for this file alone."""
-        if before.protection == "keyring" and before.key_id != target.header.key_id and target.old:
-            self._forget(target.old)
-
-    def _forget(self, key: Key) -> None:
-        try:
-            remove_from_keyring(key, self.patience_s)
-        except NoKey:
-            return  # it stays there, and opens nothing
+    def _forget_unused(self, key: Key) -> None:
+        """Remove a new key from the keyring, unless the file came to need it all the same."""
+        # The keyring may be gone as well; then the key stays there, and opens nothing.
+        with suppress(ConfigError, NoKey):
+            if read_file(self.path).key_id != key.id:
+                remove_from_keyring(key, self.patience_s)
 
     def _missing(self, name: str, names: Iterable[str], command: str) -> MissingSecret:
         """Return the error for a secret that is not there, with the command that would help."""

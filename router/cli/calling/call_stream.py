@@ -123,7 +123,7 @@ def shown_progress(title: str, stream: TextIO | None) -> Generator[Progress]:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
     bars = Bars(*columns, console=console(to_stderr=True), transient=True)
     try:
         yield _Bar(bars, title)
@@ -158,9 +158,7 @@ class _Bar:
             self._bars.start()
             self._task = self._bars.add_task(self._title, total=total)
         text = f"{self._title}: {message}" if message else self._title
-        self._bars.update(
-            self._task, completed=done, total=total, description=text.replace("[", "\\[")
-        )
+        self._bars.update(self._task, completed=done, total=total, description=text)
 
     def logged(self, level: str, text: str) -> None:
         self._bars.console.print(f"{level}: {text}")

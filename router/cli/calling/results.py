@@ -85,7 +85,7 @@ class ResultText:
             case "resource_link":
                 return _of_link(item)
             case "resource":
-                return self._of_resource(cast("dict[str, Any]", item.get("resource") or {}))
+                return "".join(map(self._of_resource, _dicts([item.get("resource")])))
             case _:
                 return self.of_json(item)
 

@@ -10,6 +10,7 @@ Invariants: nothing is sent unless all of it fits; each mistake names its key, a
 
 from __future__ import annotations
 
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -66,7 +67,9 @@ def read_arguments(
     raws: dict[str, str] = {}
     for word in words:
         found = _WORD.fullmatch(word)
-        if found is None:
+        if not _is_text(word):
+            problems.append(f"{one_line(word)}: is not UTF-8 text")
+        elif found is None:
             problems.append(f"{one_line(word)}: expected key=value, key:=JSON or key=@file")
         elif found[2] == ":=":
             raws[found[1]] = found[3]
@@ -100,8 +103,16 @@ def _like(key: str, names: dict[str, Schema]) -> str:
     return did_you_mean(key, names) or "; the tool takes none"
 
 
-def _hint(schema: Schema | None) -> str:
-    about = (schema or {}).get("description")
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:  # bytes of the command line that no JSON can hold
+        return False
+    return True
+
+
+def _hint(schema: Any) -> str:
+    about = cast("Schema", schema).get("description") if isinstance(schema, dict) else None
     return f" ({one_line(about)[:80]})" if isinstance(about, str) and about else ""
 
 
@@ -132,9 +143,10 @@ class _Resolver:
         self._root = schema
         whole = self.resolved(schema)
         found = whole.get("properties")
-        self.properties: dict[str, Schema] = found if isinstance(found, dict) else {}
+        self.properties: dict[str, Any] = found if isinstance(found, dict) else {}
         required = whole.get("required")
-        self.required: list[str] = required if isinstance(required, list) else []
+        names = cast("list[Any]", required) if isinstance(required, list) else []
+        self.required = [name for name in names if isinstance(name, str)]
         # Where a schema says nothing of others, a misspelled key would be ignored by most servers.
         others = whole.get("additionalProperties")
         self.takes_others = (
@@ -161,16 +173,31 @@ class _Resolver:
         return found
 
     def options(self, schema: Any) -> list[Schema]:
-        """Return the schemas of which a value has to fit one."""
-        known = self.resolved(schema)
+        """Return the schemas of which a value has to fit one; each is looked at once."""
+        pending, seen, found = [schema], set[int](), list[Schema]()
+        while pending:
+            known = self.resolved(pending.pop())
+            if id(known) in seen:
+                continue  # a schema may refer to itself
+            seen.add(id(known))
+            parts = self._parts(known)
+            if parts is None:
+                kinds = types_of(known)
+                found += [known | {"type": kind} for kind in kinds] if len(kinds) > 1 else [known]
+            else:
+                pending += reversed(parts)
+        return found or [ANYTHING]
+
+    def _parts(self, schema: Schema) -> list[Any] | None:
+        """Return the schemas that say the type in place of this one; None if it does so itself."""
         for key in ("anyOf", "oneOf"):
-            if isinstance(known.get(key), list):
-                return [one for part in known[key] for one in self.options(part)]
-        parts = known.get("allOf")
-        if isinstance(parts, list) and len(cast("list[Any]", parts)) == 1 and not types_of(known):
-            return self.options(parts[0])
-        kinds = types_of(known)
-        return [known | {"type": kind} for kind in kinds] if len(kinds) > 1 else [known]
+            if isinstance(schema.get(key), list):
+                return schema[key]
+        parts = schema.get("allOf")
+        if not isinstance(parts, list) or types_of(schema):
+            return None
+        those = cast("list[Any]", parts)
+        return [part for part in those if types_of(self.resolved(part))][:1] or those[:1]
 
     def value(self, texts: list[str], schema: Any) -> Any:
         """Return the value that these texts are for a schema; several make an array.
@@ -263,8 +290,9 @@ def _number(text: str) -> int | float:
         value = float(text)
     except ValueError:
         raise _Unfit("expected a number") from None
-    if value != value or value in (float("inf"), float("-inf")):
-        raise _Unfit("expected a number")  # JSON has no others
+    # JSON has no others, and Python reads more than JSON: 1_000, and digits of other scripts.
+    if not math.isfinite(value) or "_" in text or not text.isascii():
+        raise _Unfit("expected a number")
     return value
 
 

@@ -10,12 +10,9 @@ Invariants:
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from router.cli.changing.changes import (
     WAIT,
@@ -29,6 +26,7 @@ from router.cli.changing.given_values import GivenValues
 from router.cli.rest_api.requests import START_S, Refused, ask, get_json, route
 from router.cli.terminal import complain, say
 from router.cli.text_columns import safe_line
+from router.core.text.nearest_names import did_you_mean
 from router.files.names import NAME_RULE, is_name, is_provider
 from router.messages.commands import AddInstance
 from router.messages.errors import ConfigError
@@ -39,12 +37,12 @@ if TYPE_CHECKING:
 
     from router.cli.rest_api.rest_client import RestApi
     from router.config.options import Paths
+    from router.config.settings import Settings
 
 SEEN_S: Final = 15.0
 """How long a running router may take to notice a new file; see `watcher.debounce_delay`."""
 
 _LOOK_S: Final = 0.25
-_REFERENCE: Final = re.compile(r"\$\{[^{}]+\}")
 LEAST_INSIDE: Final = 6
 """Characters of a secret that is looked for inside of other texts: a short one stands anywhere."""
 
@@ -73,8 +71,7 @@ def add(arguments: argparse.Namespace) -> int:
         problem = "a router elsewhere cannot be given references; write them in its files"
         raise ConfigError(name, problem)
     settings, paths = files_of(arguments)
-    if name in settings.profiles:
-        raise ConfigError(name, "is the name of a profile; choose another name")
+    _check_no_profile(name, settings)
     change_files(paths, AddInstance(provider, entry), may_refer=True)
     if api is None:
         say(f"{name}: added in {paths.data}; no router runs\n")
@@ -122,12 +119,18 @@ def _registry_entry(
 
     server = fetch_server_json(arguments.from_registry, arguments.registry)
     chosen = choose(server, _has_program, arguments.package or "")
-    given = headers if isinstance(chosen, Transport) else env
+    given, other = (headers, env) if isinstance(chosen, Transport) else (env, headers)
+    asked: set[str] = set()
 
     def value_for(key: str, wanted: Input) -> str | None:
+        asked.add(key)
         return given.value_for(key, wanted)
 
     entry = entry_of(chosen, _has_program, value_for)
+    for key in (*given.names, *other.names):
+        if key in other.names or key not in asked:
+            problem = f"{safe_line(server.name)} does not ask for it{did_you_mean(key, asked)}"
+            raise ConfigError(safe_line(key), problem)
     what = chosen.url if isinstance(chosen, Transport) else chosen.identifier
     complain(f"{safe_line(server.name)} {safe_line(server.version)}: taking {safe_line(what)}")
     metadata = {"description": server.description, "registry": server.name}
@@ -139,7 +142,21 @@ def _has_program(name: str) -> bool:
 
 
 def _has_references(entry: dict[str, Any]) -> bool:
-    return _REFERENCE.search(msgspec.json.encode(entry).decode()) is not None
+    """Return whether a router would refuse the entry, since it refers to something."""
+    # For start-up time, as above.
+    from router.instance_files.edit_secrets import refuse_new_references
+    from router.messages.errors import RpcError
+
+    try:
+        refuse_new_references(entry, {})
+    except RpcError:
+        return True
+    return False
+
+
+def _check_no_profile(name: str, settings: Settings) -> None:
+    if name in settings.profiles:
+        raise ConfigError(name, "is the name of a profile; choose another name")
 
 
 def _keep_secrets(
@@ -161,7 +178,8 @@ def _keep_secrets(
     from router.instance_files.reference_uses import find_secret_uses
     from router.secret_store.store import COMMAND_PATIENCE_S, SecretStore
 
-    _, paths = files_of(arguments)
+    settings, paths = files_of(arguments)
+    _check_no_profile(name, settings)
     if name in names_in(paths):
         raise ConfigError(name, "there is an instance of this name already")
     names = {key: f"{provider if provider[0].isalpha() else '_' + provider}.{key}" for key in typed}

@@ -86,7 +86,7 @@ class GivenValues:
     ) -> str:
         more = f" ({one_line(about)})" if about else ""
         if not is_for_a_person(sys.stdin):
-            way_out = f"give {self._option} {name}=${{VARIABLE}}"
+            way_out = f"give {self._option} {one_line(name)}=${{VARIABLE}}"
             raise ConfigError(
                 one_line(name), f"needs a value{more}, and nobody can be asked; {way_out}"
             )
@@ -118,3 +118,5 @@ def _read_secret(question: str) -> str:
             return getpass.getpass(question)
         except (getpass.GetPassWarning, EOFError):
             raise ConfigError("stdin", "the terminal would show what is typed") from None
+        except UnicodeDecodeError:
+            raise ConfigError("stdin", "what was typed is not UTF-8 text") from None

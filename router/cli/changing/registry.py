@@ -6,7 +6,7 @@ import http.client
 from contextlib import closing
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from router.cli.changing.server_json import ServerJson, read_server_json
 from router.logs.record_text import one_line
@@ -54,7 +54,7 @@ def _download(url: str) -> bytes:
         ConfigError: it cannot be had.
     """
     for _ in range(MAX_REDIRECTS):
-        parts = urlsplit(url)
+        parts = _split(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(one_line(url), "expected a URL such as https://host/server.json")
         is_secure = parts.scheme == "https"
@@ -81,10 +81,18 @@ def _download(url: str) -> bytes:
     raise ConfigError(one_line(url), "redirects too often")
 
 
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # such as an IPv6 address without its bracket
+        raise ConfigError(one_line(url), "is no URL") from None
+
+
 def _next_url(url: str, moved: str) -> str:
     # For start-up time: few URLs move.
     from urllib.parse import urljoin
 
+    _split(moved)
     target = urljoin(url, moved)
     if url.startswith("https:") and not target.startswith("https:"):
         raise ConfigError(one_line(url), "redirects to a URL without TLS")

@@ -4,21 +4,24 @@ A package becomes the command that runs it, and a remote server its URL. Values 
 not give are asked for by name.
 
 Invariants: pure; a command is a list of words that no shell reads. Only packages that are run by a
-program of this machine, over stdio, are taken.
+program of this machine, over stdio, are taken. A file of somebody else refers to no variable, file
+or secret of this machine: its server would be sent the value.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct, field
 
+from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
+from router.references.expander import is_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class Input(Struct, rename="camel"):
@@ -110,6 +113,9 @@ RUNTIMES: Final = {
 """Registry type -> the programs that run its packages, the usual one first."""
 
 _VARIABLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
+_SHOWN: Final = 100
+"""Characters of a text of the file that an error quotes."""
+
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -167,7 +173,8 @@ def choose(
         kinds += ["remote"] if server.remotes else []
         there_are = f"; there are {', '.join(kinds)}" if kinds else ""
         reasons = [f"it has nothing of the kind{there_are}"]
-    raise ConfigError(server.name, f"nothing of it can be run here: {'; '.join(reasons)}")
+    problem = f"nothing of it can be run here: {'; '.join(reasons)}"
+    raise ConfigError(one_line(server.name), one_line(problem))
 
 
 def _why_not(package: Package, has_program: Callable[[str], bool]) -> str:
@@ -176,6 +183,8 @@ def _why_not(package: Package, has_program: Callable[[str], bool]) -> str:
         return f"packages of the kind {package.registry_type} are not run by the router"
     if package.transport.type != "stdio":
         return f"it serves {package.transport.type} itself: start it, and add its URL"
+    if package.identifier.startswith("-"):
+        return "its name would be an option of the program that runs it"
     if _runtime_of(package, has_program):
         return ""
     programs = " or ".join(RUNTIMES[package.registry_type])
@@ -197,8 +206,13 @@ def entry_of(
     """Return the entry that runs or reaches what was chosen.
 
     Raises:
-        ConfigError: whatever `ask` raises.
+        ConfigError: it refers to something of this machine; or whatever `ask` raises.
     """
+    for text in _values_in(msgspec.to_builtins(chosen)):
+        if is_reference(text, bare=True):
+            problem = f"refers to something of this machine: {one_line(text[:_SHOWN])}"
+            way_out = "add the server by hand, if that is what you want"
+            raise ConfigError("server.json", f"{problem}; {way_out}")
     if isinstance(chosen, Transport):
         return _remote_entry(chosen, ask)
     runtime = _runtime_of(chosen, has_program)
@@ -208,6 +222,19 @@ def entry_of(
     args = _arguments(chosen, runtime, before, after, env)
     entry: dict[str, Any] = {"type": "stdio", "command": runtime, "args": args}
     return entry | ({"env": env} if env else {})
+
+
+def _values_in(value: Any) -> Iterator[str]:
+    """Yield all texts but those that are written for a person."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in cast("list[Any]", value):
+            yield from _values_in(part)
+    elif isinstance(value, dict):
+        for key, part in cast("dict[str, Any]", value).items():
+            if key not in ("description", "placeholder"):
+                yield from _values_in(part)
 
 
 def _arguments(

@@ -99,6 +99,8 @@ def _check_operands(arguments: argparse.Namespace, *, is_new: bool, is_url: bool
     if arguments.from_registry is not None:
         if arguments.provider is not None or arguments.rest:
             raise UsageError("--from-registry takes a name at most, and neither URL nor --", "add")
+        if arguments.cwd or arguments.type:
+            raise UsageError("--from-registry takes neither --cwd nor --type", "add")
     elif arguments.instance is None or (arguments.provider is None and not arguments.rest):
         problem = "add takes a name, and then a URL or -- and a command"
         raise UsageError(f"{problem}; or the name of an instance and of its provider", "add")
@@ -109,6 +111,10 @@ def _check_operands(arguments: argparse.Namespace, *, is_new: bool, is_url: bool
     elif not is_new and (arguments.env or arguments.header or "://" in (arguments.provider or "")):
         problem = f"{arguments.provider} is no URL that begins with http:// or https://"
         raise UsageError(f"{problem}, and no command follows after --", "add")
+    elif arguments.cwd and not arguments.rest:
+        raise UsageError("--cwd is for a server that is started by a command after --", "add")
+    elif arguments.type and not is_url:
+        raise UsageError("--type is for a server behind a URL", "add")
 
 
 def _bring_into_shape(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ Invariant: a file that is there already is never touched.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_atomically(example, _example_entry())
     write_atomically(config, CONFIG.encode())
     say(f"{config} is ready, with an example server in {example.parent.parent}\n\n")
-    of_config = "" if folder == Path.cwd() else f" -c {config}"
+    of_config = "" if folder == Path.cwd() else f" -c {shlex.quote(str(config))}"
     steps = [
         ("Serve", f"mcp-router serve{of_config}"),
         ("Take servers over", f"mcp-router import{of_config}"),

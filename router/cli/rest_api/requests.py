@@ -54,7 +54,7 @@ class Refused(ConfigError):
 
 def route(*steps: str) -> str:
     """Return the path of a route, such as `/api/tools/files`."""
-    return "/api/" + "/".join(quote(step, safe="") for step in steps)
+    return "/api/" + "/".join(quote(step, safe="", errors="replace") for step in steps)
 
 
 def get_json(api: RestApi, target: str) -> Any:
@@ -109,7 +109,9 @@ def open_answer(
                 connection.connect()
             except OSError as exc:
                 raise NotReached(api.place, no_answer(api, exc)) from None
-            connection.request(method, api.target(target), data, headers)
+            # A router that refuses a large body says so, and does not read all of it.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, api.target(target), data, headers)
             with connection.getresponse() as response:
                 if not 200 <= response.status < 300:
                     raise _refused(api, response)

@@ -7,6 +7,7 @@ Invariants:
 - The event loop never waits for the terminal, which its user may have stopped (Ctrl+S): worker
   threads draw.
 - Text from servers is data: it cannot forge lines or move the cursor.
+- A terminal that is gone ends the table, and not the router.
 """
 
 from __future__ import annotations
@@ -79,6 +80,14 @@ class StartScreen:
             inbox: the dispatch actor's.
             endpoints: listener -> its URL.
         """
+        try:
+            await self._show(inbox, endpoints)
+        except OSError:  # its user has closed the terminal; the log says the same
+            await trio.lowlevel.checkpoint()
+
+    async def _show(
+        self, inbox: trio.MemorySendChannel[Inbound], endpoints: Mapping[str, str]
+    ) -> None:
         # For start-up time: rich takes as long to import as a first answer takes.
         console = await trio.to_thread.run_sync(self._open)
         rows: list[Row] = []

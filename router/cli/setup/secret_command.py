@@ -217,3 +217,5 @@ def _ask_value(name: str) -> str:
             raise ConfigError("the value", f"{problem}; give it on stdin") from None
         except EOFError:
             raise ConfigError("the value", "is empty") from None
+        except UnicodeDecodeError:
+            raise ConfigError("the value", "is not UTF-8 text") from None

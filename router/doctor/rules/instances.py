@@ -33,7 +33,9 @@ def judge(facts: Facts) -> Iterator[Finding]:
         yield _no_answer(facts)
     for instance in running.instances:
         severity = _SEVERITIES.get(instance.state)
-        if severity is not None:
+        # What `check` finds in its files has been said with its fix, and no restart mends it.
+        is_said = any(line in instance.reason for line in facts.problems)
+        if severity is not None and not is_said:
             yield Finding(severity, "instances", instance.name, _problem(instance), _fix(instance))
 
 

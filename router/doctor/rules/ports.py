@@ -36,7 +36,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
     for one in _wanted(facts.settings):
         for owner in facts.owners:
             if owner.port == one.port and owner.pid not in routers and not _answers(facts, owner):
-                yield _finding(one, owner)
+                yield _finding(one, owner, facts)
 
 
 def _answers(facts: Facts, owner: PortOwner) -> bool:
@@ -55,7 +55,15 @@ def _wanted(settings: Settings) -> Iterator[_Wanted]:
             yield _Wanted(section, one.port, one.auto_find_port)
 
 
-def _finding(one: _Wanted, owner: PortOwner) -> Finding:
+def _may_be_unwanted(one: _Wanted, facts: Facts) -> bool:
+    """Return whether a router runs without this listener, or the settings name another one."""
+    if facts.own_processes or facts.running.version:
+        return True
+    named = facts.settings.server.transport_type
+    return one.section != "api" and named in ("http", "sse") and one.section != f"server.{named}"
+
+
+def _finding(one: _Wanted, owner: PortOwner, facts: Facts) -> Finding:
     who = "another process" if owner.pid is None else f"process {owner.pid}"
     words = " ".join(owner.command)
     if words:
@@ -63,6 +71,9 @@ def _finding(one: _Wanted, owner: PortOwner) -> Finding:
     problem = f"{who} holds port {one.port}"
     if one.looks_further:
         fix = f"none is needed: the router looks for another port; or set {one.section}.port"
+        return Finding("note", "ports", f"{one.section}.port", problem, fix)
+    if _may_be_unwanted(one, facts):
+        fix = f"none is needed where nothing is to listen there; or set {one.section}.port"
         return Finding("note", "ports", f"{one.section}.port", problem, fix)
     end_it = "end it" if owner.pid is None else f"end process {owner.pid}"
     fix = f"{end_it}, or set {one.section}.port to another, or {one.section}.auto_find_port to true"

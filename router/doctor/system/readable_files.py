@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.config.settings import Settings
 
 _SECRET_NAME: Final = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
-_LOG_FILES: Final = ("*.log*", "*.jsonl*")
+_LOG_FILES: Final = ("*.txt", "*.jsonl*")
 
 
 def find_readable(paths: Paths, written: Settings) -> tuple[ReadableFile, ...]:

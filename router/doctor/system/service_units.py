@@ -123,7 +123,9 @@ def _variables_in(path: str) -> dict[str, str]:
         return {}
     assignments = (line.strip().partition("=") for line in text.splitlines())
     return {
-        name: value.strip("\"'") for name, equals, value in assignments if equals and name[0] != "#"
+        name: value.strip("\"'")
+        for name, equals, value in assignments
+        if equals and name and name[0] not in "#;"
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -101,6 +102,13 @@ def test_url_of_another_scheme_is_not_taken_for_a_folder(
 ) -> None:
     assert main(["add", "x", "ftp://foo"]) == 2
     assert "ftp://foo is no URL that begins with http:// or https://" in capsys.readouterr().err
+
+
+def test_characters_that_stdout_cannot_write_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    assert main(["init", "caf\u00e9"]) == 0
+    assert b"caf\\xe9/config.json is ready" in written.getvalue()
 
 
 def test_usage_error_is_a_line_with_a_hint_and_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,3 +85,15 @@ def test_reason_that_is_a_finding_of_its_own_is_not_told_twice() -> None:
         ("commands", "c"),
         ("instances", "c"),
     ]
+
+
+def test_no_finding_shows_what_an_entry_refers_to(paths: Paths) -> None:
+    paths.config.write_text("{}")
+    (paths.data / "p").mkdir(parents=True)
+    entry = {"command": "/none/${HIDDEN}", "args": []}
+    (paths.data / "p" / "mcp_settings.json").write_text(json.dumps(entry))
+    environ = {"PATH": "/usr/bin:/bin", "HIDDEN": "a-secret-value"}
+    found = diagnose(gather(paths, Options(), environ, Running("u", "2.0.0"), (), ()))
+    assert [one.problem for one in found if one.topic == "commands"] == [
+        "there is no file /none/***"
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,3 +144,13 @@ def unresolved(expander: Expander, text: str) -> str:
     with pytest.raises(Unresolved) as raised:
         expander.expand(text)
     return str(raised.value)
+
+
+def test_without_the_room_of_secrets_only_what_refers_to_one_has_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "router.secret_store.store", None)
+    expander = expander_for(tmp_path, {"A": "a"}, stored=StoredSecrets(tmp_path / "s.json", {}))
+    assert expander.expand("${A}") == "a"
+    with pytest.raises(Unresolved, match="not part of this installation"):
+        expander.expand("${secret:X}")

@@ -14,11 +14,15 @@ from router.config.options import Paths
 from router.messages.errors import ConfigError
 from router.references.secret_files import SECRET_LIMIT_BYTES
 from router.secret_store import keys, secret_rules
+from router.secret_store.keys import KEYRING
+from router.secret_store.secret_file import SecretFile, write_file
 from router.secret_store.store import MissingSecret, Saved, SecretStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from router.files.safe_folder import SafeFolder
 
 
 def written(path: Path) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def test_who_wants_plain_values_keeps_them(sealed: SecretStore) -> None:
     assert sealed.get("A") == "one"
 
 
-def test_key_in_a_keyring_is_for_one_file_and_goes_with_its_encryption(
+def test_key_in_a_keyring_is_for_one_file_and_stays_for_copies_of_it(
     path: Path, tmp_path: Path, choose_keyring: Callable[[str], None]
 ) -> None:
     choose_keyring("FileKeyring")
@@ -138,9 +142,36 @@ def test_key_in_a_keyring_is_for_one_file_and_goes_with_its_encryption(
     assert list(passwords) == [f"mcp-router secrets {key_id}"]
     assert all(password not in path.read_text() for password in passwords.values())
     assert SecretStore(path, {}).get("A") == "one"
+    copy = path.with_name("copy.json")
+    copy.write_bytes(path.read_bytes())
     assert store.decrypt().protection == "none"
-    assert json.loads((tmp_path / "keyring").read_text()) == {}
     assert store.get("A") == "one"
+    KEYRING.forget()
+    assert SecretStore(copy, {}).get("A") == "one"
+
+
+def test_a_new_key_stays_only_if_the_file_has_got_it(
+    path: Path,
+    tmp_path: Path,
+    choose_keyring: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write_and_fail(folder: SafeFolder, name: str, content: SecretFile) -> None:
+        write_file(folder, name, content)
+        raise KeyboardInterrupt
+
+    def fail(folder: SafeFolder, name: str, content: SecretFile) -> None:
+        raise OSError(28, "No space left on device")
+
+    choose_keyring("FileKeyring")
+    monkeypatch.setattr("router.secret_store.store.write_file", fail)
+    with pytest.raises(OSError, match="No space"):
+        SecretStore(path, {}).set("A", "one")
+    assert json.loads((tmp_path / "keyring").read_text()) == {}
+    monkeypatch.setattr("router.secret_store.store.write_file", write_and_fail)
+    with pytest.raises(KeyboardInterrupt):
+        SecretStore(path, {}).set("A", "one")
+    assert SecretStore(path, {}).get("A") == "one"
 
 
 def test_keyring_that_is_gone_is_named_with_its_owner(

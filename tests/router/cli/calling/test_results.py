@@ -103,3 +103,8 @@ def test_sizes() -> None:
 def test_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     path = save(tmp_path / "a" / "b", "image", ".png", b"x")
     assert path.read_bytes() == b"x"
+
+
+def test_content_of_no_sense_is_no_end(tmp_path: Path) -> None:
+    shown = text_of(tmp_path, {"type": "resource", "resource": [1]}, {"type": "image"}, 7)
+    assert shown == "[data, 0 B, saved as " + str(tmp_path / "a-tool-x.bin") + "]\n"

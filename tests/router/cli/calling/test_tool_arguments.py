@@ -51,13 +51,21 @@ def problems(*words: str, of: dict[str, Any], given: dict[str, Any] | None = Non
         ({"const": "x"}, "x", "x"),
         ({"$ref": "#/$defs/Kind"}, "8", 8),
         ({"allOf": [{"$ref": "#/$defs/Kind"}]}, "8", 8),
+        ({"allOf": [{"minLength": 1}, {"type": "string"}]}, "8", "8"),
+        ({"$ref": "#/$defs/Itself"}, "8", 8),
+        ({"$ref": "#/$defs/Only"}, "8", 8),
         ({}, "8", 8),
         ({}, "plain text", "plain text"),
         (True, "x", "x"),
     ],
 )
 def test_a_value_has_the_type_that_the_schema_says(wanted: Any, text: str, value: Any) -> None:
-    of = schema(key=wanted) | {"$defs": {"Kind": {"type": "integer"}}}
+    kinds: dict[str, Any] = {
+        "Kind": {"type": "integer"},
+        "Itself": {"anyOf": [{"$ref": "#/$defs/Itself"}, {"$ref": "#/$defs/Kind"}]},
+        "Only": {"oneOf": [{"$ref": "#/$defs/Only"}]},
+    }
+    of = schema(key=wanted) | {"$defs": kinds}
     read = read_arguments([f"key={text}"], of)
     assert read == {"key": value}
     assert type(read["key"]) is type(value)
@@ -151,3 +159,19 @@ def test_a_circle_of_references_ends() -> None:
 
 def test_what_a_problem_quotes_cannot_move_the_cursor() -> None:
     assert "\x1b" not in problems("\x1b[2J=1", "\x1b", of=schema(a={}))[0]
+
+
+def test_schemas_of_no_sense_do_not_end_a_call() -> None:
+    of = schema(key=True) | {"required": [5, ["a"], "key"]}
+    assert problems(of=of) == ["key: is missing"]
+    assert read_arguments(["key=x"], of) == {"key": "x"}
+
+
+def test_words_that_are_no_utf_8_text_are_refused() -> None:
+    of = schema(key={"type": "string"})
+    assert problems("key=\udcff", of=of) == ["key=\udcff: is not UTF-8 text"]
+
+
+@pytest.mark.parametrize("text", ["1_000", "\uff11\uff12", "nan", "1e999"])
+def test_only_numbers_of_json_are_numbers(text: str) -> None:
+    assert problems(f"key={text}", of=schema(key={"type": "number"})) == ["key: expected a number"]

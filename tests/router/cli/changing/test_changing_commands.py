@@ -244,6 +244,9 @@ def test_a_typed_secret_is_kept_apart_from_the_entry(
     write(offline, "other", {"command": "x", "env": {"X": "${secret:new.API_KEY}"}})
     assert main(["add", "new", "--env", "API_KEY", "--", "npx"]) == 1
     assert "the secret new.API_KEY: is used in" in capsys.readouterr().err
+    assert main(["add", "work", "--env", "API_KEY", "--", "npx"]) == 1
+    assert "work: is the name of a profile" in capsys.readouterr().err
+    assert "work.API_KEY" not in (offline.parent / "secrets.json").read_text()
 
 
 def test_a_typed_secret_inside_a_header_is_kept_apart_too(
@@ -299,6 +302,9 @@ def test_a_router_elsewhere_gets_no_references(
         (["add", "a", "https://x", "b"], "unexpected 'b' after the URL"),
         (["add", "a", "ftp://x", "--header", "X: y"], "ftp://x is no URL that begins with http"),
         (["add", "a", "b", "--from-registry", "x"], "--from-registry takes a name at most"),
+        (["add", "--from-registry", "x", "--cwd", "/"], "takes neither --cwd nor --type"),
+        (["add", "a", "https://x", "--cwd", "/"], "--cwd is for a server that is started by"),
+        (["add", "a", "--type", "sse", "--", "x"], "--type is for a server behind a URL"),
     ],
 )
 def test_words_without_sense_are_refused(
@@ -369,6 +375,10 @@ def test_a_server_of_a_file_is_added(offline: Path, capsys: pytest.CaptureFixtur
     assert (entry["command"], entry["args"]) == ("npx", ["-y", "weather@1.0.0"])
     assert entry["env"] == {"API_KEY": "${KEY}"}
     assert entry["metadata"]["registry"] == "io.github.acme/weather"
+    assert main([*words, "--env", "API_KEY=${KEY}", "--env", "API_URL=x"]) == 1
+    assert "does not ask for it. Did you mean 'API_KEY'?" in capsys.readouterr().err
+    assert main([*words, "--env", "API_KEY=${KEY}", "--header", "X: y"]) == 1
+    assert "X: io.github.acme/weather does not ask for it" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("offline")
@@ -386,3 +396,5 @@ def test_a_server_of_the_registry_is_looked_up_by_its_name(
     assert "is no server.json of the MCP registry" in capsys.readouterr().err
     assert main(["add", "v", "--from-registry", "./nosuch.json"]) == 1
     assert "./nosuch.json: there is no such file" in capsys.readouterr().err
+    assert main(["add", "v", "--from-registry", "https://[::1/server.json"]) == 1
+    assert "https://[::1/server.json: is no URL" in capsys.readouterr().err

@@ -81,6 +81,9 @@ def test_without_a_person_a_missing_value_says_how_to_give_it(
         "API_KEY: needs a value (Of your account), and nobody can be asked; "
         "give --env API_KEY=${VARIABLE}"
     )
+    with pytest.raises(ConfigError) as caught:
+        GivenValues([], "--env").value_for("A\nB", wanted)
+    assert "\n" not in str(caught.value)
 
 
 def test_values_of_a_server_json_come_from_what_is_given_then_defaults_then_the_person(
@@ -109,4 +112,11 @@ def test_a_terminal_that_would_show_a_secret_is_not_asked(
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr(getpass, "getpass", shows)
     with pytest.raises(ConfigError, match="would show what is typed"):
+        GivenValues(["API_KEY"], "--env").value("API_KEY")
+
+
+def test_bytes_that_are_no_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(getpass, "getpass", lambda _: b"\xff".decode())
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
         GivenValues(["API_KEY"], "--env").value("API_KEY")

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.usefixtures("home")
 def test_folder_has_a_config_and_an_example_that_check_finds_good(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert main(["init", "a b"]) == 0
+    assert f"mcp-router serve -c '{home}/a b/config.json'" in capsys.readouterr().out
     assert main(["init", "mcp"]) == 0
     shown = capsys.readouterr()
     assert f"mcp-router serve -c {home}/mcp/config.json" in shown.out

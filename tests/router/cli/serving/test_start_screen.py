@@ -107,3 +107,24 @@ async def test_lines_of_the_log_go_above_the_table_while_it_is_shown_and_to_stde
     screen.write(memoryview(b"after\n"))
     assert terminal.raw.getvalue() == b"before\nafter\n"
     assert "während\n" in terminal.drawn.getvalue()
+
+
+class Gone(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+async def test_a_terminal_that_is_gone_ends_the_table_and_not_the_router(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    terminal = Terminal()
+    terminal.console = Console(file=Gone(), width=70, height=40, force_terminal=True)
+    await _run(terminal, StartScreen(terminal, terminal.console, redraw_s=0), [])
+    terminal = Terminal()
+    screen = StartScreen(terminal, terminal.console, redraw_s=0)
+    inbox_in, inbox = trio.open_memory_channel[Any](1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(screen.run, inbox_in, {})
+        event = await inbox.receive()
+        terminal.console.file = Gone()
+        event.reply_to.send_nowait([{"name": "a", "state": "starting"}])

@@ -64,6 +64,8 @@ def test_value_in_a_terminal_is_asked_for_without_echo(
         monkeypatch.setattr(sys, "stdin", terminal)
         monkeypatch.setattr("getpass.getpass", lambda prompt: f"typed at {prompt}")
         assert main(["secret", "set", "TOKEN"]) == 0
+        monkeypatch.setattr("getpass.getpass", lambda _: b"\xff".decode())
+        assert main(["secret", "set", "TOKEN"]) == 1
     os.close(ours)
     assert store.get("TOKEN") == "typed at Value of TOKEN (is not shown): "
     assert "typed" not in "".join(capsys.readouterr())

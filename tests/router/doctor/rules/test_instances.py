@@ -40,3 +40,9 @@ def test_router_that_does_not_answer_is_a_note() -> None:
         "note the running router: did not say how its instances are: http://x: no answer (refused) "
         "-> Is the router running?"
     ]
+
+
+def test_instance_whose_file_has_the_problem_is_not_told_twice() -> None:
+    problem = "data/a/mcp_settings.json: env.K: ${secret:X}: there is no secret X"
+    running = Running("u", "2.0.0", (InstanceState("a", "failed", problem),))
+    assert lines(judge, facts(running=running, problems=(problem,))) == []

@@ -37,3 +37,14 @@ def test_listener_that_looks_further_needs_nothing() -> None:
 def test_api_counts_where_it_is_enabled_and_any_port_never() -> None:
     assert wanted_ports(settings(server={"sse": {"port": 0}})) == (3000,)
     assert wanted_ports(settings(api={"enabled": True})) == (3000, 3001, 8001)
+
+
+def test_port_of_a_listener_that_may_not_be_wanted_is_a_note() -> None:
+    sse = (PortOwner(3001, 12),)
+    http_alone = settings(server={"transport_type": "http"})
+    (line,) = lines(judge, facts(settings=http_alone, owners=sse))
+    assert line.startswith("note server.sse.port: process 12 holds port 3001 -> none is needed")
+    (line,) = lines(judge, facts(owners=sse, running=Running("http://x:8001", "2.0.0")))
+    assert line.startswith("note server.sse.port: ")
+    (line,) = lines(judge, facts(settings=http_alone, owners=(NODE,)))
+    assert line.startswith("warning server.http.port: ")

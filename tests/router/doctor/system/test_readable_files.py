@@ -72,7 +72,7 @@ def test_literal_secrets_are_found_in_the_files_of_the_router(
     flat = put(paths.data / "q" / "mcp_settings.json", json.dumps(entry))
     put(paths.data / "r" / "mcp_settings.json", json.dumps(entry), 0o600)
     broken = put(paths.data / "s" / "mcp_settings.json", "{")
-    log = put(paths.logs / "http.log.1", "")
+    log = put(paths.logs / "latest-http.txt", "")
     store = put(paths.secrets, "{}")
     assert find_readable(paths, written) == (
         ReadableFile("config", paths.config, ("security.bearer_token",)),

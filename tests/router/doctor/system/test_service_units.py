@@ -73,7 +73,7 @@ def test_variable_names_the_file_and_an_empty_setting_forgets_variables(
     tmp_path: Path, home: Path
 ) -> None:
     config = tmp_path / "config.json"
-    put(tmp_path / "variables", "# A comment\nTOKEN='x'\n\nnothing\n")
+    put(tmp_path / "variables", "# A comment\nTOKEN='x'\n\n=x\nnothing\n")
     text = (
         "[Service]\nExecStart=mcp-router 'serve\nEnvironment=PATH=/old\nEnvironment=\n"
         f"Environment=MCP_ROUTER_CONFIG={config} \\\n  A=b\n#Environment=PATH=/comment\n"
