@@ -72,6 +72,8 @@ def install_library(tree: Path, scratch: Path) -> None:
     run(*pip, "--python", PYTHON, "install", *words, "--target", target, "-r", lock)
     for folder in (target / "bin", *target.glob("*/tests")):
         shutil.rmtree(folder)
+    for module in target.rglob("*.py"):
+        module.chmod(0o644)  # one library has a module that is marked as a program
     # Bytecode for the only Python that the package is for. Its validity hangs on no time stamp.
     compiled = ("compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", tree, "-p", "/")
     run(PYTHON, "-m", *compiled, target)
