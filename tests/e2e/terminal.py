@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -21,6 +22,12 @@ LIMIT_S: Final = 60.0
 
 CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 """Sequences that move the cursor or change the colour (ECMA-48 section 5.4)."""
+
+
+def _obey_terminal() -> None:
+    """Take stdin as the terminal whose Ctrl+C counts, also where who runs the tests ignores it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:
@@ -42,7 +49,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # for Ctrl+C
+            preexec_fn=_obey_terminal,
             env={name: value for name, value in wanted.items() if value is not None},
         )
         os.close(slave)
