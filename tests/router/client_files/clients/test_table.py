@@ -17,7 +17,7 @@ from router.client_files.clients.table import (
 if TYPE_CHECKING:
     from router.client_files.clients.client import Platform
 
-HOME, CWD = Path("/home/me"), Path("/work/project")
+HOME, CWD = Path("/home/me"), Path("/code/project")
 
 
 def machine(platform: Platform = "linux", **environ: str) -> Machine:

@@ -115,13 +115,13 @@ def test_file_behind_a_link_is_read_and_a_pipe_is_not_waited_for(tmp_path: Path)
 
 def test_servers_of_all_projects_of_claude_code_are_found(tmp_path: Path) -> None:
     data = b"""{"projects": {
-        "/work/a": {"mcpServers": {"db": {"command": "./db", "args": ["x"]}}},
-        "/work/b": {"mcpServers": {"web": {"type": "sse", "url": "https://b.example/sse"}}},
-        "/work/c": {"history": []}
+        "/code/a": {"mcpServers": {"db": {"command": "./db", "args": ["x"]}}},
+        "/code/b": {"mcpServers": {"web": {"type": "sse", "url": "https://b.example/sse"}}},
+        "/code/c": {"history": []}
     }}"""
     first, second = read_shape(Shape("claude-code", data), tmp_path).servers
-    assert (first.scope, first.place) == ("project", 'projects."/work/a".mcpServers.db')
-    assert first.entry == {"command": "./db", "args": ["x"], "cwd": "/work/a"}
+    assert (first.scope, first.place) == ("project", 'projects."/code/a".mcpServers.db')
+    assert first.entry == {"command": "./db", "args": ["x"], "cwd": "/code/a"}
     assert second.entry == {"type": "sse", "url": "https://b.example/sse"}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from router.client_files.reading.found import FoundServer
 
 USER_FILE = Path("/home/me/.client/mcp.json")
-PROJECT = Path("/work/shop")
+PROJECT = Path("/code/shop")
 
 
 def read(
@@ -190,7 +190,7 @@ def test_folder_of_the_workspace_is_that_of_the_project() -> None:
     value = {"command": "x", "args": ["${workspaceFolder}/a"], "env": {"B": "${workspaceFolder}"}}
     found = read(value, client="cursor", project=PROJECT)
     assert found.problem is None
-    assert found.entry == {"command": "x", "args": ["/work/shop/a"], "env": {"B": "/work/shop"}}
+    assert found.entry == {"command": "x", "args": ["/code/shop/a"], "env": {"B": "/code/shop"}}
 
 
 def test_server_for_every_workspace_is_started_for_each_project() -> None:
@@ -217,10 +217,10 @@ def test_workspace_in_a_place_that_has_no_roots_is_a_problem() -> None:
 @pytest.mark.parametrize(
     ("value", "cwd"),
     [
-        ({"command": "./run"}, "/work/shop"),
-        ({"command": "node", "args": ["../x.js"]}, "/work/shop"),
-        ({"command": "x", "args": ["."]}, "/work/shop"),
-        ({"command": "x", "cwd": "tools"}, "/work/shop/tools"),
+        ({"command": "./run"}, "/code/shop"),
+        ({"command": "node", "args": ["../x.js"]}, "/code/shop"),
+        ({"command": "x", "args": ["."]}, "/code/shop"),
+        ({"command": "x", "cwd": "tools"}, "/code/shop/tools"),
         ({"command": "x", "cwd": "/srv"}, "/srv"),
         ({"command": "x", "cwd": "~/y"}, "~/y"),
         ({"command": "npx", "args": ["-y", "@a/b"]}, None),
