@@ -256,8 +256,7 @@ class Settings:
 
 
 FIRST_SETTINGS: Final = Settings(server=Server(view="direct"))
-"""The settings while there is no file. `server.view` is not its default, "router", which is for
-files from before there were views."""
+"""The settings without a file; the default of `server.view` is for files from before views."""
 
 
 # --- Reading and writing ---------------------------------------------------------------------

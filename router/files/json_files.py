@@ -23,6 +23,7 @@ from router.files.safe_folder import SafeFolder
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _TRUNCATED: Final = "Input data was truncated"
@@ -199,6 +200,18 @@ def quote_key(key: str) -> str:
 def kind_of(value: object) -> str:
     """Return the kind of a JSON value in words, for messages that must not show its content."""
     return _KINDS.get(type(value), "null")
+
+
+def strings_in(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield all strings in a JSON value, each with its path, which begins with `path`."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, part in cast("dict[str, Any]", value).items():
+            yield from strings_in(part, f"{path}.{quote_key(key)}" if path else quote_key(key))
+    elif isinstance(value, list):
+        for index, part in enumerate(cast("list[Any]", value)):
+            yield from strings_in(part, f"{path}[{index}]")
 
 
 # --- Writing ---------------------------------------------------------------------------------

@@ -15,14 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from router.files.json_files import quote_key
+from router.files.json_files import strings_in
 from router.instance_files.entry.entries import URL_KEYS
 from router.messages.commands import SECRET_MASK
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.references.expander import is_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _TABLES: Final = ("env", "headers")
 _EXPANDED: Final = ("command", "args", "cwd", *_TABLES, *URL_KEYS)
@@ -34,8 +34,8 @@ def refuse_new_references(new: Mapping[str, Any], old: Mapping[str, Any]) -> Non
     for key in new:
         if key not in _EXPANDED:
             continue
-        before = {text for _, text in _strings(old.get(key), key)}
-        for path, text in _strings(new[key], key):
+        before = {text for _, text in strings_in(old.get(key), key)}
+        for path, text in strings_in(new[key], key):
             if text not in before and is_reference(text, bare=key in _TABLES):
                 problem = "a reference such as ${VAR} only works where it stands in the file"
                 raise RpcError(INVALID_PARAMS, f"{path}: {problem}; write it there")
@@ -96,15 +96,3 @@ def _origin(entry: Mapping[str, Any]) -> tuple[object, ...]:
         return parts.scheme, parts.hostname, parts.port or default_port
     except (ValueError, TypeError, AttributeError):
         return (url,)
-
-
-def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield all strings in a JSON value, each with its path."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, part in cast("dict[str, Any]", value).items():
-            yield from _strings(part, f"{path}.{quote_key(key)}")
-    elif isinstance(value, list):
-        for index, part in enumerate(cast("list[Any]", value)):
-            yield from _strings(part, f"{path}[{index}]")

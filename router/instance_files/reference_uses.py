@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from router.files.json_files import quote_key, read_bytes
+from router.files.json_files import read_bytes, strings_in
 from router.files.jsonc.document import parse_jsonc
 from router.files.names import INSTANCE_FILE_NAME
 from router.instance_files.reader import FILE_LIMIT_BYTES, folders_in, source_of
@@ -39,7 +39,7 @@ def _find_uses(
 ) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for path, source in _files(config, data_dir):
-        for place, text in _strings(_members(path, source), ""):
+        for place, text in strings_in(_members(path, source), ""):
             for name in names_in(text):
                 places = found.setdefault(name, [])
                 if f"{source}: {place}" not in places:
@@ -64,15 +64,3 @@ def _members(path: Path, source: str) -> dict[str, Any]:
     except (ConfigError, FileNotFoundError):
         return {}
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield all strings in a JSON value, each with its path."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, part in cast("dict[str, Any]", value).items():
-            yield from _strings(part, f"{path}.{quote_key(key)}" if path else quote_key(key))
-    elif isinstance(value, list):
-        for index, part in enumerate(cast("list[Any]", value)):
-            yield from _strings(part, f"{path}[{index}]")
