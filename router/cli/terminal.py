@@ -98,6 +98,33 @@ def ask_yes_no(question: str, *, is_yes: bool = False) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def ask_hidden(question: str, *, way_out: str = "") -> str:
+    """Ask for a secret on the terminal, without showing what is typed; return it.
+
+    Args:
+        question: stands before the place where it is typed.
+        way_out: what can be done where the terminal would show it.
+
+    Raises:
+        ConfigError: the terminal would show it, or the answer is none or no text.
+    """
+    # For start-up time: few commands ask.
+    import getpass
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(question)
+        except getpass.GetPassWarning:
+            problem = f"this terminal would show what is typed{way_out}"
+        except EOFError:
+            problem = "there is no answer"
+        except UnicodeDecodeError:
+            problem = "the answer is not UTF-8 text"
+    raise ConfigError("stdin", problem)
+
+
 def _write(stream: TextIO | None, text: str) -> None:
     # Python has None for a stream it was started without, although typeshed does not say so.
     if stream is not None:

@@ -12,7 +12,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
-from router.cli.terminal import is_for_a_person
+from router.cli.terminal import ask_hidden, is_for_a_person
 from router.logs.record_text import one_line
 from router.messages.errors import ConfigError
 
@@ -93,7 +93,7 @@ class GivenValues:
         allowed = list(choices)
         options = f" [{'|'.join(map(one_line, allowed))}]" if allowed else ""
         question = f"{one_line(name)}{more}{options}: "
-        value = _read_secret(question) if is_secret else _read_line(question)
+        value = ask_hidden(question) if is_secret else _read_line(question)
         if not value or (allowed and value not in allowed):
             raise ConfigError(one_line(name), f"needs a value{options}; nothing was added")
         if is_secret:
@@ -105,18 +105,3 @@ def _read_line(question: str) -> str:
     sys.stderr.write(question)
     sys.stderr.flush()
     return sys.stdin.readline().rstrip("\n")
-
-
-def _read_secret(question: str) -> str:
-    # For start-up time: few commands ask.
-    import getpass
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", getpass.GetPassWarning)
-        try:
-            return getpass.getpass(question)
-        except (getpass.GetPassWarning, EOFError):
-            raise ConfigError("stdin", "the terminal would show what is typed") from None
-        except UnicodeDecodeError:
-            raise ConfigError("stdin", "what was typed is not UTF-8 text") from None

@@ -5,15 +5,13 @@ Invariants: a value is read from a prompt without echo or from stdin, and is nev
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from router.cli.arguments import UsageError, options_of
-from router.cli.terminal import ask_yes_no, complain, is_for_a_person, say
+from router.cli.terminal import ask_hidden, ask_yes_no, complain, is_for_a_person, say
 from router.config.options import locate, with_data_folder
 from router.messages.errors import ConfigError
 
@@ -199,23 +197,9 @@ def _read_value(name: str) -> str:
     if sys.stdin is None:
         raise ConfigError("the value", "is read from stdin, which is closed")
     if is_for_a_person(sys.stdin):
-        return _ask_value(name)
+        return ask_hidden(f"Value of {name} (is not shown): ", way_out="; give it on stdin")
     data = sys.stdin.buffer.read(SECRET_LIMIT_BYTES + 2)
     try:
         return data.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ConfigError("the value", "is not UTF-8 text") from None
-
-
-def _ask_value(name: str) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", getpass.GetPassWarning)
-        try:
-            return getpass.getpass(f"Value of {name} (is not shown): ")
-        except getpass.GetPassWarning:
-            problem = "cannot be asked for, since this terminal would show it"
-            raise ConfigError("the value", f"{problem}; give it on stdin") from None
-        except EOFError:
-            raise ConfigError("the value", "is empty") from None
-        except UnicodeDecodeError:
-            raise ConfigError("the value", "is not UTF-8 text") from None
