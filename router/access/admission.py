@@ -21,8 +21,8 @@ from msgspec import Struct, field
 
 from router.access.refusals import NO_TOKEN, Refusals
 from router.access.wrong_tokens import WrongTokens
+from router.config.security.tokens import BEARER_NAME, digest_of, find_short_tokens
 from router.config.strict import join_errors
-from router.config.tokens import BEARER_NAME, digest_of, find_short_tokens
 from router.messages.commands import Principal
 from router.messages.errors import ConfigError, HttpRefusal
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import TypeAlias
 
-    from router.config.settings import Security, Server
+    from router.config.security.security import Security
+    from router.config.settings import Server
     from router.messages.commands import Permission
 
     Admit: TypeAlias = Callable[[Mapping[str, str], str, str], Principal]

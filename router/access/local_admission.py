@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from router.access.admission import LOOPBACK_NAMES, Admission, AdmissionRules
-from router.config.tokens import digest_of
+from router.config.security.tokens import digest_of
 from router.messages.commands import Principal
 
 if TYPE_CHECKING:

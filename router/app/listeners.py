@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from transports.listen.http.http_endpoint import HttpEndpoint
     from transports.listen.http.sse_endpoint import SseEndpoint
     from transports.listen.rest.log_stream import Follow
-    from transports.listen.serving.health import WithHealth
     from transports.listen.serving.hosting.connection_counts import ConnectionCounts
     from transports.listen.serving.hosting.hand_over import HandOver
     from transports.listen.serving.hosting.listener import Application, AsgiListener
+    from transports.listen.serving.open_routes import OpenRoutes
 
 log = logging.getLogger("mcp_router.listen")
 
@@ -104,6 +104,7 @@ class Listeners(Struct, eq=False):
         bound: the sockets at their present addresses.
         stdio: the streams of this process; None if they are not for MCP.
         local: the local socket or port; None if there is none.
+        open_routes: routes of every listener that need no token; None if there are none.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.
@@ -123,6 +124,7 @@ class Listeners(Struct, eq=False):
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
     local: LocalSocket | LocalPort | None = None
+    open_routes: OpenRoutes | None = None
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = {}
     up: UpListeners = field(default_factory=UpListeners)
@@ -287,19 +289,19 @@ class _NetworkListener(Struct, frozen=True):
         def is_refusing() -> bool:
             return self.listeners.is_refusing(self.bound)
 
-        def new_app() -> WithHealth:
+        def new_app() -> Application:
             endpoint = endpoint_class(
                 inbox, admit, places, is_draining=is_refusing, rules=lambda: admission.server.rules
             )
             app = AsgiApp(admission.register(places.register(endpoint)))
-            return _with_health(self.listeners, app, admission.server)
+            return _with_open_paths(self.listeners, app, admission.server)
 
         server = self.listeners.settings.current.server
         own = server.http if self.bound.mode == "http" else server.sse
         return self._listener(new_app, has_fast_lane=own.fast_lane)
 
     def _listener(
-        self, new_app: Callable[[], WithHealth], *, has_fast_lane: bool = False
+        self, new_app: Callable[[], Application], *, has_fast_lane: bool = False
     ) -> AsgiListener:
         # For start-up time, as above.
         from transports.listen.serving.hosting.connection_counts import ConnectionCounts
@@ -324,7 +326,7 @@ class _NetworkListener(Struct, frozen=True):
         return self._listener(new_app)
 
 
-def _with_health(listeners: Listeners, app: Application, admission: Admission) -> WithHealth:
+def _with_open_paths(listeners: Listeners, app: Application, admission: Admission) -> Application:
     # For start-up time, as above.
     from transports.listen.serving.health import Health, WithHealth
 
@@ -337,12 +339,18 @@ def _with_health(listeners: Listeners, app: Application, admission: Admission) -
         ready_when=lambda: listeners.settings.current.server.ready_when,
         refused=admission.refusals.note,
     )
-    return WithHealth(app, health)
+    with_health = WithHealth(app, health)
+    if listeners.open_routes is None:
+        return with_health
+    # For start-up time, as above.
+    from transports.listen.serving.open_routes import WithOpenRoutes
+
+    return WithOpenRoutes(with_health, listeners.open_routes, health.check_site)
 
 
 def _load_rest(
     listeners: Listeners, admission: Admission, cors_origin: str = "", *, is_log_shown: bool = True
-) -> Callable[[], WithHealth]:
+) -> Callable[[], Application]:
     """Return a function that makes the REST API for those whom `admission` admits."""
     # For start-up time: Quart takes twice as long to import as all the rest.
     from transports.listen.rest.backend import RestBackend
@@ -367,7 +375,7 @@ def _load_rest(
         metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
         is_draining=lambda: listeners.is_draining,
     )
-    return lambda: _with_health(listeners, RestApp(backend), admission)
+    return lambda: _with_open_paths(listeners, RestApp(backend), admission)
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

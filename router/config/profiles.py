@@ -18,7 +18,7 @@ from router.messages.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from router.config.tokens import NamedToken
+    from router.config.security.tokens import NamedToken
     from router.messages.instances.exposure import Profile
 
 DEFAULT_VIEWS: Final = ("router", "direct")

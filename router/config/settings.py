@@ -15,16 +15,14 @@ import msgspec
 
 from router.config.live import live
 from router.config.profiles import ProfileName, find_profile_mistakes, find_unknown_profiles
-from router.config.strict import convert_strictly, join_errors
-from router.config.tokens import (
-    NamedToken,
-    OptionalToken,
-    TokenName,
+from router.config.security.security import Security
+from router.config.security.tokens import (
     find_open_proxies,
     find_rate_mistakes,
     find_repeated_tokens,
     find_short_tokens,
 )
+from router.config.strict import convert_strictly, join_errors
 
 # The names in annotations are looked up when a class is filled, so these are no types only.
 from router.config.values import (  # noqa: TC001
@@ -40,6 +38,7 @@ from router.config.values import (  # noqa: TC001
     Network,
     Origin,
     Port,
+    PublicUrl,
     Seconds,
     StartCount,
 )
@@ -112,6 +111,8 @@ class Server:
         view: the view where a client names none: "router", "direct" or the name of a profile.
         name_limit: characters of a direct name, `{instance}__{tool}`, at most.
         drain_s: how long calls in flight may go on after the first signal to stop.
+        public_url: the URL at which clients reach this router, such as
+            "https://mcp.example.com/tools", without the path of a place; empty: what `Host` says.
         trusted_proxies: networks of the reverse proxies whose `X-Forwarded-*` headers count;
             "unix" for every client of a Unix socket.
         ready_when: "serving": `/readyz` answers 200 while all listeners are up and the router is
@@ -131,6 +132,7 @@ class Server:
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     name_limit: NameLimit = live(48, core="name_limit")
     drain_s: Delay = 30
+    public_url: PublicUrl = live("")
     trusted_proxies: tuple[Network, ...] = live(())
     ready_when: Literal["serving", "listening", "instances"] = live("serving")
 
@@ -160,45 +162,6 @@ class McpClient:
     idle_stop_s: Delay = live(0, core="idle_stop_s")
     ping_interval_s: Delay = 60
     max_starting: StartCount = "auto"
-
-
-def _no_tokens() -> dict[str, NamedToken]:
-    return {}
-
-
-@attrs.frozen
-class Security:
-    """Access to the router.
-
-    Attributes:
-        bearer_token: guards every listener but stdio, and has every permission; empty for none;
-            `sha256:` and 64 hex digits stands for the token with that SHA-256 digest.
-        tokens: further tokens by name, each with its permissions.
-        allow_anonymous: serve beyond loopback although there is no token.
-        enable_validation: a key of MCP Router 1.1. Names, URLs, sizes and depth are checked, and
-            the token is required, whatever it says.
-        check_arguments: check tool arguments against the tools' schemas before they are sent.
-        allow_stdio_via_api: `with_token` lets its bearer add instances that run a command.
-    """
-
-    bearer_token: OptionalToken = live("", repr=False)
-    tokens: dict[TokenName, NamedToken] = live(factory=_no_tokens)
-    allow_anonymous: bool = live(False)
-    enable_validation: bool = live(True)
-    check_arguments: bool = live(False, core="check_arguments")
-    allow_stdio_via_api: Literal["with_token", "never"] = live(
-        "with_token", core="allow_stdio_via_api"
-    )
-
-    @property
-    def secrets(self) -> list[str]:
-        """Every token, for the logs to mask."""
-        return [self.bearer_token, *(named.token for named in self.tokens.values())]
-
-    @property
-    def has_token(self) -> bool:
-        """True if any token is configured."""
-        return bool(self.bearer_token or self.tokens)
 
 
 @attrs.frozen
@@ -352,7 +315,7 @@ def _with_tokens(settings: Settings, path: Path, environ: Mapping[str, str]) -> 
     if not security.has_token:
         return settings
     # For start-up time: only those who serve others have tokens.
-    from router.config.token_references import read_tokens
+    from router.config.security.token_references import read_tokens
 
     bearer_token, tokens = read_tokens(security.bearer_token, security.tokens, path, environ)
     if settings.server.trusted_proxies:

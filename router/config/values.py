@@ -51,6 +51,16 @@ def _is_log_format(text: str) -> bool:
         return False
 
 
+def _is_public_url(text: str) -> bool:
+    scheme, _, rest = text.partition("://")
+    host = rest.partition("/")[0]
+    is_whole = scheme in ("http", "https") and _is_host(host)
+    return not text or (is_whole and not any(c.isspace() or c in "?#" for c in rest))
+
+
+PublicUrl: TypeAlias = Annotated[
+    str, Check("a URL that begins with https:// or http://, without ? and #", _is_public_url)
+]
 Port: TypeAlias = Annotated[
     int, Check("a port from 0 (any free one) to 65535", lambda port: 0 <= port <= 65535)
 ]

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from router.files.json_files import decode_object, kind_of, quote_key, read_bytes
 from router.files.names import INSTANCE_FILE_NAME
-from router.instance_files.entry.entries import EntryLocation, read_entry
+from router.instance_files.entry.entries import read_entry
+from router.instance_files.entry.entry_location import EntryLocation
 from router.instance_files.entry.entry_secrets import secrets_of
 from router.messages.commands import OUTER_KEYS
 from router.messages.errors import ConfigError

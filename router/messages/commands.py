@@ -6,12 +6,12 @@ with the type of its answer.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import Raw, Struct
 
-Permission: TypeAlias = Literal["call", "read", "admin"]
-PERMISSIONS: Final[frozenset[Permission]] = frozenset({"call", "read", "admin"})
+Permission: TypeAlias = Literal["call", "read", "approve", "admin"]
+PERMISSIONS: Final[frozenset[Permission]] = frozenset(get_args(Permission))
 
 
 class Principal(Struct, frozen=True):
@@ -20,7 +20,8 @@ class Principal(Struct, frozen=True):
     Attributes:
         name: the name of its token, "stdio", "@local" on the local socket, or empty for a peer
             without a token; HTTP sessions belong to it.
-        permissions: `call` tools, `read` states and logs, or `admin`: change instances.
+        permissions: `call` tools, `read` states and logs, `approve` tools and calls of others, or
+            `admin`: change instances.
         instances: the names of the instances that it may see; None for all.
         profile: the name of the only profile that it may see; None for every view.
     """

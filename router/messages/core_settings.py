@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from router.messages.rates import RateLimits
 
 
+PinningSetting: TypeAlias = Literal["off", "warn", "block"]
+"""Whether tools are compared with those that were approved, and what follows from a difference."""
+
 RecordReason: TypeAlias = Literal["audit", "digests", "log", "metrics", "traces"]
 
 
@@ -43,6 +46,7 @@ class CoreSettings:
         allow_instance_management: True to offer the tools that change instances (`server`).
         allow_stdio_via_api: "with_token", or "never" to forbid changes that define the command of
             an instance (`security`).
+        pinning: see `PinningSetting` (`security.pinning`).
         check_arguments: True to check the arguments of calls against the tools' schemas, where the
             instance does not say (`security`).
         view: "router", "direct" or the name of a profile: the view where a client names none
@@ -65,6 +69,7 @@ class CoreSettings:
     name_limit: int = 48
     allow_instance_management: bool = False
     allow_stdio_via_api: str = "with_token"
+    pinning: PinningSetting = "off"
     check_arguments: bool = False
     view: str = "router"
     profiles: dict[str, Profile] = attrs.field(factory=_no_profiles)

@@ -14,8 +14,8 @@ import trio
 
 from router.config.live import changed_keys, live_keys, values_for_core
 from router.config.options import merge
+from router.config.security.tokens import rate_limits
 from router.config.settings import read_settings
-from router.config.tokens import rate_limits
 from router.messages.core_settings import CoreSettings, RecordReason
 from router.messages.errors import ConfigError
 from router.messages.events import CoreSettingsChanged

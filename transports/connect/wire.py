@@ -63,24 +63,31 @@ class WireLost(Exception):
         reason: one sentence for the user.
         retry_after_s: the seconds for which the upstream asks to be left alone; None if it does
             not. The supervisor waits so long before the next start.
+        needs_login: True if only a login at the upstream changes that, so no start is worth trying.
         is_from_outside: True if a process did not end because of what it was sent: it could not be
             executed, or somebody killed it.
     """
 
     def __init__(
-        self, reason: str, retry_after_s: float | None = None, is_from_outside: bool = False
+        self,
+        reason: str,
+        retry_after_s: float | None = None,
+        is_from_outside: bool = False,
+        needs_login: bool = False,
     ) -> None:
-        super().__init__(reason, retry_after_s, is_from_outside)
+        super().__init__(reason, retry_after_s, is_from_outside, needs_login)
         self.reason = reason
         self.retry_after_s = retry_after_s
         self.is_from_outside = is_from_outside
+        self.needs_login = needs_login
 
     def __str__(self) -> str:
         return self.reason
 
     def again(self, reason: str | None = None) -> WireLost:
         """Return the same as an exception of its own, with another reason if one is given."""
-        return WireLost(reason or self.reason, self.retry_after_s, self.is_from_outside)
+        given = self.retry_after_s, self.is_from_outside, self.needs_login
+        return WireLost(reason or self.reason, *given)
 
 
 class Wire(Protocol):

@@ -12,8 +12,8 @@ from msgspec import Struct
 from router.access.admission import check_exposures
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view
+from router.config.security.tokens import SHORTEST_TOKEN, find_short_tokens
 from router.config.settings import Settings, settings_or_defaults
-from router.config.tokens import SHORTEST_TOKEN, find_short_tokens
 from router.core.names.exposed_catalog import expose
 from router.core.text.nearest_names import did_you_mean
 from router.instance_files.catalogue_folder import CatalogueFolder

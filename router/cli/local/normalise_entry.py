@@ -21,10 +21,10 @@ from router.instance_files.entry.entries import (
     METADATA_LIMIT,
     TYPES,
     URL_KEYS,
-    EntryLocation,
     infer_type,
     read_entry,
 )
+from router.instance_files.entry.entry_location import EntryLocation
 from router.instance_files.reader import (
     FILE_LIMIT_BYTES,
     duplicate_name_error,

@@ -56,7 +56,7 @@ def _with_bearer_token(settings: Settings, path: Path) -> Settings:
     Raises:
         ConfigError: they cannot be resolved here, such as those for a service of systemd.
     """
-    from router.config.token_references import read_tokens
+    from router.config.security.token_references import read_tokens
 
     security = settings.security
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from router.instance_files.entry.entries import EntryLocation
+    from router.instance_files.entry.entry_location import EntryLocation
 
 
 @attrs.frozen

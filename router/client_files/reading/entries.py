@@ -27,7 +27,8 @@ from router.client_files.reading.found import FoundServer
 from router.client_files.reading.members import Members, Unreadable
 from router.client_files.reading.references import ReferenceTranslator
 from router.files.json_files import kind_of, quote_key, quote_value
-from router.instance_files.entry.entries import LONGEST_TIMEOUT_S, EntryLocation, read_entry
+from router.instance_files.entry.entries import LONGEST_TIMEOUT_S, read_entry
+from router.instance_files.entry.entry_location import EntryLocation
 from router.instance_files.entry.run_policies import RUN_POLICY_KEYS
 from router.messages.instances.instance_spec import ROOT_REFERENCE
 from router.references.expander import Expander

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.config.tokens import SHORTEST_TOKEN, find_short_tokens
+from router.config.security.tokens import SHORTEST_TOKEN, find_short_tokens
 from router.doctor.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.config.settings import Security
+    from router.config.security.security import Security
     from router.doctor.facts import Facts
     from router.messages.instances.instance_spec import InstanceSpec
 

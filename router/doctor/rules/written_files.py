@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from router.config.tokens import find_short_tokens
+from router.config.security.tokens import find_short_tokens
 from router.doctor.findings import Finding, split_way_out
 
 if TYPE_CHECKING:

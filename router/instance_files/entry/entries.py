@@ -24,8 +24,15 @@ from router.files.json_files import kind_of, quote_key, quote_value
 from router.files.names import NAME_RULE, PROVIDER_RULE, is_name, is_provider
 from router.instance_files.entry.exposures import EXPOSURE_KEYS, read_exposure
 from router.instance_files.entry.misspelled_keys import misspelled_keys
+from router.instance_files.entry.remote_access import (
+    ACCESS_KEYS,
+    read_allow_private,
+    read_forward_headers,
+    read_oauth,
+)
 from router.instance_files.entry.root_references import check_roots
 from router.instance_files.entry.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
+from router.instance_files.entry.sandbox_keys import SANDBOX_KEY, read_sandbox
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import (
     DEFAULT_MAX_SESSIONS,
@@ -38,6 +45,7 @@ from router.references.expander import Unresolved
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from router.instance_files.entry.entry_location import EntryLocation
     from router.references.expander import Expander
 
 _Choice = TypeVar("_Choice", bound=str)
@@ -54,6 +62,7 @@ URL_LIMIT: Final = 2000
 HEADERS_LIMIT: Final = 50
 KEY_LIMIT: Final = 200
 VALUE_LIMIT: Final = 2000
+SECRET_LIMIT: Final = 10_000  # a private key in PEM
 METADATA_LIMIT: Final = 50
 SESSIONS_LIMIT: Final = 1000
 
@@ -82,8 +91,8 @@ TYPES: Final[dict[str, InstanceType]] = {
 _KNOWN: Final = (
     *("provider", "name", "type", "transport", "command", "args", "env", "cwd", "headers"),
     *("isActive", "disabled", "metadata", "timeout", "protocol", "envFile", "check_arguments"),
-    *("catalogue_cache", "sessions", "max_sessions", "oauth"),
-    *(*URL_KEYS, *EXPOSURE_KEYS, *RUN_POLICY_KEYS, *IGNORED_KEYS),
+    *("catalogue_cache", "sessions", "max_sessions", SANDBOX_KEY),
+    *(*URL_KEYS, *EXPOSURE_KEYS, *RUN_POLICY_KEYS, *ACCESS_KEYS, *IGNORED_KEYS),
 )
 _SPELLING: Final = {key.lower(): key for key in _KNOWN}
 
@@ -92,27 +101,6 @@ _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_]+")
 _HEADER_KEY: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2: token
 _URL: Final = re.compile(r"https?://[^\s/?#\\]+[^\s\\]*", re.IGNORECASE)
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-class EntryLocation(Struct, frozen=True):
-    """The place of an entry, and the names that follow from it.
-
-    Attributes:
-        source: the file as messages name it, such as `data/github/mcp_settings.json`.
-        path: in that file, such as `mcpServers.github`; empty for the flat form.
-        folder: the provider, unless the entry names another.
-        name: the instance's name, unless the entry names another.
-    """
-
-    source: str
-    path: str
-    folder: str
-    name: str
-
-    def place(self, step: str = "") -> str:
-        """Return the entry, or a place in it, as messages name it."""
-        path = f"{self.path}.{step}" if self.path and step else self.path or step
-        return f"{self.source}: {path}" if path else self.source
 
 
 def read_entry(
@@ -131,9 +119,9 @@ def read_entry(
         return entry.problems[0]
     entry.check_spelling()
     entry.check_env_file()
-    entry.check_oauth()
     kind, try_sse = entry.kind()
     sessions: SessionsSetting = entry.choice("sessions", SESSIONS)
+    oauth, may_log_in = read_oauth(members, entry.secret, entry.note)
     may_have_replicas = kind == "stdio" and sessions == "shared"
     spec = InstanceSpec(
         name=name,
@@ -146,6 +134,13 @@ def read_entry(
         url=entry.url(),
         headers=entry.headers(),
         try_sse=try_sse,
+        oauth=oauth,
+        may_log_in=may_log_in,
+        forward_headers=read_forward_headers(members, entry.note),
+        allow_private=read_allow_private(members, entry.note),
+        sandbox=read_sandbox(
+            members, is_process=kind == "stdio", read_text=entry.secret, note=entry.note
+        ),
         is_active=entry.flag("isActive") is not False and not entry.flag("disabled"),
         metadata=entry.metadata(),
         protocol=entry.choice("protocol", PROTOCOLS),
@@ -236,14 +231,6 @@ class _EntryReader(Struct, frozen=True):
             way_out = 'put its variables into "env", such as "KEY": "${KEY}"'
             self.note("envFile", f"is not read here: {way_out}, and take it out")
 
-    def check_oauth(self) -> None:
-        """Refuse `oauth` of Gemini CLI and Claude Code: the server would refuse every request."""
-        oauth = self.members.get("oauth")
-        is_off = isinstance(oauth, dict) and cast("dict[str, Any]", oauth).get("enabled") is False
-        if oauth not in (None, False) and not is_off:
-            way_out = '"headers": {"Authorization": "Bearer ${TOKEN}"}'
-            self.note("oauth", f"is not supported yet: put a token into {way_out} instead")
-
     def kind(self) -> tuple[InstanceType, bool]:
         """Return the type, and whether to try SSE as well."""
         key = "transport" if self.members.get("type") is None else "type"
@@ -326,6 +313,10 @@ class _EntryReader(Struct, frozen=True):
             elif value is not None:
                 table[name] = self._value(step, value, VALUE_LIMIT, self.expander.expand_value)
         return table
+
+    def secret(self, step: str, value: Any) -> str:
+        """Return the string under a step, with its references expanded."""
+        return self._value(step, value, SECRET_LIMIT, self.expander.expand_value)
 
     def _object(self, key: str, limit: int) -> dict[str, Any]:
         value = self.members.get(key)

@@ -20,8 +20,8 @@ _OTHER_WORDS: Final = {"enabled": "isActive"}
 """Keys of other programs that say what a key of ours says, and are not read here."""
 
 
-_WITHOUT_EFFECT: Final = ("oauth", "envFile", "alwaysAllow", "autoApprove")
-"""Known keys that do nothing: a key that is like one of them, such as `auth`, is no mistake."""
+_NEVER_MEANT: Final = ("oauth", "envFile", "alwaysAllow", "autoApprove")
+"""Known keys that no other key is taken for: clients have keys of their own, such as `auth`."""
 
 
 def misspelled_keys(
@@ -36,7 +36,7 @@ def misspelled_keys(
         place: returns a key of the entry as messages name it.
     """
     spellings = {key.lower() for key in known}
-    candidates = [key for key in known if key not in _WITHOUT_EFFECT]
+    candidates = [key for key in known if key not in _NEVER_MEANT]
     warnings: list[str] = []
     for key in keys:
         if key.lower() in spellings:

@@ -14,6 +14,9 @@ from router.messages.instances.run_policy import DEFAULT_RUN_POLICY, RunPolicy
 if TYPE_CHECKING:
     from msgspec import Raw
 
+    from router.messages.instances.oauth_login import OAuthLogin
+    from router.messages.instances.sandbox import Sandbox
+
 ProtocolSetting: TypeAlias = Literal["auto", "legacy", "2026-07-28"]
 """The protocol of an instance: "legacy" begins with `initialize`, "2026-07-28" has no sessions, and
 "auto" finds out which of the two the server speaks."""
@@ -67,6 +70,11 @@ class InstanceSpec:
         try_sse: True for an `http` instance whose type was only guessed from its `url`: if the
             server refuses streamable HTTP, HTTP+SSE is tried (MCP 2025-11-25, Transports,
             Backwards Compatibility).
+        oauth: how the router logs in to it; None for the usual way, if its server asks for that.
+        may_log_in: False if it never logs in, whatever its server asks for.
+        forward_headers: the names, in lower case, of headers of clients that go to its server.
+        allow_private: False if its host must have a public address.
+        sandbox: how its process is confined; None for a process that is not.
         is_active: False for an instance that is listed but not connected.
         metadata: the user's own notes, shown in listings.
         protocol: see `ProtocolSetting`.
@@ -97,6 +105,11 @@ class InstanceSpec:
     url: str = ""
     headers: dict[str, str] = attrs.field(factory=_no_strings, repr=False)
     try_sse: bool = False
+    oauth: OAuthLogin | None = None
+    may_log_in: bool = True
+    forward_headers: tuple[str, ...] = ()
+    allow_private: bool = True
+    sandbox: Sandbox | None = None
     is_active: bool = True
     metadata: dict[str, Any] = attrs.field(factory=_no_metadata)
     protocol: ProtocolSetting = "auto"

@@ -19,9 +19,10 @@ from router.access.admission import (
     check_exposures,
     is_loopback,
 )
-from router.config.settings import Security, Server
-from router.config.tokens import NamedToken
-from router.messages.commands import Permission, Principal
+from router.config.security.security import Security
+from router.config.security.tokens import NamedToken
+from router.config.settings import Server
+from router.messages.commands import PERMISSIONS, Permission, Principal
 from router.messages.errors import ConfigError, HttpRefusal
 
 TOKEN = "s3cret-token"
@@ -241,7 +242,7 @@ def bearing(token: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("token", "principal"),
     [
-        (TOKEN, Principal("bearer", frozenset({"call", "read", "admin"}))),
+        (TOKEN, Principal("bearer", PERMISSIONS)),
         ("t-caller", Principal("caller", frozenset({"call"}))),
         ("t-reader", Principal("reader", frozenset({"read"}))),
         ("t-some", Principal("some", frozenset({"call", "read"}), frozenset({"a", "b"}))),

@@ -11,8 +11,9 @@ import pytest
 from router.access.admission import ANONYMOUS, BEARER
 from router.access.live_admission import LiveAdmission
 from router.access.wrong_tokens import FREE_TRIES, WINDOW_S
-from router.config.settings import Api, Security, Server, Settings
-from router.config.tokens import NamedToken, Rate
+from router.config.security.security import Security
+from router.config.security.tokens import NamedToken, Rate
+from router.config.settings import Api, Server, Settings
 from router.messages.commands import Principal
 from router.messages.errors import HttpRefusal
 

@@ -16,7 +16,8 @@ import trio.testing
 from router.app import listeners
 from router.app.listeners import STDIO, Listeners, UpListeners, take_stdio
 from router.app.sockets import Bound, bind
-from router.config.settings import Api, HttpListener, Security, Server, Settings, SseListener
+from router.config.security.security import Security
+from router.config.settings import Api, HttpListener, Server, Settings, SseListener
 from router.messages.errors import ConfigError
 from router.service_manager.activation import HandedOver
 from supervisors.child import Restart

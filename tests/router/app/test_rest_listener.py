@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from router.app.sockets import bind, with_api
-from router.config.settings import Api, HttpListener, Security, Server, Settings
+from router.config.security.security import Security
+from router.config.settings import Api, HttpListener, Server, Settings
 from router.messages.errors import ConfigError
 from tests.router.app.parts import listeners_of
 

@@ -74,6 +74,7 @@ def test_first_reason_to_stop_counts(stop: Stop, caplog: pytest.LogCaptureFixtur
 async def test_first_signal_asks_and_the_second_cancels(
     stop: Stop, number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "mcp_router")
     with trio.fail_after(WAIT_S), stop.scope:
         async with trio.open_nursery() as nursery:
             await nursery.start(obey_signals, stop, lambda: None)

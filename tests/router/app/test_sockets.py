@@ -11,7 +11,8 @@ import pytest
 
 from router.app import sockets
 from router.app.sockets import Bound, address, bind, rebind
-from router.config.settings import Api, HttpListener, Security, Server, Settings, SseListener
+from router.config.security.security import Security
+from router.config.settings import Api, HttpListener, Server, Settings, SseListener
 from router.messages.errors import ConfigError
 from router.service_manager.activation import HandedOver
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from router.config.redacted import mask_secrets
-from router.config.settings import Security, Settings
-from router.config.tokens import NamedToken
+from router.config.security.security import Security
+from router.config.security.tokens import NamedToken
+from router.config.settings import Settings
 
 
 def test_secrets_are_masked_and_all_else_is_shown() -> None:

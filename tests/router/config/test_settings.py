@@ -46,6 +46,7 @@ DEFAULTS: dict[str, Any] = {
         "help_limit_bytes": 65536,
         "name_limit": 48,
         "drain_s": 30,
+        "public_url": "",
         "trusted_proxies": [],
         "ready_when": "serving",
     },
@@ -67,6 +68,8 @@ DEFAULTS: dict[str, Any] = {
         "enable_validation": True,
         "check_arguments": False,
         "allow_stdio_via_api": "with_token",
+        "oauth": {"issuers": []},
+        "pinning": "off",
     },
     "logging": {
         "level": "INFO",
@@ -310,13 +313,13 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"enabled": "no"}},
             "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "help_limit_bytes, name_limit, drain_s, trusted_proxies, ready_when",
+            "help_limit_bytes, name_limit, drain_s, public_url, trusted_proxies, ready_when",
         ),
         (
             {"server": {"stdio": {"port": 1}}},
             "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "help_limit_bytes, name_limit, drain_s, trusted_proxies, ready_when",
+            "help_limit_bytes, name_limit, drain_s, public_url, trusted_proxies, ready_when",
         ),
         ({"server": 1}, "server: expected an object, got a number"),
         (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from router.instance_files.entry.entries import EntryLocation, read_entry
+from router.instance_files.entry.entries import read_entry
+from router.instance_files.entry.entry_location import EntryLocation
 from router.messages.instances.instance_spec import InstanceSpec
 from router.references.expander import Expander
 

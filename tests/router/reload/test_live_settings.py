@@ -11,6 +11,7 @@ import trio
 
 from router.config.live import values_for_core
 from router.config.options import Options
+from router.config.security.tokens import NamedToken, Rate
 from router.config.settings import (
     Api,
     Logging,
@@ -20,7 +21,6 @@ from router.config.settings import (
     Settings,
     to_json,
 )
-from router.config.tokens import NamedToken, Rate
 from router.messages.core_settings import CoreSettings
 from router.messages.errors import ConfigError
 from router.messages.rates import RateLimits

@@ -107,13 +107,13 @@ class AsgiApp:
         body, peer = RequestBody(receive), peer_of(scope)
         try:
             try:
-                request = _request_of(scope, body, peer)
+                request = request_of(scope, body, peer)
             except HttpRefusal as refused:
-                await _send_answer(error_answer(refused), body, send)
+                await send_answer(error_answer(refused), body, send)
                 return
             response = await respond(self.endpoint, request, receive)
             if isinstance(response, Answer):
-                await _send_answer(response, body, send)
+                await send_answer(response, body, send)
             else:
                 await send_events(response, peer, receive, send)
         except ClientGone:
@@ -144,7 +144,12 @@ def path_of(scope: Message) -> str:
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
-def _request_of(scope: Message, body: RequestBody, peer: Peer | None) -> HttpRequest:
+def request_of(scope: Message, body: RequestBody, peer: Peer | None) -> HttpRequest:
+    """Return the request that an ASGI scope describes; its body is read later.
+
+    Raises:
+        HttpRefusal: 400, its headers contradict each other.
+    """
     headers = headers_of(scope["headers"])
     body.read_head(headers)
     return HttpRequest(
@@ -220,7 +225,8 @@ async def _cancel_on_disconnect(receive: Receive, scope: trio.CancelScope) -> No
     scope.cancel("the client is gone")
 
 
-async def _send_answer(answer: Answer, body: RequestBody, send: Send) -> None:
+async def send_answer(answer: Answer, body: RequestBody, send: Send) -> None:
+    """Send an answer, within the limits of time; the rest of the request's body is discarded."""
     headers = list(answer.headers)
     if answer.status != 204:  # RFC 9110 section 8.6: no Content-Length with 204
         headers.append((b"content-length", b"%d" % len(answer.body)))

@@ -16,7 +16,8 @@ from router.access.local_admission import LOCAL as LOCAL_USER
 from router.app.listening import local_listener
 from router.app.listening.local_listener import LOCAL, TAKE_OVER_S, is_of_this_user
 from router.app.listening.local_socket import LocalSocket, local_socket
-from router.config.settings import Security, Settings
+from router.config.security.security import Security
+from router.config.settings import Settings
 from router.files.local_sockets import has_local_sockets
 from router.messages.commands import ListInstances
 from router.messages.events import AdminCommand, ClientOpened

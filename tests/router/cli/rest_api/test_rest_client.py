@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from router.cli.rest_api.rest_client import RestApi, get
-from router.config.settings import Api, Security, Settings
+from router.config.security.security import Security
+from router.config.settings import Api, Settings
 from router.messages.errors import ConfigError
 from tests.router.cli.rest_api.answering import answering, http_response, unused_url
 

@@ -13,7 +13,8 @@ from router.client_files.importing.itself import OwnAddresses, is_router_itself
 from router.client_files.installing.entries import entry_for, snippet
 from router.client_files.installing.linked_router import LinkedRouter
 from router.client_files.reading.entries import Origin, read_server
-from router.config.settings import HttpListener, Security, Server, Settings
+from router.config.security.security import Security
+from router.config.settings import HttpListener, Server, Settings
 
 if TYPE_CHECKING:
     from router.client_files.clients.client import Client

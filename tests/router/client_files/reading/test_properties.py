@@ -15,7 +15,8 @@ from router.client_files.reading.entries import Origin, read_server
 from router.client_files.reading.fitting_names import fitting_name
 from router.client_files.reading.references import ReferenceTranslator, secret_name
 from router.files.names import is_name
-from router.instance_files.entry.entries import EntryLocation, read_entry
+from router.instance_files.entry.entries import read_entry
+from router.instance_files.entry.entry_location import EntryLocation
 from router.references.expander import Expander
 from router.secret_store.secret_rules import is_secret_name
 

@@ -7,11 +7,8 @@ from typing import Any
 
 import pytest
 
-from router.instance_files.entry.entries import (
-    EntryLocation,
-    infer_type,
-    read_entry,
-)
+from router.instance_files.entry.entries import infer_type, read_entry
+from router.instance_files.entry.entry_location import EntryLocation
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import InstanceSpec
 from router.references.expander import Expander

@@ -216,20 +216,10 @@ def test_sessions_and_the_cache_have_their_defaults_and_their_values() -> None:
         ({"max_sessions": 1001}, "max_sessions: expected an integer from 1 to 1000, got 1001"),
         ({"max_sessions": True}, "max_sessions: expected an integer from 1 to 1000, got true"),
         ({"catalogue_cache": "no"}, 'catalogue_cache: expected true or false, got "no"'),
-        (
-            {"oauth": {"clientId": "x"}},
-            'oauth: is not supported yet: put a token into "headers": {"Authorization": '
-            '"Bearer ${TOKEN}"} instead',
-        ),
     ],
 )
 def test_a_wrong_value_says_what_is_expected(keys: dict[str, Any], text: str) -> None:
     assert problem({**URL, **keys}) == text
-
-
-@pytest.mark.parametrize("oauth", [None, False, {"enabled": False}])
-def test_oauth_that_is_switched_off_is_no_problem(oauth: Any) -> None:
-    assert read({**URL, "oauth": oauth}).problem is None
 
 
 def test_lists_of_what_runs_without_asking_have_no_effect_and_are_remembered() -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from msgspec import Struct
 
+from router.config.security.tokens import TOKEN_RULE, find_repeated_tokens, is_token
 from router.config.strict import join_errors
-from router.config.tokens import TOKEN_RULE, find_repeated_tokens, is_token
 from router.files.names import SECRETS_FILE_NAME
 from router.messages.errors import ConfigError
 from router.references.expander import Unresolved
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from router.config.tokens import NamedToken
+    from router.config.security.tokens import NamedToken
     from router.references.expander import Expander
 
 WAYS_TO_GIVE_A_TOKEN: Final = (

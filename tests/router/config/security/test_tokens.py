@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from router.config.security.tokens import NamedToken, Rate, rate_limits
 from router.config.settings import load_settings
-from router.config.tokens import NamedToken, Rate, rate_limits
 from router.messages.rates import RateLimits
 from tests.router.config.config_file import problems, write
 
@@ -69,7 +69,7 @@ def test_named_token_is_read_with_its_permissions_and_instances(config: Path) ->
         ({"ci": {"token": 1234}}, ".ci.token: expected a string, got a number"),
         (
             {"ci": {"token": "s3cret", "permissions": ["root"]}},
-            '.ci.permissions[0]: expected one of "call", "read", "admin", got "root"',
+            '.ci.permissions[0]: expected one of "call", "read", "approve", "admin", got "root"',
         ),
         (
             {"ci": {"token": "s3cret", "permissions": "call"}},

@@ -1,0 +1,47 @@
+"""The keys by which the router logs in to a remote server. Data only."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+GrantSetting: TypeAlias = Literal[
+    "authorization_code", "client_credentials", "token_exchange", "id_jag"
+]
+"""How the router gets its tokens.
+
+- `authorization_code`: a person logs in, once (RFC 6749 section 4.1, with PKCE).
+- `client_credentials`: the router is known to the authorization server (RFC 6749 section 4.4).
+- `token_exchange`: the token of the person who calls is exchanged for another one (RFC 8693).
+- `id_jag`: the same, by an Identity Assertion JWT Authorization Grant (RFC 8693, then RFC 7523).
+"""
+
+
+class OAuthLogin(Struct, frozen=True):
+    """The key `oauth` of an instance, with every reference expanded.
+
+    Attributes:
+        client_id: of the router at the authorization server; empty to register it there.
+        client_secret: of that client; empty for none.
+        private_key: a PEM key that signs assertions in place of a secret (RFC 7523 section 2.2).
+        grant: see `GrantSetting`.
+        scopes: to ask for; None for those that the server names.
+        issuer: of the authorization server; empty for the one that the server names.
+        token_audience: with `token_exchange` and `id_jag`, the audience to ask for; empty for the
+            server's resource.
+        per_user: each person logs in, and nobody's token serves another one's call.
+    """
+
+    client_id: str = ""
+    client_secret: str = ""
+    private_key: str = ""
+    grant: GrantSetting = "authorization_code"
+    scopes: tuple[str, ...] | None = None
+    issuer: str = ""
+    token_audience: str = ""
+    per_user: bool = False
+
+    def __repr__(self) -> str:
+        # Without secret and key.
+        return f"OAuthLogin(client_id={self.client_id!r}, grant={self.grant!r})"

@@ -1,0 +1,22 @@
+"""The keys by which the process of an instance is confined. Data only."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Sandbox(Struct, frozen=True):
+    """The key `sandbox` of an instance with a command.
+
+    Attributes:
+        read: absolute paths of files and folders that its process may read and execute, besides
+            those that every program needs.
+        write: likewise, that it may read, change, create and remove.
+        network: False to forbid connections by TCP, and ports to listen on.
+        required: True to refuse the start where the system cannot confine processes so.
+    """
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    network: bool = True
+    required: bool = False
