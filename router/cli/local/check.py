@@ -5,6 +5,7 @@ Invariant: nothing is started, and nothing is written.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from router.config.options import Options, Paths
     from router.instance_files.reader import LoadedInstances
+    from router.messages.instances.instance_spec import InstanceSpec
 
 
 class Findings(Struct, frozen=True):
@@ -122,10 +124,22 @@ def _short_tokens(settings: Settings, file: str) -> Iterator[str]:
 def _notes(loaded: LoadedInstances) -> Iterator[str]:
     for spec in loaded.specs:
         yield from (f"Warning: {warning}" for warning in spec.warnings)
+        yield from _sandbox_problems(spec)
     ignored = [place for spec in loaded.specs for place in spec.ignored]
     if ignored:
         why = "no effect here, since each client decides which tools it runs without asking"
         yield f"Note: {why}: {', '.join(ignored)}"
+
+
+def _sandbox_problems(spec: InstanceSpec) -> Iterator[str]:
+    if spec.sandbox is None:
+        return
+    # For start-up time: few instances have a sandbox.
+    from transports.connect.stdio.command import environment
+    from transports.connect.stdio.sandbox.confinement import sandbox_problems
+
+    for problem in sandbox_problems(spec, environment(os.environ, spec.env)):
+        yield f"Warning: {spec.source}: {spec.name}: {problem}"
 
 
 def _absent_instances(settings: Settings, loaded: LoadedInstances, file: str) -> Iterator[str]:

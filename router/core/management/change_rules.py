@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.messages.core_settings import CoreSettings
     from router.messages.instances.instance_spec import InstanceSpec
 
-_RUN_KEYS: Final = frozenset({"command", "args", "env", "cwd"})
+_RUN_KEYS: Final = frozenset({"command", "args", "env", "cwd", "sandbox"})
 _TYPE_KEYS: Final = frozenset({"type", "transport"})
 _REMOTE_TYPES: Final = frozenset(
     {"http", "sse", "streamablehttp", "streamable-http", "streamable_http"}

@@ -1,4 +1,4 @@
-"""Judges whether the commands of servers are found with the `PATH` that the router has."""
+"""Judges whether commands of servers are found, and whether their processes can be confined."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from router.doctor.findings import Finding
 from transports.connect.stdio.command import environment
+from transports.connect.stdio.sandbox.confinement import sandbox_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,14 +18,22 @@ if TYPE_CHECKING:
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
-    """Yield a finding for each command that one of the services would not find."""
+    """Yield a finding for each command that a service would not find, and for each sandbox."""
     for spec in facts.specs:
         if spec.type != "stdio" or not spec.is_active or spec.problem is not None:
             continue
+        yield from _judge_sandbox(spec)
         if os.path.dirname(spec.command):
             yield from _judge_path(spec)
         else:
             yield from _judge_name(spec, facts.surroundings)
+
+
+def _judge_sandbox(spec: InstanceSpec) -> Iterator[Finding]:
+    for problem in sandbox_problems(spec, environment(os.environ, spec.env)):
+        is_refused = spec.sandbox is not None and spec.sandbox.required
+        severity = "error" if is_refused and not problem.startswith("sandbox.") else "warning"
+        yield Finding(severity, "commands", spec.name, problem, "see docs/sandbox.md")
 
 
 def _judge_path(spec: InstanceSpec) -> Iterator[Finding]:

@@ -49,6 +49,7 @@ def described_entry(spec: InstanceSpec, known_secrets: Iterable[str] = ()) -> di
         "args": [masked(arg) for arg in spec.args],
         "cwd": spec.cwd and masked(spec.cwd),
         "env": dict.fromkeys(spec.env, SECRET_MASK),
+        "sandbox": None if spec.sandbox is None else msgspec.to_builtins(spec.sandbox),
         "url": masked(spec.url),
         "headers": dict.fromkeys(spec.headers, SECRET_MASK),
         "protocol": None if spec.protocol == "auto" else spec.protocol,

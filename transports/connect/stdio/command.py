@@ -8,6 +8,7 @@ those that the instance names; nothing else of the router's reaches an upstream.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from router.messages.instances.instance_spec import InstanceSpec
+    from transports.connect.stdio.sandbox.confinement import Confinement
+
+log = logging.getLogger("mcp_router.upstream")
 
 INHERITED: Final = frozenset(
     ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "LOGNAME", "SHELL")
@@ -43,12 +47,14 @@ class ProcessCommand:
         argv: the arguments; the first is the command as it is configured.
         env: the environment, which may hold secrets.
         cwd: the working folder; None for the router's own.
+        confinement: the rights of the process; None for all that the router has.
     """
 
     path: str
     argv: tuple[str, ...]
     env: dict[str, str] = attrs.field(repr=False)
     cwd: str | None
+    confinement: Confinement | None = None
 
 
 def find_command(spec: InstanceSpec) -> ProcessCommand:
@@ -61,7 +67,24 @@ def find_command(spec: InstanceSpec) -> ProcessCommand:
     if spec.cwd is not None and not os.path.isdir(spec.cwd):
         raise WireLost(f'folder not found: {spec.cwd!r}; create it, or correct "cwd"')
     path = _find_file(spec.command, spec.cwd or os.curdir, env["PATH"])
-    return ProcessCommand(path, (spec.command, *spec.args), env, spec.cwd)
+    confinement = _confinement(spec, path, env)
+    return ProcessCommand(path, (spec.command, *spec.args), env, spec.cwd, confinement)
+
+
+def _confinement(spec: InstanceSpec, path: str, env: dict[str, str]) -> Confinement | None:
+    if spec.sandbox is None:
+        return None
+    # For start-up time: few instances have a sandbox.
+    from transports.connect.stdio.sandbox.confinement import confinement_of, this_system
+
+    system = this_system()
+    problem = system.problem(spec.sandbox)
+    if problem is None:
+        return confinement_of(spec.sandbox, system, path, env, spec.cwd)
+    if spec.sandbox.required:
+        raise WireLost(f'{problem}; without "required": true it starts without its sandbox')
+    log.warning("%s starts without its sandbox: %s", spec.name, problem)
+    return None
 
 
 def environment(ours: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:

@@ -282,6 +282,8 @@ def _report_phrase(report: dict[str, int]) -> str:
     """Return the report of a guard in words."""
     if "error" in report:
         return _error_phrase(report["error"])
+    if "sandbox" in report:
+        return f"cannot be confined to its sandbox: {os.strerror(report['sandbox'])}"
     if "folder" in report:
         return f'cannot enter its folder ("cwd"): {os.strerror(report["folder"])}'
     return _exit_phrase(report["ended"]) if "ended" in report else "its launcher was killed"

@@ -196,6 +196,7 @@ def test_whose_instances_are_listed_may_add_those_only_and_learns_of_no_others()
         {"args": []},
         {"env": {"A": "b"}},
         {"cwd": "/"},
+        {"sandbox": None},
         {"type": "stdio"},
         {"type": None},
         {"transport": "STDIO"},

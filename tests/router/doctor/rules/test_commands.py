@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from router.doctor.facts import Surroundings
 from router.doctor.rules.commands import judge
+from router.messages.instances.sandbox import Sandbox
 from tests.router.doctor.made_facts import facts, lines, spec
+from transports.connect.stdio.sandbox import confinement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,4 +64,25 @@ def test_path_that_is_missing_or_may_not_be_executed_is_named(tmp_path: Path) ->
     assert lines(judge, found) == [
         f"error a: {path} may not be executed -> chmod +x {path}",
         f"error b: there is no file {tmp_path}/none -> install it, or correct its path",
+    ]
+
+
+def test_sandbox_that_this_system_cannot_keep_is_an_error_where_it_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = confinement.System(0, "x86_64", "its kernel has no Landlock")
+    monkeypatch.setattr(confinement, "this_system", lambda: none)
+    command = str(program(tmp_path, "tool"))
+    found = facts(
+        specs=(
+            spec("a", command=command, sandbox=Sandbox(required=True)),
+            spec("b", command=command, sandbox=Sandbox(read=("/no/such/folder",))),
+        )
+    )
+    why = "this system cannot confine processes: its kernel has no Landlock"
+    assert lines(judge, found) == [
+        f"error a: {why} -> see docs/sandbox.md",
+        f"warning b: {why} -> see docs/sandbox.md",
+        "warning b: sandbox.read: there is no /no/such/folder, so it allows nothing -> "
+        "see docs/sandbox.md",
     ]

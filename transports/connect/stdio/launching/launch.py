@@ -105,7 +105,7 @@ class Guard(Struct, eq=False):
     async def report(self) -> dict[str, int]:
         """Wait until the command or the guard has ended, and return what the guard has said.
 
-        The keys are `guard`, `error`, `folder` and `ended`, as in the docstring of `launcher`.
+        The keys are `guard`, `error`, `folder`, `sandbox` and `ended`; see `launcher`.
         """
         return await self._hear("ended")
 
@@ -294,7 +294,9 @@ def encode_command(command: ProcessCommand, mark: Mapping[str, str]) -> bytes:
         raise ValueError("illegal environment variable name")
     variables = [f"{name}={value}" for name, value in env.items()]
     count = str(len(command.argv))
-    fields = (command.cwd or "", command.path, count, *command.argv, *variables)
+    limits = () if command.confinement is None else tuple(command.confinement.fields())
+    sandbox = str(len(limits)), *limits
+    fields = (command.cwd or "", *sandbox, command.path, count, *command.argv, *variables)
     text = b"\0".join(map(os.fsencode, fields))
     if text.count(b"\0") >= len(fields):
         raise ValueError("embedded null byte")

@@ -15,8 +15,9 @@ On the lifeline
 - the router sends the command, and then `T` for SIGTERM to the command's process group. Its end of
   file, which also comes when the router is killed, means SIGKILL for the whole tree.
 - the guard sends `guard PID` first; `error ERRNO` where the command cannot be executed, or
-  `folder ERRNO` where its folder cannot be entered; and then, in any case, `ended STATUS`
-  (negative: the signal), each with a newline. Its end of file means that the guard has ended.
+  `folder ERRNO` where its folder cannot be entered, or `sandbox ERRNO` where it cannot be confined;
+  and then, in any case, `ended STATUS` (negative: the signal), each with a newline. Its end of file
+  means that the guard has ended.
 
 Why a process for each command: only another process outlives the router and can clean up after its
 death, and only a parent of its own tells the orphans of one tree from those of another. Why they
@@ -231,8 +232,8 @@ def read_command(lifeline: int) -> list[bytes]:
     """Return the command to start; an empty list when the router is gone.
 
     Its fields, which are separated by NUL characters, are the folder (empty: the launcher's), the
-    file, the number of arguments, the arguments beginning with the command's name, and the
-    environment as NAME=VALUE.
+    number of fields about its sandbox, these fields (see `confine`), the file, the number of
+    arguments, the arguments beginning with the command's name, and the environment as NAME=VALUE.
     """
     data, size = b"", LENGTH_BYTES
     while len(data) < size:
@@ -257,12 +258,16 @@ def start(command: list[bytes], streams: list[int], lifeline: int) -> int:
         os.setpgid(0, 0)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == parent:
-            folder, *rest = command
+            folder, count, *rest = command
             step = b"folder"
             if folder:
                 os.chdir(folder)
+            limits = int(count)
+            if limits:
+                step = b"sandbox"
+                __import__("confine").confine(rest[:limits])  # few commands have one
             step = b"error"
-            become(rest, streams)
+            become(rest[limits:], streams)
     except OSError as exc:
         attempt(os.write, lifeline, b"%b %d\n" % (step, exc.errno or 0))
     finally:

@@ -66,7 +66,7 @@ def _command(*argv: str, **env: str) -> ProcessCommand:
 
 def test_a_command_is_its_fields_behind_their_length() -> None:
     command = ProcessCommand("/bin/x", ("x", "", "ü"), {"A": "1=2"}, "/tmp")
-    text = "/tmp\0/bin/x\0003\0x\0\0ü\0A=1=2\0M=m".encode()
+    text = "/tmp\0000\0/bin/x\0003\0x\0\0ü\0A=1=2\0M=m".encode()
     assert encode_command(command, {"M": "m"}) == len(text).to_bytes(4, "big") + text
 
 

@@ -1,0 +1,129 @@
+"""The rights of a confined process, as they are decided."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from router.messages.instances.sandbox import Sandbox
+from transports.connect.stdio.sandbox.confinement import System, confinement_of
+from transports.connect.stdio.sandbox.landlock import READ, WRITE, ruleset_for
+from transports.connect.stdio.sandbox.needed_paths import files_of_program
+from transports.connect.stdio.sandbox.network_filter import network_filter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no sandbox on Windows")
+
+SYSTEM: Final = System(7, "x86_64")
+ENV: Final = {"HOME": "/home/me", "PATH": "/usr/bin:relative:/home/me:/home/me/bin"}
+
+
+def _rules(sandbox: Sandbox, cwd: str | None = None) -> dict[str, int]:
+    found = confinement_of(sandbox, SYSTEM, "/usr/bin/tool", ENV, cwd)
+    return {path: rights for rights, path in found.rules}
+
+
+def test_paths_are_relative_to_the_home_and_the_folder_of_the_process() -> None:
+    rules = _rules(Sandbox(read=("~/in", "./data", "/srv"), write=("~", "..")), "/work/here")
+    assert {path: rules[path] for path in ("/home/me/in", "/work/here/data", "/srv")} == {
+        "/home/me/in": READ,
+        "/work/here/data": READ,
+        "/srv": READ,
+    }
+    assert (rules["/home/me"], rules["/work"]) == (READ | WRITE, READ | WRITE)
+    assert rules["/work/here"] == READ
+
+
+def test_programs_are_found_but_a_home_is_not_shown() -> None:
+    rules = _rules(Sandbox())
+    assert rules["/home/me/bin"] == READ
+    assert "/home/me" not in rules
+    assert not any("relative" in path for path in rules)
+
+
+def test_configurations_and_secrets_in_etc_are_not_shown() -> None:
+    rules = _rules(Sandbox())
+    assert "/etc" not in rules
+    assert not any(path.startswith(("/etc/mcp", "/root", "/home/me/.")) for path in rules)
+
+
+def test_libraries_beside_a_program_come_with_it(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "private").mkdir()
+    tool = tmp_path / "bin" / "tool"
+    tool.symlink_to(tmp_path / "lib" / "cli.js")
+    assert list(files_of_program(str(tool))) == [
+        *(str(tmp_path / "bin"), str(tmp_path / "lib"), str(tmp_path / "lib" / "cli.js")),
+    ]
+
+
+def test_the_ruleset_is_as_long_as_the_kernel_knows_it() -> None:
+    assert {abi: len(ruleset_for(abi)) for abi in (3, 4, 5, 6, 7)} == {
+        3: 8,
+        4: 8,
+        5: 8,
+        6: 24,
+        7: 24,
+    }
+    (files,) = struct.unpack("=Q", ruleset_for(3))
+    assert files == 0x7FFF
+
+
+def test_only_a_closed_network_needs_a_filter() -> None:
+    assert confinement_of(Sandbox(), SYSTEM, sys.executable, ENV, None).call_filter == b""
+    closed = confinement_of(Sandbox(network=False), SYSTEM, sys.executable, ENV, None)
+    assert closed.call_filter == network_filter("x86_64")
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
+@pytest.mark.parametrize(
+    ("call", "family", "allowed"),
+    [
+        ("read", 0, True),
+        ("socket", 1, True),
+        ("socket", 16, True),
+        ("socket", 2, False),
+        ("socket", 10, False),
+        ("socket", 17, False),
+        ("io_uring_setup", 0, False),
+    ],
+)
+def test_the_filter_lets_through_all_but_sockets_of_the_network(
+    machine: str, call: str, family: int, allowed: bool
+) -> None:
+    arch, socket = {
+        "x86_64": (0xC000003E, 41),
+        "aarch64": (0xC00000B7, 198),
+        "riscv64": (0xC00000F3, 198),
+    }[machine]
+    number = {"read": 0, "socket": socket, "io_uring_setup": 425}[call]
+    assert _is_allowed(network_filter(machine) or b"", arch, number, family) == allowed
+    assert not _is_allowed(network_filter(machine) or b"", 0x40000003, number, family)  # i386
+
+
+def test_the_second_numbers_of_system_calls_are_refused() -> None:
+    assert not _is_allowed(network_filter("x86_64") or b"", 0xC000003E, 0x40000000 | 41, 2)
+
+
+def _is_allowed(program: bytes, arch: int, number: int, argument: int) -> bool:
+    """Run a filter as the kernel does (bpf(4)), for one system call."""
+    operations = list(struct.iter_unpack("=HBBI", program))
+    at = accumulator = 0
+    while True:
+        code, then, otherwise, value = operations[at]
+        at += 1
+        if code == 0x20:
+            accumulator = {0: number, 4: arch, 16: argument}[value]
+        elif code == 0x15:
+            at += then if accumulator == value else otherwise
+        elif code == 0x35:
+            at += then if accumulator >= value else otherwise
+        else:
+            return value == 0x7FFF0000
