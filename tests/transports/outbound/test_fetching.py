@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.transports.connect.remote.fake_server import Script
-    from tests.transports.outbound.conftest import Names
+    from tests.transports.outbound.names import Names
 
 
 async def failure(url: str, *, allow_private: bool = True, **options: Any) -> str:

@@ -21,7 +21,7 @@ from transports.outbound.network import (
 )
 
 if TYPE_CHECKING:
-    from tests.transports.outbound.conftest import Names
+    from tests.transports.outbound.names import Names
 
 
 async def get(url: str) -> httpx2.Response:

@@ -12,10 +12,12 @@ import errno
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.request import getproxies
 
 import httpx2
 
 from transports.outbound.failures import chain, describe_cause
+from transports.outbound.network import NOT_PUBLIC, AddressNotPublic
 
 if TYPE_CHECKING:
     from transports.connect.remote.endpoint import RemoteEndpoint
@@ -26,6 +28,8 @@ _RESETS: Final = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 
 _SECONDS_DIGITS: Final = 9
 """Digits that are read of a number of seconds: some thirty years."""
+
+_ALLOW_PRIVATE: Final = 'set "allow_private": true for this instance in its file'
 
 CONNECT_S: Final = 5.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
@@ -51,11 +55,11 @@ def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:
     if isinstance(exc, httpx2.HTTPStatusError):
         return _describe_status(endpoint, exc.response)
     if isinstance(exc, httpx2.ConnectTimeout):
-        return endpoint.unreachable(f"no answer within {CONNECT_S:g} s")
+        return endpoint.unreachable(f"no answer within {CONNECT_S:g} s{_proxy_hint(endpoint)}")
     if isinstance(exc, httpx2.ProxyError):
         return endpoint.unreachable("the proxy on the way refused")
     if isinstance(exc, httpx2.ConnectError):
-        return endpoint.unreachable(describe_cause(exc))
+        return _describe_refusal(endpoint, exc)
     if isinstance(exc, httpx2.LocalProtocolError):
         return endpoint.unreachable("a header of this instance cannot be sent in HTTP")
     if isinstance(exc, httpx2.DecodingError):
@@ -63,6 +67,20 @@ def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:
     if isinstance(exc, httpx2.SSEError):
         return endpoint.broke("its event stream cannot be read")
     return endpoint.broke(describe_cause(exc))
+
+
+def _describe_refusal(endpoint: RemoteEndpoint, exc: httpx2.ConnectError) -> str:
+    if any(isinstance(link, AddressNotPublic) for link in chain(exc)):
+        return endpoint.unreachable(f"{NOT_PUBLIC}; {_ALLOW_PRIVATE}")
+    return endpoint.unreachable(f"{describe_cause(exc)}{_proxy_hint(endpoint)}")
+
+
+def _proxy_hint(endpoint: RemoteEndpoint) -> str:
+    """Return the way out where a connection without the proxy of the environment fails."""
+    scheme = endpoint.shown.partition(":")[0]
+    if endpoint.allow_private or getproxies().keys().isdisjoint({scheme, "all"}):
+        return ""
+    return f"; the proxy of the environment is not used, since it hides addresses; {_ALLOW_PRIVATE}"
 
 
 def describe_first(

@@ -1,16 +1,12 @@
-"""Names that the test decides on, and a way to have loopback count as public."""
+"""A resolver of names that a test decides on."""
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
-import pytest
 import trio
-
-if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
 
 
 @attrs.define
@@ -41,20 +37,3 @@ class Names(trio.abc.HostnameResolver):
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
         raise AssertionError
-
-
-@pytest.fixture
-async def names() -> Names:
-    resolver = Names()
-    trio.socket.set_custom_hostname_resolver(resolver)
-    return resolver
-
-
-@pytest.fixture
-def public_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have 127.0.0.1 count as public, and no other address."""
-
-    def is_public(address: IPv4Address | IPv6Address) -> bool:
-        return str(address) == "127.0.0.1"
-
-    monkeypatch.setattr("transports.outbound.network.is_public", is_public)
