@@ -51,6 +51,7 @@ def described_entry(spec: InstanceSpec, known_secrets: Iterable[str] = ()) -> di
         "env": dict.fromkeys(spec.env, SECRET_MASK),
         "url": masked(spec.url),
         "headers": dict.fromkeys(spec.headers, SECRET_MASK),
+        "allow_private": None if spec.allow_private else False,
         "protocol": None if spec.protocol == "auto" else spec.protocol,
         "timeout": spec.timeout_s,
         "check_arguments": spec.check_arguments,
