@@ -27,7 +27,6 @@ from msgspec import Struct
 
 from router.messages.errors import SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse
-from transports import json_rpc
 from transports.connect.remote.connection import (
     OutgoingMessage,
     RemoteConnection,
@@ -47,7 +46,7 @@ from transports.connect.remote.failures import (
     retry_after_s,
     was_reset,
 )
-from transports.connect.remote.request_headers import is_reserved
+from transports.connect.remote.request_headers import with_message
 from transports.connect.remote.responses import (
     SESSION_HEADER,
     FinishedStream,
@@ -57,6 +56,7 @@ from transports.connect.remote.responses import (
     is_within_origin,
     read_body,
     read_short_body,
+    refuse_stacked_encodings,
     resumable,
     stub,
     with_stream,
@@ -129,7 +129,13 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         """
         # With a transport of its own, a client uses no proxy of the environment: see `network`.
         guard = None if connection.endpoint.allow_private else GuardedTransport(_LIMITS)
-        super().__init__(headers=dict(headers), timeout=_TIMEOUT, limits=_LIMITS, transport=guard)
+        super().__init__(
+            headers=dict(headers),
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            transport=guard,
+            event_hooks={"response": [refuse_stacked_encodings]},
+        )
         self._connection = connection
         self._nursery = nursery
         self._background_posts = trio.Semaphore(MAX_BACKGROUND_POSTS)
@@ -143,7 +149,7 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         if request.method == "DELETE":
             return await self._delete(request)
         message = message_being_sent.get()
-        return await self._post(_with_message(request, message), message)
+        return await self._post(with_message(request, message), message)
 
     @abstractmethod
     async def _post(self, request: httpx2.Request, message: OutgoingMessage) -> httpx2.Response:
@@ -384,20 +390,3 @@ class SseHttpxClient(HttpxClient):
 
     async def _post(self, request: httpx2.Request, message: OutgoingMessage) -> httpx2.Response:
         return await self._post_for_acknowledgement(request, message)
-
-
-def _with_message(request: httpx2.Request, message: OutgoingMessage) -> httpx2.Request:
-    """Return the SDK's request with the router's own bytes and headers of the message in it."""
-    headers = httpx2.Headers(request.headers)
-    headers.pop("content-length", None)
-    if message.headers is not None:
-        for name in [name for name in headers if is_reserved(name)]:
-            del headers[name]
-        headers.update(message.headers)
-    return httpx2.Request(
-        request.method,
-        request.url,
-        headers=headers,
-        content=json_rpc.encode(message.frame),
-        extensions=request.extensions,
-    )
