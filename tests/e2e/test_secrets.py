@@ -124,6 +124,9 @@ def test_no_secret_is_in_an_answer_or_a_log(secured: SecuredRouter) -> None:
     ):
         for token in (ALL, A, READER):
             said.append(str(ask(secured.api, "GET", f"/api/{path}", token)))
+    metrics = ask(secured.api, "GET", "/metrics", READER)
+    assert metrics[0] == 200
+    said.append(str(metrics))
     for body in (
         {"instance": "missing", "tool": "x"},
         {"instance": "snooping", "tool": "arguments"},
