@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 import trio
 
-from transports.outbound.failures import chain, describe_cause
+from transports.outbound.failures import UNUSABLE_PROXY, chain, describe_cause
 from transports.outbound.fetched import (
     BODY_LIMIT_BYTES,
     DEADLINE_S,
@@ -59,7 +59,11 @@ async def send(
     shown = _shown(target)
     make = partial(_client, allow_private=allow_private, is_here=_is_loopback(target))
     with trio.move_on_after(timeout_s):
-        async with await trio.to_thread.run_sync(make, abandon_on_cancel=True) as client:
+        try:
+            made = await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+        except (ImportError, ValueError):  # for SOCKS it wants another package
+            raise FetchFailed(f"cannot fetch {shown}: {UNUSABLE_PROXY}") from None
+        async with made as client:
             request = client.build_request(
                 method, target, headers={"accept-encoding": "gzip", **headers}, content=content
             )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+UNUSABLE_PROXY: Final = "the proxy of the environment is neither http:// nor https://"
+
 _NO_TLS: Final = "WRONG_VERSION_NUMBER"
 """The reason that OpenSSL gives for an answer that is no TLS, such as one in HTTP."""
 

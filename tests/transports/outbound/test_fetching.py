@@ -92,6 +92,17 @@ async def test_proxies_of_the_environment_are_used_for_other_machines(
         assert (call.method, call.target) == ("CONNECT", "issuer.test:443")
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1"])
+async def test_a_proxy_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    assert await failure("https://issuer.test/keys") == (
+        "cannot fetch https://issuer.test/keys: "
+        "the proxy of the environment is neither http:// nor https://"
+    )
+
+
 # --- Limits ---
 
 

@@ -16,7 +16,7 @@ from urllib.request import getproxies
 
 import httpx2
 
-from transports.outbound.failures import chain, describe_cause
+from transports.outbound.failures import UNUSABLE_PROXY, chain, describe_cause
 from transports.outbound.network import NOT_PUBLIC, AddressNotPublic
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:
         return endpoint.unreachable(f"no answer within {CONNECT_S:g} s{_proxy_hint(endpoint)}")
     if isinstance(exc, httpx2.ProxyError):
         return endpoint.unreachable("the proxy on the way refused")
+    if isinstance(exc, httpx2.UnsupportedProtocol):
+        return endpoint.unreachable(UNUSABLE_PROXY)
     if isinstance(exc, httpx2.ConnectError):
         return _describe_refusal(endpoint, exc)
     if isinstance(exc, httpx2.LocalProtocolError):
