@@ -7,8 +7,8 @@ Invariants:
 - Between reading and writing a file, the lock of `data/` is held: no other process's change is
   lost.
 - Nothing but the entry concerned changes: siblings, unknown keys and the order of keys stay.
-- No secret can be read through a change (see `edit_secrets`), unless it comes from the user whose
-  files these are.
+- No secret can be read through a change (see `edit_secrets`), and no private address reached (see
+  `private_urls`), unless it comes from the user whose files these are.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from router.instance_files.edit_secrets import (
 )
 from router.instance_files.entry.entries import URL_KEYS
 from router.instance_files.entry.exposures import EXPOSURE_KEYS
+from router.instance_files.private_urls import ALLOW_PRIVATE, becomes_guarded
 from router.instance_files.provider_files import DataFolder, ProviderFile
 from router.instance_files.reader import FILE_LIMIT_BYTES, problem_of, read_entries
 from router.messages.commands import AddInstance, RemoveInstance, SetActive, UpdateInstance
@@ -62,7 +63,7 @@ def apply_change(data_dir: Path, change: Change, *, may_refer: bool = False) -> 
         data_dir: the folder of providers.
         change: to be made.
         may_refer: True for a change by the user of this machine, who may write references such as
-            `${VAR}` into these files anyway.
+            `${VAR}`, and URLs of private addresses, into these files anyway.
 
     Raises:
         RpcError: -32018, the name is taken; -32602, the change makes no sense; -32010, there is
@@ -99,6 +100,8 @@ def _add(data: DataFolder, provider: str, given: Mapping[str, Any], *, may_refer
     _check_name(name)
     if not may_refer:
         refuse_new_references(present, {})
+        if becomes_guarded({}, present, present):
+            present[ALLOW_PRIVATE] = False
     _check_free_on_disk(data, name)
     source = data.source(provider)
     values = {"provider": provider, "name": name} | present
@@ -150,6 +153,8 @@ def _update(data: DataFolder, name: str, fields: Mapping[str, Any], *, may_refer
             after = _with_field(after, key, value, name, file.provider, may_refer=may_refer)
         if not may_refer:
             refuse_kept_headers_for_another_server(_decode(before), _decode(after), fields)
+            if becomes_guarded(_decode(before), _decode(after), fields):
+                after = _replace_value(after, ALLOW_PRIVATE, _to_raw(False))
         text = _encode(file.with_entry(entry, after), file.source)
         _check_reads_back(text, file.source, file.provider, new_name)
         folder.write(INSTANCE_FILE_NAME, text)

@@ -124,6 +124,9 @@ def test_no_secret_is_in_an_answer_or_a_log(secured: SecuredRouter) -> None:
     ):
         for token in (ALL, A, READER):
             said.append(str(ask(secured.api, "GET", f"/api/{path}", token)))
+    metrics = ask(secured.api, "GET", "/metrics", READER)
+    assert metrics[0] == 200
+    said.append(str(metrics))
     for body in (
         {"instance": "missing", "tool": "x"},
         {"instance": "snooping", "tool": "arguments"},
@@ -176,7 +179,7 @@ def test_secret_that_a_server_gives_as_its_reason_is_in_no_answer(
 def test_secrets_do_not_follow_an_instance_to_another_server(workspace: Workspace) -> None:
     with recording_upstream() as good, recording_upstream() as evil:
         workspace.configure(
-            security={"bearer_token": ALL, "allow_stdio_via_api": "never"},
+            security={"bearer_token": ALL},
             api={"enabled": True, "port": 0},
         )
         header = {"Authorization": f"Bearer {CANARIES['header']}"}
@@ -189,6 +192,7 @@ def test_secrets_do_not_follow_an_instance_to_another_server(workspace: Workspac
             assert ask(api, "PATCH", target, ALL, {"url": evil.url})[0] == 422
             assert ask(api, "PATCH", target, ALL, {"url": evil.url, "headers": masked})[0] == 422
             assert evil.seen == []
-            anew = {"url": evil.url, "headers": {"Authorization": "Bearer other"}}
+            anew = {"headers": {"Authorization": "Bearer other"}, "allow_private": True}
+            anew["url"] = evil.url
             assert ask(api, "PATCH", target, ALL, anew)[0] == 200
         assert CANARIES["header"] not in "".join(evil.seen)

@@ -46,6 +46,8 @@ _LOOK_S: Final = 0.25
 LEAST_INSIDE: Final = 6
 """Characters of a secret that is looked for inside of other texts: a short one stands anywhere."""
 
+_ALLOW_PRIVATE: Final = "allow_private"
+
 OTHER_PROVIDER: Final = "servers"
 """The folder of an instance whose name no folder may have."""
 
@@ -64,7 +66,7 @@ def add(arguments: argparse.Namespace) -> int:
     api = reached_router(arguments)
     provider = name if is_provider(name) else OTHER_PROVIDER
     _keep_secrets(arguments, name, provider, entry, env, headers)
-    entry = {"name": name, "provider": provider, **entry}
+    entry = {"name": name, "provider": provider, **entry, **_private_access(arguments, entry)}
     if api is not None and not _has_references(entry):
         return _add_by_router(arguments, api, entry)
     if arguments.url is not None:
@@ -103,6 +105,17 @@ def _entry(
     if arguments.type:
         entry["type"] = arguments.type
     return name, entry | ({"headers": values} if values else {})
+
+
+def _private_access(arguments: argparse.Namespace, entry: dict[str, Any]) -> dict[str, bool]:
+    """Return the key that says whether the URL of an entry may lead to a private address.
+
+    It may if the user of this machine has typed it, and not if a registry has named it. A router
+    elsewhere decides by its own rule.
+    """
+    if "url" not in entry or arguments.url is not None:
+        return {}
+    return {_ALLOW_PRIVATE: arguments.from_registry is None}
 
 
 def _refuse(values: GivenValues, problem: str) -> None:
@@ -219,7 +232,7 @@ def _add_by_router(arguments: argparse.Namespace, api: RestApi, entry: dict[str,
     name = entry["name"]
     wait = "" if arguments.no_wait else WAIT
     try:
-        ask(api, "POST", route("instances") + wait, entry, timeout_s=START_S)
+        _ask_to_add(api, entry, wait)
     except Refused as error:
         if error.status != 503:
             raise
@@ -227,6 +240,18 @@ def _add_by_router(arguments: argparse.Namespace, api: RestApi, entry: dict[str,
         return 1
     say(f"{state_line(api, name)}\n")
     return 0
+
+
+def _ask_to_add(api: RestApi, entry: dict[str, Any], wait: str) -> None:
+    target = route("instances") + wait
+    try:
+        ask(api, "POST", target, entry, timeout_s=START_S)
+    except Refused as error:
+        if error.status != 403 or not entry.get(_ALLOW_PRIVATE):
+            raise
+        # With `security.allow_stdio_via_api: "never"` a public address is still welcome.
+        guarded = {key: value for key, value in entry.items() if key != _ALLOW_PRIVATE}
+        ask(api, "POST", target, guarded, timeout_s=START_S)
 
 
 def _await_file(arguments: argparse.Namespace, api: RestApi, name: str, paths: Paths) -> int:

@@ -6,6 +6,7 @@ here; the rest is checked against the files when the change is saved.
 An instance with a command is code. Whoever may change instances through the API runs it, so:
 
 - `security.allow_stdio_via_api: "never"` forbids every key that defines what is run;
+- it forbids to allow private addresses as well, since behind those may be anything, too;
 - variables that have another program load code belong in the file, where its owner sees them.
 """
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from router.messages.instances.instance_spec import InstanceSpec
 
 _RUN_KEYS: Final = frozenset({"command", "args", "env", "cwd", "sandbox"})
+_PRIVATE_KEY: Final = "allow_private"
 _TYPE_KEYS: Final = frozenset({"type", "transport"})
 _REMOTE_TYPES: Final = frozenset(
     {"http", "sse", "streamablehttp", "streamable-http", "streamable_http"}
@@ -155,6 +157,7 @@ def _check_entry(entry: dict[str, Any], settings: CoreSettings) -> None:
             raise RpcError(INVALID_PARAMS, f"{key} is no key of an entry")
     if settings.allow_stdio_via_api == "never":
         _check_runs_nothing(entry)
+        _check_reaches_nothing_private(entry)
     for key, value in entry.items():
         # In any spelling: what is refused here must not get by because somebody else corrects it.
         if key.casefold() == "env" and isinstance(value, dict):
@@ -170,6 +173,17 @@ def _check_runs_nothing(entry: dict[str, Any]) -> None:
                 NOT_ALLOWED,
                 f'{key} says what is run, and security.allow_stdio_via_api is "never"; '
                 "it belongs in the file",
+            )
+
+
+def _check_reaches_nothing_private(entry: dict[str, Any]) -> None:
+    for key, value in entry.items():
+        # A null takes out what keeps an entry from private addresses.
+        if key.casefold() == _PRIVATE_KEY and value is not False:
+            raise RpcError(
+                NOT_ALLOWED,
+                f"{key} lets the instance reach private addresses, and "
+                'security.allow_stdio_via_api is "never"; it belongs in the file',
             )
 
 

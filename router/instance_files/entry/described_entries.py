@@ -52,6 +52,7 @@ def described_entry(spec: InstanceSpec, known_secrets: Iterable[str] = ()) -> di
         "sandbox": None if spec.sandbox is None else msgspec.to_builtins(spec.sandbox),
         "url": masked(spec.url),
         "headers": dict.fromkeys(spec.headers, SECRET_MASK),
+        "allow_private": None if spec.allow_private else False,
         "protocol": None if spec.protocol == "auto" else spec.protocol,
         "timeout": spec.timeout_s,
         "check_arguments": spec.check_arguments,

@@ -93,7 +93,7 @@ def test_unusable_url_counts_as_another_server(data: Path, url: Any) -> None:
 def test_without_headers_any_server_will_do(data: Path) -> None:
     path = put(data, "p", {"url": "https://good.test/mcp"})
     apply_change(data, UpdateInstance("p", EVIL))
-    assert json_in(path) == EVIL
+    assert json_in(path) == EVIL | {"allow_private": False}
 
 
 @pytest.mark.parametrize("reference", ["${file:/etc/shadow}", "x${credential:token}", "${file:}"])

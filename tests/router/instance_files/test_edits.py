@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="modes and links of POSIX")
 
+GUARDED = {"allow_private": False}
 ENTRY = {"name": "new", "type": "stdio", "command": "npx", "args": ["-y"]}
 
 
@@ -185,15 +186,15 @@ def test_wrong_field_leaves_all_of_them_as_they_were(data: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "fields", "expected"),
     [
-        ({"serverUrl": "https://x"}, {"url": "https://y"}, {"url": "https://y"}),
-        ({"url": "https://x"}, {"httpUrl": "https://y"}, {"httpUrl": "https://y"}),
+        ({"serverUrl": "https://x"}, {"url": "https://y"}, {"url": "https://y"} | GUARDED),
+        ({"url": "https://x"}, {"httpUrl": "https://y"}, {"httpUrl": "https://y"} | GUARDED),
         (
             {"transport": "sse", "url": "https://x"},
             {"type": "http"},
             {"type": "http", "url": "https://x"},
         ),
         ({"disabled": True, **COMMAND}, {"isActive": True}, {"isActive": True, **COMMAND}),
-        (COMMAND, {"command": None, "url": "https://y"}, {"url": "https://y"}),
+        (COMMAND, {"command": None, "url": "https://y"}, {"url": "https://y"} | GUARDED),
     ],
 )
 def test_synonyms_of_a_key_give_way(

@@ -10,6 +10,8 @@ Invariants:
   everyone, or leave the request without an answer. It sees small stand-ins instead.
 - Redirects are followed within the origin only, by the SDK or by the same rule here: everything
   that a request carries was configured for that origin.
+- Where private addresses are not allowed, each connection is guarded: the first one, that of a
+  redirect, and that to the URL which a server of HTTP+SSE names.
 - A request of 2026-07-28 names no session, whatever the headers of the instance say. The end of its
   response ends it, and its response is never resumed.
 """
@@ -25,7 +27,6 @@ from msgspec import Struct
 
 from router.messages.errors import SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse
-from transports import json_rpc
 from transports.connect.remote.connection import (
     OutgoingMessage,
     RemoteConnection,
@@ -45,7 +46,7 @@ from transports.connect.remote.failures import (
     retry_after_s,
     was_reset,
 )
-from transports.connect.remote.request_headers import is_reserved
+from transports.connect.remote.request_headers import with_message
 from transports.connect.remote.responses import (
     SESSION_HEADER,
     FinishedStream,
@@ -55,11 +56,13 @@ from transports.connect.remote.responses import (
     is_within_origin,
     read_body,
     read_short_body,
+    refuse_stacked_encodings,
     resumable,
     stub,
     with_stream,
 )
 from transports.connect.wire import Failure
+from transports.outbound.network import GuardedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,7 +127,15 @@ class HttpxClient(httpx2.AsyncClient, ABC):
             headers: go with every request.
             nursery: runs requests that the SDK need not wait for. It outlives the SDK's transport.
         """
-        super().__init__(headers=dict(headers), timeout=_TIMEOUT, limits=_LIMITS)
+        # With a transport of its own, a client uses no proxy of the environment: see `network`.
+        guard = None if connection.endpoint.allow_private else GuardedTransport(_LIMITS)
+        super().__init__(
+            headers=dict(headers),
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            transport=guard,
+            event_hooks={"response": [refuse_stacked_encodings]},
+        )
         self._connection = connection
         self._nursery = nursery
         self._background_posts = trio.Semaphore(MAX_BACKGROUND_POSTS)
@@ -138,7 +149,7 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         if request.method == "DELETE":
             return await self._delete(request)
         message = message_being_sent.get()
-        return await self._post(_with_message(request, message), message)
+        return await self._post(with_message(request, message), message)
 
     @abstractmethod
     async def _post(self, request: httpx2.Request, message: OutgoingMessage) -> httpx2.Response:
@@ -379,20 +390,3 @@ class SseHttpxClient(HttpxClient):
 
     async def _post(self, request: httpx2.Request, message: OutgoingMessage) -> httpx2.Response:
         return await self._post_for_acknowledgement(request, message)
-
-
-def _with_message(request: httpx2.Request, message: OutgoingMessage) -> httpx2.Request:
-    """Return the SDK's request with the router's own bytes and headers of the message in it."""
-    headers = httpx2.Headers(request.headers)
-    headers.pop("content-length", None)
-    if message.headers is not None:
-        for name in [name for name in headers if is_reserved(name)]:
-            del headers[name]
-        headers.update(message.headers)
-    return httpx2.Request(
-        request.method,
-        request.url,
-        headers=headers,
-        content=json_rpc.encode(message.frame),
-        extensions=request.extensions,
-    )

@@ -41,6 +41,7 @@ from transports.connect.remote.failures import CONNECT_S, describe_first
 from transports.connect.remote.http_client import SseHttpxClient, StreamableHttpxClient
 from transports.connect.remote.request_headers import VERSION_HEADER, RequestHeaders
 from transports.connect.wire import Received, WireLost
+from transports.outbound.failures import UNUSABLE_PROXY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -230,7 +231,10 @@ class RemoteWire:
         self, kind: Kind, connection: RemoteConnection, nursery: trio.Nursery
     ) -> HttpxClient:
         make = partial(_CLIENTS[kind], connection, self._headers, nursery)
-        return await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+        try:
+            return await trio.to_thread.run_sync(make, abandon_on_cancel=True)
+        except (ImportError, ValueError):  # for SOCKS it wants another package
+            raise httpx2.UnsupportedProtocol(UNUSABLE_PROXY) from None
 
     async def _run_until_hang_up(
         self, read: ReadStream[SessionMessage | Exception], connection: RemoteConnection

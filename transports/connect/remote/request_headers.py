@@ -14,6 +14,7 @@ import json
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
+import httpx2
 import msgspec
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
@@ -28,6 +29,7 @@ from mcp.shared.inbound import (
 
 from router.messages.frames import Request
 from router.messages.revisions import NAMED_METHODS, STATELESS_REVISION
+from transports import json_rpc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
+    from transports.connect.remote.connection import OutgoingMessage
 
 _ParamHeaders: TypeAlias = "Mapping[tuple[str, ...], str]"
 """The path of a value in the arguments of a tool -> the header that repeats the value."""
@@ -51,7 +54,24 @@ _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text: Final = msgspec.json.Decoder(str)
 
 
-def is_reserved(header: str) -> bool:
+def with_message(request: httpx2.Request, message: OutgoingMessage) -> httpx2.Request:
+    """Return the SDK's request with the router's own bytes and headers of the message in it."""
+    headers = httpx2.Headers(request.headers)
+    headers.pop("content-length", None)
+    if message.headers is not None:
+        for name in [name for name in headers if _is_reserved(name)]:
+            del headers[name]
+        headers.update(message.headers)
+    return httpx2.Request(
+        request.method,
+        request.url,
+        headers=headers,
+        content=json_rpc.encode(message.frame),
+        extensions=request.extensions,
+    )
+
+
+def _is_reserved(header: str) -> bool:
     """Return whether only the message itself may put this header on a request of 2026-07-28."""
     name = header.lower()
     return name in _RESERVED or name.startswith(_RESERVED_PREFIX)

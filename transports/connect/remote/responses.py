@@ -53,6 +53,20 @@ def has_media_type(response: httpx2.Response, media_type: str) -> bool:
     return kind.strip().lower() == media_type
 
 
+async def refuse_stacked_encodings(response: httpx2.Response) -> None:
+    """Refuse an answer that is compressed more than once, as a hook of the HTTP client.
+
+    Two kilobytes that were compressed twice hold up everything for seconds when they are unpacked,
+    although no more than the limit of them is kept.
+
+    Raises:
+        httpx2.DecodingError: it is.
+    """
+    await trio.lowlevel.checkpoint()
+    if len(response.headers.get_list("content-encoding", split_commas=True)) > 1:
+        raise httpx2.DecodingError("", request=response.request)
+
+
 def is_within_origin(request: httpx2.Request, onward: httpx2.Request) -> bool:
     """Return whether a redirect keeps method, scheme, host, port and credentials."""
     before, after = request.url, onward.url

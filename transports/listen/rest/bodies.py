@@ -107,6 +107,7 @@ class _Entry(Struct):
     max_in_flight: int | UnsetType | None = UNSET
     max_result_bytes: int | UnsetType | None = UNSET
     retry_safe_calls: bool | UnsetType | None = UNSET
+    allow_private: bool | UnsetType | None = UNSET
 
 
 class _Call(Struct):

@@ -12,39 +12,15 @@ import pytest
 
 from router.cli.changing import adding
 from router.cli.main import main
-from tests.router.cli.rest_api.fake_router import ROW, FakeRouter, fake_router
+from tests.router.cli.changing.data_folder import read, serve_at, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.router.cli.rest_api.fake_router import FakeRouter
 
 pytestmark = pytest.mark.usefixtures("home")
 
 STARTING: Final = {"name": "new", "state": "starting", "connected": False, "tools_count": 0}
 BROKEN: Final = {"detail": {"error": "Instance 'new' not connected: no", "code": "UNAVAILABLE"}}
-
-
-@pytest.fixture
-def router() -> Iterator[FakeRouter]:
-    with fake_router(ROW, ROW | {"name": "new", "tools_count": 12}) as router:
-        yield router
-
-
-@pytest.fixture
-def offline(home: Path) -> Path:
-    """A folder whose router does not run; returns its `data/`, which has the instance `files`."""
-    config = {"api": {"enabled": True, "port": 9}, "profiles": {"work": {"instances": ["*"]}}}
-    (home / "config.json").write_text(json.dumps(config))
-    write(home / "data", "files", {"command": "x"})
-    return home / "data"
-
-
-def write(data: Path, provider: str, entry: dict[str, Any]) -> None:
-    (data / provider).mkdir(parents=True)
-    (data / provider / "mcp_settings.json").write_text(json.dumps(entry))
-
-
-def read(data: Path, provider: str) -> dict[str, Any]:
-    return json.loads((data / provider / "mcp_settings.json").read_bytes())
 
 
 def run(router: FakeRouter, *words: str) -> int:
@@ -272,9 +248,7 @@ def test_a_reference_is_written_to_the_file_and_the_router_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    port = int(router.url.rpartition(":")[2])
-    config = {"api": {"enabled": True, "port": port}}
-    (offline.parent / "config.json").write_text(json.dumps(config))
+    serve_at(router, offline)
     target = "POST /api/instances/new/enable?wait=ready"
     router.answer(target, {"status": "success", "instance": "new", "active": True})
     assert main(["add", "new", "--env", "API_KEY=${KEY}", "--", "npx"]) == 0
@@ -389,7 +363,8 @@ def test_a_server_of_the_registry_is_looked_up_by_its_name(
     router.answer(target, {"server": SERVER, "_meta": {}})
     words = ["--registry", router.url, "--package", "remote"]
     assert main(["add", "w", "--from-registry", "io.github.acme/weather", *words]) == 0
-    assert read(offline, "w")["url"] == "https://x.test/sse"
+    entry = read(offline, "w")
+    assert (entry["url"], entry["allow_private"]) == ("https://x.test/sse", False)
     assert main(["add", "v", "--from-registry", "io.github.acme/nosuch", *words]) == 1
     assert "answered 404; the registry knows no server of this name" in capsys.readouterr().err
     assert main(["add", "v", "--from-registry", f"{router.url}/health"]) == 1

@@ -210,10 +210,25 @@ def test_what_is_run_can_be_forbidden_to_everybody(entry: dict[str, Any]) -> Non
         check(change)
 
 
+@pytest.mark.parametrize("key", ["allow_private", "Allow_Private"])
+@pytest.mark.parametrize("value", [True, None, "false"])
+def test_private_addresses_can_be_forbidden_with_it(key: str, value: Any) -> None:
+    entry = {"url": "http://x", key: value}
+    for change in (add(**entry), update(**entry), add(mcpServers={"n": entry})):
+        error = refusal(change, settings=NEVER)
+        assert error.code == NOT_ALLOWED
+        assert error.message == (
+            f"{key} lets the instance reach private addresses, and "
+            'security.allow_stdio_via_api is "never"; it belongs in the file'
+        )
+        check(change)
+
+
 @pytest.mark.parametrize(
     "entry",
     [
         {"url": "http://x", "headers": {"A": "b"}},
+        {"url": "http://x", "allow_private": False},
         {"type": "streamableHttp", "url": "http://x"},
         {"type": "sse", "metadata": {"command": "x"}},
         {"isActive": False},

@@ -30,10 +30,12 @@ def test_filters_and_policies_are_shown_where_they_are_set() -> None:
             exposure=Exposure(tools=NameFilter(deny=("drop",))),
             run_policy=RunPolicy(replicas=2),
             catalogue_cache=False,
+            allow_private=False,
         )
     )
     assert json.loads(json.dumps(shown["tools"])) == {"allow": ["*"], "deny": ["drop"]}
     assert (shown["replicas"], shown["catalogue_cache"]) == (2, False)
+    assert shown["allow_private"] is False
 
 
 def test_secrets_are_shown_nowhere() -> None:

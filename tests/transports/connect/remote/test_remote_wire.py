@@ -108,6 +108,13 @@ async def test_a_server_that_dies_is_noticed_by_its_event_stream() -> None:
 # --- Other transports ---
 
 
+async def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
+    async with connected(Call.result) as talk:
+        with pytest.raises(WireLost, match="the proxy of the environment is neither http:// nor"):
+            await talk.send(Request(1, "initialize"))
+
+
 async def test_http_and_sse_is_tried_where_the_type_was_guessed() -> None:
     async with connected(sse_only_server(405), try_sse=True) as talk:
         assert await talk.initialize() == Response(1, Raw(b"{}"))

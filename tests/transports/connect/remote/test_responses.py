@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
 import attrs
@@ -9,8 +10,11 @@ import httpx2
 import pytest
 import trio
 import trio.testing
+from msgspec import Raw
 
-from router.messages.frames import ErrorResponse
+from router.messages.errors import SESSION_LOST
+from router.messages.frames import ErrorResponse, Response
+from tests.transports.connect.remote.fake_server import Call, error_of, initialized, session_server
 from transports.connect.remote.event_streams import Progress
 from transports.connect.remote.responses import (
     SHORT_BODY_BYTES,
@@ -165,3 +169,18 @@ def test_stand_ins_keep_the_session_id_and_nothing_else(headers: dict[str, str])
 )
 def test_interrupted_stream_tells_the_sdk_where_to_resume(progress: Progress, event: bytes) -> None:
     assert resumable(httpx2.Response(200, request=POST), progress).content == event
+
+
+async def test_an_answer_that_is_compressed_twice_is_not_unpacked() -> None:
+    async def play(call: Call) -> None:
+        if call.rpc == "bad":
+            bomb = gzip.compress(gzip.compress(bytes(1_000_000)))
+            await call.reply(200, bomb, content_encoding="gzip, gzip")
+        else:
+            await call.result()
+
+    async with initialized(session_server(play)) as talk:
+        code, message = error_of(await talk.request(3, "bad"))
+        assert code == SESSION_LOST
+        assert message.endswith("broke: its answer is not encoded as it says")
+        assert await talk.request(5, "good") == Response(5, Raw(b"{}"))

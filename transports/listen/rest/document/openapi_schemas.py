@@ -90,6 +90,11 @@ _ENTRY: Final[Json] = {
     "max_in_flight": {**INTEGER, "minimum": 1, "description": "Further calls wait, then -32015"},
     "max_result_bytes": {**INTEGER, "minimum": 1024, "description": "Cut longer text results"},
     "retry_safe_calls": {**BOOLEAN, "default": False},
+    "allow_private": {
+        **BOOLEAN,
+        "description": "Whether its host may have a private address; false is written for a new "
+        "url unless this says true",
+    },
 }
 
 _STATE: Final[Json] = {
