@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from router.core.approvals import decisions
 from router.core.calls import forwarding
 from router.core.management import reconfigure, saving
 from router.core.peers import client_requests
@@ -25,8 +26,10 @@ from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
 from router.messages.commands import (
     CallTool,
+    DecideApproval,
     Forwarded,
     GetPrompt,
+    ListApprovals,
     ListInstances,
     ListPrompts,
     ListResources,
@@ -187,6 +190,17 @@ def _list_prompts(state: RoutingState, event: AdminCommand, _: ListPrompts) -> N
 def _show_prompts(state: RoutingState, event: AdminCommand, what: ShowPrompts) -> None:
     instance = state.shown_to(event.principal).find(what.name)
     _reply(state, event, instance_views.prompts(instance))
+
+
+def _list_approvals(state: RoutingState, event: AdminCommand, _: ListApprovals) -> None:
+    _reply(state, event, decisions.shown_to(state, event.principal))
+
+
+def _decide_approval(state: RoutingState, event: AdminCommand, what: DecideApproval) -> None:
+    answer, approved = decisions.decide(state, event.principal, what)
+    _reply(state, event, answer)
+    if approved is not None:
+        client_requests.carry_out(state, approved)
 
 
 BYTES_A_TOKEN: Final = 4
@@ -359,6 +373,8 @@ _COMMANDS: Final[
     ShowResources: ("read", _show_resources),
     ListPrompts: ("read", _list_prompts),
     ShowPrompts: ("read", _show_prompts),
+    ListApprovals: ("approve", _list_approvals),
+    DecideApproval: ("approve", _decide_approval),
     CallTool: ("call", _call_tool),
     ReadResource: ("call", _read_resource),
     GetPrompt: ("call", _get_prompt),

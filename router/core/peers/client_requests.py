@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from router.core.approvals import answers, holding
 from router.core.calls import forwarding, input_required, input_rounds, resource_subscriptions
 from router.core.peers import stateless_requests, transparent_requests
 from router.core.peers.methods import method_of
@@ -116,6 +117,7 @@ def _cancelled(state: RoutingState, client: Client, members: Members) -> None:
         if client.subscription is not None:
             resource_subscriptions.forget_client(state, client)
             listening.forget_client(state, client)
+        holding.cancel(state, client, request_id)
         forwarding.cancel_request(state, client, request_id, reason)
 
 
@@ -146,6 +148,12 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
     """A client answers a request of an upstream; an answer to no such request is dropped."""
     if client_roots.is_answer(client, frame):
         _roots_answered(state, client, frame)
+        return
+    asked = answers.row_asked(state, client, frame)
+    if asked is not None:
+        approved = answers.take(state, asked, frame)
+        if approved is not None:
+            carry_out(state, approved)
         return
     server_request = state.take_question(client, frame.id or 0)
     if server_request is None:

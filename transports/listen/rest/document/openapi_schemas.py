@@ -70,7 +70,7 @@ _ENTRY: Final[Json] = {
     "isActive": BOOLEAN,
     "metadata": ANY_OBJECT,
     "check_arguments": {**BOOLEAN, "description": "Overrides security.check_arguments"},
-    "tools": _filter("What of its tools clients see: allow, deny, rename, describe, ..."),
+    "tools": _filter("What of its tools clients see, and which need a yes: allow, approve, ..."),
     "prompts": _filter("What of its prompts clients see, by name"),
     "resources": _filter("What of its resources and templates clients see, by URI"),
     "catalogue_cache": {**BOOLEAN, "default": True, "description": "Keep its last known lists"},
@@ -139,7 +139,12 @@ _INSTANCE: Final[Json] = object_of(
 _PROFILE: Final[Json] = {
     "expose": {"enum": ["router", "direct", "transparent"]},
     "instances": {**array_of(STRING), "description": "Names; * and ? stand for characters"},
-    "tools": object_of(more=False, allow=array_of(STRING), deny=array_of(STRING)),
+    "tools": object_of(
+        more=False,
+        allow=array_of(STRING),
+        deny=array_of(STRING),
+        approve={**array_of(STRING), "description": "Calls of these wait for a yes"},
+    ),
     "instructions": nullable("string"),
     "title": nullable("string"),
 }
