@@ -44,6 +44,7 @@ class ApprovalInterleavings(RuleBasedStateMachine):
 
     Attributes:
         yes: the marks of calls that got a yes, as often as they did.
+        states_used: each `requestState` that a client has sent with an answer: it is good once.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,7 @@ class ApprovalInterleavings(RuleBasedStateMachine):
         self.tracks: list[Track] = []
         self.commands: list[tuple[SentCommand, int]] = []
         self.yes: list[int] = []
+        self.states_used: set[str] = set()
         self.marks = 0
 
     # --- Calls and their answers -------------------------------------------------------------
@@ -106,10 +108,13 @@ class ApprovalInterleavings(RuleBasedStateMachine):
     @rule(pick=PICK, answer=ANSWERS, changed=st.sampled_from([False, False, True]))
     def somebody_comes_again(self, pick: int, answer: Any, changed: bool) -> None:
         track = chosen([one for one in self.tracks if wants_input(one)][-3:], pick)
-        if answer == YES and not changed:
+        state = track.asked.result["requestState"]
+        if answer == YES and not changed and state not in self.states_used:
             self.notes_yes(track.mark)
+        if not changed:
+            self.states_used.add(state)
         again = {
-            "requestState": track.asked.result["requestState"],
+            "requestState": state,
             "inputResponses": {"mcp-router-approval": answer},
         }
         self.calls(track.client, track.mark + changed, **again)

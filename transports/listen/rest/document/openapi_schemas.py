@@ -153,7 +153,26 @@ _COUNTS: Final[Json] = object_of(
     tools=INTEGER, prompts=INTEGER, resources=INTEGER, templates=INTEGER
 )
 
+_APPROVAL: Final[Json] = object_of(
+    id={**STRING, "description": "For the decision"},
+    principal={**STRING, "description": "The name of the token that made the call"},
+    client={**STRING, "description": "Name and version of the program that did, as it says"},
+    instance=STRING,
+    tool={**STRING, "description": "The server's own name"},
+    arguments={**ANY_OBJECT, "description": "The very arguments that will be sent"},
+    arguments_sha256={**STRING, "description": "Of the arguments, byte for byte as they are here"},
+    waiting_s={"type": "number"},
+    expires_in_s={"type": "number", "description": "Then it is refused"},
+)
+
 SCHEMAS: Final[Json] = {
+    "Approval": _APPROVAL,
+    "Decision": object_of(
+        "approve",
+        approve=BOOLEAN,
+        arguments_sha256={**STRING, "description": "As it was shown; a yes needs it"},
+    ),
+    "Decided": object_of(id=STRING, instance=STRING, tool=STRING, approved=BOOLEAN),
     "Instance": _INSTANCE,
     "Status": {
         "allOf": [
