@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from transports.listen.rest.document.openapi_schemas import STRING, array_of, ref_to
 
@@ -14,7 +14,14 @@ class Route(Protocol):
     """Makes one operation; see `openapi`."""
 
     def __call__(
-        self, name: str, summary: str, result: Json, errors: str = "", **more: Any
+        self,
+        name: str,
+        summary: str,
+        result: Json,
+        errors: str = "",
+        *,
+        body: str = "",
+        parameters: tuple[Json, ...] = (),
     ) -> Json: ...
 
 
