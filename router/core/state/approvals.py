@@ -81,7 +81,7 @@ class Approval(Struct, eq=False):
 
     @property
     def subject(self) -> tuple[str, str, str]:
-        """What a yes is given for; see `ClientRequest.approved`."""
+        """The instance, the tool and the digest that a yes is for; see `ClientRequest.approved`."""
         return self.instance, self.tool, self.sha256
 
 
