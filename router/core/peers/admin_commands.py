@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from router.core.approvals import decisions
 from router.core.calls import forwarding
 from router.core.management import reconfigure, saving
 from router.core.peers import client_requests
@@ -193,10 +192,14 @@ def _show_prompts(state: RoutingState, event: AdminCommand, what: ShowPrompts) -
 
 
 def _list_approvals(state: RoutingState, event: AdminCommand, _: ListApprovals) -> None:
+    from router.core.approvals import decisions  # For start-up time: few routers have approvers.
+
     _reply(state, event, decisions.shown_to(state, event.principal))
 
 
 def _decide_approval(state: RoutingState, event: AdminCommand, what: DecideApproval) -> None:
+    from router.core.approvals import decisions  # For start-up time, as above.
+
     answer, approved = decisions.decide(state, event.principal, what)
     _reply(state, event, answer)
     if approved is not None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw
 
-from router.core.approvals import answers
 from router.core.calls import (
     confirmations,
     forwarding,
@@ -142,6 +141,8 @@ def _is_answered(state: RoutingState, request: ClientRequest) -> bool:
     Raises:
         RpcError: -32602, the `requestState` is none that anybody could have made.
     """
+    from router.core.approvals import answers  # For start-up time: few requests come again.
+
     if answers.is_refused(state, request):
         return True
     if given(request.params.members, "requestState") is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.core.approvals import holding
 from router.core.calls import forwarding
 from router.core.limits import large_results, turns
 from router.core.management import saving
@@ -364,9 +363,11 @@ def _check_and_forward(
     members["name"] = called.raw_name
     if called.fixed:
         members["arguments"] = with_fixed(members.get("arguments"), called.fixed)
-    has_rules = spec.exposure.tools.approve or view.approve
-    if has_rules and not holding.passes(state, request, view, instance, tool, members):
-        return
+    if spec.exposure.tools.approve or view.approve:
+        from router.core.approvals import holding  # For start-up time: few routers have rules.
+
+        if not holding.passes(state, request, view, instance, tool, members):
+            return
     # Only these show other URIs than the server's own.
     rewrite = rewrite_for(state, request.client, instance) if view.expose == "direct" else None
     if spec.run_policy.max_result_bytes is not None:
