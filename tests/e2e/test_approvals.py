@@ -49,8 +49,8 @@ class Site:
     workspace: Workspace
     router: RouterProcess
 
-    def target(self, mode: str) -> Target:
-        return Target("http", self.workspace, self.router, mode, AGENT)
+    def target(self, mode: str, transport: str = "http") -> Target:
+        return Target(transport, self.workspace, self.router, mode, AGENT)
 
     def api(self, token: str) -> RestClient:
         return RestClient(int(self.router.netloc().rpartition(":")[2]), token)
@@ -101,9 +101,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("mode", [HANDSHAKE, REVISION_2026])
-@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+@pytest.mark.parametrize("transport", ["http", "stdio"])
 def test_the_sdks_client_is_asked_and_its_answer_counts(
-    site: Site, mode: str, backend: str
+    site: Site, mode: str, transport: str
 ) -> None:
     messages: list[str] = []
     answers: list[dict[str, Any]] = [
@@ -118,14 +118,14 @@ def test_the_sdks_client_is_asked_and_its_answer_counts(
         return types.ElicitResult.model_validate(answers[len(messages) - 1])
 
     async def scenario() -> None:
-        async with site.target(mode).connect(elicitation_callback=answer) as client:
+        async with site.target(mode, transport).connect(elicitation_callback=answer) as client:
             assert text_of(await call(client, "plain", "echo", {"text": TEXT})) == TEXT
             for _ in range(2):
                 refused = await call(client, "plain", "echo", {"text": TEXT})
                 why = "not approved: the user of the client did not agree"
                 assert error_of(refused) == (why, "NOT_APPROVED")
 
-    run(scenario, backend)
+    run(scenario)
     assert messages == [MESSAGE] * 3
 
 

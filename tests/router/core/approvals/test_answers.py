@@ -215,8 +215,10 @@ def test_a_client_without_a_session_and_without_forms_waits_for_an_approver() ->
 
 
 def test_a_reload_forgets_the_question_to_a_client_that_is_away() -> None:
-    talk, client, upstream = stateless(profiles={"work": Profile()})
+    talk, client, upstream = stateless()
     call = client.routes("rm")
+    talk.settings_change(profiles={"work": Profile()})
+    assert len(talk.state.approvals.by_id) == 1
     talk.configured()
     assert retried(client, call).tool_error == TOO_LATE
     assert upstream.sees() == []

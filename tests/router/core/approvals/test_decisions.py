@@ -17,7 +17,7 @@ from tests.router.core.approvals.asked import (
     nothing_waits,
     waiting,
 )
-from tests.router.core.conversation import raw
+from tests.router.core.conversation import FakeSeal, raw
 
 APPROVE: Any = frozenset({"approve"})
 
@@ -157,6 +157,15 @@ def test_an_approver_needs_the_permission(principal: Principal, problem: str) ->
         error = talk.admin_asks(what, principal).error
         assert error.code == -32016
         assert problem in error.message
+
+
+def test_no_id_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk, client, _ = asking()
+    keys = iter([1, 1, 1, 2])
+    monkeypatch.setattr(FakeSeal, "seal", lambda *_: f"sealed-{next(keys)}")
+    client.cancels(client.calls("a__rm"))
+    client.calls("a__rm")
+    assert len(talk.state.approvals.by_id | talk.state.approvals.decided) == 2
 
 
 def test_old_decisions_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
