@@ -88,5 +88,5 @@ def _row(state: RoutingState, principal: Principal, approval_id: str) -> Approva
         return row
     instance, outcome = state.approvals.decided.get(approval_id, ("", ""))
     if instance in seen:
-        raise RpcError(APPROVAL_CONFLICT, f"Call {approval_id} was {outcome} already")
+        raise RpcError(APPROVAL_CONFLICT, f"Call {approval_id} waits no more: {outcome}")
     raise RpcError(APPROVAL_NOT_FOUND, f"No call with the id {approval_id} waits for approval")

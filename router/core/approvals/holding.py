@@ -159,7 +159,7 @@ def _hold(
         state.effects.append(ToClient(client.id, request.reply_to, frame))
         _arm(state, row)
     else:
-        _log(state, row, f"waits for approval: mcp-router approve {row.id}")
+        _log(state, row, f" waits for approval: mcp-router approve {row.id}")
         _tell(state, row)
 
 
@@ -256,7 +256,7 @@ def _take(state: RoutingState, row: Approval, decision: Decision, by: str = "") 
     by_whom = f" by '{by}'" if by else ""
     outcome = f"{decision}{by_whom} after {state.now_s - row.since_s:.1f} s"
     state.approvals.take(row, outcome)
-    _log(state, row, f"was {outcome}")
+    _log(state, row, f": {outcome}")
     request = row.request
     if request is not None:
         del request.client.held[request.id]
@@ -283,7 +283,7 @@ def _note(
 
 def _log(state: RoutingState, row: Approval, text: str) -> None:
     call = f"A call of {cut_to_one_line(visible(row.tool))} by '{row.principal}'"
-    state.effects.append(LogLine(logging.INFO, f"{row.instance}: {call} {text}", row.instance))
+    state.effects.append(LogLine(logging.INFO, f"{row.instance}: {call}{text}", row.instance))
 
 
 def _withdraw_question(

@@ -80,7 +80,7 @@ def test_the_first_decision_is_the_only_one() -> None:
     late = DecideApproval(row["id"], approve=True, arguments_sha256=row["arguments_sha256"])
     error = talk.admin_asks(late, APPROVER).error
     assert error.string_code == "APPROVAL_CONFLICT"
-    assert error.message == f"Call {row['id']} was denied by 'ops' after 0.0 s already"
+    assert error.message == f"Call {row['id']} waits no more: denied by 'ops' after 0.0 s"
     assert call.tool_error[0] == "NOT_APPROVED"
     assert upstream.sees() == []
 

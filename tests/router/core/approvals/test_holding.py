@@ -371,7 +371,7 @@ def test_the_log_says_that_a_call_waits_and_the_command_for_it() -> None:
     assert talk.logged == [line]
     talk.time_passes(3)
     decides(talk, approve=True)
-    assert talk.logged[-1] == "a: A call of rm by 'agent' was approved by 'ops' after 3.0 s"
+    assert talk.logged[-1] == "a: A call of rm by 'agent': approved by 'ops' after 3.0 s"
 
 
 @pytest.mark.parametrize("approve", [True, False])
