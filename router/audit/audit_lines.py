@@ -14,6 +14,7 @@ import msgspec
 from router.logs.record_text import one_line
 from router.logs.utc_time import utc_time
 from router.messages.observability.records import (
+    ApprovalRecord,
     CallRecord,
     ChangeRecord,
     RefusalRecord,
@@ -93,7 +94,18 @@ def _call(record: CallRecord) -> dict[str, Any]:
         members["arguments_sha256"] = record.arguments_sha256
     if record.trace is not None:
         members["trace_id"] = record.trace.trace_id
+    if record.approval is not None:
+        members |= _approval(record.approval)
     return members
+
+
+def _approval(record: ApprovalRecord) -> dict[str, Any]:
+    return {
+        "approval_asked": record.asked,
+        "approval": record.decision,
+        "approval_by": record.by,
+        "approval_after_ms": round(record.after_s * 1000, 3),
+    }
 
 
 def _change(record: ChangeRecord) -> dict[str, Any]:

@@ -65,6 +65,7 @@ _RUNNING: Final = "router.cli.running"
 _LOCAL: Final = "router.cli.local"
 _CALLING: Final = "router.cli.calling"
 _CHANGING: Final = "router.cli.changing"
+_APPROVING: Final = "router.cli.approving"
 _SETUP: Final = "router.cli.setup"
 
 SERVE: Final = Command(
@@ -89,7 +90,12 @@ COMMANDS: Final = (
     Command("resources", "Look", "list resources, or read one", f"{_CALLING}.resources_command"),
     Command("prompts", "Look", "list prompts, or fill one in", f"{_CALLING}.prompts_command"),
     Command("inspect", "Look", "tell all about one server", f"{_RUNNING}.inspect_command"),
+    Command(
+        "approvals", "Look", "show calls that wait for a yes", f"{_APPROVING}.approvals_command"
+    ),
     Command("call", "Use", "call a tool", f"{_CALLING}.call_command"),
+    Command("approve", "Use", "have a call carried out", f"{_APPROVING}.decide_command"),
+    Command("deny", "Use", "refuse a call", f"{_APPROVING}.decide_command"),
     Command("restart", "Change", "start servers anew", f"{_CHANGING}.switch_command"),
     Command("enable", "Change", "start servers, now and always", f"{_CHANGING}.switch_command"),
     Command("disable", "Change", "stop servers for good", f"{_CHANGING}.switch_command"),

@@ -145,7 +145,9 @@ class McpClient:
         enabled: connect to upstreams at all.
         timeout: seconds for one call.
         start_timeout_s: from starting an upstream to the end of its handshake.
-        question_timeout_s: for a client's answer to a question of a server.
+        question_timeout_s: for a client's answer to a question of a server, or to whether a call
+            of its own is approved.
+        approval_timeout_s: for an approver, where a client cannot be asked.
         start: start instances with the router, or each by its first call.
         idle_stop_s: seconds without a call after which an instance is stopped; 0 for never.
         ping_interval_s: seconds of silence after which a server is asked whether it lives; 0 for
@@ -158,6 +160,7 @@ class McpClient:
     timeout: Seconds = live(30, core="timeout_s")
     start_timeout_s: Seconds = 60
     question_timeout_s: Seconds = live(120, core="question_timeout_s")
+    approval_timeout_s: Seconds = live(300, core="approval_timeout_s")
     start: StartSetting = live("eager", core="start")
     idle_stop_s: Delay = live(0, core="idle_stop_s")
     ping_interval_s: Delay = 60

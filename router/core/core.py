@@ -89,6 +89,7 @@ class Core:
             state.client_sessions.idle_due,
             state.idle_due,
             state.confirmations_due,
+            state.approvals.due,
         )
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
@@ -187,6 +188,7 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
     for parked in list(client.parked.values()):
         forwarding.unpark(state, parked)
         forwarding.end_reply(state, parked.request, "gone")
+    _forget_held(state, client)
     for saving_now in client.saving.values():
         forwarding.end_reply(state, saving_now.request, "gone")
     for request_id in list(client.server_requests):
@@ -208,11 +210,19 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         log_levels.broadcast_log_level(state)
 
 
+def _forget_held(state: RoutingState, client: Client) -> None:
+    if client.held:
+        from router.core.approvals import holding  # For start-up time: few calls need a yes.
+
+        holding.forget_client(state, client)
+
+
 # --- The configuration -------------------------------------------------------------------------
 
 
 def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
     reconfigure.configure(state, event.specs)
+    _end_changed_approvals(state)
 
 
 def _catalogues_read(state: RoutingState, event: CataloguesRead) -> None:
@@ -223,6 +233,7 @@ def _catalogues_read(state: RoutingState, event: CataloguesRead) -> None:
 def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
     if event.specs is not None:
         reconfigure.configure(state, event.specs)
+        _end_changed_approvals(state)
     saving.saved(state, event)
 
 
@@ -231,6 +242,14 @@ def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     list_changes.notify_settings_changed(state, event.settings)
     idle_stops.settings_changed(state, before)
     rates.settings_changed(state)
+    _end_changed_approvals(state)
+
+
+def _end_changed_approvals(state: RoutingState) -> None:
+    if state.approvals.by_id:
+        from router.core.approvals import holding  # For start-up time, as above.
+
+        holding.end_changed(state)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -250,6 +269,10 @@ def _tick(state: RoutingState, _: Tick) -> None:
     reconfigure.expire(state)
     client_requests.expire_questions(state)
     call_ends.expire(state)
+    if state.approvals.by_id:
+        from router.core.approvals import holding  # For start-up time, as above.
+
+        holding.expire(state)
     input_required.expire(state)
     resource_subscriptions.expire(state)
     client_session_ends.expire(state)
@@ -260,6 +283,10 @@ def _tick(state: RoutingState, _: Tick) -> None:
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_subscriptions(state)
+    if state.approvals.by_id:
+        from router.core.approvals import holding  # For start-up time, as above.
+
+        holding.end_all(state)
     rows = (*state.client_sessions.by_name.values(), *state.replicas.values())
     for instance in (*state.instances, *rows):
         call_ends.fail_waiting(state, instance, RpcError(UNAVAILABLE, forwarding.STOPPING))

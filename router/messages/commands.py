@@ -144,6 +144,28 @@ class ShowPrompts(Struct, frozen=True):
     name: str
 
 
+class ListApprovals(Struct, frozen=True):
+    """-> list[dict], the calls that wait for an approver, oldest first.
+
+    Each has `id`, `principal`, `client`, `instance`, `tool` (the server's name), `arguments` (raw,
+    as they will be sent), `arguments_sha256` (of these bytes), `waiting_s` and `expires_in_s`.
+    """
+
+
+class DecideApproval(Struct, frozen=True):
+    """-> dict of `id`, `instance`, `tool` and `approved`.
+
+    Attributes:
+        id: of the row in `ListApprovals`.
+        approve: True to have the call carried out, once; False to refuse it.
+        arguments_sha256: of the arguments that the approver was shown; None only to refuse.
+    """
+
+    id: str
+    approve: bool
+    arguments_sha256: str | None = None
+
+
 class CallTool(Struct, frozen=True):
     """-> Raw, the upstream's own result, with `isError` or without.
 
@@ -208,6 +230,8 @@ RouterCommand: TypeAlias = (
     | ShowResources
     | ListPrompts
     | ShowPrompts
+    | ListApprovals
+    | DecideApproval
     | Forwarded
     | MakeChange
     | RestartInstance

@@ -35,6 +35,7 @@ class CoreSettings:
         timeout_s: the default timeout of one call (`mcp_client.timeout`).
         question_timeout_s: how long the answer of a client to a server's question may take
             (`mcp_client.question_timeout_s`).
+        approval_timeout_s: how long a call waits for an approver (`mcp_client.approval_timeout_s`).
         start: "eager" or "lazy", where an instance does not say (`mcp_client.start`).
         idle_stop_s: seconds without a call after which a session is stopped, where an instance does
             not say; 0 for never (`mcp_client.idle_stop_s`).
@@ -62,6 +63,7 @@ class CoreSettings:
     version: str
     timeout_s: float = 30.0
     question_timeout_s: float = 120.0
+    approval_timeout_s: float = 300.0
     start: StartSetting = "eager"
     idle_stop_s: float = 0.0
     tool_names: str = "auto"

@@ -3,7 +3,7 @@
 Two families of codes exist, and `STRING_CODES` maps the first to the second:
 
 - JSON-RPC integer codes, for answers on the MCP endpoints (JSON-RPC 2.0 section 5.1). MCP
-  reserves -32020..-32099, so the router's own are -32009..-32019.
+  reserves -32020..-32099, so the router's own are -32006..-32019.
 - String codes, for the results of the router's own tools and the REST API.
 """
 
@@ -21,6 +21,13 @@ INTERNAL_ERROR: Final = -32603
 
 RESOURCE_NOT_FOUND: Final = -32002
 """Handshake revisions: there is no resource of this URI; 2026-07-28 has -32602 for it."""
+
+APPROVAL_CONFLICT: Final = -32006
+"""A call was decided about already, or it is another one than its approver was shown."""
+
+APPROVAL_NOT_FOUND: Final = -32007
+NOT_APPROVED: Final = -32008
+"""A call had to wait for a yes, and got none."""
 
 TRANSPORT_ERROR: Final = -32009
 """A server failed to answer a request that it cannot have carried out, as with a 503."""
@@ -52,6 +59,9 @@ STRING_CODES: Final[dict[int, str]] = {
     METHOD_NOT_FOUND: "VALIDATION_ERROR",
     INVALID_PARAMS: "VALIDATION_ERROR",
     INTERNAL_ERROR: "INTERNAL_ERROR",
+    APPROVAL_CONFLICT: "APPROVAL_CONFLICT",
+    APPROVAL_NOT_FOUND: "APPROVAL_NOT_FOUND",
+    NOT_APPROVED: "NOT_APPROVED",
     TRANSPORT_ERROR: "TRANSPORT_ERROR",
     INSTANCE_NOT_FOUND: "INSTANCE_NOT_FOUND",
     TIMEOUT: "TIMEOUT",

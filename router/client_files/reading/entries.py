@@ -56,7 +56,9 @@ _OWN_KEYS: Final = (
 )
 """Keys that only files of a router have. They are taken over as they are, if no client has them."""
 
-_FILTER_KEYS: Final = frozenset({"allow", "deny", "rename", "describe", "annotations", "arguments"})
+_FILTER_KEYS: Final = frozenset(
+    {"allow", "deny", "approve", "rename", "describe", "annotations", "arguments"}
+)
 """Keys of the router in `tools`; Codex has the names of tools there."""
 
 _WITHOUT_MEANING: Final = frozenset({"name", "provider", "source", "gallery", "version", "id"})

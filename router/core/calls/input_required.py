@@ -112,7 +112,7 @@ def _require_input(state: RoutingState, call: Call, requests: dict[str, InputReq
     key = state.next_key()
     expires_at_s = call.ends_at_s + OUTCOME_KEPT_S
     sealed = state.seal.seal(
-        msgspec.json.encode((key, expires_at_s)), _sealing_context(call.client.the_request)
+        msgspec.json.encode((key, expires_at_s)), sealing_context(call.client.the_request)
     )
     state.calls.detach(call)
     target = "" if call.draft is None else call.draft.target
@@ -195,12 +195,12 @@ def _unseal(state: RoutingState, request: ClientRequest) -> tuple[int, float] | 
     """Return key and expiry in a `requestState`; None if not made here, or for another request."""
     try:
         sealed = text_of(request.params.members, "requestState")
-        return _secret.decode(state.seal.unseal(sealed, _sealing_context(request)))
+        return _secret.decode(state.seal.unseal(sealed, sealing_context(request)))
     except (RpcError, ValueError):
         return None
 
 
-def _sealing_context(request: ClientRequest) -> bytes:
+def sealing_context(request: ClientRequest) -> bytes:
     """Return what a `requestState` is bound to: this principal and this very call."""
     members = request.params.members
     # Empty arguments may be left out.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from router.messages.observability.records import TraceContext
+    from router.messages.observability.records import ApprovalRecord, TraceContext
 
 
 class CallDraft(Struct, eq=False):
@@ -19,6 +19,7 @@ class CallDraft(Struct, eq=False):
         target: the name or URI that was sent to the server; empty while nothing was sent.
         sent_s: the second at which it was sent to a server; None while it was not.
         trace: its place in a trace; None unless calls are traced.
+        approval: see `CallRecord`.
     """
 
     request_bytes: int
@@ -26,3 +27,4 @@ class CallDraft(Struct, eq=False):
     target: str = ""
     sent_s: float | None = None
     trace: TraceContext | None = None
+    approval: ApprovalRecord | None = None

@@ -286,7 +286,8 @@ def _unknown_in_filters(catalog: Catalog, exposure: Exposure) -> Iterator[_Unkno
         ),
     ):
         known = _keys(items)
-        for list_key, patterns in (("allow", names.allow), ("deny", names.deny)):
+        lists = (("allow", names.allow), ("deny", names.deny), ("approve", names.approve))
+        for list_key, patterns in lists:
             for name in patterns:
                 if not has_wildcard(name) and name not in known:
                     yield f"{key}.{list_key}: the server offers no {kind} '{name}'", name, known

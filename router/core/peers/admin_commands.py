@@ -25,8 +25,10 @@ from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
 from router.messages.commands import (
     CallTool,
+    DecideApproval,
     Forwarded,
     GetPrompt,
+    ListApprovals,
     ListInstances,
     ListPrompts,
     ListResources,
@@ -187,6 +189,21 @@ def _list_prompts(state: RoutingState, event: AdminCommand, _: ListPrompts) -> N
 def _show_prompts(state: RoutingState, event: AdminCommand, what: ShowPrompts) -> None:
     instance = state.shown_to(event.principal).find(what.name)
     _reply(state, event, instance_views.prompts(instance))
+
+
+def _list_approvals(state: RoutingState, event: AdminCommand, _: ListApprovals) -> None:
+    from router.core.approvals import decisions  # For start-up time: few routers have approvers.
+
+    _reply(state, event, decisions.shown_to(state, event.principal))
+
+
+def _decide_approval(state: RoutingState, event: AdminCommand, what: DecideApproval) -> None:
+    from router.core.approvals import decisions  # For start-up time, as above.
+
+    answer, approved = decisions.decide(state, event.principal, what)
+    _reply(state, event, answer)
+    if approved is not None:
+        client_requests.carry_out(state, approved)
 
 
 BYTES_A_TOKEN: Final = 4
@@ -359,6 +376,8 @@ _COMMANDS: Final[
     ShowResources: ("read", _show_resources),
     ListPrompts: ("read", _list_prompts),
     ShowPrompts: ("read", _show_prompts),
+    ListApprovals: ("approve", _list_approvals),
+    DecideApproval: ("approve", _decide_approval),
     CallTool: ("call", _call_tool),
     ReadResource: ("call", _read_resource),
     GetPrompt: ("call", _get_prompt),

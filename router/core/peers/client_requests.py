@@ -116,6 +116,10 @@ def _cancelled(state: RoutingState, client: Client, members: Members) -> None:
         if client.subscription is not None:
             resource_subscriptions.forget_client(state, client)
             listening.forget_client(state, client)
+        if request_id in client.held:
+            from router.core.approvals import holding  # For start-up time: few clients have any.
+
+            holding.cancel(state, client, request_id)
         forwarding.cancel_request(state, client, request_id, reason)
 
 
@@ -147,6 +151,8 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
     if client_roots.is_answer(client, frame):
         _roots_answered(state, client, frame)
         return
+    if client.held and _approved(state, client, frame):
+        return
     server_request = state.take_question(client, frame.id or 0)
     if server_request is None:
         return
@@ -163,6 +169,19 @@ def _answered(state: RoutingState, client: Client, frame: Response | ErrorRespon
     forwarding.send_to_session(state, server_request.session, answer)
     if call is not None:
         state.calls.resume(call, state.now_s)
+
+
+def _approved(state: RoutingState, client: Client, frame: Response | ErrorResponse) -> bool:
+    """Take the answer to whether a call may be carried out; return False if it is to none such."""
+    from router.core.approvals import answers  # For start-up time, as above.
+
+    asked = answers.row_asked(state, client, frame)
+    if asked is None:
+        return False
+    approved = answers.take(state, asked, frame)
+    if approved is not None:
+        carry_out(state, approved)
+    return True
 
 
 def expire_questions(state: RoutingState) -> None:

@@ -127,14 +127,31 @@ def resumable(method: Method) -> Method:
     """
 
     def carry_out(state: RoutingState, request: ClientRequest) -> None:
-        if given(request.params.members, "requestState") is not None:
-            if input_required.retry(state, request):
-                return
-            if not _is_for_stateless_server(state, request):
-                raise input_required.invalid_request_state()
-        method(state, request)
+        if given(request.params.members, "requestState") is None or not _is_answered(
+            state, request
+        ):
+            method(state, request)
 
     return carry_out
+
+
+def _is_answered(state: RoutingState, request: ClientRequest) -> bool:
+    """Return whether a retry needs nothing more than what its `requestState` stands for.
+
+    Raises:
+        RpcError: -32602, the `requestState` is none that anybody could have made.
+    """
+    from router.core.approvals import answers  # For start-up time: few requests come again.
+
+    if answers.is_refused(state, request):
+        return True
+    if given(request.params.members, "requestState") is None:
+        return False  # It brought a yes, and is as it was before the question.
+    if input_required.retry(state, request):
+        return True
+    if not _is_for_stateless_server(state, request):
+        raise input_required.invalid_request_state()
+    return False
 
 
 def _is_for_stateless_server(state: RoutingState, request: ClientRequest) -> bool:

@@ -363,18 +363,18 @@ def _check_and_forward(
     members["name"] = called.raw_name
     if called.fixed:
         members["arguments"] = with_fixed(members.get("arguments"), called.fixed)
+    if spec.exposure.tools.approve or view.approve:
+        from router.core.approvals import holding  # For start-up time: few routers have rules.
+
+        if not holding.passes(state, request, view, instance, tool, members):
+            return
     # Only these show other URIs than the server's own.
     rewrite = rewrite_for(state, request.client, instance) if view.expose == "direct" else None
     if spec.run_policy.max_result_bytes is not None:
         rewrite = large_results.limited(state, request.client, instance, tool, rewrite)
+    shown_alone = view.is_transparent
     call = forwarding.forward_call(
-        state,
-        request,
-        instance,
-        session,
-        members,
-        rewrite=rewrite,
-        is_transparent=view.is_transparent,
+        state, request, instance, session, members, rewrite=rewrite, is_transparent=shown_alone
     )
     if request.client.is_stateless or "task" in members:
         results.expect_task(state, call, members)

@@ -36,5 +36,10 @@ def _missing_permission(principal: Principal, needed: tuple[Permission, ...]) ->
             "Changing instances needs a token with the admin permission; "
             "set security.bearer_token in config.json"
         )
+    if not principal.name and "approve" in needed:
+        return (
+            "Approving needs a token with the permission 'approve', or mcp-router approve on the "
+            "machine of the router, as its user"
+        )
     permissions = " or ".join(f"'{permission}'" for permission in needed)
     return f"This needs the permission {permissions}, which '{principal.name}' does not have"

@@ -229,6 +229,7 @@ def _write(
         revision="" if client.era == "own" else client.revision,
         sent_after_s=None if draft.sent_s is None else draft.sent_s - ended.began_s,
         trace=draft.trace,
+        approval=draft.approval,
     )
     state.effects.append(WriteRecord(record))
 

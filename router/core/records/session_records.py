@@ -39,7 +39,7 @@ def begin(state: RoutingState, request: ClientRequest) -> None:
             (params.members, "clientInfo") if is_handshake else (params.meta, CLIENT_INFO_KEY)
         )
         info = given(members, key)
-    _write_begin(state, client, "" if info is None else _text_of(info))
+    _write_begin(state, client, "" if info is None else name_and_version(info))
 
 
 def end(state: RoutingState, client: Client, reason: str) -> None:
@@ -48,7 +48,7 @@ def end(state: RoutingState, client: Client, reason: str) -> None:
         return
     if not client.is_recorded:
         _write_begin(state, client, "")
-    _write(state, client, is_open=False, client_info=_text_of(client.info), reason=reason)
+    _write(state, client, is_open=False, client_info=name_and_version(client.info), reason=reason)
 
 
 def _write_begin(state: RoutingState, client: Client, client_info: str) -> None:
@@ -74,7 +74,7 @@ MAX_INFO = 200
 """Characters of `name` and `version` together: the client chooses them."""
 
 
-def _text_of(info: Raw) -> str:
+def name_and_version(info: Raw) -> str:
     """Return name and version in an `Implementation` object, as far as there are any."""
     if not is_object(info):
         return ""

@@ -143,6 +143,8 @@ class Calls(Struct):
     ) -> None:
         """Keep what a call needs to be sent again; a call that was sent again ends in time.
 
+        A call that was approved is not: one yes is for one call.
+
         Args:
             call: the call, which is open.
             request: the request that it forwards.
@@ -151,7 +153,7 @@ class Calls(Struct):
         if request.ends_at_s is not None:
             call.ends_at_s = request.ends_at_s
             self.deadlines.arm(call.id, request.ends_at_s)
-        elif call.method == "tools/call" and "task" not in members and "name" in members:
+        elif request.approved is None and _is_plain_tool_call(call, members):
             call.to_repeat = request, members["name"]
 
     def close(self, call: Call) -> None:
@@ -235,3 +237,7 @@ class Calls(Struct):
         """Count one request of the upstream less; after the last one the timeout runs again."""
         call.unanswered -= 1
         self.extend(call, now_s)
+
+
+def _is_plain_tool_call(call: Call, members: Mapping[str, Raw]) -> bool:
+    return call.method == "tools/call" and "task" not in members and "name" in members

@@ -85,6 +85,7 @@ class Client(Struct, eq=False, weakref=True):
         parked: its requests that wait for an instance, or for their turn, by its own id.
         parked_count: the number of these, and of those of its `requests`.
         saving: its requests that wait for a change to be on disk, by its own id.
+        held: its requests that wait for a yes, by its own id: the ids in `RoutingState.approvals`.
         server_requests: requests of upstreams that it has not answered yet, by its id for them.
         requests: its requests without a session that are not answered yet, by its own id.
         request: the request that this row stands for, until it is answered; None for a session.
@@ -115,6 +116,7 @@ class Client(Struct, eq=False, weakref=True):
     parked: dict[RequestId, Parked] = {}
     parked_count: int = 0
     saving: dict[RequestId, Saving] = {}
+    held: dict[RequestId, str] = {}
     server_requests: dict[RequestId, ServerRequest] = {}
     requests: dict[RequestId, Client] = {}
     request: ClientRequest | None = None
@@ -186,6 +188,7 @@ class Client(Struct, eq=False, weakref=True):
             request_id in self.calls
             or request_id in self.parked
             or request_id in self.saving
+            or request_id in self.held
             or request_id in self.requests
         )
 
@@ -234,6 +237,8 @@ class ClientRequest(Struct, eq=False):
         instance: the name of the instance that it was brought to; empty until then.
         draft: the begin of its record; None if there is to be none.
         usage: counts it while it is in flight; None if its token has no limits.
+        approved: what a yes was given for: the instance, the server's name of the tool, and the
+            digest of the arguments; None without a yes.
     """
 
     client: Client
@@ -248,6 +253,7 @@ class ClientRequest(Struct, eq=False):
     instance: str = ""
     draft: CallDraft | None = None
     usage: Usage | None = None
+    approved: tuple[str, str, str] | None = None
 
 
 class Parked(Struct, frozen=True, eq=False):

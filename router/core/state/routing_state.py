@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from router.core.bounded.kept_results import KeptResults
 from router.core.measures.call_counts import CallCounts
+from router.core.state.approvals import Approvals
 from router.core.state.calls import Calls
 from router.core.state.deadlines import Deadlines
 from router.core.state.instance_table import Instances
@@ -111,6 +112,7 @@ class RoutingState(Struct):
         idle_due: deadlines of instances that are stopped when nobody uses them, by name.
         input_required: calls that wait for their client's retry, by a key of their own.
         input_required_due: the second until which the outcome of such a call is kept, by that key.
+        approvals: the calls that wait for a yes.
         elicited: clients that were sent to a URL, by session and the session's elicitation id.
         subscribers: by the address of a row and by URI, the clients that are told of updates of a
             resource, each with the URI that it knows.
@@ -156,6 +158,7 @@ class RoutingState(Struct):
     idle_due: Deadlines[str] = field(default_factory=Deadlines[str])
     input_required: dict[int, InputRequired] = {}
     input_required_due: Deadlines[int] = field(default_factory=Deadlines[int])
+    approvals: Approvals = field(default_factory=Approvals)
     elicited: dict[tuple[SessionId, str], ClientId] = {}
     subscribers: dict[str, dict[str, dict[ClientId, str]]] = {}
     listens: dict[SessionId, int] = {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from router.core.names.direct_names import direct_name
+from router.core.names.direct_names import SEPARATOR, direct_name
 from router.core.state.instance_table import Instances
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 from router.messages.instances.exposure import Profile, matches_any
@@ -48,6 +48,7 @@ class View(Struct, eq=False):
         expose: its kind.
         is_transparent: True if it shows one instance as if the router were not there.
         shows_all_tools: True if the profile leaves out no tool.
+        approve: patterns for the tools of the profile whose calls wait for a yes.
     """
 
     profile: Profile
@@ -55,6 +56,7 @@ class View(Struct, eq=False):
     expose: Expose = "router"
     is_transparent: bool = False
     shows_all_tools: bool = True
+    approve: tuple[str, ...] = ()
     # The instances that each principal sees here, by the names it may see, since the last change.
     _seen: dict[frozenset[str] | None, Instances] = {}
     _all: Instances | None = None
@@ -63,6 +65,7 @@ class View(Struct, eq=False):
         self.expose = self.profile.expose
         self.is_transparent = self.instance is not None
         self.shows_all_tools = self.profile.tools.admits_all
+        self.approve = self.profile.tools.approve
 
     def seen_by(self, instances: Instances, principal: Principal) -> Instances:
         """Return the instances that this view shows to a principal.
@@ -101,6 +104,19 @@ class View(Struct, eq=False):
             return True
         shown = tool if self.is_transparent else direct_name(instance, tool, limit)
         return self.profile.tools.admits(shown)
+
+    def wants_approval(self, instance: str, tool: str, limit: int) -> bool:
+        """Return whether the profile of this view has calls of a tool wait for a yes.
+
+        Args:
+            instance, tool, limit: see `admits_tool`. A direct name that is cut counts with what was
+                cut off as well, so that a long name does not escape a pattern for its end.
+        """
+        if self.is_transparent:
+            return matches_any(tool, self.approve)
+        return matches_any(direct_name(instance, tool, limit), self.approve) or matches_any(
+            f"{instance}{SEPARATOR}{tool}", self.approve
+        )
 
     def the_instance(self, instances: Instances, principal: Principal) -> Instance:
         """Return the one instance of a transparent view.

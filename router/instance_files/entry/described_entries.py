@@ -18,6 +18,7 @@ from router.messages.instances.run_policy import DEFAULT_RUN_POLICY
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from router.messages.instances.exposure import Exposure
     from router.messages.instances.instance_spec import InstanceSpec
 
 HIDDEN: Final = "•••"
@@ -59,12 +60,20 @@ def described_entry(spec: InstanceSpec, known_secrets: Iterable[str] = ()) -> di
         "catalogue_cache": False if not spec.catalogue_cache else None,
         "metadata": spec.metadata,
         "sessions": None if spec.sessions == "shared" else spec.sessions,
-        **_differing(spec.exposure, EVERYTHING),
+        **_shown_exposure(spec.exposure),
         **_differing(spec.run_policy, DEFAULT_RUN_POLICY),
         "source": spec.source,
     }
     kept = {key: value for key, value in described.items() if value or value is False}
     return kept | {"isActive": spec.is_active}
+
+
+def _shown_exposure(exposure: Exposure) -> dict[str, Any]:
+    shown = _differing(exposure, EVERYTHING)
+    for key in ("tools", "prompts", "resources"):
+        if key in shown and not shown[key]["approve"]:
+            del shown[key]["approve"]  # Only `tools` may have it in a file.
+    return shown
 
 
 def _differing(value: Any, usual: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ EXPOSURE_KEYS: Final = ("tools", "prompts", "resources", "includeTools", "exclud
 """Keys of an entry that are read here."""
 
 _FILTER_KEYS: Final = ("allow", "deny")
-_TOOL_KEYS: Final = (*_FILTER_KEYS, "rename", "describe", "annotations", "arguments")
+_TOOL_KEYS: Final = (*_FILTER_KEYS, "approve", "rename", "describe", "annotations", "arguments")
 _ARGUMENT_KEYS: Final = ("describe", "fixed")
 
 
@@ -92,7 +92,8 @@ class _ExposureReader(Struct, frozen=True):
             allow = names.allow
         elif tools.get("allow") is not None:
             self.note("includeTools", "says the same as tools.allow; keep one of the two")
-        return NameFilter(allow, (*names.deny, *(deny or ())))
+        approve = self._patterns("tools.approve", tools.get("approve"))
+        return NameFilter(allow, (*names.deny, *(deny or ())), approve or ())
 
     def name_filter(self, key: str, section: dict[str, Any]) -> NameFilter:
         is_array = isinstance(self.members.get(key), list)

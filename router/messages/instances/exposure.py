@@ -51,10 +51,16 @@ def has_wildcard(pattern: str) -> bool:
 
 @attrs.frozen
 class NameFilter:
-    """Admits names by patterns; what is denied is never admitted."""
+    """Admits names by patterns; what is denied is never admitted.
+
+    Attributes:
+        allow, deny: patterns for names.
+        approve: of tools: patterns for the names whose calls wait for a yes.
+    """
 
     allow: tuple[str, ...] = ("*",)
     deny: tuple[str, ...] = ()
+    approve: tuple[str, ...] = ()
 
     @property
     def admits_all(self) -> bool:

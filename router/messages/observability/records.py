@@ -37,6 +37,24 @@ class TraceContext(Struct, frozen=True):
     state: str = ""
 
 
+class ApprovalRecord(Struct, frozen=True):
+    """A call had to wait for a yes.
+
+    Attributes:
+        asked: the "client" that made the call, or an "approver".
+        decision: "asked" if the record ends with the question, "approved", "denied", "expired"
+            without an answer, or "ended" by something else before there was one.
+        by: the name of the principal that decided; empty if none did.
+        after_s: the seconds from the question to the decision; 0 if the record ends with the
+            question.
+    """
+
+    asked: Literal["client", "approver"]
+    decision: Literal["asked", "approved", "denied", "expired", "ended"]
+    by: str = ""
+    after_s: float = 0.0
+
+
 class CallRecord(Struct, frozen=True):
     """A request of a client that concerns an instance, or one of the router's own tools, has ended.
 
@@ -59,6 +77,7 @@ class CallRecord(Struct, frozen=True):
         sent_after_s: the seconds from its begin until it was sent to a server; None if it was sent
             to none.
         trace: its place in a trace; None unless calls are traced.
+        approval: what became of the question whether it may be carried out; None if none was asked.
     """
 
     principal: str
@@ -78,6 +97,7 @@ class CallRecord(Struct, frozen=True):
     revision: str = ""
     sent_after_s: float | None = None
     trace: TraceContext | None = None
+    approval: ApprovalRecord | None = None
 
 
 class ChangeRecord(Struct, frozen=True):

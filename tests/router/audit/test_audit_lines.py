@@ -12,6 +12,7 @@ import pytest
 from router.audit.audit_lines import VALUE_LIMIT, dropped_line, line_of, size_of
 from router.logs.masks import Masks
 from router.messages.observability.records import (
+    ApprovalRecord,
     CallRecord,
     ChangeRecord,
     RefusalRecord,
@@ -82,6 +83,17 @@ def test_digest_and_trace_are_there_where_they_are_known() -> None:
     shown = _read(record)
     assert shown["arguments_sha256"] == "ab" * 32
     assert shown["trace_id"] == "cd" * 16
+
+
+def test_a_call_that_needed_a_yes_says_who_was_asked_and_who_decided() -> None:
+    approval = ApprovalRecord("approver", "approved", "ops", 3.25)
+    shown = _read(msgspec.structs.replace(CALL, approval=approval))
+    assert {key: value for key, value in shown.items() if key.startswith("approval")} == {
+        "approval_asked": "approver",
+        "approval": "approved",
+        "approval_by": "ops",
+        "approval_after_ms": 3250.0,
+    }
 
 
 def test_change_says_whether_it_was_done() -> None:

@@ -75,7 +75,15 @@ def test_profile_may_show_no_instance(config: Path) -> None:
         ({"instances": "files"}, '.instances: expected an array, got "files"'),
         ({"instances": [1]}, ".instances[0]: expected a string, got 1"),
         ({"tools": []}, ".tools: expected an object, got an array"),
-        ({"tools": {"permit": []}}, ".tools.permit: unknown key; the keys here are allow, deny"),
+        (
+            {"tools": {"permit": []}},
+            ".tools.permit: unknown key; the keys here are allow, deny, approve",
+        ),
+        (
+            {"tools": {"aprove": []}},
+            ".tools.aprove: unknown key; did you mean approve?",
+        ),
+        ({"tools": {"approve": "rm"}}, '.tools.approve: expected an array, got "rm"'),
         ({"tools": {"deny": [None]}}, ".tools.deny[0]: expected a string, got null"),
         ({"instructions": 1}, ".instructions: expected a string, got 1"),
         ({"title": ["x"]}, ".title: expected a string, got an array"),

@@ -56,6 +56,7 @@ DEFAULTS: dict[str, Any] = {
         "timeout": 30,
         "start_timeout_s": 60,
         "question_timeout_s": 120,
+        "approval_timeout_s": 300,
         "start": "eager",
         "idle_stop_s": 0,
         "ping_interval_s": 60,

@@ -86,7 +86,7 @@ async def test_profiles_are_shown_with_all_their_keys(site: Site) -> None:
         "name": "home",
         "expose": "direct",
         "instances": ["*"],
-        "tools": {"allow": ["*"], "deny": []},
+        "tools": {"allow": ["*"], "deny": [], "approve": []},
         "instructions": None,
         "title": None,
     }

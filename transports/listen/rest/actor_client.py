@@ -20,10 +20,13 @@ from router.messages.commands import CallTool, Forwarded
 from router.messages.errors import (
     ALREADY_EXISTS,
     AMBIGUOUS_CLIENT,
+    APPROVAL_CONFLICT,
+    APPROVAL_NOT_FOUND,
     INSTANCE_NOT_FOUND,
     INTERNAL_ERROR,
     INVALID_PARAMS,
     NOT_ALLOWED,
+    NOT_APPROVED,
     NOT_SAVED,
     OVERLOADED,
     RESOURCE_NOT_FOUND,
@@ -58,11 +61,14 @@ _STATUS: Final[dict[int, int]] = {
     INTERNAL_ERROR: 500,
     AMBIGUOUS_CLIENT: 400,
     ALREADY_EXISTS: 409,
+    NOT_APPROVED: 403,
+    APPROVAL_NOT_FOUND: 404,
+    APPROVAL_CONFLICT: 409,
 }
 """JSON-RPC code -> HTTP status; every other code has 400."""
 
-_ROUTER_CODES: Final = range(NOT_SAVED, TRANSPORT_ERROR + 1)
-"""-32019 to -32009: the codes that only the router gives, never an upstream."""
+_ROUTER_CODES: Final = range(NOT_SAVED, NOT_APPROVED + 1)
+"""-32019 to -32008: the codes that only the router gives, never an upstream."""
 
 _CANNOT_STORE: Final = tuple(
     {"errno": code} for code in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM")

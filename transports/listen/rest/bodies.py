@@ -24,6 +24,7 @@ from router.messages.commands import (
     OUTER_KEYS,
     AddInstance,
     CallTool,
+    DecideApproval,
     GetPrompt,
     ReadResource,
     UpdateInstance,
@@ -123,6 +124,11 @@ class _Reading(Struct):
 class _Prompt(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=1000)]
     arguments: Raw = NO_PARAMS
+
+
+class _Decision(Struct):
+    approve: bool
+    arguments_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 _ADD_KEYS: Final = frozenset({"provider_name", "config"})
@@ -252,6 +258,20 @@ def read_prompt(instance: str, body: bytes) -> GetPrompt:
     prompt = _read_as(_Prompt, body)
     _check_object(prompt.arguments, "arguments")
     return GetPrompt(instance, prompt.name, prompt.arguments)
+
+
+def read_decision(approval_id: str, body: bytes) -> DecideApproval:
+    """Read what an approver decided about a call.
+
+    Raises:
+        NotJson: the body is not JSON.
+        DoesNotFit: a key is missing or has a value of another type; a yes needs the digest.
+    """
+    decision = _read_as(_Decision, body)
+    if decision.approve and decision.arguments_sha256 is None:
+        problem = "a yes needs it, as GET /api/approvals shows it with the arguments"
+        raise DoesNotFit(("body", "arguments_sha256"), problem)
+    return DecideApproval(approval_id, decision.approve, decision.arguments_sha256)
 
 
 def _read_as(kind: type[_S], body: bytes) -> _S:

@@ -35,6 +35,7 @@ from transports.listen.rest.bodies import (
     read_update,
     read_wait,
 )
+from transports.listen.rest.calls.approval_routes import add_approval_routes
 from transports.listen.rest.calls.call_routes import add_call_routes
 from transports.listen.rest.document.docs_assets import ASSETS
 from transports.listen.rest.document.docs_page import docs_page
@@ -138,6 +139,7 @@ def _quart_app(
     actor = RequestActor(ActorClient(backend.inbox))
     _add_query_routes(app, backend, actor)
     add_call_routes(app, actor)
+    add_approval_routes(app, actor)
     _add_change_routes(app, actor)
     add_profile_routes(app, backend, actor.client)
     add_metrics_route(app, backend, actor.client, lag)

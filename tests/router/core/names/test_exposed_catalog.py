@@ -289,7 +289,7 @@ def test_each_unknown_name_is_a_problem_with_its_place_and_the_nearest_name() ->
         prompts=(tool("review"),),
     )
     exposure = Exposure(
-        tools=NameFilter(("read_*", "read_fil", "no*"), ("oddname",)),
+        tools=NameFilter(("read_*", "read_fil", "no*"), ("oddname",), ("reed_file", "*")),
         prompts=NameFilter(("*",), ("reviw",)),
         resources=NameFilter(("file:///x",)),
         rename={"read_fil": "r", "read_file": "r"},
@@ -300,6 +300,7 @@ def test_each_unknown_name_is_a_problem_with_its_place_and_the_nearest_name() ->
     assert list(expose(catalog, exposure).unknown) == [
         "tools.allow: the server offers no tool 'read_fil'; did you mean 'read_file'?",
         "tools.deny: the server offers no tool 'oddname'; did you mean 'odd name'?",
+        "tools.approve: the server offers no tool 'reed_file'; did you mean 'read_file'?",
         "prompts.deny: the server offers no prompt 'reviw'; did you mean 'review'?",
         "resources.allow: the server offers no resource or template 'file:///x'",
         "tools.rename.read_fil: the server offers no tool of this name; did you mean 'read_file'?",

@@ -38,6 +38,12 @@ def test_filters_and_policies_are_shown_where_they_are_set() -> None:
     assert shown["allow_private"] is False
 
 
+def test_tools_that_need_a_yes_are_shown() -> None:
+    tools = NameFilter(approve=("drop",))
+    shown = described_entry(InstanceSpec("files", "acme", exposure=Exposure(tools=tools)))
+    assert shown["tools"]["approve"] == ("drop",)
+
+
 def test_secrets_are_shown_nowhere() -> None:
     shown = described_entry(
         InstanceSpec(

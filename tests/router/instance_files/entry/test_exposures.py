@@ -76,6 +76,12 @@ def test_lists_of_tools_are_understood_as_other_clients_write_them(
     assert exposure(**keys) == Exposure(tools=names)
 
 
+def test_tools_that_need_a_yes_are_named_by_patterns() -> None:
+    names = NameFilter(("*",), ("b",), ("write_*", "rm"))
+    keys = {"tools": {"approve": ["write_*", "rm"]}, "excludeTools": ["b"]}
+    assert exposure(**keys) == Exposure(tools=names)
+
+
 # --- Names, texts and arguments ---------------------------------------------------------------
 
 
@@ -130,7 +136,7 @@ LONG = "x" * 10_001
         ({"prompts": ["a"] * 1001}, "prompts: has more than 1000 elements"),
         (
             {"tools": "*"},
-            "tools: expected an object of allow, deny, rename, describe, annotations or "
+            "tools: expected an object of allow, deny, approve, rename, describe, annotations or "
             'arguments, or an array, got "*"',
         ),
         (

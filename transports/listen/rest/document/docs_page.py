@@ -33,6 +33,7 @@ _SAMPLES: Final[Json] = {
 _SECTION_PATHS: Final = (
     ("Instances", ("/api/instances", "/api/status")),
     ("Tools, resources, prompts", ("/api/tools", "/api/call", "/api/resources", "/api/prompts")),
+    ("Approvals", ("/api/approvals",)),
     ("Profiles", ("/api/profiles",)),
     ("The router", ("/", "/health", "/metrics", "/api/config")),
     ("Its log", ("/api/ws-ticket", "/ws")),

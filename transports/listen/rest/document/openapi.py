@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from transports.listen.rest.document.approval_paths import approval_paths
 from transports.listen.rest.document.openapi_schemas import (
     ANY_OBJECT,
     BOOLEAN,
@@ -34,6 +35,10 @@ _EXAMPLES: Final[Json] = {
     "Profile": {"instances": ["files-*"], "tools": {"deny": ["*__delete_*"]}},
     "Call": {"instance": "example", "tool": "add", "params": {"a": 1, "b": 2}},
     "Reading": {"uri": "example://greeting/Ada"},
+    "Decision": {
+        "approve": True,
+        "arguments_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    },
     "PromptRequest": {"name": "summarize", "arguments": {"text": "A long text"}},
 }
 """Schema of a request body -> an example of one."""
@@ -47,9 +52,9 @@ GENERAL_STATUSES: Final = ("400", "401", "403", "413", "429", "500", "503")
 _ERROR_DESCRIPTIONS: Final = {
     400: "Not JSON, or the server refused the call",
     401: "No token, or a wrong one",
-    403: "Host, Origin or the token's permissions do not allow it",
-    404: "There is no such instance, tool, resource, prompt or profile",
-    409: "There is an instance or a profile of that name already",
+    403: "Host, Origin, the token's permissions or an approver do not allow it",
+    404: "There is no such instance, tool, resource, prompt, profile or call that waits",
+    409: "There is an instance or a profile of that name already, or a call is decided about",
     413: "The body is larger than 10 MB",
     422: "A value does not fit; detail.loc says where",
     429: "The token has reached a limit of its calls, or too many wrong tokens came from here",
@@ -361,6 +366,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
         has_logs: the log may be followed, so its routes exist.
     """
     paths = {**_other_paths(), **_call_paths(), **_instance_paths(), **_profile_paths()}
+    paths |= approval_paths(_route)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -70,7 +70,7 @@ _ENTRY: Final[Json] = {
     "isActive": BOOLEAN,
     "metadata": ANY_OBJECT,
     "check_arguments": {**BOOLEAN, "description": "Overrides security.check_arguments"},
-    "tools": _filter("What of its tools clients see: allow, deny, rename, describe, ..."),
+    "tools": _filter("What of its tools clients see, and which need a yes: allow, approve, ..."),
     "prompts": _filter("What of its prompts clients see, by name"),
     "resources": _filter("What of its resources and templates clients see, by URI"),
     "catalogue_cache": {**BOOLEAN, "default": True, "description": "Keep its last known lists"},
@@ -144,7 +144,12 @@ _INSTANCE: Final[Json] = object_of(
 _PROFILE: Final[Json] = {
     "expose": {"enum": ["router", "direct", "transparent"]},
     "instances": {**array_of(STRING), "description": "Names; * and ? stand for characters"},
-    "tools": object_of(more=False, allow=array_of(STRING), deny=array_of(STRING)),
+    "tools": object_of(
+        more=False,
+        allow=array_of(STRING),
+        deny=array_of(STRING),
+        approve={**array_of(STRING), "description": "Calls of these wait for a yes"},
+    ),
     "instructions": nullable("string"),
     "title": nullable("string"),
 }
@@ -153,7 +158,26 @@ _COUNTS: Final[Json] = object_of(
     tools=INTEGER, prompts=INTEGER, resources=INTEGER, templates=INTEGER
 )
 
+_APPROVAL: Final[Json] = object_of(
+    id={**STRING, "description": "For the decision"},
+    principal={**STRING, "description": "The name of the token that made the call"},
+    client={**STRING, "description": "Name and version of the program that did, as it says"},
+    instance=STRING,
+    tool={**STRING, "description": "The server's own name"},
+    arguments={**ANY_OBJECT, "description": "The very arguments that will be sent"},
+    arguments_sha256={**STRING, "description": "Of the arguments, byte for byte as they are here"},
+    waiting_s={"type": "number"},
+    expires_in_s={"type": "number", "description": "Then it is refused"},
+)
+
 SCHEMAS: Final[Json] = {
+    "Approval": _APPROVAL,
+    "Decision": object_of(
+        "approve",
+        approve=BOOLEAN,
+        arguments_sha256={**STRING, "description": "As it was shown; a yes needs it"},
+    ),
+    "Decided": object_of(id=STRING, instance=STRING, tool=STRING, approved=BOOLEAN),
     "Instance": _INSTANCE,
     "Status": {
         "allOf": [

@@ -27,7 +27,7 @@ async def test_every_documented_route_is_served_with_these_methods_only(has_logs
     profiles = FakeProfiles()
     async with rest_site(follow=follow, profiles=profiles) as site:
         for path, methods in _served(has_logs).items():
-            target = path.replace("{name}", "files")
+            target = path.replace("{name}", "files").replace("{id}", "1f3a90bc")
             for method in METHODS:
                 site.actor.answers[:] = [_ANSWERS.get(path, "files")]
                 profiles.by_name["files"] = {}
