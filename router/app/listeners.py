@@ -361,7 +361,7 @@ def _load_rest(
         inbox=listeners.inbox,
         admit=admission.admit,
         version=VERSION,
-        needs_token=lambda: bool(admission.rules.tokens),
+        needs_token=lambda: admission.rules.needs_token,
         is_known=admission.is_known,
         has_open_paths=admission.has_open_paths,
         refused=admission.refusals.note,

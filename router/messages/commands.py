@@ -19,7 +19,8 @@ class Principal(Struct, frozen=True):
 
     Attributes:
         name: the name of its token, "stdio", "@local" on the local socket, or empty for a peer
-            without a token; HTTP sessions belong to it.
+            without a token; for a person of an identity provider, issuer and subject with a space
+            between them. HTTP sessions belong to it.
         permissions: `call` tools, `read` states and logs, `approve` tools and calls of others, or
             `admin`: change instances.
         instances: the names of the instances that it may see; None for all.
@@ -30,6 +31,11 @@ class Principal(Struct, frozen=True):
     permissions: frozenset[Permission] = PERMISSIONS
     instances: frozenset[str] | None = None
     profile: str | None = None
+
+    @property
+    def is_of_issuer(self) -> bool:
+        """True if an identity provider vouches for it: no other name holds a space."""
+        return " " in self.name
 
 
 class AddInstance(Struct, frozen=True):
