@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from msgspec import Struct, field
 
 from router.access.challenges import base_url_of, bearer_token_of, challenge, not_let_in
-from router.access.issued_tokens import FOREVER, Lifetime
 from router.access.refusals import NO_TOKEN, Refusals
 from router.access.wrong_tokens import WrongTokens
 from router.config.security.tokens import BEARER_NAME, digest_of, find_short_tokens
 from router.config.strict import join_errors
-from router.messages.commands import Principal
+from router.messages.commands import FOREVER, Principal, TokenLifetime
 from router.messages.errors import ConfigError, HttpRefusal
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     Admit: TypeAlias = Callable[[Mapping[str, str], str, str], Principal]
 
 ANONYMOUS: Final = Principal("", frozenset({"call", "read"}))
-"""Everybody, if no token is configured. An instance is code, so an unknown client adds none."""
+"""Everybody, if nobody needs a token. An instance is code, so an unknown client adds none."""
 
 BEARER: Final = Principal(BEARER_NAME)
 """The principal that sends `security.bearer_token`."""
@@ -263,13 +262,13 @@ class Admission(Struct, eq=False):
         is_host_allowed = self.rules.is_host_allowed(headers.get("host", ""))
         return self.issued.check(token) if is_host_allowed else None
 
-    def lifetime_of(self, headers: Mapping[str, str]) -> Lifetime:
+    def lifetime_of(self, headers: Mapping[str, str]) -> TokenLifetime:
         """Return for how long the token of an admitted request holds."""
         token = self._issued_token(headers)
         if not token or self.issued is None:
             return FOREVER
         verdict = self.issued.verdict(token)
-        return Lifetime(verdict.check_again_s, verdict.expires_s)
+        return TokenLifetime(verdict.check_again_s, verdict.expires_s)
 
     def _issued_token(self, headers: Mapping[str, str]) -> str:
         """Return the token of a request if none but an issuer can judge it; else an empty text."""

@@ -7,7 +7,7 @@ checked before its request is admitted (`IssuedTokens.check`), and its verdict i
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -35,22 +35,6 @@ class Verdict(Struct, frozen=True):
     problem: Problem = ""
     check_again_s: float = math.inf
     expires_s: float = math.inf
-
-
-class Lifetime(Struct, frozen=True):
-    """For how long a request's token holds, in seconds of Trio's clock.
-
-    Attributes:
-        check_again_s: until then nothing need be asked again for another request with it.
-        expires_s: until then streams may stay open that were opened with it.
-    """
-
-    check_again_s: float = math.inf
-    expires_s: float = math.inf
-
-
-FOREVER: Final = Lifetime()
-"""The lifetime of a token of `config.json`: it ends only when the settings change."""
 
 
 class IssuedTokens(Protocol):

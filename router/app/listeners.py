@@ -291,7 +291,12 @@ class _NetworkListener(Struct, frozen=True):
 
         def new_app() -> Application:
             endpoint = endpoint_class(
-                inbox, admit, places, is_draining=is_refusing, rules=lambda: admission.server.rules
+                inbox,
+                admit,
+                places,
+                is_draining=is_refusing,
+                rules=lambda: admission.server.rules,
+                lifetime_of=admission.server.lifetime_of,
             )
             app = AsgiApp(admission.register(places.register(endpoint)))
             return _with_open_paths(self.listeners, app, admission.server)
@@ -328,6 +333,7 @@ class _NetworkListener(Struct, frozen=True):
 
 def _with_open_paths(listeners: Listeners, app: Application, admission: Admission) -> Application:
     # For start-up time, as above.
+    from transports.listen.serving.checked_tokens import WithCheckedTokens
     from transports.listen.serving.health import Health, WithHealth
 
     health = Health(
@@ -339,7 +345,7 @@ def _with_open_paths(listeners: Listeners, app: Application, admission: Admissio
         ready_when=lambda: listeners.settings.current.server.ready_when,
         refused=admission.refusals.note,
     )
-    with_health = WithHealth(app, health)
+    with_health = WithCheckedTokens(WithHealth(app, health), admission.check_token)
     if listeners.open_routes is None:
         return with_health
     # For start-up time, as above.

@@ -6,6 +6,7 @@ with the type of its answer.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import Raw, Struct
@@ -36,6 +37,27 @@ class Principal(Struct, frozen=True):
     def is_of_issuer(self) -> bool:
         """True if an identity provider vouches for it: no other name holds a space."""
         return " " in self.name
+
+
+class TokenLifetime(Struct, frozen=True):
+    """For how long the token of a request holds, in seconds of Trio's clock.
+
+    Attributes:
+        check_again_s: until then, requests with the same head need not be admitted again.
+        expires_s: until then, streams may stay open that were opened with it.
+    """
+
+    check_again_s: float = math.inf
+    expires_s: float = math.inf
+
+
+FOREVER: Final = TokenLifetime()
+"""A token of `config.json` ends only when the settings change."""
+
+
+def forever(_: object) -> TokenLifetime:
+    """Return the lifetime of a token that does not expire."""
+    return FOREVER
 
 
 class AddInstance(Struct, frozen=True):

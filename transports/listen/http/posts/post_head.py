@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from router.messages.commands import FOREVER, TokenLifetime
+
 if TYPE_CHECKING:
     from router.messages.commands import Principal
     from transports.listen.http.sessions.http_sessions import HttpSession
@@ -21,6 +23,7 @@ class PostHead(Struct, frozen=True):
         accepts: the kinds of response that the client takes.
         requested: the protocol revision that the client speaks; None if it does not say.
         session: the session that it names; None if it names none, or is of 2026-07-28.
+        lifetime: for how long its token holds.
     """
 
     principal: Principal
@@ -28,3 +31,9 @@ class PostHead(Struct, frozen=True):
     accepts: Accepts
     requested: str | None
     session: HttpSession | None
+    lifetime: TokenLifetime = FOREVER
+
+    @property
+    def sender(self) -> Principal | None:
+        """Its sender, if that may do something else now than when it opened its session."""
+        return self.principal if self.lifetime is not FOREVER else None

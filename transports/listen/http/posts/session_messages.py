@@ -69,9 +69,9 @@ class SessionMessages:
     ) -> tuple[FromClient, PostResponse | None]:
         if not isinstance(frame, Request):
             check_revision(head.requested, None)
-            return FromClient(session.id, frame, session), None
+            return FromClient(session.id, frame, session, None, head.sender), None
         if frame.method == "initialize":
             raise Rejected.because(400, "This session is initialized already", frame.id)
         check_revision(head.requested, frame.id)
         response = PostResponse(session, [frame], head.accepts, self._unwatched)
-        return FromClient(session.id, frame, response), response
+        return FromClient(session.id, frame, response, None, head.sender), response
