@@ -104,7 +104,7 @@ class Listeners(Struct, eq=False):
         bound: the sockets at their present addresses.
         stdio: the streams of this process; None if they are not for MCP.
         local: the local socket or port; None if there is none.
-        open_routes: routes of every listener that need no token; None if there are none.
+        open_routes: load routes of every listener that need no token; in a worker thread.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.
@@ -124,7 +124,7 @@ class Listeners(Struct, eq=False):
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
     local: LocalSocket | LocalPort | None = None
-    open_routes: OpenRoutes | None = None
+    open_routes: tuple[Callable[[], OpenRoutes], ...] = ()
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = {}
     up: UpListeners = field(default_factory=UpListeners)
@@ -335,6 +335,7 @@ def _with_open_paths(listeners: Listeners, app: Application, admission: Admissio
     # For start-up time, as above.
     from transports.listen.serving.checked_tokens import WithCheckedTokens
     from transports.listen.serving.health import Health, WithHealth
+    from transports.listen.serving.open_routes import WithOpenRoutes, joined
 
     health = Health(
         inbox=listeners.inbox,
@@ -346,12 +347,8 @@ def _with_open_paths(listeners: Listeners, app: Application, admission: Admissio
         refused=admission.refusals.note,
     )
     with_health = WithCheckedTokens(WithHealth(app, health), admission.check_token)
-    if listeners.open_routes is None:
-        return with_health
-    # For start-up time, as above.
-    from transports.listen.serving.open_routes import WithOpenRoutes
-
-    return WithOpenRoutes(with_health, listeners.open_routes, health.check_site)
+    routes = joined(load() for load in listeners.open_routes)
+    return WithOpenRoutes(with_health, routes, health.check_site)
 
 
 def _load_rest(
