@@ -96,8 +96,7 @@ class AdmissionRules(Struct, frozen=True):
         """True if nobody is let in without a token."""
         return bool(self.tokens or self.issuers)
 
-    def __repr__(self) -> str:
-        # Without the digests of the tokens.
+    def __repr__(self) -> str:  # without the digests of the tokens
         return f"AdmissionRules(hosts={set(self.hosts)!r}, origins={set(self.origins)!r})"
 
     @classmethod
@@ -225,7 +224,7 @@ class Admission(Struct, eq=False):
         principal = rules.principal_of(token)
         if principal is not None:
             return principal
-        verdict = None if self.issued is None else self.issued.verdict(token)
+        verdict = self.issued.verdict(token) if self.issued and rules.issuers else None
         if verdict is None or verdict.problem == "invalid":
             raise self._wrong_token(headers, address, path, permission)
         if verdict.principal is not None:
@@ -312,11 +311,11 @@ class Admission(Struct, eq=False):
     def _lacks(
         self, permission: Permission, principal: Principal, headers: Mapping[str, str], path: str
     ) -> HttpRefusal:
-        if principal.is_of_issuer:
-            how = self._challenge(headers, path, permission, "insufficient_scope")
-            return not_let_in("no permission", permission, how)
-        problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
-        return HttpRefusal(403, problem.format(permission))
+        if not principal.is_of_issuer:
+            problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
+            return HttpRefusal(403, problem.format(permission))
+        how = self._challenge(headers, path, permission, "insufficient_scope")
+        return not_let_in("no permission", permission, how)
 
     def is_known(self, principal: Principal) -> bool:
         """Return whether a principal of this name still exists, with the same permissions."""

@@ -84,6 +84,7 @@ class IssuerKeys:
         Raises:
             IssuerUnavailable: there are none, and none can be had now.
         """
+        await trio.lowlevel.checkpoint()
         if not self._is_enough(token):
             async with self._turn:
                 # Whoever had the turn before may have fetched them.
@@ -103,6 +104,7 @@ class IssuerKeys:
         return trio.current_time() >= self._tried_at_s + (MISS_S if self._keys else RETRY_S)
 
     async def _refresh(self) -> None:
+        await trio.lowlevel.checkpoint()
         before_s, self._tried_at_s = self._tried_at_s, trio.current_time()
         try:
             answer = await self._get(await self._jwks_uri())
@@ -131,6 +133,7 @@ class IssuerKeys:
 
     async def _jwks_uri(self) -> str:
         """Return where the keys are."""
+        await trio.lowlevel.checkpoint()
         if self._issuer.jwks_uri is not None:
             return self._issuer.jwks_uri
         problem = "it has no metadata"

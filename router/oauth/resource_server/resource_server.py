@@ -162,8 +162,8 @@ class ResourceServer:
 
     async def check(self, token: str, /) -> None:
         """See `IssuedTokens`."""
-        digest = digest_of(token)
         await trio.lowlevel.checkpoint()
+        digest = digest_of(token)
         while self._verdicts.is_due(digest):
             under_way = self._under_way.get(digest)
             if under_way is not None:
@@ -181,11 +181,10 @@ class ResourceServer:
                 done.set()
 
     async def _find_out(self, token: str) -> Verdict:
+        await trio.lowlevel.checkpoint()
         source = self._source_for(token)
-        now_s = trio.current_time()
         if source is None:
-            await trio.lowlevel.checkpoint()
-            return Verdict(problem="invalid", check_again_s=now_s + REFUSED_S)
+            return Verdict(problem="invalid", check_again_s=trio.current_time() + REFUSED_S)
         try:
             claims, holds_s = await self._claims_of(token, source)
             judged = judge(claims, source.issuer, self._now())

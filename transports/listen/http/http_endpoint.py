@@ -63,7 +63,6 @@ from transports.listen.serving.exchange import (
     accepts_of,
     empty_answer,
     error_answer,
-    require_events,
 )
 from transports.listen.serving.refusals import is_never_draining, router_stopping, token_revoked
 from transports.listen.serving.unread_bytes import UnreadBytes
@@ -165,14 +164,7 @@ class HttpEndpoint:
             task_status.started()
             while True:
                 await trio.sleep_until(self._sessions.next_expiry_s(trio.current_time()))
-                self._end_idle_sessions(trio.current_time())
-
-    def _end_idle_sessions(self, now_s: float) -> None:
-        for session in self._sessions.expired(now_s):
-            if session.is_busy():
-                self._sessions.touch(session, now_s)
-            else:
-                session.end()
+                self._sessions.end_idle(trio.current_time())
 
     def end(self) -> None:
         """See `exchange.Endpoint`."""
@@ -281,10 +273,7 @@ class HttpEndpoint:
         check_revision(head.requested, None)
         if any(isinstance(message, Request) for message in messages):
             return await self._ask(session, messages, head, as_array=True)
-        for message in messages:
-            event = FromClient(session.id, message, session, None, head.sender)
-            await self._actor_inbox.send(event)
-        return empty_answer(202)
+        return await self._session_messages.send_all(messages, session, head)
 
     async def _post_stateless(
         self, frame: Frame, params: Params, request: HttpRequest, head: PostHead
@@ -303,8 +292,7 @@ class HttpEndpoint:
             params.param_headers = read_param_headers(request.headers)
         client = self._new_one_shot(head, "stateless", params)
         if frame.method == LISTEN_METHOD:
-            head = msgspec.structs.replace(head, accepts=require_events(head.accepts))
-            client.expires_s = head.lifetime.expires_s
+            head, client.expires_s = head.for_events(), head.lifetime.expires_s
         return await self._ask(client, [frame], head, params=params, opened_by=request)
 
     async def _post_without_session(
@@ -387,9 +375,8 @@ class HttpEndpoint:
             raise Rejected.because(400, "Mcp-Session-Id is missing")
         check_revision(requested, None)
         if request.method == "GET":
-            events = event_stream_of(session, request.headers)
-            events.expires_s = self._lifetime_of(request.headers).expires_s
-            return events
+            lifetime = self._lifetime_of(request.headers)
+            return event_stream_of(session, request.headers, lifetime.expires_s)
         session.end()
         return empty_answer(204)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from router.messages.commands import FOREVER, TokenLifetime
+from transports.listen.serving.exchange import require_events
 
 if TYPE_CHECKING:
     from router.messages.commands import Principal
@@ -37,3 +39,11 @@ class PostHead(Struct, frozen=True):
     def sender(self) -> Principal | None:
         """Its sender, if that may do something else now than when it opened its session."""
         return self.principal if self.lifetime is not FOREVER else None
+
+    def for_events(self) -> PostHead:
+        """Return the head of a request whose response can be nothing but an event stream.
+
+        Raises:
+            HttpRefusal: 406, the client does not take event streams.
+        """
+        return replace(self, accepts=require_events(self.accepts))

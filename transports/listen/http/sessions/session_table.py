@@ -189,6 +189,14 @@ class SessionTable(Generic[S]):
         limit_s = now_s - self.limits.idle_s
         return list(takewhile(lambda session: session.used_at_s <= limit_s, self._by_id.values()))
 
+    def end_idle(self, now_s: float) -> None:
+        """End the sessions that have not been used for too long; those in use go on."""
+        for session in self.expired(now_s):
+            if session.is_busy():
+                self.touch(session, now_s)
+            else:
+                session.end()
+
     def __len__(self) -> int:
         return len(self._by_id)
 
