@@ -368,6 +368,7 @@ def _load_rest(
         is_known=admission.is_known,
         has_open_paths=admission.has_open_paths,
         refused=admission.refusals.note,
+        lifetime_of=admission.lifetime_of,
         cors_origin=cors_origin,
         about=listeners.about,
         config=listeners.config,
