@@ -21,7 +21,7 @@ Problem: TypeAlias = Literal["", "invalid", "expired", "no permission", "unavail
 
 
 class Verdict(Struct, frozen=True):
-    """What is known of a token.
+    """The result of the check of a token.
 
     Attributes:
         principal: whose it is; None if it lets nobody in.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,6 +37,7 @@ def load_open_routes(rules: Callable[[], AdmissionRules]) -> OpenRoutes:
     from transports.listen.serving.open_routes import OpenRoutes
 
     async def describe(request: HttpRequest) -> Answer:
+        await trio.lowlevel.checkpoint()
         if not rules().issuers:
             raise HttpRefusal(404, "Not found")
         from router.oauth.resource_server.documents import answer

@@ -15,7 +15,7 @@ class TokenRefused(Exception):
 
 
 class IssuerUnavailable(Exception):
-    """It cannot be said whether the token is valid: its issuer does not answer, or not sensibly."""
+    """The issuer cannot be asked whether a token is valid, or its answers make no sense."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

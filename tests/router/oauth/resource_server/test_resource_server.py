@@ -7,7 +7,7 @@ import hmac
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -18,50 +18,24 @@ from joserfc.jwk import OKPKey
 
 from router.config.security.oauth import Introspection
 from router.messages.commands import Principal
-from router.oauth.resource_server.issuer_keys import MISS_S, RETRY_S, STALE_S, USUAL_S
-from router.oauth.resource_server.resource_server import ASKED_S, REFUSED_S, ResourceServer
 from tests.router.oauth.resource_server.fake_issuer import (
     ASKED_URL,
     AUDIENCE,
     ISSUER,
     JWKS_URI,
-    METADATA_URL,
-    Network,
+    MIRA,
     claims,
     ec_key,
     issuer,
     key_set,
     network,
+    problem_of,
     rsa_key,
+    server,
     signed,
     token,
+    verdict_of,
 )
-from transports.outbound.fetched import FetchFailed
-
-if TYPE_CHECKING:
-    from router.access.issued_tokens import Verdict
-    from router.config.security.oauth import Issuer
-
-MIRA = Principal(f"{ISSUER} mira", frozenset({"call"}))
-
-
-def server(net: Network, *issuers: Issuer) -> ResourceServer:
-    # The wall clock goes as fast as Trio's, which jumps.
-    began = time.time() - trio.current_time()
-    made = ResourceServer(net.fetch, lambda: began + trio.current_time())
-    made.apply(issuers or (issuer(),))
-    return made
-
-
-async def verdict_of(made: ResourceServer, sent: str) -> Verdict:
-    if made.needs_check(sent):
-        await made.check(sent)
-    return made.verdict(sent)
-
-
-async def problem_of(sent: str, net: Network | None = None, *issuers: Issuer) -> str:
-    return (await verdict_of(server(net or network(), *issuers), sent)).problem
-
 
 # --- Who is let in ---------------------------------------------------------------------------
 
@@ -159,7 +133,7 @@ def b64(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
-NOW = int(time.time())
+NOW: Final = int(time.time())
 
 
 @pytest.mark.parametrize(
@@ -175,15 +149,15 @@ NOW = int(time.time())
         {"exp": None},
         {"exp": "9999999999"},
         {"exp": True},
-        {"nbf": NOW + 600},
-        {"iat": NOW + 600},
+        {"nbf": NOW + 10**6},
+        {"iat": NOW + 10**6},
         {"sub": None},
         {"sub": ""},
         {"sub": 7},
         {"sub": "a\nb"},
         {"sub": "x" * 300},
     ],
-    ids=str,
+    ids=lambda given: next(iter(given)),
 )
 async def test_claims_that_are_not_for_this_router_are_invalid(given: dict[str, Any]) -> None:
     assert await problem_of(token(**given)) == "invalid"
@@ -297,237 +271,6 @@ async def test_reason_is_in_the_log_once_and_without_the_token(
         assert sent not in caplog.text
     text = f"Refused a token of {ISSUER}: its aud is not the audience in config.json"
     assert caplog.messages == [text]
-
-
-# --- Keys ------------------------------------------------------------------------------------
-
-
-async def test_hundred_first_requests_fetch_the_keys_once(autojump_clock: Any) -> None:
-    net = network()
-    made = server(net)
-    same, others = token(), [token(sub=str(number)) for number in range(50)]
-    async with trio.open_nursery() as nursery:
-        for sent in [*[same] * 50, *others]:
-            nursery.start_soon(made.check, sent)
-    assert net.asked == [METADATA_URL, JWKS_URI]
-    assert {made.verdict(sent).problem for sent in [same, *others]} == {""}
-
-
-async def test_check_whose_client_leaves_is_done_by_another_one(autojump_clock: Any) -> None:
-    net = network()
-    made, sent = server(net), token()
-    async with trio.open_nursery() as nursery:
-        leaving = trio.CancelScope()
-
-        async def ask_and_leave() -> None:
-            with leaving:
-                await made.check(sent)
-
-        nursery.start_soon(ask_and_leave)
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(made.check, sent)
-        await trio.testing.wait_all_tasks_blocked()
-        leaving.cancel()
-    assert made.verdict(sent).principal == MIRA
-
-
-async def test_new_key_is_fetched_and_strangers_cause_one_fetch_in_a_while(
-    autojump_clock: Any,
-) -> None:
-    net = network(ec_key("k1"))
-    made = server(net)
-    assert (await verdict_of(made, token())).problem == ""
-    await trio.sleep(MISS_S)
-    net.answers[JWKS_URI] = key_set(ec_key("k2"))
-    before = len(net.asked)
-    assert (await verdict_of(made, signed(claims(), ec_key("k2")))).problem == ""
-    assert len(net.asked) == before + 2
-    for number in range(20):
-        assert (await verdict_of(made, signed(claims(), ec_key(f"x{number}")))).problem == "invalid"
-    assert len(net.asked) == before + 2
-    # The key that was withdrawn does not verify any more.
-    assert (await verdict_of(made, token(jti="1"))).problem == "invalid"
-
-
-async def test_refused_token_may_be_valid_later(autojump_clock: Any) -> None:
-    net = network(ec_key("k1"))
-    made, sent = server(net), signed(claims(), ec_key("k2"))
-    assert (await verdict_of(made, sent)).problem == "invalid"
-    net.answers[JWKS_URI] = key_set(ec_key("k2"))
-    await trio.sleep(max(MISS_S, REFUSED_S))
-    assert (await verdict_of(made, sent)).problem == ""
-
-
-async def test_issuer_that_is_down_at_the_start_is_asked_again(autojump_clock: Any) -> None:
-    net = network()
-    keys, net.answers[METADATA_URL] = net.answers[METADATA_URL], FetchFailed("refused")
-    made = server(net)
-    assert (await verdict_of(made, token())).problem == "unavailable"
-    asked = len(net.asked)
-    assert (await verdict_of(made, token(jti="1"))).problem == "unavailable"
-    assert len(net.asked) == asked
-    net.answers[METADATA_URL] = keys
-    await trio.sleep(RETRY_S)
-    assert (await verdict_of(made, token())).problem == ""
-
-
-async def test_keys_stay_while_no_new_ones_can_be_had(autojump_clock: Any) -> None:
-    net = network()
-    made = server(net)
-    assert (await verdict_of(made, token())).problem == ""
-    net.answers[METADATA_URL] = 503
-    await trio.sleep(USUAL_S)
-    later = time.time() + 10 * (USUAL_S + STALE_S)
-    assert (await verdict_of(made, token(exp=later))).problem == ""
-    await trio.sleep(STALE_S + 1)
-    assert (await verdict_of(made, token(exp=later, jti="1"))).problem == "unavailable"
-
-
-@pytest.mark.parametrize(
-    ("control", "after_s", "fetches"),
-    [("max-age=0", 61, 2), ("max-age=0", 59, 1), ("public, max-age=7200", 3601, 1), ("", 3601, 2)],
-)
-async def test_keys_are_fetched_again_after_the_age_that_the_issuer_says_within_bounds(
-    autojump_clock: Any, control: str, after_s: float, fetches: int
-) -> None:
-    net = network()
-    net.headers["cache-control"] = control
-    made = server(net)
-    await made.check(token())
-    await trio.sleep(after_s)
-    await made.check(token(exp=time.time() + 10_000, jti="1"))
-    assert net.asked.count(JWKS_URI) == fetches
-
-
-PRIVATE = ec_key().as_dict(private=True)
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        b"x" * (10 << 20),
-        b"<html>",
-        b"[]",
-        b'{"keys": {}}',
-        b'{"keys": []}',
-        b'{"keys": [1, null, {}]}',
-        json.dumps({"keys": [PRIVATE]}).encode(),
-        json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}]}).encode(),
-        json.dumps({"keys": [{**ec_key().as_dict(private=False), "use": "enc"}]}).encode(),
-        json.dumps({"keys": [{**ec_key().as_dict(private=False), "x": "AA"}]}).encode(),
-        json.dumps({"keys": [ec_key().as_dict(private=False)] * 101}).encode(),
-        json.dumps({"keys": [{**rsa_key().as_dict(private=False), "n": "_" * 171}]}).encode(),
-    ],
-    ids=["10 MB", "HTML", "array", "no array", "empty", "no keys", "private", "symmetric",
-         "for encryption", "not on the curve", "101 keys", "1024 bits"],
-)  # fmt: skip
-async def test_document_without_usable_keys_makes_its_issuer_unavailable(document: bytes) -> None:
-    net = network()
-    net.answers[JWKS_URI] = document
-    assert await problem_of(token(), net) == "unavailable"
-
-
-async def test_unusable_keys_are_left_out_of_a_set() -> None:
-    net = network()
-    mixed = {"keys": [{"kty": "AKP", "alg": "ML-DSA-44"}, ec_key().as_dict(private=False)]}
-    net.answers[JWKS_URI] = json.dumps(mixed).encode()
-    assert await problem_of(token(), net) == ""
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"issuer": "https://idp.example.org"},
-        {"issuer": f"{ISSUER}/"},
-        {"jwks_uri": "http://idp.example.org/keys"},
-        {"jwks_uri": "file:///etc/passwd"},
-        {"jwks_uri": None},
-    ],
-)
-async def test_metadata_of_somebody_else_or_without_safe_keys_is_not_followed(
-    metadata: dict[str, Any],
-) -> None:
-    net = network(**metadata)
-    assert await problem_of(token(), net) == "unavailable"
-    assert JWKS_URI not in net.asked
-
-
-async def test_metadata_is_looked_for_where_openid_has_it() -> None:
-    net = network()
-    net.answers[f"{ISSUER}/.well-known/openid-configuration"] = net.answers.pop(METADATA_URL)
-    assert await problem_of(token(), net) == ""
-
-
-async def test_keys_elsewhere_than_the_file_says_must_be_at_a_public_address() -> None:
-    net = network(jwks_uri="https://keys.example.net/all?v=1")
-    net.answers["https://keys.example.net/all?v=1"] = key_set(ec_key())
-    assert await problem_of(token(), net) == ""
-    assert net.private == [METADATA_URL]
-
-
-# --- Introspection ---------------------------------------------------------------------------
-
-
-def asking(said: Any, delay_s: float = 0.01) -> tuple[Network, Issuer]:
-    net = Network(delay_s=delay_s)
-    net.answers[ASKED_URL] = said if isinstance(said, int) else json.dumps(said).encode()
-    return net, issuer(introspection=Introspection(ASKED_URL, "router", "s3cret:&"))
-
-
-def active(**given: Any) -> dict[str, Any]:
-    return {"active": True, **claims(iss=None, iat=None), **given}
-
-
-async def test_issuer_is_asked_about_an_opaque_token_and_again_after_a_while(
-    autojump_clock: Any,
-) -> None:
-    net, of = asking(active())
-    made = server(net, of)
-    assert (await verdict_of(made, "opaque")).principal == MIRA
-    headers, form = net.sent[0]
-    assert form == b"token=opaque&token_type_hint=access_token"
-    assert (
-        base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"router:s3cret%3A%26"
-    )
-    await verdict_of(made, "opaque")
-    assert len(net.asked) == 1
-    await trio.sleep(ASKED_S)
-    net.answers[ASKED_URL] = b'{"active": false}'
-    assert (await verdict_of(made, "opaque")).problem == "invalid"
-
-
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        ({"active": False}, "invalid"),
-        ({"active": "true", **claims()}, "invalid"),
-        (claims(), "invalid"),
-        (active(aud=None), "invalid"),
-        (active(aud="other"), "invalid"),
-        (active(exp=None), "invalid"),
-        (active(iss="https://other.example.org"), "invalid"),
-        ([], "unavailable"),
-        (500, "unavailable"),
-        (401, "unavailable"),
-    ],
-    ids=str,
-)
-async def test_answer_that_does_not_vouch_for_a_token_lets_nobody_in(
-    said: Any, problem: str
-) -> None:
-    net, of = asking(said)
-    assert await problem_of("opaque", net, of) == problem
-
-
-async def test_issuer_that_does_not_answer_in_time_is_unavailable(autojump_clock: Any) -> None:
-    net, of = asking(active(), delay_s=60)
-    assert await problem_of("opaque", net, of) == "unavailable"
-
-
-async def test_opaque_token_is_shown_to_nobody_who_was_not_to_be_asked() -> None:
-    net = network()
-    assert await problem_of("opaque", net) == "invalid"
-    assert net.asked == []
 
 
 # --- Changes and exchange --------------------------------------------------------------------
