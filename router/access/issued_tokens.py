@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from router.config.security.oauth import Issuer
     from router.messages.commands import Principal
@@ -38,7 +38,18 @@ class Verdict(Struct, frozen=True):
 
 
 class IssuedTokens(Protocol):
-    """The tokens of all issuers."""
+    """The tokens of all issuers.
+
+    Attributes:
+        keeps_tokens: returns whether the last token of each person is to be kept, for instances
+            that exchange it for one of their own (RFC 8693).
+    """
+
+    keeps_tokens: Callable[[], bool]
+
+    def token_of(self, name: str, /) -> str | None:
+        """Return the token that the person of this name sent last, while it is valid."""
+        ...
 
     def needs_check(self, token: str, /) -> bool:
         """Return whether `check` has to be awaited before `verdict` says what there is to say."""

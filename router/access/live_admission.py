@@ -52,6 +52,7 @@ class LiveAdmission:
         api: for the REST API.
         refusals: reports the requests that either refuses.
         proxies: tell the listeners where requests come from.
+        keeps_tokens: see `IssuedTokens`; set by whoever asks for `token_of`.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class LiveAdmission:
         self.proxies = TrustedProxies(settings.server.trusted_proxies)
         for admission in (self.server, self.api):
             admission.prefix_of = lambda headers: self.proxies.prefix_in(headers)
+        self.keeps_tokens: Callable[[], bool] = lambda: False
         self._new_issued = new_issued
         self.prepare(settings)
         if self.server.issued is not None:
@@ -84,7 +86,13 @@ class LiveAdmission:
     def prepare(self, new: Settings) -> None:
         """Load what judges the tokens of issuers, if these settings are the first with any."""
         if new.security.oauth.issuers and self.server.issued is None and self._new_issued:
-            self.server.issued = self.api.issued = self._new_issued()
+            issued = self._new_issued()
+            issued.keeps_tokens = lambda: self.keeps_tokens()
+            self.server.issued = self.api.issued = issued
+
+    def token_of(self, name: str) -> str | None:
+        """Return the token that the person of this name sent last, while it is valid."""
+        return None if self.server.issued is None else self.server.issued.token_of(name)
 
     def apply(self, new: Settings) -> None:
         """Go by these settings from now on, and end what belongs to revoked tokens."""

@@ -346,7 +346,9 @@ def _with_open_paths(listeners: Listeners, app: Application, admission: Admissio
         ready_when=lambda: listeners.settings.current.server.ready_when,
         refused=admission.refusals.note,
     )
-    with_health = WithCheckedTokens(WithHealth(app, health), admission.check_token)
+    with_health = WithCheckedTokens(
+        WithHealth(app, health), admission.check_token, lambda: bool(admission.rules.issuers)
+    )
     routes = joined(load() for load in listeners.open_routes)
     return WithOpenRoutes(with_health, routes, health.check_site)
 

@@ -82,8 +82,7 @@ class ResourceServer:
         now: returns the Unix time.
 
     Attributes:
-        keeps_tokens: returns whether the last token of each person is to be kept, for instances
-            that exchange it (RFC 8693).
+        keeps_tokens: see `IssuedTokens`.
     """
 
     def __init__(self, fetch: Fetch, now: Callable[[], float] = time.time) -> None:
@@ -143,12 +142,8 @@ class ResourceServer:
 
     # --- Exchange ----------------------------------------------------------------------------
 
-    def token_of(self, name: str) -> str | None:
-        """Return the token that a person sent last, while it is valid; None without one.
-
-        Args:
-            name: of its principal.
-        """
+    def token_of(self, name: str, /) -> str | None:
+        """See `IssuedTokens`."""
         token, expires_s = self._last_tokens.get(name, (None, 0.0))
         return token if trio.current_time() < expires_s else None
 

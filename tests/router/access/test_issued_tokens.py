@@ -48,6 +48,10 @@ class FakeTokens:
             "down": Verdict(problem="unavailable"),
         }
         self.applied: list[Sequence[Issuer]] = []
+        self.keeps_tokens: Callable[[], bool] = lambda: False
+
+    def token_of(self, name: str) -> str | None:
+        return "mira" if self.keeps_tokens() and name == MIRA.name else None
 
     def needs_check(self, token: str) -> bool:
         return token == "new"
@@ -245,6 +249,14 @@ def test_sessions_of_people_end_when_their_issuer_changes(
     endpoint = live.register(FakeEndpoint(BEARER, MIRA))
     live.apply(settings(*after))
     assert endpoint.open == left
+
+
+def test_last_token_of_a_person_is_known_where_somebody_exchanges_it() -> None:
+    live = LiveAdmission(settings(), new_issued=FakeTokens)
+    live.keeps_tokens = lambda: True
+    assert live.token_of(MIRA.name) is None
+    live.prepare(settings(ISSUER))
+    assert live.token_of(MIRA.name) == "mira"
 
 
 def test_prefix_of_a_proxy_is_told_only_where_proxies_are_trusted() -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import trio
 
 from router.messages.commands import forever
@@ -36,7 +35,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.posts.post_head import PostHead
+from transports.listen.http.posts.post_head import PostHead, person_in
 from transports.listen.http.posts.post_response import PostResponse
 from transports.listen.http.posts.routing_headers import (
     ENVELOPE_MARK,
@@ -234,7 +233,8 @@ class HttpEndpoint:
         is_stateless = requested == STATELESS_REVISION
         session = None if is_stateless else self._session_of(headers, principal, view)
         lifetime = self._lifetime_of(headers)
-        head = PostHead(principal, view, accepts, requested, session, lifetime)
+        person = person_in(principal)
+        head = PostHead(principal, view, accepts, requested, session, lifetime, person)
         if request.known_head is not None:
             take = None if session is None else self._take
             request.known_head.keep(head, rules, request.address, take)
@@ -248,7 +248,7 @@ class HttpEndpoint:
         # have ended.
         if self._rule_changes != rule_changes:
             principal = self._admit(request.headers, request.address, request.path)
-            head = msgspec.structs.replace(head, principal=principal)
+            head = head.sent_by(principal)
         check_place(self._places, head.view, head.principal)
         if session is not None and session.ended:
             raise session_not_found()
@@ -353,7 +353,7 @@ class HttpEndpoint:
                 await self._actor_inbox.send(opened)
             for message in messages:
                 reply_to = response.reply_to(message)
-                event = FromClient(client.id, message, reply_to, params, head.sender)
+                event = FromClient(client.id, message, reply_to, params, head.person)
                 await self._actor_inbox.send(event)
         except BaseException:
             response.abandon()

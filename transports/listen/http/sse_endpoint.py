@@ -32,6 +32,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
+from transports.listen.http.posts.post_head import person_in
 from transports.listen.http.sessions.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
@@ -194,7 +195,7 @@ class SseEndpoint:
         return session
 
     def _read_head(self, request: HttpRequest) -> tuple[_SseSession, Principal | None]:
-        """Return the session that the sender of a POST names in its URL; see `PostHead.sender`."""
+        """Return the session that the sender of a POST names in its URL; see `PostHead.person`."""
         rules, principal = self._rules(), self._admitted(request)
         if self._ended:
             raise router_stopping()
@@ -205,7 +206,7 @@ class SseEndpoint:
         # What is known of a head holds until the rules change, and tokens of issuers expire.
         if request.known_head is not None and self._lifetime_of(request.headers) is FOREVER:
             request.known_head.keep(session, rules, request.address, self._take)
-        return session, principal if principal.is_of_issuer else None
+        return session, person_in(principal)
 
     async def _post(
         self, request: HttpRequest, session: _SseSession, sender: Principal | None

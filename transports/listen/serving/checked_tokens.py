@@ -39,14 +39,21 @@ class WithCheckedTokens:
         app: the other one.
         check_token: headers, names in lower case -> what to await before the request is admitted;
             None if there is nothing to wait for.
+        has_issuers: returns whether there are any issuers; else no headers are read here.
 
     Attributes:
         unread, own_paths: the other one's.
         endpoint: the other one's, behind the same check.
     """
 
-    def __init__(self, app: Application, check_token: CheckToken) -> None:
+    def __init__(
+        self,
+        app: Application,
+        check_token: CheckToken,
+        has_issuers: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._app = app
+        self._has_issuers = has_issuers
         self._check_token = check_token
         self.unread = app.unread
         self.own_paths = app.own_paths
@@ -56,7 +63,7 @@ class WithCheckedTokens:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
-        if scope["type"] in ("http", "websocket"):
+        if scope["type"] in ("http", "websocket") and self._has_issuers():
             try:
                 checking = self._check_token(headers_of(scope["headers"]))
             except HttpRefusal:

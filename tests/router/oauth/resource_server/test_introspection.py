@@ -70,8 +70,8 @@ async def test_issuer_is_asked_about_an_opaque_token_and_again_after_a_while(
         (500, "unavailable"),
         (401, "unavailable"),
     ],
-    ids=["not active", "active is a text", "no active", "no aud", "aud", "no exp", "iss", "an array",
-         "500", "401"],
+    ids=["not active", "active is a text", "no active", "no aud", "aud", "no exp", "iss",
+         "an array", "500", "401"],
 )  # fmt: skip
 async def test_answer_that_does_not_vouch_for_a_token_lets_nobody_in(
     said: Any, problem: str

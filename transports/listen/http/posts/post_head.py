@@ -26,6 +26,8 @@ class PostHead(Struct, frozen=True):
         requested: the protocol revision that the client speaks; None if it does not say.
         session: the session that it names; None if it names none, or is of 2026-07-28.
         lifetime: for how long its token holds.
+        person: the sender again, if it is a person, who may do something else now than when the
+            session was opened; see `FromClient.principal`.
     """
 
     principal: Principal
@@ -34,11 +36,7 @@ class PostHead(Struct, frozen=True):
     requested: str | None
     session: HttpSession | None
     lifetime: TokenLifetime = FOREVER
-
-    @property
-    def sender(self) -> Principal | None:
-        """Its sender, if that may do something else now than when it opened its session."""
-        return self.principal if self.lifetime is not FOREVER else None
+    person: Principal | None = None
 
     def for_events(self) -> PostHead:
         """Return the head of a request whose response can be nothing but an event stream.
@@ -47,3 +45,12 @@ class PostHead(Struct, frozen=True):
             HttpRefusal: 406, the client does not take event streams.
         """
         return replace(self, accepts=require_events(self.accepts))
+
+    def sent_by(self, principal: Principal) -> PostHead:
+        """Return this head, as a head of this sender."""
+        return replace(self, principal=principal, person=person_in(principal))
+
+
+def person_in(principal: Principal) -> Principal | None:
+    """Return a principal that is a person; None for any other."""
+    return principal if principal.is_of_issuer else None

@@ -75,7 +75,7 @@ class SessionMessages:
             HttpRefusal: as `ActorInbox.send`.
         """
         for message in messages:
-            event = FromClient(session.id, message, session, None, head.sender)
+            event = FromClient(session.id, message, session, None, head.person)
             await self._inbox.send(event)
         return empty_answer(202)
 
@@ -84,9 +84,9 @@ class SessionMessages:
     ) -> tuple[FromClient, PostResponse | None]:
         if not isinstance(frame, Request):
             check_revision(head.requested, None)
-            return FromClient(session.id, frame, session, None, head.sender), None
+            return FromClient(session.id, frame, session, None, head.person), None
         if frame.method == "initialize":
             raise Rejected.because(400, "This session is initialized already", frame.id)
         check_revision(head.requested, frame.id)
         response = PostResponse(session, [frame], head.accepts, self._unwatched)
-        return FromClient(session.id, frame, response, None, head.sender), response
+        return FromClient(session.id, frame, response, None, head.person), response
