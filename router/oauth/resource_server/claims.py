@@ -87,11 +87,19 @@ def _permissions(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[Permiss
         if key.startswith(SCOPE_MARK):
             fits = key.removeprefix(SCOPE_MARK) in scopes
         else:
-            name, _, value = key.partition(":")
-            fits = value in _texts_of(claims.get(name))
+            fits = _has_claim(claims, key)
         if fits:
             found.update(granted)
     return frozenset(found)
+
+
+def _has_claim(claims: Mapping[str, Any], key: str) -> bool:
+    """Return whether a claim has the value that a key of the table names.
+
+    Both may hold colons, as in `https://mcp.example.org/roles:admin` and `groups:urn:x:ops`.
+    """
+    colons = (index for index, character in enumerate(key) if character == ":")
+    return any(key[index + 1 :] in _texts_of(claims.get(key[:index])) for index in colons)
 
 
 def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:

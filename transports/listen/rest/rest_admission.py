@@ -29,8 +29,8 @@ OPEN_PATHS: Final = frozenset(
 )
 """Paths that need no token, because they tell nothing secret; `Host` and `Origin` are checked."""
 
-_OF_TOKENS: Final = (401, 429)
-"""Statuses of a request whose token does not let it in."""
+_OF_TOKENS: Final = (401, 429, 503)
+"""Statuses of a request whose token does not let it in, or cannot be judged now."""
 
 VARY: Final = (b"vary", b"Origin")
 """Keeps caches from giving the answer for one origin to a page of another."""

@@ -79,6 +79,20 @@ async def test_genuine_token_without_an_entry_that_fits_has_no_permission(given:
     assert await problem_of(token(**given)) == "no permission"
 
 
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("https://mcp.example.org/roles:admin", {"https://mcp.example.org/roles": ["admin"]}),
+        ("groups:urn:x:ops", {"groups": ["urn:x:ops"]}),
+    ],
+)
+async def test_claims_and_their_values_may_have_colons(key: str, given: dict[str, Any]) -> None:
+    made = server(network(), issuer(permissions={key: ("read",)}))
+    verdict = await verdict_of(made, token(**given))
+    assert verdict.principal is not None
+    assert verdict.principal.permissions == {"read"}
+
+
 async def test_people_of_an_issuer_see_what_it_is_bound_to() -> None:
     bound = issuer(instances=("git",), profile="work")
     verdict = await verdict_of(server(network(), bound), token())
