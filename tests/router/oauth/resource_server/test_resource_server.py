@@ -37,6 +37,15 @@ from tests.router.oauth.resource_server.fake_issuer import (
     verdict_of,
 )
 
+
+def base64_of(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def b64(value: Any) -> str:
+    return base64_of(json.dumps(value).encode())
+
+
 # --- Who is let in ---------------------------------------------------------------------------
 
 
@@ -118,13 +127,38 @@ async def test_asymmetric_algorithms_are_accepted(key: Any, alg: str) -> None:
     assert verdict.principal == MIRA
 
 
+ED: Final = OKPKey.generate_key("Ed25519", {"kid": "ed"})
+
+
+def hand_signed(payload: bytes, **header: Any) -> str:
+    """Return a token that its issuer has signed, however odd it is."""
+    signed_part = f"{b64({'alg': 'Ed25519', 'kid': 'ed', **header})}.{base64_of(payload)}"
+    signature = ED.get_op_key("sign").sign(signed_part.encode())  # type: ignore[union-attr]
+    return f"{signed_part}.{base64_of(signature)}"
+
+
 async def test_former_name_of_the_algorithm_of_edwards_curves_is_accepted() -> None:
-    key = OKPKey.generate_key("Ed25519", {"kid": "ed"})
-    head, payload, _ = signed(claims(), key, "Ed25519").split(".")
-    head = b64({"alg": "EdDSA", "kid": "ed"})
-    signature = key.get_op_key("sign").sign(f"{head}.{payload}".encode())  # type: ignore[union-attr]
-    sent = f"{head}.{payload}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-    assert (await verdict_of(server(network(key)), sent)).principal == MIRA
+    sent = hand_signed(json.dumps(claims()).encode(), alg="EdDSA")
+    assert (await verdict_of(server(network(ED)), sent)).principal == MIRA
+
+
+@pytest.mark.parametrize(
+    ("payload", "header"),
+    [
+        (json.dumps(claims()).encode(), {"crit": ["x"]}),
+        (b"[1]", {}),
+        (b"{", {}),
+        (b"[" * 9000, {}),
+        (json.dumps(claims(exp=0)).replace('"exp": 0', '"exp": 1e999').encode(), {}),
+        (json.dumps(claims(exp=0)).replace('"exp": 0', f'"exp": {"9" * 400}').encode(), {}),
+    ],
+    ids=["critical extension", "array", "no JSON", "deep", "infinite exp", "huge exp"],
+)
+async def test_odd_token_that_its_issuer_has_signed_is_invalid(
+    payload: bytes, header: dict[str, Any]
+) -> None:
+    made = server(network(ED))
+    assert (await verdict_of(made, hand_signed(payload, **header))).problem == "invalid"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "JWT", "application/at+jwt", None])
@@ -141,10 +175,6 @@ async def test_token_without_a_key_id_is_verified_with_the_only_key_that_fits() 
 
 
 # --- Hostile tokens --------------------------------------------------------------------------
-
-
-def b64(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 NOW: Final = int(time.time())
