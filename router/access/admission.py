@@ -19,17 +19,21 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Struct, field
 
+from router.access.challenges import base_url_of, bearer_token_of, challenge, not_let_in
 from router.access.refusals import NO_TOKEN, Refusals
 from router.access.wrong_tokens import WrongTokens
 from router.config.security.tokens import BEARER_NAME, digest_of, find_short_tokens
 from router.config.strict import join_errors
-from router.messages.commands import Principal
+from router.messages.commands import FOREVER, Principal, TokenLifetime
 from router.messages.errors import ConfigError, HttpRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
     from typing import TypeAlias
 
+    from router.access.challenges import Error
+    from router.access.issued_tokens import IssuedTokens
+    from router.config.security.oauth import Issuer
     from router.config.security.security import Security
     from router.config.settings import Server
     from router.messages.commands import Permission
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     Admit: TypeAlias = Callable[[Mapping[str, str], str, str], Principal]
 
 ANONYMOUS: Final = Principal("", frozenset({"call", "read"}))
-"""Everybody, if no token is configured. An instance is code, so an unknown client adds none."""
+"""Everybody, if nobody needs a token. An instance is code, so an unknown client adds none."""
 
 BEARER: Final = Principal(BEARER_NAME)
 """The principal that sends `security.bearer_token`."""
@@ -46,8 +50,6 @@ LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}))?")
 """An IPv6 address, or a name or IPv4 address; then a port (RFC 3986 section 3.2.2)."""
-
-_CHALLENGE: Final = (("WWW-Authenticate", "Bearer"),)
 
 _HOST_KEY: Final = "config.json: server.host"
 _TOKENS_PLACE: Final = "config.json: security"
@@ -75,7 +77,10 @@ class AdmissionRules(Struct, frozen=True):
         origins: allowed in `Origin`, lower case.
         are_loopback_origins_allowed: the listener is bound to loopback, so pages of this machine
             may call, from any port.
-        tokens: SHA-256 of each token, and its principal; without any, everybody is `ANONYMOUS`.
+        tokens: SHA-256 of each token, and its principal; without any, and without issuers,
+            everybody is `ANONYMOUS`.
+        issuers: whose tokens let clients in besides.
+        public_url: `server.public_url`.
     """
 
     hosts: frozenset[str]
@@ -83,9 +88,15 @@ class AdmissionRules(Struct, frozen=True):
     origins: frozenset[str]
     are_loopback_origins_allowed: bool
     tokens: tuple[tuple[bytes, Principal], ...]
+    issuers: tuple[Issuer, ...] = ()
+    public_url: str = ""
 
-    def __repr__(self) -> str:
-        # Without the digests of the tokens.
+    @property
+    def needs_token(self) -> bool:
+        """True if nobody is let in without a token."""
+        return bool(self.tokens or self.issuers)
+
+    def __repr__(self) -> str:  # without the digests of the tokens
         return f"AdmissionRules(hosts={set(self.hosts)!r}, origins={set(self.origins)!r})"
 
     @classmethod
@@ -108,6 +119,8 @@ class AdmissionRules(Struct, frozen=True):
             origins=frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
             are_loopback_origins_allowed=all(is_loopback(host) for host in bound),
             tokens=tuple(_principals(security)),
+            issuers=security.oauth.issuers,
+            public_url=server.public_url,
         )
 
     def is_host_allowed(self, host: str) -> bool:
@@ -154,6 +167,10 @@ def _principals(security: Security) -> Iterator[tuple[bytes, Principal]]:
 # --- Admission -------------------------------------------------------------------------------
 
 
+def _no_prefix(_: Mapping[str, str]) -> str:
+    return ""
+
+
 class Admission(Struct, eq=False):
     """Admits requests by the rules of the moment, for listeners that live longer than the rules.
 
@@ -161,6 +178,8 @@ class Admission(Struct, eq=False):
         rules: in force now; a reload replaces them.
         refusals: reports the requests that are refused.
         wrong_tokens: counts the wrong tokens of each address.
+        issued: knows the tokens of issuers; None while there are none.
+        prefix_of: headers -> the path that a trusted proxy has taken away.
         has_open_paths: what tells nothing secret is answered without a token, such as `/health`.
     """
 
@@ -169,40 +188,93 @@ class Admission(Struct, eq=False):
     rules: AdmissionRules
     refusals: Refusals = field(default_factory=Refusals)
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
+    issued: IssuedTokens | None = None
+    prefix_of: Callable[[Mapping[str, str]], str] = _no_prefix
 
     def __repr__(self) -> str:
         return f"Admission({self.rules!r})"
 
-    def admit(self, headers: Mapping[str, str], address: str = "") -> Principal:
-        """Admit a request as a principal (`ANONYMOUS` if no token is configured).
+    def admit(
+        self,
+        headers: Mapping[str, str],
+        address: str = "",
+        path: str = "",
+        permission: Permission = "call",
+    ) -> Principal:
+        """Admit a request as a principal (`ANONYMOUS` if nobody needs a token).
 
         Args:
             headers: of the request; their names are lower case, as ASGI has them.
             address: the IP address of the client; empty if it is not known.
+            path: of the request, for clients that learn from the refusal where to log in.
+            permission: what the request takes, for the same.
 
         Raises:
             HttpRefusal: 403 for its `Host` or `Origin`, 401 for its token; 429 for a wrong token if
-                too many came from this address.
+                too many came from this address. For a token of an issuer also 403, nothing in it
+                grants any permission, and 503, the issuer cannot be asked.
         """
         rules = self.rules
         self.check_site(headers)
-        if not rules.tokens:
+        if not rules.needs_token:
             return ANONYMOUS
-        # RFC 9110 section 11.1: the scheme's name is not case-sensitive.
-        scheme, _, token = headers.get("authorization", "").strip().partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            raise HttpRefusal(401, NO_TOKEN, _CHALLENGE)
+        token = bearer_token_of(headers)
+        if not token:
+            raise HttpRefusal(401, NO_TOKEN, self._challenge(headers, path, permission))
         principal = rules.principal_of(token)
-        if principal is None:
-            raise self._wrong_token(address)
-        return principal
+        if principal is not None:
+            return principal
+        verdict = self.issued.verdict(token) if self.issued and rules.issuers else None
+        if verdict is None or verdict.problem == "invalid":
+            raise self._wrong_token(headers, address, path, permission)
+        if verdict.principal is not None:
+            return verdict.principal
+        error: Error = "invalid_token" if verdict.problem == "expired" else "insufficient_scope"
+        how = self._challenge(headers, path, permission, error)
+        raise not_let_in(verdict.problem, permission, how)
 
-    def _wrong_token(self, address: str) -> HttpRefusal:
+    def _wrong_token(
+        self, headers: Mapping[str, str], address: str, path: str, permission: Permission
+    ) -> HttpRefusal:
         retry_in_s = self.wrong_tokens.count(address, time.monotonic())
         if retry_in_s is None:
-            return HttpRefusal(401, _WRONG_TOKEN, _CHALLENGE)
+            how = self._challenge(headers, path, permission, "invalid_token")
+            return HttpRefusal(401, _WRONG_TOKEN, how)
         return HttpRefusal(429, _TOO_MANY, (("Retry-After", str(math.ceil(retry_in_s))),))
+
+    def _challenge(
+        self,
+        headers: Mapping[str, str],
+        path: str,
+        permission: Permission,
+        error: Error = "",
+    ) -> tuple[tuple[str, str], ...]:
+        rules = self.rules
+        base_url = base_url_of(headers, rules.public_url, self.prefix_of(headers))
+        return challenge(rules.issuers, base_url, path, permission, error)
+
+    def check_token(self, headers: Mapping[str, str]) -> Awaitable[None] | None:
+        """Return what to await before `admit`, if anything: the check of a token of an issuer."""
+        token = self._issued_token(headers)
+        if not token or self.issued is None or not self.issued.needs_check(token):
+            return None
+        is_host_allowed = self.rules.is_host_allowed(headers.get("host", ""))
+        return self.issued.check(token) if is_host_allowed else None
+
+    def lifetime_of(self, headers: Mapping[str, str]) -> TokenLifetime:
+        """Return for how long the token of an admitted request holds."""
+        token = self._issued_token(headers)
+        if not token or self.issued is None:
+            return FOREVER
+        verdict = self.issued.verdict(token)
+        return TokenLifetime(verdict.check_again_s, verdict.expires_s)
+
+    def _issued_token(self, headers: Mapping[str, str]) -> str:
+        """Return the token of a request if none but an issuer can judge it; else an empty text."""
+        if self.issued is None or not self.rules.issuers:
+            return ""
+        token = bearer_token_of(headers)
+        return "" if self.rules.principal_of(token) is not None else token
 
     def check_site(self, headers: Mapping[str, str]) -> None:
         """Check `Host` and `Origin` of a request that needs no token.
@@ -226,10 +298,9 @@ class Admission(Struct, eq=False):
 
         def admit_permitted(headers: Mapping[str, str], address: str, path: str) -> Principal:
             try:
-                principal = self.admit(headers, address)
+                principal = self.admit(headers, address, path, permission)
                 if permission not in principal.permissions:
-                    problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
-                    raise HttpRefusal(403, problem.format(permission))
+                    raise self._lacks(permission, principal, headers, path)
             except HttpRefusal as refusal:
                 self.refusals.note(address, path, refusal)
                 raise
@@ -237,10 +308,21 @@ class Admission(Struct, eq=False):
 
         return admit_permitted
 
+    def _lacks(
+        self, permission: Permission, principal: Principal, headers: Mapping[str, str], path: str
+    ) -> HttpRefusal:
+        if not principal.is_of_issuer:
+            problem = _NO_PERMISSION if principal.name else _NEEDS_TOKEN
+            return HttpRefusal(403, problem.format(permission))
+        how = self._challenge(headers, path, permission, "insufficient_scope")
+        return not_let_in("no permission", permission, how)
+
     def is_known(self, principal: Principal) -> bool:
         """Return whether a principal of this name still exists, with the same permissions."""
-        tokens = self.rules.tokens
-        return principal in ([known for _, known in tokens] if tokens else [ANONYMOUS])
+        if principal.is_of_issuer:
+            return self.issued is not None and self.issued.is_known(principal)
+        rules = self.rules
+        return principal in ([one for _, one in rules.tokens] if rules.needs_token else [ANONYMOUS])
 
 
 # --- Exposure --------------------------------------------------------------------------------

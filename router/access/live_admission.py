@@ -20,6 +20,7 @@ from router.access.wrong_tokens import WrongTokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from router.access.issued_tokens import IssuedTokens
     from router.config.settings import Settings
     from router.config.values import Mode
     from router.messages.commands import Principal
@@ -43,16 +44,22 @@ class LiveAdmission:
         settings: in force at the start.
         handed_over: the hosts of listeners whose sockets the service manager opened, so that the
             settings do not decide about them.
+        new_issued: makes what knows the tokens of issuers; it is called once there are any, and may
+            block.
 
     Attributes:
         server: for the MCP listeners.
         api: for the REST API.
         refusals: reports the requests that either refuses.
         proxies: tell the listeners where requests come from.
+        keeps_tokens: see `IssuedTokens`; set by whoever asks for `token_of`.
     """
 
     def __init__(
-        self, settings: Settings, handed_over: Mapping[Mode, str] = MappingProxyType({})
+        self,
+        settings: Settings,
+        handed_over: Mapping[Mode, str] = MappingProxyType({}),
+        new_issued: Callable[[], IssuedTokens] | None = None,
     ) -> None:
         self._api_host = handed_over.get("api")
         self._server_hosts = tuple(handed_over[mode] for mode in handed_over if mode != "api")
@@ -61,6 +68,13 @@ class LiveAdmission:
         self.server = Admission(self._server_rules(settings), self.refusals, wrong_tokens)
         self.api = Admission(self._api_rules(settings), self.refusals, wrong_tokens)
         self.proxies = TrustedProxies(settings.server.trusted_proxies)
+        for admission in (self.server, self.api):
+            admission.prefix_of = lambda headers: self.proxies.prefix_in(headers)
+        self.keeps_tokens: Callable[[], bool] = lambda: False
+        self._new_issued = new_issued
+        self.prepare(settings)
+        if self.server.issued is not None:
+            self.server.issued.apply(settings.security.oauth.issuers)
         # Weak: an endpoint belongs to its listener, and is forgotten once that has ended.
         self._endpoints: WeakSet[RevocableEndpoint] = WeakSet()
 
@@ -70,22 +84,40 @@ class LiveAdmission:
         return endpoint
 
     def prepare(self, new: Settings) -> None:
-        """Do nothing: new rules cannot fail."""
+        """Load what judges the tokens of issuers, if these settings are the first with any."""
+        if new.security.oauth.issuers and self.server.issued is None and self._new_issued:
+            issued = self._new_issued()
+            issued.keeps_tokens = lambda: self.keeps_tokens()
+            self.server.issued = self.api.issued = issued
+
+    def token_of(self, name: str) -> str | None:
+        """Return the token that the person of this name sent last, while it is valid."""
+        return None if self.server.issued is None else self.server.issued.token_of(name)
 
     def apply(self, new: Settings) -> None:
         """Go by these settings from now on, and end what belongs to revoked tokens."""
-        before = self.server.rules.tokens
+        before = self.server.rules
         self.server.rules = self._server_rules(new)
         self.api.rules = self._api_rules(new)
         self.proxies = TrustedProxies(new.server.trusted_proxies)
-        now = self.server.rules.tokens
-        if now == before:
+        now = self.server.rules
+        if now.tokens == before.tokens and now.issuers == before.issuers:
             return
+        if self.server.issued is not None:
+            self.server.issued.apply(now.issuers)
         # A token that was exchanged for another token of the same name is revoked, too, so a
         # principal stays only together with its token.
-        stayed = frozenset(pair[1] for pair in now if pair in before)
+        stayed = frozenset(pair[1] for pair in now.tokens if pair in before.tokens)
+        # Whose issuer has changed may do something else now, and is judged anew.
+        issuers = frozenset(one.issuer for one in now.issuers if one in before.issuers)
+
+        def is_known(principal: Principal) -> bool:
+            if principal.is_of_issuer:
+                return principal.name.partition(" ")[0] in issuers
+            return principal in stayed
+
         for endpoint in list(self._endpoints):
-            endpoint.end_revoked(stayed.__contains__)
+            endpoint.end_revoked(is_known)
 
     def locate(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
         """See `TrustedProxies.locate`."""
@@ -93,7 +125,7 @@ class LiveAdmission:
 
     def needs_token(self) -> bool:
         """Return whether any request needs a token."""
-        return bool(self.api.rules.tokens)
+        return self.api.rules.needs_token
 
     def _server_rules(self, settings: Settings) -> AdmissionRules:
         hosts = self._server_hosts

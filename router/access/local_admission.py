@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from router.access.refusals import Refusals
+    from router.messages.commands import Permission
 
 LOCAL: Final = Principal("@local")
 """The user who runs the router. No token has such a name, so none is taken for it."""
@@ -38,7 +39,13 @@ class LocalAdmission(Admission):
         """Return an admission whose refusals are reported there."""
         return cls(_RULES, refusals)
 
-    def admit(self, headers: Mapping[str, str], address: str = "") -> Principal:
+    def admit(
+        self,
+        headers: Mapping[str, str],
+        address: str = "",
+        path: str = "",
+        permission: Permission = "call",
+    ) -> Principal:
         """Admit a request, whatever token it has.
 
         Raises:

@@ -3,9 +3,9 @@
 `X-Forwarded-For` tells the client's address, and `X-Forwarded-Prefix` the path that the proxy has
 taken away in front of ours. Everything else that proxies tell is ignored. `Forwarded` (RFC 7239)
 is, because most proxies pass it on as the client wrote it. `X-Forwarded-Host` and
-`X-Forwarded-Proto` are, because nothing that the router sends holds its own host name or scheme.
+`X-Forwarded-Proto` are, because `server.public_url` says the router's own host name and scheme.
 
-Invariants: no I/O; headers from a peer that is not trusted are not read.
+Invariants: no I/O; headers from a peer that is not trusted decide nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 UNIX: Final = "unix"
 """Stands in `server.trusted_proxies` for every peer on a Unix socket."""
@@ -76,6 +76,17 @@ class TrustedProxies:
             elif name == b"x-forwarded-prefix":
                 prefixes.append(value.decode("latin-1"))
         return self._client_of(peer, hops), _prefix_of(prefixes)
+
+    def prefix_in(self, headers: Mapping[str, str]) -> str:
+        """Return the prefix that a request's headers tell; empty if no proxy is trusted.
+
+        It is for what is said to the sender alone: who wrote the header itself misleads itself.
+
+        Args:
+            headers: of the request; their names are lower case.
+        """
+        told = headers.get("x-forwarded-prefix")
+        return "" if self._is_empty or told is None else _prefix_of([told])
 
     def _client_of(self, peer: str, hops: list[str]) -> str:
         client = _without_mapping(peer)

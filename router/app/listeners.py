@@ -104,7 +104,7 @@ class Listeners(Struct, eq=False):
         bound: the sockets at their present addresses.
         stdio: the streams of this process; None if they are not for MCP.
         local: the local socket or port; None if there is none.
-        open_routes: routes of every listener that need no token; None if there are none.
+        open_routes: load routes of every listener that need no token; in a worker thread.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.
@@ -124,7 +124,7 @@ class Listeners(Struct, eq=False):
     bound: Sequence[Bound]
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
     local: LocalSocket | LocalPort | None = None
-    open_routes: OpenRoutes | None = None
+    open_routes: tuple[Callable[[], OpenRoutes], ...] = ()
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = {}
     up: UpListeners = field(default_factory=UpListeners)
@@ -291,7 +291,12 @@ class _NetworkListener(Struct, frozen=True):
 
         def new_app() -> Application:
             endpoint = endpoint_class(
-                inbox, admit, places, is_draining=is_refusing, rules=lambda: admission.server.rules
+                inbox,
+                admit,
+                places,
+                is_draining=is_refusing,
+                rules=lambda: admission.server.rules,
+                lifetime_of=admission.server.lifetime_of,
             )
             app = AsgiApp(admission.register(places.register(endpoint)))
             return _with_open_paths(self.listeners, app, admission.server)
@@ -328,7 +333,9 @@ class _NetworkListener(Struct, frozen=True):
 
 def _with_open_paths(listeners: Listeners, app: Application, admission: Admission) -> Application:
     # For start-up time, as above.
+    from transports.listen.serving.checked_tokens import WithCheckedTokens
     from transports.listen.serving.health import Health, WithHealth
+    from transports.listen.serving.open_routes import WithOpenRoutes, joined
 
     health = Health(
         inbox=listeners.inbox,
@@ -339,13 +346,11 @@ def _with_open_paths(listeners: Listeners, app: Application, admission: Admissio
         ready_when=lambda: listeners.settings.current.server.ready_when,
         refused=admission.refusals.note,
     )
-    with_health = WithHealth(app, health)
-    if listeners.open_routes is None:
-        return with_health
-    # For start-up time, as above.
-    from transports.listen.serving.open_routes import WithOpenRoutes
-
-    return WithOpenRoutes(with_health, listeners.open_routes, health.check_site)
+    with_health = WithCheckedTokens(
+        WithHealth(app, health), admission.check_token, lambda: bool(admission.rules.issuers)
+    )
+    routes = joined(load() for load in listeners.open_routes)
+    return WithOpenRoutes(with_health, routes, health.check_site)
 
 
 def _load_rest(
@@ -361,10 +366,11 @@ def _load_rest(
         inbox=listeners.inbox,
         admit=admission.admit,
         version=VERSION,
-        needs_token=lambda: bool(admission.rules.tokens),
+        needs_token=lambda: admission.rules.needs_token,
         is_known=admission.is_known,
         has_open_paths=admission.has_open_paths,
         refused=admission.refusals.note,
+        lifetime_of=admission.lifetime_of,
         cors_origin=cors_origin,
         about=listeners.about,
         config=listeners.config,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -14,6 +15,7 @@ from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
+from router.app.listening.oauth_parts import load_open_routes, new_resource_server
 from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
@@ -201,7 +203,7 @@ def wire(
     )
     live = LiveSettings(paths.config, options, settings, reasons)
     reach: dict[Mode, str] = {one.mode: one.reach for one in bound if one.is_handed_over}
-    admission = LiveAdmission(settings, reach)
+    admission = LiveAdmission(settings, reach, new_resource_server)
     places = Places(settings, paths.config.name, options.view)
     catalogues = CatalogueStore(paths.cache)
     instances = InstanceStore(
@@ -238,6 +240,7 @@ def wire(
         bound=bound,
         stdio=take_stdio(modes),
         local=local,
+        open_routes=(partial(load_open_routes, lambda: admission.server.rules),),
     )
     audit = _open_audit(settings, paths, logs)
     if audit is not None:

@@ -16,8 +16,9 @@ from router.files.names import NAME_RULE, is_name
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from router.config.security.oauth import Issuer
     from router.config.security.tokens import NamedToken
     from router.messages.instances.exposure import Profile
 
@@ -58,7 +59,11 @@ def find_profile_mistakes(profiles: Mapping[str, Profile], place: str) -> Iterat
 
 
 def find_unknown_profiles(
-    view: str, tokens: Mapping[str, NamedToken], profiles: Collection[str], file: str
+    view: str,
+    tokens: Mapping[str, NamedToken],
+    profiles: Collection[str],
+    file: str,
+    issuers: Sequence[Issuer] = (),
 ) -> Iterator[ConfigError]:
     """Yield an error for each reference to a profile that is not defined.
 
@@ -67,6 +72,7 @@ def find_unknown_profiles(
         tokens: `security.tokens`.
         profiles: the names in `profiles`.
         file: the file's name in messages.
+        issuers: `security.oauth.issuers`.
     """
     if view not in DEFAULT_VIEWS and view not in profiles:
         problem = (
@@ -74,13 +80,14 @@ def find_unknown_profiles(
             f"got {quote_value(view)}"
         )
         yield ConfigError(f"{file}: server.view", problem)
-    for name, named in tokens.items():
-        if named.profile is not None and named.profile not in profiles:
+    bound = {f"tokens.{name}": named.profile for name, named in tokens.items()}
+    bound |= {f"oauth.issuers[{index}]": one.profile for index, one in enumerate(issuers)}
+    for key, profile in bound.items():
+        if profile is not None and profile not in profiles:
             problem = (
-                f"expected the name of a profile ({_listed(profiles)}), "
-                f"got {quote_value(named.profile)}"
+                f"expected the name of a profile ({_listed(profiles)}), got {quote_value(profile)}"
             )
-            yield ConfigError(f"{file}: security.tokens.{name}.profile", problem)
+            yield ConfigError(f"{file}: security.{key}.profile", problem)
 
 
 def find_shared_names(

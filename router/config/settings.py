@@ -15,6 +15,7 @@ import msgspec
 
 from router.config.live import live
 from router.config.profiles import ProfileName, find_profile_mistakes, find_unknown_profiles
+from router.config.security.oauth import find_issuer_mistakes
 from router.config.security.security import Security
 from router.config.security.tokens import (
     find_open_proxies,
@@ -298,7 +299,10 @@ def settings_of(data: bytes, file: str) -> Settings:
     security, profiles = settings.security, settings.profiles
     errors = [
         *find_profile_mistakes(profiles, f"{file}: profiles"),
-        *find_unknown_profiles(settings.server.view, security.tokens, profiles, file),
+        *find_unknown_profiles(
+            settings.server.view, security.tokens, profiles, file, security.oauth.issuers
+        ),
+        *find_issuer_mistakes(security.oauth, f"{file}: security.oauth.issuers"),
         *find_repeated_tokens(security.bearer_token, security.tokens, f"{file}: security.tokens"),
         *find_rate_mistakes(security.tokens, f"{file}: security.tokens"),
         *find_open_proxies(settings.server.trusted_proxies, security, file),
@@ -320,13 +324,15 @@ def _with_tokens(settings: Settings, path: Path, environ: Mapping[str, str]) -> 
     # For start-up time: only those who serve others have tokens.
     from router.config.security.token_references import read_tokens
 
-    bearer_token, tokens = read_tokens(security.bearer_token, security.tokens, path, environ)
+    bearer_token, tokens, oauth = read_tokens(
+        security.bearer_token, security.tokens, path, environ, security.oauth
+    )
     if settings.server.trusted_proxies:
         # Other machines reach even a listener on loopback: through the proxy.
         errors = list(find_short_tokens(bearer_token, tokens, f"{path.name}: security"))
         if errors:
             raise join_errors(errors)
-    security = attrs.evolve(security, bearer_token=bearer_token, tokens=tokens)
+    security = attrs.evolve(security, bearer_token=bearer_token, tokens=tokens, oauth=oauth)
     return attrs.evolve(settings, security=security)
 
 

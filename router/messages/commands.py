@@ -6,6 +6,7 @@ with the type of its answer.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import Raw, Struct
@@ -19,7 +20,8 @@ class Principal(Struct, frozen=True):
 
     Attributes:
         name: the name of its token, "stdio", "@local" on the local socket, or empty for a peer
-            without a token; HTTP sessions belong to it.
+            without a token; for a person of an identity provider, issuer and subject with a space
+            between them. HTTP sessions belong to it.
         permissions: `call` tools, `read` states and logs, `approve` tools and calls of others, or
             `admin`: change instances.
         instances: the names of the instances that it may see; None for all.
@@ -30,6 +32,32 @@ class Principal(Struct, frozen=True):
     permissions: frozenset[Permission] = PERMISSIONS
     instances: frozenset[str] | None = None
     profile: str | None = None
+
+    @property
+    def is_of_issuer(self) -> bool:
+        """True if an identity provider vouches for it: no other name holds a space."""
+        return " " in self.name
+
+
+class TokenLifetime(Struct, frozen=True):
+    """For how long the token of a request holds, in seconds of Trio's clock.
+
+    Attributes:
+        check_again_s: until then, requests with the same head need not be admitted again.
+        expires_s: until then, streams may stay open that were opened with it.
+    """
+
+    check_again_s: float = math.inf
+    expires_s: float = math.inf
+
+
+FOREVER: Final = TokenLifetime()
+"""A token of `config.json` ends only when the settings change."""
+
+
+def forever(_: object) -> TokenLifetime:
+    """Return the lifetime of a token that does not expire."""
+    return FOREVER
 
 
 class AddInstance(Struct, frozen=True):

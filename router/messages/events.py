@@ -79,12 +79,15 @@ class FromClient(Struct, frozen=True):
         frame: the message.
         reply_to: takes what belongs to the message: progress, then its answer.
         params: the `params` of the message if the listener had to read them, else None.
+        principal: its sender, where a session's may do more or less than before: tokens of an
+            identity provider are refreshed, and may have other scopes then. None: as before.
     """
 
     client: ClientId
     frame: Frame
     reply_to: Outbox
     params: Params | None = None
+    principal: Principal | None = None
 
 
 class SessionUp(Struct, frozen=True):

@@ -148,6 +148,8 @@ def _absent_instances(settings: Settings, loaded: LoadedInstances, file: str) ->
     lists = {f"profiles.{name}": one.instances for name, one in settings.profiles.items()}
     for name, token in settings.security.tokens.items():
         lists[f"security.tokens.{name}"] = tuple(token.instances or ())
+    for index, issuer in enumerate(settings.security.oauth.issuers):
+        lists[f"security.oauth.issuers[{index}]"] = tuple(issuer.instances or ())
     for place, instances in lists.items():
         for name in instances:
             if name not in names and not {"*", "?"} & set(name):

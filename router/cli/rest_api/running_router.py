@@ -60,7 +60,7 @@ def _with_bearer_token(settings: Settings, path: Path) -> Settings:
 
     security = settings.security
     try:
-        bearer_token, _ = read_tokens(security.bearer_token, {}, path, os.environ)
+        bearer_token, *_ = read_tokens(security.bearer_token, {}, path, os.environ)
     except ConfigError as exc:
         way_out = f"or give a token with --token or {TOKEN_VARIABLE}"
         raise ConfigError(exc.place, f"{exc.problem}; {way_out}") from None

@@ -49,8 +49,9 @@ class Security:
 
     @property
     def secrets(self) -> list[str]:
-        """Every token, for the logs to mask."""
-        return [self.bearer_token, *(named.token for named in self.tokens.values())]
+        """Every token and secret, for the logs to mask."""
+        tokens = (named.token for named in self.tokens.values())
+        return [self.bearer_token, *tokens, *self.oauth.secrets]
 
     @property
     def has_token(self) -> bool:

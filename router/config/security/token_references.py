@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from msgspec import Struct
 
+from router.config.security.oauth import OAuth
 from router.config.security.tokens import TOKEN_RULE, find_repeated_tokens, is_token
 from router.config.strict import join_errors
 from router.files.names import SECRETS_FILE_NAME
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from router.config.security.oauth import Issuer
     from router.config.security.tokens import NamedToken
     from router.references.expander import Expander
 
@@ -44,15 +46,20 @@ def looks_like_reference(token: str) -> bool:
 
 
 def read_tokens(
-    bearer_token: str, tokens: Mapping[str, NamedToken], path: Path, environ: Mapping[str, str]
-) -> tuple[str, dict[str, NamedToken]]:
-    """Return the tokens with their references resolved. Blocks on disk.
+    bearer_token: str,
+    tokens: Mapping[str, NamedToken],
+    path: Path,
+    environ: Mapping[str, str],
+    oauth: OAuth = OAuth(),  # noqa: B008 - frozen
+) -> tuple[str, dict[str, NamedToken], OAuth]:
+    """Return the tokens, and `oauth`, with their references resolved. Blocks on disk.
 
     Args:
         bearer_token: `security.bearer_token`.
         tokens: `security.tokens`.
         path: of the file, for relative paths and messages.
         environ: the router's environment.
+        oauth: `security.oauth`, which has secrets of clients.
 
     Raises:
         ConfigError: for everything that is wrong, one problem a line.
@@ -66,12 +73,13 @@ def read_tokens(
         name: attrs.evolve(named, token=reader.read(named.token, f"tokens.{name}.token"))
         for name, named in tokens.items()
     }
+    oauth = reader.read_secrets(oauth)
     errors = reader.errors or list(
         find_repeated_tokens(bearer_token, found, f"{reader.place}.tokens")
     )
     if errors:
         raise join_errors(errors)
-    return bearer_token, found
+    return bearer_token, found, oauth
 
 
 class _TokenReader(Struct):
@@ -104,6 +112,20 @@ class _TokenReader(Struct):
         if not is_token(resolved):
             return self._note(token, key, f"expected {TOKEN_RULE}{where and f',{where}'}")
         return resolved
+
+    def read_secrets(self, oauth: OAuth) -> OAuth:
+        """Return `security.oauth` with the references in its secrets resolved."""
+        issuers: list[Issuer] = []
+        for index, issuer in enumerate(oauth.issuers):
+            asking = issuer.introspection
+            if asking is not None:
+                key = f"oauth.issuers[{index}].introspection.client_secret"
+                secret = self.read(asking.client_secret, key)
+                issuer = attrs.evolve(
+                    issuer, introspection=attrs.evolve(asking, client_secret=secret)
+                )
+            issuers.append(issuer)
+        return attrs.evolve(oauth, issuers=tuple(issuers))
 
     def _note(self, token: str, key: str, problem: str) -> str:
         self.errors.append(ConfigError(f"{self.place}.{key}", problem))

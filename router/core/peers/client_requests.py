@@ -39,7 +39,10 @@ def handle(state: RoutingState, event: FromClient) -> None:
     frame = event.frame
     if client is None:
         _from_unknown_client(state, event)
-    elif isinstance(frame, Request):
+        return
+    if event.principal is not None and event.principal is not client.principal:
+        client.principal, client.sight = event.principal, None
+    if isinstance(frame, Request):
         params = event.params or Params(frame.params)
         request = ClientRequest(client, frame.id, frame.method, params, event.reply_to, state.now_s)
         if state.settings.records:

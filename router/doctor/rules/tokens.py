@@ -1,5 +1,7 @@
 """Judges the tokens of `config.json`: whether they are short, literal, or known to a server.
 
+Also whether people of identity providers find the way to them.
+
 Invariant: no finding quotes a token.
 """
 
@@ -29,20 +31,44 @@ def judge(facts: Facts) -> Iterator[Finding]:
         problem = f"is shorter than {SHORTEST_TOKEN} characters, and can be guessed"
         fix = "make one with: openssl rand -hex 32"
         yield Finding("warning", "tokens", error.place, problem, fix)
-    for key, token in tokens_of(facts.written.security).items():
+    written = facts.written.security
+    for key, token in (tokens_of(written) | client_secrets_of(written)).items():
         if is_literal(token):
-            name = "ROUTER_TOKEN" if key == "bearer_token" else f"ROUTER_{key.split('.')[1]}"
+            name = _secret_name(key)
             problem = "stands in the file as it is"
-            name = name if name.isascii() else "ROUTER_TOKEN"
             fix = f"mcp-router secret set {name}, and write ${{secret:{name}}} in its place"
             yield Finding("warning", "tokens", f"{place}.{key}", problem, fix)
     yield from _shared(security, facts.specs, place)
+    server = facts.settings.server
+    if security.oauth.issuers and server.trusted_proxies and not server.public_url:
+        problem = "is empty, so clients behind the proxy are told to log in at an http:// URL"
+        fix = "set it to the URL at which clients reach the proxy"
+        where = f"{facts.config.name}: server.public_url"
+        yield Finding("warning", "tokens", where, problem, fix)
+
+
+def _secret_name(key: str) -> str:
+    """Return the name under which a token could be stored."""
+    if key.startswith("oauth."):
+        return "ROUTER_CLIENT_SECRET"
+    name = "ROUTER_TOKEN" if key == "bearer_token" else f"ROUTER_{key.split('.')[1]}"
+    return name if name.isascii() else "ROUTER_TOKEN"
 
 
 def tokens_of(security: Security) -> dict[str, str]:
     """Return all tokens by their keys in `security`."""
     found = {"bearer_token": security.bearer_token} if security.bearer_token else {}
     return found | {f"tokens.{name}.token": one.token for name, one in security.tokens.items()}
+
+
+def client_secrets_of(security: Security) -> dict[str, str]:
+    """Return the secrets that the router shows to issuers, by their keys in `security`."""
+    found = {
+        f"oauth.issuers[{index}].introspection.client_secret": one.introspection.client_secret
+        for index, one in enumerate(security.oauth.issuers)
+        if one.introspection is not None
+    }
+    return {key: secret for key, secret in found.items() if secret}
 
 
 def is_literal(token: str) -> bool:

@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from router.doctor.facts import ReadableFile
-from router.doctor.rules.tokens import is_literal, tokens_of
+from router.doctor.rules.tokens import client_secrets_of, is_literal, tokens_of
 from router.files.json_files import decode_object, quote_key, read_bytes
 from router.files.names import INSTANCE_FILE_NAME
 from router.instance_files.reader import FILE_LIMIT_BYTES, folders_in
@@ -43,7 +43,7 @@ def find_readable(paths: Paths, written: Settings) -> tuple[ReadableFile, ...]:
 
 def _find(paths: Paths, written: Settings) -> Iterator[ReadableFile]:
     if others_may_read(paths.config):
-        tokens = tokens_of(written.security)
+        tokens = tokens_of(written.security) | client_secrets_of(written.security)
         places = tuple(f"security.{key}" for key, token in tokens.items() if is_literal(token))
         yield ReadableFile("config", paths.config, places)
     if others_may_read(paths.secrets):

@@ -14,6 +14,7 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -329,6 +330,10 @@ class StreamResponse(EventStream):
         opening: see `EventStream`.
         with_ids: give each event an id, with which `Last-Event-ID` resumes the stream.
         on_close: called once, after this response has stopped reading.
+
+    Attributes:
+        expires_s: the second of Trio's clock at which this response ends: the token of its client
+            has expired then. The client comes back with another one.
     """
 
     def __init__(
@@ -345,6 +350,7 @@ class StreamResponse(EventStream):
         self._stream = stream
         self._with_ids = with_ids
         self._on_close = on_close
+        self.expires_s = math.inf
 
     def take_whole(self, limit_bytes: int) -> bytes | None:
         """See `EventStream`."""
@@ -357,9 +363,12 @@ class StreamResponse(EventStream):
 
     async def next_chunk(self) -> bytes | None:
         """See `EventStream`; frames that were put before the end are read before the end."""
-        with trio.move_on_after(KEEP_ALIVE_S):
+        now_s = trio.current_time()
+        if now_s >= self.expires_s:
+            return None
+        with trio.move_on_at(min(now_s + KEEP_ALIVE_S, self.expires_s)):
             return await self._next_events()
-        return KEEP_ALIVE
+        return None if trio.current_time() >= self.expires_s else KEEP_ALIVE
 
     async def _next_events(self) -> bytes | None:
         stream = self._stream

@@ -18,9 +18,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import trio
 
+from router.messages.commands import forever
 from router.messages.errors import HttpRefusal
 from router.messages.events import ClientOpened, FromClient
 from router.messages.frames import Notification, Request
@@ -35,7 +35,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.posts.post_head import PostHead
+from transports.listen.http.posts.post_head import PostHead, person_in
 from transports.listen.http.posts.post_response import PostResponse
 from transports.listen.http.posts.routing_headers import (
     ENVELOPE_MARK,
@@ -62,7 +62,6 @@ from transports.listen.serving.exchange import (
     accepts_of,
     empty_answer,
     error_answer,
-    require_events,
 )
 from transports.listen.serving.refusals import is_never_draining, router_stopping, token_revoked
 from transports.listen.serving.unread_bytes import UnreadBytes
@@ -70,13 +69,12 @@ from transports.listen.serving.unread_bytes import UnreadBytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from router.messages.commands import Principal
+    from router.messages.commands import Principal, TokenLifetime
     from router.messages.events import Event
     from router.messages.frames import Frame
     from router.messages.params import Params
     from router.messages.revisions import Era
     from transports.listen.serving.exchange import (
-        Accepts,
         Answer,
         EventStream,
         HttpRequest,
@@ -100,6 +98,7 @@ class HttpEndpoint:
         limits: of its sessions.
         is_draining: returns whether the router finishes the calls in flight and takes no new ones.
         rules: returns another object whenever `admit` may decide otherwise than before.
+        lifetime_of: headers of an admitted request -> for how long its token holds.
     """
 
     def __init__(
@@ -112,6 +111,7 @@ class HttpEndpoint:
         limits: SessionLimits | None = None,
         is_draining: Callable[[], bool] = is_never_draining,
         rules: Callable[[], object] = object,
+        lifetime_of: Callable[[Mapping[str, str]], TokenLifetime] = forever,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
@@ -119,6 +119,7 @@ class HttpEndpoint:
         self._path = path
         self._is_draining = is_draining
         self._rules = rules
+        self._lifetime_of = lifetime_of
         self._sessions: SessionTable[HttpSession] = SessionTable(limits or SessionLimits())
         self._one_shots: set[OneShot] = set()
         self._unwatched = Unwatched()
@@ -162,14 +163,7 @@ class HttpEndpoint:
             task_status.started()
             while True:
                 await trio.sleep_until(self._sessions.next_expiry_s(trio.current_time()))
-                self._end_idle_sessions(trio.current_time())
-
-    def _end_idle_sessions(self, now_s: float) -> None:
-        for session in self._sessions.expired(now_s):
-            if session.is_busy():
-                self._sessions.touch(session, now_s)
-            else:
-                session.end()
+                self._sessions.end_idle(trio.current_time())
 
     def end(self) -> None:
         """See `exchange.Endpoint`."""
@@ -221,12 +215,15 @@ class HttpEndpoint:
         if known is None or self._ended:
             return None
         head: PostHead | None = known.conclusions(self._rules(), address)
-        if head is not None and head.session is not None:
-            if head.session.ended:
-                # A client may go on with this head, and would keep all that the session holds.
-                known.forget()
-                return None
-            self._sessions.touch(head.session, trio.current_time())
+        if head is None:
+            return None
+        now_s, session = trio.current_time(), head.session
+        if now_s >= head.lifetime.check_again_s or (session is not None and session.ended):
+            # A client may go on with this head, and would keep all that the session holds.
+            known.forget()
+            return None
+        if session is not None:
+            self._sessions.touch(session, now_s)
         return head
 
     async def _read_head(self, request: HttpRequest) -> PostHead:
@@ -235,7 +232,9 @@ class HttpEndpoint:
         accepts, requested = accepts_of(headers), headers.get(REVISION_HEADER)
         is_stateless = requested == STATELESS_REVISION
         session = None if is_stateless else self._session_of(headers, principal, view)
-        head = PostHead(principal, view, accepts, requested, session)
+        lifetime = self._lifetime_of(headers)
+        person = person_in(principal)
+        head = PostHead(principal, view, accepts, requested, session, lifetime, person)
         if request.known_head is not None:
             take = None if session is None else self._take
             request.known_head.keep(head, rules, request.address, take)
@@ -249,7 +248,7 @@ class HttpEndpoint:
         # have ended.
         if self._rule_changes != rule_changes:
             principal = self._admit(request.headers, request.address, request.path)
-            head = msgspec.structs.replace(head, principal=principal)
+            head = head.sent_by(principal)
         check_place(self._places, head.view, head.principal)
         if session is not None and session.ended:
             raise session_not_found()
@@ -273,10 +272,8 @@ class HttpEndpoint:
         assert session is not None  # without a session `decode_batch` raises
         check_revision(head.requested, None)
         if any(isinstance(message, Request) for message in messages):
-            return await self._ask(session, messages, head.accepts, as_array=True)
-        for message in messages:
-            await self._actor_inbox.send(FromClient(session.id, message, session))
-        return empty_answer(202)
+            return await self._ask(session, messages, head, as_array=True)
+        return await self._session_messages.send_all(messages, session, head)
 
     async def _post_stateless(
         self, frame: Frame, params: Params, request: HttpRequest, head: PostHead
@@ -293,11 +290,10 @@ class HttpEndpoint:
         if frame.method == "tools/call":
             # The core knows the tool, and by it the arguments that these headers repeat.
             params.param_headers = read_param_headers(request.headers)
-        accepts = head.accepts
-        if frame.method == LISTEN_METHOD:
-            accepts = require_events(accepts)
         client = self._new_one_shot(head, "stateless", params)
-        return await self._ask(client, [frame], accepts, params=params, opened_by=request)
+        if frame.method == LISTEN_METHOD:
+            head, client.expires_s = head.for_events(), head.lifetime.expires_s
+        return await self._ask(client, [frame], head, params=params, opened_by=request)
 
     async def _post_without_session(
         self, frame: Frame, params: Params | None, request: HttpRequest, head: PostHead
@@ -310,7 +306,7 @@ class HttpEndpoint:
         if not isinstance(frame, Request):
             return empty_answer(202)
         client = self._new_one_shot(head, "handshake")
-        return await self._ask(client, [frame], head.accepts, params=params, opened_by=request)
+        return await self._ask(client, [frame], head, params=params, opened_by=request)
 
     async def _initialize(
         self, frame: Request, request: HttpRequest, head: PostHead
@@ -321,7 +317,7 @@ class HttpEndpoint:
         inbox, count, sender = self._actor_inbox, self.unread.add, head.principal
         session = HttpSession(new_client_id(), sender, inbox, self._sessions, head.view, count)
         self._sessions.add(session)
-        return await self._ask(session, [frame], head.accepts, opened_by=request)
+        return await self._ask(session, [frame], head, opened_by=request)
 
     def _new_one_shot(self, head: PostHead, era: Era, params: Params | None = None) -> OneShot:
         # A call that is held for its client's answer is in flight, and may end while it drains.
@@ -334,7 +330,7 @@ class HttpEndpoint:
         self,
         client: HttpSession | OneShot,
         messages: Sequence[Frame],
-        accepts: Accepts,
+        head: PostHead,
         *,
         params: Params | None = None,
         opened_by: HttpRequest | None = None,
@@ -347,7 +343,7 @@ class HttpEndpoint:
             opened_by: the request of a client that the actor does not know yet.
             as_array: see `PostResponse`.
         """
-        response = PostResponse(client, messages, accepts, self._unwatched, as_array=as_array)
+        response = PostResponse(client, messages, head.accepts, self._unwatched, as_array=as_array)
         try:
             if opened_by is not None:
                 principal, address = client.principal, opened_by.address
@@ -356,7 +352,8 @@ class HttpEndpoint:
                 )
                 await self._actor_inbox.send(opened)
             for message in messages:
-                event = FromClient(client.id, message, response.reply_to(message), params)
+                reply_to = response.reply_to(message)
+                event = FromClient(client.id, message, reply_to, params, head.person)
                 await self._actor_inbox.send(event)
         except BaseException:
             response.abandon()
@@ -378,7 +375,8 @@ class HttpEndpoint:
             raise Rejected.because(400, "Mcp-Session-Id is missing")
         check_revision(requested, None)
         if request.method == "GET":
-            return event_stream_of(session, request.headers)
+            lifetime = self._lifetime_of(request.headers)
+            return event_stream_of(session, request.headers, lifetime.expires_s)
         session.end()
         return empty_answer(204)
 

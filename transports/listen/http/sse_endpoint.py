@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 
 import trio
 
+from router.messages.commands import FOREVER, forever
 from router.messages.errors import HttpRefusal
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import Request, Response
@@ -31,6 +32,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
+from transports.listen.http.posts.post_head import person_in
 from transports.listen.http.sessions.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
@@ -41,7 +43,7 @@ from transports.listen.serving.unread_bytes import UnreadBytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from router.messages.commands import Principal
+    from router.messages.commands import Principal, TokenLifetime
     from router.messages.events import Event
     from router.messages.frames import Frame, RequestId
     from transports.listen.serving.exchange import (
@@ -68,7 +70,7 @@ class SseEndpoint:
         admit: see `HttpEndpoint`.
         places: the views that have a place of their own.
         limits: of its sessions. They do not expire, because each has an open stream.
-        is_draining, rules: see `HttpEndpoint`.
+        is_draining, rules, lifetime_of: see `HttpEndpoint`.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class SseEndpoint:
         limits: SessionLimits | None = None,
         is_draining: Callable[[], bool] = is_never_draining,
         rules: Callable[[], object] = object,
+        lifetime_of: Callable[[Mapping[str, str]], TokenLifetime] = forever,
     ) -> None:
         self._actor_inbox = ActorInbox(inbox)
         self._admit = admit
         self._places = places
         self._is_draining = is_draining
         self._rules = rules
+        self._lifetime_of = lifetime_of
         self._sessions: SessionTable[_SseSession] = SessionTable(limits or SessionLimits())
         self._ended = False
         self.unread = UnreadBytes()
@@ -96,8 +100,8 @@ class SseEndpoint:
         try:
             if request.path == POST_PATH:
                 known = self._known_session(request.known_head, request.address)
-                session = known or self._read_head(request)
-                return await self._post(request, session)
+                session, sender = (known, None) if known else self._read_head(request)
+                return await self._post(request, session, sender)
             principal = self._admitted(request)
             view = view_at(request.path, STREAM_PATH)
             if view is not None:
@@ -162,7 +166,9 @@ class SseEndpoint:
         except BaseException:
             session.end()
             raise
-        return session.respond_with_stream(request.root_path)
+        events = session.respond_with_stream(request.root_path)
+        events.expires_s = self._lifetime_of(request.headers).expires_s
+        return events
 
     def _take(self, known: KnownHead, body: bytes, address: str) -> Answer | None:
         """See `KnownHead.take`; takes single messages."""
@@ -188,8 +194,8 @@ class SseEndpoint:
             return None
         return session
 
-    def _read_head(self, request: HttpRequest) -> _SseSession:
-        """Return the session that the sender of a POST names in its URL."""
+    def _read_head(self, request: HttpRequest) -> tuple[_SseSession, Principal | None]:
+        """Return the session that the sender of a POST names in its URL; see `PostHead.person`."""
         rules, principal = self._rules(), self._admitted(request)
         if self._ended:
             raise router_stopping()
@@ -197,18 +203,22 @@ class SseEndpoint:
         if not is_json(request.headers.get("content-type")):
             raise HttpRefusal(415, "Content-Type must be application/json")
         session = self._session_of(request.query, principal)
-        if request.known_head is not None:
+        # What is known of a head holds until the rules change, and tokens of issuers expire.
+        if request.known_head is not None and self._lifetime_of(request.headers) is FOREVER:
             request.known_head.keep(session, rules, request.address, self._take)
-        return session
+        return session, person_in(principal)
 
-    async def _post(self, request: HttpRequest, session: _SseSession) -> Answer:
+    async def _post(
+        self, request: HttpRequest, session: _SseSession, sender: Principal | None
+    ) -> Answer:
         body = await request.read_body()
         if session.ended:  # while the body was read
             raise _session_not_found()
         for message in _decode(body, session.revision):
             if isinstance(message, Request) and message.method == "initialize":
                 session.expect_revision(message.id)
-            await self._actor_inbox.send(FromClient(session.id, message, session))
+            event = FromClient(session.id, message, session, None, sender)
+            await self._actor_inbox.send(event)
         return _ACCEPTED
 
     def _session_of(self, query: str, principal: Principal) -> _SseSession:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, field
 
+from router.messages.commands import forever
 from router.messages.errors import INSTANCE_NOT_FOUND, NOT_ALLOWED, RpcError
 from transports.listen.rest.metric_sources import MetricSources
 from transports.listen.serving.refusals import is_never_draining
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     import trio
 
-    from router.messages.commands import Principal
+    from router.messages.commands import Principal, TokenLifetime
     from router.messages.errors import HttpRefusal
     from router.messages.events import Event
     from router.messages.observability.records import Record
@@ -93,6 +94,7 @@ class RestBackend(Struct, frozen=True):
         is_known: see `RestAdmission`.
         has_open_paths: see `RestAdmission`.
         refused: see `RestAdmission`.
+        lifetime_of: see `RestAdmission`.
         cors_origin: `api.cors_origin` of the settings.
         about: returns more members for `GET /`. This path is open to all, so nothing secret.
         config: returns more members for `GET /api/config`, with secrets masked. It is called for
@@ -113,6 +115,7 @@ class RestBackend(Struct, frozen=True):
     is_known: Callable[[Principal], bool] = _is_always_known
     has_open_paths: bool = True
     refused: Callable[[str, str, HttpRefusal], None] = report_nothing
+    lifetime_of: Callable[[Mapping[str, str]], TokenLifetime] = forever
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members
     config: Callable[[], dict[str, Any]] = _no_members

@@ -8,7 +8,8 @@ Invariants:
 - No route, known or not, and no error page escapes the guard.
 - A request that goes on has been read whole, and has a `Principal` in its scope, or None on the
   paths that are open to all.
-- A WebSocket gets nothing more once its client would not be admitted any more.
+- A WebSocket gets nothing more once its client would not be admitted any more, and ends when its
+  token expires.
 """
 
 from __future__ import annotations
@@ -126,8 +127,12 @@ class Guard:
             return
         principal = inner_scope[PRINCIPAL]
         is_admitted = partial(self._admission.is_still_admitted, principal, scope, headers)
-        with trio.CancelScope() as serving:
+        expires_s = self._admission.lifetime_of(headers).expires_s
+        with trio.CancelScope(deadline=expires_s) as serving:
             await self._app(inner_scope, receive, _AdmittedSender(sender, is_admitted, serving))
+        if serving.cancelled_caught:
+            reason = {"code": POLICY_VIOLATION, "reason": TOKEN_REVOKED}
+            await sender({"type": "websocket.close", **reason})
 
     def _admit(self, scope: Message, headers: Mapping[str, str]) -> Message:
         """Return the scope for the inner application, with the principal in it."""
@@ -240,7 +245,7 @@ class _Sender(Struct):
 
 
 class _AdmittedSender(Struct, frozen=True):
-    """An ASGI `send` for a WebSocket that closes it once its client is not admitted any more.
+    """An ASGI `send` for a WebSocket that sends nothing once its client is not admitted any more.
 
     Attributes:
         serving: the scope of the inner application, which is cancelled then.
@@ -254,7 +259,5 @@ class _AdmittedSender(Struct, frozen=True):
         if message["type"] != "websocket.send" or self.is_admitted():
             await self.sender(message)
             return
-        close = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": TOKEN_REVOKED}
-        await self.sender(close)
         self.serving.cancel(TOKEN_REVOKED)
         await trio.sleep_forever()

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from msgspec import Struct
 
+from router.messages.commands import forever
 from router.messages.errors import NOT_ALLOWED, HttpRefusal, RpcError
 from transports.listen.rest.backend import report_nothing
 from transports.listen.serving.asgi import address_of, path_of
@@ -19,7 +20,7 @@ from transports.listen.serving.asgi import address_of, path_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from router.messages.commands import Principal
+    from router.messages.commands import Principal, TokenLifetime
     from transports.listen.serving.asgi import Message
     from transports.listen.serving.exchange import Headers
 
@@ -28,8 +29,8 @@ OPEN_PATHS: Final = frozenset(
 )
 """Paths that need no token, because they tell nothing secret; `Host` and `Origin` are checked."""
 
-_OF_TOKENS: Final = (401, 429)
-"""Statuses of a request whose token does not let it in."""
+_OF_TOKENS: Final = (401, 429, 503)
+"""Statuses of a request whose token does not let it in, or cannot be judged now."""
 
 VARY: Final = (b"vary", b"Origin")
 """Keeps caches from giving the answer for one origin to a page of another."""
@@ -82,6 +83,7 @@ class RestAdmission(Struct, frozen=True):
         is_known: returns whether such a principal still exists, for those who came with a ticket.
         has_open_paths: `OPEN_PATHS` need no token.
         refused: reports a request that is not let in: address, path, answer.
+        lifetime_of: headers of an admitted request -> for how long its token holds.
     """
 
     admit: Callable[[Mapping[str, str], str], Principal]
@@ -91,6 +93,7 @@ class RestAdmission(Struct, frozen=True):
     is_known: Callable[[Principal], bool]
     has_open_paths: bool = True
     refused: Callable[[str, str, HttpRefusal], None] = report_nothing
+    lifetime_of: Callable[[Mapping[str, str]], TokenLifetime] = forever
 
     def principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
         """Return the principal of a request; None for an unknown one on a path open to all.

@@ -104,6 +104,7 @@ class RestApp:
             is_known=backend.is_known,
             has_open_paths=backend.has_open_paths,
             refused=backend.refused,
+            lifetime_of=backend.lifetime_of,
         )
         self._guard = Guard(_quart_app(backend, tickets, self._followers, self._lag), admission)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from router.messages.commands import Principal
 from router.messages.events import FromClient
 from router.messages.frames import Request
 from router.messages.params import Params
@@ -92,6 +93,25 @@ def test_params_that_the_listener_has_read_are_not_decoded_again() -> None:
     unread = Request(7, "tools/call", raw({"name": "never looked at"}))
     talk.happens(FromClient(alice.id, unread, asked.mailbox, params))
     assert asked.text[0]["name"] == "a"
+
+
+# --- Senders whose permissions change --------------------------------------------------------
+
+
+def test_message_is_handled_with_the_permissions_of_its_sender() -> None:
+    talk, _, _ = ready("a", allow_instance_management=True)
+    name = "https://idp.example.org mira"
+    little = Principal(name, frozenset({"call"}))
+    much = Principal(name, frozenset({"call", "admin"}))
+    mira = talk.client(principal=little)
+    for principal, is_error in ((None, True), (much, False), (None, False), (little, True)):
+        asked = SentRequest(7, Mailbox())
+        params = raw({"name": "mcp.router.disable", "arguments": {"instance_name": "a"}})
+        frame = Request(7, "tools/call", params)
+        talk.happens(FromClient(mira.id, frame, asked.mailbox, None, principal))
+        assert asked.is_waiting is not is_error
+        if not is_error:
+            talk.change_saved(spec("a", is_active=False))
 
 
 # --- Notifications and answers ---------------------------------------------------------------

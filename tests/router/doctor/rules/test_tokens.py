@@ -47,3 +47,31 @@ def test_token_that_a_server_gets_to_see_is_shared() -> None:
 def test_reference_that_cannot_be_resolved_is_left_to_the_files() -> None:
     specs = (spec("a", args=("${secret:T}",)),)
     assert lines(judge, facts(settings=REFERENCE, specs=specs)) == []
+
+
+ISSUER = {
+    "issuer": "https://idp.example.org",
+    "audience": "https://mcp.example.org",
+    "permissions": {"scope:mcp": ["call"]},
+    "introspection": {"url": "https://idp.example.org/ask", "client_secret": LONG},
+}
+
+
+def test_secret_that_the_router_shows_to_an_issuer_is_to_become_a_secret() -> None:
+    found = lines(judge, facts(settings=settings(security={"oauth": {"issuers": [ISSUER]}})))
+    assert found == [
+        "warning config.json: security.oauth.issuers[0].introspection.client_secret: stands in the "
+        "file as it is -> mcp-router secret set ROUTER_CLIENT_SECRET, and write "
+        "${secret:ROUTER_CLIENT_SECRET} in its place"
+    ]
+
+
+def test_people_behind_a_proxy_need_the_public_url_to_log_in() -> None:
+    security = {"oauth": {"issuers": [ISSUER | {"introspection": None}]}}
+    server = {"trusted_proxies": ["10.0.0.1"]}
+    assert lines(judge, facts(settings=settings(security=security, server=server))) == [
+        "warning config.json: server.public_url: is empty, so clients behind the proxy are told to "
+        "log in at an http:// URL -> set it to the URL at which clients reach the proxy"
+    ]
+    public = settings(security=security, server=server | {"public_url": "https://mcp.example.org"})
+    assert lines(judge, facts(settings=public)) == []

@@ -11,6 +11,8 @@ from transports.listen.http.posts.routing_headers import check_revision
 from transports.listen.serving.exchange import Rejected, empty_answer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from router.messages.frames import Frame
     from transports.listen.http.actor_inbox import ActorInbox
     from transports.listen.http.posts.post_head import PostHead
@@ -64,14 +66,27 @@ class SessionMessages:
             return None
         return empty_answer(202) if response is None else response
 
+    async def send_all(
+        self, messages: Sequence[Frame], session: HttpSession, head: PostHead
+    ) -> Answer:
+        """Send the messages of a batch without requests; return its response.
+
+        Raises:
+            HttpRefusal: as `ActorInbox.send`.
+        """
+        for message in messages:
+            event = FromClient(session.id, message, session, None, head.person)
+            await self._inbox.send(event)
+        return empty_answer(202)
+
     def _event(
         self, frame: Frame, session: HttpSession, head: PostHead
     ) -> tuple[FromClient, PostResponse | None]:
         if not isinstance(frame, Request):
             check_revision(head.requested, None)
-            return FromClient(session.id, frame, session), None
+            return FromClient(session.id, frame, session, None, head.person), None
         if frame.method == "initialize":
             raise Rejected.because(400, "This session is initialized already", frame.id)
         check_revision(head.requested, frame.id)
         response = PostResponse(session, [frame], head.accepts, self._unwatched)
-        return FromClient(session.id, frame, response), response
+        return FromClient(session.id, frame, response, None, head.person), response

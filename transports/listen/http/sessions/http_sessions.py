@@ -8,6 +8,7 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -256,8 +257,15 @@ class HttpSession:
         return f"<HttpSession {self.id:.8} {state} undecided={undecided} streams={streams}>"
 
 
-def event_stream_of(session: HttpSession, headers: Mapping[str, str]) -> StreamResponse:
+def event_stream_of(
+    session: HttpSession, headers: Mapping[str, str], expires_s: float = math.inf
+) -> StreamResponse:
     """Return the response to a GET: a stream that is resumed, or what belongs to no request.
+
+    Args:
+        session: the session.
+        headers: of the request.
+        expires_s: see `StreamResponse`.
 
     Raises:
         HttpRefusal: 406, the client does not take event streams.
@@ -265,13 +273,15 @@ def event_stream_of(session: HttpSession, headers: Mapping[str, str]) -> StreamR
     """
     require_events(parse_accept(headers.get("accept")))
     event_id = _EVENT_ID.fullmatch(headers.get(LAST_EVENT_HEADER, ""))
+    events = None
     if event_id is not None:
-        resumed = session.resume(int(event_id[1]), int(event_id[2]))
-        if resumed is not None:
-            return resumed
-    if session.standalone.reader is not None:
-        raise Rejected.because(409, "This session has its event stream open already")
-    return session.listen()
+        events = session.resume(int(event_id[1]), int(event_id[2]))
+    if events is None:
+        if session.standalone.reader is not None:
+            raise Rejected.because(409, "This session has its event stream open already")
+        events = session.listen()
+    events.expires_s = expires_s
+    return events
 
 
 def session_not_found() -> Rejected:

@@ -8,6 +8,7 @@ Invariant: the client ends with its connection, and the actor gets `ClientClosed
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from router.messages.events import ClientClosed, FromClient
@@ -45,6 +46,9 @@ class OneShot:
         era: the era of its request.
         view: the name of the view at its place; None at the default place.
         count: is called with the size of each frame for it; see `UnreadBytes.add`.
+
+    Attributes:
+        expires_s: the second of Trio's clock at which its event stream ends; a call's never does.
     """
 
     __slots__ = (
@@ -54,6 +58,7 @@ class OneShot:
         "_response",
         "count",
         "era",
+        "expires_s",
         "id",
         "principal",
         "view",
@@ -80,6 +85,7 @@ class OneShot:
         self.count = count
         self._response: OpenResponse | None = None
         self._refusal: HttpRefusal | None = None
+        self.expires_s = math.inf
 
     def send_nowait(self, _: Frame, /) -> None:
         """Drop a frame that belongs to no request."""
@@ -123,6 +129,7 @@ class OneShot:
             self.finish(response)
 
         events = StreamResponse(stream, EVENT_HEADERS, on_close=end)
+        events.expires_s = self.expires_s
         stream.attach(events)
         return events
 

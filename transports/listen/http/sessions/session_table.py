@@ -8,7 +8,8 @@ Invariants:
 
 - An unknown id and the id of another principal's session give the same result: None.
 - Each session counts for its principal exactly as long as the session is in the table.
-- A session belongs to a principal's name, and ends when the permissions of that principal change.
+- A session belongs to a principal's name, and ends when the permissions of that principal change,
+  unless that is a person, whose tokens may have different ones.
 - A session with an open stream or an unanswered call never makes room.
 - A principal can take the places of others only while it has fewer sessions than they have.
 """
@@ -140,14 +141,17 @@ class SessionTable(Generic[S]):
         """Return the session with this id, if it belongs to `principal`.
 
         A session whose owner has other permissions now is ended: a new session gets what is
-        allowed now, and nothing goes on with what was allowed before.
+        allowed now, and nothing goes on with what was allowed before. The tokens of a person come
+        and go, so that one's session stays, with the permissions of the token that is sent now.
         """
         session = self._by_id.get(session_id)
         if session is None or session.principal.name != principal.name:
             return None
         if session.principal != principal:
-            session.end()
-            return None
+            if not _is_same_person(session.principal, principal):
+                session.end()
+                return None
+            session.principal = principal
         return session
 
     def touch(self, session: S, now_s: float) -> None:
@@ -185,8 +189,22 @@ class SessionTable(Generic[S]):
         limit_s = now_s - self.limits.idle_s
         return list(takewhile(lambda session: session.used_at_s <= limit_s, self._by_id.values()))
 
+    def end_idle(self, now_s: float) -> None:
+        """End the sessions that have not been used for too long; those in use go on."""
+        for session in self.expired(now_s):
+            if session.is_busy():
+                self.touch(session, now_s)
+            else:
+                session.end()
+
     def __len__(self) -> int:
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[S]:
         return iter(list(self._by_id.values()))  # a copy: sessions end while a caller iterates
+
+
+def _is_same_person(before: Principal, now: Principal) -> bool:
+    """Return whether two principals are a person with two tokens, who sees the same with both."""
+    sees_the_same = (before.instances, before.profile) == (now.instances, now.profile)
+    return now.is_of_issuer and before.name == now.name and sees_the_same
