@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import math
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import attrs
 import msgspec
@@ -27,12 +27,13 @@ from msgspec import Raw, Struct
 from router.messages.errors import TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, RequestId, Response
 from transports import json_rpc
-from transports.connect.wire import Failure, Received
+from transports.connect.wire import Failure, Received, WireLost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from router.messages.frames import Frame
+    from transports.connect.credentials import LoginNeeded
     from transports.connect.remote.endpoint import RemoteEndpoint
 
 T = TypeVar("T")
@@ -127,6 +128,7 @@ class RemoteConnection:
         open_streams: responses that are being read. While there is one, the upstream is alive.
         lost: the reason for the end of the connection, None before that.
         retry_after_s: as in `WireLost`.
+        login: set if only a login at the upstream gets another connection.
         is_refused: True if the upstream does not speak this transport; another may be tried.
     """
 
@@ -136,6 +138,7 @@ class RemoteConnection:
     open_streams: int = attrs.field(default=0, init=False)
     lost: str | None = attrs.field(default=None, init=False)
     retry_after_s: float | None = attrs.field(default=None, init=False)
+    login: LoginNeeded | None = attrs.field(default=None, init=False, repr=False)
     is_refused: bool = attrs.field(default=False, init=False)
     _open: dict[RequestId, OutgoingMessage] = attrs.field(factory=_no_messages, init=False)
     _held_answer: Received | None = attrs.field(default=None, init=False, repr=False)
@@ -267,6 +270,29 @@ class RemoteConnection:
         if self.lost is None:
             self.lost, self.retry_after_s = reason, retry_after_s
             self.scope.cancel()
+
+    async def lose_to_login(self, needed: LoginNeeded, message: OutgoingMessage | None) -> NoReturn:
+        """End the connection, as nothing goes on without a login.
+
+        Args:
+            needed: the reason.
+            message: the message that was about to be sent, or was refused; None for no message.
+                If it is a request it is answered before, because it was not carried out.
+        """
+        if message is not None and message.request is not None and not message.is_initialize:
+            await self.fail(message, needed.reason, status=401)
+        if self.lost is None:
+            self.login = needed
+        self.lose(needed.reason)
+        await trio.sleep_forever()  # Until that has cancelled this task, as all others.
+
+    def wire_lost(self) -> WireLost | None:
+        """Return the reason for the end of the connection as an exception; None before that."""
+        if self.lost is None:
+            return None
+        if self.login is not None:
+            return WireLost(self.lost, needs_login=True, login_url=self.login.login_url)
+        return WireLost(self.lost, self.retry_after_s)
 
     def refuse(self, reason: str) -> None:
         """End the connection because the upstream does not speak this transport."""

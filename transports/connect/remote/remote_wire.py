@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
+    from transports.connect.credentials import Credentials
     from transports.connect.remote.endpoint import Kind, RemoteEndpoint
     from transports.connect.remote.http_client import HttpxClient
 
@@ -71,17 +72,24 @@ del _name
 
 @asynccontextmanager
 async def open_wire(
-    endpoint: RemoteEndpoint, headers: Mapping[str, str], kinds: Sequence[Kind]
+    endpoint: RemoteEndpoint,
+    headers: Mapping[str, str],
+    kinds: Sequence[Kind],
+    credentials: Credentials | None = None,
 ) -> AsyncGenerator[RemoteWire]:
     """Yield a wire to `endpoint`, over the first of `kinds` that the upstream does not refuse.
+
+    A configured `Authorization` is what the user wants, so `credentials` are not asked then.
 
     Resource handling:
         Leaving the context ends the session at the upstream, within `http_client.DELETE_S`. A
         cancellation or a lost wire ends the context at once.
     """
     _check_headers(headers)
+    if any(name.lower() == "authorization" for name in headers):
+        credentials = None
     sender, receiver = trio.open_memory_channel[Received](INBOX_FRAMES)
-    wire = RemoteWire(endpoint, headers, kinds, sender, receiver)
+    wire = RemoteWire(endpoint, headers, kinds, credentials, sender, receiver)
     failed: Exception | None = None
     with receiver:
         try:
@@ -110,6 +118,7 @@ class RemoteWire:
     _endpoint: RemoteEndpoint
     _headers: Mapping[str, str] = attrs.field(repr=False)
     _kinds: Sequence[Kind]
+    _credentials: Credentials | None = attrs.field(repr=False)
     _sender: trio.MemorySendChannel[Received] = attrs.field(repr=False)
     _receiver: trio.MemoryReceiveChannel[Received] = attrs.field(repr=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
@@ -182,16 +191,16 @@ class RemoteWire:
     async def _run_transports(self) -> None:
         await trio.lowlevel.checkpoint()
         refusals: list[str] = []
-        asked_s: float | None = None
+        last: WireLost | None = None
         for kind in self._kinds:
             connection = await self._run_transport(kind)
             refusals.append(connection.lost or "")
-            asked_s = connection.retry_after_s
+            last = connection.wire_lost()
             if not connection.is_refused:
                 break
             self._ready = trio.Event()
         reason = _join_refusals(refusals, self._kinds)
-        self._lost = WireLost(reason, asked_s) if reason else None
+        self._lost = last.again(reason) if last is not None and reason else None
 
     async def _run_transport(self, kind: Kind) -> RemoteConnection:
         """Run one of the SDK's transports for as long as it lasts."""
@@ -229,7 +238,7 @@ class RemoteWire:
     async def _new_client(
         self, kind: Kind, connection: RemoteConnection, nursery: trio.Nursery
     ) -> HttpxClient:
-        make = partial(_CLIENTS[kind], connection, self._headers, nursery)
+        make = partial(_CLIENTS[kind], connection, self._headers, self._credentials, nursery)
         return await trio.to_thread.run_sync(make, abandon_on_cancel=True)
 
     async def _run_until_hang_up(
@@ -262,10 +271,8 @@ class RemoteWire:
     def _wire_lost(self) -> WireLost:
         if self._lost is not None:
             return self._lost.again()
-        connection = self._connection
-        if connection is not None and connection.lost is not None:
-            return WireLost(connection.lost, connection.retry_after_s)
-        return WireLost(f"the connection to {self._endpoint.shown} was closed")
+        lost = None if self._connection is None else self._connection.wire_lost()
+        return lost or WireLost(f"the connection to {self._endpoint.shown} was closed")
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
