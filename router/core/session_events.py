@@ -179,7 +179,10 @@ def instance_down(state: RoutingState, event: InstanceDown) -> None:
         state.counts.of(instance.name).restarts += 1
     with list_changes.noticing(state, instance):
         reconfigure.end_session(state, instance, event.reason)
-        instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+        if event.needs_login and event.retry_in_s is None:
+            instance.record_needs_login(event.reason, event.restarts, event.login_url, state.now_s)
+        else:
+            instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
         show_in_instance(instance, state.now_s)
     _fail_waiting_in_vain(state, instance)
 

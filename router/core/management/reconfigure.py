@@ -70,8 +70,14 @@ def _notify_of_lists(state: RoutingState, row: Instance, before: Catalog) -> Non
         list_changes.notify_clients(state, clients, differing)
 
 
-def restart(state: RoutingState, instance: Instance) -> list[ClientRequest]:
+def restart(
+    state: RoutingState, instance: Instance, reason: str = _RESTARTED
+) -> list[ClientRequest]:
     """Have all sessions of an instance end and start anew, at once; their calls in flight fail.
+
+    Args:
+        instance: the instance.
+        reason: is told to those whose calls fail.
 
     Returns:
         The requests that waited for it; the caller carries them out.
@@ -83,9 +89,9 @@ def restart(state: RoutingState, instance: Instance) -> list[ClientRequest]:
         raise unavailable_error(instance, state.now_s)
     name, before = instance.name, instance.offers.catalog
     waiting: list[ClientRequest] = []
-    fail_leaving_calls(state, name, _RESTARTED)
+    fail_leaving_calls(state, name, reason)
     for row in (instance, *instance.client_sessions.values(), *instance.replicas):
-        end_session(state, row, _RESTARTED)
+        end_session(state, row, reason)
         waiting += forwarding.take_waiting(state, row)
     fresh = new_instance(instance.spec, state.now_s, instance.known)
     fresh.call_count = instance.call_count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.core.state.instances import InstanceState
 from router.messages.errors import UNAVAILABLE, RpcError
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ def unavailable_error(instance: Instance, now_s: float) -> RpcError:
     if not instance.spec.is_active:
         message = f"Instance '{instance.name}' is not active"
         return RpcError(UNAVAILABLE, message, {"state": instance.state})
+    if instance.state is InstanceState.NEEDS_LOGIN:
+        return _login_error(instance)
     retry_in_s = instance.retry_in_s(now_s)
     reason = "; before that: ".join(filter(None, (instance.doing, instance.last_error)))
     why = f"{instance.state}: {reason}" if reason else str(instance.state)
@@ -25,3 +28,13 @@ def unavailable_error(instance: Instance, now_s: float) -> RpcError:
     if instance.doing is not None:
         data["doing"] = instance.doing
     return RpcError(UNAVAILABLE, f"Instance '{instance.name}' not connected: {why}{then}", data)
+
+
+def _login_error(instance: Instance) -> RpcError:
+    """Return the error for an instance whose server asks for a login, with the way out."""
+    reason = instance.last_error or "its server asks for that"
+    way_out = f"mcp-router login {instance.name}"
+    then = "" if way_out in reason else f"; run: {way_out}"
+    message = f"Instance '{instance.name}' needs a login: {reason}{then}"
+    data = {"state": instance.state, "last_error": instance.last_error, "retry_in_s": None}
+    return RpcError(UNAVAILABLE, message, data)

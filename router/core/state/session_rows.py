@@ -224,6 +224,7 @@ _BEST_FIRST: Final = (
     InstanceState.DEGRADED,
     InstanceState.STARTING,
     InstanceState.BACKOFF,
+    InstanceState.NEEDS_LOGIN,
     InstanceState.FAILED,
 )
 

@@ -65,6 +65,29 @@ def test_what_is_known_of_a_server_is_known_when_it_is_started_on_command() -> N
     assert _history(made_by, "a", args=("x",)) is not first
 
 
+def test_remote_instances_that_may_log_in_get_credentials() -> None:
+    asked: list[tuple[str, str | None]] = []
+    credentials: Any = object()
+
+    def credentials_for(spec: InstanceSpec, person: str | None) -> Any:
+        asked.append((spec.name, person))
+        return credentials
+
+    made_by = upstreams.Upstreams(McpClient(), inbox=_channel(), credentials=credentials_for)
+    url = "https://there.example/mcp"
+    given = {}
+    for spec in (
+        InstanceSpec("http", "p", type="http", url=url),
+        InstanceSpec("sse", "p", type="sse", url=url),
+        InstanceSpec("never", "p", type="http", url=url, may_log_in=False),
+        InstanceSpec("stdio", "p", command="run"),
+    ):
+        run: Any = made_by.child_of(spec).run
+        given[spec.name] = run.connect.keywords.get("credentials")
+    assert asked == [("http", None), ("sse", None)]
+    assert given == {"http": credentials, "sse": credentials, "never": None, "stdio": None}
+
+
 @pytest.mark.parametrize(("of_instance", "interval_s"), [(None, 5), (0.0, 0), (2.5, 2.5)])
 def test_interval_of_pings_is_the_instances_own_or_the_default(
     of_instance: float | None, interval_s: float

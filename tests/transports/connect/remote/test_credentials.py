@@ -78,6 +78,7 @@ def guarded(script: Script, *good: str, status: int = 401) -> Script:
 
 async def lost(talk: Talk) -> WireLost:
     """Receive everything until the wire is lost."""
+    await trio.lowlevel.checkpoint()
     try:
         while True:
             await talk.receive()
@@ -246,8 +247,7 @@ async def test_an_event_stream_that_needs_a_login_ends_the_start() -> None:
     assert gone.value.needs_login
 
 
-async def test_a_login_shows_no_token() -> None:
-    assert "t1" not in repr(LoginNeeded("it wants a login"))
+def test_the_page_for_a_login_is_no_part_of_the_reason() -> None:
     needed = WireLost("it wants a login", needs_login=True, login_url=URL)
-    assert str(needed) == "it wants a login"
+    assert str(needed) == str(LoginNeeded("it wants a login", URL)) == "it wants a login"
     assert needed.again("elsewhere").login_url == URL
