@@ -122,7 +122,7 @@ class Upstreams(Struct, eq=False):
         if spec.type != "stdio":
             if self.credentials is None or not spec.may_log_in:
                 return connect
-            return partial(connect, credentials=self.credentials(spec, None))
+            return partial(connect, credentials=self.credentials(spec, spec.person))
         if self._launcher is None:
             self._launcher = _launcher_class()(self.data)
         # What a process says on stderr is compared with what those before it said.

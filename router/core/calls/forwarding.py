@@ -17,7 +17,7 @@ from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
 from router.core.records import call_records, request_ends
 from router.core.sessions import client_roots, client_sessions, lazy_starts
-from router.core.sessions.availability import unavailable_error
+from router.core.sessions.availability import error_for, unavailable_error
 from router.core.state.calls import MAX_EXTENSION, MAX_PARKED, MAX_PARKED_OF_CLIENT
 from router.core.state.clients import Call, Parked
 from router.core.state.instances import Instance
@@ -57,14 +57,14 @@ def answer_in_full(state: RoutingState, request: ClientRequest, result: Raw) -> 
 
 def refuse(state: RoutingState, request: ClientRequest, error: RpcError) -> None:
     """Answer a request with an error: a tool result if it called one of the router's own tools."""
-    frame = _error_answer(request.id, error, is_own_tool=request.is_own_tool)
-    send_answer(state, request, frame, error=error)
+    send_answer(state, request, _error_answer(request, request.id, error), error=error)
 
 
 def _error_answer(
-    request_id: RequestId, error: RpcError, *, is_own_tool: bool
+    asked: ClientRequest | Call, request_id: RequestId, error: RpcError
 ) -> Response | ErrorResponse:
-    if is_own_tool:
+    error, is_tool_result = error_for(asked, error)
+    if is_tool_result:
         return Response(request_id, router_tools.error_result_of(error))
     return error_frame(request_id, error)
 
@@ -133,7 +133,7 @@ def answer_call(
 
 def fail_call(state: RoutingState, call: Call, error: RpcError) -> None:
     """Answer the request behind a closed call with an error; see `refuse`."""
-    answer = _error_answer(call.request_id, error, is_own_tool=call.is_own_tool)
+    answer = _error_answer(call, call.request_id, error)
     answer_call(state, call, answer, error)
 
 

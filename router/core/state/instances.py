@@ -65,6 +65,8 @@ class Instance(Struct):
         client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
             client has a session of its own. Then `session` is always None, the state sums up
             theirs, and `known` and the lists are the newest of theirs.
+        persons: the parts of it that persons have, by the names of their principals, if each has a
+            session of its own; oldest first.
         replicas: the rows of its replicas, oldest first, if it has several; likewise.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
@@ -97,6 +99,7 @@ class Instance(Struct):
     capabilities: dict[str, Raw] = {}
     offers: ExposedCatalog = NOTHING
     client_sessions: dict[Hashable, Instance] = {}
+    persons: dict[str, Instance] = {}
     replicas: list[Instance] = []
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
@@ -126,6 +129,11 @@ class Instance(Struct):
     def address(self) -> str:
         """Names it and what follows it: the sessions after this one, and other configurations."""
         return self.spec.name
+
+    @property
+    def person(self) -> str | None:
+        """The name of the only principal that it is for; None for an instance of everybody."""
+        return self.spec.person
 
     @property
     def is_per_client(self) -> bool:

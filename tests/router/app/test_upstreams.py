@@ -79,13 +79,17 @@ def test_remote_instances_that_may_log_in_get_credentials() -> None:
     for spec in (
         InstanceSpec("http", "p", type="http", url=url),
         InstanceSpec("sse", "p", type="sse", url=url),
+        InstanceSpec("sse#1", "p", type="sse", url=url, person="alice"),
         InstanceSpec("never", "p", type="http", url=url, may_log_in=False),
         InstanceSpec("stdio", "p", command="run"),
     ):
         run: Any = made_by.child_of(spec).run
         given[spec.name] = run.connect.keywords.get("credentials")
-    assert asked == [("http", None), ("sse", None)]
-    assert given == {"http": credentials, "sse": credentials, "never": None, "stdio": None}
+    assert asked == [("http", None), ("sse", None), ("sse#1", "alice")]
+    assert given == {
+        **dict.fromkeys(("http", "sse", "sse#1"), credentials),
+        **dict.fromkeys(("never", "stdio"), None),
+    }
 
 
 @pytest.mark.parametrize(("of_instance", "interval_s"), [(None, 5), (0.0, 0), (2.5, 2.5)])

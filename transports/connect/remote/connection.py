@@ -242,6 +242,7 @@ class RemoteConnection:
         status: int | None = None,
         retry_after_s: float | None = None,
         code: int = TRANSPORT_ERROR,
+        data: dict[str, str] | None = None,
     ) -> None:
         """Answer a message with an error, because no other answer will come.
 
@@ -253,12 +254,13 @@ class RemoteConnection:
             status: as in `Failure`.
             retry_after_s: as in `Failure`.
             code: the JSON-RPC error code.
+            data: more about the error; None for nothing.
         """
         await trio.lowlevel.checkpoint()
         if message.is_initialize:
             self.lose(sentence, retry_after_s)
         elif message.request is not None:
-            failure = Failure(RpcError(code, sentence), status, retry_after_s)
+            failure = Failure(RpcError(code, sentence, data), status, retry_after_s)
             error = Raw(msgspec.json.encode({"code": code, "message": sentence}))
             frame = ErrorResponse(message.request.id, error)
             await self.receive_frame(frame, message, failure)
@@ -280,7 +282,8 @@ class RemoteConnection:
                 If it is a request it is answered before, because it was not carried out.
         """
         if message is not None and message.request is not None and not message.is_initialize:
-            await self.fail(message, needed.reason, status=401)
+            data = {"login_url": needed.login_url} if needed.login_url else None
+            await self.fail(message, needed.reason, status=401, data=data)
         if self.lost is None:
             self.login = needed
         self.lose(needed.reason)
