@@ -51,8 +51,7 @@ def answer(state: RoutingState, request: ClientRequest, result: Raw) -> None:
 
 def answer_in_full(state: RoutingState, request: ClientRequest, result: Raw) -> None:
     """Answer a request with a result that is in the words of its client's revision already."""
-    frame = Response(request.id, result)
-    send_answer(state, request, frame, result_type=None)
+    send_answer(state, request, Response(request.id, result), result_type=None)
 
 
 def refuse(state: RoutingState, request: ClientRequest, error: RpcError) -> None:
@@ -133,8 +132,7 @@ def answer_call(
 
 def fail_call(state: RoutingState, call: Call, error: RpcError) -> None:
     """Answer the request behind a closed call with an error; see `refuse`."""
-    answer = _error_answer(call, call.request_id, error)
-    answer_call(state, call, answer, error)
+    answer_call(state, call, _error_answer(call, call.request_id, error), error)
 
 
 # --- Forwarding ------------------------------------------------------------------------------
@@ -184,6 +182,8 @@ def forward_call(
     if instance.spec.run_policy.retry_safe_calls:
         state.calls.keep_to_repeat(call, request, members)
     frame = Request(call_id, request.method, params)
+    if instance.spec.forward_headers:
+        frame = server_params.with_headers(frame, call, request, instance)
     state.effects.append(ToSession(session.session, session.inbox, frame))
     return call
 

@@ -66,10 +66,12 @@ class OutgoingMessage:
     Attributes:
         frame: the message.
         headers: the headers of a request of MCP 2026-07-28; None for all other messages.
+        forwarded: more headers for its HTTP request, which came from the client of a call.
     """
 
     frame: Frame
     headers: Mapping[str, str] | None = None
+    forwarded: Mapping[str, str] | None = None
     _scope: trio.CancelScope | None = attrs.field(default=None, init=False, repr=False)
     _deadline: float = attrs.field(default=math.inf, init=False, repr=False)
 

@@ -390,6 +390,7 @@ def _with_message(request: httpx2.Request, message: OutgoingMessage) -> httpx2.R
         for name in [name for name in headers if is_reserved(name)]:
             del headers[name]
         headers.update(message.headers)
+    headers.update(message.forwarded)
     return httpx2.Request(
         request.method,
         request.url,

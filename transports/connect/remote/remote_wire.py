@@ -86,10 +86,12 @@ async def open_wire(
         cancellation or a lost wire ends the context at once.
     """
     _check_headers(headers)
-    if any(name.lower() == "authorization" for name in headers):
+    configured = frozenset(name.lower() for name in headers)
+    if "authorization" in configured:
         credentials = None
     sender, receiver = trio.open_memory_channel[Received](INBOX_FRAMES)
-    wire = RemoteWire(endpoint, headers, kinds, credentials, sender, receiver)
+    own = RequestHeaders(configured)
+    wire = RemoteWire(endpoint, headers, kinds, credentials, sender, receiver, own)
     failed: Exception | None = None
     with receiver:
         try:
@@ -121,13 +123,13 @@ class RemoteWire:
     _credentials: Credentials | None = attrs.field(repr=False)
     _sender: trio.MemorySendChannel[Received] = attrs.field(repr=False)
     _receiver: trio.MemoryReceiveChannel[Received] = attrs.field(repr=False)
+    _request_headers: RequestHeaders = attrs.field(repr=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
     _hung_up: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
     _lost: WireLost | None = attrs.field(default=None, init=False)
     _connection: RemoteConnection | None = attrs.field(default=None, init=False, repr=False)
     _client: HttpxClient | None = attrs.field(default=None, init=False, repr=False)
     _out: WriteStream[SessionMessage] | None = attrs.field(default=None, init=False, repr=False)
-    _request_headers: RequestHeaders = attrs.field(factory=RequestHeaders, init=False, repr=False)
     _initialize: Frame | None = attrs.field(default=None, init=False, repr=False)
     _unsent: Sequence[Frame] = attrs.field(default=(), init=False, repr=False)
 
@@ -252,7 +254,8 @@ class RemoteWire:
     async def _send(self, frame: Frame) -> None:
         if self._out is None or self._connection is None:
             raise self._wire_lost()
-        message = OutgoingMessage(frame, self._request_headers.headers_for(frame))
+        own = self._request_headers
+        message = OutgoingMessage(frame, own.headers_for(frame), own.forwarded_with(frame))
         if message.is_initialize:
             self._initialize = frame
         must_be_sent = self._connection.register(message)

@@ -30,7 +30,7 @@ from mcp.shared.inbound import (
     x_mcp_header_map,
 )
 
-from router.messages.frames import Request
+from router.messages.frames import Request, RequestWithHeaders
 from router.messages.revisions import NAMED_METHODS, STATELESS_REVISION
 from transports.connect.remote.responses import read_short_body
 
@@ -71,9 +71,11 @@ class RequestHeaders:
     """Generates the headers for the requests of one connection.
 
     Attributes:
+        configured: the names, in lower case, of the headers that are configured for the instance.
         is_stateless: True if the connection speaks 2026-07-28.
     """
 
+    configured: frozenset[str] = frozenset()
     is_stateless: bool = False
     _tools: dict[str, Raw] = attrs.field(init=False, factory=dict[str, "Raw"], repr=False)
     _param_headers: dict[str, _ParamHeaders] = attrs.field(
@@ -99,6 +101,17 @@ class RequestHeaders:
         if frame.method in NAMED_METHODS:
             self._add_name_and_params(headers, frame)
         return headers
+
+    def forwarded_with(self, frame: Frame) -> Mapping[str, str] | None:
+        """Return the headers of a client that go with a message; None for nothing.
+
+        What is configured for the instance, or belongs to the message itself, no client replaces.
+        """
+        if not isinstance(frame, RequestWithHeaders):
+            return None
+        taken = self.configured
+        named = frame.headers.items()
+        return {name: value for name, value in named if name not in taken and not is_reserved(name)}
 
     def _add_name_and_params(self, headers: dict[str, str], request: Request) -> None:
         try:
