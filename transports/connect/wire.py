@@ -33,12 +33,15 @@ class Failure(Struct, frozen=True, gc=False):
             not.
         is_answered: True if the frame is an error of the upstream's own, which came with that
             status.
+        login_url: set if only a login gets further, so that the connection is about to end: as in
+            `LoginNeeded`. None for any other reason.
     """
 
     error: RpcError
     status: int | None = None
     retry_after_s: float | None = None
     is_answered: bool = False
+    login_url: str | None = None
 
 
 class Received(Struct, frozen=True, gc=False):

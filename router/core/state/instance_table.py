@@ -65,7 +65,7 @@ class PersonalPart(Instance, eq=False, kw_only=True):
 
     @property
     def task_scope(self) -> str:
-        """That of this person's session."""
+        """The scope of this person's session."""
         return address_of(self.name, ("person", self.person or ""))
 
 

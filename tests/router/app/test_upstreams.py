@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -18,6 +18,9 @@ from supervisors.supervisor import supervise
 from tests.transports.connect.remote.fake_server import Call, serve, session_server
 from tests.transports.connect.remote.test_credentials import URL as LOGIN_URL
 from tests.transports.connect.remote.test_credentials import FakeCredentials, guarded
+
+if TYPE_CHECKING:
+    from router.messages.instances.instance_spec import ProtocolSetting
 
 
 def test_each_type_of_instance_has_its_connector() -> None:
@@ -112,8 +115,9 @@ def test_interval_of_pings_is_the_instances_own_or_the_default(
 # --- Logins ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("protocol", ["legacy", "auto", "2026-07-28"])
 async def test_a_server_that_asks_for_a_login_is_left_alone_until_somebody_has_logged_in(
-    nursery: trio.Nursery,
+    nursery: trio.Nursery, protocol: ProtocolSetting
 ) -> None:
     credentials = FakeCredentials([])
     inbox, events = trio.open_memory_channel[Any](100)
@@ -122,7 +126,7 @@ async def test_a_server_that_asks_for_a_login_is_left_alone_until_somebody_has_l
     script = guarded(introduces_itself, "good")
     async with serve(script) as server:
         url = f"http://127.0.0.1:{server.port}/mcp"
-        spec = InstanceSpec("a", "p", type="http", url=url, protocol="legacy")
+        spec = InstanceSpec("a", "p", type="http", url=url, protocol=protocol)
         made_by = upstreams.Upstreams(McpClient(), inbox=inbox, credentials=lambda *_: credentials)
         child = made_by.child_of(spec)
         nursery.start_soon(supervise, [child], commands, reports_in)
@@ -138,8 +142,10 @@ async def test_a_server_that_asks_for_a_login_is_left_alone_until_somebody_has_l
 
 
 async def introduces_itself(call: Call) -> None:
-    """Play a server that offers nothing."""
-    if call.rpc == "initialize":
+    """Play a server that offers nothing, in either era."""
+    if call.rpc == "server/discover":
+        await call.result('{"supportedVersions":["2026-07-28"],"capabilities":{}}')
+    elif call.rpc == "initialize":
         info = '{"name":"x","version":"1"}'
         revision = '"protocolVersion":"2025-11-25"'
         await call.result(f'{{{revision},"capabilities":{{}},"serverInfo":{info}}}')

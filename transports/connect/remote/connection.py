@@ -244,7 +244,7 @@ class RemoteConnection:
         status: int | None = None,
         retry_after_s: float | None = None,
         code: int = TRANSPORT_ERROR,
-        data: dict[str, str] | None = None,
+        login_url: str | None = None,
     ) -> None:
         """Answer a message with an error, because no other answer will come.
 
@@ -256,13 +256,15 @@ class RemoteConnection:
             status: as in `Failure`.
             retry_after_s: as in `Failure`.
             code: the JSON-RPC error code.
-            data: more about the error; None for nothing.
+            login_url: as in `Failure`.
         """
         await trio.lowlevel.checkpoint()
         if message.is_initialize:
             self.lose(sentence, retry_after_s)
         elif message.request is not None:
-            failure = Failure(RpcError(code, sentence, data), status, retry_after_s)
+            data = {"login_url": login_url} if login_url else None
+            failed = RpcError(code, sentence, data)
+            failure = Failure(failed, status, retry_after_s, login_url=login_url)
             error = Raw(msgspec.json.encode({"code": code, "message": sentence}))
             frame = ErrorResponse(message.request.id, error)
             await self.receive_frame(frame, message, failure)
@@ -284,8 +286,7 @@ class RemoteConnection:
                 If it is a request it is answered before, because it was not carried out.
         """
         if message is not None and message.request is not None and not message.is_initialize:
-            data = {"login_url": needed.login_url} if needed.login_url else None
-            await self.fail(message, needed.reason, status=401, data=data)
+            await self.fail(message, needed.reason, status=401, login_url=needed.login_url)
         if self.lost is None:
             self.login = needed
         self.lose(needed.reason)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from router.messages.commands import CallTool, ShowReadiness
-from router.messages.events import InstanceDown, LoginChanged
+from router.messages.errors import TRANSPORT_ERROR, RpcError
+from router.messages.events import InstanceDown, LoginChanged, RequestFailed
 from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import Conversation, raw, ready, spec
 from tests.router.core.lazy import comes_up, idle_talk, lazy, serves, state_of
@@ -70,6 +71,18 @@ def test_calls_in_flight_are_answered_when_the_login_is_over() -> None:
     assert call.tool_error[0] == "SESSION_LOST"
     assert waiting.tool_error[0] == "UNAVAILABLE"
     assert state_of(talk) == "needs_login"
+
+
+def test_page_for_a_login_is_never_that_of_everybodys_session() -> None:
+    talk, alice, upstream = ready()
+    call = alice.routes("echo")
+    page = {"login_url": "https://router.example/oauth/login/t1"}
+    error = RpcError(TRANSPORT_ERROR, REASON, page)
+    talk.happens(RequestFailed(upstream.session, upstream.sees_one()["id"], error, 401))
+    upstream.breaks(REASON)
+    talk.happens(InstanceDown("a", REASON, 0, None, True, page["login_url"]))
+    shown = [call.tool_error, alice.routes("echo").tool_error]
+    assert "login/t1" not in str(shown)
 
 
 def test_last_known_lists_stay_shown() -> None:

@@ -124,6 +124,16 @@ def test_a_client_that_comes_again_gets_its_persons_session() -> None:
     assert len(talk.started) == 2
 
 
+def test_tasks_of_two_persons_are_never_taken_for_one_another() -> None:
+    talk, alice, _, _ = both_up()
+    of_alice, of_bob = (talk.state.client_sessions.by_name[name] for name in ("a#1", "a#2"))
+    assert of_alice.task_scope != of_bob.task_scope
+    assert of_alice.listed_as.task_scope == of_alice.task_scope
+    assert talk.state.row_at(of_alice.task_scope) is of_alice
+    assert of_alice.serves(talk.state.clients[alice.id])
+    assert not of_bob.serves(talk.state.clients[alice.id])
+
+
 def test_names_that_look_alike_are_different_persons() -> None:
     talk = talk_about()
     names = ["a", "a:b", "a%3Ab", "a#1", "A"]

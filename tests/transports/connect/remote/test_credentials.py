@@ -221,6 +221,16 @@ async def test_a_login_that_is_needed_later_answers_the_refused_call_and_ends_al
     assert gone.login_url == URL
 
 
+async def test_a_start_that_begins_with_discover_is_not_taken_for_one_that_was_refused() -> None:
+    connect = partial(connect_http, credentials=FakeCredentials([]))
+    async with connected(session_server(Call.result), connect) as talk:
+        await talk.send(Request(1, "server/discover"))
+        received = await talk.receive()
+        gone = await lost(talk)
+    assert received.failure is not None
+    assert (received.failure.login_url, gone.needs_login) == (URL, True)
+
+
 async def test_another_transport_is_not_tried_without_a_login() -> None:
     connect = partial(connect_http, credentials=FakeCredentials([]))
     async with connected(SseServer(echo), connect, try_sse=True) as talk:
