@@ -35,7 +35,8 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.posts.post_head import PostHead, person_in
+from transports.listen.http.posts import post_head
+from transports.listen.http.posts.post_head import PostHead
 from transports.listen.http.posts.post_response import PostResponse
 from transports.listen.http.posts.routing_headers import (
     ENVELOPE_MARK,
@@ -232,9 +233,9 @@ class HttpEndpoint:
         accepts, requested = accepts_of(headers), headers.get(REVISION_HEADER)
         is_stateless = requested == STATELESS_REVISION
         session = None if is_stateless else self._session_of(headers, principal, view)
-        lifetime = self._lifetime_of(headers)
-        person = person_in(principal)
-        head = PostHead(principal, view, accepts, requested, session, lifetime, person)
+        lifetime, person = self._lifetime_of(headers), post_head.person_in(principal)
+        forwarded = post_head.forwarded_of(headers, self._places.forwarded_names)
+        head = PostHead(principal, view, accepts, requested, session, lifetime, person, forwarded)
         if request.known_head is not None:
             take = None if session is None else self._take
             request.known_head.keep(head, rules, request.address, take)
@@ -352,8 +353,9 @@ class HttpEndpoint:
                 )
                 await self._actor_inbox.send(opened)
             for message in messages:
+                read = post_head.with_forwarded(params, message, head.forwarded)
                 reply_to = response.reply_to(message)
-                event = FromClient(client.id, message, reply_to, params, head.person)
+                event = FromClient(client.id, message, reply_to, read, head.person)
                 await self._actor_inbox.send(event)
         except BaseException:
             response.abandon()

@@ -32,7 +32,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.posts.post_head import person_in
+from transports.listen.http.posts.post_head import forwarded_of, person_in, with_forwarded
 from transports.listen.http.sessions.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
@@ -203,8 +203,10 @@ class SseEndpoint:
         if not is_json(request.headers.get("content-type")):
             raise HttpRefusal(415, "Content-Type must be application/json")
         session = self._session_of(request.query, principal)
-        # What is known of a head holds until the rules change, and tokens of issuers expire.
-        if request.known_head is not None and self._lifetime_of(request.headers) is FOREVER:
+        # What is known of a head holds until the rules change, but tokens of issuers expire, and
+        # with headers to forward each request has to be looked at.
+        is_kept = self._lifetime_of(request.headers) is FOREVER and not self._places.forwarded_names
+        if request.known_head is not None and is_kept:
             request.known_head.keep(session, rules, request.address, self._take)
         return session, person_in(principal)
 
@@ -217,7 +219,9 @@ class SseEndpoint:
         for message in _decode(body, session.revision):
             if isinstance(message, Request) and message.method == "initialize":
                 session.expect_revision(message.id)
-            event = FromClient(session.id, message, session, None, sender)
+            forwarded = forwarded_of(request.headers, self._places.forwarded_names)
+            read = with_forwarded(None, message, forwarded)
+            event = FromClient(session.id, message, session, read, sender)
             await self._actor_inbox.send(event)
         return _ACCEPTED
 

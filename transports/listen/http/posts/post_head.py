@@ -8,10 +8,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from router.messages.commands import FOREVER, TokenLifetime
+from router.messages.frames import Request
+from router.messages.params import Params
 from transports.listen.serving.exchange import require_events
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from router.messages.commands import Principal
+    from router.messages.frames import Frame
     from transports.listen.http.sessions.http_sessions import HttpSession
     from transports.listen.serving.exchange import Accepts
 
@@ -28,6 +33,7 @@ class PostHead(Struct, frozen=True):
         lifetime: for how long its token holds.
         person: the sender again, if it is a person, who may do something else now than when the
             session was opened; see `FromClient.principal`.
+        forwarded: its headers that some instance forwards; None for nothing.
     """
 
     principal: Principal
@@ -37,6 +43,7 @@ class PostHead(Struct, frozen=True):
     session: HttpSession | None
     lifetime: TokenLifetime = FOREVER
     person: Principal | None = None
+    forwarded: dict[str, str] | None = None
 
     def for_events(self) -> PostHead:
         """Return the head of a request whose response can be nothing but an event stream.
@@ -54,3 +61,33 @@ class PostHead(Struct, frozen=True):
 def person_in(principal: Principal) -> Principal | None:
     """Return a principal that is a person; None for any other."""
     return principal if principal.is_of_issuer else None
+
+
+def forwarded_of(headers: Mapping[str, str], names: Collection[str]) -> dict[str, str] | None:
+    """Return those headers that some instance forwards; None for nothing.
+
+    Args:
+        headers: of a request, names in lower case.
+        names: of the headers that some instance forwards.
+    """
+    if not names:
+        return None
+    # Others could not be sent again as they came.
+    return {name: headers[name] for name in names if headers.get(name, "\xa0").isascii()} or None
+
+
+def with_forwarded(
+    params: Params | None, message: Frame, forwarded: dict[str, str] | None
+) -> Params | None:
+    """Return the `params` of a message, with headers to be forwarded if it is a request.
+
+    Args:
+        params: those that were read already, if any.
+        message: the message.
+        forwarded: as `forwarded_of` returns them.
+    """
+    if forwarded is None or not isinstance(message, Request):
+        return params
+    params = params or Params(message.params)
+    params.forwarded = forwarded
+    return params
