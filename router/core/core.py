@@ -57,11 +57,13 @@ from router.messages.events import (
     InstanceSaved,
     InstancesChanged,
     InstanceStarting,
+    PinsRead,
     RequestFailed,
     SessionLost,
     SessionOverflowed,
     SessionUp,
     Tick,
+    ToolsPinned,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ if TYPE_CHECKING:
 
     from router.core.state.deadlines import Deadlines
     from router.core.state.routing_state import Seal, Tracer
-    from router.messages.core_settings import CoreSettings
+    from router.messages.core_settings import CoreSettings, PinningSetting
     from router.messages.effects import Effect
     from router.messages.frames import ClientId
 
@@ -79,6 +81,8 @@ class Core:
 
     def __init__(self, settings: CoreSettings, seal: Seal, tracer: Tracer | None = None) -> None:
         self._state = state = RoutingState(settings, seal, tracer or NoTracer())
+        if settings.pinning != "off":
+            _pinning_changed(state, settings.pinning)
         self._deadlines: tuple[Deadlines[Any], ...] = (
             state.calls.deadlines,
             state.parked,
@@ -112,6 +116,8 @@ class Core:
         if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
             state.effects.append(Reply(state.drain_reply_to, None))
             state.drain_reply_to = None
+        if state.pins is not None and (batch := state.pins.take_batch()) is not None:
+            state.effects.append(batch)
         effects, state.effects = state.effects, []
         return effects
 
@@ -228,9 +234,33 @@ def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     before = state.settings
+    if event.settings.pinning != before.pinning:
+        _pinning_changed(state, event.settings.pinning)
     list_changes.notify_settings_changed(state, event.settings)
     idle_stops.settings_changed(state, before)
     rates.settings_changed(state)
+
+
+# --- Pinned tools ----------------------------------------------------------------------------
+
+
+def _pinning_changed(state: RoutingState, pinning: PinningSetting) -> None:
+    # For start-up time, as below: few routers pin tools.
+    from router.core.management.tool_pins import mode_changed
+
+    mode_changed(state, pinning)
+
+
+def _pins_read(state: RoutingState, event: PinsRead) -> None:
+    from router.core.management.tool_pins import pins_read
+
+    pins_read(state, event)
+
+
+def _tools_pinned(state: RoutingState, event: ToolsPinned) -> None:
+    from router.core.management.tool_pins import tools_pinned
+
+    tools_pinned(state, event)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -283,6 +313,8 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     InstanceFailed: session_events.instance_failed,
     InstancesChanged: _instances_changed,
     CataloguesRead: _catalogues_read,
+    PinsRead: _pins_read,
+    ToolsPinned: _tools_pinned,
     CoreSettingsChanged: _settings_changed,
     InstanceSaved: _instance_saved,
     AdminCommand: admin_commands.handle,

@@ -84,12 +84,17 @@ class ReadableFile(Struct, frozen=True):
 
 
 class InstanceState(Struct, frozen=True):
-    """An instance as a running router shows it."""
+    """An instance as a running router shows it.
+
+    Attributes:
+        unapproved: the names of its tools that are not as they were approved.
+    """
 
     name: str
     state: str
     reason: str = ""
     retry_in_s: float | None = None
+    unapproved: tuple[str, ...] = ()
 
 
 class Running(Struct, frozen=True):

@@ -35,6 +35,7 @@ _EXAMPLES: Final[Json] = {
     "Call": {"instance": "example", "tool": "add", "params": {"a": 1, "b": 2}},
     "Reading": {"uri": "example://greeting/Ada"},
     "PromptRequest": {"name": "summarize", "arguments": {"text": "A long text"}},
+    "Approval": {"tools": {"add": "0" * 64}},
 }
 """Schema of a request body -> an example of one."""
 
@@ -49,7 +50,7 @@ _ERROR_DESCRIPTIONS: Final = {
     401: "No token, or a wrong one",
     403: "Host, Origin or the token's permissions do not allow it",
     404: "There is no such instance, tool, resource, prompt or profile",
-    409: "There is an instance or a profile of that name already",
+    409: "There is an instance or a profile of that name already, or the tool changed meanwhile",
     413: "The body is larger than 10 MB",
     422: "A value does not fit; detail.loc says where",
     429: "The token has reached a limit of its calls, or too many wrong tokens came from here",
@@ -333,6 +334,21 @@ def _profile_paths() -> Json:
     }
 
 
+def _pin_paths() -> Json:
+    approved = object_of("status instance approved", status=SUCCESS, approved=array_of(STRING))
+    return {
+        "/api/pins": {
+            "get": _route("getPins", "Tools that differ from the approved ones", ref_to("Pins"))
+        },
+        "/api/instances/{name}/tools/approve": {
+            "post": _route(
+                "approveTools", "Approve tools as they were shown", approved, "404 409 422 507",
+                body="Approval", parameters=(_NAME_IN_PATH,),
+            )
+        },
+    }  # fmt: skip
+
+
 def _log_paths() -> Json:
     ticket = object_of("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
     summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
@@ -360,7 +376,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
         version: of the router.
         has_logs: the log may be followed, so its routes exist.
     """
-    paths = {**_other_paths(), **_call_paths(), **_instance_paths(), **_profile_paths()}
+    paths = _other_paths() | _call_paths() | _instance_paths() | _pin_paths() | _profile_paths()
     return {
         "openapi": "3.1.0",
         "info": {
