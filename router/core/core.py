@@ -69,6 +69,7 @@ from router.messages.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.core.pinning.pin_table import PinTable
     from router.core.state.deadlines import Deadlines
     from router.core.state.routing_state import Seal, Tracer
     from router.messages.core_settings import CoreSettings, PinningSetting
@@ -116,8 +117,8 @@ class Core:
         if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
             state.effects.append(Reply(state.drain_reply_to, None))
             state.drain_reply_to = None
-        if state.pins is not None and (batch := state.pins.take_batch()) is not None:
-            state.effects.append(batch)
+        if state.pins is not None and state.pins.is_pending:
+            _report_and_save_pins(state, state.pins)
         effects, state.effects = state.effects, []
         return effects
 
@@ -249,6 +250,12 @@ def _pinning_changed(state: RoutingState, pinning: PinningSetting) -> None:
     from router.core.management.tool_pins import mode_changed
 
     mode_changed(state, pinning)
+
+
+def _report_and_save_pins(state: RoutingState, pins: PinTable) -> None:
+    from router.core.management.tool_pins import report_and_save
+
+    report_and_save(state, pins)
 
 
 def _pins_read(state: RoutingState, event: PinsRead) -> None:

@@ -42,7 +42,8 @@ def show_pins(api: RestApi, instance: str | None, *, is_json: bool) -> int:
     nothing = f"All tools are as they were approved (security.pinning is {pins['pinning']})."
     if pins["pinning"] == "off":
         nothing = "Tools are not pinned; security.pinning in config.json is off."
-    say(joined(columns_of(rows, terminal_width()) or [nothing]))
+    if rows or pins["problem"] is None:
+        say(joined(columns_of(rows, terminal_width()) or [nothing]))
     return int(pins["problem"] is not None)
 
 
@@ -57,7 +58,8 @@ def approve(
     """
     pins = _pins(api, instance)
     if pins["problem"] is not None:
-        raise ConfigError("pins.json", pins["problem"])
+        complain(pins["problem"])
+        return 1
     if pins["pinning"] == "off":
         raise ConfigError("config.json: security.pinning", 'is "off", so no tool needs approval')
     rows = _chosen(pins["tools"], instance, tools)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from router.core.pinning.pin_table import MAX_REPORTED, PinTable
+from router.core.pinning.pin_table import PinTable
 from router.core.pinning.reviews import PinnedInstance, PinReview
 from router.core.records import change_records
 from router.core.state.session_rows import rows_of
@@ -34,7 +34,7 @@ from router.messages.events import AdminCommand  # noqa: TC001 - msgspec looks i
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from router.core.pinning.pin_table import Difference, PinnedTools
+    from router.core.pinning.pin_table import Difference
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import ApproveTools, ShowPins
@@ -70,7 +70,6 @@ def mode_changed(state: RoutingState, pinning: PinningSetting) -> None:
         state.pins = PinTable(pinning)
     else:
         state.pins.mode = pinning
-        state.pins.version += 1
     for instance in state.instances:
         before = instance.pins
         instance.pins = state.pins_of(instance.name)
@@ -90,18 +89,32 @@ def pins_read(state: RoutingState, event: PinsRead) -> None:
 
 
 def tools_pinned(state: RoutingState, event: ToolsPinned) -> None:
-    """Take over digests, report what differs, and answer those who approved something."""
+    """Take over digests, and answer those who approved something."""
     table = state.pins
     if table is None:
         return  # Pinning was switched off; what was approved meanwhile is approved on disk.
+    waiting = [one for one in state.instances if one.pins is not None and one.pins.is_waiting]
     table.batch_done(event.digests, event.flags, saved=event.problem is None)
     approvals, table.sent_approvals = table.sent_approvals, []
     for approval in approvals:
         _settle(state, table, approval, event.problem)
-    for instance in state.instances:
+    for instance in waiting:
         _show_anew(state, instance)
-        _report(state, instance)
+    for instance in state.instances if event.flags else ():
         _report_flags(state, instance, event.flags)
+
+
+def report_and_save(state: RoutingState, table: PinTable) -> None:
+    """Report some of what differs, and give the store of pins what it is to do next."""
+    for name, found in table.take_news():
+        is_blocked = table.mode == "block"
+        change_records.tool_changed(state, name, found, is_quarantined=is_blocked)
+        way_out = f"see it: mcp-router tools approve {name}"
+        text = f"{_sentence(name, found, is_blocked=is_blocked)}; {way_out}"
+        state.effects.append(LogLine(logging.WARNING, text, name))
+    batch = table.take_batch()
+    if batch is not None:
+        state.effects.append(batch)
 
 
 def _settle(
@@ -112,6 +125,9 @@ def _settle(
     change_records.approved(state, approval.event, approval.instance, why)
     if problem is None:
         table.of(approval.instance).apply(approval.tools)
+        instance = state.instances.by_name.get(approval.instance)
+        if instance is not None:
+            _show_anew(state, instance)
     else:
         table.drop_unsaved(approval.instance, approval.tools)
     value = approval.instance if problem is None else problem
@@ -142,30 +158,11 @@ def differences(instance: Instance) -> dict[str, Difference]:
     return found
 
 
-def _report(state: RoutingState, instance: Instance) -> None:
-    pins = instance.pins
-    if pins is None:
-        return
-    is_blocked = pins.table.mode == "block"
-    for found in differences(instance).values():
-        key = (found.tool, found.sha256)
-        # A tool that is gone can do no harm.
-        if found.now is None or not found.is_settled or key in pins.reported:
-            continue
-        if len(pins.reported) >= MAX_REPORTED:
-            pins.reported.clear()
-        pins.reported.add(key)
-        change_records.tool_changed(state, instance.name, found, is_quarantined=is_blocked)
-        text = f"{_sentence(instance, pins, found)}; see it: mcp-router tools approve "
-        state.effects.append(LogLine(logging.WARNING, text + instance.name, instance.name))
-
-
-def _sentence(instance: Instance, pins: PinnedTools, found: Difference) -> str:
+def _sentence(instance: str, found: Difference, *, is_blocked: bool) -> str:
     what = "is new" if found.change == "new" else "is not the one that was approved"
     digests = f"{found.approved_sha256[:12] or 'none'} -> {found.sha256[:12]}"
-    blocked = ", and is quarantined" if pins.table.mode == "block" else ""
-    tool = cut_to_one_line(found.tool)
-    return f"Tool '{tool}' of {instance.name} {what} ({digests}){blocked}"
+    blocked = ", and is quarantined" if is_blocked else ""
+    return f"Tool '{cut_to_one_line(found.tool)}' of {instance} {what} ({digests}){blocked}"
 
 
 def _report_flags(

@@ -110,11 +110,10 @@ def expose(
     """
     if exposure == EVERYTHING and not withheld:
         return ExposedCatalog(catalog, hides_tools=withheld is not None, withheld=withheld)
-    admitted = [
-        item
-        for item in catalog.tools
-        if exposure.tools.admits(item.key) and item.key not in (withheld or ())
-    ]
+    offered = catalog.tools
+    if withheld:
+        offered = tuple(item for item in offered if item.key not in withheld)
+    admitted = [item for item in offered if exposure.tools.admits(item.key)]
     shown, refused = _shown_names((item.key for item in admitted), exposure.rename)
     exposed = Catalog(
         tuple(_exposed_tool(item, shown.get(item.key), exposure) for item in admitted),

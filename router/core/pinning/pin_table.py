@@ -11,7 +11,8 @@ Invariants:
   digests all others in a worker thread (`PinTools`). Until it has, they count as different.
 - Before the file of pins was read, and if it cannot be, nothing counts as seen for the first time.
   With "block" every tool is withheld then.
-- One batch is on its way to the store at a time.
+- One batch is on its way to the store at a time, and one event brings few reports: a server that
+  changes thousands of tools does not hold up the dispatch actor.
 """
 
 from __future__ import annotations
@@ -36,13 +37,16 @@ MAX_SPARE_DIGESTS: Final = 10_000
 MAX_COMPARED: Final = 8
 """Results of comparisons that are kept for each instance: its sessions may list different tools."""
 
+MAX_NEWS: Final = 200
+"""Differences that one event reports; each has a line in the log and a record."""
+
 MAX_REPORTED: Final = 10_000
 """Differences of one instance that are remembered as reported."""
 
 Change: TypeAlias = Literal["changed", "new", "removed"]
 
 
-class Difference(Struct, frozen=True, eq=False):
+class Difference(Struct, frozen=True, eq=False, gc=False):
     """A tool that is not as it was approved.
 
     Attributes:
@@ -92,14 +96,18 @@ class PinnedTools(Struct, eq=False):
         table: holds what all instances share.
         approved: the JSON of each tool by its name; None before the instance was seen.
         reported: the name and the digest of each difference that was reported.
+        is_waiting: True while a digest is missing that the last comparison needed.
+        version: goes up with every change that a comparison depends on.
     """
 
     instance: str
     table: PinTable
     approved: dict[str, bytes] | None = None
     reported: set[tuple[str, str]] = set()
+    is_waiting: bool = False
+    version: int = 0
     # The last comparisons, with what they depend on.
-    _compared: list[tuple[KnownServer, int, dict[str, Difference]]] = []
+    _compared: list[tuple[KnownServer, int, dict[str, bytes], dict[str, Difference]]] = []
 
     def withheld(self, known: KnownServer) -> frozenset[str] | None:
         """Return the tools that must be neither listed nor called; None if nothing is withheld.
@@ -116,17 +124,34 @@ class PinnedTools(Struct, eq=False):
 
     def compare(self, known: KnownServer) -> dict[str, Difference]:
         """Return what differs from what was approved, by name, in the order of the list."""
-        version = self.table.version
-        for seen, as_of, found in self._compared:
-            if seen is known and as_of == version:
-                return found
-        listed = listed_tools(known)
+        listed: dict[str, bytes] | None = None
+        for seen, as_of, tools, found in self._compared:
+            if seen is known:
+                listed = tools
+                if as_of == self.version:
+                    return found
+        if listed is None:
+            listed = listed_tools(known)
         if self.approved is None and known.catalog.tools:
             self.approve(dict(listed))
         found = {} if self.approved is None else self._differences(self.approved, listed)
-        self._compared.append((known, self.table.version, found))
+        self._compared = [one for one in self._compared if one[0] is not known]
+        self._compared.append((known, self.version, listed, found))
         del self._compared[:-MAX_COMPARED]
+        self._note(found)
         return found
+
+    def _note(self, found: Mapping[str, Difference]) -> None:
+        """Note what has to be reported, and whether that is all."""
+        self.is_waiting = False
+        for one in found.values():
+            if not one.is_settled:
+                self.is_waiting = True
+            elif one.now is not None and (one.tool, one.sha256) not in self.reported:
+                if len(self.reported) >= MAX_REPORTED:
+                    self.reported.clear()
+                self.reported.add((one.tool, one.sha256))
+                self.table.news.append((self.instance, one))
 
     def approve(self, tools: Mapping[str, bytes | None]) -> None:
         """Take tools for approved, and have that saved; None for one that is to be forgotten."""
@@ -141,7 +166,7 @@ class PinnedTools(Struct, eq=False):
                 approved.pop(name, None)
             else:
                 approved[name] = raw
-        self.table.version += 1
+        self.version += 1
 
     def _differences(
         self, approved: Mapping[str, bytes], listed: Mapping[str, bytes]
@@ -169,7 +194,7 @@ class PinTable(Struct, eq=False):
         by_instance: the pins by the name of the instance.
         is_read: True once the file was read.
         problem: the reason why the file cannot be used; None if it can.
-        version: goes up with every change that a comparison depends on.
+        news: the differences that have to be reported, with their instances, oldest first.
         flags: by their JSON: what is suspicious in single tools, in sentences.
         approvals: the approvals that somebody asked for since the last batch.
         sent_approvals: those of the batch that is on its way.
@@ -179,7 +204,7 @@ class PinTable(Struct, eq=False):
     by_instance: dict[str, PinnedTools] = {}
     is_read: bool = False
     problem: str | None = None
-    version: int = 0
+    news: list[tuple[str, Difference]] = []
     flags: dict[bytes, tuple[str, ...]] = {}
     approvals: list[Any] = []
     sent_approvals: list[Any] = []
@@ -193,6 +218,11 @@ class PinTable(Struct, eq=False):
     def is_usable(self) -> bool:
         """True if it is known what was approved."""
         return self.is_read and self.problem is None
+
+    @property
+    def is_pending(self) -> bool:
+        """True if there is something to report, or the store is to do something and is free."""
+        return self._sent is None and bool(self._to_digest or self._to_save or self.news)
 
     def of(self, instance: str) -> PinnedTools:
         """Return the pins of an instance."""
@@ -208,10 +238,10 @@ class PinTable(Struct, eq=False):
         if self.is_usable:
             return
         self.is_read, self.problem = True, problem
-        self.version += 1
         for instance, tools in pins.items():
             of_instance = self.of(instance)
             of_instance.approved = {name: bytes(one.tool) for name, one in tools.items()}
+            of_instance.version += 1
             self._digests.update({bytes(one.tool): one.sha256 for one in tools.values()})
 
     def digest(self, raw: bytes) -> str:
@@ -228,9 +258,17 @@ class PinTable(Struct, eq=False):
             if raw is not None:
                 self.digest(raw)
 
+    def take_news(self) -> list[tuple[str, Difference]]:
+        """Return what is to be reported with this event."""
+        taken, self.news = self.news[:MAX_NEWS], self.news[MAX_NEWS:]
+        return taken
+
     def take_batch(self) -> PinTools | None:
-        """Return what the store is to do next; None if that is nothing, or it is busy."""
-        if self._sent is not None or not (self._to_digest or self._to_save):
+        """Return what the store is to do next; None if that is nothing, or it is busy.
+
+        While there is news, it may have nothing to do: its answer is the event that brings more.
+        """
+        if not self.is_pending:
             return None
         saves = self._unsaved
         for instance, tools in self._to_save.items():
@@ -254,7 +292,9 @@ class PinTable(Struct, eq=False):
         self.flags.update(flags)
         if len(self._digests) > MAX_SPARE_DIGESTS + self._approved_count():
             self._forget_spare_digests()
-        self.version += 1
+        for pins in self.by_instance.values():
+            if pins.is_waiting:
+                pins.version += 1
 
     def drop_unsaved(self, instance: str, tools: Mapping[str, bytes | None]) -> None:
         """Do not save what could not be saved: it is not approved."""

@@ -110,7 +110,11 @@ def _lines(raw: bytes | None) -> list[str]:
         text = json.dumps(json.loads(raw), indent=2, sort_keys=True, ensure_ascii=False)
     except (ValueError, RecursionError):
         text = raw.decode(errors="replace")
-    return ["".join(map(_visible, line)) for line in text.split("\n")]
+    return [
+        # Most lines are so, and this is fast.
+        line if line.isascii() and line.isprintable() else "".join(map(_visible, line))
+        for line in text.split("\n")
+    ]
 
 
 def _visible(char: str) -> str:

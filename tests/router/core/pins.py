@@ -37,13 +37,15 @@ def pinning(mode: str = "block", pins: Any = None, **settings: Any) -> Conversat
     return talk
 
 
-def store_works(talk: Conversation, problem: RpcError | None = None) -> None:
-    """Have the store do all that it was given."""
+def store_works(talk: Conversation, problem: RpcError | None = None, *, once: bool = False) -> None:
+    """Have the store do all that it was given, or one batch."""
     while talk.batches:
         batch = talk.batches.pop(0)
         digests = {one: digest_of(one) for one in batch.to_digest}
         flags = {one: found for one in batch.to_digest if (found := hidden_text(one))}
         talk.happens(ToolsPinned(digests, flags, problem))
+        if once:
+            return
 
 
 def file_of(*items: Item, instance: str = "a") -> dict[str, dict[str, ApprovedTool]]:

@@ -436,9 +436,32 @@ def test_hidden_text_is_logged_when_a_tool_is_first_seen() -> None:
     assert talk.logged == ["Tool 'send' of a: description has invisible characters (U+200B)"]
 
 
+def test_thousands_of_changes_are_reported_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.core.pinning.pin_table.MAX_NEWS", 2)
+    talk, upstream = pinned()
+    upstream.lists(*[f"new-{number}" for number in range(5)])
+    counts: list[int] = []
+    while talk.batches:
+        before = len(tool_records(talk))
+        store_works(talk, once=True)
+        counts.append(len(tool_records(talk)) - before)
+    assert counts == [2, 2, 1]
+
+
+def test_a_tool_whose_digest_is_known_of_another_instance_is_reported_too() -> None:
+    talk, upstream = pinned()
+    talk.with_instance("b", "echo")
+    upstream.lists(item(title="Send!"), "echo")
+    store_works(talk)
+    before = len(tool_records(talk))
+    other = FakeUpstream(talk, "b", list(talk.state.sessions)[-1], False)
+    other.lists("echo", item(title="Send!"))
+    assert [(one.instance, one.tool) for one in tool_records(talk)[before:]] == [("b", "send")]
+
+
 def test_a_server_that_changes_for_ever_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("router.core.pinning.pin_table.MAX_SPARE_DIGESTS", 5)
-    monkeypatch.setattr("router.core.management.tool_pins.MAX_REPORTED", 5)
+    monkeypatch.setattr("router.core.pinning.pin_table.MAX_REPORTED", 5)
     talk, upstream = pinned()
     for number in range(20):
         upstream.lists(item(title=str(number)), "echo")
