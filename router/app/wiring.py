@@ -62,8 +62,9 @@ CATALOGUES_SIZE: Final = MAX_INSTANCES
 """Catalogues that wait for the disk: all instances may become ready while it is slow."""
 
 
-PINS_SIZE: Final = 1
-"""Tools to be digested and saved: the core sends the next when it has heard of the last."""
+PINS_SIZE: Final = 16
+"""Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
+setting was switched off and on meanwhile."""
 
 
 class Channels(Struct, frozen=True):

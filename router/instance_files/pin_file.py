@@ -67,7 +67,7 @@ def read_pins(path: Path) -> dict[str, dict[str, ApprovedTool]]:
     except FileNotFoundError:
         return {}
     except OSError as exc:
-        raise ConfigError(str(path), f"cannot be read: {exc.strerror or exc}") from None
+        raise ConfigError(path.name, f"cannot be read: {exc.strerror or exc}") from None
 
 
 def change_pins(path: Path, changes: Mapping[str, Mapping[str, ApprovedTool | None]]) -> None:
@@ -94,13 +94,13 @@ def _read(folder: SafeFolder, path: Path) -> dict[str, dict[str, ApprovedTool]]:
     data = folder.read(path.name, MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         problem = f"is larger than {MAX_FILE_BYTES // (1024 * 1024)} MB"
-        raise ConfigError(str(path), f"{problem}; {_WAY_OUT}")
+        raise ConfigError(path.name, f"{problem}; {_WAY_OUT}")
     try:
         data.decode("utf-8")  # msgspec checks the syntax of raw parts, but not their UTF-8
         file = _decoder.decode(data)
     except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError) as exc:
-        raise ConfigError(str(path), f"cannot be understood ({exc}); {_WAY_OUT}") from None
+        raise ConfigError(path.name, f"cannot be understood ({exc}); {_WAY_OUT}") from None
     if file.version != VERSION:
         problem = f"has the version {file.version}, not {VERSION}"
-        raise ConfigError(str(path), f"{problem}; {_WAY_OUT}")
+        raise ConfigError(path.name, f"{problem}; {_WAY_OUT}")
     return file.instances

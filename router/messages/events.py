@@ -287,11 +287,13 @@ class ToolsPinned(Struct, frozen=True):
     """The end of a `PinTools`.
 
     Attributes:
+        key: the key of that effect.
         digests: the JSON of each tool -> its digest.
         flags: the JSON of a tool -> sentences on what is suspicious in it.
         problem: the reason why nothing was saved; None if all was.
     """
 
+    key: int
     digests: dict[bytes, str]
     flags: dict[bytes, tuple[str, ...]]
     problem: RpcError | None = None

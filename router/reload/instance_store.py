@@ -71,6 +71,11 @@ class _Reading(Struct, frozen=True):
     known: dict[str, KnownServer]
     pins: PinsRead | None
 
+    def known_before(self) -> list[PinsRead | CataloguesRead]:
+        """Return what the actor has to know before it hears of the instances."""
+        known = [CataloguesRead(self.known)] if self.known else []
+        return [*([] if self.pins is None else [self.pins]), *known]
+
 
 class InstanceStore(Struct):
     """The instances as `data/` configures them.
@@ -121,7 +126,8 @@ class InstanceStore(Struct):
             before = self._last
             reading = await self._read()
             self._log_changes(before)
-            await _tell_of_servers(reading, inbox)
+            for event in reading.known_before():
+                await inbox.send(event)
             await inbox.send(InstancesChanged(reading.specs))
             self.tell_listeners(reading.specs)
             await self._tidy(reading)
@@ -137,7 +143,8 @@ class InstanceStore(Struct):
             if reading is None:
                 await inbox.send(InstanceSaved(save.key, problem=problem))
                 return
-            await _tell_of_servers(reading, inbox)
+            for event in reading.known_before():
+                await inbox.send(event)
             await inbox.send(InstanceSaved(save.key, reading.specs))
             self.tell_listeners(reading.specs)
             await self._tidy(reading)
@@ -191,14 +198,6 @@ class InstanceStore(Struct):
         if self.problems and not problems:
             log.info("All of %s is valid again", self.data.name)
         self.problems = problems
-
-
-async def _tell_of_servers(reading: _Reading, inbox: trio.MemorySendChannel[Inbound]) -> None:
-    """Tell the actor what was approved, and what is known of servers."""
-    if reading.pins is not None:
-        await inbox.send(reading.pins)
-    if reading.known:
-        await inbox.send(CataloguesRead(reading.known))
 
 
 def _changes(before: LoadedInstances, now: LoadedInstances) -> str:

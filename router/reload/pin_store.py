@@ -62,7 +62,8 @@ class PinStore(Struct, eq=False):
             return await trio.to_thread.run_sync(
                 work, abandon_on_cancel=True, limiter=self._limiter
             )
-        return ToolsPinned({}, {}, self._not_saved(f"the disk took longer than {DISK_LIMIT_S:g} s"))
+        problem = self._not_saved(f"the disk took longer than {DISK_LIMIT_S:g} s")
+        return ToolsPinned(batch.key, {}, {}, problem)
 
     def _not_saved(self, why: str) -> RpcError:
         log.error("Approved tools cannot be saved in %s: %s", self.path, why)
@@ -112,7 +113,7 @@ class PinStore(Struct, eq=False):
             problem = self._not_saved(str(exc))
         except OSError as exc:
             problem = self._not_saved(exc.strerror or str(exc))
-        return ToolsPinned(digests, flags, problem)
+        return ToolsPinned(batch.key, digests, flags, problem)
 
 
 def review_pins(found: PinReview) -> dict[str, Any]:

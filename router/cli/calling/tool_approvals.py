@@ -92,10 +92,12 @@ def check_not_quarantined(api: RestApi, instance: str, tool: str) -> None:
         ConfigError: it does.
     """
     try:
-        rows = get_json(api, route("pins"))["tools"]
+        pins = get_json(api, route("pins"))
     except ConfigError:
         return  # The router cannot tell: an older one, or a token that may not read.
-    for row in rows:
+    if pins["problem"] is not None and pins["pinning"] == "block":
+        raise ConfigError(safe_line(tool), f"is quarantined in {instance}: {pins['problem']}")
+    for row in pins["tools"]:
         if (row["instance"], row["tool"], row["quarantined"]) == (instance, tool, True):
             way_out = f"run: mcp-router tools approve {instance} {tool}"
             raise ConfigError(safe_line(tool), f"is quarantined in {instance}; {way_out}")

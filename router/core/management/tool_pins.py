@@ -61,20 +61,18 @@ class Approval(Struct, frozen=True, eq=False):
 
 def mode_changed(state: RoutingState, pinning: PinningSetting) -> None:
     """Begin to compare tools, compare them with other consequences, or compare them no more."""
-    if pinning == "off":
-        if state.pins is not None:
-            for approval in (*state.pins.sent_approvals, *state.pins.approvals):
-                _settle(state, state.pins, approval, _SWITCHED_OFF)
-        state.pins = None
-    elif state.pins is None:
+    table = state.pins
+    if table is None:
         state.pins = PinTable(pinning)
+    elif pinning == "off":
+        for approval in (*table.sent_approvals, *table.approvals):
+            _settle(state, table, approval, _SWITCHED_OFF)
+        state.pins = None
     else:
-        state.pins.mode = pinning
+        table.mode = pinning
     for instance in state.instances:
-        before = instance.pins
         instance.pins = state.pins_of(instance.name)
-        if before is not instance.pins or before is not None:
-            _show_anew(state, instance)
+        _show_anew(state, instance)
 
 
 _SWITCHED_OFF: Final = RpcError(INVALID_REQUEST, "Tools are not pinned any more")
@@ -91,7 +89,7 @@ def pins_read(state: RoutingState, event: PinsRead) -> None:
 def tools_pinned(state: RoutingState, event: ToolsPinned) -> None:
     """Take over digests, and answer those who approved something."""
     table = state.pins
-    if table is None:
+    if table is None or not table.has_sent(event.key):
         return  # Pinning was switched off; what was approved meanwhile is approved on disk.
     waiting = [one for one in state.instances if one.pins is not None and one.pins.is_waiting]
     table.batch_done(event.digests, event.flags, saved=event.problem is None)
@@ -112,7 +110,7 @@ def report_and_save(state: RoutingState, table: PinTable) -> None:
         way_out = f"see it: mcp-router tools approve {name}"
         text = f"{_sentence(name, found, is_blocked=is_blocked)}; {way_out}"
         state.effects.append(LogLine(logging.WARNING, text, name))
-    batch = table.take_batch()
+    batch = table.take_batch(state.next_key())
     if batch is not None:
         state.effects.append(batch)
 
@@ -169,9 +167,7 @@ def _report_flags(
     state: RoutingState, instance: Instance, flags: dict[bytes, tuple[str, ...]]
 ) -> None:
     """Log what is suspicious in tools that were looked at for the first time."""
-    if instance.known is None or not flags:
-        return
-    for item in instance.known.catalog.tools:
+    for item in () if instance.known is None else instance.known.catalog.tools:
         for flag in flags.get(bytes(item.raw), ()):
             text = f"Tool '{cut_to_one_line(item.key)}' of {instance.name}: {printable(flag)}"
             state.effects.append(LogLine(logging.WARNING, text, instance.name))
@@ -185,10 +181,8 @@ def unapproved(instance: Instance) -> list[str]:
 def warnings_of(instance: Instance) -> list[str]:
     """Return sentences for the row of an instance: what is quarantined, or has changed."""
     pins = instance.pins
-    if pins is None:
-        return []
-    if not pins.table.is_usable:
-        problem = pins.table.problem
+    if pins is None or not pins.table.is_usable:
+        problem = None if pins is None else pins.table.problem
         return [] if problem is None else [f"its tools cannot be compared: {problem}"]
     names = [cut_to_one_line(name) for name in unapproved(instance)]
     if not names:

@@ -263,8 +263,12 @@ class PinTable(Struct, eq=False):
         taken, self.news = self.news[:MAX_NEWS], self.news[MAX_NEWS:]
         return taken
 
-    def take_batch(self) -> PinTools | None:
-        """Return what the store is to do next; None if that is nothing, or it is busy.
+    def has_sent(self, key: int) -> bool:
+        """Return whether the batch of this key is on its way to the store."""
+        return self._sent is not None and self._sent.key == key
+
+    def take_batch(self, key: int) -> PinTools | None:
+        """Return what the store is to do next, with this key; None if it is busy, or has nothing.
 
         While there is news, it may have nothing to do: its answer is the event that brings more.
         """
@@ -273,7 +277,7 @@ class PinTable(Struct, eq=False):
         saves = self._unsaved
         for instance, tools in self._to_save.items():
             saves.setdefault(instance, {}).update(tools)
-        batch = self._sent = PinTools(frozenset(self._to_digest), saves)
+        batch = self._sent = PinTools(key, frozenset(self._to_digest), saves)
         self._to_digest, self._to_save, self._unsaved = {}, {}, {}
         self.sent_approvals, self.approvals = self.approvals, []
         return batch

@@ -43,7 +43,7 @@ def store_works(talk: Conversation, problem: RpcError | None = None, *, once: bo
         batch = talk.batches.pop(0)
         digests = {one: digest_of(one) for one in batch.to_digest}
         flags = {one: found for one in batch.to_digest if (found := hidden_text(one))}
-        talk.happens(ToolsPinned(digests, flags, problem))
+        talk.happens(ToolsPinned(batch.key, digests, flags, problem))
         if once:
             return
 

@@ -456,7 +456,7 @@ async def test_without_a_catalogue_store_a_catalogue_is_dropped(
 async def test_tools_to_be_pinned_go_to_their_store_while_there_is_one(
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    batch = PinTools(frozenset({b"{}"}), {})
+    batch = PinTools(7, frozenset({b"{}"}), {})
     core = ScriptedCore({Tick: [batch]})
     pins_in, pins = mailbox(1)
     actor = await start_actor(nursery, core, pins=pins_in)

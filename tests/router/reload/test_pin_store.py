@@ -48,13 +48,14 @@ async def done(store: PinStore, batch: PinTools) -> ToolsPinned:
             nursery.start_soon(store.keep, batches, inbox_in)
             with batches_in, inbox:
                 await batches_in.send(batch)
-                return await inbox.receive()
-    raise AssertionError
+                answer = await inbox.receive()
+    return answer
 
 
 async def test_a_batch_is_digested_looked_at_and_saved(path: Path) -> None:
-    batch = PinTools(frozenset({TOOL, b"{}"}), {"a": {"send": TOOL}})
+    batch = PinTools(7, frozenset({TOOL, b"{}"}), {"a": {"send": TOOL}})
     answer = await done(PinStore(path), batch)
+    assert answer.key == 7
     assert len(answer.digests[TOOL]) == 64
     assert answer.digests.keys() == {TOOL, b"{}"}
     assert list(answer.flags) == [TOOL]
@@ -63,7 +64,7 @@ async def test_a_batch_is_digested_looked_at_and_saved(path: Path) -> None:
 
 
 async def test_tools_that_need_no_approval_touch_no_file(path: Path) -> None:
-    await done(PinStore(path), PinTools(frozenset({TOOL}), {}))
+    await done(PinStore(path), PinTools(7, frozenset({TOOL}), {}))
     assert text_of(path) is None
 
 
@@ -74,7 +75,7 @@ async def test_a_disk_that_fails_is_a_problem_of_that_batch(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(SafeFolder, "write", fail)
-    answer = await done(PinStore(path), PinTools(frozenset({TOOL}), {"a": {"send": TOOL}}))
+    answer = await done(PinStore(path), PinTools(7, frozenset({TOOL}), {"a": {"send": TOOL}}))
     assert answer.problem is not None
     assert answer.problem.code == NOT_SAVED
     assert "No space left" in answer.problem.message
@@ -83,7 +84,7 @@ async def test_a_disk_that_fails_is_a_problem_of_that_batch(
 
 
 async def test_a_damaged_file_is_a_problem_and_stays(damaged: Path) -> None:
-    answer = await done(PinStore(damaged), PinTools(frozenset(), {"a": {"send": TOOL}}))
+    answer = await done(PinStore(damaged), PinTools(7, frozenset(), {"a": {"send": TOOL}}))
     assert answer.problem is not None
     assert text_of(damaged) == "{"
 
@@ -94,7 +95,7 @@ async def test_a_disk_that_hangs_is_given_up(
     released = threading.Event()
     monkeypatch.setattr(pin_store.PinStore, "_carry_out", lambda *_: released.wait(WAIT_S))
     try:
-        answer = await done(PinStore(path), PinTools(frozenset({TOOL}), {}))
+        answer = await done(PinStore(path), PinTools(7, frozenset({TOOL}), {}))
     finally:
         released.set()
     assert answer.problem is not None

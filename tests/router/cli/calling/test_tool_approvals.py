@@ -167,6 +167,9 @@ def test_a_quarantined_tool_is_not_called_unknown(
     assert run(router, "files", "send") == 1
     way_out = "send: is quarantined in files; run: mcp-router tools approve files send"
     assert way_out in capsys.readouterr().err
+    router.answer("GET /api/pins", PINS | {"tools": [], "problem": "pins.json cannot be read"})
+    assert run(router, "files", "send") == 1
+    assert "send: is quarantined in files: pins.json cannot be read" in capsys.readouterr().err
     router.answer("GET /api/pins", {}, 404)
     assert run(router, "files", "send") == 1
     assert "there is no such tool" in capsys.readouterr().err

@@ -27,10 +27,12 @@ from router.messages.errors import (
     TOOL_NOT_FOUND,
     RpcError,
 )
-from router.messages.events import PinsRead
+from router.messages.events import PinsRead, SessionOverflowed
 from router.messages.instances.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.run_policy import RunPolicy
 from router.messages.observability.records import ChangeRecord, ToolRecord
 from tests.router.core.conversation import Conversation, FakeUpstream, raw, spec
+from tests.router.core.fake_peers import tool
 from tests.router.core.per_client import comes_up, initialized, ready_for, talk_about
 from tests.router.core.pins import FULL, file_of, item, pinning, store_works
 
@@ -142,6 +144,8 @@ def test_a_quarantined_tool_cannot_be_reached_in_any_way() -> None:
 
 def test_what_no_list_has_shown_is_not_called() -> None:
     talk, upstream = pinned()
+    upstream.lists(item(title="Send!"), "echo")
+    store_works(talk)
     assert talk.client().calls("a__hidden").error["message"].startswith("Unknown tool")
     assert not upstream.sees()
 
@@ -350,8 +354,46 @@ def test_the_setting_takes_effect_while_the_router_runs() -> None:
     assert waiting.error.code == INVALID_REQUEST
     assert alice.lists() == ["a__echo"]
     store_works(talk)
+    talk.happens(PinsRead({}))
     alice.calls("a__echo")
     assert upstream.sees_one()
+
+
+def test_an_answer_of_the_store_from_before_the_setting_was_switched_off_is_ignored() -> None:
+    talk, upstream = pinned()
+    upstream.lists(item(title="Send!"), "echo")
+    late = talk.batches.pop()
+    talk.settings_change(pinning="off")
+    talk.settings_change(pinning="block")
+    talk.happens(PinsRead(file_of(item(), tool("echo"))))
+    talk.batches.append(late)
+    assert shown(talk) == []  # Nothing was digested yet.
+    store_works(talk)
+    assert [row["tool"] for row in shown(talk)] == ["send"]
+
+
+def test_the_file_is_taken_over_once() -> None:
+    talk, _ = pinned()
+    talk.happens(PinsRead(file_of(item(title="Send!"))))
+    assert shown(talk) == []
+
+
+def test_an_approval_of_an_instance_that_is_gone_is_saved() -> None:
+    talk, upstream = pinned()
+    upstream.lists(item(title="Send!"), "echo")
+    store_works(talk)
+    approved = approves(talk)
+    talk.configured()
+    store_works(talk)
+    assert approved.answer == "a"
+
+
+def test_an_instance_whose_tools_are_not_known_has_no_differences() -> None:
+    talk, _ = pinned()
+    talk.configured(spec("a"), spec("b"))
+    talk.with_instance("c", item(description="Sends\u200b a letter"))
+    store_works(talk)
+    assert shown(talk) == []
 
 
 def test_the_first_listing_with_tools_is_the_one_that_is_approved() -> None:
@@ -384,6 +426,23 @@ def test_the_pins_of_an_instance_hold_for_each_session_of_it() -> None:
     assert first.sees_one()
     assert bob.routes("echo").tool_error[0] == "SECURITY_ERROR"
     assert not second.sees()
+
+
+def test_a_call_is_given_to_no_other_replica_whose_tools_wait_for_approval() -> None:
+    talk = pinning()
+    talk.configured(spec("a", run_policy=RunPolicy(replicas=2)))
+    ones: list[FakeUpstream] = []
+    for name in ("a#1", "a#2"):
+        talk.starting(name)
+        ones.append(talk.up(name, item(), "echo"))
+    store_works(talk)
+    call = talk.client().routes("echo")
+    busy, other = ones if ones[0].inbox.waiting else ones[::-1]
+    other.lists(item(title="Send!"), "echo")
+    store_works(talk)
+    talk.happens(SessionOverflowed(busy.session, busy.inbox.waiting[-1], lost=True))
+    assert call.tool_error[0] == "SESSION_LOST"
+    assert not other.sees()
 
 
 def test_names_of_the_server_are_compared_whatever_the_filter_shows() -> None:
