@@ -99,7 +99,7 @@ def check_not_quarantined(api: RestApi, instance: str, tool: str) -> None:
         raise ConfigError(safe_line(tool), f"is quarantined in {instance}: {pins['problem']}")
     for row in pins["tools"]:
         if (row["instance"], row["tool"], row["quarantined"]) == (instance, tool, True):
-            way_out = f"run: mcp-router tools approve {instance} {tool}"
+            way_out = f"run: mcp-router tools approve {instance}"
             raise ConfigError(safe_line(tool), f"is quarantined in {instance}; {way_out}")
 
 

@@ -126,7 +126,7 @@ def expose(
         {name: own for own, name in shown.items()},
         fixed_arguments(exposure),
         (*_unknown_names(catalog, exposure), *refused),
-        # What no list has shows was never approved.
+        # What no list shows was never approved.
         hides_tools=not exposure.tools.admits_all or bool(exposure.rename) or withheld is not None,
         withheld=withheld,
     )

@@ -5,7 +5,8 @@ A tool that waits for approval has an error of its own, for those to whom it wou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from router.core.names.direct_names import direct_name
 from router.core.text.nearest_names import did_you_mean
@@ -101,12 +102,17 @@ def _quarantined_if_seen(
     return _not_listed(state, client, instance, shown)
 
 
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
 def _quarantined(instance: Instance, own: str) -> RpcError:
     pins = instance.pins
     if pins is not None and not pins.table.is_usable:
         why = pins.table.problem or "what was approved has not been read yet"
         return RpcError(NOT_ALLOWED, f"Tool '{own}' of '{instance.name}' is quarantined: {why}")
-    way_out = f"run: mcp-router tools approve {instance.name} {own}"
+    # The name is the server's, and people copy commands: it must be one plain word, and no option.
+    word = f" {own}" if _PLAIN_WORD.fullmatch(own) else ""
+    way_out = f"run: mcp-router tools approve {instance.name}{word}"
     problem = "it is not as it was approved, or nobody has approved it"
     message = f"Tool '{own}' of '{instance.name}' is quarantined: {problem}; {way_out}"
     return RpcError(NOT_ALLOWED, message)

@@ -165,7 +165,7 @@ def test_a_quarantined_tool_is_not_called_unknown(
     row = SEND | {"tool": "send"}
     router.answer("GET /api/pins", PINS | {"tools": [row]})
     assert run(router, "files", "send") == 1
-    way_out = "send: is quarantined in files; run: mcp-router tools approve files send"
+    way_out = "send: is quarantined in files; run: mcp-router tools approve files"
     assert way_out in capsys.readouterr().err
     router.answer("GET /api/pins", PINS | {"tools": [], "problem": "pins.json cannot be read"})
     assert run(router, "files", "send") == 1

@@ -142,6 +142,15 @@ def test_a_quarantined_tool_cannot_be_reached_in_any_way() -> None:
     assert not upstream.sees()
 
 
+@pytest.mark.parametrize("name", ["--yes", "x; rm -rf ~", "$(id)", "發送"])
+def test_a_command_to_copy_holds_no_name_that_a_shell_would_act_on(name: str) -> None:
+    talk, upstream = pinned()
+    upstream.lists(item(), "echo", name)
+    store_works(talk)
+    message = talk.client().routes(name).tool_error[1]
+    assert message.endswith("; run: mcp-router tools approve a")
+
+
 def test_what_no_list_has_shown_is_not_called() -> None:
     talk, upstream = pinned()
     upstream.lists(item(title="Send!"), "echo")
