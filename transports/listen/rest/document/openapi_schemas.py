@@ -228,7 +228,6 @@ SCHEMAS: Final[Json] = {
     ),
     "Approval": object_of(
         "tools",
-        more=False,
         tools={
             "type": "object",
             "additionalProperties": nullable("string"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transports.listen.rest.responses import RequestActor
 
 
-class _Approval(Struct, forbid_unknown_fields=True):
+class _Approval(Struct):
     tools: Annotated[dict[str, str | None], Meta(min_length=1)]
 
 
