@@ -28,6 +28,7 @@ NOT_AT_START: Final = frozenset(
         "quart",
         "quart_trio",
         "rich",
+        "router.core.pinning",
         "router.secret_store",
         "starlette",
         "tomlkit",

@@ -29,6 +29,7 @@ from router.app.sockets import configured_at, rebind
 from router.config.live import values_at_api_start
 from router.config.redacted import mask_secrets
 from router.messages.errors import ConfigError
+from router.reload.pin_store import review_pins
 from router.version import VERSION
 from supervisors.child import ChildSpec, Restart, RestartChild
 from transports.listen.stdio.listener import StdioListener
@@ -376,6 +377,7 @@ def _load_rest(
         config=listeners.config,
         entry=listeners.instances.entry,
         profiles=listeners.profiles,
+        review_pins=review_pins,
         follow=listeners.follow if is_log_shown else None,
         write_record=listeners.write_record,
         metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),

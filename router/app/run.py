@@ -94,7 +94,7 @@ async def serve(router: Router, stop: Stop) -> None:
             at_start = core_settings(settings, router.settings.record_reasons)
             core = EarlyCore(Core(at_start, ProcessSeal(), tracer))
             await actor_nursery.start(
-                dispatch,
+                partial(dispatch, pins=channels.pins_in),
                 core,
                 channels.inbox,
                 channels.upstream_commands_in,
@@ -128,6 +128,7 @@ async def _run_sessions(router: Router, stop: Stop) -> None:
                 inbox = channels.inbox_in.clone()
                 saving.start_soon(keep_store, router.instances, channels.saves, inbox)
                 inbox = channels.inbox_in.clone()
+                saving.start_soon(router.pins.keep, channels.pins, channels.inbox_in.clone())
                 saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
                 saving.start_soon(router.refusals.run)
                 await _run_listeners(router, stop)

@@ -20,13 +20,14 @@ from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.dispatch.after_batch import AfterBatch
-from router.messages.effects import SaveCatalogue, SaveInstance
+from router.messages.effects import PinTools, SaveCatalogue, SaveInstance
 from router.messages.observability.metrics import ActorCounts
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import MAX_INSTANCES, InstanceStore
 from router.reload.live_settings import LiveSettings
 from router.reload.package_store import PackageStore
+from router.reload.pin_store import PinStore
 from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
@@ -63,6 +64,11 @@ CATALOGUES_SIZE: Final = MAX_INSTANCES
 """Catalogues that wait for the disk: all instances may become ready while it is slow."""
 
 
+PINS_SIZE: Final = 16
+"""Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
+setting was switched off and on meanwhile."""
+
+
 class Channels(Struct, frozen=True):
     """The memory channels between the parts, each with its two ends.
 
@@ -72,6 +78,7 @@ class Channels(Struct, frozen=True):
         listener_commands_in, listener_commands: to the supervisor of the listeners.
         saves_in, saves: changes of `data/`, from the actor to the instance store.
         catalogues_in, catalogues: catalogues to be kept on disk, from the actor to their store.
+        pins_in, pins: tools to be digested and saved, from the actor to the store of pins.
     """
 
     inbox_in: trio.MemorySendChannel[Inbound]
@@ -84,6 +91,8 @@ class Channels(Struct, frozen=True):
     saves: trio.MemoryReceiveChannel[SaveInstance]
     catalogues_in: trio.MemorySendChannel[SaveCatalogue]
     catalogues: trio.MemoryReceiveChannel[SaveCatalogue]
+    pins_in: trio.MemorySendChannel[PinTools]
+    pins: trio.MemoryReceiveChannel[PinTools]
 
     @classmethod
     def open(cls) -> Channels:
@@ -94,6 +103,7 @@ class Channels(Struct, frozen=True):
             *trio.open_memory_channel[Command](LISTENER_COMMANDS_SIZE),
             *trio.open_memory_channel[SaveInstance](SAVES_SIZE),
             *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
+            *trio.open_memory_channel[PinTools](PINS_SIZE),
         )
 
 
@@ -105,6 +115,7 @@ class Router(Struct, frozen=True):
         settings: the settings in force.
         instances: reads and changes `data/`.
         catalogues: keeps the last known lists of the instances on disk.
+        pins: keeps the approved tools of the instances on disk.
         profiles: shows the profiles in force, and changes them in `config.json`.
         upstreams: makes the child of each instance.
         listeners: makes the children that listen.
@@ -127,6 +138,7 @@ class Router(Struct, frozen=True):
     settings: LiveSettings
     instances: InstanceStore
     catalogues: CatalogueStore
+    pins: PinStore
     profiles: ProfileStore
     upstreams: Upstreams
     listeners: Listeners
@@ -206,7 +218,7 @@ def wire(
     admission = LiveAdmission(settings, reach, new_resource_server)
     places = Places(settings, paths.config.name, options.view)
     places.forwarding_changed = admission.forget_heads
-    catalogues = CatalogueStore(paths.cache)
+    catalogues, pins = CatalogueStore(paths.cache), PinStore(paths.pins)
     instances = InstanceStore(
         paths.data,
         catalogues,
@@ -215,6 +227,7 @@ def wire(
         prepare,
         places.take_instances,
         secrets_file=paths.secrets,
+        pins=pins,
     )
     profiles = ProfileStore(live, places.is_instance)
     records, actor_counts = Records([log_call]), ActorCounts()
@@ -252,6 +265,7 @@ def wire(
         settings=live,
         instances=instances,
         catalogues=catalogues,
+        pins=pins,
         profiles=profiles,
         upstreams=upstreams,
         listeners=listeners,

@@ -19,6 +19,7 @@ from router.messages.observability.records import (
     ChangeRecord,
     RefusalRecord,
     SessionRecord,
+    ToolRecord,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def size_of(record: Record) -> int:
         return 200 + len(record.path) + len(record.reason)
     if isinstance(record, SessionRecord):
         return 200 + len(record.client_info) + len(record.reason)
+    if isinstance(record, ToolRecord):
+        return 400 + len(record.tool)
     return 200 + len(record.name) + len(record.problem)
 
 
@@ -71,6 +74,8 @@ def _event_of(record: Record) -> tuple[str, dict[str, Any]]:
         return "change", _change(record)
     if isinstance(record, SessionRecord):
         return ("session_opened" if record.is_open else "session_closed"), _session(record)
+    if isinstance(record, ToolRecord):
+        return "tool_changed", _tool(record)
     return "refused", _refusal(record)
 
 
@@ -136,6 +141,16 @@ def _refusal(record: RefusalRecord) -> dict[str, Any]:
         "path": record.path,
         "reason": record.reason,
         "count": record.count,
+    }
+
+
+def _tool(record: ToolRecord) -> dict[str, Any]:
+    return {
+        "instance": record.instance,
+        "tool": record.tool,
+        "before_sha256": record.before_sha256,
+        "after_sha256": record.after_sha256,
+        "quarantined": record.is_quarantined,
     }
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from router.config.values import MODES, Level, Mode
-from router.files.names import SECRETS_FILE_NAME
+from router.files.names import PINS_FILE_NAME, SECRETS_FILE_NAME
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Paths(Struct, frozen=True):
     def secrets(self) -> Path:
         """The file of secrets, beside the config file."""
         return self.config.with_name(SECRETS_FILE_NAME)
+
+    @property
+    def pins(self) -> Path:
+        """The file of approved tools (`security.pinning`), beside the config file."""
+        return self.config.with_name(PINS_FILE_NAME)
 
 
 def locate(options: Options, environ: Mapping[str, str], cwd: Path) -> Paths:

@@ -64,19 +64,22 @@ from router.messages.events import (
     InstancesChanged,
     InstanceStarting,
     LoginChanged,
+    PinsRead,
     RequestFailed,
     SessionLost,
     SessionOverflowed,
     SessionUp,
     Tick,
+    ToolsPinned,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.core.pinning.pin_table import PinTable
     from router.core.state.deadlines import Deadlines
     from router.core.state.routing_state import Seal, Tracer
-    from router.messages.core_settings import CoreSettings
+    from router.messages.core_settings import CoreSettings, PinningSetting
     from router.messages.effects import Effect
     from router.messages.frames import ClientId
 
@@ -86,6 +89,8 @@ class Core:
 
     def __init__(self, settings: CoreSettings, seal: Seal, tracer: Tracer | None = None) -> None:
         self._state = state = RoutingState(settings, seal, tracer or NoTracer())
+        if settings.pinning != "off":
+            _pinning_changed(state, settings.pinning)
         self._deadlines: tuple[Deadlines[Any], ...] = (
             state.calls.deadlines,
             state.parked,
@@ -120,6 +125,8 @@ class Core:
         if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
             state.effects.append(Reply(state.drain_reply_to, None))
             state.drain_reply_to = None
+        if state.pins is not None and state.pins.is_pending:
+            _report_and_save_pins(state, state.pins)
         effects, state.effects = state.effects, []
         return effects
 
@@ -246,6 +253,8 @@ def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
 
 def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     before = state.settings
+    if event.settings.pinning != before.pinning:
+        _pinning_changed(state, event.settings.pinning)
     list_changes.notify_settings_changed(state, event.settings)
     idle_stops.settings_changed(state, before)
     rates.settings_changed(state)
@@ -262,6 +271,34 @@ def _end_changed_approvals(state: RoutingState) -> None:
 def _login_changed(state: RoutingState, event: LoginChanged) -> None:
     for request in login_changes.login_changed(state, event):
         client_requests.carry_out(state, request)
+
+
+# --- Pinned tools ----------------------------------------------------------------------------
+
+
+def _pinning_changed(state: RoutingState, pinning: PinningSetting) -> None:
+    # For start-up time, as below: few routers pin tools.
+    from router.core.management.tool_pins import mode_changed
+
+    mode_changed(state, pinning)
+
+
+def _report_and_save_pins(state: RoutingState, pins: PinTable) -> None:
+    from router.core.management.tool_pins import report_and_save
+
+    report_and_save(state, pins)
+
+
+def _pins_read(state: RoutingState, event: PinsRead) -> None:
+    from router.core.management.tool_pins import pins_read
+
+    pins_read(state, event)
+
+
+def _tools_pinned(state: RoutingState, event: ToolsPinned) -> None:
+    from router.core.management.tool_pins import tools_pinned
+
+    tools_pinned(state, event)
 
 
 # --- Commands --------------------------------------------------------------------------------
@@ -323,6 +360,8 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     LoginChanged: _login_changed,
     InstancesChanged: _instances_changed,
     CataloguesRead: _catalogues_read,
+    PinsRead: _pins_read,
+    ToolsPinned: _tools_pinned,
     CoreSettingsChanged: _settings_changed,
     InstanceSaved: _instance_saved,
     AdminCommand: admin_commands.handle,

@@ -24,6 +24,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import trio
@@ -35,6 +36,7 @@ from router.messages.effects import (
     CloseClient,
     CloseReply,
     LogLine,
+    PinTools,
     Reply,
     SaveCatalogue,
     SaveInstance,
@@ -112,6 +114,7 @@ async def dispatch(
     counts: ActorCounts,
     after_batch: AfterBatch,
     *,
+    pins: trio.MemorySendChannel[PinTools] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the actor until every sender of its inbox has closed.
@@ -129,10 +132,12 @@ async def dispatch(
         write_record: hands a record to those who keep it; it neither waits nor fails.
         counts: is told what was done.
         after_batch: holds what is to be done after each batch of events.
+        pins: takes tools to be digested and approved ones to be saved, for the store of pins, which
+            sends a `ToolsPinned` into the inbox for each. It has room: the core waits for that.
     """
-    actor = _Actor(core, commands, child_of, saves, catalogues, mask, write_record)
+    actor = _Actor(core, commands, child_of, saves, catalogues, mask, write_record, pins)
     task_status.started()
-    with inbox, commands, saves, catalogues:
+    with inbox, commands, saves, catalogues, nullcontext() if pins is None else pins:
         while await _take_all(actor, inbox, counts, after_batch):
             pass
 
@@ -198,8 +203,10 @@ class _Actor:
         catalogues: trio.MemorySendChannel[SaveCatalogue],
         mask: Mask,
         write_record: Callable[[Record], None],
+        pins: trio.MemorySendChannel[PinTools] | None,
     ) -> None:
         self._core = core
+        self._pins = pins
         self._write_record = write_record
         self._mask = mask
         self._commands = commands
@@ -355,6 +362,13 @@ class _Actor:
         except (trio.WouldBlock, trio.BrokenResourceError):
             log.debug("the catalogue of %s is not kept this time", effect.spec.name)
 
+    def pin_tools(self, effect: PinTools) -> None:
+        try:
+            if self._pins is not None:
+                self._pins.send_nowait(effect)
+        except trio.BrokenResourceError:
+            log.debug("the store of pins is gone")
+
     def log_line(self, effect: LogLine) -> None:
         log.log(effect.level, "%s", effect.text, extra=about(effect.instance))
 
@@ -377,6 +391,7 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     StopSession: _Actor.stop_session,
     SaveInstance: _Actor.save_instance,
     SaveCatalogue: _Actor.save_catalogue,
+    PinTools: _Actor.pin_tools,
     LogLine: _Actor.log_line,
     WriteRecord: _Actor.write_record,
     Reply: _Actor.reply,

@@ -35,6 +35,7 @@ from router.doctor.system.processes import find_owners, find_routers
 from router.doctor.system.readable_files import find_readable
 from router.doctor.system.service_units import surroundings
 from router.instance_files.catalogue_folder import CatalogueFolder
+from router.instance_files.pin_file import read_pins
 from router.instance_files.reader import load_instances
 from router.instance_files.reference_uses import find_variable_uses
 from router.logs.masks import Masks
@@ -124,6 +125,7 @@ def gather(
         clients=tuple(read_clients(CLIENTS, Machine.this_one())),
         secrets=loaded.secrets,
         secrets_problem=_problem_of_secrets(paths, environ),
+        pins_problem=_problem_of_pins(paths, settings),
     )
 
 
@@ -146,6 +148,16 @@ def _resolved(
 def _problem_of_secrets(paths: Paths, environ: Mapping[str, str]) -> str:
     try:
         SecretStore.open(paths, environ).names()
+    except ConfigError as exc:
+        return str(exc)
+    return ""
+
+
+def _problem_of_pins(paths: Paths, settings: Settings) -> str:
+    if settings.security.pinning == "off":
+        return ""
+    try:
+        read_pins(paths.pins)
     except ConfigError as exc:
         return str(exc)
     return ""

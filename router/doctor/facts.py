@@ -84,12 +84,17 @@ class ReadableFile(Struct, frozen=True):
 
 
 class InstanceState(Struct, frozen=True):
-    """An instance as a running router shows it."""
+    """An instance as a running router shows it.
+
+    Attributes:
+        unapproved: the names of its tools that are not as they were approved.
+    """
 
     name: str
     state: str
     reason: str = ""
     retry_in_s: float | None = None
+    unapproved: tuple[str, ...] = ()
 
 
 class Running(Struct, frozen=True):
@@ -130,6 +135,8 @@ class Facts(Struct, frozen=True):
         version: of this program.
         secrets: values that must not be shown.
         secrets_problem: the reason why the file of secrets is refused; empty if it is not.
+        pins_problem: the reason why the file of approved tools cannot be used; empty if it can, or
+            if tools are not pinned.
     """
 
     config: Path
@@ -150,6 +157,7 @@ class Facts(Struct, frozen=True):
     clients: tuple[ReadFile, ...] = ()
     secrets: frozenset[str] = frozenset()
     secrets_problem: str = ""
+    pins_problem: str = ""
 
     @property
     def own_processes(self) -> tuple[Process, ...]:

@@ -13,6 +13,8 @@ INSTANCE_FILE_NAME: Final = "mcp_settings.json"
 """The file in each provider's folder that holds its instances."""
 
 SECRETS_FILE_NAME: Final = "secrets.json"
+
+PINS_FILE_NAME: Final = "pins.json"
 """The file of secrets, beside `config.json`."""
 
 # Han with its extensions, Hiragana, Katakana, Bopomofo, Hangul, and the Han iteration marks.

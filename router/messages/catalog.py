@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Raw, Struct
+
+INSTRUCTIONS: Final = "(instructions)"
+"""Stands for the instructions of a server among its tools, where these are compared with what was
+approved."""
 
 
 class Item(Struct, frozen=True, gc=False):
@@ -29,6 +35,18 @@ class Catalog(Struct, frozen=True, gc=False):
     resources: tuple[Item, ...] = ()
     templates: tuple[Item, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+class ApprovedTool(Struct, frozen=True):
+    """A tool as it was approved (`security.pinning`).
+
+    Attributes:
+        sha256: the digest of its canonical form, as 64 hex digits.
+        tool: the whole tool, as its server listed it then.
+    """
+
+    sha256: str
+    tool: Raw
 
 
 class KnownServer(Struct, frozen=True):

@@ -194,6 +194,23 @@ class DecideApproval(Struct, frozen=True):
     arguments_sha256: str | None = None
 
 
+class ShowPins(Struct, frozen=True):
+    """-> an object of `core.pinning.reviews`, whose `review` makes of it what is shown."""
+
+
+class ApproveTools(Struct, frozen=True):
+    """-> str, the instance's name, once the approval is safely on disk.
+
+    Attributes:
+        name: the instance.
+        tools: the tools to approve, each with the digest that was shown; None for one that the
+            server does not list any more.
+    """
+
+    name: str
+    tools: dict[str, str | None]
+
+
 class CallTool(Struct, frozen=True):
     """-> Raw, the upstream's own result, with `isError` or without.
 
@@ -260,6 +277,8 @@ RouterCommand: TypeAlias = (
     | ShowPrompts
     | ListApprovals
     | DecideApproval
+    | ShowPins
+    | ApproveTools
     | Forwarded
     | MakeChange
     | RestartInstance

@@ -85,6 +85,20 @@ class SaveCatalogue(Struct, frozen=True):
     known: KnownServer
 
 
+class PinTools(Struct, frozen=True, eq=False):
+    """Have tools digested, and approved tools saved; one `ToolsPinned` follows.
+
+    Attributes:
+        key: names this effect in the `ToolsPinned`.
+        to_digest: the JSON of tools.
+        to_save: instance -> tool -> its approved JSON; None for a tool that is to be forgotten.
+    """
+
+    key: int
+    to_digest: frozenset[bytes]
+    to_save: dict[str, dict[str, bytes | None]]
+
+
 class LogLine(Struct, frozen=True):
     """Have a line logged about an instance.
 
@@ -121,6 +135,7 @@ Effect: TypeAlias = (
     | StopSession
     | SaveInstance
     | SaveCatalogue
+    | PinTools
     | LogLine
     | WriteRecord
     | Reply

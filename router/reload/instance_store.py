@@ -4,7 +4,8 @@ Invariants:
 
 - The actor hears of readings in their order, and of a change after it is safely on disk. Listeners
   hear of them after the actor, so no client asks the actor for an instance that it does not know.
-- The actor hears what is known of the server of an instance before it hears of the instance.
+- The actor hears what is known of the server of an instance, and which of its tools were approved,
+  before it hears of the instance.
 - An entry that becomes invalid keeps its last valid form. The reason stands in `problems`, and once
   in the log.
 - A file that cannot be read or understood fails nothing here.
@@ -24,7 +25,7 @@ import trio
 from msgspec import Struct, field
 
 from router.messages.errors import RpcError
-from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
+from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged, PinsRead
 from router.messages.observability.log_fields import about
 from router.reload.safe_saving import try_to_save
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
 
+    from router.config.settings import Settings
     from router.dispatch.actor import Inbound
     from router.instance_files.reader import LoadedInstances
     from router.messages.catalog import KnownServer
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from router.messages.instances.instance_spec import InstanceSpec
     from router.reload.catalogue_store import CatalogueStore
     from router.reload.live_settings import LiveSettings
+    from router.reload.pin_store import PinStore
 
 log = logging.getLogger("mcp_router.instances")
 
@@ -60,11 +63,18 @@ class _Reading(Struct, frozen=True):
         loaded: everything in it.
         specs: the instances, as the actor gets them.
         known: name -> last known server, of instances that are new or changed.
+        pins: the approved tools, if they were to be read.
     """
 
     loaded: LoadedInstances
     specs: tuple[InstanceSpec, ...]
     known: dict[str, KnownServer]
+    pins: PinsRead | None
+
+    def known_before(self) -> list[PinsRead | CataloguesRead]:
+        """Return what the actor has to know before it hears of the instances."""
+        known = [CataloguesRead(self.known)] if self.known else []
+        return [*([] if self.pins is None else [self.pins]), *known]
 
 
 class InstanceStore(Struct):
@@ -79,6 +89,7 @@ class InstanceStore(Struct):
         tell_listeners: is called with the instances after the actor has heard of them.
         problems: the mistakes that the last reading found, one line each.
         secrets_file: the file that `${secret:NAME}` refers to; None where there is none.
+        pins: keeps the approved tools; None where nothing is pinned.
     """
 
     data: Path
@@ -89,6 +100,7 @@ class InstanceStore(Struct):
     tell_listeners: Callable[[Iterable[InstanceSpec]], None] = _nothing_to_do
     problems: tuple[str, ...] = ()
     secrets_file: Path | None = None
+    pins: PinStore | None = None
     _warnings: tuple[str, ...] = ()
     _last: LoadedInstances | None = None
     _turn: trio.Lock = field(default_factory=trio.Lock)
@@ -114,8 +126,8 @@ class InstanceStore(Struct):
             before = self._last
             reading = await self._read()
             self._log_changes(before)
-            if reading.known:
-                await inbox.send(CataloguesRead(reading.known))
+            for event in reading.known_before():
+                await inbox.send(event)
             await inbox.send(InstancesChanged(reading.specs))
             self.tell_listeners(reading.specs)
             await self._tidy(reading)
@@ -131,30 +143,32 @@ class InstanceStore(Struct):
             if reading is None:
                 await inbox.send(InstanceSaved(save.key, problem=problem))
                 return
-            if reading.known:
-                await inbox.send(CataloguesRead(reading.known))
+            for event in reading.known_before():
+                await inbox.send(event)
             await inbox.send(InstanceSaved(save.key, reading.specs))
             self.tell_listeners(reading.specs)
             await self._tidy(reading)
 
     async def _read(self) -> _Reading:
-        last, is_on = self._last, self.settings.current.mcp_client.enabled
-        reading = await trio.to_thread.run_sync(self._load, last, is_on, abandon_on_cancel=True)
+        last, settings = self._last, self.settings.current
+        reading = await trio.to_thread.run_sync(self._load, last, settings, abandon_on_cancel=True)
         self.hide(reading.loaded.secrets)
         self._note_problems(_problems_of(reading.loaded), _warnings_of(reading.loaded))
         self._last = reading.loaded
         return reading
 
-    def _load(self, last: LoadedInstances | None, is_on: bool) -> _Reading:
+    def _load(self, last: LoadedInstances | None, settings: Settings) -> _Reading:
         # For start-up time: this runs in a thread, beside the first answers.
         from router.instance_files.reader import load_instances
 
         loaded = load_instances(self.data, os.environ, last, secrets_file=self.secrets_file)
         self.prepare(loaded.specs)
         specs = loaded.specs[:MAX_INSTANCES]
-        if not is_on:
+        if not settings.mcp_client.enabled:
             specs = tuple(map(_switched_off, specs))
-        return _Reading(loaded, specs, self.catalogues.read(specs))
+        pinning = settings.security.pinning
+        pins = None if self.pins is None else self.pins.read_if_needed(pinning)
+        return _Reading(loaded, specs, self.catalogues.read(specs), pins)
 
     async def _tidy(self, reading: _Reading) -> None:
         """Remove catalogues that are not needed, after the actor knows the instances."""

@@ -106,7 +106,13 @@ WITHOUT_ADMIN: Final = {
     ("post", "/api/prompts/{name}/get"),
     ("post", "/api/ws-ticket"),
 }
-SERVES_ALL: Final = {"name": "evil", "command": "true", "instance": "snooping", "tool": "arguments"}
+SERVES_ALL: Final = {
+    "name": "evil",
+    "command": "true",
+    "instance": "snooping",
+    "tool": "arguments",
+    "tools": {"arguments": None},
+}
 
 
 def changing_routes(secured: SecuredRouter) -> Iterator[tuple[str, str]]:
@@ -120,7 +126,10 @@ def changing_routes(secured: SecuredRouter) -> Iterator[tuple[str, str]]:
 def test_every_route_that_changes_something_needs_admin(
     secured: SecuredRouter,
 ) -> None:
-    """The routes are those of the OpenAPI document, so a new route is tried too."""
+    """The routes are those of the OpenAPI document, so a new route is tried too.
+
+    Tools are approved with `approve`, which these tokens lack as well.
+    """
     before = ask(secured.api, "GET", "/api/config", ALL)[2]
     routes = list(changing_routes(secured))
     assert len(routes) >= 5

@@ -1,4 +1,8 @@
-"""`mcp-router tools [INSTANCE [TOOL]]`: lists tools, or shows all about one."""
+"""`mcp-router tools [INSTANCE [TOOL]]`: lists tools, or shows all about one.
+
+`tools pins` and `tools approve` are about tools that are not as they were approved; an instance of
+such a name is shown by `mcp-router inspect`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.cli.arguments import add_router_options
 from router.cli.rest_api.running_router import running_router
 from router.cli.terminal import say, terminal_width
+from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -14,19 +19,28 @@ if TYPE_CHECKING:
     from router.cli.rest_api.rest_client import RestApi
 
 DESCRIPTION: Final = """\
-List the tools of a running router, or show all about one: its arguments and their types."""
+List the tools of a running router, or show all about one: its arguments and their types. With
+security.pinning, `tools pins` lists those that are not as they were approved, and `tools approve`
+shows each difference, asks, and approves it."""
 
 EXAMPLES: Final = """
 mcp-router tools
 mcp-router tools example
 mcp-router tools example add
+mcp-router tools pins
+mcp-router tools approve
+mcp-router tools approve example add --yes
 """
+
+_PINS: Final = "pins"
+_APPROVE: Final = "approve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the operands and options of `tools`."""
     parser.add_argument("instance", metavar="INSTANCE", nargs="?", help="only those of this one")
-    parser.add_argument("tool", metavar="TOOL", nargs="?", help="all about this one")
+    parser.add_argument("tool", metavar="TOOL", nargs="*", help="all about this one")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask before approving")
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_router_options(parser)
 
@@ -41,9 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
     from router.cli.text_columns import joined
 
     api = running_router(arguments)
+    if arguments.instance in (_PINS, _APPROVE):
+        return _run_on_pins(arguments, api)
+    if len(arguments.tool) > 1:
+        problem = "tools shows one tool at a time"
+        raise ConfigError(" ".join(arguments.tool[1:]), problem)
     shown: Any
-    if arguments.tool is not None:
-        shown = find_tool(api, arguments.instance, arguments.tool)
+    if arguments.tool:
+        shown = find_tool(api, arguments.instance, arguments.tool[0])
         lines = described(arguments.instance, shown, terminal_width())
     else:
         shown = tools_by_instance(api, arguments.instance)
@@ -54,6 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         say(joined(lines))
     return 0
+
+
+def _run_on_pins(arguments: argparse.Namespace, api: RestApi) -> int:
+    # For start-up time, as above.
+    from router.cli.calling.tool_approvals import approve, show_pins
+
+    words: list[str] = arguments.tool
+    instance, tools = (words[0] if words else None), words[1:]
+    if arguments.instance == _PINS:
+        if tools:
+            raise ConfigError(" ".join(tools), "tools pins takes an instance and no more")
+        return show_pins(api, instance, is_json=arguments.json)
+    return approve(api, instance, tools, is_yes=arguments.yes, is_json=arguments.json)
 
 
 def tools_by_instance(api: RestApi, instance: str | None) -> dict[str, list[dict[str, Any]]]:
@@ -76,7 +108,8 @@ def find_tool(api: RestApi, instance: str, name: str) -> dict[str, Any]:
     """Return one tool of an instance.
 
     Raises:
-        ConfigError: there is no such instance or tool, or the router cannot be asked.
+        ConfigError: there is no such instance or tool, it waits for approval, or the router cannot
+            be asked.
     """
     # For start-up time, as above.
     from router.cli.rest_api.names import no_such
@@ -85,6 +118,9 @@ def find_tool(api: RestApi, instance: str, name: str) -> dict[str, Any]:
     for tool in tools:
         if tool["name"] == name:
             return tool
+    from router.cli.calling.tool_approvals import check_not_quarantined
+
+    check_not_quarantined(api, instance, name)
     raise no_such("tool", name, (tool["name"] for tool in tools), f" in {instance}")
 
 

@@ -82,7 +82,8 @@ def _ask_router(arguments: argparse.Namespace) -> Running:
     except msgspec.MsgspecError:
         return Running(problem=f"{api.url}: what answers there is no MCP Router")
     states = tuple(
-        InstanceState(row.name, row.state, row.reason or "", row.retry_in_s) for row in rows
+        InstanceState(row.name, row.state, row.reason or "", row.retry_in_s, row.unapproved)
+        for row in rows
     )
     return Running(api.url, str(index.get("version", "")), states)
 

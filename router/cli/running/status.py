@@ -65,6 +65,7 @@ class Row(msgspec.Struct, frozen=True):
         doing: what its start does, if that takes long.
         stale: True if its tools are the last known ones.
         warnings: sentences about what is configured for it and cannot be applied.
+        unapproved: the names of its tools that are not as they were approved.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Row(msgspec.Struct, frozen=True):
     doing: str | None = None
     stale: bool = False
     warnings: tuple[str, ...] = ()
+    unapproved: tuple[str, ...] = ()
     sessions: tuple[SessionRow, ...] = ()
     replicas: tuple[SessionRow, ...] = ()
     waiting: int = 0

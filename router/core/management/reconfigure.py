@@ -105,7 +105,8 @@ def restart(
     for row in (instance, *instance.client_sessions.values(), *instance.replicas):
         end_session(state, row, reason)
         waiting += forwarding.take_waiting(state, row)
-    fresh = new_instance(instance.spec, state.now_s, instance.known)
+    pins = state.pins_of(name)
+    fresh = new_instance(instance.spec, state.now_s, instance.known, pins=pins)
     fresh.call_count = instance.call_count
     for person, part in instance.persons.items():
         if part.known is not None:
@@ -134,7 +135,8 @@ def _configured(state: RoutingState, instance: Instance | None, spec: InstanceSp
     known = state.known.get(spec.name)
     if known is None and instance is not None and serves_both:
         known = instance.known
-    fresh = new_instance(spec, state.now_s, known, is_lazy=is_lazy)
+    pins = state.pins_of(spec.name)
+    fresh = new_instance(spec, state.now_s, known, is_lazy=is_lazy, pins=pins)
     if instance is not None:
         _retire_client_sessions(state, instance, fresh)
         retire_replicas(state, instance)

@@ -65,6 +65,8 @@ class ExposedCatalog:
             its key, such as `tools.rename.read_fil: the server offers no tool of this name`.
         hides_tools: True if a tool of the server may not be called by its own name. A name that is
             not shown must then not be passed on to the server.
+        withheld: the server's names of the tools that wait for approval; None unless such tools are
+            withheld (`security.pinning`).
     """
 
     catalog: Catalog
@@ -72,6 +74,7 @@ class ExposedCatalog:
     fixed: dict[str, dict[str, Raw]] = attrs.field(factory=dict[str, dict[str, Raw]])
     unknown: tuple[str, ...] = ()
     hides_tools: bool = False
+    withheld: frozenset[str] | None = None
     # Made at the first call of each tool.
     _called: dict[str, CalledTool] = attrs.field(
         init=False, eq=False, repr=False, factory=dict[str, "CalledTool"]
@@ -97,11 +100,20 @@ NOTHING: Final = ExposedCatalog(Catalog())
 """The part of a server that is not there."""
 
 
-def expose(catalog: Catalog, exposure: Exposure) -> ExposedCatalog:
-    """Return what clients see of a server that offers this catalog."""
-    if exposure == EVERYTHING:
-        return ExposedCatalog(catalog)
-    admitted = [item for item in catalog.tools if exposure.tools.admits(item.key)]
+def expose(
+    catalog: Catalog, exposure: Exposure, withheld: frozenset[str] | None = None
+) -> ExposedCatalog:
+    """Return what clients see of a server that offers this catalog.
+
+    Args:
+        withheld: see `ExposedCatalog`.
+    """
+    if exposure == EVERYTHING and not withheld:
+        return ExposedCatalog(catalog, hides_tools=withheld is not None, withheld=withheld)
+    offered = catalog.tools
+    if withheld:
+        offered = tuple(item for item in offered if item.key not in withheld)
+    admitted = [item for item in offered if exposure.tools.admits(item.key)]
     shown, refused = _shown_names((item.key for item in admitted), exposure.rename)
     exposed = Catalog(
         tuple(_exposed_tool(item, shown.get(item.key), exposure) for item in admitted),
@@ -114,7 +126,9 @@ def expose(catalog: Catalog, exposure: Exposure) -> ExposedCatalog:
         {name: own for own, name in shown.items()},
         fixed_arguments(exposure),
         (*_unknown_names(catalog, exposure), *refused),
-        hides_tools=not exposure.tools.admits_all or bool(exposure.rename),
+        # What no list shows was never approved.
+        hides_tools=not exposure.tools.admits_all or bool(exposure.rename) or withheld is not None,
+        withheld=withheld,
     )
 
 

@@ -24,6 +24,7 @@ from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
 from router.messages.commands import (
+    ApproveTools,
     CallTool,
     DecideApproval,
     Forwarded,
@@ -39,6 +40,7 @@ from router.messages.commands import (
     ShowDetails,
     ShowInstance,
     ShowMetrics,
+    ShowPins,
     ShowProfileTools,
     ShowPrompts,
     ShowReadiness,
@@ -105,7 +107,14 @@ def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
     """Return a row of `mcp.router.list` with more for those who look after the router."""
     row = instance_views.summary(instance, state.now_s)
     cut = () if instance.known is None else instance.known.catalog.problems
-    return row | {"warnings": [*instance.spec.warnings, *cut, *instance.offers.unknown]}
+    warnings = [*instance.spec.warnings, *cut, *instance.offers.unknown]
+    if instance.pins is not None:
+        # For start-up time: few routers pin tools.
+        from router.core.management.tool_pins import unapproved, warnings_of
+
+        warnings += warnings_of(instance)
+        row["unapproved"] = unapproved(instance)
+    return row | {"warnings": warnings}
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
@@ -236,6 +245,22 @@ def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProf
         tools.append(tool | {"instance": None if row is None else row.name, "tokens": tokens})
     total = sum(tool["tokens"] for tool in tools)
     _reply(state, event, {"tools": tools, "total_tokens": total})
+
+
+# --- Pinned tools ----------------------------------------------------------------------------
+
+
+def _show_pins(state: RoutingState, event: AdminCommand, what: ShowPins) -> None:
+    # For start-up time, as above.
+    from router.core.management.tool_pins import show_pins
+
+    show_pins(state, event, what)
+
+
+def _approve_tools(state: RoutingState, event: AdminCommand, what: ApproveTools) -> None:
+    from router.core.management.tool_pins import approve
+
+    approve(state, event, what)
 
 
 # --- Requests on behalf of the asker ---------------------------------------------------------
@@ -381,6 +406,8 @@ _COMMANDS: Final[
     ShowPrompts: ("read", _show_prompts),
     ListApprovals: ("approve", _list_approvals),
     DecideApproval: ("approve", _decide_approval),
+    ShowPins: ("read", _show_pins),
+    ApproveTools: ("approve", _approve_tools),
     CallTool: ("call", _call_tool),
     ReadResource: ("call", _read_resource),
     GetPrompt: ("call", _get_prompt),

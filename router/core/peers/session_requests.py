@@ -12,6 +12,7 @@ from router.core.calls import forwarding, log_levels
 from router.core.protocol import server_features
 from router.core.protocol.bridging import NOT_CACHED, SERVER_INFO_KEY, negotiate
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of, text_of
+from router.core.views.instance_views import instructions
 from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
 from router.messages.revisions import REVISIONS
@@ -65,7 +66,7 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
 
 def _instructions(state: RoutingState, client: Client) -> str:
     seen = state.seen_by(client)
-    said = ((row.name, row.known.instructions) for row in seen if row.known is not None)
+    said = ((row.name, instructions(row)) for row in seen if row.known is not None)
     spelling = client.spelling(state.settings.tool_names)
     return server_features.instructions(state.view_of(client).profile, said, spelling)
 

@@ -24,7 +24,7 @@ from router.core.text.raw_json import check_key_case, is_object, text_of
 from router.core.views import instance_views, list_changes, listings
 from router.core.views.rewriting import rewrite_for
 from router.core.views.tool_help import tool_help
-from router.core.views.unknown_tools import not_found_in, unknown_tool
+from router.core.views.unknown_tools import check_is_approved, not_found_in, unknown_tool
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given
 
@@ -353,6 +353,8 @@ def _check_and_forward(
         RpcError: -32602, REST asks and the arguments do not fit.
     """
     spec, offers, is_listed = instance.spec, instance.offers, tool in instance.tool_names
+    if instance.pins is not None:
+        check_is_approved(state, instance, session, tool)
     is_checked = spec.check_arguments
     if is_listed and (state.settings.check_arguments if is_checked is None else is_checked):
         problem = _problem_in_arguments(instance, tool, members.get("arguments"))

@@ -31,7 +31,7 @@ from router.core.sessions.availability import unavailable_error
 from router.core.state.instances import InstanceState
 from router.core.tasks import handles
 from router.core.text.raw_json import check_key_case, is_object, optional_text_of, raw_of
-from router.core.views import listings, resources
+from router.core.views import instance_views, listings, resources
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.frames import NO_RAW
@@ -67,14 +67,16 @@ def initialize(state: RoutingState, request: ClientRequest) -> None:
         "capabilities": capabilities_of_server(capabilities, server.revision, revision),
         "serverInfo": _server_info(instance, server),
     }
-    if server.instructions is not None:
-        result["instructions"] = server.instructions
+    said = _instructions(instance, server)
+    if said is not None:
+        result["instructions"] = said
     forwarding.answer(state, request, raw_of(result))
 
 
 def discover(state: RoutingState, request: ClientRequest) -> None:
     """Answer `server/discover` likewise."""
-    server = _described(state, request, _instance(state, request))
+    instance = _instance(state, request)
+    server = _described(state, request, instance)
     if server is None:
         return
     capabilities = object_of(server.capabilities, "capabilities")
@@ -84,8 +86,9 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
         "resultType": "complete",
         "_meta": {SERVER_INFO_KEY: server.server_info},
     }
-    if server.instructions is not None:
-        result["instructions"] = server.instructions
+    said = _instructions(instance, server)
+    if said is not None:
+        result["instructions"] = said
     forwarding.answer_in_full(state, request, raw_of(result | NOT_CACHED))
 
 
@@ -123,6 +126,11 @@ _ANYTHING: Final = raw_of(
 def _not_known_yet(instance: Instance) -> KnownServer:
     info = raw_of({"name": instance.name, "version": "unknown"})
     return KnownServer(LATEST_HANDSHAKE_REVISION, _ANYTHING, info, None, Catalog())
+
+
+def _instructions(instance: Instance, server: SessionUp | KnownServer) -> str | None:
+    # Those of this client's own session are compared with the others only as the instance's.
+    return server.instructions if instance.pins is None else instance_views.instructions(instance)
 
 
 def _server_info(instance: Instance, server: SessionUp | KnownServer) -> Raw:
@@ -177,6 +185,8 @@ def _lists_all(state: RoutingState, client: Client, instance: Instance, part: st
         return False
     if part == "tools" and not state.view_of(client).profile.tools.admits_all:
         return False
+    if part == "tools" and instance.listed_as.pins is not None:
+        return False  # Only what was compared with what was approved is shown.
     return getattr(instance.offers.catalog, part) is getattr(instance.session.catalog, part)
 
 

@@ -1,4 +1,5 @@
-"""Makes the record of each change of an instance, whether it was made or refused.
+"""Makes the record of each change of an instance, whether it was made or refused, and of tools that
+changed.
 
 Invariant: a change that was sent to the disk gets its record when the disk has answered, also if
 nobody waits for it any more. A change that was refused before gets it then.
@@ -13,10 +14,11 @@ from router.core.protocol import router_tools
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.effects import WriteRecord
 from router.messages.errors import RpcError
-from router.messages.observability.records import ChangeRecord
+from router.messages.observability.records import ChangeRecord, ToolRecord
 from router.messages.params import given
 
 if TYPE_CHECKING:
+    from router.core.pinning.pin_table import Difference
     from router.core.state.clients import Client, ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import Change, Principal
@@ -74,6 +76,23 @@ def restarted(state: RoutingState, event: AdminCommand, name: str, problem: str 
     """Have a restart of an instance recorded, or why it was refused."""
     if state.settings.records:
         _write(state, event.principal, event.address, "restart_instance", name, problem)
+
+
+def approved(state: RoutingState, event: AdminCommand, name: str, problem: str = "") -> None:
+    """Have an approval of tools of an instance recorded, or why it was refused."""
+    if state.settings.records:
+        _write(state, event.principal, event.address, "approve_tools", name, problem)
+
+
+def tool_changed(
+    state: RoutingState, instance: str, found: Difference, *, is_quarantined: bool
+) -> None:
+    """Have it recorded that a tool is not the one that was approved."""
+    if state.settings.records:
+        record = ToolRecord(
+            instance, found.tool[:MAX_NAME], found.approved_sha256, found.sha256, is_quarantined
+        )
+        state.effects.append(WriteRecord(record))
 
 
 def tool_refused(state: RoutingState, request: ClientRequest, tool: str, error: RpcError) -> None:

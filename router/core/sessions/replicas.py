@@ -57,7 +57,10 @@ def take_unsent(state: RoutingState, call: Call) -> Instance | None:
     others = [
         one
         for one in row.instance.replicas
-        if one.session is not None and one.session.session != call.session.session
+        if one.session is not None
+        and one.session.session != call.session.session
+        # One whose tools wait for approval might list this very one otherwise.
+        and not one.offers.withheld
     ]
     other = min(others, key=lambda one: _in_flight(state, one), default=None)
     if other is None or other.session is None:

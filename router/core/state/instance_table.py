@@ -22,13 +22,19 @@ from router.messages.instances.instance_spec import CLIENT_MARK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from router.core.pinning.pin_table import PinnedTools
     from router.messages.catalog import KnownServer
     from router.messages.commands import Principal
     from router.messages.instances.instance_spec import InstanceSpec
 
 
 def new_instance(
-    spec: InstanceSpec, now_s: float, known: KnownServer | None = None, *, is_lazy: bool = False
+    spec: InstanceSpec,
+    now_s: float,
+    known: KnownServer | None = None,
+    *,
+    is_lazy: bool = False,
+    pins: PinnedTools | None = None,
 ) -> Instance:
     """Return the row of an instance that was just configured.
 
@@ -38,14 +44,16 @@ def new_instance(
         known: what is known of a server with this configuration; it is not shown where each person
             has lists of their own.
         is_lazy: True to have its first use start it, if it is known what it offers.
+        pins: its approved tools, unless pinning is off.
     """
     if not spec.is_active:
-        return Instance(spec, InstanceState.DISABLED, now_s)
+        return Instance(spec, InstanceState.DISABLED, now_s, pins=pins)
     if spec.problem is not None:
-        return Instance(spec, InstanceState.FAILED, now_s, last_error=printable(spec.problem))
+        problem = printable(spec.problem)
+        return Instance(spec, InstanceState.FAILED, now_s, last_error=problem, pins=pins)
     waits_for_use = spec.sessions == "per_client" or (is_lazy and known is not None)
     state = InstanceState.IDLE if waits_for_use else InstanceState.STARTING
-    instance = Instance(spec, state, now_s)
+    instance = Instance(spec, state, now_s, pins=pins)
     if known is not None and not spec.is_per_person:
         instance.record_known(known)
     return instance

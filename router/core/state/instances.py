@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from router.core.pinning.pin_table import PinnedTools
     from router.core.protocol.tool_schemas import Schemas
     from router.messages.events import SessionUp
     from router.messages.frames import ClientId, RequestId
@@ -62,6 +63,7 @@ class Instance(Struct):
         known: the last known description of its server; None if it was never asked.
         capabilities: the capabilities of its server, raw, by name, as far as they are known.
         offers: the lists that clients see of it: those of the session, or the last known ones.
+        pins: the approved tools; None with pinning off, and in the rows of single sessions.
         client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
             client has a session of its own. Then `session` is always None, the state sums up
             theirs, and `known` and the lists are the newest of theirs.
@@ -98,6 +100,7 @@ class Instance(Struct):
     known: KnownServer | None = None
     capabilities: dict[str, Raw] = {}
     offers: ExposedCatalog = NOTHING
+    pins: PinnedTools | None = None
     client_sessions: dict[Hashable, Instance] = {}
     persons: dict[str, Instance] = {}
     replicas: list[Instance] = []
@@ -115,7 +118,7 @@ class Instance(Struct):
         default_factory=FairQueue[tuple["ClientId", "RequestId"]]
     )
     # What `offers` was made of; None while nothing is shown.
-    _shown: tuple[KnownServer, Exposure] | None = None
+    _shown: tuple[KnownServer, Exposure, frozenset[str] | None] | None = None
     # By kind and limit: the direct names, since the last listing.
     _direct_names: dict[tuple[str, int], dict[str, str]] = {}
 
@@ -262,16 +265,18 @@ class Instance(Struct):
         if self.known is None or not may_list:
             self._show(NOTHING, {}, None)
             return
-        shown = (self.known, self.spec.exposure)
-        if self._shown is None or self._shown[0] is not shown[0] or self._shown[1] != shown[1]:
+        pins = self.listed_as.pins
+        withheld = None if pins is None else pins.withheld(self.known)
+        shown = (self.known, self.spec.exposure, withheld)
+        if self._shown is None or self._shown[0] is not shown[0] or self._shown[1:] != shown[1:]:
             capabilities = object_of(self.known.capabilities, "capabilities")
-            self._show(expose(self.known.catalog, self.spec.exposure), capabilities, shown)
+            self._show(expose(self.known.catalog, *shown[1:]), capabilities, shown)
 
     def _show(
         self,
         offers: ExposedCatalog,
         capabilities: dict[str, Raw],
-        shown: tuple[KnownServer, Exposure] | None,
+        shown: tuple[KnownServer, Exposure, frozenset[str] | None] | None,
     ) -> None:
         self.offers, self.capabilities, self._shown = offers, capabilities, shown
         self.schemas = None

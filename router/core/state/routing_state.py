@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.core.bounded.ejection import Ejection
     from router.core.bounded.fair_queue import FairQueue
     from router.core.bounded.usage import Usage
+    from router.core.pinning.pin_table import PinnedTools, PinTable
     from router.core.state.clients import (
         Client,
         ClientRequest,
@@ -96,6 +97,7 @@ class RoutingState(Struct):
         client_sessions: the sessions of instances that have one for each client.
         replicas: the replicas of all instances, by the names that the supervisor knows.
         known: the servers of instances that are about to be configured, by instance name.
+        pins: the approved tools of all instances; None with pinning off.
         views: the views by the places that show them.
         clients: the client sessions and lone requests, by client id.
         calls: the calls in flight upstream.
@@ -139,6 +141,7 @@ class RoutingState(Struct):
     client_sessions: ClientSessions = field(default_factory=ClientSessions)
     replicas: dict[str, Instance] = {}
     known: dict[str, KnownServer] = {}
+    pins: PinTable | None = None
     views: Views = field(default_factory=Views)
     clients: dict[ClientId, Client] = {}
     calls: Calls = field(default_factory=Calls)
@@ -201,6 +204,10 @@ class RoutingState(Struct):
         """Return the row of an instance, client's session or replica by the supervisor's name."""
         row = self.instances.by_name.get(name) or self.client_sessions.by_name.get(name)
         return row or self.replicas.get(name)
+
+    def pins_of(self, instance: str) -> PinnedTools | None:
+        """Return the approved tools of an instance; None with pinning off."""
+        return None if self.pins is None else self.pins.of(instance)
 
     def task_scope(self, session: SessionUp) -> str:
         """Return the name, in the handles of tasks, under which a live session's ids are unique."""

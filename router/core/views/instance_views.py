@@ -11,7 +11,7 @@ from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, SessionRow, replicas_of
 from router.core.text.raw_json import EMPTY_OBJECT, is_object, optional_text_of
 from router.core.text.sentences import cut_to_one_line, first_sentence
-from router.messages.catalog import Catalog
+from router.messages.catalog import INSTRUCTIONS, Catalog
 from router.messages.params import object_of
 
 if TYPE_CHECKING:
@@ -90,10 +90,19 @@ def _about(instance: Instance) -> str | None:
     if described is not None:
         info = described.server_info
         title = optional_text_of(object_of(info), "title") if is_object(info) else None
-        texts = [first_sentence(described.instructions or ""), title]
+        texts = [first_sentence(instructions(instance) or ""), title]
     note = instance.spec.metadata.get("description")
     texts.append(note if isinstance(note, str) else None)
     return next((line for text in texts if text and (line := cut_to_one_line(text))), None)
+
+
+def instructions(instance: Instance) -> str | None:
+    """Return the instructions of a server, unless they wait for approval (`security.pinning`)."""
+    known = instance.known
+    if known is None:
+        return None
+    withheld = None if instance.pins is None else instance.pins.withheld(known)
+    return None if withheld and INSTRUCTIONS in withheld else known.instructions
 
 
 def details(instance: Instance) -> dict[str, Any]:
@@ -108,7 +117,7 @@ def details(instance: Instance) -> dict[str, Any]:
         "server": None if known is None else known.server_info or None,
         "protocol": None if known is None else known.revision,
         "capabilities": None if known is None else known.capabilities or None,
-        "instructions": None if known is None else known.instructions,
+        "instructions": instructions(instance),
         "counts": counts,
         "hidden": hidden if has_lists else dict.fromkeys(kinds, 0),
     }

@@ -1,10 +1,11 @@
-"""Judges the instances of the running router: which are down, and why."""
+"""Judges the instances of the running router: which are down, and why, and whose tools changed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from router.doctor.findings import Finding, split_way_out
+from router.logs.record_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,9 @@ _SEVERITIES: Final[dict[str, Severity]] = {
 
 _SERVE: Final = "mcp-router serve --transport http"
 
+MAX_NAMES: Final = 5
+"""Names of tools in a finding."""
+
 _STATES: Final = {
     "failed": "has failed",
     "backoff": "is down, and is about to be tried again",
@@ -32,7 +36,10 @@ _STATES: Final = {
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
-    """Yield a finding for each instance that is down, and for a router that does not answer."""
+    """Yield a finding for each instance that is down, or whose tools are not as approved.
+
+    A router that does not answer is one as well.
+    """
     running = facts.running
     if running.problem:
         yield _no_answer(facts)
@@ -42,6 +49,8 @@ def judge(facts: Facts) -> Iterator[Finding]:
         is_said = any(line in instance.reason for line in facts.problems)
         if severity is not None and not is_said:
             yield Finding(severity, "instances", instance.name, _problem(instance), _fix(instance))
+        if instance.unapproved:
+            yield _unapproved(instance)
 
 
 def _no_answer(facts: Facts) -> Finding:
@@ -57,6 +66,15 @@ def _no_answer(facts: Facts) -> Finding:
 def _problem(instance: InstanceState) -> str:
     reason = f": {instance.reason}" if instance.reason else ""
     return f"{_STATES.get(instance.state, f'is {instance.state}')}{reason}"
+
+
+def _unapproved(instance: InstanceState) -> Finding:
+    names = ", ".join(map(one_line, instance.unapproved[:MAX_NAMES]))
+    more = len(instance.unapproved) - MAX_NAMES
+    shown = names + (f" and {more} more" if more > 0 else "")
+    problem = f"offers tools that are not as they were approved: {shown}"
+    fix = f"look at them and approve them: mcp-router tools approve {instance.name}"
+    return Finding("warning", "instances", instance.name, problem, fix)
 
 
 def _fix(instance: InstanceState) -> str:

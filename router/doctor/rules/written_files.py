@@ -36,6 +36,8 @@ def judge(facts: Facts) -> Iterator[Finding]:
             yield _finding("warning" if kind == "Warning" else "note", text)
     if facts.secrets_problem:
         yield _finding("error", facts.secrets_problem)
+    if facts.pins_problem:
+        yield _finding("error", facts.pins_problem)
 
 
 def _unit_that_resolves(line: str, facts: Facts) -> str | None:

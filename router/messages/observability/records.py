@@ -1,4 +1,4 @@
-"""Records of what was done: calls, changes, sessions and refusals. Data only.
+"""Records of what was done: calls, changes, sessions, refusals and changed tools. Data only.
 
 The core makes them only where somebody keeps them (`CoreSettings.records`), for the audit log and
 for traces. The listeners make those of refused requests.
@@ -157,4 +157,22 @@ class RefusalRecord(Struct, frozen=True):
     count: int = 1
 
 
-Record: TypeAlias = CallRecord | ChangeRecord | SessionRecord | RefusalRecord
+class ToolRecord(Struct, frozen=True):
+    """A tool of an instance is not the one that was approved (`security.pinning`).
+
+    Attributes:
+        instance: the name of the instance.
+        tool: the server's name for the tool; "(instructions)" for the server's instructions.
+        before_sha256: the digest of what was approved; empty for a new tool.
+        after_sha256: the digest of what the server lists now; empty if it lists it no more.
+        is_quarantined: True if it can be neither listed nor called until it is approved.
+    """
+
+    instance: str
+    tool: str
+    before_sha256: str
+    after_sha256: str
+    is_quarantined: bool
+
+
+Record: TypeAlias = CallRecord | ChangeRecord | SessionRecord | RefusalRecord | ToolRecord

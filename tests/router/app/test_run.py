@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -40,6 +41,7 @@ from router.messages.frames import ErrorResponse, Request, Response
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.observability.metrics import ActorCounts
 from router.reload.file_watcher import ReloadRequest
+from router.reload.pin_store import PinStore
 from router.reload.profile_store import ProfileStore
 from supervisors.child import ChildSpec, Restart, RestartChild
 
@@ -202,6 +204,7 @@ class Program:
             settings=cast("Any", self.settings),
             instances=fake,
             catalogues=fake,
+            pins=PinStore(Path("pins.json")),
             profiles=ProfileStore(cast("Any", self.settings), lambda _: False),
             upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
             listeners=fake,

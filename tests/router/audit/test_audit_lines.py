@@ -17,6 +17,7 @@ from router.messages.observability.records import (
     ChangeRecord,
     RefusalRecord,
     SessionRecord,
+    ToolRecord,
     TraceContext,
 )
 
@@ -42,6 +43,7 @@ CALL = CallRecord(
 CHANGE = ChangeRecord("alice", "10.0.0.7", "add_instance", "files")
 OPENED = SessionRecord("alice", "10.0.0.7", "c1", is_open=True, client_info="raw 1")
 CLOSED = SessionRecord("alice", "10.0.0.7", "c1", is_open=False, client_info="raw 1", reason="gone")
+CHANGED_TOOL = ToolRecord("mail", "send_mail", "ab" * 32, "cd" * 32, is_quarantined=True)
 REFUSED = RefusalRecord("10.0.0.9", 401, "/mcp", "Invalid bearer token", 3)
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "deploy.md"
@@ -137,7 +139,7 @@ def test_what_was_dropped_is_a_line_with_its_number() -> None:
     }
 
 
-@pytest.mark.parametrize("record", [CALL, CHANGE, OPENED, CLOSED, REFUSED])
+@pytest.mark.parametrize("record", [CALL, CHANGE, OPENED, CLOSED, REFUSED, CHANGED_TOOL])
 def test_text_of_others_cannot_forge_a_line_nor_make_a_long_one(record: Record) -> None:
     nasty = '\n{"event":"call"}\x1b[2J\u2028\ud800' + "x" * 10_000
     for name in msgspec.structs.asdict(record):
@@ -147,7 +149,7 @@ def test_text_of_others_cannot_forge_a_line_nor_make_a_long_one(record: Record) 
             assert all(len(str(value)) < VALUE_LIMIT + 100 for value in shown.values())
 
 
-@pytest.mark.parametrize("record", [CALL, CHANGE, OPENED, CLOSED, REFUSED])
+@pytest.mark.parametrize("record", [CALL, CHANGE, OPENED, CLOSED, REFUSED, CHANGED_TOOL])
 def test_secrets_are_masked_in_every_value(record: Record) -> None:
     masks = Masks()
     masks.add(["sk-12345"])
@@ -165,11 +167,12 @@ def test_size_counts_what_a_client_can_make_long() -> None:
         (CHANGE, "name"),
         (OPENED, "client_info"),
         (REFUSED, "path"),
+        (CHANGED_TOOL, "tool"),
     ]:
         assert size_of(msgspec.structs.replace(record, **{name: "x" * 10_000})) > 10_000
 
 
-@pytest.mark.parametrize("record", [CALL, CHANGE, OPENED, CLOSED, REFUSED])
+@pytest.mark.parametrize("record", [CALL, CHANGE, OPENED, CLOSED, REFUSED, CHANGED_TOOL])
 def test_documented_line_has_the_members_of_a_real_one(record: Record) -> None:
     real = _read(record)
     assert list(_documented(real["event"])) == list(real)

@@ -32,6 +32,7 @@ from router.messages.effects import (
     CloseClient,
     CloseReply,
     LogLine,
+    PinTools,
     Reply,
     SaveCatalogue,
     SaveInstance,
@@ -157,6 +158,7 @@ class Conversation:
         records: the records that are to be kept, oldest first.
         to_record: the number of requests so far that have to have a record in any case.
         catalogues: the lists that are to be kept, oldest first.
+        batches: what the store of pins is to do, oldest first.
         saves: the changes that are to be written and were not reported as written yet.
         ids: gives every fake session and client a number.
     """
@@ -171,6 +173,7 @@ class Conversation:
         self.closed: dict[str, str] = {}
         self.replies: list[Any] = []
         self.saves: list[SaveInstance] = []
+        self.batches: list[PinTools] = []
         self.catalogues: list[SaveCatalogue] = []
         self.logged: list[str] = []
         self.records: list[Record] = []
@@ -213,7 +216,7 @@ class Conversation:
                 self.stopped.append(name)
             case SaveInstance():
                 self.saves.append(effect)
-            case SaveCatalogue() | LogLine() | WriteRecord():
+            case PinTools() | SaveCatalogue() | LogLine() | WriteRecord():
                 self._keeps(effect)
             case Reply(outbox, value):
                 self.replies.append(value)
@@ -221,8 +224,10 @@ class Conversation:
             case _:
                 raise AssertionError(effect)
 
-    def _keeps(self, effect: SaveCatalogue | LogLine | WriteRecord) -> None:
-        if isinstance(effect, SaveCatalogue):
+    def _keeps(self, effect: PinTools | SaveCatalogue | LogLine | WriteRecord) -> None:
+        if isinstance(effect, PinTools):
+            self.batches.append(effect)
+        elif isinstance(effect, SaveCatalogue):
             self.catalogues.append(effect)
         elif isinstance(effect, WriteRecord):
             self.records.append(effect.record)

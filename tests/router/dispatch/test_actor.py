@@ -17,6 +17,7 @@ from router.messages.effects import (
     CloseReply,
     Effect,
     LogLine,
+    PinTools,
     Reply,
     SaveCatalogue,
     SaveInstance,
@@ -450,6 +451,24 @@ async def test_without_a_catalogue_store_a_catalogue_is_dropped(
     await actor.happens(Tick())
     assert actor.sent_commands() == ["StopChild c"]
     assert caplog.messages == []
+
+
+async def test_tools_to_be_pinned_go_to_their_store_while_there_is_one(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = PinTools(7, frozenset({b"{}"}), {})
+    core = ScriptedCore({Tick: [batch]})
+    pins_in, pins = mailbox(1)
+    actor = await start_actor(nursery, core, pins=pins_in)
+    await actor.happens(Tick())
+    assert content(pins) == [batch]
+    pins.close()
+    core.effects_of[Tick] = [batch, StopSession("c")]
+    await actor.happens(Tick())
+    assert actor.sent_commands() == ["StopChild c"]
+    assert caplog.messages == []
+    actor.inbox.close()
+    await actor.ended.wait()
 
 
 # --- Reports of the supervisor ---------------------------------------------------------------

@@ -59,6 +59,16 @@ def test_broken_config_does_not_keep_the_rest_from_being_looked_at(paths: Paths)
     ]
 
 
+def test_file_of_approved_tools_is_looked_at_where_tools_are_pinned(paths: Paths) -> None:
+    paths.pins.write_text("{")
+    paths.config.write_text("{}")
+    assert ("error", "files", "pins.json") not in found(paths)
+    paths.config.write_text('{"security": {"pinning": "warn"}}')
+    assert found(paths)[0] == ("error", "files", "pins.json")
+    paths.pins.unlink()
+    assert found(paths) == [("note", "clients", "clients")]
+
+
 def test_token_that_cannot_be_resolved_is_judged_as_it_is_written(paths: Paths) -> None:
     paths.config.write_text('{"security": {"bearer_token": "${secret:NONE}"}}')
     assert found(paths) == [("note", "clients", "clients")]

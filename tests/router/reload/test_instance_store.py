@@ -15,6 +15,7 @@ import trio.testing
 from msgspec import Raw
 
 from router.config.options import Options
+from router.config.security.security import Security
 from router.config.settings import McpClient, Settings
 from router.instance_files import edits
 from router.instance_files.catalogue_folder import CatalogueFolder
@@ -22,11 +23,12 @@ from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.effects import SaveInstance
 from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, NOT_SAVED
-from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
+from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged, PinsRead
 from router.reload import instance_store
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore, keep_store
 from router.reload.live_settings import LiveSettings
+from router.reload.pin_store import PinStore
 from tests.router.instance_files.providers import COMMAND, put
 
 if TYPE_CHECKING:
@@ -98,6 +100,19 @@ async def test_instances_are_announced_prepared_and_their_secrets_hidden(site: S
     assert [spec.name for spec in await site.announced()] == ["p"]
     assert "sk-12345" in site.hidden
     assert site.prepared == ["p"]
+
+
+async def test_the_actor_hears_which_tools_were_approved_before_it_hears_of_the_instances(
+    site: Site,
+) -> None:
+    site.disk.pins = PinStore(site.data.parent / "pins.json")
+    site.settings.current = Settings(security=Security(pinning="warn"))
+    kinds: list[type[Any]] = []
+    with trio.fail_after(WAIT_S):
+        await site.disk.announce(site.inbox)
+        await site.disk.announce(site.inbox)
+        kinds.extend([type(await site.events.receive()) for _ in range(3)])
+    assert kinds == [PinsRead, InstancesChanged, InstancesChanged]
 
 
 async def test_listeners_hear_of_a_reading_and_of_a_change_after_the_actor(site: Site) -> None:

@@ -47,6 +47,10 @@ def report_nothing(_address: str, _path: str, _refusal: HttpRefusal) -> None:
     """Do nothing, while nobody reports refused requests."""
 
 
+def _shows_no_pins(_: Any) -> dict[str, Any]:
+    return {"pinning": "off", "problem": None, "tools": [], "flags": []}
+
+
 class Profiles(Protocol):
     """The profiles in force, and changes of them; see `router.reload.profile_store`."""
 
@@ -102,6 +106,8 @@ class RestBackend(Struct, frozen=True):
         entry: returns the configuration in force of an instance, with secrets masked; None if
             there is none of this name.
         profiles: the profiles of `config.json`.
+        review_pins: returns what `GET /api/pins` shows of the answer to `ShowPins`. It takes long,
+            so it is for a worker thread.
         follow: begins to follow the log; None if the log must not be followed.
         write_record: hands a record of a change to those who keep it; it neither waits nor fails.
         metrics: the numbers of the rest of the router, for `/metrics`.
@@ -121,6 +127,7 @@ class RestBackend(Struct, frozen=True):
     config: Callable[[], dict[str, Any]] = _no_members
     entry: Callable[[str], dict[str, Any] | None] = _no_entry
     profiles: Profiles = field(default_factory=FixedProfiles)
+    review_pins: Callable[[Any], dict[str, Any]] = _shows_no_pins
     follow: Follow | None = None
     write_record: Callable[[Record], None] = _keep_nothing
     metrics: MetricSources = field(default_factory=MetricSources)

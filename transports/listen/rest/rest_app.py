@@ -1,7 +1,7 @@
 """The REST API: Quart routes that send commands to the dispatch actor.
 
 `guard` stands in front of the routes; `document.openapi` describes them. Only this module,
-`responses`, `profile_routes` and `metrics_route` know Quart.
+`responses`, `profile_routes`, `pin_routes`, `call_routes` and `metrics_route` know Quart.
 
 Invariant: a route sends commands and awaits their answers; it never touches routing state.
 """
@@ -50,6 +50,7 @@ from transports.listen.rest.log_stream import (
 )
 from transports.listen.rest.metrics.loop_lag import LoopLag
 from transports.listen.rest.metrics.metrics_route import add_metrics_route
+from transports.listen.rest.pins.pin_routes import add_pin_routes
 from transports.listen.rest.profile_routes import add_profile_routes
 from transports.listen.rest.responses import (
     RequestActor,
@@ -142,6 +143,7 @@ def _quart_app(
     add_call_routes(app, actor)
     add_approval_routes(app, actor)
     _add_change_routes(app, actor)
+    add_pin_routes(app, backend, actor)
     add_profile_routes(app, backend, actor.client)
     add_metrics_route(app, backend, actor.client, lag)
     if followers is not None:

@@ -29,6 +29,19 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
     ]
 
 
+def test_tools_that_are_not_as_they_were_approved_are_named() -> None:
+    states = (
+        InstanceState("a", "ready", unapproved=("send\n", "read")),
+        InstanceState("b", "idle", unapproved=tuple("abcdefg")),
+    )
+    assert lines(judge, facts(running=Running("u", "2.0.0", states))) == [
+        "warning a: offers tools that are not as they were approved: send\\n, read -> look at them "
+        "and approve them: mcp-router tools approve a",
+        "warning b: offers tools that are not as they were approved: a, b, c, d, e and 2 more -> "
+        "look at them and approve them: mcp-router tools approve b",
+    ]
+
+
 def test_router_that_does_not_answer_is_a_note() -> None:
     silent = Running(problem="http://x: no answer (refused). Is the router running?")
     not_there = (

@@ -62,6 +62,13 @@ def test_refused_file_of_secrets_is_an_error() -> None:
     )
 
 
+def test_file_of_approved_tools_that_cannot_be_used_is_an_error() -> None:
+    problem = "pins.json: cannot be understood (it ends too early); put back a copy of it"
+    assert lines(judge, facts(pins_problem=problem)) == [
+        "error pins.json: cannot be understood (it ends too early) -> put back a copy of it"
+    ]
+
+
 def test_what_the_unit_gives_to_the_service_is_a_note() -> None:
     unit = Surroundings(
         "/u.service",

@@ -32,7 +32,10 @@ _SAMPLES: Final[Json] = {
 
 _SECTION_PATHS: Final = (
     ("Instances", ("/api/instances", "/api/status")),
-    ("Tools, resources, prompts", ("/api/tools", "/api/call", "/api/resources", "/api/prompts")),
+    (
+        "Tools, resources, prompts",
+        ("/api/tools", "/api/pins", "/api/call", "/api/resources", "/api/prompts"),
+    ),
     ("Approvals", ("/api/approvals",)),
     ("Profiles", ("/api/profiles",)),
     ("The router", ("/", "/health", "/metrics", "/api/config")),

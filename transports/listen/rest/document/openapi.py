@@ -40,6 +40,7 @@ _EXAMPLES: Final[Json] = {
         "arguments_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
     },
     "PromptRequest": {"name": "summarize", "arguments": {"text": "A long text"}},
+    "ToolApproval": {"tools": {"add": "0" * 64}},
 }
 """Schema of a request body -> an example of one."""
 
@@ -54,7 +55,7 @@ _ERROR_DESCRIPTIONS: Final = {
     401: "No token, or a wrong one",
     403: "Host, Origin, the token's permissions or an approver do not allow it",
     404: "There is no such instance, tool, resource, prompt, profile or call that waits",
-    409: "There is an instance or a profile of that name already, or a call is decided about",
+    409: "The name is taken, the tool has changed meanwhile, or a call is decided about",
     413: "The body is larger than 10 MB",
     422: "A value does not fit; detail.loc says where",
     429: "The token has reached a limit of its calls, or too many wrong tokens came from here",
@@ -338,6 +339,21 @@ def _profile_paths() -> Json:
     }
 
 
+def _pin_paths() -> Json:
+    approved = object_of("status instance approved", status=SUCCESS, approved=array_of(STRING))
+    return {
+        "/api/pins": {
+            "get": _route("getPins", "Tools that differ from the approved ones", ref_to("Pins"))
+        },
+        "/api/instances/{name}/tools/approve": {
+            "post": _route(
+                "approveTools", "Approve tools as they were shown", approved, "404 409 422 507",
+                body="ToolApproval", parameters=(_NAME_IN_PATH,),
+            )
+        },
+    }  # fmt: skip
+
+
 def _log_paths() -> Json:
     ticket = object_of("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
     summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
@@ -365,7 +381,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
         version: of the router.
         has_logs: the log may be followed, so its routes exist.
     """
-    paths = {**_other_paths(), **_call_paths(), **_instance_paths(), **_profile_paths()}
+    paths = _other_paths() | _call_paths() | _instance_paths() | _pin_paths() | _profile_paths()
     paths |= approval_paths(_route)
     return {
         "openapi": "3.1.0",

@@ -135,6 +135,10 @@ _INSTANCE: Final[Json] = object_of(
         "description": "The processes that share its calls; only if there are several",
     },
     stale={**BOOLEAN, "description": "Its lists are the last known ones"},
+    unapproved={
+        **array_of(STRING),
+        "description": "Tools that are not as they were approved; only if tools are pinned",
+    },
     warnings={
         **array_of(STRING),
         "description": "Probable misspellings in its entry, lists that were cut, and names in its "
@@ -226,6 +230,41 @@ SCHEMAS: Final[Json] = {
             object_of("provider_name config", provider_name=NAME, config=ref_to("Entry")),
         ]
     },
+    "Pins": object_of(
+        "pinning problem tools flags",
+        pinning={"enum": ["off", "warn", "block"]},
+        problem={**nullable("string"), "description": "Why the approved tools are not known"},
+        tools=array_of(
+            object_of(
+                "instance tool change quarantined approved_sha256 sha256 diff",
+                instance=NAME,
+                tool=STRING,
+                change={"enum": ["changed", "new", "removed"]},
+                quarantined={**BOOLEAN, "description": "It is neither listed nor called"},
+                approved_sha256=nullable("string"),
+                sha256={**nullable("string"), "description": "To be sent with the approval"},
+                diff={**STRING, "description": "A unified diff of both forms as JSON"},
+            )
+        ),
+        flags=array_of(
+            object_of(
+                "instance tool kind text",
+                instance=NAME,
+                tool=STRING,
+                kind={"enum": ["hidden_text", "lookalike", "shadowing"]},
+                text=STRING,
+            )
+        ),
+    ),
+    "ToolApproval": object_of(
+        "tools",
+        tools={
+            "type": "object",
+            "additionalProperties": nullable("string"),
+            "minProperties": 1,
+            "description": "Name -> its sha256 in /api/pins; null for one that was removed",
+        },
+    ),
     "Profile": object_of(more=False, **_PROFILE),
     "NamedProfile": object_of(" ".join(("name", *_PROFILE)), name=NAME, **_PROFILE),
     "ProfileTools": object_of(
