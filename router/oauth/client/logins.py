@@ -3,22 +3,55 @@
 Each instance has one login, or one for each person (`oauth.per_user`). Tokens are kept in
 `logins.json`, and renewed ahead of time.
 
-Invariants: nothing is imported or read before a server asks for a login, but for the logins that
-there are; a token is in no message, no exception and no repr.
+Invariants: no library is imported before a server asks for a login, or a token has to be renewed; a
+token is in no message, no exception and no repr.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+import trio
+from msgspec.structs import replace
+
+from router.oauth.client import grants
+from router.oauth.client.credentials import InstanceCredentials, NoCredentials
+from router.oauth.client.held_login import HeldLogin
+from router.oauth.client.login_results import DeviceStart, Finished, LoginFailed, LoginState
+from router.oauth.client.login_store import LoginStore, login_key
+from router.oauth.client.parties import Parties, Surroundings, ask_for_challenge, introduce
+from router.oauth.client.pending_logins import (
+    LIFETIME_S,
+    PendingLogin,
+    PendingLogins,
+    check_pkce,
+    code_of,
+    new_verifier,
+    started,
+)
+from router.oauth.client.protocol import clients, device_endpoint, token_endpoint
+from router.oauth.client.protocol.challenges import NO_CHALLENGE
+from router.oauth.client.protocol.requests import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from router.messages.instances.instance_spec import InstanceSpec
-    from router.oauth.client.login_results import DeviceStart, Finished, LoginStart, LoginState
-    from router.oauth.client.protocol.fetch import Fetch
+    from router.oauth.client.login_results import LoginStart
+    from router.oauth.client.login_store import SavedLogin
     from transports.connect.credentials import Credentials
+    from transports.outbound.fetched import Fetch
+
+_log = logging.getLogger(__name__)
+
+LONGEST_SLEEP_S: Final = 600.0
+"""The clock of tokens may be set, or stand still while the machine sleeps; so it is looked at."""
+
+MOST_RENEWALS: Final = 8
+"""Renewals ahead of time at once: after a pause of the router, all logins may be due."""
 
 
 def _no_subject_token(_person: str) -> str | None:
@@ -43,6 +76,7 @@ class Logins:
         *,
         public_url: Callable[[], str] = str,
         subject_token: Callable[[str], str | None] = _no_subject_token,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         """Make the logins beside `config`; nothing is read or imported yet.
 
@@ -51,12 +85,31 @@ class Logins:
             fetch: does all requests.
             public_url: the setting `server.public_url` as it is now; "" for none.
             subject_token: the name of a principal -> the access token that this person sent last.
+            now_s: the clock, Unix time in seconds.
         """
         self.on_change: Callable[[str, str | None], None] = _no_change
+        store = LoginStore(config)
+        self._around = Surroundings(fetch, store, public_url, subject_token, now_s)
+        self._specs: dict[str, InstanceSpec] = {}
+        self._held: dict[tuple[str, str | None], HeldLogin] = {}
+        self._loaded: dict[str, SavedLogin] = {}
+        self._is_loaded = False
+        self._loading = trio.Lock()
+        self._browser = PendingLogins(now_s)
+        self._devices = PendingLogins(now_s)
+        self._wake = trio.Event()
+        self._turns = trio.CapacityLimiter(MOST_RENEWALS)
 
     def take_specs(self, specs: Iterable[InstanceSpec]) -> None:
         """Take the instances as they are configured from now on."""
-        raise NotImplementedError
+        self._specs = {spec.name: spec for spec in specs}
+        for place, held in list(self._held.items()):
+            spec = self._specs.get(place[0])
+            if spec is None or login_key(spec, held.person) != held.key:
+                del self._held[place]
+            else:
+                held.configure(spec)
+        self._adopt()
 
     def credentials_for(self, spec: InstanceSpec, person: str | None) -> Credentials:
         """Return the credentials for a session of an instance.
@@ -66,7 +119,24 @@ class Logins:
             person: the name of the principal, with `oauth.per_user`, or with a grant that needs
                 the token of a person; else None.
         """
-        raise NotImplementedError
+        if not grants.logs_in(spec):
+            return NoCredentials()
+        return InstanceCredentials(lambda: self._hold(spec, person), self._load)
+
+    def _hold(self, spec: InstanceSpec, person: str | None) -> HeldLogin:
+        """Return the login of an instance, which may be the lack of one."""
+        place = (spec.name, person)
+        held = self._held.get(place)
+        if held is None or held.key != login_key(spec, person):
+            held = HeldLogin(self._around, spec, person)
+            self._held[place] = held
+            saved = self._loaded.pop(held.key, None)
+            if saved is not None:
+                held.take(saved)
+                self._changed()
+        return held
+
+    # --- Logging in ---
 
     async def begin(self, name: str, person: str | None, redirect_uri: str) -> LoginStart:
         """Prepare the login of a person in a browser: discovery, registration and PKCE.
@@ -79,7 +149,11 @@ class Logins:
         Raises:
             LoginFailed: it cannot begin.
         """
-        raise NotImplementedError
+        held = await self._to_log_in(name, person)
+        parties = await self._introduced(held, redirect_uri)
+        check_pkce(parties.server)
+        pending = self._pending(held, parties, new_verifier(), redirect_uri, LIFETIME_S)
+        return started(pending, self._browser.add(pending))
 
     async def finish(self, query: Mapping[str, str]) -> Finished:
         """Finish a login with the parameters of the callback (RFC 6749 section 4.1.2).
@@ -88,7 +162,15 @@ class Logins:
             LoginFailed: the state is unknown, used or too old, the person or the server refused,
                 or the answer is not of the server that was asked.
         """
-        raise NotImplementedError
+        pending = self._browser.take(query.get("state", ""))
+        fields = {
+            "grant_type": "authorization_code",
+            "code": code_of(pending, query),
+            "redirect_uri": pending.redirect_uri,
+            "code_verifier": pending.secret,
+            "resource": pending.parties.resource,
+        }
+        return await self._finish(pending, fields)
 
     async def begin_device(self, name: str, person: str | None) -> DeviceStart:
         """Prepare the login of a person on another device (RFC 8628).
@@ -96,7 +178,22 @@ class Logins:
         Raises:
             LoginFailed: the authorization server does not offer it, or it cannot begin.
         """
-        raise NotImplementedError
+        held = await self._to_log_in(name, person)
+        parties = await self._introduced(held, "")
+        requests = self._around.requests(held.spec)
+        asked = await device_endpoint.ask(
+            requests, parties.server, parties.client, parties.resource, parties.scopes
+        )
+        pending = self._pending(held, parties, asked.device_code, "", asked.expires_in_s)
+        pending = replace(pending, interval_s=asked.interval_s)
+        return DeviceStart(
+            self._devices.add(pending),
+            asked.user_code,
+            asked.url,
+            asked.url_with_code,
+            asked.expires_in_s,
+            asked.interval_s,
+        )
 
     async def poll_device(self, handle: str) -> Finished | None:
         """Ask whether the login on another device is finished; None if it is not yet.
@@ -104,27 +201,174 @@ class Logins:
         Raises:
             LoginFailed: it is refused, too old, or unknown.
         """
-        raise NotImplementedError
+        await trio.lowlevel.checkpoint()
+        pending = self._devices.take(handle)
+        now_s = self._around.now_s()
+        if now_s < pending.not_before_s:
+            self._devices.put_back(handle, pending)
+            return None
+        fields = {
+            "grant_type": clients.DEVICE_GRANT,
+            "device_code": pending.secret,
+            "resource": pending.parties.resource,
+        }
+        interval_s = pending.interval_s
+        try:
+            return await self._finish(pending, fields)
+        except token_endpoint.TokenRefused as exc:
+            if exc.code != "authorization_pending":
+                raise
+        except Unreachable:
+            interval_s += device_endpoint.SLOWER_BY_S  # `slow_down`, or no answer
+        later = replace(pending, interval_s=interval_s, not_before_s=now_s + interval_s)
+        self._devices.put_back(handle, later)
+        return None
+
+    async def _to_log_in(self, name: str, person: str | None) -> HeldLogin:
+        """Return the login that a person may make.
+
+        Raises:
+            LoginFailed: there is no such instance, or nobody logs in to it.
+        """
+        spec = self._specs.get(name)
+        if spec is None:
+            raise LoginFailed(f"there is no instance {name}")
+        problem = grants.why_nobody_logs_in(spec)
+        if problem:
+            raise LoginFailed(f"nobody logs in to {name}: {problem}")
+        is_per_user = spec.oauth is not None and spec.oauth.per_user
+        if is_per_user and person is None:
+            raise LoginFailed(f"each person logs in to {name}; do so with a token of your own")
+        await self._load()
+        held = self._hold(spec, person if is_per_user else None)
+        if held.challenge is NO_CHALLENGE:
+            held.challenge = await ask_for_challenge(self._around, spec)
+        return held
+
+    async def _introduced(self, held: HeldLogin, redirect_uri: str) -> Parties:
+        return await introduce(
+            self._around,
+            held.spec,
+            held.challenge,
+            redirect_uri=redirect_uri,
+            further_scopes=held.further_scopes,
+        )
+
+    def _pending(
+        self, held: HeldLogin, parties: Parties, secret: str, redirect_uri: str, life_s: float
+    ) -> PendingLogin:
+        ends_at_s = self._around.now_s() + life_s
+        return PendingLogin(
+            held.spec.name, held.person, held.key, parties, redirect_uri, secret, ends_at_s
+        )
+
+    async def _finish(self, pending: PendingLogin, fields: Mapping[str, str]) -> Finished:
+        """Get the tokens of a login that was begun, and keep them."""
+        spec = self._specs.get(pending.instance)
+        if spec is None or login_key(spec, pending.person) != pending.key:
+            raise LoginFailed(f"{pending.instance} was changed since; begin a new login")
+        parties, requests = pending.parties, self._around.requests(spec)
+        tokens = await token_endpoint.ask(requests, parties.server, parties.client, fields)
+        login = grants.new_login(spec, pending.person, parties, tokens, self._around.now_s())
+        async with self._around.store.hold(pending.key):  # a renewal elsewhere comes to its end
+            await self._around.store.write(pending.key, login)
+        self._hold(spec, pending.person).logged_in(login)
+        self._changed()
+        _log.info("[%s] logged in at %s", spec.name, parties.server.issuer)
+        self.on_change(spec.name, pending.person)
+        return Finished(spec.name, pending.person)
 
     async def log_out(self, name: str, person: str | None) -> bool:
         """Forget a login, and revoke its tokens where that is offered (RFC 7009).
 
         Returns:
             False if there was none.
+
+        Raises:
+            LoginFailed: it could not be removed from the file.
         """
-        raise NotImplementedError
+        await self._load()
+        spec = self._specs.get(name)
+        held = None if spec is None else self._hold(spec, person)
+        if held is None or held.saved is None:
+            return False
+        async with self._around.store.hold(held.key):
+            saved = held.saved
+            await self._around.store.remove([held.key])
+            held.drop("", is_over=False)
+        self._changed()
+        self.on_change(name, person)
+        try:
+            await grants.revoke(self._around, held.spec, saved)
+        except LoginFailed as exc:
+            _log.warning("[%s] the tokens could not be revoked: %s", name, exc.reason)
+        return True
+
+    # --- What is shown ---
 
     def state_of(self, name: str, person: str | None) -> LoginState:
         """Return what is known of a login, without any I/O."""
-        raise NotImplementedError
+        held = self._held.get((name, person))
+        return LoginState() if held is None else held.state()
 
     def client_metadata_document(self) -> bytes | None:
         """Return the document at `/oauth/client-metadata.json`; None without an https public URL.
 
         See draft-ietf-oauth-client-id-metadata-document.
         """
-        raise NotImplementedError
+        return clients.document(self._around.public_url())
+
+    # --- Renewing ahead of time ---
 
     async def run(self) -> None:
         """Load the logins that there are, and renew them ahead of time, for ever."""
-        raise NotImplementedError
+        await self._load()
+        async with trio.open_nursery() as nursery:
+            while True:
+                now_s = self._around.now_s()
+                for held in self._due(now_s):
+                    held.renew_at_s = None  # until the renewal sets the next time
+                    nursery.start_soon(self._renew, held)
+                times = [held.renew_at_s for held in self._held.values()]
+                next_s = min((at_s for at_s in times if at_s is not None), default=now_s + 1e9)
+                self._wake = trio.Event()
+                with trio.move_on_after(min(max(next_s - now_s, 0), LONGEST_SLEEP_S)):
+                    await self._wake.wait()
+
+    def _due(self, now_s: float) -> list[HeldLogin]:
+        return [
+            held
+            for held in self._held.values()
+            if held.renew_at_s is not None and held.renew_at_s <= now_s
+        ]
+
+    async def _renew(self, held: HeldLogin) -> None:
+        async with self._turns:
+            await held.renew_ahead()
+        self._changed()
+
+    def _changed(self) -> None:
+        """Have the task look again at what is due."""
+        self._wake.set()
+
+    async def _load(self) -> None:
+        """Read the logins that there are, the first time."""
+        if self._is_loaded:
+            await trio.lowlevel.checkpoint()
+            return
+        async with self._loading:
+            if self._is_loaded:
+                return
+            try:
+                self._loaded = await self._around.store.load()
+            except LoginFailed as exc:
+                _log.error("%s", exc.reason)
+            self._is_loaded = True
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Use the logins of the file that belong to instances as they are configured."""
+        for key, saved in list(self._loaded.items()):
+            spec = self._specs.get(saved.instance)
+            if spec is not None and grants.logs_in(spec) and login_key(spec, saved.person) == key:
+                self._hold(spec, saved.person)
