@@ -60,6 +60,13 @@ def why_nobody_logs_in(spec: InstanceSpec) -> str:
     return ""
 
 
+def person_of(spec: InstanceSpec, person: str | None) -> str | None:
+    """Return whose login serves a person: their own, or None for everybody's."""
+    login = spec.oauth
+    is_own = login is not None and (login.per_user or login.grant in ("token_exchange", "id_jag"))
+    return person if is_own else None
+
+
 def new_login(
     spec: InstanceSpec, person: str | None, parties: Parties, tokens: Tokens, now_s: float
 ) -> SavedLogin:

@@ -20,7 +20,7 @@ import trio
 
 from router.oauth.client import grants
 from router.oauth.client.login_results import LoginFailed, LoginState
-from router.oauth.client.login_store import client_key, login_key
+from router.oauth.client.parties import lost_client
 from router.oauth.client.protocol.challenges import NO_CHALLENGE
 from router.oauth.client.protocol.requests import Unreachable
 from router.oauth.client.protocol.token_endpoint import TokenRefused
@@ -61,6 +61,7 @@ class HeldLogin:
         around: see there.
         spec: of the instance, as it is configured now.
         person: None for everybody.
+        key: its name in the file.
         saved: the login; None without one.
         challenge: the last one of the server.
         further_scopes: that the server has asked for since the login.
@@ -73,6 +74,7 @@ class HeldLogin:
     around: Surroundings = attrs.field(repr=False)
     spec: InstanceSpec = attrs.field(repr=False)
     person: str | None
+    key: str
     saved: SavedLogin | None = attrs.field(default=None, repr=False)
     challenge: Challenge = attrs.field(default=NO_CHALLENGE, repr=False)
     further_scopes: tuple[str, ...] = ()
@@ -87,11 +89,6 @@ class HeldLogin:
     _is_refused: bool = False
     _dropped: str = attrs.field(default="", repr=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, repr=False)
-
-    @property
-    def key(self) -> str:
-        """The name of the login in the file."""
-        return login_key(self.spec, self.person)
 
     @property
     def header(self) -> Mapping[str, str]:
@@ -249,12 +246,8 @@ class HeldLogin:
         self.drop(refusal.reason)
         if not self.is_by_person:
             return
-        is_lost = saved.client.origin == "registered" and refusal.code in (
-            "invalid_client",
-            "unauthorized_client",
-        )
-        lost = [client_key(saved.server.issuer, saved.client.redirect_uri)] if is_lost else []
-        if is_lost or refusal.code == "invalid_grant":
+        lost = lost_client(saved.server, saved.client, refusal)
+        if lost or refusal.code == "invalid_grant":
             lost.append(self.key)
         try:
             await self.around.store.remove(lost)

@@ -1,4 +1,4 @@
-"""The vocabulary of logins: their starts, their ends, and what is shown of them. Data only.
+"""The vocabulary of logins: their starts, their ends, and how they are shown. Data only.
 
 Invariant: no token, code or secret is in any of these but `LoginStart.url` and the handles, which
 belong to the person who logs in.
@@ -74,7 +74,7 @@ class Finished(Struct, frozen=True):
 
 
 class LoginState(Struct, frozen=True):
-    """What is shown of a login; never a token.
+    """A login as it is shown to people; never a token.
 
     Attributes:
         is_logged_in: True if there is a token that is good as far as is known, or can be renewed.

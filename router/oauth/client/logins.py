@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
@@ -20,8 +20,14 @@ from router.oauth.client import grants
 from router.oauth.client.credentials import InstanceCredentials, NoCredentials
 from router.oauth.client.held_login import HeldLogin
 from router.oauth.client.login_results import DeviceStart, Finished, LoginFailed, LoginState
-from router.oauth.client.login_store import LoginStore, login_key
-from router.oauth.client.parties import Parties, Surroundings, ask_for_challenge, introduce
+from router.oauth.client.login_store import LoginStore, client_key, login_key
+from router.oauth.client.parties import (
+    Parties,
+    Surroundings,
+    ask_for_challenge,
+    introduce,
+    lost_client,
+)
 from router.oauth.client.pending_logins import (
     LIFETIME_S,
     PendingLogin,
@@ -34,6 +40,7 @@ from router.oauth.client.pending_logins import (
 from router.oauth.client.protocol import clients, device_endpoint, token_endpoint
 from router.oauth.client.protocol.challenges import NO_CHALLENGE
 from router.oauth.client.protocol.requests import Unreachable
+from router.oauth.client.renewal_task import RenewalTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -46,12 +53,6 @@ if TYPE_CHECKING:
     from transports.outbound.fetched import Fetch
 
 _log = logging.getLogger(__name__)
-
-LONGEST_SLEEP_S: Final = 600.0
-"""The clock of tokens may be set, or stand still while the machine sleeps; so it is looked at."""
-
-MOST_RENEWALS: Final = 8
-"""Renewals ahead of time at once: after a pause of the router, all logins may be due."""
 
 
 def _no_subject_token(_person: str) -> str | None:
@@ -91,22 +92,22 @@ class Logins:
         store = LoginStore(config)
         self._around = Surroundings(fetch, store, public_url, subject_token, now_s)
         self._specs: dict[str, InstanceSpec] = {}
-        self._held: dict[tuple[str, str | None], HeldLogin] = {}
+        self._held: dict[str, HeldLogin] = {}
         self._loaded: dict[str, SavedLogin] = {}
+        self._unfinished: set[str] = set()
         self._is_loaded = False
         self._loading = trio.Lock()
         self._browser = PendingLogins(now_s)
         self._devices = PendingLogins(now_s)
-        self._wake = trio.Event()
-        self._turns = trio.CapacityLimiter(MOST_RENEWALS)
+        self._renewals = RenewalTask(self._held.values, now_s)
 
     def take_specs(self, specs: Iterable[InstanceSpec]) -> None:
         """Take the instances as they are configured from now on."""
         self._specs = {spec.name: spec for spec in specs}
-        for place, held in list(self._held.items()):
-            spec = self._specs.get(place[0])
-            if spec is None or login_key(spec, held.person) != held.key:
-                del self._held[place]
+        for key, held in list(self._held.items()):
+            spec = self._specs.get(held.spec.name)
+            if spec is None or login_key(spec, held.person) != key:
+                del self._held[key]
             else:
                 held.configure(spec)
         self._adopt()
@@ -121,20 +122,24 @@ class Logins:
         """
         if not grants.logs_in(spec):
             return NoCredentials()
-        return InstanceCredentials(lambda: self._hold(spec, person), self._load)
+        person = grants.person_of(spec, person)
+        key = login_key(spec, person)
+        return InstanceCredentials(lambda: self._hold(key, spec, person), self._load)
 
-    def _hold(self, spec: InstanceSpec, person: str | None) -> HeldLogin:
+    def _hold(self, key: str, spec: InstanceSpec, person: str | None) -> HeldLogin:
         """Return the login of an instance, which may be the lack of one."""
-        place = (spec.name, person)
-        held = self._held.get(place)
-        if held is None or held.key != login_key(spec, person):
-            held = HeldLogin(self._around, spec, person)
-            self._held[place] = held
-            saved = self._loaded.pop(held.key, None)
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = HeldLogin(self._around, spec, person, key)
+            saved = self._loaded.pop(key, None)
             if saved is not None:
                 held.take(saved)
-                self._changed()
+                self._renewals.look_again()
         return held
+
+    def _held_by(self, spec: InstanceSpec, person: str | None) -> HeldLogin:
+        person = grants.person_of(spec, person)
+        return self._hold(login_key(spec, person), spec, person)
 
     # --- Logging in ---
 
@@ -152,6 +157,8 @@ class Logins:
         held = await self._to_log_in(name, person)
         parties = await self._introduced(held, redirect_uri)
         check_pkce(parties.server)
+        if parties.client.origin == "registered":
+            parties = await self._with_good_registration(held, parties)
         pending = self._pending(held, parties, new_verifier(), redirect_uri, LIFETIME_S)
         return started(pending, self._browser.add(pending))
 
@@ -236,11 +243,10 @@ class Logins:
         problem = grants.why_nobody_logs_in(spec)
         if problem:
             raise LoginFailed(f"nobody logs in to {name}: {problem}")
-        is_per_user = spec.oauth is not None and spec.oauth.per_user
-        if is_per_user and person is None:
+        if spec.oauth is not None and spec.oauth.per_user and person is None:
             raise LoginFailed(f"each person logs in to {name}; do so with a token of your own")
         await self._load()
-        held = self._hold(spec, person if is_per_user else None)
+        held = self._held_by(spec, person)
         if held.challenge is NO_CHALLENGE:
             held.challenge = await ask_for_challenge(self._around, spec)
         return held
@@ -253,6 +259,20 @@ class Logins:
             redirect_uri=redirect_uri,
             further_scopes=held.further_scopes,
         )
+
+    async def _with_good_registration(self, held: HeldLogin, parties: Parties) -> Parties:
+        """Register anew where a login with the same registration was begun and not finished.
+
+        A server that has forgotten the registration shows that to the person alone.
+        """
+        await trio.lowlevel.checkpoint()
+        client = parties.client
+        if client.client_id in self._unfinished:
+            await self._around.store.remove([client_key(client.issuer, client.redirect_uri)])
+            self._unfinished.discard(client.client_id)
+            parties = await self._introduced(held, client.redirect_uri)
+        self._unfinished.add(parties.client.client_id)
+        return parties
 
     def _pending(
         self, held: HeldLogin, parties: Parties, secret: str, redirect_uri: str, life_s: float
@@ -267,16 +287,28 @@ class Logins:
         spec = self._specs.get(pending.instance)
         if spec is None or login_key(spec, pending.person) != pending.key:
             raise LoginFailed(f"{pending.instance} was changed since; begin a new login")
-        parties, requests = pending.parties, self._around.requests(spec)
-        tokens = await token_endpoint.ask(requests, parties.server, parties.client, fields)
+        parties = pending.parties
+        tokens = await self._tokens(spec, parties, fields)
+        self._unfinished.discard(parties.client.client_id)
         login = grants.new_login(spec, pending.person, parties, tokens, self._around.now_s())
         async with self._around.store.hold(pending.key):  # a renewal elsewhere comes to its end
             await self._around.store.write(pending.key, login)
-        self._hold(spec, pending.person).logged_in(login)
-        self._changed()
+        self._hold(pending.key, spec, pending.person).logged_in(login)
+        self._renewals.look_again()
         _log.info("[%s] logged in at %s", spec.name, parties.server.issuer)
         self.on_change(spec.name, pending.person)
         return Finished(spec.name, pending.person)
+
+    async def _tokens(
+        self, spec: InstanceSpec, parties: Parties, fields: Mapping[str, str]
+    ) -> token_endpoint.Tokens:
+        requests = self._around.requests(spec)
+        try:
+            return await token_endpoint.ask(requests, parties.server, parties.client, fields)
+        except token_endpoint.TokenRefused as exc:
+            refusal = exc
+        await self._around.store.remove(lost_client(parties.server, parties.client, refusal))
+        raise refusal
 
     async def log_out(self, name: str, person: str | None) -> bool:
         """Forget a login, and revoke its tokens where that is offered (RFC 7009).
@@ -289,15 +321,15 @@ class Logins:
         """
         await self._load()
         spec = self._specs.get(name)
-        held = None if spec is None else self._hold(spec, person)
+        held = None if spec is None else self._held_by(spec, person)
         if held is None or held.saved is None:
             return False
         async with self._around.store.hold(held.key):
             saved = held.saved
             await self._around.store.remove([held.key])
             held.drop("", is_over=False)
-        self._changed()
-        self.on_change(name, person)
+        self._renewals.look_again()
+        self.on_change(name, held.person)
         try:
             await grants.revoke(self._around, held.spec, saved)
         except LoginFailed as exc:
@@ -308,7 +340,10 @@ class Logins:
 
     def state_of(self, name: str, person: str | None) -> LoginState:
         """Return what is known of a login, without any I/O."""
-        held = self._held.get((name, person))
+        spec = self._specs.get(name)
+        if spec is None or not grants.logs_in(spec):
+            return LoginState()
+        held = self._held.get(login_key(spec, grants.person_of(spec, person)))
         return LoginState() if held is None else held.state()
 
     def client_metadata_document(self) -> bytes | None:
@@ -323,33 +358,7 @@ class Logins:
     async def run(self) -> None:
         """Load the logins that there are, and renew them ahead of time, for ever."""
         await self._load()
-        async with trio.open_nursery() as nursery:
-            while True:
-                now_s = self._around.now_s()
-                for held in self._due(now_s):
-                    held.renew_at_s = None  # until the renewal sets the next time
-                    nursery.start_soon(self._renew, held)
-                times = [held.renew_at_s for held in self._held.values()]
-                next_s = min((at_s for at_s in times if at_s is not None), default=now_s + 1e9)
-                self._wake = trio.Event()
-                with trio.move_on_after(min(max(next_s - now_s, 0), LONGEST_SLEEP_S)):
-                    await self._wake.wait()
-
-    def _due(self, now_s: float) -> list[HeldLogin]:
-        return [
-            held
-            for held in self._held.values()
-            if held.renew_at_s is not None and held.renew_at_s <= now_s
-        ]
-
-    async def _renew(self, held: HeldLogin) -> None:
-        async with self._turns:
-            await held.renew_ahead()
-        self._changed()
-
-    def _changed(self) -> None:
-        """Have the task look again at what is due."""
-        self._wake.set()
+        await self._renewals.run()
 
     async def _load(self) -> None:
         """Read the logins that there are, the first time."""
@@ -371,4 +380,4 @@ class Logins:
         for key, saved in list(self._loaded.items()):
             spec = self._specs.get(saved.instance)
             if spec is not None and grants.logs_in(spec) and login_key(spec, saved.person) == key:
-                self._hold(spec, saved.person)
+                self._hold(key, spec, saved.person)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from router.oauth.client.protocol.challenges import Challenge
     from router.oauth.client.protocol.clients import Client
     from router.oauth.client.protocol.discovery import AuthorizationServer, Resource
+    from router.oauth.client.protocol.token_endpoint import TokenRefused
     from transports.outbound.fetched import Fetch
 
 _UNAUTHORIZED: Final = 401
@@ -60,7 +61,7 @@ class Surroundings:
 
 
 class Parties(Struct, frozen=True):
-    """Who takes part in a login.
+    """The participants of a login.
 
     Attributes:
         resource: the identifier that tokens are asked for (RFC 8707).
@@ -192,6 +193,13 @@ async def _client_at(
     client = await clients.register(around.requests(spec), server, redirect_uri, scopes)
     await around.store.write(key, client)
     return client
+
+
+def lost_client(server: AuthorizationServer, client: Client, refusal: TokenRefused) -> list[str]:
+    """Return the name of a registration that a server does not know any more, in a list."""
+    codes = ("invalid_client", "unauthorized_client")
+    is_lost = client.origin == "registered" and refusal.code in codes
+    return [client_key(server.issuer, client.redirect_uri)] if is_lost else []
 
 
 async def _configured(

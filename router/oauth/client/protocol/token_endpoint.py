@@ -236,8 +236,10 @@ def _assertion(server: AuthorizationServer, client: Client, private_key: str) ->
         "iat": now_s,
         "exp": now_s + _ASSERTION_LIFE_S,
     }
-    problem = "oauth.private_key is no PEM key that can sign; make one with: openssl genpkey"
-    for kind in ("EC", "RSA", "OKP"):
+    problem = (
+        "oauth.private_key is no PEM key of EC or RSA that can sign; make one with: openssl genpkey"
+    )
+    for kind in ("EC", "RSA"):
         try:
             key = import_key(private_key, kind)
         except (ValueError, TypeError, JoseError):
@@ -258,8 +260,5 @@ _BY_CURVE: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 def _algorithm(kind: str, curve: str, offered: tuple[str, ...] | None) -> str:
     if kind == "EC":
         return _BY_CURVE.get(curve, "ES256")
-    if kind == "OKP":
-        # RFC 9864 has the new name.
-        return "Ed25519" if offered and "Ed25519" in offered else "EdDSA"
     possible = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
     return next((name for name in possible if not offered or name in offered), "RS256")

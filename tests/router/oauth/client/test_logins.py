@@ -76,7 +76,9 @@ async def test_login_goes_from_discovery_to_a_token_that_survives_a_restart(
 async def test_registration_names_the_redirect_uri_and_is_used_again(
     world: World, tmp_path: Path
 ) -> None:
-    await log_in(world, world.logins(tmp_path))
+    logins = world.logins(tmp_path)
+    await log_in(world, logins)
+    await log_in(world, logins)
     await log_in(world, world.logins(tmp_path))
     (registration,) = world.sent_to(REGISTER)
     told = json.loads(registration.content)
@@ -86,6 +88,37 @@ async def test_registration_names_the_redirect_uri_and_is_used_again(
     logins = world.logins(tmp_path)
     await logins.begin("notes", None, "https://router.test/oauth/callback")
     assert json.loads(world.sent_to(REGISTER)[1].content)["application_type"] == "web"
+
+
+async def test_login_that_is_begun_again_registers_again(world: World, tmp_path: Path) -> None:
+    # The first one ended at a page that says "unknown client", which the router never hears of.
+    logins = world.logins(tmp_path)
+    await logins.begin("notes", None, CALLBACK)
+    world.registration = (201, {"client_id": "router-2"})
+    start = await logins.begin("notes", None, CALLBACK)
+    assert "client_id=router-2" in start.url
+    await logins.finish(world.approve(start.url))
+    await logins.begin("notes", None, CALLBACK)
+    assert len(world.sent_to(REGISTER)) == 2
+
+
+async def test_registration_that_is_refused_is_forgotten(world: World, tmp_path: Path) -> None:
+    logins = world.logins(tmp_path)
+    start = await logins.begin("notes", None, CALLBACK)
+    world.token_answers = [(401, {"error": "invalid_client"})]
+    assert "invalid_client" in await failure(logins.finish(world.approve(start.url)))
+    await world.logins(tmp_path).begin("notes", None, CALLBACK)
+    assert len(world.sent_to(REGISTER)) == 2
+
+
+async def test_one_login_serves_every_person_unless_each_has_one(
+    world: World, tmp_path: Path
+) -> None:
+    logins = world.logins(tmp_path)
+    await log_in(world, logins, "ann")
+    credentials = logins.credentials_for(spec(), "bob")
+    assert await credentials.headers() == {"authorization": "Bearer access-1"}
+    assert logins.state_of("notes", "bob").is_logged_in
 
 
 async def test_registration_that_has_expired_is_done_again(world: World, tmp_path: Path) -> None:

@@ -173,7 +173,8 @@ class World:
 
     def logins(self, folder: Path, *specs: InstanceSpec, **settings: Any) -> Logins:
         """Return the logins of a router on a folder."""
-        logins = Logins(folder / "config.json", self.fetch, now_s=lambda: self.now_s, **settings)
+        settings.setdefault("now_s", lambda: self.now_s)
+        logins = Logins(folder / "config.json", self.fetch, **settings)
         logins.take_specs(specs or [spec()])
         return logins
 
