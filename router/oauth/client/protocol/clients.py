@@ -185,7 +185,8 @@ def _registration(
     from pydantic import AnyUrl
 
     methods = server.auth_methods or ("none",)
-    wanted: tuple[AuthMethod, ...] = ("none", *_SECRET_METHODS)
+    # A secret in the form first: servers disagree about how one in a header is encoded.
+    wanted: tuple[AuthMethod, ...] = ("none", "client_secret_post", "client_secret_basic")
     is_native = is_this_machine(urlsplit(redirect_uri).hostname or "localhost")
     grants = ["authorization_code", "refresh_token"]
     if server.device_authorization_endpoint:

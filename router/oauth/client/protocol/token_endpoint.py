@@ -108,18 +108,21 @@ async def ask(
 
 
 def failure_of(
-    server: AuthorizationServer, fetched: Fetched, members: Mapping[str, Any] | None
+    server: AuthorizationServer,
+    fetched: Fetched,
+    members: Mapping[str, Any] | None,
+    said_of_it: str = "gives no token",
 ) -> LoginFailed:
-    """Return the error for an answer without a token."""
+    """Return the error for an answer that is none (RFC 6749 section 5.2)."""
     place = clean(server.issuer)
     code = clean((members or {}).get("error"), 60)
     is_temporary = fetched.status >= _SERVER_ERROR or fetched.status == _TOO_MANY
     if is_temporary or code in _TEMPORARY or not code:
         said = f": {code}" if code else ""
-        return Unreachable(f"{place} gives no token now: HTTP {fetched.status}{said}")
+        return Unreachable(f"{place} {said_of_it} now: HTTP {fetched.status}{said}")
     description = clean((members or {}).get("error_description"))
     said = f"{code} ({description})" if description else code
-    return TokenRefused(code, f"{place} gives no token: {said}")
+    return TokenRefused(code, f"{place} {said_of_it}: {said}")
 
 
 def _tokens(
@@ -188,7 +191,7 @@ async def revoke(
     form, headers = await with_client(requests, server, client, fields)
     fetched = await requests.post_form(server.revocation_endpoint, form, headers)
     if fetched.status >= _FIRST_ERROR:
-        raise failure_of(server, fetched, decode_object(fetched.body))
+        raise failure_of(server, fetched, decode_object(fetched.body), "revokes no token")
 
 
 # --- Who asks --------------------------------------------------------------------------------
@@ -199,12 +202,12 @@ async def with_client(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the form and the headers that also say who asks (RFC 6749 section 2.3.1)."""
     await trio.lowlevel.checkpoint()
-    form = dict(fields)
+    # Some servers look the client up by the form alone, however it is authenticated.
+    form = {**fields, "client_id": client.client_id}
     if client.auth_method == "client_secret_basic":
         # Both are encoded as in a form, before they are joined.
         pair = f"{quote_plus(client.client_id)}:{quote_plus(client.secret)}"
         return form, {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    form["client_id"] = client.client_id
     if client.auth_method == "client_secret_post":
         form["client_secret"] = client.secret
     elif client.auth_method == "private_key_jwt":

@@ -128,6 +128,7 @@ async def test_client_credentials_need_no_person(world: World, tmp_path: Path) -
     assert await credentials.headers() == {"authorization": "Bearer access-1"}
     (request,) = world.sent_to(TOKEN)
     assert dict(request) == {
+        "client_id": "m",
         "grant_type": "client_credentials",
         "resource": "https://mcp.test/mcp",
         "scope": "read",

@@ -53,6 +53,7 @@ async def test_token_of_the_person_is_exchanged_at_its_provider(
     assert await credentials.headers() == {"authorization": "Bearer exchanged"}
     (request,) = provider.sent_to(PROVIDER_TOKEN)
     assert dict(request) == {
+        "client_id": "router",
         "grant_type": f"{GRANT}token-exchange",
         "subject_token": "ann-token",
         "subject_token_type": f"{TYPE}access_token",
@@ -89,6 +90,7 @@ async def test_provider_vouches_for_the_person(provider: World, tmp_path: Path) 
     assert first["resource"] == "https://mcp.test/mcp"
     (second,) = provider.sent_to(TOKEN)
     assert dict(second) == {
+        "client_id": "router",
         "grant_type": f"{GRANT}jwt-bearer",
         "assertion": "voucher",
         "resource": "https://mcp.test/mcp",

@@ -98,7 +98,7 @@ async def test_secret_in_a_header_is_encoded_as_in_a_form(world: World) -> None:
     request = await sent(world, Client("a b:c", "s/%é", "client_secret_basic"))
     # a+b%3Ac:s%2F%25%C3%A9
     assert request.headers["authorization"] == "Basic YStiJTNBYzpzJTJGJTI1JUMzJUE5"
-    assert dict(request) == {"grant_type": "x"}
+    assert dict(request) == {"grant_type": "x", "client_id": "a b:c"}
 
 
 async def test_secret_in_the_form(world: World) -> None:
