@@ -67,7 +67,8 @@ class Logins:
     """The logins of one router.
 
     Attributes:
-        on_change: told the instance and the person after each login and logout.
+        on_change: told the instance and the person after each login and logout, and when a login
+            has ended because it could not be renewed ahead of time.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Logins:
         self._loading = trio.Lock()
         self._browser = PendingLogins(now_s)
         self._devices = PendingLogins(now_s)
-        self._renewals = RenewalTask(self._held.values, now_s)
+        self._renewals = RenewalTask(self._held.values, self._tell, now_s)
 
     def take_specs(self, specs: Iterable[InstanceSpec]) -> None:
         """Take the instances as they are configured from now on."""
@@ -359,6 +360,9 @@ class Logins:
         """Load the logins that there are, and renew them ahead of time, for ever."""
         await self._load()
         await self._renewals.run()
+
+    def _tell(self, held: HeldLogin) -> None:
+        self.on_change(held.spec.name, held.person)
 
     async def _load(self) -> None:
         """Read the logins that there are, the first time."""

@@ -22,15 +22,20 @@ class RenewalTask:
     """The one task that renews all logins of a router."""
 
     def __init__(
-        self, held: Callable[[], Collection[HeldLogin]], now_s: Callable[[], float]
+        self,
+        held: Callable[[], Collection[HeldLogin]],
+        ended: Callable[[HeldLogin], None],
+        now_s: Callable[[], float],
     ) -> None:
         """Take what there is to renew.
 
         Args:
             held: returns the logins that there are.
+            ended: told of a login that could not be renewed, and has ended.
             now_s: the clock, Unix time in seconds.
         """
         self._held = held
+        self._ended = ended
         self._now_s = now_s
         self._wake = trio.Event()
         self._turns = trio.CapacityLimiter(MOST_RENEWALS)
@@ -64,4 +69,6 @@ class RenewalTask:
     async def _renew(self, held: HeldLogin) -> None:
         async with self._turns:
             await held.renew_ahead()
+        if held.is_over:
+            self._ended(held)
         self.look_again()

@@ -1,4 +1,4 @@
-"""What the router makes of 401 and 403 of a remote server."""
+"""401 and 403 of a remote server, and what follows from them."""
 
 from __future__ import annotations
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import trio
 
 from router.messages.instances.oauth_login import OAuthLogin
 from router.oauth.client.login_results import Finished, LoginFailed, LoginState
+from router.oauth.client.logins import Logins
 from tests.router.oauth.client.world import (
     CALLBACK,
     DEVICE,
@@ -24,6 +28,7 @@ from tests.router.oauth.client.world import (
     log_in,
     spec,
 )
+from transports.outbound.fetched import Fetched, FetchFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,9 +281,14 @@ async def test_login_is_not_for_everything(world: World, tmp_path: Path) -> None
     assert not world.requests
 
 
-async def test_nothing_is_imported_or_asked_for_an_instance_with_a_token(
-    world: World, tmp_path: Path
-) -> None:
+def test_no_library_is_imported_before_it_is_needed() -> None:
+    slow = {"mcp", "pydantic", "httpx2", "joserfc", "cryptography"}
+    program = f"import sys, router.oauth.client.logins; print({slow} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout.strip() == b"set()"
+
+
+async def test_nothing_is_asked_for_an_instance_with_a_token(world: World, tmp_path: Path) -> None:
     own = spec(headers={"authorization": "Bearer mine"})
     credentials = world.logins(tmp_path, own).credentials_for(own, None)
     assert await credentials.headers() == {}
@@ -329,6 +339,42 @@ async def test_logout_revokes_and_forgets(world: World, tmp_path: Path) -> None:
     assert not logins.state_of("notes", None).is_logged_in
     assert not await logins.log_out("notes", None)
     assert await world.logins(tmp_path).credentials_for(spec(), None).headers() == {}
+
+
+async def test_logout_counts_where_the_server_does_not_revoke(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logins = world.logins(tmp_path)
+    await log_in(world, logins)
+    world.documents[REVOKE] = (503, {})
+    assert await logins.log_out("notes", None)
+    assert "could not be revoked" in caplog.text
+    assert not await logins.log_out("nobody", None)
+
+
+async def test_secret_that_the_server_does_not_take_is_told_of(
+    world: World, tmp_path: Path
+) -> None:
+    metadata = world.documents[SERVER_METADATA]
+    mine = spec(OAuthLogin(client_id="mine", client_secret="s3cret"))
+    metadata["token_endpoint_auth_methods_supported"] = ["private_key_jwt"]
+    reason = await failure(world.logins(tmp_path, mine).begin("notes", None, CALLBACK))
+    assert f"{ISSUER} does not take oauth.client_secret, only: private_key_jwt" in reason
+    metadata["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
+    await log_in(world, world.logins(tmp_path, mine))
+    assert world.sent_to(TOKEN)[0]["client_secret"] == "s3cret"
+    assert "s3cret" not in (tmp_path / "logins.json").read_text()
+
+
+async def test_server_that_does_not_answer_is_named(world: World, tmp_path: Path) -> None:
+    async def fail(*_: object, **__: object) -> Fetched:
+        await trio.lowlevel.checkpoint()
+        raise FetchFailed("mcp.test has no address")
+
+    logins = Logins(tmp_path / "config.json", fail)
+    logins.take_specs([spec()])
+    reason = await failure(logins.begin("notes", None, CALLBACK))
+    assert reason == "mcp.test does not answer: mcp.test has no address"
 
 
 async def test_each_person_has_a_token_of_their_own(world: World, tmp_path: Path) -> None:

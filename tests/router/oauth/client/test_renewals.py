@@ -271,6 +271,27 @@ async def test_token_is_renewed_ahead_of_time_by_the_task(
     assert await logins.credentials_for(spec(), None).headers() == bearer("access-2")
 
 
+async def test_login_that_ends_ahead_of_time_is_told_of(world: World, tmp_path: Path) -> None:
+    await log_in(world, world.logins(tmp_path))
+    world.refresh_tokens.clear()
+    world.now_s += 3000
+    logins = world.logins(tmp_path)
+    told: list[tuple[str, str | None]] = []
+    ended = trio.Event()
+
+    def note(name: str, person: str | None) -> None:
+        told.append((name, person))
+        ended.set()
+
+    logins.on_change = note
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(logins.run)
+        await ended.wait()
+        nursery.cancel_scope.cancel()
+    assert told == [("notes", None)]
+    assert "invalid_grant" in logins.state_of("notes", None).problem
+
+
 async def test_logins_of_a_file_that_cannot_be_read_are_told_of(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

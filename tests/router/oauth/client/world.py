@@ -17,7 +17,7 @@ import trio
 
 from router.messages.instances.instance_spec import InstanceSpec
 from router.oauth.client.logins import Logins
-from transports.outbound.fetched import Fetched, FetchFailed
+from transports.outbound.fetched import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -189,7 +189,3 @@ async def log_in(world: World, logins: Logins, person: str | None = None) -> Non
     """Log in to `notes` in a browser."""
     start = await logins.begin("notes", person, CALLBACK)
     await logins.finish(world.approve(start.url))
-
-
-def unavailable() -> FetchFailed:
-    return FetchFailed("login.test does not answer")
