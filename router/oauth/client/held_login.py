@@ -45,8 +45,8 @@ JITTER: Final = 0.05
 LAST_SECONDS_S: Final = 5.0
 """A token that has no more than these is not sent: it would expire on its way."""
 
-RENEWAL_LIMIT_S: Final = 60.0
-"""The time for one renewal, with the lock, requests and the file, each of which has its limit."""
+REFRESH_LIMIT_S: Final = 30.0
+"""The time for a refresh that nothing cancels: one request and the file, each with its limit."""
 
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 300.0
@@ -175,19 +175,14 @@ class HeldLogin:
             if self._has_other_than(used):
                 return True  # somebody else was first
             if self.around.now_s() < self._pause_until_s:
-                self.renew_at_s = self._pause_until_s
+                self.renew_at_s = self._pause_until_s if self.can_renew else None
                 return False
-            with trio.move_on_after(RENEWAL_LIMIT_S, shield=True) as limit:
-                await trio.lowlevel.checkpoint()
-                renewed = self._renew_saved if self.is_by_person else self._acquire
-                try:
-                    await renewed()
-                except TokenRefused as exc:
-                    await self._refused(exc)
-                except LoginFailed as exc:
-                    self._pause(exc.reason)
-            if limit.cancelled_caught:
-                self._pause(f"the renewal took more than {RENEWAL_LIMIT_S:g} s")
+            try:
+                await (self._renew_saved() if self.is_by_person else self._acquire())
+            except TokenRefused as exc:
+                self.drop(exc.reason)
+            except LoginFailed as exc:
+                self._pause(exc.reason)
             if not self.header:
                 raise self.needed()
             return self._has_other_than(used)
@@ -214,10 +209,25 @@ class HeldLogin:
                 self.take(current)
                 return
             if not current.refresh_token:
-                await self.around.store.remove([self.key])
                 self.drop("its token is no longer taken, and cannot be renewed")
                 return
-            await self._keep(await grants.refresh(self.around, self.spec, current))
+            with trio.move_on_after(REFRESH_LIMIT_S, shield=True) as limit:
+                await self._refresh(current)
+        if limit.cancelled_caught:
+            raise Unreachable(f"the renewal took more than {REFRESH_LIMIT_S:g} s")
+
+    async def _refresh(self, login: SavedLogin) -> None:
+        """Exchange the refresh token, while the lock of the login is held."""
+        try:
+            await self._keep(await grants.refresh(self.around, self.spec, login))
+        except TokenRefused as exc:
+            refusal = exc
+        else:
+            return
+        lost = lost_client(login.server, login.client, refusal)
+        if lost or refusal.code == "invalid_grant":
+            await self.around.store.remove([*lost, self.key])
+        raise refusal
 
     async def _keep(self, login: SavedLogin) -> None:
         """Put new tokens on disk, and use them even if that fails: the old ones may be void."""
@@ -237,22 +247,6 @@ class HeldLogin:
                 self.around, self.spec, self.person, self.challenge, self.further_scopes
             )
         )
-
-    async def _refused(self, refusal: TokenRefused) -> None:
-        """End the login; forget it where it can never be good again."""
-        await trio.lowlevel.checkpoint()
-        saved = self.saved
-        assert saved is not None
-        self.drop(refusal.reason)
-        if not self.is_by_person:
-            return
-        lost = lost_client(saved.server, saved.client, refusal)
-        if lost or refusal.code == "invalid_grant":
-            lost.append(self.key)
-        try:
-            await self.around.store.remove(lost)
-        except LoginFailed as exc:
-            _log.warning("[%s] %s", self.spec.name, exc.reason)
 
     def _pause(self, why: str) -> None:
         """Try no renewal for a while."""
