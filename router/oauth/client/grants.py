@@ -19,6 +19,7 @@ from router.oauth.client.login_store import SavedLogin
 from router.oauth.client.parties import Parties, introduce, scopes_for
 from router.oauth.client.protocol import discovery, token_endpoint
 from router.oauth.client.protocol.clients import configured_client
+from router.oauth.client.protocol.token_endpoint import TokenRefused
 from router.oauth.client.protocol.untrusted import canonical, is_safe_url
 
 if TYPE_CHECKING:
@@ -133,7 +134,14 @@ async def revoke(around: Surroundings, spec: InstanceSpec, login: SavedLogin) ->
         await token_endpoint.revoke(
             requests, login.server, client, login.refresh_token, "refresh_token"
         )
-    await token_endpoint.revoke(requests, login.server, client, login.access_token, "access_token")
+    try:
+        await token_endpoint.revoke(
+            requests, login.server, client, login.access_token, "access_token"
+        )
+    except TokenRefused as exc:
+        # Signed tokens, which nobody looks up, end by themselves (RFC 7009 section 2.2.1).
+        if exc.code != "unsupported_token_type":
+            raise
 
 
 async def acquire(

@@ -352,6 +352,17 @@ async def test_logout_counts_where_the_server_does_not_revoke(
     assert not await logins.log_out("nobody", None)
 
 
+async def test_logout_is_whole_where_signed_tokens_end_by_themselves(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logins = world.logins(tmp_path)
+    world.token_extras = {"refresh_token": ""}
+    await log_in(world, logins)
+    world.documents[REVOKE] = (400, {"error": "unsupported_token_type"})
+    assert await logins.log_out("notes", None)
+    assert "could not be revoked" not in caplog.text
+
+
 async def test_secret_that_the_server_does_not_take_is_told_of(
     world: World, tmp_path: Path
 ) -> None:
