@@ -35,7 +35,7 @@ async def connect_http(spec: InstanceSpec) -> AsyncGenerator[Wire]:
         WireLost: the URL is malformed.
     """
     kinds: tuple[Kind, ...] = ("http", "sse") if spec.try_sse else ("http",)
-    endpoint = RemoteEndpoint.from_url(spec.url)
+    endpoint = RemoteEndpoint.from_url(spec.url, allow_private=spec.allow_private)
     open_wire = await sdk.load()
     async with open_wire(endpoint, spec.headers, kinds) as wire:
         yield wire
@@ -53,7 +53,7 @@ async def connect_sse(spec: InstanceSpec) -> AsyncGenerator[Wire]:
     Raises:
         WireLost: the URL is malformed.
     """
-    endpoint = RemoteEndpoint.from_url(spec.url)
+    endpoint = RemoteEndpoint.from_url(spec.url, allow_private=spec.allow_private)
     open_wire = await sdk.load()
     async with open_wire(endpoint, spec.headers, ("sse",)) as wire:
         yield wire

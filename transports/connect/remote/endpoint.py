@@ -55,13 +55,15 @@ class RemoteEndpoint:
     Attributes:
         url: the whole URL.
         shown: the part of the URL that people may see.
+        allow_private: False if only public addresses may be connected to.
     """
 
     url: str = attrs.field(repr=False)
     shown: str
+    allow_private: bool = True
 
     @classmethod
-    def from_url(cls, url: str) -> RemoteEndpoint:
+    def from_url(cls, url: str, *, allow_private: bool = True) -> RemoteEndpoint:
         """Create an endpoint.
 
         Raises:
@@ -79,7 +81,7 @@ class RemoteEndpoint:
         name = f"[{host}]" if ":" in host else host
         where = name if port is None else f"{name}:{port}"
         path = _KEY_IN_PATH.sub("***", parts.path)
-        return cls(url, f"{parts.scheme}://{where}{path}")
+        return cls(url, f"{parts.scheme}://{where}{path}", allow_private)
 
     def answered(
         self, status: int, explanation: str = "", retry_after_s: float | None = None

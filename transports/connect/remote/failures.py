@@ -9,29 +9,27 @@ URLs and header values into theirs.
 from __future__ import annotations
 
 import errno
-import os
-import socket
-import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.request import getproxies
 
 import httpx2
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from transports.outbound.failures import chain, describe_cause
+from transports.outbound.network import NOT_PUBLIC, AddressNotPublic
 
+if TYPE_CHECKING:
     from transports.connect.remote.endpoint import RemoteEndpoint
 
 HttpFailure: TypeAlias = "httpx2.HTTPError | httpx2.InvalidURL"
 
 _RESETS: Final = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 
-_NO_TLS: Final = "WRONG_VERSION_NUMBER"
-"""The reason that OpenSSL gives for an answer that is no TLS, such as one in HTTP."""
-
 _SECONDS_DIGITS: Final = 9
 """Digits that are read of a number of seconds: some thirty years."""
+
+_ALLOW_PRIVATE: Final = 'set "allow_private": true for this instance in its file'
 
 CONNECT_S: Final = 5.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
@@ -47,7 +45,7 @@ def is_unreachable(exc: httpx2.HTTPError) -> bool:
 
 def was_reset(exc: BaseException) -> bool:
     """Return whether the other side had closed the connection."""
-    return any(isinstance(link, OSError) and link.errno in _RESETS for link in _chain(exc))
+    return any(isinstance(link, OSError) and link.errno in _RESETS for link in chain(exc))
 
 
 def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:
@@ -57,18 +55,32 @@ def describe(endpoint: RemoteEndpoint, exc: HttpFailure) -> str:
     if isinstance(exc, httpx2.HTTPStatusError):
         return _describe_status(endpoint, exc.response)
     if isinstance(exc, httpx2.ConnectTimeout):
-        return endpoint.unreachable(f"no answer within {CONNECT_S:g} s")
+        return endpoint.unreachable(f"no answer within {CONNECT_S:g} s{_proxy_hint(endpoint)}")
     if isinstance(exc, httpx2.ProxyError):
         return endpoint.unreachable("the proxy on the way refused")
     if isinstance(exc, httpx2.ConnectError):
-        return endpoint.unreachable(_describe_cause(exc))
+        return _describe_refusal(endpoint, exc)
     if isinstance(exc, httpx2.LocalProtocolError):
         return endpoint.unreachable("a header of this instance cannot be sent in HTTP")
     if isinstance(exc, httpx2.DecodingError):
         return endpoint.broke("its answer is not encoded as it says")
     if isinstance(exc, httpx2.SSEError):
         return endpoint.broke("its event stream cannot be read")
-    return endpoint.broke(_describe_cause(exc))
+    return endpoint.broke(describe_cause(exc))
+
+
+def _describe_refusal(endpoint: RemoteEndpoint, exc: httpx2.ConnectError) -> str:
+    if any(isinstance(link, AddressNotPublic) for link in chain(exc)):
+        return endpoint.unreachable(f"{NOT_PUBLIC}; {_ALLOW_PRIVATE}")
+    return endpoint.unreachable(f"{describe_cause(exc)}{_proxy_hint(endpoint)}")
+
+
+def _proxy_hint(endpoint: RemoteEndpoint) -> str:
+    """Return the way out where a connection without the proxy of the environment fails."""
+    scheme = endpoint.shown.partition(":")[0]
+    if endpoint.allow_private or getproxies().keys().isdisjoint({scheme, "all"}):
+        return ""
+    return f"; the proxy of the environment is not used, since it hides addresses; {_ALLOW_PRIVATE}"
 
 
 def describe_first(
@@ -76,7 +88,7 @@ def describe_first(
 ) -> tuple[str, float | None]:
     """Return one sentence about the first exception in a group, and the pause it asks for."""
     failures = (
-        exc for exc in _chain(group) if isinstance(exc, (httpx2.HTTPError, httpx2.InvalidURL))
+        exc for exc in chain(group) if isinstance(exc, (httpx2.HTTPError, httpx2.InvalidURL))
     )
     first = next(failures)
     asked_s = retry_after_s(first.response) if isinstance(first, httpx2.HTTPStatusError) else None
@@ -105,32 +117,3 @@ def _describe_status(endpoint: RemoteEndpoint, response: httpx2.Response) -> str
     if response.has_redirect_location:
         return f"{sentence}, a redirect that is not followed; set the url it leads to"
     return sentence
-
-
-def _describe_cause(exc: BaseException) -> str:
-    for link in _chain(exc):
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return f"TLS failed: {link.verify_message}"
-        if isinstance(link, ssl.SSLError):
-            if link.reason == _NO_TLS:
-                return "what answers there does not speak TLS; is its url http:// and not https://?"
-            return f"TLS failed: {link.reason or 'no common ground'}"
-        if isinstance(link, socket.gaierror):
-            return f"its host name cannot be resolved ({link.strerror})"
-        if isinstance(link, OSError) and link.errno:
-            return os.strerror(link.errno).lower()
-    return "it was closed by the other side"
-
-
-def _chain(exc: BaseException) -> Iterator[BaseException]:
-    """Yield `exc`, its group's members and its causes, outermost first.
-
-    Trio groups failures to connect, since it tries several addresses at once.
-    """
-    yield exc
-    if isinstance(exc, BaseExceptionGroup):
-        for member in cast("BaseExceptionGroup[BaseException]", exc).exceptions:
-            yield from _chain(member)
-    cause = exc.__cause__ or exc.__context__
-    if cause is not None:
-        yield from _chain(cause)

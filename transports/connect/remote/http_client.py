@@ -10,6 +10,8 @@ Invariants:
   everyone, or leave the request without an answer. It sees small stand-ins instead.
 - Redirects are followed within the origin only, by the SDK or by the same rule here: everything
   that a request carries was configured for that origin.
+- Where private addresses are not allowed, each connection is guarded: the first one, that of a
+  redirect, and that to the URL which a server of HTTP+SSE names.
 - A request of 2026-07-28 names no session, whatever the headers of the instance say. The end of its
   response ends it, and its response is never resumed.
 """
@@ -60,6 +62,7 @@ from transports.connect.remote.responses import (
     with_stream,
 )
 from transports.connect.wire import Failure
+from transports.outbound.network import GuardedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,7 +127,9 @@ class HttpxClient(httpx2.AsyncClient, ABC):
             headers: go with every request.
             nursery: runs requests that the SDK need not wait for. It outlives the SDK's transport.
         """
-        super().__init__(headers=dict(headers), timeout=_TIMEOUT, limits=_LIMITS)
+        # With a transport of its own, a client uses no proxy of the environment: see `network`.
+        guard = None if connection.endpoint.allow_private else GuardedTransport(_LIMITS)
+        super().__init__(headers=dict(headers), timeout=_TIMEOUT, limits=_LIMITS, transport=guard)
         self._connection = connection
         self._nursery = nursery
         self._background_posts = trio.Semaphore(MAX_BACKGROUND_POSTS)
