@@ -9,7 +9,8 @@ Invariants, for the events of one child:
   `Stuck`, and then exactly one `Down` or `GaveUp`. (A run stopped before its turn to start has no
   `Starting`.)
 - `Down` with `retry_in_s=None` is the last event: the supervisor has forgotten the child, until a
-  command names it again. Every `StopChild` is followed by such a `Down`.
+  command names it again. Every `StopChild` is followed by such a `Down`, and so is an error that
+  asks for that (`AsksToStayDown`).
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -82,6 +83,20 @@ class AsksToWait(Protocol):
         ...
 
 
+@runtime_checkable
+class AsksToStayDown(Protocol):
+    """An exception of a `Run` with this attribute may say that no start is worth trying.
+
+    The child ends then, without giving up: its `Down` has `retry_in_s=None`, as if it was stopped.
+    A command with its spec starts it anew.
+    """
+
+    @property
+    def stays_down(self) -> bool:
+        """True to say so."""
+        ...
+
+
 class Run(Protocol[T_co]):
     """The code of a child. Each incarnation is one call.
 
@@ -89,7 +104,8 @@ class Run(Protocol[T_co]):
     `stopping` is set. It is cancelled if it does not return within the grace period, and if it is
     stopped or takes too long before it has called `started`. An exception that it makes of being
     cancelled for taking too long says how far it got: its text becomes part of the reason. An
-    exception may ask for a pause before the next start, see `AsksToWait`.
+    exception may ask for a pause before the next start, see `AsksToWait`, or for no further start,
+    see `AsksToStayDown`.
     """
 
     async def __call__(self, stopping: trio.Event, *, task_status: StartStatus[T_co]) -> None:

@@ -23,6 +23,7 @@ import trio
 from msgspec import Struct, field
 
 from supervisors.child import (
+    AsksToStayDown,
     AsksToWait,
     ChildEvent,
     ChildSpec,
@@ -217,18 +218,22 @@ class _Life(Struct, eq=False):
     def ending(self, ended_at_s: float) -> Ending:
         if self.up_since_s is not None:
             up_for_s = ended_at_s - self.up_since_s
-            return Ending(self.error, up_for_s, asked_s=asked_s(self.error))
+            return _ending(self.error, up_for_s)
         if self.start_timer.cancelled_caught:
             return Ending(self._too_slow(), up_for_s=None, was_cut_off=True)
         # An error of a start that was cancelled by a command is no reason for anything.
         error = None if self.run_scope.cancel_called else self.error
-        return Ending(error, up_for_s=None, asked_s=asked_s(error))
+        return _ending(error, None)
 
     def _too_slow(self) -> trio.TooSlowError:
         last = "" if self.error is None else f"; last: {self.error}"
         too_slow = trio.TooSlowError(f"not started within {self.start_limit_s:g} s{last}")
         too_slow.__cause__ = self.error
         return too_slow
+
+
+def _ending(error: Exception | None, up_for_s: float | None) -> Ending:
+    return Ending(error, up_for_s, asked_s=asked_s(error), stays_down=stays_down(error))
 
 
 def plain_error(group: ExceptionGroup[Exception]) -> Exception:
@@ -249,6 +254,12 @@ def asked_s(error: Exception | None) -> float:
         return 0.0
     asked = (leaf.retry_after_s for leaf in _leaves(error) if isinstance(leaf, AsksToWait))
     return max((seconds for seconds in asked if seconds is not None), default=0.0)
+
+
+def stays_down(error: Exception | None) -> bool:
+    """Return whether an error, or one of a group, says that no start is worth trying."""
+    leaves = () if error is None else _leaves(error)
+    return any(isinstance(leaf, AsksToStayDown) and leaf.stays_down for leaf in leaves)
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

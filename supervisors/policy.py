@@ -102,12 +102,14 @@ class Ending(Struct, frozen=True):
         up_for_s: how long the child had been up; None if it never was.
         was_cut_off: whether it was ended because it did not start in time.
         asked_s: the least wait that the child asks for; 0 if it asks for none.
+        stays_down: whether the child says that no start is worth trying.
     """
 
     error: Exception | None
     up_for_s: float | None
     was_cut_off: bool = False
     asked_s: float = 0.0
+    stays_down: bool = False
 
 
 class Verdict(Struct, frozen=True):

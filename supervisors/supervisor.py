@@ -176,7 +176,7 @@ class _Supervisor(Struct, eq=False):
             child.error = ending.error
             if child.commanded.is_set():
                 break
-            if not spec.restart.covers(ending.error):
+            if ending.stays_down or not spec.restart.covers(ending.error):
                 child.wanted = None
                 return
             verdict = history.failed(trio.current_time(), ending, self.rand())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakSet
 
 import attrs
+import msgspec
 
 from router.access.admission import Admission, AdmissionRules
 from router.access.proxies import TrustedProxies
@@ -86,6 +87,10 @@ class LiveAdmission:
         stayed = frozenset(pair[1] for pair in now if pair in before)
         for endpoint in list(self._endpoints):
             endpoint.end_revoked(stayed.__contains__)
+
+    def forget_heads(self) -> None:
+        """Have listeners conclude anew from the heads that they know, as if the rules were new."""
+        self.server.rules = msgspec.structs.replace(self.server.rules)
 
     def locate(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
         """See `TrustedProxies.locate`."""

@@ -53,10 +53,14 @@ class Places:
 
     Attributes:
         problems: names that are taken twice or are missing, one line each.
+        forwarded_names: the names, in lower case, of the headers that some instance forwards.
+        forwarding_changed: is called when these names are others.
     """
 
     def __init__(self, settings: Settings, file: str, view: str | None = None) -> None:
         self.problems: tuple[str, ...] = ()
+        self.forwarded_names: frozenset[str] = frozenset()
+        self.forwarding_changed: Callable[[], None] | None = None
         self._file = file
         self._view = view
         self._profiles = settings.profiles
@@ -102,7 +106,12 @@ class Places:
 
     def take_instances(self, specs: Iterable[InstanceSpec]) -> None:
         """Go by these instances from now on; the actor has been told of them already."""
+        specs = tuple(specs)
         self._sources = {spec.name: spec.source for spec in specs}
+        before = self.forwarded_names
+        self.forwarded_names = frozenset(name for spec in specs for name in spec.forward_headers)
+        if self.forwarded_names != before and self.forwarding_changed is not None:
+            self.forwarding_changed()
         self._instances_known.set()
         self._changed()
 

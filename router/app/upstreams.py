@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from router.messages.frames import SessionId
     from router.messages.instances.instance_spec import InstanceSpec
     from supervisors.child import Run
+    from transports.connect.credentials import Credentials
     from transports.connect.session.server_history import ServerHistory
     from transports.connect.session.session import UpstreamSession
     from transports.connect.stdio.launching.launch import Launcher
@@ -53,6 +54,8 @@ class Upstreams(Struct, eq=False):
         data: the data folder.
         first_starts: gives the first start of a package its turn; None to treat all starts alike.
         after_batch: has the actor call a function after its batch of events; None if it cannot.
+        credentials: returns the credentials for the sessions of a remote instance, of everybody or
+            of one person (the name of a principal); None if nothing logs in.
     """
 
     settings: McpClient
@@ -60,6 +63,7 @@ class Upstreams(Struct, eq=False):
     data: Path = Path()
     first_starts: FirstStarts | None = None
     after_batch: Callable[[Callable[[], None]], None] | None = None
+    credentials: Callable[[InstanceSpec, str | None], Credentials] | None = None
     _numbers: Iterator[SessionId] = field(default_factory=lambda: count(1))
     _histories: dict[str, tuple[object, ServerHistory]] = {}
     _launcher: Launcher | None = None
@@ -116,7 +120,9 @@ class Upstreams(Struct, eq=False):
         """Return what opens the wire of each incarnation of a session."""
         connect = partial(_connector(spec.type), spec)
         if spec.type != "stdio":
-            return connect
+            if self.credentials is None or not spec.may_log_in:
+                return connect
+            return partial(connect, credentials=self.credentials(spec, spec.person))
         if self._launcher is None:
             self._launcher = _launcher_class()(self.data)
         # What a process says on stderr is compared with what those before it said.

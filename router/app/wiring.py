@@ -203,6 +203,7 @@ def wire(
     reach: dict[Mode, str] = {one.mode: one.reach for one in bound if one.is_handed_over}
     admission = LiveAdmission(settings, reach)
     places = Places(settings, paths.config.name, options.view)
+    places.forwarding_changed = admission.forget_heads
     catalogues = CatalogueStore(paths.cache)
     instances = InstanceStore(
         paths.data,

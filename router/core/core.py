@@ -22,7 +22,13 @@ from router.core.calls import (
     resource_subscriptions,
 )
 from router.core.limits import rates, turns
-from router.core.management import client_session_ends, idle_stops, reconfigure, saving
+from router.core.management import (
+    client_session_ends,
+    idle_stops,
+    login_changes,
+    reconfigure,
+    saving,
+)
 from router.core.peers import (
     admin_commands,
     client_requests,
@@ -57,6 +63,7 @@ from router.messages.events import (
     InstanceSaved,
     InstancesChanged,
     InstanceStarting,
+    LoginChanged,
     RequestFailed,
     SessionLost,
     SessionOverflowed,
@@ -233,6 +240,11 @@ def _settings_changed(state: RoutingState, event: CoreSettingsChanged) -> None:
     rates.settings_changed(state)
 
 
+def _login_changed(state: RoutingState, event: LoginChanged) -> None:
+    for request in login_changes.login_changed(state, event):
+        client_requests.carry_out(state, request)
+
+
 # --- Commands --------------------------------------------------------------------------------
 
 
@@ -281,6 +293,7 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     InstanceDelayed: session_events.instance_delayed,
     InstanceDown: session_events.instance_down,
     InstanceFailed: session_events.instance_failed,
+    LoginChanged: _login_changed,
     InstancesChanged: _instances_changed,
     CataloguesRead: _catalogues_read,
     CoreSettingsChanged: _settings_changed,

@@ -179,7 +179,12 @@ def instance_down(state: RoutingState, event: InstanceDown) -> None:
         state.counts.of(instance.name).restarts += 1
     with list_changes.noticing(state, instance):
         reconfigure.end_session(state, instance, event.reason)
-        instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
+        if event.needs_login and event.retry_in_s is None:
+            # Everybody's login is no matter of the person who happens to call.
+            page = "" if instance.person is None else event.login_url
+            instance.record_needs_login(event.reason, event.restarts, page, state.now_s)
+        else:
+            instance.record_down(event.reason, event.restarts, event.retry_in_s, state.now_s)
         show_in_instance(instance, state.now_s)
     _fail_waiting_in_vain(state, instance)
 
@@ -215,7 +220,8 @@ def request_failed(state: RoutingState, event: RequestFailed) -> None:
         ejections.record_failure(state, row, event)
     call = state.calls.find(event.request, event.session)
     if call is not None and event.answer is None:
-        _fail_or_repeat(state, call, event.error)
+        data = None if row.person is None else event.error.data
+        _fail_or_repeat(state, call, RpcError(event.error.code, event.error.message, data))
         return
     # The server's own error, or the end of something that no client waits for.
     frame = event.answer or forwarding.error_frame(event.request, event.error)

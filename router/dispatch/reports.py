@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
 import attrs
 import msgspec
@@ -31,6 +31,14 @@ log = logging.getLogger("mcp_router.dispatch")
 
 Mask: TypeAlias = Callable[[str], str]
 """Returns a text without the secrets that are known."""
+
+
+@runtime_checkable
+class _NeedsLogin(Protocol):
+    """An error of a connection, such as `WireLost`; see there for the attributes."""
+
+    needs_login: bool
+    login_url: str
 
 
 def _up(event: Up, _: Mask) -> Event | None:
@@ -72,7 +80,25 @@ def _down(event: Down, mask: Mask) -> Event | None:
     elif event.retry_in_s is not None:
         text = "%s is down (%s); next try in %.1f s"
         log.warning(text, event.name, reason, event.retry_in_s, extra=about(event.name))
-    return InstanceDown(event.name, reason, event.restarts, event.retry_in_s)
+    login = login_needed(event)
+    if login is None:
+        return InstanceDown(event.name, reason, event.restarts, event.retry_in_s)
+    log.warning("%s needs a login: %s", event.name, reason, extra=about(event.name))
+    return InstanceDown(event.name, reason, event.restarts, None, True, login)
+
+
+def login_needed(event: Down) -> str | None:
+    """Return the page for the login that a child needs before it can be started.
+
+    Returns:
+        The URL, empty if there is no page; None if no login is needed.
+    """
+    if event.retry_in_s is not None or event.error is None:
+        return None
+    group = cast("ExceptionGroup[Exception]", event.error)
+    errors = group.exceptions if isinstance(event.error, ExceptionGroup) else (event.error,)
+    found = (one for one in errors if isinstance(one, _NeedsLogin) and one.needs_login)
+    return next((one.login_url for one in found), None)
 
 
 def _gave_up(event: GaveUp, mask: Mask) -> Event | None:

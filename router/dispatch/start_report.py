@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
+from router.dispatch.reports import login_needed
 from router.messages.instances.instance_spec import CLIENT_MARK
 from supervisors.child import Down, GaveUp, Starting, Up
 
@@ -31,12 +32,12 @@ QUIET_S: Final = 10.0
 """When no instance has got up or failed for this long, the rest takes its time."""
 
 SETTLED_S: Final = 2.0
-"""The same, when each instance is up or has failed: nothing is about to change."""
+"""The same, when each instance is up, has failed or needs a login: nothing is about to change."""
 
 AT_LATEST_S: Final = 60.0
 """The first line is said by then, also while instances still get up one after the other."""
 
-_BEST_FIRST: Final = ("up", "starting", "down", "failed")
+_BEST_FIRST: Final = ("up", "starting", "down", "needs_login", "failed")
 """The state of an instance is the best one of its replicas."""
 
 MAX_NAMES: Final = 20
@@ -81,6 +82,8 @@ class StartReport(Struct):
                 self._note(event.name, "up")
             case GaveUp():
                 self._note(event.name, "failed")
+            case Down() if login_needed(event) is not None:
+                self._note(event.name, "needs_login")
             case Down(retry_in_s=None):
                 self._note(event.name, None)
             case Down():
@@ -98,7 +101,8 @@ class StartReport(Struct):
             return self._changed_at_s
         if self._is_summed_up:
             return None
-        quiet_s = SETTLED_S if numbers["up"] + numbers["failed"] == total else QUIET_S
+        settled = numbers["up"] + numbers["failed"] + numbers["needs_login"]
+        quiet_s = SETTLED_S if settled == total else QUIET_S
         return min(self._changed_at_s + quiet_s, self.started_at_s + AT_LATEST_S)
 
     def line(self, now_s: float) -> str | None:

@@ -46,6 +46,9 @@ MISSING_CAPABILITY: Final = -32021
 UNSUPPORTED_REVISION: Final = -32022
 """MCP 2026-07-28: the peer asks for a protocol revision that is not supported here."""
 
+URL_ELICITATION_REQUIRED: Final = -32042
+"""MCP 2025-11-25: somebody has to visit a page before the request can be carried out."""
+
 STRING_CODES: Final[dict[int, str]] = {
     PARSE_ERROR: "VALIDATION_ERROR",
     INVALID_REQUEST: "VALIDATION_ERROR",

@@ -226,12 +226,31 @@ class InstanceDown(Struct, frozen=True):
         reason: the error that ended it; empty when it was stopped on command.
         restarts: number of restarts so far.
         retry_in_s: seconds until the next start; None if there will be none.
+        needs_login: True if only a login at its server gets another session; then there will be no
+            start before a `LoginChanged`.
+        login_url: the page on which the person whose session this was can log in; empty if there is
+            none, or if the session was no person's.
     """
 
     instance: str
     reason: str
     restarts: int
     retry_in_s: float | None
+    needs_login: bool = False
+    login_url: str = ""
+
+
+class LoginChanged(Struct, frozen=True):
+    """There was a login at the server of an instance, or a logout: its sessions are started anew.
+
+    Attributes:
+        instance: its name.
+        person: the principal that logged in or out for its own sessions; None if the login is
+            everybody's.
+    """
+
+    instance: str
+    person: str | None = None
 
 
 class InstanceFailed(Struct, frozen=True):
@@ -348,6 +367,7 @@ Event: TypeAlias = (
     | InstanceDelayed
     | InstanceDown
     | InstanceFailed
+    | LoginChanged
     | InstancesChanged
     | CataloguesRead
     | CoreSettingsChanged

@@ -33,6 +33,12 @@ class Request(Struct, frozen=True, gc=False):
     params: Raw = NO_RAW
 
 
+class RequestWithHeaders(Request, frozen=True, gc=False):
+    """A request to a server, with headers for its HTTP request; over stdio they are left out."""
+
+    headers: dict[str, str] = {}
+
+
 class Notification(Struct, frozen=True, gc=False):
     """A JSON-RPC notification. `params` is a raw JSON object, or `NO_RAW`."""
 

@@ -55,12 +55,16 @@ class Params(Struct, gc=False):
         param_headers: for a tool call of 2026-07-28 over HTTP, the decoded values of its
             `Mcp-Param-*` headers, by the rest of their names in lower case; None for a value that
             cannot be read. None for every other message.
+        forwarded: the headers of the client's HTTP request that some instance forwards, by their
+            names in lower case; None for a message without any. The only member that changes: a
+            listener sets it before it hands the message on.
     """
 
     raw: Raw = NO_RAW
     _members: dict[str, Raw] | None = None
     _meta: dict[str, Raw] | None = None
     param_headers: dict[str, str | None] | None = None
+    forwarded: dict[str, str] | None = None
 
     @classmethod
     def from_members(cls, members: dict[str, Raw]) -> Params:

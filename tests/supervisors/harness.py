@@ -145,6 +145,21 @@ async def be_busy(stopping: trio.Event, *, task_status: TaskStatus) -> None:
     raise BUSY
 
 
+@define
+class HopelessError(Exception):
+    """An error after which no start is worth trying."""
+
+    stays_down: bool = True
+
+
+HOPELESS = HopelessError()
+
+
+async def give_up_hope(stopping: trio.Event, *, task_status: TaskStatus) -> None:
+    """Fail, and ask for no further start."""
+    raise HOPELESS
+
+
 async def hang(stopping: trio.Event, *, task_status: TaskStatus) -> None:
     """Never start, and ignore being asked to stop."""
     await trio.sleep_forever()

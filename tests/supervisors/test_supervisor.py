@@ -1,5 +1,7 @@
 """Children that start, fail, restart and stop, on a mock clock."""
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -10,6 +12,8 @@ from supervisors.child import (
     Down,
     GaveUp,
     Restart,
+    RestartChild,
+    Run,
     StartChild,
     Starting,
     StopChild,
@@ -21,15 +25,18 @@ from supervisors.policy import Backoff
 from tests.supervisors.harness import (
     BOOM,
     BUSY,
+    HOPELESS,
     STARTING,
     STOPPED,
     UP,
+    HopelessError,
     TaskStatus,
     always,
     be_busy,
     child,
     crash,
     failed,
+    give_up_hope,
     hang,
     ignore_stopping,
     quiet,
@@ -182,6 +189,37 @@ async def test_child_that_asks_for_a_pause_gets_it(
         (7, STARTING),
         (7, UP),
     ]
+
+
+@pytest.mark.parametrize("fails", [give_up_hope, up_for(5, HOPELESS)])
+async def test_child_that_asks_to_stay_down_does_until_a_command_starts_it(
+    nursery: trio.Nursery, autojump_clock: MockClock, fails: Run[Any]
+) -> None:
+    spec = child(script(crash, fails, stay), backoff=always(1))
+    supervisor = await supervised(nursery, spec)
+    await trio.sleep(1000)
+    assert supervisor.said()[-1][1] == Down("a", HOPELESS, 1, None)
+    await supervisor.tell(RestartChild("a", spec))
+    assert [event for _, event in supervisor.said()] == [STARTING, UP]
+
+
+async def test_child_that_does_not_insist_on_staying_down_is_started_again(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    spec = child(up_for(5, HopelessError(stays_down=False)), backoff=always(1))
+    supervisor = await supervised(nursery, spec)
+    await trio.sleep(7)
+    assert [type(event) for _, event in supervisor.said()] == [Starting, Up, Down, Starting, Up]
+
+
+async def test_one_of_several_errors_that_asks_to_stay_down_suffices(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    supervisor = await supervised(nursery, child(up_for(5, ExceptionGroup("", [BOOM, HOPELESS]))))
+    await trio.sleep(1000)
+    *_, (at_s, last) = supervisor.said()
+    assert isinstance(last, Down)
+    assert (at_s, last.retry_in_s) == (5, None)
 
 
 async def test_too_many_failures_are_given_up_and_then_probed(

@@ -16,11 +16,16 @@ class LoginNeeded(Exception):
 
     Attributes:
         reason: one sentence for the user, with the way out.
+        login_url: the page on which a person logs in for their own session; empty if there is none.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, login_url: str = "") -> None:
+        super().__init__(reason, login_url)
         self.reason = reason
+        self.login_url = login_url
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class Credentials(Protocol):
@@ -29,7 +34,7 @@ class Credentials(Protocol):
     async def headers(self) -> Mapping[str, str]:
         """Return the headers for the next request, such as `authorization`; empty for none.
 
-        It costs no I/O as long as a token is good.
+        It costs no I/O as long as a token is good. The values are plain ASCII.
 
         Raises:
             LoginNeeded: there was a login, and it is over.

@@ -33,12 +33,15 @@ class Failure(Struct, frozen=True, gc=False):
             not.
         is_answered: True if the frame is an error of the upstream's own, which came with that
             status.
+        login_url: set if only a login gets further, so that the connection is about to end: as in
+            `LoginNeeded`. None for any other reason.
     """
 
     error: RpcError
     status: int | None = None
     retry_after_s: float | None = None
     is_answered: bool = False
+    login_url: str | None = None
 
 
 class Received(Struct, frozen=True, gc=False):
@@ -64,6 +67,7 @@ class WireLost(Exception):
         retry_after_s: the seconds for which the upstream asks to be left alone; None if it does
             not. The supervisor waits so long before the next start.
         needs_login: True if only a login at the upstream changes that, so no start is worth trying.
+        login_url: as in `LoginNeeded`.
         is_from_outside: True if a process did not end because of what it was sent: it could not be
             executed, or somebody killed it.
     """
@@ -74,19 +78,26 @@ class WireLost(Exception):
         retry_after_s: float | None = None,
         is_from_outside: bool = False,
         needs_login: bool = False,
+        login_url: str = "",
     ) -> None:
-        super().__init__(reason, retry_after_s, is_from_outside, needs_login)
+        super().__init__(reason, retry_after_s, is_from_outside, needs_login, login_url)
         self.reason = reason
         self.retry_after_s = retry_after_s
         self.is_from_outside = is_from_outside
         self.needs_login = needs_login
+        self.login_url = login_url
+
+    @property
+    def stays_down(self) -> bool:
+        """See `supervisors.child.AsksToStayDown`."""
+        return self.needs_login
 
     def __str__(self) -> str:
         return self.reason
 
     def again(self, reason: str | None = None) -> WireLost:
         """Return the same as an exception of its own, with another reason if one is given."""
-        given = self.retry_after_s, self.is_from_outside, self.needs_login
+        given = self.retry_after_s, self.is_from_outside, self.needs_login, self.login_url
         return WireLost(reason or self.reason, *given)
 
 

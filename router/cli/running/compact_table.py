@@ -22,6 +22,7 @@ STYLES: Final = {
     "degraded": "yellow",
     "starting": "cyan",
     "backoff": "yellow",
+    "needs_login": "yellow",
     "failed": "red",
     "idle": "dim",
     "disabled": "dim",
@@ -29,7 +30,7 @@ STYLES: Final = {
 }
 """The colour of a state; the word itself says the same to who sees none."""
 
-SETTLED: Final = frozenset({"ready", "degraded", "failed", "idle", "disabled"})
+SETTLED: Final = frozenset({"ready", "degraded", "failed", "needs_login", "idle", "disabled"})
 """States in which nothing is about to change."""
 
 GAP: Final = 2

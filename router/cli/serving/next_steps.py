@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_DOWN: Final = frozenset({"backoff", "degraded", "failed"})
+_DOWN: Final = frozenset({"backoff", "degraded", "failed", "needs_login"})
 """States in which a person has to look."""
 
 _LISTENERS: Final = {"http": "streamable HTTP", "sse": "HTTP+SSE"}

@@ -17,7 +17,7 @@ from router.core.protocol.bridging import answer_as_stateless
 from router.core.protocol.router_tools import server_info
 from router.core.records import call_records, request_ends
 from router.core.sessions import client_roots, client_sessions, lazy_starts
-from router.core.sessions.availability import unavailable_error
+from router.core.sessions.availability import error_for, unavailable_error
 from router.core.state.calls import MAX_EXTENSION, MAX_PARKED, MAX_PARKED_OF_CLIENT
 from router.core.state.clients import Call, Parked
 from router.core.state.instances import Instance
@@ -51,20 +51,19 @@ def answer(state: RoutingState, request: ClientRequest, result: Raw) -> None:
 
 def answer_in_full(state: RoutingState, request: ClientRequest, result: Raw) -> None:
     """Answer a request with a result that is in the words of its client's revision already."""
-    frame = Response(request.id, result)
-    send_answer(state, request, frame, result_type=None)
+    send_answer(state, request, Response(request.id, result), result_type=None)
 
 
 def refuse(state: RoutingState, request: ClientRequest, error: RpcError) -> None:
     """Answer a request with an error: a tool result if it called one of the router's own tools."""
-    frame = _error_answer(request.id, error, is_own_tool=request.is_own_tool)
-    send_answer(state, request, frame, error=error)
+    send_answer(state, request, _error_answer(request, request.id, error), error=error)
 
 
 def _error_answer(
-    request_id: RequestId, error: RpcError, *, is_own_tool: bool
+    asked: ClientRequest | Call, request_id: RequestId, error: RpcError
 ) -> Response | ErrorResponse:
-    if is_own_tool:
+    error, is_tool_result = error_for(asked, error)
+    if is_tool_result:
         return Response(request_id, router_tools.error_result_of(error))
     return error_frame(request_id, error)
 
@@ -133,8 +132,7 @@ def answer_call(
 
 def fail_call(state: RoutingState, call: Call, error: RpcError) -> None:
     """Answer the request behind a closed call with an error; see `refuse`."""
-    answer = _error_answer(call.request_id, error, is_own_tool=call.is_own_tool)
-    answer_call(state, call, answer, error)
+    answer_call(state, call, _error_answer(call, call.request_id, error), error)
 
 
 # --- Forwarding ------------------------------------------------------------------------------
@@ -184,6 +182,8 @@ def forward_call(
     if instance.spec.run_policy.retry_safe_calls:
         state.calls.keep_to_repeat(call, request, members)
     frame = Request(call_id, request.method, params)
+    if instance.spec.forward_headers:
+        frame = server_params.with_headers(frame, call, request, instance)
     state.effects.append(ToSession(session.session, session.inbox, frame))
     return call
 

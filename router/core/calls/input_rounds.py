@@ -27,7 +27,7 @@ from router.core.protocol.questions import InputRound, check_may_ask
 from router.core.state.clients import ServerRequest
 from router.core.text.raw_json import is_object, raw_of, text_of
 from router.messages.errors import INTERNAL_ERROR, RpcError
-from router.messages.frames import NO_RAW, ErrorResponse, Request, Response
+from router.messages.frames import NO_RAW, ErrorResponse, Request, RequestWithHeaders, Response
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
@@ -173,4 +173,7 @@ def _send_again(state: RoutingState, call: Call, current: InputRound) -> None:
         params["inputResponses"] = current.responses
     if current.request_state:
         params["requestState"] = current.request_state
-    forwarding.send_to_session(state, call.session, Request(call.id, call.method, raw_of(params)))
+    frame = Request(call.id, call.method, raw_of(params))
+    if call.headers is not None:
+        frame = RequestWithHeaders(frame.id, frame.method, frame.params, call.headers)
+    forwarding.send_to_session(state, call.session, frame)

@@ -1,5 +1,7 @@
 """Reads the `params` of requests, and makes those that a server gets, in its revision's words.
 
+Also the headers of clients that a server gets with a request (`forward_headers`).
+
 Invariant: nothing of the router's envelope with the client gets to the server, and nothing that the
 client's view does not pass on.
 """
@@ -14,13 +16,17 @@ from router.core.protocol.extensions import declared_by_client
 from router.core.protocol.task_messages import RELATED_KEY
 from router.core.sessions import client_roots
 from router.core.tasks import handles
-from router.core.text.raw_json import check_key_case, id_of
-from router.messages.frames import NO_RAW
+from router.core.text.raw_json import check_key_case, id_of, is_object, raw_of
+from router.messages.frames import NO_RAW, Request, RequestWithHeaders
+from router.messages.params import object_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msgspec import Raw
 
-    from router.core.state.clients import ClientRequest
+    from router.core.state.clients import Call, ClientRequest
+    from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.messages.events import SessionUp
     from router.messages.params import Params
@@ -94,3 +100,36 @@ def check_meta(params: Params) -> None:
         RpcError: -32602, it is no object, or holds a key like one that is read here.
     """
     check_key_case(params.meta, _META_KEYS, "params._meta")
+
+
+# --- Headers ---------------------------------------------------------------------------------
+
+
+def with_headers(frame: Request, call: Call, request: ClientRequest, instance: Instance) -> Request:
+    """Return a request to a server that gets headers of its clients, with those of this client.
+
+    What the server answers may depend on them, so it is kept for this client alone.
+    """
+    if request.client.is_stateless and call.session.is_stateless:
+        call.rewrite = _as_private(call.rewrite)
+    sent = request.params.forwarded or {}
+    headers = {name: sent[name] for name in instance.spec.forward_headers if name in sent}
+    if not headers:
+        return frame
+    call.headers = headers
+    return RequestWithHeaders(frame.id, frame.method, frame.params, headers)
+
+
+def _as_private(rewrite: Callable[[Raw], Raw] | None) -> Callable[[Raw], Raw]:
+    """Return a function that says of a result that no cache may give it to others.
+
+    MCP 2026-07-28, Caching.
+    """
+
+    def as_private(result: Raw) -> Raw:
+        result = result if rewrite is None else rewrite(result)
+        if b"cacheScope" not in bytes(result) or not is_object(result):
+            return result
+        return raw_of(object_of(result) | {"cacheScope": "private"})
+
+    return as_private

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from router.core.calls import call_ends, forwarding, resource_subscriptions
 from router.core.sessions import client_sessions, idle_times, lazy_starts, replicas
 from router.core.sessions.availability import unavailable_error
-from router.core.state.instance_table import Instances, new_instance
+from router.core.state.instance_table import Instances, new_instance, part_of
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, Leaving
 from router.core.tasks import listening
@@ -43,6 +43,11 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     before = state.instances
     wanted = {spec.name: spec for spec in specs}
     shown_before = {row.name: row.offers.catalog for row in before}
+    of_persons = [
+        (row.name, person, part.offers.catalog)
+        for row in before
+        for person, part in row.persons.items()
+    ]
     for name in [name for name in before.by_name if name not in wanted]:
         row = before.by_name[name]
         # While it is still there, so that it is known who was listed it.
@@ -51,6 +56,9 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
             retire_replicas(state, row)
             _stop(state, row)
             row.hide()
+        for part in row.persons.values():
+            with list_changes.noticing(state, part):
+                part.hide()
     # Rebuilt so that the order of listing is always the order of configuration.
     state.instances = Instances(
         {name: _configured(state, before.by_name.get(name), spec) for name, spec in wanted.items()}
@@ -60,6 +68,10 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     state.forget_sights()
     for row in state.instances:
         _notify_of_lists(state, row, shown_before.get(row.name, NO_CATALOG))
+    for name, person, lists in of_persons:
+        row = state.instances.by_name.get(name)
+        if row is not None and row.spec.is_per_person:
+            _notify_of_lists(state, part_of(row, person), lists)
 
 
 def _notify_of_lists(state: RoutingState, row: Instance, before: Catalog) -> None:
@@ -70,8 +82,14 @@ def _notify_of_lists(state: RoutingState, row: Instance, before: Catalog) -> Non
         list_changes.notify_clients(state, clients, differing)
 
 
-def restart(state: RoutingState, instance: Instance) -> list[ClientRequest]:
+def restart(
+    state: RoutingState, instance: Instance, reason: str = _RESTARTED
+) -> list[ClientRequest]:
     """Have all sessions of an instance end and start anew, at once; their calls in flight fail.
+
+    Args:
+        instance: the instance.
+        reason: is told to those whose calls fail.
 
     Returns:
         The requests that waited for it; the caller carries them out.
@@ -83,12 +101,15 @@ def restart(state: RoutingState, instance: Instance) -> list[ClientRequest]:
         raise unavailable_error(instance, state.now_s)
     name, before = instance.name, instance.offers.catalog
     waiting: list[ClientRequest] = []
-    fail_leaving_calls(state, name, _RESTARTED)
+    fail_leaving_calls(state, name, reason)
     for row in (instance, *instance.client_sessions.values(), *instance.replicas):
-        end_session(state, row, _RESTARTED)
+        end_session(state, row, reason)
         waiting += forwarding.take_waiting(state, row)
     fresh = new_instance(instance.spec, state.now_s, instance.known)
     fresh.call_count = instance.call_count
+    for person, part in instance.persons.items():
+        if part.known is not None:
+            part_of(fresh, person).record_known(part.known)
     _retire_client_sessions(state, instance, fresh)
     retire_replicas(state, instance)
     _run_fresh(state, instance, fresh)
@@ -169,7 +190,11 @@ def apply_run_policy(
 
 def save_catalogue(state: RoutingState, instance: Instance) -> None:
     """Have the lists of a live session kept for the next start."""
-    if instance.is_connected and instance.known is not None and instance.spec.catalogue_cache:
+    spec = instance.spec
+    # What one person is listed is on no disk, from which it would be shown to everybody.
+    if spec.is_per_person or not spec.catalogue_cache:
+        return
+    if instance.is_connected and instance.known is not None:
         state.effects.append(SaveCatalogue(instance.spec, instance.known))
 
 

@@ -96,7 +96,7 @@ def _tools_of(state: RoutingState, event: AdminCommand, instance: Instance) -> l
 
 
 def _list_instances(state: RoutingState, event: AdminCommand, _: ListInstances) -> None:
-    _reply(state, event, [_row(state, instance) for instance in state.shown_to(event.principal)])
+    _reply(state, event, [_row(state, instance) for instance in state.overseen_by(event.principal)])
 
 
 def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
@@ -107,12 +107,14 @@ def _row(state: RoutingState, instance: Instance) -> dict[str, Any]:
 
 
 def _show_instance(state: RoutingState, event: AdminCommand, what: ShowInstance) -> None:
-    instance = state.shown_to(event.principal).find(what.name)
+    instance = state.overseen_by(event.principal).find(what.name)
     _reply(state, event, _row(state, instance))
 
 
 def _show_status(state: RoutingState, event: AdminCommand, _: ShowStatus) -> None:
-    _reply(state, event, [_status(state, instance) for instance in state.shown_to(event.principal)])
+    _reply(
+        state, event, [_status(state, instance) for instance in state.overseen_by(event.principal)]
+    )
 
 
 def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def _status(state: RoutingState, instance: Instance) -> dict[str, Any]:
     waiting = sum(len(row.waiting) for row in {id(one): one for one in (instance, *rows)}.values())
     return _row(state, instance) | {
         "since_s": round(state.now_s - instance.since_s, 1),
-        "calls": instance.call_count,
+        "calls": sum(one.call_count for one in (instance, *instance.persons.values())),
         "in_flight": sum(len(state.calls.of_session(session)) for session in sessions),
         "waiting": waiting,
         "retry_in_s": instance.retry_in_s(state.now_s),
@@ -139,7 +141,7 @@ _READY_STATES: Final = frozenset({InstanceState.READY, InstanceState.IDLE})
 def _show_readiness(state: RoutingState, event: AdminCommand, _: ShowReadiness) -> None:
     enabled = [
         instance
-        for instance in state.shown_to(event.principal)
+        for instance in state.overseen_by(event.principal)
         if instance.state is not InstanceState.DISABLED
     ]
     not_ready = {one.name: one.state.value for one in enabled if one.state not in _READY_STATES}
@@ -165,8 +167,9 @@ def _show_tools(state: RoutingState, event: AdminCommand, what: ShowTools) -> No
 
 
 def _show_details(state: RoutingState, event: AdminCommand, what: ShowDetails) -> None:
-    instance = state.shown_to(event.principal).find(what.name)
-    _reply(state, event, _status(state, instance) | instance_views.details(instance))
+    instance = state.overseen_by(event.principal).find(what.name)
+    described = state.shown_to(event.principal).find(what.name)
+    _reply(state, event, _status(state, instance) | instance_views.details(described))
 
 
 def _list_resources(state: RoutingState, event: AdminCommand, _: ListResources) -> None:
@@ -263,7 +266,7 @@ def _make_change(state: RoutingState, event: AdminCommand, what: MakeChange) -> 
 
 
 def _restart(state: RoutingState, event: AdminCommand, what: RestartInstance) -> None:
-    instance = state.shown_to(event.principal).find(what.name)
+    instance = state.overseen_by(event.principal).find(what.name)
     forwarding.check_not_draining(state)
     waiting = reconfigure.restart(state, instance)
     change_records.restarted(state, event, instance.name)

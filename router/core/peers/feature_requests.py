@@ -96,7 +96,7 @@ def selected_instance(state: RoutingState, request: ClientRequest) -> Instance:
         RpcError: -32010, it was removed while the request waited.
     """
     selected = request.client.selection.instance or ""
-    instance = state.instances.by_name.get(selected)
+    instance = state.seen_by(request.client).by_name.get(selected)
     if instance is None:
         raise RpcError(INSTANCE_NOT_FOUND, f"Instance not found: {selected}")
     return instance

@@ -72,7 +72,7 @@ def forward(state: RoutingState, request: ClientRequest) -> None:
         rates.count(state, request)
     client = request.client
     known = handles.open_handle(state, client, text_of(members, "taskId"))
-    row = state.row_named(known.instance)
+    row = state.row_named(known.instance) or state.row_at(known.instance)
     if row is None:
         raise handles.task_not_found()  # The replica that had it is gone.
     instance = row.listed_as

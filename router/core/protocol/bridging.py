@@ -26,6 +26,7 @@ from router.messages.errors import (
     MISSING_CAPABILITY,
     RESOURCE_NOT_FOUND,
     UNSUPPORTED_REVISION,
+    URL_ELICITATION_REQUIRED,
     RpcError,
 )
 from router.messages.frames import NO_RAW, ErrorResponse, Response
@@ -156,9 +157,6 @@ def client_envelope(
 
 # --- Results and tools for clients of 2026-07-28 ---------------------------------------------
 
-_URL_ELICITATION_REQUIRED: Final = -32042
-"""Error code of handshake revisions that 2026-07-28 expresses in another way."""
-
 NOT_CACHED: Final = {"ttlMs": 0, "cacheScope": "private"}
 """Says of a result that it may be another the next time, and is for this client alone.
 
@@ -217,7 +215,7 @@ def _error_as_stateless(
     if error.code == RESOURCE_NOT_FOUND:
         members = object_of(answer.error) | {"code": raw_of(INVALID_PARAMS)}
         return ErrorResponse(answer.id, raw_of(members))
-    if error.code != _URL_ELICITATION_REQUIRED or answer.id is None:
+    if error.code != URL_ELICITATION_REQUIRED or answer.id is None:
         return answer
     wanted = url_elicitations(answer.error)
     if wanted and _answers_urls(capabilities.get("elicitation", NO_RAW)):
@@ -357,7 +355,7 @@ def url_elicitations(error: Raw) -> list[dict[str, Raw]]:
     error in place of asking a question.
     """
     found = _decode_error(error)
-    if found.code != _URL_ELICITATION_REQUIRED:
+    if found.code != URL_ELICITATION_REQUIRED:
         return []
     try:
         return _elicitations.decode(found.data).elicitations

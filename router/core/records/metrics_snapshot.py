@@ -24,7 +24,7 @@ def metrics_for(state: RoutingState, principal: Principal) -> CoreMetrics:
     eras = Counter(client.era for client in state.clients.values() if not client.is_for_one_request)
     sessions = {era: eras[era] for era in ("handshake", "either")}
     return CoreMetrics(
-        instances=tuple(_of_instance(state, one) for one in state.shown_to(principal)),
+        instances=tuple(_of_instance(state, one) for one in state.overseen_by(principal)),
         own={} if is_limited else state.counts.own.snapshot(),
         shed=0 if is_limited else state.counts.own.shed,
         states=tuple(InstanceState),

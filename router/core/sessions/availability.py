@@ -1,12 +1,17 @@
-"""Says why a call to an instance cannot be made now."""
+"""Says why a call to an instance cannot be made now, in the form that its client can act on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from router.messages.errors import UNAVAILABLE, RpcError
+from msgspec import Raw
+
+from router.core.protocol.questions import check_may_ask
+from router.core.state.instances import InstanceState
+from router.messages.errors import UNAVAILABLE, URL_ELICITATION_REQUIRED, RpcError
 
 if TYPE_CHECKING:
+    from router.core.state.clients import Call, Client, ClientRequest
     from router.core.state.instances import Instance
 
 
@@ -15,6 +20,8 @@ def unavailable_error(instance: Instance, now_s: float) -> RpcError:
     if not instance.spec.is_active:
         message = f"Instance '{instance.name}' is not active"
         return RpcError(UNAVAILABLE, message, {"state": instance.state})
+    if instance.state is InstanceState.NEEDS_LOGIN:
+        return _login_error(instance)
     retry_in_s = instance.retry_in_s(now_s)
     reason = "; before that: ".join(filter(None, (instance.doing, instance.last_error)))
     why = f"{instance.state}: {reason}" if reason else str(instance.state)
@@ -25,3 +32,52 @@ def unavailable_error(instance: Instance, now_s: float) -> RpcError:
     if instance.doing is not None:
         data["doing"] = instance.doing
     return RpcError(UNAVAILABLE, f"Instance '{instance.name}' not connected: {why}{then}", data)
+
+
+def _login_error(instance: Instance) -> RpcError:
+    """Return the error for an instance whose server asks for a login, with the way out."""
+    reason = instance.last_error or "its server asks for that"
+    data = {"state": instance.state, "last_error": instance.last_error, "retry_in_s": None}
+    way_out, url = f"run: mcp-router login {instance.name}", instance.login_url
+    if url:
+        data["login_url"] = url
+        way_out = f"log in at {url}"
+    then = "" if way_out in reason else f"; {way_out}"
+    return RpcError(UNAVAILABLE, f"Instance '{instance.name}' needs a login: {reason}{then}", data)
+
+
+# --- The login of a person -------------------------------------------------------------------
+
+_MAY_ASK_FOR_INPUT: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""Methods whose requests may be answered with `input_required` (MCP 2026-07-28)."""
+
+_URL_MODE: Final = {"mode": Raw(b'"url"')}
+
+
+def error_for(asked: ClientRequest | Call, error: RpcError) -> tuple[RpcError, bool]:
+    """Return an error as its client can make use of it, and whether it is a result of a tool.
+
+    A person who has to log in is sent to the page for that (MCP 2025-11-25, Elicitation, URL
+    Elicitation Required Error; at 2026-07-28 `protocol.bridging` makes `input_required` of it). If
+    the client cannot do that, the model reads the URL.
+    """
+    data: Any = error.data
+    url = cast("dict[str, Any]", data).get("login_url") if isinstance(data, dict) else None
+    if not isinstance(url, str):
+        return error, asked.is_own_tool
+    client = asked.client
+    if _can_open_pages(client, asked.method):
+        ticket = url.rpartition("/")[2]  # No other page has it.
+        page = {"mode": "url", "elicitationId": ticket, "url": url, "message": error.message}
+        return RpcError(URL_ELICITATION_REQUIRED, error.message, {"elicitations": [page]}), False
+    return error, asked.is_own_tool or (asked.method == "tools/call" and client.era != "own")
+
+
+def _can_open_pages(client: Client, method: str) -> bool:
+    if client.is_stateless and method not in _MAY_ASK_FOR_INPUT:
+        return False
+    try:
+        check_may_ask("elicitation/create", _URL_MODE, client.revision, client.capabilities)
+    except RpcError:
+        return False
+    return True

@@ -291,6 +291,7 @@ class Call(Struct, eq=False):
         is_transparent: True if the client sees the server as if the router were not there.
         subscribes: the address of the row and the URI of a `resources/subscribe`; else None.
         task: the task whose result a `tasks/result` waits for; None for others.
+        headers: what of the headers of its client goes to its server; None for nothing.
         to_repeat: what is needed to send it again: the request, and the raw name of its tool.
         began_s, draft: see `ClientRequest`.
     """
@@ -316,6 +317,7 @@ class Call(Struct, eq=False):
     is_transparent: bool = False
     subscribes: tuple[str, str] | None = None
     task: KnownTask | None = None
+    headers: dict[str, str] | None = None
     to_repeat: tuple[ClientRequest, Raw] | None = None
     began_s: float = 0.0
     draft: CallDraft | None = None

@@ -7,14 +7,17 @@ told from what is out of date.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
+import attrs
 from msgspec import Struct
 
 from router.core.names import direct_names
 from router.core.state.instances import Instance, InstanceState, NamedKind
 from router.core.text.raw_json import printable
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
+from router.messages.instances.instance_spec import CLIENT_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +35,8 @@ def new_instance(
     Args:
         spec: its configuration.
         now_s: monotonic second of the event.
-        known: what is known of a server with this configuration.
+        known: what is known of a server with this configuration; it is not shown where each person
+            has lists of their own.
         is_lazy: True to have its first use start it, if it is known what it offers.
     """
     if not spec.is_active:
@@ -42,9 +46,66 @@ def new_instance(
     waits_for_use = spec.sessions == "per_client" or (is_lazy and known is not None)
     state = InstanceState.IDLE if waits_for_use else InstanceState.STARTING
     instance = Instance(spec, state, now_s)
-    if known is not None:
+    if known is not None and not spec.is_per_person:
         instance.record_known(known)
     return instance
+
+
+class PersonalPart(Instance, eq=False, kw_only=True):
+    """The part of an instance that one person has: the own sessions, and the lists of their server.
+
+    It stands for the instance in whatever this person sees. Its `spec` is that of the instance,
+    with the `person`; its state sums up the sessions of this person.
+
+    Attributes:
+        instance: the configured instance, which sums up all sessions and shows no lists.
+    """
+
+    instance: Instance
+
+    @property
+    def task_scope(self) -> str:
+        """The scope of this person's session."""
+        return address_of(self.name, ("person", self.person or ""))
+
+
+MAX_PERSONS: Final = 10_000
+"""Persons whose parts of an instance are kept; beyond them, one without a session is forgotten."""
+
+
+def part_of(instance: Instance, person: str) -> Instance:
+    """Return the part of an instance that a person has.
+
+    Args:
+        instance: has a session for each person; it, or any part of it.
+        person: the name of a principal; empty for one without a name, who has no part. Then the
+            result is the instance, which shows no lists and serves nobody.
+    """
+    whole = whole_of(instance)
+    part = whole.persons.get(person)
+    if part is not None or not person:
+        return part or whole
+    if len(whole.persons) >= MAX_PERSONS:
+        unused = next((name for name, one in whole.persons.items() if not one.client_sessions), "")
+        whole.persons.pop(unused, None)
+    state = InstanceState.IDLE if whole.may_run else whole.state
+    spec = attrs.evolve(whole.spec, person=person)
+    part = PersonalPart(spec, state, whole.since_s, last_error=whole.last_error, instance=whole)
+    whole.persons[person] = part
+    return part
+
+
+def whole_of(instance: Instance) -> Instance:
+    """Return the configured instance of which this may be a part."""
+    return instance.instance if isinstance(instance, PersonalPart) else instance
+
+
+def address_of(name: str, key: tuple[str, ...]) -> str:
+    """Return the address of the sessions of an instance that serve whom this key names.
+
+    Two keys never have one address: what others have chosen, such as a name, is quoted.
+    """
+    return f"{name}{CLIENT_MARK}{':'.join(quote(part, safe='') for part in key)}"
 
 
 class Instances(Struct):

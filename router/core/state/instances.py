@@ -1,22 +1,10 @@
 """Keeps one row for each configured instance, with its state and the lists that clients see of it.
 
 The `record_…` methods are the transitions: one for each event that reports on an instance.
-
-States:
-
-- `disabled`: not active, so the supervisor runs nothing for it.
-- `starting`: the supervisor runs it, and its session is not up yet.
-- `ready`: its session is up and its catalog is known.
-- `degraded`: its session is up, but its server refuses calls and is spared for a while.
-- `backoff`: it ended and will be restarted.
-- `failed`: it cannot be started, or was restarted too often and is only probed.
-- `stopping`: it was taken away or replaced.
-- `idle`: nothing runs for it now, and the next use starts it; its last known lists are shown.
 """
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -26,6 +14,7 @@ from router.core.names import direct_names
 from router.core.names.exposed_catalog import NOTHING, ExposedCatalog, expose
 from router.core.text.raw_json import printable
 from router.messages.catalog import KnownServer
+from router.messages.instances.instance_state import CONNECTED_STATES, InstanceState
 from router.messages.params import object_of
 from router.messages.revisions import STATELESS_REVISION
 
@@ -44,22 +33,11 @@ NamedKind: TypeAlias = Literal["tools", "prompts"]
 """The lists whose items have direct names."""
 
 
-class InstanceState(enum.StrEnum):
-    """The states of an instance; the values are shown to users."""
-
-    DISABLED = "disabled"
-    STARTING = "starting"
-    READY = "ready"
-    DEGRADED = "degraded"
-    BACKOFF = "backoff"
-    FAILED = "failed"
-    STOPPING = "stopping"
-    IDLE = "idle"
-
-
-CONNECTED_STATES: Final = frozenset({InstanceState.READY, InstanceState.DEGRADED})
-
-_LISTED_STATES: Final = CONNECTED_STATES | {InstanceState.STARTING, InstanceState.BACKOFF}
+_LISTED_STATES: Final = CONNECTED_STATES | {
+    InstanceState.STARTING,
+    InstanceState.BACKOFF,
+    InstanceState.NEEDS_LOGIN,
+}
 """While an instance is expected to be ready soon, its last known lists are shown. A call of what
 they list waits for it, or says why it cannot."""
 
@@ -76,6 +54,8 @@ class Instance(Struct):
         doing: what its start does or waits for, if it takes long and that is known.
         last_error: the reason of its last end or failed start. Once it is ready, it says which of
             its lists are not whole, and is None if all are.
+        login_url: the page on which the person whose session this is can log in, while it is
+            `needs_login`; empty if there is none.
         retry_at_s: monotonic second of the next start, while in `backoff` or `failed`, or of the
             next call, while `degraded`; None when none is planned.
         session: its live session, only while `ready` or `degraded`.
@@ -85,6 +65,8 @@ class Instance(Struct):
         client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
             client has a session of its own. Then `session` is always None, the state sums up
             theirs, and `known` and the lists are the newest of theirs.
+        persons: the parts of it that persons have, by the names of their principals, if each has a
+            session of its own; oldest first.
         replicas: the rows of its replicas, oldest first, if it has several; likewise.
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
@@ -110,12 +92,14 @@ class Instance(Struct):
     restarts: int = 0
     last_error: str | None = None
     doing: str | None = None
+    login_url: str = ""
     retry_at_s: float | None = None
     session: SessionUp | None = None
     known: KnownServer | None = None
     capabilities: dict[str, Raw] = {}
     offers: ExposedCatalog = NOTHING
     client_sessions: dict[Hashable, Instance] = {}
+    persons: dict[str, Instance] = {}
     replicas: list[Instance] = []
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
@@ -145,6 +129,11 @@ class Instance(Struct):
     def address(self) -> str:
         """Names it and what follows it: the sessions after this one, and other configurations."""
         return self.spec.name
+
+    @property
+    def person(self) -> str | None:
+        """The name of the only principal that it is for; None for an instance of everybody."""
+        return self.spec.person
 
     @property
     def is_per_client(self) -> bool:
@@ -185,6 +174,7 @@ class Instance(Struct):
         if state is not self.state:
             self.state, self.since_s = state, now_s
         self.retry_at_s = self.doing = None
+        self.login_url = ""
         if state is not InstanceState.STARTING:
             self.is_waking = False
         if state not in CONNECTED_STATES:
@@ -334,6 +324,12 @@ class Instance(Struct):
         """Record that the supervisor gave up: from now on it starts one probe per cool-down."""
         self.enter(InstanceState.FAILED, now_s)
         self.restarts, self.retry_at_s = restarts, now_s + probe_in_s
+        self._record_reason(reason)
+
+    def record_needs_login(self, reason: str, restarts: int, login_url: str, now_s: float) -> None:
+        """Record that its server asks for a login, so that no start is planned."""
+        self.enter(InstanceState.NEEDS_LOGIN, now_s)
+        self.restarts, self.login_url = restarts, login_url
         self._record_reason(reason)
 
     def _record_reason(self, reason: str) -> None:

@@ -263,6 +263,11 @@ class RoutingState(Struct):
         view = self.view_of_sender(principal)
         return Instances() if view is None else view.seen_by(self.instances, principal)
 
+    def overseen_by(self, principal: Principal) -> Instances:
+        """Return the same, but what is each person's own is summed up for all persons."""
+        view = self.view_of_sender(principal)
+        return Instances({} if view is None else view.overseen_by(self.instances, principal))
+
 
 Method: TypeAlias = "Callable[[RoutingState, ClientRequest], None]"
 """Answers, forwards or parks a request; it raises `RpcError` to have that answered."""

@@ -1,5 +1,8 @@
 """Keeps the rows of instances that have several sessions: one for each client, or replicas.
 
+Where each person logs in (`oauth.per_user`), all clients of one principal share a session. What a
+person sees of such an instance is a row as well, with the lists of this person's own server.
+
 The row of such an instance runs nothing itself. For each of its clients (`"sessions":
 "per_client"`) or processes (`"replicas"`) there is a row of its own, which the supervisor knows as
 `{instance}#{number}`; no instance can have that name.
@@ -8,6 +11,7 @@ Invariants:
 
 - A name is never used twice, so a late report about a session that has ended finds no row.
 - A row is in the table exactly as long as it is among the `client_sessions` of its instance.
+- A session of a person serves no other principal, and no other principal sees its lists.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Struct, field
 
 from router.core.state.deadlines import Deadlines
+from router.core.state.instance_table import PersonalPart, address_of, whole_of
 from router.core.state.instances import Instance, InstanceState
 from router.messages.instances.instance_spec import CLIENT_MARK
 
@@ -34,14 +39,18 @@ SessionKey: TypeAlias = tuple[str, ...]
 """Names whom a session serves; see `key_of`."""
 
 
-def key_of(client: Client, root: str | None) -> SessionKey:
+def key_of(instance: Instance, client: Client, root: str | None) -> SessionKey:
     """Return the key of the session that serves a client; clients with equal keys share it.
 
     Args:
+        instance: has a session for each client, or for each person.
         client: a session; or a lone request, which shares with all requests of the same program,
             as far as the principal and the `clientInfo` tell programs apart.
         root: the client's first root if the session depends on it. Then nothing else counts.
     """
+    if instance.spec.is_per_person:
+        person = ("person", client.principal.name)
+        return person if root is None else (*person, root)
     if root is not None:
         return ("root", root)
     owner = owner_of(client)
@@ -63,7 +72,7 @@ class SessionRow(Instance, eq=False, kw_only=True):
     Its `spec` is that of the instance, under the name by which the supervisor knows the session.
 
     Attributes:
-        instance: the configured instance.
+        instance: the configured instance, or the part of it that the session's person has.
     """
 
     instance: Instance
@@ -120,11 +129,25 @@ class ClientSession(SessionRow, eq=False, kw_only=True):
     @property
     def address(self) -> str:
         """The same for all sessions with this key, one after the other; no instance has it."""
-        return f"{self.name}{CLIENT_MARK}{':'.join(self.key)}"
+        return address_of(self.name, self.key)
+
+    @property
+    def task_scope(self) -> str:
+        """The address if it is one person's: a task of another person is another one."""
+        return self.name if self.person is None else self.address
 
     def serves(self, client: Client) -> bool:
         """Return whether this is the session of a client, or may be that of a lone request."""
-        return owner_of(client) in self.clients or self.key == key_of(client, None)
+        if self.person is not None and self.person != client.principal.name:
+            return False
+        return owner_of(client) in self.clients or self.key == key_of(self.instance, client, None)
+
+    @property
+    def root(self) -> str | None:
+        """The first root of its clients if it depends on that."""
+        number = 2 if self.key[0] == "person" else 1
+        depends_on_root = self.key[0] == "root" or len(self.key) > 2 == number
+        return self.key[number] if depends_on_root else None
 
     @property
     def ends_with_its_client(self) -> bool:
@@ -157,12 +180,14 @@ class ClientSessions(Struct):
         """Add a row here and to its instance."""
         self.by_name[row.spec.name] = self.by_address[row.address] = row
         row.instance.client_sessions[row.key] = row
+        whole_of(row.instance).client_sessions[row.key] = row
 
     def remove(self, row: ClientSession) -> None:
         """Remove a row here and from its instance; no client has it any more."""
         del self.by_name[row.spec.name]
         del self.by_address[row.address]
-        del row.instance.client_sessions[row.key]
+        row.instance.client_sessions.pop(row.key, None)
+        whole_of(row.instance).client_sessions.pop(row.key, None)
         self.idle_due.disarm(row.spec.name)
         for client in list(row.clients):
             self.leave(client, row)
@@ -217,6 +242,8 @@ def sum_up(instance: Instance, now_s: float) -> None:
         _sum_up_replicas(instance, now_s)
     else:
         _sum_up_clients(instance, now_s)
+        if isinstance(instance, PersonalPart):
+            _sum_up_clients(instance.instance, now_s)
 
 
 _BEST_FIRST: Final = (
@@ -224,6 +251,7 @@ _BEST_FIRST: Final = (
     InstanceState.DEGRADED,
     InstanceState.STARTING,
     InstanceState.BACKOFF,
+    InstanceState.NEEDS_LOGIN,
     InstanceState.FAILED,
 )
 

@@ -6,6 +6,7 @@ Invariants:
 
 - A client sees no instance that its view or its principal leaves out, whichever way it asks.
 - A place that is gone is gone for the clients that are there as well.
+- Of an instance in which each person has a session, a client sees the part of its own principal.
 """
 
 from __future__ import annotations
@@ -15,15 +16,21 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from router.core.names.direct_names import direct_name
-from router.core.state.instance_table import Instances
+from router.core.state.instance_table import Instances, part_of
 from router.messages.errors import INSTANCE_NOT_FOUND, RpcError
 from router.messages.instances.exposure import Profile, matches_any
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from router.core.state.instances import Instance
     from router.messages.commands import Principal
     from router.messages.core_settings import CoreSettings
     from router.messages.instances.exposure import Expose
+
+
+MAX_SEEN: Final = 1000
+"""Principals for which a view keeps the instances they see; they are found out anew at no loss."""
 
 
 class Selection(Struct, eq=False):
@@ -55,9 +62,11 @@ class View(Struct, eq=False):
     expose: Expose = "router"
     is_transparent: bool = False
     shows_all_tools: bool = True
-    # The instances that each principal sees here, by the names it may see, since the last change.
-    _seen: dict[frozenset[str] | None, Instances] = {}
+    # The instances that each principal sees here, since the last change: by the names it may see,
+    # and by its own name where that matters.
+    _seen: dict[Hashable, Instances] = {}
     _all: Instances | None = None
+    _is_personal: bool = False
 
     def __post_init__(self) -> None:
         self.expose = self.profile.expose
@@ -74,12 +83,31 @@ class View(Struct, eq=False):
         if self._all is not instances:
             self._all = instances
             self._seen.clear()
-        seen = self._seen.get(principal.instances)
+            self._is_personal = any(row.spec.is_per_person for row in instances)
+        key: Hashable = principal.instances
+        if self._is_personal:
+            key = (principal.instances, principal.name)
+        seen = self._seen.get(key)
         if seen is None:
-            rows = instances.seen_by(principal).by_name.items()
-            shown = {name: row for name, row in rows if self._shows(name)}
-            seen = self._seen[principal.instances] = Instances(shown)
+            if len(self._seen) >= MAX_SEEN:
+                self._seen.clear()
+            shown = self.overseen_by(instances, principal)
+            if self._is_personal:
+                person = principal.name
+                shown = {
+                    name: part_of(row, person) if row.spec.is_per_person else row
+                    for name, row in shown.items()
+                }
+            seen = self._seen[key] = Instances(shown)
         return seen
+
+    def overseen_by(self, instances: Instances, principal: Principal) -> dict[str, Instance]:
+        """Return the instances that this view shows to a principal, as they are for everybody.
+
+        That is for those who look after the router, and want to know how all sessions are.
+        """
+        rows = instances.seen_by(principal).by_name.items()
+        return {name: row for name, row in rows if self._shows(name)}
 
     def _shows(self, name: str) -> bool:
         if self.instance is not None:

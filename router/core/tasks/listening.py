@@ -117,7 +117,7 @@ def answered(state: RoutingState, session: SessionId, frame: Response | ErrorRes
 
 def _listen(state: RoutingState, name: str) -> None:
     """Open a subscription to all tasks in place of the one that is open."""
-    instance = state.row_named(name)
+    instance = state.row_named(name) or state.row_at(name)
     session = None if instance is None else instance.session
     if session is None or not session.is_stateless:
         return

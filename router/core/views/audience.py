@@ -29,7 +29,8 @@ def _lists(state: RoutingState, client: Client, instance: Instance) -> bool:
     if view is None:
         return False
     if view.expose == "router":
-        return client.selection.instance == instance.name
+        is_own = instance.person in (None, client.principal.name)
+        return is_own and client.selection.instance == instance.name
     return _shows(state, view, client, instance)
 
 
@@ -71,6 +72,8 @@ def is_served_by(client: Client, instance: Instance) -> bool:
 
 
 def _shows(state: RoutingState, view: View, client: Client, instance: Instance) -> bool:
+    if instance.person is not None and instance.person != client.principal.name:
+        return False
     return instance.name in view.seen_by(state.instances, client.principal).by_name
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SEVERITIES: Final[dict[str, Severity]] = {
     "failed": "error",
     "backoff": "error",
+    "needs_login": "warning",
     "degraded": "warning",
     "starting": "note",
 }
@@ -22,7 +23,11 @@ _SEVERITIES: Final[dict[str, Severity]] = {
 
 _SERVE: Final = "mcp-router serve --transport http"
 
-_STATES: Final = {"failed": "has failed", "backoff": "is down, and is about to be tried again"}
+_STATES: Final = {
+    "failed": "has failed",
+    "backoff": "is down, and is about to be tried again",
+    "needs_login": "needs a login",
+}
 """How a state is said where its own word is no adjective."""
 
 
@@ -57,5 +62,7 @@ def _problem(instance: InstanceState) -> str:
 def _fix(instance: InstanceState) -> str:
     if instance.state == "starting":
         return "wait for it: mcp-router status"
+    if instance.state == "needs_login":
+        return f"mcp-router login {instance.name}"
     again = "" if instance.retry_in_s is None else " (the router tries again by itself)"
     return f"mend what the reason says, then: mcp-router restart {instance.name}{again}"

@@ -122,6 +122,8 @@ def read_entry(
     kind, try_sse = entry.kind()
     sessions: SessionsSetting = entry.choice("sessions", SESSIONS)
     oauth, may_log_in = read_oauth(members, entry.secret, entry.note)
+    if kind != "stdio" and oauth is not None and oauth.is_per_person:
+        sessions = "per_client"  # of one person: see `InstanceSpec.is_per_person`
     may_have_replicas = kind == "stdio" and sessions == "shared"
     spec = InstanceSpec(
         name=name,

@@ -85,10 +85,13 @@ class InstanceSpec:
             ready.
         sessions: "shared" for one session that serves all clients, or "per_client" for one session
             for each client.
+            It is "per_client" also where each person has one, see `is_per_person`.
         max_sessions: the most sessions at the same time, with "per_client".
         run_policy: how its sessions are started, watched, stopped and protected.
         client: the client whose session this is; None if clients share it, as they do unless the
             session was started for one of them.
+        person: the name of the principal whose session this is, or whose part of the instance; None
+            if it is nobody's in particular.
         ignored: the places of keys of other programs that have no effect here.
         warnings: mistakes that do not keep it from being started, each with its place.
         problem: the reason why this entry cannot be started, with its place; None if it can.
@@ -121,6 +124,7 @@ class InstanceSpec:
     max_sessions: int = DEFAULT_MAX_SESSIONS
     run_policy: RunPolicy = DEFAULT_RUN_POLICY
     client: ClientIdentity | None = None
+    person: str | None = None
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problem: str | None = None
@@ -135,6 +139,11 @@ class InstanceSpec:
     def has_replicas(self) -> bool:
         """True if several processes share the calls of this instance."""
         return self.run_policy.replicas > 1
+
+    @property
+    def is_per_person(self) -> bool:
+        """True if all clients of one principal share a session, which serves nobody else."""
+        return self.type != "stdio" and self.oauth is not None and self.oauth.is_per_person
 
     @property
     def needs_roots(self) -> bool:

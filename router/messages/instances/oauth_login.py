@@ -42,6 +42,11 @@ class OAuthLogin(Struct, frozen=True):
     token_audience: str = ""
     per_user: bool = False
 
+    @property
+    def is_per_person(self) -> bool:
+        """True if a token is for one person: each logs in, or brings a token to be exchanged."""
+        return self.per_user or self.grant in ("token_exchange", "id_jag")
+
     def __repr__(self) -> str:
         # Without secret and key.
         return f"OAuthLogin(client_id={self.client_id!r}, grant={self.grant!r})"

@@ -93,6 +93,15 @@ def test_sessions_end_when_the_first_token_is_set_and_when_the_last_is_removed()
     assert endpoint.open == []
 
 
+def test_heads_that_are_forgotten_are_admitted_by_the_same_rules() -> None:
+    live = LiveAdmission(_settings("secret"))
+    endpoint, before = live.register(FakeEndpoint(BEARER)), live.server.rules
+    live.forget_heads()
+    assert live.server.rules == before
+    assert live.server.rules is not before
+    assert endpoint.calls == 0
+
+
 def test_other_changes_end_nothing() -> None:
     live = LiveAdmission(_settings("secret"))
     endpoint = live.register(FakeEndpoint(ANONYMOUS, BEARER))

@@ -56,6 +56,21 @@ class FakeEndpoint:
         self.open = [name for name in self.open if is_place(name, self.principal)]
 
 
+# --- Headers that instances forward ---------------------------------------------------------
+
+
+def test_names_of_forwarded_headers_are_those_of_all_instances() -> None:
+    told: list[frozenset[str]] = []
+    places = Places(Settings(), "config.json")
+    places.forwarding_changed = lambda: told.append(places.forwarded_names)
+    plain = instance("plain")
+    one = attrs.evolve(instance("one"), forward_headers=("x-tenant",))
+    two = attrs.evolve(instance("two"), forward_headers=("x-tenant", "x-trace"))
+    for specs in ([plain], [plain, one], [one, plain], [one, two], []):
+        places.take_instances(specs)
+    assert told == [frozenset({"x-tenant"}), frozenset({"x-tenant", "x-trace"}), frozenset()]
+
+
 # --- Who finds what --------------------------------------------------------------------------
 
 

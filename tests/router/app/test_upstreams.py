@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
 from router.app import upstreams
 from router.config.settings import McpClient
+from router.dispatch.reports import login_needed
+from router.messages.events import SessionUp
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.instances.run_policy import RunPolicy
+from supervisors.child import StartChild, Starting, Up
+from supervisors.supervisor import supervise
+from tests.transports.connect.remote.fake_server import Call, serve, session_server
+from tests.transports.connect.remote.test_credentials import URL as LOGIN_URL
+from tests.transports.connect.remote.test_credentials import FakeCredentials, guarded
+
+if TYPE_CHECKING:
+    from router.messages.instances.instance_spec import ProtocolSetting
 
 
 def test_each_type_of_instance_has_its_connector() -> None:
@@ -65,6 +75,33 @@ def test_what_is_known_of_a_server_is_known_when_it_is_started_on_command() -> N
     assert _history(made_by, "a", args=("x",)) is not first
 
 
+def test_remote_instances_that_may_log_in_get_credentials() -> None:
+    asked: list[tuple[str, str | None]] = []
+    credentials: Any = object()
+
+    def credentials_for(spec: InstanceSpec, person: str | None) -> Any:
+        asked.append((spec.name, person))
+        return credentials
+
+    made_by = upstreams.Upstreams(McpClient(), inbox=_channel(), credentials=credentials_for)
+    url = "https://there.example/mcp"
+    given = {}
+    for spec in (
+        InstanceSpec("http", "p", type="http", url=url),
+        InstanceSpec("sse", "p", type="sse", url=url),
+        InstanceSpec("sse#1", "p", type="sse", url=url, person="alice"),
+        InstanceSpec("never", "p", type="http", url=url, may_log_in=False),
+        InstanceSpec("stdio", "p", command="run"),
+    ):
+        run: Any = made_by.child_of(spec).run
+        given[spec.name] = run.connect.keywords.get("credentials")
+    assert asked == [("http", None), ("sse", None), ("sse#1", "alice")]
+    assert given == {
+        **dict.fromkeys(("http", "sse", "sse#1"), credentials),
+        **dict.fromkeys(("never", "stdio"), None),
+    }
+
+
 @pytest.mark.parametrize(("of_instance", "interval_s"), [(None, 5), (0.0, 0), (2.5, 2.5)])
 def test_interval_of_pings_is_the_instances_own_or_the_default(
     of_instance: float | None, interval_s: float
@@ -73,3 +110,44 @@ def test_interval_of_pings_is_the_instances_own_or_the_default(
     spec = InstanceSpec("a", "p", run_policy=RunPolicy(ping_interval_s=of_instance))
     run: Any = made_by.child_of(spec).run
     assert run.ping_interval_s == interval_s
+
+
+# --- Logins ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["legacy", "auto", "2026-07-28"])
+async def test_a_server_that_asks_for_a_login_is_left_alone_until_somebody_has_logged_in(
+    nursery: trio.Nursery, protocol: ProtocolSetting
+) -> None:
+    credentials = FakeCredentials([])
+    inbox, events = trio.open_memory_channel[Any](100)
+    commands_in, commands = trio.open_memory_channel[Any](10)
+    reports_in, reports = trio.open_memory_channel[Any](0)
+    script = guarded(introduces_itself, "good")
+    async with serve(script) as server:
+        url = f"http://127.0.0.1:{server.port}/mcp"
+        spec = InstanceSpec("a", "p", type="http", url=url, protocol=protocol)
+        made_by = upstreams.Upstreams(McpClient(), inbox=inbox, credentials=lambda *_: credentials)
+        child = made_by.child_of(spec)
+        nursery.start_soon(supervise, [child], commands, reports_in)
+        assert await reports.receive() == Starting("a")
+        down = await reports.receive()
+        assert login_needed(down) == LOGIN_URL
+        assert (down.restarts, server.calls) == (0, [])
+        credentials.tokens = ["good"]
+        commands_in.send_nowait(StartChild(child))
+        assert [type(await reports.receive()) for _ in range(2)] == [Starting, Up]
+        assert isinstance(await events.receive(), SessionUp)
+        nursery.cancel_scope.cancel()
+
+
+async def introduces_itself(call: Call) -> None:
+    """Play a server that offers nothing, in either era."""
+    if call.rpc == "server/discover":
+        await call.result('{"supportedVersions":["2026-07-28"],"capabilities":{}}')
+    elif call.rpc == "initialize":
+        info = '{"name":"x","version":"1"}'
+        revision = '"protocolVersion":"2025-11-25"'
+        await call.result(f'{{{revision},"capabilities":{{}},"serverInfo":{info}}}')
+    else:
+        await session_server(Call.result)(call)

@@ -488,6 +488,33 @@ async def test_reports_of_the_supervisor_are_translated_for_the_core(
     assert "a does not stop" in caplog.text
 
 
+class NeedsLoginError(Exception):
+    """An error of a connection."""
+
+    needs_login = True
+    login_url = "https://router.example/oauth/login/t1"
+
+
+async def test_need_of_a_login_is_told_to_the_core_and_its_page_is_not_logged(
+    nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = ScriptedCore()
+    actor = await start_actor(nursery, core)
+    error, url = NeedsLoginError("who are you?"), NeedsLoginError.login_url
+    await actor.happens(
+        Down("a", error, 0, None),
+        Down("b", ExceptionGroup("both", [OSError("it ended"), error]), 1, None),
+        Down("c", error, 0, 0.0),
+    )
+    assert [event for _, event in core.events] == [
+        InstanceDown("a", "who are you?", 0, None, True, url),
+        InstanceDown("b", "both (2 sub-exceptions)", 1, None, True, url),
+        InstanceDown("c", "who are you?", 0, 0.0),
+    ]
+    assert "a needs a login: who are you?" in caplog.text
+    assert "login/t1" not in caplog.text
+
+
 async def test_wait_for_a_turn_to_start_is_told_to_the_core(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:

@@ -93,6 +93,20 @@ def test_when_each_is_up_or_has_failed_the_line_comes_soon() -> None:
     assert lines(report, *events, until_s=100) == [expected]
 
 
+class NeedsLoginError(Exception):
+    """An error of a connection."""
+
+    needs_login = True
+    login_url = ""
+
+
+def test_instances_that_need_a_login_are_named_soon() -> None:
+    report = started("ab")
+    events = [(1, up("a")), (2, Down("b", NeedsLoginError(), 0, None))]
+    expected = f"{2 + SETTLED_S:g}: 1 of 2 instances are up; not up: b (needs_login)"
+    assert lines(report, *events, until_s=100) == [expected]
+
+
 def test_many_that_get_up_one_after_the_other_are_summed_up_after_a_minute() -> None:
     names = "abcdefghijklmnopqrstuvwxyz"
     events = [(5 * n, up(name)) for n, name in enumerate(names)]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import math
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import attrs
 import msgspec
@@ -27,12 +27,13 @@ from msgspec import Raw, Struct
 from router.messages.errors import TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, RequestId, Response
 from transports import json_rpc
-from transports.connect.wire import Failure, Received
+from transports.connect.wire import Failure, Received, WireLost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from router.messages.frames import Frame
+    from transports.connect.credentials import LoginNeeded
     from transports.connect.remote.endpoint import RemoteEndpoint
 
 T = TypeVar("T")
@@ -65,10 +66,12 @@ class OutgoingMessage:
     Attributes:
         frame: the message.
         headers: the headers of a request of MCP 2026-07-28; None for all other messages.
+        forwarded: more headers for its HTTP request, which came from the client of a call.
     """
 
     frame: Frame
     headers: Mapping[str, str] | None = None
+    forwarded: Mapping[str, str] | None = None
     _scope: trio.CancelScope | None = attrs.field(default=None, init=False, repr=False)
     _deadline: float = attrs.field(default=math.inf, init=False, repr=False)
 
@@ -127,6 +130,7 @@ class RemoteConnection:
         open_streams: responses that are being read. While there is one, the upstream is alive.
         lost: the reason for the end of the connection, None before that.
         retry_after_s: as in `WireLost`.
+        login: set if only a login at the upstream gets another connection.
         is_refused: True if the upstream does not speak this transport; another may be tried.
     """
 
@@ -136,6 +140,7 @@ class RemoteConnection:
     open_streams: int = attrs.field(default=0, init=False)
     lost: str | None = attrs.field(default=None, init=False)
     retry_after_s: float | None = attrs.field(default=None, init=False)
+    login: LoginNeeded | None = attrs.field(default=None, init=False, repr=False)
     is_refused: bool = attrs.field(default=False, init=False)
     _open: dict[RequestId, OutgoingMessage] = attrs.field(factory=_no_messages, init=False)
     _held_answer: Received | None = attrs.field(default=None, init=False, repr=False)
@@ -239,6 +244,7 @@ class RemoteConnection:
         status: int | None = None,
         retry_after_s: float | None = None,
         code: int = TRANSPORT_ERROR,
+        login_url: str | None = None,
     ) -> None:
         """Answer a message with an error, because no other answer will come.
 
@@ -250,12 +256,15 @@ class RemoteConnection:
             status: as in `Failure`.
             retry_after_s: as in `Failure`.
             code: the JSON-RPC error code.
+            login_url: as in `Failure`.
         """
         await trio.lowlevel.checkpoint()
         if message.is_initialize:
             self.lose(sentence, retry_after_s)
         elif message.request is not None:
-            failure = Failure(RpcError(code, sentence), status, retry_after_s)
+            data = {"login_url": login_url} if login_url else None
+            failed = RpcError(code, sentence, data)
+            failure = Failure(failed, status, retry_after_s, login_url=login_url)
             error = Raw(msgspec.json.encode({"code": code, "message": sentence}))
             frame = ErrorResponse(message.request.id, error)
             await self.receive_frame(frame, message, failure)
@@ -267,6 +276,29 @@ class RemoteConnection:
         if self.lost is None:
             self.lost, self.retry_after_s = reason, retry_after_s
             self.scope.cancel()
+
+    async def lose_to_login(self, needed: LoginNeeded, message: OutgoingMessage | None) -> NoReturn:
+        """End the connection, as nothing goes on without a login.
+
+        Args:
+            needed: the reason.
+            message: the message that was about to be sent, or was refused; None for no message.
+                If it is a request it is answered before, because it was not carried out.
+        """
+        if message is not None and message.request is not None and not message.is_initialize:
+            await self.fail(message, needed.reason, status=401, login_url=needed.login_url)
+        if self.lost is None:
+            self.login = needed
+        self.lose(needed.reason)
+        await trio.sleep_forever()  # Until that has cancelled this task, as all others.
+
+    def wire_lost(self) -> WireLost | None:
+        """Return the reason for the end of the connection as an exception; None before that."""
+        if self.lost is None:
+            return None
+        if self.login is not None:
+            return WireLost(self.lost, needs_login=True, login_url=self.login.login_url)
+        return WireLost(self.lost, self.retry_after_s)
 
     def refuse(self, reason: str) -> None:
         """End the connection because the upstream does not speak this transport."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 import errno
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.request import getproxies
 
 import httpx2
+import trio
+from msgspec import Struct
 
 from transports.outbound.failures import chain, describe_cause
 from transports.outbound.network import NOT_PUBLIC, AddressNotPublic
@@ -33,6 +35,22 @@ _ALLOW_PRIVATE: Final = 'set "allow_private": true for this instance in its file
 
 CONNECT_S: Final = 5.0
 """Time for name, TCP and TLS: an upstream that needs longer is as good as down."""
+
+
+class Sending(Struct):
+    """Learns how far a request got, as a `trace` extension of the HTTP client.
+
+    Attributes:
+        failed_at_once: True if the connection was gone when the first bytes were to be written.
+    """
+
+    failed_at_once: bool = False
+
+    async def note(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of an event of the HTTP client."""
+        if event == "http11.send_request_headers.failed":
+            self.failed_at_once = was_reset(info["exception"])
+        await trio.lowlevel.checkpoint()
 
 
 def is_unreachable(exc: httpx2.HTTPError) -> bool:

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import httpx2
 import trio
-from msgspec import Struct
 
 from router.messages.errors import SESSION_LOST, TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse
 from transports import json_rpc
+from transports.connect.credentials import LoginNeeded
 from transports.connect.remote.connection import (
     OutgoingMessage,
     RemoteConnection,
@@ -42,12 +42,13 @@ from transports.connect.remote.event_streams import (
 )
 from transports.connect.remote.failures import (
     CONNECT_S,
+    Sending,
     describe,
     is_unreachable,
     retry_after_s,
     was_reset,
 )
-from transports.connect.remote.request_headers import is_reserved
+from transports.connect.remote.request_headers import is_reserved, open_with
 from transports.connect.remote.responses import (
     SESSION_HEADER,
     FinishedStream,
@@ -66,6 +67,8 @@ from transports.outbound.network import GuardedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from transports.connect.credentials import Credentials
 
 WRITE_S: Final = 30.0
 """Time for one write of a request that the upstream does not read."""
@@ -93,21 +96,6 @@ _LIMITS: Final = httpx2.Limits(
 )
 
 
-class _Sending(Struct):
-    """Learns how far a request got, as a `trace` extension of the HTTP client.
-
-    Attributes:
-        failed_at_once: True if the connection was gone when the first bytes were to be written.
-    """
-
-    failed_at_once: bool = False
-
-    async def note(self, event: str, info: dict[str, Any]) -> None:
-        if event == "http11.send_request_headers.failed":
-            self.failed_at_once = was_reset(info["exception"])
-        await trio.lowlevel.checkpoint()
-
-
 class HttpxClient(httpx2.AsyncClient, ABC):
     """The common part of the HTTP clients for streamable HTTP and for HTTP+SSE.
 
@@ -118,19 +106,25 @@ class HttpxClient(httpx2.AsyncClient, ABC):
     is_only_stream: ClassVar[bool]
 
     def __init__(
-        self, connection: RemoteConnection, headers: Mapping[str, str], nursery: trio.Nursery
+        self,
+        connection: RemoteConnection,
+        headers: Mapping[str, str],
+        credentials: Credentials | None,
+        nursery: trio.Nursery,
     ) -> None:
         """Create a client. Blocks, since it reads the certificates.
 
         Args:
             connection: learns of messages and failures.
             headers: go with every request.
+            credentials: are asked for more headers at each request; None for none.
             nursery: runs requests that the SDK need not wait for. It outlives the SDK's transport.
         """
         # With a transport of its own, a client uses no proxy of the environment: see `network`.
         guard = None if connection.endpoint.allow_private else GuardedTransport(_LIMITS)
         super().__init__(headers=dict(headers), timeout=_TIMEOUT, limits=_LIMITS, transport=guard)
         self._connection = connection
+        self._credentials = credentials
         self._nursery = nursery
         self._background_posts = trio.Semaphore(MAX_BACKGROUND_POSTS)
 
@@ -154,11 +148,18 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         """Return whether a request names a session, which the upstream may have forgotten."""
 
     async def _open(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; once more if its connection was reset before anything of it was sent.
+        """Send a request; the connection ends, and this is cancelled, if a login is needed."""
+        if self._credentials is None:
+            return await self._open_as_it_is(request)
+        try:
+            return await open_with(self._credentials, request, self._open_as_it_is)
+        except LoginNeeded as needed:
+            await self._connection.lose_to_login(needed, message_being_sent.get(None))
 
-        A server may close an idle connection at the very moment at which it is used again.
-        """
-        sending = _Sending()
+    async def _open_as_it_is(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; once more if its connection was reset before anything of it was sent."""
+        # A server may close an idle connection at the very moment at which it is used again.
+        sending = Sending()
         request.extensions["trace"] = sending.note
         try:
             return await super().send(request, stream=True, follow_redirects=False)
@@ -394,6 +395,7 @@ def _with_message(request: httpx2.Request, message: OutgoingMessage) -> httpx2.R
         for name in [name for name in headers if is_reserved(name)]:
             del headers[name]
         headers.update(message.headers)
+    headers.update(message.forwarded)
     return httpx2.Request(
         request.method,
         request.url,

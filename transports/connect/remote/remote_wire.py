@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
+    from transports.connect.credentials import Credentials
     from transports.connect.remote.endpoint import Kind, RemoteEndpoint
     from transports.connect.remote.http_client import HttpxClient
 
@@ -71,17 +72,26 @@ del _name
 
 @asynccontextmanager
 async def open_wire(
-    endpoint: RemoteEndpoint, headers: Mapping[str, str], kinds: Sequence[Kind]
+    endpoint: RemoteEndpoint,
+    headers: Mapping[str, str],
+    kinds: Sequence[Kind],
+    credentials: Credentials | None = None,
 ) -> AsyncGenerator[RemoteWire]:
     """Yield a wire to `endpoint`, over the first of `kinds` that the upstream does not refuse.
+
+    A configured `Authorization` is what the user wants, so `credentials` are not asked then.
 
     Resource handling:
         Leaving the context ends the session at the upstream, within `http_client.DELETE_S`. A
         cancellation or a lost wire ends the context at once.
     """
     _check_headers(headers)
+    configured = frozenset(name.lower() for name in headers)
+    if "authorization" in configured:
+        credentials = None
     sender, receiver = trio.open_memory_channel[Received](INBOX_FRAMES)
-    wire = RemoteWire(endpoint, headers, kinds, sender, receiver)
+    own = RequestHeaders(configured)
+    wire = RemoteWire(endpoint, headers, kinds, credentials, sender, receiver, own)
     failed: Exception | None = None
     with receiver:
         try:
@@ -110,15 +120,16 @@ class RemoteWire:
     _endpoint: RemoteEndpoint
     _headers: Mapping[str, str] = attrs.field(repr=False)
     _kinds: Sequence[Kind]
+    _credentials: Credentials | None = attrs.field(repr=False)
     _sender: trio.MemorySendChannel[Received] = attrs.field(repr=False)
     _receiver: trio.MemoryReceiveChannel[Received] = attrs.field(repr=False)
+    _request_headers: RequestHeaders = attrs.field(repr=False)
     _ready: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
     _hung_up: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
     _lost: WireLost | None = attrs.field(default=None, init=False)
     _connection: RemoteConnection | None = attrs.field(default=None, init=False, repr=False)
     _client: HttpxClient | None = attrs.field(default=None, init=False, repr=False)
     _out: WriteStream[SessionMessage] | None = attrs.field(default=None, init=False, repr=False)
-    _request_headers: RequestHeaders = attrs.field(factory=RequestHeaders, init=False, repr=False)
     _initialize: Frame | None = attrs.field(default=None, init=False, repr=False)
     _unsent: Sequence[Frame] = attrs.field(default=(), init=False, repr=False)
 
@@ -182,16 +193,16 @@ class RemoteWire:
     async def _run_transports(self) -> None:
         await trio.lowlevel.checkpoint()
         refusals: list[str] = []
-        asked_s: float | None = None
+        last: WireLost | None = None
         for kind in self._kinds:
             connection = await self._run_transport(kind)
             refusals.append(connection.lost or "")
-            asked_s = connection.retry_after_s
+            last = connection.wire_lost()
             if not connection.is_refused:
                 break
             self._ready = trio.Event()
         reason = _join_refusals(refusals, self._kinds)
-        self._lost = WireLost(reason, asked_s) if reason else None
+        self._lost = last.again(reason) if last is not None and reason else None
 
     async def _run_transport(self, kind: Kind) -> RemoteConnection:
         """Run one of the SDK's transports for as long as it lasts."""
@@ -229,7 +240,7 @@ class RemoteWire:
     async def _new_client(
         self, kind: Kind, connection: RemoteConnection, nursery: trio.Nursery
     ) -> HttpxClient:
-        make = partial(_CLIENTS[kind], connection, self._headers, nursery)
+        make = partial(_CLIENTS[kind], connection, self._headers, self._credentials, nursery)
         return await trio.to_thread.run_sync(make, abandon_on_cancel=True)
 
     async def _run_until_hang_up(
@@ -243,7 +254,8 @@ class RemoteWire:
     async def _send(self, frame: Frame) -> None:
         if self._out is None or self._connection is None:
             raise self._wire_lost()
-        message = OutgoingMessage(frame, self._request_headers.headers_for(frame))
+        own = self._request_headers
+        message = OutgoingMessage(frame, own.headers_for(frame), own.forwarded_with(frame))
         if message.is_initialize:
             self._initialize = frame
         must_be_sent = self._connection.register(message)
@@ -262,10 +274,8 @@ class RemoteWire:
     def _wire_lost(self) -> WireLost:
         if self._lost is not None:
             return self._lost.again()
-        connection = self._connection
-        if connection is not None and connection.lost is not None:
-            return WireLost(connection.lost, connection.retry_after_s)
-        return WireLost(f"the connection to {self._endpoint.shown} was closed")
+        lost = None if self._connection is None else self._connection.wire_lost()
+        return lost or WireLost(f"the connection to {self._endpoint.shown} was closed")
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -1,11 +1,14 @@
-"""The HTTP headers that a request of MCP 2026-07-28 carries besides its body.
+"""The HTTP headers that a request carries besides its body: those of its message, and credentials.
 
-They are generated from the very message they go with (MCP 2026-07-28, Transports, Streamable HTTP,
-Standard Request Headers and Custom Headers). Imports the SDK, so only `sdk.load` loads this module.
-No I/O.
+Those of MCP 2026-07-28 are generated from the very message they go with (MCP 2026-07-28,
+Transports, Streamable HTTP, Standard Request Headers and Custom Headers). Imports the SDK, so only
+`sdk.load` loads this module.
 
-Invariants: a member that cannot be read in a message is in no header. The schema of a tool is read
-when the tool is first called.
+Invariants:
+
+- A member that cannot be read in a message is in no header.
+- The schema of a tool is read when the tool is first called.
+- A request is sent at most once more with other credentials.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
+import httpx2
 import msgspec
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
@@ -26,16 +30,18 @@ from mcp.shared.inbound import (
     x_mcp_header_map,
 )
 
-from router.messages.frames import Request
+from router.messages.frames import Request, RequestWithHeaders
 from router.messages.revisions import NAMED_METHODS, STATELESS_REVISION
+from transports.connect.remote.responses import read_short_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from msgspec import Raw
 
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
+    from transports.connect.credentials import Credentials
 
 _ParamHeaders: TypeAlias = "Mapping[tuple[str, ...], str]"
 """The path of a value in the arguments of a tool -> the header that repeats the value."""
@@ -46,6 +52,9 @@ _RESERVED: Final = frozenset(
     {VERSION_HEADER, MCP_METHOD_HEADER, MCP_NAME_HEADER, "mcp-session-id", "last-event-id"}
 )
 _RESERVED_PREFIX: Final = MCP_PARAM_HEADER_PREFIX.lower()
+
+_KEPT: Final = ("content-type", "retry-after", "www-authenticate")
+"""What matters of the headers of a refusal."""
 
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text: Final = msgspec.json.Decoder(str)
@@ -62,9 +71,11 @@ class RequestHeaders:
     """Generates the headers for the requests of one connection.
 
     Attributes:
+        configured: the names, in lower case, of the headers that are configured for the instance.
         is_stateless: True if the connection speaks 2026-07-28.
     """
 
+    configured: frozenset[str] = frozenset()
     is_stateless: bool = False
     _tools: dict[str, Raw] = attrs.field(init=False, factory=dict[str, "Raw"], repr=False)
     _param_headers: dict[str, _ParamHeaders] = attrs.field(
@@ -91,6 +102,17 @@ class RequestHeaders:
             self._add_name_and_params(headers, frame)
         return headers
 
+    def forwarded_with(self, frame: Frame) -> Mapping[str, str] | None:
+        """Return the headers of a client that go with a message; None for nothing.
+
+        What is configured for the instance, or belongs to the message itself, no client replaces.
+        """
+        if not isinstance(frame, RequestWithHeaders):
+            return None
+        taken = self.configured
+        named = frame.headers.items()
+        return {name: value for name, value in named if name not in taken and not is_reserved(name)}
+
     def _add_name_and_params(self, headers: dict[str, str], request: Request) -> None:
         try:
             params = _object.decode(request.params)
@@ -107,6 +129,35 @@ class RequestHeaders:
         if tool not in self._param_headers:
             self._param_headers[tool] = _read_param_headers(self._tools[tool])
         return self._param_headers[tool]
+
+
+async def open_with(
+    credentials: Credentials,
+    request: httpx2.Request,
+    send: Callable[[httpx2.Request], Awaitable[httpx2.Response]],
+) -> httpx2.Response:
+    """Send a request with credentials; once more if the server refuses them and there are others.
+
+    Raises:
+        LoginNeeded: only a person can go on.
+    """
+    sent = await credentials.headers()
+    request.headers.update(sent)
+    response = await send(request)
+    challenges = response.headers.get_list("www-authenticate")
+    # RFC 9110 section 15.5.2: a 401 names what is asked for. Without that, it is no such matter.
+    if response.status_code not in (401, 403) or not challenges:
+        return response
+    # Read to its end first: to find out what is asked for takes requests to other servers.
+    body = await read_short_body(response)
+    await response.aclose()
+    if not await credentials.refused(response.status_code, ", ".join(challenges), sent):
+        kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
+        return httpx2.Response(response.status_code, headers=kept, content=body, request=request)
+    for name in sent:
+        request.headers.pop(name, None)
+    request.headers.update(await credentials.headers())
+    return await send(request)
 
 
 def _read_param_headers(tool: Raw) -> _ParamHeaders:

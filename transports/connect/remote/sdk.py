@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from transports.connect.credentials import Credentials
     from transports.connect.remote.endpoint import Kind, RemoteEndpoint
     from transports.connect.wire import Wire
 
@@ -28,7 +29,11 @@ class OpenWire(Protocol):
     """The type of `remote_wire.open_wire`."""
 
     def __call__(
-        self, endpoint: RemoteEndpoint, headers: Mapping[str, str], kinds: Sequence[Kind]
+        self,
+        endpoint: RemoteEndpoint,
+        headers: Mapping[str, str],
+        kinds: Sequence[Kind],
+        credentials: Credentials | None = None,
     ) -> AbstractAsyncContextManager[Wire]:
         """Open a wire over the first of `kinds` that the upstream does not refuse."""
         ...

@@ -238,8 +238,11 @@ class _Incarnation:
         """End a start whose server wants to be left alone: the next request would not be better.
 
         Raises:
-            WireLost: it names the time of the next try (`Retry-After`, RFC 9110 section 10.2.3).
+            WireLost: it names the time of the next try (`Retry-After`, RFC 9110 section 10.2.3), or
+                asks for a login.
         """
+        if failure.login_url is not None:
+            raise WireLost(failure.error.message, needs_login=True, login_url=failure.login_url)
         if failure.retry_after_s is not None:
             raise WireLost(failure.error.message, failure.retry_after_s)
 

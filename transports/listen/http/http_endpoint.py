@@ -35,7 +35,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
-from transports.listen.http.posts.post_head import PostHead
+from transports.listen.http.posts.post_head import PostHead, forwarded_of, with_forwarded
 from transports.listen.http.posts.post_response import PostResponse
 from transports.listen.http.posts.routing_headers import (
     ENVELOPE_MARK,
@@ -76,7 +76,6 @@ if TYPE_CHECKING:
     from router.messages.params import Params
     from router.messages.revisions import Era
     from transports.listen.serving.exchange import (
-        Accepts,
         Answer,
         EventStream,
         HttpRequest,
@@ -235,7 +234,8 @@ class HttpEndpoint:
         accepts, requested = accepts_of(headers), headers.get(REVISION_HEADER)
         is_stateless = requested == STATELESS_REVISION
         session = None if is_stateless else self._session_of(headers, principal, view)
-        head = PostHead(principal, view, accepts, requested, session)
+        forwarded = forwarded_of(headers, self._places.forwarded_names)
+        head = PostHead(principal, view, accepts, requested, session, forwarded)
         if request.known_head is not None:
             take = None if session is None else self._take
             request.known_head.keep(head, rules, request.address, take)
@@ -273,7 +273,7 @@ class HttpEndpoint:
         assert session is not None  # without a session `decode_batch` raises
         check_revision(head.requested, None)
         if any(isinstance(message, Request) for message in messages):
-            return await self._ask(session, messages, head.accepts, as_array=True)
+            return await self._ask(session, messages, head, as_array=True)
         for message in messages:
             await self._actor_inbox.send(FromClient(session.id, message, session))
         return empty_answer(202)
@@ -293,11 +293,10 @@ class HttpEndpoint:
         if frame.method == "tools/call":
             # The core knows the tool, and by it the arguments that these headers repeat.
             params.param_headers = read_param_headers(request.headers)
-        accepts = head.accepts
         if frame.method == LISTEN_METHOD:
-            accepts = require_events(accepts)
+            head = msgspec.structs.replace(head, accepts=require_events(head.accepts))
         client = self._new_one_shot(head, "stateless", params)
-        return await self._ask(client, [frame], accepts, params=params, opened_by=request)
+        return await self._ask(client, [frame], head, params=params, opened_by=request)
 
     async def _post_without_session(
         self, frame: Frame, params: Params | None, request: HttpRequest, head: PostHead
@@ -310,7 +309,7 @@ class HttpEndpoint:
         if not isinstance(frame, Request):
             return empty_answer(202)
         client = self._new_one_shot(head, "handshake")
-        return await self._ask(client, [frame], head.accepts, params=params, opened_by=request)
+        return await self._ask(client, [frame], head, params=params, opened_by=request)
 
     async def _initialize(
         self, frame: Request, request: HttpRequest, head: PostHead
@@ -321,7 +320,7 @@ class HttpEndpoint:
         inbox, count, sender = self._actor_inbox, self.unread.add, head.principal
         session = HttpSession(new_client_id(), sender, inbox, self._sessions, head.view, count)
         self._sessions.add(session)
-        return await self._ask(session, [frame], head.accepts, opened_by=request)
+        return await self._ask(session, [frame], head, opened_by=request)
 
     def _new_one_shot(self, head: PostHead, era: Era, params: Params | None = None) -> OneShot:
         # A call that is held for its client's answer is in flight, and may end while it drains.
@@ -334,7 +333,7 @@ class HttpEndpoint:
         self,
         client: HttpSession | OneShot,
         messages: Sequence[Frame],
-        accepts: Accepts,
+        head: PostHead,
         *,
         params: Params | None = None,
         opened_by: HttpRequest | None = None,
@@ -347,7 +346,7 @@ class HttpEndpoint:
             opened_by: the request of a client that the actor does not know yet.
             as_array: see `PostResponse`.
         """
-        response = PostResponse(client, messages, accepts, self._unwatched, as_array=as_array)
+        response = PostResponse(client, messages, head.accepts, self._unwatched, as_array=as_array)
         try:
             if opened_by is not None:
                 principal, address = client.principal, opened_by.address
@@ -356,7 +355,8 @@ class HttpEndpoint:
                 )
                 await self._actor_inbox.send(opened)
             for message in messages:
-                event = FromClient(client.id, message, response.reply_to(message), params)
+                read = with_forwarded(params, message, head.forwarded)
+                event = FromClient(client.id, message, response.reply_to(message), read)
                 await self._actor_inbox.send(event)
         except BaseException:
             response.abandon()

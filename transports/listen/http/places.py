@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Final, Protocol
 from router.messages.errors import HttpRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from router.messages.commands import Principal
 
 
 class Places(Protocol):
-    """The views that have a place of their own."""
+    """The views that have a place of their own, and what their instances want of requests.
+
+    Attributes:
+        forwarded_names: the names, in lower case, of the headers that some instance forwards.
+    """
+
+    @property
+    def forwarded_names(self) -> Collection[str]: ...
 
     def has(self, name: str, principal: Principal, /) -> bool:
         """Return whether there is a view of this name for this principal, as far as is known."""
@@ -30,6 +37,8 @@ class Places(Protocol):
 
 
 class _OnlyTheDefault:
+    forwarded_names: Collection[str] = ()
+
     def has(self, _name: str, _principal: Principal, /) -> bool:
         return False
 

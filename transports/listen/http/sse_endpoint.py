@@ -31,6 +31,7 @@ from transports.listen.http.places import (
     view_at,
     wait_for_place,
 )
+from transports.listen.http.posts.post_head import forwarded_of, with_forwarded
 from transports.listen.http.sessions.session_table import SessionLimits, SessionTable, new_client_id
 from transports.listen.serving.client_messages import decode_batch, negotiated_revision
 from transports.listen.serving.exchange import NOSNIFF, Answer, Rejected, error_answer, is_json
@@ -197,7 +198,8 @@ class SseEndpoint:
         if not is_json(request.headers.get("content-type")):
             raise HttpRefusal(415, "Content-Type must be application/json")
         session = self._session_of(request.query, principal)
-        if request.known_head is not None:
+        # With headers to forward, each request has to be looked at.
+        if request.known_head is not None and not self._places.forwarded_names:
             request.known_head.keep(session, rules, request.address, self._take)
         return session
 
@@ -208,7 +210,9 @@ class SseEndpoint:
         for message in _decode(body, session.revision):
             if isinstance(message, Request) and message.method == "initialize":
                 session.expect_revision(message.id)
-            await self._actor_inbox.send(FromClient(session.id, message, session))
+            forwarded = forwarded_of(request.headers, self._places.forwarded_names)
+            read = with_forwarded(None, message, forwarded)
+            await self._actor_inbox.send(FromClient(session.id, message, session, read))
         return _ACCEPTED
 
     def _session_of(self, query: str, principal: Principal) -> _SseSession:

@@ -17,6 +17,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         InstanceState("d", "idle"),
         InstanceState("e", "starting"),
         InstanceState("f", "disabled"),
+        InstanceState("g", "needs_login", "who are you?"),
     )
     assert lines(judge, facts(running=Running("u", "2.0.0", states))) == [
         "error b: has failed: command not found: 'npx' -> mend what the reason says, then: "
@@ -24,6 +25,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         "warning c: is degraded: refused 5 calls -> mend what the reason says, then: mcp-router "
         "restart c",
         "note e: is starting -> wait for it: mcp-router status",
+        "warning g: needs a login: who are you? -> mcp-router login g",
     ]
 
 

@@ -32,6 +32,26 @@ def test_without_keys_it_logs_in_if_the_server_asks_for_it(oauth: Any) -> None:
     assert (spec.oauth, spec.may_log_in, spec.problem) == (None, True, None)
 
 
+@pytest.mark.parametrize(
+    ("oauth", "sessions"),
+    [
+        ({"per_user": True}, "per_client"),
+        ({"grant": "token_exchange"}, "per_client"),
+        ({"grant": "id_jag"}, "per_client"),
+        ({"grant": "client_credentials"}, "shared"),
+        ({"per_user": True, "enabled": False}, "shared"),
+    ],
+)
+def test_logins_of_persons_give_each_a_session(oauth: Any, sessions: str) -> None:
+    spec = read({**URL, "oauth": oauth})
+    assert (spec.sessions, spec.is_per_person) == (sessions, sessions == "per_client")
+
+
+def test_a_process_has_no_logins_of_persons() -> None:
+    spec = read({"command": "run", "oauth": {"per_user": True}})
+    assert (spec.sessions, spec.is_per_person) == ("shared", False)
+
+
 def test_a_secret_is_in_no_repr() -> None:
     spec = read({**URL, "oauth": {"client_secret": "top-s3cret", "private_key": "pem-s3cret"}})
     assert "s3cret" not in repr(spec)

@@ -9,11 +9,12 @@ import pytest
 from msgspec import Raw
 
 from router.messages.catalog import Catalog, Item
-from router.messages.frames import Response
+from router.messages.frames import Request, RequestWithHeaders, Response
 from tests.transports.connect.remote.fake_server import (
     Call,
     discovered,
 )
+from transports.connect.remote.request_headers import RequestHeaders
 
 
 def tool(name: str, **properties: Any) -> Item:
@@ -160,3 +161,14 @@ async def test_a_tool_that_cannot_be_read_can_be_called(schema: str) -> None:
         talk.wire.set_catalog(Catalog(tools=(unreadable,)))
         params = '{"name":"t","arguments":{"a":"1"}}'
         assert await talk.request(3, "tools/call", params) == Response(3, Raw(b"{}"))
+
+
+# --- Headers of clients ----------------------------------------------------------------------
+
+
+def test_headers_of_a_client_go_with_its_request_unless_something_else_decides_about_them() -> None:
+    headers = RequestHeaders(frozenset({"x-configured"}))
+    sent = {"x-tenant": "t1", "x-configured": "theirs", "mcp-name": "theirs", "mcp-param-x": "y"}
+    request = RequestWithHeaders(1, "tools/call", headers=sent)
+    assert headers.forwarded_with(request) == {"x-tenant": "t1"}
+    assert headers.forwarded_with(Request(1, "tools/call")) is None

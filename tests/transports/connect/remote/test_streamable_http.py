@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
 from msgspec import Raw
 
-from router.messages.frames import Notification, Request, Response
+from router.messages.frames import Notification, Request, RequestWithHeaders, Response
 from tests.transports.connect.remote.fake_server import (
     Call,
     CutConnection,
     answer,
+    discovered,
     initialized,
     never,
     notice,
     serve,
     session_server,
 )
+from tests.transports.connect.remote.test_credentials import FakeCredentials
+from transports.connect.remote.connect import connect_http
 
 # --- Payloads and calls ---
 
@@ -150,3 +155,30 @@ async def test_a_cancellation_is_forwarded_and_frees_what_waits_for_the_answer(
         await talk.send(Notification("notifications/cancelled", Raw(b'{"requestId":"a"}')))
         await freed.wait()
         await talk.server.wait_for("notifications/cancelled")
+
+
+# --- Headers of clients ---
+
+
+@pytest.mark.parametrize("is_stateless", [False, True])
+async def test_headers_of_a_client_go_with_its_request_alone(is_stateless: bool) -> None:
+    begin = discovered if is_stateless else initialized
+    asked = RequestWithHeaders(3, "tools/call", Raw(b'{"name":"x"}'), {"x-tenant": "t1"})
+    async with begin(session_server(Call.result), headers={"X-Own": "1"}) as talk:
+        await talk.send(asked, Request(5, "tools/list"))
+        await talk.receive()
+        await talk.receive()
+        sent = {call.rpc: call.headers for call in talk.server.calls if call.rpc}
+    assert sent["tools/call"]["x-tenant"] == "t1"
+    assert sent["tools/call"]["x-own"] == "1"
+    assert "x-tenant" not in sent["tools/list"]
+
+
+async def test_credentials_win_over_what_a_client_sends() -> None:
+    connect = partial(connect_http, credentials=FakeCredentials(["own"]))
+    asked = RequestWithHeaders(3, "tools/call", headers={"authorization": "Bearer theirs"})
+    async with initialized(session_server(Call.result), connect) as talk:
+        await talk.send(asked)
+        await talk.receive()
+        call = await talk.server.wait_for("tools/call")
+    assert call.headers["authorization"] == "Bearer own"

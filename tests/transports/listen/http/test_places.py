@@ -45,6 +45,7 @@ class FakePlaces:
 
     def __init__(self, *names: str) -> None:
         self.names = set(names)
+        self.forwarded_names: frozenset[str] = frozenset()
         self.hidden_from: set[tuple[str, str]] = set()
         self.known = trio.Event()
         self.known.set()

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from router.messages.frames import Request
+from router.messages.params import Params
+
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from router.messages.commands import Principal
+    from router.messages.frames import Frame
     from transports.listen.http.sessions.http_sessions import HttpSession
     from transports.listen.serving.exchange import Accepts
 
@@ -21,6 +27,7 @@ class PostHead(Struct, frozen=True):
         accepts: the kinds of response that the client takes.
         requested: the protocol revision that the client speaks; None if it does not say.
         session: the session that it names; None if it names none, or is of 2026-07-28.
+        forwarded: its headers that some instance forwards; None for nothing.
     """
 
     principal: Principal
@@ -28,3 +35,34 @@ class PostHead(Struct, frozen=True):
     accepts: Accepts
     requested: str | None
     session: HttpSession | None
+    forwarded: dict[str, str] | None = None
+
+
+def forwarded_of(headers: Mapping[str, str], names: Collection[str]) -> dict[str, str] | None:
+    """Return those headers that some instance forwards; None for nothing.
+
+    Args:
+        headers: of a request, names in lower case.
+        names: of the headers that some instance forwards.
+    """
+    if not names:
+        return None
+    # Others could not be sent again as they came.
+    return {name: headers[name] for name in names if headers.get(name, "\xa0").isascii()} or None
+
+
+def with_forwarded(
+    params: Params | None, message: Frame, forwarded: dict[str, str] | None
+) -> Params | None:
+    """Return the `params` of a message, with headers to be forwarded if it is a request.
+
+    Args:
+        params: those that were read already, if any.
+        message: the message.
+        forwarded: as `forwarded_of` returns them.
+    """
+    if forwarded is None or not isinstance(message, Request):
+        return params
+    params = params or Params(message.params)
+    params.forwarded = forwarded
+    return params

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from router.messages.events import FromClient
 from router.messages.frames import Request
+from transports.listen.http.posts.post_head import with_forwarded
 from transports.listen.http.posts.post_response import PostResponse
 from transports.listen.http.posts.routing_headers import check_revision
 from transports.listen.serving.exchange import Rejected, empty_answer
@@ -74,4 +75,7 @@ class SessionMessages:
             raise Rejected.because(400, "This session is initialized already", frame.id)
         check_revision(head.requested, frame.id)
         response = PostResponse(session, [frame], head.accepts, self._unwatched)
-        return FromClient(session.id, frame, response), response
+        if head.forwarded is None:
+            return FromClient(session.id, frame, response), response
+        params = with_forwarded(None, frame, head.forwarded)
+        return FromClient(session.id, frame, response, params), response

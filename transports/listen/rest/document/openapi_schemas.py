@@ -96,10 +96,11 @@ _STATE: Final[Json] = {
     "state": {
         "enum": [
             *("disabled", "starting", "ready", "degraded"),
-            *("backoff", "failed", "stopping", "idle"),
+            *("backoff", "failed", "needs_login", "stopping", "idle"),
         ],
         "description": "`degraded`: its server refuses calls, and gets none for a while; `idle`: "
-        "nothing runs for it now, and the next call starts it",
+        "nothing runs for it now, and the next call starts it; `needs_login`: its server asks for "
+        "a login, and nothing starts it before that",
     },
     "in_state_s": {"type": "number"},
     "restarts": INTEGER,
