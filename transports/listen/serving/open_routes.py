@@ -18,7 +18,7 @@ from transports.listen.serving.asgi import RequestBody, path_of, peer_of, reques
 from transports.listen.serving.exchange import Answer, ClientGone, error_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from transports.listen.serving.asgi import Message, Receive, Send
@@ -53,6 +53,16 @@ class OpenRoutes(Struct, frozen=True):
             return found
         above = (each for each in self.below if path == each or path.startswith(f"{each}/"))
         return next((self.below[each] for each in above), None)
+
+
+def joined(several: Iterable[OpenRoutes]) -> OpenRoutes:
+    """Return all of these routes; no two have the same path."""
+    exact: dict[str, Route] = {}
+    below: dict[str, Route] = {}
+    for routes in several:
+        exact |= routes.exact
+        below |= routes.below
+    return OpenRoutes(exact, below)
 
 
 class WithOpenRoutes:
