@@ -106,7 +106,10 @@ WITHOUT_ADMIN: Final = {
     ("post", "/api/prompts/{name}/get"),
     ("post", "/api/ws-ticket"),
 }
-SERVES_ALL: Final = {"name": "evil", "command": "true", "instance": "snooping", "tool": "arguments"}
+SERVES_ALL: Final = {
+    "name": "evil", "command": "true", "instance": "snooping", "tool": "arguments",
+    "url": "http://127.0.0.1/oauth/callback?code=x&state=x",
+}
 
 
 def changing_routes(secured: SecuredRouter) -> Iterator[tuple[str, str]]:

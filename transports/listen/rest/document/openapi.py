@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from transports.listen.rest.document.login_paths import login_paths
 from transports.listen.rest.document.openapi_schemas import (
     ANY_OBJECT,
     BOOLEAN,
@@ -34,6 +35,8 @@ _EXAMPLES: Final[Json] = {
     "Profile": {"instances": ["files-*"], "tools": {"deny": ["*__delete_*"]}},
     "Call": {"instance": "example", "tool": "add", "params": {"a": 1, "b": 2}},
     "Reading": {"uri": "example://greeting/Ada"},
+    "LoginRequest": {"redirect_uri": "http://127.0.0.1:8765/oauth/callback"},
+    "LoginCallback": {"url": "http://127.0.0.1:3000/oauth/callback?code=…&state=…"},
     "PromptRequest": {"name": "summarize", "arguments": {"text": "A long text"}},
 }
 """Schema of a request body -> an example of one."""
@@ -54,7 +57,7 @@ _ERROR_DESCRIPTIONS: Final = {
     422: "A value does not fit; detail.loc says where",
     429: "The token has reached a limit of its calls, or too many wrong tokens came from here",
     500: "A fault in the router, or a file that cannot be written",
-    502: "The remote server refused the call, or did not answer it as MCP wants",
+    502: "The remote server refused the call, or did not answer as MCP or OAuth want",
     503: "The instance or the router cannot take it now",
     504: "The server did not answer in time",
     507: "No space left on the disk; nothing was changed",
@@ -360,7 +363,13 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
         version: of the router.
         has_logs: the log may be followed, so its routes exist.
     """
-    paths = {**_other_paths(), **_call_paths(), **_instance_paths(), **_profile_paths()}
+    paths = {
+        **_other_paths(),
+        **_call_paths(),
+        **_instance_paths(),
+        **login_paths(_route, _NAME_IN_PATH),
+    }
+    paths |= _profile_paths()
     return {
         "openapi": "3.1.0",
         "info": {
