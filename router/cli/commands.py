@@ -63,6 +63,7 @@ class Command(Struct, frozen=True):
 _SERVING: Final = "router.cli.serving"
 _RUNNING: Final = "router.cli.running"
 _LOCAL: Final = "router.cli.local"
+_LOGINS: Final = "router.cli.logins"
 _CALLING: Final = "router.cli.calling"
 _CHANGING: Final = "router.cli.changing"
 _SETUP: Final = "router.cli.setup"
@@ -90,6 +91,10 @@ COMMANDS: Final = (
     Command("prompts", "Look", "list prompts, or fill one in", f"{_CALLING}.prompts_command"),
     Command("inspect", "Look", "tell all about one server", f"{_RUNNING}.inspect_command"),
     Command("call", "Use", "call a tool", f"{_CALLING}.call_command"),
+    Command(
+        "login", "Use", "log in to a remote server in your browser", f"{_LOGINS}.login_command"
+    ),
+    Command("logout", "Use", "forget such a login", f"{_LOGINS}.logout_command"),
     Command("restart", "Change", "start servers anew", f"{_CHANGING}.switch_command"),
     Command("enable", "Change", "start servers, now and always", f"{_CHANGING}.switch_command"),
     Command("disable", "Change", "stop servers for good", f"{_CHANGING}.switch_command"),
