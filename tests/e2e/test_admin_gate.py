@@ -107,7 +107,10 @@ WITHOUT_ADMIN: Final = {
     ("post", "/api/ws-ticket"),
 }
 SERVES_ALL: Final = {
-    "name": "evil", "command": "true", "instance": "snooping", "tool": "arguments",
+    "name": "evil",
+    "command": "true",
+    "instance": "snooping",
+    "tool": "arguments",
     "url": "http://127.0.0.1/oauth/callback?code=x&state=x",
 }
 

@@ -211,9 +211,11 @@ class RunningLogin(Struct):
             text = pasted.decode(errors="replace").strip()
             if not text:
                 continue
-            query = text if "state=" in text else urlencode({"code": text, "state": state})
-            if not self._take(query):
-                complain("The router did not take that; paste the whole URL of the last page")
+            is_url = "://" in text or "state=" in text
+            query = text if is_url else urlencode({"code": text, "state": state})
+            if self._take(query) or not is_url:
+                return  # a wrong code ends the login, and who waits for that says why
+            complain("The router did not take that; paste the whole URL of the last page")
 
     def _route(self) -> str:
         return route("instances", self.name, "login")

@@ -196,11 +196,11 @@ def test_pasted_text_that_is_refused_is_asked_for_again(
     router: FakeRouter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     router.answer(f"POST {LOGIN}/callback", NOT_OFFERED, 502)
-    lines = iter([b"x\n", b""])
+    lines = iter([b"https://x.example/\n", b"code\n"])
     monkeypatch.setattr(os, "read", lambda _fd, _limit: next(lines))
     login = RunningLogin(RestApi(router.url), "github", "")
     login.take_pasted("s")
-    assert "paste the whole URL of the last page" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("paste the whole URL of the last page") == 1
 
 
 # --- How it ends -------------------------------------------------------------------------------
