@@ -26,11 +26,14 @@ from transports.listen.serving.open_routes import OpenRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from router.app.logins.attempts import Attempt
     from router.app.logins.instance_logins import InstanceLogins
     from transports.listen.serving.exchange import HttpRequest
     from transports.listen.serving.open_routes import Route
+
+    SignedIn: TypeAlias = Callable[[HttpRequest], str | None]
 
 PAGE_COOKIE: Final = "mcp_router_login_page"
 BROWSER_COOKIE: Final = "mcp_router_login"
@@ -43,17 +46,22 @@ _SENT_FROM_ELSEWHERE: Final = "This was not sent from the page of the router; op
 _REFERRER: Final = (b"referrer-policy", b"same-origin")
 
 
+def no_sign_in(_person: str) -> SignedIn | None:
+    """Return None: nobody can sign in with a browser."""
+    return None
+
+
 class LoginRoutes(Struct, frozen=True):
     """The open routes of logins.
 
     Attributes:
         logins: the logins.
-        signed_in: returns the name of the principal that is signed in by the browser of a request,
-            or None; None in its place if browsers cannot sign in.
+        sign_in_of: the name of a principal -> what tells who is signed in by the browser of a
+            request, or None if nobody is; None for a principal that cannot sign in with a browser.
     """
 
     logins: InstanceLogins
-    signed_in: Callable[[HttpRequest], str | None] | None = None
+    sign_in_of: Callable[[str], SignedIn | None] = no_sign_in
 
     def routes(self) -> OpenRoutes:
         """Return the routes by their paths."""
@@ -107,13 +115,13 @@ class LoginRoutes(Struct, frozen=True):
         """Return the reason why a POST may not go on; empty if it may."""
         if not self._is_from_own_page(request):
             return _SENT_FROM_ELSEWHERE
-        if self.signed_in is None:
-            return ""
-        who = self.signed_in(request)
+        person = attempt.person or ""
+        signed_in = self.sign_in_of(person)
+        who = person if signed_in is None else signed_in(request)
         if who is None:
-            return f"Sign in to this router as {attempt.person} first, and open the link again"
-        if who != attempt.person:
-            return f"This link is for {attempt.person}, and you are signed in as {who}"
+            return f"Sign in to this router as {person} first, and open the link again"
+        if who != person:
+            return f"This link is for {person}, and you are signed in as {who}"
         return ""
 
     def _is_from_own_page(self, request: HttpRequest) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from router.app.logins.instance_logins import InstanceLogins
     from router.app.logins.lazy_logins import LazyLogins
+    from router.app.logins.login_routes import SignedIn
     from router.app.sockets import Bound
     from router.messages.instances.instance_spec import InstanceSpec
     from router.messages.observability.records import Record
@@ -35,12 +36,14 @@ class RouterLogins(Struct, eq=False):
         mask_token: has the logs mask a token.
         write_record: hands a record to those who keep it.
         bound: returns the listeners at their present addresses.
+        sign_in_of: see `LoginRoutes`; None if no principal can sign in with a browser.
     """
 
     lazy: LazyLogins
     mask_token: Callable[[str], None]
     write_record: Callable[[Record], None]
     bound: Callable[[], Sequence[Bound]] = tuple
+    sign_in_of: Callable[[str], SignedIn | None] | None = None
     _asking: InstanceLogins | None = None
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,7 +67,9 @@ class RouterLogins(Struct, eq=False):
         # For start-up time, as above.
         from router.app.logins.login_routes import LoginRoutes
 
-        return LoginRoutes(self.for_asking()).routes()
+        if self.sign_in_of is None:
+            return LoginRoutes(self.for_asking()).routes()
+        return LoginRoutes(self.for_asking(), self.sign_in_of).routes()
 
     def credentials_for(self, spec: InstanceSpec, person: str | None) -> Credentials:
         """Return the credentials for a session of an instance; see `Logins.credentials_for`."""

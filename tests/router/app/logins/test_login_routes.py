@@ -27,10 +27,13 @@ LOOPBACK = "http://127.0.0.1:8765/cb"
 class Site:
     """The routes, asked by one browser that keeps its cookies."""
 
-    def __init__(self, fake: FakeLogins, *, public_url: str = OWN, signed_in: Any = None) -> None:
+    def __init__(self, fake: FakeLogins, *, public_url: str = OWN, who: Any = "nobody can") -> None:
         self.records: list[Record] = []
         self.logins = logins_for_asking(fake, self.records, public_url)
-        self.routes = LoginRoutes(self.logins, signed_in)
+        if who == "nobody can":
+            self.routes = LoginRoutes(self.logins)
+        else:
+            self.routes = LoginRoutes(self.logins, lambda _: lambda _: who)
         self.cookies: dict[str, str] = {}
         self.last: Answer | None = None
 
@@ -227,7 +230,7 @@ async def test_login_of_a_person_that_began_over_rest_is_finished_in_no_browser(
 async def test_where_browsers_sign_in_it_has_to_be_the_same_person(
     who: str | None, status: int, said: str
 ) -> None:
-    site = Site(FakeLogins(), signed_in=lambda _: who)
+    site = Site(FakeLogins(), who=who)
     answer = await site.confirm(await site.open_page())
     assert answer.status == status
     assert said in text_of(answer)

@@ -8,6 +8,7 @@ import pytest
 from router.messages.instances.instance_spec import CLIENT_MARK
 from tests.router.app.logins.fakes import OWN, PERSONAL, SHARED, FakeLogins, router_logins
 from transports.connect.credentials import LoginNeeded
+from transports.listen.serving.exchange import HttpRequest
 
 
 async def test_person_is_told_the_page_and_everybody_is_not() -> None:
@@ -51,6 +52,26 @@ async def test_session_of_a_person_uses_the_login_of_the_instance() -> None:
         await logins.credentials_for(session, "ana").headers()
     assert fake.asked_for == ["mail"]
     assert caught.value.login_url == logins.for_asking().login_url("mail", "ana")
+
+
+async def test_pages_ask_who_is_signed_in_where_a_person_can_be() -> None:
+    logins = router_logins(FakeLogins(), [])
+    asked: list[str] = []
+
+    def sign_in_of(person: str) -> None:
+        asked.append(person)
+
+    logins.sign_in_of = sign_in_of
+    url = logins.for_asking().login_url("mail", "ana").removeprefix(OWN)
+    route = logins.open_routes().find(url)
+    assert route is not None
+    headers = {"host": "127.0.0.1:3000", "origin": OWN}
+    assert (await route(HttpRequest("POST", url, headers, _no_body))).status == 403
+    assert asked == ["ana"]
+
+
+async def _no_body() -> bytes:
+    return b""
 
 
 def test_listeners_share_the_logins_and_their_routes() -> None:
