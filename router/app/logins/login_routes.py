@@ -107,6 +107,8 @@ class LoginRoutes(Struct, frozen=True):
             url = await self.logins.begin_confirmed(attempt)
         except LoginFailed as error:
             return _page(502, failed_page(error.reason))
+        except RpcError as error:  # the listener has moved to where no browser reaches it
+            return _page(502, failed_page(error.message))
         # Lax: the authorization server sends the browser back from its own site.
         bound = self._cookie_to_set(BROWSER_COOKIE, attempt.browser_key, "Lax")
         return Answer(303, (NOSNIFF, (b"location", url.encode("ascii")), bound))

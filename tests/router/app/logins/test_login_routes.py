@@ -246,6 +246,15 @@ async def test_login_that_cannot_begin_says_why() -> None:
     assert "as.example does not answer" in text_of(answer)
 
 
+async def test_router_that_no_browser_reaches_any_more_says_so() -> None:
+    site = Site(FakeLogins())
+    url = await site.open_page()
+    site.logins.public_url = str
+    answer = await site.confirm(url)
+    assert answer.status == 502
+    assert "no listener that a browser reaches" in text_of(answer)
+
+
 # --- The metadata of this client ---------------------------------------------------------------
 
 
