@@ -109,14 +109,18 @@ class AdmissionRules(Struct, frozen=True):
     ) -> AdmissionRules:
         """Return the rules for listeners on `bound_host` and `also_bound`.
 
-        `bound_host` is `server.host` if not given.
+        `bound_host` is `server.host` if not given. The host and the origin of `server.public_url`
+        are this router's own.
         """
+        public = server.public_url.lower().split("/")[:3]  # scheme, nothing, host with port
         bound = {_comparable(server.host if bound_host is None else bound_host)}
         bound.update(_comparable(host) for host in also_bound)
+        allowed = (*server.allowed_hosts, *public[2:])
+        origins = (*server.allowed_origins, "/".join(public))
         return cls(
-            hosts=LOOPBACK_NAMES | bound | {_comparable(host) for host in server.allowed_hosts},
+            hosts=LOOPBACK_NAMES | bound | {_comparable(host) for host in allowed},
             is_any_address_allowed=not bound.isdisjoint(("0.0.0.0", "::")),
-            origins=frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
+            origins=frozenset(origin.lower().rstrip("/") for origin in origins if origin),
             are_loopback_origins_allowed=all(is_loopback(host) for host in bound),
             tokens=tuple(_principals(security)),
             issuers=security.oauth.issuers,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from router.access.places import Places
     from router.app.listening.local_port import LocalPort
     from router.app.listening.local_socket import LocalSocket
+    from router.app.logins.router_logins import RouterLogins
     from router.app.sockets import Bound
     from router.config.settings import Settings
     from router.config.values import Mode
@@ -106,6 +107,7 @@ class Listeners(Struct, eq=False):
         stdio: the streams of this process; None if they are not for MCP.
         local: the local socket or port; None if there is none.
         open_routes: load routes of every listener that need no token; in a worker thread.
+        logins: the logins to servers, for the REST listener; None if there are none.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.
@@ -126,6 +128,7 @@ class Listeners(Struct, eq=False):
     stdio: tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None = None
     local: LocalSocket | LocalPort | None = None
     open_routes: tuple[Callable[[], OpenRoutes], ...] = ()
+    logins: RouterLogins | None = None
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = {}
     up: UpListeners = field(default_factory=UpListeners)
@@ -359,7 +362,7 @@ def _load_rest(
 ) -> Callable[[], Application]:
     """Return a function that makes the REST API for those whom `admission` admits."""
     # For start-up time: Quart takes twice as long to import as all the rest.
-    from transports.listen.rest.backend import RestBackend
+    from transports.listen.rest.backend import NoLogins, RestBackend
     from transports.listen.rest.metric_sources import MetricSources
     from transports.listen.rest.rest_app import RestApp
 
@@ -380,6 +383,7 @@ def _load_rest(
         review_pins=review_pins,
         follow=listeners.follow if is_log_shown else None,
         write_record=listeners.write_record,
+        logins=NoLogins() if listeners.logins is None else listeners.logins.for_asking(),
         metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
         is_draining=lambda: listeners.is_draining,
     )

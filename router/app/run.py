@@ -31,7 +31,7 @@ from router.core.core import Core
 from router.core.startup import EarlyCore
 from router.dispatch.actor import dispatch
 from router.messages.commands import Principal, ShowReadiness
-from router.messages.events import AdminCommand, Drain
+from router.messages.events import AdminCommand, Drain, LoginChanged
 from router.reload.file_watcher import keep_current
 from router.reload.instance_store import keep_store
 from router.reload.live_settings import core_settings
@@ -131,8 +131,17 @@ async def _run_sessions(router: Router, stop: Stop) -> None:
                 saving.start_soon(router.pins.keep, channels.pins, channels.inbox_in.clone())
                 saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
                 saving.start_soon(router.refusals.run)
+                saving.start_soon(
+                    router.logins.lazy.run, partial(_tell_of_login, channels.inbox_in)
+                )
                 await _run_listeners(router, stop)
                 saving.cancel_scope.cancel("nobody is left to ask for a change")
+
+
+async def _tell_of_login(
+    inbox: trio.MemorySendChannel[Inbound], name: str, person: str | None
+) -> None:
+    await inbox.send(LoginChanged(name, person))
 
 
 async def _run_listeners(router: Router, stop: Stop) -> None:

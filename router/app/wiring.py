@@ -16,6 +16,8 @@ from router.access.places import Places
 from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
 from router.app.listening.oauth_parts import load_open_routes, new_resource_server
+from router.app.logins.lazy_logins import LazyLogins
+from router.app.logins.router_logins import RouterLogins
 from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
@@ -32,7 +34,7 @@ from router.reload.profile_store import ProfileStore
 from supervisors.child import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     from router.access.refusals import Refusals
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from router.config.values import Mode
     from router.logs.logs import Logs
     from router.messages.core_settings import RecordReason
+    from router.messages.instances.instance_spec import InstanceSpec
     from router.reload.live_settings import LivePart
     from router.service_manager.notifications import ServiceManager
     from router.telemetry.telemetry import Telemetry
@@ -119,6 +122,7 @@ class Router(Struct, frozen=True):
         profiles: shows the profiles in force, and changes them in `config.json`.
         upstreams: makes the child of each instance.
         listeners: makes the children that listen.
+        logins: log in to remote servers.
         refusals: reports the requests that no token or header let in.
         parts: the parts that apply new settings.
         reload_request: has the files read again.
@@ -142,6 +146,7 @@ class Router(Struct, frozen=True):
     profiles: ProfileStore
     upstreams: Upstreams
     listeners: Listeners
+    logins: RouterLogins
     refusals: Refusals
     parts: Sequence[LivePart]
     reload_request: ReloadRequest
@@ -219,25 +224,32 @@ def wire(
     places = Places(settings, paths.config.name, options.view)
     places.forwarding_changed = admission.forget_heads
     catalogues, pins = CatalogueStore(paths.cache), PinStore(paths.pins)
+    records, actor_counts = Records([log_call]), ActorCounts()
+    lazy = LazyLogins(paths.config, lambda: live.current.server.public_url)
+    logins = RouterLogins(lazy, logs.add_token, records.write)
     instances = InstanceStore(
         paths.data,
         catalogues,
         live,
         logs.add_secrets,
-        prepare,
-        places.take_instances,
+        partial(_prepare, lazy),
+        partial(_take_instances, places, lazy),
         secrets_file=paths.secrets,
         pins=pins,
     )
     profiles = ProfileStore(live, places.is_instance)
-    records, actor_counts = Records([log_call]), ActorCounts()
     admission.refusals.on_record = records.write
     if telemetry is not None:
         records.keepers.append(telemetry.write)
     first_starts = FirstStarts(PackageStore(paths.cache))
     after_batch = AfterBatch()
     upstreams = Upstreams(
-        settings.mcp_client, channels.inbox_in, paths.data, first_starts, after_batch.put
+        settings.mcp_client,
+        channels.inbox_in,
+        paths.data,
+        first_starts,
+        after_batch.put,
+        credentials=logins.credentials_for,
     )
     listeners = Listeners(
         settings=live,
@@ -254,8 +266,13 @@ def wire(
         bound=bound,
         stdio=take_stdio(modes),
         local=local,
-        open_routes=(partial(load_open_routes, lambda: admission.server.rules),),
+        open_routes=(
+            partial(load_open_routes, lambda: admission.server.rules),
+            logins.open_routes,
+        ),
+        logins=logins,
     )
+    logins.bound = lambda: listeners.bound
     audit = _open_audit(settings, paths, logs)
     if audit is not None:
         records.keepers.append(audit.put)
@@ -269,6 +286,7 @@ def wire(
         profiles=profiles,
         upstreams=upstreams,
         listeners=listeners,
+        logins=logins,
         refusals=admission.refusals,
         parts=(logs, admission, places, listeners),
         reload_request=ReloadRequest(),
@@ -282,6 +300,20 @@ def wire(
         show_start=show_start,
         service_manager=service_manager,
     )
+
+
+def _prepare(logins: LazyLogins, specs: Iterable[InstanceSpec]) -> None:
+    """Import what these instances need; for a worker thread."""
+    specs = tuple(specs)
+    prepare(specs)
+    logins.import_for(specs)
+
+
+def _take_instances(places: Places, logins: LazyLogins, specs: Iterable[InstanceSpec]) -> None:
+    """Tell of the instances those who have to know them, after the actor."""
+    specs = tuple(specs)
+    places.take_instances(specs)
+    logins.take_specs(specs)
 
 
 def _open_audit(settings: Settings, paths: Paths, logs: Logs) -> AuditLog | None:

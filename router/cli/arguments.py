@@ -23,7 +23,7 @@ PROGRAM: Final = "mcp-router"
 _TAKE_A_VALUE: Final = frozenset(
     {
         *("-c", "--config", "--data", "-l", "--level", "--log-level", "--transport", "--host"),
-        *("--port", "--view", "--url", "--token"),
+        *("--port", "--view", "--url", "--token", "--person"),
     }
 )
 """Options that may stand before the command, with their value as the next word."""

@@ -63,6 +63,7 @@ class Command(Struct, frozen=True):
 _SERVING: Final = "router.cli.serving"
 _RUNNING: Final = "router.cli.running"
 _LOCAL: Final = "router.cli.local"
+_LOGINS: Final = "router.cli.logins"
 _CALLING: Final = "router.cli.calling"
 _CHANGING: Final = "router.cli.changing"
 _APPROVING: Final = "router.cli.approving"
@@ -96,6 +97,10 @@ COMMANDS: Final = (
     Command("call", "Use", "call a tool", f"{_CALLING}.call_command"),
     Command("approve", "Use", "have a call carried out", f"{_APPROVING}.decide_command"),
     Command("deny", "Use", "refuse a call", f"{_APPROVING}.decide_command"),
+    Command(
+        "login", "Use", "log in to a remote server in your browser", f"{_LOGINS}.login_command"
+    ),
+    Command("logout", "Use", "forget such a login", f"{_LOGINS}.logout_command"),
     Command("restart", "Change", "start servers anew", f"{_CHANGING}.switch_command"),
     Command("enable", "Change", "start servers, now and always", f"{_CHANGING}.switch_command"),
     Command("disable", "Change", "stop servers for good", f"{_CHANGING}.switch_command"),

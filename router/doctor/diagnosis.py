@@ -16,6 +16,7 @@ from router.client_files.clients.table import CLIENTS
 from router.client_files.reading.discovery import read_clients
 from router.config.options import merge, with_data_folder, with_log_folder
 from router.config.settings import Settings, settings_as_written, settings_or_defaults
+from router.doctor import login_rules
 from router.doctor.facts import Facts, Running
 from router.doctor.findings import worst_first
 from router.doctor.rules import (
@@ -58,6 +59,7 @@ RULES: Final = (
     tokens,
     names,
     instances,
+    login_rules,
     readable_files,
     clients,
 )

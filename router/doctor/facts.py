@@ -97,6 +97,24 @@ class InstanceState(Struct, frozen=True):
     unapproved: tuple[str, ...] = ()
 
 
+class Login(Struct, frozen=True):
+    """A login at a remote server, as a running router shows it.
+
+    Attributes:
+        instance: its name.
+        logged_in: there is a token.
+        expires_at_s: Unix time at which it expires; None if that is not known.
+        renewed: a new one is had without a person.
+        problem: why it could not be renewed; empty if it could.
+    """
+
+    instance: str
+    logged_in: bool = False
+    expires_at_s: float | None = None
+    renewed: bool = False
+    problem: str = ""
+
+
 class Running(Struct, frozen=True):
     """The answer of a running router.
 
@@ -104,12 +122,14 @@ class Running(Struct, frozen=True):
         url: where it was asked.
         version: as it says; empty if it did not answer.
         instances: their states.
+        logins: at those of its instances that are remote and have one login for everybody.
         problem: the reason why it did not answer.
     """
 
     url: str = ""
     version: str = ""
     instances: tuple[InstanceState, ...] = ()
+    logins: tuple[Login, ...] = ()
     problem: str = ""
 
 

@@ -5,7 +5,8 @@ Invariants:
 - A new value holds no reference: with `${VAR}` anybody could read the router's environment, and
   with `${file:/path}` every file that the router may read.
 - A secret that comes back masked (`SECRET_MASK`) keeps the value that is in the file.
-- An entry whose URL leads to another server keeps no header: that server would be sent it.
+- An entry whose URL leads to another server keeps no header: that server would be sent it. Nor
+  does it keep a secret in `oauth`, which goes to whom that server or `oauth.issuer` names.
 
 Pure. Every refusal is an `RpcError` -32602 that names the place.
 """
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TABLES: Final = ("env", "headers")
-_EXPANDED: Final = ("command", "args", "cwd", *_TABLES, *URL_KEYS)
+_EXPANDED: Final = ("command", "args", "cwd", "oauth", *_TABLES, *URL_KEYS)
 """Keys whose values may hold references (see `entries`)."""
+
+_EXPANDED_AS_VALUES: Final = (*_TABLES, "oauth")
+"""Those of them in which `$VAR` is a reference, too."""
+
+_LOGIN_SECRETS: Final = ("client_secret", "clientSecret", "private_key")
+"""Keys of `oauth`, as the router and as Gemini CLI spell them."""
 
 
 def refuse_new_references(new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
@@ -36,7 +43,7 @@ def refuse_new_references(new: Mapping[str, Any], old: Mapping[str, Any]) -> Non
             continue
         before = {text for _, text in strings_in(old.get(key), key)}
         for path, text in strings_in(new[key], key):
-            if text not in before and is_reference(text, bare=key in _TABLES):
+            if text not in before and is_reference(text, bare=key in _EXPANDED_AS_VALUES):
                 problem = "a reference such as ${VAR} only works where it stands in the file"
                 raise RpcError(INVALID_PARAMS, f"{path}: {problem}; write it there")
 
@@ -61,6 +68,42 @@ def refuse_kept_headers_for_another_server(
         raise RpcError(INVALID_PARAMS, f"url: {problem}; {way_out}")
     # Not even a reference that was there before: its value is a secret for the old server.
     refuse_new_references({"headers": given}, {})
+
+
+def refuse_kept_login_for_another_server(
+    old: Mapping[str, Any], new: Mapping[str, Any], fields: Mapping[str, Any]
+) -> None:
+    """Raise if the router would send the secret of its login to others than before.
+
+    Those are the authorization servers that the URL's server names, or the one in `oauth.issuer`.
+
+    Args:
+        old: the entry as it is in the file.
+        new: the entry as it is to be.
+        fields: the keys of the change.
+    """
+    before, after = _login_of(old), _login_of(new)
+    is_same_server = _origin(old) == _origin(new)
+    if is_same_server and before.get("issuer") == after.get("issuer"):
+        return
+    given = _login_of(fields)
+    kept = [
+        key
+        for key in _LOGIN_SECRETS
+        if after.get(key) and (key not in given or given[key] == SECRET_MASK)
+    ]
+    if kept:
+        changed = "oauth.issuer" if is_same_server else "url"
+        problem = f"is another server's, which gets no oauth.{kept[0]} of this one"
+        way_out = "give oauth with that anew, or null for none"
+        raise RpcError(INVALID_PARAMS, f"{changed}: {problem}; {way_out}")
+    # As for headers: a reference that was there before stands for a secret of the old server.
+    refuse_new_references({"oauth": given}, {})
+
+
+def _login_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    written = entry.get("oauth")
+    return cast("dict[str, Any]", written) if isinstance(written, dict) else {}
 
 
 def unmask(new: Any, old: Any, path: str) -> Any:

@@ -24,6 +24,7 @@ from router.files.names import INSTANCE_FILE_NAME, NAME_RULE, PROVIDER_RULE, is_
 from router.files.safe_folder import NEW_FOLDER_MODE, SafeFolder, locked
 from router.instance_files.edit_secrets import (
     refuse_kept_headers_for_another_server,
+    refuse_kept_login_for_another_server,
     refuse_new_references,
     unmask,
 )
@@ -152,8 +153,10 @@ def _update(data: DataFolder, name: str, fields: Mapping[str, Any], *, may_refer
         for key, value in fields.items():
             after = _with_field(after, key, value, name, file.provider, may_refer=may_refer)
         if not may_refer:
-            refuse_kept_headers_for_another_server(_decode(before), _decode(after), fields)
-            if becomes_guarded(_decode(before), _decode(after), fields):
+            old, new = _decode(before), _decode(after)
+            refuse_kept_headers_for_another_server(old, new, fields)
+            refuse_kept_login_for_another_server(old, new, fields)
+            if becomes_guarded(old, new, fields):
                 after = _replace_value(after, ALLOW_PRIVATE, _to_raw(False))
         text = _encode(file.with_entry(entry, after), file.source)
         _check_reads_back(text, file.source, file.provider, new_name)

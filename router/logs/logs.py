@@ -128,6 +128,10 @@ class Logs:
         """Mask these values from now on, as they are and as JSON strings."""
         self._masks.add(values)
 
+    def add_token(self, token: str) -> None:
+        """Mask a token that is renewed now and then; see `Masks.add_token`."""
+        self._masks.add_token(token)
+
     def mask(self, text: str) -> str:
         """Return the text without the known secrets; also at level `OFF`."""
         return self._masks.mask(text)

@@ -18,21 +18,37 @@ SHORTEST_SECRET: Final = 6
 
 MASK: Final = "***"
 
+MOST_TOKENS: Final = 64
+"""Tokens that come and go, and are masked at the same time: each costs some time in every line."""
+
 
 class Masks:
     """The known secrets."""
 
     def __init__(self) -> None:
         self._forms: frozenset[str] = frozenset()
+        self._tokens: dict[str, None] = {}
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, values: Iterable[str]) -> None:
         """Mask these from now on, as they are and as JSON strings."""
         forms = {form for value in values for form in _forms_of(value)}
         self._forms |= {form for form in forms if len(form) >= SHORTEST_SECRET}
-        if self._forms:
+        self._compile()
+
+    def add_token(self, token: str) -> None:
+        """Mask a token that is renewed now and then, until `MOST_TOKENS` later ones have come."""
+        self._tokens.pop(token, None)
+        self._tokens[token] = None
+        while len(self._tokens) > MOST_TOKENS:
+            del self._tokens[next(iter(self._tokens))]
+        self._compile()
+
+    def _compile(self) -> None:
+        tokens = {token for token in self._tokens if len(token) >= SHORTEST_SECRET}
+        if self._forms or tokens:
             # The longest first: of a secret that begins like another, the end would stay.
-            longest_first = sorted(self._forms, key=len, reverse=True)
+            longest_first = sorted(self._forms | tokens, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def mask(self, text: str) -> str:

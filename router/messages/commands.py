@@ -60,6 +60,13 @@ def forever(_: object) -> TokenLifetime:
     return FOREVER
 
 
+class Asker(Struct, frozen=True):
+    """Whoever asks for something outside the core, and the IP address it is asked from."""
+
+    principal: Principal
+    address: str = ""
+
+
 class AddInstance(Struct, frozen=True):
     """Add an entry in `data/{provider}/`; `entry` is a JSON object as in `mcp_settings.json`."""
 

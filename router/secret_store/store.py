@@ -151,6 +151,18 @@ class SecretStore:
             raise self._missing(name, content.secrets, f"mcp-router secret set {name}")
         return self._plain(name, value, None if isinstance(value, str) else self._key_of(content))
 
+    def get_all(self, prefix: str) -> dict[str, str]:
+        """Return the values of all secrets whose names begin so, by their names.
+
+        Raises:
+            ConfigError: the file cannot be used, or the key cannot be had.
+        """
+        content = read_file(self.path)
+        found = {name: value for name, value in content.secrets.items() if name.startswith(prefix)}
+        is_plain = all(isinstance(value, str) for value in found.values())
+        key = None if is_plain else self._key_of(content)
+        return {name: self._plain(name, value, key) for name, value in found.items()}
+
     def set(self, name: str, value: str) -> Saved:
         """Keep a secret, in the place of one of the same name; see `set_all`."""
         return self.set_all({name: value})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +16,10 @@ from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from router.doctor.facts import Facts, Running
+    from router.cli.rest_api.rest_client import RestApi
+    from router.doctor.facts import Facts, Login, Running
     from router.doctor.findings import Finding
 
 DESCRIPTION: Final = """\
@@ -76,7 +78,9 @@ def _ask_router(arguments: argparse.Namespace) -> Running:
         return Running(problem=str(exc))
     try:
         index = msgspec.json.decode(get(api, "/"), type=dict[str, Any])
-        rows = msgspec.json.decode(get(api, "/api/status"), type=list[Row])
+        status = get(api, "/api/status")
+        rows = msgspec.json.decode(status, type=list[Row])
+        kinds = msgspec.json.decode(status, type=list[dict[str, Any]])
     except ConfigError as exc:
         return Running(problem=str(exc))
     except msgspec.MsgspecError:
@@ -85,7 +89,23 @@ def _ask_router(arguments: argparse.Namespace) -> Running:
         InstanceState(row.name, row.state, row.reason or "", row.retry_in_s, row.unapproved)
         for row in rows
     )
-    return Running(api.url, str(index.get("version", "")), states)
+    remote = [row["name"] for row in kinds if row.get("transport_type") in ("http", "sse")]
+    logins = tuple(_logins_of(api, remote))
+    return Running(api.url, str(index.get("version", "")), states, logins)
+
+
+def _logins_of(api: RestApi, names: Sequence[str]) -> Iterator[Login]:
+    """Yield the logins of a router at its remote instances."""
+    import msgspec
+
+    from router.cli.rest_api.requests import route
+    from router.cli.rest_api.rest_client import get
+    from router.doctor.facts import Login
+
+    for name in names:
+        # An older router has none, and one with a token that is no admin's does not say.
+        with suppress(ConfigError, msgspec.MsgspecError):
+            yield msgspec.json.decode(get(api, route("instances", name, "login")), type=Login)
 
 
 def _print_json(findings: Sequence[Finding]) -> None:

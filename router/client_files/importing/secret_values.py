@@ -109,7 +109,21 @@ def replace_secrets(entry: Mapping[str, Any], replace: Callable[[Literal], str])
         result["args"] = _in_args(entry["args"], replace)
     if "url" in entry:
         result["url"] = _in_url(entry["url"], replace)
+    login = entry.get("oauth")
+    if isinstance(login, dict):
+        result["oauth"] = {
+            name: _in_login(name, value, replace)
+            for name, value in cast("dict[str, Any]", login).items()
+        }
     return result
+
+
+def _in_login(name: str, value: Any, replace: Callable[[Literal], str]) -> Any:
+    """Return the value of a key of `oauth`; which of them are secrets is known."""
+    is_secret = name in ("client_secret", "private_key") and isinstance(value, str)
+    if not is_secret or is_reference(value, bare=True):
+        return value
+    return replace(Literal(name, "" if _PLACEHOLDER.fullmatch(value) else value))
 
 
 def masked(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from msgspec import Struct, field
 
 from router.client_files.reading.fitting_names import fitting_name
 from router.client_files.reading.found import FoundServer
+from router.client_files.reading.logins import read_login
 from router.client_files.reading.members import Members, Unreadable
 from router.client_files.reading.references import ReferenceTranslator
 from router.files.json_files import kind_of, quote_key, quote_value
@@ -52,7 +53,7 @@ _URL_KEYS: Final = ("httpUrl", "serverUrl", "url")
 
 _OWN_KEYS: Final = (
     *("protocol", "check_arguments", "catalogue_cache", "sessions", "max_sessions", "metadata"),
-    *("prompts", "resources", *RUN_POLICY_KEYS),
+    *("prompts", "resources", "forward_headers", "allow_private", *RUN_POLICY_KEYS),
 )
 """Keys that only files of a router have. They are taken over as they are, if no client has them."""
 
@@ -64,11 +65,9 @@ _FILTER_KEYS: Final = frozenset(
 _WITHOUT_MEANING: Final = frozenset({"name", "provider", "source", "gallery", "version", "id"})
 """Keys that only say where an entry comes from, or what it is called."""
 
-_OAUTH_KEYS: Final = ("oauth", "auth", "authProviderType", "oauth_resource", "scopes")
-
 _ORDER: Final = (
-    *("type", "command", "args", "env", "cwd", "url", "headers", "timeout", "tools", "prompts"),
-    *("resources", "isActive", *_OWN_KEYS),
+    *("type", "command", "args", "env", "cwd", "url", "headers", "oauth", "timeout", "tools"),
+    *("prompts", "resources", "isActive", *_OWN_KEYS),
 )
 
 
@@ -183,8 +182,11 @@ class _EntryReader(Struct):
         """
         transport = self._transport()
         reached = self._command() if transport == "stdio" else self._url(transport)
-        entry = reached | self._tools() | self._times() | self._own_keys() | self._activity()
-        self._note_oauth()
+        login = read_login(self.members, self.references, self.notes)
+        if transport == "stdio":
+            login = None
+        entry = reached | {"oauth": login} | self._tools() | self._times() | self._own_keys()
+        entry |= self._activity()
         self._note_keys_left()
         self.notes += [
             f"the default of the input {quote_key(key)} is taken" for key in self.references.taken
@@ -344,18 +346,6 @@ class _EntryReader(Struct):
         return {key: value for key, value in taken.items() if value is not None}
 
     # --- Notes ---
-
-    def _note_oauth(self) -> None:
-        key, written = self.members.take(*_OAUTH_KEYS)
-        is_off = (
-            isinstance(written, dict) and cast("dict[str, Any]", written).get("enabled") is False
-        )
-        if written in (None, False) or is_off:
-            return
-        way_out = '"headers": {"Authorization": "Bearer ${secret:NAME}"}'
-        self.notes.append(
-            f"{key} is left out: the router does not sign in yet, so put a token into {way_out}"
-        )
 
     def _note_env_file(self) -> None:
         _, written = self.members.take("envFile")

@@ -13,6 +13,7 @@ import msgspec
 from router.instance_files.entry.entry_secrets import secrets_of
 from router.messages.commands import SECRET_MASK
 from router.messages.instances.exposure import EVERYTHING
+from router.messages.instances.oauth_login import OAuthLogin
 from router.messages.instances.run_policy import DEFAULT_RUN_POLICY
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def described_entry(spec: InstanceSpec, known_secrets: Iterable[str] = ()) -> di
         "sandbox": None if spec.sandbox is None else msgspec.to_builtins(spec.sandbox),
         "url": masked(spec.url),
         "headers": dict.fromkeys(spec.headers, SECRET_MASK),
+        "oauth": _described_login(spec.oauth) if spec.may_log_in else False,
+        "forward_headers": list(spec.forward_headers),
         "allow_private": None if spec.allow_private else False,
         "protocol": None if spec.protocol == "auto" else spec.protocol,
         "timeout": spec.timeout_s,
@@ -74,6 +77,15 @@ def _shown_exposure(exposure: Exposure) -> dict[str, Any]:
         if key in shown and not shown[key]["approve"]:
             del shown[key]["approve"]  # Only `tools` may have it in a file.
     return shown
+
+
+def _described_login(oauth: OAuthLogin | None) -> dict[str, Any] | None:
+    """Return how the router logs in, with masks in the place of secrets; None for the usual way."""
+    if oauth is None:
+        return None
+    given = _differing(oauth, OAuthLogin())
+    secrets = {key: SECRET_MASK for key in ("client_secret", "private_key") if key in given}
+    return given | secrets
 
 
 def _differing(value: Any, usual: Any) -> dict[str, Any]:

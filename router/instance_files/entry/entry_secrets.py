@@ -27,14 +27,18 @@ _AFTER_HOST: Final = re.compile(r"(?<==)[^&#=]+|(?<=/)[^/?#]{16,}(?=[/?#]|$)")
 
 
 def secrets_of(spec: InstanceSpec) -> frozenset[str]:
-    """Return the values that must not be in a log: of env and headers, in the URL and in args."""
+    """Return the values that must not be in a log.
+
+    They are those of env and headers, in the URL and in args, and those of the router's own login.
+    """
     env = {value for key, value in spec.env.items() if key not in PUBLIC_VARIABLES}
     headers = set(spec.headers.values())
     tokens = {value.partition(" ")[2] for value in headers} - {""}
     # A host is no secret, however long: a message about a server has to name it.
     in_url = {*_LOGIN.findall(spec.url), *_AFTER_HOST.findall(_HOST.sub("", spec.url))}
     decoded = set(map(unquote, in_url)) | set(_credentials(spec.url))
-    return frozenset(env | headers | tokens | in_url | decoded | set(_secret_args(spec.args)))
+    found = env | headers | tokens | in_url | decoded | set(_secret_args(spec.args))
+    return frozenset(found | set(_secrets_of_login(spec)))
 
 
 def _credentials(url: str) -> Iterator[str]:
@@ -43,6 +47,18 @@ def _credentials(url: str) -> Iterator[str]:
         user, _, password = map(unquote, found.partition(":"))
         sent = b2a_base64(f"{user}:{password}".encode(), newline=False)
         yield from {password, sent.decode().rstrip("=")} - {""}
+
+
+def _secrets_of_login(spec: InstanceSpec) -> Iterator[str]:
+    """Yield the secret of the router as a client, its key, and the lines of that key.
+
+    A log shows the lines of a text apart from each other.
+    """
+    if spec.oauth is None:
+        return
+    yield from {spec.oauth.client_secret, spec.oauth.private_key} - {""}
+    lines = spec.oauth.private_key.splitlines()
+    yield from (line for line in lines if line and not line.startswith("-----"))
 
 
 def _secret_args(args: Sequence[str]) -> Iterator[str]:

@@ -124,6 +124,15 @@ def test_allowed_hosts_are_let_in_as_they_are_written(
         assert refused(who, host=host).status == 403
 
 
+def test_public_url_names_a_host_and_an_origin_of_the_router() -> None:
+    who = admission(public_url="https://MCP.example.org:8443/tools")
+    own = {"host": "mcp.example.org:8443", "origin": "https://mcp.example.org:8443"}
+    assert who.admit(own) == ANONYMOUS
+    assert refused(who, host="mcp.example.org").status == 403
+    assert refused(who, origin="https://mcp.example.org").status == 403
+    assert refused(who, origin="https://mcp.example.org:8443/tools").status == 403
+
+
 @pytest.mark.parametrize("bound", ["0.0.0.0", "::", "[::]"])
 def test_bound_to_all_addresses_any_address_is_let_in_but_no_name(bound: str) -> None:
     who = admission(host=bound)

@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from router.access.refusals import Refusals
 from router.app import upstreams
 from router.app.listeners import STDIO, UpListeners
+from router.app.logins.lazy_logins import LazyLogins
+from router.app.logins.router_logins import RouterLogins
 from router.app.records import Records
 from router.app.run import LATER_S, run, serve
 from router.app.shutdown import LastResort, Stop
@@ -208,6 +210,9 @@ class Program:
             profiles=ProfileStore(cast("Any", self.settings), lambda _: False),
             upstreams=Upstreams(settings.mcp_client, channels.inbox_in),
             listeners=fake,
+            logins=RouterLogins(
+                LazyLogins(Path("config.json"), str), lambda _: None, lambda _: None
+            ),
             refusals=Refusals(),
             parts=(),
             reload_request=ReloadRequest(),

@@ -96,11 +96,57 @@ def test_without_headers_any_server_will_do(data: Path) -> None:
     assert json_in(path) == EVIL | {"allow_private": False}
 
 
+LOGIN: dict[str, Any] = {
+    "url": "https://good.test/mcp",
+    "oauth": {"client_id": "me", "client_secret": "s3cret", "issuer": "https://as.test"},
+}
+MASKED = {"client_id": "me", "client_secret": {"set": True}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        EVIL,
+        {**EVIL, "oauth": MASKED},
+        {**EVIL, "oauth": {"set": True}},
+        {"oauth": {**MASKED, "issuer": "https://evil.test"}},
+        {"oauth": MASKED},
+        {**EVIL, "oauth": {"client_secret": "${SECRET}"}},
+    ],
+)
+def test_another_authorization_server_gets_no_secret_that_is_there(
+    data: Path, fields: dict[str, Any]
+) -> None:
+    put(data, "p", LOGIN)
+    error = refused(data, UpdateInstance("p", fields))
+    assert error.code == INVALID_PARAMS
+    assert "s3cret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"oauth": {**MASKED, "issuer": "https://as.test", "scopes": ["read"]}},
+        {**EVIL, "oauth": {"client_id": "me", "client_secret": "new"}},
+        {**EVIL, "oauth": None},
+        {**EVIL, "oauth": False},
+        {"url": "https://good.test/other"},
+    ],
+)
+def test_login_may_change_and_its_secret_stay_with_its_server(
+    data: Path, fields: dict[str, Any]
+) -> None:
+    path = put(data, "p", LOGIN)
+    apply_change(data, UpdateInstance("p", fields))
+    assert ("s3cret" in path.read_text()) == (EVIL["url"] not in path.read_text())
+
+
 @pytest.mark.parametrize("reference", ["${file:/etc/shadow}", "x${credential:token}", "${file:}"])
-@pytest.mark.parametrize("key", ["command", "args", "env", "cwd", "url", "headers"])
+@pytest.mark.parametrize("key", ["command", "args", "env", "cwd", "url", "headers", "oauth"])
 def test_no_file_can_be_read_through_a_new_value(data: Path, key: str, reference: str) -> None:
     put(data, "p", COMMAND)
-    value = {"args": ["a", reference], "env": {"K": reference}, "headers": {"K": reference}}
+    tables = {key: {"K": reference} for key in ("env", "headers")}
+    value = {"args": ["a", reference], "oauth": {"client_secret": reference}, **tables}
     fields = {key: value.get(key, reference)}
     adding: dict[str, Any] = {"command": "x", "name": "q", **fields}
     for change in (UpdateInstance("p", fields), AddInstance("q", adding)):

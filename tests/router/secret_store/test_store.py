@@ -287,3 +287,13 @@ def test_value_that_no_secret_may_have_is_refused_and_not_quoted(path: Path, val
 
 def test_secrets_and_files_have_the_same_limit() -> None:
     assert secret_rules.SECRET_LIMIT_BYTES == SECRET_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_all_values_with_a_prefix_are_read_at_once(
+    path: Path, credential: dict[str, str], *, has_key: bool
+) -> None:
+    store = SecretStore(path, credential if has_key else {})
+    assert store.get_all("a_") == {}
+    store.set_all({"a_1": "x", "a_2": "y", "b": "z"})
+    assert store.get_all("a_") == {"a_1": "x", "a_2": "y"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import trio
 from msgspec import Struct, field
 
 from router.messages.commands import forever
@@ -14,13 +15,14 @@ from transports.listen.serving.refusals import is_never_draining
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import trio
-
-    from router.messages.commands import Principal, TokenLifetime
+    from router.messages.commands import Asker, Principal, TokenLifetime
     from router.messages.errors import HttpRefusal
     from router.messages.events import Event
     from router.messages.observability.records import Record
     from transports.listen.rest.log_stream import Follow
+
+
+_NO_LOGINS: Final = "This router logs in to no server"
 
 
 def _no_members() -> dict[str, Any]:
@@ -87,6 +89,69 @@ class FixedProfiles:
         self.row(name)
 
 
+class Logins(Protocol):
+    """Begins and ends logins of instances; see `router.app.logins.instance_logins`.
+
+    Each function raises `RpcError`, and checks what its asker may do. `name` is that of an
+    instance that the asker sees; `person` is empty for the asker.
+    """
+
+    async def begin(
+        self, asker: Asker, name: str, /, *, redirect_uri: str = "", person: str = ""
+    ) -> dict[str, Any]:
+        """Begin a login in a browser; return what is needed to go on."""
+        ...
+
+    async def begin_device(self, asker: Asker, name: str, /, *, person: str = "") -> dict[str, Any]:
+        """Begin a login on another device; return what is needed to go on."""
+        ...
+
+    async def state(
+        self, asker: Asker, name: str, /, *, person: str = "", wait: bool = False
+    ) -> dict[str, Any]:
+        """Return how it is with a login, at once or when the last one that has begun is over."""
+        ...
+
+    async def finish(self, asker: Asker, name: str, callback: str, /) -> dict[str, Any]:
+        """Finish a login with the URL that a browser came back to; return `state` then."""
+        ...
+
+    async def log_out(self, asker: Asker, name: str, /, *, person: str = "") -> bool:
+        """Forget a login; return False if there was none."""
+        ...
+
+
+class NoLogins:
+    """No logins: each function refuses."""
+
+    async def begin(
+        self, _asker: Asker, _name: str, /, *, redirect_uri: str = "", person: str = ""
+    ) -> dict[str, Any]:
+        return await _refuse()
+
+    async def begin_device(
+        self, _asker: Asker, _name: str, /, *, person: str = ""
+    ) -> dict[str, Any]:
+        return await _refuse()
+
+    async def state(
+        self, _asker: Asker, _name: str, /, *, person: str = "", wait: bool = False
+    ) -> dict[str, Any]:
+        return await _refuse()
+
+    async def finish(self, _asker: Asker, _name: str, _callback: str, /) -> dict[str, Any]:
+        return await _refuse()
+
+    async def log_out(self, _asker: Asker, _name: str, /, *, person: str = "") -> bool:
+        await _refuse()
+        return False
+
+
+async def _refuse() -> dict[str, Any]:
+    await trio.lowlevel.checkpoint()
+    raise RpcError(NOT_ALLOWED, _NO_LOGINS)
+
+
 class RestBackend(Struct, frozen=True):
     """Everything that the REST API needs of the rest of the router.
 
@@ -108,6 +173,7 @@ class RestBackend(Struct, frozen=True):
         profiles: the profiles of `config.json`.
         review_pins: returns what `GET /api/pins` shows of the answer to `ShowPins`. It takes long,
             so it is for a worker thread.
+        logins: the logins to remote servers.
         follow: begins to follow the log; None if the log must not be followed.
         write_record: hands a record of a change to those who keep it; it neither waits nor fails.
         metrics: the numbers of the rest of the router, for `/metrics`.
@@ -128,6 +194,7 @@ class RestBackend(Struct, frozen=True):
     entry: Callable[[str], dict[str, Any] | None] = _no_entry
     profiles: Profiles = field(default_factory=FixedProfiles)
     review_pins: Callable[[Any], dict[str, Any]] = _shows_no_pins
+    logins: Logins = field(default_factory=NoLogins)
     follow: Follow | None = None
     write_record: Callable[[Record], None] = _keep_nothing
     metrics: MetricSources = field(default_factory=MetricSources)

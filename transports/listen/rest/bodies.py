@@ -108,7 +108,27 @@ class _Entry(Struct):
     max_in_flight: int | UnsetType | None = UNSET
     max_result_bytes: int | UnsetType | None = UNSET
     retry_safe_calls: bool | UnsetType | None = UNSET
+    oauth: dict[str, Any] | bool | UnsetType | None = UNSET
+    forward_headers: list[str] | UnsetType | None = UNSET
     allow_private: bool | UnsetType | None = UNSET
+
+
+class WantedLogin(Struct):
+    """The body of a request for a login.
+
+    Attributes:
+        redirect_uri: on the machine of the browser; empty for the router's own.
+        person: the name of another principal; empty for who asks.
+        device: log in on another device.
+    """
+
+    redirect_uri: Annotated[str, Meta(max_length=2000)] = ""
+    person: Annotated[str, Meta(max_length=1000)] = ""
+    device: bool = False
+
+
+class _Callback(Struct):
+    url: Annotated[str, Meta(min_length=1, max_length=65_536)]
 
 
 class _Call(Struct):
@@ -272,6 +292,37 @@ def read_decision(approval_id: str, body: bytes) -> DecideApproval:
         problem = "a yes needs it, as GET /api/approvals shows it with the arguments"
         raise DoesNotFit(("body", "arguments_sha256"), problem)
     return DecideApproval(approval_id, decision.approve, decision.arguments_sha256)
+
+
+def read_login(body: bytes) -> WantedLogin:
+    """Read how somebody wants to log in; an empty body means the usual way.
+
+    Raises:
+        NotJson: the body is not JSON.
+        DoesNotFit: a key has a value of another type.
+    """
+    return _read_as(WantedLogin, body or b"{}")
+
+
+def read_callback(body: bytes) -> str:
+    """Read the URL to which a browser came back from a login.
+
+    Raises:
+        NotJson: the body is not JSON.
+        DoesNotFit: a key is missing or has a value of another type.
+    """
+    return _read_as(_Callback, body).url
+
+
+def read_finished_wait(given: str | None) -> bool:
+    """Return whether the query asks to wait until a login is over; None is no such query.
+
+    Raises:
+        DoesNotFit: it asks for something else.
+    """
+    if given not in (None, "over"):
+        raise DoesNotFit(("query", "wait"), "expected over")
+    return given is not None
 
 
 def _read_as(kind: type[_S], body: bytes) -> _S:

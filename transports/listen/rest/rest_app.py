@@ -1,7 +1,7 @@
 """The REST API: Quart routes that send commands to the dispatch actor.
 
 `guard` stands in front of the routes; `document.openapi` describes them. Only this module,
-`responses`, `profile_routes`, `pin_routes`, `call_routes` and `metrics_route` know Quart.
+`responses` and the modules of routes know Quart.
 
 Invariant: a route sends commands and awaits their answers; it never touches routing state.
 """
@@ -48,6 +48,7 @@ from transports.listen.rest.log_stream import (
     Followers,
     Tickets,
 )
+from transports.listen.rest.logins.login_routes import add_login_routes
 from transports.listen.rest.metrics.loop_lag import LoopLag
 from transports.listen.rest.metrics.metrics_route import add_metrics_route
 from transports.listen.rest.pins.pin_routes import add_pin_routes
@@ -144,6 +145,7 @@ def _quart_app(
     add_approval_routes(app, actor)
     _add_change_routes(app, actor)
     add_pin_routes(app, backend, actor)
+    add_login_routes(app, backend, actor.client)
     add_profile_routes(app, backend, actor.client)
     add_metrics_route(app, backend, actor.client, lag)
     if followers is not None:

@@ -13,6 +13,7 @@ import pytest
 from router.cli.local import doctor_command
 from router.cli.main import main
 from router.doctor import diagnosis
+from router.version import VERSION
 from tests.router.cli.rest_api.answering import unused_url
 
 if TYPE_CHECKING:
@@ -27,6 +28,21 @@ def _alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "find_owners", lambda _: ())
     (home / "config.json").write_text("{}")
     home.chmod(0o700)
+
+
+class RouterWithLogin(BaseHTTPRequestHandler):
+    """Answers as a router with a remote instance, whose login is not renewed."""
+
+    def do_GET(self) -> None:
+        row = {"name": "a", "state": "ready", "transport_type": "http"}
+        login = {"instance": "a", "logged_in": True, "expires_at_s": 1.7e9, "renewed": False}
+        answers = {"/": {"version": VERSION}, "/api/status": [row, {"name": "b"}]}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answers.get(self.path, login)).encode())
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as its base names it
+        """Say nothing."""
 
 
 class OldRouter(BaseHTTPRequestHandler):
@@ -91,6 +107,17 @@ def test_instances_of_the_running_router_are_asked_for(
     out = capsys.readouterr().out
     assert "error: a: has failed: exited with status 3; fix: mend what the reason says" in out
     assert "is MCP Router 1.1.0, and this program is" in out
+
+
+def test_login_of_the_running_router_that_ends_is_a_note(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), RouterWithLogin) as server:
+        thread = threading.Thread(target=lambda: [server.handle_request() for _ in range(3)])
+        thread.start()
+        assert main(["doctor", "--url", f"http://127.0.0.1:{server.server_port}"]) == 0
+        thread.join(30)
+    assert "note: a: its login ends at 2023-11-14 22:13 UTC" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("columns", [40, 80])

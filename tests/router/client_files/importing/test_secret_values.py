@@ -92,6 +92,11 @@ def test_name_that_only_looks_like_one_is_not(name: str) -> None:
         ({"env": {"API_KEY": "your-api-key-here"}}, {"API_KEY": ""}),
         ({"headers": {"Authorization": "Bearer xxxx"}}, {"Authorization": ""}),
         ({"url": "https://x.example/mcp?token=<TOKEN>"}, {"token": ""}),
+        ({"oauth": {"client_id": "0123456789abcdef0123456789abcdef", "client_secret": "short"}},
+         {"client_secret": "short"}),
+        ({"oauth": {"private_key": "-----BEGIN PRIVATE KEY-----\nA"}},
+         {"private_key": "-----BEGIN PRIVATE KEY-----\nA"}),
+        ({"oauth": {"client_secret": "<SECRET>"}}, {"client_secret": ""}),
     ],
 )  # fmt: skip
 def test_literal_secret_is_found(entry: dict[str, Any], found: dict[str, str]) -> None:
@@ -114,6 +119,8 @@ def test_literal_secret_is_found(entry: dict[str, Any], found: dict[str, str]) -
         {"args": ["${secret:A}", "${API_KEY:-x}", "git+https://x.example/a@main", "host:8080"]},
         {"args": ["-c", "TOKEN=$(cat /run/token) npx x --max-tokens 4096"]},
         {"command": "x", "cwd": "/x"},
+        {"oauth": {"client_secret": "$SECRET", "scopes": ["read"], "per_user": True}},
+        {"oauth": False},
     ],
 )
 def test_other_values_are_left_as_they_are(entry: dict[str, Any]) -> None:

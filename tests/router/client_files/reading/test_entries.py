@@ -316,19 +316,6 @@ def test_keys_without_a_counterpart_are_named_and_left_out() -> None:
     assert found.notes == ("left out, since only the client uses it: trust, alwaysAllow",)
 
 
-@pytest.mark.parametrize("key", ["oauth", "auth"])
-def test_oauth_is_left_out_and_says_what_to_do(key: str) -> None:
-    found = read({"url": "https://x.example", key: {"clientId": "secret"}})
-    assert found.entry == {"url": "https://x.example"}
-    assert found.notes[0].startswith(f"{key} is left out: the router does not sign in yet")
-    assert "clientId" not in str(found.notes)
-
-
-@pytest.mark.parametrize("oauth", [False, {"enabled": False}])
-def test_oauth_that_is_off_is_not_mentioned(oauth: object) -> None:
-    assert read({"url": "https://x.example", "oauth": oauth}).notes == ()
-
-
 def test_env_file_is_left_out_and_says_what_to_do() -> None:
     found = read({"command": "x", "envFile": ".env"})
     assert "envFile is left out" in found.notes[0]

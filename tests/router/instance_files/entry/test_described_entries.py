@@ -7,6 +7,7 @@ import json
 from router.instance_files.entry.described_entries import HIDDEN, described_entry
 from router.messages.instances.exposure import Exposure, NameFilter
 from router.messages.instances.instance_spec import InstanceSpec
+from router.messages.instances.oauth_login import OAuthLogin
 from router.messages.instances.run_policy import RunPolicy
 
 
@@ -55,6 +56,7 @@ def test_secrets_are_shown_nowhere() -> None:
             env={"A_TOKEN": "canary-3"},
             url="https://user:canary-4@host/mcp?key=canary-5",
             headers={"Authorization": "Bearer canary-7"},
+            oauth=OAuthLogin("me", "canary-8", "canary-9", scopes=("read",), per_user=True),
         ),
         ["canary-0", "canary-6", ""],
     )
@@ -63,7 +65,20 @@ def test_secrets_are_shown_nowhere() -> None:
         {"A_TOKEN": {"set": True}},
         {"Authorization": {"set": True}},
     )
+    mask = {"set": True}
+    assert shown["oauth"] == {
+        "client_id": "me",
+        "client_secret": mask,
+        "private_key": mask,
+        "scopes": ("read",),
+        "per_user": True,
+    }
     assert shown["args"] == [f"--token={HIDDEN}", "--api-key", HIDDEN, f"x-{HIDDEN}-y"]
+
+
+def test_what_keeps_the_router_from_logging_in_is_shown() -> None:
+    shown = described_entry(InstanceSpec("a", "a", may_log_in=False, allow_private=False))
+    assert (shown["oauth"], shown["allow_private"]) == (False, False)
 
 
 def test_a_short_value_is_masked_where_it_stands_alone() -> None:

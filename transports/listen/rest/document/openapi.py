@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from transports.listen.rest.document.approval_paths import approval_paths
+from transports.listen.rest.document.login_paths import login_paths
 from transports.listen.rest.document.openapi_schemas import (
     ANY_OBJECT,
     BOOLEAN,
@@ -39,6 +40,8 @@ _EXAMPLES: Final[Json] = {
         "approve": True,
         "arguments_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
     },
+    "LoginRequest": {"redirect_uri": "http://127.0.0.1:8765/oauth/callback"},
+    "LoginCallback": {"url": "http://127.0.0.1:3000/oauth/callback?code=…&state=…"},
     "PromptRequest": {"name": "summarize", "arguments": {"text": "A long text"}},
     "ToolApproval": {"tools": {"add": "0" * 64}},
 }
@@ -60,7 +63,7 @@ _ERROR_DESCRIPTIONS: Final = {
     422: "A value does not fit; detail.loc says where",
     429: "The token has reached a limit of its calls, or too many wrong tokens came from here",
     500: "A fault in the router, or a file that cannot be written",
-    502: "The remote server refused the call, or did not answer it as MCP wants",
+    502: "The remote server refused the call, or did not answer as MCP or OAuth want",
     503: "The instance or the router cannot take it now",
     504: "The server did not answer in time",
     507: "No space left on the disk; nothing was changed",
@@ -383,6 +386,7 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
     """
     paths = _other_paths() | _call_paths() | _instance_paths() | _pin_paths() | _profile_paths()
     paths |= approval_paths(_route)
+    paths |= login_paths(_route, _NAME_IN_PATH)
     return {
         "openapi": "3.1.0",
         "info": {

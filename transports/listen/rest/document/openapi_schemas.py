@@ -67,6 +67,14 @@ _ENTRY: Final[Json] = {
     "cwd": TEXT,
     "url": TEXT,
     "headers": STRINGS,
+    "oauth": {
+        "anyOf": [ANY_OBJECT, BOOLEAN],
+        "description": "How the router logs in to it; false: it does not",
+    },
+    "forward_headers": {
+        **array_of(STRING),
+        "description": "Headers of clients that are passed on to it",
+    },
     "isActive": BOOLEAN,
     "metadata": ANY_OBJECT,
     "check_arguments": {**BOOLEAN, "description": "Overrides security.check_arguments"},
@@ -175,6 +183,36 @@ _APPROVAL: Final[Json] = object_of(
     expires_in_s={"type": "number", "description": "Then it is refused"},
 )
 
+_UNIX_TIME: Final[Json] = {**nullable("number"), "description": "Unix time in seconds"}
+
+_LOGIN: Final[Json] = object_of(
+    "instance logged_in scopes issuer",
+    instance=NAME,
+    logged_in=BOOLEAN,
+    since_s=_UNIX_TIME,
+    expires_at_s={**_UNIX_TIME, "description": "Unix time at which its token expires"},
+    renewed={**BOOLEAN, "description": "A new token is had without a person"},
+    scopes=array_of(STRING),
+    issuer={**STRING, "description": "Of the authorization server"},
+    problem={**STRING, "description": "Why there is none, or why it could not be renewed"},
+    person={**nullable("string"), "description": "Whose it is; null: everybody's"},
+    redirect_uri={**nullable("string"), "description": "Where the router takes browsers back"},
+    attempt={
+        "anyOf": [object_of("over problem", over=BOOLEAN, problem=STRING), {"type": "null"}],
+        "description": "The login that has begun last",
+    },
+)
+
+_BEGUN_LOGIN: Final[Json] = object_of(
+    "url expires_in_s",
+    url={**STRING, "description": "To be opened in a browser"},
+    expires_in_s={"type": "number"},
+    redirect_uri=STRING,
+    state={**STRING, "description": "Comes back in the callback"},
+    user_code={**STRING, "description": "On another device: to be typed in at the URL"},
+    url_with_code={**STRING, "description": "The same with the code in it; may be empty"},
+)
+
 SCHEMAS: Final[Json] = {
     "Approval": _APPROVAL,
     "Decision": object_of(
@@ -264,6 +302,16 @@ SCHEMAS: Final[Json] = {
             "minProperties": 1,
             "description": "Name -> its sha256 in /api/pins; null for one that was removed",
         },
+    ),
+    "Login": _LOGIN,
+    "BegunLogin": _BEGUN_LOGIN,
+    "LoginRequest": object_of(
+        redirect_uri={**STRING, "description": "On the machine of the browser"},
+        person={**STRING, "description": "Another one's name; takes admin"},
+        device={**BOOLEAN, "default": False, "description": "Log in on another device"},
+    ),
+    "LoginCallback": object_of(
+        "url", url={**TEXT, "description": "The URL that the browser was sent back to"}
     ),
     "Profile": object_of(more=False, **_PROFILE),
     "NamedProfile": object_of(" ".join(("name", *_PROFILE)), name=NAME, **_PROFILE),
