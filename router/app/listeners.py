@@ -23,10 +23,10 @@ import trio.lowlevel
 from msgspec import Struct, field
 
 from router.access.admission import check_exposure
+from router.app.listening.browser_login import values_at_api_start, with_login
 from router.app.listening.local_listener import LOCAL, LocalListener
 from router.app.listening.up_listeners import UpListeners
 from router.app.sockets import configured_at, rebind
-from router.config.live import values_at_api_start
 from router.config.redacted import mask_secrets
 from router.messages.errors import ConfigError
 from router.reload.pin_store import review_pins
@@ -41,15 +41,17 @@ if TYPE_CHECKING:
     from router.access.admission import Admission
     from router.access.live_admission import LiveAdmission
     from router.access.places import Places
+    from router.app.listening.browser_login import BrowserLogin
     from router.app.listening.local_port import LocalPort
     from router.app.listening.local_socket import LocalSocket
     from router.app.logins.router_logins import RouterLogins
     from router.app.sockets import Bound
-    from router.config.settings import Settings
+    from router.config.settings import Api, Settings
     from router.config.values import Mode
     from router.dispatch.actor import Inbound
     from router.messages.observability.metrics import ActorCounts
     from router.messages.observability.records import Record
+    from router.oauth.browser.browser_logins import BrowserLogins
     from router.reload.instance_store import InstanceStore
     from router.reload.live_settings import LiveSettings
     from router.reload.profile_store import ProfileStore
@@ -108,6 +110,7 @@ class Listeners(Struct, eq=False):
         local: the local socket or port; None if there is none.
         open_routes: load routes of every listener that need no token; in a worker thread.
         logins: the logins to servers, for the REST listener; None if there are none.
+        browser_login: has the logins of browsers for the REST listener; None without any.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.
@@ -129,6 +132,7 @@ class Listeners(Struct, eq=False):
     local: LocalSocket | LocalPort | None = None
     open_routes: tuple[Callable[[], OpenRoutes], ...] = ()
     logins: RouterLogins | None = None
+    browser_login: BrowserLogin | None = None
     is_draining: bool = False
     connections: dict[str, ConnectionCounts] = {}
     up: UpListeners = field(default_factory=UpListeners)
@@ -329,10 +333,9 @@ class _NetworkListener(Struct, frozen=True):
 
     def _load_api(self) -> AsgiListener:
         api, admission = self.listeners.settings.current.api, self.listeners.admission.api
-        new_app = _load_rest(
-            self.listeners, admission, api.cors_origin, is_log_shown=api.enable_realtime_logs
-        )
-        return self._listener(new_app)
+        login = self.listeners.browser_login
+        browsers = None if login is None else login.load()
+        return self._listener(_load_rest(self.listeners, admission, api, browsers))
 
 
 def _with_open_paths(listeners: Listeners, app: Application, admission: Admission) -> Application:
@@ -358,7 +361,10 @@ def _with_open_paths(listeners: Listeners, app: Application, admission: Admissio
 
 
 def _load_rest(
-    listeners: Listeners, admission: Admission, cors_origin: str = "", *, is_log_shown: bool = True
+    listeners: Listeners,
+    admission: Admission,
+    api: Api | None = None,
+    browsers: BrowserLogins | None = None,
 ) -> Callable[[], Application]:
     """Return a function that makes the REST API for those whom `admission` admits."""
     # For start-up time: Quart takes twice as long to import as all the rest.
@@ -375,19 +381,20 @@ def _load_rest(
         has_open_paths=admission.has_open_paths,
         refused=admission.refusals.note,
         lifetime_of=admission.lifetime_of,
-        cors_origin=cors_origin,
+        browsers=browsers,
+        cors_origin="" if api is None else api.cors_origin,
         about=listeners.about,
         config=listeners.config,
         entry=listeners.instances.entry,
         profiles=listeners.profiles,
         review_pins=review_pins,
-        follow=listeners.follow if is_log_shown else None,
+        follow=listeners.follow if api is None or api.enable_realtime_logs else None,
         write_record=listeners.write_record,
         logins=NoLogins() if listeners.logins is None else listeners.logins.for_asking(),
         metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
         is_draining=lambda: listeners.is_draining,
     )
-    return lambda: _with_open_paths(listeners, RestApp(backend), admission)
+    return lambda: with_login(_with_open_paths(listeners, RestApp(backend), admission), browsers)
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

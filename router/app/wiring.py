@@ -15,6 +15,7 @@ from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.first_starts import FirstStarts
 from router.app.listeners import Listeners, take_stdio
+from router.app.listening.browser_login import BrowserLogin
 from router.app.listening.oauth_parts import load_open_routes, new_resource_server
 from router.app.logins.lazy_logins import LazyLogins
 from router.app.logins.router_logins import RouterLogins
@@ -271,6 +272,7 @@ def wire(
             logins.open_routes,
         ),
         logins=logins,
+        browser_login=BrowserLogin(live, admission),
     )
     logins.bound = lambda: listeners.bound
     audit = _open_audit(settings, paths, logs)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from router.config.live import live
+from router.config.security.browser_login import BrowserLogin  # noqa: TC001 - annotations
 from router.config.security.tokens import InstanceName, OptionalToken  # noqa: TC001 - annotations
 from router.config.strict import Check
 from router.messages.commands import Permission  # noqa: TC001 - looked up in annotations
@@ -111,6 +112,7 @@ class Issuer:
             those of all entries that fit; without one that fits, nobody is let in.
         instances: names of the only instances that its people see; None for all.
         profile: the name of the only profile that its people see; None for every view.
+        login: the client with which browsers log in there, to use the REST API; None: they do not.
     """
 
     issuer: SafeUrl
@@ -120,6 +122,7 @@ class Issuer:
     permissions: dict[Grant, tuple[Permission, ...]] = attrs.field(factory=_no_permissions)
     instances: tuple[InstanceName, ...] | None = None
     profile: str | None = None
+    login: BrowserLogin | None = None
 
 
 @attrs.frozen
@@ -135,7 +138,7 @@ class OAuth:
     @property
     def secrets(self) -> list[str]:
         """Every secret, for the logs to mask."""
-        found = (one.introspection for one in self.issuers)
+        found = (part for one in self.issuers for part in (one.introspection, one.login))
         return [one.client_secret for one in found if one is not None and one.client_secret]
 
 

@@ -124,6 +124,11 @@ class _TokenReader(Struct):
                 issuer = attrs.evolve(
                     issuer, introspection=attrs.evolve(asking, client_secret=secret)
                 )
+            login = issuer.login
+            if login is not None:
+                key = f"oauth.issuers[{index}].login.client_secret"
+                secret = self.read(login.client_secret, key)
+                issuer = attrs.evolve(issuer, login=attrs.evolve(login, client_secret=secret))
             issuers.append(issuer)
         return attrs.evolve(oauth, issuers=tuple(issuers))
 

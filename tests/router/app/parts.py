@@ -10,6 +10,7 @@ import trio
 from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.listeners import Listeners
+from router.app.listening.browser_login import BrowserLogin
 from router.app.records import Records
 from router.config.options import Options
 from router.messages.observability.metrics import ActorCounts
@@ -30,11 +31,12 @@ def listeners_of(
 ) -> Listeners:
     """Listeners at these sockets, with these settings in force."""
     live = LiveSettings(Path("config.json"), Options(), settings)
+    admission = LiveAdmission(settings)
     return Listeners(
         settings=live,
         instances=InstanceStore(Path("data"), CatalogueStore(Path("cache")), live, _hide),
         profiles=ProfileStore(live, lambda _: False),
-        admission=LiveAdmission(settings),
+        admission=admission,
         places=Places(settings, "config.json"),
         follow=lambda level, wake: None,  # type: ignore[arg-type, return-value]
         write_record=Records().write,
@@ -43,6 +45,7 @@ def listeners_of(
         inbox=trio.open_memory_channel[Any](16)[0] if inbox is None else inbox,
         commands=trio.open_memory_channel[Any](16)[0] if commands is None else commands,
         bound=bound,
+        browser_login=BrowserLogin(live, admission),
     )
 
 

@@ -73,6 +73,24 @@ class Profiles(Protocol):
         ...
 
 
+class Browsers(Protocol):
+    """The browsers that have logged in; see `router.oauth.browser`."""
+
+    def admit(self, method: str, headers: Mapping[str, str], /) -> Principal | None:
+        """Return the principal of a request with the cookie of a login; None without one.
+
+        The method is empty for a WebSocket.
+
+        Raises:
+            HttpRefusal: 403, the request does not come from a page of this router.
+        """
+        ...
+
+    def is_known(self, principal: Principal, /) -> bool:
+        """Return whether exactly this principal is logged in."""
+        ...
+
+
 class FixedProfiles:
     """No profiles, and no file to write any to."""
 
@@ -164,6 +182,7 @@ class RestBackend(Struct, frozen=True):
         has_open_paths: see `RestAdmission`.
         refused: see `RestAdmission`.
         lifetime_of: see `RestAdmission`.
+        browsers: see `RestAdmission`.
         cors_origin: `api.cors_origin` of the settings.
         about: returns more members for `GET /`. This path is open to all, so nothing secret.
         config: returns more members for `GET /api/config`, with secrets masked. It is called for
@@ -188,6 +207,7 @@ class RestBackend(Struct, frozen=True):
     has_open_paths: bool = True
     refused: Callable[[str, str, HttpRefusal], None] = report_nothing
     lifetime_of: Callable[[Mapping[str, str]], TokenLifetime] = forever
+    browsers: Browsers | None = None
     cors_origin: str = "*"
     about: Callable[[], dict[str, Any]] = _no_members
     config: Callable[[], dict[str, Any]] = _no_members

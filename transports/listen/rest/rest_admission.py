@@ -1,7 +1,8 @@
-"""Decides who may use the REST API and its WebSocket: by token or ticket, and from which pages.
+"""Decides who may use the REST API and its WebSocket: by token, ticket or cookie, from which pages.
 
-Credentials are never allowed across origins (CORS), so a page needs a token that it sends in a
-header. No I/O.
+Credentials are never allowed across origins (CORS), so a page of another origin needs a token that
+it sends in a header. The cookie of a login counts for pages of this router only, and a token that
+was sent as well goes before it. No I/O.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from router.messages.commands import Principal, TokenLifetime
+    from transports.listen.rest.backend import Browsers
     from transports.listen.serving.asgi import Message
     from transports.listen.serving.exchange import Headers
 
@@ -84,6 +86,7 @@ class RestAdmission(Struct, frozen=True):
         has_open_paths: `OPEN_PATHS` need no token.
         refused: reports a request that is not let in: address, path, answer.
         lifetime_of: headers of an admitted request -> for how long its token holds.
+        browsers: those that have logged in; None if none can.
     """
 
     admit: Callable[[Mapping[str, str], str], Principal]
@@ -94,6 +97,7 @@ class RestAdmission(Struct, frozen=True):
     has_open_paths: bool = True
     refused: Callable[[str, str, HttpRefusal], None] = report_nothing
     lifetime_of: Callable[[Mapping[str, str]], TokenLifetime] = forever
+    browsers: Browsers | None = None
 
     def principal_of(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
         """Return the principal of a request; None for an unknown one on a path open to all.
@@ -128,10 +132,13 @@ class RestAdmission(Struct, frozen=True):
             return self._admit(scope, headers) == principal
         except HttpRefusal as refused:
             # A ticket cannot be redeemed twice, so the principal it was issued to decides.
-            return refused.status == 401 and "ticket" in _query(scope) and self.is_known(principal)
+            return refused.status == 401 and "ticket" in _query(scope) and self._is_known(principal)
 
     def _admit(self, scope: Message, headers: Mapping[str, str]) -> Principal:
         address = address_of(scope)
+        principal = self._principal_by_cookie(scope, headers)
+        if principal is not None:
+            return principal
         try:
             return self.admit(headers, address)
         except HttpRefusal as refused:
@@ -142,12 +149,23 @@ class RestAdmission(Struct, frozen=True):
         without_origin = {name: headers[name] for name in headers if name != "origin"}
         return self.admit(without_origin, address)
 
+    def _principal_by_cookie(self, scope: Message, headers: Mapping[str, str]) -> Principal | None:
+        is_open = path_of(scope) in OPEN_PATHS
+        if self.browsers is None or "authorization" in headers or is_open:
+            return None
+        method = scope["method"] if scope["type"] == "http" else ""
+        return self.browsers.admit(method, headers)
+
     def _principal_by_ticket(self, scope: Message, refused: HttpRefusal) -> Principal:
         for ticket in _query(scope).get("ticket", [])[:1]:
             principal = self.redeem(ticket)
-            if principal is not None and self.is_known(principal):
+            if principal is not None and self._is_known(principal):
                 return principal
         raise refused
+
+    def _is_known(self, principal: Principal) -> bool:
+        is_logged_in = self.browsers is not None and self.browsers.is_known(principal)
+        return is_logged_in or self.is_known(principal)
 
 
 def is_preflight(scope: Message, headers: Mapping[str, str]) -> bool:

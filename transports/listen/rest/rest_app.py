@@ -107,6 +107,7 @@ class RestApp:
             has_open_paths=backend.has_open_paths,
             refused=backend.refused,
             lifetime_of=backend.lifetime_of,
+            browsers=backend.browsers,
         )
         self._guard = Guard(_quart_app(backend, tickets, self._followers, self._lag), admission)
 
@@ -163,7 +164,7 @@ def _wait() -> bool:
 
 def _add_open_routes(app: QuartTrio, backend: RestBackend) -> None:
     document = openapi_document(backend.version, has_logs=backend.follow is not None)
-    html = docs_page(document)
+    html = docs_page(document, has_login=backend.browsers is not None)
 
     @app.get("/")
     @sync_route

@@ -116,6 +116,7 @@ async function send(form) {
 }
 
 async function ticket() {
+  if (isLoggedIn && !token.value) return null; // the login opens it
   const headers = token.value ? { Authorization: `Bearer ${token.value}` } : {};
   const response = await fetch("api/ws-ticket", { method: "POST", headers });
   if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
@@ -128,7 +129,8 @@ async function follow(form) {
   sockets.get(form)?.close();
   const url = target(form);
   url.protocol = url.protocol.replace("http", "ws");
-  if (!url.searchParams.has("ticket")) url.searchParams.set("ticket", await ticket());
+  const fresh = url.searchParams.has("ticket") ? null : await ticket();
+  if (fresh) url.searchParams.set("ticket", fresh);
   const socket = new WebSocket(url);
   sockets.set(form, socket);
   show(form, "", false);
@@ -140,6 +142,26 @@ async function follow(form) {
     if (isAtEnd) got.scrollTop = got.scrollHeight;
   };
   socket.onclose = (closed) => got.append(`(closed: ${closed.code} ${closed.reason})\n`);
+}
+
+const login = document.getElementById("login");
+let isLoggedIn = false;
+
+async function showLogin() {
+  if (!login) return;
+  const response = await fetch("login/who", { cache: "no-store" });
+  const { name } = await response.json();
+  isLoggedIn = name !== null;
+  document.getElementById("log-in").hidden = isLoggedIn;
+  document.getElementById("log-out").hidden = !isLoggedIn;
+  document.getElementById("who").textContent = isLoggedIn ? `Logged in as ${name}` : "";
+}
+
+async function logOut() {
+  const response = await fetch("logout", { method: "POST" });
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  await showLogin();
+  await greet();
 }
 
 async function greet() {
@@ -178,10 +200,11 @@ document.getElementById("access").addEventListener("submit", (event) => {
   greet().catch(failed);
 });
 token.addEventListener("change", () => greet().catch(failed));
+document.getElementById("log-out")?.addEventListener("click", () => logOut().catch(failed));
 addEventListener("hashchange", open);
 for (const part of document.querySelectorAll(".live")) part.hidden = false;
 open();
-greet().catch(failed);
+showLogin().then(greet).catch(failed);
 """
 
 ASSETS: Final = {

@@ -6,6 +6,7 @@ Invariants:
   Content-Security-Policy forbids both.
 - Without the script, everything can be read.
 - The token that a person types in goes to this router only, in a header, and is stored nowhere.
+- Where people log in, the page sees a name and no token: the browser sends a cookie by itself.
 """
 
 from __future__ import annotations
@@ -65,17 +66,22 @@ _HEAD: Final = """\
  placeholder="security.bearer_token, where one is set">
 <output id="access-state"></output>
 </form>
-</header>
+{login}</header>
+"""
+
+_LOGIN: Final = """\
+<p id="login" class="live" hidden><a id="log-in" href="login">Log in</a>
+<span id="who"></span> <button id="log-out" type="button" hidden>Log out</button></p>
 """
 
 
-def docs_page(document: Json) -> str:
-    """Return an OpenAPI document as HTML."""
+def docs_page(document: Json, *, has_login: bool = False) -> str:
+    """Return an OpenAPI document as HTML; with `has_login`, people can log in on it."""
     info = document["info"]
     title = escape(f"{info['title']} {info['version']}")
     return "".join(
         [
-            _HEAD.format(title=title),
+            _HEAD.format(title=title, login=_LOGIN if has_login else ""),
             "<main>\n",
             *_routes(document),
             _shared_answers(document),

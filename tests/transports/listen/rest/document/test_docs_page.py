@@ -93,6 +93,15 @@ def test_without_the_script_no_form_is_shown() -> None:
     assert all("hidden" in attrs and "live" in str(attrs["class"]) for attrs in live)
 
 
+def test_where_people_log_in_the_page_says_so_once_its_script_runs() -> None:
+    seen = elements(docs_page(DOCUMENT, has_login=True))
+    by_id = {attrs["id"]: attrs for _, attrs in seen if "id" in attrs}
+    assert "hidden" in by_id["login"]
+    assert by_id["log-in"]["href"] == "login"
+    assert "log-out" in by_id
+    assert "log-in" not in HTML
+
+
 def test_text_of_the_document_is_escaped() -> None:
     route = {"get": {**DOCUMENT["paths"]["/"]["get"], "summary": "<script>alert(1)</script>"}}
     html = docs_page({**DOCUMENT, "paths": {"/": route}})

@@ -1,0 +1,66 @@
+"""Has the logins of browsers at hand for the listener of the REST API, once an issuer has one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from router.config import live
+
+if TYPE_CHECKING:
+    from router.access.live_admission import LiveAdmission
+    from router.config.settings import Settings
+    from router.oauth.browser.browser_logins import BrowserLogins
+    from router.reload.live_settings import LiveSettings
+    from transports.listen.serving.hosting.listener import Application
+
+
+class BrowserLogin(Struct, eq=False):
+    """The logins of browsers, which outlive a restart of that listener.
+
+    Attributes:
+        settings: the settings in force.
+        admission: checks `Host` and `Origin`.
+    """
+
+    settings: LiveSettings
+    admission: LiveAdmission
+    _logins: BrowserLogins | None = None
+
+    def load(self) -> BrowserLogins | None:
+        """Return the logins; None if no issuer has any. Blocks the first time: it imports them."""
+        if not has_browser_login(self.settings.current):
+            return None
+        if self._logins is None:
+            # For start-up time: few routers have an issuer.
+            from router.oauth.browser.browser_logins import BrowserLogins
+            from transports.outbound.fetching import fetch
+
+            self._logins = BrowserLogins(
+                issuers=lambda: self.settings.current.security.oauth.issuers,
+                public_url=lambda: self.settings.current.server.public_url,
+                check_site=self.admission.api.check_site,
+                fetch=fetch,
+            )
+        return self._logins
+
+
+def has_browser_login(settings: Settings) -> bool:
+    """Return whether browsers can log in."""
+    return any(issuer.login is not None for issuer in settings.security.oauth.issuers)
+
+
+def values_at_api_start(settings: Settings) -> tuple[Any, ...]:
+    """Return all that the listener of the REST API reads only when it starts."""
+    return (*live.values_at_api_start(settings), has_browser_login(settings))
+
+
+def with_login(app: Application, logins: BrowserLogins | None) -> Application:
+    """Return the application with the routes of logins in front of it."""
+    if logins is None:
+        return app
+    # For start-up time, as above.
+    from transports.listen.serving.open_routes import WithOpenRoutes
+
+    return WithOpenRoutes(app, logins.routes, logins.check_site)
