@@ -39,7 +39,7 @@ def router(
     issuer = {
         "issuer": provider.issuer,
         "audience": "http://127.0.0.1/mcp",
-        "permissions": {"groups:ops": ["call", "read"], "groups:staff": ["call"]},
+        "permissions": {"groups:ops": ["call", "read", "admin"]},
         "login": {"client_id": CLIENT_ID},
     }
     security = {"bearer_token": TOKEN, "oauth": {"issuers": [issuer]}}
@@ -106,3 +106,21 @@ def test_a_person_logs_in_calls_a_tool_and_logs_out(
     call(browser, "401")
     assert ask(router.netloc(), "GET", "/api/instances", None, cookie=cookie)[0] == 401
     assert browser.do("errors") == []
+
+
+def test_a_page_of_another_port_can_use_no_login(
+    browser: Browser, router: RouterProcess, provider: IdentityProvider
+) -> None:
+    """Cookies know no ports, so the browser sends this one along; what it asks for is refused."""
+    site = f"http://{router.netloc()}"
+    log_in(browser, f"{site}/docs", "alice")
+    browser.do("goto", f"{provider.issuer}/.well-known/openid-configuration")
+    for path in ("/api/instances/example/disable", "/logout"):
+        how = "{method: 'POST', mode: 'no-cors', credentials: 'include'}"
+        browser.do("run", f"fetch('{site}{path}', {how}).then(answer => answer.type)")
+    browser.do("goto", f"{site}/docs")
+    browser.do("see", "#who", "Logged in as alice")
+    _, _, body = ask(router.netloc(), "GET", "/api/instances/example", TOKEN)
+    assert json.loads(body)["active"] is True
+    refused = r"127\.0\.0\.1.*/api/instances/example/disable.*403"
+    router.stderr.wait_for(refused)
