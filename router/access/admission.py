@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import math
 import re
 import time
@@ -22,6 +21,7 @@ from msgspec import Struct, field
 from router.access.challenges import base_url_of, bearer_token_of, challenge, not_let_in
 from router.access.refusals import NO_TOKEN, Refusals
 from router.access.wrong_tokens import WrongTokens
+from router.config.security.hosts import address_of, comparable_host, is_loopback
 from router.config.security.tokens import BEARER_NAME, digest_of, find_short_tokens
 from router.config.strict import join_errors
 from router.messages.commands import FOREVER, Principal, TokenLifetime
@@ -113,12 +113,12 @@ class AdmissionRules(Struct, frozen=True):
         are this router's own.
         """
         public = server.public_url.lower().split("/")[:3]  # scheme, nothing, host with port
-        bound = {_comparable(server.host if bound_host is None else bound_host)}
-        bound.update(_comparable(host) for host in also_bound)
+        bound = {comparable_host(server.host if bound_host is None else bound_host)}
+        bound.update(comparable_host(host) for host in also_bound)
         allowed = (*server.allowed_hosts, *public[2:])
         origins = (*server.allowed_origins, "/".join(public))
         return cls(
-            hosts=LOOPBACK_NAMES | bound | {_comparable(host) for host in allowed},
+            hosts=LOOPBACK_NAMES | bound | {comparable_host(host) for host in allowed},
             is_any_address_allowed=not bound.isdisjoint(("0.0.0.0", "::")),
             origins=frozenset(origin.lower().rstrip("/") for origin in origins if origin),
             are_loopback_origins_allowed=all(is_loopback(host) for host in bound),
@@ -135,7 +135,7 @@ class AdmissionRules(Struct, frozen=True):
         name = found[1] or found[2]
         if name in self.hosts or f"{name}:{found[3]}" in self.hosts:
             return True
-        return self.is_any_address_allowed and _address(name) is not None
+        return self.is_any_address_allowed and address_of(name) is not None
 
     def is_origin_allowed(self, origin: str) -> bool:
         """Return whether a request may have this `Origin`."""
@@ -372,33 +372,3 @@ def check_exposures(hosts: Mapping[str, str], security: Security) -> None:
             errors[str(exc)] = exc  # what is wrong with a token is told once
     if errors:
         raise join_errors(list(errors.values()))
-
-
-# --- Hosts -----------------------------------------------------------------------------------
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host to bind to can be reached from this machine only.
-
-    A name other than `localhost` counts as no, whatever it resolves to.
-    """
-    name = _comparable(host)
-    address = _address(name)
-    return name == "localhost" or (address is not None and address.is_loopback)
-
-
-def without_brackets(host: str) -> str:
-    """Return a host without the brackets that an IPv6 address has in URLs (RFC 3986, 3.2.2)."""
-    return host.removeprefix("[").removesuffix("]")
-
-
-def _comparable(host: str) -> str:
-    """Return a host as `Host` is compared: lower case, without brackets; a port stays."""
-    return without_brackets(host.lower()).replace("]:", ":")
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,12 +27,10 @@ from router.app.listening.local_listener import LOCAL, LocalListener
 from router.app.listening.up_listeners import UpListeners
 from router.app.sockets import configured_at, rebind
 from router.config.redacted import mask_secrets
-from router.messages.errors import ConfigError
 from router.reload.pin_store import review_pins
 from router.version import VERSION
 from supervisors.child import ChildSpec, Restart, RestartChild
 from transports.listen.stdio.listener import StdioListener
-from transports.listen.stdio.streams import open_stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,22 +70,6 @@ LISTENER_GRACE_S: Final = 8.0
 """How long a listener may take to end; each bounds its own steps below this."""
 
 
-def take_stdio(
-    modes: Sequence[Mode],
-) -> tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | None:
-    """Take stdin and stdout for MCP if stdio is a mode; else return None.
-
-    Raises:
-        ConfigError: there is no stdin or stdout.
-    """
-    if "stdio" not in modes:
-        return None
-    # Python has None for what it was started without, although typeshed does not say so.
-    if None in (sys.stdin, sys.stdout):
-        raise ConfigError("stdio", "the router was started without stdin or stdout")
-    return open_stdio()
-
-
 class Listeners(Struct, eq=False):
     """The listeners, one for each socket, and one for stdio.
 
@@ -109,8 +90,7 @@ class Listeners(Struct, eq=False):
         stdio: the streams of this process; None if they are not for MCP.
         local: the local socket or port; None if there is none.
         open_routes: load routes of every listener that need no token; in a worker thread.
-        logins: the logins to servers, for the REST listener; None if there are none.
-        browser_login: has the logins of browsers for the REST listener; None without any.
+        logins, browser_login: to servers, and of browsers, for the REST listener; None for none.
         is_draining: set once the router is to stop: new sessions and calls get 503, and `/health`
             and `/readyz` say so, while the calls in flight come to their end.
         up: the listeners that are up.

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from router.access.admission import check_exposures, without_brackets
+from router.access.admission import check_exposures
+from router.config.security.hosts import without_brackets
 from router.messages.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from msgspec import Struct, field
 from router.access.live_admission import LiveAdmission
 from router.access.places import Places
 from router.app.first_starts import FirstStarts
-from router.app.listeners import Listeners, take_stdio
+from router.app.listeners import Listeners
 from router.app.listening.browser_login import BrowserLogin
 from router.app.listening.oauth_parts import load_open_routes, new_resource_server
+from router.app.listening.stdio_streams import take_stdio
 from router.app.logins.lazy_logins import LazyLogins
 from router.app.logins.router_logins import RouterLogins
 from router.app.records import Records, log_call
@@ -227,7 +228,9 @@ def wire(
     catalogues, pins = CatalogueStore(paths.cache), PinStore(paths.pins)
     records, actor_counts = Records([log_call]), ActorCounts()
     lazy = LazyLogins(paths.config, lambda: live.current.server.public_url)
-    logins = RouterLogins(lazy, logs.add_token, records.write)
+    lazy.subject_token, admission.keeps_tokens = admission.token_of, lazy.takes_tokens_of_persons
+    browser_login = BrowserLogin(live, admission, any(one.mode == "api" for one in bound))
+    logins = RouterLogins(lazy, logs.add_token, records.write, sign_in_of=browser_login.sign_in_of)
     instances = InstanceStore(
         paths.data,
         catalogues,
@@ -272,7 +275,7 @@ def wire(
             logins.open_routes,
         ),
         logins=logins,
-        browser_login=BrowserLogin(live, admission),
+        browser_login=browser_login,
     )
     logins.bound = lambda: listeners.bound
     audit = _open_audit(settings, paths, logs)

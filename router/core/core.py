@@ -64,14 +64,13 @@ from router.messages.events import (
     InstancesChanged,
     InstanceStarting,
     LoginChanged,
-    PinsRead,
     RequestFailed,
     SessionLost,
     SessionOverflowed,
     SessionUp,
     Tick,
-    ToolsPinned,
 )
+from router.messages.instances.pin_events import PinsRead, ToolsPinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from router.access.admission import is_loopback
+from router.config.security.hosts import is_loopback
 from router.doctor.findings import Finding
 
 if TYPE_CHECKING:

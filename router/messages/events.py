@@ -12,12 +12,13 @@ from msgspec import Raw, Struct
 
 from router.messages.commands import Principal
 from router.messages.instances.instance_spec import CLIENT_MARK
+from router.messages.instances.pin_events import PinsRead, ToolsPinned
 from router.messages.revisions import STATELESS_REVISION, Era
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.messages.catalog import ApprovedTool, Catalog, KnownServer
+    from router.messages.catalog import Catalog, KnownServer
     from router.messages.commands import RouterCommand
     from router.messages.core_settings import CoreSettings
     from router.messages.errors import RpcError
@@ -289,36 +290,6 @@ class CataloguesRead(Struct, frozen=True):
     """
 
     known: dict[str, KnownServer]
-
-
-class PinsRead(Struct, frozen=True):
-    """The tools that were approved, as the file of pins has them (`security.pinning`).
-
-    It comes before the first `InstancesChanged` after pinning was switched on.
-
-    Attributes:
-        pins: instance -> tool -> its approved form.
-        problem: the reason why the file cannot be used; None if it can, or if there is none.
-    """
-
-    pins: dict[str, dict[str, ApprovedTool]]
-    problem: str | None = None
-
-
-class ToolsPinned(Struct, frozen=True):
-    """The end of a `PinTools`.
-
-    Attributes:
-        key: the key of that effect.
-        digests: the JSON of each tool -> its digest.
-        flags: the JSON of a tool -> sentences on what is suspicious in it.
-        problem: the reason why nothing was saved; None if all was.
-    """
-
-    key: int
-    digests: dict[bytes, str]
-    flags: dict[bytes, tuple[str, ...]]
-    problem: RpcError | None = None
 
 
 class CoreSettingsChanged(Struct, frozen=True):

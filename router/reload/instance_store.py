@@ -25,7 +25,7 @@ import trio
 from msgspec import Struct, field
 
 from router.messages.errors import RpcError
-from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged, PinsRead
+from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
 from router.messages.observability.log_fields import about
 from router.reload.safe_saving import try_to_save
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from router.messages.commands import Change
     from router.messages.effects import SaveInstance
     from router.messages.instances.instance_spec import InstanceSpec
+    from router.messages.instances.pin_events import PinsRead
     from router.reload.catalogue_store import CatalogueStore
     from router.reload.live_settings import LiveSettings
     from router.reload.pin_store import PinStore

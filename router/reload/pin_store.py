@@ -17,7 +17,7 @@ import trio
 from msgspec import Struct, field
 
 from router.messages.errors import NOT_SAVED, ConfigError, RpcError
-from router.messages.events import PinsRead, ToolsPinned
+from router.messages.instances.pin_events import PinsRead, ToolsPinned
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from router.config import live
 
 if TYPE_CHECKING:
     from router.access.live_admission import LiveAdmission
+    from router.app.logins.login_routes import SignedIn
     from router.config.settings import Settings
     from router.oauth.browser.browser_logins import BrowserLogins
     from router.reload.live_settings import LiveSettings
@@ -22,10 +23,12 @@ class BrowserLogin(Struct, eq=False):
     Attributes:
         settings: the settings in force.
         admission: checks `Host` and `Origin`.
+        is_served: the listener of the REST API is there, which has the routes of these logins.
     """
 
     settings: LiveSettings
     admission: LiveAdmission
+    is_served: bool
     _logins: BrowserLogins | None = None
 
     def load(self) -> BrowserLogins | None:
@@ -44,6 +47,21 @@ class BrowserLogin(Struct, eq=False):
                 fetch=fetch,
             )
         return self._logins
+
+    def sign_in_of(self, person: str) -> SignedIn | None:
+        """Return what tells who is signed in by the browser of a request.
+
+        Args:
+            person: the name of a principal.
+
+        Returns:
+            None for a principal that cannot sign in with a browser.
+        """
+        issuer, _, subject = person.partition(" ")
+        issuers = self.settings.current.security.oauth.issuers
+        can = any(one.issuer == issuer and one.login is not None for one in issuers)
+        logins = self.load() if self.is_served and subject and can else None
+        return None if logins is None else logins.signed_in
 
 
 def has_browser_login(settings: Settings) -> bool:

@@ -54,6 +54,13 @@ class LazyLogins(Struct, eq=False):
         if self._logins is not None:
             self._logins.take_specs(self._specs)
 
+    def takes_tokens_of_persons(self) -> bool:
+        """Return whether some instance gets its tokens in exchange for those of persons."""
+        return any(
+            spec.oauth is not None and spec.oauth.grant in ("token_exchange", "id_jag")
+            for spec in self._specs
+        )
+
     def spec(self, name: str) -> InstanceSpec | None:
         """Return the instance of this name; None if there is none."""
         return next((spec for spec in self._specs if spec.name == name), None)

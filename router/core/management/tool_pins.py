@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import ApproveTools, ShowPins
     from router.messages.core_settings import PinningSetting
-    from router.messages.events import PinsRead, ToolsPinned
+    from router.messages.instances.pin_events import PinsRead, ToolsPinned
 
 
 class Approval(Struct, frozen=True, eq=False):

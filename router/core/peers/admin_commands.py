@@ -23,6 +23,7 @@ from router.core.state.instances import InstanceState
 from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.views import instance_views, listings
+from router.core.views.profile_tools import profile_tools
 from router.messages.commands import (
     ApproveTools,
     CallTool,
@@ -49,10 +50,9 @@ from router.messages.commands import (
     ShowTools,
 )
 from router.messages.effects import Reply, ToClient
-from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, RpcError
+from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Notification, Response
 from router.messages.params import Params
-from router.messages.revisions import LATEST_HANDSHAKE_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,33 +218,8 @@ def _decide_approval(state: RoutingState, event: AdminCommand, what: DecideAppro
         client_requests.carry_out(state, approved)
 
 
-BYTES_A_TOKEN: Final = 4
-"""Bytes of JSON in English that make about one token of a language model."""
-
-
 def _show_profile_tools(state: RoutingState, event: AdminCommand, what: ShowProfileTools) -> None:
-    """Answer with the very list that a client would get, as of the last handshake revision."""
-    profiles = state.settings.profiles
-    if what.name not in profiles:
-        available = ", ".join(f"'{name}'" for name in profiles) or "none"
-        problem = f"Profile not found: {what.name}. Available profiles: {available}"
-        raise RpcError(INSTANCE_NOT_FOUND, problem)
-    client = Client(
-        f"command-{state.next_key()}",
-        event.reply_to,
-        event.principal,
-        one_shot=True,
-        place=what.name,
-        revision=LATEST_HANDSHAKE_REVISION,
-    )
-    tools: list[dict[str, Any]] = []
-    for row, item in listings.tools_for(state, client):
-        tool = instance_views.tool_view(item)
-        # Rounded up. Clients give a model these members, and most leave out the others.
-        tokens = -(-len(msgspec.json.encode(tool)) // BYTES_A_TOKEN)
-        tools.append(tool | {"instance": None if row is None else row.name, "tokens": tokens})
-    total = sum(tool["tokens"] for tool in tools)
-    _reply(state, event, {"tools": tools, "total_tokens": total})
+    _reply(state, event, profile_tools(state, event, what.name))
 
 
 # --- Pinned tools ----------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def listeners_of(
         inbox=trio.open_memory_channel[Any](16)[0] if inbox is None else inbox,
         commands=trio.open_memory_channel[Any](16)[0] if commands is None else commands,
         bound=bound,
-        browser_login=BrowserLogin(live, admission),
+        browser_login=BrowserLogin(live, admission, is_served=True),
     )
 
 

@@ -13,8 +13,9 @@ import pytest
 import trio
 import trio.testing
 
-from router.app import listeners
-from router.app.listeners import STDIO, Listeners, UpListeners, take_stdio
+from router.app.listeners import STDIO, Listeners, UpListeners
+from router.app.listening import stdio_streams
+from router.app.listening.stdio_streams import take_stdio
 from router.app.sockets import Bound, bind
 from router.config.security.security import Security
 from router.config.settings import Api, HttpListener, Server, Settings, SseListener
@@ -37,7 +38,7 @@ SETTINGS = Settings(
 
 def test_children_are_the_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin, stdout = trio.testing.memory_stream_one_way_pair()
-    monkeypatch.setattr(listeners, "open_stdio", lambda: (stdout, stdin))
+    monkeypatch.setattr(stdio_streams, "open_stdio", lambda: (stdout, stdin))
     bound = bind(SETTINGS, ["http", "sse"])
     ours = listeners_of(SETTINGS, bound)
     ours.stdio = take_stdio(["stdio", "http", "sse"])

@@ -6,7 +6,7 @@ from router.core.pinning.digests import digest_of
 from router.core.pinning.hidden_text import hidden_text
 from router.messages.catalog import ApprovedTool, Item
 from router.messages.errors import RpcError
-from router.messages.events import PinsRead, ToolsPinned
+from router.messages.instances.pin_events import PinsRead, ToolsPinned
 from tests.router.core.conversation import Conversation, raw
 
 FULL: dict[str, Any] = {

@@ -23,7 +23,8 @@ from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import AddInstance, RemoveInstance, SetActive
 from router.messages.effects import SaveInstance
 from router.messages.errors import INSTANCE_NOT_FOUND, INTERNAL_ERROR, NOT_SAVED
-from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged, PinsRead
+from router.messages.events import CataloguesRead, InstanceSaved, InstancesChanged
+from router.messages.instances.pin_events import PinsRead
 from router.reload import instance_store
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.instance_store import InstanceStore, keep_store

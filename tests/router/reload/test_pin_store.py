@@ -13,7 +13,7 @@ from router.files.safe_folder import SafeFolder
 from router.instance_files.pin_file import read_pins
 from router.messages.effects import PinTools
 from router.messages.errors import NOT_SAVED
-from router.messages.events import PinsRead, ToolsPinned
+from router.messages.instances.pin_events import PinsRead, ToolsPinned
 from router.reload import pin_store
 from router.reload.pin_store import PinStore
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 import trio
 import trio.testing
 
 from router.app.logins.lazy_logins import LazyLogins
+from router.messages.instances.oauth_login import OAuthLogin
 from tests.router.app.logins.fakes import COMMAND, OWN, SHARED, FakeLogins
 
 LIMIT_S = 10
@@ -56,3 +58,11 @@ async def test_each_login_is_told_once_after_the_logins_are_needed() -> None:
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
     assert told == [("notion", None), ("mail", "ana"), ("mail", "ana")]
+
+
+def test_tokens_of_persons_are_kept_only_for_those_who_exchange_them() -> None:
+    lazy = lazy_logins(FakeLogins())
+    lazy.take_specs([SHARED, COMMAND])
+    assert not lazy.takes_tokens_of_persons()
+    lazy.take_specs([SHARED, attrs.evolve(SHARED, oauth=OAuthLogin(grant="token_exchange"))])
+    assert lazy.takes_tokens_of_persons()

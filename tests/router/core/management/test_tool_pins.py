@@ -27,8 +27,9 @@ from router.messages.errors import (
     TOOL_NOT_FOUND,
     RpcError,
 )
-from router.messages.events import PinsRead, SessionOverflowed
+from router.messages.events import SessionOverflowed
 from router.messages.instances.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.pin_events import PinsRead
 from router.messages.instances.run_policy import RunPolicy
 from router.messages.observability.records import ChangeRecord, ToolRecord
 from tests.router.core.conversation import Conversation, FakeUpstream, raw, spec

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from router.core.peers.admin_commands import BYTES_A_TOKEN
+from router.core.views.profile_tools import BYTES_A_TOKEN
 from router.messages.commands import Principal, ShowProfileTools
 from router.messages.errors import INSTANCE_NOT_FOUND
 from router.messages.events import ClientOpened

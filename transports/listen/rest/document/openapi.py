@@ -21,6 +21,7 @@ from transports.listen.rest.document.openapi_schemas import (
     object_of,
     ref_to,
 )
+from transports.listen.rest.document.pin_paths import pin_paths
 
 if TYPE_CHECKING:
     from transports.listen.rest.document.openapi_schemas import Json
@@ -342,21 +343,6 @@ def _profile_paths() -> Json:
     }
 
 
-def _pin_paths() -> Json:
-    approved = object_of("status instance approved", status=SUCCESS, approved=array_of(STRING))
-    return {
-        "/api/pins": {
-            "get": _route("getPins", "Tools that differ from the approved ones", ref_to("Pins"))
-        },
-        "/api/instances/{name}/tools/approve": {
-            "post": _route(
-                "approveTools", "Approve tools as they were shown", approved, "404 409 422 507",
-                body="ToolApproval", parameters=(_NAME_IN_PATH,),
-            )
-        },
-    }  # fmt: skip
-
-
 def _log_paths() -> Json:
     ticket = object_of("ticket expires_in_s", ticket=STRING, expires_in_s={"type": "number"})
     summary = "A ticket to open the WebSocket /ws?ticket=… with, once; for browsers"
@@ -384,7 +370,8 @@ def openapi_document(version: str, *, has_logs: bool) -> Json:
         version: of the router.
         has_logs: the log may be followed, so its routes exist.
     """
-    paths = _other_paths() | _call_paths() | _instance_paths() | _pin_paths() | _profile_paths()
+    paths = _other_paths() | _call_paths() | _instance_paths() | _profile_paths()
+    paths |= pin_paths(_route, _NAME_IN_PATH)
     paths |= approval_paths(_route)
     paths |= login_paths(_route, _NAME_IN_PATH)
     return {
