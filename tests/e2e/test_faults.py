@@ -329,7 +329,7 @@ def test_remote_server_that_was_restarted_answers_again(
 # --- Whose answer is it? ---------------------------------------------------------------------
 
 CLIENTS: Final = 8
-CALLS_EACH: Final = 500
+CALLS_EACH: Final = 1250
 
 
 @pytest.mark.fault(35, "clients use the same ids", "none crossed")
