@@ -65,10 +65,6 @@ class IdentityProvider:
         """Its metadata document (OpenID Connect Discovery 1.0)."""
         return fetch_json(f"{self.issuer}/.well-known/openid-configuration")
 
-    def token_requests(self) -> list[dict[str, Any]]:
-        """Return all requests for tokens so far: `grant`, `client`, and `error` or null."""
-        return [json.loads(line) for line in self.said.text.splitlines() if line[:1] == "{"]
-
     def token(self, **form: str) -> dict[str, Any]:
         """Return the answer to a request for a token."""
         return fetch_json(self.metadata["token_endpoint"], form)

@@ -112,6 +112,7 @@ SERVES_ALL: Final = {
     "instance": "snooping",
     "tool": "arguments",
     "tools": {"arguments": None},
+    "approve": False,
     "url": "http://127.0.0.1/oauth/callback?code=x&state=x",
 }
 
