@@ -115,7 +115,7 @@ async def test_behind_tls_the_cookies_are_bound_to_this_host() -> None:
     site = Site("https://mcp.example.org/tools")
     browser = site.browser(host="mcp.example.org", scheme="https")
     location = await browser.begin()
-    assert "redirect_uri=https%3A%2F%2Fmcp.example.org%2Flogin%2Fcallback" in location
+    assert "redirect_uri=https%3A%2F%2Fmcp.example.org%2Ftools%2Flogin%2Fcallback" in location
     await browser.come_back(site.issuer.log_in(location))
     assert list(browser.cookies) == [f"__Host-{SESSION}"]
     assert browser.attributes[f"__Host-{SESSION}"]["secure"] is True
