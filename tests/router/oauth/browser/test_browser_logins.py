@@ -437,6 +437,25 @@ async def test_only_the_host_of_the_issuer_itself_may_be_a_private_one() -> None
     }
 
 
+async def test_keys_may_be_where_the_file_says_whatever_address_that_is() -> None:
+    site = Site(jwks_uri="https://keys.internal/all")
+    site.issuer.configured_keys = "https://keys.internal/all"
+    await site.logged_in()
+    assert ("GET", "https://keys.internal/all", True) in site.issuer.asked
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"error":"\xff"}', b'{"a":' + b"[" * 100_000], ids=["bytes", "deep"]
+)
+@pytest.mark.parametrize("status", [200, 400])
+async def test_answer_that_is_no_json_for_anybody_refuses_the_login(
+    status: int, body: bytes
+) -> None:
+    site = Site()
+    site.issuer.answer = status, body
+    assert (await site.browser().log_in(site.issuer)).status == 502
+
+
 async def test_metadata_is_asked_for_once_however_many_log_in() -> None:
     site = Site()
     for _ in range(3):
