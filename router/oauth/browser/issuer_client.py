@@ -210,7 +210,9 @@ def bounded(text: str) -> str:
 
 def _is_endpoint(url: str) -> bool:
     """Return whether a URL of the metadata may be used; an endpoint may have a query."""
-    return is_safe_url(url.partition("?")[0])
+    path, _, query = url.partition("?")
+    is_plain = query.isascii() and query.isprintable() and " " not in query and "#" not in query
+    return is_safe_url(path) and is_plain
 
 
 def _is_basic(metadata: Metadata) -> bool:

@@ -413,6 +413,8 @@ async def test_an_answer_without_a_readable_id_token_logs_nobody_in(answer: Any)
         {"issuer": EVIL},
         {"token_endpoint": "http://id.example.org/token"},
         {"authorization_endpoint": "javascript:alert(1)"},
+        {"authorization_endpoint": f"{URL}/authorize?a=\r\nSet-Cookie: a=b"},
+        {"authorization_endpoint": f"{URL}/authorize?a=b#c"},
         {"jwks_uri": "file:///etc/passwd"},
         {"token_endpoint": 5},
     ],
