@@ -364,7 +364,7 @@ async def test_pages_take_get_only(method: str) -> None:
 async def test_an_id_token_that_was_not_made_for_this_login_is_refused(
     claims: dict[str, Any],
 ) -> None:
-    site = Site()
+    site = Site(further_audiences=("another-client",))
     browser = site.browser()
     site.issuer.claims = claims
     answer = await browser.log_in(site.issuer)
