@@ -22,7 +22,7 @@ import trio.lowlevel
 from msgspec import Struct, field
 
 from router.access.admission import check_exposure
-from router.app.listening.browser_login import values_at_api_start, with_login
+from router.app.listening.browser_login import values_at_api_start
 from router.app.listening.local_listener import LOCAL, LocalListener
 from router.app.listening.up_listeners import UpListeners
 from router.app.sockets import configured_at, rebind
@@ -318,7 +318,12 @@ class _NetworkListener(Struct, frozen=True):
         return self._listener(_load_rest(self.listeners, admission, api, browsers))
 
 
-def _with_open_paths(listeners: Listeners, app: Application, admission: Admission) -> Application:
+def _with_open_paths(
+    listeners: Listeners,
+    app: Application,
+    admission: Admission,
+    browsers: BrowserLogins | None = None,
+) -> Application:
     # For start-up time, as above.
     from transports.listen.serving.checked_tokens import WithCheckedTokens
     from transports.listen.serving.health import Health, WithHealth
@@ -336,8 +341,10 @@ def _with_open_paths(listeners: Listeners, app: Application, admission: Admissio
     with_health = WithCheckedTokens(
         WithHealth(app, health), admission.check_token, lambda: bool(admission.rules.issuers)
     )
-    routes = joined(load() for load in listeners.open_routes)
-    return WithOpenRoutes(with_health, routes, health.check_site)
+    loaded = [load() for load in listeners.open_routes]
+    if browsers is not None:
+        loaded.append(browsers.routes)
+    return WithOpenRoutes(with_health, joined(loaded), health.check_site)
 
 
 def _load_rest(
@@ -374,7 +381,7 @@ def _load_rest(
         metrics=MetricSources(listeners.actor_counts, listeners.drops, listeners.connections),
         is_draining=lambda: listeners.is_draining,
     )
-    return lambda: with_login(_with_open_paths(listeners, RestApp(backend), admission), browsers)
+    return lambda: _with_open_paths(listeners, RestApp(backend), admission, browsers)
 
 
 def _endpoint_class(mode: Mode) -> type[HttpEndpoint | SseEndpoint]:

@@ -23,7 +23,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.e2e.raw_client import HELLO
-from tests.e2e.rest_client import TOKEN, configure_rest
+from tests.e2e.rest_client import TOKEN
 from tests.e2e.reverse_proxies import (
     NAME,
     PREFIX,
@@ -164,9 +164,18 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("proxies")
     workspace = Workspace(folder / "router").add_chaos("plain").add_command("off", "true")
-    server = {"allowed_hosts": [NAME], "trusted_proxies": ["127.0.0.1"]}
+    server = {"public_url": f"https://{NAME}{PREFIX}", "trusted_proxies": ["127.0.0.1"]}
+    issuer = {
+        "issuer": "http://127.0.0.1:1",  # nobody is there, and nobody needs to be
+        "audience": "any",
+        "permissions": {"scope:mcp": ["call"]},
+        "login": {"client_id": "router"},
+    }
+    security = {"bearer_token": TOKEN, "oauth": {"issuers": [issuer]}}
     logs = {"directory": str(folder / "logs"), "audit": True}
-    configure_rest(workspace, server=CONFIG["server"] | server, logging=logs)
+    api = {"enabled": True, "port": 0, "enable_realtime_logs": True}
+    server = CONFIG["server"] | server
+    workspace.configure(api=api, security=security, server=server, logging=logs)
     certificate = make_certificate(folder)
     with ExitStack() as running:
         router = running.enter_context(workspace.serve("http", "sse", "api"))
@@ -271,10 +280,44 @@ def test_client_has_its_own_address_in_the_audit_log_whatever_it_sends(
         assert answered.status == 200
     wrong = {"Authorization": "Bearer wrong", **SPOOFED}
     with proxy.ask("POST", f"{PREFIX}/mcp", call_of("plain", "pid"), **wrong) as refused:
-        assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert refused.status == 401
     assert site.audited("call", proxy.address)["target"]
     assert site.audited("refused", proxy.address)["status"] == 401
     assert SPOOFED["X_Forwarded_For"] not in site.audit_file.read_text()
+
+
+# --- Logins ----------------------------------------------------------------------------------
+
+
+def test_client_finds_out_where_to_log_in(proxy: Proxy) -> None:
+    site, well_known = f"https://{NAME}", "/.well-known/oauth-protected-resource"
+    announced = f"{PREFIX}{well_known}/mcp"
+    with proxy.ask("POST", f"{PREFIX}/mcp", rpc("ping"), Authorization="") as refused:
+        assert f'resource_metadata="{site}{announced}"' in refused.headers["WWW-Authenticate"]
+    for path in (announced, f"{well_known}{PREFIX}/mcp"):
+        with proxy.ask("GET", path, Origin="https://page.example.net") as document:
+            assert document.json()["resource"] == f"{site}{PREFIX}/mcp"
+            assert document.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/oauth/client-metadata.json", 200),
+        ("GET", "/oauth/callback?state=unknown&code=1", 400),
+        ("GET", "/oauth/login/unknown", 404),
+        ("GET", "/login", 502),  # its issuer is not there
+        ("GET", "/login/callback?state=unknown&code=1", 400),
+        ("GET", "/login/who", 200),
+        ("POST", "/logout", 403),
+    ],
+)
+def test_pages_of_logins_are_the_router_s_own(
+    proxy: Proxy, method: str, path: str, status: int
+) -> None:
+    with proxy.ask(method, f"{PREFIX}{path}") as answered:
+        assert answered.status == status
+        assert answered.headers["X-Content-Type-Options"] == "nosniff"
 
 
 # --- The REST API ----------------------------------------------------------------------------

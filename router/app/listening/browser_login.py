@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from router.config.settings import Settings
     from router.oauth.browser.browser_logins import BrowserLogins
     from router.reload.live_settings import LiveSettings
-    from transports.listen.serving.hosting.listener import Application
 
 
 class BrowserLogin(Struct, eq=False):
@@ -72,13 +71,3 @@ def has_browser_login(settings: Settings) -> bool:
 def values_at_api_start(settings: Settings) -> tuple[Any, ...]:
     """Return all that the listener of the REST API reads only when it starts."""
     return (*live.values_at_api_start(settings), has_browser_login(settings))
-
-
-def with_login(app: Application, logins: BrowserLogins | None) -> Application:
-    """Return the application with the routes of logins in front of it."""
-    if logins is None:
-        return app
-    # For start-up time, as above.
-    from transports.listen.serving.open_routes import WithOpenRoutes
-
-    return WithOpenRoutes(app, logins.routes, logins.check_site)

@@ -44,4 +44,4 @@ def load_open_routes(rules: Callable[[], AdmissionRules]) -> OpenRoutes:
 
         return answer(request, rules())
 
-    return OpenRoutes(below={WELL_KNOWN: describe})
+    return OpenRoutes(for_every_page={WELL_KNOWN: describe})

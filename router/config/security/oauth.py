@@ -106,6 +106,8 @@ class Issuer:
     Attributes:
         issuer: its identifier, exactly as its tokens have it in `iss` (RFC 8414 section 2).
         audience: what `aud` of a token must hold, exactly.
+        further_audiences: what it may hold in place of that: an issuer that knows RFC 8707 puts the
+            URL of a place there, and each place has its own.
         jwks_uri: where its keys are; None: what its metadata says.
         introspection: asked for each token in place of the keys; None for signed tokens.
         permissions: "scope:NAME" or "CLAIM:VALUE" -> the permissions of who has it. A person has
@@ -117,6 +119,7 @@ class Issuer:
 
     issuer: SafeUrl
     audience: Audience
+    further_audiences: tuple[Audience, ...] = ()
     jwks_uri: SafeUrl | None = None
     introspection: Introspection | None = None
     permissions: dict[Grant, tuple[Permission, ...]] = attrs.field(factory=_no_permissions)

@@ -53,9 +53,8 @@ def judge_id_token(id_token: str, keys: bytes, login: PendingLogin, scope: str) 
     client_id = login.client.client_id
     try:
         claims = verify(parse(id_token), read_keys(keys))
-        judged = judge(
-            claims | {"scope": scope}, attrs.evolve(login.issuer, audience=client_id), time.time()
-        )
+        for_client = attrs.evolve(login.issuer, audience=client_id, further_audiences=())
+        judged = judge(claims | {"scope": scope}, for_client, time.time())
     except (TokenRefused, IssuerUnavailable) as problem:
         raise LoginRefused(502, _NOT_VALID.format(problem.reason)) from None
     if claims.get("nonce") != login.nonce:

@@ -1,7 +1,7 @@
 """Asks an issuer for all that a login takes: its metadata, tokens for a code, and its keys.
 
-Invariants: redirects are not followed; a host that is not public is asked only if it is the host of
-the configured issuer, since the documents of an issuer may name others.
+Invariants: redirects are not followed; a host that is not public is asked only if `config.json`
+names it, since the documents of an issuer may name others.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ _ERROR_LIMIT: Final = 200
 """Characters of what an issuer says of an error."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
+
+_NOT_READ: Final = (ValueError, RecursionError)
+"""The errors of msgspec for JSON that does not fit: bytes that are no UTF-8, and deep nesting."""
 
 T = TypeVar("T")
 
@@ -151,7 +154,8 @@ class IssuerClient:
         headers: Mapping[str, str] | None = None,
         content: bytes = b"",
     ) -> Fetched:
-        is_own_host = urlsplit(url).hostname == urlsplit(issuer.issuer).hostname
+        named = (issuer.issuer, issuer.jwks_uri or issuer.issuer)
+        is_named = urlsplit(url).hostname in [urlsplit(one).hostname for one in named]
         try:
             self._requests.acquire_nowait()
         except trio.WouldBlock:
@@ -162,7 +166,7 @@ class IssuerClient:
                 url,
                 headers=headers or {"accept": "application/json"},
                 content=content,
-                allow_private=is_own_host,
+                allow_private=is_named,
             )
         except FetchFailed as failed:
             raise LoginRefused(502, f"The issuer cannot be asked: {failed.sentence}") from None
@@ -206,7 +210,9 @@ def bounded(text: str) -> str:
 
 def _is_endpoint(url: str) -> bool:
     """Return whether a URL of the metadata may be used; an endpoint may have a query."""
-    return is_safe_url(url.partition("?")[0])
+    path, _, query = url.partition("?")
+    is_plain = query.isascii() and query.isprintable() and " " not in query and "#" not in query
+    return is_safe_url(path) and is_plain
 
 
 def _is_basic(metadata: Metadata) -> bool:
@@ -223,7 +229,7 @@ def _basic(client: BrowserLogin) -> str:
 def _decode(answer: Fetched, kind: type[T], name: str) -> T:
     try:
         return msgspec.json.decode(answer.body, type=kind)
-    except msgspec.DecodeError:
+    except _NOT_READ:
         problem = f"The issuer's answer with its {name} cannot be read"
         raise LoginRefused(502, problem) from None
 
@@ -232,7 +238,7 @@ def _why(answer: Fetched) -> str:
     """Return the words of an issuer for an error (RFC 6749 section 5.2); empty without any."""
     try:
         said = msgspec.json.decode(answer.body, type=_Error)
-    except msgspec.DecodeError:
+    except _NOT_READ:
         return ""
     words = [bounded(text) for text in (said.error, said.error_description) if text]
     return f" ({': '.join(words)})" if words else ""

@@ -56,14 +56,16 @@ def site_of(headers: Mapping[str, str], public_url: str, prefix: str = "") -> Si
     Args:
         headers: of the request, names in lower case; `Host` has been checked.
         public_url: `server.public_url`.
-        prefix: the path that a trusted proxy has taken away.
+        prefix: the path that a trusted proxy has taken away; without one, it is the path of
+            `public_url`.
     """
     host = headers.get("host", "").lower()
     public = urlsplit(public_url)
     if public.hostname and _host_and_port(host, public.scheme) == _host_and_port(
         public.netloc.lower(), public.scheme
     ):
-        return Site(f"{public.scheme}://{_without_default_port(host, public.scheme)}", prefix)
+        origin = f"{public.scheme}://{_without_default_port(host, public.scheme)}"
+        return Site(origin, prefix or public.path.rstrip("/"))
     return Site(f"http://{_without_default_port(host, 'http')}", prefix)
 
 

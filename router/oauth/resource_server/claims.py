@@ -56,8 +56,9 @@ def judge(claims: Mapping[str, Any], issuer: Issuer, now_s: float) -> Judged:
     """
     if claims.get("iss") != issuer.issuer:
         raise TokenRefused("its iss is another issuer")
-    if issuer.audience not in _texts_of(claims.get("aud")):
-        raise TokenRefused("its aud is not the audience in config.json")
+    audiences = (issuer.audience, *issuer.further_audiences)
+    if not any(one in audiences for one in _texts_of(claims.get("aud"))):
+        raise TokenRefused("its aud is no audience in config.json")
     expires_at_s = _time_of(claims, "exp")
     if expires_at_s is None:
         raise TokenRefused("it has no exp")

@@ -25,14 +25,7 @@ if TYPE_CHECKING:
     from router.config.security.oauth import Issuer
     from transports.listen.serving.exchange import HttpRequest
 
-_METHODS: Final = "GET, HEAD, OPTIONS"
-
-_FOR_ALL_PAGES: Final = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", _METHODS.encode()),
-    (b"access-control-allow-headers", b"MCP-Protocol-Version"),
-)
-"""Clients that run in a page read the document, too; it holds nothing secret."""
+_METHODS: Final = "GET, HEAD"
 
 
 def answer(request: HttpRequest, rules: AdmissionRules) -> Answer:
@@ -41,11 +34,9 @@ def answer(request: HttpRequest, rules: AdmissionRules) -> Answer:
     Raises:
         HttpRefusal: 404, there are no issuers, or no place can have this path; 405.
     """
-    place = _place_in(request.path, rules)
+    place = _place_in(request, rules)
     if not rules.issuers or place is None:
         raise HttpRefusal(404, "Not found")
-    if request.method == "OPTIONS":
-        return Answer(204, _FOR_ALL_PAGES)
     if request.method not in ("GET", "HEAD"):
         raise HttpRefusal(405, "Method not allowed", (("Allow", _METHODS),))
     base_url = base_url_of(request.headers, rules.public_url, request.root_path)
@@ -56,17 +47,20 @@ def answer(request: HttpRequest, rules: AdmissionRules) -> Answer:
         "bearer_methods_supported": ["header"],
         "resource_name": "MCP Router",
     }
-    return json_answer(msgspec.json.encode(document), extra=_FOR_ALL_PAGES)
+    return json_answer(msgspec.json.encode(document))
 
 
-def _place_in(path: str, rules: AdmissionRules) -> str | None:
+def _place_in(request: HttpRequest, rules: AdmissionRules) -> str | None:
     """Return the percent-encoded path of the place that a document is asked for.
 
     It is empty for the router as a whole, and None where no place can be.
     """
-    rest = path.removeprefix(WELL_KNOWN)
-    # RFC 9728 section 3.1: clients put the well-known part in front of the whole path.
-    rest = rest.removeprefix(urlsplit(rules.public_url).path.rstrip("/"))
+    rest = request.path.removeprefix(WELL_KNOWN)
+    # RFC 9728 section 3.1: clients put the well-known part in front of the whole path. If a proxy
+    # has taken a path away in front of it, they came by the address in `WWW-Authenticate`.
+    prefix = urlsplit(rules.public_url).path.rstrip("/")
+    if not request.root_path and f"{rest}/".startswith(f"{prefix}/"):
+        rest = rest.removeprefix(prefix)
     if rest in ("", *PLACES):
         return rest
     place, _, name = rest.rpartition("/")

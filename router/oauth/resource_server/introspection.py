@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_ASKING: Final = 8
 """Requests at the same time: anybody can make up tokens that have to be asked about."""
 
+TURN_S: Final = 10.0
+"""How long a token waits until it is asked about."""
+
 ANSWER_BYTES: Final = 64 * 1024
 
 
@@ -59,18 +62,23 @@ class Introspector:
             # RFC 6749 section 2.3.1: both parts are form-encoded first.
             pair = f"{quote_plus(asked.client_id)}:{quote_plus(asked.client_secret)}"
             headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        async with self._limiter:
-            try:
-                answer = await self._fetch(
-                    "POST",
-                    asked.url,
-                    headers=headers,
-                    content=form,
-                    allow_private=True,
-                    limit_bytes=ANSWER_BYTES,
-                )
-            except FetchFailed as exc:
-                raise IssuerUnavailable(str(exc)) from None
+        with trio.move_on_after(TURN_S) as waiting:
+            await self._limiter.acquire()
+        if waiting.cancelled_caught:
+            raise IssuerUnavailable("it is asked about too many tokens at this moment")
+        try:
+            answer = await self._fetch(
+                "POST",
+                asked.url,
+                headers=headers,
+                content=form,
+                allow_private=True,
+                limit_bytes=ANSWER_BYTES,
+            )
+        except FetchFailed as exc:
+            raise IssuerUnavailable(str(exc)) from None
+        finally:
+            self._limiter.release()
         if answer.status != 200:
             raise IssuerUnavailable(f"its introspection endpoint answers {answer.status}")
         return self._claims_in(answer.body)

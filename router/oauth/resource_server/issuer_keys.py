@@ -7,7 +7,9 @@ Invariants:
 
 - However many requests need keys at the same time, they are fetched once.
 - An unknown key id has them fetched anew at most once in `MISS_S`.
-- Keys stay in use while they cannot be fetched, for `STALE_S` at most.
+- Keys stay in use while they cannot be fetched, for `STALE_S` at most; only the request that has
+  them fetched waits for that, if the keys that are there would do.
+- However slow an issuer is, those who have waited for a fetch do not try another one.
 """
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ class IssuerKeys:
             IssuerUnavailable: there are none, and none can be had now.
         """
         await trio.lowlevel.checkpoint()
-        if not self._is_enough(token):
+        if not self._is_enough(token) and not self._is_under_way(token):
             async with self._turn:
                 # Whoever had the turn before may have fetched them.
                 if not self._is_enough(token) and self._may_try():
@@ -97,6 +99,11 @@ class IssuerKeys:
     def _is_enough(self, token: SignedToken) -> bool:
         is_fresh = trio.current_time() < self._fresh_until_s
         return is_fresh and bool(self._find_keys(token, self._keys))
+
+    def _is_under_way(self, token: SignedToken) -> bool:
+        """Return whether another request has them fetched, and old ones do until then."""
+        is_usable = trio.current_time() < self._fresh_until_s + STALE_S
+        return self._turn.locked() and is_usable and bool(self._find_keys(token, self._keys))
 
     def _may_try(self) -> bool:
         if self._tried_at_s is None:
@@ -120,9 +127,11 @@ class IssuerKeys:
         if self._problem:
             log.info("The keys of %s can be had again", self._issuer.issuer)
         self._keys, self._problem = keys, ""
-        self._fresh_until_s = trio.current_time() + _age_s(answer)
+        self._tried_at_s = trio.current_time()
+        self._fresh_until_s = self._tried_at_s + _age_s(answer)
 
     def _failed(self, problem: str) -> None:
+        self._tried_at_s = trio.current_time()
         if problem != self._problem:
             log.warning("The keys of %s cannot be had: %s", self._issuer.issuer, problem)
         self._problem = problem

@@ -3,14 +3,16 @@
 They are for what others have to reach before they have a token, or never get one: metadata
 documents, and the pages to which a browser comes back from a login.
 
-Invariants: `Host` and `Origin` are checked as on every route; a path that is none of these is left
-to the application; what a route answers is never kept by a cache, unless it says so itself.
+Invariants: `Host` is checked as on every route, and so is `Origin` but where pages of every origin
+may read the answer; a path that is none of these is left to the application; what a route answers
+is never kept by a cache, unless it says so itself.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import trio
 from msgspec import Struct
 
 from router.messages.errors import HttpRefusal
@@ -34,6 +36,13 @@ _HEADERS: Final = (
 )
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
 
+_FOR_EVERY_PAGE: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, HEAD"),
+    (b"access-control-allow-headers", b"MCP-Protocol-Version"),
+)
+"""Lets pages of every origin read an answer (Fetch standard, CORS protocol)."""
+
 
 class OpenRoutes(Struct, frozen=True):
     """Routes by their paths.
@@ -41,28 +50,37 @@ class OpenRoutes(Struct, frozen=True):
     Attributes:
         exact: path -> its route.
         below: path -> the route of that path and of all below it.
+        for_every_page: as `below`, for what pages of every origin may read: clients of MCP run in
+            pages, too. It tells nothing secret and changes nothing.
     """
 
     exact: dict[str, Route] = {}
     below: dict[str, Route] = {}
+    for_every_page: dict[str, Route] = {}
 
     def find(self, path: str) -> Route | None:
         """Return the route of a path; None if it has none."""
-        found = self.exact.get(path)
-        if found is not None:
-            return found
-        above = (each for each in self.below if path == each or path.startswith(f"{each}/"))
-        return next((self.below[each] for each in above), None)
+        found = self.exact.get(path) or _above(path, self.below)
+        return found or _above(path, self.for_every_page)
+
+    def is_for_every_page(self, path: str) -> bool:
+        """Return whether pages of every origin may read the answers at a path."""
+        return _above(path, self.for_every_page) is not None
+
+
+def _above(path: str, routes: Mapping[str, Route]) -> Route | None:
+    above = (each for each in routes if path == each or path.startswith(f"{each}/"))
+    return next((routes[each] for each in above), None)
 
 
 def joined(several: Iterable[OpenRoutes]) -> OpenRoutes:
     """Return all of these routes; no two have the same path."""
-    exact: dict[str, Route] = {}
-    below: dict[str, Route] = {}
+    all_routes = OpenRoutes({}, {}, {})
     for routes in several:
-        exact |= routes.exact
-        below |= routes.below
-    return OpenRoutes(exact, below)
+        all_routes.exact.update(routes.exact)
+        all_routes.below.update(routes.below)
+        all_routes.for_every_page.update(routes.for_every_page)
+    return all_routes
 
 
 class WithOpenRoutes:
@@ -95,7 +113,8 @@ class WithOpenRoutes:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
-        route = self._routes.find(path_of(scope)) if scope["type"] == "http" else None
+        path = path_of(scope)
+        route = self._routes.find(path) if scope["type"] == "http" else None
         if route is None:
             await self._app(scope, receive, send)
             return
@@ -103,13 +122,28 @@ class WithOpenRoutes:
         try:
             try:
                 request = request_of(scope, body, peer_of(scope))
-                self._check_site(request.headers)
-                answer = await route(request)
+                if self._routes.is_for_every_page(path):
+                    answer = await self._answer_every_page(request, route)
+                else:
+                    self._check_site(request.headers)
+                    answer = await route(request)
             except HttpRefusal as refused:
                 answer = error_answer(refused)
             await send_answer(_with_headers(answer), body, send)
         except ClientGone:
             return
+
+    async def _answer_every_page(self, request: HttpRequest, route: Route) -> Answer:
+        await trio.lowlevel.checkpoint()
+        headers = request.headers
+        self._check_site({name: headers[name] for name in headers if name != "origin"})
+        if request.method == "OPTIONS":
+            return Answer(204, _FOR_EVERY_PAGE)
+        try:
+            answer = await route(request)
+        except HttpRefusal as refused:
+            answer = error_answer(refused)
+        return Answer(answer.status, (*answer.headers, *_FOR_EVERY_PAGE), answer.body)
 
 
 class _Either(Struct, frozen=True):

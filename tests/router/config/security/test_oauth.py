@@ -76,6 +76,10 @@ def test_other_urls_are_mistakes(config: Path, url: str) -> None:
     ("changes", "problem"),
     [
         ({"audience": " "}, "[0].audience: expected the audience of the tokens"),
+        (
+            {"further_audiences": [""]},
+            "[0].further_audiences[0]: expected the audience of the tokens",
+        ),
         ({"permissions": {}}, "[0].permissions: is empty, so that nobody is let in"),
         ({"permissions": {"ops": ["call"]}}, "[0].permissions"),
         ({"permissions": {"scope:a b": ["call"]}}, "[0].permissions"),

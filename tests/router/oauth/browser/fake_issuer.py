@@ -34,6 +34,7 @@ class FakeIssuer:
         claims: replace those of its ID tokens; None takes one away.
         answer: the answer for tokens in place of tokens; None for tokens.
         scope: the scopes that it grants; None: it does not say.
+        configured_keys: where `config.json` says that its keys are.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class FakeIssuer:
             "token_endpoint": f"{URL}/token",
             "jwks_uri": f"{URL}/keys",
         }
+        self.configured_keys = ""
         self._codes: dict[str, dict[str, str]] = {}
 
     @staticmethod
@@ -83,7 +85,7 @@ class FakeIssuer:
         self.asked.append((method, url, allow_private))
         if url.endswith("/.well-known/openid-configuration"):
             return _answer(200, self.metadata)
-        if url == self.metadata["jwks_uri"]:
+        if url in (self.metadata["jwks_uri"], self.configured_keys):
             return _answer(200, KeySet([self.key]).as_dict(private=False))
         assert url == self.metadata["token_endpoint"]
         form = dict(parse_qsl(content.decode()))
@@ -118,4 +120,5 @@ class FakeIssuer:
 
 
 def _answer(status: int, body: Any) -> Fetched:
-    return Fetched(status, {"content-type": "application/json"}, json.dumps(body).encode())
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Fetched(status, {"content-type": "application/json"}, data)

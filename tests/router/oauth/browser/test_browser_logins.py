@@ -115,7 +115,7 @@ async def test_behind_tls_the_cookies_are_bound_to_this_host() -> None:
     site = Site("https://mcp.example.org/tools")
     browser = site.browser(host="mcp.example.org", scheme="https")
     location = await browser.begin()
-    assert "redirect_uri=https%3A%2F%2Fmcp.example.org%2Flogin%2Fcallback" in location
+    assert "redirect_uri=https%3A%2F%2Fmcp.example.org%2Ftools%2Flogin%2Fcallback" in location
     await browser.come_back(site.issuer.log_in(location))
     assert list(browser.cookies) == [f"__Host-{SESSION}"]
     assert browser.attributes[f"__Host-{SESSION}"]["secure"] is True
@@ -364,7 +364,7 @@ async def test_pages_take_get_only(method: str) -> None:
 async def test_an_id_token_that_was_not_made_for_this_login_is_refused(
     claims: dict[str, Any],
 ) -> None:
-    site = Site()
+    site = Site(further_audiences=("another-client",))
     browser = site.browser()
     site.issuer.claims = claims
     answer = await browser.log_in(site.issuer)
@@ -413,6 +413,8 @@ async def test_an_answer_without_a_readable_id_token_logs_nobody_in(answer: Any)
         {"issuer": EVIL},
         {"token_endpoint": "http://id.example.org/token"},
         {"authorization_endpoint": "javascript:alert(1)"},
+        {"authorization_endpoint": f"{URL}/authorize?a=\r\nSet-Cookie: a=b"},
+        {"authorization_endpoint": f"{URL}/authorize?a=b#c"},
         {"jwks_uri": "file:///etc/passwd"},
         {"token_endpoint": 5},
     ],
@@ -435,6 +437,25 @@ async def test_only_the_host_of_the_issuer_itself_may_be_a_private_one() -> None
         "https://elsewhere.example.org/token": False,
         f"{URL}/keys": True,
     }
+
+
+async def test_keys_may_be_where_the_file_says_whatever_address_that_is() -> None:
+    site = Site(jwks_uri="https://keys.internal/all")
+    site.issuer.configured_keys = "https://keys.internal/all"
+    await site.logged_in()
+    assert ("GET", "https://keys.internal/all", True) in site.issuer.asked
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"error":"\xff"}', b'{"a":' + b"[" * 100_000], ids=["bytes", "deep"]
+)
+@pytest.mark.parametrize("status", [200, 400])
+async def test_answer_that_is_no_json_for_anybody_refuses_the_login(
+    status: int, body: bytes
+) -> None:
+    site = Site()
+    site.issuer.answer = status, body
+    assert (await site.browser().log_in(site.issuer)).status == 502
 
 
 async def test_metadata_is_asked_for_once_however_many_log_in() -> None:

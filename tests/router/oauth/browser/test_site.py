@@ -32,6 +32,13 @@ def test_the_public_url_counts_for_its_own_host(host: str, public_url: str, orig
     assert site.url("/login") == f"{origin}/tools/login"
 
 
+def test_the_public_url_has_the_prefix_where_the_proxy_does_not_tell_it() -> None:
+    public_url = "https://mcp.example.org/tools/"
+    site = site_of({"host": "mcp.example.org"}, public_url)
+    assert site.url("/login/callback") == "https://mcp.example.org/tools/login/callback"
+    assert site_of({"host": "127.0.0.1:8001"}, public_url).prefix == ""
+
+
 @pytest.mark.parametrize(
     ("method", "origin", "fetch_site", "expected"),
     [

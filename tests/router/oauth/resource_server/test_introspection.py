@@ -85,6 +85,17 @@ async def test_issuer_that_does_not_answer_in_time_is_unavailable(autojump_clock
     assert await problem_of("opaque", net, of) == "unavailable"
 
 
+async def test_nobody_waits_for_ever_behind_the_tokens_of_others(autojump_clock: Any) -> None:
+    net, of = asking(active(), delay_s=9)
+    made, began_s = server(net, of), trio.current_time()
+    sent = [f"opaque-{number}" for number in range(100)]
+    async with trio.open_nursery() as nursery:
+        for one in sent:
+            nursery.start_soon(made.check, one)
+    assert trio.current_time() - began_s < 20
+    assert {made.verdict(one).problem for one in sent} == {"", "unavailable"}
+
+
 async def test_opaque_token_is_shown_to_nobody_who_was_not_to_be_asked() -> None:
     net = network()
     assert await problem_of("opaque", net) == "invalid"

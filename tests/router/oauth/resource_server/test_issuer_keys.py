@@ -112,6 +112,36 @@ async def test_keys_stay_while_no_new_ones_can_be_had(autojump_clock: Any) -> No
     assert (await verdict_of(made, token(exp=later, jti="1"))).problem == "unavailable"
 
 
+async def test_only_one_request_waits_for_a_slow_issuer_while_there_are_keys(
+    autojump_clock: Any,
+) -> None:
+    net = network()
+    made = server(net)
+    await made.check(token())
+    await trio.sleep(USUAL_S)
+    net.delay_s = 60
+    later = time.time() + 10 * USUAL_S
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.check, token(exp=later, jti="1"))
+        await trio.testing.wait_all_tasks_blocked()
+        began_s = trio.current_time()
+        assert (await verdict_of(made, token(exp=later, jti="2"))).problem == ""
+        assert trio.current_time() == began_s
+
+
+async def test_all_who_wait_for_a_slow_issuer_hear_of_it_at_the_same_time(
+    autojump_clock: Any,
+) -> None:
+    net = network()
+    net.delay_s = 60
+    made, began_s = server(net), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(made.check, token(jti=str(number)))
+    assert net.asked == [METADATA_URL]
+    assert trio.current_time() - began_s < 11
+
+
 @pytest.mark.parametrize(
     ("control", "after_s", "fetches"),
     [("max-age=0", 61, 2), ("max-age=0", 59, 1), ("public, max-age=7200", 3601, 1), ("", 3601, 2)],

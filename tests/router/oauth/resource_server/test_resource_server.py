@@ -207,6 +207,16 @@ async def test_claims_that_are_not_for_this_router_are_invalid(given: dict[str, 
     assert await problem_of(token(**given)) == "invalid"
 
 
+async def test_each_place_may_have_its_own_audience_exactly() -> None:
+    of = issuer(further_audiences=(f"{AUDIENCE}/work",))
+    for audience, problem in (
+        (AUDIENCE, ""),
+        (f"{AUDIENCE}/work", ""),
+        (f"{AUDIENCE}/x", "invalid"),
+    ):
+        assert await problem_of(token(aud=audience), None, of) == problem
+
+
 async def test_clock_of_the_issuer_may_be_a_little_ahead() -> None:
     assert await problem_of(token(nbf=int(time.time()) + 30, iat=int(time.time()) + 30)) == ""
 
@@ -313,7 +323,7 @@ async def test_reason_is_in_the_log_once_and_without_the_token(
         sent = token(aud="x", jti=str(number))
         assert (await verdict_of(made, sent)).problem == "invalid"
         assert sent not in caplog.text
-    text = f"Refused a token of {ISSUER}: its aud is not the audience in config.json"
+    text = f"Refused a token of {ISSUER}: its aud is no audience in config.json"
     assert caplog.messages == [text]
 
 

@@ -53,18 +53,25 @@ class Inner:
 
 
 def check_site(headers: Mapping[str, str]) -> None:
-    if headers.get("host") != "here":
-        raise HttpRefusal(403, "Host is not allowed")
+    if headers.get("host") != "here" or "origin" in headers:
+        raise HttpRefusal(403, "Host or Origin is not allowed")
 
 
 ROUTES = OpenRoutes(
     exact={"/back": route(b"exact", (b"cache-control", b"max-age=5"))},
     below={"/docs": route(b"below"), "/none": refuse},
+    for_every_page={"/.well-known/all": route(b"all"), "/.well-known/none": refuse},
 )
 
 
 async def ask(
-    path: str, *, host: bytes = b"here", kind: str = "http", query: bytes = b""
+    path: str,
+    *,
+    host: bytes = b"here",
+    kind: str = "http",
+    query: bytes = b"",
+    method: str = "GET",
+    origin: bytes = b"",
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     """Return status, headers and body; status 0 if nothing was sent."""
     sent: list[Any] = []
@@ -77,8 +84,14 @@ async def ask(
         await trio.lowlevel.checkpoint()
         sent.append(message)
 
-    headers = [(b"host", host)]
-    scope = {"type": kind, "method": "GET", "path": path, "headers": headers, "query_string": query}
+    headers = [(b"host", host), *([(b"origin", origin)] if origin else [])]
+    scope = {
+        "type": kind,
+        "method": method,
+        "path": path,
+        "headers": headers,
+        "query_string": query,
+    }
     await WithOpenRoutes(Inner(), ROUTES, check_site)(scope, receive, send)
     start = sent[0] if sent else {"status": 0, "headers": []}
     body = b"".join(message.get("body", b"") for message in sent)
@@ -107,6 +120,26 @@ async def test_host_is_checked_there_too() -> None:
     assert status == 403
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "host", "status"),
+    [
+        ("/.well-known/all/mcp", "GET", b"here", 200),
+        ("/.well-known/all", "OPTIONS", b"here", 204),
+        ("/.well-known/none", "GET", b"here", 404),
+        ("/.well-known/all", "GET", b"evil.test", 403),
+        ("/back", "GET", b"here", 403),
+        ("/docs", "OPTIONS", b"here", 403),
+    ],
+)
+async def test_pages_of_every_origin_may_read_what_is_for_them_only(
+    path: str, method: str, host: bytes, status: int
+) -> None:
+    got, headers, _ = await ask(path, method=method, host=host, origin=b"https://page.test")
+    assert got == status
+    allowed = headers.get(b"access-control-allow-origin")
+    assert allowed == (None if status == 403 else b"*")
+
+
 async def test_answers_are_not_kept_unless_they_say_so() -> None:
     _, headers, _ = await ask("/docs")
     assert headers[b"cache-control"] == b"no-store"
@@ -127,5 +160,5 @@ def test_paths_of_routes_and_of_the_application_are_kept_from_the_fast_lane() ->
 
 def test_routes_of_several_parts_are_joined() -> None:
     one, two = OpenRoutes(exact={"/a": refuse}), OpenRoutes(below={"/b": refuse})
-    found = joined([one, two])
-    assert [found.find(path) is not None for path in ("/a", "/b/c", "/c")] == [True, True, False]
+    found = joined([one, two, OpenRoutes(for_every_page={"/d": refuse})])
+    assert [found.find(path) is not None for path in ("/a", "/b/c", "/d", "/c")] == [1, 1, 1, 0]
