@@ -67,7 +67,8 @@ def test_a_secret_is_in_no_repr() -> None:
         ({"oauth": "yes"}, 'oauth: expected an object, or false, got "yes"'),
         (
             {"oauth": {"clientid": "x"}},
-            "oauth.clientid: unknown key. Did you mean 'client_id', 'idp_client_id', 'client_secret'?",
+            "oauth.clientid: unknown key. "
+            "Did you mean 'client_id', 'idp_client_id', 'client_secret'?",
         ),
         ({"oauth": {"client_secret": []}}, "oauth.client_secret: expected a string, got an array"),
         (
