@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections import Counter
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -122,6 +123,7 @@ def run_server_suite(url: str, revision: str, results: Path, script: Path | None
     return outcome
 
 
+@cache
 def list_client_scenarios(revision: str) -> list[str]:
     """Return the names of the scenarios for clients of a revision."""
     command = [peers.NODE, str(suite_script()), "list", "--client", "--spec-version", revision]
