@@ -20,6 +20,7 @@ from router.files.json_files import strings_in
 from router.instance_files.entry.entries import URL_KEYS
 from router.messages.commands import SECRET_MASK
 from router.messages.errors import INVALID_PARAMS, RpcError
+from router.messages.instances.oauth_login import SECRET_KEYS
 from router.references.expander import is_reference
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _EXPANDED: Final = ("command", "args", "cwd", "oauth", *_TABLES, *URL_KEYS)
 _EXPANDED_AS_VALUES: Final = (*_TABLES, "oauth")
 """Those of them in which `$VAR` is a reference, too."""
 
-_LOGIN_SECRETS: Final = ("client_secret", "clientSecret", "private_key")
+_LOGIN_SECRETS: Final = (*SECRET_KEYS, "clientSecret")
 """Keys of `oauth`, as the router and as Gemini CLI spell them."""
 
 

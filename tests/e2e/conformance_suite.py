@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections import Counter
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -34,6 +35,9 @@ RUN_LIMIT_S: Final = 150.0
 
 MOST_DETAILS: Final = 1000
 """Characters of a check's details in a message; some hold whole lists."""
+
+_DATE: Final = re.compile(r"-\d{4}(-\d\d)+T[-\dZ]+$")
+"""Ends the names of the folders that the suite makes."""
 
 SUITE: Final = "@modelcontextprotocol/conformance"
 STATUS: Final = "ClientStatus"
@@ -86,6 +90,14 @@ class Outcome(NamedTuple):
         return {check: self.others.get(check, "NOT MADE") for check in lost}
 
 
+class ClientRun(NamedTuple):
+    """A scenario for clients, with what the client has said."""
+
+    outcome: Outcome
+    stdout: str
+    stderr: str
+
+
 def suite_script() -> Path:
     """Return the program of the suite; skip the test where it is not installed."""
     return Path(peers.npm_script(SUITE, "dist/index.js"))
@@ -111,6 +123,7 @@ def run_server_suite(url: str, revision: str, results: Path, script: Path | None
     return outcome
 
 
+@cache
 def list_client_scenarios(revision: str) -> list[str]:
     """Return the names of the scenarios for clients of a revision."""
     command = [peers.NODE, str(suite_script()), "list", "--client", "--spec-version", revision]
@@ -141,17 +154,43 @@ def run_client_scenario(command: str, scenario: str, revision: str, results: Pat
     return outcome
 
 
+def run_client_suite(
+    command: str, suite: str, revision: str, results: Path
+) -> dict[str, ClientRun]:
+    """Run all scenarios of a suite for clients, all at once; return them by name.
+
+    Args:
+        command: see `run_client_scenario`.
+        suite: such as `extensions`.
+        revision: one of `REVISIONS`; empty for scenarios that belong to none of them.
+        results: a folder for the files that the suite writes.
+    """
+    words = [peers.NODE, str(suite_script()), "client", "--command", command, "--suite", suite]
+    words += ["--output-dir", str(results), "--timeout", str(CLIENT_LIMIT_MS)]
+    words += ["--spec-version", revision] if revision else []
+    ran = subprocess.run(
+        words, cwd=peers.ROOT, capture_output=True, text=True, timeout=RUN_LIMIT_S, check=False
+    )
+    assert ran.returncode in {0, 1}, ran.stderr
+    runs: dict[str, ClientRun] = {}
+    for path in sorted(results.rglob("checks.json")):
+        folder = path.parent
+        said = [(folder / f"{pipe}.txt").read_text() for pipe in ("stdout", "stderr")]
+        name = str(folder.relative_to(results))
+        runs[_DATE.sub("", name)] = ClientRun(read_results(folder), *said)
+    return runs
+
+
 def read_results(results: Path, prefix: str = "") -> Outcome:
     """Return the outcome that the suite has written into a folder."""
     passed: set[Check] = set()
     others: dict[Check, str] = {}
     for path in sorted(results.rglob("checks.json")):
-        found = re.fullmatch(rf"{prefix}(.+)-\d{{4}}(-\d\d)+T[-\dZ]+", path.parent.name)
-        assert found is not None, path
+        name = _DATE.sub("", path.parent.name).removeprefix(prefix)
         numbers = Counter[str]()
         for row in json.loads(path.read_bytes()):
             numbers[row["name"]] += 1
-            check = Check(found[1], row["id"], row["name"], numbers[row["name"]])
+            check = Check(name, row["id"], row["name"], numbers[row["name"]])
             if row["status"] == "SUCCESS":
                 passed.add(check)
             else:

@@ -28,24 +28,30 @@ READY_LIMIT_S: Final = 30.0
 def main() -> int:
     """Run the client; return its status."""
     router, pid, folder, *command, url = sys.argv[1:]
-    name = f"suite-{os.getpid()}"
-    is_modern = os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"] >= "2026"
-    entry = {"provider": name, "name": name, "type": "http", "url": url}
-    entry["protocol"] = "auto" if is_modern else "legacy"
-    with _instance(Path(folder) / name, entry, int(pid)):
+    with instance(Path(folder), int(pid), url=url) as name:
         _wait_until_ready(name, router)
         return subprocess.run([*command, f"{router}/{name}"], check=False).returncode
 
 
 @contextmanager
-def _instance(folder: Path, entry: dict[str, str], pid: int) -> Iterator[None]:
-    """Have the router load an instance, and afterwards drop it."""
-    folder.mkdir()
-    file = folder / "mcp_settings.json"
+def instance(data: Path, pid: int, **keys: Any) -> Iterator[str]:
+    """Have the router load an instance, and afterwards drop it; yields its name.
+
+    Args:
+        data: the folder of the router's instances.
+        pid: of the router.
+        keys: of the entry.
+    """
+    name = f"suite-{os.getpid()}"
+    is_modern = os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"] >= "2026"
+    entry = {"provider": name, "name": name, "type": "http", **keys}
+    entry["protocol"] = "auto" if is_modern else "legacy"
+    (data / name).mkdir()
+    file = data / name / "mcp_settings.json"
     file.write_text(json.dumps(entry))
     os.kill(pid, signal.SIGHUP)
     try:
-        yield
+        yield name
     finally:
         file.unlink()
         os.kill(pid, signal.SIGHUP)

@@ -4,10 +4,14 @@
 //
 // OPTIONS is a JSON object; `OPTIONS` below has its keys and defaults. It says on stdout where it
 // listens, and then one line of JSON for each token request: {"grant", "client", "error"}.
-// Everybody may log in under any name, with any password.
+// Everybody may log in under any name, with any password. The client for machines may exchange an access
+// token of this provider for one for another resource (RFC 8693).
 import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
+import { importJWK, jwtVerify } from "jose";
 import * as oidc from "oidc-provider";
+
+const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 const OPTIONS = {
   access_token_s: 3600,
@@ -28,6 +32,8 @@ const key = (kind, settings, alg) => ({
   alg,
   kid: `${alg}-${process.pid}`,
 });
+const rsa = key("rsa", { modulusLength: 2048 }, "RS256");
+const ec = key("ec", { namedCurve: "P-256" }, "ES256");
 const offered = options.scopes.join(" ");
 const hosts = ["127.0.0.1", "localhost"];
 
@@ -49,7 +55,7 @@ const configuration = {
     },
     {
       ...options.machine,
-      grant_types: ["client_credentials"],
+      grant_types: ["client_credentials", EXCHANGE],
       response_types: [],
       redirect_uris: [],
     },
@@ -78,9 +84,7 @@ const configuration = {
     },
   },
   pkce: { required: () => true },
-  jwks: {
-    keys: [key("rsa", { modulusLength: 2048 }, "RS256"), key("ec", { namedCurve: "P-256" }, "ES256")],
-  },
+  jwks: { keys: [rsa, ec] },
   cookies: { keys: ["only-for-tests"] },
   ttl: { AccessToken: options.access_token_s, Interaction: 600, Session: 3600, Grant: 3600, IdToken: 3600 },
   rotateRefreshToken: true,
@@ -92,6 +96,27 @@ const configuration = {
   }),
   extraTokenClaims: (_, token) => ({ groups: options.groups[token.accountId] ?? [] }),
   clientBasedCORS: () => false,
+};
+
+const exchange = (provider) => async (context) => {
+  const { client, params } = context.oidc;
+  const { d: _, ...publicKey } = ec;
+  const verified = await jwtVerify(params.subject_token, await importJWK(publicKey, "ES256"), {
+    issuer: provider.issuer,
+  }).catch((error) => {
+    throw new oidc.errors.InvalidGrant(error.message);
+  });
+  const { resourceIndicators } = configuration.features;
+  const server = resourceIndicators.getResourceServerInfo(context, params.resource);
+  const token = new provider.AccessToken({ accountId: verified.payload.sub, client, scope: params.scope });
+  token.resourceServer = new provider.ResourceServer(params.resource, server);
+  context.body = {
+    access_token: await token.save(),
+    issued_token_type: "urn:ietf:params:oauth:token-type:access_token",
+    token_type: "Bearer",
+    expires_in: options.access_token_s,
+    scope: params.scope,
+  };
 };
 
 let handle;
@@ -110,6 +135,8 @@ server.listen(Number(port), "127.0.0.1", () => {
   provider.on("grant.success", say());
   provider.on("grant.error", (context, error) => say(error)(context));
   provider.on("server_error", (_, error) => console.error(error));
+  const asked = ["subject_token", "subject_token_type", "requested_token_type", "audience", "resource", "scope"];
+  provider.registerGrantType(EXCHANGE, exchange(provider), asked);
   handle = provider.callback();
   console.log(`Listening on ${issuer}`);
 });

@@ -19,6 +19,7 @@ from router.messages.errors import RpcError
 from router.messages.frames import Request
 from router.messages.params import Params
 from router.messages.revisions import HANDSHAKE_REVISIONS, NAMED_METHODS, REVISION_KEY
+from transports.outbound.slow_imports import IMPORTING
 
 if TYPE_CHECKING:
     from msgspec import Raw
@@ -89,8 +90,9 @@ class StatelessHeaders:
 
 def _load(tools: dict[str, Raw]) -> RequestHeaders:
     # For start-up time: this imports the SDK, and few tools ask for headers.
-    from router.messages.catalog import Catalog
-    from transports.connect.remote.request_headers import RequestHeaders
+    with IMPORTING:
+        from router.messages.catalog import Catalog
+        from transports.connect.remote.request_headers import RequestHeaders
 
     headers = RequestHeaders(is_stateless=True)
     headers.set_catalog(Catalog(tools=tuple(Item(name, raw) for name, raw in tools.items())))

@@ -13,6 +13,7 @@ from transports.outbound.fetched import BODY_LIMIT_BYTES, DEADLINE_S, NO_HEADERS
 from transports.outbound.fetched import Fetch as Fetch
 from transports.outbound.fetched import Fetched as Fetched
 from transports.outbound.fetched import FetchFailed as FetchFailed
+from transports.outbound.slow_imports import IMPORTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,7 @@ async def fetch(
 
 def _import_send() -> Fetch:
     # Not at the top, because of the time it takes.
-    from transports.outbound.bounded_requests import send
+    with IMPORTING:
+        from transports.outbound.bounded_requests import send
 
     return send

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
+from router.messages.instances.oauth_login import SECRET_KEYS
 from router.references.expander import is_reference
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def replace_secrets(entry: Mapping[str, Any], replace: Callable[[Literal], str])
 
 def _in_login(name: str, value: Any, replace: Callable[[Literal], str]) -> Any:
     """Return the value of a key of `oauth`; which of them are secrets is known."""
-    is_secret = name in ("client_secret", "private_key") and isinstance(value, str)
+    is_secret = name in SECRET_KEYS and isinstance(value, str)
     if not is_secret or is_reference(value, bare=True):
         return value
     return replace(Literal(name, "" if _PLACEHOLDER.fullmatch(value) else value))

@@ -22,6 +22,9 @@ _NAMES: Final = {
     "scopes": ("scopes", "scope"),
     "issuer": ("issuer",),
     "token_audience": ("token_audience",),
+    "idp_client_id": ("idp_client_id",),
+    "idp_client_secret": ("idp_client_secret",),
+    "subject_token_type": ("subject_token_type",),
     "per_user": ("per_user",),
     "enabled": ("enabled",),
 }

@@ -13,7 +13,7 @@ import msgspec
 from router.instance_files.entry.entry_secrets import secrets_of
 from router.messages.commands import SECRET_MASK
 from router.messages.instances.exposure import EVERYTHING
-from router.messages.instances.oauth_login import OAuthLogin
+from router.messages.instances.oauth_login import SECRET_KEYS, OAuthLogin
 from router.messages.instances.run_policy import DEFAULT_RUN_POLICY
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _described_login(oauth: OAuthLogin | None) -> dict[str, Any] | None:
     if oauth is None:
         return None
     given = _differing(oauth, OAuthLogin())
-    secrets = {key: SECRET_MASK for key in ("client_secret", "private_key") if key in given}
+    secrets = {key: SECRET_MASK for key in SECRET_KEYS if key in given}
     return given | secrets
 
 

@@ -11,6 +11,7 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from router.messages.instances.oauth_login import SECRET_KEYS
 from router.references.expander import PUBLIC_VARIABLES
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ def _credentials(url: str) -> Iterator[str]:
 
 
 def _secrets_of_login(spec: InstanceSpec) -> Iterator[str]:
-    """Yield the secret of the router as a client, its key, and the lines of that key.
+    """Yield the secrets of the router as a client, its key, and the lines of that key.
 
     A log shows the lines of a text apart from each other.
     """
     if spec.oauth is None:
         return
-    yield from {spec.oauth.client_secret, spec.oauth.private_key} - {""}
+    yield from {str(getattr(spec.oauth, key)) for key in SECRET_KEYS} - {""}
     lines = spec.oauth.private_key.splitlines()
     yield from (line for line in lines if line and not line.startswith("-----"))
 

@@ -7,11 +7,11 @@ They are `oauth`, which clients write in their own words too, `forward_headers` 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 from router.core.text.nearest_names import did_you_mean
 from router.files.json_files import kind_of, quote_key, quote_value
-from router.messages.instances.oauth_login import GrantSetting, OAuthLogin
+from router.messages.instances.oauth_login import GrantSetting, OAuthLogin, SubjectTokenSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     Note = Callable[[str, str], None]
     ReadText = Callable[[str, Any], str]
 
+_Choice = TypeVar("_Choice", bound=str)
+
 ACCESS_KEYS: Final = ("oauth", "forward_headers", "allow_private")
 """Keys of an entry that are read here."""
 
-_TEXT_KEYS: Final = ("client_id", "client_secret", "private_key", "issuer", "token_audience")
-_KEYS: Final = (*_TEXT_KEYS, "grant", "scopes", "per_user", "enabled")
+_TEXT_KEYS: Final = (
+    *("client_id", "client_secret", "private_key", "issuer", "token_audience"),
+    *("idp_client_id", "idp_client_secret"),
+)
+_KEYS: Final = (*_TEXT_KEYS, "subject_token_type", "grant", "scopes", "per_user", "enabled")
 _OTHER_SPELLINGS: Final = {
     # Gemini CLI
     "clientId": "client_id",
@@ -35,6 +40,7 @@ _WITHOUT_EFFECT: Final = frozenset(
     | {"tokenParamName", "authServerMetadataUrl"}
 )
 _GRANTS: Final[tuple[GrantSetting, ...]] = get_args(GrantSetting)
+_SUBJECTS: Final[tuple[SubjectTokenSetting, ...]] = get_args(SubjectTokenSetting)
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2: token
 NEVER_FORWARDED: Final = frozenset(
@@ -67,7 +73,10 @@ def read_oauth(
     }
     login = OAuthLogin(
         **texts,
-        grant=_grant(keys.get("grant"), note),
+        grant=_one_of(_GRANTS, keys.get("grant"), "oauth.grant", note),
+        subject_token_type=_one_of(
+            _SUBJECTS, keys.get("subject_token_type"), "oauth.subject_token_type", note
+        ),
         scopes=_scopes(keys.get("scopes"), note),
         per_user=_flag(keys.get("per_user"), "oauth.per_user", note) is True,
     )
@@ -87,12 +96,13 @@ def _by_our_names(written: Mapping[str, Any], note: Note) -> dict[str, Any]:
     return found
 
 
-def _grant(value: Any, note: Note) -> GrantSetting:
-    if value is None or value in _GRANTS:
-        return value or "authorization_code"
-    known = ", ".join(f'"{grant}"' for grant in _GRANTS)
-    note("oauth.grant", f"expected one of {known}, got {quote_value(value)}")
-    return "authorization_code"
+def _one_of(choices: tuple[_Choice, ...], value: Any, key: str, note: Note) -> _Choice:
+    """Return the value, or the first of the choices, which is the default."""
+    if value is None or value in choices:
+        return value or choices[0]
+    known = ", ".join(f'"{choice}"' for choice in choices)
+    note(key, f"expected one of {known}, got {quote_value(value)}")
+    return choices[0]
 
 
 def _scopes(value: Any, note: Note) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -17,6 +17,12 @@ GrantSetting: TypeAlias = Literal[
 - `id_jag`: the same, by an Identity Assertion JWT Authorization Grant (RFC 8693, then RFC 7523).
 """
 
+SubjectTokenSetting: TypeAlias = Literal["access_token", "id_token"]
+"""The kind of token that people send to the router (RFC 8693 section 3)."""
+
+SECRET_KEYS: Final = ("client_secret", "idp_client_secret", "private_key")
+"""The attributes of `OAuthLogin` that are masked wherever it is shown."""
+
 
 class OAuthLogin(Struct, frozen=True):
     """The key `oauth` of an instance, with every reference expanded.
@@ -30,6 +36,10 @@ class OAuthLogin(Struct, frozen=True):
         issuer: of the authorization server; empty for the one that the server names.
         token_audience: with `token_exchange` and `id_jag`, the audience to ask for; empty for the
             server's resource.
+        idp_client_id: with `id_jag`, of the router at the identity provider, where it is known by
+            another name than at the authorization server; empty for `client_id`.
+        idp_client_secret: of that client; empty for none.
+        subject_token_type: with `token_exchange` and `id_jag`, see `SubjectTokenSetting`.
         per_user: each person logs in, and nobody's token serves another one's call.
     """
 
@@ -40,6 +50,9 @@ class OAuthLogin(Struct, frozen=True):
     scopes: tuple[str, ...] | None = None
     issuer: str = ""
     token_audience: str = ""
+    idp_client_id: str = ""
+    idp_client_secret: str = ""
+    subject_token_type: SubjectTokenSetting = "access_token"
     per_user: bool = False
 
     @property
@@ -48,5 +61,5 @@ class OAuthLogin(Struct, frozen=True):
         return self.per_user or self.grant in ("token_exchange", "id_jag")
 
     def __repr__(self) -> str:
-        # Without secret and key.
+        # Without secrets and key.
         return f"OAuthLogin(client_id={self.client_id!r}, grant={self.grant!r})"

@@ -36,6 +36,7 @@ from router.oauth.browser.sessions import LONGEST_S, Sessions
 from router.oauth.browser.site import check_own, is_own, is_own_path, site_of
 from transports.listen.serving.exchange import NOSNIFF, Answer, json_answer
 from transports.listen.serving.open_routes import OpenRoutes
+from transports.outbound.slow_imports import IMPORTING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -292,6 +293,7 @@ def _forget(name: str, same_site: Any, site: Site) -> tuple[bytes, bytes]:
 
 def _judge(id_token: str, keys: bytes, login: PendingLogin, scope: str) -> Person:
     # Imported in a worker thread: it takes long.
-    from router.oauth.browser.id_tokens import judge_id_token
+    with IMPORTING:
+        from router.oauth.browser.id_tokens import judge_id_token
 
     return judge_id_token(id_token, keys, login, scope)

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
-_ID_JAG: Final = "urn:ietf:params:oauth:token-type:id-jag"
+_TYPE: Final = "urn:ietf:params:oauth:token-type:"
+_ACCESS_TOKEN: Final = f"{_TYPE}access_token"
+_ID_JAG: Final = f"{_TYPE}id-jag"
 
 
 def needs_a_person(spec: InstanceSpec) -> bool:
@@ -207,7 +208,7 @@ async def _from_subject(
     fields = {
         "grant_type": _EXCHANGE,
         "subject_token": subject,
-        "subject_token_type": _ACCESS_TOKEN,
+        "subject_token_type": f"{_TYPE}{login.subject_token_type}",
         "resource": identifier,
         **_scope(scopes),
     }
@@ -261,7 +262,7 @@ async def _id_jag(
     voucher = await token_endpoint.ask(
         requests,
         identity,
-        configured_client(login, identity),
+        configured_client(_at_provider(login), identity),
         {**fields, **wanted},
         is_assertion=True,
     )
@@ -275,6 +276,15 @@ async def _id_jag(
         claim["scope"] = fields["scope"]
     tokens = await token_endpoint.ask(requests, server, client, claim)
     return Parties(fields["resource"], server, client, None), tokens
+
+
+def _at_provider(login: OAuthLogin) -> OAuthLogin:
+    """Return the client that an entry names for the identity provider."""
+    if not login.idp_client_id:
+        return login
+    key = "" if login.idp_client_secret else login.private_key
+    secret = login.idp_client_secret
+    return replace(login, client_id=login.idp_client_id, client_secret=secret, private_key=key)
 
 
 def _scope(scopes: tuple[str, ...] | None) -> dict[str, str]:

@@ -95,7 +95,7 @@ class Logins:
         self._specs: dict[str, InstanceSpec] = {}
         self._held: dict[str, HeldLogin] = {}
         self._loaded: dict[str, SavedLogin] = {}
-        self._unfinished: set[str] = set()
+        self._unfinished: set[tuple[str, str]] = set()  # issuers, and client ids there
         self._is_loaded = False
         self._loading = trio.Lock()
         self._browser = PendingLogins(now_s)
@@ -268,11 +268,11 @@ class Logins:
         """
         await trio.lowlevel.checkpoint()
         client = parties.client
-        if client.client_id in self._unfinished:
+        if (client.issuer, client.client_id) in self._unfinished:
             await self._around.store.remove([client_key(client.issuer, client.redirect_uri)])
-            self._unfinished.discard(client.client_id)
+            self._unfinished.discard((client.issuer, client.client_id))
             parties = await self._introduced(held, client.redirect_uri)
-        self._unfinished.add(parties.client.client_id)
+        self._unfinished.add((parties.client.issuer, parties.client.client_id))
         return parties
 
     def _pending(
@@ -290,7 +290,7 @@ class Logins:
             raise LoginFailed(f"{pending.instance} was changed since; begin a new login")
         parties = pending.parties
         tokens = await self._tokens(spec, parties, fields)
-        self._unfinished.discard(parties.client.client_id)
+        self._unfinished.discard((parties.client.issuer, parties.client.client_id))
         login = grants.new_login(spec, pending.person, parties, tokens, self._around.now_s())
         async with self._around.store.hold(pending.key):  # a renewal elsewhere comes to its end
             await self._around.store.write(pending.key, login)

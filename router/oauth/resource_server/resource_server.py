@@ -31,6 +31,7 @@ from router.oauth.resource_server.introspection import Introspector
 from router.oauth.resource_server.issuer_keys import IssuerKeys
 from router.oauth.resource_server.problems import IssuerUnavailable, TokenRefused
 from router.oauth.resource_server.verdicts import Verdicts, digest_of
+from transports.outbound.slow_imports import IMPORTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -252,6 +253,7 @@ def _issuer_named_in(token: str) -> str | None:
 
 def _import_signed_tokens() -> Any:
     # In a worker thread, and not at the start: it takes a tenth of a second.
-    from router.oauth.resource_server import signed_tokens
+    with IMPORTING:
+        from router.oauth.resource_server import signed_tokens
 
     return signed_tokens

@@ -60,6 +60,7 @@ from transports.connect.remote.responses import (
     refuse_stacked_encodings,
     resumable,
     stub,
+    wants_credentials,
     with_stream,
 )
 from transports.connect.wire import Failure
@@ -232,7 +233,7 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         retry_in_s = retry_after_s(response)
         sentence = endpoint.answered(status, explanation, retry_in_s)
         # 1. The upstream wants credentials: no request would succeed.
-        if status == 401:
+        if wants_credentials(response, message.request.method if message.request else ""):
             self._connection.lose(sentence)
         # 2. The upstream has forgotten the session.
         elif self._has_session(response.request) and is_session_gone(status, explanation):

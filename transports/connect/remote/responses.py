@@ -53,6 +53,19 @@ def has_media_type(response: httpx2.Response, media_type: str) -> bool:
     return kind.strip().lower() == media_type
 
 
+def wants_credentials(response: httpx2.Response, method: str) -> bool:
+    """Return whether an upstream lets nobody with these credentials in, whatever the request.
+
+    Args:
+        response: of the upstream.
+        method: of the request. If the token has no scope even for `server/discover`, there is no
+            sense in a handshake.
+    """
+    is_scopeless = "insufficient_scope" in response.headers.get("www-authenticate", "")
+    is_shut_out = response.status_code == 403 and is_scopeless and method == "server/discover"
+    return response.status_code == 401 or is_shut_out
+
+
 async def refuse_stacked_encodings(response: httpx2.Response) -> None:
     """Refuse an answer that is compressed more than once, as a hook of the HTTP client.
 

@@ -1,7 +1,7 @@
 """Loads the part of the connector that stands on the MCP SDK, when the first instance needs it.
 
 The import takes a second and holds up the task that does it, so a worker thread does it, once.
-Python's own lock for the module makes all others wait for it.
+`IMPORTING` makes all others wait for it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
+
+from transports.outbound.slow_imports import IMPORTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,10 +47,11 @@ async def load() -> OpenWire:
 
 
 def _import() -> OpenWire:
-    for name in _ON_FIRST_USE:
-        with suppress(ImportError):
-            importlib.import_module(name)
-    # Not at the top, because of the time it takes.
-    from transports.connect.remote.remote_wire import open_wire
+    with IMPORTING:
+        for name in _ON_FIRST_USE:
+            with suppress(ImportError):
+                importlib.import_module(name)
+        # Not at the top, because of the time it takes.
+        from transports.connect.remote.remote_wire import open_wire
 
     return open_wire

@@ -11,6 +11,8 @@ from typing import Final
 
 import trio
 
+from transports.outbound.slow_imports import IMPORTING
+
 _MODULES: Final = ("mcp.shared.auth", "mcp.client.auth.utils")
 
 
@@ -20,5 +22,6 @@ async def load() -> None:
 
 
 def _import() -> None:
-    for name in _MODULES:
-        importlib.import_module(name)
+    with IMPORTING:
+        for name in _MODULES:
+            importlib.import_module(name)

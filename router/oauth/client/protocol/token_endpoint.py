@@ -22,6 +22,7 @@ from router.oauth.client.login_results import LoginFailed
 from router.oauth.client.protocol import sdk
 from router.oauth.client.protocol.requests import Unreachable
 from router.oauth.client.protocol.untrusted import clean, decode_object, is_printable_ascii
+from transports.outbound.slow_imports import IMPORTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -225,9 +226,10 @@ def _assertion(server: AuthorizationServer, client: Client, private_key: str) ->
     Raises:
         LoginFailed: the key cannot sign.
     """
-    from joserfc import jwt
-    from joserfc.errors import JoseError
-    from joserfc.jwk import import_key
+    with IMPORTING:
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+        from joserfc.jwk import import_key
 
     now_s = int(time.time())
     claims = {

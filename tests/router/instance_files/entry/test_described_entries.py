@@ -56,7 +56,14 @@ def test_secrets_are_shown_nowhere() -> None:
             env={"A_TOKEN": "canary-3"},
             url="https://user:canary-4@host/mcp?key=canary-5",
             headers={"Authorization": "Bearer canary-7"},
-            oauth=OAuthLogin("me", "canary-8", "canary-9", scopes=("read",), per_user=True),
+            oauth=OAuthLogin(
+                "me",
+                "canary-8",
+                "canary-9",
+                scopes=("read",),
+                idp_client_secret="canary-10",
+                per_user=True,
+            ),
         ),
         ["canary-0", "canary-6", ""],
     )
@@ -71,6 +78,7 @@ def test_secrets_are_shown_nowhere() -> None:
         "client_secret": mask,
         "private_key": mask,
         "scopes": ("read",),
+        "idp_client_secret": mask,
         "per_user": True,
     }
     assert shown["args"] == [f"--token={HIDDEN}", "--api-key", HIDDEN, f"x-{HIDDEN}-y"]

@@ -66,8 +66,9 @@ def test_secrets_are_known_to_be_masked() -> None:
 
 def test_secrets_of_the_own_login_are_known_also_line_by_line() -> None:
     key = "-----BEGIN PRIVATE KEY-----\nMIIEfirst\nsecond==\n-----END PRIVATE KEY-----\n"
-    spec = read({**URL, "oauth": {"client_id": "me", "client_secret": CANARY, "private_key": key}})
-    assert secrets_of(spec) == {CANARY, key, "MIIEfirst", "second=="}
+    secrets = {"client_secret": CANARY, "private_key": key, "idp_client_secret": "of-the-idp"}
+    spec = read({**URL, "oauth": {"client_id": "me", **secrets}})
+    assert secrets_of(spec) == {CANARY, key, "MIIEfirst", "second==", "of-the-idp"}
 
 
 @pytest.mark.parametrize(

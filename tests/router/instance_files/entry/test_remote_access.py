@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from router.messages.instances.oauth_login import OAuthLogin
+from router.messages.instances.oauth_login import SECRET_KEYS, OAuthLogin
 from tests.router.instance_files.reading import problem, read
 
 URL = {"url": "https://mcp.example.com/mcp"}
@@ -16,6 +16,10 @@ def test_keys_are_understood_in_our_words_and_in_those_of_clients() -> None:
     ours = {"client_id": "x", "client_secret": "s", "scopes": ["a", "b"], "per_user": True}
     login = OAuthLogin(client_id="x", client_secret="s", scopes=("a", "b"), per_user=True)
     assert read({**URL, "oauth": ours}).oauth == login
+    vouched = {"idp_client_id": "y", "idp_client_secret": "t", "subject_token_type": "id_token"}
+    assert read({**URL, "oauth": vouched}).oauth == OAuthLogin(
+        idp_client_id="y", idp_client_secret="t", subject_token_type="id_token"
+    )
     gemini = {"clientId": "x", "tokenUrl": "https://as.example.com/token", "scopes": "a b"}
     assert read({**URL, "oauth": gemini}).oauth == OAuthLogin(client_id="x", scopes=("a", "b"))
 
@@ -53,7 +57,7 @@ def test_a_process_has_no_logins_of_persons() -> None:
 
 
 def test_a_secret_is_in_no_repr() -> None:
-    spec = read({**URL, "oauth": {"client_secret": "top-s3cret", "private_key": "pem-s3cret"}})
+    spec = read({**URL, "oauth": dict.fromkeys(SECRET_KEYS, "top-s3cret")})
     assert "s3cret" not in repr(spec)
 
 
@@ -63,13 +67,18 @@ def test_a_secret_is_in_no_repr() -> None:
         ({"oauth": "yes"}, 'oauth: expected an object, or false, got "yes"'),
         (
             {"oauth": {"clientid": "x"}},
-            "oauth.clientid: unknown key. Did you mean 'client_id', 'client_secret', 'enabled'?",
+            "oauth.clientid: unknown key. "
+            "Did you mean 'client_id', 'idp_client_id', 'client_secret'?",
         ),
         ({"oauth": {"client_secret": []}}, "oauth.client_secret: expected a string, got an array"),
         (
             {"oauth": {"grant": "password"}},
             'oauth.grant: expected one of "authorization_code", "client_credentials", '
             '"token_exchange", "id_jag", got "password"',
+        ),
+        (
+            {"oauth": {"subject_token_type": "jwt"}},
+            'oauth.subject_token_type: expected one of "access_token", "id_token", got "jwt"',
         ),
         (
             {"oauth": {"scopes": ["a b"]}},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from router.messages.instances.oauth_login import OAuthLogin
-from tests.router.oauth.client.world import ISSUER, SERVER_METADATA, TOKEN, World, spec
+from tests.router.oauth.client.world import ISSUER, SERVER_METADATA, TOKEN, Request, World, spec
 from transports.connect.credentials import LoginNeeded
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ def provider(world: World) -> World:
 
 def subject_token(person: str) -> str | None:
     return {ANN: "ann-token"}.get(person)
+
+
+def sent_as(request: Request) -> str | None:
+    """Return the client and its secret, as HTTP's own authentication has them."""
+    scheme, _, pair = request.headers.get("authorization", "").partition(" ")
+    return base64.b64decode(pair).decode() if scheme == "Basic" else None
 
 
 async def refuse(world: World, folder: Path, login: OAuthLogin, person: str | None) -> Any:
@@ -97,6 +104,31 @@ async def test_provider_vouches_for_the_person(provider: World, tmp_path: Path) 
         "scope": "read",
     }
     assert await credentials.headers() == {"authorization": "Bearer access-1"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "basic"),
+    [
+        ({"client_secret": "s", "idp_client_secret": "i"}, "idp:i"),
+        ({"client_secret": "s"}, None),  # the secret of one server does not go to another
+    ],
+)
+async def test_router_has_a_client_of_its_own_at_the_provider(
+    provider: World, tmp_path: Path, secrets: dict[str, Any], basic: str | None
+) -> None:
+    login = OAuthLogin(
+        client_id="router",
+        idp_client_id="idp",
+        grant="id_jag",
+        issuer=ISSUER,
+        subject_token_type="id_token",
+        **secrets,
+    )
+    await refuse(provider, tmp_path, login, ANN)
+    (first,), (second,) = provider.sent_to(PROVIDER_TOKEN), provider.sent_to(TOKEN)
+    assert first["subject_token_type"] == f"{TYPE}id_token"
+    assert (first["client_id"], sent_as(first)) == ("idp", basic)
+    assert (second["client_id"], sent_as(second)) == ("router", "router:s")
 
 
 @pytest.mark.parametrize("person", [None, "static-token", f"{PROVIDER} bob", "http://x.test ann"])

@@ -107,6 +107,29 @@ async def test_login_that_is_begun_again_registers_again(world: World, tmp_path:
     assert len(world.sent_to(REGISTER)) == 2
 
 
+async def test_unfinished_login_elsewhere_is_another_one_though_its_client_has_the_same_name(
+    world: World, tmp_path: Path
+) -> None:
+    other, issuer = "https://other.test/mcp", "https://login.other.test"
+    register = f"{issuer}/register"
+    world.documents |= {
+        "https://other.test/.well-known/oauth-protected-resource/mcp": {
+            "resource": other,
+            "authorization_servers": [issuer],
+        },
+        f"{issuer}/.well-known/oauth-authorization-server": {
+            **world.documents[SERVER_METADATA],
+            "issuer": issuer,
+            "registration_endpoint": register,
+        },
+        register: world.registration,
+    }
+    logins = world.logins(tmp_path, spec(), spec(name="mail", url=other))
+    await logins.begin("notes", None, CALLBACK)
+    await logins.begin("mail", None, CALLBACK)
+    assert len(world.sent_to(register)) == 1
+
+
 async def test_registration_that_is_refused_is_forgotten(world: World, tmp_path: Path) -> None:
     logins = world.logins(tmp_path)
     start = await logins.begin("notes", None, CALLBACK)

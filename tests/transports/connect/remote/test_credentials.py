@@ -183,6 +183,19 @@ async def test_a_refusal_that_is_no_matter_of_credentials_counts_as_it_is() -> N
     assert len(credentials.refusals) == 1
 
 
+async def test_a_token_without_a_scope_for_anything_ends_the_start_with_that_reason() -> None:
+    connect = partial(connect_http, credentials=FakeCredentials(["t1"], is_about_tokens=False))
+    challenge = 'Bearer error="insufficient_scope", scope="admin"'
+
+    async def play(call: Call) -> None:
+        await call.reply(403, b"not enough", "text/plain", www_authenticate=challenge)
+
+    async with connected(play, connect) as talk:
+        await talk.send(Request(1, "server/discover"))
+        gone = await lost(talk)
+    assert gone.reason.endswith("answered 403 Forbidden: not enough")
+
+
 async def test_without_credentials_a_challenge_is_answered_as_any_401() -> None:
     async with connected(guarded(session_server(Call.result), "none")) as talk:
         await talk.send(Request(1, "initialize"))
