@@ -57,7 +57,7 @@ def judge(claims: Mapping[str, Any], issuer: Issuer, now_s: float) -> Judged:
     if claims.get("iss") != issuer.issuer:
         raise TokenRefused("its iss is another issuer")
     if issuer.audience not in _texts_of(claims.get("aud")):
-        raise TokenRefused("its aud is not the audience in config.json")
+        raise TokenRefused(f"its aud does not hold the audience {issuer.audience} of config.json")
     expires_at_s = _time_of(claims, "exp")
     if expires_at_s is None:
         raise TokenRefused("it has no exp")
