@@ -286,8 +286,7 @@ class RemoteConnection:
                 If it is a request it is answered before, because it was not carried out.
         """
         if message is not None and message.request is not None and not message.is_initialize:
-            sentence = f"{self.endpoint.shown} needs a login: {needed.reason}"
-            await self.fail(message, sentence, status=401, login_url=needed.login_url)
+            await self.fail(message, needed.reason, status=401, login_url=needed.login_url)
         if self.lost is None:
             self.login = needed
         self.lose(needed.reason)

@@ -216,8 +216,7 @@ async def test_a_login_that_is_needed_later_answers_the_refused_call_and_ends_al
         code, message = error_of(await talk.request(5, "tools/call"))
         gone = await lost(talk)
         assert not [call for call in talk.server.calls if call.rpc == "tools/call"]
-    assert code == TRANSPORT_ERROR
-    assert message.endswith("/mcp needs a login: it wants a login; run: mcp-router login there")
+    assert (code, message) == (TRANSPORT_ERROR, "it wants a login; run: mcp-router login there")
     assert gone.needs_login
     assert gone.login_url == URL
 
