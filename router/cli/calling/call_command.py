@@ -153,7 +153,8 @@ def _find_tool(api: RestApi, instance: str, name: str) -> dict[str, Any] | None:
             row = get_json(api, route("instances", instance))
         if row["tools_count"] or row["connected"]:
             raise
-    complain(f"{instance} is {row['state']}, so its tools are not known; values are sent as texts")
+    state = str(row["state"])
+    complain(f"the tools of {instance} ({state}) are not known; values are sent as texts")
     return None
 
 

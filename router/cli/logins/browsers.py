@@ -12,7 +12,9 @@ from router.cli.terminal import is_for_a_person
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DISPLAYS: Final = ("DISPLAY", "WAYLAND_DISPLAY")
+_DISPLAYS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+"""Any of them means a browser; editors with a remote terminal, and WSL, set `BROWSER` alone."""
+
 _REMOTE: Final = ("SSH_CONNECTION", "SSH_TTY")
 
 

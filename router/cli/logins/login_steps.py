@@ -213,8 +213,8 @@ class RunningLogin(Struct):
                 continue
             is_url = "://" in text or "state=" in text
             query = text if is_url else urlencode({"code": text, "state": state})
-            if self._take(query) or not is_url:
-                return  # a wrong code ends the login, and who waits for that says why
+            if self._take(query) or not is_url or state in text:
+                return  # a refusal ends this login, and who waits for its end says why
             complain("The router did not take that; paste the whole URL of the last page")
 
     def _route(self) -> str:

@@ -42,7 +42,9 @@ def _login_error(instance: Instance) -> RpcError:
     if url:
         data["login_url"] = url
         way_out = f"log in at {url}"
-    then = "" if way_out in reason else f"; {way_out}"
+    login = instance.spec.oauth
+    is_by_itself = login is not None and login.grant != "authorization_code" and not url
+    then = "" if way_out in reason or is_by_itself else f"; {way_out}"
     return RpcError(UNAVAILABLE, f"Instance '{instance.name}' needs a login: {reason}{then}", data)
 
 

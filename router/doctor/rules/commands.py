@@ -31,8 +31,10 @@ def judge(facts: Facts) -> Iterator[Finding]:
 
 def _judge_sandbox(spec: InstanceSpec) -> Iterator[Finding]:
     for problem in sandbox_problems(spec, environment(os.environ, spec.env)):
+        if problem.startswith("sandbox."):
+            continue  # `check` says it with its file
         is_refused = spec.sandbox is not None and spec.sandbox.required
-        severity = "error" if is_refused and not problem.startswith("sandbox.") else "warning"
+        severity = "error" if is_refused else "warning"
         yield Finding(severity, "commands", spec.name, problem, "see docs/sandbox.md")
 
 

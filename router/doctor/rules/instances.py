@@ -64,8 +64,13 @@ def _no_answer(facts: Facts) -> Finding:
 
 
 def _problem(instance: InstanceState) -> str:
-    reason = f": {instance.reason}" if instance.reason else ""
+    why = split_way_out(instance.reason)[0] if _is_login(instance) else instance.reason
+    reason = f": {why}" if why else ""
     return f"{_STATES.get(instance.state, f'is {instance.state}')}{reason}"
+
+
+def _is_login(instance: InstanceState) -> bool:
+    return instance.state == "needs_login"
 
 
 def _unapproved(instance: InstanceState) -> Finding:
@@ -80,7 +85,8 @@ def _unapproved(instance: InstanceState) -> Finding:
 def _fix(instance: InstanceState) -> str:
     if instance.state == "starting":
         return "wait for it: mcp-router status"
-    if instance.state == "needs_login":
-        return f"mcp-router login {instance.name}"
+    if _is_login(instance):
+        way_out = split_way_out(instance.reason)[1].removeprefix("run: ")
+        return way_out or f"mcp-router login {instance.name}"
     again = "" if instance.retry_in_s is None else " (the router tries again by itself)"
     return f"mend what the reason says, then: mcp-router restart {instance.name}{again}"

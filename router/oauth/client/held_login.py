@@ -307,7 +307,11 @@ class HeldLogin:
         """Return the error that says what is missing, and how to get it."""
         name = self.spec.name
         if not self.is_by_person:
-            return LoginNeeded(f"{name} gives no access: {self.problem or 'there is no token'}")
-        why = f": {self.problem}" if self.problem else ""
-        state = "needs a new login" if self.problem else "needs a login"
-        return LoginNeeded(f"{name} {state}{why}; log in with: mcp-router login {name}")
+            why = self.problem or "there is no token"
+            return LoginNeeded(
+                f"{why}; mend oauth of its entry, then run: mcp-router restart {name}"
+            )
+        why = self.problem or "nobody is logged in"
+        # A person is told the page that is theirs.
+        way_out = "" if self.person is not None else f"; run: mcp-router login {name}"
+        return LoginNeeded(why + way_out)

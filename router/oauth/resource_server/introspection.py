@@ -80,7 +80,9 @@ class Introspector:
         finally:
             self._limiter.release()
         if answer.status != 200:
-            raise IssuerUnavailable(f"its introspection endpoint answers {answer.status}")
+            mend = "; correct its client_id and client_secret" if answer.status == 401 else ""
+            problem = f"its introspection endpoint answers {answer.status}{mend}"
+            raise IssuerUnavailable(problem)
         return self._claims_in(answer.body)
 
     def _claims_in(self, body: bytes) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class IssuerKeys:
         headers = {"accept": "application/json"}
         answer = await self._fetch("GET", url, headers=headers, allow_private=allow_private)
         if answer.status != 200:
-            raise IssuerUnavailable(f"it answers {answer.status}")
+            raise IssuerUnavailable(f"{url} answers {answer.status}")
         return answer
 
 

@@ -188,7 +188,7 @@ class ResourceServer:
             self._tell(source.issuer, "Refused a token", exc.reason)
             return Verdict(problem="invalid", check_again_s=trio.current_time() + REFUSED_S)
         except IssuerUnavailable as exc:
-            self._tell(source.issuer, "A token could not be checked", exc.reason)
+            self._tell(source.issuer, "Could not check a token", exc.reason)
             check_again_s = trio.current_time() + UNAVAILABLE_S
             return Verdict(problem="unavailable", check_again_s=check_again_s)
         now_s = trio.current_time()
@@ -207,9 +207,20 @@ class ResourceServer:
             return None
         named = _issuer_named_in(token)
         if named is not None:
-            return self._sources.get(named)
+            source = self._sources.get(named)
+            if source is None:
+                self._tell_of_slash(named)
+            return source
         asked = (one for one in self._sources.values() if isinstance(one, _Asked))
         return next(asked, None)
+
+    def _tell_of_slash(self, named: str) -> None:
+        """Say that an unknown issuer is a known one, but for a slash: a common mistake."""
+        meant = self._sources.get(named[:-1] if named.endswith("/") else f"{named}/")
+        if meant is not None:
+            how = "with" if named.endswith("/") else "without"
+            reason = f"its iss is written {how} a slash at the end; write the issuer so, too"
+            self._tell(meant.issuer, "Refused a token", reason)
 
     async def _claims_of(self, token: str, source: _Source) -> tuple[dict[str, Any], float]:
         """Return the claims of a genuine token, and the seconds for which that holds.

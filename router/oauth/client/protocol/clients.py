@@ -143,6 +143,17 @@ def document_client(
     return Client(url, issuer=server.issuer, origin="document", redirect_uri=redirect_uri)
 
 
+def check_device(server: AuthorizationServer) -> None:
+    """Check that a server lets people log in on another device.
+
+    Raises:
+        LoginFailed: it does not offer that.
+    """
+    if not server.device_authorization_endpoint:
+        place = clean(server.issuer)
+        raise LoginFailed(f"{place} offers no login on another device; use a browser")
+
+
 # --- Dynamic registration --------------------------------------------------------------------
 
 
@@ -164,6 +175,8 @@ async def register(
         LoginFailed: the server does not register the router, or not so that it can log in.
         Unreachable: it gave no answer.
     """
+    if not redirect_uri:
+        check_device(server)
     if not server.registration_endpoint:
         problem = f"{clean(server.issuer)} registers no clients by itself"
         way_out = "register the router there, and set oauth.client_id of the instance"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from router.oauth.client.login_results import LoginFailed
+from router.oauth.client.protocol.clients import check_device
 from router.oauth.client.protocol.token_endpoint import failure_of, lifetime_of, with_client
 from router.oauth.client.protocol.untrusted import (
     clean,
@@ -67,8 +68,7 @@ async def ask(
         LoginFailed: the server does not offer it, refuses it, or answers rubbish.
     """
     place = clean(server.issuer)
-    if not server.device_authorization_endpoint:
-        raise LoginFailed(f"{place} offers no login on another device; use a browser")
+    check_device(server)
     fields = {"resource": resource}
     if scopes:
         fields["scope"] = " ".join(scopes)

@@ -184,7 +184,7 @@ def test_while_its_tools_are_unknown_a_call_sends_texts(
     router.answer("GET /api/tools/files", []).answer("GET /api/instances/files", row)
     assert run(router, "call", "files", "new", "a=1") == 0
     assert router.bodies("POST /api/call")[0]["params"] == {"a": "1"}
-    assert "files is starting, so its tools are not known" in capsys.readouterr().err
+    assert "the tools of files (starting) are not known" in capsys.readouterr().err
 
 
 def test_a_token_that_may_only_call_calls(

@@ -25,6 +25,7 @@ class Stream:
     [
         ({"DISPLAY": ":0"}, "linux", True, True),
         ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True, True),
+        ({"BROWSER": "/usr/bin/wslview"}, "linux", True, True),
         ({}, "linux", True, False),
         ({"DISPLAY": ""}, "linux", True, False),
         ({"DISPLAY": ":0"}, "linux", False, False),

@@ -199,8 +199,18 @@ def test_pasted_text_that_is_refused_is_asked_for_again(
     lines = iter([b"https://x.example/\n", b"code\n"])
     monkeypatch.setattr(os, "read", lambda _fd, _limit: next(lines))
     login = RunningLogin(RestApi(router.url), "github", "")
-    login.take_pasted("s")
+    login.take_pasted("st-1")
     assert capsys.readouterr().err.count("paste the whole URL of the last page") == 1
+
+
+def test_pasted_refusal_is_not_asked_for_again(
+    router: FakeRouter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    router.answer(f"POST {LOGIN}/callback", NOT_OFFERED, 502)
+    lines = iter([b"https://x.example/cb?error=access_denied&state=st-1\n"])
+    monkeypatch.setattr(os, "read", lambda _fd, _limit: next(lines))
+    RunningLogin(RestApi(router.url), "github", "").take_pasted("st-1")
+    assert capsys.readouterr().err == ""
 
 
 # --- How it ends -------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from router.messages.commands import CallTool, ShowReadiness
 from router.messages.errors import TRANSPORT_ERROR, RpcError
 from router.messages.events import InstanceDown, LoginChanged, RequestFailed
+from router.messages.instances.oauth_login import OAuthLogin
 from router.messages.instances.run_policy import RunPolicy
 from tests.router.core.conversation import Conversation, raw, ready, spec
 from tests.router.core.lazy import comes_up, idle_talk, lazy, serves, state_of
@@ -49,6 +50,16 @@ def test_way_out_is_named_once() -> None:
     needs_login(talk, reason="no login; run: mcp-router login a")
     command = talk.admin_asks(CallTool("a", "echo", raw({})))
     assert command.error.message == "Instance 'a' needs a login: no login; run: mcp-router login a"
+
+
+def test_nobody_is_sent_to_a_login_where_the_router_logs_in_by_itself() -> None:
+    talk = Conversation()
+    login = OAuthLogin(client_id="c", grant="client_credentials")
+    talk.configured(spec("a", command=None, url="https://there.example/mcp", oauth=login))
+    talk.starting("a")
+    needs_login(talk, reason="invalid_client; mend oauth")
+    command = talk.admin_asks(CallTool("a", "echo", raw({})))
+    assert command.error.message == "Instance 'a' needs a login: invalid_client; mend oauth"
 
 
 def test_what_waited_for_the_start_is_answered_at_once() -> None:

@@ -83,6 +83,4 @@ def test_sandbox_that_this_system_cannot_keep_is_an_error_where_it_is_required(
     assert lines(judge, found) == [
         f"error a: {why} -> see docs/sandbox.md",
         f"warning b: {why} -> see docs/sandbox.md",
-        "warning b: sandbox.read: there is no /no/such/folder, so it allows nothing -> "
-        "see docs/sandbox.md",
     ]

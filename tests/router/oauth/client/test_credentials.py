@@ -43,7 +43,7 @@ async def test_challenge_with_metadata_asks_for_a_login_without_a_request(
     credentials = world.logins(tmp_path).credentials_for(spec(), None)
     assert await credentials.headers() == {}
     said = await reason(credentials.refused(401, world.challenge, {}))
-    assert said == "notes needs a login; log in with: mcp-router login notes"
+    assert said == "nobody is logged in; run: mcp-router login notes"
     assert not world.requests
 
 

@@ -350,7 +350,10 @@ async def test_device_that_is_refused_or_not_offered_ends_the_login(
     world.device = (200, {"device_code": "c", "user_code": "u", "verification_uri": "ftp://x"})
     assert "use a browser" in await failure(logins.begin_device("notes", None))
     del world.documents[SERVER_METADATA]["device_authorization_endpoint"]
-    assert "no login on another device" in await failure(logins.begin_device("notes", None))
+    fresh = world.logins(tmp_path / "fresh")
+    before = len(world.sent_to(REGISTER))
+    assert "no login on another device" in await failure(fresh.begin_device("notes", None))
+    assert len(world.sent_to(REGISTER)) == before
 
 
 async def test_logout_revokes_and_forgets(world: World, tmp_path: Path) -> None:

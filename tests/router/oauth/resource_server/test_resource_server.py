@@ -314,6 +314,12 @@ async def test_token_of_an_unknown_issuer_has_nobody_asked() -> None:
     assert net.asked == []
 
 
+async def test_issuer_that_differs_by_a_slash_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert await problem_of(token(iss=f"{ISSUER}/"), network()) == "invalid"
+    told = "its iss is written with a slash at the end; write the issuer so, too"
+    assert caplog.messages == [f"Refused a token of {ISSUER}: {told}"]
+
+
 async def test_reason_is_in_the_log_once_and_without_the_token(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

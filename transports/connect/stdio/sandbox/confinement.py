@@ -139,7 +139,8 @@ def sandbox_problems(spec: InstanceSpec, env: Mapping[str, str]) -> Iterator[str
     for key, paths in (("read", spec.sandbox.read), ("write", spec.sandbox.write)):
         for path in paths:
             if not os.path.exists(_absolute(path, env, spec.cwd)):
-                yield f"sandbox.{key}: there is no {path}, so it allows nothing"
+                nothing = f"there is no {path}, so it allows nothing"
+                yield f"sandbox.{key}: {nothing}; create it, or take it out"
 
 
 def _folders_of(search_path: str, home: str) -> Iterator[str]:
