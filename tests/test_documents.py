@@ -64,6 +64,8 @@ THREATS = re.findall(
     (ROOT / "docs" / "security.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+
+
 def test_every_threat_names_tests_and_each_of_them_is_there() -> None:
     texts = (path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     define = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
