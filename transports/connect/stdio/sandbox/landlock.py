@@ -19,13 +19,16 @@ SIGNALS_ABI: Final = 6
 _EXECUTE: Final = 1 << 0
 _READ_FILE: Final = 1 << 2
 _READ_DIR: Final = 1 << 3
+_MAKE_CHAR: Final = 1 << 6
+_MAKE_BLOCK: Final = 1 << 11
 _IOCTL_DEV: Final = 1 << 15
 _IOCTL_DEV_ABI: Final = 5
 
 _ALL_OF_ABI_3: Final = (1 << 15) - 1
 
 READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
-WRITE: Final = _ALL_OF_ABI_3
+WRITE: Final = _ALL_OF_ABI_3 & ~(_MAKE_CHAR | _MAKE_BLOCK)
+"""All but to make devices: by one of its own, a process of root would reach the whole disk."""
 
 _SCOPE_ABSTRACT_SOCKETS: Final = 1 << 0
 _SCOPE_SIGNALS: Final = 1 << 1

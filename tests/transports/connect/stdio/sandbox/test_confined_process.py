@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRIES: Final = """
-import json, os, signal, socket, subprocess, sys
+import json, os, signal, socket, stat, subprocess, sys
 folder, port, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 def attempt(name, function):
     try:
@@ -47,6 +47,7 @@ attempt("read a link to a secret", lambda: read(f"{folder}/work/link"))
 attempt("move it in", lambda: os.rename(f"{folder}/secret", f"{folder}/work/secret"))
 attempt("a program", lambda: subprocess.run(["true"], check=True))
 attempt("a device", lambda: write("/dev/null"))
+attempt("make a device", lambda: os.mknod(f"{folder}/work/null", stat.S_IFCHR, os.makedev(1, 3)))
 attempt("signal another process", lambda: os.kill(pid, 0))
 attempt("the memory of another one", lambda: read(f"/proc/{pid}/mem"))
 attempt("tcp", lambda: socket.create_connection(("127.0.0.1", port)).close())
