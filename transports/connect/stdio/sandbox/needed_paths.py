@@ -43,16 +43,15 @@ def files_of_program(path: str) -> Iterator[str]:
     """Yield the folder of a program, and those of its libraries, as far as they are there.
 
     Args:
-        path: its absolute path. Where that is a link, those of the program behind it come as well.
+        path: its absolute path. Where that is a link, the program behind it needs its own as well.
     """
-    for each in dict.fromkeys((path, os.path.realpath(path))):
-        folder = os.path.dirname(each)
-        if os.path.basename(folder) not in ("bin", "sbin"):
-            # Who keeps a program among other files has not asked to show those.
-            yield each
-            continue
-        yield folder
-        for name in _BESIDE_BIN:
-            beside = os.path.join(os.path.dirname(folder), name)
-            if os.path.exists(beside):
-                yield beside
+    folder = os.path.dirname(path)
+    if os.path.basename(folder) not in ("bin", "sbin"):
+        # Who keeps a program among other files has not asked to show those.
+        yield path
+        return
+    yield folder
+    for name in _BESIDE_BIN:
+        beside = os.path.join(os.path.dirname(folder), name)
+        if os.path.exists(beside):
+            yield beside

@@ -59,9 +59,31 @@ def test_libraries_beside_a_program_come_with_it(tmp_path: Path) -> None:
     (tmp_path / "private").mkdir()
     tool = tmp_path / "bin" / "tool"
     tool.symlink_to(tmp_path / "lib" / "cli.js")
-    assert list(files_of_program(str(tool))) == [
-        *(str(tmp_path / "bin"), str(tmp_path / "lib"), str(tmp_path / "lib" / "cli.js")),
-    ]
+    assert list(files_of_program(str(tool))) == [str(tmp_path / "bin"), str(tmp_path / "lib")]
+    found = confinement_of(Sandbox(), SYSTEM, str(tool), ENV, None)
+    assert (READ, str(tmp_path / "lib" / "cli.js")) in found.rules
+    assert not any("private" in path for _, path in found.rules)
+
+
+@pytest.mark.parametrize("link", ["in", "cwd", "bin", "tool", "deep"])
+def test_a_link_that_the_process_may_change_allows_nothing(tmp_path: Path, link: str) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "work").mkdir()
+    work = tmp_path / "work"
+    sandbox = Sandbox((f"{work}/in",), (str(work), f"{work}/deep"))
+    (work / link).symlink_to(tmp_path / "secrets")
+    env = {"HOME": "/home/me", "PATH": f"{work}/bin"}
+    found = confinement_of(sandbox, SYSTEM, f"{work}/tool", env, f"{work}/cwd")
+    assert (READ | WRITE, str(work)) in found.rules
+    assert not any("secrets" in path for _, path in found.rules)
+
+
+def test_other_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    rules = _rules(Sandbox((f"{tmp_path}/link/..",), (f"{tmp_path}/link",)))
+    assert rules[f"{tmp_path}/there"] == READ | WRITE
+    assert rules[str(tmp_path)] == READ
 
 
 def test_the_ruleset_is_as_long_as_the_kernel_knows_it() -> None:
