@@ -20,12 +20,17 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from transports.connect.stdio.sandbox.landlock import LEAST_ABI, READ, WRITE, ruleset_for
-from transports.connect.stdio.sandbox.needed_paths import DEVICES, READABLE, files_of_program
+from transports.connect.stdio.sandbox.needed_paths import (
+    DEVICES,
+    READABLE,
+    files_of_program,
+    interpreter_of,
+)
 from transports.connect.stdio.sandbox.network_filter import network_filter
 from transports.connect.stdio.sandbox.resolved_paths import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from router.messages.instances.instance_spec import InstanceSpec
     from router.messages.instances.sandbox import Sandbox
@@ -117,10 +122,7 @@ def confinement_of(
         cwd: the working folder of the process, which it may read; None for the router's own.
     """
     written = [resolve(_absolute(path, env, cwd)) for path in sandbox.write]
-    read = [*READABLE, *files_of_program(program)]
-    behind = resolve(program)
-    if not behind.can_be_changed(each.path for each in written):
-        read += files_of_program(behind.path)
+    read = [*READABLE, *_files_of(program, [each.path for each in written])]
     read += _folders_of(env.get("PATH", ""), env.get("HOME", ""))
     if cwd is not None:
         read.append(os.path.abspath(cwd))
@@ -160,6 +162,26 @@ def sandbox_problems(spec: InstanceSpec, env: Mapping[str, str]) -> Iterator[str
                     f"sandbox.{key}: a link in {path} is where the process may write, "
                     "so it allows nothing"
                 )
+
+
+def _files_of(program: str, written: Sequence[str]) -> Iterator[str]:
+    """Yield what a program needs, and what the interpreter of a script does.
+
+    Args:
+        program: an absolute path.
+        written: the folders that the process may write to; what stands there has no say.
+    """
+    yield from files_of_program(program)
+    behind = resolve(program)
+    if behind.can_be_changed(written):
+        return
+    yield from files_of_program(behind.path)
+    interpreter = None if behind.is_within(written) else interpreter_of(behind.path)
+    if interpreter is not None:
+        yield from files_of_program(interpreter)
+        behind = resolve(interpreter)
+        if not behind.can_be_changed(written):
+            yield from files_of_program(behind.path)
 
 
 def _folders_of(search_path: str, home: str) -> Iterator[str]:

@@ -38,6 +38,9 @@ DEVICES: Final = (
 _BESIDE_BIN: Final = ("lib", "lib64", "libexec", "pyvenv.cfg")
 """A program in `…/bin` has its libraries beside that folder; so has a virtual environment."""
 
+_LINE_BYTES: Final = 256
+"""Of a first line, as much as the system reads (execve(2))."""
+
 
 def files_of_program(path: str) -> Iterator[str]:
     """Yield the folder of a program, and those of its libraries, as far as they are there.
@@ -55,3 +58,14 @@ def files_of_program(path: str) -> Iterator[str]:
         beside = os.path.join(os.path.dirname(folder), name)
         if os.path.exists(beside):
             yield beside
+
+
+def interpreter_of(path: str) -> str | None:
+    """Return the absolute path of the program in the first line of a script; None for others."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(_LINE_BYTES)
+    except OSError:
+        return None
+    words = line[2:].split() if line.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words and words[0].startswith(b"/") else None

@@ -31,8 +31,16 @@ class ResolvedPath(Struct, frozen=True):
 
     def can_be_changed(self, folders: Iterable[str]) -> bool:
         """Return whether it changes with what is in one of these folders, given without links."""
-        starts = tuple(f"{folder.rstrip('/')}/" for folder in folders)
+        starts = _starts(folders)
         return any(link.startswith(starts) for link in self.links)
+
+    def is_within(self, folders: Iterable[str]) -> bool:
+        """Return whether it is one of these folders or files, or in one of them."""
+        return f"{self.path}/".startswith(_starts(folders))
+
+
+def _starts(folders: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{folder.rstrip('/')}/" for folder in folders)
 
 
 def resolve(path: str) -> ResolvedPath:

@@ -78,6 +78,21 @@ def test_a_link_that_the_process_may_change_allows_nothing(tmp_path: Path, link:
     assert not any("secrets" in path for _, path in found.rules)
 
 
+@pytest.mark.parametrize("may_be_changed", [False, True])
+def test_the_interpreter_of_a_script_comes_with_it_unless_the_process_wrote_the_script(
+    tmp_path: Path, *, may_be_changed: bool
+) -> None:
+    for folder in ("tool/bin", "python/bin", "python/lib"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "tool/bin/python").symlink_to(tmp_path / "python/bin/python")
+    script = tmp_path / "tool/bin/server"
+    script.write_text(f"#!{tmp_path}/tool/bin/python -I\n")
+    written = (f"{tmp_path}/tool/bin/server",) if may_be_changed else ()
+    found = confinement_of(Sandbox((), written), SYSTEM, str(script), ENV, None)
+    python = {(READ, f"{tmp_path}/python/{name}") for name in ("bin", "lib")}
+    assert (python & set(found.rules)) == (set() if may_be_changed else python)
+
+
 def test_other_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")
