@@ -12,7 +12,7 @@ class Sandbox(Struct, frozen=True):
         read: absolute paths of files and folders that its process may read and execute, besides
             those that every program needs.
         write: likewise, that it may read, change, create and remove.
-        network: False to forbid connections by TCP, and ports to listen on.
+        network: False to forbid all sockets of the network.
         required: True to refuse the start where the system cannot confine processes so.
     """
 
