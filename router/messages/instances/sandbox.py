@@ -1,8 +1,9 @@
-"""The keys by which the process of an instance is confined. Data only."""
+"""The keys by which the process of an instance is confined. Pure."""
 
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Sandbox(Struct, frozen=True):
@@ -20,3 +21,11 @@ class Sandbox(Struct, frozen=True):
     write: tuple[str, ...] = ()
     network: bool = True
     required: bool = False
+
+    def replacing(self, text: str, by: str) -> Sandbox:
+        """Return the same with other text in all of its paths."""
+        return replace(
+            self,
+            read=tuple(path.replace(text, by) for path in self.read),
+            write=tuple(path.replace(text, by) for path in self.write),
+        )

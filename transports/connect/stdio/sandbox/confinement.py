@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from router.messages.instances.instance_spec import ROOT_REFERENCE
 from transports.connect.stdio.sandbox.landlock import LEAST_ABI, READ, WRITE, ruleset_for
 from transports.connect.stdio.sandbox.needed_paths import (
     DEVICES,
@@ -155,6 +156,8 @@ def sandbox_problems(spec: InstanceSpec, env: Mapping[str, str]) -> Iterator[str
     for key, paths in (("read", spec.sandbox.read), ("write", spec.sandbox.write)):
         for path in paths:
             found = resolve(_absolute(path, env, spec.cwd))
+            if ROOT_REFERENCE in found.path:
+                continue  # it is known when a session is started for a client
             if not os.path.exists(found.path):
                 yield f"sandbox.{key}: there is no {path}, so it allows nothing"
             elif found.can_be_changed(each.path for each in written if each != found):

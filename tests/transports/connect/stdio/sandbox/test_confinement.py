@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.instances.sandbox import Sandbox
-from transports.connect.stdio.sandbox.confinement import System, confinement_of
+from transports.connect.stdio.sandbox.confinement import (
+    System,
+    confinement_of,
+    sandbox_problems,
+)
 from transports.connect.stdio.sandbox.landlock import READ, WRITE, ruleset_for
 from transports.connect.stdio.sandbox.needed_paths import files_of_program
 from transports.connect.stdio.sandbox.network_filter import network_filter
@@ -91,6 +96,20 @@ def test_the_interpreter_of_a_script_comes_with_it_unless_the_process_wrote_the_
     found = confinement_of(Sandbox((), written), SYSTEM, str(script), ENV, None)
     python = {(READ, f"{tmp_path}/python/{name}") for name in ("bin", "lib")}
     assert (python & set(found.rules)) == (set() if may_be_changed else python)
+
+
+def test_a_check_names_the_paths_that_allow_nothing_and_leaves_those_of_clients(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "link").symlink_to("/usr")
+    sandbox = Sandbox(("${roots.0}/src", "/no/such"), (str(tmp_path), f"{tmp_path}/link"))
+    spec = InstanceSpec("a", "a", command="tool", sandbox=sandbox)
+    found = [each for each in sandbox_problems(spec, ENV) if each.startswith("sandbox.")]
+    assert found == [
+        "sandbox.read: there is no /no/such, so it allows nothing",
+        f"sandbox.write: a link in {tmp_path}/link is where the process may write, "
+        "so it allows nothing",
+    ]
 
 
 def test_other_links_are_followed(tmp_path: Path) -> None:
