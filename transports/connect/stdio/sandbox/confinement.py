@@ -27,7 +27,7 @@ from transports.connect.stdio.sandbox.needed_paths import (
     files_of_program,
     interpreter_of,
 )
-from transports.connect.stdio.sandbox.network_filter import network_filter
+from transports.connect.stdio.sandbox.network_filter import call_filter
 from transports.connect.stdio.sandbox.resolved_paths import resolve
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class System(Struct, frozen=True):
             return f"this system cannot confine processes: {self.why_not}"
         if self.abi < LEAST_ABI:
             return f"this system cannot confine processes: Linux {_LINUX[self.abi]}; 6.2 is needed"
-        if not sandbox.network and network_filter(self.machine) is None:
+        if not sandbox.network and call_filter(self.machine, network=False) is None:
             return f'"network": false is not known on machines of the kind {self.machine}'
         return None
 
@@ -136,7 +136,7 @@ def confinement_of(
         for rights, path in paths
         if not path.can_be_changed(each.path for each in written if each is not path)
     ]
-    calls = b"" if sandbox.network else network_filter(system.machine) or b""
+    calls = call_filter(system.machine, network=sandbox.network) or b""
     return Confinement(ruleset_for(system.abi), tuple(dict.fromkeys(rules)), calls)
 
 

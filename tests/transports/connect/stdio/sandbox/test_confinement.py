@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -18,7 +17,7 @@ from transports.connect.stdio.sandbox.confinement import (
 )
 from transports.connect.stdio.sandbox.landlock import READ, WRITE, ruleset_for
 from transports.connect.stdio.sandbox.needed_paths import files_of_program
-from transports.connect.stdio.sandbox.network_filter import network_filter
+from transports.connect.stdio.sandbox.network_filter import call_filter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,12 +131,6 @@ def test_the_ruleset_is_as_long_as_the_kernel_knows_it() -> None:
     assert files == 0x7FFF
 
 
-def test_only_a_closed_network_needs_a_filter() -> None:
-    assert confinement_of(Sandbox(), SYSTEM, sys.executable, ENV, None).call_filter == b""
-    closed = confinement_of(Sandbox(network=False), SYSTEM, sys.executable, ENV, None)
-    assert closed.call_filter == network_filter("x86_64")
-
-
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
 @pytest.mark.parametrize(
     ("call", "family", "allowed"),
@@ -160,12 +153,37 @@ def test_the_filter_lets_through_all_but_sockets_of_the_network(
         "riscv64": (0xC00000F3, 198),
     }[machine]
     number = {"read": 0, "socket": socket, "io_uring_setup": 425}[call]
-    assert _is_allowed(network_filter(machine) or b"", arch, number, family) == allowed
-    assert not _is_allowed(network_filter(machine) or b"", 0x40000003, number, family)  # i386
+    assert _is_allowed(call_filter(machine, network=False) or b"", arch, number, family) == allowed
+    assert not _is_allowed(
+        call_filter(machine, network=False) or b"", 0x40000003, number, family
+    )  # i386
 
 
 def test_the_second_numbers_of_system_calls_are_refused() -> None:
-    assert not _is_allowed(network_filter("x86_64") or b"", 0xC000003E, 0x40000000 | 41, 2)
+    assert not _is_allowed(
+        call_filter("x86_64", network=False) or b"", 0xC000003E, 0x40000000 | 41, 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "prlimit"),
+    [
+        ("x86_64", 0xC000003E, 302),
+        ("x86_64", 0x40000003, 340),
+        ("aarch64", 0xC00000B7, 261),
+        ("aarch64", 0x40000028, 369),
+        ("riscv64", 0xC00000F3, 261),
+    ],
+)
+def test_with_the_network_only_the_limits_of_others_are_refused(
+    machine: str, arch: int, prlimit: int
+) -> None:
+    program = call_filter(machine, network=True) or b""
+    assert _is_allowed(program, arch, prlimit, 0)
+    assert not _is_allowed(program, arch, prlimit, 4711)
+    assert _is_allowed(program, arch, 41, 2)
+    assert _is_allowed(program, arch, 425, 4)
+    assert _is_allowed(program, 0xC0000015, prlimit, 4711)  # a program that cannot run here
 
 
 def _is_allowed(program: bytes, arch: int, number: int, argument: int) -> bool:
