@@ -151,7 +151,9 @@ class IssuerClient:
         headers: Mapping[str, str] | None = None,
         content: bytes = b"",
     ) -> Fetched:
-        is_own_host = urlsplit(url).hostname == urlsplit(issuer.issuer).hostname
+        # What `config.json` names may be a private address.
+        named = (issuer.issuer, issuer.jwks_uri or issuer.issuer)
+        is_named = urlsplit(url).hostname in [urlsplit(one).hostname for one in named]
         try:
             self._requests.acquire_nowait()
         except trio.WouldBlock:
@@ -162,7 +164,7 @@ class IssuerClient:
                 url,
                 headers=headers or {"accept": "application/json"},
                 content=content,
-                allow_private=is_own_host,
+                allow_private=is_named,
             )
         except FetchFailed as failed:
             raise LoginRefused(502, f"The issuer cannot be asked: {failed.sentence}") from None

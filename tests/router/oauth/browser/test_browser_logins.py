@@ -437,6 +437,14 @@ async def test_only_the_host_of_the_issuer_itself_may_be_a_private_one() -> None
     }
 
 
+async def test_the_keys_that_the_configuration_names_may_be_at_a_private_one() -> None:
+    keys = "https://keys.example.org/keys"
+    site = Site(jwks_uri=keys)
+    site.issuer.metadata["jwks_uri"] = keys
+    await site.logged_in()
+    assert ("GET", keys, True) in site.issuer.asked
+
+
 async def test_metadata_is_asked_for_once_however_many_log_in() -> None:
     site = Site()
     for _ in range(3):
