@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from router.messages.instances.instance_spec import ROOT_REFERENCE
-from transports.connect.stdio.sandbox.landlock import LEAST_ABI, READ, WRITE, ruleset_for
+from transports.connect.stdio.sandbox.landlock import (
+    CONTROL,
+    LEAST_ABI,
+    READ,
+    WRITE,
+    handled_files,
+    ruleset_for,
+)
 from transports.connect.stdio.sandbox.needed_paths import (
     DEVICES,
     READABLE,
@@ -130,7 +137,8 @@ def confinement_of(
     read += (_absolute(path, env, cwd) for path in sandbox.read)
     paths = [(READ, resolve(path)) for path in read]
     paths += [(READ | WRITE, resolve(path)) for path in DEVICES]
-    paths += [(READ | WRITE, path) for path in written]
+    named = handled_files(system.abi) & (READ | WRITE | CONTROL)
+    paths += [(named, path) for path in written]
     rules = [
         (rights, path.path)
         for rights, path in paths

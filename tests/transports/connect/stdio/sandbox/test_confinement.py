@@ -15,7 +15,7 @@ from transports.connect.stdio.sandbox.confinement import (
     confinement_of,
     sandbox_problems,
 )
-from transports.connect.stdio.sandbox.landlock import READ, WRITE, ruleset_for
+from transports.connect.stdio.sandbox.landlock import CONTROL, READ, WRITE, ruleset_for
 from transports.connect.stdio.sandbox.needed_paths import files_of_program
 from transports.connect.stdio.sandbox.network_filter import call_filter
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no sandbox on Windows")
 
+NAMED: Final = READ | WRITE | CONTROL
 SYSTEM: Final = System(7, "x86_64")
 ENV: Final = {"HOME": "/home/me", "PATH": "/usr/bin:relative:/home/me:/home/me/bin"}
 
@@ -40,8 +41,16 @@ def test_paths_are_relative_to_the_home_and_the_folder_of_the_process() -> None:
         "/work/here/data": READ,
         "/srv": READ,
     }
-    assert (rules["/home/me"], rules["/work"]) == (READ | WRITE, READ | WRITE)
+    assert (rules["/home/me"], rules["/work"]) == (NAMED, NAMED)
     assert rules["/work/here"] == READ
+
+
+def test_devices_that_are_named_may_be_controlled_where_the_kernel_asks() -> None:
+    sandbox = Sandbox(write=("/dev/ptmx",))
+    for abi, rights in ((4, READ | WRITE), (5, NAMED)):
+        found = confinement_of(sandbox, System(abi, "x86_64"), "/usr/bin/tool", ENV, None)
+        assert (rights, "/dev/pts/ptmx") in found.rules or (rights, "/dev/ptmx") in found.rules
+        assert (READ | WRITE, "/dev/tty") in found.rules
 
 
 def test_programs_are_found_but_a_home_is_not_shown() -> None:
@@ -78,7 +87,7 @@ def test_a_link_that_the_process_may_change_allows_nothing(tmp_path: Path, link:
     (work / link).symlink_to(tmp_path / "secrets")
     env = {"HOME": "/home/me", "PATH": f"{work}/bin"}
     found = confinement_of(sandbox, SYSTEM, f"{work}/tool", env, f"{work}/cwd")
-    assert (READ | WRITE, str(work)) in found.rules
+    assert (NAMED, str(work)) in found.rules
     assert not any("secrets" in path for _, path in found.rules)
 
 
@@ -115,7 +124,7 @@ def test_other_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")
     rules = _rules(Sandbox((f"{tmp_path}/link/..",), (f"{tmp_path}/link",)))
-    assert rules[f"{tmp_path}/there"] == READ | WRITE
+    assert rules[f"{tmp_path}/there"] == NAMED
     assert rules[str(tmp_path)] == READ
 
 
