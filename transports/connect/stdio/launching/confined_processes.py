@@ -3,8 +3,8 @@
 The system lets such a process connect to the local socket of the router that has confined it, or of
 another one of its user. There it could have a command run without a sandbox, so it gets no answer.
 
-Invariant: in doubt it is one. It cannot hide: it can gain no privileges, and the processes it
-descends from are a guard's, whose children all orphans of its tree become. Linux only.
+Invariant: in doubt it is one. It cannot hide: it can gain no privileges, and it descends from a
+guard, whose children all orphans of its tree become. From Linux 6.12 on it cannot kill that guard.
 """
 
 from __future__ import annotations
