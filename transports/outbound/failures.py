@@ -31,6 +31,8 @@ def describe_cause(exc: BaseException) -> str:
             return f"TLS failed: {link.reason or 'no common ground'}"
         if isinstance(link, socket.gaierror):
             return f"its host name cannot be resolved ({link.strerror})"
+        if isinstance(link, UnicodeError):  # `encodings.idna` says no more of a label
+            return "its host name cannot be resolved (it is malformed)"
         if isinstance(link, OSError) and link.errno:
             return os.strerror(link.errno).lower()
     return "it was closed by the other side"

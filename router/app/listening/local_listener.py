@@ -6,8 +6,8 @@ Invariants:
 
 - Nothing is imported for it before its first connection, and then in a worker thread. So it costs
   a start nothing, and a router that nobody asks nothing at all.
-- Only processes of the router's own user, and root's, get an answer, where the system can tell.
-  On a port, only requests with its token do.
+- Only processes of the router's own user, and root's, get an answer, where the system can tell,
+  and none with a sandbox. On a port, only requests with its token do.
 - It is up once the socket is this router's; another one that runs with the same `config.json` may
   have it until it ends.
 - Its end is no failure of the router, and `/readyz` does not wait for it.
@@ -138,21 +138,29 @@ class LocalListener(Struct, frozen=True):
             max_connections=min(MAX_CONNECTIONS, connection_limit() // 2),
             has_fast_lane=True,
             counts=self.connections.setdefault(LOCAL, ConnectionCounts()),
-            admits=None if local.token else is_of_this_user,
+            admits=None if local.token else may_connect,
         )
 
 
-def is_of_this_user(stream: trio.SocketStream) -> bool:
+def may_connect(stream: trio.SocketStream) -> bool:
     """Return whether the other end of a Unix socket is of this user or root, as far as is known.
 
-    The modes of the socket and of its folder say the same on every system.
+    The modes of the socket and of its folder say the same on every system. They let in the
+    processes of instances, and one with a sandbox would leave it here.
     """
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return True
     found = stream.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(found)
-    return user in (0, os.geteuid())
+    process, user, _ = _CREDENTIALS.unpack(found)
+    return user in (0, os.geteuid()) and not _is_confined(process)
+
+
+def _is_confined(process: int) -> bool:
+    # For start-up time: it is needed by the first connection.
+    from transports.connect.stdio.launching.confined_processes import is_confined
+
+    return is_confined(process)
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

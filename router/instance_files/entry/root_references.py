@@ -14,6 +14,7 @@ from router.messages.instances.instance_spec import ROOT_REFERENCE
 from router.references.expander import Unresolved
 
 _ROOTS: Final = re.compile(r"\$\{roots(?:\.[^{}]*)?\}")
+_WITH_ROOTS: Final = ("args[", "sandbox.read[", "sandbox.write[")
 
 
 def check_roots(step: str, text: str, sessions: object) -> None:
@@ -30,8 +31,8 @@ def check_roots(step: str, text: str, sessions: object) -> None:
     for found in _ROOTS.finditer(text):
         if found[0] != ROOT_REFERENCE:
             raise Unresolved(f"only the first root is known: write {ROOT_REFERENCE}")
-        if step != "cwd" and not step.startswith("args["):
-            raise Unresolved(f'{ROOT_REFERENCE} only works in "cwd" and "args"')
+        if step != "cwd" and not step.startswith(_WITH_ROOTS):
+            raise Unresolved(f'{ROOT_REFERENCE} only works in "cwd", "args" and "sandbox"')
         if sessions != "per_client":
             raise Unresolved(
                 f"{ROOT_REFERENCE} is a folder of one client: give each client a session of its "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from router.core.text.nearest_names import did_you_mean
 from router.files.json_files import kind_of, quote_key, quote_value
+from router.messages.instances.instance_spec import ROOT_REFERENCE
 from router.messages.instances.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _paths(value: Any, key: str, read_text: ReadText, note: Note) -> tuple[str, 
     for i, written in enumerate(values):
         path = read_text(f"{step}[{i}]", written)
         # "~" and "." are left to the one who knows the home and `cwd` of the process.
-        if path and not path.startswith(("/", "~", ".")):
+        if path and not path.startswith(("/", "~", ".", ROOT_REFERENCE)):
             note(f"{step}[{i}]", f"expected an absolute path, got {quote_value(path)}")
         elif path:
             paths.append(path)

@@ -30,7 +30,7 @@ CLIENT_MARK: Final = "#"
 """Separates the name of an instance from the number of a client's session; see `client`."""
 
 ROOT_REFERENCE: Final = "${roots.0}"
-"""Stands in `cwd` and `args` for the client's first root, as an absolute path."""
+"""Stands in `cwd`, `args` and `sandbox` for the client's first root, as an absolute path."""
 
 
 def _no_strings() -> dict[str, str]:
@@ -147,8 +147,9 @@ class InstanceSpec:
 
     @property
     def needs_roots(self) -> bool:
-        """True if `cwd` or `args` depend on the roots of the client."""
-        return any(ROOT_REFERENCE in text for text in (self.cwd or "", *self.args))
+        """True if `cwd`, `args` or the paths of `sandbox` depend on the roots of the client."""
+        paths = () if self.sandbox is None else (*self.sandbox.read, *self.sandbox.write)
+        return any(ROOT_REFERENCE in text for text in (self.cwd or "", *self.args, *paths))
 
     def with_root(self, path: str) -> InstanceSpec:
         """Return the same with the first root of a client in its places.
@@ -160,6 +161,7 @@ class InstanceSpec:
             self,
             cwd=None if self.cwd is None else self.cwd.replace(ROOT_REFERENCE, path),
             args=tuple(text.replace(ROOT_REFERENCE, path) for text in self.args),
+            sandbox=self.sandbox and self.sandbox.replacing(ROOT_REFERENCE, path),
         )
 
     def starts_like(self, other: InstanceSpec) -> bool:

@@ -1,8 +1,9 @@
-"""The keys by which the process of an instance is confined. Data only."""
+"""The keys by which the process of an instance is confined. Pure."""
 
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Sandbox(Struct, frozen=True):
@@ -12,7 +13,7 @@ class Sandbox(Struct, frozen=True):
         read: absolute paths of files and folders that its process may read and execute, besides
             those that every program needs.
         write: likewise, that it may read, change, create and remove.
-        network: False to forbid connections by TCP, and ports to listen on.
+        network: False to forbid all sockets of the network.
         required: True to refuse the start where the system cannot confine processes so.
     """
 
@@ -20,3 +21,11 @@ class Sandbox(Struct, frozen=True):
     write: tuple[str, ...] = ()
     network: bool = True
     required: bool = False
+
+    def replacing(self, text: str, by: str) -> Sandbox:
+        """Return the same with other text in all of its paths."""
+        return replace(
+            self,
+            read=tuple(path.replace(text, by) for path in self.read),
+            write=tuple(path.replace(text, by) for path in self.write),
+        )

@@ -154,6 +154,7 @@ class IssuerClient:
         headers: Mapping[str, str] | None = None,
         content: bytes = b"",
     ) -> Fetched:
+        # What `config.json` names may be a private address.
         named = (issuer.issuer, issuer.jwks_uri or issuer.issuer)
         is_named = urlsplit(url).hostname in [urlsplit(one).hostname for one in named]
         try:

@@ -301,8 +301,14 @@ def _exit_phrase(status: int) -> str:
 
 def _error_phrase(number: int) -> str:
     """Return why a file that exists could not be executed; `number` is an errno."""
-    advice = "; a script must begin with a #! line" if number == errno.ENOEXEC else ""
-    return f"cannot be executed: {os.strerror(number)}{advice}"
+    return f"cannot be executed: {os.strerror(number)}{_ADVICE.get(number, '')}"
+
+
+_ADVICE: Final = {
+    errno.ENOEXEC: "; a script must begin with a #! line",
+    # The file itself was found to be executable before.
+    errno.EACCES: "; the program in its #! line must be executable, and within its sandbox",
+}
 
 
 # --- Its start -------------------------------------------------------------------------------

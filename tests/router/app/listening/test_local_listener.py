@@ -14,7 +14,7 @@ import trio
 
 from router.access.local_admission import LOCAL as LOCAL_USER
 from router.app.listening import local_listener
-from router.app.listening.local_listener import LOCAL, TAKE_OVER_S, is_of_this_user
+from router.app.listening.local_listener import LOCAL, TAKE_OVER_S, may_connect
 from router.app.listening.local_socket import LocalSocket, local_socket
 from router.config.security.security import Security
 from router.config.settings import Settings
@@ -190,4 +190,14 @@ async def test_only_this_user_and_root_get_an_answer(
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         user = os.geteuid() + other
         monkeypatch.setattr(local_listener.os, "geteuid", lambda: user)
-        assert is_of_this_user(stream) == is_admitted
+        assert may_connect(stream) == is_admitted
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="the system does not tell")
+async def test_a_process_with_a_sandbox_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(local_listener, "_is_confined", lambda pid: not asked.append(pid))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert not may_connect(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+    assert asked == [os.getpid()]

@@ -403,5 +403,5 @@ def test_only_the_first_root_is_known(text: str) -> None:
     [("command", "${roots.0}/run", "command"), ("env", {"DIR": "${roots.0}"}, "env.DIR")],
 )
 def test_roots_have_no_other_place(key: str, value: Any, step: str) -> None:
-    expected = f'{step}: ${{roots.0}} only works in "cwd" and "args"'
+    expected = f'{step}: ${{roots.0}} only works in "cwd", "args" and "sandbox"'
     assert problem({**PER_CLIENT, key: value}) == expected

@@ -41,3 +41,13 @@ def test_a_wrong_value_says_what_is_expected(sandbox: Any, text: str) -> None:
 def test_only_a_process_can_be_confined() -> None:
     text = "sandbox: is only for instances with a command"
     assert problem({"url": "https://mcp.example.com", "sandbox": {}}) == text
+
+
+def test_a_sandbox_may_name_the_first_root_of_a_client() -> None:
+    paths = {"read": ["/a"], "write": ["${roots.0}/out"]}
+    spec = read({**COMMAND, "sessions": "per_client", "sandbox": paths})
+    assert spec.problem is None
+    assert spec.needs_roots
+    resolved = spec.with_root("/work")
+    assert resolved.sandbox == Sandbox(read=("/a",), write=("/work/out",))
+    assert not resolved.needs_roots

@@ -95,6 +95,10 @@ def test_failure_has_its_sentence_without_the_words_of_libraries(exc: Any, sente
             "what answers there does not speak TLS; is its url http:// and not https://?",
         ),
         (gaierror(EAI_NONAME, "unknown"), "its host name cannot be resolved (unknown)"),
+        (
+            UnicodeError("label empty or too long"),
+            "its host name cannot be resolved (it is malformed)",
+        ),
         (OSError(errno.ECONNREFUSED, "s3cret"), os.strerror(errno.ECONNREFUSED).lower()),
         (OSError("s3cret"), "it was closed by the other side"),
         (

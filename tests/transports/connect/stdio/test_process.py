@@ -75,6 +75,18 @@ async def test_a_script_without_its_first_line_says_so(tmp_path: Path) -> None:
 
 
 @on_posix
+async def test_a_script_whose_interpreter_cannot_be_executed_says_so(tmp_path: Path) -> None:
+    (tmp_path / "interpreter").write_text("x")
+    script = tmp_path / "script"
+    script.write_text(f"#!{tmp_path}/interpreter\n")
+    script.chmod(0o755)
+    assert await why_lost(InstanceSpec("test", "test", command=str(script))) == (
+        "cannot be executed: Permission denied; "
+        "the program in its #! line must be executable, and within its sandbox"
+    )
+
+
+@on_posix
 async def test_an_end_that_nothing_in_the_input_can_have_caused_is_known_as_that(
     token: str, tmp_path: Path
 ) -> None:

@@ -15,6 +15,9 @@ _CREATE_RULESET = 444
 _ADD_RULE = 445
 _RESTRICT_SELF = 446
 _PATH_BENEATH = 1
+_OPENAT2 = 437
+_FROM_FOLDER = -100
+_NO_SYMLINKS = 4
 _OF_FILES = 0xC007
 """Executing, writing, reading and cutting it, and controlling it as a device: the rights that
 something can have which is no folder. The system refuses a rule with others."""
@@ -30,6 +33,16 @@ class _PathBeneath(ctypes.Structure):
 
     _pack_ = 1
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+
+class _How(ctypes.Structure):
+    """`struct open_how`."""
+
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
 
 
 class _Program(ctypes.Structure):
@@ -62,9 +75,11 @@ def confine(fields: "list[bytes]") -> None:
 
 
 def _allow(ruleset: int, rights: int, path: bytes) -> None:
-    try:
-        beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
+    # The links were followed when the rights were decided on. One that is there now was put there
+    # by another process with the same sandbox.
+    how = _How(os.O_PATH | os.O_CLOEXEC, 0, _NO_SYMLINKS)
+    beneath = _libc.syscall(_OPENAT2, _FROM_FOLDER, path, ctypes.byref(how), ctypes.sizeof(how))
+    if beneath < 0:
         return  # what is not there, or may not be looked at, allows nothing
     try:
         if not stat.S_ISDIR(os.fstat(beneath).st_mode):

@@ -7,6 +7,7 @@ Invariants:
 - Nothing is confined in parts: where the system cannot do all that is asked for, the process is
   started as without a sandbox and the log says so, or not at all.
 - A path that is not there allows nothing.
+- Nor does a path with a link in it that the process itself could change.
 """
 
 from __future__ import annotations
@@ -18,12 +19,26 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from transports.connect.stdio.sandbox.landlock import LEAST_ABI, READ, WRITE, ruleset_for
-from transports.connect.stdio.sandbox.needed_paths import DEVICES, READABLE, files_of_program
-from transports.connect.stdio.sandbox.network_filter import network_filter
+from router.messages.instances.instance_spec import ROOT_REFERENCE
+from transports.connect.stdio.sandbox.landlock import (
+    CONTROL,
+    LEAST_ABI,
+    READ,
+    WRITE,
+    handled_files,
+    ruleset_for,
+)
+from transports.connect.stdio.sandbox.needed_paths import (
+    DEVICES,
+    READABLE,
+    files_of_program,
+    interpreter_of,
+)
+from transports.connect.stdio.sandbox.network_filter import call_filter
+from transports.connect.stdio.sandbox.resolved_paths import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from router.messages.instances.instance_spec import InstanceSpec
     from router.messages.instances.sandbox import Sandbox
@@ -43,7 +58,8 @@ class Confinement(Struct, frozen=True):
 
     Attributes:
         ruleset: a `struct landlock_ruleset_attr`.
-        rules: pairs of rights and an absolute path; they hold for all below a folder as well.
+        rules: pairs of rights and an absolute path without links; they hold for all below a folder
+            as well.
         call_filter: an array of `struct sock_filter`; empty for none.
     """
 
@@ -78,7 +94,7 @@ class System(Struct, frozen=True):
             return f"this system cannot confine processes: {self.why_not}"
         if self.abi < LEAST_ABI:
             return f"this system cannot confine processes: Linux {_LINUX[self.abi]}; 6.2 is needed"
-        if not sandbox.network and network_filter(self.machine) is None:
+        if not sandbox.network and call_filter(self.machine, network=False) is None:
             return f'"network": false is not known on machines of the kind {self.machine}'
         return None
 
@@ -113,14 +129,22 @@ def confinement_of(
         env: the environment of the process; `~` stands for its `HOME`.
         cwd: the working folder of the process, which it may read; None for the router's own.
     """
-    rules = [(READ, path) for path in (*READABLE, *files_of_program(program))]
-    rules += [(READ, path) for path in _folders_of(env.get("PATH", ""), env.get("HOME", ""))]
-    rules += [(READ | WRITE, path) for path in DEVICES]
+    written = [resolve(_absolute(path, env, cwd)) for path in sandbox.write]
+    read = [*READABLE, *_files_of(program, [each.path for each in written])]
+    read += _folders_of(env.get("PATH", ""), env.get("HOME", ""))
     if cwd is not None:
-        rules.append((READ, cwd))
-    rules += [(READ, _absolute(path, env, cwd)) for path in sandbox.read]
-    rules += [(READ | WRITE, _absolute(path, env, cwd)) for path in sandbox.write]
-    calls = b"" if sandbox.network else network_filter(system.machine) or b""
+        read.append(os.path.abspath(cwd))
+    read += (_absolute(path, env, cwd) for path in sandbox.read)
+    paths = [(READ, resolve(path)) for path in read]
+    paths += [(READ | WRITE, resolve(path)) for path in DEVICES]
+    named = handled_files(system.abi) & (READ | WRITE | CONTROL)
+    paths += [(named, path) for path in written]
+    rules = [
+        (rights, path.path)
+        for rights, path in paths
+        if not path.can_be_changed(each.path for each in written if each is not path)
+    ]
+    calls = call_filter(system.machine, network=sandbox.network) or b""
     return Confinement(ruleset_for(system.abi), tuple(dict.fromkeys(rules)), calls)
 
 
@@ -136,11 +160,40 @@ def sandbox_problems(spec: InstanceSpec, env: Mapping[str, str]) -> Iterator[str
     problem = this_system().problem(spec.sandbox)
     if problem is not None:
         yield problem
+    written = [resolve(_absolute(path, env, spec.cwd)) for path in spec.sandbox.write]
     for key, paths in (("read", spec.sandbox.read), ("write", spec.sandbox.write)):
         for path in paths:
-            if not os.path.exists(_absolute(path, env, spec.cwd)):
+            found = resolve(_absolute(path, env, spec.cwd))
+            if ROOT_REFERENCE in found.path:
+                continue  # it is known when a session is started for a client
+            if not os.path.exists(found.path):
                 nothing = f"there is no {path}, so it allows nothing"
                 yield f"sandbox.{key}: {nothing}; create it, or take it out"
+            elif found.can_be_changed(each.path for each in written if each != found):
+                yield (
+                    f"sandbox.{key}: a link in {path} is where the process may write, "
+                    "so it allows nothing"
+                )
+
+
+def _files_of(program: str, written: Sequence[str]) -> Iterator[str]:
+    """Yield what a program needs, and what the interpreter of a script does.
+
+    Args:
+        program: an absolute path.
+        written: the folders that the process may write to; what stands there has no say.
+    """
+    yield from files_of_program(program)
+    behind = resolve(program)
+    if behind.can_be_changed(written):
+        return
+    yield from files_of_program(behind.path)
+    interpreter = None if behind.is_within(written) else interpreter_of(behind.path)
+    if interpreter is not None:
+        yield from files_of_program(interpreter)
+        behind = resolve(interpreter)
+        if not behind.can_be_changed(written):
+            yield from files_of_program(behind.path)
 
 
 def _folders_of(search_path: str, home: str) -> Iterator[str]:

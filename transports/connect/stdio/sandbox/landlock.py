@@ -19,16 +19,27 @@ SIGNALS_ABI: Final = 6
 _EXECUTE: Final = 1 << 0
 _READ_FILE: Final = 1 << 2
 _READ_DIR: Final = 1 << 3
+_MAKE_CHAR: Final = 1 << 6
+_MAKE_BLOCK: Final = 1 << 11
 _IOCTL_DEV: Final = 1 << 15
 _IOCTL_DEV_ABI: Final = 5
 
 _ALL_OF_ABI_3: Final = (1 << 15) - 1
 
 READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
-WRITE: Final = _ALL_OF_ABI_3
+WRITE: Final = _ALL_OF_ABI_3 & ~(_MAKE_CHAR | _MAKE_BLOCK)
+"""All but to make devices: by one of its own, a process of root would reach the whole disk."""
+
+CONTROL: Final = _IOCTL_DEV
+"""To control a device that is there, such as a terminal, from Linux 6.10 on."""
 
 _SCOPE_ABSTRACT_SOCKETS: Final = 1 << 0
 _SCOPE_SIGNALS: Final = 1 << 1
+
+
+def handled_files(abi: int) -> int:
+    """Return the rights about files that an ABI knows; a rule with others is refused."""
+    return _ALL_OF_ABI_3 | (CONTROL if abi >= _IOCTL_DEV_ABI else 0)
 
 
 def ruleset_for(abi: int) -> bytes:
@@ -39,7 +50,7 @@ def ruleset_for(abi: int) -> bytes:
     Args:
         abi: the version that the kernel has, at least `LEAST_ABI`.
     """
-    files = _ALL_OF_ABI_3 | (_IOCTL_DEV if abi >= _IOCTL_DEV_ABI else 0)
+    files = handled_files(abi)
     if abi < SIGNALS_ABI:
         return struct.pack("=Q", files)
     return struct.pack("=QQQ", files, 0, _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNALS)

@@ -38,21 +38,34 @@ DEVICES: Final = (
 _BESIDE_BIN: Final = ("lib", "lib64", "libexec", "pyvenv.cfg")
 """A program in `…/bin` has its libraries beside that folder; so has a virtual environment."""
 
+_LINE_BYTES: Final = 256
+"""Of a first line, as much as the system reads (execve(2))."""
+
 
 def files_of_program(path: str) -> Iterator[str]:
     """Yield the folder of a program, and those of its libraries, as far as they are there.
 
     Args:
-        path: its absolute path. Where that is a link, those of the program behind it come as well.
+        path: its absolute path. Where that is a link, the program behind it needs its own as well.
     """
-    for each in dict.fromkeys((path, os.path.realpath(path))):
-        folder = os.path.dirname(each)
-        if os.path.basename(folder) not in ("bin", "sbin"):
-            # Who keeps a program among other files has not asked to show those.
-            yield each
-            continue
-        yield folder
-        for name in _BESIDE_BIN:
-            beside = os.path.join(os.path.dirname(folder), name)
-            if os.path.exists(beside):
-                yield beside
+    folder = os.path.dirname(path)
+    if os.path.basename(folder) not in ("bin", "sbin"):
+        # Who keeps a program among other files has not asked to show those.
+        yield path
+        return
+    yield folder
+    for name in _BESIDE_BIN:
+        beside = os.path.join(os.path.dirname(folder), name)
+        if os.path.exists(beside):
+            yield beside
+
+
+def interpreter_of(path: str) -> str | None:
+    """Return the absolute path of the program in the first line of a script; None for others."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(_LINE_BYTES)
+    except OSError:
+        return None
+    words = line[2:].split() if line.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words and words[0].startswith(b"/") else None

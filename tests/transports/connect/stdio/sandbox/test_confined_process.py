@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRIES: Final = """
-import json, os, signal, socket, subprocess, sys
+import json, os, resource, signal, socket, stat, subprocess, sys
 folder, port, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 def attempt(name, function):
     try:
@@ -47,7 +47,11 @@ attempt("read a link to a secret", lambda: read(f"{folder}/work/link"))
 attempt("move it in", lambda: os.rename(f"{folder}/secret", f"{folder}/work/secret"))
 attempt("a program", lambda: subprocess.run(["true"], check=True))
 attempt("a device", lambda: write("/dev/null"))
+attempt("make a device", lambda: os.mknod(f"{folder}/work/null", stat.S_IFCHR, os.makedev(1, 3)))
 attempt("signal another process", lambda: os.kill(pid, 0))
+def limit(pid): resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+attempt("its own limits", lambda: limit(0))
+attempt("the limits of another process", lambda: limit(pid))
 attempt("the memory of another one", lambda: read(f"/proc/{pid}/mem"))
 attempt("tcp", lambda: socket.create_connection(("127.0.0.1", port)).close())
 attempt("udp", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close())
@@ -88,7 +92,7 @@ async def test_a_process_can_do_what_its_sandbox_names_and_nothing_else(folder: 
     done = {name for name, outcome in said.items() if outcome == "done"}
     assert done == {
         *("read allowed", "write allowed", "make a folder", "make a link"),
-        *("a program", "a device", "a socket pair"),
+        *("a program", "a device", "a socket pair", "its own limits"),
     }
     refused = {name: outcome for name, outcome in said.items() if name not in done}
     assert all(why.strip().endswith(("denied", "not permitted")) for why in refused.values())
@@ -102,6 +106,7 @@ async def test_the_network_is_open_unless_it_is_closed(folder: Path) -> None:
     said = await _tries(folder, Sandbox())
     assert {said[name] for name in ("tcp", "udp", "a port")} == {"done"}
     assert said["read a secret"] == "Permission denied"
+    assert said["the limits of another process"] == "Operation not permitted"
 
 
 # --- Systems that cannot do it ---------------------------------------------------------------
