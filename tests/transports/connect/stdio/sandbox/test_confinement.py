@@ -114,7 +114,7 @@ def test_a_check_names_the_paths_that_allow_nothing_and_leaves_those_of_clients(
     spec = InstanceSpec("a", "a", command="tool", sandbox=sandbox)
     found = [each for each in sandbox_problems(spec, ENV) if each.startswith("sandbox.")]
     assert found == [
-        "sandbox.read: there is no /no/such, so it allows nothing",
+        "sandbox.read: there is no /no/such, so it allows nothing; create it, or take it out",
         f"sandbox.write: a link in {tmp_path}/link is where the process may write, "
         "so it allows nothing",
     ]
