@@ -27,6 +27,7 @@ from router.messages.events import (
 from router.messages.instances.exposure import Exposure, NameFilter
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.instances.oauth_login import OAuthLogin
+from tests.router.core.approvals.asked import decides
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, raw, spec
 from tests.router.core.fake_peers import SentRequest
 
@@ -449,3 +450,17 @@ def test_calls_in_flight_of_another_person_go_on() -> None:
     assert call.tool_error[0] == RpcError(SESSION_LOST, "").string_code
     of_bob.answers(of_bob.sees_one(), {"content": []})
     assert other.result == {"content": []}
+
+
+# --- Approval ----------------------------------------------------------------------------------
+
+
+def test_a_reload_of_something_else_leaves_a_persons_call_waiting_for_its_yes() -> None:
+    talk, alice, of_alice, _ = both_up()
+    talk.configured(personal(exposure=Exposure(tools=NameFilter(approve=("echo",)))))
+    call = alice.routes("echo")
+    talk.configured(*(row.spec for row in talk.state.instances), spec("b"))
+    talk.settings_change(tool_names="dotted")
+    assert call.is_waiting
+    decides(talk, approve=True)
+    assert of_alice.sees_one()["params"]["name"] == "echo"
