@@ -63,7 +63,8 @@ class Instance(Struct):
         known: the last known description of its server; None if it was never asked.
         capabilities: the capabilities of its server, raw, by name, as far as they are known.
         offers: the lists that clients see of it: those of the session, or the last known ones.
-        pins: the approved tools; None with pinning off, and in the rows of single sessions.
+        pins: the approved tools; None with pinning off, and in the rows of single sessions. Where
+            each person has a session, each part has its own, and those of the whole stay empty.
         client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
             client has a session of its own. Then `session` is always None, the state sums up
             theirs, and `known` and the lists are the newest of theirs.
