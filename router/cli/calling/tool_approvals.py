@@ -121,9 +121,7 @@ def _pins(api: RestApi, instance: str | None) -> dict[str, Any]:
     def is_wanted(one: dict[str, Any]) -> bool:
         return exact in (one["instance"], one["instance"].partition(CLIENT_MARK)[0])
 
-    return pins | {
-        key: [one for one in pins[key] if is_wanted(one)] for key in ("tools", "flags")
-    }
+    return pins | {key: [one for one in pins[key] if is_wanted(one)] for key in ("tools", "flags")}
 
 
 def _chosen(
