@@ -74,6 +74,7 @@ class Instance(Struct):
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
         encoded: the lists as they are sent to clients, kept until they change; see `listings`.
+        start: the number of the last command to start it; see `RoutingState.start_of`.
         has_started: True once the supervisor has begun an incarnation of this row. Reports before
             that are about an incarnation with an earlier configuration.
         call_count: number of calls sent to it since it got this configuration.
@@ -108,6 +109,7 @@ class Instance(Struct):
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
     encoded: dict[Any, Any] = {}
+    start: int = 0
     has_started: bool = False
     call_count: int = 0
     was_ready: bool = False
