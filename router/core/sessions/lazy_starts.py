@@ -66,7 +66,7 @@ def start(state: RoutingState, instance: Instance) -> None:
 def stopped(state: RoutingState, instance: Instance) -> None:
     """Take the report that an instance was stopped; start it if somebody has needed it since."""
     instance.stop_pending = False
-    if instance.state is InstanceState.STARTING:
+    if instance.state is InstanceState.STARTING and instance.is_startable():
         start(state, instance)
 
 
