@@ -173,7 +173,9 @@ def _sentence(instance: str, found: Difference, *, is_blocked: bool) -> str:
     what = "is new" if found.change == "new" else "is not the one that was approved"
     digests = f"{found.approved_sha256[:12] or 'none'} -> {found.sha256[:12]}"
     blocked = ", and is quarantined" if is_blocked else ""
-    return f"Tool '{cut_to_one_line(found.tool)}' of {instance} {what} ({digests}){blocked}"
+    # All readers of the log see this, and a person's tools are nobody else's business.
+    tool = "A tool" if CLIENT_MARK in instance else f"Tool '{cut_to_one_line(found.tool)}'"
+    return f"{tool} of {instance} {what} ({digests}){blocked}"
 
 
 def _report_flags(
@@ -182,7 +184,11 @@ def _report_flags(
     """Log what is suspicious in tools that were looked at for the first time."""
     for item in () if instance.known is None else instance.known.catalog.tools:
         for flag in flags.get(bytes(item.raw), ()):
-            text = f"Tool '{cut_to_one_line(item.key)}' of {_name_of(instance)}: {printable(flag)}"
+            text = f"Tool '{cut_to_one_line(item.key)}' of {instance.name}: {printable(flag)}"
+            if instance.person is not None:
+                text = (
+                    f"A tool of {_name_of(instance)} has hidden text, which its person is shown"
+                )
             state.effects.append(LogLine(logging.WARNING, text, instance.name))
 
 

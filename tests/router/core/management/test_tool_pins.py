@@ -614,6 +614,11 @@ def test_nobody_is_shown_or_approves_what_differs_for_another_person() -> None:
         refused = talk.admin_asks(ApproveTools("a", {"send": digest}), principal)
         assert refused.error.code == TOOL_NOT_FOUND
     assert talk.client(principal=BOB).lists() == ["a__of-bob"]
+    # All readers of logs see these.
+    of_bob.lists(item(title="Send!", description="secret\u200b"), "of-bob", "secret")
+    store_works(talk)
+    assert any("hidden text" in line for line in talk.logged)
+    assert not any("secret" in line or "'send'" in line for line in talk.logged)
 
 
 @pytest.mark.parametrize(("principal", "name"), [(BOB, "a"), (BOB, OF_BOB), (LOCAL, OF_BOB)])
