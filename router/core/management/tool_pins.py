@@ -186,9 +186,7 @@ def _report_flags(
         for flag in flags.get(bytes(item.raw), ()):
             text = f"Tool '{cut_to_one_line(item.key)}' of {instance.name}: {printable(flag)}"
             if instance.person is not None:
-                text = (
-                    f"A tool of {_name_of(instance)} has hidden text, which its person is shown"
-                )
+                text = f"A tool of {_name_of(instance)} has hidden text, which its person is shown"
             state.effects.append(LogLine(logging.WARNING, text, instance.name))
 
 

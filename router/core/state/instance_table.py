@@ -96,16 +96,13 @@ def part_of(instance: Instance, person: str) -> Instance:
     if len(whole.persons) >= MAX_PERSONS:
         unused = next((name for name, one in whole.persons.items() if not one.client_sessions), "")
         whole.persons.pop(unused, None)
-    state = InstanceState.IDLE if whole.may_run else whole.state
-    spec = attrs.evolve(whole.spec, person=person)
-    part = PersonalPart(
-        spec,
-        state,
-        whole.since_s,
-        last_error=whole.last_error,
-        instance=whole,
-    )
-    _take_pins(part, whole)
+    if instance.person == person:
+        part = instance  # It was forgotten, but is what this person sees.
+    else:
+        state = InstanceState.IDLE if whole.may_run else whole.state
+        spec = attrs.evolve(whole.spec, person=person)
+        part = PersonalPart(spec, state, whole.since_s, last_error=whole.last_error, instance=whole)
+        _take_pins(part, whole)
     whole.persons[person] = part
     return part
 

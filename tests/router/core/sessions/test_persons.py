@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from router.core.sessions.client_sessions import LOGIN_PAGE_S
+from router.core.state import instance_table
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import (
@@ -464,3 +465,17 @@ def test_a_reload_of_something_else_leaves_a_persons_call_waiting_for_its_yes() 
     assert call.is_waiting
     decides(talk, approve=True)
     assert of_alice.sees_one()["params"]["name"] == "echo"
+
+
+def test_a_person_who_was_forgotten_among_many_is_listed_the_own_tools_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instance_table, "MAX_PERSONS", 1)
+    talk = talk_about(view="direct")
+    alice, bob = client_of(talk, ALICE), client_of(talk, BOB)
+    for client in (alice, bob):
+        client.calls("mcp.router.list")
+    assert talk.started == []
+    alice.routes("echo")
+    comes_up(talk, "a#1", "echo", "hers")
+    assert alice.lists() == ["a__echo", "a__hers"]
