@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from router.access.admission import LOOPBACK_NAMES, Admission, AdmissionRules
 from router.config.security.tokens import digest_of
-from router.messages.commands import Principal
+from router.messages.commands import LOCAL_USER, Principal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from router.access.refusals import Refusals
     from router.messages.commands import Permission
 
-LOCAL: Final = Principal("@local")
-"""The user who runs the router. No token has such a name, so none is taken for it."""
+LOCAL: Final = Principal(LOCAL_USER)
 
 _RULES: Final = AdmissionRules(
     hosts=LOOPBACK_NAMES,

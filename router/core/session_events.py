@@ -54,8 +54,8 @@ QUEUED: Final = "waits for its turn to start"
 
 def session_up(state: RoutingState, event: SessionUp) -> None:
     instance = _started_instance(state, event.instance)
-    if instance is None:
-        return
+    if instance is None or (event.start is not None and event.start < instance.start):
+        return  # Of one that a command on its way to the supervisor ends, no call is to be lost.
     listed = instance.listed_as
     before = listed.offers.catalog
     reconfigure.end_session(state, instance, "another one took its place")

@@ -15,6 +15,11 @@ Permission: TypeAlias = Literal["call", "read", "approve", "admin"]
 PERMISSIONS: Final[frozenset[Permission]] = frozenset(get_args(Permission))
 
 
+LOCAL_USER: Final = "@local"
+"""The name of whoever comes through the local socket: the user who runs the router. No token has
+such a name, so none is taken for it."""
+
+
 class Principal(Struct, frozen=True):
     """The party on whose behalf a peer acts, and its permissions.
 
@@ -209,7 +214,8 @@ class ApproveTools(Struct, frozen=True):
     """-> str, the instance's name, once the approval is safely on disk.
 
     Attributes:
-        name: the instance.
+        name: the instance; or, as `name#person:PERSON` with PERSON quoted as in a URL, the part of
+            it that a person has: for this person and the user who runs the router.
         tools: the tools to approve, each with the digest that was shown; None for one that the
             server does not list any more.
     """

@@ -104,6 +104,7 @@ class SessionUp(Struct, frozen=True):
         server_info: the server's `Implementation`, a raw object from the same result.
         instructions: the server's instructions for the model; None if it sent none.
         catalog: the lists that the server offers.
+        start: that of the spec with which the session was started; None for the one of its row.
     """
 
     instance: str
@@ -114,6 +115,7 @@ class SessionUp(Struct, frozen=True):
     server_info: Raw
     instructions: str | None
     catalog: Catalog
+    start: int | None = None
 
     @property
     def configured_as(self) -> str:

@@ -15,6 +15,7 @@ from router.cli.running.status import printable_json
 from router.cli.terminal import ask_yes_no, complain, console, say, terminal_width
 from router.cli.text_columns import columns_of, joined, safe_line, safe_text
 from router.messages.errors import ConfigError
+from router.messages.instances.instance_spec import CLIENT_MARK
 
 if TYPE_CHECKING:
     from router.cli.rest_api.rest_client import RestApi
@@ -104,16 +105,23 @@ def check_not_quarantined(api: RestApi, instance: str, tool: str) -> None:
 
 
 def _pins(api: RestApi, instance: str | None) -> dict[str, Any]:
-    """Return what the router shows of pins, of all instances or of one."""
+    """Return what the router shows of pins, of all instances or of one.
+
+    Args:
+        instance: its name, for the parts of persons in it as well; or that of one such part.
+    """
     pins = get_json(api, route("pins"))
     if instance is None:
         return pins
-    with known_instance(api, instance):
-        name = get_json(api, route("instances", instance))["name"]
-    of_instance = {
-        key: [one for one in pins[key] if one["instance"] == name] for key in ("tools", "flags")
-    }
-    return pins | of_instance
+    wanted, mark, person = instance.partition(CLIENT_MARK)
+    with known_instance(api, wanted):
+        name = get_json(api, route("instances", wanted))["name"]
+    exact = name + mark + person
+
+    def is_wanted(one: dict[str, Any]) -> bool:
+        return exact in (one["instance"], one["instance"].partition(CLIENT_MARK)[0])
+
+    return pins | {key: [one for one in pins[key] if is_wanted(one)] for key in ("tools", "flags")}
 
 
 def _chosen(

@@ -100,5 +100,5 @@ def _as_before(params: Params, row: Approval) -> Params:
     """Return the `params` without the answer, and with what the request brought for its server."""
     kept = {key: raw for key, raw in params.members.items() if key not in RETRY_KEYS}
     before = Params.from_members(kept | row.for_server)
-    before.param_headers = params.param_headers
+    before.param_headers, before.forwarded = params.param_headers, params.forwarded
     return before

@@ -10,9 +10,10 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from router.core.approvals import holding
+from router.messages.commands import LOCAL_USER
 from router.messages.errors import APPROVAL_CONFLICT, APPROVAL_NOT_FOUND, NOT_ALLOWED, RpcError
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.commands import DecideApproval, Principal
-
-LOCAL_USER: Final = "@local"
-"""The name of whoever comes through the local socket: the user who runs the router."""
 
 
 def shown_to(state: RoutingState, principal: Principal) -> list[dict[str, Any]]:

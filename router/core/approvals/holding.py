@@ -25,6 +25,7 @@ from router.core.protocol import router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.records.session_records import name_and_version
 from router.core.state.approvals import Approval
+from router.core.state.instance_table import whole_of
 from router.core.text.exact_json import visible, written_anew
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of
 from router.core.text.sentences import cut_to_one_line
@@ -109,7 +110,7 @@ def passes(
         asked="client" if is_asked else "approver",
         since_s=state.now_s,
         expires_at_s=state.now_s + limit_s,
-        spec=instance.spec,
+        spec=whole_of(instance).spec,
         profile=view.profile,
         request=request,
         progress_token=server_params.progress_token_of(request.params),

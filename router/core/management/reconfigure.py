@@ -157,10 +157,10 @@ def _run_fresh(state: RoutingState, instance: Instance | None, fresh: Instance) 
         fresh.stop_pending = True
         _replace(state, name, instance, None)
     elif fresh.is_startable() and fresh.state is InstanceState.STARTING:
-        _replace(state, name, instance, StartSession(fresh.spec))
+        _replace(state, name, instance, state.start_of(fresh))
     elif instance is not None:
-        is_ending = instance.is_startable() or name in state.leaving
-        fresh.stop_pending = is_ending and fresh.is_startable()
+        # Kept even where nothing is to run under the name itself: a later change may want that.
+        fresh.stop_pending = is_ending or instance.is_startable() or name in state.leaving
         _stop(state, instance)
     if fresh.spec.has_replicas and fresh.state is InstanceState.STARTING:
         replicas.start_missing(state, fresh)

@@ -17,10 +17,12 @@ from msgspec import Struct
 from router.core.pinning.pin_table import PinTable
 from router.core.pinning.reviews import PinnedInstance, PinReview
 from router.core.records import change_records
+from router.core.state.instance_table import take_pins_of_persons, whole_of
 from router.core.state.session_rows import rows_of
 from router.core.text.raw_json import printable
 from router.core.text.sentences import cut_to_one_line
 from router.core.views import list_changes
+from router.messages.commands import LOCAL_USER
 from router.messages.effects import LogLine, Reply
 from router.messages.errors import (
     ALREADY_EXISTS,
@@ -30,6 +32,7 @@ from router.messages.errors import (
     RpcError,
 )
 from router.messages.events import AdminCommand  # noqa: TC001 - msgspec looks it up
+from router.messages.instances.instance_spec import CLIENT_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from router.core.pinning.pin_table import Difference
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
-    from router.messages.commands import ApproveTools, ShowPins
+    from router.messages.commands import ApproveTools, Principal, ShowPins
     from router.messages.core_settings import PinningSetting
     from router.messages.instances.pin_events import PinsRead, ToolsPinned
 
@@ -47,7 +50,7 @@ class Approval(Struct, frozen=True, eq=False):
 
     Attributes:
         event: the command of whoever approves.
-        instance: the name of the instance.
+        instance: the name of the instance, or the address of a person's part of it.
         tools: the approved tools; None for one that is to be forgotten.
     """
 
@@ -72,7 +75,9 @@ def mode_changed(state: RoutingState, pinning: PinningSetting) -> None:
         table.mode = pinning
     for instance in state.instances:
         instance.pins = state.pins_of(instance.name)
-        _show_anew(state, instance)
+        take_pins_of_persons(instance)
+    for row in _pinned(state):
+        _show_anew(state, row)
 
 
 _SWITCHED_OFF: Final = RpcError(INVALID_REQUEST, "Tools are not pinned any more")
@@ -82,8 +87,8 @@ def pins_read(state: RoutingState, event: PinsRead) -> None:
     """Take over what was approved, as it was on disk."""
     if state.pins is not None:
         state.pins.take_file(event.pins, event.problem)
-        for instance in state.instances:
-            _show_anew(state, instance)
+        for row in _pinned(state):
+            _show_anew(state, row)
 
 
 def tools_pinned(state: RoutingState, event: ToolsPinned) -> None:
@@ -91,15 +96,15 @@ def tools_pinned(state: RoutingState, event: ToolsPinned) -> None:
     table = state.pins
     if table is None or not table.has_sent(event.key):
         return  # Pinning was switched off; what was approved meanwhile is approved on disk.
-    waiting = [one for one in state.instances if one.pins is not None and one.pins.is_waiting]
+    waiting = [one for one in _pinned(state) if one.pins is not None and one.pins.is_waiting]
     table.batch_done(event.digests, event.flags, saved=event.problem is None)
     approvals, table.sent_approvals = table.sent_approvals, []
     for approval in approvals:
         _settle(state, table, approval, event.problem)
     for instance in waiting:
         _show_anew(state, instance)
-    for instance in state.instances if event.flags else ():
-        _report_flags(state, instance, event.flags)
+    for row in _pinned(state) if event.flags else ():
+        _report_flags(state, row, event.flags)
 
 
 def report_and_save(state: RoutingState, table: PinTable) -> None:
@@ -109,7 +114,7 @@ def report_and_save(state: RoutingState, table: PinTable) -> None:
         change_records.tool_changed(state, name, found, is_quarantined=is_blocked)
         way_out = f"see it: mcp-router tools approve {name}"
         text = f"{_sentence(name, found, is_blocked=is_blocked)}; {way_out}"
-        state.effects.append(LogLine(logging.WARNING, text, name))
+        state.effects.append(LogLine(logging.WARNING, text, name.partition(CLIENT_MARK)[0]))
     batch = table.take_batch(state.next_key())
     if batch is not None:
         state.effects.append(batch)
@@ -122,14 +127,20 @@ def _settle(
     why = "" if problem is None else problem.message
     change_records.approved(state, approval.event, approval.instance, why)
     if problem is None:
-        table.of(approval.instance).apply(approval.tools)
-        instance = state.instances.by_name.get(approval.instance)
-        if instance is not None:
-            _show_anew(state, instance)
+        pins = table.of(approval.instance)
+        pins.apply(approval.tools)
+        for row in _pinned(state):
+            if row.pins is pins:
+                _show_anew(state, row)
     else:
         table.drop_unsaved(approval.instance, approval.tools)
     value = approval.instance if problem is None else problem
     state.effects.append(Reply(approval.event.reply_to, value))
+
+
+def _pinned(state: RoutingState) -> list[Instance]:
+    """Return what has pins of its own: the instances, and the parts of them that persons have."""
+    return [row for one in state.instances for row in (one, *one.persons.values())]
 
 
 def _show_anew(state: RoutingState, instance: Instance) -> None:
@@ -149,6 +160,8 @@ def _rows(instance: Instance) -> Iterable[Instance]:
 def differences(instance: Instance) -> dict[str, Difference]:
     """Return what differs from what was approved, in any session of an instance, by name."""
     found: dict[str, Difference] = {}
+    if instance.spec.is_per_person and instance.person is None:
+        return found  # Its sessions are persons' own, and compared with what they have approved.
     if instance.pins is not None and instance.pins.table.is_usable:
         for row in _rows(instance):
             if row.known is not None:
@@ -160,7 +173,9 @@ def _sentence(instance: str, found: Difference, *, is_blocked: bool) -> str:
     what = "is new" if found.change == "new" else "is not the one that was approved"
     digests = f"{found.approved_sha256[:12] or 'none'} -> {found.sha256[:12]}"
     blocked = ", and is quarantined" if is_blocked else ""
-    return f"Tool '{cut_to_one_line(found.tool)}' of {instance} {what} ({digests}){blocked}"
+    # All readers of the log see this, and a person's tools are nobody else's business.
+    tool = "A tool" if CLIENT_MARK in instance else f"Tool '{cut_to_one_line(found.tool)}'"
+    return f"{tool} of {instance} {what} ({digests}){blocked}"
 
 
 def _report_flags(
@@ -170,6 +185,8 @@ def _report_flags(
     for item in () if instance.known is None else instance.known.catalog.tools:
         for flag in flags.get(bytes(item.raw), ()):
             text = f"Tool '{cut_to_one_line(item.key)}' of {instance.name}: {printable(flag)}"
+            if instance.person is not None:
+                text = f"A tool of {_name_of(instance)} has hidden text, which its person is shown"
             state.effects.append(LogLine(logging.WARNING, text, instance.name))
 
 
@@ -184,10 +201,14 @@ def warnings_of(instance: Instance) -> list[str]:
     if pins is None or not pins.table.is_usable:
         problem = None if pins is None else pins.table.problem
         return [] if problem is None else [f"its tools cannot be compared: {problem}"]
+    what = "quarantined" if pins.table.mode == "block" else "not as approved"
+    persons = [one for one in instance.persons.values() if unapproved(one)]
+    if persons:
+        one = "1 person has tools" if len(persons) == 1 else f"{len(persons)} persons have tools"
+        return [f"{one} that are {what}; on this machine, run: mcp-router tools approve"]
     names = [cut_to_one_line(name) for name in unapproved(instance)]
     if not names:
         return []
-    what = "quarantined" if pins.table.mode == "block" else "not as approved"
     shown = ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")
     one = "1 tool is" if len(names) == 1 else f"{len(names)} tools are"
     return [f"{one} {what} ({shown}); run: mcp-router tools approve {instance.name}"]
@@ -201,15 +222,25 @@ MAX_NAMES: Final = 5
 
 
 def show_pins(state: RoutingState, event: AdminCommand, _: ShowPins) -> None:
-    """Answer with everything that a review needs, for the instances that the sender sees."""
+    """Answer with everything that a review needs, for the instances that the sender sees.
+
+    Those of which each person has a part are shown to each as their own. Only the user who runs the
+    router sees the parts of others: the tools in them that differ.
+    """
     table = state.pins
+    shown = () if table is None else state.shown_to(event.principal)
     instances = {
         one.name: PinnedInstance(
             {} if one.known is None else {item.key: item.raw for item in one.known.catalog.tools},
             list(differences(one).values()),
         )
-        for one in (() if table is None else state.shown_to(event.principal))
+        for one in shown
     }
+    if event.principal.name == LOCAL_USER:
+        parts = [part for one in shown for part in whole_of(one).persons.values()]
+        for part in parts:
+            if part.person != LOCAL_USER and (found := differences(part)):
+                instances[_name_of(part)] = PinnedInstance({}, list(found.values()))
     problem = None if table is None else table.problem
     review = PinReview(state.settings.pinning, problem, instances)
     state.effects.append(Reply(event.reply_to, review))
@@ -223,15 +254,35 @@ def approve(state: RoutingState, event: AdminCommand, what: ApproveTools) -> Non
             pins cannot be used; -32014, a tool does not differ; -32018, it changed after it was
             shown.
     """
-    instance = state.shown_to(event.principal).find(what.name)
+    instance = _find(state, event.principal, what.name)
+    name = _name_of(instance)
     try:
         tools = _checked(state, instance, what)
     except RpcError as error:
-        change_records.approved(state, event, instance.name, error.message)
+        change_records.approved(state, event, name, error.message)
         raise
     assert state.pins is not None, "checked"
-    state.pins.save(instance.name, tools)
-    state.pins.approvals.append(Approval(event, instance.name, tools))
+    state.pins.save(name, tools)
+    state.pins.approvals.append(Approval(event, name, tools))
+
+
+def _find(state: RoutingState, principal: Principal, name: str) -> Instance:
+    """Return the instance of this name, or the part of one that a person has.
+
+    Raises:
+        RpcError: -32010, the principal sees no such instance, or it is another person's.
+    """
+    seen = state.shown_to(principal)
+    whole = seen.by_name.get(name.partition(CLIENT_MARK)[0])
+    for part in () if whole is None else whole_of(whole).persons.values():
+        if _name_of(part) == name and principal.name in (part.person, LOCAL_USER):
+            return part
+    return seen.find(name)
+
+
+def _name_of(row: Instance) -> str:
+    """Return the name of what has pins: of an instance, or its address where it is a person's."""
+    return row.name if row.pins is None else row.pins.instance
 
 
 def _checked(

@@ -24,7 +24,6 @@ from router.core.state.instance_table import part_of, whole_of
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, key_of, owner_of, sum_up
 from router.core.text.raw_json import is_object, optional_text_of, printable
-from router.messages.effects import StartSession
 from router.messages.errors import NOT_ALLOWED, OVERLOADED, RpcError
 from router.messages.params import object_of
 
@@ -168,7 +167,7 @@ def start_anew(state: RoutingState, row: ClientSession) -> None:
     """Start the session of a client once more; its former incarnation is not used any more."""
     row.has_started = False  # Reports until then are about the former one.
     row.enter(InstanceState.STARTING, state.now_s)
-    state.effects.append(StartSession(row.spec))
+    state.effects.append(state.start_of(row))
     sum_up(row.instance, state.now_s)
 
 
@@ -212,7 +211,7 @@ def _add(
     )
     state.client_sessions.add(row)
     idle_times.arm_client_session(state, row)
-    state.effects.append(StartSession(row.spec))
+    state.effects.append(state.start_of(row))
     sum_up(instance, state.now_s)
     return row
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from router.core.sessions import replicas
 from router.core.state.instances import InstanceState
-from router.messages.effects import StartSession
 
 if TYPE_CHECKING:
     from router.core.state.instances import Instance
@@ -61,13 +60,13 @@ def start(state: RoutingState, instance: Instance) -> None:
     if instance.spec.has_replicas:
         replicas.start_missing(state, instance)
     elif not instance.stop_pending:
-        state.effects.append(StartSession(instance.spec))
+        state.effects.append(state.start_of(instance))
 
 
 def stopped(state: RoutingState, instance: Instance) -> None:
     """Take the report that an instance was stopped; start it if somebody has needed it since."""
     instance.stop_pending = False
-    if instance.state is InstanceState.STARTING:
+    if instance.state is InstanceState.STARTING and instance.is_startable():
         start(state, instance)
 
 

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import Replica, replicas_of, sum_up
-from router.messages.effects import StartSession
 
 if TYPE_CHECKING:
     from router.core.state.clients import Call
@@ -86,7 +85,7 @@ def start_missing(state: RoutingState, instance: Instance) -> None:
         row = Replica(spec, InstanceState.STARTING, state.now_s, instance=instance)
         state.replicas[name] = row
         instance.replicas.append(row)
-        state.effects.append(StartSession(spec))
+        state.effects.append(state.start_of(row))
     sum_up(instance, state.now_s)
 
 

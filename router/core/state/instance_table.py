@@ -74,7 +74,7 @@ class PersonalPart(Instance, eq=False, kw_only=True):
     @property
     def task_scope(self) -> str:
         """The scope of this person's session."""
-        return address_of(self.name, ("person", self.person or ""))
+        return _personal_address(self.instance, self.person or "")
 
 
 MAX_PERSONS: Final = 10_000
@@ -96,16 +96,37 @@ def part_of(instance: Instance, person: str) -> Instance:
     if len(whole.persons) >= MAX_PERSONS:
         unused = next((name for name, one in whole.persons.items() if not one.client_sessions), "")
         whole.persons.pop(unused, None)
-    state = InstanceState.IDLE if whole.may_run else whole.state
-    spec = attrs.evolve(whole.spec, person=person)
-    part = PersonalPart(spec, state, whole.since_s, last_error=whole.last_error, instance=whole)
+    if instance.person == person:
+        part = instance  # It was forgotten, but is what this person sees.
+    else:
+        state = InstanceState.IDLE if whole.may_run else whole.state
+        spec = attrs.evolve(whole.spec, person=person)
+        part = PersonalPart(spec, state, whole.since_s, last_error=whole.last_error, instance=whole)
+        _take_pins(part, whole)
     whole.persons[person] = part
     return part
+
+
+def take_pins_of_persons(instance: Instance) -> None:
+    """Give the parts of an instance the pins that are theirs, after its own were set."""
+    for part in instance.persons.values():
+        _take_pins(part, instance)
+
+
+def _take_pins(part: Instance, whole: Instance) -> None:
+    # Of its own: the tools of one person are no matter of another, and approved by neither.
+    address = _personal_address(whole, part.person or "")
+    part.pins = None if whole.pins is None else whole.pins.table.of(address)
 
 
 def whole_of(instance: Instance) -> Instance:
     """Return the configured instance of which this may be a part."""
     return instance.instance if isinstance(instance, PersonalPart) else instance
+
+
+def _personal_address(whole: Instance, person: str) -> str:
+    """Return the address of a person's sessions, which names the pins of this person as well."""
+    return address_of(whole.name, ("person", person))
 
 
 def address_of(name: str, key: tuple[str, ...]) -> str:

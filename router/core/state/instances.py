@@ -63,7 +63,8 @@ class Instance(Struct):
         known: the last known description of its server; None if it was never asked.
         capabilities: the capabilities of its server, raw, by name, as far as they are known.
         offers: the lists that clients see of it: those of the session, or the last known ones.
-        pins: the approved tools; None with pinning off, and in the rows of single sessions.
+        pins: the approved tools; None with pinning off, and in the rows of single sessions. Where
+            each person has a session, each part has its own, and those of the whole stay empty.
         client_sessions: the rows of its clients' sessions by their keys, oldest first, if each
             client has a session of its own. Then `session` is always None, the state sums up
             theirs, and `known` and the lists are the newest of theirs.
@@ -73,6 +74,7 @@ class Instance(Struct):
         tool_names: the names of the tools in these lists.
         schemas: the input schemas of those tools; None until the first call after a listing.
         encoded: the lists as they are sent to clients, kept until they change; see `listings`.
+        start: the number of the last command to start it; see `RoutingState.start_of`.
         has_started: True once the supervisor has begun an incarnation of this row. Reports before
             that are about an incarnation with an earlier configuration.
         call_count: number of calls sent to it since it got this configuration.
@@ -107,6 +109,7 @@ class Instance(Struct):
     tool_names: frozenset[str] = frozenset()
     schemas: Schemas | None = None
     encoded: dict[Any, Any] = {}
+    start: int = 0
     has_started: bool = False
     call_count: int = 0
     was_ready: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+import attrs
 from msgspec import Struct, field
 
 from router.core.bounded.kept_results import KeptResults
@@ -18,6 +19,7 @@ from router.core.state.instance_table import Instances
 from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, Sight, View, Views
+from router.messages.effects import StartSession
 from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 
 if TYPE_CHECKING:
@@ -181,6 +183,14 @@ class RoutingState(Struct):
         """Return a number that was never returned before."""
         self._last_key += 1
         return self._last_key
+
+    def start_of(self, row: Instance) -> StartSession:
+        """Return the command to start the session of a row, by which that session can be told.
+
+        A former session of the same name may come up, and say so, while the command is on its way.
+        """
+        row.start = self.next_key()
+        return StartSession(attrs.evolve(row.spec, start=row.start))
 
     def add_question(self, client: Client, request_id: RequestId, asked: ServerRequest) -> None:
         """Have a request of an upstream wait for the answer of a client, for a limited time."""

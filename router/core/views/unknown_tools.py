@@ -112,7 +112,8 @@ def _quarantined(instance: Instance, own: str) -> RpcError:
         return RpcError(NOT_ALLOWED, f"Tool '{own}' of '{instance.name}' is quarantined: {why}")
     # The name is the server's, and people copy commands: it must be one plain word, and no option.
     word = f" {own}" if _PLAIN_WORD.fullmatch(own) else ""
-    way_out = f"run: mcp-router tools approve {instance.name}{word}"
+    pinned_as = instance.name if pins is None else pins.instance
+    way_out = f"run: mcp-router tools approve {pinned_as}{word}"
     problem = "it is not as it was approved, or nobody has approved it"
     message = f"Tool '{own}' of '{instance.name}' is quarantined: {problem}; {way_out}"
     return RpcError(NOT_ALLOWED, message)

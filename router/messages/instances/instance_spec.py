@@ -92,6 +92,8 @@ class InstanceSpec:
             session was started for one of them.
         person: the name of the principal whose session this is, or whose part of the instance; None
             if it is nobody's in particular.
+        start: the number of the command that started this session; later ones have greater ones.
+            0 in a configuration. It makes no difference in comparisons.
         ignored: the places of keys of other programs that have no effect here.
         warnings: mistakes that do not keep it from being started, each with its place.
         problem: the reason why this entry cannot be started, with its place; None if it can.
@@ -125,6 +127,7 @@ class InstanceSpec:
     run_policy: RunPolicy = DEFAULT_RUN_POLICY
     client: ClientIdentity | None = None
     person: str | None = None
+    start: int = attrs.field(default=0, eq=False)
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problem: str | None = None

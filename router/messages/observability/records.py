@@ -161,7 +161,7 @@ class ToolRecord(Struct, frozen=True):
     """A tool of an instance is not the one that was approved (`security.pinning`).
 
     Attributes:
-        instance: the name of the instance.
+        instance: the name of the instance; of a person's part `name#person:PERSON`.
         tool: the server's name for the tool; "(instructions)" for the server's instructions.
         before_sha256: the digest of what was approved; empty for a new tool.
         after_sha256: the digest of what the server lists now; empty if it lists it no more.

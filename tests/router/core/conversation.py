@@ -314,6 +314,7 @@ class Conversation:
         revision: str = "2025-11-25",
         instructions: str | None = None,
         server_info: Any = None,
+        start: int | None = None,
         **others: Named,
     ) -> FakeUpstream:
         """Report that the session of an instance is up; `others` are the other lists it offers."""
@@ -329,6 +330,7 @@ class Conversation:
                 server_info=raw({"name": name} if server_info is None else server_info),
                 instructions=instructions,
                 catalog=catalog_of(tools, **others),
+                start=start,
             )
         )
         return upstream

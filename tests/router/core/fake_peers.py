@@ -38,6 +38,7 @@ from router.messages.frames import (
     RequestId,
     Response,
 )
+from router.messages.params import Params
 from router.messages.revisions import REVISION_KEY
 
 EVERYTHING = Principal("all")
@@ -208,20 +209,24 @@ class SentRequest:
 class FakeClient:
     """A client session; each method sends one message to the core.
 
-    With `one_channel` its answers come through its outbox as well, as on stdio.
+    With `one_channel` its answers come through its outbox as well, as on stdio. `forwards` are the
+    headers of its requests that some instance forwards.
     """
 
     talk: Talk
     id: str
     outbox: Mailbox = field(factory=Mailbox)
     one_channel: bool = False
+    forwards: dict[str, str] | None = None
     _ids: Iterator[int] = field(factory=lambda: count(1))
 
     def asks(self, method: str, params: Any = None, id: RequestId | None = None) -> SentRequest:  # noqa: A002
         """Send a request."""
         mailbox = self.outbox if self.one_channel else Mailbox()
         sent = SentRequest(next(self._ids) if id is None else id, mailbox)
-        self.talk.happens(FromClient(self.id, Request(sent.id, method, raw(params)), mailbox))
+        frame = Request(sent.id, method, raw(params))
+        read = None if self.forwards is None else Params(frame.params, forwarded=self.forwards)
+        self.talk.happens(FromClient(self.id, frame, mailbox, read))
         return sent
 
     def calls(self, name: str, arguments: Any = None, **more: Any) -> SentRequest:

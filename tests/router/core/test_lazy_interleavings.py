@@ -33,12 +33,14 @@ class Child:
 
     Attributes:
         wanted: what is to run; None to stop it.
+        running: what its incarnation was started with.
         commanded: True if a command came since the keeper looked last.
         state: "none", "starting", "up" or "waiting", for the next start.
         upstream: the session that is up.
     """
 
     wanted: InstanceSpec | None = None
+    running: InstanceSpec | None = None
     commanded: bool = False
     state: str = "none"
     upstream: FakeUpstream | None = None
@@ -84,7 +86,9 @@ class SupervisedConversation(Conversation):
         elif child.state == "starting":
             child.state = "up"
             number = next(self.ids)
-            self.reports.append(lambda: self._comes_up(name, child, number))
+            assert child.running is not None
+            start = child.running.start
+            self.reports.append(lambda: self._comes_up(name, child, number, start))
 
     def _obeys(self, name: str, child: Child) -> None:
         was_running = child.state in ("starting", "up")
@@ -95,17 +99,17 @@ class SupervisedConversation(Conversation):
             return
         if was_running:
             self.reports.append(lambda: self.down(name, "", 0.0))
-        child.state = "starting"
+        child.state, child.running = "starting", child.wanted
         self.reports.append(lambda: self.starting(name))
 
-    def _comes_up(self, name: str, child: Child, number: int) -> None:
-        upstream = self.up(name, "echo", session=number)
+    def _comes_up(self, name: str, child: Child, number: int, start: int) -> None:
+        upstream = self.up(name, "echo", session=number, start=start)
         if self.children.get(name) is child and child.state == "up":
             child.upstream = upstream
 
     def _fails_or_retries(self, name: str, child: Child) -> None:
         if child.state == "waiting":
-            child.state = "starting"
+            child.state, child.running = "starting", child.wanted
             self.reports.append(lambda: self.starting(name))
             return
         upstream, child.upstream, child.state = child.upstream, None, "waiting"

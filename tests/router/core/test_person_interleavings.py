@@ -26,13 +26,18 @@ KINDS: dict[str, Any] = {
 
 
 class Persons(RuleBasedStateMachine):
+    OF_ALL = ("a__echo",)
+
     def __init__(self) -> None:
         super().__init__()
-        self.talk = Conversation(view="direct")
+        self.talk = self.begun()
         self.clients: list[tuple[str, FakeClient]] = []
         self.upstreams: list[tuple[str | None, FakeUpstream]] = []
         self.was_shared = False
         self.the_configuration_changes("personal")
+
+    def begun(self) -> Conversation:
+        return Conversation(view="direct")
 
     # --- Clients -----------------------------------------------------------------------------
 
@@ -51,7 +56,7 @@ class Persons(RuleBasedStateMachine):
     def a_client_asks(self, pick: int, lists: bool) -> None:
         person, client = self.clients[pick % len(self.clients)]
         if lists:
-            own = {"a__echo", f"a__of-{person}"}
+            own = {*self.OF_ALL, f"a__of-{person}"}
             shared = {"a__of-everybody"} if self.was_shared else set[str]()
             assert set(client.lists()) <= own | shared
         else:

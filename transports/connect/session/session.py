@@ -340,6 +340,7 @@ class _Incarnation:
             server_info=negotiated.server_info,
             instructions=negotiated.instructions,
             catalog=catalog,
+            start=self._spec.start,
         )
 
     async def _publish(self, catalog: Catalog, announced: frozenset[str]) -> None:

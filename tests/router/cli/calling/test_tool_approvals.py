@@ -197,3 +197,21 @@ def test_where_nothing_waits_that_is_said(
     router.answer("GET /api/pins", PINS | {"tools": []})
     assert run(router, "approve") == 0
     assert capsys.readouterr().out == "Nothing waits for approval.\n"
+
+
+OF_BOB: Final = "files#person:https%3A%2F%2Fidp%20bob"
+
+
+@pytest.mark.parametrize(("asked", "tools"), [("files", [SEND, GONE]), (OF_BOB, [])])
+def test_the_part_of_a_person_is_approved_by_its_name(
+    router: FakeRouter, asked: str, tools: list[Any]
+) -> None:
+    router.answer(
+        "GET /api/pins", PINS | {"tools": [SEND, GONE, OTHER, SEND | {"instance": OF_BOB}]}
+    )
+    of_bob = "POST /api/instances/files%23person%3Ahttps%253A%252F%252Fidp%2520bob/tools/approve"
+    router.answer(of_bob, {"status": "success", "instance": OF_BOB})
+    assert run(router, "approve", asked, "--yes") == 0
+    assert router.bodies(of_bob) == [{"tools": {SEND["tool"]: "bb" * 32}}]
+    bodies = router.bodies(APPROVE)
+    assert bodies == ([{"tools": {SEND["tool"]: "bb" * 32, "gone": None}}] if tools else [])

@@ -6,7 +6,10 @@ import pytest
 
 from router.messages.events import FromClient
 from router.messages.frames import Request, RequestWithHeaders
+from router.messages.instances.exposure import Exposure, NameFilter
 from router.messages.params import Params
+from tests.router.core.approvals.asked import FORM as FORMS
+from tests.router.core.approvals.asked import YES, decides, question_of
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, raw, spec
 from tests.router.core.fake_peers import Mailbox, SentRequest
 
@@ -109,3 +112,22 @@ def test_what_depends_on_the_headers_of_a_client_is_cached_for_it_alone(
     upstream.answers(upstream.sees()[-1], public)
     assert read.result["cacheScope"] == scope
     assert read.result["ttlMs"] == 60_000
+
+
+@pytest.mark.parametrize("way", ["form", "stateless form", "approver"])
+def test_a_call_that_waited_for_a_yes_brings_them(way: str) -> None:
+    talk, upstream = talk_about(exposure=Exposure(tools=NameFilter(approve=("echo",))))
+    if way == "stateless form":
+        client = talk.stateless_client(elicitation={})
+        client.forwards = SENT
+        client.retries(client.routes("echo"), {"mcp-router-approval": YES})
+    else:
+        client = initialized(talk, **(FORMS if way == "form" else {}))
+        call = calls(talk, client, SENT)
+        if way == "form":
+            client.answers(question_of(call), YES)
+        else:
+            decides(talk, approve=True)
+    (sent,) = upstream.inbox.waiting
+    assert isinstance(sent, RequestWithHeaders)
+    assert sent.headers == {"x-tenant": "t1"}

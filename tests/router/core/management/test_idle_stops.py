@@ -388,3 +388,18 @@ def test_sessions_without_a_client_end_as_before_where_no_time_is_set() -> None:
     assert talk.stopped == []
     talk.time_passes(2)
     assert talk.stopped == ["a#1"]
+
+
+def test_what_is_on_its_way_of_a_stop_is_ignored_after_two_changes() -> None:
+    talk, _ = ready(start="lazy")
+    talk.time_passes(IDLE_S + 1)
+    assert talk.stopped == ["a"]
+    talk.configured(runs("a", replicas=2))
+    talk.configured(lazy())
+    # Its last incarnation had failed and was started anew when the command to stop it came.
+    talk.down("a", "killed", 1.0)
+    talk.starting("a")
+    talk.down("a", "", None)
+    assert state_of(talk) == "idle"
+    call = talk.client().routes("echo")
+    serves(comes_up(talk), call)

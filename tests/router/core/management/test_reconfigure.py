@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from router.core.management.reconfigure import LEAVE_WITHIN_S
+from router.messages.commands import RestartInstance
 from router.messages.instances.instance_spec import InstanceSpec
 from tests.router.core.conversation import Conversation, FakeUpstream, ready, spec
 
@@ -134,6 +135,29 @@ def test_a_session_that_ends_by_itself_takes_its_calls_along(
     assert call.tool_error == ("SESSION_LOST", "Instance 'a' was lost during the call: gone")
     assert commanded(talk) == (["other"], [])
     assert talk.list_row("a")["state"] == "starting"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_incarnation_that_comes_up_while_its_successor_is_wanted_gets_no_call(
+    restarts: bool,
+) -> None:
+    talk = Conversation()
+    talk.configured(spec("a"))
+    if restarts:
+        talk.admin_asks(RestartInstance("a", wait_ready=False))
+    else:
+        talk.configured(spec("a", command="other"))
+    former, wanted = talk.started
+    call = talk.client().routes("echo")
+    # The supervisor had begun before it took the second command.
+    talk.starting("a")
+    old = talk.up("a", "echo", start=former.start)
+    talk.down("a", "", 0.0)
+    talk.starting("a")
+    new = talk.up("a", "echo", start=wanted.start)
+    assert old.sees() == []
+    assert new.sees_one()["method"] == "tools/call"
+    assert call.is_waiting
 
 
 def test_an_incarnation_started_before_the_change_was_made_is_not_the_new_one() -> None:

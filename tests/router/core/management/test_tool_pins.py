@@ -10,11 +10,13 @@ import pytest
 from router.core.pinning.digests import digest_of
 from router.core.pinning.reviews import review
 from router.messages.commands import (
+    LOCAL_USER,
     ApproveTools,
     CallTool,
     ListInstances,
     ListTools,
     Principal,
+    RestartInstance,
     ShowDetails,
     ShowPins,
 )
@@ -29,6 +31,7 @@ from router.messages.errors import (
 )
 from router.messages.events import SessionOverflowed
 from router.messages.instances.exposure import Exposure, NameFilter, Profile
+from router.messages.instances.oauth_login import OAuthLogin
 from router.messages.instances.pin_events import PinsRead
 from router.messages.instances.run_policy import RunPolicy
 from router.messages.observability.records import ChangeRecord, ToolRecord
@@ -540,3 +543,114 @@ def test_a_server_that_changes_for_ever_takes_no_memory(monkeypatch: pytest.Monk
     assert len(pins._digests) <= 8
     assert len(pins.of("a").reported) <= 5
     assert len(tool_records(talk)) == 20
+
+
+# --- Instances of which each person has a part ---------------------------------------------------
+
+ALICE, BOB, LOCAL = Principal("alice"), Principal("bob"), Principal(LOCAL_USER)
+OF_BOB = "a#person:bob"
+
+
+def of_persons(mode: str = "block") -> tuple[Conversation, FakeUpstream, FakeUpstream]:
+    """Begin with a session of Alice and one of Bob; each has a tool of their own beside `send`."""
+    talk = pinning(mode, records=AUDITED, view="direct")
+    oauth = OAuthLogin(per_user=True)
+    talk.configured(
+        spec("a", type="http", url="https://there.example", sessions="per_client", oauth=oauth)
+    )
+    servers: list[FakeUpstream] = []
+    for number, person in enumerate((ALICE, BOB), 1):
+        client = talk.client(principal=person)
+        client.initializes()
+        client.routes("send")
+        servers.append(comes_up(talk, f"a#{number}", item(), f"of-{person.name}"))
+        servers[-1].sees()
+        store_works(talk)
+    assert not tool_records(talk)
+    of_alice, of_bob = servers
+    return talk, of_alice, of_bob
+
+
+def shown_to(talk: Conversation, principal: Principal) -> list[tuple[str, str]]:
+    rows = review(talk.admin_asks(ShowPins(), principal).answer)["tools"]
+    return [(row["instance"], row["tool"]) for row in rows]
+
+
+def test_the_tools_of_each_person_are_compared_with_what_was_theirs() -> None:
+    talk, of_alice, of_bob = of_persons()
+    of_bob.lists(item(title="Send!"), "of-bob")
+    store_works(talk)
+    assert talk.client(principal=ALICE).lists() == ["a__send", "a__of-alice"]
+    bob = talk.client(principal=BOB)
+    assert bob.lists() == ["a__of-bob"]
+    code, message = bob.routes("send").tool_error
+    assert (code, message.endswith(f"run: mcp-router tools approve {OF_BOB} send")) == (
+        "SECURITY_ERROR",
+        True,
+    )
+    assert not of_bob.sees()
+    talk.client(principal=ALICE).routes("send")
+    assert of_alice.sees_one()
+    # The first listing of one person approves nothing for another.
+    of_alice.lists(item(), "of-alice", "of-bob")
+    store_works(talk)
+    assert "a__of-bob" not in talk.client(principal=ALICE).lists()
+    assert [record.instance for record in tool_records(talk)] == [OF_BOB, "a#person:alice"]
+
+
+def test_nobody_is_shown_or_approves_what_differs_for_another_person() -> None:
+    talk, _, of_bob = of_persons()
+    of_bob.lists(item(title="Send!"), "of-bob", "secret")
+    store_works(talk)
+    assert shown_to(talk, ALICE) == shown_to(talk, Principal("ops")) == []
+    assert shown_to(talk, BOB) == [("a", "send"), ("a", "secret")]
+    (row,) = talk.admin_asks(ListInstances(), ALICE).answer
+    why = "1 person has tools that are quarantined; on this machine, run: mcp-router tools approve"
+    assert (row["unapproved"], row["warnings"]) == ([], [why])
+    digest = digest_of(bytes(item(title="Send!").raw))
+    for principal in (ALICE, Principal("ops"), Principal()):
+        refused = talk.admin_asks(ApproveTools(OF_BOB, {"send": digest}), principal)
+        assert refused.error.code == INSTANCE_NOT_FOUND
+        refused = talk.admin_asks(ApproveTools("a", {"send": digest}), principal)
+        assert refused.error.code == TOOL_NOT_FOUND
+    assert talk.client(principal=BOB).lists() == ["a__of-bob"]
+    # All readers of logs see these.
+    of_bob.lists(item(title="Send!", description="secret\u200b"), "of-bob", "secret")
+    store_works(talk)
+    assert any("hidden text" in line for line in talk.logged)
+    assert not any("secret" in line or "'send'" in line for line in talk.logged)
+
+
+@pytest.mark.parametrize(("principal", "name"), [(BOB, "a"), (BOB, OF_BOB), (LOCAL, OF_BOB)])
+def test_a_person_or_the_user_of_the_router_approves_what_is_a_persons_own(
+    principal: Principal, name: str
+) -> None:
+    talk, of_alice, of_bob = of_persons()
+    of_bob.lists(item(title="Send!"), "of-bob")
+    of_alice.lists(item(title="Send!"), "of-alice")
+    store_works(talk)
+    assert shown_to(talk, LOCAL) == [("a#person:alice", "send"), (OF_BOB, "send")]
+    digest = digest_of(bytes(item(title="Send!").raw))
+    approval = talk.admin_asks(ApproveTools(name, {"send": digest}), principal)
+    store_works(talk)
+    assert approval.answer == OF_BOB
+    assert talk.client(principal=BOB).lists() == ["a__send", "a__of-bob"]
+    assert talk.client(principal=ALICE).lists() == ["a__of-alice"]
+
+
+def test_the_pins_of_persons_follow_the_setting_the_file_and_a_restart() -> None:
+    talk, *_ = of_persons()
+    talk.settings_change(pinning="off")
+    bob = talk.client(principal=BOB)
+    assert bob.lists() == ["a__send", "a__of-bob"]
+    talk.settings_change(pinning="block")
+    assert bob.lists() == []
+    pins = file_of(item(title="Send!"), instance=OF_BOB)
+    talk.happens(PinsRead(pins))
+    store_works(talk)
+    assert bob.lists() == []
+    assert shown_to(talk, BOB) == [("a", "send"), ("a", "of-bob")]
+    assert talk.client(principal=ALICE).lists() == ["a__send", "a__of-alice"]
+    talk.admin_asks(RestartInstance("a", wait_ready=False), LOCAL)
+    store_works(talk)
+    assert bob.lists() == []

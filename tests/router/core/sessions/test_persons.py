@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from router.core.sessions.client_sessions import LOGIN_PAGE_S
+from router.core.state import instance_table
 from router.core.state.session_rows import IDLE_EXPIRY_S
 from router.messages.catalog import Catalog, KnownServer
 from router.messages.commands import (
@@ -27,6 +28,7 @@ from router.messages.events import (
 from router.messages.instances.exposure import Exposure, NameFilter
 from router.messages.instances.instance_spec import InstanceSpec
 from router.messages.instances.oauth_login import OAuthLogin
+from tests.router.core.approvals.asked import decides
 from tests.router.core.conversation import Conversation, FakeClient, FakeUpstream, raw, spec
 from tests.router.core.fake_peers import SentRequest
 
@@ -449,3 +451,31 @@ def test_calls_in_flight_of_another_person_go_on() -> None:
     assert call.tool_error[0] == RpcError(SESSION_LOST, "").string_code
     of_bob.answers(of_bob.sees_one(), {"content": []})
     assert other.result == {"content": []}
+
+
+# --- Approval ----------------------------------------------------------------------------------
+
+
+def test_a_reload_of_something_else_leaves_a_persons_call_waiting_for_its_yes() -> None:
+    talk, alice, of_alice, _ = both_up()
+    talk.configured(personal(exposure=Exposure(tools=NameFilter(approve=("echo",)))))
+    call = alice.routes("echo")
+    talk.configured(*(row.spec for row in talk.state.instances), spec("b"))
+    talk.settings_change(tool_names="dotted")
+    assert call.is_waiting
+    decides(talk, approve=True)
+    assert of_alice.sees_one()["params"]["name"] == "echo"
+
+
+def test_a_person_who_was_forgotten_among_many_is_listed_the_own_tools_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instance_table, "MAX_PERSONS", 1)
+    talk = talk_about(view="direct")
+    alice, bob = client_of(talk, ALICE), client_of(talk, BOB)
+    for client in (alice, bob):
+        client.calls("mcp.router.list")
+    assert talk.started == []
+    alice.routes("echo")
+    comes_up(talk, "a#1", "echo", "hers")
+    assert alice.lists() == ["a__echo", "a__hers"]

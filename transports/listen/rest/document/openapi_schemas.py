@@ -275,7 +275,7 @@ SCHEMAS: Final[Json] = {
         tools=array_of(
             object_of(
                 "instance tool change quarantined approved_sha256 sha256 diff",
-                instance=NAME,
+                instance={**STRING, "description": "NAME, or NAME#person:PERSON of another person"},
                 tool=STRING,
                 change={"enum": ["changed", "new", "removed"]},
                 quarantined={**BOOLEAN, "description": "It is neither listed nor called"},

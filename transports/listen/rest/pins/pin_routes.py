@@ -12,6 +12,7 @@ import trio
 from msgspec import Meta, Struct
 
 from router.messages.commands import ApproveTools, ShowPins
+from router.messages.instances.instance_spec import CLIENT_MARK
 from transports.listen.rest.bodies import DoesNotFit, NotJson, check_name
 from transports.listen.rest.responses import json_response, request_body
 
@@ -42,7 +43,9 @@ def add_pin_routes(app: QuartTrio, backend: RestBackend, actor: RequestActor) ->
     @app.post("/api/instances/<name>/tools/approve")
     async def approve(name: str) -> Response:
         tools = _read_approval(await request_body())
-        instance = await actor.ask(ApproveTools(check_name(name), tools))
+        # The name of a person, which may be long, follows that of the instance (`getPins`).
+        check_name(name.partition(CLIENT_MARK)[0])
+        instance = await actor.ask(ApproveTools(name, tools))
         return json_response({"status": "success", "instance": instance, "approved": list(tools)})
 
 

@@ -32,6 +32,16 @@ async def test_tools_are_approved_with_the_digests_that_were_shown() -> None:
     assert site.actor.question == ApproveTools("files", {"读取": SHA256, "gone": None})
 
 
+async def test_the_part_of_a_person_is_named_however_long_that_name_is() -> None:
+    part = "files#person:" + "https%3A%2F%2Fidp.example%20" + "x" * 200
+    async with rest_site() as site:
+        site.actor.answers[:] = [part]
+        target = f"/api/instances/{part}/tools/approve"
+        got = await site.ask("POST", target, {"tools": {"read": SHA256}})
+    assert got.status == 200, got.json
+    assert site.actor.question == ApproveTools(part, {"read": SHA256})
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
