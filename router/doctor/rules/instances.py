@@ -64,7 +64,10 @@ def _no_answer(facts: Facts) -> Finding:
 
 
 def _problem(instance: InstanceState) -> str:
-    reason = f": {instance.reason}" if instance.reason else ""
+    reason = instance.reason
+    if instance.state == "needs_login":
+        reason, _ = split_way_out(reason)
+    reason = f": {reason}" if reason else ""
     return f"{_STATES.get(instance.state, f'is {instance.state}')}{reason}"
 
 
@@ -81,6 +84,7 @@ def _fix(instance: InstanceState) -> str:
     if instance.state == "starting":
         return "wait for it: mcp-router status"
     if instance.state == "needs_login":
-        return f"mcp-router login {instance.name}"
+        # A machine's access is mended, not logged in to.
+        return split_way_out(instance.reason)[1] or f"mcp-router login {instance.name}"
     again = "" if instance.retry_in_s is None else " (the router tries again by itself)"
     return f"mend what the reason says, then: mcp-router restart {instance.name}{again}"

@@ -305,9 +305,14 @@ class HeldLogin:
 
     def needed(self) -> LoginNeeded:
         """Return the error that says what is missing, and how to get it."""
-        name = self.spec.name
+        reason = self.problem or "its server answers 401 Unauthorized"
         if not self.is_by_person:
-            return LoginNeeded(f"{name} gives no access: {self.problem or 'there is no token'}")
-        why = f": {self.problem}" if self.problem else ""
-        state = "needs a new login" if self.problem else "needs a login"
-        return LoginNeeded(f"{name} {state}{why}; log in with: mcp-router login {name}")
+            # Nobody can log in, and the router tries no more by itself.
+            return LoginNeeded(reason, way_out=f"then: mcp-router restart {self.spec.name}")
+        command = f"mcp-router login {self.spec.name}"
+        if self.person is not None:
+            # For start-up time: few instances have logins of persons.
+            from shlex import quote
+
+            command += f" --person {quote(self.person)}"
+        return LoginNeeded(reason, way_out=f"log in with: {command}")

@@ -18,6 +18,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         InstanceState("e", "starting"),
         InstanceState("f", "disabled"),
         InstanceState("g", "needs_login", "who are you?"),
+        InstanceState("h", "needs_login", "no token; then: mcp-router restart h"),
     )
     assert lines(judge, facts(running=Running("u", "2.0.0", states))) == [
         "error b: has failed: command not found: 'npx' -> mend what the reason says, then: "
@@ -26,6 +27,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         "restart c",
         "note e: is starting -> wait for it: mcp-router status",
         "warning g: needs a login: who are you? -> mcp-router login g",
+        "warning h: needs a login: no token -> then: mcp-router restart h",
     ]
 
 

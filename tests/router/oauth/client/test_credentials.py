@@ -34,7 +34,7 @@ def forbidden(scopes: str) -> str:
 async def reason(call: Any) -> str:
     with pytest.raises(LoginNeeded) as raised:
         await call
-    return raised.value.reason
+    return str(raised.value)
 
 
 async def test_challenge_with_metadata_asks_for_a_login_without_a_request(
@@ -43,7 +43,7 @@ async def test_challenge_with_metadata_asks_for_a_login_without_a_request(
     credentials = world.logins(tmp_path).credentials_for(spec(), None)
     assert await credentials.headers() == {}
     said = await reason(credentials.refused(401, world.challenge, {}))
-    assert said == "notes needs a login; log in with: mcp-router login notes"
+    assert said == "its server answers 401 Unauthorized; log in with: mcp-router login notes"
     assert not world.requests
 
 
