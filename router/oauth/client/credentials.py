@@ -109,7 +109,8 @@ class InstanceCredentials:
             return False
         if saved.access_token != sent:
             return True
-        if held.around.now_s() - saved.obtained_at_s < FRESH_S:
+        # A clock that was set back says nothing about its age.
+        if 0 <= held.around.now_s() - saved.obtained_at_s < FRESH_S:
             held.problem = "its server refuses a token that is new"
             raise held.needed()
         return await held.renew(sent)

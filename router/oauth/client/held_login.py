@@ -84,6 +84,7 @@ class HeldLogin:
     renew_at_s: float | None = None
     _header: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     _failures: int = 0
+    _paused_at_s: float = 0
     _pause_until_s: float = 0
     _is_on_disk: bool = True
     _is_refused: bool = False
@@ -174,7 +175,7 @@ class HeldLogin:
                 raise self.needed()
             if self._has_other_than(used):
                 return True  # somebody else was first
-            if self.around.now_s() < self._pause_until_s:
+            if self._is_paused():
                 self.renew_at_s = self._pause_until_s if self.can_renew else None
                 return False
             try:
@@ -252,11 +253,16 @@ class HeldLogin:
         """Try no renewal for a while."""
         pause_s = min(FIRST_PAUSE_S * 2**self._failures, LONGEST_PAUSE_S)
         self._failures = min(self._failures + 1, 16)
-        self._pause_until_s = self.around.now_s() + pause_s
+        self._paused_at_s = self.around.now_s()
+        self._pause_until_s = self._paused_at_s + pause_s
         if self.can_renew:
             self.renew_at_s = self._pause_until_s + random.uniform(0, pause_s / 4)
         self.problem = why
         _log.info("[%s] the login is not renewed now: %s", self.spec.name, why)
+
+    def _is_paused(self) -> bool:
+        # A clock that was set back must not make a pause of hours.
+        return self._paused_at_s <= self.around.now_s() < self._pause_until_s
 
     # --- What its credentials ask for ---
 
@@ -288,7 +294,7 @@ class HeldLogin:
         async with self._lock:
             if self._has_other_than(sent):
                 return True
-            if self.around.now_s() >= self._pause_until_s:
+            if not self._is_paused():
                 try:
                     await self._acquire()
                 except LoginFailed as exc:

@@ -359,7 +359,17 @@ class Logins:
     async def run(self) -> None:
         """Load the logins that there are, and renew them ahead of time, for ever."""
         await self._load()
+        if self._specs:
+            await self._tidy()
         await self._renewals.run()
+
+    async def _tidy(self) -> None:
+        await trio.lowlevel.checkpoint()
+        used = {key: held.saved for key, held in self._held.items() if held.saved is not None}
+        try:
+            await self._around.store.tidy(used, self._loaded, self._around.now_s())
+        except LoginFailed as exc:
+            _log.warning("%s", exc.reason)
 
     def _tell(self, held: HeldLogin) -> None:
         self.on_change(held.spec.name, held.person)
