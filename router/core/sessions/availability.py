@@ -80,9 +80,10 @@ def error_for(asked: ClientRequest | Call, error: RpcError) -> tuple[RpcError, b
 
 def failure_of_person(row: Instance, error: RpcError) -> RpcError:
     """Return the error for a call that failed in a session, with the page of its person if any."""
-    if row.person is None or not isinstance(error.data, dict):
+    data: Any = error.data
+    if row.person is None or not isinstance(data, dict):
         return RpcError(error.code, error.message)
-    url = cast("dict[str, Any]", error.data).get("login_url")
+    url = cast("dict[str, Any]", data).get("login_url")
     then = _log_in_at(url) if isinstance(url, str) else ""
     return RpcError(error.code, f"{error.message}{then}", error.data)
 

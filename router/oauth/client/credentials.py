@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from router.oauth.client.held_login import HeldLogin
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 FRESH_S: Final = 60.0
 """A token that is refused at this age is refused for another reason than its age."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from router.oauth.client.parties import Surroundings
     from router.oauth.client.protocol.challenges import Challenge
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 RENEW_AT: Final = 0.8
 """The part of a token's life after which it is renewed ahead of time."""
@@ -196,7 +196,7 @@ class HeldLogin:
         try:
             await self.renew(self.saved.access_token)
         except LoginNeeded as exc:
-            _log.warning("%s", exc.reason)
+            _log.info("[%s] needs a login: %s", self.spec.name, exc)
 
     async def _renew_saved(self) -> None:
         assert self.saved is not None

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from router.messages.instances.instance_spec import InstanceSpec
     from router.oauth.client.protocol.token_endpoint import Tokens
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 LOGINS_FILE_NAME: Final = "logins.json"
 

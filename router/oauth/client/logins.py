@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from transports.connect.credentials import Credentials
     from transports.outbound.fetched import Fetch
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 
 def _no_subject_token(_person: str) -> str | None:

@@ -71,6 +71,7 @@ async def test_registrations_are_bounded_and_push_no_login_and_no_issuer_out(
     issuer = configured_client_key(spec(), "c")
     await store.write(KEY, LOGIN)
     await store.write(issuer, Client("c", issuer=ISSUER))
+    last = ""
     for port in range(MOST_CLIENTS + 3):
         last = client_key(ISSUER, f"http://127.0.0.1:{port}/oauth/callback")
         await store.write_client(last, Client(f"c{port}"))
