@@ -255,7 +255,9 @@ class HeldLogin:
         self._failures = min(self._failures + 1, 16)
         self._paused_at_s = self.around.now_s()
         self._pause_until_s = self._paused_at_s + pause_s
-        if self.can_renew:
+        # A person whose own token has ended may never come back: that one is asked for by a call.
+        has_left = self.is_stale and self.person is not None and not self.is_by_person
+        if self.can_renew and not has_left:
             self.renew_at_s = self._pause_until_s + random.uniform(0, pause_s / 4)
         self.problem = why
         _log.info("[%s] the login is not renewed now: %s", self.spec.name, why)
