@@ -221,6 +221,7 @@ class LoginStore:
         Raises:
             StoreFailed: the file cannot be read or written.
         """
+        await trio.lowlevel.checkpoint()
         for key, login in used.items():
             if login.unused_since_s is not None:
                 await self._note_unused(key, None)
