@@ -21,7 +21,7 @@ from router.core.calls import (
 )
 from router.core.management import reconfigure
 from router.core.peers import client_requests, server_messages
-from router.core.sessions import idle_times, lazy_starts, replicas
+from router.core.sessions import availability, idle_times, lazy_starts, replicas
 from router.core.state.session_rows import Replica, show_in_instance
 from router.core.tasks import listening
 from router.core.text.raw_json import printable
@@ -220,8 +220,7 @@ def request_failed(state: RoutingState, event: RequestFailed) -> None:
         ejections.record_failure(state, row, event)
     call = state.calls.find(event.request, event.session)
     if call is not None and event.answer is None:
-        data = None if row.person is None else event.error.data
-        _fail_or_repeat(state, call, RpcError(event.error.code, event.error.message, data))
+        _fail_or_repeat(state, call, availability.failure_of_person(row, event.error))
         return
     # The server's own error, or the end of something that no client waits for.
     frame = event.answer or forwarding.error_frame(event.request, event.error)

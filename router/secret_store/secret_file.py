@@ -99,9 +99,14 @@ def write_file(folder: SafeFolder, name: str, content: SecretFile) -> None:
     """Replace the file, while the lock of its folder is held.
 
     Raises:
+        ConfigError: it would be too large to be read; it is as it was.
         OSError: as `SafeFolder.write`.
     """
     path = folder.path / name
+    data = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+    if len(data) > FILE_LIMIT_BYTES:
+        limit = f"{FILE_LIMIT_BYTES // (1024 * 1024)} MB"
+        raise ConfigError(str(path), f"would become larger than {limit}, and is left as it was")
     if content.protection == "none" and path.exists():
         # A file with encrypted values may be readable for others, and keeps its mode.
         path.chmod(NEW_FILE_MODE)
@@ -109,7 +114,7 @@ def write_file(folder: SafeFolder, name: str, content: SecretFile) -> None:
     # lock says that no other process writes now.
     for left in folder.path.glob(f".{name}.*.tmp"):
         folder.remove(left.name)
-    folder.write(name, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    folder.write(name, data)
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:

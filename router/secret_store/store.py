@@ -104,11 +104,14 @@ class SecretStore:
         path: of the file, which need not be there.
         environ: says where credentials are.
         patience_s: the time to wait for the keyring.
+        without_key: what to do where a value cannot be decrypted, for a file that the commands of
+            `mcp-router secret` do not change; empty for theirs.
     """
 
     path: Path
     environ: Mapping[str, str] = attrs.field(repr=False)
     patience_s: float = PATIENCE_S
+    without_key: str = ""
     _no_keyring: NoKey | None = attrs.field(init=False, default=None)
 
     @classmethod
@@ -304,7 +307,8 @@ class SecretStore:
         except WrongSeal:
             pass
         problem = f"{name} was changed by other hands and cannot be decrypted"
-        raise ConfigError(str(self.path), f"{problem}; set it anew: mcp-router secret set {name}")
+        way_out = self.without_key or f"set it anew: mcp-router secret set {name}"
+        raise ConfigError(str(self.path), f"{problem}; {way_out}")
 
     def _key_of(self, content: SecretFile) -> Key:
         """Return the key of an encrypted file.
@@ -319,12 +323,14 @@ class SecretStore:
             has = "has another key" if credential else "is not passed to this process"
             problem = f"is encrypted, and its key is in the credential {CREDENTIAL}, which {has}"
             way_out = f"pass it with LoadCredential=, or name its folder in {CREDENTIALS_VARIABLE}"
+            way_out += self.without_key and f", or {self.without_key}"
             raise ConfigError(str(self.path), f"{problem}; {way_out}")
         try:
             return KEYRING.get(content.key_id, self.patience_s)
         except NoKey as exc:
             problem = f"is encrypted, and its key is in the keyring of {content.keyring_of}: {exc}"
-            way_out = "unlock that keyring, or run where it is open: mcp-router secret decrypt"
+            command = "run where it is open: mcp-router secret decrypt"
+            way_out = f"unlock that keyring, or {self.without_key or command}"
             raise ConfigError(str(self.path), f"{problem}; {way_out}") from None
 
     def _new_key(self) -> Key:

@@ -15,17 +15,20 @@ class LoginNeeded(Exception):
     """There is no token for this server, and only a login gets one.
 
     Attributes:
-        reason: one sentence for the user, with the way out.
+        reason: the cause, as the end of a sentence that names the instance.
         login_url: the page on which a person logs in for their own session; empty if there is none.
+        way_out: the way out where there is no page; empty if there is none.
     """
 
-    def __init__(self, reason: str, login_url: str = "") -> None:
-        super().__init__(reason, login_url)
+    def __init__(self, reason: str, login_url: str = "", way_out: str = "") -> None:
+        super().__init__(reason, login_url, way_out)
         self.reason = reason
         self.login_url = login_url
+        self.way_out = way_out
 
     def __str__(self) -> str:
-        return self.reason
+        # Without the page: it is for one person, and this is for all who see the state.
+        return f"{self.reason}; {self.way_out}" if self.way_out else self.reason
 
 
 class Credentials(Protocol):

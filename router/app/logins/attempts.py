@@ -27,6 +27,9 @@ ATTEMPT_S: Final = 600.0
 MAX_ATTEMPTS: Final = 256
 """Logins at the same time; beyond it the oldest one is forgotten."""
 
+MAX_OF_ONE: Final = 32
+"""Those of one principal, who else could push out everybody's."""
+
 TOKEN_BYTES: Final = 32
 
 
@@ -84,11 +87,17 @@ class Attempts(Struct, eq=False):
         self._forget_old()
         ends_at_s = self.now_s() + ATTEMPT_S
         attempt = Attempt(instance, person, begun_by, ends_at_s)
+        own = [one for one in self._all if one.begun_by == begun_by]
+        if len(own) >= MAX_OF_ONE:
+            self._drop(own[0])
+        elif len(self._all) >= MAX_ATTEMPTS:
+            self._drop(self._all[0])
         self._all.append(attempt)
-        for dropped in self._all[:-MAX_ATTEMPTS]:
-            dropped.end("too many other logins have begun; begin again")
-        del self._all[:-MAX_ATTEMPTS]
         return attempt
+
+    def _drop(self, attempt: Attempt) -> None:
+        attempt.end("too many other logins have begun; begin again")
+        self._all.remove(attempt)
 
     def with_ticket(self, instance: str, person: str | None, begun_by: str) -> Attempt:
         """Return the login of a person that waits for its page to be opened; a new one if none."""

@@ -76,7 +76,11 @@ class RouterLogins(Struct, eq=False):
         # A login is the instance's, and not that of one of its sessions.
         spec = attrs.evolve(spec, name=spec.name.partition(CLIENT_MARK)[0])
         credentials = self.lazy.now().credentials_for(spec, person)
-        page = no_page if person is None else partial(self._login_url, spec.name, person)
+        # Where the token of a person is exchanged, nobody logs in.
+        login = spec.oauth
+        page = no_page
+        if person and login and login.per_user and login.grant == "authorization_code":
+            page = partial(self._login_url, spec.name, person)
         return SessionCredentials(credentials, self.mask_token, page)
 
     def _login_url(self, name: str, person: str) -> str:

@@ -61,4 +61,5 @@ class SessionCredentials(Struct, eq=False):
             raise self._linked(error) from None
 
     def _linked(self, error: LoginNeeded) -> LoginNeeded:
-        return LoginNeeded(error.reason, error.login_url or self.login_url())
+        url = error.login_url or self.login_url()
+        return LoginNeeded(error.reason, url) if url else error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from router.access.admission import check_exposures
+from router.cli.local.login_checks import login_notes
 from router.config.options import merge, with_data_folder
 from router.config.profiles import find_shared_names, find_unknown_view
 from router.config.security.tokens import SHORTEST_TOKEN, find_short_tokens
@@ -72,7 +73,8 @@ def check(paths: Paths, options: Options, environ: Mapping[str, str]) -> Finding
     summary = _summary(paths, loaded, len(problems))
     absent = _absent_instances(settings, loaded, paths.config.name)
     short = () if problems else _short_tokens(settings, paths.config.name)
-    notes = (*short, *_notes(loaded), *absent, *_unknown_names(paths, loaded))
+    logins = login_notes(paths, settings, loaded.specs)
+    notes = (*short, *_notes(loaded), *logins, *absent, *_unknown_names(paths, loaded))
     return Findings(tuple(problems), profiles, summary, notes)
 
 

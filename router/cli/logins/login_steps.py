@@ -53,8 +53,8 @@ def list_needed(api: RestApi, *, as_json: bool) -> None:
         say_json([{"name": row["name"], "reason": row["last_error"]} for row in rows])
         return
     for row in rows:
-        name, reason = safe_line(row["name"]), safe_line(row["last_error"] or "needs a login")
-        say(f"{reason if reason.startswith(name) else f'{name}: {reason}'}\n")
+        reason = row["last_error"] or f"run: mcp-router login {row['name']}"
+        say(f"{safe_line(row['name'])}: {safe_line(reason)}\n")
     if not rows:
         say("No server needs a login.\n")
 

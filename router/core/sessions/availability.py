@@ -38,14 +38,17 @@ def _login_error(instance: Instance) -> RpcError:
     """Return the error for an instance whose server asks for a login, with the way out."""
     reason = instance.last_error or "its server asks for that"
     data = {"state": instance.state, "last_error": instance.last_error, "retry_in_s": None}
-    way_out, url = f"run: mcp-router login {instance.name}", instance.login_url
-    if url:
-        data["login_url"] = url
-        way_out = f"log in at {url}"
-    login = instance.spec.oauth
-    is_by_itself = login is not None and login.grant != "authorization_code" and not url
-    then = "" if way_out in reason or is_by_itself else f"; {way_out}"
+    # The reason of a person's session leaves the way out to the page, which is theirs alone.
+    way_out = f"; run: mcp-router login {instance.name}"
+    then = "" if "mcp-router " in reason else way_out
+    if instance.login_url:
+        data["login_url"] = instance.login_url
+        then = _log_in_at(instance.login_url)
     return RpcError(UNAVAILABLE, f"Instance '{instance.name}' needs a login: {reason}{then}", data)
+
+
+def _log_in_at(url: str) -> str:
+    return f"; log in at {url}"
 
 
 # --- The login of a person -------------------------------------------------------------------
@@ -73,6 +76,16 @@ def error_for(asked: ClientRequest | Call, error: RpcError) -> tuple[RpcError, b
         page = {"mode": "url", "elicitationId": ticket, "url": url, "message": error.message}
         return RpcError(URL_ELICITATION_REQUIRED, error.message, {"elicitations": [page]}), False
     return error, asked.is_own_tool or (asked.method == "tools/call" and client.era != "own")
+
+
+def failure_of_person(row: Instance, error: RpcError) -> RpcError:
+    """Return the error for a call that failed in a session, with the page of its person if any."""
+    data: Any = error.data
+    if row.person is None or not isinstance(data, dict):
+        return RpcError(error.code, error.message)
+    url = cast("dict[str, Any]", data).get("login_url")
+    then = _log_in_at(url) if isinstance(url, str) else ""
+    return RpcError(error.code, f"{error.message}{then}", error.data)
 
 
 def _can_open_pages(client: Client, method: str) -> bool:

@@ -64,13 +64,11 @@ def _no_answer(facts: Facts) -> Finding:
 
 
 def _problem(instance: InstanceState) -> str:
-    why = split_way_out(instance.reason)[0] if _is_login(instance) else instance.reason
-    reason = f": {why}" if why else ""
+    reason = instance.reason
+    if instance.state == "needs_login":
+        reason, _ = split_way_out(reason)
+    reason = f": {reason}" if reason else ""
     return f"{_STATES.get(instance.state, f'is {instance.state}')}{reason}"
-
-
-def _is_login(instance: InstanceState) -> bool:
-    return instance.state == "needs_login"
 
 
 def _unapproved(instance: InstanceState) -> Finding:
@@ -85,7 +83,8 @@ def _unapproved(instance: InstanceState) -> Finding:
 def _fix(instance: InstanceState) -> str:
     if instance.state == "starting":
         return "wait for it: mcp-router status"
-    if _is_login(instance):
+    if instance.state == "needs_login":
+        # A machine's access is mended, not logged in to.
         way_out = split_way_out(instance.reason)[1].removeprefix("run: ")
         return way_out or f"mcp-router login {instance.name}"
     again = "" if instance.retry_in_s is None else " (the router tries again by itself)"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from router.oauth.client.held_login import HeldLogin
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 FRESH_S: Final = 60.0
 """A token that is refused at this age is refused for another reason than its age."""
@@ -109,7 +109,8 @@ class InstanceCredentials:
             return False
         if saved.access_token != sent:
             return True
-        if held.around.now_s() - saved.obtained_at_s < FRESH_S:
+        # A clock that was set back says nothing about its age.
+        if 0 <= held.around.now_s() - saved.obtained_at_s < FRESH_S:
             held.problem = "its server refuses a token that is new"
             raise held.needed()
         return await held.renew(sent)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from router.oauth.client.parties import Surroundings
     from router.oauth.client.protocol.challenges import Challenge
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 RENEW_AT: Final = 0.8
 """The part of a token's life after which it is renewed ahead of time."""
@@ -84,6 +84,7 @@ class HeldLogin:
     renew_at_s: float | None = None
     _header: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     _failures: int = 0
+    _paused_at_s: float = 0
     _pause_until_s: float = 0
     _is_on_disk: bool = True
     _is_refused: bool = False
@@ -174,7 +175,7 @@ class HeldLogin:
                 raise self.needed()
             if self._has_other_than(used):
                 return True  # somebody else was first
-            if self.around.now_s() < self._pause_until_s:
+            if self._is_paused():
                 self.renew_at_s = self._pause_until_s if self.can_renew else None
                 return False
             try:
@@ -195,7 +196,7 @@ class HeldLogin:
         try:
             await self.renew(self.saved.access_token)
         except LoginNeeded as exc:
-            _log.warning("%s", exc.reason)
+            _log.info("[%s] needs a login: %s", self.spec.name, exc)
 
     async def _renew_saved(self) -> None:
         assert self.saved is not None
@@ -252,11 +253,18 @@ class HeldLogin:
         """Try no renewal for a while."""
         pause_s = min(FIRST_PAUSE_S * 2**self._failures, LONGEST_PAUSE_S)
         self._failures = min(self._failures + 1, 16)
-        self._pause_until_s = self.around.now_s() + pause_s
-        if self.can_renew:
+        self._paused_at_s = self.around.now_s()
+        self._pause_until_s = self._paused_at_s + pause_s
+        # A person whose own token has ended may never come back: that one is asked for by a call.
+        has_left = self.is_stale and self.person is not None and not self.is_by_person
+        if self.can_renew and not has_left:
             self.renew_at_s = self._pause_until_s + random.uniform(0, pause_s / 4)
         self.problem = why
         _log.info("[%s] the login is not renewed now: %s", self.spec.name, why)
+
+    def _is_paused(self) -> bool:
+        # A clock that was set back must not make a pause of hours.
+        return self._paused_at_s <= self.around.now_s() < self._pause_until_s
 
     # --- What its credentials ask for ---
 
@@ -288,7 +296,7 @@ class HeldLogin:
         async with self._lock:
             if self._has_other_than(sent):
                 return True
-            if self.around.now_s() >= self._pause_until_s:
+            if not self._is_paused():
                 try:
                     await self._acquire()
                 except LoginFailed as exc:
@@ -305,13 +313,15 @@ class HeldLogin:
 
     def needed(self) -> LoginNeeded:
         """Return the error that says what is missing, and how to get it."""
-        name = self.spec.name
         if not self.is_by_person:
+            # Nobody can log in, and the router tries no more by itself.
             why = self.problem or "there is no token"
-            return LoginNeeded(
-                f"{why}; mend oauth of its entry, then run: mcp-router restart {name}"
-            )
-        why = self.problem or "nobody is logged in"
-        # A person is told the page that is theirs.
-        way_out = "" if self.person is not None else f"; run: mcp-router login {name}"
-        return LoginNeeded(why + way_out)
+            restart = f"mcp-router restart {self.spec.name}"
+            return LoginNeeded(why, way_out=f"mend oauth of its entry, then run: {restart}")
+        command = f"mcp-router login {self.spec.name}"
+        if self.person is not None:
+            # For start-up time: few instances have logins of persons.
+            from shlex import quote
+
+            command += f" --person {quote(self.person)}"
+        return LoginNeeded(self.problem or "nobody is logged in", way_out=f"run: {command}")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from router.files.safe_folder import NEW_FOLDER_MODE, SafeFolder, lock_within
 from router.messages.errors import ConfigError
@@ -34,18 +35,28 @@ from router.oauth.client.protocol.untrusted import canonical
 from router.secret_store.store import MissingSecret, SecretStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
     from pathlib import Path
 
     from router.messages.instances.instance_spec import InstanceSpec
     from router.oauth.client.protocol.token_endpoint import Tokens
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 LOGINS_FILE_NAME: Final = "logins.json"
 
+_ANEW: Final = f"remove {LOGINS_FILE_NAME} and log in anew"
+
 _LOGIN: Final = "login_"
 _CLIENT: Final = "client_"
+_ISSUER: Final = "issuer_"
+
+MOST_CLIENTS: Final = 64
+"""Registrations that are kept: each redirect URI takes one, and those of commands have a new port
+each time. One that is forgotten is made anew."""
+
+KEPT_UNUSED_S: Final = 30 * 24 * 3600.0
+"""The time for which the login of an instance that is gone is kept: it may come back."""
 
 _LOCKS: Final = 16
 """Files of locks; two logins that share one wait for each other, which is rare and short."""
@@ -73,6 +84,7 @@ class SavedLogin(Struct, frozen=True):
         since_s: Unix time of the login.
         obtained_at_s: Unix time at which the access token was issued.
         expires_at_s: Unix time at which the access token expires; None if that is not known.
+        unused_since_s: Unix time of the first start without its instance; None while it is there.
     """
 
     instance: str
@@ -86,6 +98,7 @@ class SavedLogin(Struct, frozen=True):
     since_s: float = 0
     obtained_at_s: float = 0
     expires_at_s: float | None = None
+    unused_since_s: float | None = None
 
     def renewed(self, tokens: Tokens, now_s: float) -> SavedLogin:
         """Return the login with new tokens.
@@ -94,13 +107,14 @@ class SavedLogin(Struct, frozen=True):
         section 6).
         """
         lifetime_s = tokens.lifetime_s
-        return msgspec.structs.replace(
+        return replace(
             self,
             access_token=tokens.access_token,
             refresh_token=tokens.refresh_token or self.refresh_token,
             scopes=self.scopes if tokens.scopes is None else tokens.scopes,
             obtained_at_s=now_s,
             expires_at_s=None if lifetime_s is None else now_s + lifetime_s,
+            unused_since_s=None,
         )
 
     def __repr__(self) -> str:
@@ -125,7 +139,7 @@ def client_key(issuer: str, redirect_uri: str) -> str:
 
 def configured_client_key(spec: InstanceSpec, client_id: str) -> str:
     """Return the name under which the issuer is kept that a client of an entry belongs to."""
-    return _CLIENT + _digest(spec.name, canonical(spec.url), client_id)
+    return _ISSUER + _digest(spec.name, canonical(spec.url), client_id)
 
 
 def _digest(*parts: str | None) -> str:
@@ -138,7 +152,7 @@ class LoginStore:
     def __init__(self, config: Path) -> None:
         """Take the path of `config.json`; nothing is read yet."""
         self._path = config.with_name(LOGINS_FILE_NAME)
-        self._secrets = SecretStore(self._path, os.environ)
+        self._secrets = SecretStore(self._path, os.environ, without_key=_ANEW)
 
     async def load(self) -> dict[str, SavedLogin]:
         """Return all logins by their names.
@@ -180,8 +194,48 @@ class LoginStore:
         Raises:
             StoreFailed: the file could not be written.
         """
-        text = msgspec.json.encode(value).decode()
-        await _in_thread(self._secrets.set_all, {key: text})
+        await _in_thread(self._write, key, value)
+
+    async def write_client(self, key: str, client: Client) -> None:
+        """Keep a registration; of more than `MOST_CLIENTS`, some are forgotten. See `write`."""
+        await _in_thread(self._make_room)
+        await _in_thread(self._write, key, client)
+
+    def _write(self, key: str, value: SavedLogin | Client) -> None:
+        self._secrets.set(key, msgspec.json.encode(value).decode())
+
+    def _make_room(self) -> None:
+        clients = [name for name in self._secrets.names() if name.startswith(_CLIENT)]
+        self._remove(tuple(clients[: max(len(clients) - MOST_CLIENTS + 1, 0)]))
+
+    async def tidy(
+        self, used: Mapping[str, SavedLogin], unused: Mapping[str, SavedLogin], now_s: float
+    ) -> None:
+        """Drop logins whose instance has been gone for `KEPT_UNUSED_S`, and note since when it is.
+
+        Args:
+            used: the logins of instances that are there, by name.
+            unused: all others.
+            now_s: Unix time.
+
+        Raises:
+            StoreFailed: the file cannot be read or written.
+        """
+        await trio.lowlevel.checkpoint()
+        for key, login in used.items():
+            if login.unused_since_s is not None:
+                await self._note_unused(key, None)
+        for key, login in unused.items():
+            if login.unused_since_s is None:
+                await self._note_unused(key, now_s)
+            elif now_s - login.unused_since_s >= KEPT_UNUSED_S:
+                await self.remove([key])
+
+    async def _note_unused(self, key: str, since_s: float | None) -> None:
+        async with self.hold(key):  # a renewal must not be overwritten
+            login = await self.read(key)
+            if login is not None:
+                await self.write(key, replace(login, unused_since_s=since_s))
 
     async def remove(self, keys: Iterable[str]) -> None:
         """Remove logins or registrations, those that are there.

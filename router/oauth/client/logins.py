@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from transports.connect.credentials import Credentials
     from transports.outbound.fetched import Fetch
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("mcp_router.login")
 
 
 def _no_subject_token(_person: str) -> str | None:
@@ -359,7 +359,17 @@ class Logins:
     async def run(self) -> None:
         """Load the logins that there are, and renew them ahead of time, for ever."""
         await self._load()
+        if self._specs:
+            await self._tidy()
         await self._renewals.run()
+
+    async def _tidy(self) -> None:
+        await trio.lowlevel.checkpoint()
+        used = {key: held.saved for key, held in self._held.items() if held.saved is not None}
+        try:
+            await self._around.store.tidy(used, self._loaded, self._around.now_s())
+        except LoginFailed as exc:
+            _log.warning("%s", exc.reason)
 
     def _tell(self, held: HeldLogin) -> None:
         self.on_change(held.spec.name, held.person)

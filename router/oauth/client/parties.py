@@ -191,7 +191,7 @@ async def _client_at(
     if saved is not None and saved.serves(server.issuer, redirect_uri, around.now_s()):
         return saved
     client = await clients.register(around.requests(spec), server, redirect_uri, scopes)
-    await around.store.write(key, client)
+    await around.store.write_client(key, client)
     return client
 
 

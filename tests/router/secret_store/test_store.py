@@ -13,7 +13,7 @@ import pytest
 from router.config.options import Paths
 from router.messages.errors import ConfigError
 from router.references.secret_files import SECRET_LIMIT_BYTES
-from router.secret_store import keys, secret_rules
+from router.secret_store import keys, secret_file, secret_rules
 from router.secret_store.keys import KEYRING
 from router.secret_store.secret_file import SecretFile, write_file
 from router.secret_store.store import MissingSecret, Saved, SecretStore
@@ -63,6 +63,16 @@ def test_with_a_credential_values_are_encrypted_and_each_write_has_a_new_nonce(
     assert "s3cret" not in sealed.path.read_text()
     assert (sealed.get("A"), sealed.protection()) == ("s3cret", "credential")
     assert "s3cret" not in repr(sealed)
+
+
+def test_file_that_would_be_too_large_to_be_read_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SecretStore(path, {})
+    store.set("A", "one")
+    monkeypatch.setattr(secret_file, "FILE_LIMIT_BYTES", 2000)
+    assert "would become larger than" in problem(lambda: store.set("B", "x" * 2000))
+    assert store.get("A") == "one"
 
 
 def test_value_that_was_moved_to_another_name_or_changed_is_refused(sealed: SecretStore) -> None:

@@ -286,10 +286,10 @@ class RemoteConnection:
                 If it is a request it is answered before, because it was not carried out.
         """
         if message is not None and message.request is not None and not message.is_initialize:
-            await self.fail(message, needed.reason, status=401, login_url=needed.login_url)
+            await self.fail(message, str(needed), status=401, login_url=needed.login_url)
         if self.lost is None:
             self.login = needed
-        self.lose(needed.reason)
+        self.lose(str(needed))
         await trio.sleep_forever()  # Until that has cancelled this task, as all others.
 
     def wire_lost(self) -> WireLost | None:

@@ -165,8 +165,10 @@ async def open_with(
     request.headers.update(sent)
     response = await send(request)
     challenges = response.headers.get_list("www-authenticate")
-    # RFC 9110 section 15.5.2: a 401 names what is asked for. Without that, it is no such matter.
-    if response.status_code not in (401, 403) or not challenges:
+    # RFC 9110 section 15.5.2: a 401 names what is asked for. Without that, it is no such matter;
+    # but some servers refuse a token that is over without a word.
+    is_refusal = response.status_code == 401 and bool(challenges or sent)
+    if not is_refusal and (response.status_code != 403 or not challenges):
         return response
     # Read to its end first: to find out what is asked for takes requests to other servers.
     body = await read_short_body(response)

@@ -48,7 +48,7 @@ class FakeCredentials:
     async def headers(self) -> Mapping[str, str]:
         if self.logins.sent:
             return {"authorization": self.logins.sent}
-        raise LoginNeeded("log in first")
+        raise LoginNeeded("log in first", way_out="do so")
 
     async def refused(self, status: int, challenges: str, sent: Mapping[str, str]) -> bool:
         raise LoginNeeded("log in again")

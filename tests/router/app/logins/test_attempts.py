@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from router.app.logins.attempts import ATTEMPT_S, MAX_ATTEMPTS, Attempts
+from router.app.logins.attempts import ATTEMPT_S, MAX_ATTEMPTS, MAX_OF_ONE, Attempts
 
 
 class Clock:
@@ -64,7 +64,19 @@ def test_state_of_a_login_that_is_over_finds_nothing() -> None:
 async def test_oldest_login_makes_room() -> None:
     attempts = Attempts(trio.current_time)
     oldest = attempts.add("notion", None, "ops")
-    for _ in range(MAX_ATTEMPTS):
-        attempts.add("other", None, "ops")
+    for number in range(MAX_ATTEMPTS):
+        attempts.add("other", None, f"ops-{number}")
     assert oldest.over.is_set()
     assert attempts.last_of("notion", None) is None
+
+
+async def test_one_principal_pushes_out_no_login_of_others() -> None:
+    attempts = Attempts(trio.current_time)
+    of_ana, of_ben = (attempts.with_ticket("mail", who, who) for who in ("ana", "ben"))
+    for _ in range(MAX_OF_ONE - 1):
+        attempts.add("mail", "ben", "ben")
+    assert not of_ben.over.is_set()
+    for _ in range(MAX_ATTEMPTS):
+        attempts.add("mail", "ben", "ben")
+    assert of_ben.over.is_set()
+    assert attempts.by_ticket(of_ana.ticket) is of_ana

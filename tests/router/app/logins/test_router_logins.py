@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from router.messages.instances.instance_spec import CLIENT_MARK
+from router.messages.instances.oauth_login import OAuthLogin
 from tests.router.app.logins.fakes import OWN, PERSONAL, SHARED, FakeLogins, router_logins
 from transports.connect.credentials import LoginNeeded
 from transports.listen.serving.exchange import HttpRequest
@@ -52,6 +53,22 @@ async def test_session_of_a_person_uses_the_login_of_the_instance() -> None:
         await logins.credentials_for(session, "ana").headers()
     assert fake.asked_for == ["mail"]
     assert caught.value.login_url == logins.for_asking().login_url("mail", "ana")
+
+
+async def test_error_names_one_way_out() -> None:
+    fake = FakeLogins()
+    logins = router_logins(fake, [])
+    logins.for_asking()
+    exchanged = attrs.evolve(
+        PERSONAL, oauth=OAuthLogin(client_id="router", grant="token_exchange", per_user=True)
+    )
+    said = []
+    for spec in (PERSONAL, exchanged):
+        with pytest.raises(LoginNeeded) as caught:
+            await logins.credentials_for(spec, "ana").headers()
+        said.append((str(caught.value), bool(caught.value.login_url)))
+    # Nobody logs in where the token of a person is exchanged: there is no page for that.
+    assert said == [("log in first", True), ("log in first; do so", False)]
 
 
 async def test_pages_ask_who_is_signed_in_where_a_person_can_be() -> None:

@@ -41,15 +41,17 @@ def test_state_says_the_reason_and_plans_no_start() -> None:
 def test_calls_fail_at_once_with_the_reason_and_the_way_out() -> None:
     talk = asks_at_once()
     command = talk.admin_asks(CallTool("a", "echo", raw({})))
-    assert command.error.message == f"Instance 'a' needs a login: {REASON}; run: mcp-router login a"
+    said = f"Instance 'a' needs a login: {REASON}; run: mcp-router login a"
+    assert command.error.message == said
     assert command.error.data["state"] == "needs_login"
 
 
 def test_way_out_is_named_once() -> None:
     talk = asks_at_once()
-    needs_login(talk, reason="no login; run: mcp-router login a")
+    needs_login(talk, reason="401; run: mcp-router login a --person bo")
     command = talk.admin_asks(CallTool("a", "echo", raw({})))
-    assert command.error.message == "Instance 'a' needs a login: no login; run: mcp-router login a"
+    said = "Instance 'a' needs a login: 401; run: mcp-router login a --person bo"
+    assert command.error.message == said
 
 
 def test_nobody_is_sent_to_a_login_where_the_router_logs_in_by_itself() -> None:
@@ -57,9 +59,10 @@ def test_nobody_is_sent_to_a_login_where_the_router_logs_in_by_itself() -> None:
     login = OAuthLogin(client_id="c", grant="client_credentials")
     talk.configured(spec("a", command=None, url="https://there.example/mcp", oauth=login))
     talk.starting("a")
-    needs_login(talk, reason="invalid_client; mend oauth")
+    reason = "invalid_client; mend oauth of its entry, then run: mcp-router restart a"
+    needs_login(talk, reason=reason)
     command = talk.admin_asks(CallTool("a", "echo", raw({})))
-    assert command.error.message == "Instance 'a' needs a login: invalid_client; mend oauth"
+    assert command.error.message == f"Instance 'a' needs a login: {reason}"
 
 
 def test_what_waited_for_the_start_is_answered_at_once() -> None:

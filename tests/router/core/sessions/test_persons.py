@@ -443,6 +443,15 @@ def test_a_login_that_ends_during_a_call_brings_the_page_with_the_answer() -> No
     assert call.error["data"]["elicitations"][0]["url"] == URL
 
 
+def test_model_reads_the_page_of_a_login_that_ended_during_its_call() -> None:
+    talk, alice, of_alice, _ = both_up()
+    call = alice.routes("echo")
+    error = RpcError(TRANSPORT_ERROR, REASON, {"login_url": URL})
+    talk.happens(RequestFailed(of_alice.session, of_alice.sees_one()["id"], error, 401))
+    said = f"Instance 'a' failed during the call: {REASON}; log in at {URL}"
+    assert call.tool_error[1] == said
+
+
 def test_calls_in_flight_of_another_person_go_on() -> None:
     talk, alice, of_alice, of_bob = both_up()
     call, other = alice.routes("echo"), client_of(talk, BOB).routes("echo")

@@ -19,6 +19,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         InstanceState("f", "disabled"),
         InstanceState("g", "needs_login", "who are you?"),
         InstanceState("h", "needs_login", "nobody is logged in; run: mcp-router login h"),
+        InstanceState("i", "needs_login", "no token; then: mcp-router restart i"),
     )
     assert lines(judge, facts(running=Running("u", "2.0.0", states))) == [
         "error b: has failed: command not found: 'npx' -> mend what the reason says, then: "
@@ -28,6 +29,7 @@ def test_instances_that_are_down_say_why_and_others_are_no_finding() -> None:
         "note e: is starting -> wait for it: mcp-router status",
         "warning g: needs a login: who are you? -> mcp-router login g",
         "warning h: needs a login: nobody is logged in -> mcp-router login h",
+        "warning i: needs a login: no token -> then: mcp-router restart i",
     ]
 
 

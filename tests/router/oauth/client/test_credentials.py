@@ -34,7 +34,7 @@ def forbidden(scopes: str) -> str:
 async def reason(call: Any) -> str:
     with pytest.raises(LoginNeeded) as raised:
         await call
-    return raised.value.reason
+    return str(raised.value)
 
 
 async def test_challenge_with_metadata_asks_for_a_login_without_a_request(

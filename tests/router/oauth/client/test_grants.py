@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from router.messages.instances.oauth_login import OAuthLogin
 from tests.router.oauth.client.world import ISSUER, SERVER_METADATA, TOKEN, Request, World, spec
@@ -13,6 +14,8 @@ from transports.connect.credentials import LoginNeeded
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from trio.testing import MockClock
 
 PROVIDER = "https://idp.test/realm"
 ANN = f"{PROVIDER} ann"
@@ -153,3 +156,26 @@ async def test_assertion_needs_an_issuer_that_the_user_has_named(
     with pytest.raises(LoginNeeded, match=r"oauth\.issuer is missing"):
         await refuse(provider, tmp_path, login, ANN)
     assert not provider.sent_to(PROVIDER_TOKEN)
+
+
+async def test_token_of_a_person_who_has_left_is_not_exchanged_for_ever(
+    provider: World, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    provider.documents[PROVIDER_TOKEN]["expires_in"] = 3600
+    tokens = {ANN: "ann-token"}
+    asked: list[str] = []
+
+    def subject(person: str) -> str | None:
+        asked.append(person)
+        return tokens.get(person)
+
+    start_s = trio.current_time()
+    instance = spec(EXCHANGE)
+    logins = provider.logins(
+        tmp_path, instance, subject_token=subject, now_s=lambda: trio.current_time() - start_s
+    )
+    assert await logins.credentials_for(instance, ANN).refused(401, provider.challenge, {})
+    tokens.clear()
+    with trio.move_on_after(30 * 24 * 3600):
+        await logins.run()
+    assert 1 < len(asked) < 20

@@ -31,7 +31,7 @@ def bearer(token: str) -> dict[str, str]:
 async def reason(call: Any) -> str:
     with pytest.raises(LoginNeeded) as raised:
         await call
-    return raised.value.reason
+    return str(raised.value)
 
 
 async def test_hundred_callers_get_one_renewal(world: World, tmp_path: Path) -> None:
@@ -88,6 +88,20 @@ async def test_new_token_that_is_refused_ends_in_a_login_not_in_a_loop(
     assert "refuses a token that is new" in said
     assert "mcp-router login notes" in said
     assert len(world.sent_to(TOKEN)) == 2
+
+
+async def test_clock_that_was_set_back_stops_no_renewal(world: World, tmp_path: Path) -> None:
+    logins = world.logins(tmp_path)
+    await log_in(world, logins)
+    credentials = logins.credentials_for(spec(), None)
+    world.now_s -= 7200
+    assert await credentials.refused(401, world.challenge, bearer("access-1"))
+    world.now_s += 100
+    world.token_answers = [(503, {})]
+    assert not await credentials.refused(401, world.challenge, bearer("access-2"))
+    world.now_s -= 7200
+    assert await credentials.refused(401, world.challenge, bearer("access-2"))
+    assert await credentials.headers() == bearer("access-3")
 
 
 async def test_rotated_token_is_on_disk_before_it_is_used(world: World, tmp_path: Path) -> None:
@@ -300,6 +314,29 @@ async def test_logins_of_a_file_that_cannot_be_read_are_told_of(
     assert await credentials.headers() == {}
     assert "logins.json" in caplog.text
     assert "mcp-router login" in await reason(credentials.refused(401, world.challenge, {}))
+
+
+async def test_task_notes_the_logins_of_instances_that_are_gone(
+    world: World, tmp_path: Path
+) -> None:
+    await log_in(world, world.logins(tmp_path))
+    marks: list[float | None] = []
+    for name in ("other", "notes"):
+        logins = world.logins(tmp_path, spec(name=name))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(logins.run)
+            with trio.fail_after(10):
+                while (await mark(tmp_path)) == (None if name == "other" else world.now_s):
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        marks.append(await mark(tmp_path))
+    assert marks == [world.now_s, None]
+    assert await logins.credentials_for(spec(), None).headers() == bearer("access-1")
+
+
+async def mark(folder: Path) -> float | None:
+    (login,) = (await LoginStore(folder / "config.json").load()).values()
+    return login.unused_since_s
 
 
 async def test_login_of_another_version_is_left_out(world: World, tmp_path: Path) -> None:

@@ -262,6 +262,22 @@ async def test_both_requests_of_http_sse_carry_credentials() -> None:
     assert sent == [("GET", "Bearer old"), ("GET", "Bearer new"), ("POST", "Bearer new")]
 
 
+async def test_a_token_that_is_refused_without_a_word_is_renewed_too() -> None:
+    credentials = FakeCredentials(["old", "new"])
+    inner = session_server(Call.result)
+
+    async def silent(call: Call) -> None:
+        if call.headers.get("authorization") == "Bearer new":
+            await inner(call)
+        else:
+            await call.reply(401, b"", "text/plain")
+
+    connect = partial(connect_http, credentials=credentials)
+    async with initialized(silent, connect) as talk:
+        assert await talk.request(3, "tools/call") == Response(3, Raw(b"{}"))
+    assert [refusal[:2] for refusal in credentials.refusals] == [(401, "")]
+
+
 async def test_an_event_stream_that_needs_a_login_ends_the_start() -> None:
     connect = partial(connect_sse, credentials=FakeCredentials(["old"]))
     async with serve(guarded(SseServer(echo), "good")) as server, server.connect(connect) as talk:
