@@ -65,6 +65,13 @@ class IdentityProvider:
         """Its metadata document (OpenID Connect Discovery 1.0)."""
         return fetch_json(f"{self.issuer}/.well-known/openid-configuration")
 
+    def token_requests(self) -> list[dict[str, Any]]:
+        """Return all requests for tokens that it has told of: `grant`, `client`, `error` or null.
+
+        It tells of a request about when it answers, so the last one may come a little later.
+        """
+        return [json.loads(line) for line in self.said.text.splitlines() if line[:1] == "{"]
+
     def token(self, **form: str) -> dict[str, Any]:
         """Return the answer to a request for a token."""
         return fetch_json(self.metadata["token_endpoint"], form)

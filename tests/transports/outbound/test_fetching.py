@@ -296,7 +296,7 @@ async def serve_tls(script: Script, name: str, folder: Path) -> AsyncGenerator[t
             await server.converse(stream)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, converse, [trio.SSLListener(listener, context)])
+        await nursery.start(trio.serve_listeners, converse, [trio.SSLListener(listener, context)])
         yield server, trusted
         nursery.cancel_scope.cancel()
 
