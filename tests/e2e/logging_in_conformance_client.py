@@ -66,9 +66,13 @@ def main() -> int:
             for _ in range(2 * MOST_LOGINS):  # after each login, the tools are called
                 if person.has_to_log_in():
                     person.log_in()
-                elif person.calls_all_tools():
+                    continue
+                problem = person.call_all_tools()
+                if not problem:
                     print(DONE)  # noqa: T201
                     return 0
+                if "mcp-router login" in problem:  # a call wants further scopes
+                    person.log_in()
         except LoginFailed as failure:
             print(failure, file=sys.stderr)  # noqa: T201
     return 1
@@ -130,8 +134,8 @@ class Person:
             with page:
                 raise LoginFailed(page.read().decode()) from None
 
-    def calls_all_tools(self) -> bool:
-        """List the tools and call each; return whether all of it went well."""
+    def call_all_tools(self) -> str:
+        """List the tools and call each; return what failed, and "" if all went well."""
         client = HttpClient(f"{self.router}/{self.name}")
         with closing(client):
             client.initialize()
@@ -142,7 +146,8 @@ class Person:
                 client.post({"id": 2, "method": "tools/call", "params": params})[1]
                 for params in calls
             ]
-        return bool(answers) and all("result" in json.loads(answer) for answer in answers)
+        failed = [answer.decode() for answer in answers if "result" not in json.loads(answer)]
+        return "" if answers and not failed else " ".join(failed) or "there are no tools"
 
     def _ask(self, method: str, route: str) -> tuple[int, dict[str, Any]]:
         with closing(open_connection(self.api)) as connection:

@@ -18,13 +18,22 @@ class LoginNeeded(Exception):
         reason: the cause, as the end of a sentence that names the instance.
         login_url: the page on which a person logs in for their own session; empty if there is none.
         way_out: the way out where there is no page; empty if there is none.
+        is_for_one_request: True if there is a token that other requests can go on with.
     """
 
-    def __init__(self, reason: str, login_url: str = "", way_out: str = "") -> None:
-        super().__init__(reason, login_url, way_out)
+    def __init__(
+        self,
+        reason: str,
+        login_url: str = "",
+        way_out: str = "",
+        *,
+        is_for_one_request: bool = False,
+    ) -> None:
+        super().__init__(reason, login_url, way_out, is_for_one_request)
         self.reason = reason
         self.login_url = login_url
         self.way_out = way_out
+        self.is_for_one_request = is_for_one_request
 
     def __str__(self) -> str:
         # Without the page: it is for one person, and this is for all who see the state.

@@ -141,12 +141,17 @@ class InstanceCredentials:
         if saved.access_token != sent:
             return True
         missing = [scope for scope in challenge.scopes or () if scope not in saved.scopes]
-        if not missing or held.step_ups >= MOST_STEP_UPS:
+        is_known = all(scope in held.further_scopes for scope in missing)
+        if not missing or (held.step_ups >= MOST_STEP_UPS and not (is_known and held.is_by_person)):
             return False
-        held.step_ups += 1
+        if not is_known or not held.is_by_person:
+            held.step_ups += 1
         held.challenge = challenge
         held.further_scopes = merge(merge(saved.scopes, held.further_scopes), missing)
         if not held.is_by_person:
             return await held.acquire(sent)
         held.problem = f"its server asks for further scopes: {clean(' '.join(missing))}"
-        raise held.needed()
+        needed = held.needed()
+        # One request of somebody must not end what everybody else does with the same login.
+        needed.is_for_one_request = held.person is None
+        raise needed

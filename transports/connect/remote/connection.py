@@ -26,6 +26,7 @@ from msgspec import Raw, Struct
 
 from router.messages.errors import TRANSPORT_ERROR, RpcError
 from router.messages.frames import ErrorResponse, Notification, Request, RequestId, Response
+from router.messages.revisions import NAMED_METHODS
 from transports import json_rpc
 from transports.connect.wire import Failure, Received, WireLost
 
@@ -97,6 +98,11 @@ class OutgoingMessage:
             isinstance(self.frame, Notification)
             and self.frame.method == "notifications/initialized"
         )
+
+    @property
+    def is_of_client(self) -> bool:
+        """True for a request that a client made, on which nothing but its answer depends."""
+        return isinstance(self.frame, Request) and self.frame.method in NAMED_METHODS
 
     def abandon(self, after_s: float) -> None:
         """Stop waiting for the rest of the response in `after_s` seconds."""

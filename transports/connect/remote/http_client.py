@@ -47,7 +47,7 @@ from transports.connect.remote.failures import (
     retry_after_s,
     was_reset,
 )
-from transports.connect.remote.request_headers import open_with, with_message
+from transports.connect.remote.request_headers import open_with, refusal, with_message
 from transports.connect.remote.responses import (
     SESSION_HEADER,
     FinishedStream,
@@ -155,13 +155,19 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         """Return whether a request names a session, which the upstream may have forgotten."""
 
     async def _open(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; the connection ends, and this is cancelled, if a login is needed."""
+        """Send a request; the connection ends, and this is cancelled, if a login is needed.
+
+        What a client asked for, and only further scopes would get, is refused alone.
+        """
         if self._credentials is None:
             return await self._open_as_it_is(request)
         try:
             return await open_with(self._credentials, request, self._open_as_it_is)
         except LoginNeeded as needed:
-            await self._connection.lose_to_login(needed, message_being_sent.get(None))
+            message = message_being_sent.get(None)
+            if needed.is_for_one_request and message is not None and message.is_of_client:
+                return refusal(needed, request)
+            await self._connection.lose_to_login(needed, message)
 
     async def _open_as_it_is(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; once more if its connection was reset before anything of it was sent."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from router.messages.catalog import Catalog
     from router.messages.frames import Frame
-    from transports.connect.credentials import Credentials
+    from transports.connect.credentials import Credentials, LoginNeeded
     from transports.connect.remote.connection import OutgoingMessage
 
 _ParamHeaders: TypeAlias = "Mapping[tuple[str, ...], str]"
@@ -180,6 +180,11 @@ async def open_with(
         request.headers.pop(name, None)
     request.headers.update(await credentials.headers())
     return await send(request)
+
+
+def refusal(needed: LoginNeeded, request: httpx2.Request) -> httpx2.Response:
+    """Return the answer to a request that lacks a scope, with the reason in its body."""
+    return httpx2.Response(403, text=str(needed), request=request)
 
 
 def _read_param_headers(tool: Raw) -> _ParamHeaders:

@@ -204,6 +204,46 @@ async def test_without_credentials_a_challenge_is_answered_as_any_401() -> None:
     assert not gone.needs_login
 
 
+@define
+class LacksScope(FakeCredentials):
+    """Has a good token, which lacks a scope for some requests."""
+
+    async def refused(self, status: int, challenges: str, sent: Mapping[str, str]) -> bool:
+        await super().refused(status, challenges, sent)
+        self.tokens = ["t1"]
+        why, way_out = "it wants the scope admin", "run: mcp-router login there"
+        raise LoginNeeded(why, way_out=way_out, is_for_one_request=True)
+
+
+async def test_a_call_that_lacks_a_scope_fails_alone_and_says_how_to_get_it() -> None:
+    connect = partial(connect_http, credentials=LacksScope())
+
+    async def play(call: Call) -> None:
+        if call.rpc == "prompts/get":
+            await call.result()
+        else:
+            await call.reply(403, b"", "text/plain", www_authenticate=CHALLENGE)
+
+    async with initialized(session_server(play), connect) as talk:
+        code, message = error_of(await talk.request(3, "tools/call"))
+        assert await talk.request(4, "prompts/get") == Response(4, Raw(b"{}"))
+    assert code == TRANSPORT_ERROR
+    why = "it wants the scope admin; run: mcp-router login there"
+    assert message.endswith(f"answered 403 Forbidden: {why}")
+
+
+async def test_a_start_that_lacks_a_scope_needs_a_login() -> None:
+    connect = partial(connect_http, credentials=LacksScope())
+
+    async def play(call: Call) -> None:
+        await call.reply(403, b"", "text/plain", www_authenticate=CHALLENGE)
+
+    async with connected(play, connect) as talk:
+        await talk.send(Request(1, "initialize"))
+        gone = await lost(talk)
+    assert gone.needs_login
+
+
 async def test_a_login_that_is_needed_ends_the_start() -> None:
     connect = partial(connect_http, credentials=FakeCredentials([""]))
     async with connected(guarded(session_server(Call.result), "good"), connect) as talk:
