@@ -47,7 +47,7 @@ from transports.connect.remote.failures import (
     retry_after_s,
     was_reset,
 )
-from transports.connect.remote.request_headers import open_with, refusal, with_message
+from transports.connect.remote.request_headers import open_with, refuse, with_message
 from transports.connect.remote.responses import (
     SESSION_HEADER,
     FinishedStream,
@@ -166,7 +166,7 @@ class HttpxClient(httpx2.AsyncClient, ABC):
         except LoginNeeded as needed:
             message = message_being_sent.get(None)
             if needed.is_for_one_request and message is not None and message.is_of_client:
-                return refusal(needed, request)
+                return await refuse(needed, request)
             await self._connection.lose_to_login(needed, message)
 
     async def _open_as_it_is(self, request: httpx2.Request) -> httpx2.Response:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 import httpx2
 import msgspec
+import trio
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
     MCP_NAME_HEADER,
@@ -182,8 +183,9 @@ async def open_with(
     return await send(request)
 
 
-def refusal(needed: LoginNeeded, request: httpx2.Request) -> httpx2.Response:
+async def refuse(needed: LoginNeeded, request: httpx2.Request) -> httpx2.Response:
     """Return the answer to a request that lacks a scope, with the reason in its body."""
+    await trio.lowlevel.checkpoint()
     return httpx2.Response(403, text=str(needed), request=request)
 
 
