@@ -337,21 +337,6 @@ def test_log_passes_over_a_websocket(proxy: Proxy) -> None:
         assert "Realtime Logs" in follower.until("\n")[0]
 
 
-DOCUMENT: Final = "/.well-known/oauth-protected-resource"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        f"{DOCUMENT}{PREFIX}/mcp",
-        *(f"{PREFIX}{path}" for path in (f"{DOCUMENT}/mcp", "/oauth/callback", "/login/who")),
-    ],
-)
-def test_paths_of_logins_lead_to_the_router(proxy: Proxy, path: str) -> None:
-    with proxy.ask("GET", path) as answer:
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-
-
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/health", "/metrics", "/", "/mcp/a/b"])
 def test_nothing_else_of_the_router_is_exposed(proxy: Proxy, path: str) -> None:
     for target in (path, f"{PREFIX}{path}"):

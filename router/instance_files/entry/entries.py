@@ -31,7 +31,12 @@ from router.instance_files.entry.remote_access import (
     read_oauth,
 )
 from router.instance_files.entry.root_references import check_roots
-from router.instance_files.entry.run_policies import RUN_POLICY_KEYS, read_count, read_run_policy
+from router.instance_files.entry.run_policies import (
+    RUN_POLICY_KEYS,
+    read_count,
+    read_flag,
+    read_run_policy,
+)
 from router.instance_files.entry.sandbox_keys import SANDBOX_KEY, read_sandbox
 from router.messages.errors import ConfigError
 from router.messages.instances.instance_spec import (
@@ -357,11 +362,7 @@ class _EntryReader(Struct, frozen=True):
     # --- The rest ---
 
     def flag(self, key: str) -> bool | None:
-        value = self.members.get(key)
-        if value is None or isinstance(value, bool):
-            return value
-        self.note(key, f"expected true or false, got {quote_value(value)}")
-        return None
+        return read_flag(self.members.get(key), key, self.note)
 
     def metadata(self) -> dict[str, Any]:
         return self._object("metadata", METADATA_LIMIT)

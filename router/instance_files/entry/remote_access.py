@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 from router.core.text.nearest_names import did_you_mean
 from router.files.json_files import kind_of, quote_key, quote_value
+from router.instance_files.entry.run_policies import read_flag
 from router.messages.instances.oauth_login import GrantSetting, OAuthLogin, SubjectTokenSetting
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def read_oauth(
             _SUBJECTS, keys.get("subject_token_type"), "oauth.subject_token_type", note
         ),
         scopes=_scopes(keys.get("scopes"), note),
-        per_user=_flag(keys.get("per_user"), "oauth.per_user", note) is True,
+        per_user=read_flag(keys.get("per_user"), "oauth.per_user", note) is True,
     )
-    is_enabled = _flag(keys.get("enabled"), "oauth.enabled", note) is not False
+    is_enabled = read_flag(keys.get("enabled"), "oauth.enabled", note) is not False
     return (login if is_enabled else None), is_enabled
 
 
@@ -145,11 +146,4 @@ def read_forward_headers(members: Mapping[str, Any], note: Note) -> tuple[str, .
 
 def read_allow_private(members: Mapping[str, Any], note: Note) -> bool:
     """Return whether the host of the entry's URL may have a private address; as a rule, it may."""
-    return _flag(members.get("allow_private"), "allow_private", note) is not False
-
-
-def _flag(value: Any, key: str, note: Note) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    note(key, f"expected true or false, got {quote_value(value)}")
-    return None
+    return read_flag(members.get("allow_private"), "allow_private", note) is not False

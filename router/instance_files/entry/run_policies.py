@@ -58,7 +58,8 @@ def read_run_policy(
             (SMALLEST_RESULT_LIMIT_BYTES, LARGEST_RESULT_LIMIT_BYTES),
             note,
         ),
-        retry_safe_calls=_flag(members.get("retry_safe_calls"), note),
+        retry_safe_calls=read_flag(members.get("retry_safe_calls"), "retry_safe_calls", note)
+        is True,
     )
 
 
@@ -111,8 +112,15 @@ def _start(value: Any, note: Callable[[str, str], None]) -> StartSetting | None:
     return None
 
 
-def _flag(value: Any, note: Callable[[str, str], None]) -> bool:
-    if value is not None and not isinstance(value, bool):
-        note("retry_safe_calls", f"expected true or false, got {quote_value(value)}")
-        return False
-    return bool(value)
+def read_flag(value: Any, key: str, note: Callable[[str, str], None]) -> bool | None:
+    """Return the value of a key that is true or false; None if there is none, or another one.
+
+    Args:
+        value: of the key.
+        key: its path in the entry.
+        note: takes a mistake.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    note(key, f"expected true or false, got {quote_value(value)}")
+    return None

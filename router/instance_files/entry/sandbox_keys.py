@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from router.core.text.nearest_names import did_you_mean
 from router.files.json_files import kind_of, quote_key, quote_value
+from router.instance_files.entry.run_policies import read_flag
 from router.messages.instances.instance_spec import ROOT_REFERENCE
 from router.messages.instances.sandbox import Sandbox
 
@@ -49,8 +50,8 @@ def read_sandbox(
     return Sandbox(
         read=_paths(keys.get("read"), "read", read_text, note),
         write=_paths(keys.get("write"), "write", read_text, note),
-        network=_flag(keys.get("network"), "network", note) is not False,
-        required=_flag(keys.get("required"), "required", note) is True,
+        network=read_flag(keys.get("network"), f"{SANDBOX_KEY}.network", note) is not False,
+        required=read_flag(keys.get("required"), f"{SANDBOX_KEY}.required", note) is True,
     )
 
 
@@ -74,10 +75,3 @@ def _paths(value: Any, key: str, read_text: ReadText, note: Note) -> tuple[str, 
         elif path:
             paths.append(path)
     return tuple(paths)
-
-
-def _flag(value: Any, key: str, note: Note) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    note(f"{SANDBOX_KEY}.{key}", f"expected true or false, got {quote_value(value)}")
-    return None

@@ -141,10 +141,12 @@ class InstanceCredentials:
         if saved.access_token != sent:
             return True
         missing = [scope for scope in challenge.scopes or () if scope not in saved.scopes]
-        is_known = all(scope in held.further_scopes for scope in missing)
-        if not missing or (held.step_ups >= MOST_STEP_UPS and not (is_known and held.is_by_person)):
+        if not missing:
             return False
-        if not is_known or not held.is_by_person:
+        # A person is told each time; what a server asks for is bounded all the same.
+        if not (held.is_by_person and set(missing) <= set(held.further_scopes)):
+            if held.step_ups >= MOST_STEP_UPS:
+                return False
             held.step_ups += 1
         held.challenge = challenge
         held.further_scopes = merge(merge(saved.scopes, held.further_scopes), missing)
