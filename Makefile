@@ -207,7 +207,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 
 lock: .venv/dev.stamp
 	$(LOCK) --group build pyproject.toml -o requirements.txt
-	$(LOCK) --extra otel --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(LOCK) --extra code --extra otel --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@# With hashes, pip takes the pin of a package with extras only if the lock names the extras.
 	for peer in tests/peers/*.in benchmarks/peers/*.in; do \
 	  $(LOCK) --no-strip-extras $$peer -o $${peer%.in}.txt || exit 1; done

@@ -36,6 +36,7 @@ from router.reload.file_watcher import keep_current
 from router.reload.instance_store import keep_store
 from router.reload.live_settings import core_settings
 from router.reload.profile_store import keep_profiles
+from router.search.index_task import keep_index
 from supervisors.child import ChildEvent, Down, GaveUp, Stuck, Up
 from supervisors.supervisor import supervise
 
@@ -94,7 +95,7 @@ async def serve(router: Router, stop: Stop) -> None:
             at_start = core_settings(settings, router.settings.record_reasons)
             core = EarlyCore(Core(at_start, ProcessSeal(), tracer))
             await actor_nursery.start(
-                partial(dispatch, pins=channels.pins_in),
+                partial(dispatch, elsewhere=channels.elsewhere),
                 core,
                 channels.inbox,
                 channels.upstream_commands_in,
@@ -129,6 +130,7 @@ async def _run_sessions(router: Router, stop: Stop) -> None:
                 saving.start_soon(keep_store, router.instances, channels.saves, inbox)
                 inbox = channels.inbox_in.clone()
                 saving.start_soon(router.pins.keep, channels.pins, channels.inbox_in.clone())
+                saving.start_soon(keep_index, channels.searches, channels.inbox_in.clone())
                 saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
                 saving.start_soon(router.refusals.run)
                 saving.start_soon(

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from msgspec import Struct, field
@@ -26,6 +27,7 @@ from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.dispatch.after_batch import AfterBatch
 from router.messages.effects import PinTools, SaveCatalogue, SaveInstance
 from router.messages.observability.metrics import ActorCounts
+from router.messages.search import IndexTools, SearchTools
 from router.reload.catalogue_store import CatalogueStore
 from router.reload.file_watcher import ReloadRequest
 from router.reload.instance_store import MAX_INSTANCES, InstanceStore
@@ -84,6 +86,7 @@ class Channels(Struct, frozen=True):
         saves_in, saves: changes of `data/`, from the actor to the instance store.
         catalogues_in, catalogues: catalogues to be kept on disk, from the actor to their store.
         pins_in, pins: tools to be digested and saved, from the actor to the store of pins.
+        searches_in, searches: searches and what can be found, from the actor to the search index.
     """
 
     inbox_in: trio.MemorySendChannel[Inbound]
@@ -98,6 +101,8 @@ class Channels(Struct, frozen=True):
     catalogues: trio.MemoryReceiveChannel[SaveCatalogue]
     pins_in: trio.MemorySendChannel[PinTools]
     pins: trio.MemoryReceiveChannel[PinTools]
+    searches_in: trio.MemorySendChannel[IndexTools | SearchTools]
+    searches: trio.MemoryReceiveChannel[IndexTools | SearchTools]
 
     @classmethod
     def open(cls) -> Channels:
@@ -109,7 +114,17 @@ class Channels(Struct, frozen=True):
             *trio.open_memory_channel[SaveInstance](SAVES_SIZE),
             *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
             *trio.open_memory_channel[PinTools](PINS_SIZE),
+            *trio.open_memory_channel[IndexTools | SearchTools](math.inf),
         )
+
+    @property
+    def elsewhere(self) -> dict[type[Any], trio.MemorySendChannel[Any]]:
+        """See `dispatch`."""
+        return {
+            PinTools: self.pins_in,
+            IndexTools: self.searches_in,
+            SearchTools: self.searches_in,
+        }
 
 
 class Router(Struct, frozen=True):

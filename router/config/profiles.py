@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.config.security.tokens import NamedToken
     from router.messages.instances.exposure import Profile
 
-DEFAULT_VIEWS: Final = ("router", "direct")
+DEFAULT_VIEWS: Final = ("router", "direct", "search", "auto")
 """Views that need no definition, by the names that `server.view` and `--view` have for them."""
 
 _GLOB_CHARACTERS: Final = frozenset("*?")
@@ -34,7 +34,8 @@ def is_profile_name(text: str) -> bool:
 
 
 PROFILE_NAME_RULE: Final = (
-    f'as its name {NAME_RULE.removeprefix("expected ")}, and not "router" or "direct"'
+    f"as its name {NAME_RULE.removeprefix('expected ')}, and not "
+    '"router", "direct", "search" or "auto"'
 )
 ProfileName: TypeAlias = Annotated[str, Check(PROFILE_NAME_RULE, is_profile_name)]
 
@@ -76,8 +77,8 @@ def find_unknown_profiles(
     """
     if view not in DEFAULT_VIEWS and view not in profiles:
         problem = (
-            f'expected "router", "direct" or the name of a profile ({_listed(profiles)}), '
-            f"got {quote_value(view)}"
+            f'expected "router", "direct", "search", "auto" or the name of a profile '
+            f"({_listed(profiles)}), got {quote_value(view)}"
         )
         yield ConfigError(f"{file}: server.view", problem)
     bound = {f"tokens.{name}": named.profile for name, named in tokens.items()}
@@ -128,7 +129,7 @@ def find_unknown_view(
     problem = f"there is no view {quote_value(view)}" + (
         f". Did you mean {meant}?"
         if meant
-        else f"; there are router, direct, "
+        else f"; there are {', '.join(DEFAULT_VIEWS)}, "
         f"profiles: {', '.join(profiles) or 'none'}; instances: {', '.join(instances) or 'none'}"
     )
     yield ConfigError("--view", problem)

@@ -109,7 +109,9 @@ class Server:
         allow_instance_management: let an LLM add and remove instances.
         tool_names: `mcp.router.use`, `mcp_router_use`, or for each client what it takes.
         help_limit_bytes: beyond it, `mcp.router.help` answers in brief.
-        view: the view where a client names none: "router", "direct" or the name of a profile.
+        view: the view where a client names none: "router", "direct", "search", "auto" or the name
+            of a profile.
+        auto_limit_tokens: in an `auto` view, the tokens up to which all tools are listed.
         name_limit: characters of a direct name, `{instance}__{tool}`, at most.
         drain_s: how long calls in flight may go on after the first signal to stop.
         public_url: the URL at which clients reach this router, such as
@@ -130,6 +132,7 @@ class Server:
     allow_instance_management: bool = live(False, core="allow_instance_management")
     tool_names: Literal["auto", "dotted", "underscored"] = live("auto", core="tool_names")
     view: str = live("router", core="view")
+    auto_limit_tokens: Count = live(10_000, core="auto_limit_tokens")
     help_limit_bytes: Count = live(65536, core="help_limit_bytes")
     name_limit: NameLimit = live(48, core="name_limit")
     drain_s: Delay = 30

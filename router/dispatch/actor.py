@@ -24,7 +24,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import trio
@@ -57,6 +57,7 @@ from router.messages.events import (
     Tick,
 )
 from router.messages.observability.log_fields import about
+from router.messages.search import IndexTools, SearchTools
 from supervisors.child import (
     ChildEvent,
     ChildSpec,
@@ -66,7 +67,7 @@ from supervisors.child import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from router.dispatch.after_batch import AfterBatch
     from router.messages.effects import Effect
@@ -94,6 +95,16 @@ Inbound: TypeAlias = Event | ChildEvent | Barrier
 barriers of sessions that measure how busy the actor is with their events."""
 
 
+Elsewhere: TypeAlias = "Mapping[type[Any], trio.MemorySendChannel[Any]]"
+"""The type of an effect -> the channel of the task that performs it.
+
+Each channel has room: the core waits for the event that ends such an effect before it decides on
+more of the kind than the channel holds. Effects of a type that is missing are dropped.
+"""
+
+NOWHERE: Final[Elsewhere] = {}
+
+
 class PureCore(Protocol):
     """The core as the actor sees it: events in, effects out; it waits for nothing."""
 
@@ -114,7 +125,7 @@ async def dispatch(
     counts: ActorCounts,
     after_batch: AfterBatch,
     *,
-    pins: trio.MemorySendChannel[PinTools] | None = None,
+    elsewhere: Elsewhere = NOWHERE,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the actor until every sender of its inbox has closed.
@@ -132,12 +143,13 @@ async def dispatch(
         write_record: hands a record to those who keep it; it neither waits nor fails.
         counts: is told what was done.
         after_batch: holds what is to be done after each batch of events.
-        pins: takes tools to be digested and approved ones to be saved, for the store of pins, which
-            sends a `ToolsPinned` into the inbox for each. It has room: the core waits for that.
+        elsewhere: takes effects that tasks of their own perform.
     """
-    actor = _Actor(core, commands, child_of, saves, catalogues, mask, write_record, pins)
+    actor = _Actor(core, commands, child_of, saves, catalogues, mask, write_record, elsewhere)
     task_status.started()
-    with inbox, commands, saves, catalogues, nullcontext() if pins is None else pins:
+    with inbox, commands, saves, catalogues, ExitStack() as closing:
+        for channel in elsewhere.values():
+            closing.enter_context(channel)
         while await _take_all(actor, inbox, counts, after_batch):
             pass
 
@@ -203,10 +215,10 @@ class _Actor:
         catalogues: trio.MemorySendChannel[SaveCatalogue],
         mask: Mask,
         write_record: Callable[[Record], None],
-        pins: trio.MemorySendChannel[PinTools] | None,
+        elsewhere: Elsewhere,
     ) -> None:
         self._core = core
-        self._pins = pins
+        self._elsewhere = elsewhere
         self._write_record = write_record
         self._mask = mask
         self._commands = commands
@@ -362,12 +374,13 @@ class _Actor:
         except (trio.WouldBlock, trio.BrokenResourceError):
             log.debug("the catalogue of %s is not kept this time", effect.spec.name)
 
-    def pin_tools(self, effect: PinTools) -> None:
+    def hand_on(self, effect: PinTools | IndexTools | SearchTools) -> None:
+        channel = self._elsewhere.get(type(effect))
         try:
-            if self._pins is not None:
-                self._pins.send_nowait(effect)
+            if channel is not None:
+                channel.send_nowait(effect)
         except trio.BrokenResourceError:
-            log.debug("the store of pins is gone")
+            log.debug("nobody performs a %s any more", type(effect).__name__)
 
     def log_line(self, effect: LogLine) -> None:
         log.log(effect.level, "%s", effect.text, extra=about(effect.instance))
@@ -391,7 +404,9 @@ _PERFORM: Final[dict[type[Any], Callable[[_Actor, Any], None]]] = {
     StopSession: _Actor.stop_session,
     SaveInstance: _Actor.save_instance,
     SaveCatalogue: _Actor.save_catalogue,
-    PinTools: _Actor.pin_tools,
+    PinTools: _Actor.hand_on,
+    IndexTools: _Actor.hand_on,
+    SearchTools: _Actor.hand_on,
     LogLine: _Actor.log_line,
     WriteRecord: _Actor.write_record,
     Reply: _Actor.reply,

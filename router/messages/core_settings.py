@@ -50,8 +50,10 @@ class CoreSettings:
         pinning: see `PinningSetting` (`security.pinning`).
         check_arguments: True to check the arguments of calls against the tools' schemas, where the
             instance does not say (`security`).
-        view: "router", "direct" or the name of a profile: the view where a client names none
-            (`server.view`). With `--view` it may be the name of an instance as well.
+        auto_limit_tokens: the cost of a list of tools up to which an `auto` view lists all of them
+            (`server.auto_limit_tokens`).
+        view: "router", "direct", "search", "auto" or the name of a profile: the view where a client
+            names none (`server.view`). With `--view` it may be the name of an instance as well.
         profiles: the views that the file defines, by name (`profiles`).
         rates: the limits of tokens, by the names of their principals (`security.tokens.*.rate`); a
             token that is missing has none.
@@ -73,6 +75,7 @@ class CoreSettings:
     allow_stdio_via_api: str = "with_token"
     pinning: PinningSetting = "off"
     check_arguments: bool = False
+    auto_limit_tokens: int = 10_000
     view: str = "router"
     profiles: dict[str, Profile] = attrs.field(factory=_no_profiles)
     rates: dict[str, RateLimits] = attrs.field(factory=_no_rates)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
+from router.messages.search import IndexTools, SearchTools
+
 if TYPE_CHECKING:
     from router.messages.catalog import KnownServer
     from router.messages.commands import Change
@@ -136,6 +138,8 @@ Effect: TypeAlias = (
     | SaveInstance
     | SaveCatalogue
     | PinTools
+    | IndexTools
+    | SearchTools
     | LogLine
     | WriteRecord
     | Reply

@@ -14,6 +14,7 @@ from router.messages.commands import Principal
 from router.messages.instances.instance_spec import CLIENT_MARK
 from router.messages.instances.pin_events import PinsRead, ToolsPinned
 from router.messages.revisions import STATELESS_REVISION, Era
+from router.messages.search import ToolsFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -378,6 +379,7 @@ Event: TypeAlias = (
     | CataloguesRead
     | PinsRead
     | ToolsPinned
+    | ToolsFound
     | CoreSettingsChanged
     | InstanceSaved
     | AdminCommand

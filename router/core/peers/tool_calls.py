@@ -371,7 +371,7 @@ def _check_and_forward(
         if not holding.passes(state, request, view, instance, tool, members):
             return
     # Only these show other URIs than the server's own.
-    rewrite = rewrite_for(state, request.client, instance) if view.expose == "direct" else None
+    rewrite = rewrite_for(state, request.client, instance) if view.is_direct else None
     if spec.run_policy.max_result_bytes is not None:
         rewrite = large_results.limited(state, request.client, instance, tool, rewrite)
     shown_alone = view.is_transparent

@@ -92,7 +92,7 @@ def declared_by_client(
 
 
 def _passes(name: str, expose: Expose) -> bool:
-    return expose == "transparent" or (expose == "direct" and name in ROUTED)
+    return expose == "transparent" or (expose != "router" and name in ROUTED)
 
 
 def declared_by_server(capabilities: dict[str, Raw], *, is_same_era: bool) -> dict[str, Raw]:

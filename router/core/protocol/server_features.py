@@ -53,7 +53,7 @@ def capabilities(profile: Profile, revision: str) -> dict[str, Any]:
         profile: the view.
         revision: the revision of the client.
     """
-    if profile.expose != "direct":
+    if profile.expose == "router":
         return router_tools.CAPABILITIES
     as_extension = is_stateless(revision)
     shown = _DIRECT_CAPABILITIES | {"extensions": extensions.declared(is_stateless=as_extension)}

@@ -54,6 +54,8 @@ class View(Struct, eq=False):
         instance: the name of the only instance, if the view is transparent; None otherwise.
         expose: its kind.
         is_transparent: True if it shows one instance as if the router were not there.
+        is_direct: True if everything of all its instances has direct names and URIs, whether all
+            tools are listed or searched.
         shows_all_tools: True if the profile leaves out no tool.
         approve: patterns for the tools of the profile whose calls wait for a yes.
     """
@@ -62,6 +64,7 @@ class View(Struct, eq=False):
     instance: str | None = None
     expose: Expose = "router"
     is_transparent: bool = False
+    is_direct: bool = False
     shows_all_tools: bool = True
     approve: tuple[str, ...] = ()
     # The instances that each principal sees here, since the last change: by the names it may see,
@@ -73,6 +76,7 @@ class View(Struct, eq=False):
     def __post_init__(self) -> None:
         self.expose = self.profile.expose
         self.is_transparent = self.instance is not None
+        self.is_direct = not self.is_transparent and self.expose != "router"
         self.shows_all_tools = self.profile.tools.admits_all
         self.approve = self.profile.tools.approve
 
@@ -206,11 +210,21 @@ class Views(Struct, eq=False):
         return view
 
 
+_DEFAULTS: Final[dict[str, Profile]] = {
+    "router": Profile("router"),
+    "direct": Profile("direct"),
+    "search": Profile("search"),
+    "auto": Profile("auto"),
+}
+"""The views that need no definition (`config.profiles.DEFAULT_VIEWS`)."""
+
+
 def _view(place: str | None, settings: CoreSettings, instances: Instances) -> View | None:
     if place is None:
         place = settings.view
-        if place in ("router", "direct"):
-            return View(Profile("router" if place == "router" else "direct"))
+        default = _DEFAULTS.get(place)
+        if default is not None:
+            return View(default)
     profile = settings.profiles.get(place)
     if profile is not None:
         return View(profile, profile.instances[0] if profile.expose == "transparent" else None)

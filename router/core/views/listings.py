@@ -80,7 +80,7 @@ def result_for(state: RoutingState, client: Client, part: str) -> Raw:
     """
     view = state.view_of(client)
     seen = view.seen_by(state.instances, client.principal)
-    if view.expose == "direct":
+    if view.is_direct:
         return _direct_result(state, client, view, seen, part)
     items = [item.raw for _, item in _indirect_items(state, client, view, seen, part)]
     return _encoded(state, client, part, [b",".join(items)])
@@ -94,7 +94,7 @@ def tools_for(state: RoutingState, client: Client) -> list[tuple[Instance | None
     """
     view = state.view_of(client)
     seen = view.seen_by(state.instances, client.principal)
-    if view.expose != "direct":
+    if not view.is_direct:
         return list(_indirect_items(state, client, view, seen, "tools"))
     rows = _direct_tools(state, client, view, seen)
     return [(row, item) for row, items, _ in rows for item in items]

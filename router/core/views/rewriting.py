@@ -50,7 +50,7 @@ def rewrite_for(
         read: for `resources/read`, the URI that the client asked for, and the server's own.
     """
     view = state.view_of(client)
-    is_direct = view.expose == "direct"
+    is_direct = view.is_direct
     is_renamed = read is not None and read[0] != read[1]
     if view.is_transparent or not (is_direct or is_renamed):
         return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from router.client_files.clients.table import CLIENTS
+from router.config.profiles import DEFAULT_VIEWS
 from router.core.text.nearest_names import did_you_mean
 from router.doctor.findings import Finding
 
@@ -123,7 +124,7 @@ def _problems_of_command(entry: dict[str, Any], facts: Facts) -> Iterator[str]:
 
 def _problems_of_view(name: str, facts: Facts) -> Iterator[str]:
     names = (*facts.settings.profiles, *(spec.name for spec in facts.specs))
-    if name not in (*names, "router", "direct"):
+    if name not in (*names, *DEFAULT_VIEWS):
         yield f"asks for the view '{name}', which is not there{did_you_mean(name, names)}"
 
 

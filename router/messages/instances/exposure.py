@@ -12,12 +12,15 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 from msgspec import Struct
 
-Expose: TypeAlias = Literal["router", "direct", "transparent"]
+Expose: TypeAlias = Literal["router", "direct", "transparent", "search", "auto", "code"]
 """The kinds of views.
 
 - `router`: the router's own tools; after `use`, also the tools of the selected instance.
 - `direct`: everything of every ready instance, under stable unique names.
 - `transparent`: one instance, as if the router were not there.
+- `search`: as `direct`, but in place of all tools those that find, describe and call them.
+- `auto`: `direct` or `search`, by the cost of listing all tools and by what the client can do.
+- `code`: as `search`, with a tool that runs code which calls tools.
 """
 
 
@@ -121,6 +124,7 @@ class Profile:
         expose: its kind; `transparent` shows the one instance that `instances` names.
         instances: patterns for the names of its instances, also of instances to come.
         tools: admits tools by the names that this view shows.
+        pinned: patterns for the names of tools that are listed also where tools are searched.
         instructions: replaces the servers' own, for the model; None for those of the servers.
         title: its name for people.
     """
@@ -128,5 +132,6 @@ class Profile:
     expose: Expose = "direct"
     instances: tuple[str, ...] = ("*",)
     tools: NameFilter = EVERY_NAME
+    pinned: tuple[str, ...] = ()
     instructions: str | None = None
     title: str | None = None

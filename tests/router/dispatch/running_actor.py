@@ -8,10 +8,10 @@ import trio
 from msgspec import Raw
 from trio.testing import wait_all_tasks_blocked
 
-from router.dispatch.actor import Inbound, Mask, PureCore, dispatch
+from router.dispatch.actor import NOWHERE, Elsewhere, Inbound, Mask, PureCore, dispatch
 from router.dispatch.after_batch import AfterBatch
 from router.messages.catalog import Catalog, Item
-from router.messages.effects import Effect, PinTools, SaveCatalogue, SaveInstance
+from router.messages.effects import Effect, SaveCatalogue, SaveInstance
 from router.messages.events import Event, SessionUp, Tick
 from router.messages.frames import Frame, Notification
 from router.messages.instances.instance_spec import InstanceSpec
@@ -97,7 +97,7 @@ async def start_actor(
     commands: int = 8,
     mask: Mask = str,
     write_record: Callable[[Record], None] = lambda _: None,
-    pins: trio.MemorySendChannel[PinTools] | None = None,
+    elsewhere: Elsewhere = NOWHERE,
 ) -> RunningActor:
     inbox_in, inbox_out = trio.open_memory_channel[Inbound](2000)
     commands_in, commands_out = trio.open_memory_channel[Command](commands)
@@ -120,7 +120,7 @@ async def start_actor(
                 write_record,
                 actor.counts,
                 actor.after_batch,
-                pins=pins,
+                elsewhere=elsewhere,
                 task_status=task_status,
             )
         actor.ended.set()

@@ -453,13 +453,13 @@ async def test_without_a_catalogue_store_a_catalogue_is_dropped(
     assert caplog.messages == []
 
 
-async def test_tools_to_be_pinned_go_to_their_store_while_there_is_one(
+async def test_effects_that_tasks_of_their_own_perform_go_to_these(
     nursery: trio.Nursery, autojump_clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     batch = PinTools(7, frozenset({b"{}"}), {})
     core = ScriptedCore({Tick: [batch]})
     pins_in, pins = mailbox(1)
-    actor = await start_actor(nursery, core, pins=pins_in)
+    actor = await start_actor(nursery, core, elsewhere={PinTools: pins_in})
     await actor.happens(Tick())
     assert content(pins) == [batch]
     pins.close()

@@ -155,7 +155,7 @@ _INSTANCE: Final[Json] = object_of(
 )
 
 _PROFILE: Final[Json] = {
-    "expose": {"enum": ["router", "direct", "transparent"]},
+    "expose": {"enum": ["router", "direct", "transparent", "search", "auto", "code"]},
     "instances": {**array_of(STRING), "description": "Names; * and ? stand for characters"},
     "tools": object_of(
         more=False,
@@ -163,6 +163,10 @@ _PROFILE: Final[Json] = {
         deny=array_of(STRING),
         approve={**array_of(STRING), "description": "Calls of these wait for a yes"},
     ),
+    "pinned": {
+        **array_of(STRING),
+        "description": "Tools that are always listed",
+    },
     "instructions": nullable("string"),
     "title": nullable("string"),
 }
