@@ -18,7 +18,7 @@ from router.core.state.deadlines import Deadlines
 from router.core.state.instance_table import Instances
 from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
-from router.core.state.views import ALL, Sight, View, Views
+from router.core.state.views import ALL, ListChoice, Sight, View, Views
 from router.messages.effects import StartSession
 from router.messages.errors import INSTANCE_NOT_FOUND, TIMEOUT, RpcError
 
@@ -128,6 +128,8 @@ class RoutingState(Struct):
         kept_results: the results that were cut.
         counts: the requests that have ended, and what became of sessions.
         usages: the use that tokens make of their limits, by name; only of tokens that have any.
+        lone_choices: the lists of tools that clients without sessions got last in `auto` views, by
+            place, name and version of the client, and the name of its principal.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once no call and no change is under way; None before `Drain`
@@ -174,6 +176,7 @@ class RoutingState(Struct):
     kept_results: KeptResults = field(default_factory=KeptResults)
     counts: CallCounts = field(default_factory=CallCounts)
     usages: dict[str, Usage] = {}
+    lone_choices: dict[tuple[str | None, str, str], ListChoice] = {}
     log_level: str | None = None
     draining: bool = False
     drain_reply_to: Outbox | None = None

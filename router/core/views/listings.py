@@ -27,6 +27,7 @@ from router.core.protocol.bridging import (
 from router.core.text.raw_json import raw_of
 from router.core.views import resources
 from router.core.views.instance_views import tool_view
+from router.core.views.list_choice import listed_as
 from router.messages.catalog import Item
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given, object_of
@@ -168,7 +169,8 @@ def selected_instance(state: RoutingState, client: Client) -> Instance | None:
 def _direct_result(
     state: RoutingState, client: Client, view: View, seen: Instances, part: str
 ) -> Raw:
-    key = (part, client.is_stateless, client.spelling(state.settings.tool_names))
+    listed = listed_as(state, client, view) if part == "tools" else "direct"
+    key = (part, listed, client.is_stateless, client.spelling(state.settings.tool_names))
     offers = [row.offers for row in seen]
     kept = seen.encoded.get(key)
     if kept is not None and kept.is_of(state.settings, offers):

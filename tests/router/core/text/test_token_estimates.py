@@ -1,4 +1,4 @@
-"""Estimates of tokens, of kinds of texts; a test end to end compares lists with a real tokenizer."""
+"""Estimates of tokens, of kinds of texts; an end-to-end test compares lists with a tokenizer."""
 
 import msgspec
 import pytest
