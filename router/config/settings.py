@@ -225,7 +225,7 @@ class Settings:
     watcher: Watcher = attrs.field(factory=Watcher)
 
 
-FIRST_SETTINGS: Final = Settings(server=Server(view="direct"))
+FIRST_SETTINGS: Final = Settings(server=Server(view="auto"))
 """The settings without a file; the default of `server.view` is for files from before views."""
 
 

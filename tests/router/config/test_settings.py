@@ -81,7 +81,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "watcher": {"enabled": True, "watch_path": "data", "debounce_delay": 1.0},
 }
-FIRST: dict[str, Any] = DEFAULTS | {"server": DEFAULTS["server"] | {"view": "direct"}}
+FIRST: dict[str, Any] = DEFAULTS | {"server": DEFAULTS["server"] | {"view": "auto"}}
 
 
 # --- Defaults --------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_written_defaults_are_read_as_they_were(config: Path) -> None:
 def test_first_file_shows_the_tools_themselves_and_a_file_without_the_key_those_of_the_router(
     config: Path,
 ) -> None:
-    assert load_settings(config).server.view == "direct"
+    assert load_settings(config).server.view == "auto"
     assert attrs.evolve(FIRST_SETTINGS, server=Settings().server) == Settings()
     assert load_settings(write(config, {"server": {}})).server.view == "router"
 
