@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     import trio
 
     from router.dispatch.actor import Inbound
+    from router.search.reranking import Reranker
 
 
 async def keep_index(
     commands: trio.MemoryReceiveChannel[IndexTools | SearchTools],
     inbox: trio.MemorySendChannel[Inbound],
+    reranker: Reranker | None = None,
 ) -> None:
-    """Index and search what the actor asks for, until its end has closed."""
+    """Index and search what the actor asks for, until its end has closed.
+
+    Args:
+        commands: brings what the actor asks for.
+        inbox: takes a `ToolsFound` for each search.
+        reranker: ranks by meaning what was found by words; None for words alone.
+    """
+    del reranker
     with commands, inbox:
         async for command in commands:
             if isinstance(command, SearchTools):
