@@ -54,3 +54,15 @@ def test_few_tools_are_listed_and_their_cost_is_shown(tmp_path: Path) -> None:
     assert view["reason"] == f"direct: {tokens} of 10,000 tokens"
     assert f"listing all tools costs a model about {tokens} tokens" in status.stdout
     assert f"raw 1: direct: {tokens} of 10,000 tokens" in status.stdout
+
+
+def test_beyond_the_limit_the_same_client_is_listed_tools_that_search(tmp_path: Path) -> None:
+    with _shipped(tmp_path, auto_limit_tokens=10) as (_, router):
+        listed = _listed(router)
+        router.stderr.wait_for("raw 1, at the default view: search: more than 10 tokens")
+    assert not listed & EXAMPLE
+    assert {name.replace(".", "_") for name in listed} == {
+        "mcp_router_search",
+        "mcp_router_describe",
+        "mcp_router_call_tool",
+    }

@@ -67,11 +67,10 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
 
 def _instructions(state: RoutingState, client: Client) -> str:
     seen, view = state.seen_by(client), state.view_of(client)
-    if view.is_direct:
-        listed_as(state, client, view)  # A session has its list from now on.
     said = ((row.name, instructions(row)) for row in seen if row.known is not None)
     spelling = client.spelling(state.settings.tool_names)
-    return server_features.instructions(view.profile, said, spelling)
+    listed = listed_as(state, client, view) if view.is_direct else None
+    return server_features.instructions(view.profile, said, spelling, listed)
 
 
 def ping(state: RoutingState, request: ClientRequest) -> None:
