@@ -198,6 +198,15 @@ def test_a_request_without_a_session_has_its_own_choice_and_a_call_none() -> Non
 # --- What is told of it ----------------------------------------------------------------------
 
 
+def test_a_client_that_has_not_said_who_it_is_has_no_choice_yet() -> None:
+    talk = Conversation(**AUTO)
+    talk.with_upstreams("a", tools=("echo",))
+    client = talk.client()
+    assert client.lists() == ["a__echo"]
+    assert talk.state.clients[client.id].list_choice is None
+    assert shown(talk) == []
+
+
 def test_each_choice_is_logged_once() -> None:
     talk = Conversation(**AUTO)
     talk.with_upstreams("a", tools=MANY)
@@ -238,6 +247,8 @@ def test_a_principal_with_limits_is_told_of_its_own_sessions() -> None:
     told = talk.admin_asks(ShowViews(), Principal("mine", **limits)).answer
     assert [row["client"] for row in told] == [list_choice.NO_NAME]
     assert len(shown(talk)) == 2
+    talk.stateless_client(principal=Principal("another")).lists()
+    assert talk.admin_asks(ShowViews(), Principal("mine", **limits)).answer == told
 
 
 def test_what_is_kept_of_clients_without_sessions_is_bounded(
