@@ -77,10 +77,10 @@ def test_who_finds_nothing_is_told_what_can_be_done() -> None:
     talk.found()
     assert asked.text["found"] == "0 of 7 tools"
     assert "other words" in asked.text["hint"]
-    assert "Still starting, and searched later: new." in asked.text["hint"]
+    assert "Search again in some seconds; still starting: new." in asked.text["hint"]
     empty = searches(alice, kind="prompt")
     talk.happens(ToolsFound(talk.searches.pop().key))
-    assert empty.text["hint"].startswith("There are no prompts. ")
+    assert empty.text["hint"].startswith("No prompts are known. ")
 
 
 def test_prompts_and_resources_are_found_by_the_names_that_a_client_can_use() -> None:
