@@ -151,13 +151,10 @@ def servers_line(servers: tuple[tuple[str, str], ...]) -> str:
 def _cut_names(names: list[str]) -> str:
     """Return as many of the names as there is room for, and the number of the others."""
     room = MAX_SERVERS_BYTES - len(f" and {len(names)} more")
-    line = ""
-    for number, name in enumerate(names):
-        longer = f"{line}, {name}" if line else name
-        if len(longer.encode()) > room:
-            return f"{line} and {len(names) - number} more"
-        line = longer
-    return line
+    shown = 0
+    while len(", ".join(names[: shown + 1]).encode()) <= room:
+        shown += 1
+    return f"{', '.join(names[:shown])} and {len(names) - shown} more"
 
 
 def _cut_to_bytes(text: str, max_bytes: int) -> str:

@@ -118,10 +118,10 @@ def _hint(state: RoutingState, client: Client, total: int, kinds: str) -> str:
         for row in state.seen_by(client)
         if row.offers is NOTHING and row.state is InstanceState.STARTING
     ]
-    texts = ["Try other words for what is to be done."] if total else [f"There are no {kinds}."]
+    texts = ["Try other words for what is to be done."] if total else [f"No {kinds} are known."]
     if awaited:
         names = ", ".join(awaited[:_MAX_AWAITED]) + (", …" if len(awaited) > _MAX_AWAITED else "")
-        texts.append(f"Still starting, and searched later: {names}.")
+        texts.append(f"Search again in some seconds; still starting: {names}.")
     list_tool = spelled(router_tools.LIST, client.spelling(state.settings.tool_names))
     return " ".join([*texts, f"{list_tool} shows the servers."])
 

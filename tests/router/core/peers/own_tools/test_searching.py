@@ -3,14 +3,17 @@
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
+from router.core.peers.own_tools import found_items
 from router.core.peers.own_tools import searching as subject
+from router.messages.catalog import Item
 from router.messages.commands import Principal
 from router.messages.errors import INTERNAL_ERROR, RpcError
 from router.messages.instances.exposure import NameFilter, Profile
 from router.messages.observability.records import CallRecord
 from router.messages.search import Found, ToolsFound
-from tests.router.core.conversation import Conversation, SentRequest, spec
+from tests.router.core.conversation import Conversation, SentRequest, raw, spec
 from tests.router.core.fake_peers import EVERYTHING
 from tests.router.core.peers.own_tools.searched import SCHEMA, item, searches, searching
 
@@ -74,10 +77,10 @@ def test_who_finds_nothing_is_told_what_can_be_done() -> None:
     talk.found()
     assert asked.text["found"] == "0 of 7 tools"
     assert "other words" in asked.text["hint"]
-    assert "Still starting, and searched later: new." in asked.text["hint"]
+    assert "Search again in some seconds; still starting: new." in asked.text["hint"]
     empty = searches(alice, kind="prompt")
     talk.happens(ToolsFound(talk.searches.pop().key))
-    assert empty.text["hint"].startswith("There are no prompts. ")
+    assert empty.text["hint"].startswith("No prompts are known. ")
 
 
 def test_prompts_and_resources_are_found_by_the_names_that_a_client_can_use() -> None:
@@ -99,6 +102,24 @@ def test_prompts_and_resources_are_found_by_the_names_that_a_client_can_use() ->
         {"uri": "mcp-router://a/x%3A1", "name": "at x:1"},
         {"uriTemplate": "mcp-router://a/x:{y}", "name": "like x:{y}"},
     ]
+
+
+def test_a_resource_has_the_members_that_its_server_gives_it() -> None:
+    talk = Conversation(view="search")
+    given = {"uri": "x:1", "name": "one\nname", "description": "First. Second.", "mimeType": "a/b"}
+    talk.with_instance("a", resources=[Item("x:1", raw(given))])
+    asked = searches(talk.client(), kind="resource")
+    talk.found("x:1", "x:gone")
+    shown = {"name": "one name", "description": "First.", "mimeType": "a/b"}
+    assert asked.text["resources"] == [{"uri": "x:1"} | shown]
+
+
+def test_a_tool_that_says_nothing_has_its_title_and_what_nobody_can_read_has_no_arguments() -> None:
+    talk = searching(item("file", description=None, title="A file", inputSchema="odd"))
+    asked = searches(talk.client())
+    talk.found("file")
+    assert asked.text["tools"] == [{"name": "a__file", "description": "A file", "signature": ""}]
+    assert found_items.decoded(Raw(b"[" * 1_000_000)) is None
 
 
 def test_what_the_view_does_not_admit_any_more_when_the_answer_is_made_is_not_shown() -> None:
