@@ -171,7 +171,7 @@ class ShowCosts(Struct, frozen=True):
     `name`, `tools` (how many) and `tokens`. `dearest` has the ten dearest tools: `instance`,
     `tool`, `tokens`, `share` of the total, and the tokens that `deny` of it or its description cut
     to one sentence would save: `deny_saves`, `describe_saves`. `places` names what
-    `ShowViewCost` can be asked for.
+    `ShowViewCost` can be asked for. Of one instance, `tools` has name -> tokens of every tool.
     """
 
     instance: str | None = None

@@ -131,7 +131,7 @@ class RoutingState(Struct):
         counts: the requests that have ended, and what became of sessions.
         usages: the use that tokens make of their limits, by name; only of tokens that have any.
         lone_choices: the lists of tools that clients without sessions got last in `auto` views, by
-            place, name and version of the client, and the name of its principal.
+            place, client and the name of its principal.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
         drain_reply_to: gets None once nothing is under way (`is_busy`); None before `Drain`

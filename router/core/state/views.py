@@ -173,11 +173,15 @@ class ListChoice(Struct, frozen=True):
         kind: "direct" or "search".
         reason: why, in words; it may hold the name that the client gives itself.
         is_final: False while it may change in the same session, since lists are missing.
+        client: name and version that the client gives itself, in one line.
+        place: the place of its view; None for the default one.
     """
 
     kind: Expose
     reason: str
     is_final: bool
+    client: str
+    place: str | None
 
 
 class Sight(Struct, frozen=True, eq=False):

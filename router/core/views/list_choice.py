@@ -60,14 +60,16 @@ def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
         _note_lone(state, client, choice)
     elif client.has_initialized:
         if kept is None or kept.kind != choice.kind:
-            _log(state, client, choice)
+            _log(state, choice)
         client.list_choice = choice
     return choice.kind
 
 
-def choice_for_anybody(state: RoutingState, view: View, seen: Instances) -> ListChoice:
-    """Return the choice for a client that nothing is known of."""
-    return _choice(state, view, seen, "", searches=False)
+def choice_for_anybody(
+    state: RoutingState, view: View, seen: Instances, place: str | None
+) -> ListChoice:
+    """Return the choice for a client of a place that nothing is known of."""
+    return _choice(state, view, seen, (NO_NAME, place), searches=False)
 
 
 def _choose(state: RoutingState, client: Client, view: View) -> ListChoice:
@@ -77,45 +79,43 @@ def _choose(state: RoutingState, client: Client, view: View) -> ListChoice:
     info = object_of(client.info) if is_object(client.info) else {}
     name, version = (optional_text_of(info, key) for key in ("name", "version"))
     searches = searches_by_itself(name, version)
+    # What a client calls itself may be anything, also several lines.
+    who = cut_to_one_line(name_and_version(client.info)) or NO_NAME
+    where = client.place or client.principal.profile
     seen = view.seen_by(state.instances, client.principal)
-    return _choice(state, view, seen, _called(client), searches=searches)
+    return _choice(state, view, seen, (who, where), searches=searches)
 
 
 def _choice(
-    state: RoutingState, view: View, seen: Instances, called: str, *, searches: bool
+    state: RoutingState,
+    view: View,
+    seen: Instances,
+    who_and_where: tuple[str, str | None],
+    *,
+    searches: bool,
 ) -> ListChoice:
     # For start-up time, as above.
     from router.core.costs.tool_costs import list_cost
 
     limit = state.settings.auto_limit_tokens
     cost = list_cost(state, view, seen, limit)
+    who, _ = who_and_where
+    if cost.is_beyond and searches:
+        return ListChoice("direct", f"{who} searches by itself", True, *who_and_where)
     if cost.is_beyond:
-        if searches:
-            return ListChoice("direct", f"{called} searches by itself", is_final=True)
-        return ListChoice("search", f"more than {limit:,} tokens", is_final=True)
+        return ListChoice("search", f"more than {limit:,} tokens", True, *who_and_where)
     reason = f"{cost.tokens:,} of {limit:,} tokens"
-    unknown = sum(row.known is None and row.may_run for row in seen)
-    if unknown and not searches:
+    unknown = 0 if searches else sum(row.known is None and row.may_run for row in seen)
+    if unknown:
         servers = "a server has" if unknown == 1 else f"{unknown} servers have"
-        return ListChoice("direct", f"{reason} so far: {servers} yet to be listed", is_final=False)
-    return ListChoice("direct", reason, is_final=True)
+        reason = f"{reason} so far: {servers} yet to be listed"
+    return ListChoice("direct", reason, not unknown, *who_and_where)
 
 
-def _called(client: Client) -> str:
-    """Return how a client calls itself, in one line; it may say anything."""
-    return cut_to_one_line(name_and_version(client.info)) or NO_NAME
-
-
-def _place(client: Client) -> str | None:
-    return client.place or client.principal.profile
-
-
-def _log(
-    state: RoutingState, client: Client, choice: ListChoice, level: int = logging.INFO
-) -> None:
-    place = _place(client)
+def _log(state: RoutingState, choice: ListChoice, level: int = logging.INFO) -> None:
+    place = choice.place
     where = "the default view" if place is None else f"the view '{cut_to_one_line(place)}'"
-    line = f"{_called(client)}, at {where}: {choice.kind}: {choice.reason}"
+    line = f"{choice.client}, at {where}: {choice.kind}: {choice.reason}"
     state.effects.append(LogLine(level, line, instance=""))
 
 
@@ -124,14 +124,14 @@ def _log(
 
 def _note_lone(state: RoutingState, client: Client, choice: ListChoice) -> None:
     """Note the choice for a client without a session, and log it if it is news."""
-    chosen, key = state.lone_choices, (_place(client), _called(client), client.principal.name)
+    chosen, key = state.lone_choices, (choice.place, choice.client, client.principal.name)
     before = chosen.pop(key, None)
     is_full = len(chosen) >= MAX_LONE
     if is_full:
         del chosen[next(iter(chosen))]
     chosen[key] = choice
     if before is None or before.kind != choice.kind:
-        _log(state, client, choice, logging.DEBUG if is_full else logging.INFO)
+        _log(state, choice, logging.DEBUG if is_full else logging.INFO)
 
 
 def choices_shown_to(state: RoutingState, principal: Principal) -> list[dict[str, Any]]:
@@ -141,21 +141,21 @@ def choices_shown_to(state: RoutingState, principal: Principal) -> list[dict[str
     none.
     """
     is_limited = principal.instances is not None or principal.profile is not None
-    sessions = Counter[tuple[str | None, str, ListChoice]]()
-    for (place, called, name), choice in reversed(state.lone_choices.items()):
+    sessions = Counter[ListChoice]()
+    for (_, _, name), choice in reversed(state.lone_choices.items()):
         if not is_limited or name == principal.name:
-            sessions[place, called, choice] += 0
+            sessions[choice] += 0
     for client in state.clients.values():
         choice = client.list_choice
         if choice is not None and (not is_limited or client.principal.name == principal.name):
-            sessions[_place(client), _called(client), choice] += 1
+            sessions[choice] += 1
     return [
         {
-            "place": place,
-            "client": called,
+            "place": choice.place,
+            "client": choice.client,
             "kind": choice.kind,
             "reason": choice.reason,
             "sessions": count,
         }
-        for (place, called, choice), count in sessions.most_common(MAX_SHOWN)
+        for choice, count in sessions.most_common(MAX_SHOWN)
     ]

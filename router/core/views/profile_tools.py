@@ -109,7 +109,8 @@ def costs(state: RoutingState, principal: Principal, instance: str | None) -> di
         instances.append({"name": row.name, "tools": len(tools), "tokens": tokens})
     total = sum(tokens for tokens, *_ in counted)
     counted.sort(key=lambda one: -one[0])
-    return {
+    every = {} if instance is None else {"tools": {item.key: cost for cost, _, item in counted}}
+    return every | {
         "total_tokens": total,
         "limit_tokens": state.settings.auto_limit_tokens,
         "instances": sorted(instances, key=lambda one: -one["tokens"]),
@@ -167,7 +168,7 @@ def view_cost(state: RoutingState, event: AdminCommand, place: str | None) -> di
         "reason": None,
     }
     if view.expose == "auto":
-        choice = choice_for_anybody(state, view, seen)
+        choice = choice_for_anybody(state, view, seen, place)
         row["reason"] = f"{choice.kind}: {choice.reason}"
     client = _stand_in(state, event, place)
     if _lists_few(state, client, view):

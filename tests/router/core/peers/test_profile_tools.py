@@ -147,6 +147,7 @@ def test_the_dearest_tools_come_first_with_what_would_be_saved() -> None:
 def test_one_instance_has_its_own_total() -> None:
     costs = costly().admin_asks(ShowCosts("b")).answer
     assert {one["instance"] for one in costs["dearest"]} == {"b"}
+    assert costs["tools"] == {one["tool"]: one["tokens"] for one in costs["dearest"]}
     assert costs["total_tokens"] == costs["instances"][0]["tokens"]
     assert costly().admin_asks(ShowCosts("x")).error.code == INSTANCE_NOT_FOUND
 

@@ -27,6 +27,11 @@ _COSTS: Final = object_of(
     "total_tokens limit_tokens instances dearest views",
     total_tokens=_TOKENS,
     limit_tokens={**INTEGER, "description": "server.auto_limit_tokens"},
+    tools={
+        "type": "object",
+        "additionalProperties": _TOKENS,
+        "description": "Of one instance: every tool, the dearest first",
+    },
     instances={
         **array_of(object_of("name tools tokens", name=NAME, tools=INTEGER, tokens=_TOKENS)),
         "description": "The dearest first",
