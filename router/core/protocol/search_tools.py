@@ -92,8 +92,8 @@ INSTRUCTIONS: Final[dict[Expose, str]] = dict.fromkeys(
     "This server stands in front of several MCP servers and does not list all of their tools. "
     "mcp.router.search finds tools by what they do, mcp.router.describe shows them in full, and "
     "mcp.router.call_tool calls one. Search before you say that something cannot be done. A tool "
-    "whose name you know can be called at once, by mcp.router.call_tool or directly. Prompts and "
-    "resources are found by mcp.router.search too, with kind.",
+    "whose name you know can be called without a search. With kind, mcp.router.search finds "
+    "prompts and resources.",
 )
 """The kind of a list -> the text for the model, in place of the servers' own."""
 

@@ -16,6 +16,7 @@ from router.messages.search import Found, ToolsFound
 from tests.router.core.conversation import Conversation, SentRequest, raw, spec
 from tests.router.core.fake_peers import EVERYTHING
 from tests.router.core.peers.own_tools.searched import SCHEMA, item, searches, searching
+from tests.router.core.per_client import comes_up, talk_about
 
 LINE = "path: string, encoding?: string"
 
@@ -143,6 +144,18 @@ def test_a_search_in_a_view_of_another_kind_finds_by_the_names_that_can_be_calle
     asked = searches(talk.client())
     talk.found("file")
     assert asked.text["tools"][0]["name"] == "a__file"
+
+
+def test_a_search_starts_the_session_of_a_client_of_which_nothing_is_known() -> None:
+    talk = talk_about(view="search")
+    alice = talk.client()
+    asked = searches(alice)
+    talk.found()
+    assert asked.text["found"] == "0 of 7 tools"
+    comes_up(talk, "a#1", item("file"))
+    again = searches(alice)
+    talk.found("file")
+    assert again.text["tools"][0]["name"] == "a__file"
 
 
 def test_clients_of_2026_07_28_search_as_well() -> None:
