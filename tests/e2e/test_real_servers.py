@@ -128,7 +128,7 @@ def test_help_shows_all_of_a_tool_that_is_asked_for(http: Target) -> None:
     run(scenario)
 
 
-LEAST_TOKENS: Final = 1_000
+LEAST_TOKENS: Final = 500
 """Of a list by which an estimate is judged: a single odd word weighs too much in a shorter one."""
 
 
