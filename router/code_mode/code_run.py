@@ -158,8 +158,8 @@ class CodeRun:
     async def _answer(
         self, key: int, name: str, method: Callable[..., Awaitable[Any]], *arguments: Any
     ) -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
         if len(self._report.calls) >= MAX_CALLS:
-            await trio.lowlevel.checkpoint()
             return {"answer": key, "error": f"a run makes at most {MAX_CALLS} calls and searches"}
         made = MadeCall(name)
         self._report.calls.append(made)

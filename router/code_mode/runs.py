@@ -16,7 +16,7 @@ import trio
 
 from router.code_mode.code_run import CodeRun, RunReport
 from router.code_mode.inner_client import InnerClient, ToolFailed
-from router.code_mode.sandboxes import SandboxLost, SandboxPool
+from router.code_mode.sandboxes import KILLED_WITHIN_S, SandboxLost, SandboxPool
 from router.messages.code_runs import CodeEnded, EndCode
 
 if TYPE_CHECKING:
@@ -91,4 +91,5 @@ class Runs:
             if is_reusable:
                 self._sandboxes.give_back(sandbox)
             else:
-                await sandbox.end()
+                with trio.move_on_after(KILLED_WITHIN_S, shield=True):
+                    await sandbox.end()

@@ -37,6 +37,7 @@ IDLE_S: Final = 60.0
 """A process that rests takes 30 MB, and saves the next run 0.1 s."""
 
 KILLED_WITHIN_S: Final = 2.0
+"""The system takes no longer to end a process that was killed."""
 
 _PASSED_VARIABLES: Final = ("SYSTEMROOT",)
 """Without these no process starts on Windows."""
@@ -105,6 +106,7 @@ class Sandbox:
         Raises:
             SandboxLost: the process has ended, or the line makes no sense.
         """
+        await trio.lowlevel.checkpoint()
         while not self._lines:
             chunk = await self._stdout.receive_some()
             if not chunk:
@@ -117,17 +119,16 @@ class Sandbox:
             raise SandboxLost("the sandbox makes no sense") from None
 
     async def end(self) -> None:
-        """Kill the process and all below it, and wait for its end, whether cancelled or not."""
+        """Kill the process and all below it, and wait for its end; if cancelled, it is killed."""
         if sys.platform == "win32":
             self._process.kill()
         else:
             # macOS reports a group of ended processes as one that may not be killed.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        with trio.move_on_after(KILLED_WITHIN_S, shield=True):
-            await self._process.wait()
-            await self._stdin.aclose()
-            await self._stdout.aclose()
+        await self._process.wait()
+        await self._stdin.aclose()
+        await self._stdout.aclose()
 
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -175,10 +176,12 @@ class SandboxPool:
     async def _keep(self, sandbox: Sandbox, rest: _Rest) -> None:
         """End a sandbox that has rested too long, or has ended, or when the router ends."""
         try:
+            await trio.lowlevel.checkpoint()
             rest.scope.deadline = trio.current_time() + IDLE_S
             with rest.scope, suppress(SandboxLost):
                 await sandbox.receive()  # It has nothing to say, but for its end.
         finally:
             rest.has_ended.set()
             if self._resting.pop(sandbox, None) is not None:
-                await sandbox.end()
+                with trio.move_on_after(KILLED_WITHIN_S, shield=True):
+                    await sandbox.end()
