@@ -71,6 +71,7 @@ from router.messages.events import (
     Tick,
 )
 from router.messages.instances.pin_events import PinsRead, ToolsPinned
+from router.messages.search import ToolsFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +122,7 @@ class Core:
             reconfigure.complete_replacements(state)
         if state.asking:
             admin_commands.reply_to_askers(state)
-        if state.drain_reply_to is not None and not state.calls.by_id and not state.saving:
+        if state.drain_reply_to is not None and not state.is_busy:
             state.effects.append(Reply(state.drain_reply_to, None))
             state.drain_reply_to = None
         if state.pins is not None and state.pins.is_pending:
@@ -202,8 +203,8 @@ def _forget_client(state: RoutingState, client_id: str, reason: str) -> None:
         forwarding.unpark(state, parked)
         forwarding.end_reply(state, parked.request, "gone")
     _forget_held(state, client)
-    for saving_now in client.saving.values():
-        forwarding.end_reply(state, saving_now.request, "gone")
+    for awaiting in client.awaited.values():
+        forwarding.end_reply(state, awaiting.request, "gone")
     for request_id in list(client.server_requests):
         forwarding.fail_server_request(state, client, request_id, "The client is gone")
     for call in list(client.calls.values()):
@@ -236,6 +237,14 @@ def _forget_held(state: RoutingState, client: Client) -> None:
 def _instances_changed(state: RoutingState, event: InstancesChanged) -> None:
     reconfigure.configure(state, event.specs)
     _end_changed_approvals(state)
+    _forget_gone_tools(state)
+
+
+def _forget_gone_tools(state: RoutingState) -> None:
+    if state.searches.indexed:
+        from router.core.views.searched import index_feed  # For start-up time, as above.
+
+        index_feed.forget_gone(state)
 
 
 def _catalogues_read(state: RoutingState, event: CataloguesRead) -> None:
@@ -247,6 +256,7 @@ def _instance_saved(state: RoutingState, event: InstanceSaved) -> None:
     if event.specs is not None:
         reconfigure.configure(state, event.specs)
         _end_changed_approvals(state)
+        _forget_gone_tools(state)
     saving.saved(state, event)
 
 
@@ -328,6 +338,13 @@ def _tick(state: RoutingState, _: Tick) -> None:
     idle_stops.expire(state)
 
 
+def _tools_found(state: RoutingState, event: ToolsFound) -> None:
+    # For start-up time: few clients search.
+    from router.core.peers.own_tools.searching import tools_found
+
+    tools_found(state, event)
+
+
 def _drain(state: RoutingState, event: Drain) -> None:
     state.draining, state.drain_reply_to = True, event.reply_to
     stateless_requests.end_subscriptions(state)
@@ -361,6 +378,7 @@ _HANDLERS: dict[type[Any], Callable[[RoutingState, Any], None]] = {
     CataloguesRead: _catalogues_read,
     PinsRead: _pins_read,
     ToolsPinned: _tools_pinned,
+    ToolsFound: _tools_found,
     CoreSettingsChanged: _settings_changed,
     InstanceSaved: _instance_saved,
     AdminCommand: admin_commands.handle,

@@ -63,6 +63,7 @@ def session_up(state: RoutingState, event: SessionUp) -> None:
     show_in_instance(instance, state.now_s)
     state.sessions[event.session] = instance
     reconfigure.save_catalogue(state, listed)
+    _index_catalogue(state, listed)
     log_levels.send_log_level(state, event)
     # Taken before: a `mcp.router.use` among the requests that waited notifies its client itself.
     listed_before = audience.clients_that_list(state, instance)
@@ -120,6 +121,7 @@ def catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
         instance.record_catalog(msgspec.structs.replace(instance.session, catalog=event.catalog))
         show_in_instance(instance, state.now_s)
         reconfigure.save_catalogue(state, listed)
+        _index_catalogue(state, listed)
         differing = list_changes.kinds_that_differ(before, listed.offers.catalog)
         clients = audience.clients_that_list(state, instance)
         list_changes.notify_clients(state, clients, differing)
@@ -130,6 +132,14 @@ def catalog_changed(state: RoutingState, event: CatalogChanged) -> None:
         # What no list shows may have changed for those alone whom this server serves.
         served = [one for one in clients if audience.is_served_by(one, instance)]
         list_changes.notify_clients(state, served, announced)
+
+
+def _index_catalogue(state: RoutingState, listed: Instance) -> None:
+    """Have the search index follow a change, if anybody has searched."""
+    if state.searches.is_in_use:
+        from router.core.views.searched import index_feed  # For start-up time: few search.
+
+        index_feed.catalogue_changed(state, listed)
 
 
 # --- Instances -------------------------------------------------------------------------------

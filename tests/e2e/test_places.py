@@ -178,6 +178,6 @@ def test_unknown_view_of_the_command_line_ends_the_start_with_the_names_there_ar
     done = run_command(mode, *places.words, "--view", "wrok")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        'mcp-router: --view: there is no view "wrok"; there are router, direct, '
+        'mcp-router: --view: there is no view "wrok"; there are router, direct, search, auto, '
         "profiles: work, 图书; instances: 文件, off\n"
     )

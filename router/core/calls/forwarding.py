@@ -387,9 +387,9 @@ def cancel_request(
         close_call(state, call)
         cancel_upstream(state, call, reason)
         end_reply(state, call, "cancelled")
-    elif request_id in client.saving:
-        # The change itself goes on: it may be on disk already.
-        end_reply(state, client.saving.pop(request_id).request, "cancelled")
+    elif request_id in client.awaited:
+        # A change itself goes on: it may be on disk already.
+        end_reply(state, client.awaited.pop(request_id).request, "cancelled")
     client.drop_request_row(state.clients)
 
 

@@ -68,6 +68,7 @@ def configure(state: RoutingState, specs: tuple[InstanceSpec, ...]) -> None:
     state.forget_sights()
     for row in state.instances:
         _notify_of_lists(state, row, shown_before.get(row.name, NO_CATALOG))
+    list_changes.notify_of_servers(state)
     for name, person, lists in of_persons:
         row = state.instances.by_name.get(name)
         if row is not None and row.spec.is_per_person:

@@ -53,7 +53,7 @@ def begin(
         raise RpcError(OVERLOADED, "Too many changes are being saved; try again later")
     key = state.next_key()
     saving = Saving(request, checked.change, checked.name, wait_ready)
-    state.saving[key] = client.saving[request.id] = saving
+    state.saving[key] = client.awaited[request.id] = saving
     state.effects.append(SaveInstance(key, checked.change, checked.spec))
 
 
@@ -64,9 +64,9 @@ def saved(state: RoutingState, event: InstanceSaved) -> None:
         return
     request, client = saving.request, saving.request.client
     change_records.settled(state, client, saving.change, event.problem)
-    if client.id not in state.clients or client.saving.get(request.id) is not saving:
+    if client.id not in state.clients or client.awaited.get(request.id) is not saving:
         return  # The client has gone, or has cancelled the request; its id may be another's now.
-    del client.saving[request.id]
+    del client.awaited[request.id]
     try:
         if event.problem is not None:
             raise _problem_for(client, event.problem, saving.name)

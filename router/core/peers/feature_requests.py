@@ -73,6 +73,8 @@ def answer_list(state: RoutingState, request: ClientRequest, part: str) -> None:
     listings.check_first_page(request.params)
     start_for_lists(state, request.client)
     result = listings.result_for(state, request.client, part)
+    if part == "tools":
+        request.client.listed_tools = listings.searched_tools(state, request.client)
     request.client.owes_listing.discard("resources" if part == "templates" else part)
     forwarding.answer_in_full(state, request, result)
 

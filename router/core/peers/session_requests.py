@@ -13,6 +13,7 @@ from router.core.protocol import server_features
 from router.core.protocol.bridging import NOT_CACHED, SERVER_INFO_KEY, negotiate
 from router.core.text.raw_json import EMPTY_OBJECT, raw_of, text_of
 from router.core.views.instance_views import instructions
+from router.core.views.list_choice import listed_as
 from router.messages.frames import NO_RAW
 from router.messages.params import given, object_of
 from router.messages.revisions import REVISIONS
@@ -65,10 +66,11 @@ def discover(state: RoutingState, request: ClientRequest) -> None:
 
 
 def _instructions(state: RoutingState, client: Client) -> str:
-    seen = state.seen_by(client)
+    seen, view = state.seen_by(client), state.view_of(client)
     said = ((row.name, instructions(row)) for row in seen if row.known is not None)
     spelling = client.spelling(state.settings.tool_names)
-    return server_features.instructions(state.view_of(client).profile, said, spelling)
+    listed = listed_as(state, client, view) if view.is_direct else None
+    return server_features.instructions(view.profile, said, spelling, listed)
 
 
 def ping(state: RoutingState, request: ClientRequest) -> None:

@@ -38,6 +38,7 @@ from router.core.state.clients import Client
 from router.core.state.subscriptions import Subscription
 from router.core.tasks import listening
 from router.core.text.raw_json import raw_of, text_of
+from router.core.views import listings
 from router.messages.errors import INVALID_PARAMS, OVERLOADED, RpcError
 from router.messages.frames import NO_RAW, Response
 from router.messages.params import given, object_of
@@ -216,6 +217,7 @@ def listen(state: RoutingState, request: ClientRequest) -> None:
     shown = {"taskIds": list(tasks)} if tasks else {}
     subscription = Subscription(request.id, request.reply_to, meta, kinds, honoured | shown)
     client.subscription = subscription
+    client.listed_tools = listings.searched_tools(state, client)
     listening.add(state, client, tasks)
     _listen_to_resources(state, client, subscription, uris)
     confirmations.acknowledge_if_confirmed(state, client)

@@ -14,25 +14,22 @@ from router.core.management import saving
 from router.core.names.direct_names import direct_name
 from router.core.names.exposed_catalog import with_fixed
 from router.core.peers.feature_requests import selected_instance
+from router.core.peers.own_tools import showing
 from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
 from router.core.records import change_records
-from router.core.state.instances import InstanceState
 from router.core.tasks import results
 from router.core.text.raw_json import check_key_case, is_object, text_of
-from router.core.views import instance_views, list_changes, listings
 from router.core.views.rewriting import rewrite_for
-from router.core.views.tool_help import tool_help
 from router.core.views.unknown_tools import check_is_approved, not_found_in, unknown_tool
 from router.messages.errors import INVALID_PARAMS, RpcError
 from router.messages.params import given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from msgspec import Raw
 
+    from router.core.protocol.search_tools import CalledTool
     from router.core.state.clients import Client, ClientRequest, Members
     from router.core.state.instance_table import Instances
     from router.core.state.instances import Instance
@@ -144,10 +141,14 @@ def instance_of(state: RoutingState, request: ClientRequest) -> Instance | None:
     if own is None:
         found = _find_tool(state, request.client, state.seen_by(request.client), name)
         return None if found is None else found[0]
-    if own != router_tools.CALL:
-        return None
-    called = router_tools.call_arguments_of(members.get("arguments"))
-    return state.seen_by(request.client).find(called.instance_name)
+    if own == router_tools.CALL:
+        called = router_tools.call_arguments_of(members.get("arguments"))
+        return state.seen_by(request.client).find(called.instance_name)
+    if own == router_tools.CALL_TOOL:
+        called = _read_call_tool(state, request)
+        found = _find_tool(state, request.client, state.seen_by(request.client), called.name)
+        return None if found is None else found[0]
+    return None
 
 
 # --- The router's own tools ------------------------------------------------------------------
@@ -168,62 +169,6 @@ def _call_own_tool(state: RoutingState, request: ClientRequest, own: str, spelli
         raise
 
 
-def _list(state: RoutingState, request: ClientRequest) -> None:
-    client = request.client
-    value = instance_views.summaries(state.seen_by(client), state.now_s)
-    forwarding.answer(state, request, router_tools.result_of(value, client.revision))
-
-
-def _help(state: RoutingState, request: ClientRequest) -> None:
-    client = request.client
-    asked = router_tools.help_arguments_of(given(request.params.members, "arguments"))
-    seen = state.seen_by(client)
-    instances: Iterable[Instance] = seen
-    if asked.instance_name is not None:
-        instance = seen.find(asked.instance_name)
-        if not _lists_or_park(state, request, instance):
-            return
-        instances = (instance,)
-    settings, view = state.settings, state.view_of(client)
-    shown = [(one, listings.admitted_tools(state, view, one)) for one in instances]
-    spelling = client.spelling(settings.tool_names)
-    value = tool_help(shown, asked, settings.help_limit_bytes, spelling)
-    result = router_tools.result_of(value, client.revision, is_compact=True)
-    forwarding.answer(state, request, result)
-
-
-def _use(state: RoutingState, request: ClientRequest) -> None:
-    client = request.client
-    name = router_tools.instance_name_of(given(request.params.members, "arguments"))
-    instance = state.seen_by(client).find(name)
-    if not _lists_or_park(state, request, instance):
-        return
-    value = instance_views.selection(instance)
-    value["tools"] = listings.admitted_names(state, state.view_of(client), instance)
-    if client.one_shot:
-        # Nothing is remembered without a session, so the answer says how to call without it.
-        value["direct"] = listings.direct_tools_for(state, client, instance)
-    else:
-        client.selection.instance = instance.name
-    forwarding.answer(state, request, router_tools.result_of(value, client.revision))
-    if not client.one_shot:
-        list_changes.notify_selection_changed(state, client)
-
-
-def _lists_or_park(state: RoutingState, request: ClientRequest, instance: Instance) -> bool:
-    """Return whether the lists of an instance are known; else the request was parked until then.
-
-    Those of an instance that is `idle` are, and it need not be started for them.
-
-    Raises:
-        RpcError: see `forwarding.session_or_park`.
-    """
-    if instance.state is InstanceState.IDLE and not instance.is_per_client:
-        forwarding.check_not_draining(state)
-        return True
-    return forwarding.session_or_park(state, request, instance) is not None
-
-
 _REPLACED_KEYS: Final = frozenset({"name", "arguments"})
 _KEPT_KEYS: Final = frozenset({"_meta", *RETRY_KEYS})
 """Members of a call of `mcp.router.call` that are meant for the tool it calls."""
@@ -237,14 +182,57 @@ def _call(state: RoutingState, request: ClientRequest) -> None:
     session = turns.session_for_call(state, request, instance)
     if session is None:
         return
-    sent: Members = {}
-    if not members.keys() <= _REPLACED_KEYS:
-        sent = {key: raw for key, raw in members.items() if key in _KEPT_KEYS}
+    sent = _kept_members(members)
     tool = called.tool_name
     if tool not in instance.tool_names or not _is_admitted(state, sight.view, instance, tool):
         raise not_found_in(state, request.client, instance, tool)
     sent["arguments"] = called.arguments
     _check_and_forward(state, request, sight.view, instance, session, tool, sent)
+
+
+def _kept_members(members: Members) -> Members:
+    if members.keys() <= _REPLACED_KEYS:
+        return {}
+    return {key: raw for key, raw in members.items() if key in _KEPT_KEYS}
+
+
+def _call_tool(state: RoutingState, request: ClientRequest) -> None:
+    """Call a tool by its direct name, as a call of that name would, but for its kinds of errors."""
+    called = _read_call_tool(state, request)
+    client = request.client
+    sight = state.sight_of(client)
+    found = _find_tool(state, client, sight.seen, called.name)
+    if found is None:
+        raise unknown_tool(state, client, called.name)
+    sent = _kept_members(request.params.members) | {"arguments": called.arguments}
+    _call_instance_tool(state, request, sight.view, *found, sent)
+
+
+def _read_call_tool(state: RoutingState, request: ClientRequest) -> CalledTool:
+    """Return the arguments of `call_tool`.
+
+    Raises:
+        RpcError: -32602, one is wrong, or the tool is one of the router's own.
+    """
+    from router.core.protocol import search_tools  # For start-up time: few clients search.
+
+    called = search_tools.called_tool_of(given(request.params.members, "arguments"))
+    if router_tools.canonical_name(called.name) is not None:
+        message = f"{called.name} is a tool of the router itself; call it directly, by this name"
+        raise RpcError(INVALID_PARAMS, message)
+    return called
+
+
+def _search(state: RoutingState, request: ClientRequest) -> None:
+    from router.core.peers.own_tools import searching  # For start-up time, as above.
+
+    searching.search(state, request)
+
+
+def _describe(state: RoutingState, request: ClientRequest) -> None:
+    from router.core.peers.own_tools import describing  # For start-up time, as above.
+
+    describing.describe(state, request)
 
 
 def _change(state: RoutingState, request: ClientRequest) -> None:
@@ -256,10 +244,13 @@ def _change(state: RoutingState, request: ClientRequest) -> None:
 
 _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
     # A client that may call tools must be able to find out which there are.
-    router_tools.USE: (("read", "call"), _use),
-    router_tools.LIST: (("read", "call"), _list),
-    router_tools.HELP: (("read", "call"), _help),
+    router_tools.USE: (("read", "call"), showing.select),
+    router_tools.LIST: (("read", "call"), showing.list_instances),
+    router_tools.HELP: (("read", "call"), showing.show_tools),
+    router_tools.SEARCH: (("read", "call"), _search),
+    router_tools.DESCRIBE: (("read", "call"), _describe),
     router_tools.CALL: (("call",), _call),
+    router_tools.CALL_TOOL: (("call",), _call_tool),
     **dict.fromkeys(router_tools.MANAGEMENT, (("admin",), _change)),
 }
 """Tool -> the permissions, of which any one suffices, and the function that runs the tool."""
@@ -269,13 +260,19 @@ _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
 
 
 def _call_instance_tool(
-    state: RoutingState, request: ClientRequest, view: View, instance: Instance, tool: str
+    state: RoutingState,
+    request: ClientRequest,
+    view: View,
+    instance: Instance,
+    tool: str,
+    asked: Members | None = None,
 ) -> None:
     """Forward a `tools/call`, or park it.
 
     Args:
         view: the client's.
         tool: the name under which the instance lists the tool.
+        asked: the `params` for the tool, if not those of the request.
 
     Raises:
         RpcError: -32013, the instance is not there; -32014, it has no such tool, and its server is
@@ -284,7 +281,7 @@ def _call_instance_tool(
     session = turns.session_for_call(state, request, instance)
     if session is None:
         return
-    client, members = request.client, request.params.members
+    client, members = request.client, request.params.members if asked is None else asked
     if tool not in instance.tool_names and (
         _is_asked_as_listed(client, instance) or instance.own_tool(tool) is None
     ):

@@ -71,9 +71,15 @@ _INSTANCE_NAME: Final = {
 }
 
 
-def _tool(
-    name: str, description: str, optional: tuple[str, ...] = (), **properties: dict[str, Any]
+def tool_definition(
+    name: str, description: str, /, optional: tuple[str, ...] = (), **properties: dict[str, Any]
 ) -> dict[str, Any]:
+    """Return a tool as it is listed.
+
+    Args:
+        optional: the properties that a call may leave out.
+        properties: name -> JSON Schema.
+    """
     required = [key for key in properties if key not in optional]
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     return {
@@ -84,19 +90,19 @@ def _tool(
 
 
 _DEFINITIONS: Final = (
-    _tool(
+    tool_definition(
         USE,
         "Select an MCP server instance for this session. From then on its tools are listed "
         "beside the router's and can be called by their own names. Without a session nothing is "
         "remembered, and the answer has direct names to call its tools by.",
         instance_name=_INSTANCE_NAME,
     ),
-    _tool(
+    tool_definition(
         LIST,
         "List all configured MCP server instances, each with a summary, its state, transport and "
         "number of tools.",
     ),
-    _tool(
+    tool_definition(
         HELP,
         "Show the tools of every connected instance: names, descriptions and input schemas. If "
         "that is too long, it is cut to names and first sentences; then narrow it with these "
@@ -110,7 +116,7 @@ _DEFINITIONS: Final = (
             "or lower case",
         },
     ),
-    _tool(
+    tool_definition(
         CALL,
         "Call a tool of an instance without selecting it first; the result is the tool's own.",
         optional=("arguments",),
@@ -121,7 +127,7 @@ _DEFINITIONS: Final = (
 )
 
 _MANAGEMENT_DEFINITIONS: Final = (
-    _tool(
+    tool_definition(
         ADD,
         "Add an MCP server instance, and start it. It is saved and survives a restart.",
         provider_name={"type": "string", "description": "Provider: the folder it is kept in"},
@@ -131,13 +137,15 @@ _MANAGEMENT_DEFINITIONS: Final = (
             "provider's), and command, args, env or url, headers",
         },
     ),
-    _tool(REMOVE, "Stop an instance and remove its configuration.", instance_name=_INSTANCE_NAME),
-    _tool(
+    tool_definition(
+        REMOVE, "Stop an instance and remove its configuration.", instance_name=_INSTANCE_NAME
+    ),
+    tool_definition(
         DISABLE,
         "Stop an instance; it stays configured and is not started again until it is enabled.",
         instance_name=_INSTANCE_NAME,
     ),
-    _tool(ENABLE, "Start an instance that was disabled.", instance_name=_INSTANCE_NAME),
+    tool_definition(ENABLE, "Start an instance that was disabled.", instance_name=_INSTANCE_NAME),
 )
 
 
@@ -169,8 +177,9 @@ def items(spelling: Spelling, *, with_management: bool = False) -> tuple[Item, .
     return tuple(listed)
 
 
+@functools.cache
 def management_items(spelling: Spelling) -> tuple[Item, ...]:
-    """Return only the tools that change instances."""
+    """Return only the tools that change instances; equal arguments give the same object."""
     return items(spelling, with_management=True)[len(_DEFINITIONS) :]
 
 
@@ -188,7 +197,7 @@ def _underscored(name: str) -> str:
 
 _CANONICAL_NAMES: Final = {
     spelling: name
-    for name in (USE, LIST, HELP, CALL, *MANAGEMENT)
+    for name in (USE, LIST, HELP, CALL, SEARCH, DESCRIBE, CALL_TOOL, *MANAGEMENT)
     for spelling in (name, _underscored(name))
 }
 
@@ -356,6 +365,12 @@ def result_of(value: Any, revision: str, *, is_compact: bool = False) -> Raw:
     text = (encoded if is_compact else msgspec.json.format(encoded, indent=2)).decode()
     result = {"content": [{"type": "text", "text": text}], "isError": False}
     return raw_of(result | structured_content(value, revision))
+
+
+def text_result_of(value: Any) -> Raw:
+    """Return a tool result that holds a value once, as JSON text: every byte costs a model."""
+    text = compact(value).decode()
+    return raw_of({"content": [{"type": "text", "text": text}], "isError": False})
 
 
 def error_result_of(error: RpcError) -> Raw:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from router.core.names.client_names import Spelling
     from router.messages.core_settings import CoreSettings
-    from router.messages.instances.exposure import Profile
+    from router.messages.instances.exposure import Expose, Profile
 
 _DIRECT_CAPABILITIES: Final[dict[str, Any]] = {
     "tools": {"listChanged": True},
@@ -81,19 +81,28 @@ def server_info(settings: CoreSettings, profile: Profile) -> dict[str, str]:
 
 
 def instructions(
-    profile: Profile, servers: Iterable[tuple[str, str | None]], spelling: Spelling
+    profile: Profile,
+    servers: Iterable[tuple[str, str | None]],
+    spelling: Spelling,
+    listed_as: Expose | None = None,
 ) -> str:
-    """Return the instructions of a `router` or `direct` view for the model.
+    """Return the instructions of a view for the model.
 
     Args:
         profile: its own instructions replace all others.
         servers: the name and the instructions of each instance of the view.
         spelling: of the router's own tools.
+        listed_as: the kind of list of tools that the client gets; None for that of the view.
     """
     if profile.instructions is not None:
         return profile.instructions
-    if profile.expose == "router":
+    listed = listed_as or profile.expose
+    if listed == "router":
         return router_tools.instructions(spelling)
+    if listed in ("search", "code"):
+        from router.core.protocol import search_tools  # For start-up time: few views search.
+
+        return router_tools.spelled(search_tools.INSTRUCTIONS[listed], spelling)
     text = _DIRECT_PREAMBLE
     for name, said in servers:
         if said and said.strip():

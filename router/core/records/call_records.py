@@ -85,8 +85,9 @@ def _digest_of_arguments(request: ClientRequest) -> str:
     """
     members = request.params.members
     arguments = given(members, "arguments")
-    if own_tool(request) == router_tools.CALL:
-        arguments = router_tools.call_arguments_of(arguments).arguments
+    called = called_by(own_tool(request), arguments)
+    if called is not None:
+        arguments = called[1]
     return "" if arguments is None else hashlib.sha256(arguments).hexdigest()
 
 
@@ -99,6 +100,30 @@ def own_tool(request: ClientRequest) -> str | None:
     if request.method != "tools/call" or request.client.era == "own":
         return None
     return router_tools.canonical_name(optional_text_of(request.params.members, "name") or "")
+
+
+def called_by(own: str | None, arguments: Raw | None) -> tuple[str, Raw] | None:
+    """Return the tool that one of the router's own tools calls, and the arguments for it.
+
+    Args:
+        own: the canonical name of the router's tool; None for another tool.
+        arguments: those of the router's tool.
+
+    Returns:
+        None if it calls none.
+
+    Raises:
+        RpcError: -32602, the arguments are malformed.
+    """
+    if own == router_tools.CALL:
+        called = router_tools.call_arguments_of(arguments)
+        return called.tool_name, called.arguments
+    if own == router_tools.CALL_TOOL:
+        from router.core.protocol.search_tools import called_tool_of  # For start-up time.
+
+        by_name = called_tool_of(arguments)
+        return by_name.name, by_name.arguments
+    return None
 
 
 def note_sent(draft: CallDraft, members: dict[str, Raw], now_s: float) -> None:
@@ -251,9 +276,9 @@ def _target_asked_for(request: ClientRequest) -> str:
     """Return the name that the client asked for, of a request that was sent to no server."""
     with suppress(RpcError):
         own = own_tool(request)
-        if own == router_tools.CALL:
-            arguments = given(request.params.members, "arguments")
-            return router_tools.call_arguments_of(arguments).tool_name
+        called = called_by(own, given(request.params.members, "arguments"))
+        if called is not None:
+            return called[0]
         return own or _target_in(request.params.members)
     return ""
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from router.messages.observability.records import Outcome
 
 ROUTER_TOOL: Final = "router"
-"""The kind of a call of one of the router's own tools, but for `mcp.router.call`."""
+"""The kind of a call of one of the router's own tools, but for those that call another tool."""
+
+_FORWARDING: Final = frozenset({router_tools.CALL, router_tools.CALL_TOOL})
 
 OTHER: Final = "other"
 """The kind of what a transparent view forwards besides."""
@@ -38,8 +40,7 @@ def _kind_of(ended: ClientRequest | Call) -> str | None:
     if kind is None:
         return OTHER if call_records.is_call(ended) else None
     if ended.is_own_tool and isinstance(ended, ClientRequest):
-        is_forwarding = call_records.own_tool(ended) == router_tools.CALL
-        return kind if is_forwarding else ROUTER_TOOL
+        return kind if call_records.own_tool(ended) in _FORWARDING else ROUTER_TOOL
     return kind
 
 

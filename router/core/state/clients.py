@@ -84,7 +84,8 @@ class Client(Struct, eq=False, weakref=True):
         calls: its requests in flight upstream, by its own id.
         parked: its requests that wait for an instance, or for their turn, by its own id.
         parked_count: the number of these, and of those of its `requests`.
-        saving: its requests that wait for a change to be on disk, by its own id.
+        awaited: its requests that wait for another task of the router, by its own id.
+        listed_tools: the list of tools that it got last, where it searches for tools.
         held: its requests that wait for a yes, by its own id: the ids in `RoutingState.approvals`.
         server_requests: requests of upstreams that it has not answered yet, by its id for them.
         requests: its requests without a session that are not answered yet, by its own id.
@@ -115,7 +116,8 @@ class Client(Struct, eq=False, weakref=True):
     calls: dict[RequestId, Call] = {}
     parked: dict[RequestId, Parked] = {}
     parked_count: int = 0
-    saving: dict[RequestId, Saving] = {}
+    awaited: dict[RequestId, Awaiting] = {}
+    listed_tools: Raw | None = None
     held: dict[RequestId, str] = {}
     server_requests: dict[RequestId, ServerRequest] = {}
     requests: dict[RequestId, Client] = {}
@@ -187,7 +189,7 @@ class Client(Struct, eq=False, weakref=True):
         return (
             request_id in self.calls
             or request_id in self.parked
-            or request_id in self.saving
+            or request_id in self.awaited
             or request_id in self.held
             or request_id in self.requests
         )
@@ -373,17 +375,21 @@ class InputRequired(Struct, eq=False):
     error: RpcError | None = None
 
 
-class Saving(Struct, frozen=True, eq=False):
+class Awaiting(Struct, frozen=True, eq=False):
+    """A request that is answered when another task of the router has done its part."""
+
+    request: ClientRequest
+
+
+class Saving(Awaiting, frozen=True, eq=False):
     """A change that is being written.
 
     Attributes:
-        request: waits for that to be answered.
         change: the change.
         name: the instance's name after the change.
         wait_ready: True if the answer waits until the instance is ready.
     """
 
-    request: ClientRequest
     change: Change
     name: str
     wait_ready: bool

@@ -16,6 +16,7 @@ from router.core.state.approvals import Approvals
 from router.core.state.calls import Calls
 from router.core.state.deadlines import Deadlines
 from router.core.state.instance_table import Instances
+from router.core.state.searches import Searches
 from router.core.state.session_rows import ClientSessions
 from router.core.state.tasks import Tasks
 from router.core.state.views import ALL, Sight, View, Views
@@ -110,6 +111,7 @@ class RoutingState(Struct):
         questions_due: the second until which a client has time to answer a request of an upstream,
             by client and the id that it knows; or by call and the key in `inputRequests`.
         saving: changes that are being written, by their key.
+        searches: the searches that wait for the search index, and what that was sent.
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
         leaving_due: deadlines of those sessions, by instance name.
@@ -130,7 +132,7 @@ class RoutingState(Struct):
         usages: the use that tokens make of their limits, by name; only of tokens that have any.
         log_level: the lowest level that any client set, as upstreams were told; None for none.
         draining: True while the router stops.
-        drain_reply_to: gets None once no call and no change is under way; None before `Drain`
+        drain_reply_to: gets None once nothing is under way (`is_busy`); None before `Drain`
             and after the reply.
     """
 
@@ -157,6 +159,7 @@ class RoutingState(Struct):
         default_factory=Deadlines[tuple["ClientId | int", "RequestId"]]
     )
     saving: dict[int, Saving] = {}
+    searches: Searches = field(default_factory=Searches)
     asking: dict[ClientId, AdminCommand] = {}
     leaving: dict[str, Leaving] = {}
     leaving_due: Deadlines[str] = field(default_factory=Deadlines[str])
@@ -183,6 +186,11 @@ class RoutingState(Struct):
         """Return a number that was never returned before."""
         self._last_key += 1
         return self._last_key
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a call, a change or a search is under way."""
+        return bool(self.calls.by_id or self.saving or self.searches.waiting)
 
     def start_of(self, row: Instance) -> StartSession:
         """Return the command to start the session of a row, by which that session can be told.

@@ -5,7 +5,7 @@ Invariant: the keys are those of MCP Router 1.1; keys may only be added.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from router.core.state.instances import InstanceState
 from router.core.state.session_rows import ClientSession, SessionRow, replicas_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from router.core.state.instances import Instance
-    from router.messages.catalog import Item
+    from router.messages.catalog import Item, KnownServer
 
 
 def summaries(instances: Iterable[Instance], now_s: float) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def summary(instance: Instance, now_s: float) -> dict[str, Any]:
         "transport_type": spec.type,
         "tools_count": len(instance.offers.catalog.tools),
         "metadata": spec.metadata,
-        "summary": _about(instance),
+        "summary": _about(instance, None if instance.is_awaited else instance.known),
         "state": instance.state,
         "in_state_s": round(now_s - instance.since_s, 1),
         "restarts": instance.restarts,
@@ -83,10 +83,28 @@ def _what_comes(row: Instance, now_s: float) -> dict[str, Any]:
     return coming
 
 
-def _about(instance: Instance) -> str | None:
-    """Return one line about a server: by its own words, else by those of its configuration."""
+_LINE_ABOUT: Final = "line about"
+
+
+def line_about(instance: Instance) -> str | None:
+    """Return one line about a server, by its last known words even while it is not there.
+
+    It is found out once per change of the instance.
+    """
+    made_of = (instance.known, instance.offers, instance.spec)
+    kept = instance.encoded.get(_LINE_ABOUT)
+    if kept is None or any(a is not b for a, b in zip(kept[0], made_of, strict=True)):
+        kept = instance.encoded[_LINE_ABOUT] = (made_of, _about(instance, instance.known))
+    return kept[1]
+
+
+def _about(instance: Instance, described: KnownServer | None) -> str | None:
+    """Return one line about a server: by its own words, else by those of its configuration.
+
+    Args:
+        described: what is known of the server; None if that is not to be shown.
+    """
     texts: list[str | None] = []
-    described = None if instance.is_awaited else instance.known
     if described is not None:
         info = described.server_info
         title = optional_text_of(object_of(info), "title") if is_object(info) else None

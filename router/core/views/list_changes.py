@@ -91,9 +91,34 @@ def notify_clients(state: RoutingState, clients: Iterable[Client], kinds: frozen
     """Notify those of these clients that are there and wait for news of these kinds of lists."""
     for client in clients:
         if client.id in state.clients:
-            for kind in sorted(kinds):
+            for kind in sorted(_kinds_for(state, client, kinds)):
                 if client.wants_list_changed(kind):
                     _notify(state, client, kind)
+
+
+def notify_of_servers(state: RoutingState) -> None:
+    """Notify clients that search for tools if other servers are named to them now."""
+    notify_clients(state, list(state.clients.values()), frozenset())
+
+
+def _kinds_for(state: RoutingState, client: Client, kinds: frozenset[str]) -> frozenset[str]:
+    """Return the kinds of lists of a client that are others now.
+
+    A client that searches for tools is listed few of them, and a line about each server instead.
+    """
+    if not client.wants_list_changed("tools"):
+        return kinds
+    try:
+        listed = listings.searched_tools(state, client)
+    except RpcError:
+        return kinds  # Its place is gone.
+    if listed is None:
+        return kinds
+    if listed == client.listed_tools:
+        return kinds - {"tools"}
+    if client.subscription is not None:
+        client.listed_tools = listed  # Else it lists anew before it is told again.
+    return kinds | {"tools"}
 
 
 def _notify(state: RoutingState, client: Client, kind: str) -> None:

@@ -27,19 +27,21 @@ from router.core.protocol.bridging import (
 from router.core.text.raw_json import raw_of
 from router.core.views import resources
 from router.core.views.instance_views import tool_view
+from router.core.views.list_choice import listed_as
 from router.messages.catalog import Item
 from router.messages.errors import INVALID_PARAMS, RpcError
+from router.messages.instances.exposure import matches_any
 from router.messages.params import given, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from router.core.names.exposed_catalog import ExposedCatalog
     from router.core.state.clients import Client
     from router.core.state.instance_table import Instances
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
     from router.core.state.views import View
+    from router.messages.instances.exposure import Expose
     from router.messages.params import Params
 
 METHODS: Final = {
@@ -168,26 +170,44 @@ def selected_instance(state: RoutingState, client: Client) -> Instance | None:
 def _direct_result(
     state: RoutingState, client: Client, view: View, seen: Instances, part: str
 ) -> Raw:
-    key = (part, client.is_stateless, client.spelling(state.settings.tool_names))
-    offers = [row.offers for row in seen]
+    listed = listed_as(state, client, view) if part == "tools" else "direct"
+    key = (part, listed, client.is_stateless, client.spelling(state.settings.tool_names))
+    made_of: list[object] = [row.offers for row in seen]
+    if part == "tools":
+        made_of.append(_own_in_direct(state, client, listed, seen))
     kept = seen.encoded.get(key)
-    if kept is not None and kept.is_of(state.settings, offers):
+    if kept is not None and kept.is_of(state.settings, made_of):
         return kept.result
     pieces = _direct_pieces(state, client, view, seen, part)
     result = _encoded(state, client, part, [piece for piece in pieces if piece])
-    seen.encoded[key] = _Kept(state.settings, offers, result)
+    seen.encoded[key] = _Kept(state.settings, made_of, result)
     return result
+
+
+def searched_tools(state: RoutingState, client: Client) -> Raw | None:
+    """Return the list of tools of a client that searches for tools; None for any other client.
+
+    Raises:
+        RpcError: -32010, the view of this client is gone.
+    """
+    view = state.view_of(client)
+    if view.expose in _NEVER_SEARCHED or listed_as(state, client, view) == "direct":
+        return None
+    return result_for(state, client, "tools")
+
+
+_NEVER_SEARCHED: Final = frozenset({"router", "direct", "transparent"})
 
 
 class _Kept(Struct, frozen=True, eq=False):
     """A list that was encoded, with everything that it was made of."""
 
     settings: object
-    offers: list[ExposedCatalog]
+    made_of: list[object]
     result: Raw
 
-    def is_of(self, settings: object, offers: list[ExposedCatalog]) -> bool:
-        return settings is self.settings and resources.is_same(offers, self.offers)
+    def is_of(self, settings: object, made_of: list[object]) -> bool:
+        return settings is self.settings and resources.is_same(made_of, self.made_of)
 
 
 def _direct_pieces(
@@ -206,10 +226,15 @@ def _direct_tools(
     state: RoutingState, client: Client, view: View, seen: Instances
 ) -> Iterator[tuple[Instance | None, Sequence[Item], bytes]]:
     """Yield the listed tools of the router (None), then of each instance, and all joined."""
-    if state.settings.allow_instance_management:
-        spelling = client.spelling(state.settings.tool_names)
-        own = router_tools.management_items(spelling)
+    listed = listed_as(state, client, view)
+    own = _own_in_direct(state, client, listed, seen)
+    if own:
         yield None, own, b",".join(item.raw for item in own)
+    if listed != "direct":
+        for row in seen if view.profile.pinned else ():
+            items = _pinned_items(state, client, view, row)
+            yield row, items, b",".join(item.raw for item in items)
+        return
     names = view.profile.tools
     for row in seen:
         items, joined = _direct_items(state, client, row, "tools")
@@ -217,6 +242,41 @@ def _direct_tools(
             items = [item for item in items if names.admits(item.key)]
             joined = b",".join(item.raw for item in items)
         yield row, items, joined
+
+
+def _own_in_direct(
+    state: RoutingState, client: Client, listed: Expose, seen: Instances
+) -> tuple[Item, ...]:
+    """Return the router's own tools in a direct view; the same object until they change."""
+    settings, spelling = state.settings, client.spelling(state.settings.tool_names)
+    if listed != "direct":
+        from router.core.views.searched.own_items import own_items  # For start-up time.
+
+        return own_items(settings, listed, spelling, seen)
+    return router_tools.management_items(spelling) if settings.allow_instance_management else ()
+
+
+def _pinned_items(state: RoutingState, client: Client, view: View, row: Instance) -> list[Item]:
+    """Return the tools of an instance that are listed though tools are searched."""
+    names, pinned = view.profile.tools, view.profile.pinned
+    shown = row.direct_names(state.settings.name_limit).items()
+    wanted = {key for name, key in shown if matches_any(name, pinned) and names.admits(name)}
+    found: dict[str, Item] = {}
+    for item in row.offers.catalog.tools if wanted else ():
+        if item.key in wanted:
+            found.setdefault(item.key, item)
+    return [direct_tool(state, client, row, item) for item in found.values()]
+
+
+def direct_tool(state: RoutingState, client: Client, row: Instance, item: Item) -> Item:
+    """Return a tool of an instance under its direct name, in the words of the client's era."""
+    adapt = _adapter(client, row)
+    return _renamed(row.name, item.key, adapt(item.raw), state.settings.name_limit)
+
+
+def direct_prompt(state: RoutingState, row: Instance, item: Item) -> Item:
+    """Return a prompt of an instance under its direct name."""
+    return _renamed(row.name, item.key, item.raw, state.settings.name_limit)
 
 
 def _direct_items(

@@ -216,7 +216,7 @@ def test_view_of_the_command_line_that_is_gone_is_a_problem_once_the_instances_a
     assert places.problems == ()
     places.take_instances([instance("files")])
     assert places.problems == (
-        '--view: there is no view "git"; there are router, direct, profiles: work; '
+        '--view: there is no view "git"; there are router, direct, search, auto, profiles: work; '
         "instances: files",
     )
 

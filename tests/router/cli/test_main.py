@@ -203,8 +203,8 @@ def test_unknown_view_is_one_line_that_names_those_there_are_and_1(
     assert ran.router is None
     assert capsys.readouterr() == (
         "",
-        'mcp-router: --view: there is no view "wrok"; there are router, direct, profiles: work; '
-        "instances: git\n",
+        'mcp-router: --view: there is no view "wrok"; there are router, direct, search, auto, '
+        "profiles: work; instances: git\n",
     )
     assert not (home / "logs").exists()
 

@@ -106,7 +106,12 @@ def test_profile_that_is_not_there_cannot_be_removed(config: Path) -> None:
         ("work", {"exposed": "x"}, "profiles.work.exposed: unknown key; "),
         ("work", {"expose": "transparent"}, "profiles.work.instances: with "),
         ("router", {}, "profiles.router: expected as its name letters, digits"),
-        ("home", None, 'server.view: expected "router", "direct" or the name of a profile (work)'),
+        (
+            "home",
+            None,
+            'server.view: expected "router", "direct", "search", "auto" or the name of a '
+            "profile (work)",
+        ),
     ],
 )
 def test_change_that_would_leave_a_mistake_is_refused(

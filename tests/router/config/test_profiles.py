@@ -25,7 +25,10 @@ RULE = (
     "expected letters, digits, _, - and CJK letters, at most 100, not beginning with -, and no "
     "device of Windows such as con"
 )
-NAME_RULE = f'expected as its name {RULE.removeprefix("expected ")}, and not "router" or "direct"'
+NAME_RULE = (
+    f"expected as its name {RULE.removeprefix('expected ')}, and not "
+    '"router", "direct", "search" or "auto"'
+)
 ONE_INSTANCE = (
     'with "expose": "transparent", expected the name of exactly one instance, without * and ?'
 )
@@ -69,8 +72,9 @@ def test_profile_may_show_no_instance(config: Path) -> None:
             ".instance: unknown key; did you mean instances?",
         ),
         (
-            {"expose": "search"},
-            '.expose: expected one of "router", "direct", "transparent", got "search"',
+            {"expose": "x"},
+            '.expose: expected one of "router", "direct", "transparent", "search", "auto", "code", '
+            'got "x"',
         ),
         ({"instances": "files"}, '.instances: expected an array, got "files"'),
         ({"instances": [1]}, ".instances[0]: expected a string, got 1"),
@@ -142,7 +146,8 @@ def test_unknown_default_view_is_an_error_that_names_the_profiles(
     config: Path, profiles: Any, listed: str
 ) -> None:
     assert problems(config, {"server": {"view": "work"}, "profiles": profiles}) == [
-        'config.json: server.view: expected "router", "direct" or the name of a profile '
+        'config.json: server.view: expected "router", "direct", "search", "auto" or the name of a '
+        "profile "
         f'({listed}), got "work"'
     ]
 
@@ -194,12 +199,14 @@ def test_view_of_the_command_line_is_a_default_a_profile_or_an_instance(view: st
 
 def test_unknown_view_of_the_command_line_is_an_error_that_names_those_there_are() -> None:
     assert [str(one) for one in find_unknown_view("x", ["work", "home"], ["files"])] == [
-        '--view: there is no view "x"; there are router, direct, profiles: work, home; '
+        '--view: there is no view "x"; there are router, direct, search, auto, '
+        "profiles: work, home; "
         "instances: files"
     ]
     assert [str(one) for one in find_unknown_view("wok", ["work", "home"], [])] == [
         '--view: there is no view "wok". Did you mean work?'
     ]
     assert [str(one) for one in find_unknown_view("", [], [])] == [
-        '--view: there is no view ""; there are router, direct, profiles: none; instances: none'
+        '--view: there is no view ""; there are router, direct, search, auto, '
+        "profiles: none; instances: none"
     ]

@@ -19,8 +19,7 @@ empties.
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field
-from msgspec.structs import replace
+from attrs import evolve
 
 from router.core.core import Core
 from router.core.records.call_records import CALLS
@@ -31,6 +30,7 @@ from router.messages.core_settings import CoreSettings
 from router.messages.effects import (
     CloseClient,
     CloseReply,
+    Effect,
     LogLine,
     PinTools,
     Reply,
@@ -63,7 +63,9 @@ from router.messages.events import (
 from router.messages.frames import Request
 from router.messages.instances.exposure import Exposure
 from router.messages.instances.instance_spec import InstanceSpec
-from router.messages.observability.records import CallRecord, Record, TraceContext
+from router.messages.observability.records import CallRecord, Record
+from router.messages.search import Found, IndexTools, SearchTools, ToolsFound
+from tests.router.core.fake_parts import FakeSeal, FakeTracer
 from tests.router.core.fake_peers import (
     EVERYTHING,
     FakeClient,
@@ -110,41 +112,6 @@ def spec(name: str, **changes: Any) -> InstanceSpec:
     return InstanceSpec(**settings | changes)
 
 
-@define(eq=False)
-class FakeSeal:
-    """Keeps the secrets it sealed, and hands out numbers in their place."""
-
-    sealed: dict[str, tuple[bytes, bytes]] = field(factory=dict[str, tuple[bytes, bytes]])
-
-    def seal(self, secret: bytes, context: bytes) -> str:
-        key = f"sealed-{len(self.sealed)}"
-        self.sealed[key] = (secret, context)
-        return key
-
-    def unseal(self, sealed: str, context: bytes) -> bytes:
-        secret, wanted = self.sealed.get(sealed, (b"", None))
-        if context != wanted:
-            raise ValueError(sealed)
-        return secret
-
-
-@define(eq=False)
-class FakeTracer:
-    """Numbers spans, and the traces that begin here; what the client samples is sampled."""
-
-    is_on: bool = True
-    _numbers: "Iterator[int]" = field(factory=lambda: count(1))
-
-    def begin(self, parent: TraceContext | None, /) -> TraceContext | None:
-        if not self.is_on:
-            return None
-        number = next(self._numbers)
-        span_id = f"{number:016x}"
-        if parent is None:
-            return TraceContext(f"{number:032x}", span_id)
-        return replace(parent, span_id=span_id, parent_id=parent.span_id)
-
-
 class Conversation:
     """A core with a clock; it performs every effect at once.
 
@@ -159,6 +126,8 @@ class Conversation:
         to_record: the number of requests so far that have to have a record in any case.
         catalogues: the lists that are to be kept, oldest first.
         batches: what the store of pins is to do, oldest first.
+        indexed: what the search index is to know, oldest first.
+        searches: the searches without results yet, oldest first.
         saves: the changes that are to be written and were not reported as written yet.
         ids: gives every fake session and client a number.
     """
@@ -173,6 +142,8 @@ class Conversation:
         self.closed: dict[str, str] = {}
         self.replies: list[Any] = []
         self.saves: list[SaveInstance] = []
+        self.indexed: list[IndexTools] = []
+        self.searches: list[SearchTools] = []
         self.batches: list[PinTools] = []
         self.catalogues: list[SaveCatalogue] = []
         self.logged: list[str] = []
@@ -216,7 +187,14 @@ class Conversation:
                 self.stopped.append(name)
             case SaveInstance():
                 self.saves.append(effect)
-            case PinTools() | SaveCatalogue() | LogLine() | WriteRecord():
+            case (
+                IndexTools()
+                | SearchTools()
+                | PinTools()
+                | SaveCatalogue()
+                | LogLine()
+                | WriteRecord()
+            ):
                 self._keeps(effect)
             case Reply(outbox, value):
                 self.replies.append(value)
@@ -224,14 +202,18 @@ class Conversation:
             case _:
                 raise AssertionError(effect)
 
-    def _keeps(self, effect: PinTools | SaveCatalogue | LogLine | WriteRecord) -> None:
+    def _keeps(self, effect: Effect) -> None:
         if isinstance(effect, PinTools):
             self.batches.append(effect)
+        elif isinstance(effect, IndexTools):
+            self.indexed.append(effect)
+        elif isinstance(effect, SearchTools):
+            self.searches.append(effect)
         elif isinstance(effect, SaveCatalogue):
             self.catalogues.append(effect)
         elif isinstance(effect, WriteRecord):
             self.records.append(effect.record)
-        else:
+        elif isinstance(effect, LogLine):
             self.logged.append(effect.text)
 
     def time_passes(self, seconds: float) -> None:
@@ -288,6 +270,13 @@ class Conversation:
         save = self.saves.pop(0)
         self.happens(InstanceSaved(save.key, None if problem else specs, problem))
         return save
+
+    def found(self, *keys: str, row: str = "a", is_clear: bool = False) -> SearchTools:
+        """Report what the oldest search has found: these, by the names in the lists of a row."""
+        search = self.searches.pop(0)
+        found = tuple(Found(row, search.kind, key) for key in keys)
+        self.happens(ToolsFound(search.key, found, is_clear, total=7))
+        return search
 
     def configured(self, *specs: InstanceSpec) -> None:
         """Report that these are the configured instances now."""

@@ -473,7 +473,7 @@ class Interleavings(RuleBasedStateMachine):
         assert {call_id for of in state.calls.by_session.values() for call_id in of} == set(calls)
         assert all(state.calls.by_session.values())
         assert set(state.calls.by_session) <= set(state.sessions)
-        assert {id(one) for c in state.clients.values() for one in c.saving.values()} <= {
+        assert {id(one) for c in state.clients.values() for one in c.awaited.values()} <= {
             id(one) for one in state.saving.values()
         }
         assert set(state.saving) == {save.key for save in self.talk.saves}

@@ -87,6 +87,7 @@ async def test_profiles_are_shown_with_all_their_keys(site: Site) -> None:
         "expose": "direct",
         "instances": ["*"],
         "tools": {"allow": ["*"], "deny": [], "approve": []},
+        "pinned": [],
         "instructions": None,
         "title": None,
     }

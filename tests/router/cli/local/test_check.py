@@ -199,7 +199,8 @@ def test_view_of_the_command_line_has_to_be_there(paths: Paths) -> None:
     for view in ("router", "direct", "work", "git"):
         assert found(paths, Options(view=view)).problems == ()
     assert found(paths, Options(view="x")).problems == (
-        '--view: there is no view "x"; there are router, direct, profiles: work; instances: git',
+        '--view: there is no view "x"; there are router, direct, search, auto, '
+        "profiles: work; instances: git",
     )
 
 

@@ -1,0 +1,100 @@
+"""Reads the texts of tools, prompts and resources as their servers describe them.
+
+Invariants: nothing that a server writes raises here, and all texts are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+from router.messages.search import Found
+from router.search.reranking import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from router.messages.search import IndexTools, Searchable
+
+NAME_CHARS: Final = 256
+SENTENCE_CHARS: Final = 300
+REST_CHARS: Final = 1500
+ARGUMENT_CHARS: Final = 200
+DETAILS_CHARS: Final = 400
+ARGUMENTS: Final = 64
+"""Bounds of what is searched of one entry: longer texts say less with each word."""
+
+# Descriptions often begin with a mark, a heading or a tag.
+_LEAD: Final = re.compile(r"(?:[^\w]|purpose\b|description\b|summary\b)*", re.IGNORECASE)
+_END: Final = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?](?=\s)|[\u3002\uff01\uff1f]|\n\s*\n")
+
+
+def read_entry(batch: IndexTools, offered: Searchable) -> Entry:
+    """Return the texts of one entry; what cannot be read is empty."""
+    read = _decoded(offered)
+    annotations = _object(read.get("annotations"))
+    title = _text(read.get("title")) or _text(annotations.get("title"))
+    first, rest = split_description(_text(read.get("description")))
+    schema = _object(read.get("inputSchema"))
+    arguments = dict(_arguments(read, schema))
+    return Entry(
+        Found(batch.row, offered.kind, offered.key),
+        offered.shown,
+        (_text(read.get("name")) or offered.key)[:NAME_CHARS],
+        title[:NAME_CHARS],
+        first,
+        rest,
+        " ".join(arguments)[:DETAILS_CHARS],
+        " ".join(filter(None, arguments.values()))[:DETAILS_CHARS],
+        batch.instance,
+        batch.summary[:SENTENCE_CHARS],
+    )
+
+
+def split_description(text: str) -> tuple[str, str]:
+    """Return the first sentence of a description, and what follows it."""
+    text = text[: SENTENCE_CHARS + REST_CHARS]
+    lead = _LEAD.match(text)
+    start = lead.end() if lead is not None else 0
+    end = _END.search(text, start, start + SENTENCE_CHARS)
+    stop = min(start + SENTENCE_CHARS, len(text)) if end is None else end.end()
+    return text[start:stop].strip(), text[stop:].strip()
+
+
+def _decoded(offered: Searchable) -> dict[str, Any]:
+    try:
+        return _object(msgspec.json.decode(offered.raw))
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _arguments(read: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the description of each argument of a tool or prompt."""
+    properties = list(_object(schema.get("properties")).items())
+    listed = read.get("arguments")
+    if isinstance(listed, list):
+        properties += [
+            (_text(_object(each).get("name")), each) for each in cast("list[Any]", listed)
+        ]
+    for name, described in properties[:ARGUMENTS]:
+        argument = _object(described)
+        values = argument.get("enum")
+        choices = (
+            " ".join(filter(None, map(_text, cast("list[Any]", values)[:20])))
+            if isinstance(values, list)
+            else ""
+        )
+        yield (
+            name[:NAME_CHARS],
+            f"{_text(argument.get('description'))[:ARGUMENT_CHARS]} {choices}".strip(),
+        )

@@ -1,0 +1,325 @@
+"""Finds the tools, prompts and resources that words ask for: an index in memory.
+
+Two scores are added: sqlite's BM25 over all texts of an entry (FTS5, Porter's stems), and how much
+of the query its names and its first sentence cover (`concept_scores`). Whole names go before both.
+
+Invariants:
+
+- No query and no catalogue raises. Texts reach sqlite as words of letters and digits only.
+- A search sees the rows and names that it asks for, and nothing else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import chain, islice, zip_longest
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from router.messages.errors import UNAVAILABLE, RpcError
+from router.messages.search import ToolsFound
+from router.search.concept_scores import ConceptScores
+from router.search.entries import read_entry
+from router.search.exact_names import ExactNames
+from router.search.reranking import Candidate, Entry, Ranking, Scope
+from router.search.words import read_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from router.messages.instances.exposure import NameFilter
+    from router.messages.search import Found, IndexTools, Kind, SearchTools
+    from router.search.words import Word
+
+QUERY_CHARS: Final = 1000
+QUERY_WORDS: Final = 40
+"""Characters and words of a query that count: more are not a question but a text."""
+
+CANDIDATES: Final = 60
+COVERING: Final = 40
+RANKED: Final = 50
+"""Entries that are ranked: the first by their words, and the first that cover the query; and of
+these the first whose names are looked at."""
+
+COVERAGE_WEIGHT: Final = 3.0
+"""The weight of the coverage of a query; the BM25 score of the first has 1."""
+
+UNASKED_WEIGHT: Final = 0.2
+"""The loss for each word of a name that the query does not ask for."""
+
+CLEAR_LEAD: Final = 0.6
+"""The lead over the second with which the first was right in 19 of 20 searches."""
+
+SCOPES: Final = 16
+"""Places whose scopes are kept: each holds a number for each entry."""
+
+_COLUMNS: Final = {
+    "name": 8.0,
+    "title": 4.0,
+    "first": 2.0,
+    "rest": 2.0,
+    "arguments": 1.5,
+    "details": 1.0,
+    "instance": 8.0,
+    "summary": 1.5,
+}
+"""Texts of an `Entry` -> the weight of a word in it."""
+
+_CREATE: Final = (
+    f"CREATE VIRTUAL TABLE entries USING fts5({', '.join(_COLUMNS)},"
+    " tokenize='porter unicode61 remove_diacritics 2')"
+)
+_SET: Final = "INSERT INTO entries(entries, rank) VALUES (?, ?)"
+
+_SETTINGS: Final = {"automerge": 0, "crisismerge": 1900}
+"""Segments are merged in small steps here (`_write`): by itself sqlite does it in large ones."""
+
+WRITES: Final = 8
+MERGED_PAGES: Final = 4
+"""After so many writes so many pages are merged: 0.5 ms, so that there are never many segments."""
+
+_INSERT: Final = (
+    f"INSERT INTO entries(rowid, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
+)
+_DELETE: Final = "DELETE FROM entries WHERE rowid = ?"
+_SEARCH: Final = (
+    f"SELECT rowid, -bm25(entries, {', '.join(map(str, _COLUMNS.values()))}) FROM entries"
+    " WHERE entries MATCH ? ORDER BY 2 DESC LIMIT ?"
+)
+
+
+class _Scope(Struct, frozen=True, eq=False):
+    """Everything that a search may answer, by number, in the order in which it was put."""
+
+    entries: dict[int, Entry]
+    public: Scope
+
+
+class Answer(Struct, frozen=True):
+    """The result of a search by words.
+
+    Attributes:
+        query: the query as far as it counts; empty if it asks what there is.
+        exact: the entries whose name the query is.
+        is_exact: True if the first of `exact` is the only one with that name.
+        candidates: the others that were found, the best first.
+        is_clear: True if the first candidate is clearly better than the second.
+        scope: everything that was searched.
+    """
+
+    query: str
+    exact: tuple[Found, ...]
+    is_exact: bool
+    candidates: tuple[Candidate, ...]
+    is_clear: bool
+    scope: Scope
+
+    def found(self, search: SearchTools, ranking: Ranking | None = None) -> ToolsFound:
+        """Return the event that ends a search; `ranking` replaces that of the candidates."""
+        if ranking is None:
+            others = tuple(candidate.found for candidate in self.candidates)
+            ranking = Ranking(others, self.is_clear)
+        found = tuple(dict.fromkeys((*self.exact, *ranking.found)))
+        is_clear = self.is_exact if self.exact else ranking.is_clear
+        total = len(self.scope.entries)
+        return ToolsFound(search.key, found[: max(search.limit, 0)], is_clear, total)
+
+
+class ToolIndex:
+    """Everything that servers offer, by rows.
+
+    Raises:
+        RpcError: sqlite has no full-text search here.
+    """
+
+    def __init__(self) -> None:
+        # Whoever has the index uses it from one thread at a time.
+        self._texts = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            self._texts.execute(_CREATE)
+        except sqlite3.OperationalError as exc:
+            self._texts.close()
+            raise RpcError(
+                UNAVAILABLE,
+                f"Tools cannot be searched: sqlite {sqlite3.sqlite_version} of this Python has no"
+                f" full-text search ({exc}). Use a Python whose sqlite has FTS5, or a direct view",
+            ) from exc
+        for setting, value in _SETTINGS.items():
+            self._texts.execute(_SET, (setting, value))
+        self._entries: dict[int, Entry] = {}
+        self._rows: dict[str, list[int]] = {}
+        self._names = ExactNames()
+        self._concepts = ConceptScores()
+        self._scopes: dict[tuple[frozenset[str], NameFilter, Kind], _Scope] = {}
+        self._next = 1
+        self._writes = 0
+
+    # --- Changes -----------------------------------------------------------------------------
+
+    def put(self, batch: IndexTools) -> None:
+        """Index everything that a row offers, in place of what it offered before."""
+        for _ in self.put_in_steps(batch):
+            pass
+
+    def put_in_steps(self, batch: IndexTools) -> Iterator[None]:
+        """Do what `put` does; yield after each entry, so that others can have their turn.
+
+        Nothing may be searched until it ends, and it must run to its end.
+        """
+        self._scopes.clear()
+        for number in self._rows.pop(batch.row, ()):
+            self._remove(number)
+            yield
+        if not batch.offered:
+            return
+        numbers = self._rows[batch.row] = []
+        for offered in batch.offered:
+            entry = read_entry(batch, offered)
+            numbers.append(self._next)
+            self._put(self._next, entry)
+            self._next += 1
+            yield
+
+    def tidy_in_steps(self) -> Iterator[None]:
+        """Make searches quicker after changes; may be left at each step, and begun anew."""
+        pages = -MERGED_PAGES  # negative: also what needs no merge yet
+        while True:
+            before = self._texts.total_changes
+            self._texts.execute(_SET, ("merge", pages))
+            if self._texts.total_changes - before < 2:  # as documented: nothing is left to do
+                return
+            pages = MERGED_PAGES
+            yield
+
+    def leave_out(self, row: str) -> None:
+        """Leave a row out of all searches, also if `put_in_steps` failed on it half-way."""
+        self._scopes.clear()
+        self._rows.pop(row, None)
+
+    def entries_of(self, row: str) -> list[Entry]:
+        """Return what is indexed of a row."""
+        return [self._entries[number] for number in self._rows.get(row, ())]
+
+    def _put(self, number: int, entry: Entry) -> None:
+        self._entries[number] = entry
+        self._names.put(number, entry)
+        self._concepts.put(number, entry)
+        texts = (read_words(getattr(entry, column)) for column in _COLUMNS)
+        self._write(_INSERT, number, *(" ".join(word.text for word in words) for words in texts))
+
+    def _remove(self, number: int) -> None:
+        entry = self._entries.pop(number)
+        self._names.remove(number, entry)
+        self._concepts.remove(number)
+        self._write(_DELETE, number)
+
+    def _write(self, statement: str, *values: int | str) -> None:
+        self._texts.execute(statement, values)
+        self._writes += 1
+        if self._writes % WRITES == 0:
+            self._texts.execute(_SET, ("merge", MERGED_PAGES))
+
+    # --- Searches ----------------------------------------------------------------------------
+
+    def find(self, search: SearchTools) -> ToolsFound:
+        """Return what a query asks for, the best first; see `search`."""
+        return self.search(search).found(search)
+
+    def search(self, search: SearchTools) -> Answer:
+        """Return everything that is worth ranking for a query.
+
+        A query without any word that counts, such as "" or "which of them", asks what there is. So
+        its answer is the first entry of each row, then the second of each, and so on: a sample that
+        is spread over all servers. A query whose words nobody has is answered with nothing.
+        """
+        scope = self._scope(search)
+        query = search.query[:QUERY_CHARS]
+        exact = self._names.find(query, scope.entries)
+        numbers = [named.number for named in exact]
+        words = read_words(query)[:QUERY_WORDS]
+        if words:
+            scores = self._scores(words, scope)
+        else:
+            sample = () if exact else _spread(scope.entries)
+            scores = dict.fromkeys(islice(sample, CANDIDATES), 0.0)
+        ranked = _best(scores)
+        return Answer(
+            query if words else "",
+            tuple(scope.entries[number].found for number in numbers),
+            len(exact) == 1 or (len(exact) > 1 and exact[0].rank < exact[1].rank),
+            tuple(Candidate(scope.entries[number].found, scores[number]) for number in ranked),
+            _is_clear([scores[number] for number in ranked[:2]]),
+            scope.public,
+        )
+
+    def _scores(self, words: Sequence[Word], scope: _Scope) -> dict[int, float]:
+        scores = self._scores_by_words(words, scope)
+        coverage = self._concepts.cover(words)
+        in_scope = (number for number in _best(coverage.scores) if number in scope.entries)
+        for number in islice(in_scope, COVERING):
+            scores.setdefault(number, 0.0)
+        for number in scores:
+            scores[number] += COVERAGE_WEIGHT * coverage.scores.get(number, 0.0)
+        return {
+            number: scores[number] - UNASKED_WEIGHT * self._concepts.unasked(number, coverage)
+            for number in _best(scores)[:RANKED]
+        }
+
+    def _scores_by_words(self, words: Sequence[Word], scope: _Scope) -> dict[int, float]:
+        """Return the best in a scope by BM25, as parts of the score of the first."""
+        texts = dict.fromkeys(word.text for word in words if word.text)
+        match = " OR ".join(f'"{text}"' for text in texts)
+        found: list[tuple[int, float]] = []
+        # Most searches are for nearly everything; only others need all that match.
+        for limit in (4 * CANDIDATES, -1) if match else ():
+            rows = self._texts.execute(_SEARCH, (match, limit)).fetchall()
+            found = list(islice((row for row in rows if row[0] in scope.entries), CANDIDATES))
+            if len(found) == CANDIDATES or len(rows) < limit:
+                break
+        top = max((score for _, score in found), default=0.0) or 1.0
+        return {number: score / top for number, score in found}
+
+    def _scope(self, search: SearchTools) -> _Scope:
+        key = (search.rows, search.names, search.kind)
+        scope = self._scopes.pop(key, None)
+        if scope is None:
+            scope = self._new_scope(search)
+            if len(self._scopes) >= SCOPES:
+                del self._scopes[next(iter(self._scopes))]
+        self._scopes[key] = scope  # the last one, since it was used last
+        return scope
+
+    def _new_scope(self, search: SearchTools) -> _Scope:
+        rows = (numbers for row, numbers in self._rows.items() if row in search.rows)
+        entries = {number: self._entries[number] for number in chain.from_iterable(rows)}
+        admits = None if search.kind != "tool" or search.names.admits_all else search.names.admits
+        entries = {
+            number: entry
+            for number, entry in entries.items()
+            if entry.found.kind == search.kind and (admits is None or admits(entry.shown))
+        }
+        return _Scope(entries, Scope(tuple(entry.found for entry in entries.values())))
+
+
+def _best(scores: dict[int, float]) -> list[int]:
+    return sorted(scores, key=scores.__getitem__, reverse=True)
+
+
+def _spread(entries: dict[int, Entry]) -> Iterator[int]:
+    """Yield the numbers of entries, the first of each row first."""
+    rows: dict[str, list[int]] = {}
+    for number, entry in entries.items():
+        rows.setdefault(entry.found.row, []).append(number)
+    for numbers in zip_longest(*rows.values()):
+        yield from (number for number in numbers if number is not None)
+
+
+def _is_clear(scores: list[float]) -> bool:
+    match scores:
+        case [only]:
+            return only > 0
+        case [first, second]:
+            return first - second >= CLEAR_LEAD
+        case _:
+            return False

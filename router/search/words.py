@@ -1,0 +1,162 @@
+"""Splits texts into words and concepts, queries and catalogues alike.
+
+Invariant: each word consists of letters and digits, so that no text can hold a special character of
+a query language, half a surrogate pair or a NUL.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from router.search.concepts import GROUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CASES: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD: Final = re.compile(r"[^\W_]+")
+_CJK: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_CJK_RUN: Final = re.compile(f"[{_CJK}]+")
+_RUN: Final = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
+
+LONGEST_WORD: Final = 40
+"""Characters of a word that count: longer ones are no words."""
+
+_STOP_WORDS: Final = """
+a an and any are as at be been but by can could did do does for from had has have he her here
+him his how i if in into is it its just let me my no not of on or our out please she should so
+some such than that the their them then there these they this those to too up us very want was
+we were what when where which who whose why will with would you your need via using
+"""
+STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+
+
+class Word(Struct, frozen=True):
+    """One word of a text.
+
+    Attributes:
+        text: the word as it is written, in small letters; of Chinese, Japanese and Korean a pair of
+            neighbouring characters. Empty for a word of these that is known by its concepts alone.
+        stem: its stem: the same for "creates", "creating" and "creation".
+        concepts: the groups that it belongs to, or the phrase of which it is the first word.
+    """
+
+    text: str
+    stem: str
+    concepts: tuple[str, ...] = ()
+
+
+def stem_of(word: str) -> str:
+    """Return what the forms of an English word have in common."""
+    if len(word) <= 3 or not word.isascii():
+        return word
+    word = _without_plural(word)
+    for ending, kept in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) + len(kept) >= 3:
+            word = word[: len(word) - len(ending)] + kept
+            if ending in ("ing", "ed") and word[-1] == word[-2] and word[-1] not in "lsz":
+                word = word[:-1]  # as in "running"
+            break
+    return word[:-1] if word.endswith("e") and len(word) > 3 else word
+
+
+_ENDINGS: Final = (
+    ("ation", "at"),
+    ("tion", "t"),
+    ("sion", "s"),
+    ("ment", ""),
+    ("ing", ""),
+    ("ied", "y"),
+    ("ed", ""),
+)
+
+
+def _without_plural(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def _read_groups() -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, tuple[str, ...]]]]:
+    """Return the concepts of each stem, and those of phrases by their first and second stem."""
+    words: dict[str, dict[str, None]] = {}
+    phrases: dict[str, dict[str, dict[str, None]]] = {}
+    for count, group in enumerate(GROUPS.replace("\n  ", " ").splitlines()):
+        concept = f"\0{count}"  # no word of a text is like it
+        for member in group.split():
+            parts = [stem_of(part) for part in member.split("_")]
+            if len(parts) == 1:
+                words.setdefault(parts[0], {})[concept] = None
+            else:
+                phrases.setdefault(parts[0], {}).setdefault(" ".join(parts[1:]), {})[concept] = None
+    return (
+        {word: tuple(concepts) for word, concepts in words.items()},
+        {
+            first: {rest: tuple(concepts) for rest, concepts in found.items()}
+            for first, found in phrases.items()
+        },
+    )
+
+
+_CONCEPTS, _PHRASES = _read_groups()
+_LONGEST_CJK: Final = max(len(word) for word in _CONCEPTS if _CJK_RUN.fullmatch(word))
+
+
+@lru_cache(maxsize=20_000)
+def _word(text: str) -> Word:
+    stem = stem_of(text)
+    return Word(text, stem, () if text in STOP_WORDS else _CONCEPTS.get(stem, ()))
+
+
+def read_words(text: str) -> list[Word]:
+    """Return the words of a text but for stop words, identifiers split at signs and case."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    words: list[Word] = []
+    for run in _RUN.findall(_CASES.sub(" ", text)):
+        if run.isascii() or not _CJK_RUN.match(run):
+            if len(run) <= LONGEST_WORD:
+                words.append(_word(run.lower()))
+        else:
+            words += _words_of_cjk(run)
+    return [word for word in _with_phrases(words) if word.text not in STOP_WORDS or word.concepts]
+
+
+def _words_of_cjk(run: str) -> Iterator[Word]:
+    for start in range(max(len(run) - 1, 1)):
+        pair = run[start : start + 2]
+        yield Word(pair, pair)
+    start = 0
+    while start < len(run):
+        longest = range(min(_LONGEST_CJK, len(run) - start), 0, -1)
+        parts = (run[start : start + length] for length in longest)
+        known = next((part for part in parts if part in _CONCEPTS), None)
+        if known is not None:
+            yield Word("", known, _CONCEPTS[known])
+        start += len(known or " ")
+
+
+def _with_phrases(words: list[Word]) -> list[Word]:
+    """Let the words of a phrase have the concepts of the phrase in place of their own."""
+    for start, word in enumerate(words):
+        phrases = _PHRASES.get(word.stem)
+        if phrases is None:
+            continue
+        for rest, concepts in phrases.items():
+            length = rest.count(" ") + 1
+            following = words[start + 1 : start + 1 + length]
+            if " ".join(part.stem for part in following) == rest:
+                words[start] = Word(word.text, word.stem, concepts)
+                for place in range(start + 1, start + 1 + length):
+                    words[place] = Word(words[place].text, words[place].stem)
+                break
+    return words
