@@ -76,8 +76,8 @@ PINS_SIZE: Final = 16
 """Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
 setting was switched off and on meanwhile."""
 
-RUNS_SIZE: Final = 2 * MAX_RUNS
-"""Runs of code: each is begun once and ended once."""
+RUNS_SIZE: Final = 4 * MAX_RUNS
+"""Runs of code: each is begun once, and ended twice at most."""
 
 
 class Channels(Struct, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 import trio
 from msgspec import Raw, Struct, field
 
-from router.core.protocol.router_tools import CALL_TOOL, RUN, SEARCH, canonical_name
+from router.core.protocol.router_tools import RUN, SEARCH, canonical_name
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Request, Response
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION
@@ -114,8 +114,7 @@ class InnerClient:
         Raises:
             ToolFailed: it says so, or it could not be called.
         """
-        own = canonical_name(name)
-        if own is not None or name in _TOOLS_OF_RUNS:
+        if canonical_name(name) is not None:
             await trio.lowlevel.checkpoint()
             raise ToolFailed(
                 f"{name} cannot be called by code; call_tool(name, arguments) calls tools of "
@@ -153,11 +152,6 @@ class InnerClient:
         if isinstance(waiting.answer, ErrorResponse):
             raise ToolFailed(_message_of(waiting.answer.error))
         return waiting.answer.result
-
-
-_TOOLS_OF_RUNS: Final = frozenset(
-    spelling for name in (SEARCH, CALL_TOOL, RUN) for spelling in (name, name.replace(".", "_"))
-)
 
 
 # --- Answers ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from router.core.management import saving
 from router.core.names.direct_names import direct_name
 from router.core.names.exposed_catalog import with_fixed
 from router.core.peers.feature_requests import selected_instance
-from router.core.peers.own_tools import showing
+from router.core.peers.own_tools import on_demand, showing
 from router.core.protocol import param_headers, router_tools
 from router.core.protocol.bridging import RETRY_KEYS
 from router.core.protocol.permissions import check_may
@@ -223,18 +223,6 @@ def _read_call_tool(state: RoutingState, request: ClientRequest) -> CalledTool:
     return called
 
 
-def _search(state: RoutingState, request: ClientRequest) -> None:
-    from router.core.peers.own_tools import searching  # For start-up time, as above.
-
-    searching.search(state, request)
-
-
-def _describe(state: RoutingState, request: ClientRequest) -> None:
-    from router.core.peers.own_tools import describing  # For start-up time, as above.
-
-    describing.describe(state, request)
-
-
 def _change(state: RoutingState, request: ClientRequest) -> None:
     members = request.params.members
     own = router_tools.canonical_name(text_of(members, "name")) or ""
@@ -247,10 +235,11 @@ _OWN_TOOLS: Final[dict[str, tuple[tuple[Permission, ...], Method]]] = {
     router_tools.USE: (("read", "call"), showing.select),
     router_tools.LIST: (("read", "call"), showing.list_instances),
     router_tools.HELP: (("read", "call"), showing.show_tools),
-    router_tools.SEARCH: (("read", "call"), _search),
-    router_tools.DESCRIBE: (("read", "call"), _describe),
+    router_tools.SEARCH: (("read", "call"), on_demand.search),
+    router_tools.DESCRIBE: (("read", "call"), on_demand.describe),
     router_tools.CALL: (("call",), _call),
     router_tools.CALL_TOOL: (("call",), _call_tool),
+    router_tools.RUN: (("call",), on_demand.run_code),
     **dict.fromkeys(router_tools.MANAGEMENT, (("admin",), _change)),
 }
 """Tool -> the permissions, of which any one suffices, and the function that runs the tool."""

@@ -17,4 +17,6 @@ def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
     Args:
         view: the client's; it is direct (`View.is_direct`).
     """
+    if view.expose == "code" and not state.settings.can_run_code:
+        return "search"
     return "direct" if view.expose == "auto" else view.expose
