@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are ended otherwise")
 
 TOKEN: Final = "token-of-ann-0123456789"
+LIMITED: Final = "token-of-bob-0123456789"
+RATE: Final = {"calls_per_minute": 3, "burst": 3}
 ECHO: Final = Path(__file__).with_name("echo_upstream.py")
 WAIT_S: Final = 30.0
 SANDBOX: Final = "sandbox_program.py"
@@ -40,9 +42,9 @@ class CodingRouter:
     router: RouterProcess
 
     @contextmanager
-    def client(self) -> Iterator[HttpClient]:
+    def client(self, token: str = TOKEN) -> Iterator[HttpClient]:
         url = f"http://{self.router.netloc('/mcp')}/mcp/work"
-        with closing(HttpClient(url, TOKEN)) as client:
+        with closing(HttpClient(url, token)) as client:
             client.initialize()
             yield client
 
@@ -51,10 +53,10 @@ class CodingRouter:
         found = [one for one in self.router.children() if SANDBOX in one.command]
         return found + [each for one in found for each in descendants(one.pid)]
 
-    def calls(self) -> list[dict[str, Any]]:
-        """Return the calls in the audit log."""
+    def audited(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of an event in the audit log."""
         lines = (self.workspace.path / "logs" / "audit.jsonl").read_text().splitlines()
-        return [one for one in map(json.loads, lines) if one["event"] == "call"]
+        return [one for one in map(json.loads, lines) if one["event"] == event]
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def coding_router(path: Path) -> Iterator[CodingRouter]:
     workspace.configure(
         profiles={"work": {"expose": "code", "tools": {"deny": ["*__pid"]}}},
         logging={"audit": True},
-        security={"tokens": {"ann": {"token": TOKEN}}},
+        security={"tokens": {"ann": {"token": TOKEN}, "bob": {"token": LIMITED, "rate": RATE}}},
     )
     workspace.add_chaos("one").add_command("two", sys.executable, "-B", str(ECHO))
     with workspace.serve("http") as router:
@@ -118,11 +120,13 @@ print(names)
     assert [(one["tool"], one["ok"]) for one in report["calls"]] == [
         (name, True) for name in called
     ]
-    wait_until(lambda: len(coding.calls()) >= len(called) + 1)
-    *inner, outer = coding.calls()
+    wait_until(lambda: len(coding.audited("call")) >= len(called) + 1)
+    *inner, outer = coding.audited("call")
     assert [one["target"] for one in inner] == ["mcp.router.search", "echo", "echo", "structured"]
     assert outer["target"] == "mcp.router.run"
     assert {one["principal"] for one in (*inner, outer)} == {"ann"}
+    infos = {one["client"]: one["client_info"] for one in coding.audited("session_opened")}
+    assert {infos[one["client"]].split()[0] for one in inner} == {"mcp.router.run"}
 
 
 def test_code_has_no_more_rights_than_its_caller_and_reaches_nothing_else(
@@ -145,6 +149,23 @@ open("/etc/passwd").read()
     assert report["printed"].count("'") == 8
     assert report["error"].endswith("PermissionError: Permission denied: '/etc/passwd'")
     assert str(coding.workspace.path) not in report["error"]
+
+
+def test_each_call_of_code_counts_against_the_limits_of_the_token(coding: CodingRouter) -> None:
+    code = """
+made = 0
+try:
+    for n in range(5):
+        await call_tool("two__echo", {"text": "x"})
+        made += 1
+except RuntimeError as error:
+    print(error)
+made
+"""
+    with coding.client(LIMITED) as client:
+        report, _ = run(client, code)
+    assert report["result"] == RATE["calls_per_minute"]
+    assert "bob" in report["printed"]
 
 
 @pytest.mark.parametrize("code", [BUSY, "await call_tool('one__hang', {'label': 'x'})"])

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -176,6 +177,19 @@ async def test_code_reaches_no_files_environment_processes_network_or_internals(
     reports = await run_all(*ESCAPES.values())
     escaped = [name for name, one in zip(ESCAPES, reports, strict=True) if succeeded(one)]
     assert escaped == []
+
+
+async def test_no_variable_of_the_router_reaches_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_ROUTER", "x")
+    async with open_pool() as pool:
+        sandbox = await pool.take()
+        await run_in(sandbox, "1")
+        group = group_of(sandbox)
+        found = b"".join(Path(f"/proc/{pid}/environ").read_bytes() for pid in group)  # noqa: ASYNC240
+        await sandbox.end()
+    assert len(group) >= 1
+    assert b"SECRET" not in found
+    assert b"PATH" not in found
 
 
 async def test_code_that_wants_too_much_memory_or_depth_ends_alone() -> None:
