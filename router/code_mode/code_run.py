@@ -8,6 +8,7 @@ Invariants:
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,9 +18,12 @@ from msgspec import Raw, Struct
 
 from router.code_mode.inner_client import ToolFailed
 from router.code_mode.sandboxes import SandboxLost
+from router.config.code_extra import EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+log = logging.getLogger("mcp_router.code_mode")
 
 MAX_CALLS: Final = 50
 
@@ -114,7 +118,8 @@ class CodeRun:
                         self._open_calls += 1
                         self._begin_call(nursery, line)
             except SandboxLost as lost:
-                self._report.fail(f"The code cannot go on: {lost}")
+                log.warning("%s during a run. If it does each time, install %s anew", lost, EXTRA)
+                self._report.fail(f"{lost}, and the code with it")
                 self._open_calls += 1
             nursery.cancel_scope.cancel("the code has ended, and waits for no call")
         return self._open_calls == 0

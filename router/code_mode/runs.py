@@ -62,7 +62,7 @@ class Runs:
             elif scope.cancelled_caught:
                 report.fail(self._reasons.get(command.key, "The run was cancelled"))
         except SandboxLost as lost:
-            report.fail(f"The code cannot be run: {lost}")
+            report.fail(str(lost))
         except Exception:
             # Whatever code of models leads to must not end the router.
             log.exception("A run of code failed")

@@ -1,6 +1,6 @@
 """Runs code of models in a sandbox, in a process of its own; the router never imports this file.
 
-    python -I sandbox_program.py
+    python -E -P sandbox_program.py
 
 It reads lines of JSON from stdin and writes lines of JSON to stdout, one run after another:
 

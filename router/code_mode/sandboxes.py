@@ -71,7 +71,7 @@ class Sandbox:
             options = {"creationflags": subprocess.CREATE_NO_WINDOW}
         try:
             process = await trio.lowlevel.open_process(
-                [sys.executable, "-I", str(PROGRAM)],
+                [sys.executable, "-E", "-P", str(PROGRAM)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -80,7 +80,7 @@ class Sandbox:
                 **options,
             )
         except OSError as exc:
-            raise SandboxLost(f"no sandbox can be started: {exc.strerror}") from None
+            raise SandboxLost(f"No sandbox can be started: {exc.strerror}") from None
         return cls(process)
 
     @property
@@ -98,7 +98,7 @@ class Sandbox:
             try:
                 await self._stdin.send_all(msgspec.json.encode(line) + b"\n")
             except trio.BrokenResourceError:
-                raise SandboxLost("the sandbox has ended") from None
+                raise SandboxLost("The sandbox has ended") from None
 
     async def receive(self) -> dict[str, Any]:
         """Return the next line.
@@ -110,13 +110,13 @@ class Sandbox:
         while not self._lines:
             chunk = await self._stdout.receive_some()
             if not chunk:
-                raise SandboxLost("the sandbox has ended")
+                raise SandboxLost("The sandbox has ended")
             self._lines = self._splitter.feed(bytes(chunk))
         line = self._lines.pop(0)
         try:
             return _decode(line or b"")
         except msgspec.MsgspecError:
-            raise SandboxLost("the sandbox makes no sense") from None
+            raise SandboxLost("The sandbox makes no sense") from None
 
     async def end(self) -> None:
         """Kill the process and all below it, and wait for its end; if cancelled, it is killed."""

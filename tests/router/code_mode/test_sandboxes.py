@@ -271,7 +271,7 @@ async def test_a_sandbox_whose_process_dies_is_lost() -> None:
         sandbox = await pool.take()
         os.kill(sandbox.pid, 9)
         report = await run_in(sandbox, "1")
-        assert report.error == "The code cannot go on: the sandbox has ended"
+        assert report.error == "The sandbox has ended, and the code with it"
         with pytest.raises(SandboxLost):
             await sandbox.send({"run": {"code": "x" * 100_000, "timeout_s": 1}})
         await sandbox.end()

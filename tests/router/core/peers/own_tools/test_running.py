@@ -149,3 +149,13 @@ def test_runs_that_wait_are_bounded() -> None:
     refused = runs(alice)
     assert "Too many runs of code" in refused.result["content"][0]["text"]
     assert len(talk.runs) == MAX_RUNS
+
+
+def test_a_request_without_a_session_runs_code_and_is_forgotten_after_its_answer() -> None:
+    talk = coding()
+    alice = talk.stateless_client(view="work")
+    asked = alice.calls("mcp.router.run", {"code": CODE})
+    talk.happens(CodeEnded(begun(talk).key, raw(RESULT)))
+    assert asked.result["content"] == RESULT["content"]
+    assert asked.result["resultType"] == "complete"
+    assert talk.state.code_runs == {}
