@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from msgspec import Raw
 
     from router.messages.errors import RpcError
@@ -49,7 +51,7 @@ class IndexTools(Struct, frozen=True):
     row: str
     instance: str
     summary: str
-    offered: tuple[Searchable, ...]
+    offered: Collection[Searchable]
 
 
 class SearchTools(Struct, frozen=True):

@@ -1,7 +1,4 @@
-"""Carries out those of the router's own tools that few clients use.
-
-Invariant: the modules that do so are imported at their first use, for start-up time.
-"""
+"""Leads to `running`, which is imported at the first run of code: few routers ever run any."""
 
 from __future__ import annotations
 
@@ -11,20 +8,6 @@ if TYPE_CHECKING:
     from router.core.state.clients import ClientRequest
     from router.core.state.routing_state import RoutingState
     from router.messages.code_runs import CodeEnded
-
-
-def search(state: RoutingState, request: ClientRequest) -> None:
-    """See `searching.search`."""
-    from router.core.peers.own_tools import searching
-
-    searching.search(state, request)
-
-
-def describe(state: RoutingState, request: ClientRequest) -> None:
-    """See `describing.describe`."""
-    from router.core.peers.own_tools import describing
-
-    describing.describe(state, request)
 
 
 def run_code(state: RoutingState, request: ClientRequest) -> None:

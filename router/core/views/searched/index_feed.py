@@ -10,21 +10,25 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-from router.core.names.exposed_catalog import NOTHING
+import attrs
+
+from router.core.names.direct_names import direct_name
 from router.core.state.instance_table import whole_of
 from router.core.state.searches import IndexedRow
-from router.core.views import resources
 from router.core.views.instance_views import line_about
+from router.core.views.resources import shown_template, shown_uri
 from router.messages.search import IndexTools, Searchable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from router.core.state.instances import Instance
     from router.core.state.routing_state import RoutingState
-    from router.messages.catalog import Item
+    from router.messages.catalog import Catalog, Item
+    from router.messages.search import Kind
 
 MAX_PARTS: Final = 200
 """Parts of instances that persons have; beyond them, the one that was searched longest ago is sent
@@ -97,7 +101,7 @@ def _forget(state: RoutingState, address: str) -> None:
 def _send_if_changed(state: RoutingState, row: Instance) -> None:
     address, limit = address_of(row), state.settings.name_limit
     sent = state.searches.indexed.get(address)
-    if row.offers is NOTHING:
+    if not _has_any(row.offers.catalog):
         if sent is not None:
             _forget(state, address)
         return
@@ -110,28 +114,49 @@ def _send_if_changed(state: RoutingState, row: Instance) -> None:
     ):
         return
     state.searches.indexed[address] = IndexedRow(row, row.offers, summary, limit)
-    offered = tuple(_searchables(row, limit))
+    offered = _Offered(row.name, row.offers.catalog, limit)
     state.effects.append(IndexTools(address, row.name, summary, offered))
 
 
-def _searchables(row: Instance, limit: int) -> Iterator[Searchable]:
-    catalog = row.offers.catalog
-    tools, prompts = _by_key(catalog.tools), _by_key(catalog.prompts)
-    for shown, key in row.direct_names(limit).items():
-        yield Searchable("tool", key, shown, tools[key].raw)
-    for shown, key in row.direct_names(limit, "prompts").items():
-        yield Searchable("prompt", key, shown, prompts[key].raw)
-    nothing: frozenset[str] = frozenset()
-    for key, item in _by_key(catalog.resources).items():
-        yield Searchable("resource", key, resources.shown_uri(row.name, key, nothing), item.raw)
-    for key, item in _by_key(catalog.templates).items():
-        shown = resources.shown_template(row.name, key, nothing)
-        yield Searchable("resource", key, shown, item.raw)
+def _has_any(catalog: Catalog) -> bool:
+    return bool(catalog.tools or catalog.prompts or catalog.resources or catalog.templates)
 
 
-def _by_key(items: tuple[Item, ...]) -> dict[str, Item]:
-    """Return the items by name or URI; of several with one name, the first, as lists do."""
-    found: dict[str, Item] = {}
-    for item in items:
-        found.setdefault(item.key, item)
-    return found
+@attrs.frozen(eq=False)
+class _Offered(Collection[Searchable]):
+    """Everything that a row offers; of several items with one name or URI the first, as lists do.
+
+    The members are made one by one while somebody reads them: to make those of thousands of tools
+    at once would hold up all calls.
+    """
+
+    _instance: str
+    _catalog: Catalog
+    _name_limit: int
+
+    def __iter__(self) -> Iterator[Searchable]:
+        catalog, instance, limit = self._catalog, self._instance, self._name_limit
+        parts: tuple[tuple[Kind, tuple[Item, ...], Callable[[str], str]], ...] = (
+            ("tool", catalog.tools, lambda key: direct_name(instance, key, limit)),
+            ("prompt", catalog.prompts, lambda key: direct_name(instance, key, limit)),
+            ("resource", catalog.resources, lambda key: shown_uri(instance, key, _NONE)),
+            ("resource", catalog.templates, lambda key: shown_template(instance, key, _NONE)),
+        )
+        for kind, items, shown in parts:
+            listed: set[str] = set()
+            for item in items:
+                if item.key not in listed:
+                    listed.add(item.key)
+                    yield Searchable(kind, item.key, shown(item.key), item.raw)
+
+    def __bool__(self) -> bool:
+        return _has_any(self._catalog)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, one: object) -> bool:
+        return any(one == each for each in self)
+
+
+_NONE: Final[frozenset[str]] = frozenset()
