@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
+import trio.testing
 from msgspec import Raw
 
 from router.code_mode import runs as runs_module
@@ -183,15 +184,81 @@ told
     assert [method for method, _ in router.requests] == ["initialize"]
 
 
-async def test_the_time_of_a_run_counts_while_tools_are_called() -> None:
+class ScriptedSandbox:
+    """Says what a test wants, and then nothing more."""
+
+    def __init__(self, *lines: dict[str, Any]) -> None:
+        self.lines = list(lines)
+        self.has_ended = False
+
+    async def send(self, line: dict[str, Any]) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive(self) -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        if not self.lines:
+            await trio.sleep_forever()
+        return self.lines.pop(0)
+
+    async def end(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.has_ended = True
+
+
+class ScriptedPool:
+    """Hands out these sandboxes, each for one run."""
+
+    def __init__(self, *sandboxes: ScriptedSandbox) -> None:
+        self.sandboxes = list(sandboxes)
+        self.given_back: list[ScriptedSandbox] = []
+
+    async def take(self) -> ScriptedSandbox:
+        await trio.lowlevel.checkpoint()
+        return self.sandboxes.pop(0)
+
+    def give_back(self, sandbox: ScriptedSandbox) -> None:
+        self.given_back.append(sandbox)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, *sandboxes: ScriptedSandbox) -> ScriptedPool:
+    """Have runs use these sandboxes."""
+    pool = ScriptedPool(*sandboxes)
+    monkeypatch.setattr(runs_module, "SandboxPool", lambda _: pool)
+    return pool
+
+
+async def test_the_time_of_a_run_counts_while_tools_are_called(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    call = {"call": 0, "name": "slow", "arguments": {}}
+    sandbox = ScriptedSandbox({"printed": "begun\n"}, call)
+    pool = scripted(monkeypatch, sandbox)
     async with running() as router:
-        code = "print('begun')\nawait call_tool('slow')"
-        report = await router.report(code, timeout_s=0.5)
+        report = await router.report("", timeout_s=7.5)
     assert report["failed"]
-    assert report["error"] == "TimeoutError: the code did not end within 0.5 s"
+    assert report["error"] == "TimeoutError: the code did not end within 7.5 s"
     assert report["printed"] == "begun\n"
     assert report["calls"] == [{"tool": "slow", "ok": None, "ms": None}]
     assert isinstance(router.events[-1], ClientClosed)
+    assert sandbox.has_ended
+    assert pool.given_back == []
+
+
+async def test_runs_beyond_those_at_a_time_wait_for_their_turn(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    monkeypatch.setattr(runs_module.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(runs_module, "RUNS_PER_CPU", 1)
+    last = ScriptedSandbox({"result": 2})
+    pool = scripted(monkeypatch, ScriptedSandbox(), last)
+    async with running() as router:
+        first = router.begin("", timeout_s=9)
+        report = await router.report("", timeout_s=3)
+        assert report["error"] == "TimeoutError: the code did not end within 3 s"
+        second = router.begin("", timeout_s=9)
+        assert (await router.told_of(first))["failed"]
+        assert (await router.told_of(second))["result"] == 2
+    assert pool.given_back == [last]
 
 
 async def test_a_run_is_ended_by_command_and_the_next_one_runs() -> None:
@@ -211,22 +278,6 @@ async def test_a_run_whose_client_the_router_closes_hears_of_it() -> None:
     async with running(gone="close") as router:
         report = await router.report("await call_tool('gone')")
     assert report["error"].endswith("RuntimeError: The router has ended this run")
-
-
-async def test_runs_beyond_those_at_a_time_wait_for_their_turn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(runs_module.os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(runs_module, "RUNS_PER_CPU", 1)
-    async with running() as router:
-        first = router.begin("await call_tool('slow')")
-        await router.called.wait()
-        report = await router.report("1", timeout_s=0.2)
-        assert report["error"] == "TimeoutError: the code did not end within 0.2 s"
-        second = router.begin("2")
-        router.commands.send_nowait(EndCode(first, "enough"))
-        await router.told_of(first)
-        assert (await router.told_of(second))["result"] == 2
 
 
 async def test_without_a_process_the_run_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
