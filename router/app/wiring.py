@@ -25,6 +25,7 @@ from router.app.records import Records, log_call
 from router.app.upstreams import COMMANDS_SIZE, Upstreams, prepare
 from router.dispatch.actor import INBOX_SIZE, Inbound
 from router.dispatch.after_batch import AfterBatch
+from router.messages.code_runs import MAX_RUNS, EndCode, RunCode
 from router.messages.effects import PinTools, SaveCatalogue, SaveInstance
 from router.messages.observability.metrics import ActorCounts
 from router.messages.search import IndexTools, SearchTools
@@ -75,6 +76,9 @@ PINS_SIZE: Final = 16
 """Tools to be digested and saved: the core sends the next when it has heard of the last, unless the
 setting was switched off and on meanwhile."""
 
+RUNS_SIZE: Final = 4 * MAX_RUNS
+"""Runs of code: each is begun once, and ended twice at most."""
+
 
 class Channels(Struct, frozen=True):
     """The memory channels between the parts, each with its two ends.
@@ -87,6 +91,7 @@ class Channels(Struct, frozen=True):
         catalogues_in, catalogues: catalogues to be kept on disk, from the actor to their store.
         pins_in, pins: tools to be digested and saved, from the actor to the store of pins.
         searches_in, searches: searches and what can be found, from the actor to the search index.
+        runs_in, runs: runs of code and their ends, from the actor to the task that runs code.
     """
 
     inbox_in: trio.MemorySendChannel[Inbound]
@@ -103,6 +108,8 @@ class Channels(Struct, frozen=True):
     pins: trio.MemoryReceiveChannel[PinTools]
     searches_in: trio.MemorySendChannel[IndexTools | SearchTools]
     searches: trio.MemoryReceiveChannel[IndexTools | SearchTools]
+    runs_in: trio.MemorySendChannel[RunCode | EndCode]
+    runs: trio.MemoryReceiveChannel[RunCode | EndCode]
 
     @classmethod
     def open(cls) -> Channels:
@@ -115,6 +122,7 @@ class Channels(Struct, frozen=True):
             *trio.open_memory_channel[SaveCatalogue](CATALOGUES_SIZE),
             *trio.open_memory_channel[PinTools](PINS_SIZE),
             *trio.open_memory_channel[IndexTools | SearchTools](math.inf),
+            *trio.open_memory_channel[RunCode | EndCode](RUNS_SIZE),
         )
 
     @property
@@ -124,6 +132,8 @@ class Channels(Struct, frozen=True):
             PinTools: self.pins_in,
             IndexTools: self.searches_in,
             SearchTools: self.searches_in,
+            RunCode: self.runs_in,
+            EndCode: self.runs_in,
         }
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from router.core.bounded.usage import Usage
     from router.core.pinning.pin_table import PinnedTools, PinTable
     from router.core.state.clients import (
+        Awaiting,
         Client,
         ClientRequest,
         InputRequired,
@@ -112,6 +113,7 @@ class RoutingState(Struct):
             by client and the id that it knows; or by call and the key in `inputRequests`.
         saving: changes that are being written, by their key.
         searches: the searches that wait for the search index, and what that was sent.
+        code_runs: the requests that wait for code to end, by the key of their `RunCode`.
         asking: commands that are not answered yet, by the client that stands in for the asker.
         leaving: sessions of changed instances that still have calls in flight, by instance name.
         leaving_due: deadlines of those sessions, by instance name.
@@ -162,6 +164,7 @@ class RoutingState(Struct):
     )
     saving: dict[int, Saving] = {}
     searches: Searches = field(default_factory=Searches)
+    code_runs: dict[int, Awaiting] = {}
     asking: dict[ClientId, AdminCommand] = {}
     leaving: dict[str, Leaving] = {}
     leaving_due: Deadlines[str] = field(default_factory=Deadlines[str])
@@ -192,8 +195,8 @@ class RoutingState(Struct):
 
     @property
     def is_busy(self) -> bool:
-        """True while a call, a change or a search is under way."""
-        return bool(self.calls.by_id or self.saving or self.searches.waiting)
+        """True while a call, a change, a search or a run of code is under way."""
+        return bool(self.calls.by_id or self.saving or self.searches.waiting or self.code_runs)
 
     def start_of(self, row: Instance) -> StartSession:
         """Return the command to start the session of a row, by which that session can be told.

@@ -48,6 +48,8 @@ def listed_as(state: RoutingState, client: Client, view: View) -> Expose:
         client: the client.
         view: the client's; it is direct (`View.is_direct`).
     """
+    if view.expose == "code" and not state.settings.can_run_code:
+        return "search"
     if view.expose != "auto":
         return view.expose
     kept = client.list_choice
