@@ -27,13 +27,14 @@ _RUN: Final = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 LONGEST_WORD: Final = 40
 """Characters of a word that count: longer ones are no words."""
 
-_STOP_WORDS: Final = """
+_LIGHT_WORDS: Final = """
 a an and any are as at be been but by can could did do does for from had has have he her here
 him his how i if in into is it its just let me my no not of on or our out please she should so
 some such than that the their them then there these they this those to too up us very want was
-we were what when where which who whose why will with would you your need via using
+we were what when where which who whose why will with would you your need via using make take
+put give tell see look go keep know get many more most s t re ll ve m d
 """
-STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+LIGHT_WORDS: Final = frozenset(_LIGHT_WORDS.split())
 
 
 class Word(Struct, frozen=True):
@@ -56,8 +57,8 @@ def stem_of(word: str) -> str:
     if len(word) <= 3 or not word.isascii():
         return word
     word = _without_plural(word)
-    for ending, kept in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) + len(kept) >= 3:
+    for ending, kept, least in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) + len(kept) >= least:
             word = word[: len(word) - len(ending)] + kept
             if ending in ("ing", "ed") and word[-1] == word[-2] and word[-1] not in "lsz":
                 word = word[:-1]  # as in "running"
@@ -66,14 +67,15 @@ def stem_of(word: str) -> str:
 
 
 _ENDINGS: Final = (
-    ("ation", "at"),
-    ("tion", "t"),
-    ("sion", "s"),
-    ("ment", ""),
-    ("ing", ""),
-    ("ied", "y"),
-    ("ed", ""),
+    ("ation", "at", 4),
+    ("tion", "t", 4),
+    ("sion", "s", 4),
+    ("ment", "", 4),
+    ("ing", "", 3),
+    ("ied", "y", 3),
+    ("ed", "", 3),
 )
+"""An ending, its replacement, and the least number of letters that must be left."""
 
 
 def _without_plural(word: str) -> str:
@@ -114,7 +116,7 @@ _LONGEST_CJK: Final = max(len(word) for word in _CONCEPTS if _CJK_RUN.fullmatch(
 @lru_cache(maxsize=20_000)
 def _word(text: str) -> Word:
     stem = stem_of(text)
-    return Word(text, stem, () if text in STOP_WORDS else _CONCEPTS.get(stem, ()))
+    return Word(text, stem, _CONCEPTS.get(stem, ()))
 
 
 def read_words(text: str) -> list[Word]:
@@ -128,7 +130,14 @@ def read_words(text: str) -> list[Word]:
                 words.append(_word(run.lower()))
         else:
             words += _words_of_cjk(run)
-    return [word for word in _with_phrases(words) if word.text not in STOP_WORDS or word.concepts]
+    words = [
+        _without_text(word) if word.text in LIGHT_WORDS else word for word in _with_phrases(words)
+    ]
+    return [word for word in words if word.stem or word.concepts]
+
+
+def _without_text(word: Word) -> Word:
+    return Word("", "", word.concepts)
 
 
 def _words_of_cjk(run: str) -> Iterator[Word]:
