@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME_WEIGHT: Final = 1.0
 INSTANCE_WEIGHT: Final = 1.2
-SENTENCE_WEIGHT: Final = 0.6
+SENTENCE_WEIGHT: Final = 0.4
 CONCEPT_WEIGHT: Final = 0.9
 """How well a word of a name or title, of an instance's name and of a sentence covers a query's
 word; and a word of the same concept, in proportion to the same word."""
