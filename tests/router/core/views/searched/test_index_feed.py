@@ -1,4 +1,4 @@
-"""What the search index is sent, and when."""
+"""The search index is sent what has changed, once somebody has searched."""
 
 from typing import Any
 
