@@ -16,8 +16,10 @@ import trio
 from msgspec import Raw, Struct, field
 
 from router.core.protocol.router_tools import RUN, SEARCH, canonical_name
+from router.messages.errors import RpcError
 from router.messages.events import ClientClosed, ClientOpened, FromClient
 from router.messages.frames import ErrorResponse, Request, Response
+from router.messages.params import given, object_of
 from router.messages.revisions import LATEST_HANDSHAKE_REVISION
 from router.version import VERSION
 
@@ -168,8 +170,14 @@ def _message_of(error: Raw) -> str:
     return message[:MAX_ERROR_CHARS]
 
 
-def _value_of(raw: Raw) -> Any:
+_blocks: Final = msgspec.json.Decoder(list[dict[str, Any]])
+_flag: Final = msgspec.json.Decoder(bool)
+
+
+def _value_of(raw: Raw) -> str | Raw:
     """Return what a result holds for code (MCP 2025-11-25, Tools, Tool Result).
+
+    JSON is in one line. It may be long, so it is looked into no deeper than it has to be.
 
     Raises:
         ToolFailed: it tells of an error, is none, or is too long.
@@ -181,14 +189,19 @@ def _value_of(raw: Raw) -> Any:
             "Ask the tool for less, such as a page"
         )
     try:
-        result = _objects.decode(raw)
-        text = "\n".join(_text_of(block) for block in result.get("content") or ())
-    except (msgspec.MsgspecError, AttributeError, TypeError, RecursionError):
+        members = object_of(raw, "the result")
+        flag, structured = given(members, "isError"), given(members, "structuredContent")
+        is_error = flag is not None and _flag.decode(flag)
+        if structured is not None and not is_error:
+            # Within JSON, a line break that is no white space is escaped.
+            return Raw(bytes(structured).replace(b"\n", b" "))
+        content = given(members, "content")
+        text = "\n".join(map(_text_of, () if content is None else _blocks.decode(content)))
+    except (RpcError, msgspec.MsgspecError, AttributeError, RecursionError):
         raise ToolFailed("The server's result is malformed") from None
-    if result.get("isError"):
-        raise ToolFailed(text[:MAX_ERROR_CHARS] or "the tool has failed")
-    structured = result.get("structuredContent")
-    return text if structured is None else structured
+    if is_error:
+        raise ToolFailed(text[:MAX_ERROR_CHARS] or "The tool has failed")
+    return text
 
 
 def _text_of(block: dict[str, Any]) -> str:

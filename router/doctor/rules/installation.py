@@ -1,11 +1,10 @@
-"""Judges the installed program: routers that run an older one, packages in its way or missing."""
+"""Judges the installed program: routers that run an older one, and packages in its way."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
-from router.config.code_extra import INSTALL, PROBLEM, find_missing_extra
 from router.doctor.findings import Finding
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ def judge(facts: Facts) -> Iterator[Finding]:
     for sentence in facts.foreign:
         subject = "the Python environment"
         yield Finding("error", "packages", subject, sentence, _OWN_ENVIRONMENT)
-    for name in find_missing_extra(facts.settings.profiles):
-        place = f"{facts.config.name}: profiles.{name}"
-        yield Finding("warning", "packages", place, PROBLEM, INSTALL)
     for process in facts.processes:
         problem = _problem(process, facts.version)
         if problem:

@@ -132,7 +132,7 @@ async def test_results_come_as_code_can_use_them() -> None:
         {"type": "resource_link", "uri": "c:d"},
     ]
     answers = {
-        "structured": text("{}", structuredContent={"n": 1}),
+        "structured": text("{}", structuredContent=Raw(b'{\n"n":\n1}')),
         "json": text('{"n": 2}'),
         "mixed": {"content": mixed},
         "broken": text("it is broken", isError=True),

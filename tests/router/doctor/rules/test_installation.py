@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from router.config import code_extra
 from router.doctor.facts import Process, Running
 from router.doctor.rules.installation import is_older, judge
-from tests.router.doctor.made_facts import facts, lines, settings
+from tests.router.doctor.made_facts import facts, lines
 
 FIX = "-> systemctl restart mcp-router if it is a service, else end process"
 
@@ -47,13 +46,3 @@ def test_versions_are_compared_by_their_numbers(version: str, than: str, older: 
 def test_package_of_another_distribution_is_an_error() -> None:
     (line,) = lines(judge, facts(foreign=("the distribution x 1 has it",)))
     assert line.startswith("error the Python environment: the distribution x 1 has it -> give")
-
-
-def test_profile_that_wants_code_to_be_run_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanting = facts(settings=settings(profiles={"work": {"expose": "code"}}))
-    assert lines(judge, wanting) == []
-    monkeypatch.setattr(code_extra, "PACKAGE", "no_such_package")
-    assert lines(judge, wanting) == [
-        'warning config.json: profiles.work: "expose": "code" needs mcp-router[code]; until then '
-        'its clients search, and run no code -> pip install "mcp-router[code]"'
-    ]
