@@ -10,12 +10,15 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.search.catalogues import Catalogue
+
+POLL_S: Final = 0.02
+"""Seconds after which the server notices that it is to end."""
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def stub_server(catalogues: Sequence[Catalogue]) -> Iterator[dict[str, str]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Stub) as server:
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=[POLL_S], daemon=True)
         thread.start()
         yield {name: f"http://127.0.0.1:{server.server_port}/{name}" for name in by_name}
         server.shutdown()

@@ -28,6 +28,7 @@ def test_a_router_is_told_direct_names_and_a_line_about_the_server() -> None:
     command = FILES.index_tools()
     assert (command.row, command.instance, command.summary) == ("files", "files", "Read files.")
     assert [one.key for one in command.offered] == ["read", "a.b"]
-    assert command.offered[0].shown == "files__read"
-    assert bytes(command.offered[0].raw) == b'{"name":"read"}'
+    first = next(iter(command.offered))
+    assert first.shown == "files__read"
+    assert bytes(first.raw) == b'{"name":"read"}'
     assert MAPS.summary == "Maps"
