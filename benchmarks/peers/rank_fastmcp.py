@@ -17,6 +17,8 @@ from typing import Any
 from fastmcp.server.transforms.search.bm25 import BM25SearchTransform
 from fastmcp.tools.base import Tool
 
+ROUNDS = 5  # how often all queries are timed
+
 
 def _memory_mb() -> float:
     gc.collect()
@@ -53,10 +55,10 @@ async def _run(task: dict[str, Any]) -> dict[str, Any]:
         times_us.append(1e6 * (time.perf_counter() - began_s))
         rankings[query] = [named[tool.name][0] for tool in found]
     only_us: list[float] = []
-    for query in task["queries"]:
-        began_s = time.perf_counter()
+    for query in task["queries"] * ROUNDS:
+        began_s = time.process_time()
         transform._index.query(query, task["limit"])
-        only_us.append(1e6 * (time.perf_counter() - began_s))
+        only_us.append(1e6 * (time.process_time() - began_s))
     memory_mb = _memory_mb() - before_mb
     exact = 0
     for name in named:

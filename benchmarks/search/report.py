@@ -74,16 +74,16 @@ def cost_table(outcomes: Mapping[str, Outcome]) -> str:
                 name,
                 number(time_us),
                 f"{time_us / median(base.times_us):.2f}",
-                number(median(outcome.whole_times_us)) if outcome.whole_times_us else "-",
+                number(median(outcome.whole_times_us)),
                 number(outcome.memory_mb),
                 f"{100 * outcome.exact:.1f} %",
             ]
         )
     header = [
         "ranking",
-        f"{MICRO} a query",
+        f"{MICRO} of processor a query",
         "x the first",
-        f"{MICRO} with all around it",
+        f"{MICRO} until the results",
         "MB",
         "found first by its name",
     ]

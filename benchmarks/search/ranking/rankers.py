@@ -43,18 +43,19 @@ class Outcome:
 
     Attributes:
         rankings: query -> the tools that were found as `INSTANCE/TOOL`, the best first.
-        times_us: of each query, once what is slow to begin with has been done.
+        times_us: the processor time of ranking for each query, once what is slow to begin with has
+            been done.
         memory_mb: what the index and all queries added to the memory of the process.
         exact: the share of all tools that are found first by their own names.
-        whole_times_us: of each query with all that is done around the ranking; empty where that is
-            the same.
+        whole_times_us: the time from a query to its results, with all that is done around the
+            ranking.
     """
 
     rankings: dict[str, list[str]]
     times_us: list[float]
     memory_mb: float
     exact: float
-    whole_times_us: list[float] = attrs.field(factory=list[float])
+    whole_times_us: list[float]
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ OURS = attrs.evolve(
     rankings={"read": ["a/read"], "写": ["a/write"], "move": ["a/move"], "移动": ["a/move"]},
     times_us=[400.0],
     exact=1.0,
-    whole_times_us=[],
+    whole_times_us=[450.0],
 )
 
 
@@ -40,7 +40,7 @@ def test_quality_has_a_line_for_each_half_language_and_ranking() -> None:
 def test_costs_are_compared_with_the_first() -> None:
     table = cost_table({"base": BASE, "router": OURS})
     assert "| base | 200 | 1.00 | 900 | 5.00 | 90.0 % |" in table
-    assert "| router | 400 | 2.00 | - | 5.00 | 100.0 % |" in table
+    assert "| router | 400 | 2.00 | 450 | 5.00 | 100.0 % |" in table
 
 
 def test_a_target_is_reached_missed_or_not_measured() -> None:

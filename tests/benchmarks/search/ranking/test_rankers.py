@@ -18,7 +18,7 @@ def _program(source: str) -> Ranker:
 
 
 def test_a_ranker_gets_the_task_and_its_outcome_is_read() -> None:
-    given = '{"times_us": [1.0], "memory_mb": 2.0, "exact": 1.0}'
+    given = '{"times_us": [1.0], "memory_mb": 2.0, "exact": 1.0, "whole_times_us": [2.0]}'
     source = (
         "import json, sys; task = json.load(sys.stdin);"
         "names = [one['name'] for one in task['catalogues']];"
@@ -47,4 +47,5 @@ def test_the_router_finds_tools_by_words_and_by_their_names() -> None:
     assert outcome.rankings["read a file"][0] == "files/read_file"
     assert outcome.rankings["play a song"][0] == "music/play"
     assert outcome.exact == 1.0
-    assert len(outcome.times_us) == len(outcome.whole_times_us) == 2
+    assert len(outcome.whole_times_us) == 2
+    assert len(outcome.times_us) % 2 == 0
