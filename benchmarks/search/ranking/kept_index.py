@@ -14,9 +14,8 @@ from router.search.index_task import keep_index
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from router.search.reranking import Reranker
-
     from benchmarks.search.catalogues import Catalogue
+    from router.search.reranking import Reranker
 
 ANSWER_LIMIT_S: Final = 120.0
 """For a search that waits for everything to be indexed, and for a model to be loaded."""
