@@ -18,7 +18,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 3 \
 ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: serve test quick check lint style async units types contracts format coverage bench \
-  bench-peers chaos conformance peers lock deb clean
+  bench-peers bench-search bench-tokens chaos conformance peers lock deb clean
 
 serve: .venv/serve.stamp
 	@$(BIN)/python -m compileall -q $(ROOMS)
@@ -74,6 +74,18 @@ bench-peers: .venv/dev.stamp
 	@$(MAKE) --no-print-directory --jobs 3 $(MEASURED_NPM) $(MEASURED_PYTHON)
 	@$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m benchmarks --peers
+
+# How well tools are found among those of real servers, and what finding and calling them costs a model,
+# view by view. Both write the tables of docs/search.md with: make bench-search bench-tokens WRITE=--write-docs
+bench-search: .venv/dev.stamp
+	@$(MAKE) --no-print-directory --jobs 2 $(SEARCHED_NPM) .cache/bench/peers/fastmcp/installed \
+	  $(SEARCHED_EXTRA)
+	$(BIN)/python -m benchmarks.search $(WRITE)
+
+bench-tokens: .venv/dev.stamp
+	@$(MAKE) --no-print-directory $(SEARCHED_NPM)
+	@$(BIN)/python -m compileall -q $(ROOMS)
+	$(BIN)/python -m benchmarks.tokens $(WRITE)
 
 # Every fault that is promised to be survived, one after the other, with a table of what was measured.
 chaos: .venv/dev.stamp
@@ -199,6 +211,29 @@ $(MEASURED_NPM): benchmarks/peers/package-lock.json benchmarks/peers/.npmrc
 	  echo "Left out: $*: $$(grep ERROR $(@D)/log | tail -n 1)"; \
 	fi
 
+# --- The servers whose tools `make bench-search` looks for: 2 GB, so outside of the sources ---
+
+SEARCHED := benchmarks/search/servers
+SEARCHED_NPM := .cache/bench-search/node_modules/.installed
+
+$(SEARCHED_NPM): $(SEARCHED)/package-lock.json $(SEARCHED)/.npmrc
+	@command -v npm >/dev/null || { echo "The servers are npm packages, and this machine has no npm" >&2; exit 1; }
+	@mkdir -p .cache/bench-search && \
+	  cp $(SEARCHED)/package.json $(SEARCHED)/package-lock.json $(SEARCHED)/.npmrc .cache/bench-search/
+	@echo "npm ci ($(SEARCHED)): some minutes"
+	@cd .cache/bench-search && npm ci --ignore-scripts --loglevel=error && touch node_modules/.installed
+
+# The packages of the extra `semantic`, beside those of .venv.
+SEARCHED_EXTRA := .cache/bench-search/semantic/installed
+
+$(SEARCHED_EXTRA): benchmarks/search/semantic.txt | .venv/made
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@if $(PIP) install --target $(@D) --require-hashes -r $< 2>.cache/bench-search/semantic.log; then \
+	  touch $@; \
+	else \
+	  echo "Left out: semantic: $$(grep ERROR .cache/bench-search/semantic.log | tail -n 1)"; \
+	fi
+
 # --- Locks, without index lines, so that they say nothing of where packages come from. They move
 # --- only as far as they must; to move all of them on: make lock UPGRADE=--upgrade
 
@@ -209,9 +244,9 @@ lock: .venv/dev.stamp
 	$(LOCK) --group build pyproject.toml -o requirements.txt
 	$(LOCK) --extra code --extra otel --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@# With hashes, pip takes the pin of a package with extras only if the lock names the extras.
-	for peer in tests/peers/*.in benchmarks/peers/*.in; do \
+	for peer in tests/peers/*.in benchmarks/peers/*.in benchmarks/search/*.in; do \
 	  $(LOCK) --no-strip-extras $$peer -o $${peer%.in}.txt || exit 1; done
-	for peers in tests/peers benchmarks/peers; do \
+	for peers in tests/peers benchmarks/peers $(SEARCHED); do \
 	  (cd $$peers && npm install --package-lock-only --loglevel=error) || exit 1; done
 
 # For the Debian that this is, and its own Python.

@@ -10,9 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PEERS = [ROOT / "tests" / "peers", ROOT / "benchmarks" / "peers"]
+NPM_FOLDERS = [*PEERS, ROOT / "benchmarks" / "search" / "servers"]
 LOCKS = [
     ROOT / "requirements.txt",
     ROOT / "requirements-dev.txt",
+    ROOT / "benchmarks" / "search" / "semantic.txt",
     *(lock for folder in PEERS for lock in sorted(folder.glob("*.txt"))),
 ]
 
@@ -37,7 +39,7 @@ def test_lock_names_no_index_and_no_host(lock: Path) -> None:
     assert not re.findall(r"^-.*|.*://.*", lock.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("folder", PEERS, ids=lambda folder: folder.parent.name)
+@pytest.mark.parametrize("folder", NPM_FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_npm_lock_names_no_registry_and_has_integrity_for_all(folder: Path) -> None:
     packages = json.loads((folder / "package-lock.json").read_text())["packages"]
     others = {name: package for name, package in packages.items() if name}

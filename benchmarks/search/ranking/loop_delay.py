@@ -1,0 +1,101 @@
+"""Measures how long indexing many tools keeps everything else in the same loop waiting.
+
+A ping is a message to another task and its answer, as in each call: while `keep_index` indexes,
+pings follow each other without a pause, and each is timed.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from statistics import quantiles
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from benchmarks.search.ranking.kept_index import kept_index
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from benchmarks.search.catalogues import Catalogue
+
+AT_REST_S: Final = 0.5
+"""The time of pings while nothing is indexed, to compare."""
+
+
+@attrs.frozen
+class Delays:
+    """The times of pings in milliseconds."""
+
+    worst_ms: float
+    p99_ms: float
+
+    @classmethod
+    def of(cls, times_s: Sequence[float]) -> Delays:
+        """Return the delays of at least two pings."""
+        return cls(1e3 * max(times_s), 1e3 * quantiles(times_s, n=100)[-1])
+
+
+@attrs.frozen
+class LoopDelay:
+    """The delays of a loop in which an index is built.
+
+    Attributes:
+        tools: the number of tools that were indexed.
+        indexed_s: the time that took, beside the pings.
+        at_rest: pings while nothing was indexed.
+        meanwhile: pings while all were.
+    """
+
+    tools: int
+    indexed_s: float
+    at_rest: Delays
+    meanwhile: Delays
+
+
+def measure(catalogues: Sequence[Catalogue]) -> LoopDelay:
+    """Index these catalogues, and ping meanwhile."""
+    return trio.run(_measure, catalogues)
+
+
+async def _measure(catalogues: Sequence[Catalogue]) -> LoopDelay:
+    commands = [one.index_tools() for one in catalogues]
+    async with kept_index() as index:
+        # What is imported for the first search is no part of indexing.
+        await index.find("anything", 1)
+        async with _pings() as at_rest_s:
+            await trio.sleep(AT_REST_S)
+        async with _pings() as meanwhile_s:
+            began_s = time.perf_counter()
+            index.put_made(commands)
+            await index.find("anything", 1)
+            indexed_s = time.perf_counter() - began_s
+    tools = sum(len(one.offered) for one in commands)
+    return LoopDelay(tools, indexed_s, Delays.of(at_rest_s), Delays.of(meanwhile_s))
+
+
+@asynccontextmanager
+async def _pings() -> AsyncIterator[list[float]]:
+    """Have two tasks send each other a message again and again; yield the times, in seconds."""
+    to_other, there = trio.open_memory_channel[None](0)
+    back, here = trio.open_memory_channel[None](0)
+    times_s: list[float] = []
+
+    async def answer() -> None:
+        async for _ in there:
+            await back.send(None)
+
+    async def ping() -> None:
+        while True:
+            began_s = time.perf_counter()
+            await to_other.send(None)
+            await here.receive()
+            times_s.append(time.perf_counter() - began_s)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        nursery.start_soon(ping)
+        yield times_s
+        nursery.cancel_scope.cancel()
