@@ -170,7 +170,7 @@ class ToolIndex:
             pass
 
     def put_in_steps(self, batch: IndexTools) -> Iterator[None]:
-        """Do what `put` does; yield after each entry, so that others can have their turn.
+        """Do what `put` does; yield after each millisecond or less, so that others have their turn.
 
         Nothing may be searched until it ends, and it must run to its end.
         """
@@ -183,8 +183,10 @@ class ToolIndex:
         numbers = self._rows[batch.row] = []
         for offered in batch.offered:
             entry = read_entry(batch, offered)
+            words = {column: read_words(getattr(entry, column)) for column in _COLUMNS}
+            yield
             numbers.append(self._next)
-            self._put(self._next, entry)
+            self._put(self._next, entry, words)
             self._next += 1
             yield
 
@@ -208,10 +210,9 @@ class ToolIndex:
         """Return what is indexed of a row."""
         return [self._entries[number] for number in self._rows.get(row, ())]
 
-    def _put(self, number: int, entry: Entry) -> None:
+    def _put(self, number: int, entry: Entry, words: dict[str, list[Word]]) -> None:
         self._entries[number] = entry
         self._names.put(number, entry)
-        words = {column: read_words(getattr(entry, column)) for column in _COLUMNS}
         self._concepts.put(number, words)
         texts = (" ".join(word.text for word in column if word.text) for column in words.values())
         self._write(_INSERT, number, *texts)
