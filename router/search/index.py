@@ -49,7 +49,7 @@ UNASKED_WEIGHT: Final = 0.3
 """The loss for each word of a name that the query does not ask for."""
 
 CLEAR_LEAD: Final = 0.8
-"""The lead over the second with which the first is right in nine of ten searches."""
+"""The lead over the second with which the first is right in four of five searches or more."""
 
 GATHERED: Final = 100
 """Entries that are compared with the patterns of a place at once."""
@@ -165,12 +165,12 @@ class ToolIndex:
     # --- Changes -----------------------------------------------------------------------------
 
     def put(self, batch: IndexTools) -> None:
-        """Index everything that a row offers, in place of what it offered before."""
-        for _ in self.put_in_steps(batch):
+        """Index everything that a row offers, in place of what it offered before, and tidy."""
+        for _ in chain(self.put_in_steps(batch), self.tidy_in_steps()):
             pass
 
     def put_in_steps(self, batch: IndexTools) -> Iterator[None]:
-        """Do what `put` does; yield after each millisecond or less, so that others have their turn.
+        """Do what `put` does, but for tidying; yield often, so that others have their turn.
 
         Nothing may be searched until it ends, and it must run to its end.
         """

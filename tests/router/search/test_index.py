@@ -186,7 +186,7 @@ def test_what_a_search_may_answer_is_gathered_in_steps_and_once() -> None:
 def test_tidying_ends_and_changes_no_result() -> None:
     index = ToolIndex()
     for number in range(43):
-        index.put(row(f"r{number}", tool(f"send_{number}", "Send a message.")))
+        list(index.put_in_steps(row(f"r{number}", tool(f"send_{number}", "Send a message."))))
     asked = search("send message", *(f"r{number}" for number in range(43)))
     before = index.find(asked)
     assert list(index.tidy_in_steps())
