@@ -130,7 +130,8 @@ async def _run_sessions(router: Router, stop: Stop) -> None:
                 saving.start_soon(keep_store, router.instances, channels.saves, inbox)
                 inbox = channels.inbox_in.clone()
                 saving.start_soon(router.pins.keep, channels.pins, channels.inbox_in.clone())
-                saving.start_soon(keep_index, channels.searches, channels.inbox_in.clone())
+                asked = (channels.searches, channels.inbox_in.clone(), router.reranker)
+                saving.start_soon(keep_index, *asked)
                 saving.start_soon(keep_profiles, router.profiles, router.parts, inbox)
                 saving.start_soon(router.refusals.run)
                 saving.start_soon(

@@ -35,6 +35,7 @@ from router.reload.live_settings import LiveSettings
 from router.reload.package_store import PackageStore
 from router.reload.pin_store import PinStore
 from router.reload.profile_store import ProfileStore
+from router.search.semantic.semantic_reranker import SemanticReranker
 from supervisors.child import Command
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class Router(Struct, frozen=True):
         is_for_people: True to say in the log how to stop.
         show_start: shows a person how the instances get up, given the actor's inbox and the URLs
             of the listeners; None if nobody looks.
+        reranker: ranks by meaning what searches found by words; None for words alone.
         service_manager: is told how the router is; None if no service manager wants to know.
     """
 
@@ -175,6 +177,7 @@ class Router(Struct, frozen=True):
     telemetry: Telemetry | None = None
     is_for_people: bool = False
     show_start: ShowStart | None = None
+    reranker: SemanticReranker | None = None
     service_manager: ServiceManager | None = None
 
     def hang_up(self) -> None:
@@ -256,6 +259,7 @@ def wire(
         secrets_file=paths.secrets,
         pins=pins,
     )
+    reranker = SemanticReranker(settings.server.search_model, paths.config.parent)
     profiles = ProfileStore(live, places.is_instance)
     admission.refusals.on_record = records.write
     if telemetry is not None:
@@ -308,7 +312,7 @@ def wire(
         listeners=listeners,
         logins=logins,
         refusals=admission.refusals,
-        parts=(logs, admission, places, listeners),
+        parts=(logs, admission, places, listeners, reranker),
         reload_request=ReloadRequest(),
         logs=logs,
         actor_counts=actor_counts,
@@ -318,6 +322,7 @@ def wire(
         telemetry=telemetry,
         is_for_people=is_for_people,
         show_start=show_start,
+        reranker=reranker,
         service_manager=service_manager,
     )
 

@@ -43,6 +43,8 @@ DEFAULTS: dict[str, Any] = {
         "allow_instance_management": False,
         "tool_names": "auto",
         "view": "router",
+        "auto_limit_tokens": 10_000,
+        "search_model": "",
         "help_limit_bytes": 65536,
         "name_limit": 48,
         "drain_s": 30,
@@ -314,13 +316,15 @@ def test_keys_that_the_original_wrote_and_that_decide_nothing_are_no_error(
             {"server": {"enabled": "no"}},
             "server.enabled: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "help_limit_bytes, name_limit, drain_s, public_url, trusted_proxies, ready_when",
+            "auto_limit_tokens, search_model, help_limit_bytes, name_limit, drain_s, public_url, "
+            "trusted_proxies, ready_when",
         ),
         (
             {"server": {"stdio": {"port": 1}}},
             "server.stdio: unknown key; the keys here are host, allowed_hosts, allowed_origins, "
             "http, sse, transport_type, allow_instance_management, tool_names, view, "
-            "help_limit_bytes, name_limit, drain_s, public_url, trusted_proxies, ready_when",
+            "auto_limit_tokens, search_model, help_limit_bytes, name_limit, drain_s, public_url, "
+            "trusted_proxies, ready_when",
         ),
         ({"server": 1}, "server: expected an object, got a number"),
         (
