@@ -154,6 +154,7 @@ def _open(runtime: Any, file: Path) -> Any:
     options = runtime.SessionOptions()
     # Calls go on meanwhile, and need the other cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; it writes to stderr, not to the log
     return runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
