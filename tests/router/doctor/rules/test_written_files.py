@@ -92,7 +92,7 @@ def test_what_the_unit_gives_to_the_service_is_a_note() -> None:
     assert found[0].problem == "${T} is not set here, and /u.service gives it to the service"
 
 
-def test_profile_that_wants_code_without_the_extra_is_a_warning_with_the_command() -> None:
+def test_profile_with_code_without_the_extra_is_a_warning_with_the_command() -> None:
     note = f"Warning: config.json: profiles.work: {PROBLEM}; run: {INSTALL}"
     (line,) = lines(judge, facts(notes=(note,)))
     assert line.startswith("warning config.json: profiles.work: ")
