@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
-from tests.e2e.processes import descendants, kill_all, still_running
+from tests.e2e.processes import descendants, kill_all, run_command, still_running
 from tests.e2e.raw_client import HttpClient
 from tests.e2e.workspace import Workspace
 
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are e
 TOKEN: Final = "token-of-ann-0123456789"
 LIMITED: Final = "token-of-bob-0123456789"
 RATE: Final = {"calls_per_minute": 3, "burst": 3}
+TOOLS: Final = {"deny": ["*__pid"], "approve": ["one__steps"]}
 ECHO: Final = Path(__file__).with_name("echo_upstream.py")
 WAIT_S: Final = 30.0
 SANDBOX: Final = "sandbox_program.py"
@@ -63,7 +64,7 @@ class CodingRouter:
 def coding_router(path: Path) -> Iterator[CodingRouter]:
     workspace = Workspace(path)
     workspace.configure(
-        profiles={"work": {"expose": "code", "tools": {"deny": ["*__pid"]}}},
+        profiles={"work": {"expose": "code", "tools": TOOLS}},
         logging={"audit": True},
         security={"tokens": {"ann": {"token": TOKEN}, "bob": {"token": LIMITED, "rate": RATE}}},
     )
@@ -166,6 +167,30 @@ made
         report, _ = run(client, code)
     assert report["result"] == RATE["calls_per_minute"]
     assert "bob" in report["printed"]
+
+
+def test_a_call_that_needs_a_yes_waits_for_an_approver_as_any_other(coding: CodingRouter) -> None:
+    words = coding.workspace.words
+    answers: list[Any] = []
+
+    def call() -> None:
+        with coding.client() as client:
+            answers.append(run(client, "await call_tool('one__steps', {'count': 0})"))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    rows: list[dict[str, Any]] = []
+
+    def is_asked() -> bool:
+        rows[:] = json.loads(run_command("approvals", "--json", *words).stdout)
+        return bool(rows)
+
+    wait_until(is_asked)
+    done = run_command("approve", rows[0]["id"], "--yes", *words)
+    assert done.returncode == 0, done.stderr
+    thread.join(WAIT_S)
+    ((report, failed),) = answers
+    assert not failed, report
 
 
 @pytest.mark.parametrize("code", [BUSY, "await call_tool('one__hang', {'label': 'x'})"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 CALLER = Principal("ann", instances=frozenset({"files"}))
 
 

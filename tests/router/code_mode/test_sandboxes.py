@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import trio
 
+from router.code_mode import sandboxes
 from router.code_mode.code_run import MAX_CALLS, CodeRun, RunReport
 from router.code_mode.inner_client import ToolFailed
 from router.code_mode.sandboxes import Sandbox, SandboxLost, SandboxPool
@@ -20,7 +21,7 @@ from router.code_mode.sandboxes import Sandbox, SandboxLost, SandboxPool
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 MEETING = 5
 """Calls of `meet` wait for so many."""
 
@@ -288,6 +289,17 @@ async def test_a_sandbox_is_used_again_and_nothing_of_the_run_before_is_there() 
         pool.give_back(again)
     with trio.fail_after(TIMEOUT_S):
         await until_it_is_gone(again)
+
+
+async def test_only_some_sandboxes_rest_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandboxes, "MAX_RESTING", 1)
+    async with open_pool() as pool:
+        first, second = await pool.take(), await pool.take()
+        pool.give_back(first)
+        pool.give_back(second)
+        await until_it_is_gone(second)
+        assert await pool.take() is first
+        pool.give_back(first)
 
 
 async def until_it_runs(sandbox: Sandbox) -> None:
